@@ -18,81 +18,85 @@ import (
 )
 
 const (
-	// acceptsAtOnce is how many connections are accepted before others have their turn.
+	// acceptsAtOnce is how many connections a listener accepts in one turn of the loop.
 	acceptsAtOnce = 64
 
-	// acceptAgainAfter is how long the loop waits after an error of accept that only time can heal, unless a
-	// connection closes before.
+	// acceptAgainAfter is the delay before accept is retried after a temporary error. A connection that closes ends the
+	// delay early.
 	acceptAgainAfter = 50 * time.Millisecond
 
-	// starvedFor is how long descriptors may be missing before waiting clients are refused: most shortages are shorter.
+	// starvedFor is how long descriptors may be missing before waiting clients are refused. Most shortages are shorter.
 	starvedFor = 5 * time.Second
 
-	// warnsEvery is how often the log names a limit that is reached.
+	// warnsEvery is the minimum interval between two warnings about a limit.
 	warnsEvery = time.Minute
 )
 
-// Verdict says what becomes of the next connection in the queue of a listener.
+// Verdict says what happens to the next connection in the queue of a listener.
 type Verdict uint8
 
 const (
-	Wait   Verdict = iota // it stays there until Acceptor.Resume
-	Take                  // it is accepted
-	Reject                // it is accepted, to be told that there is no room
+	Wait Verdict = iota // it stays in the queue until Acceptor.Resume
+	Take
+	Reject // it is accepted and answered with 503
 )
 
-// AcceptLoop takes connections, on the loop.
+// AcceptLoop receives the accepted connections. Its methods are called on the loop.
 type AcceptLoop interface {
-	// Room reports whether a connection of ln may be accepted as far as the server is concerned. Otherwise it waits until Acceptor.Resume.
+	// Room reports whether the server can take a connection of ln now. If not, the connection waits until
+	// Acceptor.Resume.
 	Room(ln *Listener) bool
 
-	// Accepted gives the server a connection that has come in on ln, whose descriptor it owns from now on. The verdict is Take, or
-	// Reject: then the client is to be told ServiceUnavailable. The server calls Opened and, at the end, Closed.
+	// Accepted passes a connection of ln to the server, which owns fd from now on. v is Take, or Reject if the server
+	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed.
 	Accepted(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 }
 
-// Acceptor accepts connections from any number of listeners. The exported fields are set before it is used.
+// Acceptor accepts connections from any number of listeners. The exported fields must be set before it is used.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Loop   AcceptLoop
 	Log    func(level logfile.Level, format string, args ...any)
 
-	// These belong to the loop.
+	// The fields up to openFiles belong to the loop.
 	cfg     AcceptConfig
-	open    [Reject + 1]int // connections, by what Opened was told of them: Take, of clients; Reject, that are being told 503
+	open    [Reject + 1]int // number of open connections by their verdict (Opened)
 	balance balance
 	sockets []*socket
-	starved time.Time // when accepting began to fail; zero: it works
-	retries bool      // a timer will try again
+	starved time.Time // start of the current failure of accept; zero if accept works
+	retries bool      // a timer will retry
 
-	warnings, fullWarnings logfile.Seldom // lines about failures, and about AcceptConfig.MaxClients
+	// limit the warnings about failures and about AcceptConfig.MaxClients
+	warnings, fullWarnings logfile.Seldom
 
-	reserve   int    // a descriptor for refuseQueued; -1: it is lost
-	reserveOf int    // of which it is a duplicate
+	reserve   int    // descriptor for refuseQueued; -1 if it could not be made
+	reserveOf int    // the descriptor that reserve duplicates
 	openFiles uint64 // limit when KeepReserve was first called
 
-	stopped atomic.Bool  // set with mu held
-	short   atomic.Bool  // accepting fails because the limit of open files is reached
-	closed  atomic.Int32 // 1 more than the descriptor that aboveStandard has found closed; 0: none
+	stopped atomic.Bool // set with mu held
+	short   atomic.Bool // accept fails because the limit of open files is reached
+	// 1 more than the standard descriptor that aboveStandard found closed; 0 if none
+	closed atomic.Int32
 
 	mu        sync.Mutex
 	listeners []*Listener
-	failed    error // why a listener accepts no more, although it should
+	// error after which a listener stopped accepting; nil if all accept
+	failed error
 }
 
-// socket is a listener that the loop accepts from. It is edge-triggered like everything else, so it remembers that
-// connections were left in its queue.
+// socket is a listener that the loop accepts from. It is edge-triggered and therefore remembers that its queue may not
+// be empty.
 type socket struct {
-	a       *Acceptor
-	ln      *Listener
-	fd      int
-	local   net.Addr // of its connections; nil: each one is asked
+	a  *Acceptor
+	ln *Listener
+	fd int
+	// address of the accepted connections; nil if it differs for each of them
+	local   net.Addr
 	watch   eventloop.Watch
-	pending bool // connections may be waiting
+	pending bool
 }
 
-// Accept starts to accept connections on ln, unless it does so already. The acceptor owns ln from now on. After Stop it only closes ln.
-// It is safe for concurrent use.
+// -3
 func (a *Acceptor) Accept(ln *Listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -106,7 +110,7 @@ func (a *Acceptor) Accept(ln *Listener) {
 	a.listeners = append(a.listeners, ln)
 }
 
-// Unlisten ends accepting on ln, and closes it. It must be called on the loop.
+// Unlisten stops accepting on ln and closes it. It must be called on the loop.
 func (a *Acceptor) Unlisten(ln *Listener) {
 	a.mu.Lock()
 	a.listeners = slices.DeleteFunc(a.listeners, func(other *Listener) bool { return other == ln })
@@ -114,9 +118,8 @@ func (a *Acceptor) Unlisten(ln *Listener) {
 	a.unlisten(ln)
 }
 
-// Stop ends accepting at once, and closes the listeners as soon as the loop can. With last, no other process accepts
-// on them, and the
-// connections in their queues are accepted before: closing would reset them. It is safe for concurrent use.
+// Stop stops accepting at once and closes the listeners on the loop. If last is true, no other process accepts: the
+// connections in the queues are accepted first, because closing would reset them. It is safe for concurrent use.
 func (a *Acceptor) Stop(last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -133,15 +136,14 @@ func (a *Acceptor) Stop(last bool) {
 	}
 }
 
-// empty accepts all connections in the queue of ln, also beyond AcceptConfig.MaxClients.
+// empty accepts all connections in the queue of ln, even beyond AcceptConfig.MaxClients.
 func (a *Acceptor) empty(ln *Listener) {
 	i := slices.IndexFunc(a.sockets, func(s *socket) bool { return s.ln == ln })
 	for i >= 0 && a.sockets[i].take(Take) {
 	}
 }
 
-// Intact returns an error, of one line, if no more connections can be accepted, although they should. It is safe for concurrent
-// use.
+// Intact returns an error of one line if a listener can no longer accept connections. It is safe for concurrent use.
 func (a *Acceptor) Intact() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,7 +164,7 @@ func (a *Acceptor) Intact() error {
 	return a.openFilesIntact()
 }
 
-// Resume accepts connections that had to wait, if the server has room now. It must be called on the loop.
+// Resume accepts waiting connections if the server now has room. It must be called on the loop.
 func (a *Acceptor) Resume() {
 	for _, s := range a.sockets {
 		if s.pending {
@@ -177,7 +179,6 @@ func (a *Acceptor) close(ln *Listener) {
 	}
 }
 
-// listen accepts from ln from now on.
 func (a *Acceptor) listen(ln *Listener) {
 	s := &socket{a: a, ln: ln, fd: ln.Fd()}
 	if at, ok := ln.Addr().(*net.TCPAddr); !ok || !at.IP.IsUnspecified() {
@@ -189,7 +190,6 @@ func (a *Acceptor) listen(ln *Listener) {
 	}
 }
 
-// unlisten closes ln.
 func (a *Acceptor) unlisten(ln *Listener) {
 	if i := slices.IndexFunc(a.sockets, func(s *socket) bool { return s.ln == ln }); i >= 0 {
 		a.sockets[i].watch.Remove()
@@ -199,13 +199,13 @@ func (a *Acceptor) unlisten(ln *Listener) {
 	a.close(ln)
 }
 
-// Ready implements eventloop.Handler: clients have connected, or may be accepted again.
+// Ready implements eventloop.Handler: clients have connected, or the server has room again.
 func (s *socket) Ready(eventloop.Readiness) {
 	s.pending = true
 	s.accept()
 }
 
-// accept takes connections from the queue as long as there is room. The rest stays there, the first come first.
+// accept takes connections from the queue while the server has room. The others stay in the queue, in order.
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
@@ -223,7 +223,7 @@ func (s *socket) accept() {
 	s.watch.Again()
 }
 
-// take accepts the next connection, and reports whether there may be others.
+// take accepts the next connection and reports whether there may be more.
 func (s *socket) take(v Verdict) (more bool) {
 	a := s.a
 	fd, remote, err := acceptNonblock(s.fd)
@@ -252,7 +252,7 @@ func (s *socket) take(v Verdict) (more bool) {
 	return true
 }
 
-// localOf returns the address at which a connection has come in.
+// localOf returns the local address of an accepted connection.
 func (s *socket) localOf(fd int) net.Addr {
 	if s.local != nil {
 		return s.local
@@ -264,7 +264,7 @@ func (s *socket) localOf(fd int) net.Addr {
 	return addrOf(local)
 }
 
-// fail is for errors after which a listener accepts no more.
+// fail records an error that ends accepting on a listener.
 func (a *Acceptor) fail(err error) {
 	a.Log(logfile.Error, "stopped accepting connections: %v", err)
 	a.mu.Lock()
@@ -272,7 +272,7 @@ func (a *Acceptor) fail(err error) {
 	a.failed = err
 }
 
-// failed is for errors that only time can heal: descriptors or memory are missing, or the network is.
+// failed handles a temporary error, such as a lack of descriptors or memory, by retrying later.
 func (s *socket) failed(err error) {
 	a := s.a
 	a.short.Store(err == unix.EMFILE)

@@ -4,17 +4,21 @@ import (
 	"time"
 )
 
-// balance divides new connections among processes that share their listeners (AcceptConfig.Concurrency). A process that has as
-// many requests as it can run leaves them in the queue, where another one finds them. If they are still there after a
-// moment, all processes are busy, or the connections that were expected to bring requests are silent: then it accepts
-// them all the same, because it can still serve files, and because the number of silent clients must not matter.
+// balance divides new connections among the processes that share the listeners (AcceptConfig.Concurrency). A process
+// with as many requests as it can run leaves new connections in the queue for the others.
+//
+// If connections are still in the queue after AcceptConfig.Moment, all processes are busy, or the accepted connections
+// that were expected to send requests are silent. The process then accepts the waiting connections anyway: it can still
+// serve files, and silent clients must not block others.
 type balance struct {
 	running  int    // requests that occupy the application
-	expected int    // connections that were accepted lately, and have sent no request yet
-	epoch    uint32 // of expected: older connections do not count any more
-	waits    bool   // the moment has begun
-	allowed  int    // connections that may be accepted all the same
-	next     int    // how many there will be the next time, if the queue is not empty before
+	expected int    // recently accepted connections that have sent no request yet
+	epoch    uint32 // increases when the connections in expected no longer count
+	waits    bool   // the timer of AcceptConfig.Moment is running
+	// connections that may be accepted although the process is busy
+	allowed int
+	// allowed after the next Moment, unless the queue was empty before
+	next int
 }
 
 const (
@@ -22,7 +26,7 @@ const (
 	maxAllowed = 1024
 )
 
-// Expected says whether, and since when, the first request of a connection is expected. The zero value says that it is not.
+// Expected is the epoch in which the first request of a connection was expected; 0 if it was not.
 type Expected uint32
 
 // Expect counts a connection that was just accepted and has sent nothing yet.
@@ -36,7 +40,7 @@ func (a *Acceptor) Expect() Expected {
 	return Expected(b.epoch)
 }
 
-// Arrived is for a connection that has sent its first request, or was closed.
+// Arrived must be called when a connection has sent its first request or was closed.
 func (a *Acceptor) Arrived(e Expected) {
 	b := &a.balance
 	if e != 0 && uint32(e) == b.epoch {
@@ -45,7 +49,6 @@ func (a *Acceptor) Arrived(e Expected) {
 	}
 }
 
-// Occupied counts n more requests that occupy the application.
 func (a *Acceptor) Occupied(n int) {
 	a.balance.running += n
 	if n < 0 {
@@ -56,7 +59,7 @@ func (a *Acceptor) Occupied(n int) {
 // Running returns how many requests occupy the application.
 func (a *Acceptor) Running() int { return a.balance.running }
 
-// leavesToOthers reports whether connections in the queue are for other processes now.
+// leavesToOthers reports whether connections in the queue are left to other processes now.
 func (a *Acceptor) leavesToOthers() bool {
 	b := &a.balance
 	switch {
@@ -73,7 +76,7 @@ func (a *Acceptor) leavesToOthers() bool {
 	return true
 }
 
-// left is called when connections have been left to others for long enough.
+// left is called when connections have been left to others for AcceptConfig.Moment.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false
@@ -84,5 +87,5 @@ func (a *Acceptor) left() {
 	a.Resume()
 }
 
-// queueEmpty notes that no more connections wait at a listener.
+// queueEmpty is called when no connection waits at a listener.
 func (b *balance) queueEmpty() { b.allowed, b.next = 0, minAllowed }

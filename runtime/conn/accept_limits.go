@@ -10,35 +10,34 @@ import (
 	"fapws/runtime/system"
 )
 
-// AcceptConfig says how many connections are accepted.
+// AcceptConfig limits the connections that are accepted.
 type AcceptConfig struct {
-	// MaxClients bounds the open connections of clients; the rest wait in the kernel's listen queue. 0: three quarters of the descriptors that
-	// the process may have open, because files that are sent and upstreams of tunnels have descriptors, too.
+	// MaxClients limits the open connections of clients; further clients wait in the kernel's listen queue. 0 means
+	// three quarters of the limit of open files, because files and upstreams also need descriptors.
 	MaxClients int
 
-	// Refuse answers 503 to connections beyond MaxClients, instead of letting them wait.
+	// Refuse answers 503 to connections beyond MaxClients instead of leaving them in the queue.
 	Refuse bool
 
-	// Concurrency is how many requests the application answers at once, if other processes accept on the same listeners: while so many run
-	// here, or are about to, new connections are left to the others for a moment. See balance. 0: no other process accepts.
+	// Concurrency is how many requests the application runs at once. While that many run or are expected, new
+	// connections are left for a moment to the other processes that accept on the same listeners (see balance). 0 means
+	// that no other process accepts.
 	Concurrency int
 
-	// Moment is for how long connections are left to other processes. 0: 100 ms, long enough for a process that is awake or can
-	// be woken, short enough for files.
+	// Moment is how long connections are left to other processes. 0 means 100 ms, enough for a process that must be
+	// woken.
 	Moment time.Duration
 }
 
-// defaultMoment is the default of AcceptConfig.Moment.
 const defaultMoment = 100 * time.Millisecond
 
-// rejectedAtOnce is how many connections may be told 503 at the same time because of AcceptConfig.MaxClients.
+// rejectedAtOnce limits the connections that are being answered with 503 because of AcceptConfig.MaxClients.
 const rejectedAtOnce = 64
 
-// ServiceUnavailable is a whole response for a client for which there is no room.
+// ServiceUnavailable is a complete response for a client that the server has no room for.
 var ServiceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n" +
 	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
 
-// Configure replaces the Config.
 func (a *Acceptor) Configure(c AcceptConfig) {
 	if c.Moment == 0 {
 		c.Moment = defaultMoment
@@ -46,20 +45,20 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 	a.cfg = c
 }
 
-// Opened counts an open connection: Take, one of a client; Reject, one that is told that there is no room; Wait, one that does not
-// count, because the server made it.
+// Opened counts an open connection: Take for a client, Reject for a client that is being answered with 503, Wait for a
+// connection that does not count because the server made it.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
-// Closed is for a connection that Opened has counted. Another one may have its place.
+// Closed must be called for a connection that Opened has counted. It resumes accepting.
 func (a *Acceptor) Closed(v Verdict) {
 	a.open[v]--
 	a.Resume()
 }
 
-// Full reports whether there are as many clients as there may be.
+// Full reports whether the maximum number of clients is connected.
 func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 
-// admit decides about the next connection.
+// admit returns the verdict on the next connection.
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
@@ -73,8 +72,8 @@ func (a *Acceptor) admit() Verdict {
 	return Take
 }
 
-// openFilesIntact returns an error, of one line, if no client can connect because the application has lowered the limit
-// of open files. It is safe for concurrent use.
+// openFilesIntact returns an error of one line if no client can connect because the application lowered the limit of
+// open files. It is safe for concurrent use.
 func (a *Acceptor) openFilesIntact() error {
 	if now := system.OpenFiles(); a.short.Load() && now < a.openFiles {
 		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no client can connect", a.openFiles, now)
@@ -82,7 +81,7 @@ func (a *Acceptor) openFilesIntact() error {
 	return nil
 }
 
-// hint returns the end of a line about an error of accept: the limit that was reached, and how to raise it.
+// hint returns the end of a log line about an error of accept: the limit that was reached and how to raise it.
 func hint(err error) string {
 	if err != unix.EMFILE {
 		return ""
@@ -90,7 +89,7 @@ func hint(err error) string {
 	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", system.OpenFiles())
 }
 
-// warnFull logs that clients at ln do not get in because of AcceptConfig.MaxClients, whose default follows from the limit of open files.
+// warnFull logs that clients of ln wait or are refused because of AcceptConfig.MaxClients.
 func (a *Acceptor) warnFull(ln *Listener) {
 	if !a.Full() || !ln.Queued() || !a.fullWarnings.Once(warnsEvery) {
 		return

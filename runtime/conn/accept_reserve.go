@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	// refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.
+	// refusedInARow is how many waiting connections the reserve descriptor refuses in one turn.
 	refusedInARow = 16
 
-	// refusedReads is how often each of them is read from, 4 KiB at a time: a client may send faster than it is read.
+	// refusedReads limits the reads from each refused connection, 4 KiB each: a client may send faster than the loop
+	// reads.
 	refusedReads = 16
 )
 
-// KeepReserve makes the descriptor by which clients are refused when no other is free. Any descriptor will do; a duplicate of
-// one that outlives the acceptor is the cheapest.
+// KeepReserve duplicates the descriptor of, which must outlive the acceptor. refuseQueued uses the duplicate when no
+// other descriptor is free.
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
 	if a.openFiles == 0 {
@@ -28,14 +29,13 @@ func (a *Acceptor) KeepReserve(of int) {
 	}
 }
 
-// CloseReserve gives that descriptor back.
+// CloseReserve closes the reserve descriptor.
 func (a *Acceptor) CloseReserve() {
 	if a.reserve >= 0 {
 		unix.Close(a.reserve)
 	}
 }
 
-// refuseQueued refuses connections that wait at a listener.
 func (a *Acceptor) refuseQueued(listener int) {
 	a.CloseReserve()
 	var request [4 << 10]byte
@@ -44,7 +44,8 @@ func (a *Acceptor) refuseQueued(listener int) {
 		if err != nil {
 			break
 		}
-		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
+		// Closing a socket with unread input would reset the connection before the client reads the response (RFC 9112
+		// §9.6).
 		for range refusedReads {
 			if n, _ := Receive(fd, request[:]); n <= 0 {
 				break
@@ -56,10 +57,10 @@ func (a *Acceptor) refuseQueued(listener int) {
 	a.KeepReserve(a.reserveOf)
 }
 
-// The application may close standard input, output and error by a direct system call. The next clients would get their numbers, and what
-// is written to the error log.
+// The application may close standard input, output or error by a direct system call. The next clients would then get
+// these descriptors and receive the error log.
 
-// aboveStandard returns another descriptor of a connection in the place of fd, which is 0, 1 or 2.
+// aboveStandard replaces fd, which is 0, 1 or 2, by a higher descriptor and opens /dev/null as fd.
 func (a *Acceptor) aboveStandard(fd int) (int, error) {
 	a.closed.Store(int32(fd) + 1)
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
@@ -68,7 +69,7 @@ func (a *Acceptor) aboveStandard(fd int) (int, error) {
 		failed = unix.Dup3(null, fd, 0)
 		unix.Close(null)
 	}
-	if failed != nil { // in a chroot, perhaps
+	if failed != nil { // for example in a chroot without /dev/null
 		unix.Close(fd)
 	}
 	return high, err

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// host closes each connection.
 type host struct{}
 
 func (host) Room(*Listener) bool { return true }
@@ -34,10 +33,9 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// do runs a function on the loop.
 func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
-// Of a client that is refused because descriptors are missing, the loop reads a request, and not all that the client sends.
+// When descriptors are missing, the loop reads a bounded part of what a refused client sends.
 func TestRefusedFloodIsNotRead(t *testing.T) {
 	f := newFixture(t)
 	f.KeepReserve(0)
@@ -58,7 +56,7 @@ func TestRefusedFloodIsNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.refuseQueued(ln.Fd())
-		got, err := io.ReadAll(c) // an error, if something was left unread
+		got, err := io.ReadAll(c) // an error if input was left unread
 		if all := err == nil && string(got) == string(ServiceUnavailable); all != (size == 100) {
 			t.Errorf("%d bytes: %q, %v", size, got, err)
 		}

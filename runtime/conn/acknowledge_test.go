@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Behind a handshake, in which the client has spoken last, the kernel does not put its acknowledgment off: a client with Nagle's algorithm would keep
-// its first request back for 40 ms.
+// The kernel acknowledges the last message of a handshake at once: otherwise Nagle's algorithm would delay the client's
+// first request by 40 ms.
 func TestLastMessageIsAcknowledged(t *testing.T) {
 	s := newServer(t, nil)
 	c := s.dial(nil, nil)

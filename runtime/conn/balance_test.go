@@ -7,7 +7,8 @@ import (
 	"fapws/runtime/eventloop/looptest"
 )
 
-// newBalanced returns an Acceptor without listeners, one of several processes that run one request each. Its moment never ends.
+// newBalanced returns an Acceptor without listeners for one of several processes that run one request each. Its moment
+// never ends.
 func newBalanced(t *testing.T) *Acceptor {
 	loop := looptest.New(t)
 	t.Cleanup(func() { loop.Close() })
@@ -23,7 +24,7 @@ func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
 	}
 }
 
-// A process that is busy, or expects to be, leaves connections to others.
+// A process that is busy, or expects to be busy, leaves connections to others.
 func TestBusy(t *testing.T) {
 	a := newBalanced(t)
 	a.expect(t, "idle", Take)
@@ -39,7 +40,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Connections that others have not taken after a moment are accepted, each time twice as many, until the queue is empty.
+// Connections that no process has accepted after a moment are accepted, each time twice as many, until the queue is
+// empty.
 func TestMoment(t *testing.T) {
 	a := newBalanced(t)
 	a.Occupied(1)
@@ -59,7 +61,7 @@ func TestMoment(t *testing.T) {
 	a.expect(t, "behind those", Wait)
 }
 
-// A connection that was silent for a moment counts no more, also when its request arrives later.
+// A connection that was silent for a moment no longer counts, even when its request arrives later.
 func TestSilent(t *testing.T) {
 	a := newBalanced(t)
 	silent := a.Expect()

@@ -13,79 +13,85 @@ import (
 
 // Protocol is the protocol of a connection. Its methods are called on the loop.
 type Protocol interface {
-	// Input takes bytes that have arrived. They are valid until it returns. After Again they are nil: it goes on with the pending input.
+	// Input passes bytes that have arrived. They are valid until Input returns. b is nil after Again: the protocol
+	// continues with the pending input.
 	Input(b []byte)
 
-	// EOF is called when the client has shut down its side, or has left: these cannot be told apart. It reports whether the
-	// connection stays open for the output that is still to come.
+	// EOF is called when the client has shut down its sending side or has disconnected, which cannot be distinguished.
+	// It reports whether the connection stays open for output that follows.
 	EOF() (stays bool)
 
-	// Room is called when gathered output has been written, or has become a transfer; and, with ended, when a transfer has ended and the
-	// connection is still open.
+	// Room is called when gathered output was written or has become a transfer. ended reports that a transfer has ended
+	// and the connection is still open.
 	Room(ended bool)
 
-	// Due deals with deadlines that have passed by the clock of the Set, and returns the next one. It is called at that time, and with the
-	// next tick after Schedule. It may close the connection.
+	// Due handles the deadlines that have passed by the clock of the Set and returns the next one. It is called at the
+	// next deadline and on the tick after Schedule. It may close the connection.
 	Due() (next int64)
 
-	// Drain is called when the server takes no more connections. Requests that have begun are still answered. If
-	// another server goes on with the listeners (retire), an idle connection stays until it has answered one more
-	// request, or for a while; otherwise it closes.
+	// Drain is called when the server stops accepting connections. Active requests continue. An idle connection closes,
+	// unless retire is true: then another process accepts on the listeners, and the idle connection may serve one more
+	// request before it closes.
 	Drain(retire bool)
 
-	// Closed is called once, when the connection is closed: nothing is read from it any more, and nothing can be queued. A
-	// transfer goes on.
+	// Closed is called once when the connection is closed. It can then neither read nor queue anything; a transfer
+	// continues.
 	Closed()
 }
 
-// Holder has a place for a connection. Gone is called once, behind Protocol.Closed, when no transfer needs the connection any more.
+// Holder owns the memory of a connection. Gone is called once, after Protocol.Closed, when no transfer needs the
+// connection any longer.
 type Holder interface{ Gone() }
 
-// Conn is a connection. It is embedded in what uses it. There may be many thousand idle ones, so it is small.
+// Conn is a connection. It is embedded in larger structures, and small because many thousand connections may be idle.
 type Conn struct {
 	set   *Set
 	proto Protocol
 	watch eventloop.Watch
 	timer eventloop.Entry[Conn]
 
-	Holder        Holder // nil: nothing is told
+	Holder        Holder // nil if Gone is not needed
 	Local, Remote net.Addr
-	Stamp         int64 // time of the last event that counts for the deadline; see Protocol
+	// time of the last event that counts for the deadline, in loop time
+	Stamp int64
 
-	transport *secured // nil: the socket has the bytes as they are
-	in        []byte   // input that could not be used yet: in[off:]
+	transport *secured // nil if the socket carries the bytes unchanged
+	in        []byte   // in[off:] is the pending input
 	transfer  *transfer
 	fd        int32
 	off       int32
 	lingerEnd int32 // in ticks: when lingering ends at the latest
 
-	Half   bool // its client has shut down its side: it is not read from any more
-	Reset  bool // close so that the client sees an error
-	Linger bool // the client may be sending bytes that are thrown away: see Finish
-	Leaves bool // it is about to close: a client that reads nothing for leavesTimeout is disconnected
+	Half  bool // the client has shut down its sending side
+	Reset bool // close with RST, so that the client sees an error
+	// the client may still be sending input that is discarded (see Finish)
+	Linger bool
+	// the connection closes soon: a client that reads nothing for leavesTimeout is disconnected
+	Leaves bool
 
-	// Patient has a transfer wait for its peer as long as that takes, while the connection is open.
+	// Patient disables the write timeout of transfers while the connection is open.
 	Patient bool
 
-	again      bool // it is in Set.again
-	yields     bool // by Yield
-	closed     bool
-	lingering  bool // it is shut down for writing, and input is thrown away
-	paused     bool // it is not read from
-	stopped    bool // by Stop, too
-	heed       Heed // what counts while it is paused
-	readable   bool // something may have come that was not read
-	untilEmpty bool // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
-	tcp        bool // whatever a proxy says of Remote
+	again     bool // c is in Set.again
+	yields    bool // Yield was called
+	closed    bool
+	lingering bool // the sending side is shut down, and input is discarded
+	paused    bool // input is not read
+	stopped   bool // by Stop, not only by Pause
+	heed      Heed // the events that matter while c is paused
+	readable  bool // unread input may have arrived
+	// readable until recv returns EAGAIN: a read may end early at urgent data, and the end may follow data
+	untilEmpty bool
+	tcp        bool // the socket is TCP, regardless of Remote
 }
 
-// Init gives c, which is empty, a socket that it owns from now on, and its addresses.
+// Init gives the empty c its socket, which it owns from now on, and its addresses.
 func (c *Conn) Init(fd int, local, remote net.Addr) {
 	c.fd, c.Local, c.Remote = int32(fd), local, remote
 	_, c.tcp = remote.(*net.TCPAddr)
 }
 
-// Open makes c a connection of s, which speaks p. If it cannot be watched, it is closed and p is not told.
+// Open makes c a connection of s with the protocol p. If c cannot be watched, it is closed and p is not called.
 func (c *Conn) Open(s *Set, p Protocol) error {
 	c.set, c.proto = s, p
 	if err := s.Events.AddNew(&c.watch, c.Fd(), c); err != nil {
@@ -96,19 +102,19 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 	return nil
 }
 
-// Protocol returns what c speaks.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade makes p what c speaks from now on. Pending input is p's: see Again. A connection that was stopped is only paused then.
+// Upgrade replaces the protocol of c. The pending input is for p (see Again). A stopped connection is only paused from
+// now on.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
-// Fd returns the descriptor of c. It must not be closed, nor be used when Gone was called.
+// Fd returns the descriptor of c. The caller must not close it, nor use it after Gone.
 func (c *Conn) Fd() int { return int(c.fd) }
 
-// TCP reports whether c is a connection of TCP, whatever a proxy says of its client.
+// TCP reports whether the socket of c is a TCP socket, regardless of the client's address in a PROXY header.
 func (c *Conn) TCP() bool { return c.tcp }
 
-// String names the connection in log lines.
+// String returns the name of the connection in log lines.
 func (c *Conn) String() string {
 	if a, ok := c.Remote.(*net.TCPAddr); ok {
 		return a.String()
@@ -116,7 +122,7 @@ func (c *Conn) String() string {
 	return "unix client " + strconv.Itoa(c.Fd())
 }
 
-// Schedule has c looked at with the next tick. Call it when something may be due earlier than before.
+// Schedule calls Protocol.Due on the next tick. Call it when a deadline may be earlier than before.
 func (c *Conn) Schedule() {
 	if !c.closed || c.transfer != nil {
 		c.scheduleAt(c.set.Now)
@@ -128,7 +134,7 @@ func (c *Conn) scheduleAt(at int64) {
 	c.set.wheel.Add(&c.timer, c, at)
 }
 
-// due deals with the deadlines of c that have passed, and schedules the next one.
+// due handles the deadlines of c that have passed, and schedules the next one.
 func (c *Conn) due() {
 	if c.roomExpired() {
 		c.Schedule()
@@ -150,19 +156,22 @@ func (c *Conn) due() {
 	}
 }
 
-// Virtual is the transport of a virtual connection, which has no socket: another connection carries its bytes, as a stream. It has to
+// Virtual is the transport of a virtual connection: a connection without a socket. A stream of another connection
+// carries its bytes. The transport must
 //
-//   - call ReadAgain when something has come,
-//   - gather what it writes for the connection that carries it, whose closing has to close this one, and abort its transfer.
+//   - call ReadAgain when input has arrived,
+//   - gather its output for the carrying connection,
+//   - close the virtual connection and abort its transfer when the carrying connection closes.
 type Virtual interface {
 	Transport
 
-	// AwaitRoom has Conn.Ready called with eventloop.Writable when there is room, even if there is already. A Write that returns
-	// unix.EAGAIN does that, too.
+	// AwaitRoom calls Conn.Ready with eventloop.Writable when there is room, even if there already is. A Write that
+	// returns unix.EAGAIN has the same effect.
 	AwaitRoom()
 }
 
-// OpenVirtual makes c, which is empty, a virtual connection of s that speaks p. Addresses are those of the connection that carries it.
+// OpenVirtual makes the empty c a virtual connection of s that speaks p. The addresses are those of the carrying
+// connection.
 func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
 	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
 	c.Local, c.Remote, c.Stamp = local, remote, s.Now
@@ -172,8 +181,8 @@ func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr
 
 func (c *Conn) virtual() bool { return c.fd < 0 }
 
-// Stop stops reading from c until Continue, because its handler has enough input. h selects the events that count
-// meanwhile. It returns false if c is stopped already, or if nothing more comes.
+// Stop stops reading from c until Continue, because its handler has enough input. h selects the events that matter
+// meanwhile. Stop returns false if c is already stopped or its input has ended.
 func (c *Conn) Stop(h Heed) bool {
 	if c.stopped || c.Half {
 		return false
@@ -185,11 +194,11 @@ func (c *Conn) Stop(h Heed) bool {
 	return true
 }
 
-// Stopped reports whether c is not read from because of Stop. It is false when another protocol has taken the connection.
+// Stopped reports whether Stop paused c. It is false after Upgrade.
 func (c *Conn) Stopped() bool { return c.stopped }
 
-// Continue ends a Stop, or another pause. The client may have waited since then, so its time begins again. It does not call
-// Protocol.Input for the pending input: see Again.
+// Continue ends a Stop or another pause and restarts the client's deadline. It does not call Protocol.Input for the
+// pending input (see Again).
 func (c *Conn) Continue() {
 	c.stopped = false
 	c.Stamp = c.set.Now
@@ -197,17 +206,17 @@ func (c *Conn) Continue() {
 }
 
 const (
-	// lingerTimeout is how long a client that was told to stop may send nothing before the connection closes, maxLinger how
-	// long it may go on sending.
+	// lingerTimeout is how long a lingering client may send nothing before the connection closes; maxLinger limits the
+	// whole time.
 	lingerTimeout = int64(2 * time.Second)
 	maxLinger     = int64(10 * time.Second)
 )
 
-// Finish closes c, on which everything has been sent.
+// Finish closes c after everything was sent.
 //
-// When the client is still sending (a body that was refused), closing at once would make the kernel answer with RST, and that
-// can destroy output before the client has read it (RFC 9112 §9.6). So, if Linger is set or input is pending, only the
-// sending side is shut down, and input is thrown away until the client closes.
+// If the client is still sending (a rejected body, for example), closing at once would make the kernel send RST, which
+// can destroy unread output (RFC 9112 §9.6). Finish therefore shuts down only the sending side if Linger is set or
+// input is pending, and discards input until the client closes.
 func (c *Conn) Finish() {
 	if c.lingering || !c.sayEnd() {
 		return
@@ -226,7 +235,7 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// Close closes c now. A transfer goes on; its descriptor is closed when that has ended.
+// Close closes c now. A transfer continues; the descriptor is closed at its end.
 func (c *Conn) Close(why string) {
 	if c.closed {
 		return
@@ -235,13 +244,13 @@ func (c *Conn) Close(why string) {
 	c.shut()
 }
 
-// IsClosed reports whether c was closed. A transfer may still go on.
+// IsClosed reports whether c was closed, even if a transfer continues.
 func (c *Conn) IsClosed() bool { return c.closed }
 
-// Unwatch ends that the loop hears of the descriptor of c, before Detach or Close.
+// Unwatch removes the descriptor of c from the event loop, before Detach or Close.
 func (c *Conn) Unwatch() { c.watch.Remove() }
 
-// Detach closes c without its descriptor, which is the caller's from now on. It must not have a transfer.
+// Detach closes c but leaves its descriptor to the caller. c must not have a transfer.
 func (c *Conn) Detach() {
 	c.watch.Remove()
 	c.end()
@@ -258,14 +267,13 @@ func (c *Conn) shut() {
 	c.gone()
 }
 
-// gone tells that nothing needs c any more.
 func (c *Conn) gone() {
 	if c.Holder != nil {
 		c.Holder.Gone()
 	}
 }
 
-// end takes c out of everything but its transfer.
+// end removes c from everything but its transfer.
 func (c *Conn) end() {
 	c.closed = true
 	c.set.wheel.Remove(&c.timer)
@@ -276,13 +284,12 @@ func (c *Conn) end() {
 	c.DropInput()
 }
 
-// closeSocket closes the descriptor of c.
 func (c *Conn) closeSocket() {
 	fd := c.Fd()
 	if c.Reset && !c.virtual() {
 		resetOnClose(fd)
 	} else if c.transport != nil && !c.Reset {
-		_ = c.transport.CloseWrite() // unless it was said
+		_ = c.transport.CloseWrite() // fails if close_notify was already sent
 		_ = c.transport.Flush()
 	}
 	c.set.wheel.Remove(&c.timer)
@@ -294,20 +301,19 @@ func (c *Conn) closeSocket() {
 }
 
 const (
-	// tick is how exact deadlines are, in nanoseconds.
+	// tick is the resolution of deadlines, in nanoseconds.
 	tick = eventloop.Tick
 
-	// smallBuffer is the capacity of an input buffer that is worth keeping.
+	// smallBuffer is the capacity of the input buffers that are reused.
 	smallBuffer = 4 << 10
 
-	// spareBuffers is how many of them are kept.
+	// spareBuffers limits the buffers that are kept for reuse.
 	spareBuffers = 64
 )
 
-// Writing reports whether c has a transfer.
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// idle is the Idle of the protocol of c, if it has one.
+// idle calls Protocol.Idle if the protocol has it.
 func (c *Conn) idle() (since int64, idle bool) {
 	if p, ok := c.proto.(idler); ok && !c.closed {
 		return p.Idle()
@@ -315,21 +321,22 @@ func (c *Conn) idle() (since int64, idle bool) {
 	return 0, false
 }
 
-// Lingers reports whether c has sent its last response and only waits for its client to close, and since when.
+// Lingers reports whether c only waits for its client to close after the last response, and since when.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
 
-// setTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
+// setTransport makes t the transport of c. No input may be pending: bytes that have arrived belong to t.
 func (c *Conn) setTransport(t Transport) {
 	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable
-	c.Half = false // t has to come to the end, too
+	c.Half = false // t must read to the end of the input, too
 	c.readable = true
 	c.watch.Again()
 }
 
-// Transport returns what the bytes of c go through, nil if the socket has them as they are. Then c can be lent, and given to another process.
+// Transport returns the transport of c, nil if the socket carries the bytes unchanged. Without a transport c can be
+// passed to another process.
 func (c *Conn) Transport() Transport {
 	if c.transport == nil {
 		return nil
@@ -337,14 +344,15 @@ func (c *Conn) Transport() Transport {
 	return c.transport.Transport
 }
 
-// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Room
-// is called when there was, and c has to be finished again.
+// sayEnd makes the transport announce the end of the output. It returns false if the socket is full: Protocol.Room is
+// called later, and the caller must then finish c again. Protocol.Room is called later, and the caller must then finish
+// c again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {
 		return true
 	}
 	if err := c.transport.CloseWrite(); err != nil {
-		return true // it is broken
+		return true
 	}
 	if c.transport.Flush() == unix.EAGAIN {
 		c.Queue(Output{}, true)

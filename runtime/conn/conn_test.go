@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience ends a test that hangs, also on a machine that is many times slower.
+// patience limits a test that hangs, even on a slow machine.
 const patience = waittest.Patience
 
 // set is a Set on a separate loop.
@@ -43,16 +43,14 @@ func newSet(t *testing.T, readSize int) *set {
 	return s
 }
 
-// do runs a function on the loop.
 func (s *set) do(run func()) { looptest.Do(s.Events, run) }
 
-// until waits until something is true on the loop.
 func (s *set) until(what string, holds func() bool) {
 	s.t.Helper()
 	looptest.Until(s.t, s.Events, what, holds)
 }
 
-// recorder is a Protocol that remembers what happens to its connection.
+// recorder is a Protocol that records the events of its connection.
 type recorder struct {
 	Conn
 	got                   []byte
@@ -74,7 +72,7 @@ func (r *recorder) Closed()           { r.closed++ }
 func (r *recorder) Gone()             { r.gone++ }
 func (r *recorder) Sent(err error)    { r.sent = append(r.sent, err) }
 
-// tcp returns the two ends of a connection: a descriptor with its addresses, and the client's.
+// tcp returns a descriptor with its addresses, and the client's connection.
 func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,7 +91,6 @@ func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), client
 }
 
-// open returns a connection of s and its client.
 func (s *set) open() (*recorder, *net.TCPConn) {
 	s.t.Helper()
 	fd, local, remote, client := tcp(s.t)
@@ -109,7 +106,7 @@ func (s *set) open() (*recorder, *net.TCPConn) {
 	return r, client
 }
 
-// pattern returns n bytes that tell where they are.
+// pattern returns n bytes that identify their position.
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -118,8 +115,8 @@ func pattern(n int) []byte {
 	return b
 }
 
-// What a client has sent before it shut down its side is read although reading was paused when its end came, and
-// the end is seen although it is not reported again.
+// Data that a client sent before it shut down its side is read although reading was paused when the end arrived. The
+// end is noticed although it is not reported again.
 func TestEndWhilePaused(t *testing.T) {
 	for _, heed := range []Heed{HeedReset, HeedNothing} {
 		s := newSet(t, 1000)
@@ -142,7 +139,7 @@ func TestEndWhilePaused(t *testing.T) {
 	}
 }
 
-// With HeedReset, a client that breaks a connection ends it although it is paused.
+// With HeedReset, a client that resets a paused connection ends it.
 func TestHeed(t *testing.T) {
 	s := newSet(t, 1000)
 	breaks, reset := s.open()
@@ -152,7 +149,7 @@ func TestHeed(t *testing.T) {
 	s.until("it is closed", func() bool { return breaks.gone == 1 })
 }
 
-// A file that has become shorter breaks the connection, and Abort a transfer.
+// A file that became shorter breaks the connection; Abort ends a transfer.
 func TestBrokenTransfers(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -181,13 +178,13 @@ func TestBrokenTransfers(t *testing.T) {
 	})
 }
 
-// The time for which the loop could not write is not the client's: first it tries to write.
+// A client is not late while the loop could not write: the loop first tries to write.
 func TestRoomExpires(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
 	s.do(func() { r.Queue(Output{Items: []Item{{Data: make([]byte, 32<<20)}}, Owner: r}, false) })
 	s.until("it waits for room", func() bool { return r.AwaitsRoom() })
-	s.do(func() { // the loop sees nothing of what the client reads
+	s.do(func() { // the loop does not notice that the client reads
 		for room := []unix.PollFd{{Fd: r.fd, Events: unix.POLLOUT}}; room[0].Revents == 0; unix.Poll(room, 0) {
 			if _, err := io.ReadFull(client, make([]byte, 32<<10)); err != nil {
 				t.Error(err)
@@ -208,7 +205,7 @@ func TestRoomExpires(t *testing.T) {
 	})
 }
 
-// A client that is still sending gets the last bytes, and the end.
+// A client that is still sending receives the last bytes and the end.
 func TestLinger(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
@@ -243,7 +240,7 @@ func TestLinger(t *testing.T) {
 	})
 }
 
-// A connection is looked at when its protocol says so, and with the next tick after Schedule.
+// Due is called when the protocol requested it, and on the tick after Schedule.
 func TestDue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -269,7 +266,7 @@ func TestDue(t *testing.T) {
 	})
 }
 
-// Again has the protocol go on once, also where the protocol is another one by then, and not when the connection is closed.
+// Again calls Input once, even of a new protocol, and not after the connection is closed.
 func TestAgain(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()
@@ -297,7 +294,7 @@ func TestAgain(t *testing.T) {
 	})
 }
 
-// A panic in a turn, which the loop reports, costs others neither their turn nor a panic.
+// After a panic in a turn, other connections still have their turns.
 func TestPanicInResume(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -317,7 +314,7 @@ func TestPanicInResume(t *testing.T) {
 	})
 }
 
-// Input that is kept stays in order, and its memory is used again.
+// Kept input stays in order, and its memory is reused.
 func TestInput(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -336,7 +333,7 @@ func TestInput(t *testing.T) {
 	})
 }
 
-// A stopped connection is not read from until Continue. Another protocol finds it paused only.
+// A stopped connection is not read from until Continue. Another protocol finds it only paused.
 func TestStop(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -362,7 +359,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// TestLoadIsBounded: while many goroutines wait for a disk, another one waits for these.
+// When many goroutines wait for a disk, another goroutine must wait, too.
 func TestLoadIsBounded(t *testing.T) {
 	s := newSet(t, 1<<10)
 	file, err := os.Open(os.Args[0])

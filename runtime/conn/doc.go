@@ -1,138 +1,113 @@
-// Package conn has connections below the protocols that they speak: descriptors, input that is read or left in the
-// kernel, output that waits for room, files that are sent from disk, deadlines, and the ways in which a connection
-// ends. It knows nothing of HTTP: a Protocol gets the bytes that have arrived.
+// Package conn implements connections below their protocols: descriptors, input, output, files sent from disk,
+// deadlines and closing. It does not know HTTP: a Protocol receives the bytes that have arrived.
 //
-// A Set is the connections of an event loop, with the memory that they share. Everything here must be called on that
-// loop. Start reading at Conn and Protocol; package exchange implements Protocol for HTTP/1.
+// A Set holds the connections of an event loop and their shared memory. Everything must be called on that loop. Start
+// reading at Conn and Protocol; package http1conn implements Protocol for HTTP/1.
 //
-//   - Input is given to the Protocol as it arrives; Keep keeps the rest that it cannot use now. A paused connection
-//     is not read: further input stays in the kernel, whose window then stops the client. Pausing needs no system
-//     call.
-//   - Output that is ready at once is gathered (Conn.Use), for one connection at a time, and leaves with one system
+//   - The Protocol receives input as it arrives. Keep stores the rest that it cannot use yet. A paused connection is
+//     not read: further input stays in the kernel, whose window stops the client. Pausing needs no system call.
+//   - Output that is ready at once is gathered (Conn.Use), for one connection at a time, and written with one system
 //     call for each batch of events. Bytes that a socket does not take become a transfer (Queue), and the next
-//     response waits until it has ended.
-//   - A transfer is written by the loop when the socket has room, up to 1 MiB in a turn: bytes with send, files with
-//     sendfile. So a slow client needs neither another descriptor nor a goroutine.
+//     response waits until the transfer has ended.
+//   - The loop writes a transfer when the socket has room, up to 1 MiB in a turn: bytes with send, files with sendfile.
+//     A slow client therefore needs neither another descriptor nor a goroutine.
 //
-// The system calls of sockets (socket.go) are raw ones with MSG_DONTWAIT, because they do not wait: Go's scheduler need not
-// know about them, which saves a twentieth of their cost. For files it matters more: with ordinary calls each piece woke
-// the thread that watches over system calls.
+// The system calls of sockets (socket.go) are raw system calls with MSG_DONTWAIT. They never block, so Go's scheduler
+// need not know about them.
 //
 // # Virtual connections
 //
-// A stream of HTTP/2 may become a connection of another protocol (RFC 8441). For that protocol it is a Conn like others, with a transport
-// but without a socket: conn.go says what its transport has to do. Its output is gathered for the connection that carries it.
+// A stream of HTTP/2 may become a connection of another protocol (RFC 8441). It is a Conn with a transport and without
+// a socket; Virtual documents the duties of its transport. Its output is gathered for the connection that carries it.
 //
 // # Files
 //
-// A disk must not stop the loop. Before each 2 MiB of a file the loop asks the kernel whether they are in memory
-// (preadv2 with RWF_NOWAIT). If they are not, or the kernel cannot tell, a goroutine reads the next 256 KiB, which brings
-// them into the kernel's memory, and the loop sends them from there: with sendfile or, over TLS and HTTP/2, in pieces that it
-// reads when there is room. So nothing of a file is kept for a slow client. The loop reads from the connection meanwhile, so it
-// notices a client that disconnects, and its further input is bounded as always. When the connection closes before its transfer
-// has ended, because the client has shut down its sending side, the descriptor stays open until then, and the client still gets
-// the rest.
-//
-// Sending files that are in memory on the loop costs the same CPU as goroutines with descriptors of their own did (1
-// MiB to 16 or 64 connections: 0.95 to 1.06 times, in interleaved rounds). With nginx a gigabyte for slow readers
-// compares at 0.75 to 1 of its requests for each second of CPU (./build.sh bench): both need about 40 µs for a
-// mebibyte, of which the kernel's handling of pages is 92 %.
+// A disk must not block the loop. Before each 2 MiB of a file the loop asks the kernel whether they are in memory
+// (preadv2 with RWF_NOWAIT). If not, or if the kernel cannot tell, a goroutine reads the next 256 KiB into the page
+// cache, and the loop sends them from there: with sendfile or, over TLS and HTTP/2, in pieces that it reads when there
+// is room. A slow client therefore keeps no part of a file in the server's memory. The loop continues to read from the
+// connection and notices when the client disconnects. If the client has shut down its sending side, the descriptor
+// stays open until the transfer has ended.
 //
 // # Listening
 //
-// listen.go and listen_socket.go make the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
-// process was started with, and copies that processes share. peer.go and proxyheader.go describe connections before their first
-// request: addresses, whether the kernel paces them, and the header of the PROXY protocol. Packages cmd/fapws/worker and pool make
-// their sockets with listen.go.
+// listen.go and listen_socket.go make listening sockets: TCP, unix sockets with their files, inherited sockets, and
+// copies that processes share. peer.go and proxyheader.go describe connections before their first request: addresses
+// and the header of the PROXY protocol. Packages cmd/fapws/worker and pool use listen.go.
 //
-//   - Workers share one listening socket, made by the supervisor, without SO_REUSEPORT: a connection waits in the one
-//     queue for any worker, also while a worker loads or dies.
-//   - Sockets are made by hand, so the mode of a unix socket is set before bind and its owner before listen: at no
-//     moment can others connect.
-//   - Sockets that are passed on stay non-blocking, or the loop of another process could hang in accept.
-//   - Where the kernel's congestion control is BBR, which spreads packets over time, connections from the same
-//     machine get Reno (listen_socket.go). A listener on a loopback address has it from the start; elsewhere an accepted
-//     connection changes, and keeps a weaker pacing.
+//   - Workers share one listening socket that the supervisor made, without SO_REUSEPORT: a connection waits in one queue
+//     for any worker, even while a worker loads or dies.
+//   - The mode of a unix socket is set before bind and its owner before listen: other users can never connect.
+//   - Sockets that are passed to other processes stay non-blocking, or the loop of another process could block in accept.
+//   - Where the kernel's congestion control is BBR, which paces packets, connections from the same machine get Reno
+//     (listen_socket.go). A listener on a loopback address uses Reno from the start. An accepted connection of another
+//     listener changes to Reno and keeps a weaker pacing.
 //
 // # Accepting
 //
-// An Acceptor (accept.go) takes connections from listening sockets on the event loop, as long as there is room for them.
+// An Acceptor (accept.go) accepts connections from listening sockets while the server has room. It takes up to 64
+// connections from a queue before other descriptors have their turn. Connections beyond AcceptConfig.MaxClients stay in
+// the queue of the kernel or are rejected with 503. A busy process leaves connections to others that share the listener
+// (accept_balance.go).
 //
-// A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
-// other descriptors have their turn. Connections beyond AcceptConfig.MaxClients stay in the queue of the kernel, in order, or
-// are rejected with 503. A process that is busy leaves connections to others that share the listener (accept_balance.go).
+// When accept fails because descriptors or memory are missing (EMFILE), the Acceptor retries 20 times a second and
+// whenever a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
+// through a reserve descriptor (accept_reserve.go): these clients need not wait for their own timeout.
 //
-// When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
-// as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
-// through a descriptor that it keeps for this purpose (accept_reserve.go): a client that gets an answer need not wait for
-// its own timeout.
-//
-// A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
-//
-// Package runtime is its AcceptLoop, and counts connections. The methods must be called on the loop, unless their comments
-// say otherwise. Start reading at accept.go.
+// Package runtime implements AcceptLoop and counts connections. Start reading at accept.go.
 //
 // # TLS
 //
-// A TLSTransport is TLS on the event loop, over crypto/tls. Package http1conn begins with it where the
-// listener of a connection says so. Start reading at tls_handshake.go, which is the protocol of a connection until TLS has
-// begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
+// A TLSTransport runs TLS on the event loop with crypto/tls. Package http1conn starts TLS on connections of listeners
+// that require it. Start reading at tls_handshake.go, the protocol of a connection during the handshake, and tls.go.
 //
-// crypto/tls reads from a net.Conn and writes to one (wire). A handshake computes for a while and cannot be interrupted, so a goroutine makes it,
-// over a descriptor of its own, for which Go's runtime waits, and the loop does not read from the connection. Behind the handshake the wire is the
-// loop's, without a goroutine: reading returns a temporary error when nothing has come; crypto/tls keeps then the beginning of a record, and
-// writing collects records, which leave with one system call. TLS to an upstream changes sides in the same way (NewUpstream).
+// crypto/tls reads from and writes to a net.Conn (wire). A handshake computes for a while and cannot be interrupted. A
+// goroutine therefore makes it, with its own descriptor, while the loop does not read from the connection. After the
+// handshake the wire belongs to the loop, without a goroutine: a read without input returns a temporary error, and
+// crypto/tls keeps the beginning of the record; writes collect records, which are sent with one system call. TLS to an
+// upstream changes from a goroutine to the loop in the same way (NewUpstream).
 //
 // # Handshakes
 //
-// A goroutine starts when the first record, the ClientHello, is whole. So a client that sends half of one costs no more
-// than one that sends half of a head of HTTP. At most as many goroutines compute as leave a processor to the loop and
-// to Python; others wait for their turn. One that waits for its client has none.
+// A goroutine starts when the first record, the ClientHello, is complete. A client that sends half of a ClientHello
+// costs no more than a client that sends half of an HTTP head. Only as many goroutines compute at once as leave a
+// processor to the loop and to Python. A goroutine that waits for its client gives its turn to another.
 //
-// As many connections as Configure says may be on their way to TLS (tls.go). Further ones stay in the queue of their
-// listener, in the kernel; for them, the handshake that waits longest for its client is cut off, and no sooner than a
-// second after it began. All of them end with the timeout.
+// TLSServer.Configure limits the handshakes in progress. Further connections stay in the queue of their listener. For
+// them the handshake that has waited longest for its client is closed, but not within its first second. All handshakes
+// end with the timeout.
 //
-// What is no ClientHello gets an answer, too: a request of HTTP is told the address with https.
+// A client that speaks plain HTTP gets a response with the https address.
 //
-// Certificates of clients are verified on the goroutine, in the handshake or behind it (tls_state.go): a rule for a path, which refuses
-// a request, can only count when the path is known. Why handshakes fail is counted by reason (tls_metrics.go).
+// Certificates of clients are verified on the goroutine, during or after the handshake (tls_state.go): a rule for a
+// path can refuse a request only when the path is known. Failed handshakes are counted by reason (tls_metrics.go).
 //
 // # Memory
 //
-// Output is encrypted when there is room for it, 32 KiB at a time, and at most twice as much waits in memory. While
-// that waits nothing is read, because reading may have to answer (KeyUpdate). Buffers for output are used again, and an
-// idle connection has none.
+// Output is encrypted when there is room for it, 32 KiB at a time, and at most twice as much waits in memory. Nothing
+// is read while output waits, because crypto/tls may have to answer a read (KeyUpdate). Output buffers are reused, and
+// an idle connection has none.
 //
-// Input is read into memory of the Server, and given to crypto/tls one record at a time. The buffer that crypto/tls
-// keeps for each connection has room for the largest record that has come: 18 KiB behind an upload, and 40 to 50 if it
-// were given several at once.
+// Input is read into memory of the TLSServer and passed to crypto/tls one record at a time. crypto/tls keeps a buffer
+// for each connection that has room for the largest read; a read of several records would make it larger.
 //
 // # Tunnels
 //
-// A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
-// nothing of HTTP; package exchange makes a tunnel when an upstream has answered 101 (exchange/websocket.go,
-// source/proxy/upgrade.go). Start reading at TunnelEnd, which is the protocol of both connections.
+// A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop, for WebSockets behind a proxy.
+// It does not know HTTP; package exchange makes a tunnel when an upstream has answered 101 (exchange/websocket.go,
+// source/proxy/upgrade.go). Start reading at TunnelEnd, the protocol of both connections.
 //
-// The upstream is a Conn like that of the client, with TLS if need be: so a tunnel has a descriptor for each side and, while nothing waits,
-// neither a buffer nor a goroutine. What has come from one side is written to the other one at once. Bytes for which that
-// has no room are kept, up to one read, and nothing more is read until they were written: a side that reads slowly slows
-// down the side that writes.
+// The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side
+// and, while no bytes wait, neither a buffer nor a goroutine. Bytes from one side are written to the other side at
+// once. Bytes that the other side has no room for are kept, up to one read, and nothing more is read until they are
+// written. A side that reads slowly thus slows down the side that writes.
 //
-// Each direction ends by itself: when one side has sent its last byte, the other one is shut down for writing once it
-// has been sent everything. The tunnel is over when both directions are; a side whose peer has shut down has 30
-// silent seconds for a farewell. An upstream that closes while the client is sending resets its connection; the bytes
-// that it had sent before reach the client first.
+// Each direction ends by itself: after one side has sent its last byte and the other side has received all bytes, the
+// other side is shut down for writing. The tunnel ends with its second direction. A side whose peer has shut down may
+// be silent for 30 seconds. An upstream that closes while the client is sending resets its connection; the client still
+// receives the bytes that the upstream sent before.
 //
-// Tunnels count for --max-clients, and not for the places of responders. A client that takes nothing for
-// --write-timeout ends with RST. Tunnels stay with their worker at a reload, are closed at the end of
-// --graceful-timeout, and have one line in the access log, when they end.
-//
-// # Measured
-//
-// On a busy machine, in brackets to an upstream with TLS: idle tunnels 2.6 KiB each (11; nginx 1.22: 18), a GiB to the
-// client 0.16 s of CPU (0.55), a message of 64 bytes and its echo 5 µs of CPU in 64 tunnels at once (8), and 10 in
-// one alone (14). With two goroutines for each tunnel it was 18 KiB (34), 0.22 s (0.66), 8 µs (13) and 12 (20).
-// splice(2) would save 0.1 s of CPU for each GiB, and needs a pipe for each direction that waits; messages of
-// WebSockets are small, and TLS cannot use it.
+// Tunnels count for --max-clients, but not for the limits of responders. A client that reads nothing for
+// --write-timeout is reset. Tunnels stay with their worker at a reload, are closed at the end of --graceful-timeout,
+// and have one line in the access log when they end.
 package conn

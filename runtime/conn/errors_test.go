@@ -38,7 +38,7 @@ func TestListenErrors(t *testing.T) {
 	}()
 	for _, test := range []struct {
 		addr string
-		want error // nil: any
+		want error // nil accepts any error
 	}{
 		{ln.Addr().String(), unix.EADDRINUSE},
 		{"unix:" + filepath.Join(dir, "live"), unix.EADDRINUSE},

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The log says why a handshake has failed, and not for every one of many.
+// The log says why handshakes fail, for a limited number of failures.
 func TestFailures(t *testing.T) {
 	s := newServer(t, nil)
 	config := clientConfig()
@@ -52,7 +52,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// OpenSSL refuses a certificate by an alert that it does not encrypt, although the handshake is of TLS 1.3.
+// OpenSSL rejects a certificate with an unencrypted alert even in TLS 1.3.
 func TestPlainAlert(t *testing.T) {
 	s := newServer(t, nil)
 	c, config := s.tcp(), clientConfig()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Files arrive as they are, with bytes around them, whether they are in memory, must be read from a disk, or both.
+// Files arrive intact, with bytes around them, whether they are in memory, on disk, or both.
 func TestTlsFiles(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")
@@ -24,7 +24,7 @@ func TestTlsFiles(t *testing.T) {
 	defer file.Close()
 	for _, c := range []struct {
 		name          string
-		coldEvery     int // 0: never
+		coldEvery     int // 0 means never
 		offset, count int64
 		warm          int64
 		err           error

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// hello returns a ClientHello.
 func hello(t *testing.T) []byte {
 	t.Helper()
 	var k keeper
@@ -24,7 +23,7 @@ func hello(t *testing.T) []byte {
 
 var errKept = errors.New("kept")
 
-// keeper keeps the data that is written first.
+// keeper stores the data that is written first.
 type keeper struct {
 	net.Conn
 	written []byte
@@ -37,7 +36,7 @@ func (k *keeper) Write(b []byte) (int, error) {
 
 func (k *keeper) Close() error { return nil }
 
-// Clients with half a ClientHello cost no goroutine, and do not keep others from being served. They are closed in time.
+// Clients with half a ClientHello cost no goroutine and do not block others. They are closed in time.
 func TestHalfHandshakes(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)
@@ -56,7 +55,7 @@ func TestHalfHandshakes(t *testing.T) {
 				t.Error("a goroutine")
 			}
 		}
-		// The clock had stopped, as it does without clients: they have begun later than it says.
+		// The clock had stopped, as it does without clients: the handshakes began later than it says.
 		s.conns.Restamp(0, int64(time.Minute))
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()
@@ -73,8 +72,8 @@ func TestHalfHandshakes(t *testing.T) {
 	}
 }
 
-// When too many clients that have sent a ClientHello send nothing more, there is no room for others until one has waited for a second. One ends for
-// each of the others.
+// When too many clients are silent after their ClientHello, others must wait until one of them has waited for a second.
+// One handshake ends for each new client.
 func TestSilentClients(t *testing.T) {
 	const most = 20
 	s := newServer(t, nil)
@@ -148,7 +147,7 @@ func TestPanic(t *testing.T) {
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 }
 
-// A request that comes with the last bytes of the handshake is answered, also if the client sends nothing more.
+// A request that arrives with the last bytes of the handshake is answered, even if the client then stays silent.
 func TestEverythingAtOnce(t *testing.T) {
 	s := newServer(t, func() *peer {
 		return &peer{stays: true, answer: func(p *peer, b []byte) {
@@ -175,7 +174,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// holder keeps what is written behind the ClientHello until release, which also shuts it down.
+// holder holds back what is written after the ClientHello until release, which also shuts the connection down.
 type holder struct {
 	net.Conn
 	writes int
@@ -191,14 +190,14 @@ func (h *holder) Write(b []byte) (int, error) {
 }
 
 func (h *holder) release() error {
-	h.Conn.SetDeadline(time.Now().Add(patience)) // that of CloseWrite has passed
+	h.Conn.SetDeadline(time.Now().Add(patience)) // the deadline of CloseWrite has passed
 	if _, err := h.Conn.Write(h.kept); err != nil {
 		return err
 	}
 	return h.Conn.(*net.TCPConn).CloseWrite()
 }
 
-// A client that breaks off leaves nothing behind.
+// A client that disconnects during a handshake leaves nothing behind.
 func TestBrokenOff(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)

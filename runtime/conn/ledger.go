@@ -7,54 +7,56 @@ import (
 	"unsafe"
 )
 
-// Ledger has the responses that wait in memory for their clients, and bounds that memory. Memory that several responses share
-// counts once. Its methods must be called on the loop.
+// Ledger tracks the responses that wait in memory for their clients, and bounds that memory. Memory that several
+// responses share counts once. Its methods must be called on the loop.
 //
-// The bound holds for all responses but the largest, so that neither the only one nor a large download that others hardly
-// compare to is ended. The first response to end is the one that would wait longest: its unsent bytes divided by the pace of
-// its client. So if others hold more than a response and read less, one of them ends before it.
-// Of those whose clients have not read, the oldest ends first.
+// The largest response does not count for the bound, so that a single response or a large download is not ended. The
+// first response to end is the response that would wait longest: its unsent bytes divided by the pace of its client. A
+// response of a fast client therefore survives when slower clients hold more memory. Among the responses whose clients
+// have read nothing, the oldest ends first.
 type Ledger struct {
-	Max      int64  // bytes
-	Exceeded func() // is called when more waits: then Bound may have something to do
+	Max int64 // bytes
+	// Exceeded is called when more than Max bytes wait. The server should then call Bound.
+	Exceeded func()
 
 	total   int64
 	ended   int64
 	memory  map[*byte]*memory
 	waiting []*Unsent
-	grown   bool // Exceeded was called since Bound
+	grown   bool // Exceeded was called since the last Bound
 }
 
-// memory is a body that waits in one or several responses.
+// memory is a body that one or several responses share.
 type memory struct {
 	size int64
 	uses int64
 }
 
-// Response is a response that can be ended before its client has read it.
 type Response interface {
-	// Cut ends the response, unless it ends already, and returns the name of its client for the log.
+	// Cut ends the response, unless it is already ending, and returns the name of its client for the log.
 	Cut() (client string)
 }
 
-// Unsent is the part of a response that waits in memory. The zero value is empty.
+// Unsent is the part of a response that waits in memory.
 type Unsent struct {
 	of    Response
-	place int // in Ledger.waiting
+	place int // index in Ledger.waiting
 	parts []*memory
 	small int64 // bytes of small parts
-	left  int64 // bytes of all of them that were not written
+	left  int64 // unsent bytes of all parts
 
-	// How fast its client reads: bytes that it has read since then, without those before, which fill the buffers of the kernel.
-	began, since, last int64 // last: when it has read, or the response has begun to wait
+	// The pace of the client: the bytes in read were read since the time since. The first bytes only fill the buffers
+	// of the kernel and do not count.
+	// last is when the client last read or the response began to wait
+	began, since, last int64
 	read               float64
 }
 
-// CountedPart is the minimum size of a part that counts while it is written, in bytes. Smaller parts count only while they wait
-// for others: see AddSmall.
+// CountedPart is the minimum size of a part that counts while it is written, in bytes. Smaller parts count only while
+// they wait for others (AddSmall).
 const CountedPart = 4 << 10
 
-// smallCost is what a small part counts in addition to its bytes: its memory here and in the handler.
+// smallCost is the memory that a small part needs in addition to its bytes, here and in the handler.
 const smallCost = 512
 
 // Add records that left bytes of body wait in u for the client of r.
@@ -81,7 +83,8 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	u.left += int64(left)
 }
 
-// AddSmall records that a part of n bytes, fewer than CountedPart, waits in u for the client of r, behind others. DropSmall has to follow.
+// AddSmall records that a part of n bytes, fewer than CountedPart, waits in u for the client of r after other parts.
+// The caller must call DropSmall later.
 func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
 	l.enter(u, r, now)
 	u.small += int64(n) + smallCost
@@ -89,7 +92,6 @@ func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
 	l.grow(int64(n) + smallCost)
 }
 
-// grow counts n more bytes.
 func (l *Ledger) grow(n int64) {
 	l.total += n
 	if l.total > l.Max && !l.grown {
@@ -98,7 +100,7 @@ func (l *Ledger) grow(n int64) {
 	}
 }
 
-// enter puts u, to which a part is added, among those that wait.
+// enter adds u to the waiting responses, unless it already waits.
 func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	if u.Waits() {
 		return
@@ -108,11 +110,12 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	if u.began == 0 {
 		u.began, u.since, u.last = now, now, now
 	}
-	u.since += now - u.last // the client has not kept it waiting
+	u.since += now - u.last // the client did not keep u waiting during this time
 	u.last = now
 }
 
-// Drop records that body, of which left bytes were not written, no longer waits in u. It does nothing if body did not wait.
+// Drop removes body from u because it no longer waits. left is the number of its unwritten bytes. Drop does nothing if
+// body did not wait.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
@@ -129,7 +132,7 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	l.leave(u)
 }
 
-// DropSmall records that a part of AddSmall no longer waits. It is written, or not wanted.
+// DropSmall records that a part of AddSmall no longer waits.
 func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	u.small -= int64(n) + smallCost
 	l.total -= int64(n) + smallCost
@@ -137,7 +140,7 @@ func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	l.leave(u)
 }
 
-// leave takes u, of which a part was dropped, out of those that wait if it was the last one.
+// leave removes u from the waiting responses if it has no part left.
 func (l *Ledger) leave(u *Unsent) {
 	if u.Waits() {
 		return
@@ -151,11 +154,10 @@ func (l *Ledger) leave(u *Unsent) {
 // Total returns how many bytes wait.
 func (l *Ledger) Total() int64 { return l.total }
 
-// Ended returns how many responses Bound has ended.
 func (l *Ledger) Ended() int64 { return l.ended }
 
-// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the unsent bytes
-// of the first response that it ended, and the number of ended responses.
+// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the
+// unsent bytes of the first ended response, and the number of ended responses.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	spared := l.largest()
@@ -171,7 +173,7 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 		if l.total-spared.Size() <= l.Max-l.Max/16 {
 			break
 		}
-		if !u.Waits() { // it has ended with another one of its connection
+		if !u.Waits() { // it ended with another response of its connection
 			continue
 		}
 		left := u.left
@@ -196,10 +198,10 @@ func (l *Ledger) largest() *Unsent {
 	return most
 }
 
-// Waits reports whether bytes of u wait. Those of nil do not.
+// Waits reports whether bytes of u wait. u may be nil.
 func (u *Unsent) Waits() bool { return u != nil && len(u.parts)+int(u.small) > 0 }
 
-// Size returns how many bytes of u wait in memory, 0 for nil.
+// Size returns how many bytes of u wait in memory. u may be nil.
 func (u *Unsent) Size() (n int64) {
 	if u != nil {
 		n = u.small
@@ -211,18 +213,17 @@ func (u *Unsent) Size() (n int64) {
 }
 
 const (
-	// paceMemory is the time after which half of the bytes read are forgotten.
+	// paceMemory is the interval after which half of the bytes read are forgotten.
 	paceMemory = int64(16 * time.Second)
 
-	// firstWait is the expected wait of a response that was not read, in seconds: longer than that of a client that reads, and shorter than
-	// that of a client that has stopped reading.
+	// firstWait is the expected wait of a response whose client has read nothing yet, in seconds: longer than for a
+	// client that reads, shorter than for a client that stopped.
 	firstWait = 3600
 
-	// kernelFills is the time in which bytes do not count: they fill the buffers of the kernel.
+	// kernelFills is the initial interval in which bytes do not count: they only fill the buffers of the kernel.
 	kernelFills = int64(time.Second)
 )
 
-// Took records that n bytes of u were written.
 func (u *Unsent) Took(n int, now int64) {
 	u.left = max(u.left-int64(n), 0)
 	if now-u.began < kernelFills {
@@ -236,8 +237,8 @@ func (u *Unsent) Took(n int, now int64) {
 	u.last = now
 }
 
-// wait estimates for how many seconds u will wait: at the pace of its client, and the longer the longer that has not read. Memory that several
-// responses send is divided among them.
+// wait estimates for how many more seconds u will wait, from the pace of its client and the time since the client last
+// read. Memory that several responses share is divided among them.
 func (u *Unsent) wait(now int64) float64 {
 	size, share := float64(u.small), float64(u.small)
 	for _, m := range u.parts {

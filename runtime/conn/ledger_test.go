@@ -7,7 +7,6 @@ import (
 	"time"
 )
 
-// waiting is a response of a test.
 type waiting struct {
 	Unsent
 	l    *Ledger
@@ -22,8 +21,8 @@ func (w *waiting) Cut() string {
 	return w.name
 }
 
-// When more waits than may, responses end in the order of how long they would wait, but not the largest if the others are within the
-// bound without it.
+// When too many bytes wait, responses end in the order of their expected wait. The largest response survives if the
+// others are within the limit without it.
 func TestLedger(t *testing.T) {
 	const mib, second = 1 << 20, int64(time.Second)
 	for _, c := range []struct {
@@ -101,7 +100,7 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// Small parts that wait count, until the last one does not.
+// Waiting small parts count until the last of them is dropped.
 func TestLedgerSmallParts(t *testing.T) {
 	var l Ledger
 	l.Max, l.Exceeded = 1<<20, func() {}

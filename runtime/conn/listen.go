@@ -16,41 +16,40 @@ import (
 	"fapws/runtime/system"
 )
 
-// keepAliveIdle is after how many silent seconds the kernel asks whether a
-// client is still there; it finds those that vanished while their response
-// (server-sent events, say) has nothing to write.
+// keepAliveIdle is after how many silent seconds the kernel probes a connection. Otherwise the server would not notice
+// a vanished client while it has nothing to write, for example during server-sent events.
 const keepAliveIdle = 60
 
-// ListenOptions say how sockets are made. None of them touches inherited ones
-// but Backlog.
+// ListenOptions are the options of new sockets. For inherited sockets only Backlog counts.
 type ListenOptions struct {
-	Backlog int         // connections that the kernel queues; 0: as many as the system allows
-	File    *SocketFile // of a unix socket; nil: as the process and its umask make it
+	// maximum number of connections in the queue of the kernel; 0 means the system's maximum
+	Backlog int
+	// of a unix socket; nil keeps the defaults of the process and its umask
+	File *SocketFile
 }
 
-// SocketFile has the attributes of the file of a unix socket.
+// SocketFile describes the file of a unix socket.
 type SocketFile struct {
-	Mode     int // permissions; -1: what umask leaves
-	UID, GID int // owner; -1 keeps this process's
+	Mode     int // permissions; -1 keeps the permissions that umask allows
+	UID, GID int // -1 keeps the owner of the process
 }
 
-// Listener is a listening socket, on which a Server accepts. Its methods are safe for concurrent use.
+// Listener is a listening socket. Its methods are safe for concurrent use.
 type Listener struct {
-	file  *os.File // not in Go's poller, of which each connection would wake a thread
+	// not in Go's poller, which would wake a thread for each connection
+	file  *os.File
 	addr  net.Addr
-	inode uint64 // of the socket: see Intact
-	made  string // the address if its socket file is to be removed
+	inode uint64 // inode of the socket (see Intact)
+	// the address if Close must remove its socket file, otherwise ""
+	made string
 
-	// Secure says that its clients speak TLS. It is set before a Server gets the listener.
+	// Secure makes the clients of the listener speak TLS. It must be set before Acceptor.Accept.
 	Secure bool
 }
 
-// Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path",
-// "unix:@name" (Linux's abstract names) or "fd://3" (a listening socket that
-// this process was started with). A socket file that a dead server left behind
-// is replaced; the listener removes the file that it made when it is closed.
-// The error is one line; errors.Is tells its cause (unix.EADDRINUSE,
-// unix.EACCES ...).
+// Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path", "unix:@name" (an abstract name of Linux)
+// or "fd://3" (an inherited listening socket). It replaces a socket file without a listener. Close removes the socket
+// file that Listen made. The error has one line; errors.Is reports its cause (unix.EADDRINUSE, unix.EACCES ...).
 func Listen(addr string, o ListenOptions) (*Listener, error) {
 	f, err := ListeningSocket(addr, o)
 	if err != nil {
@@ -65,9 +64,8 @@ func Listen(addr string, o ListenOptions) (*Listener, error) {
 	return ln, nil
 }
 
-// ListenerFromFile makes a listener of a copy of a listening socket, which may be in
-// use by other processes. Closing the listener closes the copy, and never
-// removes the file of a unix socket.
+// ListenerFromFile makes a listener from a copy of a listening socket, which other processes may use. Closing the
+// listener closes the copy and never removes the file of a unix socket.
 func ListenerFromFile(f *os.File) (*Listener, error) {
 	fd, err := duplicate(f)
 	if err != nil {
@@ -90,17 +88,16 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 	return &Listener{file: held, addr: addrOf(at), inode: system.Inode(fd)}, nil
 }
 
-// Addr returns the address.
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
-// Fd returns the descriptor, which the listener closes.
+// Fd returns the descriptor, which the listener owns.
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
 // Queued reports whether a connection waits to be accepted. It makes a system call.
 func (ln *Listener) Queued() bool { return poll(ln.Fd(), unix.POLLIN) != 0 }
 
-// Intact returns an error, of one line, if no connection can be accepted: the descriptor was closed or is another file
-// now, or was made blocking, so that the event loop would wait for the next client and for nothing else.
+// Intact returns an error of one line if the descriptor was closed, refers to another file or was made blocking. A
+// blocking descriptor would stop the event loop until the next client connects.
 func (ln *Listener) Intact() error {
 	fd := ln.Fd()
 	if system.Inode(fd) != ln.inode {
@@ -112,7 +109,6 @@ func (ln *Listener) Intact() error {
 	return nil
 }
 
-// SyscallConn gives access to the descriptor.
 func (ln *Listener) SyscallConn() (syscall.RawConn, error) { return ln.file.SyscallConn() }
 
 // Close closes this copy of the socket. The error of a second call is os.ErrClosed.
@@ -123,9 +119,10 @@ func (ln *Listener) Close() error {
 	return RemoveSocketFile(ln.made)
 }
 
-// ListeningSocket makes a listening socket at an address as Open takes it, for one process or for several to share. It is made
-// with its options, owner and mode before a client can connect. Calling Fd on the file does not make the socket
-// blocking. The file of a unix socket is the caller's to remove: see RemoveSocketFile. Errors are as Open's.
+// ListeningSocket makes a listening socket at an address of the forms that Listen accepts, for one or several
+// processes. The socket has its options, owner and mode before a client can connect. Calling Fd on the file does not
+// make the socket blocking. The caller must remove the file of a unix socket (RemoveSocketFile). Errors are like those
+// of Listen.
 func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	var fd int
 	var err error
@@ -146,15 +143,17 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	return f, nil
 }
 
-// hold wraps a descriptor, which it takes over and which does not block from then on, in a File that does not know
-// that. One of os.NewFile does, and its Fd, which os/exec calls,
-// would make the socket blocking, in all processes that share it: a loop that loses the race for a connection would be stuck.
+// hold moves fd into a File that takes it for a blocking descriptor. Fd of a File for a non-blocking descriptor, which
+// os/exec calls, would make the socket blocking in all processes that share it, and a loop that loses the race for a
+// connection would block in accept.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // not a folder: EnterChroot finds no way out by it; nor a unix socket, which a sandbox denies
+	// A socket reserves the number: EnterChroot would find a way out through a folder, and a sandbox denies unix
+	// sockets.
+	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +196,8 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 		return -1, errors.New("this socket is not listening")
 	}
 	unix.CloseOnExec(fd)
-	setForAccepted(fd) // a unix socket knows none of that
-	if o.Backlog > 0 { // otherwise it keeps what its maker chose
+	setForAccepted(fd) // fails on a unix socket
+	if o.Backlog > 0 { // 0 keeps the backlog of the inherited socket
 		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return -1, err
 		}
@@ -206,20 +205,20 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 	return fd, nil
 }
 
-// listen lets clients connect.
 func listen(fd int, o ListenOptions) error {
 	backlog := o.Backlog
 	if backlog <= 0 {
-		backlog = math.MaxInt32 // the kernel cuts it to net.core.somaxconn
+		backlog = math.MaxInt32 // the kernel limits it to net.core.somaxconn
 	}
 	return unix.Listen(fd, backlog)
 }
 
-// SetBacklog changes how many connections the kernel queues for a socket that listens: a listener, or a
-// file of Socket. 0 stands for as many as the system allows.
+// SetBacklog changes how many connections the kernel queues for ln, a Listener or a file of ListeningSocket. 0 means
+// the system's maximum.
 func SetBacklog(ln syscall.Conn, backlog int) {
 	if rc, err := ln.SyscallConn(); err == nil {
-		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) }) // failing, the old one holds
+		// If it fails, the old backlog remains.
+		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) })
 	}
 }
 
@@ -227,7 +226,7 @@ func cannotListen(addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
 
-// addrOf returns an address as package net has it.
+// addrOf converts an address to the types of package net.
 func addrOf(a syscall.Sockaddr) net.Addr {
 	switch a := a.(type) {
 	case *syscall.SockaddrInet4:
@@ -240,7 +239,7 @@ func addrOf(a syscall.Sockaddr) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// zoneName returns the name of an interface, given its number; "" for 0.
+// zoneName returns the name of a network interface, "" if id is 0.
 func zoneName(id uint32) string {
 	if id == 0 {
 		return ""
@@ -251,7 +250,7 @@ func zoneName(id uint32) string {
 	return strconv.Itoa(int(id))
 }
 
-// descriptorOf returns a descriptor of a connection or listener of package net, which it closes.
+// descriptorOf returns a duplicate of the descriptor of c, a connection or listener of package net, and closes c.
 func descriptorOf(c io.Closer) (int, error) {
 	defer c.Close()
 	if sc, ok := c.(syscall.Conn); ok {

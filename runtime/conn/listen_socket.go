@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// tcpSocket makes a listening socket, as package net does: an address that stands for all of the machine takes IPv6 and IPv4, or
-// IPv4 where the kernel has no IPv6.
+// tcpSocket makes a listening socket as package net does: an unspecified address accepts IPv6 and IPv4, or only IPv4 if
+// the kernel has no IPv6.
 func tcpSocket(addr string, o ListenOptions) (int, error) {
 	if host, port, err := net.SplitHostPort(addr); err == nil && isLocalhost(host) {
 		addr = net.JoinHostPort("127.0.0.1", port)
@@ -42,55 +42,53 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	}
 	fd, err := descriptorOf(ln)
 	if err == nil && o.Backlog > 0 {
-		_ = listen(fd, o) // failing, the old one holds
+		_ = listen(fd, o) // if it fails, the old backlog remains
 	}
 	return fd, err
 }
 
-// isLocalhost reports whether a name stands for this machine, without a look-up, which may fail: small systems have
-// no /etc/hosts (RFC 6761, section 6.3).
+// isLocalhost reports whether host is the name localhost. It does no look-up, which may fail: small systems have no
+// /etc/hosts (RFC 6761 §6.3).
 func isLocalhost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
-// setForAccepted sets what accepted connections inherit from their listener: small answers are sent at once, and
-// the kernel looks after silent connections (see keepAliveIdle; without it there are only the timeouts).
+// setForAccepted sets the options that accepted connections inherit from their listener: small responses are sent at
+// once, and the kernel probes silent connections (keepAliveIdle).
 func setForAccepted(fd int) {
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	setKeepIdle(fd, keepAliveIdle)
 }
 
-// Paces says whether the kernel's congestion control spreads packets over time, as
-// BBR does, when it is first called. It is safe for concurrent use.
+// Paces reports whether the kernel's congestion control paces packets, as BBR does. The first call decides. It is safe
+// for concurrent use.
 //
-// Between two programs of one machine that only costs: there is no queue to keep short, and every pause is a timer
-// and a wake-up. Over loopback three times as many files of 1 MiB leave in a second without it, for a fifth of the
-// CPU. So connections from the machine itself, for example from a proxy, get Reno, which every kernel has and every
-// user may choose.
+// Between two programs of one machine pacing only costs time: every pause is a timer and a wake-up. Connections from
+// the machine itself, for example from a proxy, therefore get Reno, which every kernel has and every user may choose.
 var Paces = sync.OnceValue(func() bool {
 	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	return err == nil && strings.HasPrefix(string(name), "bbr")
 })
 
-// Unpace takes a TCP socket out of that. One that was accepted has had BBR, whose pacing stays, if with a higher
-// rate; connections of a listener without it have never had it.
+// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps a weaker pacing; connections of
+// an unpaced listener have none.
 func Unpace(fd int) {
-	// Without it everything works as well.
+	// The connection also works with BBR.
 	_ = setCongestion(fd, "reno")
 }
 
-// SameMachine says whether packets between the two addresses never leave the kernel.
+// SameMachine reports whether packets between the two addresses never leave the machine.
 func SameMachine(local, remote net.Addr) bool {
 	l, ok := local.(*net.TCPAddr)
 	r, ok2 := remote.(*net.TCPAddr)
 	return ok && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))
 }
 
-// maxSocketPath is what fits into a unix address with its final NUL, unix(7).
+// maxSocketPath is the maximum length of a path in a unix address, without its NUL (unix(7)).
 const maxSocketPath = 107
 
-// unixSocket makes one listening socket at a path or an abstract name.
+// unixSocket makes a listening socket at a path or an abstract name.
 func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if len(path) > maxSocketPath {
 		return -1, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)
@@ -111,8 +109,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}()
-	// The file gets the socket's own mode less the umask: it never allows more
-	// than was asked for, not even before dress.
+	// The file gets the mode of the socket minus the umask. It never allows more than o.File.Mode, even before dress.
 	if o.File != nil && o.File.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err
@@ -129,15 +126,15 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}
-	// No client could connect until here.
+	// No client could connect before this call.
 	if err := listen(fd, o); err != nil {
 		return -1, err
 	}
 	return fd, nil
 }
 
-// RemoveSocketFile removes the file of a socket that Sockets made, if addr has
-// one. Call it when no process serves it any more.
+// RemoveSocketFile removes the socket file of addr, if it has one. Call it when no process accepts on the socket any
+// longer.
 func RemoveSocketFile(addr string) error {
 	path, ok := strings.CutPrefix(addr, "unix:")
 	if !ok || isAbstract(path) {
@@ -149,7 +146,7 @@ func RemoveSocketFile(addr string) error {
 	return nil
 }
 
-// isAbstract says whether a unix address is a name of Linux's own without file.
+// isAbstract reports whether path is an abstract name of Linux, which has no file.
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
 // removeStale removes a socket file without a listener.

@@ -14,14 +14,14 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Output waits to be written: bytes that a socket did not take at once, and ranges of files.
+// Output is a sequence of bytes and file ranges that waits to be written.
 type Output struct {
 	Items  []Item
-	Owner  Owner   // nil: nothing has to be told of the end
-	Unsent *Unsent // is told what was written; nil: nothing is
+	Owner  Owner   // nil if the end needs no notification
+	Unsent *Unsent // counts the written bytes; nil if they are not counted
 }
 
-// Item is bytes or a range of a file, or the bytes before a range that were read.
+// Item is bytes, a range of a file, or both: the bytes come first.
 type Item struct {
 	Data          []byte
 	File          int
@@ -30,23 +30,24 @@ type Item struct {
 	More          bool  // another item follows at once: let the kernel fill its packets
 }
 
-// Owner is told when an output is not needed any more.
+// Owner is notified when an output is no longer needed.
 type Owner interface {
-	// Sent takes back the memory of the output. All of it was written if err is nil. Otherwise the connection is
-	// about to be closed, or is.
+	// Sent returns the memory of the output to its owner. err is nil if everything was written; otherwise the
+	// connection is closed or about to be closed.
 	Sent(err error)
 }
 
-// maxGather is the capacity up to which Set.Buf is kept.
+// maxGather is the maximum capacity of Set.Buf that is kept.
 const maxGather = 256 << 10
 
-// gathered is output that is gathered for a connection.
+// gathered is the output that is being gathered for a connection.
 type gathered struct {
 	Buf []byte
-	out *Conn // nil: for none
+	out *Conn // the connection; nil if none
 }
 
-// gathered returns where output of c is gathered: that of virtual connections beside that of the ones that carry them.
+// gathered returns the gathered output for c: virtual connections have their own, apart from the connections that carry
+// them.
 func (c *Conn) gathered() *gathered {
 	if c.fd < 0 {
 		return &c.set.carried
@@ -54,8 +55,9 @@ func (c *Conn) gathered() *gathered {
 	return &c.set.gathered
 }
 
-// Use makes c the connection that output is gathered for, and returns that: Set.Buf, but for virtual connections. Output that was gathered for
-// another one is written: that of a virtual connection becomes output of the one that carries it. So streams that take turns cost one system call.
+// Use makes c the connection that output is gathered for, and returns its buffer: Set.Buf, or another buffer for
+// virtual connections. Output that was gathered for another connection is written first; the output of a virtual
+// connection goes to the connection that carries it. Streams that alternate therefore cost one system call.
 func (c *Conn) Use() *[]byte {
 	g := c.gathered()
 	for s := c.set; g.out != nil && g.out != c; {
@@ -67,11 +69,10 @@ func (c *Conn) Use() *[]byte {
 	return &g.Buf
 }
 
-// Gathers reports whether output is being gathered for c.
 func (c *Conn) Gathers() bool { return c.gathered().out == c }
 
-// TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called or, if c is virtual, until that was
-// called for another virtual one.
+// TakeGathered ends the gathering for c and returns the output. The output is valid until the next Use or, if c is
+// virtual, until Use of another virtual connection.
 func (c *Conn) TakeGathered() []byte {
 	g := c.gathered()
 	b := g.Buf
@@ -79,13 +80,12 @@ func (c *Conn) TakeGathered() []byte {
 	return b
 }
 
-// Flush writes the gathered output.
 func (s *Set) Flush() {
 	for s.carried.flush() || s.gathered.flush() {
 	}
 }
 
-// flush writes the output, and reports whether there was a connection for it.
+// flush writes the output and reports whether it was gathered for a connection.
 func (g *gathered) flush() bool {
 	c := g.out
 	if c == nil {
@@ -105,8 +105,8 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces in one call. If the socket has not taken all, rest is for Queue; the first piece is copied
-// to it. With an error the connection is broken, and the caller has to close it.
+// Write writes pieces with one call. If the socket is full, rest is for Queue, with a copy of the first piece. After an
+// error the caller must close the connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -119,7 +119,7 @@ func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	return rest, nil
 }
 
-// drop takes up to *n bytes off the front of b.
+// drop removes up to *n bytes from the front of b.
 func drop(b []byte, n *int) []byte {
 	k := min(*n, len(b))
 	*n -= k
@@ -127,14 +127,15 @@ func drop(b []byte, n *int) []byte {
 }
 
 const (
-	// CopyLimit is the size up to which a body is copied to Set.Buf. A larger one is written from where it is.
+	// CopyLimit is the maximum size of a body that is copied to Set.Buf, in bytes.
 	CopyLimit = 16 << 10
 
-	// FlushLimit is the size of Set.Buf from which it is flushed.
+	// FlushLimit is the size at which Set.Buf is flushed, in bytes.
 	FlushLimit = 64 << 10
 )
 
-// Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room, and never unix.EINTR, as it does not wait.
+// Send is send(2) with flags (unix.MSG_MORE or 0). It never blocks: it returns unix.EAGAIN if the socket is full, and
+// never unix.EINTR.
 func Send(fd int, b []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
@@ -144,10 +145,10 @@ func Send(fd int, b []byte, flags uintptr) (int, error) {
 	return int(n), nil
 }
 
-// filePiece is how much of a file is read at once for a transport.
+// filePiece is how much of a file is read at once for a transport, in bytes.
 const filePiece = 32 << 10
 
-// send writes bytes as far as there is room.
+// send writes the bytes that there is room for.
 func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	if c.transport == nil {
 		return Send(c.Fd(), b, flags)
@@ -155,7 +156,7 @@ func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	return c.transport.Write(b)
 }
 
-// encode writes pieces through the transport, as far as there is room, and up to an amount after which others have their turn.
+// encode writes the pieces that the transport has room for, up to roomTurn bytes.
 func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	for _, b := range pieces {
 		k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
@@ -166,9 +167,9 @@ func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	return n, c.transport.Flush()
 }
 
-// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. It returns unix.EAGAIN if something is
-// left, of the pieces or in memory of the transport: Queue with an empty Output waits for room, and Protocol.Room is called then. c must not
-// have a transfer, and nothing may be gathered for it.
+// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. It returns
+// unix.EAGAIN if bytes are left, in the pieces or in memory of the transport: Queue with an empty Output then waits for
+// room and calls Protocol.Room. c must have neither a transfer nor gathered output.
 func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	total := 0
 	for _, b := range pieces {
@@ -218,7 +219,7 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	return n, err
 }
 
-// clientGone reports whether an error of a socket is one of its connection.
+// clientGone reports whether err means that the connection is broken.
 func clientGone(err error) bool {
 	switch err {
 	case unix.EPIPE, unix.ECONNRESET, unix.ECONNABORTED, unix.ETIMEDOUT, unix.ENOTCONN, unix.EHOSTUNREACH,
@@ -228,8 +229,8 @@ func clientGone(err error) bool {
 	return false
 }
 
-// sendfileRefused notes that sendfile(2) failed, so the file is read and sent instead: a seccomp filter or an old kernel refuses
-// it for all files, some file systems for theirs.
+// sendfileRefused records that sendfile(2) failed; the file is read and sent instead. A seccomp filter or an old kernel
+// refuses sendfile for all files, some file systems for their own files.
 func (s *Set) sendfileRefused(err error) {
 	s.copies = s.copies || err == unix.EPERM || err == unix.ENOSYS
 	if !slices.Contains(s.refused, err) {
@@ -238,7 +239,7 @@ func (s *Set) sendfileRefused(err error) {
 	}
 }
 
-// Queue makes o a transfer. c must not have another one. full: there is no room now.
+// Queue starts a transfer of o. c must not have another transfer. full reports that the socket has no room now.
 func (c *Conn) Queue(o Output, full bool) {
 	t := &transfer{Output: o, c: c, progress: c.set.Now}
 	c.transfer = t
@@ -258,7 +259,7 @@ func (c *Conn) AwaitsRoom() bool {
 	return t != nil && !t.loading && !t.again
 }
 
-// Abort ends the transfer of c, or makes it end when its file is not being read any more.
+// Abort ends the transfer of c. If a goroutine is reading its file, the transfer ends afterwards.
 func (c *Conn) Abort() {
 	switch t := c.transfer; {
 	case t == nil:
@@ -269,22 +270,22 @@ func (c *Conn) Abort() {
 	}
 }
 
-// WriteItems writes items as far as the socket takes them and their files are in memory, up to an amount after which others have
-// their turn. It takes the bytes that it writes off items. left are the items for Queue, with full. With an error the connection has to be
-// closed.
+// WriteItems writes the items that the socket has room for and whose files are in memory, up to cachedMost bytes. It
+// removes the written bytes from items. left and full are for Queue. After an error the caller must close the
+// connection.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
 		err = nil
 	}
-	if full && next == len(items) { // the transport has all of it, and its socket not
+	if full && next == len(items) { // the transport holds the rest, and its socket is full
 		next--
 	}
 	return items[next:], full, err
 }
 
-// writeItems writes up to most bytes of items. It returns how many bytes and how many whole items it has written,
-// and unix.EAGAIN if there is no room, or errCold.
+// writeItems writes up to most bytes of items. It returns how many bytes and how many whole items were written, and
+// unix.EAGAIN if the socket is full, or errCold.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {
@@ -295,7 +296,7 @@ func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	return sent, next, err
 }
 
-// putItems is writeItems without what a transport keeps in memory.
+// putItems is writeItems without the final Flush of the transport.
 func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 	for next < len(items) {
 		it := &items[next]
@@ -325,8 +326,8 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 	return sent, next, nil
 }
 
-// roomExpired is for c, whose deadline has passed. It reports whether that was the one of its transfer: a handler that runs
-// on the loop may have kept the loop from writing.
+// roomExpired is called when a deadline of c has passed. It reports whether that was the deadline of the transfer. It
+// first tries to write, because an inline handler may have kept the loop from writing.
 func (c *Conn) roomExpired() bool {
 	t := c.transfer
 	if t == nil || t.due() > c.set.Now {
@@ -339,8 +340,8 @@ func (c *Conn) roomExpired() bool {
 	return true
 }
 
-// errCold is the error of writeItems where a file may have to be read from a disk.
+// errCold is the error of writeItems for a file that is perhaps not in memory.
 var errCold = errors.New("the file is not in memory")
 
-// AlwaysWarm is Item.Warm of a file that was read a moment ago.
+// AlwaysWarm is Item.Warm of a file that was just read.
 const AlwaysWarm = math.MaxInt64

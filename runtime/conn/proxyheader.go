@@ -11,26 +11,26 @@ import (
 	"fapws/runtime/http1"
 )
 
-// ProxyHeader is a header of the PROXY protocol: the client that connected to the proxy, and the address it connected
-// to. https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+// ProxyHeader is a header of the PROXY protocol: the client that connected to the proxy, and the address that it
+// connected to (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
 type ProxyHeader struct {
 	Kind     ProxyKind
-	From, To netip.AddrPort // valid if kind is ProxyAddresses
+	From, To netip.AddrPort // valid if Kind is ProxyAddresses
 }
 
 type ProxyKind uint8
 
 const (
 	ProxyAddresses ProxyKind = iota
-	ProxyLocal               // the proxy itself connected, to see whether we live
-	ProxyUnknown             // for a client whose address the proxy does not know
-	ProxyUnix                // for a client of a unix socket of the proxy's
+	ProxyLocal               // a connection of the proxy itself, for a health check
+	ProxyUnknown             // a client whose address the proxy does not know
+	ProxyUnix                // a client of a unix socket of the proxy
 )
 
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
 	MaxProxyLine   = 107                      // version 1, with its CRLF
-	maxProxyHeader = 4 << 10                  // version 2, with its TLVs; our own bound
+	maxProxyHeader = 4 << 10                  // version 2 with its TLVs; a limit of fapws
 )
 
 var (
@@ -41,8 +41,8 @@ var (
 	errProxyTooLong  = fmt.Errorf("PROXY header is longer than %d bytes", maxProxyHeader)
 )
 
-// ParseProxyHeader reads a header of either version at the front of buf. n is the
-// length of the header. The error is http1.ErrNeedMore if buf is the beginning of a header.
+// ParseProxyHeader parses a header of either version at the front of buf. The error is http1.ErrNeedMore if buf is the
+// beginning of a header.
 func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	const line = "PROXY "
 	switch {
@@ -57,7 +57,7 @@ func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	return h, 0, errNoProxyHeader
 }
 
-// parseProxyLine reads version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 1111 80\r\n".
+// parseProxyLine parses version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 1111 80\r\n".
 func parseProxyLine(buf []byte) (h ProxyHeader, n int, err error) {
 	end := bytes.IndexByte(buf[:min(len(buf), MaxProxyLine)], '\n')
 	if end < 0 {
@@ -71,7 +71,7 @@ func parseProxyLine(buf []byte) (h ProxyHeader, n int, err error) {
 	if !ok || len(words) < 2 {
 		return h, 0, errProxyLine
 	}
-	if words[1] == "UNKNOWN" { // the rest is to be ignored
+	if words[1] == "UNKNOWN" { // the rest must be ignored
 		return ProxyHeader{Kind: ProxyUnknown}, end + 1, nil
 	}
 	if len(words) != 6 {
@@ -92,8 +92,7 @@ func proxyAddrPort(addr, port string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(a, p), err == nil && a.Zone() == "" && ok
 }
 
-// parseProxyBinary reads version 2; buf begins with its signature. TLVs are
-// skipped.
+// parseProxyBinary parses version 2; buf begins with its signature. TLVs are skipped.
 func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	const fixed = len(proxySignature) + 4
 	if len(buf) < fixed {
@@ -124,7 +123,7 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 			return h, 0, errProxyAddress
 		}
 		return ProxyHeader{Kind: ProxyUnix}, n, nil
-	default: // also datagrams, which are not how this came
+	default: // including datagrams, which cannot occur here
 		return ProxyHeader{Kind: ProxyUnknown}, n, nil
 	}
 	if len(rest) < 2*size+4 {

@@ -81,8 +81,7 @@ func TestProxyHeader(t *testing.T) {
 	}
 }
 
-// splitProxy fails unless every beginning of data needs more until the answer,
-// which is that of the whole, is there.
+// splitProxy checks that each prefix of data needs more input, until one gives the same result as the whole.
 func splitProxy(t *testing.T, data []byte) {
 	t.Helper()
 	h, n, err := ParseProxyHeader(data)

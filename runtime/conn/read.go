@@ -11,20 +11,20 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Heed says what counts of a client that is not read from.
+// Heed selects the events that still matter while reading is paused.
 type Heed uint8
 
 const (
-	HeedReset   Heed = iota // that it breaks the connection
-	HeedNothing             // nothing: the connection is going to another process
+	HeedReset   Heed = iota // an error of the connection
+	HeedNothing             // no event: the connection is passed to another process
 )
 
-// Ready implements eventloop.Handler: it writes output that has waited, and reads input, a buffer at a time.
+// Ready implements eventloop.Handler: it writes waiting output and reads input.
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
-		c.Abort() // there will be no news of room
+		c.Abort() // no event will report room
 		return
 	}
 	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
@@ -75,18 +75,17 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if !c.readable || c.closed || c.Half || c.paused || c.yields {
 			return
 		}
-		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS has perhaps ended its turn
+		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS may have used its turn
 			break
 		}
 	}
 	c.watch.Again()
 }
 
-// readsAtOnce is how often c is read from before others have their turn: its client may send faster than its input is used.
+// readsAtOnce limits the reads in one turn: a client may send faster than its input is used.
 const readsAtOnce = 16
 
-// ReadMore reads more, behind the input that the protocol is just being given. Errors and the end are found by the read that
-// follows.
+// ReadMore reads more input while Protocol.Input runs. The next ordinary read reports errors and the end of input.
 func (c *Conn) ReadMore(b []byte) (n int) {
 	n, _ = c.receive(b)
 	if n > 0 && c.set.Debug >= 3 {
@@ -95,14 +94,14 @@ func (c *Conn) ReadMore(b []byte) (n int) {
 	return max(n, 0)
 }
 
-// ReadAgain makes c, from whose socket something else has read, read again.
+// ReadAgain makes the loop read c again after other code has read from its socket.
 func (c *Conn) ReadAgain() {
 	c.readable, c.untilEmpty = true, true
 	c.watch.Again()
 }
 
-// hungUp reports whether the kernel knows that nothing goes to the client any more. Of a
-// client that has shut down its side that is known as soon as the server has, too: then the connection has to be broken.
+// hungUp reports whether the kernel knows that the client no longer receives anything. The kernel reports POLLHUP also
+// when both sides have shut down; then only POLLERR counts.
 func (c *Conn) hungUp() bool {
 	has := poll(c.Fd(), 0)
 	return has != 0 && (!c.Half || has&unix.POLLERR != 0)
@@ -114,7 +113,7 @@ func (c *Conn) Pause(h Heed) {
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
 }
 
-// Unpause reads on.
+// Unpause continues reading.
 func (c *Conn) Unpause() {
 	c.paused = false
 	if c.readable && !c.Half {
@@ -122,14 +121,14 @@ func (c *Conn) Unpause() {
 	}
 }
 
-// Paused reports whether c is not read from because of Pause.
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends is Half, also if the end has not been read yet, which only Linux tells. It makes a system call.
+// Ends reports whether the client has shut down its sending side, even before the loop reads the end. It makes a system
+// call.
 func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
-// Unread reports whether something has arrived that the loop has not come to, because a handler that runs on it has kept it:
-// then it is not the client that is late.
+// Unread reports whether the kernel holds input that the loop did not read, for example because an inline handler ran.
+// In that case the client is not late.
 func (c *Conn) Unread() bool {
 	if c.Half || c.paused {
 		return false
@@ -145,7 +144,7 @@ func (c *Conn) Unread() bool {
 	return err == nil && n > 0
 }
 
-// leaves is called when the client of c has left, or only shut down its side.
+// leaves is called when the client of c has disconnected or shut down its sending side.
 func (c *Conn) leaves(err error) {
 	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
 		c.Half = true
@@ -158,23 +157,23 @@ func (c *Conn) leaves(err error) {
 	if p, ok := c.proto.(interface{ Broke(error) }); ok && err != io.EOF {
 		p.Broke(err)
 	}
-	if c.Gathers() { // still wanted if it only shut down its side
+	if c.Gathers() { // the client still wants output if it only shut down its side
 		c.set.Flush()
 	}
-	if !c.closed { // writing may have found it broken
+	if !c.closed { // writing may have closed it
 		c.shut()
 	}
 }
 
-// Pending returns the input that was kept and not used yet. It is valid until the next call of a method.
+// Pending returns the kept input that was not used yet. It is valid until the next call of a method.
 func (c *Conn) Pending() []byte { return c.in[c.off:] }
 
-// Keep keeps input that cannot be used now, behind the pending input.
+// Keep appends input that cannot be used now to the pending input.
 func (c *Conn) Keep(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	if c.off > 0 { // make room at the front first
+	if c.off > 0 { // make room at the front
 		c.in = c.in[:copy(c.in, c.Pending())]
 		c.off = 0
 	}
@@ -184,14 +183,14 @@ func (c *Conn) Keep(b []byte) {
 	c.in = append(c.in, b...)
 }
 
-// Consume takes n bytes off the pending input.
+// Consume removes n bytes from the front of the pending input.
 func (c *Conn) Consume(n int) {
 	if c.off += int32(n); int(c.off) >= len(c.in) {
 		c.DropInput()
 	}
 }
 
-// Again has c go on soon, in Set.Resume, with its pending input.
+// Again makes Set.Resume call Protocol.Input for the pending input.
 func (c *Conn) Again() {
 	if !c.again {
 		c.again = true
@@ -199,19 +198,20 @@ func (c *Conn) Again() {
 	}
 }
 
-// Yield has c go on with its pending input in its next turn, when other connections have had theirs. It is not read from before.
+// Yield calls Protocol.Input for the pending input in the next turn, after other connections have had theirs. c is not
+// read until then.
 func (c *Conn) Yield() {
 	c.yields = true
 	c.watch.Again()
 }
 
-// Yields reports whether Yield was called and Input was not since then.
+// Yields reports whether Yield was called, and Input was not called since.
 func (c *Conn) Yields() bool { return c.yields }
 
-// WaitsForAgain reports whether Again was called and Input was not since then.
+// WaitsForAgain reports whether Again was called, and Input was not called since.
 func (c *Conn) WaitsForAgain() bool { return c.again }
 
-// DropInput throws the pending input away, and gives its memory back.
+// DropInput discards the pending input and releases its memory.
 func (c *Conn) DropInput() {
 	if s := c.set; cap(c.in) == smallBuffer && len(s.spare) < cap(s.spare) {
 		s.spare = append(s.spare, c.in[:0])
@@ -219,7 +219,6 @@ func (c *Conn) DropInput() {
 	c.in, c.off = nil, 0
 }
 
-// takeBuffer returns an empty buffer for input.
 func (s *Set) takeBuffer() []byte {
 	if n := len(s.spare); n > 0 {
 		b := s.spare[n-1]
@@ -229,7 +228,7 @@ func (s *Set) takeBuffer() []byte {
 	return make([]byte, 0, smallBuffer)
 }
 
-// Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if nothing has come.
+// Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if no input is available.
 func Receive(fd int, b []byte) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
@@ -239,13 +238,13 @@ func Receive(fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
-// receive reads from c. It returns 0 and no error, or io.EOF, at the end.
+// receive reads from c. At the end it returns 0 and either no error or io.EOF.
 func (c *Conn) receive(b []byte) (n int, err error) {
 	if c.transport == nil || c.lingering && !c.virtual() {
 		return Receive(int(c.fd), b)
 	}
 	n, err = c.transport.Read(b)
-	if c.transfer == nil && !c.Gathers() && c.transport.Flush() == unix.EAGAIN { // it has answered something
+	if c.transfer == nil && !c.Gathers() && c.transport.Flush() == unix.EAGAIN { // Read may have produced output
 		c.Queue(Output{}, true)
 	}
 	return n, err

@@ -19,7 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// half is one direction of a connection with TLS 1.3 (RFC 8446 §5.2, §7.3) whose keys are known, so that a test can send what crypto/tls does not.
+// half is one direction of a TLS 1.3 connection (RFC 8446 §5.2, §7.3) with known keys, so that a test can send records
+// that crypto/tls does not.
 type half struct {
 	secret []byte
 	aead   cipher.AEAD
@@ -61,14 +62,12 @@ func (h *half) nonce() []byte {
 	return nonce
 }
 
-// seal returns a record.
 func (h *half) seal(kind byte, data []byte) []byte {
 	n := len(data) + 1 + h.aead.Overhead()
 	header := []byte{23, 3, 3, byte(n >> 8), byte(n)}
 	return h.aead.Seal(header, h.nonce(), append(bytes.Clone(data), kind), header)
 }
 
-// open reads a record.
 func (h *half) open(r io.Reader) (kind byte, data []byte, err error) {
 	header := make([]byte, 5)
 	if _, err := io.ReadFull(r, header); err != nil {
@@ -91,13 +90,13 @@ const (
 	dataRecord      = 23
 )
 
-// updateRequested is a KeyUpdate that wants one from the server, updateAlone one that does not.
+// updateRequested is a KeyUpdate that requests one from the server; updateAlone requests none.
 var (
 	updateRequested = []byte{24, 0, 0, 1, 1}
 	updateAlone     = []byte{24, 0, 0, 1, 0}
 )
 
-// raw makes a handshake, and returns the keys of both directions behind it.
+// raw makes a handshake and returns the keys of both directions.
 func (s *server) raw() (c *net.TCPConn, out, in *half) {
 	s.t.Helper()
 	var log bytes.Buffer
@@ -118,7 +117,7 @@ func (s *server) raw() (c *net.TCPConn, out, in *half) {
 	return conn.NetConn().(*net.TCPConn), keys["CLIENT_TRAFFIC_SECRET_0"], keys["SERVER_TRAFFIC_SECRET_0"]
 }
 
-// next returns the next record that is no session ticket.
+// next returns the next record that is not a session ticket.
 func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	t.Helper()
 	for {
@@ -132,7 +131,7 @@ func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	}
 }
 
-// A client may change its keys at any time, and may want the server to, in records that are cut and split anywhere.
+// A client may change its keys at any time and request new keys from the server, in records that are split anywhere.
 func TestKeyUpdate(t *testing.T) {
 	for cut := range len(updateRequested) {
 		s := newServer(t, nil)
@@ -157,7 +156,8 @@ func TestKeyUpdate(t *testing.T) {
 	}
 }
 
-// A client that wants new keys all the time and reads nothing costs a bounded amount of memory, and is served when it reads.
+// A client that requests new keys all the time and reads nothing costs a bounded amount of memory, and is served when
+// it reads.
 func TestKeyUpdateFlood(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{} })
 	c, out, in := s.raw()
@@ -186,7 +186,9 @@ func TestKeyUpdateFlood(t *testing.T) {
 		if still++; len(p.got) != got || waiting == 0 {
 			got, still = len(p.got), 0
 		}
-		return still == 100 // looks, one in a millisecond: the socket may have taken some of what waits, so the sum says nothing
+		// Looks, one each millisecond. The sum would not help, because the socket may have taken some of the waiting
+		// bytes.
+		return still == 100
 	})
 	if most > 2*pieceSize || got == updates {
 		t.Errorf("%d of %d updates were read, and up to %d bytes of answers waited", got, updates, most)
@@ -203,7 +205,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 }
 
-// Of a client that has sent many small records, and new keys behind each, only some are read before others have their turn.
+// Only some of many small records with new keys are read in one turn.
 func TestRecordsTakeTurns(t *testing.T) {
 	const updates = 2000
 	longest := 0
@@ -219,14 +221,14 @@ func TestRecordsTakeTurns(t *testing.T) {
 		out.update()
 		flood = append(flood, out.seal(dataRecord, []byte("x"))...)
 	}
-	s.do(func() { c.Write(flood) }) // at once
+	s.do(func() { c.Write(flood) })
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 	if longest > turnRecords {
 		t.Errorf("%d records in a turn", 2*longest)
 	}
 }
 
-// What may not come ends the connection with an alert: another ClientHello (renegotiation), a record that was changed.
+// An invalid record ends the connection with an alert: another ClientHello (renegotiation) or a modified record.
 func TestRefusedRecords(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// server is a Server with a loop of its own.
+// server is a TLSServer with a loop of its own.
 type server struct {
 	TLSServer
 	t     *testing.T
@@ -30,7 +30,7 @@ type server struct {
 	new   func() *peer
 }
 
-// newServer starts a server whose connections are those that peers returns; nil: they echo.
+// newServer starts a server whose connections speak what peers returns; nil means that they echo.
 func newServer(t *testing.T, peers func() *peer) *server {
 	t.Helper()
 	loop := looptest.New(t)
@@ -64,14 +64,12 @@ func (s *server) log(level logfile.Level, line string) {
 	s.lines = append(s.lines, fmt.Sprint(level)+" "+line)
 }
 
-// logged returns the lines of the log.
 func (s *server) logged() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.lines, "\n")
 }
 
-// accept makes connections of clients.
 func (s *server) accept(ln net.Listener) {
 	for {
 		accepted, err := ln.Accept()
@@ -96,16 +94,14 @@ func (s *server) accept(ln net.Listener) {
 	}
 }
 
-// do runs a function on the loop.
 func (s *server) do(run func()) { looptest.Do(s.conns.Events, run) }
 
-// until waits until something is true on the loop.
 func (s *server) until(what string, holds func() bool) {
 	s.t.Helper()
 	looptest.Until(s.t, s.conns.Events, what, holds)
 }
 
-// only returns the connection that was made, when there is one.
+// only returns the only connection, when it exists.
 func (s *server) only() (p *peer) {
 	s.t.Helper()
 	s.until("a connection", func() bool {
@@ -119,13 +115,13 @@ func (s *server) only() (p *peer) {
 	return p
 }
 
-// peer is what a connection speaks behind TLS.
+// peer is the protocol of a connection above TLS.
 type peer struct {
 	Conn
 	s         *server
 	transport *TLSTransport
 	echo      bool
-	stays     bool // EOF returns it
+	stays     bool // result of EOF
 	answer    func(p *peer, b []byte)
 	got       []byte
 	ends      int
@@ -145,13 +141,12 @@ func (p *peer) Input(b []byte) {
 	}
 }
 
-// send sends a copy of b behind what waits.
+// send sends a copy of b after the waiting bytes.
 func (p *peer) send(b []byte) {
 	p.Keep(b)
 	p.push()
 }
 
-// push writes the pending input.
 func (p *peer) push() {
 	if p.Writing() || len(p.Pending()) == 0 {
 		return
@@ -182,19 +177,17 @@ func (p *peer) Room(ended bool) {
 	}
 }
 
-// tcp connects without TLS.
 func (s *server) tcp() *net.TCPConn {
 	s.t.Helper()
 	return backendtest.Dial(s.t, s.addr)
 }
 
-// clientConfig trusts the server.
 func clientConfig() *tls.Config {
 	_, pool := certtest.Localhost()
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects with TLS through what over makes of the connection; nil: nothing.
+// dial connects with TLS through the connection that over returns; nil means no change.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

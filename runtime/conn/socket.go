@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poll returns which of the events are there, and unix.POLLERR and POLLHUP if they are. It does not wait.
+// poll returns which of events have occurred, and unix.POLLERR and POLLHUP. It does not wait.
 func poll(fd int, events int16) int16 {
 	state := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	if n, err := unix.Poll(state[:], 0); n <= 0 || err != nil {
@@ -16,12 +16,14 @@ func poll(fd int, events int16) int16 {
 	return state[0].Revents
 }
 
-// resetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
+// resetOnClose makes close send RST and discard the bytes that the kernel still holds: the client sees a broken
+// connection.
 func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// ReadFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file; an error is a *FileError.
+// ReadFile is pread(2), which may wait for the disk. It returns 0 and no error at the end of the file; an error is a
+// *FileError.
 func ReadFile(from int, b []byte, offset int64) (int, error) {
 	for {
 		n, err := unix.Pread(from, b, offset)
@@ -34,22 +36,21 @@ func ReadFile(from int, b []byte, offset int64) (int, error) {
 	}
 }
 
-// FileError is an error of a file that is sent, not of its client.
+// FileError is an error of a file that is being sent, as opposed to an error of its connection.
 type FileError struct{ text string }
 
-// Error implements error.
 func (e *FileError) Error() string { return e.text }
 
 // MaxPieces is the maximum number of pieces that are written at once.
 const MaxPieces = 64
 
-// vector is the memory for a sendmsg(2). Its zero value is ready.
+// vector is the memory for sendmsg(2). Its zero value is ready.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec
 }
 
-// Send writes pieces, which may be empty, with one system call. It returns unix.EAGAIN if there is no room.
+// Send writes pieces, which may be empty, with one system call. It returns unix.EAGAIN if the socket is full.
 func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	k := 0
 	for _, b := range pieces {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns two connected sockets that do not block.
+// pair returns two connected non-blocking sockets.
 func pair(t *testing.T) (a, b int) {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -23,7 +23,6 @@ func pair(t *testing.T) (a, b int) {
 	return ends[0], ends[1]
 }
 
-// all returns the data that a has sent.
 func all(t *testing.T, b int) []byte {
 	t.Helper()
 	var got []byte
@@ -39,7 +38,7 @@ func all(t *testing.T, b int) []byte {
 	}
 }
 
-// TestLargeFiles: offsets and sizes above 4 GiB, which a word has no room for on machines of 32 bits.
+// Offsets and sizes above 4 GiB work on 32-bit machines.
 func TestLargeFiles(t *testing.T) {
 	const at = 5<<30 + 1
 	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
@@ -66,7 +65,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// TestPieces: pieces are sent in order, however many they are and whether or not some are empty.
+// Pieces are sent in order, however many they are and whether or not some are empty.
 func TestPieces(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {

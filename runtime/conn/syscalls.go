@@ -11,13 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GiveUpAfter makes the kernel break a TCP connection whose peer has acknowledged nothing for that long. Failing, it
-// is not bounded.
+// GiveUpAfter makes the kernel close a TCP connection whose peer has acknowledged nothing for d. Errors are ignored.
 func GiveUpAfter(fd int, d time.Duration) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-// setKeepIdle says after how many silent seconds the kernel asks whether a TCP connection still exists.
+// setKeepIdle sets after how many silent seconds the kernel probes a TCP connection.
 func setKeepIdle(fd, seconds int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
 }
@@ -26,8 +25,8 @@ func setCongestion(fd int, name string) error {
 	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 }
 
-// dress gives a socket file its owner and mode. The file is held while that
-// is done, so that nothing else can be put in its place.
+// dress sets the owner and the mode of a socket file. It holds the file open, so that another file cannot take its
+// place.
 func dress(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -54,25 +53,26 @@ func dress(path string, o *SocketFile) error {
 	return nil
 }
 
-// acceptNonblock takes a connection from a listening socket. It does not block, and no child inherits it. (Package unix would ask
-// the kernel for the protocol of each.)
+// acceptNonblock accepts a connection that does not block and that child processes do not inherit. accept4 of package
+// unix would also ask the kernel for the protocol of each connection.
 func acceptNonblock(fd int) (int, syscall.Sockaddr, error) {
 	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 }
 
-// acknowledge has a connection of TCP acknowledge the received data at once: see TCP_QUICKACK in tcp(7). The kernel waits up to 40 ms for
-// data to send it with, and a peer with Nagle's algorithm (RFC 896) does not send more meanwhile. On systems other than Linux it does nothing.
+// acknowledge makes the kernel acknowledge the received data of a TCP connection at once (TCP_QUICKACK, tcp(7)).
+// Otherwise the kernel waits up to 40 ms for data to send with the acknowledgment, and Nagle's algorithm of the peer
+// (RFC 896) waits, too.
 func acknowledge(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
 
 const (
-	// pollEnd makes poll(2) report that the peer has shut down its side.
+	// pollEnd makes poll(2) report that the peer has shut down its sending side.
 	pollEnd = unix.POLLRDHUP
 
-	// sendMore makes send(2) wait for more before it makes a packet.
+	// sendMore makes send(2) wait for more data before it fills a packet.
 	sendMore = unix.MSG_MORE
 )
 
-// sendCached is sendfile(2) of a file that is in memory.
+// sendCached is sendfile(2) for a file that is in memory.
 func sendCached(to, from int, offset *int64, count int64) (int, error) {
 	for {
 		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)
@@ -85,12 +85,13 @@ func sendCached(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
-// cached reports whether a byte of a file can be read without waiting for the disk: by preadv2(2) with RWF_NOWAIT, which not all file systems know.
+// cached reports whether a byte of a file can be read without waiting for the disk, with preadv2(2) and RWF_NOWAIT,
+// which not all file systems support.
 func cached(from int, offset int64) bool {
 	var b [1]byte
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(1)
-	// The offset has two words, on machines of 64 bits too. There the kernel ignores the upper one.
+	// The offset takes two words, even on 64-bit machines, where the kernel ignores the upper word.
 	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1,
 		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
 	return e == 0 && n == 1

@@ -12,72 +12,71 @@ import (
 	"fapws/runtime/system"
 )
 
-// TLSServer is what the connections with TLS of a loop share.
+// TLSServer is the shared state of the TLS connections of a loop.
 type TLSServer struct {
 	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. It is called on the loop.
 	LogClient func(level logfile.Level, client, line string)
 
-	// Freed is called on the loop when there is room for a handshake, and was not before. See Room.
+	// Freed is called on the loop when there is room for a handshake again (see Room).
 	Freed func()
 
 	set     *Set
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	most       int           // handshakes that may be under way
-	handshakes list.List     // that are, in the order in which they have begun
-	ending     int           // of them have lost their connections, and their goroutines are about to end
-	turns      chan struct{} // those of handshakes that compute; a few may at the same time
-	input      []byte        // that sockets are read into
-	spare      [][]byte      // buffers of records
+	most       int           // maximum number of handshakes in progress
+	handshakes list.List     // the handshakes in progress, oldest first
+	ending     int           // handshakes that lost their connection and end soon
+	turns      chan struct{} // an element for each handshake that computes
+	input      []byte        // buffer that sockets are read into
+	spare      [][]byte      // unused buffers of records
 	lines      lines
 	counts     counts
 }
 
 const (
-	// defaultTimeout is in which time a handshake has to end.
+	// defaultTimeout is the default timeout of a handshake.
 	defaultTimeout = 10 * time.Second
 
-	// inputSize is how much is read from a socket at once, minInput also where there is no room for it.
+	// inputSize is how much is read from a socket at once, in bytes; minInput if the reader has less room.
 	inputSize = 32 << 10
 	minInput  = 512
 
-	// turnRecords is how many records of a client are read before others have their turn. They may be empty but for work: KeyUpdate.
+	// turnRecords limits the records of a client that are read in one turn. Records may be without data, but still cost
+	// work (KeyUpdate).
 	turnRecords = 256
 
-	// overSize is how much a goroutine reads at once.
+	// overSize is how much a goroutine reads at once, in bytes.
 	overSize = 4 << 10
 
-	// tlsSpareBuffers is how many buffers of records are kept.
 	tlsSpareBuffers = 8
 
-	// bufferSize is the capacity of a buffer of records: a piece, and another one with what records have in addition, which are small at the
-	// beginning of a connection.
+	// bufferSize is the capacity of a buffer of records: two pieces and the overhead of their records, which are small
+	// at the beginning of a connection.
 	bufferSize = 2*pieceSize + 4<<10
 )
 
-// Init makes s ready for connections of set.
 func (s *TLSServer) Init(set *Set) {
 	s.set = set
 	s.Configure(0, 0)
 	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 }
 
-// Configure sets in which time handshakes have to end from now on (0: 10 s), and how many may be under way (0: 1024), at most an eighth of the
-// descriptors that the process may have open.
+// Configure sets the timeout of handshakes (0 means 10 s), and how many may be in progress (0 means 1024). The number
+// is at most an eighth of the limit of open files.
 func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.timeout = cmp.Or(timeout, defaultTimeout)
-	s.most = int(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8))) // each has another descriptor
+	// each handshake has a second descriptor
+	s.most = int(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
-// SetConfig sets what the handshakes that begin from now on are made with. It must not be changed afterwards. nil: they fail. It is safe for
-// concurrent use.
+// SetConfig sets the configuration of future handshakes. c must not be changed afterwards. If c is nil, handshakes
+// fail. SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 
-// Trim gives memory back when no client is connected.
+// Trim releases memory when no client is connected.
 func (s *TLSServer) Trim() { s.input, s.spare = nil, nil }
 
-// takeBuffer returns an empty buffer for records.
 func (s *TLSServer) takeBuffer() []byte {
 	if n := len(s.spare); n > 0 {
 		b := s.spare[n-1]
@@ -88,7 +87,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer takes a buffer back that nothing refers to.
+// giveBuffer takes back a buffer that nothing refers to.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])
@@ -96,27 +95,27 @@ func (s *TLSServer) giveBuffer(b []byte) {
 }
 
 const (
-	// defaultMost is how many handshakes may be under way. Nearly all of them wait for their clients.
+	// defaultMost is the default maximum of handshakes in progress. Nearly all of them wait for their clients.
 	defaultMost = 1024
 
-	// leastTime is how long a handshake may take at least.
+	// leastTime is how long a handshake is safe from cutOff.
 	leastTime = int64(time.Second)
 )
 
-// Room reports whether another connection may begin with a handshake. Others are to stay in the queue of their listener until Freed is called: at the
-// latest when one of the handshakes times out.
+// Room reports whether another handshake may begin. If not, connections must stay in the queue of their listener until
+// Freed is called.
 func (s *TLSServer) Room() bool { return s.handshakes.Len() < s.most }
 
-// MakeRoom is Room for a connection in the queue: for it the handshake that has waited longest for its client is cut off, if it is older than a
-// second.
+// MakeRoom is Room for a connection in the queue. If Room is false, it closes the handshake that has waited longest for
+// its client, if that is older than a second.
 func (s *TLSServer) MakeRoom() bool {
-	if !s.Room() && s.ending == 0 { // else a place becomes free at once
+	if !s.Room() && s.ending == 0 { // otherwise room appears soon
 		s.cutOff()
 	}
 	return s.Room()
 }
 
-// cutOff ends the handshake that has waited longest for its client.
+// cutOff closes the connection of the handshake that has waited longest for its client.
 func (s *TLSServer) cutOff() {
 	for e := s.handshakes.Front(); e != nil; e = e.Next() {
 		h := e.Value.(*Handshake)
@@ -131,20 +130,20 @@ func (s *TLSServer) cutOff() {
 	}
 }
 
-// lines bounds the lines in the error log, which hostile clients could fill.
+// lines limits the lines in the error log, which hostile clients could fill.
 type lines struct {
-	since   int64 // when counting began
+	since   int64 // start of the current period
 	n       int
 	omitted int
 }
 
 const (
-	// mostLines may be written in linesPeriod.
+	// mostLines is the maximum number of lines in linesPeriod.
 	mostLines   = 10
 	linesPeriod = int64(10 * time.Second)
 )
 
-// Report writes a line about TLS and a client to the error log, unless there are too many.
+// Report writes a line about TLS and a client to the error log, unless there are too many lines.
 func (s *TLSServer) Report(level logfile.Level, client, line string) {
 	l, now := &s.lines, s.set.Now
 	if now-l.since >= linesPeriod {

@@ -18,45 +18,46 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Handshake is the protocol of a connection until TLS has begun, or has failed.
+// Handshake is the protocol of a connection during its TLS handshake.
 type Handshake struct {
 	s      *TLSServer
 	c      *Conn
 	next   Protocol
 	done   func(*TLSTransport)
 	stage  stage
-	place  *list.Element // among those of the Server; nil: it has none
-	known  bool          // its end is counted
-	t      *TLSTransport // from when its goroutine was started
-	choice choice        // of the configuration, for the goroutine
+	place  *list.Element // element of TLSServer.handshakes; nil if it was removed
+	known  bool          // the result is counted
+	t      *TLSTransport // set when the goroutine starts
+	choice choice        // made by the goroutine
 
-	over   *os.File    // the socket, for the goroutine, which closes it
+	over   *os.File    // the socket; the goroutine uses and closes it
 	waits  atomic.Bool // the goroutine waits for the client
-	closed atomic.Bool // the connection is, so that nothing need be computed for it
+	closed atomic.Bool // the connection is closed, so that the goroutine can stop
 }
 
-// stage is how far a handshake has come.
+// stage is the progress of a handshake.
 type stage uint8
 
 const (
 	collecting stage = iota // the first record is arriving
-	making                  // a goroutine makes it; the loop does not read from the connection
-	failed                  // the connection closes
+	// a goroutine runs the handshake; the loop does not read from the connection
+	making
+	failed // the connection is closing
 )
 
 const (
 	recordHeader = 5
 	maxRecord    = 16 << 10 // of plaintext
-	isAlert      = 21       // types of a record (RFC 8446 §5.1)
+	isAlert      = 21       // record types (RFC 8446 §5.1)
 	isHandshake  = 22
 )
 
-// maxHello bounds the ClientHello, and half of the records that it comes in, in bytes. Browsers send up to 4 KiB. The rest of
-// a handshake costs a descriptor and a goroutine, and begins when the ClientHello is whole.
+// maxHello limits the ClientHello, in bytes; its records may have twice as many. Browsers send up to 4 KiB.
 const maxHello = 16 << 10
 
-// clientHello reports whether the records at the front of b have the first message of a handshake, or something that
-// crypto/tls refuses at once, and how many bytes that message has, as far as that is known.
+// clientHello examines the records at the front of b. whole reports whether they contain the first message of a
+// handshake, or something that crypto/tls rejects at once. size is the size of that message in bytes, 0 if it is not
+// known.
 func clientHello(b []byte) (size int, whole bool) {
 	var message []byte
 	for len(b) >= recordHeader {
@@ -78,12 +79,10 @@ func clientHello(b []byte) (size int, whole bool) {
 	return size, false
 }
 
-// IsHandshake reports whether b begins like a handshake of TLS (RFC 8446 §5.1).
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
-// Handshake returns the protocol of c, which is the conn.Protocol of its socket, until TLS has begun: then next is, whose methods Closed, Gone
-// and Account are called before that, too. done is called in between. The handshake begins with the stamp of c, which is corrected where the clock
-// has been late.
+// Handshake returns the protocol of c until TLS has begun. Then it calls done, and next becomes the protocol. Closed of
+// next may be called before. The timeout of the handshake begins now.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, next: next, done: done}
@@ -91,7 +90,6 @@ func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) 
 	return h
 }
 
-// Input implements conn.Protocol.
 func (h *Handshake) Input(b []byte) {
 	switch h.stage {
 	case collecting:
@@ -102,7 +100,7 @@ func (h *Handshake) Input(b []byte) {
 	}
 }
 
-// look decides about what has come: the first bytes of a connection.
+// look examines the first bytes of a connection.
 func (h *Handshake) look() {
 	b := h.c.Pending()
 	switch {
@@ -120,26 +118,24 @@ func (h *Handshake) look() {
 	}
 }
 
-// Room implements conn.Protocol: the answer to plain HTTP is sent.
+// Room implements Protocol: the response to plain HTTP was sent.
 func (h *Handshake) Room(ended bool) {
 	if ended {
 		h.c.Finish()
 	}
 }
 
-// EOF implements conn.Protocol.
 func (h *Handshake) EOF() (stays bool) { return false }
 
-// Due implements conn.Protocol.
 func (h *Handshake) Due() (next int64) {
 	now := h.s.set.Now
 	end := h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 	switch {
-	case h.stage == failed: // it lingers, or waits for its transfer
+	case h.stage == failed: // it lingers or has a transfer
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end
-	case h.c.Unread(): // a handler on the loop has kept it from what the client has sent
+	case h.c.Unread(): // an inline handler kept the loop from reading
 		return now + eventloop.Tick
 	}
 	h.count(timedOut)
@@ -148,19 +144,17 @@ func (h *Handshake) Due() (next int64) {
 	return now
 }
 
-// Drain implements conn.Protocol. A client that was accepted is served if another server goes on with the listeners,
-// or if it
-// has sent its ClientHello.
+// Drain implements Protocol. The client is still served if another process accepts on the listener, or if it has sent
+// its ClientHello.
 func (h *Handshake) Drain(retire bool) {
 	if !retire && !h.c.Unread() {
-		h.known = true // it is not the client's fault
+		h.known = true // the failure must not count
 		h.c.Close("the server is shutting down")
 	}
 }
 
-// Closed implements conn.Protocol.
 func (h *Handshake) Closed() {
-	if h.stage == making { // it leaves when its goroutine has ended
+	if h.stage == making { // h stays in the list until its goroutine has ended
 		h.closed.Store(true)
 		h.over.SetDeadline(time.Unix(0, 0))
 		h.count(disconnected)
@@ -172,10 +166,10 @@ func (h *Handshake) Closed() {
 	h.next.Closed()
 }
 
-// errNoConfig is why handshakes fail before SetConfig.
+// errNoConfig is the error of handshakes before SetConfig.
 var errNoConfig = errors.New("there is no certificate")
 
-// run starts the goroutine. It has a descriptor of its own, so that it can wait for the client beside the loop.
+// run starts the goroutine. It has its own descriptor, because it blocks.
 func (h *Handshake) run() {
 	s, c := h.s, h.c
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 0)
@@ -193,14 +187,14 @@ func (h *Handshake) run() {
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
 	s.set.Beside(func() { err = h.try() }, func(bug bool) {
-		if bug { // perhaps in a callback of the configuration
+		if bug { // for example in a callback of the configuration
 			err = errors.New("internal error")
 		}
 		h.conclude(err)
 	})
 }
 
-// try is the goroutine: it has crypto/tls make the handshake.
+// try runs the handshake on the goroutine.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}
@@ -219,7 +213,8 @@ func (h *Handshake) try() error {
 	return err
 }
 
-// Read and Write are for the goroutine. While it waits for its client another one computes.
+// Read and Write are called by crypto/tls on the goroutine. While the goroutine waits for its client, another goroutine
+// may compute.
 func (h *Handshake) Read(b []byte) (int, error) { return h.wait(h.over.Read, b) }
 
 func (h *Handshake) Write(b []byte) (int, error) { return h.wait(h.over.Write, b) }
@@ -234,7 +229,7 @@ func (h *Handshake) wait(transfer func([]byte) (int, error), b []byte) (int, err
 	return transfer(b)
 }
 
-// conclude goes on when the goroutine has ended.
+// conclude runs on the loop when the goroutine has ended.
 func (h *Handshake) conclude(err error) {
 	h.leave()
 	if h.stage == failed { // the connection was closed
@@ -253,8 +248,8 @@ func (h *Handshake) conclude(err error) {
 		h.s.counts.full++
 	}
 	t.wire.over = nil
-	// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
-	// behind its last message acknowledge it with those; crypto/tls sends them before.
+	// In TLS 1.3 the client sends the last message and may wait for its acknowledgment before it sends the request.
+	// Other servers acknowledge it with session tickets, which crypto/tls sends earlier.
 	if c.TCP() {
 		acknowledge(c.Fd())
 	}
@@ -266,10 +261,10 @@ func (h *Handshake) conclude(err error) {
 	c.Schedule()
 }
 
-// Idle reports whether the ClientHello is missing, and since when.
+// Idle reports whether the ClientHello is incomplete, and since when the handshake waits.
 func (h *Handshake) Idle() (since int64, idle bool) { return h.c.Stamp, h.stage == collecting }
 
-// leave gives the place of h to another one.
+// leave removes h from the handshakes in progress.
 func (h *Handshake) leave() {
 	s := h.s
 	if h.place == nil {
@@ -282,7 +277,7 @@ func (h *Handshake) leave() {
 	}
 }
 
-// explain fails because of an error of crypto/tls.
+// explain logs and counts an error of crypto/tls.
 func (h *Handshake) explain(err error) {
 	level, why, r := logfile.Info, strings.TrimPrefix(err.Error(), "tls: "), reasonOf(err)
 	switch r {
@@ -293,7 +288,8 @@ func (h *Handshake) explain(err error) {
 	case incompatible:
 		why = versions.Replace(why)
 	case other:
-		// OpenSSL before it encrypts (TLS 1.3) sends this alert in the clear, so crypto/tls can't decrypt it. Encrypted alerts have the type of data.
+		// Before it encrypts, OpenSSL sends this alert in plaintext (TLS 1.3), so crypto/tls cannot decrypt it.
+		// Encrypted alerts have the record type of data.
 		if h.t.wire.frames.head[0] == isAlert && strings.HasSuffix(why, "bad record MAC") {
 			r, why = refused, "the client has refused it; perhaps it does not trust the certificate"
 		}
@@ -303,23 +299,23 @@ func (h *Handshake) explain(err error) {
 	h.fail(r, level, why)
 }
 
-// versions names the versions of TLS in errors of crypto/tls, which has their numbers: "unsupported versions: [302 301]".
+// versions replaces the numbers of TLS versions in errors of crypto/tls, such as "unsupported versions: [302 301]".
 var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300", "SSL 3.0", "[", "",
 	" 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
 
-// hasLeft reports whether an error of crypto/tls means that the client has closed the connection.
+// hasLeft reports whether err means that the client has closed the connection.
 func hasLeft(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-// fail closes the connection, behind what it was sent, and says why.
+// fail logs and counts why, and closes the connection after its output.
 func (h *Handshake) fail(r reason, level logfile.Level, why string) {
 	h.count(r)
 	h.s.Report(level, h.c.String(), "TLS handshake failed: "+why)
 	h.end()
 }
 
-// count counts why h has failed, once.
+// count counts the reason of a failure, once.
 func (h *Handshake) count(r reason) {
 	if !h.known {
 		h.known = true
@@ -327,7 +323,7 @@ func (h *Handshake) count(r reason) {
 	}
 }
 
-// end closes the connection behind what it was sent.
+// end closes the connection after its output.
 func (h *Handshake) end() {
 	h.stage = failed
 	h.leave()

@@ -9,32 +9,33 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// reason says why a handshake has failed, for the counter of that.
+// reason is why a handshake failed, for the counter.
 type reason uint8
 
 const (
-	other          reason = iota
-	timedOut              // the client took longer than the timeout
-	disconnected          // the client left
-	refused               // the client does not take the certificate of the server, or something else
-	plainHTTP             // a request without TLS
-	notTLS                // anything else without TLS
-	incompatible          // no version, cipher suite or group in common
-	unknownHost           // no certificate for the host that the client names
-	badCertificate        // a certificate of the client that is missing or not valid
-	displaced             // other handshakes needed its place
+	other        reason = iota
+	timedOut            // the timeout of the handshake was exceeded
+	disconnected        // the client disconnected
+	// the client rejected the certificate of the server or something else
+	refused
+	plainHTTP      // a request without TLS
+	notTLS         // anything else without TLS
+	incompatible   // no common version, cipher suite or group
+	unknownHost    // no certificate for the requested host
+	badCertificate // the client's certificate is missing or invalid
+	displaced      // closed to make room for other handshakes
 	reasons
 )
 
 var reasonNames = [reasons]string{"other", "timeout", "disconnected", "refused", "plain_http", "not_tls", "incompatible", "unknown_host", "client_certificate", "displaced"}
 
-// counts are the handshakes there have been.
+// counts are the totals of handshakes.
 type counts struct {
 	full, resumed int64
 	failed        [reasons]int64
 }
 
-// reasonOf returns why crypto/tls has ended a handshake.
+// reasonOf returns the reason for an error of crypto/tls.
 func reasonOf(err error) reason {
 	var remote *net.OpError
 	var verification *tls.CertificateVerificationError
@@ -53,7 +54,8 @@ func reasonOf(err error) reason {
 	return other
 }
 
-// Metrics returns the counts, and open, the number of connections with TLS; nil if there is no TLS. It must be called on the loop.
+// Metrics returns the metrics of TLS, nil if TLS is not configured. open is the number of connections with TLS. It must
+// be called on the loop.
 func (s *TLSServer) Metrics(open int) []metrics.Family {
 	if s.config.Load() == nil {
 		return nil

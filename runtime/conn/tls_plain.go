@@ -12,10 +12,10 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// maxPlain bounds the head of a request of HTTP that is looked at.
+// maxPlain limits the head of a plain HTTP request that is parsed, in bytes.
 const maxPlain = 8 << 10
 
-// answerPlain answers b, which begins like a request of HTTP, when its head is whole or cannot become that.
+// answerPlain answers the plain HTTP request b when its head is complete or too long.
 func (h *Handshake) answerPlain(b []byte) {
 	if !bytes.Contains(b, []byte("\r\n\r\n")) && len(b) < maxPlain {
 		return
@@ -34,7 +34,7 @@ func (h *Handshake) answerPlain(b []byte) {
 	h.end()
 }
 
-// appendPlain appends a response that says where to find url with https.
+// appendPlain appends a response that names the https URL.
 func appendPlain(dst []byte, url string, browser bool) []byte {
 	const text = "This is an HTTPS port."
 	kind, body := "text/plain", text

@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// choice is what the configuration has chosen for a client.
+// choice is what the configuration chose for a client.
 type choice struct {
-	certificate string // the server's, in PEM
+	certificate string // of the server, in PEM
 	authorities string
-	verify      func(chain []*x509.Certificate) error // nil: crypto/tls has done that
+	verify      func(chain []*x509.Certificate) error // verifies the client's certificates; nil if crypto/tls does
 }
 
-// Chosen notes what a callback of the configuration has chosen for the client: the server's certificate in PEM, the name of the authorities whose
-// certificates the client is asked for, and the function that finds out whether its chain is good; nil: the handshake does. It must be called
-// during the handshake, on its goroutine; the wire is tls.ClientHelloInfo.Conn.
+// Chosen records the choices of a callback of the configuration for the client: the server's certificate in PEM, the
+// name of the client's authorities, and the function that verifies the client's chain (nil if crypto/tls verifies it).
+// It must be called during the handshake, on its goroutine; the wire is tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
 	if h, ok := w.over.(*Handshake); ok {
 		h.choice = choice{certificate, authorities, verify}
 	}
 }
 
-// maxChain is how many bytes the certificates of a client may have. crypto/tls takes 256 KiB, which a connection would keep several times.
+// maxChain limits the certificates of a client, in bytes. crypto/tls accepts 256 KiB, which a connection would keep
+// several times.
 const maxChain = 32 << 10
 
 var errLargeChain = fmt.Errorf("the client's certificates have more than %d bytes", maxChain)
 
-// checkChain returns an error if the certificates of a client are too large.
 func checkChain(chain []*x509.Certificate) error {
 	size := 0
 	for _, c := range chain {
@@ -44,7 +44,7 @@ func checkChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-// describe holds the certificate of a client to the authorities, and makes its variables.
+// describe verifies the certificate of a client and makes its variables.
 func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	d := &TLSState{
 		Version: state.Version, CipherSuite: state.CipherSuite, Server: c.certificate, Authorities: c.authorities,
@@ -53,7 +53,8 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	if c.verify != nil && len(d.Certificates) > 0 {
 		err := c.verify(d.Certificates)
 		if d.Verified = err == nil; err != nil {
-			d.Refused, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), "x509: "), " (possibly") // guesses of crypto/x509
+			// without the guesses of crypto/x509
+			d.Refused, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), "x509: "), " (possibly")
 		}
 	}
 	d.Variables = variablesOf(d)
@@ -63,7 +64,7 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 // protocols are the values of SSL_PROTOCOL.
 var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
 
-// signatures and keys are the names of algorithms in OpenSSL.
+// signatures and keys are OpenSSL's names of algorithms.
 var (
 	signatures = map[x509.SignatureAlgorithm]string{
 		x509.SHA1WithRSA: "sha1WithRSAEncryption", x509.SHA256WithRSA: "sha256WithRSAEncryption", x509.SHA384WithRSA: "sha384WithRSAEncryption",
@@ -74,8 +75,8 @@ var (
 	keys = map[x509.PublicKeyAlgorithm]string{x509.RSA: "rsaEncryption", x509.ECDSA: "id-ecPublicKey", x509.Ed25519: "ED25519"}
 )
 
-// variablesOf returns the variables of mod_ssl about a client: https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars. Names of cipher suites
-// are those of IANA.
+// variablesOf returns the variables of mod_ssl about a client
+// (https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars), with the names of cipher suites from IANA.
 func variablesOf(d *TLSState) string {
 	var v variables
 	v.set("SSL_PROTOCOL", protocols[d.Version])
@@ -102,10 +103,10 @@ func variablesOf(d *TLSState) string {
 	return v.text.String()
 }
 
-// maxNames is how many names of a kind have variables: each costs every request of the client.
+// maxNames limits the names of a kind that become variables, because each variable costs time in every request of the
+// client.
 const maxNames = 100
 
-// variables collects TLSState.Variables.
 type variables struct{ text strings.Builder }
 
 func (v *variables) set(name, value string) {
@@ -115,7 +116,7 @@ func (v *variables) set(name, value string) {
 	v.text.WriteByte(0)
 }
 
-// certificate sets what is in the certificate of a client.
+// certificate sets the variables about the certificate of a client.
 func (v *variables) certificate(c *x509.Certificate) {
 	v.set("SSL_CLIENT_M_VERSION", fmt.Sprint(c.Version))
 	v.set("SSL_CLIENT_M_SERIAL", fmt.Sprintf("%X", c.SerialNumber))
@@ -139,7 +140,7 @@ func (v *variables) certificate(c *x509.Certificate) {
 	}
 }
 
-// nameParts are the parts of a name that have variables, by the last arcs of their object identifiers.
+// nameParts are the parts of a name that become variables, with the suffixes of the variables.
 var nameParts = []struct {
 	suffix string
 	id     asn1.ObjectIdentifier
@@ -151,7 +152,8 @@ var nameParts = []struct {
 	{"_UID", asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}}, {"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
 }
 
-// name sets a name (RFC 4514) and its usual parts. Of several parts of a kind, those behind the first one are numbered from 1.
+// name sets the variables of a name (RFC 4514) and its usual parts. Parts of the same kind after the first are numbered
+// from 1.
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {
@@ -174,8 +176,8 @@ var (
 	userPrincipalName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
-// principals returns the names of a user of Active Directory in a certificate: alternative names of a kind that crypto/x509 leaves out (RFC 5280
-// §4.2.1.6, otherName).
+// principals returns the user principal names of Active Directory in a certificate: alternative names of a kind that
+// crypto/x509 ignores (otherName, RFC 5280 §4.2.1.6).
 func principals(c *x509.Certificate) (names []string) {
 	for _, e := range c.Extensions {
 		if !e.Id.Equal(subjectAltName) {
@@ -188,7 +190,7 @@ func principals(c *x509.Certificate) (names []string) {
 		for _, one := range all {
 			var other struct {
 				Kind asn1.ObjectIdentifier
-				Name asn1.RawValue // [0], with the name in it
+				Name asn1.RawValue // [0] with the name in it
 			}
 			if one.Class != asn1.ClassContextSpecific || one.Tag != 0 {
 				continue
@@ -204,26 +206,27 @@ func principals(c *x509.Certificate) (names []string) {
 	return names
 }
 
-// certificateTime writes a time as OpenSSL does.
+// certificateTime formats a time like OpenSSL.
 func certificateTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006 GMT") }
 
-// TLSState has the version and the cipher suite of a client that uses TLS, and its certificates. A value does not change.
+// TLSState describes the TLS connection of a client. It is immutable.
 type TLSState struct {
-	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
+	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4)
 
-	// Server is the certificate of the server, in PEM without its chain; "": not known.
+	// Server is the certificate of the server, in PEM without its chain; "" if unknown.
 	Server string
 
-	// Authorities is the name of those whose certificates the client was asked for: a file. "": it was not asked.
+	// Authorities is the file with the authorities for client certificates; "" if the server did not request a
+	// certificate.
 	Authorities string
 
-	// Certificates are those of the client, its own first. nil: it has sent none. Verified says that the authorities vouch for them, Refused
-	// says why they do not.
+	// Certificates are the client's certificates, its own first; nil if it sent none. Verified reports whether the
+	// authorities confirm them; Refused says why not.
 	Certificates []*x509.Certificate
 	Verified     bool
 	Refused      string
 
-	// Variables are those of Apache's mod_ssl, for applications and programs: "SSL_PROTOCOL=TLSv1.3", "SSL_CLIENT_S_DN=CN=..." and
-	// so on, each with a NUL behind it.
+	// Variables are the variables of Apache's mod_ssl for applications and programs, such as "SSL_PROTOCOL=TLSv1.3",
+	// each terminated by a NUL.
 	Variables string
 }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TLSTransport encrypts a connection. It implements Transport.
+// TLSTransport is the Transport of a connection with TLS.
 type TLSTransport struct {
 	tls     *tls.Conn
 	client  *TLSState
@@ -21,30 +21,31 @@ var _ Transport = (*TLSTransport)(nil)
 // pieceSize is how many bytes are encrypted before they are written.
 const pieceSize = 32 << 10
 
-// NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
+// NewTLSClient returns TLS over a connection of package net to an upstream. Use its Conn before NewUpstream, on any
+// goroutine.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
 	t := &TLSTransport{wire: wire{Conn: over, over: over}}
 	t.tls = tls.Client(&t.wire, config)
 	return t
 }
 
-// Conn returns t as package net has connections.
 func (t *TLSTransport) Conn() *tls.Conn { return t.tls }
 
-// Client returns what handlers are told of the client.
+// Client describes the client to handlers.
 func (t *TLSTransport) Client() *TLSState { return t.client }
 
-// HTTP2 reports whether the client speaks HTTP/2 (ALPN, RFC 9113 §3.2).
+// HTTP2 reports whether the client negotiated HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }
 
-// Read implements conn.Transport. Records of which all is used end it without asking crypto/tls for more, which costs a tenth of reading a
-// small record.
+// Read implements Transport. After complete records it returns without asking crypto/tls for more, which saves time for
+// small records.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	defer t.wire.keep()
 	t.wire.records = 0
 	for n < len(b) {
 		t.wire.room = len(b) - n
-		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN { // what is read may have to be answered: KeyUpdate
+		// crypto/tls may have an answer to send (KeyUpdate)
+		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN {
 			if n > 0 {
 				return n, nil
 			}
@@ -68,14 +69,14 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 			return n, nil
 		case t.wire.empty:
 			return 0, unix.EAGAIN
-		default: // a part of a record, behind which the client may have shut down its side: EAGAIN must come from the socket
+		// Part of a record is left, and the client may have shut down its side: EAGAIN must come from the socket.
+		default:
 			t.wire.drained = false
 		}
 	}
 	return n, nil
 }
 
-// Write implements conn.Transport.
 func (t *TLSTransport) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		if t.wire.waiting() >= pieceSize {
@@ -92,7 +93,6 @@ func (t *TLSTransport) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Flush implements conn.Transport.
 func (t *TLSTransport) Flush() error {
 	w := &t.wire
 	if w.out == nil {
@@ -114,5 +114,5 @@ func (t *TLSTransport) Flush() error {
 	return nil
 }
 
-// CloseWrite implements conn.Transport: it sends close_notify.
+// CloseWrite implements Transport: it sends close_notify.
 func (t *TLSTransport) CloseWrite() error { return t.tls.CloseWrite() }

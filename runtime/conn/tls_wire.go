@@ -8,28 +8,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is the net.Conn that crypto/tls reads from and writes to. It is the loop's, unless a handshake has it, or the client of an upstream.
+// wire is the net.Conn that crypto/tls reads from and writes to. It belongs to the loop, except during a handshake and
+// before NewUpstream.
 type wire struct {
-	net.Conn // to an upstream, until it was closed; unopened
-	c        *Conn
-	s        *TLSServer
-	over     io.ReadWriter // that the goroutine reads from and writes to: the handshake, or Conn; nil: the wire is the loop's
+	// to an upstream until that connection is closed; otherwise unopened
+	net.Conn
+	c *Conn
+	s *TLSServer
+	// used by the goroutine: the handshake, or Conn; nil if the wire belongs to the loop
+	over io.ReadWriter
 
-	in      []byte // received, and not given to crypto/tls
-	shared  bool   // in is in memory of the Server, until Transport.Read ends
-	room    int    // bytes of what Transport.Read was given that are free
-	out     []byte // records to be written; out[:sent] were
+	in      []byte // received, but not yet given to crypto/tls
+	shared  bool   // in uses memory of the TLSServer until TLSTransport.Read ends
+	room    int    // free bytes in the buffer of TLSTransport.Read
+	out     []byte // out[sent:] are records that must be written
 	sent    int
-	drained bool // nothing is left in the socket but perhaps the end
-	empty   bool // the socket has said EAGAIN
+	drained bool // the socket is empty, except perhaps for its end
+	empty   bool // the socket has returned EAGAIN
 	frames  framing
-	records int // read since Transport.Read began
+	records int // read since TLSTransport.Read began
 }
 
-// notYet is the error of a wire that has nothing to read now.
 type notYet struct{}
 
-// errNotYet is what a net.Conn on the loop returns to crypto/tls when nothing has come.
+// errNotYet is the temporary error that crypto/tls receives when no input is available.
 var errNotYet net.Error = notYet{}
 
 func (notYet) Error() string { return "nothing has come" }
@@ -38,7 +40,7 @@ func (notYet) Timeout() bool { return true }
 
 func (notYet) Temporary() bool { return true }
 
-// Read implements net.Conn. It does not read beyond a record.
+// Read implements net.Conn. It does not read beyond the end of a record.
 func (w *wire) Read(b []byte) (n int, err error) {
 	if w.over == nil && w.records >= turnRecords && w.frames.between() {
 		return 0, errNotYet
@@ -54,7 +56,7 @@ func (w *wire) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// receive reads from the socket into w.in, which is empty.
+// receive reads from the socket into the empty w.in.
 func (w *wire) receive() error {
 	if w.over != nil {
 		b := make([]byte, overSize)
@@ -80,11 +82,12 @@ func (w *wire) receive() error {
 		return io.EOF
 	}
 	w.in, w.shared = b[:n], true
-	w.drained = n < len(b) && w.c.tcp // a read of a unix socket may end where one of the client's writes has ended
+	// a read of a unix socket may end where a write of the client ended
+	w.drained = n < len(b) && w.c.tcp
 	return nil
 }
 
-// keep ends the use of the Server's memory for input, and what is known of the socket.
+// keep copies the rest of the input out of the TLSServer's memory and forgets the state of the socket.
 func (w *wire) keep() {
 	switch {
 	case len(w.in) == 0:
@@ -95,7 +98,7 @@ func (w *wire) keep() {
 	w.shared, w.drained, w.empty = false, false, false
 }
 
-// Write implements net.Conn. It takes everything: crypto/tls cannot write a part of a record.
+// Write implements net.Conn. It accepts everything, because crypto/tls cannot write a part of a record.
 func (w *wire) Write(b []byte) (int, error) {
 	if w.over != nil {
 		return w.over.Write(b)
@@ -110,7 +113,7 @@ func (w *wire) Write(b []byte) (int, error) {
 // waiting returns how many bytes wait for room in the socket.
 func (w *wire) waiting() int { return len(w.out) - w.sent }
 
-// shrink gives memory back that the records which wait, perhaps for long, do not need.
+// shrink releases memory that the waiting records do not need.
 func (w *wire) shrink() {
 	if w.waiting() < cap(w.out)/2 {
 		rest := append([]byte(nil), w.out[w.sent:]...)
@@ -119,7 +122,6 @@ func (w *wire) shrink() {
 	}
 }
 
-// LocalAddr implements net.Conn.
 func (w *wire) LocalAddr() net.Addr {
 	if w.c == nil {
 		return w.Conn.LocalAddr()
@@ -127,18 +129,19 @@ func (w *wire) LocalAddr() net.Addr {
 	return w.c.Local
 }
 
-// unopened is below TLS of clients. It refuses deadlines, which crypto/tls sets to say goodbye: the connection has deadlines of its own.
+// unopened is the net.Conn of clients' wires. It refuses the deadlines that crypto/tls sets for close_notify: the
+// connection has its own deadlines.
 var unopened net.Conn = new(net.TCPConn)
 
-// framing follows the records that crypto/tls is given (RFC 8446 §5.1), so that it is given one at a time: its buffer for input, which a connection
-// keeps, grows to several records otherwise.
+// framing tracks record boundaries (RFC 8446 §5.1), so that crypto/tls receives one record at a time. Otherwise its
+// input buffer, which each connection keeps, would grow to several records.
 type framing struct {
-	head [recordHeader]byte // of the next record; head[:have] are the bytes received so far
+	head [recordHeader]byte // head[:have] is the beginning of the next record's header
 	have uint8
-	left uint16 // bytes of the last record that are missing
+	left uint16 // missing bytes of the current record
 }
 
-// limit returns how many bytes may be given: no more than the rest of a record. next are the bytes available.
+// limit returns how many bytes crypto/tls may receive: at most the rest of a record. next is the available input.
 func (f *framing) limit(next []byte) int {
 	switch {
 	case f.left > 0:
@@ -149,10 +152,9 @@ func (f *framing) limit(next []byte) int {
 	return recordHeader - int(f.have)
 }
 
-// between reports whether the next byte begins a record.
 func (f *framing) between() bool { return f.have == 0 && f.left == 0 }
 
-// follow takes the next bytes that crypto/tls is given, within their limit.
+// follow records that crypto/tls receives b, which must be within the limit.
 func (f *framing) follow(b []byte) {
 	if f.left > 0 {
 		f.left -= uint16(len(b))
@@ -164,5 +166,5 @@ func (f *framing) follow(b []byte) {
 	}
 }
 
-// recordSize returns the size of a record behind its header.
+// recordSize returns the size of a record without its header.
 func recordSize(header []byte) int { return int(header[3])<<8 | int(header[4]) }

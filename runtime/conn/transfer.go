@@ -11,33 +11,33 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk.
+// transfer writes bytes that a socket does not take at once, and files that are perhaps not in memory.
 //
-// The connection stays in the loop for reading meanwhile: so a client that disconnects is noticed at once, and its
-// further input is bounded as always. When the connection is closed, its descriptor stays open until the transfer has
-// ended: a client that only shut down its side still gets the rest.
+// Meanwhile the loop continues to read from the connection: it notices when the client disconnects. After the
+// connection is closed, its descriptor stays open until the transfer has ended: a client that only shut down its
+// sending side still receives the rest.
 type transfer struct {
 	Output
 	c        *Conn
-	next     int   // items before it were written
-	progress int64 // time when the client last read data
+	next     int   // number of items that are completely written
+	progress int64 // when the client last read data
 
-	again   bool // it has asked for another turn
-	loading bool // a goroutine reads the file, which must not be closed
+	again   bool // it waits for another turn
+	loading bool // a goroutine reads the file, which must stay open
 	aborted bool // it ends as soon as the file is read
 }
 
 var (
-	// ErrShortFile reports that a file became shorter while it was sent.
+	// ErrShortFile is the error of a file that became shorter while it was sent.
 	ErrShortFile error = &FileError{"the file became shorter than announced"}
 
 	errAborted = errors.New("the server is shutting down")
 )
 
-// end ends t, which has written everything if err is nil.
+// end ends t. err is nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
-	if c.transfer != t { // c is virtual, and what carries it broke while t was writing
+	if c.transfer != t { // c is virtual, and its carrier broke while t was writing
 		return
 	}
 	if wanted := c.watch.WantRoom(false); err == nil {
@@ -46,7 +46,7 @@ func (t *transfer) end(err error) {
 	c.transfer = nil
 	c.set.Tracef("%s: transfer ended", c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.Reset = true // bytes in the kernel would wait for the client for long
+		c.Reset = true // otherwise the kernel would keep the unread bytes for long
 		c.set.Log(logfile.Info, "%s: closed after write timeout of %v", c, t.timeout())
 	}
 	if t.Owner != nil {
@@ -56,42 +56,39 @@ func (t *transfer) end(err error) {
 	case closed:
 		c.closeSocket()
 		c.gone()
-	case c.closed: // by the owner
+	case c.closed: // closed by the owner
 	case err != nil:
 		c.Close(err.Error())
 	default:
-		if c.transport != nil { // it does not read while it has much to write
+		if c.transport != nil { // the transport does not read while much output waits
 			c.ReadAgain()
 		}
 		c.proto.Room(true)
 	}
 }
 
-// The loop writes a transfer whenever the client has made room in its socket. A piece of a file that is not in memory would
-// make it wait for the disk: a goroutine reads that one before.
-
 const (
-	// roomTurn is how much the loop writes to one connection before others have their turn.
+	// roomTurn is how much the loop writes to a connection in one turn, in bytes.
 	roomTurn = 1 << 20
 
-	// cachedMost is for how much of a file the loop asks at once whether it is in memory.
+	// cachedMost is the range of a file that the loop asks the kernel about at once, in bytes.
 	cachedMost = 2 << 20
 
-	// coldMost is how much of a file a goroutine reads at once.
+	// coldMost is how much of a file a goroutine reads at once, in bytes.
 	coldMost = 256 << 10
 
-	// maxReading is how many goroutines read at the same time. Each takes a thread, of which Go ends the process with 10,000, while the disk does
-	// not answer.
+	// maxReading limits the goroutines that read files at the same time. Each blocks a thread while the disk does not
+	// respond, and Go ends the process at 10,000 threads.
 	maxReading = 1024
 )
 
-// reading has an element for each of these goroutines.
+// reading has an element for each reading goroutine.
 var reading = make(chan struct{}, maxReading)
 
-// leavesTimeout is how long a client may read nothing of a connection that Leaves.
+// leavesTimeout is the write timeout of connections with Leaves.
 const leavesTimeout = 2 * time.Second
 
-// awaitRoom has the loop write t when there is room.
+// awaitRoom makes the loop write t when there is room.
 func (t *transfer) awaitRoom() {
 	if t.c.virtual() {
 		t.c.transport.Transport.(Virtual).AwaitRoom()
@@ -102,7 +99,7 @@ func (t *transfer) awaitRoom() {
 	}
 }
 
-// write writes t as far as its client has made room.
+// write writes as much of t as there is room for.
 func (t *transfer) write() {
 	if t.loading {
 		return
@@ -129,7 +126,7 @@ func (t *transfer) write() {
 	}
 }
 
-// flags are those of send(2) for its bytes.
+// flags returns the flags of send(2).
 func (it *Item) flags() uintptr {
 	if it.More {
 		return sendMore
@@ -137,7 +134,7 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// IsWarm reports whether the next bytes of a file are in memory, and asks if that is not known.
+// IsWarm reports whether the next bytes of a file are in memory. It asks the kernel if that is unknown.
 func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {
 		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.File, end-1) {
@@ -147,11 +144,11 @@ func (s *Set) IsWarm(it *Item) bool {
 	return it.Warm > it.Offset
 }
 
-// Load has a goroutine read the next bytes of the file of it, so that they are in memory, and then calls done on the loop. turns, if not nil,
-// bounds how many goroutines read at the same time.
+// Load makes a goroutine read the next bytes of the file of it into memory, and then calls done on the loop. turns
+// limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.File, it.Offset, min(it.Count, coldMost)
-	n, err := 0, io.ErrUnexpectedEOF // if it panics
+	n, err := 0, io.ErrUnexpectedEOF // kept if the goroutine panics
 	s.Beside(func() {
 		if turns != nil {
 			turns <- struct{}{}
@@ -168,7 +165,7 @@ func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	})
 }
 
-// load goes on with t when the next bytes of its file are in memory.
+// load continues t when the next bytes of its file are in memory.
 func (t *transfer) load() {
 	t.loading = true
 	t.c.set.Load(&t.Items[t.next], nil, func(err error) {
@@ -185,16 +182,16 @@ func (t *transfer) load() {
 	})
 }
 
-// due returns when the client of t has read nothing for too long.
+// due returns the deadline for the client of t to read.
 func (t *transfer) due() int64 {
 	s := t.c.set
-	if t.loading || t.c.Patient && !t.c.closed { // loading: the disk is waited for
+	if t.loading || t.c.Patient && !t.c.closed { // while loading, t waits for the disk
 		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())
 }
 
-// timeout is how long the client of t may read nothing.
+// timeout returns how long the client of t may read nothing.
 func (t *transfer) timeout() time.Duration {
 	if t.c.Leaves {
 		return min(leavesTimeout, t.c.set.WriteTimeout)

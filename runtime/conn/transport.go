@@ -1,21 +1,23 @@
 package conn
 
-// Transport changes the bytes between a connection and its socket: TLS. Its methods are called on the loop, and do not block.
+// Transport transforms the bytes between a connection and its socket, for TLS. Its methods are called on the loop and
+// do not block.
 type Transport interface {
-	// Read reads what the client has sent: io.EOF after the last byte, unix.EAGAIN if nothing has come. If it does not fill b,
-	// nothing more has come; another error that it returns with bytes comes again.
+	// Read reads input: it returns io.EOF after the last byte, and unix.EAGAIN if no input is available. A read that
+	// does not fill b has emptied the socket. An error that it returns together with bytes is returned again by the
+	// next call.
 	Read(b []byte) (int, error)
 
-	// Write takes as many bytes as it has room for, and may keep a few of them in memory. It returns unix.EAGAIN if it has
-	// not taken all.
+	// Write takes the bytes that there is room for, and may keep a few of them in memory. It returns unix.EAGAIN if
+	// some bytes are left.
 	Write(b []byte) (int, error)
 
-	// Flush writes what is in memory. It returns unix.EAGAIN until all of it is written.
+	// Flush writes the bytes in memory. It returns unix.EAGAIN until all of them are written.
 	Flush() error
 
-	// CloseWrite says that nothing more is written, once. Flush has to follow.
+	// CloseWrite announces the end of the output, once. The caller must call Flush afterwards.
 	CloseWrite() error
 }
 
-// secured is the transport of a connection. It makes the Conn of others only a pointer larger.
+// secured holds the transport of a connection. It saves a word in connections without a transport.
 type secured struct{ Transport }

@@ -8,46 +8,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TunnelOwner has made a Tunnel. Its method is called on the loop.
+// TunnelOwner is notified of the end of its Tunnel, on the loop.
 type TunnelOwner interface {
-	// Ended is called once. proper reports whether the client was sent all bytes of the upstream.
+	// Ended is called once. proper reports whether the client received all bytes of the upstream.
 	Ended(proper bool)
 }
 
-// Tunnel passes bytes between two connections of a loop, that of a client and one to an upstream. What the client sends after the end of the
-// tunnel is thrown away. Its methods must be called on the loop.
+// Tunnel passes bytes between a client and an upstream. It discards what the client sends after the end of the tunnel.
+// Its methods must be called on the loop.
 type Tunnel struct {
 	client, upstream TunnelEnd
 
 	set    *Set
 	secure *TLSServer
 	owner  TunnelOwner
-	before Protocol    // what the client spoke before, which is told of its end, too
-	idle   int64       // nanoseconds without a byte; 0: no limit
-	failed func(error) // is told why the tunnel has ended
+	before Protocol    // the client's previous protocol; its Closed is called, too
+	idle   int64       // nanoseconds; 0 means no limit
+	failed func(error) // called when the tunnel has ended with an error
 	over   bool
 }
 
-// TunnelEnd is the protocol of a connection that is one end of a tunnel.
+// TunnelEnd is the protocol of a connection at one end of a tunnel.
 type TunnelEnd struct {
 	t        *Tunnel
 	other    *TunnelEnd
 	conn     *Conn
-	received int64 // bytes that it has sent
-	ended    bool  // it has sent its last byte, or nothing that it sends can be passed on
-	over     bool  // nothing more is sent to it
+	received int64 // bytes from this end
+	// it has sent its last byte, or its bytes can no longer be passed on
+	ended bool
+	over  bool // its output is shut down
 }
 
 const (
-	// halfIdle is how long a tunnel may be silent when one end has sent its last byte.
+	// halfIdle is how long a tunnel may be silent after one end has sent its last byte.
 	halfIdle = int64(30 * time.Second)
 
-	// lookAgain is how often the deadline of a tunnel without a limit is looked at.
+	// lookAgain is the interval between calls of Due for a tunnel without a timeout.
 	lookAgain = int64(time.Minute)
 )
 
-// NewUpstream makes a connection of package net, which it closes, one for a tunnel. t is what TLS makes of it, nil without TLS. It is safe for
-// concurrent use.
+// NewUpstream makes the upstream connection of a tunnel from a connection of package net, which it closes. t is the TLS
+// of the connection, nil without TLS. It is safe for concurrent use.
 func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	fd, err := descriptorOf(c)
 	if err != nil {
@@ -62,9 +63,9 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	return upstream, nil
 }
 
-// NewTunnel makes a tunnel to an upstream, which is not open yet and belongs to the tunnel from now on. The tunnel ends after the time idle
-// without a byte in either direction; 0: never. failed is called when it has ended for a reason that an operator should see. Begin has to follow
-// at once.
+// NewTunnel makes a tunnel to an upstream, which is not open yet and belongs to the tunnel from now on. The tunnel ends
+// after the time idle without a byte in either direction; 0 means no limit. failed is called if the tunnel has ended
+// for a reason that an operator should know. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(owner TunnelOwner, upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, owner: owner, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -73,8 +74,8 @@ func (s *TLSServer) NewTunnel(owner TunnelOwner, upstream *Conn, idle time.Durat
 	return t
 }
 
-// Begin makes c, the connection of a client, the other end of t. It sends the client first, which begins with a head of so many bytes, and the
-// upstream the pending input of c.
+// Begin makes c, the connection of a client, the other end of t. It sends first to the client, with a head of head
+// bytes, and the pending input of c to the upstream.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()
@@ -96,14 +97,13 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	t.upstream.pass()
 }
 
-// Carried returns how many bytes have come from the client, and how many from the upstream, without the head.
+// Carried returns how many bytes the client and the upstream have sent, without the heads.
 func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstream.received }
 
-// IsClient reports whether e is the end of the client.
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
-// Input implements Protocol: bytes from one end are for the other. Those for which that has no room are kept, and nothing more is read until they
-// were sent.
+// Input implements Protocol. Bytes that do not fit into the other end's socket are kept, and e is paused until they are
+// sent.
 func (e *TunnelEnd) Input(b []byte) {
 	if len(b) == 0 || e.ended {
 		return
@@ -112,10 +112,11 @@ func (e *TunnelEnd) Input(b []byte) {
 	e.conn.Keep(b[e.send(b):])
 }
 
-// pass sends the other end the bytes that were kept.
+// pass sends the kept bytes to the other end.
 func (e *TunnelEnd) pass() { e.conn.Consume(e.send(e.conn.Pending())) }
 
-// send sends the other end bytes that e has sent, and returns how many need not be kept. e is read from, or its end passed on, when none are.
+// send sends b to the other end and returns how many bytes need not be kept. If it has sent all of b, it continues
+// reading from e, or passes the end on.
 func (e *TunnelEnd) send(b []byte) (n int) {
 	to, err := e.other.conn, error(nil)
 	e.t.client.conn.Stamp = e.t.set.Now
@@ -142,7 +143,8 @@ func (e *TunnelEnd) send(b []byte) (n int) {
 	return len(b)
 }
 
-// pause stops reading from e. A client is noticed that breaks its connection; one that was told that nothing more comes may close it.
+// pause stops reading from e. A reset by the client is still noticed, unless the client has received everything: then
+// it may close.
 func (e *TunnelEnd) pause() {
 	heed := HeedNothing
 	if e.IsClient() && e.conn.tcp && !e.over {
@@ -151,7 +153,8 @@ func (e *TunnelEnd) pause() {
 	e.conn.Pause(heed)
 }
 
-// refuse is called when e takes nothing any more. The bytes that an upstream has sent before it closed are still for the client.
+// refuse is called when e no longer accepts data. The bytes that an upstream sent before it closed still go to the
+// client.
 func (e *TunnelEnd) refuse() {
 	if e.IsClient() {
 		e.conn.Close("the client has disconnected")
@@ -163,9 +166,9 @@ func (e *TunnelEnd) refuse() {
 	e.settle()
 }
 
-// shut tells e that nothing more comes: everything that the other end has sent was passed on.
+// shut shuts down the output to e.
 func (e *TunnelEnd) shut() {
-	if e.over || !e.conn.sayEnd() { // or Room is called
+	if e.over || !e.conn.sayEnd() { // if it fails, Room is called later
 		return
 	}
 	if e.conn.transport == nil {
@@ -178,7 +181,7 @@ func (e *TunnelEnd) shut() {
 	e.settle()
 }
 
-// settle ends the tunnel if both directions have ended, or has its deadline looked at: it may be sooner now.
+// settle ends the tunnel if both directions have ended. Otherwise the deadline may be earlier now.
 func (e *TunnelEnd) settle() {
 	if e.other.over {
 		e.t.end()
@@ -187,18 +190,18 @@ func (e *TunnelEnd) settle() {
 	}
 }
 
-// end ends the tunnel before the connection of its client, which lingers, because the last bytes must not be lost.
+// end ends the tunnel. The connection of the client lingers, so that the last bytes are not lost.
 func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn
 	c.Linger = true
 	t.owner.Ended(true)
-	if !c.Writing() { // else Room is called
+	if !c.Writing() { // otherwise Room finishes it
 		c.Finish()
 	}
 }
 
-// close ends the tunnel, and closes the upstream.
+// close ends the tunnel and closes the upstream.
 func (t *Tunnel) close() {
 	t.over, t.client.ended, t.upstream.ended = true, true, true
 	if c := t.upstream.conn; !c.closed {
@@ -207,7 +210,6 @@ func (t *Tunnel) close() {
 	}
 }
 
-// Room implements Protocol.
 func (e *TunnelEnd) Room(ended bool) {
 	switch {
 	case !ended:
@@ -218,20 +220,20 @@ func (e *TunnelEnd) Room(ended bool) {
 	}
 }
 
-// EOF implements Protocol. A client that is not read from has broken the connection.
+// EOF implements Protocol. A client that is paused has reset the connection.
 func (e *TunnelEnd) EOF() (stays bool) {
 	if e.conn.Paused() {
 		return false
 	}
 	e.ended, e.conn.Half = true, true
 	e.t.client.conn.Schedule()
-	if !e.other.conn.Writing() { // else Room is called
+	if !e.other.conn.Writing() { // otherwise Room shuts it
 		e.other.shut()
 	}
 	return true
 }
 
-// Broke is told why a connection cannot be read from.
+// Broke is called with an error of reading.
 func (e *TunnelEnd) Broke(err error) {
 	if t := e.t; !e.IsClient() && !t.over {
 		t.failed(fmt.Errorf("the upstream broke off: %w", err))
@@ -239,7 +241,7 @@ func (e *TunnelEnd) Broke(err error) {
 	}
 }
 
-// Due implements Protocol. A handler that runs inline may have kept the loop from the tunnel.
+// Due implements Protocol. An inline handler may have kept the loop from the tunnel; unread input extends the deadline.
 func (e *TunnelEnd) Due() (next int64) {
 	t, now := e.t, e.t.set.Now
 	due := now + lookAgain
@@ -265,10 +267,9 @@ func (e *TunnelEnd) Due() (next int64) {
 	return now + lookAgain
 }
 
-// Drain implements Protocol. A tunnel goes on until it ends, or the server closes it.
+// Drain implements Protocol. A tunnel continues until it ends or the server closes it.
 func (e *TunnelEnd) Drain(bool) {}
 
-// Closed implements Protocol.
 func (e *TunnelEnd) Closed() {
 	t, over := e.t, e.t.over
 	switch {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clients and upstreams, as indexes.
+// Indexes of the sides.
 const (
 	ofClient = iota
 	ofUpstream
@@ -32,7 +32,6 @@ type tunnelTest struct {
 	err    error
 }
 
-// Ended implements TunnelOwner.
 func (f *tunnelTest) Ended(proper bool) {
 	if !proper {
 		f.err = errBroken
@@ -61,10 +60,10 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 	return f
 }
 
-// waits reports whether bytes wait for one side.
 func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 
-// A side that does not read stops the other one, bytes wait in memory that is bounded, and all of them arrive in order.
+// A side that does not read stops the other side. A bounded number of bytes waits in memory, and all bytes arrive in
+// order.
 func TestSlowReaders(t *testing.T) {
 	for slow := range 2 {
 		f := openTunnel(t, "", "")
@@ -107,7 +106,7 @@ func sum256(b []byte) []byte {
 	return sum[:]
 }
 
-// A tunnel ends with a side that breaks the connection, also while that is not read from.
+// A tunnel ends when a side resets its connection, even while that connection is not read.
 func TestBreaks(t *testing.T) {
 	for name, held := range map[string]bool{"client": false, "client that is held back": true} {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +154,7 @@ func TestBreaks(t *testing.T) {
 	})
 }
 
-// A tunnel that carries nothing allocates nothing for what passes through without waiting.
+// A tunnel allocates nothing for bytes that need not wait.
 func TestCost(t *testing.T) {
 	f := openTunnel(t, "", "")
 	there, back := make([]byte, 64), make([]byte, 64)

@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// alternativeNames are an address of mail and the name of a user of Active Directory (RFC 5280 §4.2.1.6).
+// alternativeNames are an email address and the principal name of a user of Active Directory (RFC 5280 §4.2.1.6).
 func alternativeNames(t *testing.T) pkix.Extension {
 	t.Helper()
 	type other struct {
@@ -37,7 +37,8 @@ func alternativeNames(t *testing.T) pkix.Extension {
 	return pkix.Extension{Id: subjectAltName, Value: all}
 }
 
-// clientCertificate is of a client, and vouches for itself. Without hosts it has alternative names of other kinds.
+// clientCertificate returns a self-signed certificate of a client. Without hosts it has alternative names of other
+// kinds.
 func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -66,7 +67,8 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// Handlers are told what was agreed on, and what the client has shown of itself. Clients without a certificate share a description.
+// Handlers receive the negotiated parameters and the client's certificates. Clients without a certificate share a
+// description.
 func TestDescribe(t *testing.T) {
 	own := clientCertificate(t)
 	name := strings.ReplaceAll(own.Leaf.Subject.String(), "\x00", "")
@@ -131,7 +133,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// A certificate that a client has made with many names costs little, and one that is larger than any ends the handshake.
+// A certificate with many names costs little, and a certificate that is too large ends the handshake.
 func TestLargeCertificates(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	for _, hosts := range []int{5000, 20_000} {

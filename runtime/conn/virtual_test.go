@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// carried is the transport of a virtual connection, whose bytes its carrier gathers.
+// carried is the transport of a virtual connection that recorder carries.
 type carried struct{ by *recorder }
 
 func (c carried) Read([]byte) (int, error) { return 0, io.EOF }
@@ -18,8 +18,8 @@ func (c carried) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Output of virtual connections that take turns is written at once, in their order, behind what their carrier has gathered before. Other connections
-// keep theirs apart, and one that closes drops only its own.
+// Output of virtual connections that alternate is written at once, in order, after the gathered output of the carrying
+// connection. Other connections keep their own output, and a connection that closes drops only its own.
 func TestGatherVirtual(t *testing.T) {
 	s := newSet(t, 1000)
 	carrier, client := s.open()
