@@ -28,36 +28,27 @@ func TestPythonAPI(t *testing.T) {
 
 const settingsIntroduction = `# Settings
 
-A setting comes from the first of these that has it: flag, environment, configuration file, script, default. ` + "`fapws app.py --print-config`" + ` shows
-each setting with its value and source, ` + "`fapws --help`" + ` the common flags, ` + "`fapws --help all`" + ` every flag with the names that other servers give it.
+A setting comes from the first of these that has it: flag, environment, configuration file, script, default.
 
-SIZE is in bytes or takes K, M or G; TIME is in seconds or takes ms, s, m, h or d. Switches are turned off with ` + "`--no-compress` or `--compress=no`" + `.
-In the environment, ` + "`PORT`" + ` also sets the port, ` + "`WEB_CONCURRENCY`" + ` the workers, ` + "`FORWARDED_ALLOW_IPS`" + ` the proxies and ` + "`VIRTUAL_ENV`" + ` the virtual
-environment. fapws warns of a misspelled ` + "`FAPWS_`" + ` variable. Relative paths of flags and variables start at the working directory, also if the
-script changes it; those in the file start at its directory.
-
-` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes, ` + "`${NAME}`" + `, ` + "`${NAME:-default}`" + ` and ` + "`${NAME:+text}`" + `), except those that are set already. A reload reads
-the file again.
-
-## Flags
-
-`
-
-const keysIntroduction = `
-## Keys of the configuration file
-
-Every flag is a key at the top of ` + "`fapws.toml`" + `. The others:
+- ` + "`fapws app.py --print-config`" + ` shows each setting with its value and source.
+- ` + "`fapws --help`" + ` shows the common flags, ` + "`fapws --help all`" + ` every flag.
+- Every flag is a key at the top of ` + "`fapws.toml`" + `. The [other keys](#keys-at-the-top-of-the-file) describe hosts and routes.
+- SIZE is in bytes or takes K, M or G. TIME is in seconds or takes ms, s, m, h or d. ` + "`--no-compress` or `--compress=no`" + ` turns a switch off.
+- Relative paths of flags and variables start at the working directory, also if the script changes it. Paths in the file start at
+  its directory.
+- fapws warns of a misspelled ` + "`FAPWS_`" + ` variable.
+- ` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes, ` + "`${NAME}`, `${NAME:-default}` and `${NAME:+text}`" + `),
+  except variables that are already set. A reload reads the file again.
 
 `
 
-// TestSettings: settings.md has the tables of the program.
+// TestSettings: settings.md has the descriptions of the program.
 func TestSettings(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(settingsIntroduction)
 	page.Write(internal(t, "settings"))
-	page.WriteString(keysIntroduction)
 	page.Write(internal(t, "keys"))
-	page.WriteString("\nNext: [Python API](python-api.md)\n")
+	page.WriteString("Next: [Python API](python-api.md)\n")
 	generated(t, "settings.md", page.String())
 }
 
@@ -84,7 +75,7 @@ func TestPerformance(t *testing.T) {
 func internal(t *testing.T, topic string) []byte {
 	t.Helper()
 	out, err := exec.Command(fapwstest.Binary(t), "internal", topic).Output()
-	if err != nil || !bytes.HasPrefix(out, []byte("|")) {
+	if err != nil || !bytes.HasPrefix(out, []byte("## ")) {
 		t.Fatalf("fapws internal %s: %v\n%s", topic, err, out)
 	}
 	return out

@@ -1,11 +1,17 @@
-"""Writes python-api.md, from the docstrings of package fapws, into the file that PYTHON_API names.
+"""Writes python-api.md, from the signatures and docstrings of package fapws, into the file that PYTHON_API names.
 
 fapws check python_api.py runs it: most of the package works inside of fapws only.
 """
 
+import ast
+import collections.abc
 import importlib
 import inspect
 import os
+import re
+import typing
+
+import fapws
 
 MODULES = [
     "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.metrics", "fapws.contrib.headers", "fapws.contrib.views", "fapws.contrib.multipart",
@@ -14,9 +20,16 @@ MODULES = [
 
 INTRODUCTION = """# Python API
 
-What a script can import, from the docstrings of the package; `help()` in `fapws shell` shows the same. `fapws.contrib.channels`, for Django Channels, is on the
-page about [frameworks](wsgi-asgi.md#django). Scripts for Fapws4 find the same modules under `fapws4`.
+What a script can import; `help()` in `fapws shell` shows the same. `fapws.contrib.channels`, for Django Channels, is on the page about
+[frameworks](wsgi-asgi.md#django). Scripts for Fapws4 find the same modules under `fapws4`.
 """
+
+WIDTH = 88  # of a signature on one line
+
+# _native.pyi has the types of what is written in C.
+NATIVE = {}
+with open(os.path.join(os.path.dirname(fapws.__file__), "_native.pyi")) as stub:
+    exec(stub.read(), NATIVE)
 
 
 def public(module):
@@ -29,36 +42,130 @@ def public(module):
     return sorted(names, key=str.lower)
 
 
-class Name:
-    """Shows a function that is a default by its name."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def __repr__(self):
-        return f"{self.function.__module__.split('.')[0]}.{self.function.__name__}"
-
-
-def plain(parameter):
-    default = parameter.default
-    if inspect.isfunction(default):
-        default = Name(default)
-    return parameter.replace(annotation=inspect.Parameter.empty, default=default)
+def names_for_types(module):
+    """The names that a module has for type checkers only."""
+    names = dict(vars(typing))
+    if module.startswith("fapws"):
+        source = ast.parse(inspect.getsource(importlib.import_module(module)))
+        for node in source.body:
+            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+                names.update(vars(importlib.import_module(module)))
+                exec(compile(ast.Module(node.body, []), module, "exec"), names)
+    return names
 
 
-def signature(value, skip=0):
+def type_name(kind):
+    """A type as today's Python writes it, in every version alike."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is type(None) or kind is None:
+        return "None"
+    if kind is Ellipsis:
+        return "..."
+    if isinstance(kind, list):
+        return "[%s]" % ", ".join(map(type_name, kind))
+    if isinstance(kind, typing.TypeVar):
+        return "Callable" if kind.__bound__ is None else type_name(kind.__bound__)
+    if origin is typing.Union or type(kind).__name__ == "UnionType":
+        return " | ".join(map(type_name, arguments))
+    name = "Callable" if origin is collections.abc.Callable else getattr(origin or kind, "__name__", None) or str(kind).replace("typing.", "")
+    if arguments and arguments[0] is Ellipsis:
+        arguments = ...,  # Callable[..., X] is without a list
+        arguments += typing.get_args(kind)[1:]
+    return "%s[%s]" % (name, ", ".join(map(type_name, arguments))) if arguments else name
+
+
+def shown(parameter, hints):
+    """A parameter with its type and default."""
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text, default, given = stars + parameter.name, parameter.default, parameter.default is not parameter.empty
+    if parameter.name in hints:
+        text += ": " + type_name(hints[parameter.name])
+    if given:
+        name = "%s.%s" % (default.__module__.split(".")[0], default.__name__) if inspect.isfunction(default) else repr(default)
+        text += (" = " if parameter.name in hints else "=") + (oct(default) if parameter.name == "mode" else name)
+    return text
+
+
+def signature(name, value):
+    """A block of code with the parameters of a function or class, their types, and the type of the result; "" without parameters."""
+    typed = value.__init__ if inspect.isclass(value) else value
+    native = NATIVE.get(name.split(".")[0])
+    if native is not None and inspect.isclass(native):
+        typed = getattr(native, name.split(".")[1]) if "." in name else native.__call__ if "__call__" in vars(native) else object.__init__
     try:
-        arguments = inspect.signature(value)
-    except (TypeError, ValueError):  # of a class in C
+        parameters = list(inspect.signature(typed).parameters.values())
+    except (TypeError, ValueError):
         return ""
-    arguments = arguments.replace(
-        parameters=[plain(parameter) for parameter in list(arguments.parameters.values())[skip:]],
-        return_annotation=inspect.Signature.empty)
-    return str(arguments)
+    if isinstance(typed, type(object.__init__)):
+        return ""  # nothing of its own
+    hints = typing.get_type_hints(typed, localns=names_for_types(getattr(typed, "__module__", None) or ""))
+    if parameters and parameters[0].name == "self":
+        del parameters[0]
+    shown_parameters, kind = [], None
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and kind not in (p.KEYWORD_ONLY, p.VAR_POSITIONAL):
+            shown_parameters.append("*")
+        kind = p.kind
+        shown_parameters.append(shown(p, hints))
+    result = "" if inspect.isclass(value) or "return" not in hints else " -> " + type_name(hints["return"])
+    line = "%s(%s)%s" % (name, ", ".join(shown_parameters), result)
+    if len(line) > WIDTH:
+        line = "%s(\n%s\n)%s" % (name, "".join("    %s,\n" % p for p in shown_parameters).rstrip("\n"), result)
+    return "```py\n%s\n```\n\n" % line
 
 
-def section(title, text, level):
-    return f"{'#' * level} {title}\n\n```text\n{inspect.cleandoc(text or '')}\n```\n"
+def markdown(text):
+    """A docstring in Markdown: lists of parameters, code, and names of other functions."""
+    out, code, in_list = [], [], False
+
+    def end_code():
+        if code:
+            out.extend(["```py", *inspect.cleandoc("\n" + "\n".join(code)).split("\n"), "```", ""])
+            code.clear()
+
+    in_code = False
+    for line in inspect.cleandoc(text or "").split("\n"):
+        if in_code:
+            if not line or line.startswith("    "):
+                code.append(line)
+                continue
+            in_code = False
+            end_code()
+        item = re.match(r"([\w, ]+?) +-- (.*)", line)
+        term = re.match(r"``([\w.]+)``$", line)
+        if item:
+            out.extend([""] if not in_list and out and out[-1] else [])
+            names = ", ".join("`%s`" % name for name in item.group(1).split(", "))
+            out.append("- %s: %s" % (names, prose(item.group(2))))
+            in_list = True
+        elif term:
+            out.append("- `%s`:" % term.group(1))
+            in_list = True
+        elif line.startswith(" ") and in_list:
+            out.append("  " + prose(line.strip()))
+        else:
+            in_list = False
+            if line.endswith("::"):
+                in_code = True
+                line = line[:-1] if line != "::" else ""
+            if line or (out and out[-1]):
+                out.append(prose(line))
+            if in_code and out and out[-1]:
+                out.append("")
+    end_code()
+    return "\n".join(out).strip() + "\n"
+
+
+def prose(line):
+    """A line of a docstring in Markdown."""
+    parts = re.sub(r":(?:func|class|meth):`([^`]*)`", r"`\1`", line).replace("``", "`").split("`")
+    if len(parts) % 2:  # no code that began or ends in another line
+        parts[::2] = [re.sub(r"(?<![\w-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def section(title, value, level):
+    return "%s %s\n\n%s%s" % ("#" * level, title, signature(title, value), markdown(value.__doc__))
 
 
 def methods(value):
@@ -74,10 +181,10 @@ def page():
         yield f"## {name}\n"
         for item in public(module):
             value = getattr(module, item)
-            yield section(item + signature(value), value.__doc__, 3)
+            yield section(item, value, 3)
             if inspect.isclass(value):
                 for method, function in methods(value):
-                    yield section(f"{item}.{method}" + signature(function, skip=1), function.__doc__, 4)  # without self
+                    yield section(f"{item}.{method}", function, 4)
     yield "Next: [Limits](limits.md)\n"
 
 

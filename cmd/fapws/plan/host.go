@@ -27,7 +27,7 @@ type Host struct {
 	CertFile string `key:"certfile" is:"path" value:"'/etc/ssl/example.org.pem'" help:"the certificate of these names for HTTPS, as with --certfile"`
 	KeyFile  string `key:"keyfile" is:"path" value:"'/etc/ssl/example.org.key'" help:"its private key; not needed if certfile has the key"`
 
-	ClientCAs string `key:"ca-certs" is:"path" value:"'clients.pem'" help:"authorities of the certificates of its clients, as with --ca-certs; used by client-cert and cert-reqs"`
+	ClientCAs string `key:"ca-certs" is:"path" value:"'clients.pem'" help:"CAs of the certificates of its clients, as with --ca-certs; used by client-cert and cert-reqs"`
 
 	HTTPSRedirect *bool `key:"https-redirect" value:"true" help:"redirect plain HTTP to HTTPS; overrides --https-redirect for this host"`
 

@@ -47,7 +47,7 @@ type TopRules struct {
 	Deny          Networks       `key:"deny" value:"['all']" help:"addresses that get 403"`
 	Auth          *Auth          `key:"auth" value:"{ realm = 'admin', users = 'htpasswd' }" help:"requires a name and password"`
 	Login         *Login         `key:"login" value:"{ users = 'users', title = 'Router', logo = 'logo.svg' }" help:"requires users to log in by a form; also the name of the file alone; false: neither login nor auth"`
-	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'" help:"certificates of clients over HTTPS: required (from an authority of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"`
+	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'" help:"certificates of clients over HTTPS: required (from a CA of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"`
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
 }
 

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,29 @@ func sample(t *testing.T, row *Setting) string {
 	}
 	t.Errorf("%s takes none of the samples", row.Name)
 	return `""`
+}
+
+// TestEachExampleCanBeSet: examples.toml has each setting that a file may have, in the order of the tables, with a value that it takes.
+func TestEachExampleCanBeSet(t *testing.T) {
+	var want, have []string
+	for _, row := range table() {
+		if row.inFile() {
+			want = append(want, row.Name)
+		}
+	}
+	for line := range strings.Lines(examples) {
+		key, _, found := strings.Cut(line, " = ")
+		if !found {
+			continue // a comment
+		}
+		have = append(have, key)
+		if _, err := read(t, line); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("examples.toml has\n%q, not\n%q", have, want)
+	}
 }
 
 // TestEveryFlagHasAKey: each flag, by any of its names, is a key of the file.

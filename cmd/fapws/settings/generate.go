@@ -11,8 +11,8 @@ import (
 )
 
 // WriteInternal writes one of internalTopics: the man page (roff), which has the helps of commands, the
-// completion for bash, or the table of settings, or of keys, for a README
-// (Markdown).
+// completion for bash, or the descriptions of the settings, or of the keys, for
+// docs/settings.md.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":
@@ -149,21 +149,6 @@ func valueCases() string {
 		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", strings.Join(names, " | "), strings.Join(words, " "))
 	}
 	return cases.String()
-}
-
-func writeMarkdown(w io.Writer) {
-	fmt.Fprint(w, "| flag | environment | script | default | meaning |\n|---|---|---|---|---|\n")
-	for _, row := range table() {
-		global := row.Global
-		if global != "" {
-			global = "`" + global + "`"
-		}
-		name := "--" + row.Name
-		if row.Short != "" {
-			name = "-" + row.Short + ", " + name
-		}
-		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n", name, row.EnvName(), global, row.shownDefault(), row.explanation())
-	}
 }
 
 // WriteConfig writes the output of --print-config: a line for each setting with its value and origin.

@@ -14,24 +14,14 @@ type KeyDoc struct {
 	Help  string // without a full stop
 }
 
-// keyTables are the headings under which keys stand together.
-var keyTables = []struct{ table, heading string }{
-	{"", "at the top, in addition to the names of the flags"},
-	{"host", "[[host]], which also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles, expose and cache-files-max"},
-	{"host.route", "[[host.route]], which has prefix, match or both, at most one source (app, files, cgi, php, fastcgi, redirect, rewrite, proxy, upload or status), and takes the same flags and rules"},
-	{"rules", "rules, of a host for all its routes, or of one route; the first six also at the top, for all hosts"},
-}
-
-func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
-	fmt.Fprint(w, "| key | example | meaning |\n|---|---|---|\n")
-	for _, t := range keyTables {
-		fmt.Fprintf(w, "| **%s** | | |\n", t.heading)
-		for _, k := range keys {
-			if k.Table == t.table {
-				fmt.Fprintf(w, "| `%s` | `%s` | %s |\n", k.Key, k.Value, k.Help)
-			}
-		}
-	}
+// keyTables are the tables of a file, with a title, and sentences about what the table takes.
+var keyTables = []struct{ table, title, text string }{
+	{"", "Keys at the top of the file", "The names of the flags are keys, too"},
+	{"host", "Keys of a host, [[host]]", "A host also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, " +
+		"expires, symlinks, dotfiles, expose and cache-files-max"},
+	{"host.route", "Keys of a route, [[host.route]]", "A route has prefix, match or both, and at most one source: app, files, cgi, php, fastcgi, " +
+		"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host"},
+	{"rules", "Rules", "A rule of a host is one for all its routes. The first six may also stand at the top, for all hosts"},
 }
 
 func writeKeysMan(w io.Writer, keys []KeyDoc) {
@@ -46,7 +36,7 @@ every mistake is reported with its line. HUP makes workers read the file again.
 writes one from the file of httPyServer.
 `)
 	for _, t := range keyTables {
-		fmt.Fprintf(w, ".SS %s\n", roff(t.heading))
+		fmt.Fprintf(w, ".SS %s\n%s.\n", roff(t.title), roff(t.text))
 		for _, k := range keys {
 			if k.Table == t.table {
 				fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(k.Key+" = "+k.Value), roff(k.Help))

@@ -52,9 +52,9 @@ var addressSettings = []*Setting{
 			"same order, or none if each certfile has its key",
 		value: func(c *Config) *value { return texts(&c.KeyFiles) }},
 	{Name: "tls", Arg: "WORD", Default: "off",
-		Help: "source of certificates in addition to certfile: off (none); auto: fapws creates an authority in " +
+		Help: "source of certificates in addition to certfile: off (none); auto: fapws creates a CA in " +
 			"the state directory, and certificates for all names and addresses of this machine; clients " +
-			"download the authority from /.well-known/fapws-ca.crt and must trust it; acme: a public authority " +
+			"download its certificate from /.well-known/fapws-ca.crt and must trust it; acme: a public CA " +
 			"such as Let's Encrypt, which must reach port 80 or 443 of this machine",
 		value: func(c *Config) *value { return choice(&c.TLS, []string{"off", "auto", "acme"}, nil) }},
 	{Name: "acme-hosts", Arg: "NAMES",
@@ -62,10 +62,10 @@ var addressSettings = []*Setting{
 			"file that have no certfile; repeatable, or separated by commas",
 		value: func(c *Config) *value { return hostNames(&c.ACMEHosts) }},
 	{Name: "acme-email", Arg: "ADDRESS",
-		Help:  "address that the authority of tls=acme may write to",
+		Help:  "address that the CA of tls=acme may write to",
 		value: func(c *Config) *value { return text(&c.ACMEEmail) }},
 	{Name: "acme-directory", Arg: "URL", Default: "https://acme-v02.api.letsencrypt.org/directory",
-		Help:  "directory URL of the authority of tls=acme, whose terms of service you agree to",
+		Help:  "directory URL of the CA of tls=acme, whose terms of service you agree to",
 		value: func(c *Config) *value { return httpsURL(&c.ACMEURL) }},
 	{Name: "state-dir", Arg: "DIR", path: true,
 		Help: "directory for what fapws keeps: keys and certificates that it creates, and ended sessions of " +
@@ -73,7 +73,7 @@ var addressSettings = []*Setting{
 			"~/.local/state/fapws",
 		value: func(c *Config) *value { return text(&c.StateDir) }},
 	{Name: "ca-certs", also: "ssl-ca-certs ssl-ca", Arg: "FILE", path: true,
-		Help: "authorities whose client certificates are accepted, in PEM format; requires cert-reqs, or a rule " +
+		Help: "CAs whose client certificates are accepted, in PEM format; requires cert-reqs, or a rule " +
 			"client-cert in the configuration file",
 		value: func(c *Config) *value { return text(&c.CACerts) }},
 	{Name: "cert-reqs", also: "ssl-cert-reqs", Arg: "WORD", Default: "none",

@@ -1,0 +1,109 @@
+package settings
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// examples has a line of a configuration file for each setting.
+//
+//go:embed examples.toml
+var examples string
+
+// exampleOf returns the line of examples that sets a key, or "".
+func exampleOf(key string) string {
+	for line := range strings.Lines(examples) {
+		if strings.HasPrefix(line, key+" = ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+// writeMarkdown writes a section of docs/settings.md for each group of settings, with a heading for each setting.
+func writeMarkdown(w io.Writer) {
+	group := ""
+	for _, row := range table() {
+		if row.Group != group {
+			group = row.Group
+			fmt.Fprintf(w, "## %s\n\n", group)
+		}
+		fmt.Fprintf(w, "### --%s\n\n%s\n\n", row.Name, asSentence(row.explanation()))
+		row.writeFacts(w)
+		fmt.Fprintln(w)
+	}
+}
+
+// writeFacts writes a list with the other names of a setting, its default, and where it can be set.
+func (s *Setting) writeFacts(w io.Writer) {
+	fact := func(name string, values ...string) {
+		var shown []string
+		for _, v := range values {
+			if v != "" {
+				shown = append(shown, "`"+v+"`")
+			}
+		}
+		if shown != nil {
+			fmt.Fprintf(w, "- %s: %s\n", name, strings.Join(shown, ", "))
+		}
+	}
+	short := ""
+	if s.Short != "" {
+		short = "-" + s.Short
+	}
+	fact("other names", append([]string{short}, s.otherFlags()...)...)
+	if d := s.shownDefault(); d != "" && strings.Contains(d, " ") {
+		fmt.Fprintf(w, "- default: %s\n", d)
+	} else {
+		fact("default", d)
+	}
+	fact("variable", s.EnvName(), s.Env)
+	fact("global of a script", s.Global)
+	fact("in `fapws.toml`, for example", exampleOf(s.Name))
+}
+
+// writeKeysMarkdown writes the sections of docs/settings.md about keys that are not settings.
+func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
+	for _, t := range keyTables {
+		fmt.Fprintf(w, "## %s\n\n%s\n\n", t.title, asSentence(t.text))
+		for _, k := range keys {
+			if k.Table == t.table {
+				fmt.Fprintf(w, "### %s\n\n%s\n\n- for example: %s\n\n", k.Key, asSentence(k.Help), k.example())
+			}
+		}
+	}
+}
+
+// tomlValue matches a value in KeyDoc.Value, which may have several.
+var tomlValue = regexp.MustCompile(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
+
+// example returns a line of a configuration file for each value that an example has, as code.
+func (k *KeyDoc) example() string {
+	if strings.HasPrefix(k.Value, "[[") {
+		return "`" + k.Value + "`"
+	}
+	var lines []string
+	for _, v := range tomlValue.FindAllString(k.Value, -1) {
+		lines = append(lines, "`"+k.Key+" = "+v+"`")
+	}
+	return strings.Join(lines, ", ")
+}
+
+// asSentence returns a text of the help as a sentence in Markdown, in lines for a terminal. Words that Markdown would change are code.
+func asSentence(text string) string {
+	words := strings.Split(text, " ")
+	for i, word := range words {
+		words[i] = codeWord.ReplaceAllString(word, "$1`$2`$3")
+	}
+	text = strings.Join(words, " ") + "."
+	first, size := utf8.DecodeRuneInString(text)
+	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
+}
+
+// codeWord matches a word with characters that paths, patterns, flags, variables and keys have, and the brackets and punctuation around it.
+var codeWord = regexp.MustCompile(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)
