@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Frames that bring nothing on are answered only as fast as time fills the budget.
+// Frames without progress are answered only as fast as time refills the budget.
 func TestBudget(t *testing.T) {
 	const resets = 1000
 	var b budget
@@ -33,7 +33,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// Updates of windows cost nothing as far as data was sent, whenever they come.
+// Window updates that sent data explains cost nothing, whenever they arrive.
 func TestUpdatesBudget(t *testing.T) {
 	var b budget
 	b.begin(1, 0)
@@ -54,7 +54,7 @@ func TestUpdatesBudget(t *testing.T) {
 	}
 }
 
-// Floods end the connection, and others are served.
+// Floods end their connection, and other connections are served.
 func TestFloods(t *testing.T) {
 	for name, flood := range map[string]func(p *peer, n uint32){
 		"pings":    func(p *peer, n uint32) { p.framer.WritePing(false, [8]byte{}) },
@@ -159,7 +159,7 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A client that asks for control frames and does not read them is not read from, and costs little.
+// A client that requests control frames without reading them is paused, and costs little.
 func TestUnreadControlFrames(t *testing.T) {
 	h := newHost(t)
 	c, p := h.open(t)

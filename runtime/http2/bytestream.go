@@ -13,15 +13,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// byteStream is a stream whose data is the bytes of another protocol, which has it as a virtual connection: in both directions behind an extended
-// CONNECT that was accepted (RFC 8441), to the client behind a response that does not end (exchange.Upgrade). It implements conn.Virtual, and is
-// the protocol of that connection until the other one takes over.
+// byteStream carries another protocol over a stream, as a virtual connection: in both directions after an accepted
+// extended CONNECT (RFC 8441), to the client only in a response that does not end (exchange.Upgrade). It implements
+// conn.Virtual, and is the protocol of that connection until Upgrade.
 type byteStream struct {
 	conn   conn.Conn
-	st     *stream // nil: it has ended
-	in     []byte  // bytes that have arrived and were not read
+	st     *stream // nil if the stream has ended
+	in     []byte  // received bytes that were not read yet
 	said   bool    // END_STREAM was sent
-	awaits bool    // the connection is to be told of room
+	awaits bool    // room must be called when the stream may send
 }
 
 var (
@@ -29,7 +29,7 @@ var (
 	_ conn.Protocol = (*byteStream)(nil)
 )
 
-// maxSpareInput is the capacity up to which memory for input is used again.
+// maxSpareInput is the maximum capacity of an input buffer that is reused.
 const maxSpareInput = 64 << 10
 
 // SwitchProtocols implements exchange.Stream.
@@ -50,7 +50,7 @@ func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *
 	return &b.conn, nil
 }
 
-// receive takes bytes of the client, behind which the stream may have ended.
+// receive appends bytes of the client, which may be the last.
 func (b *byteStream) receive(piece []byte) {
 	s := b.st.c.s
 	if len(b.in) == 0 && cap(s.spareInput) > 0 {
@@ -61,7 +61,6 @@ func (b *byteStream) receive(piece []byte) {
 	b.conn.ReadAgain()
 }
 
-// Read implements conn.Transport.
 func (b *byteStream) Read(p []byte) (n int, err error) {
 	st := b.st
 	switch {
@@ -79,7 +78,7 @@ func (b *byteStream) Read(p []byte) (n int, err error) {
 	return 0, unix.EAGAIN
 }
 
-// drop takes n bytes off the front of b.in.
+// drop removes n bytes from the front of b.in.
 func (b *byteStream) drop(n int) {
 	s := b.st.c.s
 	if left := copy(b.in, b.in[n:]); left > 0 {
@@ -92,7 +91,8 @@ func (b *byteStream) drop(n int) {
 	b.in = nil
 }
 
-// openWindow lets the client send as many bytes as were read, if that is worth a frame. The window grows while everything is read.
+// openWindow lets the client send as many bytes as were read, if that is worth a frame. The window grows while
+// everything is read.
 func (b *byteStream) openWindow() {
 	st := b.st
 	if len(b.in) == 0 && st.window < st.target/2 {
@@ -101,7 +101,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Write implements conn.Transport. While other streams have something to send, it takes a frame at a time.
+// Write implements conn.Transport. It alternates with other ready streams, one frame in each turn.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {
@@ -113,13 +113,13 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			break
 		}
 		k := st.appendData(p[n:], false)
-		if n += k; k >= smallPiece || n == len(p) { // else the client opens its window little by little
+		if n += k; k >= smallPiece || n == len(p) { // otherwise the client opens its window in small steps
 			c.budget.sent()
 		}
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
-		if b.st == nil { // the connection is broken
+		if b.st == nil { // the connection failed
 			return n, unix.EPIPE
 		}
 	}
@@ -130,7 +130,6 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// AwaitRoom implements conn.Virtual.
 func (b *byteStream) AwaitRoom() {
 	st := b.st
 	if st == nil {
@@ -140,32 +139,32 @@ func (b *byteStream) AwaitRoom() {
 	c := st.c
 	c.enqueue(st)
 	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
-		c.conn.Again() // nothing else tells it
+		c.conn.Again() // otherwise room would not be called
 	}
 }
 
-// room tells the connection that there is room.
+// room reports room to the virtual connection.
 func (b *byteStream) room() {
 	b.st.c.dequeue(b.st)
 	b.awaits = false
 	b.conn.Ready(eventloop.Writable)
 }
 
-// Flush implements conn.Transport: nothing is kept.
+// Flush implements conn.Transport. Write keeps nothing.
 func (b *byteStream) Flush() error { return nil }
 
-// CloseWrite implements conn.Transport (RFC 8441 §5: as the end of a connection of TCP).
+// CloseWrite implements conn.Transport with END_STREAM (RFC 8441 §5).
 func (b *byteStream) CloseWrite() error {
 	st := b.st
 	if st == nil || b.said {
 		return nil
 	}
 	b.said = true
-	st.appendData(nil, true) // may find the connection broken
+	st.appendData(nil, true) // may find the connection closed
 	return nil
 }
 
-// abandon closes the connection of b, whose stream has ended.
+// abandon closes the virtual connection because its stream has ended.
 func (b *byteStream) abandon() {
 	b.st.bytes = nil
 	b.st = nil
@@ -191,13 +190,12 @@ func (b *byteStream) Gone() {
 	c.settle()
 }
 
-// lookAgain is how much later a connection that waits for nothing asks for its deadline again.
+// lookAgain is the interval between calls of Due.
 const lookAgain = int64(time.Minute)
 
-// Due implements conn.Protocol.
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The other methods of conn.Protocol have nothing to do before another protocol takes over, and are not called behind it.
+// The other methods of conn.Protocol do nothing. They are not called after Upgrade.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// echo is a protocol that sends what it gets, and reads nothing while that waits for room.
+// echo is a protocol that returns its input. It reads nothing while output waits.
 type echo struct {
 	conn   *conn.Conn
 	set    *conn.Set
@@ -20,7 +20,6 @@ type echo struct {
 	gone   bool
 }
 
-// echo gives the stream of an exchange to an echo.
 func (h *host) echo(x *exchange.Exchange) {
 	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
 	e := &echo{conn: c, set: h.Set, before: c.Holder}
@@ -69,13 +68,12 @@ func (e *echo) Gone() {
 	e.before.Gone()
 }
 
-// connectFields are those of an extended CONNECT to the echo.
+// connectFields are the fields of an extended CONNECT to the echo.
 var connectFields = []hpack.HeaderField{
 	{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"},
 	{Name: ":path", Value: "/bytes"},
 }
 
-// connectBytes opens a stream of bytes.
 func (p *peer) connectBytes(id uint32) {
 	p.t.Helper()
 	p.block.Reset()
@@ -93,7 +91,8 @@ func (p *peer) connectBytes(id uint32) {
 	}
 }
 
-// A stream that is reset closes its connection, and so does the end of the connection that carries it, also while bytes wait for room.
+// A reset of a stream closes its virtual connection, and so does the end of the carrying connection, even while bytes
+// wait.
 func TestBytesBreak(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
@@ -131,7 +130,7 @@ func TestBytesBreak(t *testing.T) {
 	}
 }
 
-// A client that opens its window byte by byte is told to calm down.
+// A client that opens its window byte by byte gets ENHANCE_YOUR_CALM.
 func TestBytesDrip(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -156,7 +155,7 @@ func TestBytesDrip(t *testing.T) {
 	}
 }
 
-// A client opens a window for many bytes, and has left when they are written.
+// A client opens a large window, and disconnects while its data is written.
 func TestBytesBreakWhileWriting(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})

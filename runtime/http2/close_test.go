@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A window that stays closed ends its stream, and data that comes too slowly its request.
+// A window that stays closed ends its stream, and a slow body its request.
 func TestTimeouts(t *testing.T) {
 	h := newHost(t)
 	h.Set.WriteTimeout = time.Minute

@@ -16,68 +16,75 @@ import (
 )
 
 const (
-	// maxFrame is the size of the payload of a frame that a client may send: the smallest that it may be told.
+	// maxFrame is the maximum payload of a frame that a client may send, in bytes: the smallest value that the protocol
+	// allows.
 	maxFrame = 16 << 10
 
-	// frameHeader is the size of what comes before the payload.
+	// frameHeader is the size of a frame without its payload.
 	frameHeader = 9
 
-	// tableSize is the size of the table of fields that clients have sent.
+	// tableSize is the size of the dynamic table for fields of the client.
 	tableSize = 4 << 10
 
-	// maxLate bounds the frames that wait for a client which does not read: beyond it, it is not read from.
+	// maxLate limits the frames that wait for the client to read, in bytes. Above it, the client's input is paused.
 	maxLate = 64 << 10
 )
 
-// Conn is the protocol of a connection that speaks HTTP/2. It belongs to the event loop.
+// Conn is the protocol of an HTTP/2 connection. It belongs to the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
-	conn   *conn.Conn // of client
+	conn   *conn.Conn
 
 	streams map[uint32]*stream
-	last    uint32   // number of the last stream that the client has opened
-	working int      // exchanges that have not ended
-	reset   []uint32 // streams that the server has reset lately: frames may still come for them
+	last    uint32 // highest stream number that the client has opened
+	working int    // active exchanges, including exchanges of reset streams
+	// streams that the server reset recently: the client may still send frames for them
+	reset []uint32
 
 	decoder *hpack.Decoder
-	arrives *headerBlock // the header block that is arriving, or nil
-	block   int64        // bytes of it that are counted in Server.heads
-	resized bool         // the client has set the size of the table of fields: the next header block says that it is empty
+	arrives *headerBlock // the incomplete header block; nil if none
+	block   int64        // its bytes that are counted in Server.heads
+	// the client has changed its table size: the next header block must announce an empty table
+	resized bool
 
-	expected map[uint32]priority  // of streams that are not open yet
-	ready    [urgencies][]*stream // streams that have something to send, and a window for it, in the order of their turns
-	late     []byte               // frames that wait until a transfer has ended
-	credit   int64                // what the client takes of data, of all streams together
-	initial  int64                // what it takes of a new stream
-	frame    int                  // size of the payload of a frame that it takes
-	inflow   inflow               // data that it may send
-	sent     int64                // time when data was sent last
-	gather   *stream              // small pieces of its body are in gathered
+	expected map[uint32]priority  // priorities of streams that are not open yet
+	ready    [urgencies][]*stream // streams that can send, in the order of their turns
+	late     []byte               // frames that wait for the end of a transfer
+	credit   int64                // send window of the connection
+	initial  int64                // initial send window of a stream
+	frame    int                  // maximum payload of a frame to the client
+	inflow   inflow               // receive window of the connection
+	sent     int64                // time of the last DATA frame sent
+	gather   *stream              // stream whose small body pieces are in gathered
 	gathered []byte
-	loads    chan struct{} // has a value for each goroutine that reads a file; nil: none did yet
-	delayed  []uint32      // streams whose responses wait until less waits for the client
-	resumed  uint32        // the stream among them that has begun last
-	budget   budget
-	used     int // bytes that were sent in this turn, and what counts as such: see yield
+	// has a value for each goroutine that reads a file; nil before the first
+	loads chan struct{}
+	// streams whose responses wait until less output waits for the client
+	delayed []uint32
+	resumed uint32 // the last stream that left delayed
+	budget  budget
+	// bytes sent in this turn, with the cost of frames and requests (see yield)
+	used int
 
-	settled bool // its settings have come
-	pumping bool // pump is on the stack
+	settled bool // the client's settings have arrived
+	pumping bool
 	leaving leaving
-	dead    bool // nothing that comes counts any more
+	dead    bool // input is ignored
 	closed  bool
 }
 
-// leaving is how far the end of a connection has come.
+// leaving is the state of a graceful shutdown.
 type leaving uint8
 
 const (
-	stays    leaving = iota
-	notified         // the client was told that the connection ends; requests that were under way are taken
-	refuses          // the client was told which request is the last one
+	stays leaving = iota
+	// the client knows that the connection will end; the server still accepts requests
+	notified
+	refuses // the client knows the last accepted stream
 )
 
-// Begin has a connection speak HTTP/2, whose client has sent the preface: it was consumed.
+// Begin makes HTTP/2 the protocol of client's connection. The preface has been consumed.
 func (s *Server) Begin(client *exchange.Client) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
@@ -103,17 +110,16 @@ func (s *Server) Begin(client *exchange.Client) {
 	c.Input(nil)
 }
 
-// settingNoPriorities says that the server does not use the priorities of RFC 7540 (RFC 9218 §2.1).
+// settingNoPriorities announces that the server ignores the priorities of RFC 7540 (RFC 9218 §2.1).
 const settingNoPriorities http2.SettingID = 9
 
-// Input implements conn.Protocol.
 func (c *Conn) Input(data []byte) {
 	switch {
 	case c.dead:
 		c.conn.Linger = c.conn.Linger || len(data) > 0
 		c.conn.DropInput()
 	case len(c.conn.Pending()) == 0:
-		if c.used < turnBytes { // nothing is left of the turn before
+		if c.used < turnBytes { // the last turn was completed
 			c.used = 0
 		}
 		if n := c.consume(data); n < len(data) && !c.dead {
@@ -141,7 +147,7 @@ func (c *Conn) Input(data []byte) {
 	c.settle()
 }
 
-// consume deals with the frames at the front of buf and returns how many bytes they have.
+// consume handles the frames at the front of buf and returns their size in bytes.
 func (c *Conn) consume(buf []byte) (n int) {
 	for !c.dead && !c.closed {
 		rest := buf[n:]
@@ -156,7 +162,8 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		if len(c.late) > maxLate || c.used >= turnBytes { // late: the client does not read what it asks for
+		// c.late grows when the client does not read the responses to its frames
+		if len(c.late) > maxLate || c.used >= turnBytes {
 			c.conn.Pause(conn.HeedReset)
 			break
 		}
@@ -167,7 +174,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	return n
 }
 
-// output returns where frames go: to the output that is gathered or, while the connection has a transfer, to c.late.
+// output returns where to append frames: to the gathered output or, during a transfer, to c.late.
 func (c *Conn) output() *[]byte {
 	if c.conn.Writing() || c.closed {
 		return &c.late
@@ -175,14 +182,13 @@ func (c *Conn) output() *[]byte {
 	return c.conn.Use()
 }
 
-// frames returns what writes a frame to the output of c, for all but heads and data. It is valid until the next call of a method, and its errors
-// are those of frames that no server would write.
+// frames returns a Framer that writes to the output of c, for all frames but HEADERS and DATA. It is valid until the
+// next call of a method. Its errors need no check, because the frames are valid.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer
 }
 
-// appender is an io.Writer that appends to a slice.
 type appender struct{ to *[]byte }
 
 func (a *appender) Write(b []byte) (int, error) {
@@ -190,7 +196,6 @@ func (a *appender) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Room implements conn.Protocol.
 func (c *Conn) Room(ended bool) {
 	if !ended {
 		c.settle()
@@ -202,19 +207,18 @@ func (c *Conn) Room(ended bool) {
 		*out = append(*out, c.late...)
 		c.late = nil
 	}
-	if len(c.conn.Pending()) > 0 { // Input reads on when it is nearly used
+	if len(c.conn.Pending()) > 0 { // Input unpauses the connection when few bytes are left
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // else it is settled later
+	if !c.conn.Gathers() { // otherwise Room(false) follows
 		c.settle()
 	}
 }
 
-// EOF implements conn.Protocol. A client that has shut down its side has no use for responses: it could not open their windows.
+// EOF implements conn.Protocol. A client that has shut down its sending side could not open windows for responses.
 func (c *Conn) EOF() (stays bool) { return false }
 
-// Closed implements conn.Protocol.
 func (c *Conn) Closed() {
 	c.s.Arrived(c.client)
 	c.closed, c.dead = true, true
@@ -226,65 +230,73 @@ func (c *Conn) Closed() {
 	c.countBlock()
 }
 
-// Config says what is different for HTTP/2.
+// Config has the settings of HTTP/2.
 type Config struct {
-	MaxStreams int // streams of a connection, and requests of it that are worked on
-	MaxResets  int // streams of a connection that its client may give up in a row: see budget
-	MaxWindow  int // bytes of a body that is streamed, which its client may send ahead; at least 64 KiB
+	// maximum number of streams, and of active requests, of a connection
+	MaxStreams int
+	// maximum number of streams that a client may reset in a row (see budget)
+	MaxResets int
+	// bytes of a streamed body that the client may send ahead; at least 64 KiB
+	MaxWindow int
 
-	// ConnectionWindow is how many bytes of bodies a client may send ahead on all streams together, and how many are kept in memory; at least 64 KiB.
+	// ConnectionWindow limits the bytes of bodies that a client may send ahead on all streams of a connection, and the
+	// bytes in memory; at least 64 KiB.
 	ConnectionWindow int
 
-	// MaxUnread is how many bytes clients may have sent ahead on all connections together, above 64 KiB on each: see exchange.Shares. A client gets up
-	// to a third. As many bytes may be in the heads of active requests that have more than 4 KiB. 0: twelve times ConnectionWindow.
+	// MaxUnread limits the bytes that clients may send ahead on all connections, above 64 KiB on each (see
+	// exchange.Shares). A client gets up to a third. The same limit applies to the heads of active requests with more
+	// than 4 KiB. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
 
-// Server is what connections of HTTP/2 share. It belongs to the event loop.
+// Server is the shared state of the HTTP/2 connections of an event loop.
 type Server struct {
 	*exchange.Server
 	cfg    Config
-	memory exchange.Shares // Config.MaxUnread
-	heads  exchange.Shares // as much, for large heads
+	memory exchange.Shares // limited by Config.MaxUnread
+	heads  exchange.Shares // large heads, with the same limit
 
-	maxList  int // SETTINGS_MAX_HEADER_LIST_SIZE
-	maxBlock int // bytes of a header block, and of a name or value in it, before a connection is given up; longer ones than a head may have get 431
+	maxList int // SETTINGS_MAX_HEADER_LIST_SIZE
+	// maximum size of a header block in bytes, above which the connection fails; a smaller block that is too large for
+	// a head gets 431
+	maxBlock int
 
-	input   bytes.Reader // the frame that is being read
-	written appender     // where others are written to: see Conn.frames
+	input   bytes.Reader // the frame that is being parsed
+	written appender     // destination of Conn.frames
 	framer  *http2.Framer
 
-	head       []byte         // memory of a request's head
-	text       []byte         // memory of a response's head
-	piece      [maxFrame]byte // that was read from a file
-	block      []byte         // memory of a header block
-	encoder    *hpack.Encoder // of lines; it writes into coded
+	head       []byte         // buffer for the head of a request
+	text       []byte         // buffer for the head of a response
+	piece      [maxFrame]byte // buffer for a piece of a file
+	block      []byte         // buffer for a header block
+	encoder    *hpack.Encoder // encodes lines into coded
 	coded      bytes.Buffer
 	known      [256]knownLine
-	other      knownLine        // one that is too long to be kept
-	spare      *headerBlock     // memory of the header block that is arriving
-	ended      []*stream        // memory of streams
-	parts      []*exchange.Part // memory of parts that were written
-	spareInput []byte           // memory of byteStream.in
+	other      knownLine        // a line that is too long to be kept
+	spare      *headerBlock     // unused memory of Conn.arrives
+	ended      []*stream        // unused streams
+	parts      []*exchange.Part // unused parts
+	spareInput []byte           // unused memory for byteStream.in
 	emit       func(hpack.HeaderField)
-	target     *headerBlock // of emit
+	target     *headerBlock // destination of emit
 }
 
-// tick is how exact deadlines are, in nanoseconds.
+// tick is the resolution of deadlines, in nanoseconds.
 const tick = eventloop.Tick
 
-// Init makes s ready. of has what it shares with connections of HTTP/1.
+// Init initializes s. of is the state that is shared with HTTP/1.
 func (s *Server) Init(of *exchange.Server) {
 	s.Server = of
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
-	s.framer.AllowIllegalReads = true // its order of frames is that of one connection, and this one reads for all
+	// the framer checks the order of frames as if one connection used it, but all connections do
+	s.framer.AllowIllegalReads = true
 	s.makeEncoder()
 	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
 }
 
-// Configure sets how connections behave from now on.
+// Configure sets the configuration of future connections.
 func (s *Server) Configure(cfg Config) {
 	s.cfg = cfg
 	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
@@ -295,18 +307,19 @@ func (s *Server) Configure(cfg Config) {
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
 
-// look is how often streams that wait for their client are looked at.
+// look is the interval between checks of streams that wait for their client.
 const look = int64(time.Second)
 
-// lingerTimeout is how long a stream stays behind its response if its request has not ended: clients that are told at once to stop sending
-// take that for an error, and lose the response. Its window is not opened any more.
+// lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
+// the stream at once, clients would report an error and lose the response. The window of the stream is not opened
+// meanwhile.
 const lingerTimeout = 2 * int64(time.Second)
 
-// leavingPing is the content of the PING behind the first GOAWAY: requests that the client has sent before it had that come before its
-// answer.
+// leavingPing is the payload of the PING after the first GOAWAY. Its acknowledgment follows all requests that the
+// client sent before it received the GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
-// fail ends c because of what its client has done (RFC 9113 §5.4.1).
+// fail ends c with a connection error (RFC 9113 §5.4.1).
 func (c *Conn) fail(code http2.ErrCode, why string) {
 	if c.dead {
 		return
@@ -325,7 +338,8 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	c.settle()
 }
 
-// Drain implements conn.Protocol: the client is told that no more requests are taken, in two steps if there is time (RFC 9113 §6.8).
+// Drain implements conn.Protocol. It announces the end of the connection with one GOAWAY, or two if retire is true (RFC
+// 9113 §6.8).
 func (c *Conn) Drain(retire bool) {
 	switch {
 	case c.dead || c.leaving == refuses:
@@ -342,8 +356,8 @@ func (c *Conn) Drain(retire bool) {
 	c.settle()
 }
 
-// refuse tells the client which stream is the last one that is answered. An idle connection closes then: one that was idle for too long when
-// its client has heard that, because a request may be on its way; at the end of the server, which a client that is asleep must not hold up, at once.
+// refuse tells the client the last stream that the server processes. An idle connection then closes. Because a request
+// may be on its way, it lingers, except at the end of the server, which must not wait for a sleeping client.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
@@ -352,7 +366,7 @@ func (c *Conn) refuse() {
 	c.settle()
 }
 
-// settle closes c if nothing more is to be sent.
+// settle closes c if its output is complete.
 func (c *Conn) settle() {
 	if len(c.delayed) > 0 {
 		c.beginDelayed()
@@ -367,11 +381,11 @@ func (c *Conn) settle() {
 	}
 }
 
-// deadline returns when c has kept the server waiting for too long, or has to be looked at again, and what is to be done then.
+// deadline returns when c must be checked next, and the function to call then.
 func (c *Conn) deadline() (at int64, expire func()) {
 	now, cfg := c.s.Set.Now, &c.s.Config
 	switch {
-	case c.dead: // what is left to do has a deadline of its own
+	case c.dead: // the rest has its own deadline
 		return now + look, func() {}
 	case !c.settled:
 		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() { c.fail(http2.ErrCodeSettingsTimeout, "no settings") }
@@ -382,21 +396,20 @@ func (c *Conn) deadline() (at int64, expire func()) {
 	if len(c.streams) > 0 {
 		at = now + max(look, int64(cfg.KeepAlive))
 	}
-	if c.leaving == notified { // perhaps it does not answer
+	if c.leaving == notified { // it may not acknowledge the PING
 		at = min(at, c.conn.Stamp+tick+look)
 	}
 	for _, st := range c.streams {
 		switch {
 		case st.lingers(now) || st.late(now) || st.stalled(now):
 			return now, c.expireStreams
-		case st.bytes == nil: // else it has a deadline of its own
+		case st.bytes == nil: // otherwise the virtual connection has its own deadline
 			at = min(at, now+look)
 		}
 	}
 	return at, expire
 }
 
-// Due implements conn.Protocol.
 func (c *Conn) Due() (next int64) {
 	now := c.s.Set.Now
 	at, expire := c.deadline()
@@ -408,13 +421,13 @@ func (c *Conn) Due() (next int64) {
 	}
 	expire()
 	if !c.closed {
-		c.openWindow() // other connections of the client may have less
+		c.openWindow() // other connections of the client may use less now
 	}
 	at, _ = c.deadline()
 	return at
 }
 
-// Idle reports whether c has no stream, and since when. A header block that is not whole is none.
+// Idle reports whether c has no stream, and since when. An incomplete header block does not count as a stream.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.arrives != nil {
 		since = c.arrives.since
@@ -424,14 +437,14 @@ func (c *Conn) Idle() (since int64, idle bool) {
 	return since, len(c.streams) == 0 && c.working == 0 && !c.conn.Writing()
 }
 
-// expireStreams ends streams whose clients have kept them waiting for too long.
+// expireStreams ends streams whose deadline has passed.
 func (c *Conn) expireStreams() {
 	s, now := c.s, c.s.Set.Now
 	for _, st := range c.streams {
 		switch {
 		case c.dead:
 			return
-		case st.lingers(now): // RFC 9113 §8.1: the rest of the request is not needed
+		case st.lingers(now): // the rest of the request is not needed (RFC 9113 §8.1)
 			c.forget(st)
 			c.writeReset(st.id, http2.ErrCodeNo)
 		case st.late(now):
@@ -443,7 +456,7 @@ func (c *Conn) expireStreams() {
 	}
 }
 
-// lingers reports whether the request of st, which was answered, should have ended by now.
+// lingers reports whether st should be reset because its request is incomplete after the response.
 func (st *stream) lingers(now int64) bool {
 	return st.x == nil && st.bytes == nil && now-st.stamp > lingerTimeout
 }
@@ -453,7 +466,7 @@ func (st *stream) stalled(now int64) bool {
 	c := st.c
 	limit := int64(c.s.Set.WriteTimeout) + tick
 	switch {
-	case !st.writing || st.loading || c.conn.Writing(): // a transfer has a timeout of its own
+	case !st.writing || st.loading || c.conn.Writing(): // a transfer has its own timeout
 		return false
 	case st.credit <= 0:
 		return now-st.stamp > limit

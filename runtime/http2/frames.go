@@ -8,14 +8,15 @@ import (
 )
 
 const (
-	// maxWindow is the largest window there can be (RFC 9113 §6.9.1).
+	// maxWindow is the maximum flow-control window (RFC 9113 §6.9.1).
 	maxWindow = 1<<31 - 1
 
-	// http2InitialWindow is that of a connection, and of streams until settings say otherwise (RFC 9113 §6.9.2).
+	// http2InitialWindow is the initial window of a connection, and of streams before settings change it (RFC 9113
+	// §6.9.2).
 	http2InitialWindow = 64<<10 - 1
 )
 
-// read deals with a whole frame.
+// read handles a complete frame.
 func (c *Conn) read(frame []byte) {
 	s := c.s
 	s.input.Reset(frame)
@@ -67,13 +68,13 @@ func (c *Conn) read(frame []byte) {
 	}
 }
 
-// malformed deals with a frame that could not be read.
+// malformed handles a frame that could not be parsed.
 func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	var connection http2.ConnectionError
 	var stream http2.StreamError
 	switch {
 	case errors.As(err, &stream):
-		if h.Type == http2.FrameHeaders { // its fields are missing in the table of compression (RFC 9113 §4.3)
+		if h.Type == http2.FrameHeaders { // its fields are missing in the dynamic table (RFC 9113 §4.3)
 			c.fail(stream.Code, "a malformed header block")
 			return
 		}
@@ -89,21 +90,21 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	}
 }
 
-// unopened reports whether a stream was never opened. Those that the client has opened before it knew which request is the last one are ignored
-// (RFC 9113 §6.8).
+// unopened reports whether a stream was never opened. After refuse, streams that the client opens are ignored (RFC 9113
+// §6.8).
 func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != refuses }
 
-// spend takes points from the budget of c, which ends with it.
+// spend takes points from the budget of c, and ends c if too few are left.
 func (c *Conn) spend(points int64) {
 	if !c.budget.spend(points, c.s.Set.Now) {
 		c.calm()
 	}
 }
 
-// calm ends c, whose client makes much work.
+// calm ends c because its client causes too much work.
 func (c *Conn) calm() { c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames that bring nothing on") }
 
-// onSettings takes over what the client wants (RFC 9113 §6.5).
+// onSettings applies the settings of the client (RFC 9113 §6.5).
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	if f.IsAck() {
 		c.spend(costEmpty)
@@ -131,7 +132,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		return nil
 	})
 	if err == nil {
-		err = c.resize(initial) // once, however often it is set
+		err = c.resize(initial) // once, even if the setting is repeated
 	}
 	if err != nil {
 		code := http2.ErrCodeProtocol
@@ -146,7 +147,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	c.pump()
 }
 
-// resize gives all streams the window that the client wants them to begin with (RFC 9113 §6.9.2).
+// resize changes the windows of all streams to the new initial window (RFC 9113 §6.9.2).
 func (c *Conn) resize(initial int64) error {
 	grow := initial - c.initial
 	if grow == 0 {
@@ -181,7 +182,7 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 	c.frames().WritePing(true, f.Data)
 }
 
-// onReset ends a stream that its client has given up.
+// onReset ends a stream that its client has reset.
 func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 	st := c.streams[f.StreamID]
 	if st == nil && c.unopened(f.StreamID) {
@@ -195,7 +196,7 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 	st.abandon()
 }
 
-// onWindowUpdate takes more (RFC 9113 §6.9).
+// onWindowUpdate opens a send window (RFC 9113 §6.9).
 func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	if !c.budget.updated(c.s.Set.Now) {
 		c.calm()
@@ -214,7 +215,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	switch {
 	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
-	case st == nil: // it has ended meanwhile
+	case st == nil: // it has ended
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
 			c.breach(st.id, http2.ErrCodeFlowControl)
@@ -227,12 +228,12 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	}
 }
 
-// onPriorityUpdate gives a stream another priority, now or when it is opened (RFC 9218 §7.1).
+// onPriorityUpdate changes the priority of a stream, or records it until the stream is opened (RFC 9218 §7.1).
 func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
 	id := f.PrioritizedStreamID
 	st := c.streams[id]
 	switch {
-	case id%2 == 0: // the server never pushes
+	case id%2 == 0:
 		c.fail(http2.ErrCodeProtocol, "a priority of no stream")
 		return
 	case st == nil && id <= c.last || len(f.Priority) > 250:
@@ -290,7 +291,7 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
 
-// onFragment takes the next fragment of the header block that is arriving.
+// onFragment handles the next fragment of the incomplete header block.
 func (c *Conn) onFragment(fragment []byte, last bool) {
 	s, b := c.s, c.arrives
 	if b.frames++; b.frames == 1 {
@@ -329,7 +330,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	case b.use == ofRequest:
 		c.open(b)
 	case b.use == ofNothing || st == nil:
-	case b.fault != "" || !b.end: // trailers: RFC 9113 §8.1
+	case b.fault != "" || !b.end: // invalid trailers (RFC 9113 §8.1)
 		c.breach(st.id, http2.ErrCodeProtocol)
 	default:
 		st.receive(nil, true)
@@ -337,12 +338,12 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	s.spare = b
 }
 
-// countBlock counts the header block that is arriving, if it is large, as heads of active requests are. It reports whether
-// the client may have that much; otherwise nothing changes.
+// countBlock counts the incomplete header block, if it is large, like the heads of active requests. It reports whether
+// the client may have that much; otherwise it changes nothing.
 func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {
-		// The decoder keeps an unfinished field in a buffer that may have twice its size.
+		// The decoder may keep an unfinished field in a buffer of twice its size.
 		if n = int64(2*b.coded + len(b.fields) + len(b.cookie)); n <= 2*smallHead {
 			n = 0
 		}

@@ -15,49 +15,52 @@ import (
 	"fapws/runtime/http1"
 )
 
-// headerBlock is a header block that is arriving: the head of a request, or trailers. Its fields are put into the form of HTTP/1.
+// headerBlock is a header block that is being received: the head of a request, or trailers. Its fields are rewritten in
+// the form of HTTP/1.
 type headerBlock struct {
 	id     uint32
 	use    blockUse
-	end    bool  // nothing follows on the stream
-	since  int64 // time when it began
-	frames int   // that it has come in
-	coded  int   // bytes of these
-	max    int   // bytes that fields may have, and what RFC 9113 §6.5.2 adds for each
+	end    bool  // the stream ends after it
+	since  int64 // time of its first frame
+	frames int   // number of its received frames
+	coded  int   // number of its received bytes, encoded
+	max    int   // limit of size
 
-	size     int    // that they have
-	fault    string // why the request is malformed (RFC 9113 §8.1.1); "" if it is not
-	tooLarge bool   // size is above max: fields are left out
-	longest  int    // bytes of the longest field, as a line of HTTP/1 without its end; cookies count as they came
+	size int // size of the fields, as defined in RFC 9113 §6.5.2
+	// why the request is malformed (RFC 9113 §8.1.1); "" if it is valid
+	fault    string
+	tooLarge bool // size is above max; further fields are ignored
+	// length of the longest field as a line of HTTP/1; cookies count as received
+	longest int
 
-	method, scheme, authority, path string // "": missing
-	protocol                        string // of an extended CONNECT (RFC 8441)
-	extended                        bool   // it is one
-	regular                         bool   // a field that is none of them has come
+	method, scheme, authority, path string // "" if missing
+	protocol                        string // :protocol of an extended CONNECT (RFC 8441)
+	extended                        bool   // the request is an extended CONNECT
+	regular                         bool   // a field other than a pseudo-header field was received
 	fields                          []byte // "name: value\r\n" ...
-	host                            string // the field of this name
-	cookie                          []byte // the values of all fields of that name
-	expects                         bool   // 100-continue
+	host                            string // value of the Host field
+	cookie                          []byte // joined values of all Cookie fields
+	expects                         bool   // Expect: 100-continue was received
 	priority                        priority
 }
 
-// blockUse is what a header block is for.
+// blockUse is the purpose of a header block.
 type blockUse uint8
 
 const (
 	ofRequest blockUse = iota
 	ofTrailers
-	ofNothing // its stream is gone, but its fields count for the compression of others
+	// the stream is gone, but the block must still be decoded for the dynamic table
+	ofNothing
 )
 
-// begin makes b the block of a stream.
 func (b *headerBlock) begin(id uint32, use blockUse, end bool, max int) {
 	fields, cookie := b.fields[:0], b.cookie[:0]
 	*b = headerBlock{}
 	b.id, b.use, b.end, b.max, b.fields, b.cookie, b.priority = id, use, end, max, fields, cookie, defaultPriority
 }
 
-// add takes a field.
+// add handles a decoded field.
 func (b *headerBlock) add(f hpack.HeaderField) {
 	b.size += len(f.Name) + len(f.Value) + 32
 	switch {
@@ -76,7 +79,7 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 	}
 }
 
-// addPseudo takes a pseudo-header field (RFC 9113 §8.3.1).
+// addPseudo handles a pseudo-header field (RFC 9113 §8.3.1).
 func (b *headerBlock) addPseudo(name, value string) {
 	var to *string
 	switch name {
@@ -107,7 +110,7 @@ func (b *headerBlock) addPseudo(name, value string) {
 	}
 }
 
-// addField takes a field that is none of those.
+// addField handles a field that is not a pseudo-header field.
 func (b *headerBlock) addField(name, value string) {
 	switch {
 	case !validName(name):
@@ -143,7 +146,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.cookie = append(b.cookie, value...)
 		return
 	case "sec-websocket-key":
-		if b.extended { // see appendUpgrade
+		if b.extended { // appendUpgrade adds one
 			return
 		}
 	case "expect":
@@ -161,7 +164,7 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// check looks at what concerns the fields of a request as a whole.
+// check validates the head of a request as a whole.
 func (b *headerBlock) check() {
 	switch {
 	case b.fault != "" || b.tooLarge:
@@ -173,7 +176,8 @@ func (b *headerBlock) check() {
 		b.fault = "the end of a stream that is to carry another protocol"
 	case b.authority != "" && b.host != "" && !strings.EqualFold(b.authority, b.host): // RFC 9113 §8.3.1
 		b.fault = "Host differs from :authority"
-	case b.method == "CONNECT" && !b.extended: // has neither scheme nor path; refused by package runtime/http1
+	// has neither scheme nor path; package runtime/http1 refuses it
+	case b.method == "CONNECT" && !b.extended:
 		b.path = "/"
 	case b.scheme == "":
 		b.fault = "no :scheme"
@@ -184,7 +188,7 @@ func (b *headerBlock) check() {
 	}
 }
 
-// appendHead appends the head of the request, in the form of HTTP/1.
+// appendHead appends the head of the request in the form of HTTP/1.
 func (b *headerBlock) appendHead(dst []byte) []byte {
 	method := b.method
 	if b.extended {
@@ -209,8 +213,8 @@ func (b *headerBlock) appendHead(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendUpgrade appends the fields with which HTTP/1 asks for another protocol. A key is made up: HTTP/2 needs none, and the upstream of a proxy
-// does (RFC 8441 §5).
+// appendUpgrade appends the fields of a request for another protocol in HTTP/1. The key is random: HTTP/2 needs none,
+// but the upstream of a proxy does (RFC 8441 §5).
 func appendUpgrade(dst []byte, protocol string) []byte {
 	var key [16]byte
 	rand.Read(key[:])
@@ -219,7 +223,7 @@ func appendUpgrade(dst []byte, protocol string) []byte {
 	return appendField(dst, "sec-websocket-key", base64.StdEncoding.EncodeToString(key[:]))
 }
 
-// validName reports whether a name consists of the characters of tokens, without upper case (RFC 9113 §8.2.1).
+// validName reports whether a name is a token without upper case (RFC 9113 §8.2.1).
 func validName(name string) bool {
 	for i := 0; i < len(name); i++ {
 		if c := name[i]; c >= 'A' && c <= 'Z' || !http1.IsTokenByte(c) {
@@ -229,7 +233,7 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// validValue reports whether a value has nothing that ends a line or a string, and no white space around it (RFC 9113 §8.2.1).
+// validValue reports whether a value contains no CR, LF or NUL, and no surrounding white space (RFC 9113 §8.2.1).
 func validValue(value string) bool {
 	if value == "" {
 		return true
@@ -250,20 +254,20 @@ func validPseudo(value string) bool {
 	return true
 }
 
-// knownLine is a line of a head that was sent lately: most are the same in many responses, and need not be coded again then. That asks for
-// a code that is the same for all connections, so responses do without their tables of fields: looking into these took 4 % of a hello's CPU
-// (`bench http2`), and 2.4 KiB of each connection. Its fields take 48 bytes now, and took 30 (h2load).
+// knownLine caches the HPACK code of a line of a head, because most lines recur in many responses. The code must be the
+// same for all connections, so responses use no dynamic table.
 type knownLine struct {
-	text  string // as HTTP/1 has it, without the end of line
-	coded []byte // RFC 7541; empty: HTTP/2 does not have it
+	text string // as in HTTP/1, without CRLF
+	// HPACK code (RFC 7541); empty if HTTP/2 does not have the field
+	coded []byte
 }
 
 var seed = maphash.MakeSeed()
 
-// maxKnown is how many bytes a line may have that is kept.
+// maxKnown is the maximum length of a cached line.
 const maxKnown = 200
 
-// code returns the code of a line of a head. It is valid until the next call.
+// code returns the HPACK code of a line of a head. It is valid until the next call.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -273,24 +277,25 @@ func (s *Server) code(line []byte) []byte {
 		known.text, known.coded = string(line), known.coded[:0]
 		if f := fieldOf(known.text); f.Name != "" {
 			s.coded.Reset()
-			s.encoder.WriteField(f) // into coded
+			s.encoder.WriteField(f)
 			known.coded = append(known.coded, s.coded.Bytes()...)
 		}
 	}
 	return known.coded
 }
 
-// emptyTable says that the table of fields has no room (RFC 7541 §6.3).
+// emptyTable sets the size of the dynamic table to 0 (RFC 7541 §6.3).
 const emptyTable = 0x20
 
-// makeEncoder makes an encoder that uses no table. Its first field would say so.
+// makeEncoder makes an encoder without a dynamic table. The first field is encoded here because its code would contain
+// the change of the size.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)
 	s.encoder.WriteField(hpack.HeaderField{})
 }
 
-// fieldOf returns the field of a line of a head, without a name if HTTP/2 does not have it.
+// fieldOf returns the field of a line of a head. The name is empty if HTTP/2 does not have the field.
 func fieldOf(line string) hpack.HeaderField {
 	if status, ok := strings.CutPrefix(line, "HTTP/1.1 "); ok {
 		if status = status[:3]; status == "101" { // RFC 8441 §5
@@ -305,19 +310,21 @@ func fieldOf(line string) hpack.HeaderField {
 		"sec-websocket-accept": // RFC 8441 §5
 		return hpack.HeaderField{}
 	}
-	if !validName(f.Name) { // a client would give up the connection
+	if !validName(f.Name) { // clients treat it as a connection error
 		return hpack.HeaderField{}
 	}
-	f.Sensitive = f.Name == "set-cookie" // not in a table of proxies, where it could be guessed
+	f.Sensitive = f.Name == "set-cookie" // proxies must not index it, or its value could be guessed
 	return f
 }
 
-// sendHead sends the head of a response to x, or one of 1xx: head is what HTTP/1 would send. ends says that nothing follows.
+// sendHead sends the head of a response to x, which may be interim. head has the form of HTTP/1. ends marks the end of
+// the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
-	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // that of HTTP/1 was counted
+	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // the size of head was counted
 }
 
-// sendBlock sends lines of HTTP/1 as a header block, and returns the size of its frames. ends says that nothing follows.
+// sendBlock sends lines of HTTP/1 as a header block and returns the size of its frames. ends marks the end of the
+// stream.
 func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 	c := st.c
 	block := c.s.block[:0]
@@ -352,7 +359,7 @@ func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 	return len(*out) - before
 }
 
-// appendFrameHeader appends what comes before a payload (RFC 9113 §4.1).
+// appendFrameHeader appends the header of a frame (RFC 9113 §4.1).
 func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
 	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }

@@ -24,7 +24,7 @@ func blockOf(max int, fields ...string) *headerBlock {
 
 var plain = []string{":method GET", ":scheme http", ":authority example.org", ":path /a?b"}
 
-// Fields become a head of the form of HTTP/1.
+// Fields become a head in the form of HTTP/1.
 func TestHead(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -106,7 +106,7 @@ func TestLargeHead(t *testing.T) {
 	}
 }
 
-// FuzzHead holds fields to what HTTP/1 makes of the head that they become: the same fields, and no others.
+// FuzzHead checks that HTTP/1 parses the resulting head into the same fields, and no others.
 func FuzzHead(f *testing.F) {
 	f.Add("GET", "http", "example.org", "/a?b", "x", "y", "cookie", "a=b")
 	f.Add("POST", "https", "", "/", "host", "a", "content-length", "5")

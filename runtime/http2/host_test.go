@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// host answers with the request. It holds the exchanges back whose path begins with /later, and gives streams whose path begins
+// host answers with the request. It holds exchanges whose path begins with /later, and passes streams whose path begins
 // with /bytes to an echo.
 type host struct {
 	exchangetest.Host
@@ -44,13 +44,12 @@ func (h *host) Start(x *exchange.Exchange) {
 
 func (h *host) Input(*exchange.Exchange, exchange.Input) {}
 
-// client is a connection that speaks HTTP/2.
 type client struct {
 	*Conn
 	on *conn.Conn
 }
 
-// usual is the Config of a host that a test does not configure.
+// usual is the default Config of a host.
 var usual = Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, ConnectionWindow: 8 << 20}
 
 func newHost(t testing.TB) *host {
@@ -73,7 +72,7 @@ type peer struct {
 	coder  *hpack.Encoder
 }
 
-// open returns a connection behind its preface, and its client. The settings of the server have been read.
+// open returns a connection and its client, after the preface and the settings of the server.
 func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	t.Helper()
 	fd, remote := exchangetest.Sockets(t)
@@ -98,7 +97,6 @@ func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	return c, p
 }
 
-// next returns the next frame.
 func (p *peer) next() http2.Frame {
 	p.t.Helper()
 	f, err := p.framer.ReadFrame()
@@ -108,7 +106,7 @@ func (p *peer) next() http2.Frame {
 	return f
 }
 
-// request sends the head of a request. Fields are "name value".
+// request sends the head of a request. The fields are "name value".
 func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.block.Reset()
 	method := "POST"
@@ -122,7 +120,7 @@ func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: ends})
 }
 
-// response reads the rest of a response: its status, a space and its body. If it is reset, that follows.
+// response reads the rest of a response and returns its status, a space and its body. A reset is appended.
 func (p *peer) response(id uint32) (text string) {
 	p.t.Helper()
 	for {
@@ -148,7 +146,7 @@ func (p *peer) response(id uint32) (text string) {
 	}
 }
 
-// is wants a response.
+// is checks the response.
 func (p *peer) is(id uint32, want string) {
 	p.t.Helper()
 	if got := p.response(id); got != want {

@@ -7,49 +7,51 @@ import (
 )
 
 const (
-	// initialWindow is what a client may send of a body before it is told more. Before it has heard of that, it may send a byte less.
+	// initialWindow is how much of a body a client may send at first. Until it receives the settings, it may send a
+	// byte less.
 	initialWindow = 64 << 10
 
-	// storeWindow is the window of a body that is collected, once it is in a file.
+	// storeWindow is the window of a collected body that is stored in a file.
 	storeWindow = 1 << 20
 
-	// storeMemory is how many of its bytes are kept in memory: a connection may have many such bodies. A longer one goes to a file.
+	// storeMemory is how much of a collected body is kept in memory, because a connection may have many bodies. A
+	// longer body goes to a file.
 	storeMemory = 64 << 10
 
-	// smallPiece is the size below which pieces of a streamed body are moved together, as far as they have come at once.
+	// smallPiece is the size below which consecutive pieces of a streamed body are joined.
 	smallPiece = 4 << 10
 )
 
-// incoming is the body of a stream's request.
+// incoming is the state of a request's body.
 type incoming struct {
-	body     exchange.Body
-	early    []byte // what has come before it was decided who gets it
-	missing  int64  // bytes that were announced and have not come; below 0: nothing was announced
-	window   int64  // bytes that the client may send
-	held     int64  // bytes in memory: see holds
-	target   int64  // what window becomes when it is opened
-	received int64  // time of the last bytes
-	admitted bool   // it was decided who gets the body
-	arriving bool   // it is collected or streamed, and not whole
-	unwanted bool   // nothing takes the rest
-	ended    bool   // nothing more comes
+	body  exchange.Body
+	early []byte // bytes received before the body had a destination
+	// announced bytes that have not arrived; negative if the length is unknown
+	missing  int64
+	window   int64 // bytes that the client may send
+	held     int64 // bytes in memory (see holds)
+	target   int64 // size to which window is opened
+	received int64 // time of the last bytes
+	admitted bool  // the body has a destination
+	arriving bool  // the body is collected or streamed, and incomplete
+	unwanted bool  // the rest is discarded
+	ended    bool  // the client has ended the stream
 }
 
-// Read implements exchange.Stream.
 func (st *stream) Read(x *exchange.Exchange) {
 	switch {
 	case !x.Deciding():
 		st.readMore(x)
 	case x.Choice == nil:
 		st.drop()
-	case st.extended: // the input is of the other protocol
+	case st.extended: // the other protocol reads the input
 		st.submit(x)
 	default:
 		st.admit(x)
 	}
 }
 
-// admit has the body of x go to its Choice.
+// admit decides whether the body of x is collected or streamed.
 func (st *stream) admit(x *exchange.Exchange) {
 	c, r := st.c, x.Req
 	s := c.s
@@ -101,7 +103,7 @@ func (st *stream) admit(x *exchange.Exchange) {
 	st.openWindow()
 }
 
-// askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
+// askForBody sends 100 Continue to a waiting client. The timeout of the body begins then.
 func (st *stream) askForBody(x *exchange.Exchange) {
 	if st.body.Expects {
 		st.received = st.c.s.Set.Now
@@ -110,7 +112,7 @@ func (st *stream) askForBody(x *exchange.Exchange) {
 	}
 }
 
-// drop has the rest of the body thrown away. The stream is reset behind its response if the body has not ended then.
+// drop discards the rest of the body. If the request is incomplete after the response, the stream is reset.
 func (st *stream) drop() {
 	st.unwanted, st.arriving, st.early = true, false, nil
 	st.body.Arrived()
@@ -122,7 +124,7 @@ func (st *stream) drop() {
 	}
 }
 
-// readMore has the client send more of the body of x.
+// readMore lets the client send more of the body of x.
 func (st *stream) readMore(x *exchange.Exchange) {
 	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)
@@ -170,7 +172,7 @@ func (st *stream) openWindow() {
 	st.growWindow(st.target - st.window)
 }
 
-// growWindow lets the client send so many bytes more, if that is worth a frame.
+// growWindow lets the client send grow more bytes, if that is worth a frame.
 func (st *stream) growWindow(grow int64) {
 	if grow < st.target/2 || st.ended {
 		return
@@ -179,21 +181,21 @@ func (st *stream) growWindow(grow int64) {
 	st.c.frames().WriteWindowUpdate(st.id, uint32(grow))
 }
 
-// pause notes that the client cannot send what it has to, if that is so.
+// pause suspends the timeout of the body while the client's window is closed.
 func (st *stream) pause() {
 	if st.window <= 0 && !st.body.Paused {
 		st.body.Pause(st.c.s.Set.Now)
 	}
 }
 
-// resume ends what pause, or Body.Pause, has begun.
+// resume continues the timeout of the body.
 func (st *stream) resume() {
 	now := st.c.s.Set.Now
 	st.body.Resume(now)
 	st.received = now
 }
 
-// onData takes a piece of a body (RFC 9113 §6.1).
+// onData handles a DATA frame (RFC 9113 §6.1).
 func (c *Conn) onData(f *http2.DataFrame) {
 	size := int64(f.Length)
 	c.inflow.moved = true
@@ -225,7 +227,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		return
 	}
 	data := f.Data()
-	if pad := size - int64(len(data)); pad > 0 { // it is never given to anybody
+	if pad := size - int64(len(data)); pad > 0 { // padding is not passed on
 		st.window += pad
 		c.frames().WriteWindowUpdate(st.id, uint32(pad))
 	}
@@ -246,7 +248,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	st.receive(data, f.StreamEnded())
 }
 
-// feedGathered delivers the small pieces that were gathered.
+// feedGathered delivers the gathered small pieces.
 func (c *Conn) feedGathered() {
 	st := c.gather
 	if st == nil {
@@ -264,7 +266,7 @@ func (c *Conn) feedGathered() {
 	}
 }
 
-// receive takes the next piece of the body, and its end.
+// receive handles the next piece of the body, and its end.
 func (st *stream) receive(piece []byte, last bool) {
 	c := st.c
 	st.received = c.s.Set.Now
@@ -276,10 +278,10 @@ func (st *stream) receive(piece []byte, last bool) {
 		}
 	}
 	switch {
-	case st.bytes != nil && !st.extended: // the rest of a request
+	case st.bytes != nil && !st.extended: // the rest of the request is ignored
 	case st.bytes != nil:
 		st.bytes.receive(piece)
-	case st.x == nil && last: // its response has ended before
+	case st.x == nil && last: // the response ended before
 		c.forget(st)
 	case st.unwanted:
 	case !st.admitted:
@@ -293,7 +295,7 @@ func (st *stream) receive(piece []byte, last bool) {
 	}
 }
 
-// take stores a piece of a body that is collected.
+// take stores a piece of a collected body.
 func (st *stream) take(piece []byte, last bool) {
 	s := st.c.s
 	err := st.body.Count(len(piece), max(st.missing, 0))
@@ -319,7 +321,7 @@ func (st *stream) take(piece []byte, last bool) {
 	}
 }
 
-// feed delivers a piece of a body that is streamed.
+// feed delivers a piece of a streamed body.
 func (st *stream) feed(piece []byte, last bool) {
 	s, x := st.c.s, st.x
 	if err := st.body.Count(len(piece), max(st.missing, 0)); err != nil {
@@ -333,7 +335,7 @@ func (st *stream) feed(piece []byte, last bool) {
 	if last {
 		st.body.Arrived()
 	}
-	x.Feed(piece, last) // its window is not opened before it takes more
+	x.Feed(piece, last) // the window stays closed until x takes more
 	if st.x != x {
 		return
 	}
@@ -343,7 +345,8 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 }
 
-// refuseBody ends the exchange of st, whose body is arriving, with r or, if its response has begun, with a reset.
+// refuseBody ends the exchange of st with r while its body is arriving. If its response has begun, it resets the
+// stream.
 func (st *stream) refuseBody(r exchange.Reply) {
 	x, streamed := st.x, st.body.Streamed
 	st.drop()
@@ -357,7 +360,7 @@ func (st *stream) refuseBody(r exchange.Reply) {
 	}
 }
 
-// late reports whether the body of st comes too slowly.
+// late reports whether the body of st arrives too slowly.
 func (st *stream) late(now int64) bool {
 	cfg := &st.c.s.Config
 	if st.body.Paused && st.body.Waits() {

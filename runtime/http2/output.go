@@ -14,37 +14,37 @@ import (
 )
 
 const (
-	// turnBytes is how much a connection sends before others have their turn.
+	// turnBytes is how much a connection sends in one turn, in bytes.
 	turnBytes = 1 << 20
 
-	// turnFrame is how many bytes a frame counts there at least, in either direction, and turnStream a request in addition: small ones may be
-	// answered at once, and thousands arrive together.
+	// turnFrame is the minimum cost of a frame, sent or received, in bytes of turnBytes. turnStream is the additional
+	// cost of a request: thousands of small requests may arrive together.
 	turnFrame  = 2 << 10
 	turnStream = 14 << 10
 )
 
-// outgoing is what a stream sends.
+// outgoing is the state of a stream's output.
 type outgoing struct {
-	credit  int64              // bytes of data that the client takes
-	part    exchange.Part      // that is being written
-	left    conn.Item          // the rest of it: bytes of its body, or of its file that were read, and a range of the file behind them
-	unsent  *conn.Unsent       // counts the written bytes of the part; nil: nothing does
-	stamp   int64              // time when the last bytes were written, or the part began
-	writing bool               // there is a part
-	broken  bool               // the part is the last one, and not all that was promised
-	loading bool               // a goroutine reads from its file, which must not be closed
-	orphan  *exchange.Exchange // whose last part it is then, if the stream has ended meanwhile
+	credit int64         // send window of the stream
+	part   exchange.Part // the part that is being sent
+	left   conn.Item     // the rest of the part: bytes, and then a range of the file
+	// counts the sent bytes of the part; nil if they are not counted
+	unsent  *conn.Unsent
+	stamp   int64              // time when the last bytes were sent, or the part began
+	writing bool               // part is set
+	broken  bool               // the part is the last and incomplete
+	loading bool               // a goroutine reads the file of the part, which must stay open
+	orphan  *exchange.Exchange // the exchange of the part if the stream ended while loading
 }
 
-// sends reports whether st has something to send, and a window for it.
+// sends reports whether st can send: it has output, and its window is open.
 func (st *stream) sends() bool {
 	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
 
-// InTurn implements exchange.Stream.
 func (st *stream) InTurn(x *exchange.Exchange) bool { return st.x == x && !st.writing }
 
-// advance writes parts that were held.
+// advance sends held parts.
 func (st *stream) advance() {
 	for st.x != nil && !st.writing {
 		x := st.x
@@ -58,13 +58,12 @@ func (st *stream) advance() {
 	}
 }
 
-// sendContinue asks for the body of x.
+// sendContinue asks the client for the body of x.
 func (st *stream) sendContinue(x *exchange.Exchange) {
 	x.Out.Framed += int64(len(http1.Continue))
 	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
 }
 
-// Write implements exchange.Stream.
 func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last && !st.ended && p.Head.Tunnel == nil {
 		st.drop()
@@ -77,7 +76,7 @@ func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
 	st.advance()
 }
 
-// transmit writes a part of x, whose turn it is.
+// transmit sends a part of x.
 func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
@@ -107,7 +106,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	if p.First {
 		st.sendHead(x, s.text, ends)
 		if s.End >= exchange.Discouraged {
-			c.Drain(true) // as "Connection: close" of HTTP/1
+			c.Drain(true) // like "Connection: close" of HTTP/1
 		}
 	} else if ends {
 		st.sendEnd(x, x.Trailers(p))
@@ -135,18 +134,18 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// refuseAnswer answers with r in the place of p, the first part of x: an extended CONNECT that something answers which knows nothing of
-// WebSockets, and whose status would accept one, or a file that the client may not hold.
+// refuseAnswer sends r instead of p, the first part of x. It replaces a 2xx response to an extended CONNECT from a
+// source that does not know WebSockets, and a file beyond the client's limit.
 func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part, r exchange.Reply) {
 	y := x.TakeOver()
-	if !p.Last { // what follows is not wanted
+	if !p.Last { // the rest of the response must be discarded
 		x.Abandon()
 	}
 	x.Release(p)
 	y.Sink.Reply(r)
 }
 
-// sendEnd sends the end of the stream, which nothing else has carried, with trailers if there are any.
+// sendEnd ends the stream with an empty frame or trailers.
 func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	if len(trailers) > 0 {
 		x.Out.Framed += int64(st.sendBlock(trailers, true)) // RFC 9113 §8.1
@@ -156,7 +155,7 @@ func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	x.Out.Framed += frameHeader
 }
 
-// partWritten is called when p, a part of x, was written. broken: it is the last one, and not all that was promised.
+// partWritten is called when p, a part of x, was sent. broken reports an incomplete last part.
 func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
@@ -179,7 +178,7 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 	x.Release(p)
 }
 
-// pump writes what streams have to send, as far as the client takes it.
+// pump sends what the client's windows allow.
 func (c *Conn) pump() {
 	if c.pumping || c.dead {
 		return
@@ -208,8 +207,8 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c if it is used up. Room begins the next one, behind the turns of others: the loop calls Input after Conn.Again
-// before those.
+// yield ends the turn of c if it is used up. Room(true) begins the next turn. It does not use Conn.Again, because the
+// loop would call Input before other connections have their turns.
 func (c *Conn) yield() {
 	if c.used < turnBytes {
 		return
@@ -222,7 +221,7 @@ func (c *Conn) yield() {
 	}
 }
 
-// write writes a frame of st, whose turn it is.
+// write sends a frame of st.
 func (st *stream) write() {
 	c, x, part, left := st.c, st.x, &st.part, &st.left
 	piece := left.Data
@@ -262,10 +261,11 @@ func (st *stream) write() {
 	}
 }
 
-// limit returns how many bytes a frame of st may have.
+// limit returns the maximum payload of the next DATA frame of st.
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a frame with the first bytes of b, as many as the windows allow. It returns how many. last says that nothing follows b.
+// appendData appends a frame with as many bytes of b as the windows allow, and returns how many. last reports that the
+// stream ends with b.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
 	var flags http2.Flags
@@ -281,10 +281,10 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 	return n
 }
 
-// written ends the part that st has written.
+// written ends the part that st has sent.
 func (st *stream) written() {
 	x, s := st.x, st.c.s
-	var part *exchange.Part // one for each call under way: what follows a part may write others
+	var part *exchange.Part // not a field: partWritten may send further parts recursively
 	if n := len(s.parts); n > 0 {
 		part, s.parts = s.parts[n-1], s.parts[:n-1]
 	} else {
@@ -301,12 +301,12 @@ func (st *stream) written() {
 	}
 }
 
-// endPart forgets the part that st has.
+// endPart clears the part of st.
 func (st *stream) endPart() {
 	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
-// giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.
+// giveUp releases the unsent part of st. ended reports whether it was the last part of x.
 func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
@@ -326,20 +326,20 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	return ended
 }
 
-// urgencies is the number of urgencies (RFC 9218 §4.1).
 const urgencies = 8
 
-// priority says when a stream has its turn among others (RFC 9218).
+// priority is the priority of a stream (RFC 9218).
 type priority struct {
-	urgency     uint8 // 0 to 7; lower ones first
-	incremental bool  // it takes turns with others of its urgency
+	urgency     uint8 // 0 to 7; 0 is the most urgent
+	incremental bool  // it alternates with other incremental streams of its urgency
 }
 
-// defaultPriority is that of a request that says nothing. RFC 9218 would have it wait for earlier ones: a long response would hold up
-// all that clients without priorities want.
+// defaultPriority is the priority of a request without a Priority field. The default of RFC 9218 is not incremental: a
+// long response would block all other responses to clients that send no priorities.
 var defaultPriority = priority{urgency: 3, incremental: true}
 
-// parse reads a Priority field: a dictionary (RFC 8941) whose members u and i count. A member that is malformed, or not known, is left out.
+// parse parses a Priority field: a dictionary (RFC 8941) with the members u and i. It ignores malformed and unknown
+// members.
 func (p *priority) parse(value string) {
 	*p = priority{urgency: 3}
 	for member := range strings.SplitSeq(value, ",") {
@@ -355,7 +355,7 @@ func (p *priority) parse(value string) {
 	}
 }
 
-// enqueue gives st turns, if it has something to send and a window for it.
+// enqueue adds st to the ready streams, if it can send.
 func (c *Conn) enqueue(st *stream) {
 	if !st.queued && st.sends() {
 		st.queued = true
@@ -364,7 +364,7 @@ func (c *Conn) enqueue(st *stream) {
 	}
 }
 
-// dequeue takes its turns from st.
+// dequeue removes st from the ready streams.
 func (c *Conn) dequeue(st *stream) {
 	if st.queued {
 		st.queued = false
@@ -384,7 +384,7 @@ func (c *Conn) turn() *stream {
 	return nil
 }
 
-// turned ends a turn of st, which has more to send.
+// turned ends a turn of st, which stays ready.
 func (c *Conn) turned(st *stream) {
 	if st.priority.incremental {
 		c.dequeue(st)
@@ -392,10 +392,11 @@ func (c *Conn) turned(st *stream) {
 	}
 }
 
-// maxExpected is how many streams that are not open yet may have a priority. Browsers send it just before the request.
+// maxExpected limits the priorities of streams that are not open yet. Browsers send a priority just before the request.
 const maxExpected = 16
 
-// expect keeps the priority of a stream that is not open yet: of too many, that of the first stream is dropped.
+// expect records the priority of a stream that is not open yet. If there are too many, it drops the entry with the
+// lowest number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)
@@ -405,7 +406,8 @@ func (c *Conn) expect(id uint32, p priority) {
 	}
 }
 
-// priorityOf returns the priority of a stream that is being opened, whose request says p. What was expected counts more (RFC 9218 §7).
+// priorityOf returns the priority of a new stream. A recorded priority replaces p, the priority in the request (RFC
+// 9218 §7).
 func (c *Conn) priorityOf(id uint32, p priority) priority {
 	if expected, ok := c.expected[id]; ok {
 		p = expected
@@ -416,7 +418,6 @@ func (c *Conn) priorityOf(id uint32, p priority) priority {
 	return p
 }
 
-// reprioritize gives st another priority.
 func (c *Conn) reprioritize(st *stream, p priority) {
 	c.dequeue(st)
 	st.priority = p

@@ -13,34 +13,38 @@ import (
 )
 
 const (
-	// fewStreams is how many streams may each have a response of any size.
+	// fewStreams is the number of streams up to which each may have a response of any size.
 	fewStreams = 4
 
-	// smallHead is the size up to which the head of a request does not count: see Config.MaxUnread. A few bytes may stand for a large one (RFC 7541).
+	// smallHead is the maximum size of a head that does not count for Config.MaxUnread. Because of compression, a few
+	// bytes may produce a large head (RFC 7541).
 	smallHead = 4 << 10
 
-	// maxUnsent is how much of all responses but the largest may wait for a client until no further response begins.
+	// maxUnsent is how much of all responses except the largest may wait for a client before further responses are
+	// delayed.
 	maxUnsent = 16 << 20
 )
 
-// stream is a stream of a connection, from the head of its request to the end of its response. It carries one exchange, and implements
-// exchange.Stream.
+// stream is an HTTP/2 stream, from the head of its request to the end of its response. It carries one exchange, and
+// implements exchange.Stream.
 type stream struct {
 	c  *Conn
 	id uint32
-	x  *exchange.Exchange // nil: it has ended
+	x  *exchange.Exchange // nil after the response has ended
 
 	incoming
 	outgoing
-	bytes *byteStream // it carries another protocol; nil: it does not
+	bytes *byteStream // the other protocol that the stream carries; nil if none
 
-	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
+	// the request is an extended CONNECT (RFC 8441): a 2xx response would accept it
+	extended bool
 
-	head     int64 // bytes of its request's head, if they count
+	head     int64 // counted bytes of the request's head; 0 if it is small
 	priority priority
-	queued   bool          // it has turns
-	woken    bool          // its exchange goes on soon
-	ends     http2.ErrCode // with what it is reset behind its response, if its request has not ended
+	queued   bool // it is in Conn.ready
+	woken    bool // goOn will be called soon
+	// error code of the reset after the response, if the request is incomplete
+	ends http2.ErrCode
 }
 
 // open opens a stream for a request.
@@ -111,14 +115,14 @@ func (c *Conn) open(b *headerBlock) {
 	case req.Body == http1.Sized:
 		st.missing = req.Length
 	default:
-		req.Body, req.Expect100 = http1.Chunked, b.expects // as far as the rest is concerned: the length is not known
+		req.Body, req.Expect100 = http1.Chunked, b.expects // the rest of the code treats an unknown length like chunked
 	}
 	r.Head = s.head
 	st.x = s.New(c.client, st, &c.working)
 	st.x.Decide()
 }
 
-// countHead counts n bytes of the head of its request, instead of those before, among those of its client.
+// countHead counts the head of the request with n bytes.
 func (st *stream) countHead(n int64) {
 	if n != st.head {
 		st.c.s.heads.Add(st.c.inflow.client, n-st.head)
@@ -126,10 +130,10 @@ func (st *stream) countHead(n int64) {
 	}
 }
 
-// maxSpare is how many streams are kept to be used again: each has a kilobyte.
+// maxSpare limits the streams that are kept for reuse.
 const maxSpare = 64
 
-// stream returns memory for a stream. That of streams that have ended is used again, unless a list or a goroutine still has it.
+// stream returns memory for a stream. It reuses an ended stream, unless a list or a goroutine still needs it.
 func (s *Server) stream() *stream {
 	for n := len(s.ended); n > 0; n = len(s.ended) {
 		st := s.ended[n-1]
@@ -143,7 +147,7 @@ func (s *Server) stream() *stream {
 	return new(stream)
 }
 
-// refuse answers a request that cannot be understood. HTTP/1 would close the connection.
+// refuse answers a malformed request.
 func (st *stream) refuse(r exchange.Reply) {
 	c := st.c
 	x := c.s.New(c.client, st, &c.working)
@@ -154,7 +158,7 @@ func (st *stream) refuse(r exchange.Reply) {
 	c.spend(costReset)
 }
 
-// forget takes st, which has ended, out of its connection.
+// forget removes the ended stream st from its connection.
 func (c *Conn) forget(st *stream) {
 	c.dequeue(st)
 	if len(c.delayed) > 0 {
@@ -178,7 +182,7 @@ func (c *Conn) forget(st *stream) {
 	}
 }
 
-// abandon ends the exchange of st without a response. Its stream was forgotten, or its connection is closed.
+// abandon ends the exchange of st without a response, after the stream was forgotten or its connection was closed.
 func (st *stream) abandon() {
 	st.c.dequeue(st)
 	st.countHead(0)
@@ -196,15 +200,15 @@ func (st *stream) abandon() {
 	}
 }
 
-// resetStream ends st with an error.
+// resetStream resets st with an error code.
 func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	c.forget(st)
 	c.writeReset(st.id, code)
 	st.abandon()
 }
 
-// breach resets a stream, which may have ended, because its client does what it may not. That costs as much as if the client had reset it: its
-// request has made as much work (CVE-2025-8671).
+// breach resets a stream, which may have ended, because its client violated the protocol. It costs the same points as a
+// reset by the client, because the request has caused the same work (CVE-2025-8671).
 func (c *Conn) breach(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)
@@ -215,7 +219,7 @@ func (c *Conn) breach(id uint32, code http2.ErrCode) {
 	c.spend(costEmpty)
 }
 
-// writeReset tells the client that a stream has ended.
+// writeReset sends RST_STREAM.
 func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 	if c.dead {
 		return
@@ -227,12 +231,11 @@ func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 	c.frames().WriteRSTStream(id, code)
 }
 
-// wasReset reports whether the server has reset a stream lately.
+// wasReset reports whether the server has reset a stream recently.
 func (c *Conn) wasReset(id uint32) bool {
 	return slices.Contains(c.reset, id)
 }
 
-// submit submits x.
 func (st *stream) submit(x *exchange.Exchange) {
 	r := x.Req
 	r.Pipeline = 0
@@ -242,7 +245,6 @@ func (st *stream) submit(x *exchange.Exchange) {
 	x.Submit()
 }
 
-// Wait implements exchange.Stream.
 func (st *stream) Wait(x *exchange.Exchange) {
 	c := st.c
 	switch {
@@ -255,7 +257,7 @@ func (st *stream) Wait(x *exchange.Exchange) {
 	}
 }
 
-// goOn has the exchange of st go on, which was suspended.
+// goOn resumes the suspended exchange of st.
 func (st *stream) goOn() {
 	st.woken = false
 	if x := st.x; x != nil && !x.Waits() {
@@ -264,8 +266,8 @@ func (st *stream) goOn() {
 	}
 }
 
-// beginDelayed begins delayed responses in their order, one at a time, while the responses that wait for the client, without the largest,
-// have less than maxUnsent.
+// beginDelayed begins delayed responses in order, one at a time, while less than maxUnsent of the other responses,
+// without the largest, waits for the client.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
@@ -290,7 +292,6 @@ func (c *Conn) beginDelayed() {
 	}
 }
 
-// Replace implements exchange.Stream.
 func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 	if y == nil {
 		st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
@@ -301,10 +302,11 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 	st.x = y
 }
 
-// maxLoads is how many goroutines read files for a connection at the same time.
+// maxLoads limits the goroutines that read files for a connection at the same time.
 const maxLoads = 4
 
-// cached returns bytes of the file of st for a frame, until the next call: unix.EAGAIN if they are not in memory.
+// cached returns bytes of the file of st for a frame, valid until the next call. The error is unix.EAGAIN if they are
+// not in memory.
 func (st *stream) cached() (piece []byte, err error) {
 	s, left := st.c.s, &st.left
 	if !s.Set.IsWarm(left) {
@@ -320,7 +322,7 @@ func (st *stream) cached() (piece []byte, err error) {
 	return piece[:n], err
 }
 
-// load has the next bytes of the file of st brought into memory.
+// load reads the next bytes of the file of st into memory on a goroutine.
 func (st *stream) load() {
 	c := st.c
 	c.dequeue(st)
@@ -331,12 +333,12 @@ func (st *stream) load() {
 	c.s.Set.Load(&st.left, c.loads, st.loaded)
 }
 
-// loaded goes on with st.
+// loaded continues st after load.
 func (st *stream) loaded(err error) {
 	c := st.c
 	st.loading = false
 	switch {
-	case !st.writing: // it was abandoned
+	case !st.writing: // the stream has ended
 		part, x := st.part, st.orphan
 		st.endPart()
 		st.orphan = nil
@@ -352,7 +354,7 @@ func (st *stream) loaded(err error) {
 	c.settle()
 }
 
-// fileFailed ends st, whose file has not all that the response was promised.
+// fileFailed ends st because its file is incomplete.
 func (st *stream) fileFailed(err error) {
 	st.x.LogShort(err)
 	st.c.resetStream(st, http2.ErrCodeInternal)

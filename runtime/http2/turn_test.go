@@ -22,7 +22,8 @@ func (p *peer) requests(first uint32, n int) []byte {
 	return out.Bytes()
 }
 
-// A client that sends many small requests at once has only some of them answered before other clients have their turn. The rest is bounded, too.
+// When a client sends many small requests at once, only some are answered before other clients have their turn. The
+// others are bounded, too.
 func TestRequestsTakeTurns(t *testing.T) {
 	const all = 20_000
 	h := newHost(t)
@@ -50,7 +51,7 @@ func TestRequestsTakeTurns(t *testing.T) {
 	}
 }
 
-// The response to a client that takes everything at once leaves turns to others.
+// A long response to a fast client leaves turns to others.
 func TestLargeResponseTakesTurns(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)
@@ -74,7 +75,7 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 	p.is(1, "200 "+string(content))
 }
 
-// Of many small parts that have waited for a window, only some leave before others have their turn.
+// Only some of many small parts that waited for a window are sent in one turn.
 func TestSmallPartsTakeTurns(t *testing.T) {
 	const parts = 5000
 	h := newHost(t)
@@ -101,7 +102,7 @@ func TestSmallPartsTakeTurns(t *testing.T) {
 	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
 }
 
-// Windows that open little by little, in many frames, do not make a turn longer.
+// Windows that open in many small steps do not make a turn longer.
 func TestUpdatesTakeTurns(t *testing.T) {
 	const size, updates = 4 * turnBytes, 400
 	h := newHost(t)

@@ -4,22 +4,24 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// minUpdate is how many bytes are worth an update of the window of a connection.
+// minUpdate is the smallest update of a connection's window, in bytes.
 const minUpdate = 4 << 10
 
-// inflow counts the data of all streams of a connection together: the data that the client may still send (RFC 9113 §5.2), and the data in memory.
+// inflow is the receive window of a connection (RFC 9113 §5.2), with the input of its streams in memory.
 type inflow struct {
-	window int64  // bytes that the client may send
-	held   int64  // bytes of input that streams have in memory
-	opened int64  // both, when the window was opened last
-	client string // whose connection it is
-	moved  bool   // one of these has changed since openWindow
-	shared int64  // what it has of Server.memory: both, above initialWindow
-	closed bool   // the window was found closed
-	since  int64  // at this time
+	window int64
+	held   int64  // bytes of input in memory
+	opened int64  // window and held when the window was last opened
+	client string // name of the client for Shares
+	moved  bool   // a field has changed since openWindow
+	// counted bytes in Server.memory: window and held above initialWindow
+	shared int64
+	closed bool // window was found closed at the time since
+	since  int64
 }
 
-// holds notes that n bytes of the input of st are in memory now. With fewer than before, the window of the connection may open.
+// holds records that n bytes of the input of st are in memory. If that is less than before, the window of the
+// connection may open.
 func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held
@@ -30,8 +32,8 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven is holds for what the handler of x has been given. One that has taken everything need not have given back as much as an eighth of its
-// window.
+// holdsGiven is holds for the bytes that the handler of x was given. A handler that has taken everything may still owe
+// the credit for an eighth of its window.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
 	n := x.Given()
 	if n < exchange.InputWindow/8 {
@@ -40,21 +42,21 @@ func (st *stream) holdsGiven(x *exchange.Exchange) {
 	st.holds(n)
 }
 
-// mayHold reports whether n more bytes of bodies that are collected may stay in memory. They get an eighth of the window, if that can be opened:
-// bodies that are not whole must not keep each other from becoming whole.
+// mayHold reports whether n more bytes of collected bodies may stay in memory. They may use an eighth of the window, if
+// it can be opened: incomplete bodies must not block each other.
 func (c *Conn) mayHold(n int) bool {
 	in := &c.inflow
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// blocks reports whether clients are kept from sending for no longer than they might take themselves. After that, requests that wait for input
-// end: those that occupy the window may be waiting for them.
+// blocks reports whether the window of the connection has been closed, but not longer than timeout. Later, requests
+// that wait for input time out, because the requests that occupy the window may depend on their end.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
 
-// room returns by how much the window of the connection should grow: 0 if that is not worth a frame. It grows as it is used, up to what its streams
-// may send. Above initialWindow, that is shared with the other connections of the client.
+// room returns by how much the window of the connection should grow, 0 if that is not worth a frame. It grows with use,
+// up to what its streams may send. Above initialWindow it is shared with the other connections of the client.
 func (c *Conn) room() int64 {
 	in := &c.inflow
 	if in.window > in.opened/2 {
@@ -74,7 +76,7 @@ func (c *Conn) room() int64 {
 	return grow
 }
 
-// share counts what c has of Server.memory.
+// share updates the count of c in Server.memory.
 func (c *Conn) share() {
 	in := &c.inflow
 	shared := max(0, in.held+in.window-initialWindow)
@@ -87,7 +89,8 @@ func (c *Conn) share() {
 	}
 }
 
-// openWindow lets the client send more on all streams together, if that is worth a frame. The time in which it could not does not count for bodies.
+// openWindow lets the client send more on all streams together, if that is worth a frame. The time with a closed window
+// does not count for the timeouts of bodies.
 func (c *Conn) openWindow() {
 	c.share()
 	in, grow := &c.inflow, c.room()
@@ -117,38 +120,42 @@ func (c *Conn) openWindow() {
 	in.closed = false
 }
 
-// The costs of frames that bring nothing on, in points of a budget.
+// The costs of frames without progress, in points of a budget.
 const (
-	costReset    = 10 // a stream is given up by its client or reset because of it, or its request is malformed
+	// a reset by the client or because of the client; a malformed request
+	costReset    = 10
 	costSettings = 10
 	costPing     = 5
-	costEmpty    = 5 // a frame without content, one for a stream that has ended, and an acknowledgment
-	costUpdate   = 1 // of a window, of a priority; a frame that is not known
+	// an empty frame, a frame for an ended stream, an acknowledgment
+	costEmpty  = 5
+	costUpdate = 1 // an update of a window or of a priority; an unknown frame
 
-	budgetFrame = 2 // points for each frame of data that is sent: clients answer it with updates
+	// points earned by each DATA frame sent: clients answer it with updates
+	budgetFrame = 2
 )
 
-// budget bounds the work that a client makes without bringing its requests on. Its zero value is empty.
+// budget limits the work that a client causes without progress of its requests.
 type budget struct {
-	points  int64
-	full    int64
-	since   int64 // time up to which time has filled it
-	updates int64 // of windows that cost nothing: clients may answer much data at once, and late
+	points int64
+	full   int64
+	since  int64 // time of the last refill
+	// free window updates: clients may answer much data late and at once
+	updates int64
 }
 
-// begin makes b a full budget at the time now, for so many resets. Time fills it by 3 % a second.
+// begin makes b a full budget for resets resets at the time now. It refills by 3 % a second.
 func (b *budget) begin(resets int, now int64) {
 	b.full = int64(resets) * costReset
 	b.points, b.since = b.full, now
 }
 
-// sent notes that a frame of data was sent.
+// sent records that a DATA frame was sent.
 func (b *budget) sent() {
 	b.points = min(b.full, b.points+budgetFrame)
 	b.updates += budgetFrame
 }
 
-// updated is spend for an update of a window.
+// updated takes the cost of a window update, and reports whether the budget is sufficient.
 func (b *budget) updated(now int64) bool {
 	if b.updates > 0 {
 		b.updates--
@@ -157,7 +164,7 @@ func (b *budget) updated(now int64) bool {
 	return b.spend(costUpdate, now)
 }
 
-// spend takes points at the time now, in nanoseconds, and reports whether there were as many.
+// spend takes points at the time now, in nanoseconds, and reports whether the budget is sufficient.
 func (b *budget) spend(points, now int64) bool {
 	b.points -= points
 	if b.points >= 0 {

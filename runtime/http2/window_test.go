@@ -10,15 +10,15 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// uploads sends pieces of bodies within the windows that the server gives.
+// uploads sends bodies within the windows of the server.
 type uploads struct {
 	*peer
 	window   int // of the connection
 	streams  map[uint32]int
-	answered bool // the last ping
+	answered bool // the last ping was answered
 }
 
-// frame takes a frame of the server: a window that opens, or a response that counts as ended.
+// frame handles a frame of the server: it opens a window or ends a response.
 func (u *uploads) frame() {
 	u.t.Helper()
 	switch f := u.next().(type) {
@@ -35,7 +35,6 @@ func (u *uploads) frame() {
 	}
 }
 
-// fill sends on a stream until the window of the connection stays closed.
 func (u *uploads) fill(id uint32) {
 	u.t.Helper()
 	for u.window > 0 {
@@ -50,7 +49,7 @@ func (u *uploads) fill(id uint32) {
 	}
 }
 
-// begin opens streams with these numbers, and sends n bytes on each. It waits for windows only if there is none.
+// begin opens streams with these numbers and sends n bytes on each. It waits only for closed windows.
 func (u *uploads) begin(path string, n, first, last int) {
 	u.t.Helper()
 	for id := uint32(first); id <= uint32(last); id += 2 {
@@ -60,7 +59,6 @@ func (u *uploads) begin(path string, n, first, last int) {
 	}
 }
 
-// send sends n bytes of a body.
 func (u *uploads) send(id uint32, n int) {
 	u.t.Helper()
 	for n > 0 {
@@ -78,7 +76,7 @@ func (u *uploads) send(id uint32, n int) {
 	}
 }
 
-// openUploads returns a connection whose window grows to so many bytes.
+// openUploads returns a connection whose window grows up to window bytes.
 func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	cfg := usual
 	cfg.ConnectionWindow = window
@@ -87,7 +85,7 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
 }
 
-// Bodies that are streamed to handlers which take nothing get as much of the window as there is, and as much again when one of them takes its bytes.
+// Streamed bodies whose handlers take nothing may use the whole window, and more when a handler takes its bytes.
 func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	const window, each = 128 << 10, 32 << 10
 	h := newHost(t)
@@ -101,7 +99,7 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 			given += st.x.Given()
 		}
 	})
-	if given < window-minUpdate || given > window+1<<10 { // pieces count a little more than they have
+	if given < window-minUpdate || given > window+1<<10 { // pieces count a little more than their size
 		t.Errorf("handlers have %d bytes", given)
 	}
 	h.Do(func() {
@@ -124,11 +122,11 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 		t.Errorf("the client may send %d bytes", u.window)
 	}
 	u.send(3, u.window)
-	h.Do(func() { exchangetest.Answer(h.Held[0], "end") }) // its input is not needed any more
+	h.Do(func() { exchangetest.Answer(h.Held[0], "end") }) // its input is discarded
 	for u.window == 0 {
 		u.frame()
 	}
-	u.window = 1 << 20 // which is not so
+	u.window = 1 << 20 // a false value
 	u.begin("/later", 60<<10, 2*window/each+1, 2*window/each+5)
 	for {
 		f, err := u.framer.ReadFrame()
@@ -144,7 +142,7 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// Large heads of requests that have no response yet are bounded for each client: a few bytes may stand for each.
+// Large heads of active requests are limited for each client: compressed heads need few bytes.
 func TestLargeHeadsAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)
@@ -152,7 +150,7 @@ func TestLargeHeadsAreBounded(t *testing.T) {
 	cfg.MaxUnread = most
 	h.http2.Configure(cfg)
 	c, p := h.open(t)
-	value := strings.Repeat("v", 3500) // the table of compression has it
+	value := strings.Repeat("v", 3500) // it is in the dynamic table
 	for id := uint32(1); id < 2*streams; id += 2 {
 		p.request(id, "/later", true, "x "+value, "x "+value, "x "+value, "x "+value)
 	}
