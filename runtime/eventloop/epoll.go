@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// readiness translates what epoll reports.
+// readiness converts the events of epoll.
 func readiness(e netpoll.IOEvent) (r Readiness) {
 	if e&unix.EPOLLIN != 0 {
 		r |= Readable
@@ -29,15 +29,17 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 	return r
 }
 
-// descriptors are those of gnet's poller, which does not tell them.
+// descriptors are the descriptors of gnet's poller, which has no method for them.
 type descriptors struct {
 	epoll int
-	event int    // an eventfd that gnet watches for itself
-	inode uint64 // of both, and of our eventfd: anonymous files have the same one
+	event int // gnet's own eventfd
+	// of both and of the loop's eventfd: anonymous files share an inode
+	inode uint64
 }
 
-// find returns the descriptors of a poller, which are among those of the process: gnet's eventfd is the only one whose registration the
-// poller can change, and its epoll is the only one that watches this eventfd. Both are changed to what they are already.
+// find searches the process for the descriptors of a poller: gnet's eventfd is the only one whose registration the
+// poller can change, and its epoll is the only one that watches this eventfd. Both registrations are set to their
+// current values.
 func find(g *netpoll.Poller) (d descriptors, err error) {
 	all := system.Descriptors()
 	event := slices.IndexFunc(all, func(fd int) bool { return g.ModRead(&netpoll.PollAttachment{FD: fd}, true) == nil })
@@ -52,14 +54,14 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 	return descriptors{epoll: all[epoll], event: all[event], inode: system.Inode(all[epoll])}, nil
 }
 
-// hasEvents reports whether run would not wait now.
+// hasEvents reports whether the poller would return at once.
 func (p *poller) hasEvents() bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds[:], 0)
 	return n > 0
 }
 
-// intact returns an error if a descriptor of the poller or the loop's eventfd was closed, or is another file now.
+// intact returns an error if a descriptor of the poller or the loop's eventfd was closed or refers to another file.
 func (p *poller) intact(event int) error {
 	for _, fd := range [...]int{p.own.epoll, p.own.event, event} {
 		if system.Inode(fd) != p.own.inode || fd != p.own.epoll && !p.watches(fd) {
@@ -69,27 +71,27 @@ func (p *poller) intact(event int) error {
 	return nil
 }
 
-// watches reports whether a descriptor is still watched, and both are the files that they were: epoll refuses to
-// take the same file under the same number once more.
+// watches reports whether fd is still registered, with the same file: epoll rejects a second registration of the same
+// file and number.
 func (p *poller) watches(fd int) bool {
 	err := p.add(fd)
-	if err == nil { // one of them is another file now
+	if err == nil { // fd or the epoll descriptor is another file now
 		p.remove(fd)
 	}
 	return errors.Is(err, unix.EEXIST)
 }
 
-// BatchAllocations is how many objects the poller itself allocates for a batch: 16 bytes, for gnet's list of tasks.
+// BatchAllocations is how many objects the poller itself allocates for a batch (gnet's list of tasks).
 const BatchAllocations = 1
 
-// endBehind has end called behind the events that gnet has taken and those that are ready now: there it runs tasks.
+// endBehind calls end after all ready events, as a task of gnet.
 func (p *poller) endBehind(end queue.Func) {
-	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // failing, the descriptor was closed: see intact
+	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
 }
 
-// wait waits until there are events, so that gnet finds some, whenever it looks. Otherwise it would call Gosched before it waits by
-// itself, which has another thread take the loop over, or, if that is tied to its thread, give it back.
+// wait waits until there are events, so that gnet finds some. Otherwise gnet would call Gosched before it waits, and Go
+// would move the loop to another thread.
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
-	_, _ = unix.Poll(fds[:], -1) // failing, gnet waits
+	_, _ = unix.Poll(fds[:], -1) // on an error gnet waits
 }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Another goroutine goes on with the loop: events that were ready, room in a socket and posted functions are not lost.
+// When another goroutine continues the loop, no ready event, room in a socket or posted function is lost.
 func TestLeave(t *testing.T) {
 	l, err := New()
 	if err != nil {
@@ -15,7 +15,7 @@ func TestLeave(t *testing.T) {
 	}
 	const sockets, rounds = 40, 20
 	var heard sync.WaitGroup
-	leaves := false // of the loop
+	leaves := false // the loop leaves
 	var watches [sockets]Watch
 	var theirs [sockets]int
 	for i := range sockets {

@@ -12,10 +12,10 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// patience ends a test that hangs, and nothing else.
+// patience limits tests that hang.
 const patience = waittest.Patience
 
-// start runs a loop until the test ends. set is called before.
+// start runs a loop until the test ends. set is called first.
 func start(t *testing.T, set func(*Loop)) *Loop {
 	t.Helper()
 	l, err := New()
@@ -52,7 +52,6 @@ func receive[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-// do runs f on the loop and waits for it.
 func do(t *testing.T, l *Loop, f func()) {
 	t.Helper()
 	done := make(chan bool)
@@ -66,7 +65,7 @@ type handlerFunc func(Readiness)
 
 func (f handlerFunc) Ready(r Readiness) { f(r) }
 
-// pair returns two connected sockets, which do not block.
+// pair returns two connected non-blocking sockets.
 func pair(t *testing.T) (ours, theirs int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -88,7 +87,7 @@ func write(t *testing.T, fd int) {
 	}
 }
 
-// read returns how much there is, -1 if nothing has come.
+// read returns the number of bytes read, -1 if there are none.
 func read(fd int) int {
 	var b [64]byte
 	n, err := unix.Read(fd, b[:])
@@ -138,8 +137,8 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-// A descriptor that is closed and reused within a batch gets the events of its predecessor. The
-// kernel says that there is nothing.
+// A descriptor that is closed and reused within a batch receives the events of its predecessor, but the kernel has no
+// input for it.
 func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
 	l := start(t, nil)
 	first, firstPeer := pair(t)
@@ -168,7 +167,7 @@ func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
 				}
 			}
 		}
-		// Whichever comes first replaces the other.
+		// The handler that runs first replaces the other.
 		_ = l.Add(&wFirst, first, replace(&wFirst, &wOld, old))
 		_ = l.Add(&wOld, old, replace(&wOld, &wFirst, first))
 		write(t, firstPeer)
@@ -191,8 +190,7 @@ func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
 	}
 }
 
-// What is ready at once is one batch, and each batch has an end. What a thread has done meanwhile is
-// looked at long before a large one ends.
+// All ready events are one batch, and each batch has an end. A large batch checks in between for calls of threads.
 func TestBatches(t *testing.T) {
 	const n = 1000
 	var limit unix.Rlimit
@@ -261,8 +259,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// A handler that always wants another turn does not keep others from theirs, nor does a function that
-// posts itself.
+// Neither a handler that always requests another turn nor a function that posts itself blocks others.
 func TestTurnsWithoutEnd(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -296,7 +293,7 @@ func TestTurnsWithoutEnd(t *testing.T) {
 	}
 }
 
-// Functions run in the order in which each goroutine has posted them, and threads wake the loop.
+// Posted functions run in order for each goroutine, and threads wake the loop.
 func TestPosts(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
@@ -337,7 +334,8 @@ func TestPosts(t *testing.T) {
 	}
 }
 
-// Once: a function that was asked for several times before it begins runs once, and again when it is asked for later, also by itself.
+// A function of Once that is requested several times before it begins runs once. It runs again when requested later,
+// even by itself.
 func TestOnce(t *testing.T) {
 	l := start(t, func(*Loop) {})
 	runs, again := 0, false
@@ -370,8 +368,8 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// Finished answers of threads come before functions that were posted earlier: a tick must not take a finished
-// answer for overdue.
+// Finished responses of threads are handled before functions that were posted earlier: a tick must not treat a finished
+// response as overdue.
 func TestWakeBeforePosts(t *testing.T) {
 	var order []string
 	recording := false
@@ -383,7 +381,7 @@ func TestWakeBeforePosts(t *testing.T) {
 			}
 		})
 		l.AtEndOfBatch(func() {
-			if recording && len(order) > 0 { // not the batch in which this begins
+			if recording && len(order) > 0 { // not the first batch
 				recording = false
 				orders <- append(order, "end")
 			}
@@ -470,7 +468,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Posted functions, calls and events count as work for callers that would otherwise go on.
+// Posted functions, calls of threads and events make the loop busy.
 func TestBusy(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -491,7 +489,7 @@ func TestBusy(t *testing.T) {
 		waker.Wake()
 		called = l.Busy()
 	})
-	do(t, l, func() {}) // the loop hears the call
+	do(t, l, func() {}) // the loop notices the call
 	do(t, l, func() {
 		write(t, theirs)
 		event = l.Busy()
@@ -504,12 +502,12 @@ func TestBusy(t *testing.T) {
 	unix.Close(theirs)
 }
 
-// The handler learns of a descriptor that the poller refuses, and the watch ends.
+// The handler receives Unwatched for a descriptor that the poller refuses, and the watch ends.
 func TestAddNewRefused(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	unix.Close(theirs)
-	unix.Close(ours) // which the poller cannot watch
+	unix.Close(ours) // the poller cannot watch it
 	told := make(chan Readiness, 10)
 	var w Watch
 	do(t, l, func() {
@@ -524,7 +522,7 @@ func TestAddNewRefused(t *testing.T) {
 	}
 }
 
-// A handler that wants room before the poller knows its descriptor is still notified.
+// A handler that wants room before its descriptor is registered is still notified.
 func TestAddNewWantsRoom(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)

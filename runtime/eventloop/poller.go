@@ -9,15 +9,14 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 )
 
-// poller waits with gnet's, which does not tell where a batch ends: with the first event of one, endBehind has a function called behind
-// those that are ready.
+// poller is gnet's poller, extended by the end of a batch (endBehind).
 type poller struct {
 	gnet *netpoll.Poller
-	own  descriptors // of gnet
+	own  descriptors
 }
 
-// lookEvery is after how many events of a batch the loop looks whether threads have called: what they have finished does not
-// wait for ten thousand connections.
+// lookEvery is the number of events after which a long batch checks for calls of threads, so that finished responses do
+// not wait.
 const lookEvery = 32
 
 func (p *poller) open() (err error) {
@@ -42,10 +41,10 @@ func (p *poller) wantRoom(fd int, want bool) error {
 	return p.gnet.ModRead(&pa, true)
 }
 
-// Failing, it is not watched.
+// Without a registration the error does not matter.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
-// poll runs the poller. It returns nil after Stop and Leave.
+// poll runs the poller. It returns nil after Stop and after Leave.
 func (l *Loop) poll() error {
 	if l.end == nil {
 		l.end = l.endOfEvents
@@ -59,18 +58,18 @@ func (l *Loop) poll() error {
 	return err
 }
 
-// goOn makes up for the events that Polling has dropped when it returned. Where a descriptor is modified, even to what it is, its
-// events are reported again (epoll_ctl(2)).
+// goOn restores the events that the previous Polling dropped. Modifying a registration makes epoll report its events
+// again (epoll_ctl(2)).
 func (l *Loop) goOn() {
 	for _, w := range l.watches {
 		if w != nil && !w.waits {
-			_ = l.poller.wantRoom(int(w.fd), w.room) // failing, it is not watched
+			_ = l.poller.wantRoom(int(w.fd), w.room) // on an error the descriptor is not registered
 		}
 	}
 	l.wake.ring()
 }
 
-// event is called by gnet's poller. Its error ends poll.
+// event is called by gnet's poller. An error ends poll.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
@@ -80,7 +79,7 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 		l.poller.endBehind(l.end)
 		l.begin()
 	}
-	if fd < len(l.watches) && l.watches[fd] != nil { // else it was removed in this batch, or wakes the loop
+	if fd < len(l.watches) && l.watches[fd] != nil { // otherwise it was removed in this batch, or is the eventfd
 		l.ready(l.watches[fd].handler, readiness(e))
 	}
 	if l.events++; l.events%lookEvery == 0 && l.wake.isCalled() {
@@ -89,12 +88,13 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	return nil
 }
 
-// endOfEvents is called at the end of a batch, as a task of gnet.
+// endOfEvents ends a batch, as a task of gnet.
 func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		l.wake.ring() // for another batch: threads that have called meanwhile have not woken the loop
+		// begin another batch: threads that called meanwhile have not woken the loop
+		l.wake.ring()
 		return nil
 	}
 	if len(l.added) > 0 {
@@ -105,7 +105,7 @@ func (l *Loop) endOfEvents(any) error {
 	return nil
 }
 
-// quiet is gnet's log: Run returns the error, and gnet's own log would write to standard output.
+// quiet is a logger for gnet that drops everything, because Run returns the error.
 type quiet struct{}
 
 func (quiet) Debugf(string, ...any) {}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A loop notices when one of its descriptors was closed, or is another file now.
+// A loop detects that one of its descriptors was closed or replaced.
 func TestIntact(t *testing.T) {
 	for i := range 3 {
 		for _, replaced := range []bool{false, true} {
@@ -38,7 +38,7 @@ func TestIntact(t *testing.T) {
 	}
 }
 
-// A loop that is tied to its thread gives the processor up once for each event, to wait for the next one.
+// A loop on a locked thread sleeps once for each event.
 func TestSleepsOnce(t *testing.T) {
 	const rounds = 1000
 	l, err := New()
@@ -82,7 +82,7 @@ func TestSleepsOnce(t *testing.T) {
 	}
 }
 
-// sleeps returns how often this thread has waited for something.
+// sleeps returns how often this thread has waited.
 func sleeps(t *testing.T) int64 {
 	var used unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {

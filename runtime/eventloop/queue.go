@@ -5,23 +5,21 @@ import (
 	"time"
 )
 
-// Queue calls carry with all items that wait, in their order, on a goroutine that runs
-// while there are any. It is safe for concurrent use. The number of items is not bounded.
+// Queue calls carry with all waiting items, in order, on a goroutine that exists only while there are items. It is safe
+// for concurrent use. The number of items is not limited.
 type Queue[T any] struct {
 	carry func([]T)
 
 	mu      sync.Mutex
 	waiting []T
-	held    bool          // carry is not called for now
-	closed  bool          // carry is not called any more
-	idle    chan struct{} // closed when the goroutine ends; nil: it does not run
+	held    bool          // carry is not called
+	closed  bool          // carry is no longer called
+	idle    chan struct{} // closed when the goroutine ends; nil if it does not run
 }
 
-// NewQueue returns an empty queue.
 func NewQueue[T any](carry func([]T)) *Queue[T] { return &Queue[T]{carry: carry} }
 
-// Add adds items and reports whether carry will be called with them: not after Close. It
-// does not block.
+// Add adds items and reports whether carry will receive them; it is false after Close. Add does not block.
 func (q *Queue[T]) Add(items ...T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -33,7 +31,7 @@ func (q *Queue[T]) Add(items ...T) bool {
 	return true
 }
 
-// start starts the goroutine if it is needed. The caller holds the mutex.
+// start starts the goroutine if it is needed. q.mu must be held.
 func (q *Queue[T]) start() {
 	if q.idle == nil && !q.held && len(q.waiting) > 0 {
 		q.idle = make(chan struct{})
@@ -55,8 +53,7 @@ func (q *Queue[T]) run() {
 	q.mu.Unlock()
 }
 
-// Hold keeps items in the queue, or lets them go on. Those of a call of carry that is under
-// way go on.
+// Hold stops (on) or continues calls of carry. A call that has begun continues.
 func (q *Queue[T]) Hold(on bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -64,7 +61,7 @@ func (q *Queue[T]) Hold(on bool) {
 	q.start()
 }
 
-// Close drops the items that wait, and returns when carry has returned.
+// Close drops the waiting items, and returns when carry has returned.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	q.closed, q.waiting = true, nil
@@ -75,7 +72,7 @@ func (q *Queue[T]) Close() {
 	}
 }
 
-// Wait returns when carry is not running and nothing waits for it, or after limit.
+// Wait returns when no item waits and carry does not run, or after limit.
 func (q *Queue[T]) Wait(limit time.Duration) {
 	q.mu.Lock()
 	idle := q.idle

@@ -10,7 +10,7 @@ import (
 
 const queuePatience = waittest.Patience
 
-// TestOrder: items come once, in their order, however many goroutines carry them.
+// Items arrive once and in order, however many goroutines carry them.
 func TestOrder(t *testing.T) {
 	const n = 10_000
 	got := make([]int, 0, n)
@@ -28,14 +28,14 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestHold: nothing is carried while the queue is held, and everything at once afterwards.
+// Nothing is carried while the queue is held, and everything at once afterwards.
 func TestHold(t *testing.T) {
 	batches := make(chan []string, 3)
 	q := NewQueue(func(some []string) { batches <- some })
 	q.Hold(true)
 	q.Add("a", "b")
 	q.Add("c")
-	q.Wait(queuePatience) // at once: nothing runs
+	q.Wait(queuePatience) // returns at once
 	if len(batches) > 0 {
 		t.Fatalf("%v was carried while held", <-batches)
 	}
@@ -45,7 +45,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestClose: Close waits for carry and drops the rest.
+// Close waits for carry and drops the rest.
 func TestClose(t *testing.T) {
 	began, goOn := make(chan bool), make(chan bool)
 	var carried []int

@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wake is what gets the loop out of its sleep: a descriptor, and the word that says whether it has to be
-// written to.
+// wake is the eventfd that ends the sleep of the loop, with the word that tells whether it must be written.
 type wake struct {
 	waker Waker
-	page  []byte // with waker.State
+	page  []byte // mapped memory of waker.State
 }
 
-// open makes a wake-up descriptor that p watches.
+// open makes the eventfd, which p watches.
 func (w *wake) open(p *poller) (err error) {
 	if w.waker.Event, err = openEvent(); err != nil {
 		return err
@@ -36,24 +35,24 @@ func (w *wake) open(p *poller) (err error) {
 	return nil
 }
 
-// The word stays mapped: threads that end late may still set it.
+// The word stays mapped, because threads that end late may set it.
 func (w *wake) close() { unix.Close(w.waker.Event) }
 
-// ring makes the descriptor an event.
 func (w *wake) ring() { writeEvent(w.waker.Event) }
 
 func (w *wake) isCalled() bool { return atomic.LoadInt32(w.waker.State) == Called }
 
-// posts are functions that other goroutines want to be called on the loop, in order.
+// posts are the functions of Post, in order.
 type posts struct {
-	waits  atomic.Bool // list has some
+	waits  atomic.Bool // list is not empty
 	mu     sync.Mutex
 	list   []func()
-	spare  []func() // what take returned last
+	spare  []func() // the previous result of take
 	closed bool
 }
 
-// add returns false if the loop has ended: its descriptors may be closed then, so the mutex is held until it was woken.
+// add returns false if the loop has ended. It holds the mutex until it has woken the loop, because later the eventfd
+// may be closed.
 func (q *posts) add(f func(), w *Waker) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -66,17 +65,17 @@ func (q *posts) add(f func(), w *Waker) bool {
 	return true
 }
 
-// take returns the waiting functions, which are valid until the next call.
+// take returns the waiting functions. They are valid until the next call.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waits.Store(false)
-	clear(q.spare) // functions hold memory
+	clear(q.spare) // functions refer to memory
 	q.list, q.spare = q.spare[:0], q.list
 	return q.spare
 }
 
-// close refuses later functions and returns those that wait.
+// close refuses later functions and returns the waiting ones.
 func (q *posts) close() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,32 +83,33 @@ func (q *posts) close() []func() {
 	return q.list
 }
 
-// Waker wakes the loop, from any thread.
+// Waker wakes the loop from any thread.
 //
-// To wake it, a thread sets *State to Called and, if it was Asleep before, writes to Event, once: a loop that is
-// awake looks at *State before it sleeps.
+// A thread sets *State to Called and, if it was Asleep before, writes to Event once. A loop that is awake checks *State
+// before it sleeps.
 type Waker struct {
-	Event   int    // eventfd, non-blocking
-	State   *int32 // outside of Go's heap, so that C may keep it
-	Signals int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
+	Event int    // eventfd, non-blocking
+	State *int32 // outside of Go's heap, so that C may keep the pointer
+	// non-blocking stream socket; a byte other than zero calls Handler.Signalled
+	Signals int
 
-	// SendNow, if not nil, sends finished parts. An inline handler calls it within Handler.Flush, on the loop, where
-	// a part must not wait for the rest of the handler.
+	// SendNow, if not nil, sends finished parts. An inline handler calls it on the loop, within Handler.Flush, if a
+	// part must not wait for the rest of the handler.
 	SendNow func()
 
-	// AskForSender, if not nil, has another goroutine send finished parts during the next calls of Handler.Flush. An inline handler calls it behind
-	// one in which a response would have gone on with that. On the loop.
+	// AskForSender, if not nil, makes another goroutine send finished parts during the next calls of Handler.Flush. An
+	// inline handler calls it on the loop after a Flush whose response would have been sent earlier that way.
 	AskForSender func()
 }
 
-// What *Waker.State says of the loop. CORE_LOOP_ in pybridge/core.h has the same values.
+// The values of *Waker.State. CORE_LOOP_ in pybridge/core.h has the same values.
 const (
 	Awake  = 0
 	Asleep = 1
-	Called = 2 // to be woken, or to look before it sleeps
+	Called = 2 // the loop must check for work before it sleeps
 )
 
-// Wake wakes the loop. Any goroutine.
+// Wake wakes the loop. It is safe for concurrent use.
 func (w *Waker) Wake() {
 	if atomic.SwapInt32(w.State, Called) != Asleep {
 		return
@@ -117,8 +117,7 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent makes an eventfd. It is edge-triggered and never read: each write is an event, and it takes
-// 2^64 of them to fill it.
+// openEvent makes an eventfd. It is edge-triggered and never read: each write is an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

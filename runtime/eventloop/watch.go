@@ -1,32 +1,33 @@
 package eventloop
 
-// Readiness says what may be done with a descriptor. All of it are hints: see the package comment.
+// Readiness is a set of hints about a descriptor (see the package comment).
 type Readiness uint8
 
 const (
-	Readable  Readiness = 1 << iota // something has come, or the end of it
-	Writable                        // there is room; only reported if WantRoom has asked for it
-	MaybeGone                       // the peer has shut down its side, has left, or the connection is broken
-	Urgent                          // a short read does not mean that nothing is left: recv stops at urgent data
-	Unwatched                       // the descriptor cannot be watched after all, and the watch has ended: see AddNew
+	Readable Readiness = 1 << iota // input or its end has arrived
+	Writable                       // there is room; reported only after WantRoom(true)
+	// the peer has shut down its sending side or disconnected, or the connection is broken
+	MaybeGone
+	// more input may follow a short read: recv stops at urgent data
+	Urgent
+	// the descriptor could not be watched, and the watch has ended (see AddNew)
+	Unwatched
 )
 
-// Handler is told of news. Ready is called on the loop, must not block, and may remove its watch.
+// Handler handles the events of a descriptor. Ready is called on the loop, must not block, and may remove its watch.
 type Handler interface{ Ready(r Readiness) }
 
-// Watch is a descriptor that a loop watches. Its zero value is not watched. Its methods must be called on
-// the loop.
+// Watch is the registration of a descriptor. Its zero value is unused. Its methods must be called on the loop.
 type Watch struct {
 	loop    *Loop
 	handler Handler
 	fd      int32
 	queued  bool // it is in Loop.again
 	room    bool
-	waits   bool // it is in Loop.added: the poller does not know it yet
+	waits   bool // it is in Loop.added
 }
 
-// Add begins to watch a descriptor, which must not block, with w, which must not be in use. Events from before are
-// reported, too.
+// Add watches a non-blocking descriptor with w, which must be unused. Earlier events are reported, too.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if err := l.poller.add(fd); err != nil {
 		return err
@@ -35,9 +36,9 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddNew is Add of a descriptor that may be closed within this batch, or the next, as connections with a single request are. Its
-// handler has a turn in this batch, as if the descriptor were readable; the poller is told of it when the loop has nothing else
-// to do, and at the end of the next batch at the latest. If the poller refuses it, the handler is told (Unwatched).
+// AddNew is Add for a descriptor that may be closed soon, like a connection with a single request. Its handler has a
+// turn in this batch, as if the descriptor were readable. The loop registers the descriptor with the poller when it is
+// idle, at the latest at the end of the next batch. If the poller refuses, the handler receives Unwatched.
 func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	l.put(w, fd, h)
 	w.waits = true
@@ -46,7 +47,7 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddVirtual begins a watch of something without a descriptor, with w, which must not be in use: its news come from Again.
+// AddVirtual begins a watch without a descriptor. w must be unused. Its handler is called only after Again.
 func (l *Loop) AddVirtual(w *Watch, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
 }
@@ -59,7 +60,7 @@ func (l *Loop) put(w *Watch, fd int, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: int32(fd), queued: w.queued}
 }
 
-// register tells the poller of the first n descriptors of AddNew.
+// register registers the first n watches of AddNew with the poller.
 func (l *Loop) register(n int) {
 	for i, w := range l.added[:n] {
 		l.added[i] = nil
@@ -83,7 +84,7 @@ func (w *Watch) register() {
 	}
 }
 
-// WantRoom says whether room in the socket is news (Writable). If there is room already, it is.
+// WantRoom sets whether Writable is reported, including room that already exists.
 func (w *Watch) WantRoom(want bool) error {
 	if w.loop == nil || w.room == want {
 		return nil
@@ -95,7 +96,7 @@ func (w *Watch) WantRoom(want bool) error {
 	return w.loop.poller.wantRoom(int(w.fd), want)
 }
 
-// Again lets the handler have another turn, as if the descriptor were readable, when others have had theirs.
+// Again gives the handler another turn, as if the descriptor were readable, after other handlers have had theirs.
 func (w *Watch) Again() {
 	if w.loop == nil || w.queued {
 		return
@@ -104,7 +105,7 @@ func (w *Watch) Again() {
 	w.loop.again = append(w.loop.again, w)
 }
 
-// Remove ends the watch. Call it before the descriptor is closed.
+// Remove ends the watch. It must be called before the descriptor is closed.
 func (w *Watch) Remove() {
 	l := w.loop
 	if l == nil {
@@ -119,8 +120,8 @@ func (w *Watch) Remove() {
 	*w = Watch{queued: w.queued}
 }
 
-// runAgain gives handlers the turns that they have asked for. Handlers that ask once more have it after
-// the next batch.
+// runAgain gives handlers the turns that they requested. Handlers that request another turn meanwhile have it after the
+// next batch.
 func (l *Loop) runAgain() {
 	l.turns, l.again = l.again, l.turns[:0]
 	for i, w := range l.turns {

@@ -1,27 +1,27 @@
 package eventloop
 
-// Tick is how exact a wheel is, in nanoseconds.
+// Tick is the resolution of a wheel, in nanoseconds.
 const Tick = int64(500e6)
 
-// slots is how many ticks a wheel can look ahead. What is due later comes up earlier, and is put back.
+// slots is the range of a wheel, in ticks. An entry with a later time comes up early, and its owner must add it again.
 const slots = 256
 
-// Wheel has things by the time at which they come up, in nanoseconds since it was made. Its zero value is empty. It is not safe
-// for concurrent use.
+// Wheel stores things by time, in nanoseconds since it was made. Its zero value is empty. It is not safe for concurrent
+// use.
 type Wheel[T any] struct {
 	slots [slots]*Entry[T]
-	tick  int64 // the tick whose slot was swept last
+	tick  int64 // the last swept tick
 }
 
-// Entry is the place of a thing, which has it for a field. Its zero value is in no wheel.
+// Entry is a field of a thing that a wheel can store. Its zero value is in no wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]
-	at    **Entry[T] // the slot, or next of the entry before; nil: it is in no wheel
+	// the slot, or next of the previous entry; nil if it is in no wheel
+	at **Entry[T]
 }
 
-// Add puts thing, whose entry is e, where it comes up at the given time, or as late as the wheel can look ahead. It must not
-// be in a wheel.
+// Add stores thing, whose entry is e, at the time at, or at the latest time in range. e must not be in a wheel.
 func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	t := (at + Tick - 1) / Tick
 	t = min(max(t, w.tick+1), w.tick+slots-1)
@@ -33,7 +33,7 @@ func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	*slot = e
 }
 
-// Remove takes e out, if it is in.
+// Remove removes e if it is in the wheel.
 func (w *Wheel[T]) Remove(e *Entry[T]) {
 	if e.at == nil {
 		return
@@ -45,7 +45,7 @@ func (w *Wheel[T]) Remove(e *Entry[T]) {
 	*e = Entry[T]{}
 }
 
-// Next takes out one thing whose time has come, or returns nil.
+// Next removes and returns a thing whose time has passed, or returns nil.
 func (w *Wheel[T]) Next(now int64) *T {
 	for {
 		if e := w.slots[w.tick%slots]; e != nil {
@@ -60,7 +60,7 @@ func (w *Wheel[T]) Next(now int64) *T {
 	}
 }
 
-// All returns everything in the wheel, in no particular order.
+// All returns all stored things, in no particular order.
 func (w *Wheel[T]) All() (list []*T) {
 	for _, e := range w.slots {
 		for ; e != nil; e = e.next {

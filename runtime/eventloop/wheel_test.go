@@ -7,12 +7,12 @@ type thing struct {
 	due   int64
 }
 
-// The wheel brings everything up when it is due, and nothing early for good.
+// The wheel returns everything when it is due, and early entries again later.
 func TestWheel(t *testing.T) {
 	var w Wheel[thing]
 	left := map[*thing]bool{}
 	for i := range int64(1000) {
-		one := &thing{due: i * i * Tick / 100} // up to 10,000 ticks: around the wheel many times
+		one := &thing{due: i * i * Tick / 100} // up to 10,000 ticks, many revolutions of the wheel
 		left[one] = true
 		w.Add(&one.entry, one, one.due)
 	}
@@ -20,7 +20,7 @@ func TestWheel(t *testing.T) {
 		if one.due%(3*Tick) == 0 {
 			delete(left, one)
 			w.Remove(&one.entry)
-			w.Remove(&one.entry) // which is in no wheel any more
+			w.Remove(&one.entry) // it is no longer in a wheel
 		}
 	}
 	if n := len(w.All()); n != len(left) || n == 1000 {
