@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// server is a Host whose time is set by hand.
+// server is a Host with a manual clock.
 type server struct {
 	set      conn.Set
 	flushed  int
@@ -26,7 +26,6 @@ func (s *server) Flush()         { s.flushed++ }
 func (s *server) Occupied(n int) { s.occupied += n }
 func (s *server) Recover()       {}
 
-// after lets time go by.
 func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.set.Now + d))) }
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
@@ -34,7 +33,7 @@ func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(p.Head.Static)), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
 }
 
-// handler notes its calls, and returns the parts that a test gives it.
+// handler records its calls, and returns the parts of a test.
 type handler struct {
 	inputs   []string
 	told     []string // "cancel 0", ...
@@ -98,13 +97,12 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	return r
 }
 
-// start starts the exchange.
 func (r *rig) start() {
 	r.x.Source.Start(r.x)
 	r.Run()
 }
 
-// make has the handler return parts.
+// make makes the handler return parts.
 func (r *rig) make(parts ...exchange.Part) {
 	for i := range parts {
 		if parts[i].File == 0 {
@@ -115,7 +113,7 @@ func (r *rig) make(parts ...exchange.Part) {
 	r.Run()
 }
 
-// got describes what the client was sent.
+// got describes the bytes that were sent to the client.
 func (r *rig) got() string {
 	var all []string
 	for _, p := range r.client.Parts {
@@ -155,7 +153,7 @@ type keeping struct {
 
 func (k *keeping) Send(p *exchange.Part) { k.kept = append(k.kept, *p) }
 
-// The handler gets the last part back last, and only then its ticket ends.
+// The handler gets the last part back last, and its ticket ends only then.
 func TestLastIsReleasedLast(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	k := &keeping{}
@@ -212,7 +210,7 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// A timeout counts from the tick behind the beginning of a request, which has come since the tick before.
+// A timeout counts from the tick after the beginning of a request, because the clock may be a tick late.
 func TestExactTimeout(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Duration(eventloop.Tick * 2)}, Config{})
 	r.start()
@@ -224,7 +222,7 @@ func TestExactTimeout(t *testing.T) {
 	r.want("told", r.told(), "overdue")
 }
 
-// The time for which a handler holds up the loop is not that of others.
+// The time for which a handler blocks the loop does not count for others.
 func TestExcludeBlockedTime(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
@@ -245,7 +243,7 @@ func TestDeferred(t *testing.T) {
 	r.x.Source.Start(r.x)
 	r.want("told", r.told(), "resume")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
-	r.x.Source.OnGone(r.x) // the last part has to come
+	r.x.Source.OnGone(r.x) // the last part must still arrive
 	r.want("told", r.told(), "resume resume cancel")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
 	r.want("told", r.told(), "resume resume cancel resume")
@@ -299,7 +297,8 @@ func TestRefusal(t *testing.T) {
 
 var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Instead: exchange.StaticFiles, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
 
-// A file waits until the response is the first of its connection. The exchange ends if the client leaves meanwhile.
+// A file waits until its response is the first of the connection. If the client disconnects meanwhile, the exchange
+// ends.
 func TestHandOverInTurn(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		r := newRig(t, Options{}, Config{})

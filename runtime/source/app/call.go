@@ -9,44 +9,46 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// call is the state of an exchange that a handler has, from Submit until its last part is released. It is the Source of the
-// exchange, and the Owner of all parts. Calls are used again, so a request costs no allocation.
+// call is the state of an exchange of a handler, from Submit until its last part is released. It is the Source of the
+// exchange and the Owner of all parts. Calls are reused, so that a request needs no allocation.
 type call struct {
 	d       *Dispatcher
-	x       *exchange.Exchange // nil: it has ended, and later parts are dropped
+	x       *exchange.Exchange // nil after its end: later parts are dropped
 	handler exchange.Handler
 	ticket  exchange.Ticket
-	parts   int32 // that were delivered and are not released
-	next    *call // in the list of free ones
+	parts   int32 // parts that were delivered and not yet released
+	next    *call // the next free call
 
-	receiver *Receiving // that has the handler receive the body, or nil
+	receiver *Receiving // nil unless the handler receives the body for another source
 	peer     *exchange.Peer
-	extra    []byte         // fields that a handler adds to the response of another
-	waiting  *exchange.Part // names files or a program, and waits for its turn
-	last     *exchange.Part // released before others
+	extra    []byte // fields that a handler adds to another handler's response
+	// names files or a program and waits for the turn of the exchange
+	waiting  *exchange.Part
+	last     *exchange.Part // the last part, if it was released before others
 	limit    int64          // Options.Timeout
-	since    int64          // conn.Set.Now when the handler began to owe the next part
+	since    int64          // conn.Set.Now when the handler began to owe a part
 	errorLog int            // exchange.Request.ErrorLog
 	root     int            // exchange.Request.Root
 	traced   bool           // exchange.Request.Traced
 
 	occupies exchange.Occupancy
-	depth    uint8 // exchange.Request.Depth, which is at most exchange.MaxDepth
-	owed     bool  // the handler has to make the next part
-	deferred bool  // the handler has not started it (exchange.OpDeferred)
-	detached bool  // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
-	begun    bool  // the sink has got the head
-	ended    bool  // the handler has made the last part
-	gone     bool  // OnGone was called
-	main     bool  // the handler is that of the application
-	former   bool  // it is from before the last Serve
-	events   bool  // the response is an event stream whose client would reconnect
+	depth    uint8 // exchange.Request.Depth, at most exchange.MaxDepth
+	owed     bool  // the handler must make the next part
+	// the handler has not started the request (exchange.OpDeferred)
+	deferred bool
+	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
+	begun    bool // the sink has received the head
+	ended    bool // the handler has made the last part
+	gone     bool // OnGone was called
+	main     bool // the handler is that of the application
+	former   bool // the call began before the last Serve
+	events   bool // an event stream of a client that would reconnect
 }
 
-// restart has the time of the part that the handler owes begin now: with the next tick, as the clock may be a tick late.
+// restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.
 func (c *call) restart() { c.since = c.d.set.Now + eventloop.Tick }
 
-// deliver takes a part that a handler has made.
+// deliver handles a part of a handler.
 func (d *Dispatcher) deliver(p *exchange.Part) {
 	c := d.calls[p.Ticket]
 	p.Owner = c
@@ -82,7 +84,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		}
 		c.begun = true
 		if p.Head.WebSocket {
-			c.owed = false // messages come when they come: no timeout
+			c.owed = false // messages have no timeout
 		}
 		if c.extra != nil {
 			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
@@ -90,7 +92,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		if len(p.Head.Channel) > 0 && p.Head.Status == 200 && !c.subscribes(p) {
 			return
 		}
-		c.peer = nil // it was for a program or a subscriber, which only a head can name
+		c.peer = nil // only the head of a program or a subscriber needs it
 		if !p.Last && c.x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)), "text/event-stream") {
 			c.events = true
 			defer c.endEventsIf(d.endsEvents)
@@ -101,8 +103,9 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 
 var contentType = []byte("content-type")
 
-// EndEvents ends all event streams, and from now on each new one after its first part. Otherwise one that waits for an event would
-// hold up the end of the server. Clients reconnect; the response to a POST is not requested again, and may be finished.
+// EndEvents ends all event streams, and each new event stream after its first part: a stream that waits for an event
+// would delay the end of the server. Clients reconnect. The response to a POST is not requested again and may be
+// finished.
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {
@@ -110,8 +113,8 @@ func (d *Dispatcher) EndEvents() {
 	}
 }
 
-// endEventsIf ends the response, and tells the handler that its client has disconnected. OpClose with GoingAway says that the
-// application must end soon, even if it does not notice that.
+// endEventsIf ends the response if due is true, and reports a disconnect to the handler. OpClose with GoingAway means
+// that the application must end soon, even if it does not notice the disconnect.
 func (c *call) endEventsIf(due bool) {
 	x := c.x
 	if !due || x == nil || c.ended || c.gone {
@@ -123,8 +126,8 @@ func (c *call) endEventsIf(due bool) {
 	x.CutShort()
 }
 
-// Release implements exchange.Owner. The handler gets the last part back after all others: when a client leaves, one that
-// is being written is released after those that wait for it.
+// Release implements exchange.Owner. The handler gets the last part back after all others, although the part that is
+// being written is released late when a client disconnects.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
 	if p.Last && c.parts > 0 {
@@ -143,7 +146,7 @@ func (c *call) Release(p *exchange.Part) {
 	}
 }
 
-// Start implements exchange.Source: the turn of x has come, or is near.
+// Start implements exchange.Source. It is called when x has its turn, or soon will.
 func (c *call) Start(*exchange.Exchange) {
 	switch p := c.waiting; {
 	case p != nil:
@@ -167,19 +170,19 @@ func (c *call) OnGone(x *exchange.Exchange) {
 		c.resume()
 	}
 	if c.detached {
-		c.restart() // the descriptor tells the application from now on
+		c.restart() // the application notices through the descriptor
 	}
 	c.cancel(0)
 }
 
-// cancel tells the handler that its response is not wanted. took is as for Handler.Cancel.
+// cancel reports to the handler that its response is not needed. took is as in Handler.Cancel.
 func (c *call) cancel(took time.Duration) {
 	c.d.set.Tracef("exchange %d is cancelled", c.ticket)
 	c.handler.Cancel(c.ticket, took)
 	c.d.Due = true // an inline handler closes its iterators in Flush
 }
 
-// end makes the call end with p, although the exchange goes on without it.
+// end ends the call with p; the exchange continues without it.
 func (c *call) end(p *exchange.Part) {
 	c.x = nil
 	if !p.Last {
@@ -188,7 +191,6 @@ func (c *call) end(p *exchange.Part) {
 	c.Release(p)
 }
 
-// Input implements exchange.Source.
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	if c.ended {
 		return
@@ -206,18 +208,18 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	}
 }
 
-// putBack is called when the handler does not start the call before it is told to.
+// putBack is called when the handler defers the call.
 func (c *call) putBack() {
 	c.owed = false
 	c.deferred = true
-	if c.x == nil || c.gone { // the last part has to come
+	if c.x == nil || c.gone { // the handler must still make the last part
 		c.resume()
 		return
 	}
 	c.x.AwaitTurn(true)
 }
 
-// resume has the handler start a deferred call.
+// resume makes the handler start a deferred call.
 func (c *call) resume() {
 	c.deferred, c.owed = false, true
 	c.restart()
@@ -226,16 +228,16 @@ func (c *call) resume() {
 }
 
 const (
-	// attendEvery is how long a finished part waits at most while its handler, which runs on the loop, makes the next one.
+	// attendEvery is the maximum delay of a finished part while its inline handler makes the next part.
 	attendEvery = time.Millisecond
 
-	// attendFor is how many rounds without such a part end the attendance.
+	// attendFor is the number of checks without a finished part that end the sending.
 	attendFor = 50
 )
 
-// SendDuringTurns sends finished parts of a handler that runs on the event loop, while the handler makes more: a hundred quick chunks leave
-// together then, and a chunk before a slow one does not wait for it (PEP 3333). It returns when ended is closed, and must be called on
-// a separate goroutine.
+// SendDuringTurns sends finished parts of an inline handler while the handler makes more. A hundred quick chunks are
+// then sent together, and a chunk before a slow chunk does not wait (PEP 3333). It must be called on a separate
+// goroutine, and returns when ended is closed.
 func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	for {
 		select {
@@ -251,19 +253,19 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 			}
 		}
 		d.app.Attend(false)
-		d.sendMeanwhile() // parts that were finished before the handler could see that
+		d.sendMeanwhile() // parts that were finished before the handler noticed the end
 	}
 }
 
-// sendMeanwhile sends finished parts if the handler is at work on the loop, and reports whether there were any. Not on
-// the loop.
+// sendMeanwhile sends finished parts if the handler is running on the loop, and reports whether there were any. It must
+// not be called on the loop.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
-		return false // the loop does its own work, and sends by itself
+		return false // the loop is running and sends by itself
 	}
 	defer d.state.Unlock()
 	if !d.app.InTurn() {
-		return false // the loop is about to
+		return false // the loop will send soon
 	}
 	defer d.loop.Recover()
 	sent = d.deliverAll()
@@ -271,24 +273,22 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	return sent
 }
 
-// A handler owes a part of each exchange that was submitted, and call.since is when it began to. Tick looks at all of them; a request
-// pays a store for that.
-
-// Tick ends the exchanges whose handler has owed a part for too long.
+// Tick ends the exchanges whose handler has owed a part for too long. It checks all calls, so that a request need only
+// store call.since.
 func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
 		switch {
 		case !c.owed || c.limit == 0:
 		case held, c.waitsForClient():
-			c.restart() // this is the time of a developer, or of its client
+			c.restart() // a developer or the client causes the delay
 		case now-c.since >= c.limit:
 			c.overdue(time.Duration(now - c.since))
 		}
 	}
 }
 
-// Owed returns the number of exchanges that may become overdue, also those without a client.
+// Owed returns the number of exchanges that may become overdue, with or without a client.
 func (d *Dispatcher) Owed() (n int) {
 	for _, c := range d.calls {
 		if c.owed && c.limit > 0 {
@@ -298,12 +298,12 @@ func (d *Dispatcher) Owed() (n int) {
 	return n
 }
 
-// Stalled answers for a handler that runs inline and does not return in time: it keeps the event loop from answering. The next
-// requests wait for the handler all the same. It must be called on another goroutine at every tick: while the handler
-// runs, that may touch all that is the loop's.
+// Stalled ends an overdue exchange whose inline handler blocks the event loop. Further requests still wait for the
+// handler. It must be called on another goroutine at every tick: while the handler runs, that goroutine may access the
+// state of the loop.
 func (d *Dispatcher) Stalled() {
 	if !d.state.TryLock() {
-		return // the loop does its own work
+		return // the loop is running
 	}
 	defer d.state.Unlock()
 	if d.app == nil {
@@ -321,16 +321,16 @@ func (d *Dispatcher) Stalled() {
 	}
 }
 
-// waitsForClient reports whether the handler may be waiting for its client. With a detached descriptor it may at any time.
+// waitsForClient reports whether the handler may be waiting for its client, which is always possible with a detached
+// descriptor.
 func (c *call) waitsForClient() bool {
 	return c.x != nil && !c.gone && (c.detached || c.x.WaitsForClient())
 }
 
-// overdue answers for the handler, as far as that goes: with 504, or by breaking off the response when it has begun. Parts that
-// still come are released unseen.
+// overdue sends 504 for the handler, or aborts the response if it has begun. Later parts are released.
 func (c *call) overdue(took time.Duration) {
 	c.owed = false
-	if c.occupies != exchange.OccupiesNothing { // its thread does not count any more, either
+	if c.occupies != exchange.OccupiesNothing { // its thread no longer counts
 		c.frees()
 	}
 	x := c.x
@@ -345,8 +345,7 @@ func (c *call) overdue(took time.Duration) {
 	c.cancel(took)
 }
 
-// ExcludeBlockedTime does not count the time, in nanoseconds, for which the event loop itself was held up, by a handler that runs
-// inline.
+// ExcludeBlockedTime excludes gap, in nanoseconds, from all timeouts: an inline handler blocked the loop meanwhile.
 func (d *Dispatcher) ExcludeBlockedTime(gap int64) {
 	for _, c := range d.calls {
 		c.since = min(c.since+gap, d.set.Now+eventloop.Tick)

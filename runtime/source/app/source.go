@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Source has exchanges answered by one Handler.
+// Source answers exchanges with a Handler.
 type Source struct {
 	exchange.Memory
 	d       *Dispatcher
@@ -20,19 +20,20 @@ type Source struct {
 	options Options
 }
 
-// Options say how a Source treats its exchanges.
+// Options are the options of a Source.
 type Options struct {
-	Timeout  time.Duration      // maximum time that the handler may owe a part; 0: no limit
+	// maximum time that the handler may owe a part; 0 means no limit
+	Timeout  time.Duration
 	Occupies exchange.Occupancy // how long each exchange occupies the application
-	Main     bool               // the handler is that of the application: see Dispatcher.LastUse
+	Main     bool               // the handler is the application (see Dispatcher.LastUse)
 }
 
-// Source returns the source of a handler. It is safe for concurrent use.
+// Source returns a Source for h. It is safe for concurrent use.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o}
 }
 
-// Start implements exchange.Source: it submits the request of x.
+// Start implements exchange.Source. It submits the request of x.
 func (s *Source) Start(x *exchange.Exchange) {
 	if !s.options.Main && !x.HoldDescriptor() {
 		if x.Req.Spool >= 0 {
@@ -52,7 +53,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.root, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Root, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
-	if d.set.Debug >= 2 { // arguments cost an allocation
+	if d.set.Debug >= 2 { // the arguments need an allocation
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
 	if !c.handler.Submit(r) {
@@ -65,30 +66,30 @@ func (s *Source) Start(x *exchange.Exchange) {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
-	c.owed = r.Resumed == nil // that is open for its client, and no 504 can be written
+	// a resumed exchange is open for its client, and a 504 could not be sent
+	c.owed = r.Resumed == nil
 	c.restart()
 	d.took()
 }
 
-// Receiving has one handler receive the body of a request as it arrives, and, when that hands the request on (exchange.Behind),
-// another source answer it, which gets a body of the first one's making. It is for uploads: an application
-// gets a description of the stored files.
+// Receiving passes the body of a request to one handler as it arrives. When that handler hands the request on
+// (exchange.Behind), another source answers it with a body that the handler made. For uploads, the application receives
+// a description of the stored files.
 type Receiving struct {
 	exchange.Memory
 	first *Source
 	then  exchange.Source
 }
 
-// Receiving returns a Source that has first receive bodies, and then answer. It is safe for concurrent use.
+// Receiving returns a Source in which first receives bodies and then answers. It is safe for concurrent use.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	return &Receiving{first: d.Source(first, Options{}), then: then}
 }
 
-// Start implements exchange.Source.
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
 	body := r.Body
-	x.Keep() // for the source behind
+	x.Keep() // for the source behind the handler
 	r.Body = body
 	var c *call
 	r.Inquire = func(body []byte, done func(int, []byte)) {
@@ -101,7 +102,7 @@ func (s *Receiving) Start(x *exchange.Exchange) {
 	}
 }
 
-// handOn has the source behind the handler answer, as p says.
+// handOn makes the source behind the handler answer, as p says.
 func (c *call) handOn(p *exchange.Part) {
 	x, r := c.x, c.x.Req
 	if c.receiver == nil {
@@ -116,9 +117,8 @@ func (c *call) handOn(p *exchange.Part) {
 	r.Body = nil
 }
 
-// A handler may have its exchange answered by something else: files, a program, or a page of the server.
-
-// answersInstead has what p, the first part, names answer. It reports false if nothing does: then p is the response.
+// answersInstead makes the files, program, page or source that the first part p names answer. It reports false if p
+// names none and is the response.
 func (c *call) answersInstead(p *exchange.Part) bool {
 	switch p.Head.Instead {
 	case exchange.Behind:
@@ -138,23 +138,24 @@ func (c *call) answersInstead(p *exchange.Part) bool {
 	return true
 }
 
-// refuse has the server answer in the place of the handler.
+// refuse sends a page of the server instead of the handler's response.
 func (c *call) refuse(p *exchange.Part) {
 	h := &p.Head
 	c.reply(p, exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)})
 }
 
-// reply has the server answer with r, and the call end with p.
+// reply ends the call with p, and sends r.
 func (c *call) reply(p *exchange.Part, r exchange.Reply) {
 	x := c.x
 	c.end(p)
 	x.Answer(r)
 }
 
-// subscribes makes the client a subscriber, as p asks. It reports false if that cannot be: then the exchange is answered.
+// subscribes makes the client a subscriber, as p says. It reports false if that is impossible and the exchange was
+// answered.
 func (c *call) subscribes(p *exchange.Part) bool {
 	if c.gone {
-		return true // nothing of p is sent
+		return true // p must not be sent
 	}
 	parsed, err := c.d.parsed(&p.Head)
 	if err != nil {
@@ -169,7 +170,7 @@ func (c *call) subscribes(p *exchange.Part) bool {
 	return ok
 }
 
-// answerNamed has the files or the program that p names answer.
+// answerNamed makes the files or the program that p names answer.
 func (c *call) answerNamed(p *exchange.Part) {
 	parsed, err := c.d.parsed(&p.Head)
 	switch {
@@ -186,13 +187,13 @@ func (c *call) answerNamed(p *exchange.Part) {
 	}
 }
 
-// fail answers 500 because of a bug of the server.
 func (c *call) fail(p *exchange.Part, line string) {
 	c.d.set.Log(logfile.Error, "bug: %s", line)
 	c.reply(p, exchange.Reply{Status: 500})
 }
 
-// parsed returns the request that a handler has given back with a head, which is parsed again if the handler has not kept that.
+// parsed returns the request that a handler has returned with a head. It parses the request again if the handler has
+// not kept the result.
 func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	if h.Parsed != nil {
 		return h.Parsed, nil
@@ -201,7 +202,7 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
 }
 
-// handToProgram has a program answer the request, for which the handler has named it (exchange.Program).
+// handToProgram makes a program answer the request (exchange.Program).
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	d := c.d
 	if d.programs == nil {
@@ -242,20 +243,22 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	x.Req = nil
 }
 
-// passOn has another source answer the exchange of c, which ends with p. It returns the call that has it now, if there is one.
+// passOn makes another source answer the exchange of c, and ends c with p. It returns the new call, if there is one.
 func (c *call) passOn(p *exchange.Part, to exchange.Source) (next *call) {
 	x := c.x
-	c.x = nil // it goes on without c
+	c.x = nil // the exchange continues without c
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {
-		next.gone = c.gone // its client has left; an application gets its upload anyway
+		// its client has disconnected; an application still receives its upload
+		next.gone = c.gone
 	}
 	c.Release(p)
 	return next
 }
 
-// inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
-// upload, for example. It is the Sink of the exchange, which has no client. The response is recorded, and goes to the handler.
+// inquiry is an exchange that a handler makes with the next source (Receiving) before it answers the client, for
+// example about a piece of an upload. It is the Sink of this exchange, which has no client. The response is recorded
+// for the handler.
 type inquiry struct {
 	exchange.Exchange
 	done   func(status int, answer []byte)
@@ -263,10 +266,10 @@ type inquiry struct {
 	body   []byte
 }
 
-// maxInquiry bounds the recorded bytes of a response: they are for an error page at most.
+// maxInquiry limits the recorded bytes of a response, which may be an error page.
 const maxInquiry = 64 << 10
 
-// inquire has the source behind answer an exchange with a body: see exchange.Request.Inquire.
+// inquire makes the source behind the handler answer an exchange with a body (exchange.Request.Inquire).
 func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
 	if c.x == nil {
 		done(500, nil)
@@ -276,12 +279,11 @@ func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
 	r := *c.x.Req
 	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
 	i.Exchange = c.x.Sub(&r, c.receiver.then, i)
-	i.Parent = nil // it waits for no client
+	i.Parent = nil // it does not wait for a client
 	i.Source.Start(&i.Exchange)
 	i.Req = nil
 }
 
-// Send implements exchange.Sink.
 func (i *inquiry) Send(p *exchange.Part) {
 	if p.First {
 		i.status = p.Head.Status
@@ -299,7 +301,6 @@ func (i *inquiry) Send(p *exchange.Part) {
 	}
 }
 
-// Reply implements exchange.Sink.
 func (i *inquiry) Reply(r exchange.Reply) {
 	i.done(r.Status, append(append(i.body[:0], r.Text...), r.Body...))
 }
