@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenPoll makes Go's runtime open the descriptors of its event poll, which it does when it first needs them.
+// OpenPoll makes Go's runtime open the descriptors of its poller, which it otherwise opens at the first use.
 func OpenPoll() {
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
@@ -19,12 +19,11 @@ func OpenPoll() {
 	}
 }
 
-// high is the lowest number that OpenHigh gives to descriptors: above those that applications close by
-// mistake, and below 64, where the kernel makes room for more.
+// high is the lowest number of the descriptors of OpenHigh: above the numbers that applications close by mistake, and
+// below 64, at which the kernel enlarges the table.
 const high = 60
 
-// OpenHigh calls open. The descriptors that open opens get numbers from 60 on, unless the limit of open files is
-// lower.
+// OpenHigh calls open. Descriptors that open opens get numbers from 60 on, unless the limit of open files is lower.
 func OpenHigh(open func()) {
 	var low []int
 	closeLow := func() {
@@ -44,26 +43,26 @@ func OpenHigh(open func()) {
 	open()
 }
 
-// Conn makes a connection of a socket, which belongs to it from then on, also with an error. name is for messages.
+// Conn makes a connection from a socket, which it owns even after an error. name is for messages.
 func Conn(fd int, name string) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	return net.FileConn(f)
 }
 
-// SocketpairNonblock makes two connected unix sockets for streams. They do not block, and no child inherits them.
+// SocketpairNonblock makes two connected unix stream sockets. They do not block, and no child inherits them.
 func SocketpairNonblock() (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
-// OpenFiles returns how many descriptors this process may have open, 0 if that is not known.
+// OpenFiles returns the limit of open descriptors, 0 if it is unknown.
 func OpenFiles() uint64 {
 	var limit unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	return uint64(limit.Cur)
 }
 
-// Inode returns the number of the file that a descriptor has open, 0 for none.
+// Inode returns the inode of an open descriptor, 0 if it is not open.
 func Inode(fd int) uint64 {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
@@ -72,7 +71,7 @@ func Inode(fd int) uint64 {
 	return st.Ino
 }
 
-// Polls returns the open descriptors of event polls (epoll), of Go's runtime and of others.
+// Polls returns the open epoll descriptors, including those of Go's runtime.
 func Polls() (fds []int) {
 	for _, fd := range Descriptors() {
 		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && name == "anon_inode:[eventpoll]" {
@@ -82,8 +81,8 @@ func Polls() (fds []int) {
 	return fds
 }
 
-// Directories returns names for the open directories, for example document roots, by which this process can open them
-// again: /proc/self/fd/N. The root directory is not among them.
+// Directories returns names by which this process can reopen its open directories, such as document roots:
+// /proc/self/fd/N. The root directory is not among them.
 func Directories() (names []string) {
 	var top unix.Stat_t
 	_ = unix.Stat("/", &top)
@@ -117,8 +116,8 @@ func Descriptors() (fds []int) {
 	return fds
 }
 
-// Cause returns what a call of the system has failed for, without its name, and without the path or address, which the message about it names
-// itself.
+// Cause returns the cause of a failed system call, without the name of the call and without the path or address, which
+// messages contain anyway.
 func Cause(err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flock is flock(2), which goes on after a signal.
+// Flock is flock(2), repeated after EINTR.
 func Flock(fd, how int) error {
 	for {
 		if err := unix.Flock(fd, how); err != unix.EINTR {
@@ -20,7 +20,7 @@ func Flock(fd, how int) error {
 	}
 }
 
-// OpenAt is openat(2), which goes on after a signal. No child inherits the descriptor.
+// OpenAt is openat(2), repeated after EINTR. No child inherits the descriptor.
 func OpenAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	for err = unix.EINTR; err == unix.EINTR; {
 		fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)
@@ -28,16 +28,16 @@ func OpenAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	return fd, err
 }
 
-// distrusted are directories that an application in a sandbox may change.
+// distrusted are directories that a sandboxed application may change.
 var distrusted atomic.Pointer[[]string]
 
-// Distrust names the directories that an application in a sandbox may change, by absolute paths, instead of those before. A process
-// outside of the sandbox then follows no symbolic link below them (Open, OpenRoot): the application could have made it to lead elsewhere.
-// The name of a directory may be a link itself only if it ends with a slash here.
+// Distrust replaces the list of directories that a sandboxed application may change; the paths are absolute. A process
+// outside of the sandbox then follows no symbolic link below them (Open, OpenRoot), because the application could have
+// made it. The name of a directory may itself be a link only if it ends with a slash here.
 func Distrust(directories []string) { distrusted.Store(&directories) }
 
-// border returns the outermost directory that the application may change on the way to path, and the path from there; "" without one. What is
-// above of it cannot be replaced by the application.
+// border returns the outermost directory of path that the application may change, and the rest of path; "" if there is
+// none. The application cannot replace anything above this directory.
 func border(path string) (directory, rest string) {
 	list := distrusted.Load()
 	if list == nil {
@@ -59,7 +59,7 @@ func border(path string) (directory, rest string) {
 	return directory, rest
 }
 
-// RealPath returns path without symbolic links; path itself if it does not exist.
+// RealPath returns path without symbolic links, or path itself if it does not exist.
 func RealPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -67,13 +67,13 @@ func RealPath(path string) string {
 	return path
 }
 
-// Replaceable reports whether an application in a sandbox can put a link in the place of the file at path, or of a directory above it.
+// Replaceable reports whether a sandboxed application can replace the file at path, or a directory above it, by a link.
 func Replaceable(path string) bool {
 	directory, _ := border(path)
 	return directory != ""
 }
 
-// Open opens a file or directory at an absolute path for calls that take a directory, and for /proc/self/fd. The caller closes fd.
+// Open opens a file or directory at an absolute path with O_PATH. The caller must close fd.
 func Open(path string) (fd int, err error) {
 	directory, rest := border(path)
 	if directory == "" {
@@ -113,7 +113,7 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
-// OpenRoot is os.OpenRoot.
+// OpenRoot is os.OpenRoot with the checks of Open.
 func OpenRoot(path string) (*os.Root, error) {
 	if directory, _ := border(path); directory == "" {
 		return os.OpenRoot(path)
@@ -126,16 +126,16 @@ func OpenRoot(path string) (*os.Root, error) {
 	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
 }
 
-// UnnamedFile makes a file without a name in dir, for reading and writing, that no child inherits.
+// UnnamedFile makes an unnamed file in dir for reading and writing. No child inherits it.
 func UnnamedFile(dir string) (fd int, err error) {
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil { // some file systems (overlay, NFS) know no O_TMPFILE
+	if err != nil { // some file systems (overlay, NFS) do not support O_TMPFILE
 		return unnamed(dir)
 	}
 	return fd, nil
 }
 
-// unnamed makes a file in dir ("": the one for temporary files) and takes its name away.
+// unnamed makes a file in dir, or in the directory for temporary files if dir is "", and removes its name.
 func unnamed(dir string) (fd int, err error) {
 	f, err := os.CreateTemp(dir, "fapws-")
 	if err != nil {
@@ -148,8 +148,8 @@ func unnamed(dir string) (fd int, err error) {
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 }
 
-// FreeSpace returns how many bytes an unprivileged process can write to the file system of a path. ok is false if the system does
-// not say.
+// FreeSpace returns how many bytes an unprivileged process can write to the file system of path. ok is false if that is
+// unknown.
 func FreeSpace(path string) (free int64, ok bool) {
 	var st unix.Statfs_t
 	return freeSpace(&st, unix.Statfs(path, &st))
