@@ -27,7 +27,6 @@ type Responder interface {
 // Func implements Responder with a function.
 type Func func(w *Response, r *Request)
 
-// Respond implements Responder.
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // Request is a request whose body has arrived completely, unless the mount streams (see Next). It embeds a copy of an
@@ -52,10 +51,8 @@ type Request struct {
 	stream  *stream // the body that is still arriving; nil if the body is complete
 }
 
-// Method returns the request's method, "GET".
 func (r *Request) Method() string { return string(r.Parsed.Method.In(r.Head)) }
 
-// Target returns the request-target as received.
 func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
 
 // Query returns the raw query without "?".
@@ -112,7 +109,6 @@ func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.overdue = f
 }
 
-// ErrGone is the error of Write if the client has disconnected.
 var ErrGone = errors.New("the client has disconnected")
 
 // Response is the response of a Responder. Its methods must be called on the goroutine of Respond.
@@ -162,10 +158,8 @@ func (w *Response) HandOn(body, fields []byte) {
 	w.buf = body
 }
 
-// Sends returns Pool.Sends.
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Started reports whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
 
 // Write appends to the body. It blocks while too much of the response waits for the client. The error is ErrGone if
@@ -210,8 +204,8 @@ func (w *Response) Flush() error {
 // if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
-// Fail aborts the response, so that the client detects that it is incomplete. Before Start, it is equivalent to
-// Refuse(502, "").
+// Fail aborts the response, so that the client notices the missing rest. Before Start, it is equivalent to Refuse(502,
+// "").
 func (w *Response) Fail() {
 	if w.started {
 		w.r.pool.failed.Add(1)
@@ -267,9 +261,9 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel responds with head, whose status is 101, to a Request with WebSocket. The server then passes bytes between
-// the client and t.Upstream, which it owns from now on, and Respond may return. If the client has disconnected,
-// t.Upstream is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
+// Tunnel responds to a Request with WebSocket with head, whose status is 101. The server then passes bytes between the
+// client and t.Upstream, which it owns from now on, and Respond may return. If the client has disconnected, t.Upstream
+// is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 	head.Tunnel = t
 	w.Start(head)
@@ -322,7 +316,7 @@ func (w *Response) Relay(r *Request, target string) error {
 		a.Header.Del(name)
 	}
 	var fields bytes.Buffer
-	a.Header.Write(&fields) // into memory
+	a.Header.Write(&fields)
 	_, reason, _ := strings.Cut(a.Status, " ")
 	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
 	to := io.Writer(w)
@@ -339,7 +333,6 @@ func (w *Response) Relay(r *Request, target string) error {
 
 type flusher struct{ w *Response }
 
-// Write implements io.Writer.
 func (f flusher) Write(p []byte) (int, error) {
 	n, err := f.w.Write(p)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 type Idle[C any] struct {
 	After time.Duration // how long a connection is kept
 	Most  int           // maximum number of idle connections
-	// Quiet reports whether the upstream has neither sent anything nor closed the connection; see the function Quiet.
+	// Quiet reports whether the upstream has neither sent data nor closed the connection (see the function Quiet).
 	Quiet func(C) bool
 	Drop  func(C)
 
@@ -29,7 +29,7 @@ type kept[C any] struct {
 	timer *time.Timer
 }
 
-// Take returns the connection that was used last, or false if there is no idle connection.
+// Take returns the most recently used connection, or false if all are in use.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
 		p.mu.Lock()
@@ -80,7 +80,6 @@ func (p *Idle[C]) drop(one *kept[C]) {
 	}
 }
 
-// Len returns the number of idle connections.
 func (p *Idle[C]) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +94,6 @@ func (p *Idle[C]) Close() {
 	p.Clear()
 }
 
-// Clear drops all idle connections.
 func (p *Idle[C]) Clear() {
 	p.mu.Lock()
 	all := slices.Clone(p.kept)
@@ -105,7 +103,7 @@ func (p *Idle[C]) Clear() {
 	}
 }
 
-// Quiet reports whether a connection is open and has no data to read.
+// Quiet reports whether a connection is open and its input is empty.
 func Quiet(conn net.Conn) bool {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

@@ -69,7 +69,6 @@ type Handler struct {
 // Handler returns a Handler that passes requests to r.
 func (p *Pool) Handler(r Responder) *Handler { return &Handler{Pool: p, to: r} }
 
-// Active returns the number of open requests.
 func (p *Pool) Active() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +79,6 @@ func (p *Pool) Active() int {
 // responses. It is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
-// Submit implements exchange.Handler.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	p := h.Pool
 	if !h.enter() {
@@ -165,7 +163,7 @@ func (r *Request) put(p *part) error {
 	return nil
 }
 
-// wait blocks until the client has received most of the response so far.
+// wait blocks until the client has received most of the response.
 func (r *Request) wait() error {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -193,11 +191,10 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 	p.mu.Unlock()
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
-		unix.Close(t.Upstream.Fd()) // the loop has not taken over the descriptor
+		unix.Close(t.Upstream.Fd()) // the loop did not take over the descriptor
 	}
 }
 
-// Cancel implements exchange.Handler.
 func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,11 +211,11 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 // stream is a body that arrives while its Responder runs (Mount.Streams of package exchange). The fields are guarded
 // by Pool.mu, except spare, which the Responder's goroutine owns.
 type stream struct {
-	waiting []byte // bytes that have arrived but were not read
+	waiting []byte // bytes that were not read yet
 	spare   []byte // memory of the piece that Next returned last
 	due     int64  // credit that becomes due when waiting is read
 	last    bool   // the body is complete
-	asked   bool   // the client was told to send the body
+	asked   bool   // the client was asked to send the body
 	stopped bool   // Interrupt was called
 }
 
@@ -260,7 +257,6 @@ func (r *Request) Next() ([]byte, error) {
 	return nil, ErrGone
 }
 
-// ErrInterrupted is the error of Next after Interrupt.
 var ErrInterrupted = errors.New("the request was interrupted")
 
 // Interrupt makes Next return if no data is available. It may be called on any goroutine until Respond returns.
@@ -278,7 +274,6 @@ func (r *Request) credit(n int64) {
 	r.Publish(&exchange.Part{Ticket: r.Ticket, Op: exchange.OpCredit, Credit: n, File: -1})
 }
 
-// Deliver implements exchange.Handler.
 func (p *Pool) Deliver(in exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

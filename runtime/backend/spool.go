@@ -24,7 +24,7 @@ type spool struct {
 	// The fields below are guarded by Pool.mu.
 	// bytes in file, and how many of them were passed to the loop
 	size, passed int64
-	most         int64 // maximum of size so far, which is counted in Pool.spooled
+	most         int64 // largest size, which is counted in Pool.spooled
 	passing      bool
 	failed       bool
 }
