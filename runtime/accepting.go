@@ -9,20 +9,20 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Accept starts to accept connections on ln, unless it does so already. The server owns ln from now on. Call it after Serve;
-// after Shutdown or Retire it only closes ln. It is safe for concurrent use.
+// Accept starts to accept connections on ln, unless it already does. The server owns ln from now on. Call it after
+// Serve; after Shutdown or Retire it only closes ln. It is safe for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
-// Unlisten ends accepting on ln, and closes it before it returns. It must not be called on the loop.
+// Unlisten stops accepting on ln, and closes it before it returns. It must not be called on the loop.
 func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
-// StopAccepting ends accepting at once, and closes the listeners as soon as the loop can. Shutdown and Retire begin
-// with it. It is safe for concurrent use.
+// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call it. It is safe
+// for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
-// Room implements conn.AcceptLoop. At the limit of clients, the connection that has been idle for longest closes for the next client.
+// Room implements conn.AcceptLoop. At the limit of clients, it closes the connection that has been idle for longest.
 func (l *loop) Room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
@@ -35,12 +35,11 @@ func (l *loop) Room(ln *conn.Listener) bool {
 	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
 }
 
-// Accepted implements conn.AcceptLoop.
 func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
 	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
 	switch {
 	case v == conn.Reject && ln.Secure:
-		l.reject(c, nil) // a handshake would cost more than the answer
+		l.reject(c, nil) // a handshake would cost more than the response
 		return
 	case v == conn.Reject:
 		l.reject(c, conn.ServiceUnavailable)
@@ -54,12 +53,13 @@ func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 }
 
-// reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
+// reject closes the connection of a client that is not served, after the bytes in last, if any. It waits a moment for
+// the client to close first.
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)
 	if !c.IsClosed() {
-		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
+		_, _ = conn.Send(c.Fd(), last, 0) // the empty send buffer has room for them
 		c.Dismiss()
 	}
 }

@@ -25,13 +25,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// instant is an application that costs nothing: it answers on the loop, always
-// the same.
+// instant is an application that answers at once on the loop, always the same.
 type instant struct {
 	app.Interpreter
 	body    []byte
-	channel []byte // of which its clients become subscribers
-	request []byte // the head of the last one of them
+	channel []byte // channel that its clients subscribe to
+	request []byte // head of its last request
 	tickets []exchange.Ticket
 	next    int
 }
@@ -73,7 +72,6 @@ func (h *instant) Next(p *exchange.Part) bool {
 	return true
 }
 
-// testServer is a server with one listener, which ends with the test.
 type testServer struct {
 	*Server
 	addr string
@@ -131,7 +129,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 	return ts
 }
 
-// patient is cfg with long times where it has none: on a busy machine, clients of a test may take longer than the defaults allow.
+// patient returns cfg with long timeouts as defaults, for busy machines.
 func patient(cfg Config) Config {
 	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
 		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
@@ -140,7 +138,7 @@ func patient(cfg Config) Config {
 	return settled(cfg)
 }
 
-// settled is cfg with usual limits where it has none.
+// settled returns cfg with usual limits as defaults.
 func settled(cfg Config) Config {
 	setDefault(&cfg.Sites.Limits, http1.DefaultLimits)
 	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
@@ -162,11 +160,9 @@ func settled(cfg Config) Config {
 
 func setDefault[T comparable](v *T, def T) { *v = cmp.Or(*v, def) }
 
-// patience ends a test that hangs, and nothing else: a machine may be many times slower
-// than this one.
+// patience limits tests that hang.
 const patience = waittest.Patience
 
-// dial connects to s, with a deadline that ends a test that hangs.
 func (s *testServer) dial(t testing.TB) *net.TCPConn {
 	t.Helper()
 	return backendtest.Dial(t, s.addr)
@@ -189,7 +185,6 @@ func (s *testServer) talk(t testing.TB, request string) string {
 
 var eventually = waittest.Eventually
 
-// gone waits until no connection is open.
 func (s *testServer) gone(t testing.TB) {
 	t.Helper()
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })

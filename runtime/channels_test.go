@@ -39,14 +39,13 @@ func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 	eventually(t, fmt.Sprintf("%d subscribers of %s", n, name), func() bool { return s.subscribers() == n })
 }
 
-// serveNews starts a server all of whose clients subscribe to news.
 func serveNews(t *testing.T, cfg live.StreamConfig) *testServer {
 	t.Helper()
 	cfg.Epoch = "e"
 	return start(t, patient(Config{Channels: cfg}), &instant{channel: []byte("news")}, exchange.Mount{Prefix: "/"})
 }
 
-// many opens raw connections that listen to news, as others may do already.
+// many opens raw connections that subscribe to news.
 func many(t testing.TB, s *testServer, n int) (clients []rawClient) {
 	t.Helper()
 	before := s.subscribers()
@@ -65,22 +64,21 @@ func many(t testing.TB, s *testServer, n int) (clients []rawClient) {
 	return clients
 }
 
-// A subscriber costs at most 512 bytes of Go's memory.
+// A subscriber costs at most 640 bytes of Go's memory.
 func TestSubscribersAreSmall(t *testing.T) {
 	const n = 2000
 	s := serveNews(t, live.StreamConfig{PerAddress: n + 1})
 	clients := many(t, s, 1)
 	before := memory()
 	clients = append(clients, many(t, s, n)...)
-	eachCosts(t, "a subscriber", before, n, 640) // 480 to 530, as tables grow
+	eachCosts(t, "a subscriber", before, n, 640)
 	for _, c := range clients {
 		unix.Close(c.fd)
 	}
 	s.awaitSubscribers(t, "news", 0)
 }
 
-// A burst that is much larger than what a subscriber may leave waiting is no reason to
-// drop those that read.
+// A burst that is much larger than a subscriber's buffer does not drop subscribers that read.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	s := serveNews(t, live.StreamConfig{Buffer: 16 << 10})

@@ -19,8 +19,9 @@ import (
 
 var errBadTarget = errors.New("not an absolute path of a URL")
 
-// subrequest implements exchange.Request.Ask. The request comes in a connection like those of clients, so it passes all rules. That does not
-// count as a client, has no line in the access log, and may still begin when the server stops, because its request began before.
+// subrequest implements exchange.Request.Ask. The request arrives on a connection like those of clients and passes all
+// rules. The connection does not count as a client, has no line in the access log, and may begin while the server
+// stops, because its parent request began before.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response, error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
 		c := s.loop.http1.NewSubrequest(fd, &o)
@@ -31,8 +32,8 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 	})
 }
 
-// Try makes a GET request for a path, or the URL of a site, as if it had come in from a unix socket, and returns the status of the answer
-// once that is whole. It needs neither a password nor a session. Other rules hold.
+// Try makes a GET request for a path or the URL of a site, as if a client of a unix socket sent it, and returns the
+// status of the complete response. It needs neither a password nor a session, but other rules apply.
 func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -52,7 +53,8 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 
 var errStopped = errors.New("the server has stopped")
 
-// subrequest makes a request. serve has the server take its connection, whose descriptor it owns unless it returns an error.
+// subrequest makes a request. serve makes the server accept its connection; the server owns the descriptor unless serve
+// returns an error.
 func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte, serve func(fd int) error) (*http.Response, error) {
 	if o.Depth >= exchange.MaxDepth {
 		return nil, exchange.ErrTooDeep
@@ -92,13 +94,12 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// body is the body of an answer. Closing it ends the connection.
+// body is the body of a response. Closing it ends the connection.
 type body struct {
 	io.Reader
 	end func()
 }
 
-// Close implements io.Closer.
 func (b body) Close() error {
 	b.end()
 	return nil

@@ -32,7 +32,7 @@ func TestSubrequestRefused(t *testing.T) {
 	}
 }
 
-// A request ends with its context, whatever the server does.
+// A request ends with its context, even if the server does not respond.
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := subrequest(ctx, exchange.Origin{}, "/", nil, func(fd int) error {
@@ -40,7 +40,7 @@ func TestCancelled(t *testing.T) {
 		if err == nil {
 			t.Cleanup(func() { other.Close() })
 			go func() {
-				_, _ = other.Read(make([]byte, 100)) // the request has come
+				_, _ = other.Read(make([]byte, 100)) // the request has arrived
 				cancel()
 			}()
 		}

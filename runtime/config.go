@@ -19,77 +19,71 @@ import (
 	"fapws/runtime/system"
 )
 
-// Config says how a Server behaves: it has the Config of each package that the server consists of.
+// Config has the settings of a Server, with the Config of each of its packages.
 type Config struct {
 	HTTP2      http2.Config
 	Sites      exchange.Config
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures channels. Its HandOver also lets WebSockets of mounts with a Group stay when the server retires, for Sockets.Export,
-	// and its Counted reports groups, too.
+	// Channels configures channels. Its HandOver also allows WebSockets of mounts with a Group to continue in another
+	// process (Sockets.Export), and its Counted also reports groups.
 	Channels live.StreamConfig
 
-	// Private are the files that a handler cannot have sent, either. nil: none.
+	// Private are the files that not even a handler may send. It may be nil.
 	Private *static.Private
 
-	// TLS is what connections of listeners with Secure are made with: certificates, versions, protocols (ALPN), tickets. It must not
-	// be changed; GetConfigForClient may return another one for each connection. nil: their
-	// handshakes fail.
+	// TLS is the configuration for listeners with Secure: certificates, versions, protocols (ALPN), tickets. It must
+	// not be changed, but GetConfigForClient may return another one for each connection. If it is nil, handshakes fail.
 	TLS *tls.Config
 
-	// TLSTimeout is how long a client may take for the handshake of TLS. 0: 10 s.
+	// TLSTimeout is the timeout of TLS handshakes. 0 means 10 s.
 	TLSTimeout time.Duration
 
-	// TLSHandshakes bounds the handshakes of TLS that are under way. Other clients wait in the queue of their listener. 0: 1024.
+	// TLSHandshakes limits the TLS handshakes in progress; further clients wait in the queue of their listener. 0 means
+	// 1024.
 	TLSHandshakes int
 
-	// WriteTimeout is how long a client may take nothing of a response.
+	// WriteTimeout is how long a client may read nothing of a response.
 	WriteTimeout time.Duration
 
-	// MaxUnsent is how many bytes of responses, without the largest, may wait for clients. Beyond it, responses end
-	// whose clients read least: see Ledger of package conn. 0: 64 MiB.
+	// MaxUnsent limits the bytes of responses, without the largest, that wait for clients. Above it, the responses of
+	// the slowest clients end (conn.Ledger). 0 means 64 MiB.
 	MaxUnsent int64
 
-	// Timeout bounds the time from Submit to the first part of a response, and
-	// from each part that was sent to the next one. Beyond it the client gets
-	// 504, or is cut off when its response has begun, and the Handler is told
-	// (Overdue). 0: no bound.
+	// Timeout limits the time from Submit to the first part of a response, and from each sent part to the next. After
+	// it the client gets 504, or an aborted response if it has begun, and the Handler is cancelled. 0 means no limit.
 	Timeout time.Duration
 
-	// SendfileRoots are the folders from which a handler may have files sent
-	// (exchange.Head.SendFile); AccelRoots those for exchange.Head.Accel.
+	// SendfileRoots are the directories from which a handler may send files (exchange.Head.SendFile), AccelRoots those
+	// for exchange.Head.Accel.
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler that runs the
-	// programs which other handlers name (exchange.Program). It is called on the
-	// loop, once, when that first happens. nil: such requests are answered 500.
+	// Programs returns the Handler of the programs that other handlers name (exchange.Program). It is called once, on
+	// the loop, for the first program. If it is nil, such requests get 500.
 	Programs func() exchange.Handler
 
-	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
+	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.
 	ReadBuffer int
 
-	// CacheSize bounds the memory, in bytes, in which answers are kept where a
-	// Mount says so. 0: none are kept.
+	// CacheSize limits the memory of cached responses, in bytes. 0 disables the cache.
 	CacheSize int64
 
-	// Purged is called on the loop when a request has made pages of the cache
-	// out of date, for other processes that have them, too. It must not block.
-	// nil: there are none.
+	// Purged is called on the loop when a request has invalidated pages of the cache, so that other processes can purge
+	// theirs. It must not block. It may be nil.
 	Purged func(cache.Pattern)
 
-	// Debug writes, at logfile.Debug: 1 connections and requests with their
-	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
+	// Debug is the debug level of the log: 1 logs connections and requests with their timings, 2 also events of the
+	// loop and hand-offs, 3 also bytes. 0 logs nothing.
 	Debug int
 
-	// OnIdle is called, on a goroutine of the server, when no client has been
-	// the last connection has closed.
+	// OnIdle is called on a goroutine of the server a moment after the last connection has closed.
 	OnIdle func()
 
-	// Log gets the lines that an operator should see, from any goroutine, one
-	// line at a time without its end. nil: standard error, from logfile.Info on. Those about a client are for Sites.LogClient; if that is nil,
-	// Log gets them, with the client before the line.
+	// Log receives lines for the operator, from any goroutine, one line at a time without its end. nil means standard
+	// error, without debug lines. Lines about a client go to Sites.LogClient or, if that is nil, to Log with the client
+	// as prefix.
 	Log func(logfile.Level, string)
 }
 
@@ -120,16 +114,16 @@ func (c Config) withDefaults() Config {
 }
 
 const (
-	// tickLength is how often the loop looks at deadlines, in nanoseconds.
+	// tickLength is the interval at which the loop checks deadlines, in nanoseconds.
 	tickLength = eventloop.Tick
 
-	// quietAfter is how long the server must have had no connection until it
-	// counts as idle: clients that come one by one do not end its work.
+	// quietAfter is how long the server must be without connections before it counts as idle, because clients may
+	// connect one after the other.
 	quietAfter = 100 * time.Millisecond
 )
 
-// watch makes the loop look at the time, as long as there are connections: an idle server does nothing at all. It is called by loop.timer, at a tick
-// and when there has been no connection for quietAfter.
+// watch makes the loop check the time while there are connections; an idle server does nothing. loop.timer calls it at
+// each tick and quietAfter after the last connection has closed.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:
@@ -142,34 +136,33 @@ func (l *loop) watch() {
 		}
 		return
 	}
-	if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+	if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is blocked
 		l.post(l.ticked)
 	}
 	l.app.Stalled()
 	l.timer.Reset(time.Duration(tickLength))
 }
 
-// now returns the loop's time: nanoseconds since it was made, at most tickLength late.
+// now returns the loop's time: nanoseconds since its start, at most tickLength late.
 func (l *loop) now() int64 { return l.conns.Now }
 
-// clock sets the loop's time.
 func (l *loop) clock(t time.Time) {
 	l.conns.SetTime(t)
 	l.sites.Heads.SetTime(l.conns.Unix())
 }
 
-// ticked looks at the connections whose time may have come.
+// ticked runs the periodic checks of the loop.
 func (l *loop) ticked() {
 	l.ticking.Store(false)
 	before := l.now()
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		// A handler that runs inline has kept the loop from seeing clients: stamps since then are as old as the tick before it.
+		// An inline handler blocked the loop. Stamps since then are as old as the tick before.
 		l.conns.Restamp(before, l.now())
 		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		// Stamps since the last tick were made by its time: they are older than the tick that deadlines allow for.
+		// Stamps since the last tick have its time: they are older than deadlines allow for.
 		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()
@@ -182,5 +175,6 @@ func (l *loop) ticked() {
 	l.subscribers.Tick()
 	l.sockets.Expire()
 	l.conns.Tick()
-	l.accepting.Resume() // a handshake may be old enough to be cut off for another client
+	// a handshake may now be old enough to be closed for another client
+	l.accepting.Resume()
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rawClient is a client without any memory of Go's.
+// rawClient is a client without memory of Go.
 type rawClient struct {
 	t  testing.TB
 	fd int
@@ -36,7 +36,7 @@ func dialRaw(t testing.TB, addr string) rawClient {
 	return rawClient{t, fd}
 }
 
-// ask sends a request and reads until all of a response of size bytes is there.
+// ask sends a request and reads a response of size bytes.
 func (c rawClient) ask(request, buf []byte, size int) {
 	unix.Write(c.fd, request)
 	for got := 0; got < size; {
@@ -61,7 +61,7 @@ var (
 	pipelined = bytes.Repeat(plain, 16)
 )
 
-// A request, once the buffers have their size, is served without allocating.
+// A request is served without allocating, once the buffers have grown.
 func TestRequestsDoNotAllocate(t *testing.T) {
 	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.Rules{
 		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
@@ -114,17 +114,16 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// memory returns the bytes of Go's heap and stacks in use, without garbage.
 func memory() int64 {
 	goruntime.GC()
-	goruntime.GC() // a second one empties the pools
+	goruntime.GC() // a second collection empties the pools
 	var m goruntime.MemStats
 	goruntime.ReadMemStats(&m)
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// eachCosts waits until n things of one kind cost at most this many bytes each more than before: goroutines that have
-// just made them may still have memory of their own. It returns the bytes.
+// eachCosts waits until n things of one kind cost at most most bytes each more than before, because goroutines that
+// made them may still hold memory. It returns the bytes for each thing.
 func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("at most %d bytes for %s", most, what), func() bool {

@@ -1,15 +1,15 @@
-// Package runtime is the server: it puts event loop, connections, sites, sources and channels together, starts and stops
-// them, and hands over. It has no code for a request itself. It knows nothing of Python: an application is a Handler
-// of package source/app. The packages below it do the work; ARCHITECTURE.md, "Packages", lists them.
+// Package runtime is the server: it connects event loop, connections, sites, sources and channels, starts and stops
+// them, and hands over to another process. The packages below it do the work; ARCHITECTURE.md, "Packages", lists them.
+// It does not know Python: an application is a Handler of package source/app.
 //
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must
-// not be called on the loop. Everything else belongs to the loop, unless a comment says otherwise. Work that might wait
-// for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process.
-// Start reading at server.go and loop.go. What other packages need of the loop is in accepting.go, sources.go and live.go.
+// not be called on the loop. Everything else belongs to the loop unless a comment says otherwise. Work that may wait
+// for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process. Start
+// reading at server.go and loop.go. accepting.go, sources.go and live.go implement the interfaces that other packages
+// require of the loop.
 //
-// A subrequest has the server answer its own requests: the pages that SSI includes, and the local redirects of
-// programs. It asks through a socketpair, whose other end the server serves like any connection. So a subrequest
-// passes all rules, and is bounded by the same flow control as others.
-//
-// A subrequest is made on a separate goroutine (package backend). Start reading at Server.subrequest.
+// With a subrequest the server answers its own requests: pages that SSI includes, and local redirects of programs. A
+// goroutine (package backend) sends the request on a socketpair, whose other end the server handles like any
+// connection. The subrequest therefore passes all rules and has the same flow control. Start reading at
+// Server.subrequest.
 package runtime

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// While work for the thread of the loop takes its time, the loop goes on, and afterwards it is on that thread.
+// During long work for the thread of the loop the loop continues; afterwards it is on that thread again.
 func TestDoBeside(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// mixture is a request that a client may send, whole or not.
+// mixture is a complete or incomplete request.
 var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
 	"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -26,8 +26,8 @@ var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 }
 
-// FuzzConnection sends anything, in two packets. Whatever it is, the server
-// answers with whole responses and closes, and nothing is left behind.
+// FuzzConnection sends arbitrary data in two packets. The server answers with complete responses and closes, and leaves
+// nothing behind.
 func FuzzConnection(f *testing.F) {
 	for _, m := range mixture {
 		f.Add([]byte(m), uint16(20))
@@ -51,7 +51,7 @@ func FuzzConnection(f *testing.F) {
 				t.Fatalf("no end after %.200q", all)
 			}
 		}
-		// HEAD and streams on HTTP/1.0 make it ambiguous what follows a head.
+		// HEAD and streams on HTTP/1.0 make the end of a response ambiguous.
 		if !bytes.Contains(data, []byte("HEAD")) {
 			checkResponses(t, all)
 		}

@@ -7,12 +7,10 @@ import (
 	"fapws/runtime/live"
 )
 
-// Subscribers returns the subscribers of the server's channels.
 func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
 
-// HoldHistory lets no event and no message to a group be forgotten for a while, except what exceeds the limit
-// of all of them together. A server that is to import clients needs it from when it is told
-// of events until then. It must not be called on the loop.
+// HoldHistory keeps all events and messages to groups for a while, except those above the limit of memory. A server
+// that will import clients needs it from its first event until then. It must not be called on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)
@@ -20,7 +18,8 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// TakePublished takes the published events and messages: for clients that subscribe from now on they are past. It must not be called on the loop.
+// TakePublished takes the published events and messages: clients that subscribe later do not receive them. It must not
+// be called on the loop.
 func (s *Server) TakePublished() {
 	s.do(func() {
 		s.loop.subscribers.Take()
@@ -28,23 +27,23 @@ func (s *Server) TakePublished() {
 	})
 }
 
-// giveEvents sends published events, and messages to groups, now that all others have had their turn.
+// giveEvents sends published events and messages to groups, after all other work.
 func (l *loop) giveEvents() {
 	l.flushBatch()
 	l.subscribers.Turn()
 	l.sockets.Turn()
 	l.conns.Flush()
-	if l.app.Due { // handlers are to be told of WebSockets that were closed
+	if l.app.Due { // handlers must learn of closed WebSockets
 		l.flushBatch()
 	}
 }
 
 func (l *loop) Do(f func()) { l.s.do(f) }
 
-// Sockets returns the WebSockets of the server.
 func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
 
-// ChangeGroup has a WebSocket join or leave a group; nothing happens if it has ended. It must be called on the loop.
+// ChangeGroup makes a WebSocket join or leave a group. It does nothing if the WebSocket has ended. It must be called on
+// the loop.
 func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	x := s.loop.app.Exchange(t)
 	if x == nil {

@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// mustAuth knows the user ann with the password secret.
 func mustAuth(t testing.TB) *auth.Basic {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
@@ -37,8 +36,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-// A client that has shut down its side, and has probably left, does not keep its connection until its wrong password is answered, which
-// takes the longer the more of them came.
+// A client that has shut down its side does not keep its connection until its wrong password is answered, which is
+// delayed after many wrong passwords.
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
@@ -56,7 +55,7 @@ func TestLoginHalfClosed(t *testing.T) {
 	}
 }
 
-// A request that the process makes to itself has no proxy before it, and needs no password.
+// A request of the process to itself passes no proxy, and needs no password.
 func TestTry(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

@@ -26,42 +26,45 @@ import (
 
 const serverName = "fapws"
 
-// loop is what the event loop calls. Everything in it belongs to the
-// loop's goroutine unless a comment says otherwise.
+// loop has the state and the callbacks of the event loop. Everything in it belongs to the loop unless a comment says
+// otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
-	paced bool // TCP connections are, unless we say otherwise: see conn.Paces
+	paced bool // the kernel paces TCP connections by default (conn.Paces)
 
-	conns     conn.Set // all of them, with the clock and the output that is gathered
+	conns     conn.Set // all connections, with the clock and the gathered output
 	wake      wake
 	accepting conn.Acceptor
-	secure    conn.TLSServer  // has the handshakes of TLS
-	sites     exchange.Server // has exchanges, and decides what answers
+	secure    conn.TLSServer  // TLS handshakes
+	sites     exchange.Server // exchanges and their routing
 	http1     http1conn.Server
 	http2     http2.Server
-	app       *app.Dispatcher   // has the requests that handlers answer
-	pages     *cache.Pages      // nil: nothing is kept
-	counts    *metrics.Recorder // nil: requests are not counted
-	timer     *time.Timer       // calls watch
-	live      atomic.Int64      // open connections; written here, read by watch
-	owed      atomic.Int64      // exchanges that may get overdue, at the last tick or when the last connection went
-	busyNow   bool              // flushBatch is on the stack
-	shut      bool              // closeAll was called
+	app       *app.Dispatcher   // requests of handlers
+	pages     *cache.Pages      // nil without a cache
+	counts    *metrics.Recorder // nil if requests are not counted
+	timer     *time.Timer
+	live      atomic.Int64 // open connections; written on the loop, read by watch
+	// exchanges that may become overdue, at the last tick or when the last connection closed
+	owed    atomic.Int64
+	busyNow bool
+	shut    bool
 
-	slow logfile.Seldom // lines that responses were ended because clients read too slowly
-	cut  int            // responses that were ended since the last one
+	// limits the log lines about responses that were ended because of slow clients
+	slow logfile.Seldom
+	cut  int // responses that were ended since the last log line
 
-	subscribers *live.Subscribers // of channels
+	subscribers *live.Subscribers
 	sockets     *live.Sockets
 
-	ticking atomic.Bool // a tick is on its way
-	unused  func()      // of Replace, until it is called
+	ticking atomic.Bool // a tick was posted
+	unused  func()      // argument of Replace that was not called yet
 
-	gone    bool          // leaving, and the last connection has gone
-	drained chan struct{} // closed by tellEnd, at the end of the batch in which that was
-	tellEnd func()        // tells Shutdown
-	ended   chan struct{} // closed by Close
+	gone bool // the server is leaving, and the last connection has closed
+	// closed by tellEnd at the end of the batch in which gone was set
+	drained chan struct{}
+	tellEnd func()        // ends Shutdown
+	ended   chan struct{} // closed by Server.Close
 }
 
 func newLoop(s *Server) *loop {
@@ -91,11 +94,11 @@ func newLoop(s *Server) *loop {
 	return l
 }
 
-// post runs f on the loop, soon, and returns false if the loop has ended. It is safe for concurrent use.
+// post runs f on the loop soon, and returns false if the loop has ended. It is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered ends what a panic interrupted: c or, in flushBatch, every connection
-// that waits for a response; not the server.
+// recovered ends the work that a panic interrupted: the connection h or, in flushBatch, every connection that waits for
+// a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
@@ -117,7 +120,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	}
 }
 
-// Open makes c, whose descriptor it owns from now on, a connection of the loop.
+// Open adds c to the loop, which owns its descriptor from now on.
 func (l *loop) Open(c *http1conn.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
@@ -138,7 +141,6 @@ func (l *loop) Open(c *http1conn.Conn) {
 	}
 }
 
-// connectionOpened counts one more connection.
 func (l *loop) connectionOpened() {
 	l.sites.Opened(1)
 	if l.live.Add(1) == 1 {
@@ -147,11 +149,12 @@ func (l *loop) connectionOpened() {
 	}
 }
 
-// flushBatch is the end of a batch of events. It moves everything that can move: it starts requests that were submitted, delivers
-// what came back, writes, and goes on with input that had to wait.
+// flushBatch ends a batch of events: it starts submitted requests, delivers finished parts, writes output, and
+// continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		return // closing a connection calls back; the outer flushBatch goes on
+		// called while closing a connection; the outer flushBatch continues
+		return
 	}
 	l.busyNow = true
 	for {
@@ -165,7 +168,7 @@ func (l *loop) flushBatch() {
 		}
 	}
 	if l.counts != nil {
-		l.counts.Turn() // the next request comes after a wait
+		l.counts.Turn() // the wait for the next request follows
 	}
 	l.busyNow = false
 	if l.gone {
@@ -173,7 +176,7 @@ func (l *loop) flushBatch() {
 	}
 }
 
-// Flush writes the output that is gathered. Clients that have their response are counted.
+// Flush writes the gathered output, and counts the finished responses.
 func (l *loop) Flush() {
 	if l.counts != nil {
 		l.counts.Turn()
@@ -181,12 +184,11 @@ func (l *loop) Flush() {
 	l.conns.Flush()
 }
 
-// Serve starts to accept connections on the listeners, which it owns from now
-// on, and returns at once. Requests go to the site of all that has their host, the first
-// one if none has, and there to the first mount whose prefix fits. h answers
-// where a mount names nothing else; nil if there is no such mount. Call it once;
-// more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the directories of
-// Config.SendfileRoots and AccelRoots, or about names of sites.
+// Serve starts to accept connections on the listeners, which it owns from now on, and returns at once. A request is
+// routed to the site with its host (the first site if none matches), and there to the first mount whose prefix matches.
+// h is the handler of mounts without another one; it may be nil if there is no such mount. Call Serve once; Accept adds
+// listeners, and Replace changes the sites. The error, of one line, is about the directories of Config.SendfileRoots
+// and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
 	if err == nil {
@@ -197,9 +199,9 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 	return err
 }
 
-// Replace has other sites, with their handler, answer from now on, also the requests that wait (exchange.Mount.Pending). What was
-// begun before is finished as it was begun; unused is called, on a goroutine, when nothing of that is left. Call it after Serve,
-// when an earlier call has returned, and not on the loop. The error is as of Serve.
+// Replace makes other sites and their handler answer from now on, including waiting requests (exchange.Mount.Pending).
+// Active requests continue with the previous sites. unused is called on a goroutine when none of those requests is
+// left. Call Replace after Serve, after an earlier call has returned, and not on the loop. The error is as of Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
@@ -220,14 +222,14 @@ func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) 
 	return nil
 }
 
-// GiveUp answers the requests that wait (exchange.Mount.Pending) with 503, and those that would: what they wait for does not come. It
-// returns when they have been answered.
+// GiveUp answers waiting and future requests of pending mounts (exchange.Mount.Pending) with 503, because the
+// application failed to load. It returns when they have been answered.
 func (s *Server) GiveUp() {
 	s.do(s.loop.sites.GiveUp)
-	s.do(func() {}) // behind the end of that batch
+	s.do(func() {}) // after the end of that batch
 }
 
-// dismiss tells the caller of Replace when nothing of the sites before is left.
+// dismiss calls unused of Replace when no request of the previous sites is left.
 func (l *loop) dismiss() {
 	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
 		go l.unused()
@@ -235,16 +237,14 @@ func (l *loop) dismiss() {
 	}
 }
 
-// wake is how others get the loop out of its sleep, and the end of a socketpair by which the application's
-// signals come.
+// wake has the Waker for other threads, and a socketpair for signals of the application.
 type wake struct {
 	l       *loop
 	watch   eventloop.Watch
-	signals int // our end of the socketpair
+	signals int // the server's end of the socketpair
 	theirs  eventloop.Waker
 }
 
-// open makes the socketpair.
 func (w *wake) open(l *loop) error {
 	fds, err := system.SocketpairNonblock()
 	if err != nil {
@@ -260,7 +260,7 @@ func (w *wake) close() {
 	unix.Close(w.theirs.Signals)
 }
 
-// woken sends the parts that the application has finished, before new requests are read and before a tick looks at the time.
+// woken sends finished parts of the application, before new requests are read and before a tick checks the time.
 func (l *loop) woken() {
 	if l.conns.Debug >= 2 {
 		l.conns.Tracef("woken by the application")
@@ -269,12 +269,12 @@ func (l *loop) woken() {
 	l.flushBatch()
 }
 
-// Ready implements eventloop.Handler: signals for the application have come.
+// Ready implements eventloop.Handler. It handles signals for the application.
 func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte
 	n, err := conn.Receive(w.signals, b[:])
-	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
+	if n == 0 || err != nil && err != unix.EAGAIN { // the application has closed a descriptor of the server
 		w.watch.Remove()
 		l.s.logf(logfile.Error, "signal handlers of the application will not run: their socket was closed")
 		return
@@ -291,9 +291,9 @@ func (w *wake) Ready(eventloop.Readiness) {
 	l.app.Due = true
 }
 
-// Intact returns an error, of one line, if the server can answer no more requests because of the application: a descriptor
-// that it needs was closed (os.closerange), is another file now or was made blocking, or the limit of open files was
-// lowered. A loop that is only busy is intact. It is safe for concurrent use, between Serve and Close.
+// Intact returns an error of one line if the application keeps the server from answering: it closed, replaced or made
+// blocking a required descriptor (os.closerange), or lowered the limit of open files. A busy loop is intact. Intact is
+// safe for concurrent use, between Serve and Close.
 func (s *Server) Intact() error {
 	if err := s.loop.conns.Events.Intact(); err != nil {
 		return err
@@ -301,13 +301,14 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// besideJob is work for the thread of the loop that would hold the loop up. Another goroutine runs the loop meanwhile.
+// besideJob is long work for the thread of the loop, during which another goroutine runs the loop.
 type besideJob struct {
-	do   func() // nil: there is none
+	do   func() // nil without a job
 	done chan struct{}
 }
 
-// run runs the loop, and the work of DoBeside between. It returns nil when the loop has stopped, or else why it cannot go on.
+// run runs the loop, and the jobs of DoBeside in between. It returns nil when the loop has stopped, and otherwise its
+// error.
 func (s *Server) run() error {
 	events := s.loop.conns.Events
 	for {
@@ -330,8 +331,8 @@ func (s *Server) run() error {
 	}
 }
 
-// DoBeside is Do for an f that may take long: until it has returned, another goroutine runs the loop, so the Handler of Serve
-// must not depend on a thread yet. Call it when an earlier call has returned, and neither Do nor DoBeside meanwhile.
+// DoBeside is Do for long work: another goroutine runs the loop until f has returned, so the Handler of Serve must not
+// depend on a thread yet. Call it after earlier calls have returned, and call neither Do nor DoBeside meanwhile.
 func (s *Server) DoBeside(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {

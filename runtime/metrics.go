@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Measure makes the server count its requests from now on, which costs each of them some 50 ns. It is safe for
-// concurrent use and may be called again, but not on the loop.
+// Measure makes the server count its requests from now on. It is safe for concurrent use and may be called again, but
+// not on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
@@ -22,8 +22,8 @@ func (s *Server) Measure() {
 	}
 }
 
-// Metrics returns what the server has counted. What only the loop knows is as it was when it answered last: a handler may be
-// blocking it. It must not be called on the loop.
+// Metrics returns the metrics of the server. If a handler blocks the loop, the loop's metrics are the latest known
+// ones. It must not be called on the loop.
 func (s *Server) Metrics() (all []metrics.Family) {
 	ask(s, answersWithin, s.noteMetrics)
 	if r := s.measuring.Load(); r != nil {
@@ -35,10 +35,10 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is enough for a loop that no handler blocks.
+// answersWithin is enough for a loop that is not blocked.
 const answersWithin = 20 * time.Millisecond
 
-// noteMetrics keeps what the loop knows, for Metrics, and returns it. It must be called on the loop.
+// noteMetrics stores the loop's metrics for Metrics, and returns them. It must be called on the loop.
 func (s *Server) noteMetrics() []metrics.Family {
 	if r := s.loop.counts; r != nil {
 		r.Turn()
@@ -48,7 +48,7 @@ func (s *Server) noteMetrics() []metrics.Family {
 	return own
 }
 
-// metrics returns what the loop knows of its connections and of the cache.
+// metrics returns the metrics of the connections and of the cache.
 func (l *loop) metrics() []metrics.Family {
 	open := map[string]float64{}
 	encrypted := 0
@@ -86,15 +86,15 @@ func (l *loop) metrics() []metrics.Family {
 	return all
 }
 
-// Purge throws pages out of the cache. It must be called on the loop.
+// Purge removes pages from the cache. It must be called on the loop.
 func (s *Server) Purge(all ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
 		store.PurgeNow(all...)
 	}
 }
 
-// PurgeNow is Purge and returns how many pages went, or -1 if the loop does not
-// say so soon: a handler may be holding it up. It must not be called on the loop.
+// PurgeNow is Purge and returns the number of removed pages, or -1 if the loop is blocked for too long. It must not be
+// called on the loop.
 func (s *Server) PurgeNow(all ...cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
@@ -108,8 +108,8 @@ func (s *Server) PurgeNow(all ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// CacheStats says what the cache is like, and false if there is none or the loop
-// does not say so at once. It must not be called on the loop.
+// CacheStats returns the state of the cache. ok is false if there is no cache or the loop is blocked. It must not be
+// called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
 	if store == nil {
@@ -118,8 +118,8 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	return ask(s, countedWithin, store.Stats)
 }
 
-// kindOf returns what a connection of a client is: "http", "http2", "websocket" or "tunnel"; "" for subrequests, and for
-// connections that other packages count.
+// kindOf returns the kind of a client's connection: "http", "http2", "sse", "websocket" or "tunnel"; "" for subrequests
+// and other connections.
 func kindOf(p conn.Protocol) string {
 	switch p := p.(type) {
 	case *http2.Conn:
@@ -132,7 +132,7 @@ func kindOf(p conn.Protocol) string {
 		if p.IsClient() {
 			return "tunnel"
 		}
-	case interface{ Subrequest() bool }: // an http1conn.Conn, also before the preface of HTTP/2 has come
+	case interface{ Subrequest() bool }: // http1conn.Conn, or HTTP/2 before its preface
 		if !p.Subrequest() {
 			return "http"
 		}

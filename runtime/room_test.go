@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// all returns the connections that speak HTTP/1, in no particular order. It must be called on the loop.
+// all returns the HTTP/1 connections, in no particular order. It must be called on the loop.
 func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*http1conn.Conn); ok {
@@ -23,7 +23,6 @@ func (l *loop) all() (list []*http1conn.Conn) {
 	return list
 }
 
-// waiting returns the connections with transfers that wait for room.
 func (s *testServer) waiting() (list []*http1conn.Conn) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
@@ -35,8 +34,8 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 	return list
 }
 
-// The pieces of a file that is not in memory are written beside the loop, and arrive in order, also to clients that shut down
-// their side; those that leave leave nothing behind.
+// Pieces of a file that is not in memory arrive in order, even for clients that shut down their side. Clients that
+// disconnect leave nothing behind.
 func TestColdFiles(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
@@ -82,7 +81,7 @@ func TestColdFiles(t *testing.T) {
 	s.gone(t)
 }
 
-// A client that shuts down its side while it is sent an answer gets all of it, and needs no goroutine for that.
+// A client that shuts down its side during a response receives all of it, without a goroutine.
 func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	body := string(pattern(8 << 20))
 	s := start(t, patient(Config{}), &instant{body: []byte(body)}, exchange.Mount{Prefix: "/"})
@@ -121,7 +120,7 @@ func TestUnwatchedConnection(t *testing.T) {
 		}
 		s.do(func() {
 			c := s.loop.all()[0]
-			c.Unwatch() // as the event loop does
+			c.Unwatch()
 			c.Ready(eventloop.Unwatched)
 		})
 		client.Close()
@@ -129,7 +128,7 @@ func TestUnwatchedConnection(t *testing.T) {
 	}
 }
 
-// recv(2) stops at urgent data, though there is more behind it.
+// recv(2) stops at urgent data although more data follows.
 func TestUrgentData(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
@@ -155,7 +154,7 @@ func TestUrgentData(t *testing.T) {
 	}
 }
 
-// A panic of the application's side costs the connection, not the server.
+// A panic of the application's side ends the connection, not the server.
 func TestPanicOnTheLoop(t *testing.T) {
 	t.Parallel()
 	rec := &logRecorder{}
@@ -173,7 +172,8 @@ func TestPanicOnTheLoop(t *testing.T) {
 	}
 }
 
-// While the server stops, subrequests are answered. Behind the end of all connections they have an error, also while the loop still runs.
+// Subrequests are answered while the server stops. After the end of all connections they fail, even while the loop
+// still runs.
 func TestSubrequestAtTheEnd(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})

@@ -26,7 +26,6 @@ func mustRules(t testing.TB, o exchange.Rules) *exchange.Rules {
 	return r
 }
 
-// tree makes files with the given contents and serves them below /s/.
 func tree(t testing.TB, contents map[string]string) []exchange.Mount {
 	t.Helper()
 	dir := t.TempDir()

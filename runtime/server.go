@@ -21,30 +21,29 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Server serves sites on any number of listeners. Its methods
-// may be called from any goroutine but the loop's.
+// Server serves sites on any number of listeners. Its methods may be called on any goroutine except the loop's.
 type Server struct {
 	cfg   Config
-	again http1.Limits // of heads that are parsed again
+	again http1.Limits // limits for heads that are parsed again
 	loop  *loop
-	over  chan struct{} // closed when the loop has ended
+	over  chan struct{}
 
 	lock      sync.Once
 	besideJob besideJob
-	handed    *static.Handed              // of Config.SendfileRoots and AccelRoots
-	store     atomic.Pointer[cache.Store] // as the loop's
+	handed    *static.Handed              // files of Config.SendfileRoots and AccelRoots
+	store     atomic.Pointer[cache.Store] // nil without a cache
 	stored    int64                       // Config.CacheSize of store
 
-	// Those of the first Config: other goroutines call them, too.
+	// Functions of the first Config; other goroutines call them, too.
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
 
-	measuring   atomic.Pointer[metrics.Recorder] // nil: requests are not counted
+	measuring   atomic.Pointer[metrics.Recorder] // nil if requests are not counted
 	lastMetrics atomic.Pointer[[]metrics.Family] // of the loop
 }
 
-// New starts the loop. Nothing listens yet.
+// New starts the loop, without listeners.
 func New(cfg Config) (*Server, error) {
 	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
@@ -58,7 +57,6 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// begin starts the loop.
 func (s *Server) begin() (err error) {
 	l := s.loop
 	if l.conns.Events, err = eventloop.New(); err != nil {
@@ -93,8 +91,8 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config, all of it but ReadBuffer and the functions Log, LogClient and OnIdle, for a caller that
-// learns it only after New (from a script that has to be loaded on the loop). Call it before Serve or Replace.
+// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle, for a caller whose settings come from a
+// script that must be loaded on the loop. Call it before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
 		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
@@ -125,10 +123,9 @@ func (s *Server) configure(cfg Config) {
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
-// Do runs f on the loop's goroutine and returns when it has ended. The first
-// Do ties the loop to its thread for good: what f leaves in the thread (an
-// interpreter that runs inline) is there in every later call of the Handler.
-// Do not call it on the loop itself.
+// Do runs f on the loop's goroutine and returns when f has returned. The first Do locks the loop to its thread:
+// thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler. It must
+// not be called on the loop.
 func (s *Server) Do(f func()) {
 	s.do(func() {
 		s.lock.Do(goruntime.LockOSThread)
@@ -136,8 +133,7 @@ func (s *Server) Do(f func()) {
 	})
 }
 
-// Ping returns when the loop has answered, or ctx's error: an inline handler
-// that does not return holds it up.
+// Ping returns nil when the loop has responded, or the error of ctx: an inline handler may block the loop.
 func (s *Server) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
 	s.loop.post(func() { close(answered) })
@@ -149,7 +145,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// do runs f on the loop and waits for its end. Once the loop has ended, do does nothing.
+// do runs f on the loop and waits for its end. It does nothing if the loop has ended.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {
@@ -160,31 +156,29 @@ func (s *Server) do(f func()) {
 	}
 }
 
-// Discourage makes responses say that their connection closes ("Connection: close", or GOAWAY), so that clients change to other servers
-// before Shutdown. The server serves as before. It is safe for concurrent use.
+// Discourage makes responses announce the end of their connection ("Connection: close", or GOAWAY), so that clients
+// change to other servers before Shutdown. It is safe for concurrent use.
 func (s *Server) Discourage() {
 	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
 }
 
-// Shutdown accepts the connections in the listen queues and no others, lets the requests that have arrived be answered
-// until ctx ends, then closes what is left and returns ctx's error. The loop
-// goes on for Do; Close ends it.
+// Shutdown accepts the connections in the listen queues and no others, finishes the requests that have arrived until
+// ctx ends, then closes the remaining connections and returns ctx's error. The loop continues for Do until Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.loop.accepting.Stop(true)
 	return s.end(ctx, s.loop.drain)
 }
 
-// Retire is Shutdown for a server whose listening sockets another process goes
-// on with. No client notices it: connections that were accepted are served, and
-// idle ones are closed with the answer to their next request, or when none has
-// come for idle.
+// Retire is Shutdown when another process continues to accept on the sockets. Accepted connections are served. Idle
+// connections close with the response to their next request, or after the time idle without a request.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
-// HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle
-// connections of TLS that have carried a request. The others close with the response to their next request. give gets the state and the descriptor, which is
-// closed when give returns; after an error, the remaining connections are closed. It must not be called on the loop.
+// HandIdle removes the idle HTTP/1 connections without TLS for Arrive in another process, and closes idle TLS
+// connections that have carried a request. Other connections close with the response to their next request. give
+// receives the state and the descriptor, which is closed when give returns; after an error, the remaining connections
+// are closed. It must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {
@@ -202,9 +196,8 @@ func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n 
 	return n, err
 }
 
-// Arrive serves a connection that HandIdle has given away. It owns fd, and closes it if there is no room. It must not
-// be called on the loop, and not
-// before the server serves.
+// Arrive serves a connection from HandIdle of another process. It owns fd, and closes it if there is no room. Call it
+// after Serve, and not on the loop.
 func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives := func() { unix.Close(fd) }
 	s.do(func() {
@@ -216,8 +209,8 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives()
 }
 
-// end stops accepting, has the loop begin the end, and waits until all connections have closed by themselves or, when ctx
-// ends, closes them.
+// end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, it closes
+// them.
 func (s *Server) end(ctx context.Context, begin func()) error {
 	s.StopAccepting()
 	s.loop.post(begin)
@@ -234,18 +227,17 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	return ctx.Err()
 }
 
-// HoldEnd keeps Shutdown and Retire from returning before their ctx ends, until release is called: clients that were handed over may come
-// back (Sockets.TakeBack). It must not be called on the loop, nor must release.
+// HoldEnd prevents Shutdown and Retire from returning before their ctx ends until release is called, because clients
+// that were handed over may return (Sockets.TakeBack). Neither HoldEnd nor release must be called on the loop.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
 	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
 }
 
-// closeWithin is how long Shutdown waits for the loop after the time of its
-// ctx; a handler may be holding it up.
+// closeWithin is how long Shutdown waits for a blocked loop after ctx has ended.
 const closeWithin = time.Second
 
-// Close ends everything at once, the loop too.
+// Close ends the server and its loop at once.
 func (s *Server) Close() error {
 	s.StopAccepting()
 	s.loop.post(s.loop.closeAll)
@@ -262,15 +254,15 @@ func (s *Server) Close() error {
 	return s.loop.conns.Events.Close()
 }
 
-// Counters are figures of a server since it has started, or, Unsent, of now.
+// Counters are totals since the start of the server; Unsent is the current value.
 type Counters struct {
 	Requests int64
-	Unsent   int64 // bytes of responses that wait for clients, without those in the kernel
-	Cut      int64 // responses that were ended because too much waited (Config.MaxUnsent)
+	// bytes of responses that wait for clients, without the kernel's buffers
+	Unsent int64
+	Cut    int64 // responses that were ended because of Config.MaxUnsent
 }
 
-// Counters returns what the loop has counted. ok is false if it does not answer at once: a handler may be blocking it.
-// It must not be called on the loop.
+// Counters returns the counters of the loop. ok is false if the loop is blocked. It must not be called on the loop.
 func (s *Server) Counters() (c Counters, ok bool) {
 	return ask(s, countedWithin, func() Counters {
 		l := s.loop
@@ -280,8 +272,8 @@ func (s *Server) Counters() (c Counters, ok bool) {
 
 const countedWithin = 200 * time.Millisecond
 
-// Unused returns for how long nothing has needed the handler of Serve: no request, and no WebSocket. It is 0 while any response is being
-// sent, or if the loop does not answer at once. It must not be called on the loop.
+// Unused returns for how long neither a request nor a WebSocket has needed the handler of Serve. It is 0 while any
+// response is being sent, and if the loop is blocked. It must not be called on the loop.
 func (s *Server) Unused() time.Duration {
 	unused, _ := ask(s, countedWithin, func() time.Duration {
 		l := s.loop
@@ -294,8 +286,8 @@ func (s *Server) Unused() time.Duration {
 	return unused
 }
 
-// ask returns what f returns on the loop; ok is false if the loop has not called f within a time, because a handler may be blocking it.
-// It must not be called on the loop.
+// ask returns the result of f on the loop; ok is false if the loop has not called f within the time within. It must not
+// be called on the loop.
 func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
 	said := make(chan T, 1)
 	s.loop.post(func() { said <- f() })
@@ -311,9 +303,9 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }
 
-// makeRoom is for a connection that has gone, which the acceptor has counted as v.
+// makeRoom is called after a connection has closed that was counted as v.
 func (l *loop) makeRoom(v conn.Verdict) {
-	if l.live.Load() == 1 { // ticks go on for handlers that are late
+	if l.live.Load() == 1 { // ticks continue for overdue handlers
 		l.owed.Store(int64(l.app.Owed()))
 	}
 	live := l.live.Add(-1)
@@ -326,18 +318,18 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	l.gone = l.sites.End >= exchange.Leaving // tellEnd follows at the end of the batch, when the application knows of it
+	// tellEnd follows at the end of the batch, after the application was notified
+	l.gone = l.sites.End >= exchange.Leaving
 }
 
-// headWithin is how long the rest of a request that is arriving is waited for when the server stops.
+// headWithin is how long a stopping server waits for the rest of an incomplete request.
 const headWithin = 2 * time.Second
 
-// drain begins the end: idle connections close, the others after their
-// response.
+// drain closes idle connections, and the others after their response.
 func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
 
-// leave begins the end, unless that has come so far. If it is Leaving, a connection may be idle for so long: a
-// client that sends a request just now must not find it closed. The last connection notes that the end has come.
+// leave begins the stage end of the shutdown, unless it has begun. When Leaving, connections may be idle for the time
+// idle, because a client may just be sending a request.
 func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	if l.sites.End >= end {
 		return
@@ -352,14 +344,13 @@ func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	l.subscribers.Drain(retires)
 }
 
-// closeAll drains, and closes what that leaves.
+// closeAll drains and closes the remaining connections.
 func (l *loop) closeAll() {
 	l.drain()
 	l.shut = true
 	l.conns.CloseAll("the server has shut down")
 }
 
-// boundUnsent ends responses if more than Config.MaxUnsent waits for clients.
 func (l *loop) boundUnsent() {
 	client, unsent, ended := l.conns.Unsent.Bound(l.now())
 	if ended == 0 {
@@ -377,14 +368,12 @@ func (l *loop) boundUnsent() {
 		float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
 
-// SetOverridePage answers every request of a browser, that is one whose Accept names
-// text/html, with page, an HTML document in UTF-8, and status; nothing is to
-// keep it. Other requests go where they always do. A page of nil ends this.
-// With local, only requests for http1.LocalHost get it.
+// SetOverridePage makes the server answer every request of a browser (whose Accept names text/html) with status and
+// page, an uncacheable HTML document in UTF-8. Other requests are answered as before. A nil page ends the override.
+// With local, only requests for http1.LocalHost get the page.
 //
-// Any goroutine but the loop's may call it; requests that come after it has
-// been carried out get the page, which is not waited for. The page must not
-// be changed afterwards.
+// It returns before it takes effect. It may be called on any goroutine except the loop's. The page must not be changed
+// afterwards.
 func (s *Server) SetOverridePage(status int, page []byte, local bool) {
 	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
 }

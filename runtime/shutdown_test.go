@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Without connections nothing ticks.
+// An idle server does not tick.
 func TestNoTicksWhenIdle(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
 	s.gone(t)
-	eventually(t, "the clock stops", func() bool { // a tick may have been on its way
+	eventually(t, "the clock stops", func() bool { // a tick may have been posted
 		var before, after int64
 		s.do(func() { before = s.loop.now() })
 		time.Sleep(time.Duration(3 * tickLength))
@@ -24,7 +24,7 @@ func TestNoTicksWhenIdle(t *testing.T) {
 	})
 }
 
-// A loop that is held up cannot hold up the end.
+// A blocked loop does not block the end.
 func TestShutdownOfAStuckLoop(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
@@ -40,7 +40,7 @@ func TestShutdownOfAStuckLoop(t *testing.T) {
 	}
 }
 
-// A listener that comes too late is closed.
+// A listener that is added too late is closed.
 func TestLateListener(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -15,19 +15,19 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// talk is a WebSocket as an application sees it.
+// talk is the application's side of a WebSocket.
 type talk struct {
 	app    *talkApp
 	ticket exchange.Ticket
-	head   string // of its request
+	head   string
 	data   []byte
-	ended  bool // its Last part was made
+	ended  bool
 }
 
-// talkApp is an application on the loop whose WebSockets can be handed over.
+// talkApp is an inline application whose WebSockets can be handed over.
 type talkApp struct {
 	echoing
-	lets  func(*talk) // what happens when it lets go of one
+	lets  func(*talk) // called when the application has released a WebSocket
 	talks map[exchange.Ticket]*talk
 	out   int // parts that were not released
 	notes string
@@ -88,17 +88,18 @@ func (t *talk) end() {
 	t.add(exchange.Part{Last: true})
 }
 
-// TestSocketsTakenBack: a handler that has let go of a WebSocket is told of its end, if it is not handed over: because its client has
-// left, because there is too much to hand over, or because nothing takes it.
+// A handler that has released a WebSocket learns of its end if it is not handed over: its client has disconnected, it
+// has too much data, or no process takes it.
 func TestSocketsTakenBack(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")
-	large := strings.Repeat("x", 4<<20) // more than the kernels keep
+	large := strings.Repeat("x", 4<<20) // more than the kernel buffers
 	for _, test := range []struct {
 		name  string
-		lets  func(s *testServer, k *talk, c *wstest.Client) // what happens when the handler has let go
-		fails bool                                           // giving does
-		code  uint16                                         // that the client gets, 0: it has left
+		lets  func(s *testServer, k *talk, c *wstest.Client) // called when the handler has released the WebSocket
+		fails bool                                           // giving fails
+		// close code that the client receives; 0 if it has disconnected
+		code uint16
 	}{
 		{name: "left", lets: func(_ *testServer, k *talk, c *wstest.Client) {
 			reset(c)
@@ -106,7 +107,7 @@ func TestSocketsTakenBack(t *testing.T) {
 		}},
 		{name: "left in the middle of a message", lets: func(s *testServer, k *talk, c *wstest.Client) {
 			k.add(exchange.Part{Op: exchange.OpText, Body: []byte(large)})
-			s.loop.post(func() { reset(c) }) // when the loop has written some of it
+			s.loop.post(func() { reset(c) }) // when the loop has written a part
 		}},
 		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) }, code: 1012},
 		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},
@@ -168,14 +169,14 @@ func TestSocketsTakenBack(t *testing.T) {
 	}
 }
 
-// reset closes the connection of a client so that its server sees an error.
+// reset resets the connection of a client.
 func reset(c *wstest.Client) {
 	tcp := c.Conn.(*net.TCPConn)
 	tcp.SetLinger(0)
 	tcp.Close()
 }
 
-// TestSocketsWithMessages: messages that wait when a server retires do not hold its loop up, and come before a WebSocket is handed over.
+// Messages that wait when a server retires do not block its loop, and are sent before a WebSocket is handed over.
 func TestSocketsWithMessages(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000

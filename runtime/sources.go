@@ -9,11 +9,11 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// What sources that run applications, and the cache in front of them, need of the server.
+// The following methods implement the Loop of package app and of package cache.
 
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
-// Recover logs a panic beside the loop's callbacks, and ends the work that it interrupted.
+// Recover logs a panic outside of the loop's callbacks, and ends the work that it interrupted.
 func (l *loop) Recover() {
 	if p := recover(); p != nil {
 		l.recovered(nil, p, debug.Stack())
@@ -26,7 +26,6 @@ func (l *loop) Invalidated(p cache.Pattern) {
 	}
 }
 
-// appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
 	return app.Config{
 		Limits:    &s.again,
@@ -38,8 +37,8 @@ func (s *Server) appConfig() app.Config {
 	}
 }
 
-// source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
-// loop knows: only the handler of the application waits with one for the client of another.
+// source returns the source of a mount with a Handler. unbounded reports whether its responses may have any size before
+// the loop accepts them; only the application's handler waits with its response for the clients of others.
 func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
 	if m.Asks && m.Receives == nil {

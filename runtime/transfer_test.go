@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pattern returns n bytes in which every place can be told from the others.
+// pattern returns n bytes that identify their position.
 func pattern(n int) []byte {
 	b := make([]byte, 0, n+16)
 	for i := 0; len(b) < n; i += 16 {
@@ -21,7 +21,7 @@ func pattern(n int) []byte {
 	return b[:n]
 }
 
-// slowly makes c's receive buffer so small that large responses do not fit.
+// slowly opens a connection with a receive buffer that is too small for large responses.
 func slowly(t *testing.T, s *testServer) *net.TCPConn {
 	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
@@ -36,7 +36,6 @@ func slowly(t *testing.T, s *testServer) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// readBody reads one response with Content-Length.
 func readBody(t *testing.T, r io.Reader) []byte {
 	t.Helper()
 	var head []byte

@@ -59,13 +59,13 @@ func (h *echoing) Next(p *exchange.Part) bool {
 	return true
 }
 
-// serveEchoing starts a server with echoing, whose messages are smaller than a transfer.
+// serveEchoing starts a server with echoing for messages that are smaller than a transfer.
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
 	return start(t, settled(Config{}), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
 }
 
-// A message, once the buffers have their size, is echoed without allocating.
+// A message is echoed without allocating, once the buffers have grown.
 func TestWebSocketMessagesDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
