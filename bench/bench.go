@@ -7,14 +7,12 @@ import (
 	"time"
 )
 
-// idleConnections is how many the idle workload opens.
 const idleConnections = 5000
 
-// settleTime is how long a server may tidy up after its start: fapws gives
-// memory back when it has served for a second.
+// settleTime is how long a server may settle after its start: fapws returns memory after a second of requests.
 const settleTime = 2 * time.Second
 
-// key names what a sample was taken of.
+// key identifies the samples of a workload and a server.
 type key struct{ workload, server string }
 
 // bench collects the samples of one run.
@@ -26,22 +24,21 @@ type bench struct {
 	leftOut []string // "name: reason"
 }
 
-// comparison is a workload that was measured, with the servers that took part.
+// comparison is a measured workload with its servers.
 type comparison struct {
 	workload
 	who []string
 }
 
-// leave notes why a server does not take part.
+// leave records why a server does not take part.
 func (b *bench) leave(why string) {
 	fmt.Println("left out: " + why)
-	if !slices.Contains(b.leftOut, why) { // of another workload
+	if !slices.Contains(b.leftOut, why) { // it may be recorded for another workload
 		b.leftOut = append(b.leftOut, why)
 	}
 }
 
-// measure takes rounds samples of each server, interleaved: whatever else
-// the machine does hits all of them.
+// measure takes rounds samples of each server, interleaved, so that other load on the machine affects all servers.
 func (b *bench) measure(w workload) error {
 	var who []string
 	var err error
@@ -106,7 +103,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// round takes one sample; with sitters also one without them, to compare.
+// round takes one sample. With sitters it first takes one without them, for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:
@@ -130,12 +127,12 @@ func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, err
 	return taken, err
 }
 
-// warmUp waits until the server answers rightly and loads it for a second.
+// warmUp waits until the server sends the right response, and loads it for a second.
 func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	if _, err := p.waitReady("/hello"); err != nil {
 		return err
 	}
-	if w.kind == echoing { // which looks at each message
+	if w.kind == echoing { // it checks each message
 		_, err := p.echoWith(w, time.Second)
 		return err
 	}
@@ -154,7 +151,7 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	return err
 }
 
-// measureEach takes one sample of each server, by itself: all rounds are one.
+// measureEach takes one sample of each server, separately.
 func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, error)) (who []string, err error) {
 	for _, s := range b.servers {
 		if !w.servedBy(s) {
@@ -171,8 +168,7 @@ func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, er
 	return who, nil
 }
 
-// idleOf sees how the server's memory grows with connections on which one
-// request was made.
+// idleOf measures how the server's memory grows with idle connections that have carried a request.
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
@@ -182,7 +178,8 @@ func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	if _, err := p.waitReady(w.path); err != nil {
 		return sample{}, err
 	}
-	time.Sleep(settleTime) // or what the server frees would count for the connections
+	// otherwise memory that the server frees would count for the connections
+	time.Sleep(settleTime)
 	before := p.memory()
 	conns, err := p.openIdle(w.path, idleConnections)
 	after := p.memory()

@@ -16,7 +16,6 @@ import (
 	"time"
 )
 
-// url is where the process answers path.
 func (p *process) url(path string) string {
 	if p.tls {
 		return "https://" + address(p.port) + path
@@ -24,8 +23,8 @@ func (p *process) url(path string) string {
 	return "http://" + address(p.port) + path
 }
 
-// waitReady asks for path until the server answers, and says how long that
-// took since the process was started. It polls often, to measure well.
+// waitReady requests path until the server responds, and returns the time since the process was started. It polls
+// often, for precision.
 func (p *process) waitReady(path string) (time.Duration, error) {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsClient}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
@@ -50,7 +49,7 @@ func (p *process) waitReady(path string) (time.Duration, error) {
 	}
 }
 
-// check asks once and compares: a fast error must not win.
+// check makes one request and compares the response: a fast error must not win.
 func (p *process) check(w *workload) error {
 	method, body := "GET", io.Reader(nil)
 	if w.post {
@@ -96,11 +95,11 @@ type sample struct {
 	alone    float64       // slow: requests a second just before, without slow handlers
 	took     time.Duration // startup: to the first answer
 	each     int64         // idle: bytes for each connection
-	idle     float64       // subscribers: share of a CPU while nothing happens
-	before   time.Duration // subscribers: p99 before there were any
-	grown    int64         // slowly: bytes that the memory has grown by
-	reloads  int           // reload: how many there were
-	stolen   float64       // share of the two CPUs that other machines had meanwhile
+	idle     float64       // subscribers: share of a CPU without events
+	before   time.Duration // subscribers: p99 without subscribers
+	grown    int64         // slowly: growth of the memory in bytes
+	reloads  int           // reload: number of reloads
+	stolen   float64       // share of the two CPUs that other machines used meanwhile
 }
 
 // loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.
@@ -149,10 +148,10 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 	return s, nil
 }
 
-// settle is how long after the last request a server's memory is looked at.
+// settle is the delay between the last request and the measurement of memory.
 const settle = 300 * time.Millisecond
 
-// sit keeps n clients asking for /slow until the returned function is called.
+// sit keeps n clients requesting /slow until stop is called.
 func (p *process) sit(n int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
@@ -163,7 +162,7 @@ func (p *process) sit(n int) (stop func()) {
 				request, _ := http.NewRequestWithContext(ctx, "GET", p.url("/slow"), nil)
 				answer, err := client.Do(request)
 				if err != nil {
-					// A refusing server must not be hammered.
+					// Do not retry at once after a refusal.
 					select {
 					case <-ctx.Done():
 					case <-time.After(50 * time.Millisecond):

@@ -6,17 +6,15 @@ import (
 	"strings"
 )
 
-// congestionFile holds the congestion control that new TCP sockets get (tcp(7)).
+// congestionFile has the congestion control of new TCP sockets (tcp(7)).
 const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 
-// congestionControl is what every server is measured with. fapws takes local
-// connections out of BBR, its peers do not: with BBR as the system's default the
-// comparison would measure that difference instead of the servers.
+// congestionControl is the congestion control for all measurements. fapws does not use BBR for local connections, but
+// its peers do: the comparison would measure that difference.
 const congestionControl = "cubic"
 
-// useCongestionControl makes congestionControl the system's default and returns a
-// function that restores the previous one. It must be called before the first
-// server starts. The error says what to type where the caller may not do that.
+// useCongestionControl makes congestionControl the system's default and returns a function that restores the previous
+// one. It must be called before the first server starts. If the privilege is missing, the error says what to type.
 func useCongestionControl() (restore func(), err error) {
 	previous, err := os.ReadFile(congestionFile)
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The server has one CPU and the clients have the other: the first two that this process may use.
+// The CPUs of the server and of the clients: the first two that this process may use.
 var serverCPU, clientCPU int
 
-// chooseCPUs sets both. It must be called before pinSelf.
+// chooseCPUs must be called before pinSelf.
 func chooseCPUs() error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {

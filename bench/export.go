@@ -10,7 +10,7 @@ import (
 	"fapws/bench/results"
 )
 
-// machine describes this machine and what it does before the run.
+// machine describes this machine and its load before the run.
 func machine() results.Machine {
 	m := results.Machine{CPU: "unknown CPU", CPUs: runtime.NumCPU(), System: "Linux", CongestionControl: congestionControl}
 	if _, rest, found := strings.Cut(text("/proc/cpuinfo"), "model name\t: "); found {
@@ -24,13 +24,12 @@ func machine() results.Machine {
 	return m
 }
 
-// text is the content of a file, or "".
+// text returns the content of a file, or "".
 func text(file string) string {
 	content, _ := os.ReadFile(file)
 	return string(content)
 }
 
-// export returns the results of the run, as they are stored.
 func (b *bench) export(m results.Machine) *results.Results {
 	r := &results.Results{Command: b.typed, Date: time.Now().Format(time.DateOnly), Rounds: b.rounds, Seconds: b.length.Seconds(), Machine: m,
 		Versions: versions(b.servers), LeftOut: b.leftOut}
@@ -48,7 +47,7 @@ func (b *bench) export(m results.Machine) *results.Results {
 	return r
 }
 
-// stored is the sample as it is stored. What only a few workloads measure is left out.
+// stored converts the sample for storage. It leaves out values that only a few workloads measure.
 func (s *sample) stored() results.Sample {
 	return results.Sample{Rate: math.Round(s.rate*10) / 10, P50: s.p50.Seconds(), P99: s.p99.Seconds(), CPU: s.cpu.Seconds(), Memory: s.memory, Errors: s.errors,
 		Start: s.took.Seconds(), Each: s.each, Stolen: math.Round(s.stolen*1000) / 1000}

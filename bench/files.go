@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// fileServers take part where a folder of files is served.
+// fileServers take part in the workloads that serve a folder of files.
 var fileServers = []string{"threads", "nginx", "caddy", "lighttpd", "apache"}
 
-// slowClients ask for the file of 1 GiB, and each takes slowPiece ten times a second.
+// slowClients request the file of 1 GiB, and each reads slowPiece ten times a second.
 const (
 	slowClients = 200
 	slowPiece   = 100_000
 )
 
-// prepareFolder makes what the workloads about files ask for.
+// prepareFolder makes the files of the workloads.
 func prepareFolder(folder string) error {
 	text := strings.Repeat("<p>All happy families are alike; each unhappy family is unhappy in its own way.</p>\n", 600)
 	files := map[string][]byte{
@@ -54,7 +54,7 @@ func prepareFolder(folder string) error {
 	return large.Truncate(1 << 30)
 }
 
-// measureSlow has slow clients take a large file from each server.
+// measureSlow measures each server with slow clients of a large file.
 func (b *bench) measureSlow(w *workload) (who []string, err error) {
 	var processes []*process
 	for _, s := range b.servers {
@@ -84,7 +84,7 @@ func (b *bench) measureSlow(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// slowly takes one sample, in which what counts as a request is a mebibyte.
+// slowly takes one sample, in which a mebibyte counts as a request.
 func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1, ReadBufferSize: slowPiece}}
 	var mu sync.Mutex
@@ -116,7 +116,7 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 			}
 		})
 	}
-	time.Sleep(time.Second) // all have filled their sockets
+	time.Sleep(time.Second) // all sockets are full
 	before, beginCPU := p.memory(), p.ran()
 	close(begin)
 	started := time.Now()
@@ -131,8 +131,8 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	return s, nil
 }
 
-// ran is the time that the threads of the tree have run, which the scheduler
-// counts more finely than user and system time; threads that have ended are missing.
+// ran returns the run time of the tree's threads from the scheduler, which is more precise than user and system time.
+// Ended threads are missing.
 func (p *process) ran() (sum time.Duration) {
 	for _, id := range p.tree() {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", id))
@@ -147,8 +147,7 @@ func (p *process) ran() (sum time.Duration) {
 	return sum
 }
 
-// apacheConfig writes a configuration of Apache with its event module, as fast
-// as it gets for files.
+// apacheConfig writes a fast configuration of Apache with its event module.
 func apacheConfig(port int, w *workload, s *settings) string {
 	lines := []string{
 		"Listen " + address(port), "ServerName localhost", "PidFile " + s.work + "/apache.pid",
@@ -167,7 +166,6 @@ func apacheConfig(port int, w *workload, s *settings) string {
 	return s.write("apache.conf", lines)
 }
 
-// folder is where the files are that fileServers serve.
 func (s *settings) folder() string { return filepath.Join(s.work, "documents", "folder") }
 
 func (s *settings) write(name string, lines []string) string {

@@ -1,6 +1,5 @@
-// Command bench compares fapws with a bare gnet answer and with the servers
-// that the machine has. `./build.sh bench` builds and runs it; README.md says
-// what is measured and how.
+// Command bench compares fapws with a bare gnet server and with other servers on the machine. README.md says what is
+// measured and how.
 package main
 
 import (
@@ -15,14 +14,14 @@ import (
 	"time"
 )
 
-// settings is what the command line asks for.
+// settings are the settings of the command line.
 type settings struct {
 	apps    string        // folder with app.py and asgi.py
 	work    string        // folder for built files, logs and documents
-	rounds  int           // how often each server is measured for each workload
-	length  time.Duration // of one measurement; whole seconds, as wrk wants them
-	filters []string      // names of workloads and servers; empty: all
-	json    string        // file for the results; "": none
+	rounds  int           // samples of each server for each workload
+	length  time.Duration // duration of a measurement; whole seconds, for wrk
+	filters []string      // names of workloads and servers; empty means all
+	json    string        // file for the results; "" means none
 	typed   string        // the command, for the results
 }
 
@@ -38,7 +37,7 @@ func parseSettings() settings {
 		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [--json FILE] [quick] [WORKLOAD|SERVER ...]\n"+
 			"workloads: %s; tls: those with TLS; page: those of docs/performance.md\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
 	}
-	// Words and flags may come in any order.
+	// Words and flags may be mixed.
 	arguments, words := os.Args[1:], []string(nil)
 	for {
 		_ = flag.CommandLine.Parse(arguments)
@@ -72,7 +71,7 @@ func parseSettings() settings {
 }
 
 // wants reports whether name was asked for, among the names of its kind. No
-// word of that kind asks for all of them.
+// without a word of this kind, all are wanted
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {
@@ -135,7 +134,7 @@ func run(s settings) error {
 		stopAll()
 		restore()
 	}
-	// An interrupt must not leave servers or another default behind.
+	// An interrupt must stop the servers and restore the congestion control.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {

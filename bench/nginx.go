@@ -2,7 +2,7 @@ package main
 
 import "os"
 
-// nginxConfig writes a configuration as fast as nginx gets for files.
+// nginxConfig writes a fast configuration of nginx.
 func nginxConfig(port int, w *workload, s *settings) string {
 	lines := []string{
 		"daemon off;", "worker_processes 1;", "pid " + s.work + "/nginx.pid;",
@@ -29,7 +29,7 @@ func nginxConfig(port int, w *workload, s *settings) string {
 		lines = append(lines, "  upstream php { server unix:"+phpSocket(s)+"; keepalive 2; }")
 	}
 	origin := "unix:" + s.work + "/origin.sock"
-	os.Remove(s.work + "/origin.sock") // of a run that was killed
+	os.Remove(s.work + "/origin.sock") // from a run that was killed
 	lines = append(lines,
 		"  proxy_cache_path "+s.work+"/nginx-cache keys_zone=pages:1m;",
 		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",
@@ -42,7 +42,7 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	}
 	lines = append(lines, "  }", "}")
 	if os.Geteuid() == 0 {
-		// The default user may not be allowed into the build folder.
+		// The default user may not read the build folder.
 		lines = append([]string{"user root;"}, lines...)
 	}
 	return s.write("nginx.conf", lines)

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 )
 
-// phpProgram is the name of the processes that run PHP.
 const phpProgram = "php-cgi"
 
 func phpFolder(s *settings) string { return filepath.Join(s.work, "php") }
@@ -20,10 +19,10 @@ func phpConfig(s *settings) string {
 	})
 }
 
-// phpBeside is what goes before a command for a server that starts no PHP itself.
+// phpBeside is the command that starts PHP for a server that does not start it itself.
 func phpBeside(s *settings) []string {
 	preparePHP(s)
-	os.Remove(phpSocket(s)) // of a run that was killed
+	os.Remove(phpSocket(s)) // from a run that was killed
 	return []string{"/bin/sh", "-c", `PHP_FCGI_CHILDREN=2 PHP_FCGI_MAX_REQUESTS=0 php-cgi -b "$0" & while [ ! -S "$0" ]; do sleep 0.05; done; exec "$@"`, phpSocket(s)}
 }
 

@@ -26,7 +26,7 @@ type process struct {
 	gone   chan struct{} // closed when the first process has ended
 
 	modified string // Last-Modified of the answer that was checked
-	tls      bool   // its connections are encrypted
+	tls      bool
 }
 
 // running are the processes to stop when bench ends early.
@@ -35,7 +35,7 @@ var running struct {
 	processes map[*process]bool
 }
 
-// start runs a server for a workload on a free port and does not wait for it.
+// start starts a server for a workload on a free port, without waiting.
 func start(s *server, w *workload, set *settings) (*process, error) {
 	port, err := freePort()
 	if err != nil {
@@ -73,8 +73,7 @@ func start(s *server, w *workload, set *settings) (*process, error) {
 	return p, nil
 }
 
-// startOn starts cmd on some CPUs: a child inherits the affinity of the thread
-// that makes it.
+// startOn starts cmd on some CPUs: a child inherits the affinity of its parent's thread.
 func startOn(cmd *exec.Cmd, cpus ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -92,7 +91,7 @@ func startOn(cmd *exec.Cmd, cpus ...int) error {
 	return cmd.Start()
 }
 
-// pinSelf keeps this process, and so the clients in it, on one CPU.
+// pinSelf keeps this process, with its clients, on one CPU.
 func pinSelf(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
@@ -123,7 +122,7 @@ func (p *process) stop() {
 	group := -p.cmd.Process.Pid
 	tree := p.tree()
 	defer func() {
-		for _, id := range tree { // those that have left the group
+		for _, id := range tree { // processes outside of the group
 			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id)); strings.TrimSpace(string(name)) == phpProgram {
 				_ = syscall.Kill(id, syscall.SIGKILL)
 			}
@@ -173,17 +172,17 @@ func (p *process) tree() []int {
 	return found
 }
 
-// statFields returns the fields of a stat file from the third on (proc(5)):
-// the second, the name, may contain spaces.
+// statFields returns the fields of a stat file (proc(5)) from the third on, because the second, the name, may contain
+// spaces.
 func statFields(file string) []string {
 	text, _ := os.ReadFile(file)
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
-// cpu is the user and system time of the tree until now.
+// cpu returns the user and system time of the tree.
 func (p *process) cpu() time.Duration { return p.cpuOf("") }
 
-// cpuOf is that of the processes in the tree which run a program; "": any.
+// cpuOf is cpu of the processes in the tree that run a program; "" means all.
 func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {
@@ -198,13 +197,11 @@ func (p *process) cpuOf(program string) time.Duration {
 			ticks += user + system
 		}
 	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 wherever Go runs on Linux
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 for Go on Linux
 }
 
-// memory is the tree's own memory in bytes (proc(5), smaps_rollup): anonymous and
-// shared memory, pages that several processes share divided among them. Pages of
-// executables and libraries do not count: the kernel can drop them, and how many
-// of them it maps at once depends on how the file was written.
+// memory returns the tree's own memory in bytes (proc(5), smaps_rollup): anonymous and shared memory, with shared pages
+// divided among processes. Pages of executables and libraries do not count, because the kernel can drop them.
 func (p *process) memory() int64 {
 	var kib int64
 	for _, id := range p.tree() {
@@ -219,14 +216,13 @@ func (p *process) memory() int64 {
 	return kib << 10
 }
 
-// raiseFileLimit lets this process and the servers have as many connections
-// as the system permits.
+// raiseFileLimit raises the limit of open files for this process and the servers.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
 	limit.Cur = limit.Max
-	// Set by hand: Go gives children back the limit that it was started with.
+	// Go restores the original limit for children unless it is set explicitly.
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// program is a command or a file that a measurement needs, and the Debian package that has it.
+// program is a command or file that a measurement needs, with its Debian package.
 type program struct {
-	file   string // "" is an unset variable
-	debian string // "" is in no package
+	file   string // "" if its environment variable is unset
+	debian string // "" if no package has it
 }
 
-// python runs the peers: Debian's packages belong to Debian's Python.
+// python runs the peers, because Debian's packages belong to Debian's Python.
 const python = "/usr/bin/python3"
 
 // module is a module of Debian's Python.
@@ -25,10 +25,9 @@ func module(name string) program {
 	return program{"/usr/lib/python3/dist-packages/" + name, "python3-" + name}
 }
 
-// ownProgram is fapws.
 func ownProgram() program { return program{file: os.Getenv("FAPWS_BIN")} }
 
-// Programs that send the requests, and those that the applications need.
+// The load generators, and the programs that applications need.
 var (
 	wrk     = program{"wrk", "wrk"}
 	h2load  = program{"h2load", "nghttp2-client"}
@@ -36,12 +35,11 @@ var (
 	helpers = []program{wrk, h2load, module("flask"), module("django"), module("starlette"), module("fastapi")}
 )
 
-// has reports whether the program is installed.
 func (p program) has() bool {
 	if _, err := exec.LookPath(p.file); err == nil {
 		return true
 	}
-	_, err := os.Stat(p.file) // of a module
+	_, err := os.Stat(p.file) // a module
 	return err == nil && filepath.IsAbs(p.file)
 }
 
@@ -50,7 +48,7 @@ func (p program) version() string {
 	if p.debian == "" {
 		return ""
 	}
-	out, _ := exec.Command("dpkg-query", "--show", "--showformat=${Version}", p.debian).Output() // without dpkg there is no version
+	out, _ := exec.Command("dpkg-query", "--show", "--showformat=${Version}", p.debian).Output() // fails without dpkg
 	return upstream(string(out))
 }
 
@@ -68,7 +66,7 @@ func upstream(version string) string {
 	return version
 }
 
-// missing says why the server cannot run here, or nothing.
+// missing returns why the server cannot run here, or "".
 func (s *server) missing() string {
 	for _, p := range s.needs {
 		if p.file == "" {
@@ -81,7 +79,7 @@ func (s *server) missing() string {
 	return ""
 }
 
-// missingPackages are the Debian packages of all programs that are not installed.
+// missingPackages returns the Debian packages of all missing programs.
 func missingPackages() (packages []string) {
 	all := append(slices.Clone(helpers), phpCGI)
 	for _, s := range servers {
@@ -95,7 +93,7 @@ func missingPackages() (packages []string) {
 	return packages
 }
 
-// versions are those of the servers, of the load generators, and of what the applications run in.
+// versions returns the versions of the servers, the load generators and the frameworks.
 func versions(servers []*server) map[string]string {
 	found := map[string]string{}
 	for _, s := range servers {

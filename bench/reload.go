@@ -15,12 +15,11 @@ import (
 
 const (
 	reloadEvery = time.Second
-	reloadLeast = 3 * reloadEvery // of load, however short the measurements
+	reloadLeast = 3 * reloadEvery // minimum duration of the load
 	askEvery    = time.Millisecond
 )
 
-// reloadsOf counts the requests that fail while the server is told to reload
-// every second.
+// reloadsOf counts the requests that fail while the server reloads every second.
 func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
@@ -42,7 +41,7 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 			return sample{}, err
 		}
 		time.Sleep(reloadEvery)
-		// A reload that did not happen fails no request either.
+		// Without a reload, no request fails either.
 		if !slices.ContainsFunc(p.tree()[1:], func(id int) bool { return slices.Contains(before, id) }) {
 			reloads++
 		}
@@ -54,9 +53,8 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 	return sample{rate: float64(requests) / length.Seconds(), requests: requests, errors: failed, reloads: reloads}, nil
 }
 
-// constantLoad are clients that ask without a break. Every second one opens a
-// connection for each request, the others keep theirs until the server says
-// that it will close. None of them tries anything again.
+// constantLoad are clients that send requests without a break. Every second client opens a connection for each request,
+// the others keep their connection until the server announces its end. They never retry.
 type constantLoad struct {
 	clients          sync.WaitGroup
 	ended            atomic.Bool
@@ -90,8 +88,8 @@ func (l *constantLoad) stop() (requests, failed int) {
 	return int(l.requests.Load()), int(l.failed.Load())
 }
 
-// strictClient is one connection at a time. Unlike http.Client it never asks
-// again: a kept connection that the server closes unannounced is a failure.
+// strictClient sends requests on one connection at a time. Unlike http.Client it never retries: a kept connection that
+// the server closes unannounced is a failure.
 type strictClient struct {
 	process  *process
 	workload *workload

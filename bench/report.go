@@ -11,7 +11,7 @@ import (
 	"fapws/bench/results"
 )
 
-// median of what value sees in the samples; 0 without samples.
+// median returns the median of value over the samples; 0 without samples.
 func median(samples []sample, value func(sample) float64) float64 {
 	var values []float64
 	for _, s := range samples {
@@ -20,7 +20,7 @@ func median(samples []sample, value func(sample) float64) float64 {
 	return results.Median(values)
 }
 
-// least is the smallest value of samples, of which there is at least one.
+// least returns the smallest value of at least one sample.
 func least(samples []sample, value func(sample) float64) float64 {
 	smallest := value(samples[0])
 	for _, s := range samples[1:] {
@@ -29,7 +29,7 @@ func least(samples []sample, value func(sample) float64) float64 {
 	return smallest
 }
 
-// What a sample can be judged by.
+// The values of a sample that targets use.
 func rate(s sample) float64    { return s.rate }
 func p50(s sample) float64     { return float64(s.p50) / float64(time.Microsecond) }
 func p99(s sample) float64     { return float64(s.p99.Microseconds()) }
@@ -119,7 +119,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		case startup:
 			megabytes := of("%.1f", memory)
 			if name == pythonPass {
-				megabytes = "" // it has ended
+				megabytes = "" // the server has ended
 			}
 			t.row(name, of("%.1f", took), fmt.Sprintf("%.1f", least(samples, took)), megabytes)
 		case reload:

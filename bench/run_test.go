@@ -59,7 +59,7 @@ func TestShortRun(t *testing.T) {
 	}
 }
 
-// TestGroups: every word of a group is a workload or a server.
+// Every word of a group is a workload or a server.
 func TestGroups(t *testing.T) {
 	known := append(workloadNames(), serverNames()...)
 	for group := range groups() {

@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// server is one of the programs that are compared.
 type server struct {
 	name    string
-	paths   []string  // what it can answer
-	needs   []program // the first one is the server itself
+	paths   []string  // paths that it serves
+	needs   []program // the server is the first
 	command func(port int, w *workload, s *settings) []string
 }
 
@@ -23,13 +22,12 @@ var (
 	single = slices.DeleteFunc(slices.Clone(wsgi), func(path string) bool { return path == "/slow" })
 )
 
-// What is asked of servers with and without an access log, and with and without what shows their inside.
+// Flags and paths for servers with and without an access log, and with and without tracing.
 const (
 	logged  = "/hello?log"
 	watched = "/hello?inside"
 )
 
-// fapwsWith is fapws with flags for requests of a path.
 func fapwsWith(name, path string, flags ...string) *server {
 	return &server{
 		name: name, paths: []string{path}, needs: []program{ownProgram()},
@@ -78,8 +76,8 @@ var servers = []*server{
 	fapwsWith("inline+metrics", watched, "--threads", "0", "--status", "/_fapws"),
 	fapwsWith("inline+traces", watched, "--threads", "0", "--status", "/_fapws", "--trace"),
 	{
-		// Its own keep-alive (http11-socket) serves one connection until that
-		// closes; with one process a connection for each request is the best.
+		// With one process, a connection for each request is fastest: uWSGI's keep-alive (http11-socket) serves one
+		// connection until it closes.
 		name: "uwsgi", paths: wsgi,
 		needs: []program{{"/usr/bin/uwsgi", "uwsgi-core"}, {"/usr/lib/uwsgi/plugins/python3_plugin.so", "uwsgi-plugin-python3"}},
 		command: func(port int, w *workload, s *settings) []string {
@@ -177,7 +175,7 @@ var servers = []*server{
 	},
 }
 
-// extension is a WSGI server that is a module in C, which no Debian has: on PYTHONPATH, or where pip puts it.
+// extension is a WSGI server that is a C module without a Debian package: on PYTHONPATH, or installed by pip.
 func extension(name string) *server {
 	library := "/usr/local/lib/python3/dist-packages/" + name
 	for _, place := range append(filepath.SplitList(os.Getenv("PYTHONPATH")), "/usr/local/lib/python3*/dist-packages") {
@@ -193,7 +191,7 @@ func extension(name string) *server {
 	}
 }
 
-// fapwsCommand starts fapws with more flags; the supervisor only where workers count.
+// fapwsCommand starts fapws with more flags, and without a supervisor unless the workload has several workers.
 func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string {
 	line := append([]string{os.Getenv("FAPWS_BIN"), "--bind", address(port)}, flags...)
 	if w.workers > 0 {
@@ -214,7 +212,7 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	return append(line, filepath.Join(s.apps, w.app+".py"))
 }
 
-// asgiApp is what ASGI servers run of a workload: that of fapws, or its twin.
+// asgiApp returns the ASGI application of a workload: the application of fapws, or its equivalent.
 func (w *workload) asgiApp() string {
 	if w.asgi {
 		return w.app + ":application"
@@ -238,7 +236,7 @@ func prepareFiles(work string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	origin := filepath.Join(work, "origin") // of the page that nginx keeps in its cache
+	origin := filepath.Join(work, "origin") // of the page in nginx's cache
 	if err := os.MkdirAll(origin, 0o755); err != nil {
 		return err
 	}
@@ -251,12 +249,12 @@ func prepareFiles(work string) error {
 	return prepareFolder(filepath.Join(work, "documents", "folder"))
 }
 
-// environment is what a server's process gets.
+// environment returns the environment of a server's process.
 func (s *server) environment(set *settings) []string {
 	documents := filepath.Join(set.work, "documents", "static")
 	env := append(os.Environ(),
 		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"), "FAPWS_ALLOW_ROOT=1",
-		"PYTHONDONTWRITEBYTECODE=") // all servers start with bytecode, as installed ones do
+		"PYTHONDONTWRITEBYTECODE=") // all servers start with bytecode, like installed ones
 	if slices.Contains(s.paths, "/static/mebibyte.bin") {
 		env = append(env, "BENCH_STATIC="+documents)
 	}

@@ -9,13 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pythonPass is the name under which `python3 -c pass` is timed for startup.
+// pythonPass is the name of the measurement of `python3 -c pass` in startup.
 const pythonPass = "python3 -c pass"
 
-// startsPerRound is how often a server is started in a round.
 const startsPerRound = 5
 
-// measureStartup times from the start of the process to its first answer.
+// measureStartup measures the time from the start of a process to its first response.
 func (b *bench) measureStartup(w *workload) (who []string, err error) {
 	if !w.early {
 		who = append(who, pythonPass)
@@ -53,7 +52,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// timePython times the interpreter alone.
+// timePython measures the interpreter alone.
 func timePython() (sample, error) {
 	begin := time.Now()
 	pass := exec.Command(python, "-c", "pass")
@@ -64,8 +63,8 @@ func timePython() (sample, error) {
 	return sample{took: time.Since(begin)}, err
 }
 
-// firstAnswer asks for path until the server answers, and returns how long that took since the process was started. It does not sleep
-// meanwhile: a connection that is refused takes some 10 µs.
+// firstAnswer requests path until the server responds, and returns the time since the process was started. It does not
+// sleep between attempts.
 func (p *process) firstAnswer(path string) (time.Duration, error) {
 	request := []byte("GET " + path + " HTTP/1.0\r\nHost: localhost\r\n\r\n")
 	for {
@@ -85,14 +84,15 @@ func (p *process) firstAnswer(path string) (time.Duration, error) {
 	}
 }
 
-// askOnce sends a request over a new connection, and waits for the beginning of the answer, which must have the status 200.
+// askOnce sends a request on a new connection and waits for the beginning of a response with status 200.
 func askOnce(port int, request []byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	// From another address than the server's: otherwise one of many tries would get the server's port, and connect to itself.
+	// Use another address than the server: otherwise one of many attempts would use the server's port, and connect to
+	// itself.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func askOnce(port int, request []byte) error {
 	}
 	answer := make([]byte, 4096)
 	n, err := unix.Read(fd, answer)
-	for err == unix.EINTR { // Go's own signals
+	for err == unix.EINTR { // signals of Go's runtime
 		n, err = unix.Read(fd, answer)
 	}
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// maxStolen is the greatest share of the server's and the client's CPU that the hypervisor may give to other machines during a
-// measurement. With more of it, servers that are measured one after the other no longer have the same machine.
+// maxStolen is the maximum share of the two CPUs that the hypervisor may give to other machines during a measurement.
+// Above it, consecutive measurements are not comparable.
 const maxStolen = 0.03
 
-// maxTries bounds how often a measurement is made, with a pause between two.
+// maxTries limits the attempts of a measurement, with a pause between two.
 const maxTries = 20
 
-// undisturbed calls take until the hypervisor has left this machine its CPUs, and returns the sample in which it took least from them.
+// undisturbed repeats take until less than maxStolen was stolen, and returns the sample with the smallest share.
 func undisturbed(take func() (sample, error)) (best sample, err error) {
 	for try := range maxTries {
 		if try > 0 {
@@ -35,8 +35,8 @@ func undisturbed(take func() (sample, error)) (best sample, err error) {
 	return best, nil
 }
 
-// stolen is the time since the start that other machines had of the two CPUs, according to the content of /proc/stat (proc(5): the
-// eighth number, in hundredths of a second).
+// stolen returns the time since boot that other machines had of the two CPUs, from the content of /proc/stat (proc(5):
+// the eighth number, in hundredths of a second).
 func stolen(stat string) (sum time.Duration) {
 	for line := range strings.Lines(stat) {
 		fields := strings.Fields(line)

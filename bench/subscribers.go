@@ -12,32 +12,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The workload subscribers: clients of server-sent events (HTML §9.2) that wait on
-// connections of their own until something is published for all of them.
+// The workload subscribers: clients of server-sent events (HTML §9.2) with one connection each wait for events that all
+// receive.
 
 const (
-	idleFor      = 5 * time.Second        // that CPU is measured while nothing is published
-	publishEvery = 200 * time.Millisecond // while requests are measured
+	idleFor      = 5 * time.Second // duration of the measurement without events
+	publishEvery = 200 * time.Millisecond
 	publishTimes = 10
 )
 
-// subscriber is a client's end of a stream.
+// subscriber is the client's end of a stream.
 type subscriber struct {
 	fd     int
-	events int // that have begun to arrive
+	events int // number of events that have begun to arrive
 }
 
-// listen opens a stream and reads what it begins with.
+// listen opens a stream and reads its beginning.
 func (p *process) listen(path string) (*subscriber, error) {
 	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() // the descriptor is duplicated
+	defer conn.Close() // the descriptor was duplicated
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address(p.port))
 	var got []byte
-	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte("\n\n\r\n")); { // the hint how long to wait
+	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte("\n\n\r\n")); { // until the hint for reconnects
 		n, err := conn.Read(buf)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w after %q", p.server.name, err, got)
@@ -59,7 +59,7 @@ func (p *process) listen(path string) (*subscriber, error) {
 	return &subscriber{fd: fd}, unix.SetNonblock(fd, true)
 }
 
-// listenAll opens n streams. Those that were opened come with the error.
+// listenAll opens n streams. If it fails, it returns the open streams with the error.
 func (p *process) listenAll(path string, n int) (all []*subscriber, err error) {
 	for range n {
 		one, err := p.listen(path)
@@ -77,7 +77,7 @@ func hangUp(all []*subscriber) {
 	}
 }
 
-// await reads until all have n events.
+// await reads until all subscribers have n events.
 func await(all []*subscriber, n int) error {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -122,7 +122,7 @@ func await(all []*subscriber, n int) error {
 	return nil
 }
 
-// publish sends an event to all.
+// publish sends an event to all subscribers.
 func (p *process) publish(client *http.Client) error {
 	answer, err := client.Post(p.url("/post"), "text/plain", nil)
 	if err != nil {
@@ -136,8 +136,8 @@ func (p *process) publish(client *http.Client) error {
 	return nil
 }
 
-// ask makes requests for hello, one after the other, until length has passed, and
-// calls beside each publishEvery. It returns how long they took.
+// ask requests hello sequentially for length, and calls beside at each publishEvery. It returns the durations of the
+// requests.
 func (p *process) ask(w *workload, length time.Duration, beside func() error) (times []time.Duration, err error) {
 	hello := &workload{path: "/hello", length: w.length}
 	c := &strictClient{process: p, workload: hello, keep: true}
@@ -160,8 +160,8 @@ func (p *process) ask(w *workload, length time.Duration, beside func() error) (t
 	return times, nil
 }
 
-// subscribersOf sees what many subscribers cost: memory, CPU while nothing happens, the
-// time until all have an event, and what requests beside notice.
+// subscribersOf measures the cost of many subscribers: memory, CPU without events, the time until all have an event,
+// and the delay of other requests.
 func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
@@ -172,7 +172,7 @@ func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) 
 		return sample{}, err
 	}
 	client := &http.Client{Timeout: 20 * time.Second}
-	// One first, so that what the first one needs is not counted for the others.
+	// The first subscriber has additional costs that must not count for the others.
 	first, err := p.listenAll(w.path, 1)
 	defer func() { hangUp(first) }()
 	if err != nil {
@@ -219,7 +219,7 @@ func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) 
 	slices.Sort(took)
 	taken.took = took[len(took)/2]
 
-	// The subscribers do not read meanwhile: their work is not the server's.
+	// The subscribers do not read meanwhile, because their work does not count for the server.
 	published := 0
 	times, err := p.ask(w, publishTimes*publishEvery, func() error {
 		published++

@@ -7,23 +7,24 @@ import (
 	"fapws/bench/results"
 )
 
-// target is a line of the last table: what fapws is to reach.
+// target is a goal for fapws, a row of the last table.
 type target struct {
 	title    string
 	workload string
 	value    func(sample) float64
-	against  []string                          // whose samples to compare with: those of the best
-	compare  func(mine, other float64) float64 // of one round each; nil: mine alone
-	atMost   bool                              // else at least
-	threads  float64                           // the limit with threads
-	inline   float64                           // the limit inline
+	against  []string                          // the best of these servers is compared
+	compare  func(mine, other float64) float64 // compares values of one round; nil uses only mine
+	atMost   bool                              // otherwise at least
+	threads  float64
+	inline   float64
 	format   string
 }
 
-// notJudged is the limit of a mode that a target does not apply to.
+// notJudged is the limit of a mode without this target.
 const notJudged = -1
 
-// peers are the usual servers for frameworks; uvicorn is the one for ASGI; bjoern and fastwsgi are the fastest for WSGI.
+// peers are the usual servers of frameworks. uvicorn is the server for ASGI; bjoern and fastwsgi are the fastest for
+// WSGI.
 var (
 	peers    = []string{"gunicorn", "uwsgi", "waitress"}
 	uvicorn  = []string{"uvicorn"}
@@ -105,7 +106,7 @@ var targets = []target{
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
 }
 
-// measured is the median over rounds of what t judges, and false without samples.
+// measured returns the median over rounds of the value of t, and false without samples.
 func (b *bench) measured(t *target, server string) (float64, bool) {
 	mine := b.results[key{t.workload, server}]
 	if len(mine) == 0 {
@@ -115,7 +116,7 @@ func (b *bench) measured(t *target, server string) (float64, bool) {
 		return median(mine, t.value), true
 	}
 	var values []float64
-	// Round by round, since samples of one round saw the same machine.
+	// Compare by rounds, because samples of one round saw the same machine.
 	for i := range mine {
 		if other, found := b.best(t, i); found {
 			values = append(values, t.compare(t.value(mine[i]), other))
@@ -124,7 +125,7 @@ func (b *bench) measured(t *target, server string) (float64, bool) {
 	return results.Median(values), len(values) > 0
 }
 
-// best is the best value in a round of those that t compares with.
+// best returns the best value of t.against in a round.
 func (b *bench) best(t *target, round int) (value float64, found bool) {
 	for _, server := range t.against {
 		samples := b.results[key{t.workload, server}]
@@ -139,7 +140,7 @@ func (b *bench) best(t *target, round int) (value float64, found bool) {
 	return value, found
 }
 
-// printTargets prints what was reached of what this run measured.
+// printTargets prints the targets that this run measured.
 func (b *bench) printTargets() {
 	t := newTable("target", "threads", "limit", "", "inline", "limit", "")
 	any := false
@@ -173,7 +174,7 @@ func (b *bench) judge(t *target) (cells []string, found bool) {
 		if t.atMost {
 			sign = "≤"
 		}
-		// Limits have as many digits as what is printed: that is what counts.
+		// Compare with the precision that is printed.
 		text := fmt.Sprintf(t.format, value)
 		shown, _ := strconv.ParseFloat(text, 64)
 		if (shown <= mode.limit) == t.atMost || shown == mode.limit {

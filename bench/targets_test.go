@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestJudge has two rounds in which the machine was twice as slow in the
-// second: ratios of medians would differ from the ratio of each round.
+// In two rounds the machine is twice as slow in the second: ratios of medians would differ from the ratio of each
+// round.
 func TestJudge(t *testing.T) {
 	micros := func(n int) []sample {
 		return []sample{{cpu: time.Duration(n) * time.Microsecond, rate: 1e6 / float64(n)},

@@ -16,31 +16,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A loader of WebSockets (RFC 6455) on one thread: it sends a message on each
-// connection, and the next one when that has come back as it was. No extension is
-// offered, so no server compresses.
+// A load generator for WebSockets (RFC 6455) on one thread. It sends the next message on a connection when the previous
+// message was echoed. It offers no extension, so no server compresses.
 
-// messageSize is how many bytes a message has.
+// messageSize is the size of a message in bytes.
 const messageSize = 64
 
-// socket is a client's end of a WebSocket.
+// socket is the client's end of a WebSocket.
 type socket struct {
 	fd      int
-	message [messageSize]byte // that is on its way
+	message [messageSize]byte // the current message
 	sent    time.Time
-	id      uint32 // of this connection
-	number  uint32 // of messages so far
+	id      uint32 // of the connection
+	number  uint32 // number of messages
 	key     uint32 // masks the next frame
-	in      []byte // what has arrived of the answer
+	in      []byte // received bytes of the echo
 }
 
-// upgrade makes the handshake on a new connection and checks it (RFC 6455 §4.1).
+// upgrade opens a connection and makes and checks the handshake (RFC 6455 §4.1).
 func (p *process) upgrade(path string) (*socket, error) {
 	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() // the descriptor is duplicated
+	defer conn.Close() // the descriptor was duplicated
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	nonce := make([]byte, 16)
 	binary.LittleEndian.PutUint64(nonce, rand.Uint64())
@@ -72,7 +71,7 @@ func (p *process) upgrade(path string) (*socket, error) {
 	return &socket{fd: fd, id: rand.Uint32(), key: rand.Uint32()}, unix.SetNonblock(fd, true)
 }
 
-// upgradeAll opens n WebSockets. Those that were opened come with the error.
+// upgradeAll opens n WebSockets. If it fails, it returns the open ones with the error.
 func (p *process) upgradeAll(path string, n int) (sockets []*socket, err error) {
 	for range n {
 		s, err := p.upgrade(path)
@@ -90,7 +89,8 @@ func closeAll(sockets []*socket) {
 	}
 }
 
-// send sends the next message, text that no other message has, in one frame, masked (RFC 6455 §5.2). A socket takes one small frame at once.
+// send sends the next message, a unique text in one masked frame (RFC 6455 §5.2). A socket takes one small frame at
+// once.
 func (s *socket) send() error {
 	s.number++
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
@@ -113,7 +113,7 @@ func (s *socket) send() error {
 	return err
 }
 
-// receive takes what has arrived. It reports whether the message is back.
+// receive reads input, and reports whether the echo is complete.
 func (s *socket) receive() (whole bool, err error) {
 	var buffer [4096]byte
 	n, err := unix.Read(s.fd, buffer[:])
@@ -132,9 +132,9 @@ func (s *socket) receive() (whole bool, err error) {
 		}
 		opcode, frame := s.in[0], s.in[2:2+int(s.in[1]&0x7f)]
 		switch {
-		case s.in[1] > 125: // masked, or longer than anything that was sent
+		case s.in[1] > 125: // masked, or longer than any sent message
 			return false, fmt.Errorf("a frame with the length byte %#x", s.in[1])
-		case opcode == 0x89: // a ping, which needs no answer within a measurement
+		case opcode == 0x89: // a ping, which may stay unanswered during a measurement
 			s.in = slices.Delete(s.in, 0, 2+len(frame))
 			continue
 		case opcode != 0x81 || !bytes.Equal(frame, s.message[:]):
@@ -147,8 +147,8 @@ func (s *socket) receive() (whole bool, err error) {
 	}
 }
 
-// echo has all sockets send and receive, again and again until length has passed; once
-// if length is 0. It returns how long each message took. A wrong answer is an error.
+// echo makes all sockets send and receive until length has passed, or once if length is 0. It returns the duration of
+// each echo. A wrong echo is an error.
 func echo(sockets []*socket, length time.Duration) (latencies []time.Duration, err error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -199,7 +199,7 @@ func echo(sockets []*socket, length time.Duration) (latencies []time.Duration, e
 	return latencies, nil
 }
 
-// echoWith measures echoes of a workload's connections for length.
+// echoWith measures echoes for length.
 func (p *process) echoWith(w *workload, length time.Duration) (sample, error) {
 	sockets, err := p.upgradeAll(w.path, w.connections)
 	defer func() { closeAll(sockets) }()
@@ -219,8 +219,8 @@ func (p *process) echoWith(w *workload, length time.Duration) (sample, error) {
 		p50: latencies[n/2], p99: latencies[n*99/100], memory: p.memory()}, nil
 }
 
-// socketsOf sees how the server's memory grows with WebSockets that have echoed a
-// message, and how long it takes until all have echoed one at the same time.
+// socketsOf measures how the server's memory grows with WebSockets that have echoed a message, and how long an echo on
+// all of them at once takes.
 func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
@@ -230,7 +230,7 @@ func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 	if _, err := p.waitReady("/hello"); err != nil {
 		return sample{}, err
 	}
-	// One first, so that what the first one loads is not counted for the others.
+	// The first WebSocket has additional costs that must not count for the others.
 	first, err := p.upgradeAll(w.path, 1)
 	defer closeAll(first)
 	if err != nil {

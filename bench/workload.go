@@ -2,20 +2,20 @@ package main
 
 import "slices"
 
-// A kind says how a workload is measured.
+// kind is how a workload is measured.
 type kind int
 
 const (
-	load        kind = iota // wrk asks as fast as it can
-	startup                 // from starting the process to its first answer
-	idle                    // memory of connections that are open and silent
-	reload                  // requests that fail while HUP comes every second
+	load        kind = iota // wrk sends requests as fast as possible
+	startup                 // from the start of the process to its first response
+	idle                    // memory of idle connections
+	reload                  // failed requests while HUP is sent every second
 	slowly                  // slow clients of a large file
-	echoing                 // messages that come back on WebSockets
+	echoing                 // echoes on WebSockets
 	sockets                 // memory of many WebSockets
-	subscribers             // of server-sent events, very many
-	handshaking             // connections with TLS, one for each request
-	overHTTP2               // h2load asks as fast as it can
+	subscribers             // many subscribers of server-sent events
+	handshaking             // TLS connections with one request each
+	overHTTP2               // h2load sends requests as fast as possible
 )
 
 // workload is one row of the comparison.
@@ -27,29 +27,29 @@ type workload struct {
 	path        string
 	script      string // in bench/lua
 	connections int
-	length      int64    // of the body that each answer must have; -1: of any
-	post        bool     // 4 KiB are sent
-	sitters     int      // clients that keep asking for /slow meanwhile
-	sameCPU     bool     // server and loader share one CPU, for latencies
-	workers     int      // processes of the server, which then has both CPUs
-	servers     []string // servers to compare; nil: all that can answer path
-	folder      bool     // a folder is served, without an application
-	early       bool     // a folder is served at /folder, also while the application loads
-	php         bool     // PHP answers, by FastCGI
-	asgi        bool     // app is one for ASGI servers
-	fields      []string // of each request
-	since       bool     // each request has If-Modified-Since, and the answer is 304
-	coding      string   // Content-Encoding that the answer must have
-	status      int      // that the answer must have; 0: 200
-	tls         bool     // connections are encrypted
-	resumed     bool     // with a session of an earlier connection
-	streams     int      // of HTTP/2, at a time on each connection
+	length      int64    // of the body of each response; -1 means any
+	post        bool     // requests have a body of 4 KiB
+	sitters     int      // clients that request /slow all the time
+	sameCPU     bool     // server and load generator share a CPU, for latencies
+	workers     int      // server processes; the server then has both CPUs
+	servers     []string // servers to compare; nil means all that serve path
+	folder      bool     // serves a folder, without an application
+	early       bool     // serves a folder at /folder, even while the application loads
+	php         bool     // PHP responds, by FastCGI
+	asgi        bool     // app is an ASGI application
+	fields      []string // of the requests
+	since       bool     // requests have If-Modified-Since and expect 304
+	coding      string   // expected Content-Encoding
+	status      int      // expected status; 0 means 200
+	tls         bool
+	resumed     bool // with a TLS session of an earlier connection
+	streams     int  // concurrent HTTP/2 streams on each connection
 }
 
-// frameworkServers run what has a framework in it: there the server is the smaller part.
+// frameworkServers take part in workloads with a framework, in which the server is the smaller part.
 var frameworkServers = []string{"threads", "inline", "uwsgi", "gunicorn", "waitress"}
 
-// asgiServers run what is written for ASGI, websocketServers what has WebSockets.
+// asgiServers take part in ASGI workloads, websocketServers in WebSocket workloads.
 var (
 	asgiServers      = []string{"threads", "inline", "uvicorn", "hypercorn", "daphne"}
 	websocketServers = append(slices.Clone(asgiServers), "websockets")
@@ -120,11 +120,11 @@ var workloads = []workload{
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello", length: 13},
 }
 
-// pageWorkloads are those of docs/performance.md, which has them in an order of its own.
+// pageWorkloads are the workloads of docs/performance.md, in its order.
 var pageWorkloads = []string{"hello", "thousand", "one", "slow", "generator", "flask", "django", "asgi", "starlette", "fastapi", "websocket",
 	"cached", "file1k", "file100k", "file1m", "tlshello", "http2streams", "startup", "idle"}
 
-// groups are words for several workloads, or for several workloads and servers.
+// groups are names for several workloads, or for workloads and servers.
 func groups() map[string][]string {
 	var encrypted, peers []string
 	for _, w := range workloads {
@@ -133,14 +133,15 @@ func groups() map[string][]string {
 		}
 	}
 	for _, name := range serverNames() {
-		if name != "baregnet" && name != "bjoern" && name != "fastwsgi" { // a limit instead of a peer; modules that no Debian has
+		// not a peer, or a module without a Debian package
+		if name != "baregnet" && name != "bjoern" && name != "fastwsgi" {
 			peers = append(peers, name)
 		}
 	}
 	return map[string][]string{"tls": encrypted, "page": slices.Concat(pageWorkloads, peers)}
 }
 
-// expand replaces groups among words by the names in them.
+// expand replaces group names by their members.
 func expand(words []string) (names []string) {
 	known := groups()
 	for _, word := range words {
@@ -161,7 +162,6 @@ func workloadNames() []string {
 	return names
 }
 
-// scriptFile is the file in bench/lua that wrk runs.
 func (w *workload) scriptFile() string {
 	if w.script == "" {
 		return "report.lua"

@@ -1,7 +1,6 @@
-"""What the benchmarks serve: PATHS for fapws, `application` for WSGI servers.
+"""The applications of the benchmarks: PATHS for fapws, `application` for WSGI servers.
 
-Both run the same handlers. The work is the server's: no handler does more
-than its name says.
+Both run the same handlers, which do only the work of their names.
 """
 
 import json
@@ -48,14 +47,14 @@ def mebibyte(environ, start_response):
 
 
 def generator(environ, start_response):
-    """100 chunks of 128 bytes, of a length that the server does not know."""
+    """100 chunks of 128 bytes, without a Content-Length."""
     start_response("200 OK", BINARY)
     for _ in range(100):
         yield CHUNK
 
 
 def file(environ, start_response):
-    """The file through WSGI: what a server does that serves no files itself."""
+    """The file through WSGI, for servers without static files."""
     start_response("200 OK", BINARY + [("Content-Length", str(1 << 20))])
     return environ["wsgi.file_wrapper"](open(FILE, "rb"))
 

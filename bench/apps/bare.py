@@ -1,6 +1,7 @@
-"""What the frameworks of this folder cost without a server: bare.py [SECONDS] prints the CPU time of a call of each application.
+"""Measures the frameworks of this folder without a server: bare.py [SECONDS] prints the CPU time of a call of each
+application.
 
-A call has what a server gives it for a GET with the fields of curl: a new environ, or a new scope. The smallest of five samples counts.
+A call has the input of a GET request of curl: a new environ, or a new scope. The smallest of five samples counts.
 """
 import asyncio
 import importlib
@@ -45,7 +46,7 @@ async def call_asgi(application, path):
 
 
 def sample(call):
-    """Microseconds of CPU that a call takes. call(n) makes n of them."""
+    """CPU time of a call, in microseconds. call(n) makes n calls."""
     n, began, until = 0, time.process_time(), time.perf_counter() + seconds / 5
     while time.perf_counter() < until:
         call(20)

@@ -1,4 +1,4 @@
-"""Hello world with Flask: what a framework costs beside the server."""
+"""Hello world with Flask, to measure the cost of a framework."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""The smallest application: what memory and start-up are measured with."""
+"""The smallest application, for measurements of memory and startup."""
 
 TEXT = [("Content-Type", "text/plain"), ("Content-Length", "13")]
 

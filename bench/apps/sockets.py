@@ -1,4 +1,4 @@
-"""WebSockets for synchronous code: what comes is sent back."""
+"""WebSockets for synchronous code: an echo."""
 from fapws import WebSocket
 
 

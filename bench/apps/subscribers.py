@@ -1,4 +1,4 @@
-"""Subscribers to a channel, what publishes to them, and a page beside."""
+"""Subscribers to a channel, a page that publishes, and another page."""
 from fapws import channel, publish
 
 CHANNEL_SUBSCRIBERS_PER_ADDRESS = 1000000  # all clients are 127.0.0.1
