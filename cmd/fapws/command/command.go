@@ -34,13 +34,14 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Run runs the command of args, the command line without the name of the program, and
-// returns the exit code. An error has its own, see process.ExitReport.
+// Run runs the command of args, the command line without the name of the program, and returns the exit code. Errors
+// have their own exit codes (process.ExitReport).
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	return run(args, false, stdin, stdout, stderr)
 }
 
-// run is Run. With asWorker this process has become the user of the workers for "check", after root has read the certificates.
+// run is Run. asWorker reports that root has read the certificates for "check", and that this process now has the user
+// of the workers.
 func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	pybridge.RunFrom(process.File(), process.Interpreter())
 	if supervisor.KeyReaderWanted() {
@@ -98,7 +99,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		}
 		return run(args, true, stdin, stdout, stderr)
 	}
-	if parent == nil && !loader { // the process that has started them has warned
+	if parent == nil && !loader { // the parent has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(append(settings.UnknownVariables(os.Environ()), doubts...), p, stderr)
 	}
@@ -122,7 +123,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	return serve(p, stderr)
 }
 
-// ofAnotherUser reports whether this process is root and the workers will not be.
+// ofAnotherUser reports whether this process is root and the workers will have another user.
 func ofAnotherUser(conf *settings.Config) bool {
 	if os.Geteuid() != 0 || conf.User == "" && conf.Group == "" {
 		return false
@@ -131,7 +132,7 @@ func ofAnotherUser(conf *settings.Config) bool {
 	return err == nil && id.UID != 0
 }
 
-// help writes the help of a command, a page of the documentation, or the general help.
+// help prints the help of a command, a page of the documentation, or the general help.
 func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	word := settings.Word(topic)
 	switch word {
@@ -153,7 +154,7 @@ func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	return process.OK, err
 }
 
-// warn writes lines about settings that are probably not meant.
+// warn prints lines about settings that are probably mistakes.
 func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	log := p.Logger(stderr)
 	for _, line := range doubts {
@@ -165,7 +166,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	}
 }
 
-// bench is "fapws bench". It returns process.Failed if a request has failed, or a response has an error status.
+// runBench is "fapws bench". It returns process.Failed if a request has failed or a response has an error status.
 func runBench(args []string, stdout io.Writer) (code int, err error) {
 	o, err := bench.ParseArgs(args, stdout)
 	switch {
@@ -191,17 +192,16 @@ func runBench(args []string, stdout io.Writer) (code int, err error) {
 	return process.OK, err
 }
 
-// prepareProcess sets up everything that all processes of a server have in common.
+// prepareProcess sets up what all processes of a server have in common.
 func prepareProcess(p *plan.Plan) {
 	if p.Conf.Umask >= 0 {
 		unix.Umask(p.Conf.Umask)
 	}
-	// As python3 does, so that writing to a closed pipe, or beyond RLIMIT_FSIZE, is an error
-	// that handlers can catch.
+	// Like python3: writing to a closed pipe, or beyond RLIMIT_FSIZE, becomes an error that handlers can catch.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 }
 
-// serve serves in this process, or supervises workers that do.
+// serve serves in this process, or supervises workers.
 func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if _, err := os.Stat("/proc/self"); err != nil {
 		return 0, process.ExitNotStarted("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc")
@@ -212,27 +212,27 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	}
 	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), Warning: warning}
 	if p.Conf.PidFile != "" {
-		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has asked for the directory before
+		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has checked the directory
 	}
-	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // settings may have changed since the start
+	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // a reload may have changed the settings
 		return supervisor.Run(p, instance, stderr)
 	}
 	return worker.RunAlone(p, instance, stderr)
 }
 
-// isSupervised reports whether the settings ask for workers under a supervisor. Process 1 of a container has to take note of
-// the end of processes that others leave to it, which only a supervisor can tell from children of the application.
+// isSupervised reports whether the settings require workers under a supervisor. Process 1 of a container must reap
+// processes of others, and only a supervisor can distinguish them from children of the application.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
 		conf.Sandboxed() || os.Getpid() == 1
 }
 
-// errRoot refuses root on a system where another user could run the application.
+// errRoot is the refusal of root on a system where another user could run the application.
 var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
 
-// judgeRoot decides about a process that was started by root. Where the process would
-// stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.
+// judgeRoot checks a process that root has started. If the process would remain root without permission, the result is
+// an error, or a warning on a system without another choice.
 func judgeRoot(conf *settings.Config) (warning string, err error) {
 	if os.Geteuid() != 0 || conf.AllowRoot {
 		return "", nil
@@ -249,8 +249,8 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
 }
 
-// checkSandbox is "check --sandbox", after the check: another process makes the requests, because this one has to remove the
-// directory of temporary files, which the sandbox does not allow.
+// checkSandbox is the second part of "check --sandbox": another process makes the requests, because this one must
+// remove the directory of temporary files, which the sandbox does not allow.
 func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if os.Getenv(confine.SandboxVariable) != "" {
 		return worker.CheckSandbox(p, stdout, stderr)
@@ -277,7 +277,7 @@ func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	return process.OK, nil
 }
 
-// inspect carries out a command that loads an application but does not serve it, or --print-config.
+// inspect runs a command that loads an application without serving it, or --print-config.
 func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	log := func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	wrong := p.Mistakes
@@ -285,7 +285,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// The other mistakes are found without the applications.
+		// Check finds the other mistakes without the applications.
 		others := p.Check(&p.Conf, nil, log)
 		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {
@@ -310,11 +310,11 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		code = app.Tool(tool)
 	}
 	closing := process.ExitAfterClosingTime(time.Time{}, code, func(line string) { log(logfile.Warning, line) })
-	defer closing.Stop() // "check --sandbox" goes on
+	defer closing.Stop() // "check --sandbox" continues
 	return max(code, app.Close()), nil
 }
 
-// show prints what a command prints of the loaded applications without Python. contents is nil for a site that has none.
+// show prints the result of a command that needs no Python. contents is nil for a site without an application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case p.Command.Word == settings.WordShell && contents == nil:
@@ -331,7 +331,7 @@ func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(
 	return nil
 }
 
-// writeOwn shows the pages of the server itself, which come before the routes of all hosts. contents may be nil.
+// writeOwn prints the pages of the server itself, which precede the routes of all hosts. contents may be nil.
 func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	var lines []string
 	if path := p.Conf.Status; path != "" {
@@ -345,7 +345,7 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	}
 }
 
-// checkOutside looks for mistakes outside of the file and the application: in users, the chroot, directories and certificates.
+// checkOutside checks users, the chroot, directories and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
 	if err == nil && conf.Chroot != "" {

@@ -1,7 +1,9 @@
-// Package command reads the command line and runs the command that it names: it answers help, version, import, check,
-// routes, shell, user and hash-password itself, and passes the others to packages ctl, supervisor and worker.
-// Package main calls Run, on the main thread. Start reading at command.go, which also decides between a single process and a
-// supervisor, and loads an application that it does not serve. webconf.go reads the lines of httPyServer's web.conf:
+// Package command reads the command line and runs its command: it implements help, version, import, check, routes,
+// shell, user and hash-password, and passes the others to packages ctl, supervisor and worker. Package main calls Run,
+// on the main thread.
+//
+// Start reading at command.go, which also chooses between a single process and a supervisor. webconf.go reads the lines
+// of httPyServer's web.conf:
 //
 //	host DOMAIN ROOT      the directory of a domain; "default" is every other one
 //	media EXTENSION TYPE  the media type of files

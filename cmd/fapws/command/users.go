@@ -30,7 +30,7 @@ password or a removed user ends the sessions of that user.
 Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
 `
 
-// withPassword are the actions that ask for a password. They take the file, the name and the password.
+// withPassword are the actions that prompt for a password. They take the file, the name and the password.
 var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword, "check": auth.CheckPassword}
 
 // user is "fapws user": it changes a file of users.
@@ -62,7 +62,7 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// askName asks for the name of a user at a terminal.
+// askName prompts for the name of a user.
 func askName(in *os.File, prompt io.Writer) (string, error) {
 	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
 		return "", err
@@ -71,7 +71,6 @@ func askName(in *os.File, prompt io.Writer) (string, error) {
 	return readPassword(bufio.NewReader(in))
 }
 
-// parseUser reads the arguments of "fapws user".
 func parseUser(args []string) (action, name, file string, err error) {
 	set := pflag.NewFlagSet("user", pflag.ContinueOnError)
 	set.StringVarP(&file, "file", "f", "", "")
@@ -134,7 +133,7 @@ func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Wr
 	case "remove":
 		return auth.Remove(file, name)
 	}
-	if err := auth.CheckName(name); err != nil { // before the password is typed
+	if err := auth.CheckName(name); err != nil { // before the password prompt
 		return err
 	}
 	password, err := askPassword(stdin, stderr)
@@ -151,9 +150,8 @@ password file of auth, in the format of htpasswd.
 Exit status: 0 written; 2 no password, or one that cannot be used.
 `
 
-// hashPassword writes a line of a file of users, as htpasswd would, or without a
-// user the hash alone. The password is asked for twice on a terminal; otherwise
-// it is the first line of standard input.
+// hashPassword prints a line for a file of users, like htpasswd, or only the hash without a user. It prompts twice for
+// the password on a terminal; otherwise the password is the first line of standard input.
 func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	user := ""
 	switch {
@@ -180,10 +178,9 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 	return err
 }
 
-// askPassword reads a password.
 func askPassword(in *os.File, prompt io.Writer) (string, error) {
 	r := bufio.NewReader(io.LimitReader(in, 4096))
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil { // no terminal
+	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil { // not a terminal
 		return readPassword(r)
 	}
 	first, err := askHidden(in, r, prompt, "Password: ")
@@ -197,7 +194,7 @@ func askPassword(in *os.File, prompt io.Writer) (string, error) {
 	return first, err
 }
 
-// askHidden reads a line that the terminal does not show.
+// askHidden prompts for a line that the terminal does not show.
 func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (string, error) {
 	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -210,7 +207,7 @@ func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (str
 		return "", err
 	}
 	restore := func() {
-		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // or the terminal has gone
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // fails if the terminal was closed
 		fmt.Fprintln(prompt)
 	}
 	defer restore()

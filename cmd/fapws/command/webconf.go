@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// site is the configuration file that a web.conf becomes.
+// site is the resulting configuration file.
 type site struct {
 	Port        uint64            `toml:"port,omitzero"`
 	KeepAlive   float64           `toml:"keep-alive,omitzero"`
@@ -33,17 +33,16 @@ type host struct {
 	Index   []string `toml:"index"`
 }
 
-// conf is a web.conf that is being read.
+// conf is the state of reading a web.conf.
 type conf struct {
 	name  string
 	site  site
-	lines map[string]int // where a word with a name stands: "host a.lan"
+	lines map[string]int // line numbers of words with a name, such as "host a.lan"
 	notes []string
 }
 
-// convertWebconf returns the configuration file, and a line for each thing that was
-// left out or understood in another way: "web.conf:3: …". The error, one line, is
-// that text has no host.
+// convertWebconf returns the configuration file, and a note for each line that was left out or changed, "web.conf:3:
+// …". The error, one line, is that text has no host.
 func convertWebconf(name string, text []byte) (file string, notes []string, err error) {
 	c := &conf{name: name, site: site{Types: map[string]string{}}, lines: map[string]int{}}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
@@ -70,8 +69,7 @@ func (c *conf) note(line int, format string, args ...any) {
 
 var words = []string{"host", "media", "parameter"}
 
-// maxLine is how many bytes of a line are taken: the converted line fits in a line of fapws.toml, however much of it
-// must be escaped.
+// maxLine limits a line in bytes, so that the converted and escaped line fits into fapws.toml.
 const maxLine = 2048
 
 func (c *conf) read(n int, line string) {
@@ -121,7 +119,7 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// again notes a name that the file has already, with what follows from that, and reports whether it does.
+// again reports whether the file already has name, and then adds a note with the consequence so.
 func (c *conf) again(n int, word, name, so string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {
@@ -144,22 +142,22 @@ func (c *conf) host(n int, name, root string) {
 		return
 	}
 	h := host{Name: bare, Root: root, Index: []string{"index.html"}}
-	if bare == "default" { // for every host that is not named
+	if bare == "default" { // for every other host
 		h.Name, h.Default = "", true
 	}
 	c.site.Hosts = append(c.site.Hosts, h)
 }
 
-// mediaType is "text/plain", a parameter may follow.
+// mediaType matches "text/plain", with an optional parameter.
 var mediaType = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
 })
 
-// parameter takes one as a setting. The error says why it cannot be one.
+// parameter converts a parameter into a setting. The error says why that is impossible.
 func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600
 	switch name {
-	case "timeout": // for a client that sends nothing, and for one that does not end its request
+	case "timeout": // for a silent client, and for an incomplete request
 		seconds, err := strconv.ParseFloat(value, 64)
 		if err != nil || !(seconds >= 0.001 && seconds <= longest) {
 			return fmt.Errorf("%.40q is not a time in seconds", value)
