@@ -1,7 +1,7 @@
 """Starts the server of the wheel: the command ``fapws``, and ``python -m fapws``.
 
-The server is a library beside this file, and runs in a process of this Python. The dynamic loader preloads it there,
-and it takes over before Python begins: see cmd/fapws/process in the source.
+The server is a library in the folder of this file, and runs in a process of this Python. The dynamic loader preloads it
+there, and it takes over before Python begins: see cmd/fapws/process in the source.
 """
 
 import os

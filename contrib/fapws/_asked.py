@@ -1,9 +1,7 @@
-"""Detects scripts with PATHS that use the keys of :class:`fapws.base.Environ` without importing
-it.
+"""Detects scripts with PATHS that use the keys of :class:`fapws.base.Environ` without importing it.
 
-A plain dict is the fastest environ for a handler, so only scripts that name a key of Environ
-get an Environ. The check reads the text of the script and of the modules that it has imported
-from its own directory.
+A plain dict is the fastest environ for a handler, so only scripts that name a key of Environ get an Environ. The check
+reads the text of the script and of its imported modules in the same directory.
 """
 import os
 import sys
@@ -12,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Optional
 
-#: The keys of Environ that a plain dict lacks, as source text.
+#: The keys of Environ, as source text.
 KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path", b"fapws.raw_header")
 
 

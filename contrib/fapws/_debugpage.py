@@ -54,9 +54,8 @@ def page(
 ) -> bytes:
     """An HTML document, in UTF-8, about an exception that a handler raised.
 
-    Everything in it is escaped and bounded; credentials in environ and in
-    variables that are called like one are masked. Never raises: what cannot be
-    shown is left out. Called on the thread that ran the handler.
+    Everything in it is escaped and bounded; credentials in environ and in variables that are called like one are
+    masked. It never raises; values that cannot be shown are left out. It is called on the thread that ran the handler.
     """
     try:
         text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
@@ -180,7 +179,7 @@ class _Page:
 
 
 def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, BaseException, Optional[TracebackType]]]:
-    """exc and the exceptions that led to it, the last one first."""
+    """exc and the exceptions that caused it, the last one first."""
     chain = [("", exc, tb)]
     seen = {id(exc)}
     while len(chain) < _CHAIN:

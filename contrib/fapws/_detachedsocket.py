@@ -18,7 +18,7 @@ _USES = (
     "send sendall sendmsg sendto sendfile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into"
     " makefile fileno dup detach shutdown"
 ).split()
-# Seconds after which the connection of a client that reads nothing is closed.
+# The connection of a client that stops reading is closed after this time, in seconds.
 _STUCK = 60
 
 

@@ -137,7 +137,7 @@ def _decoded(digits: bytes) -> bytes:
 def _body(environ: Environ) -> bytes:
     stream = environ["wsgi.input"]
     try:
-        # fapws's own input returns the whole body, wherever its reader is
+        # the input of fapws returns the whole body, at any position
         return stream.getvalue()  # type: ignore[no-any-return]
     except AttributeError:
         pass

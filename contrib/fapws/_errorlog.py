@@ -22,11 +22,10 @@ _MOST_BEGUN = 8192
 
 
 class ErrorLog(io.TextIOBase):
-    """A stream of text, UTF-8; what cannot be encoded is escaped with backslashes, as on stderr.
+    """A text stream that encodes as UTF-8 and escapes unencodable characters with backslashes, like stderr.
 
-    Any thread may write. What one call writes is not mixed with what others write, nor is a
-    line that a thread writes in pieces, as ``print`` does: it is kept back until its end, ``flush()`` or the end of
-    the process. Writing does not fail.
+    Any thread may write. The text of a call is not mixed with other texts. A line that a thread writes in pieces, as
+    ``print`` does, is held until its end, ``flush()`` or the end of the process. Writing does not fail.
     """
 
     encoding = "utf-8"
@@ -56,7 +55,7 @@ class ErrorLog(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Writes what the calling thread has begun."""
+        """Writes the incomplete line of the calling thread."""
         begun = self._begun.pop(get_ident(), "")
         if begun:
             _fapws.error_lines(self._number, begun)

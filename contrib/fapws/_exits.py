@@ -39,8 +39,8 @@ def watch() -> None:
 
 
 def run() -> None:
-    """Runs the registered functions of this process, and of packages with a thread in it, in
-    reverse order.
+    """Runs the functions that this process has registered, and those of packages with a running thread, in reverse
+    order.
     """
     here, packages = os.getpid(), _packages()
     wanted = [each for each in reversed(_registered) if each[0] == here or _package(each[1]) in packages]

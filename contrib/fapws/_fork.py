@@ -1,11 +1,12 @@
-"""The processes of ``--fork``: the loader, which has the application, and a child of it for each request.
+"""The processes of ``--fork``: the loader, which has the application, and its child for each request.
 
-The server sends the loader an order with a socket and two pipes. The child gets the request from the socket as SCGI and writes the response
-as a CGI program does; one pipe is its standard error. To the other one, the loader writes the number of the process, and how it has ended.
-The child runs Python and nothing of Go, so it needs none of the threads that the loader has.
+The server sends the loader an order with a socket and two pipes. The child gets the request from the socket as SCGI and
+writes the response as a CGI program does; one pipe is its standard error. The loader writes the id of the process and
+its exit status to the other pipe. The child runs only Python, without Go, and therefore needs none of the loader's
+threads.
 
-A response is complete when the child has read the last byte of the request, which it does after it has sent everything: if it dies
-before that, the kernel tells the server of unread data (ECONNRESET) and not of an end.
+A response is complete when the child has read the last byte of the request, which it does after sending everything. If
+the child dies earlier, the kernel reports unread data to the server (ECONNRESET) instead of an end.
 """
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ _LOOK = 20  # ms between two checks of children if the kernel has no pidfd
 _END = 2.0  # maximum seconds until children end after the server
 _MEMORY = 1 << 20  # a larger body is read while the handler runs
 _BLOCK = 1 << 16
-# exit status of a child that has reported the reason of its failure
+# exit status of a child that has reported its failure
 _REPORTED = 70
 
 
@@ -154,7 +155,7 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
 
 
 def _end(children: Dict[int, Tuple[int, int]]) -> None:
-    """Ends the children: the server has ended, and nothing of their responses is wanted."""
+    """Ends the children, because the server has ended and does not need their responses."""
     until = time.monotonic() + _END
     for pid in children:
         os.kill(pid, signal.SIGTERM)

@@ -20,11 +20,10 @@ _DEPTH = 16
 def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     """("wsgi", "asgi" or "handler", the object to call).
 
-    A callable is ASGI when it is called with three arguments, or is known to
-    be of a framework for it; a class that is made with one, and whose objects are called
-    with two, is ASGI 2 and is adapted. With two arguments and ``async def`` it is a
-    handler (environ, start_response). Everything else is WSGI. interface "wsgi" and
-    "asgi" decide between the two where the signature leaves it open.
+    A callable is ASGI if it takes three arguments, or belongs to a known ASGI framework. A class that is made with one
+    argument, and whose objects are called with two, is ASGI 2 and is adapted. With two arguments and ``async def`` it
+    is a handler (environ, start_response). Everything else is WSGI. interface "wsgi" and "asgi" decide between the two
+    where the signature leaves it open.
     """
     if interface == "wsgi":
         return "wsgi", entry

@@ -40,7 +40,7 @@ class _Runner:
         self.ending = False
 
     def wake(self) -> None:
-        """Wakes the thread; ``changed`` is held."""
+        """Wakes the thread. ``changed`` must be held."""
         if self.thread is None:
             thread = threading.Thread(target=self.run, name="fapws-later", daemon=True)
             thread.start()

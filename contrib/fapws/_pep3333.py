@@ -44,7 +44,7 @@ def checked(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Call:
-    """A request, and what its application has done wrong."""
+    """A request, with the mistakes of its application."""
 
     def __init__(self, application: Any, environ: Any, warned: Set[str]) -> None:
         self.application, self.environ, self.warned = application, environ, warned
@@ -142,7 +142,7 @@ def _check_headers(call: _Call, headers: Any, place: str) -> None:
 
 
 class _Body:
-    """The result of an application, whose items are checked when the server asks for them."""
+    """The result of an application, which checks its items when the server iterates."""
 
     def __init__(self, result: Any, call: _Call) -> None:
         self._result, self._call = result, call

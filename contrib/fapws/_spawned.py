@@ -45,7 +45,7 @@ def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
 
 
 class Start_response:
-    """Replaces the class of the server, so that it can be subclassed."""
+    """A subclassable replacement of the server's class."""
 
     def __init__(self) -> None:
         raise RuntimeError("a process of multiprocessing does not handle requests")

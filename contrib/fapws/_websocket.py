@@ -178,7 +178,7 @@ def broadcast(
 
 
 def refusal(status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()) -> HTTPError:
-    """What ``ws.reject`` answers with."""
+    """The response of ``ws.reject``."""
     return HTTPError(status, text, headers)
 
 

@@ -67,7 +67,7 @@ class _Metric:
             head["bounds"] = bounds
         self._number: int = _native.metric_family(json.dumps(head)[:-1], bounds) if _native else -1
         if not self.labels and _native:
-            # creates the series, so that it is visible before its first change
+            # makes the series visible before its first change
             self._find({})
 
     def _find(self, given: Dict[str, Any]) -> int:
