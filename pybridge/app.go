@@ -24,10 +24,9 @@ import (
 	"fapws/runtime/system"
 )
 
-// interpreter is the Python for which fapws was built; build.sh sets it. Its prefix determines the standard library.
+// interpreter is the Python for which fapws was built; build.sh sets it.
 var interpreter = ""
 
-// otherPython tells users how to get fapws for another Python, %s.
 var otherPython = "build fapws with ./build.sh --python %s build"
 
 // program is the file of this program. Package fapws is next to it.
@@ -42,7 +41,6 @@ func RunFrom(file, python string) {
 	}
 }
 
-// Options are the arguments of Load.
 type Options struct {
 	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first
 	// one may be run as __main__, and it decides sys.argv[0].
@@ -87,7 +85,6 @@ type Application struct {
 	Factory   bool // the object is a function that returns the application
 }
 
-// name returns the name in messages of a process with one application.
 func (a *Application) name() string {
 	if a.Script != "" {
 		return filepath.Base(a.Script)
@@ -95,7 +92,6 @@ func (a *Application) name() string {
 	return a.Module
 }
 
-// fullName returns the name in messages of a process with several applications.
 func (a *Application) fullName() string {
 	name := cmp.Or(a.Script, a.Module)
 	if a.Object != "" {
@@ -117,11 +113,11 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with 
 // App contains the loaded applications.
 type App struct {
 	Contents
-	loaded  []*Content // without duplicates
-	mounts  []Mount    // of all applications, by Mount.Index
+	loaded  []*Content
+	mounts  []Mount // of all applications, by Mount.Index
 	mode    poolMode
 	handler *Handler // after Start
-	stop    chan int // inline mode: ends Serve
+	stop    chan int
 }
 
 // Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or
@@ -199,7 +195,6 @@ func (a *App) load(o Options, paths []string) error {
 	return nil
 }
 
-// readable returns an error if a script cannot be read.
 func readable(path string) error {
 	f, err := os.Open(path)
 	if err == nil {
@@ -222,7 +217,6 @@ func absolute(path string) (string, error) {
 	return strings.TrimSuffix(folder, "/") + "/" + path, err
 }
 
-// place resolves the symbolic links of path's directory.
 func place(path string) string {
 	return filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path))
 }
@@ -309,7 +303,6 @@ func Executing() string {
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
 
-// cArena keeps C strings in structs of C during a call.
 type cArena struct{ runtime.Pinner }
 
 // str returns s as a C string, nil for "".

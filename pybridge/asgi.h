@@ -16,19 +16,19 @@
 
 /* Events of a record that the asyncio thread runs (bits). */
 enum {
-  ASGI_EVENT_RUN = 1,      /* the record is new */
-  ASGI_EVENT_NEXT = 2,     /* its iterator continues */
-  ASGI_EVENT_INPUT = 4,    /* inputs have arrived */
-  ASGI_EVENT_ROOM = 8,     /* the client has received enough of the response */
-  ASGI_EVENT_GONE = 16,    /* the client disconnected */
-  ASGI_EVENT_OVERDUE = 32, /* it timed out */
-  ASGI_EVENT_ENDS = 64,    /* the server has ended an event stream, because it stops */
+  ASGI_EVENT_RUN = 1,
+  ASGI_EVENT_NEXT = 2,
+  ASGI_EVENT_INPUT = 4,
+  ASGI_EVENT_ROOM = 8, /* the client has received enough of the response */
+  ASGI_EVENT_GONE = 16,
+  ASGI_EVENT_OVERDUE = 32,
+  ASGI_EVENT_ENDS = 64, /* the server has ended an event stream, because it stops */
 };
 
 typedef struct {
-  PyObject *loop;     /* owned: asyncio's */
-  core_thread thread; /* the asyncio thread as a thread of the server */
-  int depth;          /* nonzero if a caller further up the stack will wake the event loop for published parts */
+  PyObject *loop; /* owned: asyncio's */
+  core_thread thread;
+  int depth; /* nonzero if a caller further up the stack will wake the event loop for published parts */
   struct asgi_exchange *live; /* owned: exchanges whose coroutines have not ended */
   int event;                  /* eventfd that wakes the thread; 0 if the thread does not exist */
   int asleep;                 /* atomic: the thread will not check the list before event is written */
@@ -115,7 +115,7 @@ enum {
   ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
   ASGI_DISCARD,  /* the event loop answers itself; further data of the application is dropped */
   ASGI_COMPLETE, /* the Last part was published */
-  ASGI_ACCEPTED, /* the WebSocket is open */
+  ASGI_ACCEPTED,
 };
 
 /* Whether the response has trailers (asgi_exchange.trailers). */
@@ -133,10 +133,10 @@ struct asgi_exchange {
   asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
   asgi_exchange *next, *prev;         /* in async.live */
   uint8_t state;
-  uint8_t begun;   /* inner was made */
-  uint8_t running; /* its coroutine is on the stack */
+  uint8_t begun; /* inner was made */
+  uint8_t running;
   uint8_t sending; /* send() is on the stack: a value of its message may call it again */
-  uint8_t gone;    /* the client disconnected */
+  uint8_t gone;
   uint8_t hung;    /* the client has shut down its side: receive() reports a disconnect, send() works */
   uint8_t ended;   /* its coroutine has ended */
   uint8_t overdue; /* it was cancelled because of a timeout */
@@ -154,14 +154,14 @@ struct asgi_exchange {
   int64_t taken;            /* bytes of the body that receive() has returned */
   char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
   uint8_t line_len, addr_len;
-  uint32_t log;           /* number of its error log, once rec is NULL */
-  wsgi_start_object head; /* embedded, without a Python reference count */
+  uint32_t log; /* number of its error log, once rec is NULL */
+  wsgi_start_object head;
 };
 
 /* --- asgi_exchange.c --- */
 extern PyTypeObject asgi_Exchange_Type;
 int asgi_exchange_init(void);
-extern PyObject *asgi_cancelled_error; /* asyncio.CancelledError */
+extern PyObject *asgi_cancelled_error;
 /* core_kind.run of all coroutines: makes the exchange of rec and its task, and runs the task until it waits. */
 void asgi_exchange_run(core_thread *t, core_record *rec);
 
@@ -170,7 +170,6 @@ int asgi_task_init(void);
 /* Makes the task of x and runs it until it waits. A new reference, or NULL; a step of the task may leave an exception
  * in both cases. */
 PyObject *asgi_task_new(asgi_exchange *x);
-/* Cancels the task of x. */
 void asgi_exchange_cancel(asgi_exchange *x);
 
 /* --- asgi_task.c --- */
@@ -195,7 +194,6 @@ extern PyObject *asgi_done;
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
 /* Raises the exception in the arguments of throw(type[, value[, traceback]]). Always NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
-/* Wakes the waiters that wait for the reason what. */
 void asgi_wake_waiters(asgi_exchange *x, int what);
 
 /* --- asgi_messages.c --- */
@@ -228,14 +226,11 @@ int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObj
 /* Makes a message for receive(): a dict with its type and further pairs of key and value. Takes the references to
  * the values. NULL ends the arguments. Returns 1 or -1, like receive. */
 int asgi_message(PyObject **message, PyObject *type, ...);
-/* Reports the exception of an application, and ends the exchange with status 500, or aborts the response if it has
- * begun. */
 void asgi_raised(asgi_exchange *x);
 /* Messages that send() discards after the client disconnected. */
 #define ASGI_LAST_WORDS 64
 /* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
 int asgi_left(asgi_exchange *x, PyObject *message);
-/* Whether a task of the application waits for a message. */
 int asgi_listens(asgi_exchange *x);
 
 /* --- asgi_http.c --- */

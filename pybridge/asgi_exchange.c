@@ -1,8 +1,7 @@
 /* An exchange on the asyncio thread: the coroutine that its Task runs.
  *
- * The exchange drives the coroutine of the application, so that it notices the coroutine's end: a callback of the
- * Task would need an iteration of asyncio's event loop for each request. Tools of asyncio see the exchange as the
- * application's coroutine. */
+ * The exchange drives the coroutine of the application, so that it notices the coroutine's end: a callback of the Task
+ * would need an iteration of asyncio's event loop for each request. */
 #include "asgi.h"
 
 #include <stdlib.h>
@@ -169,7 +168,6 @@ static PyObject *exchange_throw(PyObject *self, PyObject *args) {
   return asgi_send_result(how, result);
 }
 
-/* Called when asyncio's event loop ends before the task. */
 static PyObject *exchange_close(PyObject *self, PyObject *none) {
   asgi_exchange *x = (asgi_exchange *)self;
   if (x->ended) Py_RETURN_NONE;
@@ -280,7 +278,6 @@ static void exchange_dealloc(PyObject *self) {
   PyObject_GC_Del(self);
 }
 
-/* Returns an attribute of the awaited coroutine. */
 static PyObject *get_of_inner(PyObject *self, void *name) {
   PyObject *inner = CORE_HELD(self, Py_XNewRef(((asgi_exchange *)self)->inner));
   PyObject *value = inner ? PyObject_GetAttrString(inner, name) : NULL;

@@ -134,7 +134,6 @@ void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(
 /* Whether trailers or more of the body follow. */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->trailers); }
 
-/* Discards the rest of the response. */
 static void discard(asgi_exchange *x, int more) {
   if (more)
     x->state = ASGI_DISCARD;
@@ -142,7 +141,6 @@ static void discard(asgi_exchange *x, int more) {
     x->state = ASGI_TRAILERS;
 }
 
-/* Publishes parts with the body of a message. more means that other messages with the body follow. */
 static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
   core_record *rec = x->rec;
   int whole = !goes_on(x, more) || rec->bodyless || rec->whole;
@@ -153,7 +151,6 @@ static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
   if (whole) discard(x, more);
 }
 
-/* The first http.response.body. */
 static int first_body(asgi_exchange *x, const core_message *m, int more) {
   core_record *rec = x->rec;
   core_part *head = wsgi_write_head(rec, &x->head, goes_on(x, more) ? -1 : m->len, CORE_TYPE_SET);
@@ -239,7 +236,6 @@ static int http_start(asgi_exchange *x, PyObject *message) {
   return 0;
 }
 
-/* Sends a file whose size is not known, as in /proc and /sys, and closes it. */
 static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *file = PyFile_FromFd(fd, NULL, "rb", 0, NULL, NULL, NULL, 1);
   if (!file) return close(fd), -1;
@@ -294,7 +290,6 @@ static int trailers_fit(const wsgi_start_object *s) {
   return 0;
 }
 
-/* Publishes the last part. */
 static int end_with_trailers(asgi_exchange *x) {
   core_record *rec = x->rec;
   if (!rec) { /* they are not sent */

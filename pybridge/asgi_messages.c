@@ -14,8 +14,7 @@ static PyObject *receive(PyObject *self, PyObject *none) {
   return asgi_waiter_new((asgi_exchange *)self, ASGI_FOR_MESSAGE);
 }
 
-/* Whether the whole response was sent, by its Content-Length. Clients may then disconnect before the application
- * ends the response. */
+/* Whether the whole response was sent, by its Content-Length. */
 static int has_all(const core_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }

@@ -56,7 +56,6 @@ static PyObject *bytes_of(const core_record *rec, core_span s) { return PyBytes_
 
 /* --- headers ------------------------------------------------------------------ */
 
-/* The last names in lower case, indexed by hash. */
 #define NAMES 64
 static PyObject *names[NAMES];
 
@@ -134,7 +133,6 @@ static PyObject *headers_of(const core_record *rec) {
 
 /* --- addresses ---------------------------------------------------------------- */
 
-/* [host, port] of ASGI, or None for a client of a unix socket. */
 static PyObject *address(const core_record *rec, core_span host, core_span port) {
   if (!host.len) Py_RETURN_NONE;
   PyObject *name = PyUnicode_DecodeLatin1(at(rec, host), host.len, NULL), *number = NULL, *pair = NULL;
@@ -146,7 +144,6 @@ static PyObject *address(const core_record *rec, core_span host, core_span port)
   return pair;
 }
 
-/* The same for the server, [path, None] for a unix socket. */
 static PyObject *server(const core_record *rec) {
   core_span path = rec->socket_path;
   if (LIKELY(!path.len)) return address(rec, rec->server_name, rec->server_port);
@@ -203,7 +200,6 @@ static int put_line(PyObject *scope, const core_record *rec) {
   return rec->query.len ? core_put(scope, text[K_QUERY], bytes_of(rec, rec->query)) : 0;
 }
 
-/* The part of a scope that does not change between requests of a client. */
 static PyObject *scope_of_fields(core_record *rec) {
   PyObject *scope = PyDict_Copy(the_scope);
   if (scope && (core_put(scope, text[K_SERVER], server(rec)) < 0 ||

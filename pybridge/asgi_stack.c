@@ -4,8 +4,8 @@
 #include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
 
 #define A asgi_the_thread
-#define DEEPEST 200 /* frames that are shown */
-#define TASKS 16    /* maximum length of a chain of tasks that await each other */
+#define DEEPEST 200
+#define TASKS 16 /* maximum length of a chain of tasks that await each other */
 
 /* Whether an attribute of o is written in C. Code of the application must not run while other threads are stopped. */
 static int is_native(PyObject *o, const char *name) {

@@ -15,7 +15,7 @@ void asgi_exchange_cancel(asgi_exchange *x) {
 #if PY_VERSION_HEX < 0x030c0000
 /* A Task passes its first step to loop.call_soon. This file intercepts the call and runs the step at once. */
 static PyObject *caught, *caught_context, *catcher;
-static asgi_exchange *starting; /* the exchange whose Task is being made */
+static asgi_exchange *starting;
 
 static int is_first_step(PyObject *f) {
   PyObject *task = PyObject_GetAttr(f, text[T_SELF]),

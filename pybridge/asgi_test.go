@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// asgi sends a request to the ASGI application of testdata/asgi.py.
 func asgi(t testing.TB, line, body string, fields ...string) *response {
 	t.Helper()
 	r := submitASGI(t, &response{}, line, body, fields...)
@@ -25,7 +24,6 @@ func submitASGI(t testing.TB, r *response, line, body string, fields ...string) 
 	return loop.submitAs(t, r, func(string) (int, int) { return mount, 0 }, line, body, fields...)
 }
 
-// handler sends a request to the entry of PATHS in testdata/asgi.py that line names.
 func handler(t testing.TB, line, body string) *response {
 	t.Helper()
 	r := submitHandler(t, &response{}, line, body)
@@ -53,8 +51,6 @@ func same(t testing.TB, got, want string) {
 	}
 }
 
-// TestASGITrailers checks that a trailer that http1 forbids is an error, in upper or lower case, and that no trailer of
-// its message is sent.
 func TestASGITrailers(t *testing.T) {
 	var names []string
 	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"}, http1.NotTrailers...) {
@@ -79,7 +75,6 @@ func TestASGITrailers(t *testing.T) {
 	}
 }
 
-// TestAsyncThreadShown checks that the stack of a request that blocks the asyncio thread names that thread.
 func TestAsyncThreadShown(t *testing.T) {
 	g := newGate(t)
 	r := submitASGI(t, &response{}, strings.Replace("GET "+g.target(), "blocked", "blocks", 1), "")
@@ -119,7 +114,6 @@ func TestAsyncThreadStuck(t *testing.T) {
 	}
 }
 
-// TestAsyncLeavesNothing runs every kind of exchange many times and checks that Python's allocations do not grow.
 func TestAsyncLeavesNothing(t *testing.T) {
 	rounds := 20
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
@@ -190,7 +184,6 @@ func TestASGISendElsewhere(t *testing.T) {
 	}
 }
 
-// settled returns after all timeouts have been reported.
 func (h *Handler) settled() { <-h.withGIL(func() {}) }
 
 // impatient sets short timeouts, and returns the arguments of Stuck.

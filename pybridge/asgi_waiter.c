@@ -8,7 +8,7 @@
 
 #define A asgi_the_thread
 
-PyObject *asgi_done; /* a waiter that does not wait */
+PyObject *asgi_done;
 
 enum { T_BLOCKING, T_SET_RESULT, T_DONE, T_COUNT };
 static const char *const texts[T_COUNT] = {"_asyncio_future_blocking", "set_result", "done"};
@@ -122,7 +122,7 @@ static PyObject *already_awaited(void) {
 static int is_waited_in(const asgi_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);
-  Py_XDECREF(is_done); /* a bool */
+  Py_XDECREF(is_done);
   return !is_done ? -1 : is_done == Py_False;
 }
 

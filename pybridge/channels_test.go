@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// A saying is a message from the application to the loop.
 type saying struct {
 	mu  sync.Mutex
 	all []string
@@ -50,7 +49,6 @@ func (s *saying) purge(patterns []string) {
 	s.all = append(s.all, patterns...)
 }
 
-// take returns the messages since the last call, at least n.
 func (s *saying) take(t *testing.T, n int) (all []string) {
 	t.Helper()
 	for end := time.Now().Add(generous); ; time.Sleep(time.Millisecond) {

@@ -1,14 +1,13 @@
-/* core_: the interpreter, the threads that run Python, the queues of records and parts, and error reports. It knows
- * no protocol.
+/* core_: the interpreter, the threads that run Python, the queues of records and parts, and error reports.
  *
- * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which
- * includes that of the part below. core_ calls the parts above it through tables of functions (core_mode, core_kind)
- * and pointers in core_the_pool. tables_test.go checks this.
+ * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which includes
+ * that of the part below. core_ calls the parts above it through tables of functions (core_mode, core_kind) and
+ * pointers in core_the_pool. tables_test.go checks this.
  *
- * Who owns what: core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex
- * guards the members that say so, and is never held while a thread waits for the GIL. A record in a list belongs to
- * the list, then to the thread that took it, until this thread publishes the last part. A part belongs to the thread
- * that makes it until it is published, then to the event loop.
+ * Who owns what: core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex guards
+ * the members that say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list,
+ * then to the thread that took it, until this thread publishes the last part. A part belongs to the thread that makes
+ * it until it is published, then to the event loop.
  *
  * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
  * fails, and borrows the objects it is given. It returns objects as new references unless a comment says "borrowed". */
@@ -24,9 +23,6 @@
 #include <stdio.h>
 
 #include "shim.h"
-
-/* =============================================================================
- * Python.h and the functions that older Pythons lack, for every header of the Python side. */
 
 #if PY_VERSION_HEX < 0x03090000
 #define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)
@@ -53,7 +49,6 @@ static inline PyObject *core_new_ref(PyObject *o) {
 
 /* --- core_python.c -------------------------------------------------------------- */
 
-/* Imports module and returns its attribute. */
 PyObject *core_import(const char *module, const char *name);
 /* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
@@ -61,7 +56,6 @@ PyObject *core_call(const char *module, const char *name, const char *format, ..
 int core_raise(PyObject *type, const char *format, ...);
 /* PyErr_Restore for a caller that keeps its references; None counts as NULL. Always -1. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
-/* Releases the result of a call and returns 0, or -1 if result is NULL. */
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
   return result ? 0 : -1;
@@ -102,7 +96,6 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   return bad;
 }
 
-/* A list LIST(X) with X(NAME, "text") for each name becomes the members of an enum, and the texts for core_intern. */
 #define CORE_NAME(name, text) name,
 #define CORE_TEXT(name, text) text,
 
@@ -111,7 +104,7 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 
 /* =============================================================================
  * Python without the GIL (PEP 703, free-threaded builds from 3.14 on): tools for threads that run Python at the same
- * time. With a GIL these macros are empty.
+ * time.
  *
  * "With the GIL" means in comments that the thread may use Python's objects. Where the code also relies on the
  * exclusion of other threads, it uses one of these:
@@ -190,13 +183,12 @@ static inline void core_alone(void (*f)(void *), void *arg) { f(arg); }
  *
  * The tables are constant. The pool owns the choice: core_the_pool.mode is &core_threads or &core_inline from
  * live_start_pool on. A mount runs in that mode or in &asgi_mode (core_mount.mode), and a thread belongs to one mode
- * (core_thread.mode). Other files call these functions without checking the mode. */
+ * (core_thread.mode). */
 
 struct core_thread;
 
 typedef struct core_mode {
-  /* Whether code on its threads may wait for a client. False if the waiting thread is the only one that could make
-   * room. */
+  /* Whether code on its threads may wait for a client. */
   int may_wait;
 
   /* Called once by live_start_pool, with the GIL, on Python's main thread. 0, or -1 with errno. */
@@ -268,13 +260,12 @@ enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CO
  * request has timed out. */
 typedef enum { CORE_COUNTS, CORE_WAITS_FOR_CLIENT, CORE_WAITS, CORE_STUCK, CORE_ASIDE_REASONS } core_aside;
 
-/* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
 typedef struct core_thread {
   int index;
   const struct core_mode *mode;
   enum core_thread_state state; /* guarded by pool.mu */
   pthread_t id;
-  pid_t tid;                       /* the kernel's thread id */
+  pid_t tid;
   sem_t sleep;                     /* posted when the thread leaves the IDLE state */
   int retire;                      /* it was idle for RETIRE_S, and ends */
   core_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
@@ -285,16 +276,16 @@ typedef struct core_thread {
   int unsignalled;                 /* parts that were published without waking the loop */
   uint64_t unsignalled_ns;         /* approximate time of the jobs that made the unsignalled parts */
   PyObject *spare_start;           /* owned: a Start_response to use again */
-  PyThreadState *python;           /* thread state, from start to end */
-  core_record *current;            /* the record whose code it runs; written under the GIL */
-  int raised;                      /* under the GIL: fapws.Timeout was raised for current */
-  int signalled;                   /* under the GIL: a signal was sent for the timeout, and was not handled yet */
-  core_aside aside;                /* guarded by pool.mu; changed by core_set_aside */
-  struct {                         /* used by the monitor only */
-    unsigned long jobs;            /* number of the job */
-    uint64_t cpu_ns;               /* CPU time of the thread when the monitor last checked */
-    uint64_t since_ns;             /* when the monitor first saw the job, or last saw it use the CPU */
-    uint64_t own_ns, others_ns;    /* CPU time that the thread, and all handlers, had used at since_ns */
+  PyThreadState *python;
+  core_record *current;         /* the record whose code it runs; written under the GIL */
+  int raised;                   /* under the GIL: fapws.Timeout was raised for current */
+  int signalled;                /* under the GIL: a signal was sent for the timeout, and was not handled yet */
+  core_aside aside;             /* guarded by pool.mu; changed by core_set_aside */
+  struct {                      /* used by the monitor only */
+    unsigned long jobs;         /* number of the job */
+    uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked */
+    uint64_t since_ns;          /* when the monitor first saw the job, or last saw it use the CPU */
+    uint64_t own_ns, others_ns; /* CPU time that the thread, and all handlers, had used at since_ns */
   } seen;
 } core_thread;
 
@@ -370,10 +361,10 @@ uint64_t core_first_waits(uint64_t now);
 typedef struct {
   const struct core_kind *kinds[2]; /* kinds of its plain requests and of its requests for a WebSocket */
   const core_mode *mode;
-  int relative;       /* ASGI: the scope's path is what follows root_path */
-  PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
-  PyObject *callable; /* owned */
-  PyObject *name;     /* owned: its name in log lines */
+  int relative;    /* ASGI: the scope's path is what follows root_path */
+  PyObject *state; /* ASGI: scope['state'] of its lifespan, a dict */
+  PyObject *callable;
+  PyObject *name; /* owned: its name in log lines */
   /* malloc. Name of a WebSocket in all processes; NULL if the mount is not a WebSocket. */
   char *place;
   PyObject *environ; /* borrowed, immortal: the class of its environ; NULL for a dict */
@@ -389,16 +380,15 @@ typedef struct {
 /* Moves a moving average towards sample, in ns: core_run.c. Any thread, without a lock. */
 void core_average(uint64_t *average, uint64_t sample);
 static inline uint64_t core_average_of(const uint64_t *average) { return __atomic_load_n(average, __ATOMIC_RELAXED); }
-/* The average of one call of the handler of m. */
 static inline uint64_t core_run_ns(const core_mount *m) { return core_average_of(&m->run_ns); }
 
 typedef struct {
   core_shared shared;
-  const core_mode *mode;                  /* &core_threads or &core_inline */
-  const core_mode *coroutines;            /* the mode of mounts whose handlers are coroutines */
-  void (*thread_ends)(void);              /* called by a thread that ends: frees its caches. With the GIL */
-  pthread_mutex_t mu;                     /* guards the following members up to pops */
-  core_record *head, *tail;               /* the queue */
+  const core_mode *mode;       /* &core_threads or &core_inline */
+  const core_mode *coroutines; /* the mode of mounts whose handlers are coroutines */
+  void (*thread_ends)(void);   /* called by a thread that ends: frees its caches. With the GIL */
+  pthread_mutex_t mu;          /* guards the following members up to pops */
+  core_record *head, *tail;
   core_thread *drainer;                   /* the thread that runs quick jobs (core_threads.c) */
   core_thread *threads[CORE_MAX_THREADS]; /* element 0 is Python's main thread */
   int nthreads, live, idle;
@@ -414,9 +404,9 @@ typedef struct {
   int signal_fd;
   int event_fd;
   int32_t *loop_state; /* of eventloop.Waker: CORE_LOOP_... */
-  int max;             /* maximum number of threads; 0 means inline mode */
-  int parallel;        /* several threads may run Python at the same time */
-  int cpus;            /* number of processors that threads use at the same time */
+  int max;
+  int parallel;
+  int cpus; /* number of processors that threads use at the same time */
   int debug;
   int stamped;
   int send_fields;
@@ -435,7 +425,6 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
 /* Releases the objects of rec, which never ran. Returns its part0 as its last part, for the caller to publish. */
 core_part *core_give_up(core_record *rec);
 uint64_t core_now_ns(void);
-/* Initializes a condition variable with deadlines of CLOCK_MONOTONIC. */
 void core_cond_init(pthread_cond_t *c);
 /* The pool's mutex. Each function that releases the mutex, also during a wait, wakes the thread that
  * core_wake_thread selected. */
@@ -457,11 +446,8 @@ static inline int core_queue_is_long(void) {
   return p->parallel && p->head &&
          __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(&p->mounts[p->head->mount]) > CORE_LONG_NS;
 }
-/* Makes core_serve return code. */
 void core_request_exit(int code);
-/* Makes the thread of rec continue rec's iterator. */
 void core_resume(core_record *rec);
-/* The mode that rec runs in. */
 static inline const core_mode *core_mode_of(const core_record *rec) { return core_the_pool.mounts[rec->mount].mode; }
 
 /* --- handler.go ------------------------------------------------------------- */
@@ -492,16 +478,15 @@ void core_end_timing(const core_timing *x, core_mount *m);
  * fapws.WebSocket (live_websocket.c), and on the asyncio thread ASGI for HTTP (asgi_http.c), ASGI for WebSockets
  * (asgi_websocket.c) and async functions (asgi_handler.c).
  *
- * The tables are constant. A mount has two kinds, for plain requests and for requests for a WebSocket
- * (core_mount.kinds, live_module.c). Other files call these functions without checking the kind. */
+ * A mount has two kinds, for plain requests and for requests for a WebSocket (core_mount.kinds, live_module.c). */
 
 /* All of it is called with the GIL, on the thread that runs the record. */
 typedef struct core_kind {
   /* Answers rec, a request that has just begun on t. The response may continue in other turns. */
   void (*run)(core_thread *t, core_record *rec);
-  /* Takes the next chunks of rec's iterator. NULL if results of this kind have no iterator. */
+  /* NULL if results of this kind have no iterator. */
   void (*resume)(core_thread *t, core_record *rec);
-  /* Handles the inputs of rec. NULL if core_mode.deliver does not queue records of this kind. */
+  /* NULL if core_mode.deliver does not queue records of this kind. */
   void (*run_inputs)(core_thread *t, core_record *rec);
 } core_kind;
 
@@ -535,7 +520,6 @@ static inline core_record *core_pop_queue(void) {
   return rec;
 }
 
-/* Undoes core_pop_queue. */
 static inline void core_unpop_queue(core_record *rec) {
   rec->next = core_the_pool.head;
   core_the_pool.head = rec;
@@ -557,7 +541,6 @@ static inline core_record *core_pop_inbox(core_thread *t) {
   return rec;
 }
 
-/* Removes rec from a list if the list contains it. */
 static inline int core_unlink_from(core_record **first, core_record **last, core_record *rec) {
   core_record *before = NULL;
   for (core_record *r = *first; r; before = r, r = r->next) {
@@ -589,9 +572,8 @@ static inline int core_waits_are_counted(void) {
  * Parts for the event loop, and inputs from the event loop: core_output.c and core_flow.c.
  *
  * The thread that makes a part owns it until the part is published, then the event loop owns it; part0 is a member of
- * its record. A part owns its buf, its file and a reference to owner. Go releases parts on any goroutine, without the
- * GIL; parts with an owner are freed by a thread with the GIL (core_output.c). An input belongs to the list of its
- * record, then to the thread that took it. */
+ * its record. A part owns its buf, its file and a reference to owner. An input belongs to the list of its record, then
+ * to the thread that took it. */
 
 /* --- core_output.c ----------------------------------------------------------------- */
 
@@ -618,7 +600,6 @@ typedef struct {
 /* Adds at most n bytes of owner to the body, up to the Content-Length: a copy in the last part, or a reference in an
  * additional part. After wsgi_write_head. -1 and MemoryError. */
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
-/* Frees all parts but part0. */
 void core_chain_abandon(core_chain *c);
 /* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length,
  * with a line in the error log. After wsgi_write_head. */
@@ -631,9 +612,8 @@ core_part *core_close_frame(core_record *rec, int code, const char *reason, size
 
 /* Whether a close frame may have that code (RFC 6455 §7.4). */
 int core_sendable_code(long code);
-/* A message as bytes of owner. */
 typedef struct {
-  PyObject *owner; /* a new reference */
+  PyObject *owner;
   const char *data;
   Py_ssize_t len;
   int op;
@@ -642,7 +622,6 @@ typedef struct {
  * of TypeError is wrong, a format for the name of the type and the object. */
 int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
-/* A part with a message, or NULL with an exception. */
 core_part *core_part_of(core_record *rec, const core_message *message);
 core_part *core_message_part(core_record *rec, PyObject *message);
 /* The number of a WebSocket for the event loop. It changes when the record is reused. */
@@ -656,9 +635,7 @@ void core_signal_loop(void);
 void core_push_part(core_part *p);
 /* Publishes a part: the event loop may read and release it at once. */
 void core_publish(core_thread *t, core_part *p);
-/* The same with all parts of a chain. */
 void core_publish_chain(core_thread *t, const core_chain *c);
-/* Wakes the event loop if t has published parts since the last time. */
 void core_notify(core_thread *t);
 /* How many nanoseconds finished parts may wait before the event loop is woken, before and after a job of m. If
  * requests already wait longer, a delay of a quarter more saves most wake-ups. */
@@ -691,7 +668,6 @@ PyObject *core_input_message(const core_input *in);
 /* Counts in as taken by the application. Returns a part that permits the client to send the same number of bytes
  * again, for the caller to publish, or NULL if it is too early. With the GIL. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
-/* Frees a list of inputs. */
 void core_free_inputs(core_input *in);
 
 /* --- core_flow.c ----------------------------------------------------------------- */
@@ -701,13 +677,11 @@ void core_flow_init(void);
  * too many of its requests run. The result is 1 if rec belongs to the event loop until it is resumed. With or
  * without the GIL. */
 int core_defer(core_thread *t, core_record *rec);
-/* Whether core_defer may return 1. */
 static inline int core_may_defer(core_record *rec) { return rec->pipeline != NULL; }
 /* Whether new requests must wait because the event loop has to handle published parts first. */
 static inline int core_loop_is_behind(void) {
   return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
 }
-/* Whether too much of rec's response waits for the client. */
 int core_must_wait(core_record *rec);
 /* Parks rec until the client has received more. Returns 1, or 0 if the client has received enough already. */
 int core_park(core_record *rec);
@@ -720,9 +694,7 @@ void core_release_senders(core_record *rec);
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
 /* Ends core_wait_for_room on other threads, and waits until *writers, which is atomic, is 0. Releases the GIL. */
 void core_wait_for_writers(const uint32_t *writers);
-/* Wakes core_wait_for_writers. */
 void core_writer_left(void);
-/* core_mode.cancelled of the pool. */
 void core_pool_cancelled(core_record *rec);
 /* Whether the client of rec has disconnected. Any thread. */
 int core_is_cancelled(core_record *rec);
@@ -736,7 +708,7 @@ void core_collect_garbage(void);
  * The interpreter: core_interp.c, core_signals.c, live_module.c, core_stdio.c, core_fork.c and core_stack.c.
  *
  * The interpreter, its types and module _fapws live as long as the process. Go holds references to the objects of
- * mounts only, and never releases them. With the GIL, unless a comment says otherwise. */
+ * mounts only, and never releases them. */
 
 /* --- core_interp.c --------------------------------------------------------------- */
 
@@ -772,7 +744,6 @@ PyObject *core_stacks(PyObject *module, PyObject *none);
 
 /* --- core_metrics.c: methods of module _fapws --- */
 extern PyMethodDef core_metric_methods[];
-/* fapws.Timeout; immortal */
 extern PyObject *core_timeout;
 
 /* --- core_stdio.c ---------------------------------------------------------------- */
@@ -782,7 +753,6 @@ int core_stdio_init(const char *name, int fd);
 /* Removes the last n bytes of a regular file, an incomplete write. Returns whether it did. Any thread, without the
  * GIL. */
 int core_take_back(int fd, size_t n);
-/* Flushes sys.stdout and sys.stderr. */
 void core_stdio_flush(void);
 /* Writes to standard error. If that fails, counts the lost lines and reports their number later. Any thread, without
  * the GIL. */
@@ -793,9 +763,8 @@ void core_write_stderr(const char *text, size_t n);
 /* Whether this process is a child of os.fork(). */
 extern volatile int core_forked;
 int core_fork_init(void);
-/* Ends a child of os.fork() whose handler has returned. */
 void core_child_exit(void) __attribute__((noreturn));
-/* Ends the process if it is a child of os.fork(). Called after code of the application has run. */
+/* Ends the process if it is a child of os.fork(). */
 static inline void core_exit_child(void) {
   if (UNLIKELY(core_forked)) core_child_exit();
 }
@@ -815,9 +784,7 @@ void core_dump_end(void);
  *
  * Texts of snapshots belong to the caller (core_snapshot). */
 
-/* environ['fapws.disconnected'] */
 extern PyMethodDef core_disconnected_method;
-/* A record that has timed out. */
 typedef struct {
   core_record *rec;
   uint32_t serial;
@@ -851,7 +818,6 @@ int core_pool_state_of(core_record *rec, int *thread);
 void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
 /* Whether value is an fapws.HTTPError, which is a response. Sets no exception. */
 int core_is_http_error(PyObject *value);
-/* "GET /x HTTP/1.1". */
 PyObject *core_request_line(const core_record *rec);
 /* Logs the current exception of an application whose response is complete: with the number of its error log, the
  * beginning of the request, and the client's address. */
@@ -861,7 +827,6 @@ void core_report_after(int log, PyObject *name, const char *line, int line_len, 
 void core_report(const char *what, core_record *rec);
 /* Writes a line about rec to its error log: what, such as "error in", the name of the handler, and detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
-/* Writes a warning about rec to its error log. */
 void core_log(core_record *rec, const char *format, ...);
 
 /* =============================================================================
@@ -893,7 +858,6 @@ PyObject *core_errorlog_method(PyObject *module, PyObject *args);
 PyObject *core_log_line(PyObject *module, PyObject *args);
 /* wsgi.errors of requests with the error log of that number. Borrowed, or NULL without an exception. */
 PyObject *core_errorlog_stream(int number);
-/* Makes these objects. -1 with an exception. */
 int core_errorlog_init(void);
 /* Called in every forked child. */
 void core_errorlog_forked(void);

@@ -33,7 +33,7 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 #define PANICS 3 /* number of the first elements that are panics in Go code */
 
 static struct sigaction go_handlers[FAULTS];
-static char loading[256];              /* name of the application that is being loaded; empty if none */
+static char loading[256];
 static volatile sig_atomic_t watching; /* the application has begun to load */
 static pid_t server;                   /* process id of the process that loads it, not of a child */
 
@@ -91,7 +91,6 @@ static void report(const char *before, const char *const *pieces) {
   tell(line, (size_t)(to - line));
 }
 
-/* Returns whether it wrote any stack. */
 static int say_stacks(void) {
   char buf[4096];
   int from = core_dump_stacks();

@@ -84,7 +84,6 @@ static PyObject *heading(core_record *rec, const char *level, const char *what, 
   return text;
 }
 
-/* Writes a str to an error log and takes the reference to the str. */
 static void say(int log, PyObject *text) {
   if (text && log)
     core_errorlog_say(log, text);
@@ -129,7 +128,6 @@ void core_log(core_record *rec, const char *format, ...) {
   PyErr_Restore(type, value, tb);
 }
 
-/* The heading for an exception of rec, or for what if rec is NULL. */
 static PyObject *error_heading(int log, const char *what, core_record *rec) {
   char text[96], start[STAMP], thread[32] = "";
   snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
@@ -140,7 +138,6 @@ static PyObject *error_heading(int log, const char *what, core_record *rec) {
   return PyUnicode_FromFormat("%serror in %s\n", start, what);
 }
 
-/* Reports the current exception. */
 static void report(int log, const char *what, core_record *rec) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);

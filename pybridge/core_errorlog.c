@@ -19,12 +19,12 @@
 typedef struct {
   pthread_mutex_t mu; /* one thread writes; never held while waiting for the GIL */
   char *path;         /* NULL if messages are dropped */
-  int fd;             /* -1 if the file is not open */
-  int64_t max;        /* maximum size of the file in bytes; 0 for no limit */
-  int64_t until;      /* guarded by mu: time of the next rotation, in seconds since 1970 */
-  int away;           /* guarded by mu: messages go to the loop */
-  uint64_t kept;      /* guarded by mu: number of messages that went to the loop */
-  PyObject *stream;   /* wsgi.errors of its requests; NULL before the first use. Under the GIL */
+  int fd;
+  int64_t max;      /* maximum size of the file in bytes; 0 for no limit */
+  int64_t until;    /* guarded by mu: time of the next rotation, in seconds since 1970 */
+  int away;         /* guarded by mu: messages go to the loop */
+  uint64_t kept;    /* guarded by mu: number of messages that went to the loop */
+  PyObject *stream; /* wsgi.errors of its requests; NULL before the first use. Under the GIL */
 } errorlog;
 
 static errorlog *logs; /* index is number - 1; complete before handlers run */

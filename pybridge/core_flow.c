@@ -39,7 +39,7 @@ int core_park(core_record *rec) {
   return parked;
 }
 
-static pthread_cond_t writers; /* signaled when a client has room, or has disconnected */
+static pthread_cond_t writers;
 
 void core_flow_init(void) { core_cond_init(&writers); }
 

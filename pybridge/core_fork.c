@@ -59,7 +59,7 @@ typedef union {
 
 #define MOST_KEPT 256
 static struct {
-  int fd;        /* descriptor of a listener without an address */
+  int fd;
   socklen_t len; /* length of address; 0 if none */
   address at;
 } kept[MOST_KEPT];

@@ -21,7 +21,7 @@
 #define SIGNAL 51                 /* a real-time signal that neither glibc nor Python uses (cmd/fapws/process) */
 #define LEAST_MEMORY (64ul << 20) /* Go takes memory from the kernel in pieces of this size */
 
-static int ends[2] = {-1, -1}; /* the pipe */
+static int ends[2] = {-1, -1};
 static struct {
   int fd;
   ino_t inode;

@@ -5,7 +5,7 @@
 
 #define P core_the_pool
 
-static int over; /* Python is ending */
+static int over;
 
 /* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so
  * a request in between would be lost. */
@@ -14,7 +14,6 @@ static void request_turn(void) {
   core_signal_loop();
 }
 
-/* Runs the queued records; those that are added meanwhile run in another turn. */
 static void run_inbox(void) {
   core_thread *t = P.threads[0];
   core_lock();
@@ -99,7 +98,7 @@ static int dequeue(core_record *rec) {
   return rec->job == CORE_RUN && core_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
 }
 
-static void wake_loop(void) {} /* the thread is the event loop's */
+static void wake_loop(void) {}
 
 /* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts
  * during a turn (Handler.Attend). The chunk has been published. */
@@ -125,7 +124,7 @@ static void attached(int signals) {
   core_release_gil();
 }
 
-static void replace(core_thread *t) {} /* inline mode has one thread */
+static void replace(core_thread *t) {}
 
 const core_mode core_inline = {
     .prepare = prepare,

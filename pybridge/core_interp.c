@@ -93,7 +93,6 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
-/* Inserts folder into sys.path and takes the reference to folder. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
   int bad = !folder || !sys_path || PyList_Insert(sys_path, at, folder) < 0;
@@ -168,7 +167,6 @@ static int insert_script_folder(const char *path) {
   return insert_folder(0, folder);
 }
 
-/* The globals of __main__ with the names that runpy and tracebacks use. */
 static PyObject *main_globals(PyObject *path) {
   PyObject *module = PyImport_AddModule("__main__");
   if (!module) return NULL;

@@ -85,13 +85,13 @@ void core_read_waits(core_waits *out) {
  * and labels come from Python as JSON, and are passed on unchanged. / */
 
 #define FAMILIES_MAX 1000
-#define SERIES_MAX 20000 /* of all families */
+#define SERIES_MAX 20000
 
 /* The values with the same labels. Lives as long as the process. */
 typedef struct series {
-  struct series *next; /* next series of the family */
+  struct series *next;
   struct family *family;
-  double value;    /* of a counter or gauge; the sum of a histogram */
+  double value;
   int64_t *counts; /* malloc: the count of each bucket, one more than the bounds; NULL if not a histogram */
   char labels[];   /* JSON, a string */
 } series;

@@ -8,8 +8,8 @@
 #include <time.h>
 
 #define P core_the_pool
-#define TICK_NS 2500000u /* interval while the server is busy */
-#define QUIET_TICKS 100  /* ticks without work before it sleeps */
+#define TICK_NS 2500000u
+#define QUIET_TICKS 100 /* ticks without work before it sleeps */
 /* maximum number of ticks between two jobs of a thread, after which another thread is started */
 #define RETURN_TICKS 100
 
@@ -53,8 +53,8 @@ static int one_returns(void) {
 
 static uint64_t used_ns; /* CPU time of handlers that count, as measured by the monitor */
 static uint64_t patience = PATIENCE_NS;
-static uint64_t stalled_since; /* see core_stalled_since */
-static uint64_t told_at;       /* time of the last log line that all threads are busy */
+static uint64_t stalled_since;
+static uint64_t told_at;
 
 uint64_t core_stalled_since(void) { return P.head ? stalled_since : 0; }
 
@@ -87,7 +87,6 @@ static int is_runnable(const core_thread *t) {
   return name_end && !strncmp(name_end, ") R", 3);
 }
 
-/* Reports whether t runs a handler. */
 static int is_handling(const core_thread *t) {
   return t->state == CORE_THREAD_BUSY && __atomic_load_n(&t->current, __ATOMIC_RELAXED);
 }
@@ -139,7 +138,6 @@ static void spawn_successors(void) {
   }
 }
 
-/* Logs that requests wait because all threads run handlers. */
 static void tell(uint64_t now, int counted, int replaced) {
   if (!replaced && (!stalled_since || now - stalled_since < LATE_NS)) return;
   if (told_at && now - told_at < SILENT_NS) return;
@@ -222,7 +220,7 @@ static void *monitor_main(void *arg) {
 }
 
 int core_start_monitor(void) {
-  static pthread_t monitor; /* 0 if not started */
+  static pthread_t monitor;
   if (monitor) return 0;
   if ((errno = pthread_create(&monitor, NULL, monitor_main, NULL)) != 0) return -1;
   pthread_detach(monitor);

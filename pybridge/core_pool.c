@@ -13,7 +13,7 @@
 core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
-static __thread core_thread *to_wake; /* selected by core_wake_thread, woken by core_unlock */
+static __thread core_thread *to_wake;
 
 uint64_t core_now_ns(void) {
   struct timespec ts;

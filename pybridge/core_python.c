@@ -1,4 +1,3 @@
-/* Helpers for frequent uses of the C API. */
 #include "core.h"
 
 #include <stdarg.h>
@@ -13,7 +12,7 @@ typedef struct {
 
 static int run_alone(PyObject *any, void *call) {
   ((alone_call *)call)->f(((alone_call *)call)->arg);
-  return 0; /* no further object */
+  return 0;
 }
 
 /* PyUnstable_GC_VisitObjects, which visits all objects, is the only public function that stops all other threads. */

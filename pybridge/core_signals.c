@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sigaction go_handler; /* the handler of SIGTERM from before Python starts */
+static struct sigaction go_handler;
 
 /* Result of signal.getsignal(SIGTERM). Handlers of the application call it to pass the signal on. */
 static PyObject *stop_server(PyObject *self, PyObject *args) {

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define P core_the_pool
-#define DEEPEST 200 /* maximum number of frames */
+#define DEEPEST 200
 
 PyObject *core_timeout;
 __thread core_thread *core_this_thread;
@@ -37,7 +37,6 @@ static PyObject *code_of(PyFrameObject *frame) { return Py_NewRef(frame->f_code)
 #define code_of(frame) ((PyObject *)PyFrame_GetCode(frame))
 #endif
 
-/* Writes a str attribute in the encoding of the file system, and a NUL. */
 static void write_text(FILE *out, PyObject *o, const char *attribute) {
   PyObject *text = PyObject_GetAttrString(o, attribute);
   PyObject *bytes = text && PyUnicode_Check(text) ? PyUnicode_EncodeFSDefault(text) : NULL;
@@ -274,7 +273,7 @@ char *core_profile_stacks(void) {
 }
 
 #if CORE_PARALLEL
-#define MOST 512 /* threads */
+#define MOST 512
 
 struct stacks {
   struct {

@@ -78,7 +78,6 @@ void core_stdio_flush(void) {
   }
 }
 
-/* write() of the raw file under a stream. */
 static PyObject *raw_write(PyObject *self, PyObject *data) {
   Py_buffer view;
   int fd = PyObject_AsFileDescriptor(self);

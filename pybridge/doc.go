@@ -65,17 +65,10 @@
 //   - The loop is woken before close() of a result only if close() has been slow. All responses of frameworks have a
 //     close(), so each request would wake the loop.
 //
-// In inline mode, queued records run in turns of 250 µs to 2 ms (core_inline.c). A chunk of an iterator must not wait
-// for the next chunk, but the thread that would send it runs the handler. A goroutine therefore sends chunks during a
-// turn (app.Interpreter). write() calls the loop, which sends finished parts and starts no handler (Waker.SendNow): the
-// only call from C to Go.
-//
 // # environ
 //
-// environ is a copy of a template with interned keys (wsgi_environ.c). Sixteen slots (wsgi_cache.c) cache the last
-// heads, because a client on a kept-alive connection repeats its fields. Values are immutable, so requests can share
-// them. Heads of more than 2 KiB, and heads with a chunked body or an absolute-form target, are not cached. Likewise
-// wsgi_fields.c caches the lines of header fields that are constants of the application.
+// environ is a copy of a template with interned keys (wsgi_environ.c). Heads of more than 2 KiB, and heads with a
+// chunked body or an absolute-form target, are not cached.
 //
 // # Iterators
 //

@@ -29,7 +29,6 @@ import (
 
 var loop *driver
 
-// applications lists the applications of the tests. Most tests use the first one.
 var applications = []Application{
 	{Script: "testdata/app.py"},
 	{Script: "testdata/sockets.py", Import: true},
@@ -100,7 +99,7 @@ func TestMain(m *testing.M) {
 	}()
 	if inline {
 		handler.Attach(loop.far)
-		for f := range loop.calls { // this thread runs the loop and is Python's main thread
+		for f := range loop.calls {
 			f()
 		}
 	} else {
@@ -137,8 +136,8 @@ type driver struct {
 	app     *App
 	h       *Handler
 	calls   chan func()
-	deaf    chan struct{} // closed after listen has returned
-	near    *os.File      // the eventfd of far
+	deaf    chan struct{}
+	near    *os.File // the eventfd of far
 	far     *eventloop.Waker
 	mu      sync.Mutex // in threads mode one goroutine at a time acts as the loop
 	waiting map[exchange.Ticket]*response
@@ -151,7 +150,7 @@ type response struct {
 	head   exchange.Head
 	fields string
 	reason string
-	behind string // trailers
+	behind string
 	body   bytes.Buffer
 	failed bool
 	hold   bool // do not release parts, as for a client that does not read
@@ -177,7 +176,6 @@ func newDriver(app *App, h *Handler) *driver {
 	return d
 }
 
-// listen does the work of the loop after a wake-up.
 func (d *driver) listen() {
 	defer close(d.deaf)
 	buf := make([]byte, 8)
@@ -195,7 +193,6 @@ func (d *driver) listen() {
 
 func (d *driver) inline() bool { return d.app.mode == inline{} }
 
-// do runs f as the loop.
 func (d *driver) do(f func()) {
 	if !d.inline() {
 		d.mu.Lock()
@@ -243,7 +240,6 @@ func (d *driver) drain() {
 
 var testPeer = &exchange.Peer{Addr: "192.0.2.1", Port: "4711", ServerName: "127.0.0.1", ServerPort: "8888"}
 
-// send submits a request: "GET /path" with an optional body and fields.
 func (d *driver) send(t testing.TB, line, body string, fields ...string) *response {
 	t.Helper()
 	return d.submit(t, &response{}, line, body, fields...)
@@ -324,7 +320,6 @@ func (d *driver) get(t testing.TB, target string) *response {
 // stderr is descriptor 2. Under go test -json, package testing replaces os.Stderr by os.Stdout before the first test.
 var stderr = os.Stderr
 
-// captured runs f and returns the text that the process wrote to stderr meanwhile.
 func captured(t *testing.T, f func()) string {
 	t.Helper()
 	if os.Stderr != stderr {

@@ -106,7 +106,6 @@ func TestNothingLeaks(t *testing.T) {
 	})
 }
 
-// submitRaw submits GET target as the loop does. It returns false if the request was rejected.
 func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 	r.ticket = d.next
 	d.next++

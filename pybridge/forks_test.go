@@ -55,7 +55,7 @@ func TestLoaderSurvivesCollections(t *testing.T) {
 		t.Fatal("no report of a child: ", err)
 	}
 	unix.Close(child[0])
-	unix.Close(child[1]) // the child ends
+	unix.Close(child[1])
 	started.Close()
 	if n, err := collected.Read(message); n == 0 {
 		t.Fatal("the loader has exited: ", err)
@@ -80,7 +80,6 @@ func serveForks() (code int) {
 	return app.Close()
 }
 
-// collectGarbage collects garbage after begin is closed, and reports it unless the collection closed descriptor 3.
 func collectGarbage(begin *os.File) {
 	_, _ = begin.Read(make([]byte, 1))
 	for range 3 {

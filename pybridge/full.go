@@ -14,8 +14,8 @@ import (
 
 // Backlog describes how requests wait for threads. Its zero value means that none waits.
 type Backlog struct {
-	Queued int           // requests that wait for a thread
-	First  time.Duration // how long the first of them has waited
+	Queued int
+	First  time.Duration
 	// how long no thread has taken a request although requests wait
 	Stalled time.Duration
 	// threads whose handlers have waited for a long time, or have timed out
@@ -61,7 +61,6 @@ func (h *Handler) tellFull(full C.core_full) {
 	say("%s busy, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(h.Active(tellWait)), advice)
 }
 
-// waitFor describes how many requests wait, and how long.
 func waitFor(queued int, first time.Duration) string {
 	if queued == 1 {
 		return "1 request has waited for " + seconds(first)

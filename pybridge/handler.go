@@ -25,7 +25,6 @@ import (
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
 const keepBytes = 64 << 10
 
-// RunConfig configures how handlers run.
 type RunConfig struct {
 	// maximum number of Python threads; 0 runs handlers inline on the event loop
 	Threads int
@@ -79,9 +78,9 @@ type Handler struct {
 
 	first, last *C.core_record // submitted and not flushed
 	pending     int
-	delivered   bool         // inputs wait for Flush
-	ready       *C.core_part // finished parts in order, for Next
-	given       int64        // bytes of shared.unseen in the part that Next returned last
+	delivered   bool
+	ready       *C.core_part
+	given       int64 // bytes of shared.unseen in the part that Next returned last
 
 	mu      sync.Mutex // Release may run on any goroutine
 	free    *C.core_record
@@ -233,7 +232,6 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	return true
 }
 
-// add makes the next Flush start rec.
 func (h *Handler) add(rec *C.core_record) {
 	rec.next = nil
 	if h.last == nil {
@@ -245,7 +243,6 @@ func (h *Handler) add(rec *C.core_record) {
 	h.pending++
 }
 
-// pipeline returns the shared state of a connection's requests.
 func (h *Handler) pipeline(number int) *C.core_pipeline {
 	for number >= len(h.pipelines) {
 		h.pipelines = append(h.pipelines, nil)
@@ -325,12 +322,11 @@ func (h *Handler) Attend(on bool) {
 
 func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }
 
-// ActiveRequest describes a request that a handler has received.
 type ActiveRequest struct {
-	Request string        // method and path, without the query
-	Handler string        // name of the handler
-	Age     time.Duration // time since the request arrived
-	State   string        // "running on thread 0", "queued"
+	Request string // method and path, without the query
+	Handler string
+	Age     time.Duration
+	State   string // "running on thread 0", "queued"
 	// position of Python, such as `app.py:12 in view`; "" if unknown or not in Python
 	At string
 }
@@ -351,7 +347,6 @@ func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	return active
 }
 
-// withoutQuery returns method and path of a request line.
 func withoutQuery(line string) string {
 	if end := strings.LastIndexByte(line, ' '); end >= 0 {
 		line = line[:end]

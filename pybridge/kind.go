@@ -6,7 +6,6 @@ import "C"
 // MountKind is the protocol by which an application is called. live_module.c has the other half of the table.
 type MountKind int
 
-// The kinds.
 const (
 	WSGI         MountKind = C.CORE_WSGI
 	ASGI         MountKind = C.CORE_ASGI
@@ -17,10 +16,10 @@ const (
 // kinds contains all differences between kinds in Go. Other code uses the table and does not compare kinds.
 var kinds = [...]struct {
 	name, article string
-	arguments     []string // arguments of its callable
-	mode          mode     // nil for the mode of the pool
-	lifespan      bool     // has a lifespan, as ASGI does
-	webSocket     bool     // it answers handshakes
+	arguments     []string
+	mode          mode // nil for the mode of the pool
+	lifespan      bool // has a lifespan, as ASGI does
+	webSocket     bool
 	// its WebSockets are served by callbacks on the threads of handlers
 	callbacks bool
 	detaches  bool // it may receive the socket of a handshake
@@ -39,10 +38,8 @@ var (
 	asgiArguments = []string{"scope", "receive", "send"}
 )
 
-// String returns the name for messages.
 func (k MountKind) String() string { return kinds[k].name }
 
-// WebSockets reports whether the application answers handshakes of WebSockets itself.
 func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 
 // Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
@@ -52,5 +49,4 @@ func (k MountKind) Detaches() bool { return kinds[k].detaches }
 // thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
-// Streams reports whether the application receives request bodies in pieces, as they arrive.
 func (k MountKind) Streams() bool { return kinds[k].streams }

@@ -22,14 +22,14 @@ enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
  * it. */
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the exchange has ended */
-  PyObject *environ;              /* dict, made on demand */
-  PyObject *protocol;             /* str, or NULL */
-  PyObject *data;                 /* the application's own */
-  PyObject *refusal;              /* the HTTPError that reject() made, or NULL */
-  PyObject *reason;               /* str: argument of close(), or NULL */
-  PyObject *groups;               /* set of str: the groups it has joined, or NULL */
+  PyObject *environ;
+  PyObject *protocol;
+  PyObject *data;
+  PyObject *refusal; /* the HTTPError that reject() made, or NULL */
+  PyObject *reason;  /* str: argument of close(), or NULL */
+  PyObject *groups;  /* set of str: the groups it has joined, or NULL */
   PyObject *weak;
-  uint16_t code; /* argument of close() */
+  uint16_t code;
   uint8_t state; /* atomic; changed while the object is held (CORE_BEGIN_HOLD) */
 } live_ws_object;
 
@@ -38,7 +38,6 @@ static inline void live_ws_set_state(live_ws_object *ws, int state) {
   __atomic_store_n(&ws->state, (uint8_t)state, __ATOMIC_RELEASE);
 }
 
-/* Accepts the WebSocket. -1 with an exception. */
 int live_ws_accept(live_ws_object *ws);
 /* Publishes a part on any thread with the GIL. */
 void live_ws_publish(core_part *p);
@@ -61,9 +60,7 @@ int live_ws_resume(live_ws_object *ws);
 /* --- live_object.c ------------------------------------------------------------- */
 
 extern PyTypeObject live_WebSocketConnection_Type;
-/* A new reference. */
 live_ws_object *live_ws_new(core_record *rec);
-/* environ of the handshake. */
 PyObject *live_ws_environ(live_ws_object *ws);
 
 /* --- live_groups.c ------------------------------------------------------------ */
@@ -74,16 +71,13 @@ int live_largest_event(void);
  * most bytes. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
-/* Methods of module _fapws. */
 extern PyMethodDef live_group_methods[], live_channel_methods[], live_ipc_methods[];
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
-/* ws.join(group), ws.leave(group). */
 PyObject *live_ws_join(PyObject *self, PyObject *group);
 PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
 /* --- live_channels.c -------------------------------------------------------- */
 
-/* The callable of the mount that handles on_join and on_leave. */
 PyObject *live_presence_handler(void);
 
 #endif

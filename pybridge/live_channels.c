@@ -34,7 +34,6 @@ static int64_t sent_size(const core_bytes *id, const core_bytes *type, const cor
   return size + lines * ((int64_t)sizeof "data: \n" - 1);
 }
 
-/* channel_publish(name, id, type, data): the result of core_publish_event. */
 static PyObject *channel_publish(PyObject *module, PyObject *args) {
   PyObject *name, *id, *type, *data;
   if (!PyArg_ParseTuple(args, "UUUU:channel_publish", &name, &id, &type, &data)) return NULL;
@@ -64,7 +63,7 @@ typedef struct entry {
   char name[];
 } entry;
 
-static pthread_mutex_t table_mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment */
+static pthread_mutex_t table_mu = PTHREAD_MUTEX_INITIALIZER;
 static entry **table;
 static size_t buckets, entries;
 

@@ -6,13 +6,12 @@
 #include <string.h>
 
 #define P core_the_pool
-#define LONGEST_GROUP 128        /* maximum length in characters */
-#define MOST_GROUPS 1000         /* maximum number of groups of one WebSocket */
+#define LONGEST_GROUP 128
+#define MOST_GROUPS 1000
 #define LARGEST_EVENT (16 << 20) /* bytes, used before the settings are known */
 
 /* --- messages to the event loop ---------------------------------------------- */
 
-/* The first mount of a fapws.WebSocket, or NULL. */
 static const core_mount *mount_of(PyObject *websocket) {
   for (int i = 0; i < P.nmounts; i++)
     if (P.mounts[i].callable == websocket && P.mounts[i].place) return &P.mounts[i];

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #define P core_the_pool
-#define MOST_STATE (32 << 10) /* maximum bytes of the state */
+#define MOST_STATE (32 << 10)
 #define MOST_DEPTH 20
 
-enum { NO_DATA, NAMESPACE, VALUE }; /* kinds of ws.data */
+enum { NO_DATA, NAMESPACE, VALUE };
 
 /* --- to another process ------------------------------------------------------ */
 
@@ -106,7 +106,6 @@ static void count_references(void *count) {
   ((struct count *)count)->references = Py_REFCNT(((struct count *)count)->o);
 }
 
-/* Whether only the server has references to the object. */
 static int is_alone(live_ws_object *ws) {
   struct count count = {(PyObject *)ws, 0};
   core_alone(count_references, &count); /* other threads must not change the count meanwhile */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LARGEST (2 << 20)       /* maximum bytes of a message */
+#define LARGEST (2 << 20)
 #define MOST_WAITING (32 << 20) /* maximum bytes that wait for the asyncio thread */
 
 typedef struct message {

@@ -56,7 +56,7 @@ static PyObject *make_module(void) {
 
 static const struct {
   const core_kind *request, *websocket;
-  const core_mode *mode; /* NULL for the pool's mode */
+  const core_mode *mode;
 } protocols[] = {
     [CORE_WSGI] = {&wsgi_handlers, &wsgi_handlers, NULL},
     [CORE_ASGI] = {&asgi_http.kind, &asgi_websocket.kind, &asgi_mode},

@@ -86,7 +86,6 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   Py_RETURN_NONE;
 }
 
-/* Same as send_one; ws is held. */
 static int send_held(live_ws_object *ws, const core_message *m) {
   if (is_closed(ws)) return 0;
   if (live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) return -1;

@@ -108,7 +108,6 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
   if (credit) live_ws_publish(credit);
 }
 
-/* The next input, or NULL. */
 static core_input *next_input(core_record *rec) {
   core_input *in;
   CORE_BEGIN_HOLD(rec->ws); /* another thread may look for the close frame */
@@ -180,7 +179,6 @@ static void run_inputs(core_thread *t, core_record *rec) {
 
 /* --- the beginning --------------------------------------------------------- */
 
-/* Returns the result of reject(), a new reference, or NULL. */
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
 /* Refuses the WebSocket, unless another thread has opened it by sending the first message. Returns whether it did. */

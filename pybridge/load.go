@@ -76,7 +76,6 @@ func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }
 
-// take makes mounts of served, a table or an application for all paths, which is called name.
 func (f *Content) take(served *python3.PyObject, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
@@ -172,7 +171,6 @@ func (a *App) entries() *python3.PyObject {
 	return apps
 }
 
-// tuple makes a tuple with new references to its items.
 func tuple(items ...*python3.PyObject) *python3.PyObject {
 	t := python3.PyTuple_New(len(items))
 	for i, item := range items {
@@ -200,8 +198,6 @@ func exitError(status C.int, line *C.char) *ExitError {
 	return &ExitError{Code: int(status), Line: C.GoString(line)}
 }
 
-// packagePlaces returns the directories where package fapws of this executable may be: installed, or in the source
-// tree.
 func packagePlaces() []string {
 	if program == "" {
 		return nil
@@ -256,7 +252,6 @@ type Contents struct {
 	Apps []Content // indexed like Options.Apps
 }
 
-// Content is the result of loading one application.
 type Content struct {
 	Settings Settings // globals that Options.Globals names
 	// Table has the PATHS in their order, or one mount with the prefix "". Their Index is for exchange.Mount.Index.
@@ -265,8 +260,8 @@ type Content struct {
 	// its type, "flask.app.Flask" or "module.function"; "" with PATHS
 	Class string
 
-	name    string            // name in messages
-	globals *python3.PyObject // dict of the script or module
+	name    string
+	globals *python3.PyObject
 }
 
 // Settings contains globals of a script, as valueOf returns them. In settings that another process has sent as JSON,

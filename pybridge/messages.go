@@ -34,7 +34,6 @@ type Event struct {
 	Data string
 }
 
-// eventCost is the cost of an event in addition to its bytes (CORE_EVENT_COST).
 const eventCost = 64
 
 // Cost is the cost of an event for Handler.Dealt.
@@ -149,7 +148,6 @@ func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	}
 }
 
-// Group returns the group of all WebSockets of m, or "" if m is not a WebSocket.
 func (m *Mount) Group() string {
 	if m.Place == "" {
 		return ""
@@ -159,10 +157,8 @@ func (m *Mount) Group() string {
 
 func groupAt(place, name string) string { return place + "\x00" + name }
 
-// Group returns the group of an event with a Place.
 func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
 
-// IsGroup reports whether name is the name of a group, and not of a channel.
 func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
 
 // GroupKey returns the short name of a group for CountSubscribers, as count_key of live_groups.c does.
@@ -204,18 +200,16 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 // PresenceEvent tells the application that a client has subscribed or unsubscribed.
 type PresenceEvent struct {
 	Left    bool   `json:"left"`
-	Name    string `json:"name"`   // name of the channel
+	Name    string `json:"name"`
 	Number  uint64 `json:"number"` // number of the client, the same for both events
 	Address string `json:"address"`
-	User    string `json:"user"` // login name; "" if not logged in
-	LastID  string `json:"last"` // Last-Event-ID; "" if none
+	User    string `json:"user"`
+	LastID  string `json:"last"`
 }
 
 const (
-	// mostNotices is the maximum number of events that wait for the application.
 	mostNotices = 20000
-	// atOnce is the maximum number of events in a request.
-	atOnce = 500
+	atOnce      = 500
 )
 
 // presenceQueue contains events for the callbacks of fapws.on_join and on_leave. It submits them as requests without a
@@ -225,8 +219,8 @@ type presenceQueue struct {
 	waiting []PresenceEvent
 	lost    int            // number of events dropped while the queue is full
 	rec     *C.core_record // record of the request
-	busy    bool           // the request is active
-	active  atomic.Bool    // events wait, or busy is set; read by any goroutine
+	busy    bool
+	active  atomic.Bool // events wait, or busy is set; read by any goroutine
 }
 
 // NotifyPresence queues an event if the application has registered a callback. It returns false for the first event

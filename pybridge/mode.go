@@ -17,7 +17,6 @@ import (
 // mode is the way to run requests of a mount: on threads, inline or on the asyncio thread. core.h has the other half of
 // the table. Its methods are safe for concurrent use.
 type mode interface {
-	// place names the thread for which a queued request waits.
 	place() string
 	// expired is called when a request has timed out in the queue.
 	expired(h *Handler)
@@ -31,16 +30,13 @@ type mode interface {
 	giveUp()
 }
 
-// poolMode is the mode of a process: threads or inline.
 type poolMode interface {
 	mode
 	// start prepares the pool if the mode prepares it on the thread of Load.
 	start(h *Handler) error
 	// attach is called on the loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
-	// serve implements App.Serve.
 	serve(a *App) int
-	// stop implements App.Stop.
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
@@ -77,7 +73,7 @@ func (threaded) stuck(h *Handler, t *task, _ C.int, _ time.Time) string {
 	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace), t.name)
 }
 
-// inline runs handlers on the event loop, whose thread is Python's main thread.
+// inline runs handlers on the event loop, on Python's main thread.
 type inline struct{ threaded }
 
 func (inline) start(*Handler) error { return nil }

@@ -13,7 +13,7 @@ func freeThreaded() bool { return strings.HasSuffix(Version(), "t") && loop.h.Wa
 // TestParallel checks that two handlers that compute run at the same time if Python has no GIL.
 func TestParallel(t *testing.T) {
 	if !freeThreaded() || loop.inline() {
-		return // inline handlers take turns
+		return
 	}
 	target := fmt.Sprintf("/meets?%v", generous.Seconds())
 	first, second := loop.begin(t, target), loop.begin(t, target)
@@ -49,7 +49,7 @@ func TestSharedObjects(t *testing.T) {
 // record of the request must not be used after the request.
 func TestWriteElsewhereEnds(t *testing.T) {
 	if loop.inline() {
-		return // write() does not wait
+		return
 	}
 	r := loop.submit(t, &response{hold: true}, "GET /writes_elsewhere", "")
 	for begun := false; !begun; loop.get(t, "/text") {

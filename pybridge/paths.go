@@ -14,7 +14,6 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// Mount is one entry of PATHS.
 type Mount struct {
 	// index among the mounts of all applications: exchange.Request.Mount
 	Index  int
@@ -29,9 +28,9 @@ type Mount struct {
 	Login  string // arguments of fapws.Login (JSON); "" if none
 	Place  string // name of a WebSocket in all processes; "" for other mounts
 
-	relative bool              // ASGI: the path of its scope excludes root_path
-	entry    *python3.PyObject // object in the script
-	callable *python3.PyObject // called for each request
+	relative bool // ASGI: the path of its scope excludes root_path
+	entry    *python3.PyObject
+	callable *python3.PyObject
 	// environ and start are the classes called Environ and Start_response of its application, nil for the built-in
 	// classes.
 	environ, start unsafe.Pointer
@@ -86,7 +85,6 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	return mountOf(m.Prefix, callable, "auto")
 }
 
-// mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
 	entry, cache, login := unwrap(entry)
 	callable, err := adaptVerbs(entry)
@@ -170,9 +168,9 @@ func inspect(entry *python3.PyObject, module, function string, args ...*python3.
 	return result, err
 }
 
-const varargs = 0x4 // inspect.CO_VARARGS
+const varargs = 0x4
 
-const coroutine = 0x280 // inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
+const coroutine = 0x280
 
 // codeNumber returns an attribute of the code of a function, or -1 for other objects.
 func codeNumber(function *python3.PyObject, name string) int {
@@ -206,7 +204,6 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	return adapted, nil // lives as long as the process
 }
 
-// handlerName returns the name of a handler in log lines, such as "app.hello".
 func handlerName(callable *python3.PyObject) string {
 	name := attrString(callable, "__qualname__")
 	from := callable

@@ -17,7 +17,6 @@ func number(rec *C.core_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.
 
 func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_core_record)) }
 
-// peerTexts is the number of texts with a separator in copyRequest.
 const peerTexts = 10
 
 // copyRequest fills in the members of rec that the event loop owns. certificate is the server's certificate, "" if the
@@ -205,7 +204,6 @@ func fill(out *exchange.Part, p *C.core_part) {
 		}
 		return
 	}
-	// A literal would be built in temporary memory and copied.
 	head := &out.Head
 	*head = exchange.Head{}
 	head.Status, head.Length, head.Type = int(p.status), int64(p.length), mediaTypes[p._type]
@@ -245,10 +243,8 @@ func fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// tracebackElsewhere replaces a traceback that this client must not see (core_record.foreign).
 var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.")
 
-// requestOf returns the head of the request that p answers.
 func requestOf(p *C.core_part) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
 }

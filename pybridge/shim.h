@@ -11,13 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* =============================================================================
- * A piece of a response, from a Python thread to the event loop.
- *
- * A thread with the GIL makes a part (core_output.c); once published it belongs to the event loop, and Handler.Release
- * gives it up, on any thread. It owns buf, file and a reference to owner. The first part of a response is record.part0,
- * which lives as long as its record. */
-
 /* Same layout as http1.Span: a range of bytes in a buffer. */
 typedef struct {
   uint32_t off, len;
@@ -55,12 +48,12 @@ typedef struct core_part {
   uint8_t accel;                     /* it is the value of X-Accel-Redirect, otherwise of X-Sendfile */
   uint32_t channel_off, channel_len; /* in buf: value of Fapws-Channel */
   uint8_t failure;                   /* the handler failed: the server answers with its page for status */
-  uint8_t op;                        /* an exchange.Op; CORE_OP_BODY for a response */
-  uint8_t websocket;                 /* the part accepts a WebSocket */
-  uint8_t taken;                     /* the application has used record.socket */
-  uint16_t code;                     /* close code of CORE_OP_CLOSE */
-  uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
-  int64_t credit;                            /* bytes that CORE_OP_CREDIT permits */
+  uint8_t op;                        /* exchange.Op; CORE_OP_BODY for a response */
+  uint8_t websocket;
+  uint8_t taken; /* the application has used record.socket */
+  uint16_t code;
+  uint32_t subprotocol_off, subprotocol_len;
+  int64_t credit; /* bytes that CORE_OP_CREDIT permits */
   /* In buf, in the part's own allocation, or in owner's memory; freed together with the part. */
   const char *body;
   uint32_t body_off; /* offset in buf, while buf may still move */
@@ -80,7 +73,6 @@ typedef struct core_part {
  * afterwards; the second half belongs to the thread that runs the record, until its last part is published. Before
  * that, Python releases everything that the record owns (wsgi_drop). Records contain no pointers to Go memory. */
 
-/* Versions of HTTP; same values as http1.Version. */
 enum { CORE_HTTP10, CORE_HTTP11, CORE_HTTP2 };
 
 /* Same layout as http1.Field; spans into record.data. */
@@ -100,9 +92,9 @@ enum { CORE_RUN, CORE_NEXT, CORE_INPUTS };
  * frees it. */
 typedef struct core_input {
   struct core_input *next;
-  uint16_t code; /* close code of CORE_OP_CLOSE */
+  uint16_t code;
   uint8_t op, last;
-  size_t len;  /* length of data */
+  size_t len;
   char data[]; /* directly after the other members, as Go expects */
 } core_input;
 
@@ -115,7 +107,6 @@ typedef struct {
   int32_t running; /* atomic: requests that have started and not yet published their last part */
 } core_pipeline;
 
-/* One exchange. Allocated by Go with calloc. */
 typedef struct core_record {
   struct core_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket;
@@ -144,26 +135,26 @@ typedef struct core_record {
   /* The client gets no traceback, because it used a host name that other people can point to this machine. */
   uint8_t foreign;
   size_t body_off;
-  int64_t size;  /* bytes of body */
+  int64_t size;
   int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */
 
   uint8_t job;
-  uint8_t started;         /* the first part was published */
-  uint8_t parked;          /* guarded by the pool's mutex: an iterator or write() waits for the client */
-  uint8_t whole;           /* the body has its declared length */
-  uint8_t bodyless;        /* the head is the whole response: HEAD, 204, 304 */
-  uint8_t single;          /* the result has one item, so its first chunk is the whole body */
-  void *thread;            /* core_thread * that runs it and owns iter; NULL while it is queued */
-  void *iter;              /* PyObject *, owned: yields chunks */
-  void *result;            /* PyObject *, owned: its close() will be called */
-  void *start;             /* PyObject *, owned: Start_response */
-  void *input;             /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
-  void *environ;           /* PyObject *, owned while the response is made */
-  int64_t declared;        /* Content-Length from the handler, -1 if none */
-  int64_t sent;            /* body bytes published */
+  uint8_t started;  /* the first part was published */
+  uint8_t parked;   /* guarded by the pool's mutex: an iterator or write() waits for the client */
+  uint8_t whole;    /* the body has its declared length */
+  uint8_t bodyless; /* the head is the whole response: HEAD, 204, 304 */
+  uint8_t single;   /* the result has one item, so its first chunk is the whole body */
+  void *thread;     /* core_thread * that runs it and owns iter; NULL while it is queued */
+  void *iter;       /* PyObject *, owned: yields chunks */
+  void *result;     /* PyObject *, owned: its close() will be called */
+  void *start;      /* owned Start_response (PyObject *) */
+  void *input;      /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
+  void *environ;    /* PyObject *, owned while the response is made */
+  int64_t declared; /* Content-Length from the handler, -1 if none */
+  int64_t sent;
   uint64_t chunk_ns;       /* moving average of one next() */
   int64_t unacked;         /* atomic: sum of core_part.unacked of published parts that are not released */
-  core_pipeline *pipeline; /* of its connection; NULL if the request was not pipelined */
+  core_pipeline *pipeline; /* NULL if the request was not pipelined */
   uint8_t counted;         /* in pipeline->running */
   uint8_t resumed;         /* the event loop has permitted it to run */
   uint8_t multiplexed;     /* responses of its connection do not wait for each other (HTTP/2) */
@@ -186,7 +177,7 @@ typedef struct core_record {
   int32_t socket;
   int64_t credit;      /* bytes of inputs that the application has taken since the last CORE_OP_CREDIT */
   void *socket_object; /* PyObject *, owned: object of socket in environ, or NULL */
-  uint8_t taken;       /* the application has used socket */
+  uint8_t taken;
   /* Atomic: time when the client's close frame arrived, 0 before; asyncio thread only. */
   uint64_t closed_ns;
   void *exchange; /* asgi_exchange *, owned: exists as long as this record; NULL if none */
@@ -208,16 +199,16 @@ typedef struct core_record {
 typedef struct {
   core_part *done;       /* stack of finished parts, newest first */
   uint32_t wake_pending; /* a wake-up of the event loop is under way */
-  uint32_t queued;       /* queued requests */
-  uint32_t turn;         /* inline mode: records wait for core_flush */
-  uint32_t turning;      /* inline mode: core_flush is running records */
-  uint32_t attended;     /* inline mode: finished parts are sent during a turn (Handler.Attend) */
-  uint32_t unattended;   /* inline mode: an iterator stopped because finished parts were not sent */
-  uint32_t messages;     /* core_messages has messages to return */
-  uint32_t purges;       /* bytes of purge patterns among the messages */
-  uint32_t watched;      /* the application has registered on_join or on_leave */
-  int64_t unseen;        /* bytes of large parts that the event loop has not handled */
-  int64_t event_bytes;   /* bytes of published events that the server has not handled (Handler.Dealt) */
+  uint32_t queued;
+  uint32_t turn;       /* inline mode: records wait for core_flush */
+  uint32_t turning;    /* inline mode: core_flush is running records */
+  uint32_t attended;   /* inline mode: finished parts are sent during a turn (Handler.Attend) */
+  uint32_t unattended; /* inline mode: an iterator stopped because finished parts were not sent */
+  uint32_t messages;   /* core_messages has messages to return */
+  uint32_t purges;
+  uint32_t watched;    /* the application has registered on_join or on_leave */
+  int64_t unseen;      /* bytes of large parts that the event loop has not handled */
+  int64_t event_bytes; /* bytes of published events that the server has not handled (Handler.Dealt) */
 } core_shared;
 
 /* The trace of a request (http1.Tracer): if record.traced is set, the last field of the request is traceparent,
@@ -232,9 +223,6 @@ static inline core_span core_trace_id(const core_record *rec) {
   if (!rec->traced) return (core_span){0, 0};
   return (core_span){rec->fields[rec->nfields - 1].value.off + 3, 32};
 }
-
-/* =============================================================================
- * The calls from Go, and their options. */
 
 typedef struct {
   /* Path of the interpreter that determines prefix and virtual environment; NULL if Python searches for it. */
@@ -291,7 +279,7 @@ void core_run_atexit(void);
 
 /* --- core_pool.c ---------------------------------------------------------------- */
 
-/* The target of a mount. Objects (PyObject *) live as long as the process. */
+/* The target of a mount. */
 typedef struct {
   int kind;     /* CORE_WSGI to CORE_WEBSOCKET */
   int relative; /* ASGI: path excludes root_path, for Starlette before 0.33 */
@@ -302,17 +290,17 @@ typedef struct {
 } core_target;
 
 typedef struct {
-  int threads;          /* maximum number of threads; 0 means inline mode */
-  int cpus;             /* number of processors that the threads may use */
-  int debug;            /* 1 or more: browsers get tracebacks */
-  int stamped;          /* stderr is an error log: lines have a date, a level and a client */
-  int send_fields;      /* which of CORE_SENDFILE and CORE_ACCEL have an effect */
-  int multiprocess;     /* other processes serve the same application */
+  int threads; /* maximum number of threads; 0 means inline mode */
+  int cpus;
+  int debug;       /* 1 or more: browsers get tracebacks */
+  int stamped;     /* stderr is an error log: lines have a date, a level and a client */
+  int send_fields; /* which of CORE_SENDFILE and CORE_ACCEL have an effect */
+  int multiprocess;
   int max_event;        /* maximum bytes of an event of a channel, in its transmitted form */
-  const char *software; /* SERVER_SOFTWARE; NULL for the name without a version */
+  const char *software; /* NULL for the name without a version */
   int mounts;
-  const core_target *targets; /* one per mount; copied */
-  const char *const *names;   /* their names in log lines */
+  const core_target *targets;
+  const char *const *names;
 } core_options;
 
 /* Makes the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
@@ -429,7 +417,7 @@ int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n
 /* --- core_metrics.c -------------------------------------------------------------- */
 
 typedef struct {
-  int64_t counts[CORE_BUCKETS_MAX]; /* count of each bucket, not cumulative */
+  int64_t counts[CORE_BUCKETS_MAX];
   int64_t sum_ns;
 } core_durations;
 
@@ -443,10 +431,10 @@ typedef struct {
   int live, idle, stuck; /* numbers of threads; stuck: the request has timed out */
   /* threads that do not count, because they have waited for something other than the GIL for a long time */
   int aside;
-  int waiting;                      /* threads that wait for the GIL, with a request */
-  uint64_t first_ns;                /* how long the first request has waited for a thread; 0 if a thread is idle */
-  uint64_t stalled_ns;              /* how long requests have waited without a thread taking one */
-  int queued;                       /* requests in the queue */
+  int waiting;         /* threads that wait for the GIL, with a request */
+  uint64_t first_ns;   /* how long the first request has waited for a thread; 0 if a thread is idle */
+  uint64_t stalled_ns; /* how long requests have waited without a thread taking one */
+  int queued;
   const core_durations *queue_wait; /* from the arrival of a request until its handler begins */
   const core_durations *gil_wait;   /* waits of a thread for the GIL before it runs a handler */
 } core_waits;
@@ -454,12 +442,11 @@ typedef struct {
 /* Reads the current values. Any thread, without the GIL. */
 void core_read_waits(core_waits *out);
 
-/* Reports that requests wait although all threads run handlers. */
 typedef struct {
-  int counted;       /* threads that count for core_options.threads */
-  int live;          /* all threads */
-  int replaced;      /* number of the counted threads that have waited for a long time and no longer count */
-  unsigned queued;   /* requests that wait for a thread */
+  int counted;
+  int live;
+  int replaced; /* number of the counted threads that have waited for a long time and no longer count */
+  unsigned queued;
   uint64_t first_ns; /* how long the first of them has waited */
 } core_full;
 
@@ -512,11 +499,10 @@ int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
 
 /* --- core_stack.c --------------------------------------------------------------- */
 
-/* The job of a thread. */
 typedef struct {
   core_record *rec;
   uint32_t serial;
-  int thread;         /* its index; -1 for the asyncio thread */
+  int thread;
   unsigned long jobs; /* number of jobs that the thread had taken */
   /* malloc, or NULL; the caller frees it. File, line and function of each frame, each with a NUL, innermost frame
    * first. */

@@ -43,23 +43,21 @@ func runGILCalls(calls []func()) {
 	}
 }
 
-// A job distinguishes an active request from later requests with the same record.
 type job struct {
 	rec    *C.core_record
 	serial C.uint32_t
 }
 
-// task describes an active request.
 type task struct {
 	job
 	ticket int
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
-	line   string // request line
+	line   string
 	addr   string // address of the client, as port; "" if none
 	port   string
 	trace  string // trace-id; "" if the request is not traced
-	log    int    // number of the error log
-	name   string // name of the handler
+	log    int
+	name   string
 	run    mode
 	where  C.int
 	thread int
@@ -99,7 +97,6 @@ func printable(b []byte) string {
 	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
 }
 
-// String names the request.
 func (t *task) String() string {
 	switch {
 	case t.addr == "":
@@ -110,7 +107,6 @@ func (t *task) String() string {
 	return t.line + " from " + t.addr + " port " + t.port
 }
 
-// age returns the time since the request arrived.
 func (t *task) age() time.Duration {
 	var ts unix.Timespec // remains 0 if the clock cannot be read
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts)
@@ -123,7 +119,6 @@ func (t *task) age() time.Duration {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
 
-// tasks returns all active requests, the oldest first.
 func (h *Handler) tasks() (list []task) {
 	h.mu.Lock()
 	for _, rec := range h.records {
@@ -199,7 +194,6 @@ func (t *task) threadName() string {
 	return fmt.Sprintf("thread %d", t.thread)
 }
 
-// endsWithin reports whether done is closed within d.
 func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	select {
 	case <-done:
@@ -239,7 +233,6 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	return list, ok
 }
 
-// takeStack returns the stack of s and frees its memory.
 func takeStack(s *C.core_snapshot) callStack {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
@@ -262,7 +255,6 @@ func frames(text []byte) (list []frame) {
 	return list
 }
 
-// text returns the stack like a traceback, the innermost frame last.
 func (s callStack) text() string {
 	var out strings.Builder
 	for i := len(s) - 1; i >= 0; {
@@ -314,7 +306,6 @@ func dumpStacks() []byte {
 	return text[:n]
 }
 
-// ProfileStack is a stack of functions with the number of samples in which it occurred.
 type ProfileStack struct {
 	Frames []string `json:"frames"` // "function (file)", the outermost first
 	N      int      `json:"n"`

@@ -9,7 +9,6 @@ import (
 	"time"
 )
 
-// A gate makes a handler wait in C until it is opened.
 type gate struct{ in, out *os.File }
 
 func newGate(t *testing.T) gate {
@@ -24,7 +23,6 @@ func newGate(t *testing.T) gate {
 func (g gate) target() string { return fmt.Sprintf("/blocked?%d", g.in.Fd()) }
 func (g gate) open(n int)     { g.out.Write(make([]byte, n)) }
 
-// begin sends a request whose handler may block the loop.
 func (d *driver) begin(t *testing.T, target string) chan *response {
 	sent := make(chan *response, 1)
 	go func() { sent <- d.send(t, "GET "+target, "") }()
@@ -40,7 +38,6 @@ func stack(t *testing.T) string {
 	return b.String()
 }
 
-// shows waits until the list of active requests matches pattern.
 func shows(t *testing.T, pattern string) {
 	t.Helper()
 	want := regexp.MustCompile(pattern)

@@ -26,14 +26,14 @@ func TestTables(t *testing.T) {
 	}
 }
 
-var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`) // strings and comments
+var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`)
 
 // TestParts checks that the C has four parts, and that calls go down only. A function, type or macro has the prefix of
 // the part that defines it, so a part must not mention a higher prefix. Each part has one header, which includes the
 // header of the part below.
 func TestParts(t *testing.T) {
 	parts := []string{"core", "wsgi", "asgi", "live"}
-	headers := []string{"shim.h", "core.h", "wsgi.h", "asgi.h"} // that the headers include
+	headers := []string{"shim.h", "core.h", "wsgi.h", "asgi.h"}
 	if files := sources(t, "*.h"); len(files) != len(parts)+1 {
 		t.Errorf("the headers are %q", files)
 	}

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// timeoutPolicy contains the delays for a handler that has timed out.
 type timeoutPolicy struct {
 	forGIL time.Duration // before a handler is suspected of holding the GIL
 	// from the exception, or from that suspicion, until the handler counts as stuck
@@ -111,7 +110,6 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	<-done
 }
 
-// stuck logs why the process should be replaced, and calls RunConfig.Stuck.
 func (h *Handler) stuck(why string) {
 	say("%s\n", why)
 	h.mu.Lock()
@@ -122,7 +120,6 @@ func (h *Handler) stuck(why string) {
 	}
 }
 
-// checkEvery is the interval at which running callbacks of WebSockets are checked.
 const checkEvery = 500 * time.Millisecond
 
 // watchSockets starts the goroutine that limits callbacks of WebSockets to RunConfig.Timeout, because the event loop

@@ -7,7 +7,6 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// Object is the repr() of a value that no setting can have.
 type Object string
 
 // maxDepth limits nested lists. Settings need one level, and a list may contain itself.
@@ -45,7 +44,6 @@ func valueOf(o *python3.PyObject, depth int) any {
 	return Object(repr(o))
 }
 
-// items returns borrowed references to the items of a list or tuple.
 func items(o *python3.PyObject) []*python3.PyObject {
 	var all []*python3.PyObject
 	if python3.PyList_Check(o) {
@@ -66,7 +64,6 @@ func typeName(o *python3.PyObject) string {
 	return attrString(t, "__name__")
 }
 
-// aType names o's type in a sentence: "a str", "an int".
 func aType(o *python3.PyObject) string {
 	name := typeName(o)
 	if name != "" && strings.ContainsRune("aeiouAEIOU", rune(name[0])) {
@@ -75,7 +72,6 @@ func aType(o *python3.PyObject) string {
 	return "a " + name
 }
 
-// attrString returns attribute name of o if it is a str, else "".
 func attrString(o *python3.PyObject, name string) string {
 	a := o.GetAttrString(name)
 	if a == nil {
@@ -89,7 +85,6 @@ func attrString(o *python3.PyObject, name string) string {
 	return python3.PyUnicode_AsUTF8(a)
 }
 
-// repr returns repr(o) on one line, shortened for a log line.
 func repr(o *python3.PyObject) string {
 	const most = 120
 	r := o.Repr()

@@ -14,9 +14,9 @@ func TestFindInterpreter(t *testing.T) {
 		plain, flavour = strings.TrimSuffix(plain, "t"), "t"
 	}
 	for name, tt := range map[string]struct {
-		files map[string]string // in the folder of the environment
-		want  string            // the interpreter in the environment
-		err   string            // text of the error
+		files map[string]string
+		want  string
+		err   string
 	}{
 		"venv":                 {map[string]string{"pyvenv.cfg": "home = /usr/bin\nversion = " + ours + "\n", "bin/python3": ""}, "bin/python3", ""},
 		"virtualenv":           {map[string]string{"pyvenv.cfg": "version_info = " + ours + ".final.0\n", "bin/python": ""}, "bin/python", ""},

@@ -20,9 +20,7 @@
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* environ of rec: a dict, or an instance of cls. input is NULL without a body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
-/* Frees all caches of the calling thread, which is about to end. */
 void wsgi_forget_caches(void);
 /* The method of rec, a str. */
 PyObject *wsgi_method(const core_record *rec);
@@ -35,13 +33,11 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 
 typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
-/* Makes a dict from the fields and addresses of rec, without its request line. */
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
 /* A dict from make with the request line that put_line adds. It comes from the cache slots if the last requests had
  * the same head. slots is NULL if the head must not be cached. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
-/* Frees all entries of a cache. */
 void wsgi_forget_heads(wsgi_head **slots);
 
 /* --- wsgi_input.c ---------------------------------------------------------------- */
@@ -56,18 +52,13 @@ void wsgi_input_detach(PyObject *input);
 
 /* --- wsgi_input.c ------------------------------------------------------- */
 
-/* Puts rec->socket into rec->environ. */
 int wsgi_expose_socket(core_record *rec);
-/* Whether the application has used the socket, so that the server sends no response. */
 int wsgi_socket_was_used(core_record *rec);
 /* Closes the socket unless the application owns it, and sets rec->taken if it was used. */
 void wsgi_close_socket(core_record *rec);
 
-/* Fields of environ: wsgi_cache.c. With the GIL. */
-
 /* --- wsgi_cache.c ------------------------------------------------------------ */
 
-/* How environ represents a field. */
 enum {
   WSGI_FIELD_HEADER, /* as HTTP_... */
   WSGI_FIELD_TYPE,   /* as CONTENT_TYPE */
@@ -76,7 +67,7 @@ enum {
 
 typedef struct {
   const char *name; /* as in the table; names are compared without regard to case */
-  PyObject *key;    /* owned */
+  PyObject *key;
   uint8_t len, role, joined_by_semicolon;
 } wsgi_known_field;
 
@@ -131,7 +122,6 @@ int wsgi_sends_file(core_record *rec);
 core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
 /* Writes the head that accepts a WebSocket. NULL with an exception. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
-/* Writes a whole response: n bytes of HTML. */
 void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
 
 /* --- wsgi_stream.c ---------------------------------------------------------------- */
@@ -149,7 +139,6 @@ void wsgi_end_writes(core_record *rec);
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
-/* Validates and appends a field, or all fields of an iterable of pairs. */
 int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
 /* The same with pairs of bytes (ASGI). */
@@ -159,11 +148,8 @@ int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
 void wsgi_forget_fields(wsgi_start_object *s);
 /* Frees the cache of the calling thread, which is about to end. */
 void wsgi_forget_lines(void);
-/* Moves the value of a field that makes the server send a file into p. */
 int wsgi_take_sent(wsgi_start_object *s, core_part *p);
-/* Moves all values of Fapws-Channel into p. */
 int wsgi_take_channel(wsgi_start_object *s, core_part *p);
-/* Removes Fapws-Channel. */
 void wsgi_forget_channel(wsgi_start_object *s);
 
 /* --- trailer fields, wsgi_head.c ------------------------------------------------------------- */
@@ -183,19 +169,15 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 
 /* --- wsgi_stream.c --------------------------------------------------------------- */
 
-/* Reads a chunk of a response. */
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
 /* Calls o.close() if it exists. Returns None, the result of close(), or NULL with an exception: a new reference. */
 PyObject *wsgi_close(PyObject *o);
-/* Calls close() of a result and logs exceptions. */
 void wsgi_close_result(core_record *rec, PyObject *result);
-/* Publishes one chunk, with the head if it is the first. */
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
 /* Drives rec->iter until it ends, must wait, or yields the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
-/* Publishes the last part, after wsgi_drop. */
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 /* Releases all objects of rec, before its last part is published. */
 void wsgi_drop(core_thread *t, core_record *rec);
@@ -204,7 +186,6 @@ int wsgi_bodyless(const core_record *rec, int status);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */
 
-/* A Staticfile, or a CGIApplication, that a handler returned. */
 typedef struct {
   PyObject_HEAD PyObject *options; /* owned: str, JSON */
   PyObject *path;                  /* owned: bytes of PATH_INFO; for a program, SCRIPT_NAME precedes it */
@@ -219,9 +200,7 @@ typedef struct {
   PyObject *headers;             /* owned: tuple of (name, value) */
 } wsgi_channel_object;
 extern PyTypeObject wsgi_ChannelAnswer_Type;
-/* Methods of module _fapws. */
 extern PyMethodDef wsgi_answer_methods[];
-/* Adds the fields of a channel response to s. */
 int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 
 /* --- wsgi_file.c ----------------------------------------------------------------- */
@@ -251,7 +230,6 @@ static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
   PyObject *args[] = {rec->environ, rec->start};
   return PyObject_Vectorcall(m->callable, args, 2, NULL);
 }
-/* core_kind.resume of handlers that may return iterators. */
 void wsgi_resume(core_thread *t, core_record *rec);
 /* Logs the current exception with the request line, and answers 500, or aborts the response if it has begun. Clears the
  * exception. */
