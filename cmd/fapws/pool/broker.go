@@ -20,16 +20,13 @@ import (
 )
 
 const (
-	// connectWithin limits the first connection.
 	connectWithin = 10 * time.Second
 
 	// answerWithin limits each request except those that wait for events.
 	answerWithin = 5 * time.Second
 
-	// readFor is how long a request waits for events.
 	readFor = 5 * time.Second
 
-	// againAfter and againAtMost are the shortest and the longest pause between two attempts to reach the broker.
 	againAfter  = 100 * time.Millisecond
 	againAtMost = 2 * time.Second
 
@@ -81,9 +78,9 @@ type Broker struct {
 	node    string // a random name of this server
 	epoch   string
 	log     func(logfile.Level, string)
-	ctx     context.Context // canceled by Close
+	ctx     context.Context
 	cancel  context.CancelFunc
-	ends    sync.WaitGroup // the goroutine of Start
+	ends    sync.WaitGroup
 	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
 	unsure  bool // the broker may have lost the last entry; used by readSome
@@ -96,10 +93,10 @@ type Broker struct {
 	seq atomic.Uint64 // number of the last event that was read; set by readSome
 
 	mu      sync.Mutex
-	sent    uint64    // batches that were published; the count of the last one
-	bytes   int       // queued bytes
-	batches int       // queued batches
-	events  int       // queued events
+	sent    uint64
+	bytes   int
+	batches int
+	events  int
 	waited  int       // events that waited during this outage
 	lost    int       // events that were dropped during this outage
 	losses  int       // events that were dropped since the start
@@ -107,10 +104,9 @@ type Broker struct {
 	failing [2]bool   // by direction
 }
 
-// Batch is a group of events that a worker published together.
 type Batch struct {
 	Seq uint64 // number of the first event, assigned by the broker
-	N   int    // number of events; 0 if Purge
+	N   int
 	Raw []byte // the events, or the pattern if Purge
 	// ID of the message in which a worker of this server sent the batch
 	ID        uint64
@@ -161,7 +157,7 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	return c, nil
 }
 
-// quiet keeps go-redis from logging. Its errors are results of its methods.
+// quiet keeps go-redis from logging.
 var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
 
 type silence struct{}
@@ -230,7 +226,6 @@ func (c *Broker) try(in direction, step func() error) {
 	}
 }
 
-// reason returns the text of err for the user.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -241,12 +236,10 @@ func reason(err error) string {
 	return process.ExitPlain(err).Error()
 }
 
-// isLogin reports whether the broker rejected the user or the password.
 func isLogin(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
-// failed records that a request failed.
 func (c *Broker) failed(in direction, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -277,11 +270,10 @@ func (c *Broker) answered(in direction) {
 	c.away, c.waited, c.lost = time.Time{}, 0, 0
 }
 
-// BrokerState is the state of a Broker.
 type BrokerState struct {
 	// time since the broker became unreachable; 0 if it is reachable
 	Away    time.Duration
-	Waiting int // queued events
+	Waiting int
 	Lost    int // events that were dropped since the start
 }
 

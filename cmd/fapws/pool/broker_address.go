@@ -15,14 +15,12 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// BrokerAddress is the address of a broker with the prefix of its keys.
 type BrokerAddress struct {
 	options *redis.UniversalOptions
 	prefix  string
-	shown   string // URL without the password
+	shown   string
 }
 
-// String returns the URL without the password.
 func (a *BrokerAddress) String() string { return a.shown }
 
 var (
@@ -60,7 +58,7 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 	return a, nil
 }
 
-// parseSingle parses the URL of one server. The query may contain options of go-redis.
+// parseSingle parses the URL of one server.
 func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) error {
 	text := strings.Replace(scheme, "valkey", "redis", 1) + "://" + rest
 	if len(values) > 0 {

@@ -43,14 +43,12 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// node is a Broker that records its batches and log lines.
 type node struct {
 	*Broker
 	batches chan Batch
 	lines   chan string
 }
 
-// dial connects a node that does not read yet.
 func dial(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
 	a, err := ParseBroker("redis://" + s.Address)
@@ -84,8 +82,7 @@ func (n *node) says(t *testing.T, text string) {
 	}
 }
 
-// All nodes receive all events in the same order and without gaps in the numbers. The publisher also receives the ID of
-// its message.
+// All nodes receive all events in the same order and without gaps in the numbers.
 func TestOrder(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := connect(t, s), connect(t, s)

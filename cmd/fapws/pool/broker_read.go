@@ -44,7 +44,6 @@ func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 }
 
 const (
-	// readAtOnce limits the entries of one request.
 	readAtOnce = 64
 
 	// historyEntries and historyBytes limit the history that a starting server reads. They are also the limits of a
@@ -53,7 +52,6 @@ const (
 	historyBytes   = 16 << 20
 )
 
-// readSome waits for entries and delivers them.
 func (c *Broker) readSome() error {
 	wait := readFor
 	if c.unsure {
@@ -79,7 +77,6 @@ func (c *Broker) readSome() error {
 	return nil
 }
 
-// take delivers an entry.
 func (c *Broker) take(entry redis.XMessage) {
 	b, from, ok := parseBatch(entry)
 	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 && c.gaps.Now() {

@@ -12,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// foreign writes an entry as another program may do that uses the same broker.
 func foreign(t *testing.T, n *node, id string, fields ...any) {
 	t.Helper()
 	if err := n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).Err(); err != nil {
@@ -20,7 +19,6 @@ func foreign(t *testing.T, n *node, id string, fields ...any) {
 	}
 }
 
-// gets checks the text of the next batch and returns its number.
 func (n *node) gets(t *testing.T, raw string) uint64 {
 	t.Helper()
 	select {
@@ -69,8 +67,6 @@ func TestForeignEntries(t *testing.T) {
 	}
 }
 
-// If the broker loses only its last entries, the remaining ones are not delivered twice, and new numbers are above the
-// lost ones.
 func TestLostEnd(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	for _, text := range []string{"one", "two", "three"} {
@@ -88,7 +84,6 @@ func TestLostEnd(t *testing.T) {
 	}
 }
 
-// A broker whose memory is full drops past events to make room for new ones.
 func TestFull(t *testing.T) {
 	n := connect(t, redistest.Start(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction"))
 	large := strings.Repeat("x", 64<<10)
@@ -99,7 +94,6 @@ func TestFull(t *testing.T) {
 	n.says(t, "has reached its maxmemory")
 }
 
-// An epoch that cannot be part of event ids is rejected.
 func TestForeignEpoch(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	a, err := ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)

@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/pool/redistest"
 )
 
-// A worker is notified when its events were dropped, so that it may publish others.
 func TestBrokerFull(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
@@ -25,7 +24,6 @@ func TestBrokerFull(t *testing.T) {
 	s.Restart() // otherwise Close waits for the broker
 }
 
-// Events that arrive from other servers during the shutdown do not delay it.
 func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	s := redistest.Start(t)
 	other := connect(t, s)
@@ -39,7 +37,6 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	p.o.Broker.Close(time.Minute) // must return
 }
 
-// The broker is not read faster than the workers accept its events.
 func TestBrokerFasterThanWorkers(t *testing.T) {
 	s := redistest.Start(t)
 	p := New(Options{Broker: dial(t, s).Broker})
@@ -61,7 +58,6 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	<-p.events
 }
 
-// After an upgrade, event numbers continue if the broker is the same.
 func TestHandoverPlace(t *testing.T) {
 	var none *Handover
 	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}

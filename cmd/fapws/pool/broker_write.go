@@ -109,21 +109,19 @@ func (c *Broker) Publish(b Batch) bool {
 	return true
 }
 
-// Congested reports whether publishers should be delayed.
 func (c *Broker) Congested() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes > muchPending
 }
 
-// Idle reports whether the broker has received all batches.
 func (c *Broker) Idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.batches == 0
 }
 
-// write sends batches to the broker. It retries while the broker is unreachable.
+// write sends batches to the broker.
 func (c *Broker) write(all []Batch) {
 	for len(all) > 0 && c.ctx.Err() == nil {
 		some := together(all)
@@ -142,7 +140,6 @@ func (c *Broker) write(all []Batch) {
 	}
 }
 
-// reportFull logs once that the broker has dropped past events.
 func (c *Broker) reportFull() {
 	if !c.full {
 		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
@@ -150,7 +147,6 @@ func (c *Broker) reportFull() {
 	}
 }
 
-// together returns the first batches of all that are sent in one request.
 func together(all []Batch) []Batch {
 	n, bytes := 0, 0
 	for n < min(len(all), mostTogether) && (n == 0 || bytes+len(all[n].Raw) <= togetherBytes) {
@@ -160,7 +156,6 @@ func together(all []Batch) []Batch {
 	return all[:n]
 }
 
-// add appends batches to the stream.
 func (c *Broker) add(some []Batch, seq uint64) error {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()
@@ -185,7 +180,6 @@ func (c *Broker) add(some []Batch, seq uint64) error {
 	return nil
 }
 
-// added subtracts sent batches from the counters of the queue.
 func (c *Broker) added(some []Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -50,7 +50,6 @@ const (
 	endMark  = '.'
 )
 
-// Pair returns a channel and its other end for a child process.
 func Pair() (c *Channel, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -64,7 +63,6 @@ func Pair() (c *Channel, theirs *os.File, err error) {
 	return c, theirs, nil
 }
 
-// NewChannel returns a channel that owns the descriptor.
 func NewChannel(fd int) (*Channel, error) {
 	nc, err := system.Conn(fd, "control channel")
 	if err != nil {
@@ -78,7 +76,6 @@ func NewChannel(fd int) (*Channel, error) {
 	return &Channel{conn: conn}, nil
 }
 
-// SyscallConn implements syscall.Conn.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
 // Send sends m and optional descriptors, which stay open. It waits until the other process reads. With descriptors, it
@@ -96,7 +93,6 @@ func (c *Channel) Send(m *Message, fds ...int) error {
 	return c.write(until, texts, rights)
 }
 
-// ChannelOf returns a channel for a duplicate of f. f stays open.
 func ChannelOf(f *os.File) (*Channel, error) {
 	fd, err := Duplicate(f)
 	if err != nil {
@@ -105,10 +101,8 @@ func ChannelOf(f *os.File) (*Channel, error) {
 	return NewChannel(fd)
 }
 
-// Duplicate returns a duplicate of the descriptor of c. The duplicate is closed on exec.
 func Duplicate(c syscall.Conn) (fd int, err error) { return duplicate(c, unix.F_DUPFD_CLOEXEC) }
 
-// duplicate returns a duplicate of the descriptor of c. command is an fcntl(2) command.
 func duplicate(c syscall.Conn, command int) (fd int, err error) {
 	if fd, err = descriptor(c); err == nil {
 		fd, err = unix.FcntlInt(uintptr(fd), command, 3)
@@ -116,7 +110,6 @@ func duplicate(c syscall.Conn, command int) (fd int, err error) {
 	return fd, err
 }
 
-// ReceiveWithin is like Receive but fails with os.ErrDeadlineExceeded after limit.
 func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, error) {
 	c.conn.SetReadDeadline(time.Now().Add(limit))
 	return c.Receive()
@@ -147,7 +140,6 @@ func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }
 
-// encode returns the datagrams of a message.
 func (m *Message) encode() (texts [][]byte, err error) {
 	var text []byte
 	if m.Text == "" && isBare(string(m.Kind)) {
@@ -284,7 +276,6 @@ func decode(datagram []byte) (*Message, error) {
 func (c *Channel) interrupt() { c.conn.SetReadDeadline(time.Unix(1, 0)) }
 func (c *Channel) resume()    { c.conn.SetReadDeadline(time.Time{}) }
 
-// Close closes the channel. Receive of the other process returns io.EOF.
 func (c *Channel) Close() error { return c.conn.Close() }
 
 func filesIn(oob []byte) (files []*os.File, err error) {

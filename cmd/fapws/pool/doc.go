@@ -1,14 +1,14 @@
 // Package pool starts workers, which are processes that serve, and keeps their number and health. It owns the listening
-// sockets, so workers can be replaced without disturbing clients. It runs no Python and serves no requests. The
-// supervising process imports it to run a Pool, and a worker for its end of the Channel.
+// sockets, so workers can be replaced without disturbing clients. The supervising process imports it to run a Pool, and
+// a worker for its end of the Channel.
 //
 // All decisions are made on the goroutine of Run, which receives signals, timers, messages and ends of workers as
 // functions. Start reading at Pool, level.go (number of workers) and generation.go (workers that load together).
 //
 // # A generation
 //
-// A worker runs the same program with the same arguments and one end of a Channel: a SOCK_SEQPACKET socket with JSON
-// in datagrams and descriptors by SCM_RIGHTS.
+// A worker runs the same program with the same arguments and one end of a Channel: a SOCK_SEQPACKET socket with JSON in
+// datagrams and descriptors by SCM_RIGHTS.
 //
 //   - The supervisor opens the sockets before the first worker loads if it knows the addresses (package worker). All
 //     workers share one socket for each address. The supervisor never closes them, so connections wait in one queue
@@ -32,8 +32,8 @@
 //
 // # Trust
 //
-// An attacker may control a worker through its application (trust.go). A worker sends its settings before it enters
-// its sandbox and before any handler runs ("configured", "confined"). The supervisor ignores later settings. A table
+// An attacker may control a worker through its application (trust.go). A worker sends its settings before it enters its
+// sandbox and before any handler runs ("configured", "confined"). The supervisor ignores later settings. A table
 // defines the effect of each message in each phase of a worker. Messages change only their sender, except for events,
 // purges and counts of subscribers. A worker that sends a forged message or exceeds a bound is killed. FuzzHeard sends
 // random messages.

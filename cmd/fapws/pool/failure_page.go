@@ -36,7 +36,6 @@ func (p *Pool) showFailure(w *worker) {
 	}
 }
 
-// sendPage sends the page to w if the last load failed.
 func (p *Pool) sendPage(w *worker) {
 	if p.page != nil {
 		w.send(&Message{Kind: Notice, Raw: p.page})
@@ -58,7 +57,6 @@ func (p *Pool) servePage(w *worker) {
 	p.o.Event(PageUp, "")
 }
 
-// keptStderr is the number of bytes kept from the end of the output.
 const keptStderr = 32 << 10
 
 // stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is empty.
@@ -67,7 +65,6 @@ type stderrCapture struct {
 	text []byte
 }
 
-// Write implements io.Writer.
 func (h *stderrCapture) Write(text []byte) (int, error) {
 	_, _ = os.Stderr.Write(text)
 	h.mu.Lock()
@@ -79,7 +76,6 @@ func (h *stderrCapture) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// tail returns the end of the output, keptStderr bytes at most.
 func (h *stderrCapture) tail() []byte {
 	if h == nil {
 		return nil

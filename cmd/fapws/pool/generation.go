@@ -17,12 +17,11 @@ type generation struct {
 	workers []*worker
 	// number of workers that served early and left the generation: see leaveBatch
 	left   int
-	opened bool // the settings of the first worker were accepted
+	opened bool
 	// it serves; some workers of the old generation may still accept
 	serves bool
 }
 
-// request is a request to start a generation.
 type request struct {
 	why     string
 	upgrade bool // start the program's file, which may be a new version
@@ -32,7 +31,6 @@ type request struct {
 	asked []chan<- error // receive the outcome; each channel is buffered
 }
 
-// finished sends the outcome to the channels of asked. err is nil if the generation serves.
 func (r *request) finished(err error) {
 	for _, asked := range r.asked {
 		asked <- err
@@ -76,7 +74,6 @@ func (p *Pool) begin(r request) {
 	p.startInBatch()
 }
 
-// first reports whether no generation has served yet.
 func (p *Pool) first() bool { return p.adopted == 0 }
 
 // manyRetiring reports whether too many old workers are still finishing requests. If so, a reload waits until one of
@@ -111,7 +108,6 @@ func (p *Pool) maybeBegin() {
 	}
 }
 
-// startInBatch starts one more worker of the loading generation.
 func (p *Pool) startInBatch() {
 	early, role := p.early(), ""
 	if len(early) > 0 {
@@ -162,7 +158,6 @@ func (p *Pool) leaveBatch(w *worker) {
 	}
 }
 
-// progress is called when a worker of the loading generation has loaded.
 func (p *Pool) progress() {
 	g := p.batch
 	if g == nil || len(g.workers) == 0 {
@@ -246,7 +241,6 @@ func (p *Pool) adopt(g *generation) {
 // may send none.
 const closedWithin = time.Second
 
-// closed completes the reload when no old worker accepts connections any longer.
 func (p *Pool) closed() {
 	if p.batch == nil || !p.batch.serves {
 		return
@@ -259,7 +253,6 @@ func (p *Pool) closed() {
 	p.complete(p.batch)
 }
 
-// complete ends the reload that started g.
 func (p *Pool) complete(g *generation) {
 	if p.batch != g {
 		return
@@ -291,7 +284,6 @@ func (p *Pool) complete(g *generation) {
 	p.maybeBegin()
 }
 
-// dropBatch stops the workers of the loading generation.
 func (p *Pool) dropBatch() {
 	g := p.batch
 	p.batch = nil

@@ -35,11 +35,11 @@ const (
 // A check is urgent if many bytes wait for a worker, because that delays other workers, or if the next program waits
 // for the worker. Then the worker must read more than a message now and then, even if it is stopped or computing.
 type health struct {
-	asked  bool // a Check was sent and not answered
-	most   int  // result of the last look
-	looks  int  // consecutive looks with this result
-	sent   int  // bytes that were sent before the last look
-	unread int  // bytes that were unread at the last look
+	asked  bool
+	most   int // result of the last look
+	looks  int
+	sent   int
+	unread int // bytes that were unread at the last look
 }
 
 func (p *Pool) checkWorkers() {
@@ -53,7 +53,7 @@ func (p *Pool) checkWorkers() {
 	}
 }
 
-// check kills a worker that does not read its messages. It sends a Check to a worker that serves.
+// check kills a worker that does not read its messages.
 func (w *worker) check() {
 	h := &w.health
 	most, why := w.look()
@@ -69,7 +69,6 @@ func (w *worker) check() {
 	}
 }
 
-// answers reports whether w must answer requests.
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
 // look returns after how many consecutive looks with this result w is killed, and the reason. 0 means never, because w

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// A worker is broken only if several consecutive checks find it asleep with unread messages. A computing worker is not
-// broken. A stopped worker gets more time, because it may continue. If many bytes wait for the worker, computing and
-// stopped workers are killed as well.
+// A worker is broken only if several consecutive checks find it asleep with unread messages. A stopped worker gets more
+// time, because it may continue. If many bytes wait for the worker, computing and stopped workers are killed as well.
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -49,7 +48,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A worker that reads messages is not broken, even if every check finds it asleep with another message waiting.
 func TestCheckReader(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)
@@ -76,7 +74,7 @@ var (
 	computing = []string{"sh", "-c", "while :; do :; done"}
 )
 
-// inState starts a command and waits until its thread is in the given state of proc(5). The command ends with the test.
+// inState starts a command and waits until its thread is in the given state of proc(5).
 func inState(t *testing.T, state string, command ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)

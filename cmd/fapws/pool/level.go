@@ -18,12 +18,10 @@ const (
 	steady = 5 * time.Second
 )
 
-// replaces reports whether w is loading in order to serve alone, not as part of a generation.
 func (w *worker) replaces() bool {
 	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
 }
 
-// level starts and stops workers until the wanted number is serving or loading.
 func (p *Pool) level() {
 	if g := p.batch; g != nil && len(g.workers) == 0 && p.pause == nil {
 		p.startInBatch() // all workers of the generation have left it
@@ -65,7 +63,6 @@ func (p *Pool) level() {
 	}
 }
 
-// startOne starts a worker that replaces another or increases the number of workers.
 func (p *Pool) startOne() {
 	role := Eager
 	if p.asleep {
@@ -77,7 +74,7 @@ func (p *Pool) startOne() {
 	}
 }
 
-// wait starts the pause before the next start, twice as long as the last pause. It does nothing during a pause.
+// wait starts the pause before the next start, twice as long as the last pause.
 func (p *Pool) wait() {
 	if p.pause == nil {
 		p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff)
@@ -90,7 +87,6 @@ func (p *Pool) wait() {
 	}
 }
 
-// calm cancels the pause and resets its length.
 func (p *Pool) calm() {
 	if p.pause != nil {
 		p.pause.Stop()
@@ -98,7 +94,6 @@ func (p *Pool) calm() {
 	p.pause, p.backoff = nil, 0
 }
 
-// promote makes w serve after it has loaded.
 func (p *Pool) promote(w *worker) {
 	w.setState(Serving)
 	p.sendPage(w)
@@ -151,7 +146,6 @@ func (p *Pool) recycle(w *worker, why string) {
 	p.level()
 }
 
-// resize adds by workers, or removes some if by is negative.
 func (p *Pool) resize(by int) {
 	if p.stopping {
 		return
@@ -163,7 +157,6 @@ func (p *Pool) resize(by int) {
 	}
 }
 
-// Count returns n with a noun in singular or plural: "1 worker", "2 workers".
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -198,7 +191,6 @@ func (p *Pool) share() {
 	}
 }
 
-// listenEarly sends w the sockets before it has loaded.
 func (w *worker) listenEarly(addresses []Address) {
 	w.listen(addresses)
 	w.early = addresses
@@ -210,7 +202,6 @@ func (w *worker) unlisten() {
 	w.send(&Message{Kind: Listen, Text: Instead})
 }
 
-// listen sends sockets to w, which replace its previous ones.
 func (w *worker) listen(addresses []Address) {
 	text := ""
 	if len(w.early) > 0 {
@@ -250,7 +241,6 @@ func (p *Pool) maybeSleep() {
 	}
 }
 
-// awake is called when w, which was Asleep, has loaded its application.
 func (p *Pool) awake(w *worker) {
 	w.asleep, w.unused = false, false
 	if w.state != Serving {

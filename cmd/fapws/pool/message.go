@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Kind is the kind of a Message.
 type Kind string
 
 // Messages from the supervisor to a worker.
@@ -26,8 +25,7 @@ const (
 	// Depart: close or hand over idle connections. It follows Retire when the new workers serve and no replaced worker
 	// accepts connections.
 	Depart Kind = "depart"
-	// Stop: end within Grace.
-	Stop Kind = "stop"
+	Stop   Kind = "stop"
 	// Quit: abort active requests and end at once.
 	Quit Kind = "quit"
 	// Reopen: reopen the log files. An attached file becomes standard error.
@@ -61,16 +59,14 @@ const (
 	Certificates Kind = "certificates"
 )
 
-// Subjects of Give and Take.
 const (
-	History     = "history"     // past events
+	History     = "history"
 	Subscribers = "subscribers" // connections; the worker that gives them receives Retire
 )
 
 // Dropped is the Text of Events that were dropped because a queue was full.
 const Dropped = "dropped"
 
-// Texts of a Piece.
 const (
 	WebSocket = "websocket"
 	Idle      = "idle"
@@ -131,14 +127,13 @@ type Message struct {
 	Raw    []byte           `json:"-"` // sent unchanged after the JSON object
 }
 
-// Settled contains the settings of a worker, including those of the script.
 type Settled struct {
 	settings.Config
 	Protocol int // the constant Protocol of the worker's program
 	BindFrom settings.Source
-	Debug    int    // of the event loop
+	Debug    int
 	App      string // name of the application for users: see plan.Plan.Label
-	Python   string // version, or "" without an interpreter
+	Python   string
 	Served   string // application or site for users
 	Open     bool   // clients need no password: see plan.Plan.IsOpen
 	// settings of the script, encoded by the worker; used while a worker is Asleep
@@ -150,7 +145,6 @@ type Settled struct {
 // other.
 const Protocol = 9
 
-// Reply is a worker's answer to Ask.
 type Reply struct {
 	Pid  int
 	Text string
@@ -186,7 +180,6 @@ func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (an
 	return answer
 }
 
-// Answered passes an answer to the waiting Ask.
 func (q *Questions) Answered(m *Message) {
 	if answered, open := q.open.LoadAndDelete(m.ID); open {
 		answered.(chan *Message) <- m
@@ -218,10 +211,9 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	return replies
 }
 
-// Status describes a Pool.
 type Status struct {
 	Since   time.Time
-	Reloads int    // successful reloads
+	Reloads int
 	Failure string // reason why the last reload failed; empty if it succeeded
 	Lost    int    // workers that died while serving or loading
 	// workers that were replaced individually: max-requests, max-rss, blocked
@@ -229,12 +221,11 @@ type Status struct {
 	Workers  []WorkerStatus
 }
 
-// WorkerStatus describes a worker.
 type WorkerStatus struct {
 	Pid   int
 	State State
 	Since time.Time
-	RSS   int64 // in bytes
+	RSS   int64
 }
 
 // Status returns the current status, or the zero Status after Run has returned. It is safe for concurrent use.

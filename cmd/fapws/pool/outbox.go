@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	// muchWaiting is the number of queued bytes above which publishers wait.
 	muchWaiting = 4 << 20
 
 	// urgentWaiting is the number of queued bytes above which a worker must read soon.
@@ -24,7 +23,6 @@ const (
 	offerAgain = 20 * time.Millisecond
 )
 
-// datagram is an encoded message or a part of a message.
 type datagram struct {
 	text []byte
 	fds  []int // closed after the datagram was sent or dropped
@@ -33,7 +31,7 @@ type datagram struct {
 // outbox queues datagrams for a worker, so that senders do not wait.
 type outbox struct {
 	queue  *eventloop.Queue[datagram]
-	bytes  atomic.Int64 // queued bytes
+	bytes  atomic.Int64
 	sent   atomic.Int64 // bytes that were sent to the worker since its start
 	closed atomic.Bool  // all datagrams are dropped
 }
@@ -73,7 +71,6 @@ func (w *worker) queue(texts [][]byte, fds ...int) {
 	w.out.queue.Add(all...)
 }
 
-// queued adds by to the number of queued bytes.
 func (w *worker) queued(by int) {
 	is := w.out.bytes.Add(int64(by))
 	switch was := is - int64(by); {

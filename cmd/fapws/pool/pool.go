@@ -30,21 +30,21 @@ type Pool struct {
 	want      int     // wanted number of serving workers
 	workers   map[int]*worker
 	batch     *generation // loading generation
-	next      *request    // queued request for the next generation
-	asleep    bool        // new workers start Asleep
+	next      *request
+	asleep    bool // new workers start Asleep
 	// pause before the next start after a worker died soon; nil if none
 	pause    *time.Timer
 	backoff  time.Duration
-	adopted  int // number of generations that have served
+	adopted  int
 	stopping bool
 	told     time.Time // time of the TERM or INT signal that stopped the pool
 	result   error     // result of Run; nil after a clean shutdown
 	// the next program takes over when all channels are interrupted
 	handing  bool
 	failure  string // reason why the last generation failed, or ""
-	deaths   int    // workers that died while serving or loading
-	recycled int    // workers that were replaced individually
-	page     []byte // page about failure, or nil
+	deaths   int
+	recycled int
+	page     []byte
 	relay    relay
 }
 
@@ -130,7 +130,7 @@ func (p *Pool) reopen() {
 	}
 }
 
-// Reopen makes the workers reopen their log files. It is safe for concurrent use.
+// Reopen is safe for concurrent use.
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // ReloadChanged is like ReloadAndWait for changed files, but does not wait. It cancels a generation that is loading the
@@ -175,7 +175,6 @@ func (p *Pool) ReloadAndWait(why string) error {
 	}
 }
 
-// heard handles a message of w.
 func (p *Pool) heard(w *worker, m *Message) {
 	if !w.trusts(m) {
 		return
@@ -235,7 +234,6 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 }
 
-// refuse stops w because of invalid settings.
 func (p *Pool) refuse(w *worker, err error) {
 	if w.batch != nil && w.batch == p.batch {
 		p.batchFailed(w, err.Error(), process.NoStart, false)
@@ -244,7 +242,6 @@ func (p *Pool) refuse(w *worker, err error) {
 	}
 }
 
-// loaded handles the message Loaded of w.
 func (p *Pool) loaded(w *worker, m *Message) {
 	if err := speaks(m.Raw); err != nil {
 		p.refuse(w, err)
@@ -300,7 +297,6 @@ func (w *worker) settle(text []byte) error {
 	return nil
 }
 
-// died is called when the process of w has ended and its last messages were handled.
 func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	how, code := howEnded(status), status.ExitStatus()
 	switch {
@@ -345,8 +341,8 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 
 // Options configure a Pool. All fields are required unless marked optional.
 type Options struct {
-	Dir     string // working directory of the workers
-	Workers int    // at least 1
+	Dir     string
+	Workers int
 	Kept    string // value of settings.KeptVariable
 
 	LoadTimeout time.Duration // limit for the start of a worker
@@ -415,16 +411,14 @@ type Options struct {
 	Log func(logfile.Level, string)
 }
 
-// Event is a change of the state of a Pool.
 type Event uint8
 
-// Events of a Pool.
 const (
-	Reloading Event = iota // new workers are loading
-	Reloaded               // the new workers serve
-	Failed                 // the new workers failed to load; old ones keep serving
-	Stopping               // the server is shutting down
-	PageUp                 // the page about a failed first start is served
+	Reloading Event = iota
+	Reloaded
+	Failed // the new workers failed to load; old ones keep serving
+	Stopping
+	PageUp // the page about a failed first start is served
 )
 
 // Address is a listening address: its name as written by the user and the socket, which all workers share.

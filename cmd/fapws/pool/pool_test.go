@@ -11,12 +11,10 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// patience limits the wait for events that should happen at once.
 const patience = waittest.Patience
 
 var eventually = waittest.Eventually
 
-// idle returns Options whose functions do nothing.
 func idle() Options {
 	return Options{
 		Early:        func() []Address { return nil },

@@ -16,7 +16,7 @@ import (
 // stores no events.
 type relay struct {
 	epoch string // changes whenever the numbers restart at 1
-	seq   uint64 // number of the last event
+	seq   uint64
 
 	// channels with changed numbers of subscribers since the last tell
 	news map[string]struct{}
@@ -28,7 +28,6 @@ type relay struct {
 // countsEvery is the interval between messages about changed counts.
 const countsEvery = 250 * time.Millisecond
 
-// maxCounts limits the counts in a message.
 const maxCounts = 1000
 
 func newRelay() relay {
@@ -39,7 +38,6 @@ func newRelay() relay {
 	}
 }
 
-// publish numbers the events of w and sends them to all workers.
 func (p *Pool) publish(w *worker, m *Message) {
 	if m.N <= 0 || len(m.Raw) == 0 || !w.joined {
 		return
@@ -96,7 +94,6 @@ func (p *Pool) throttle(more func() bool) {
 	}
 }
 
-// brokerCongested reports whether the broker cannot keep up.
 func (p *Pool) brokerCongested() bool { return p.o.Broker != nil && p.o.Broker.Congested() }
 
 // join sends w all events from now on. Another worker sends the history to w.
@@ -141,7 +138,6 @@ func (p *Pool) join(w *worker) {
 	giver.send(&Message{Kind: Give, Text: History}, give) // queued after all events that w does not receive
 }
 
-// workerPair returns a channel between two workers.
 func workerPair() (one, other *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -166,7 +162,6 @@ func (w *worker) passSubscribers(to *worker) []*os.File {
 	return []*os.File{give}
 }
 
-// anyStaying returns a serving worker that is not being replaced, or nil.
 func (p *Pool) anyStaying() *worker {
 	for _, w := range p.workers {
 		if w.state == Serving && !w.replaced {
@@ -178,7 +173,6 @@ func (p *Pool) anyStaying() *worker {
 
 // --- numbers of subscribers --------------------------------------------------
 
-// subscribers returns the number of subscribers of a channel in all workers.
 func (p *Pool) subscribers(name string) (n int64) {
 	for _, w := range p.workers {
 		n += w.counts[name]
@@ -186,7 +180,6 @@ func (p *Pool) subscribers(name string) (n int64) {
 	return n
 }
 
-// count stores the numbers of subscribers of w.
 func (p *Pool) count(w *worker, counts map[string]int64) {
 	if w.counts == nil {
 		w.counts = make(map[string]int64)
@@ -219,7 +212,6 @@ func (p *Pool) count(w *worker, counts map[string]int64) {
 	}
 }
 
-// tellSoon schedules tell for the number of subscribers of a channel.
 func (p *Pool) tellSoon(name string) {
 	r := &p.relay
 	r.news[name] = struct{}{}
@@ -245,7 +237,6 @@ func (p *Pool) tell() {
 	clear(r.news)
 }
 
-// EachCounts splits counts into messages and calls tell with each.
 func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
@@ -262,7 +253,6 @@ func EachCounts(counts map[string]int64, tell func(*Message)) {
 // closingBroker limits how long the shutdown waits for events that the broker has not received.
 const closingBroker = 5 * time.Second
 
-// startBroker starts the delivery of events from the broker.
 func (p *Pool) startBroker() {
 	if p.o.Broker == nil {
 		return
@@ -274,7 +264,6 @@ func (p *Pool) startBroker() {
 	})
 }
 
-// delivered sends a batch from the broker to the workers.
 func (p *Pool) delivered(b Batch) {
 	publisher := p.workers[b.Publisher]
 	if publisher != nil && !publisher.joined {
@@ -303,7 +292,6 @@ func (p *Pool) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except but, which may be nil.
 func (p *Pool) purge(but *worker, pattern string) {
 	for _, w := range p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -18,14 +18,12 @@ import (
 // timeout(1), a server that was started through another program receives each signal twice.
 const Echo = 200 * time.Millisecond
 
-// Signals receives the signals of the process for Run.
 type Signals struct {
 	C       chan os.Signal
 	ended   chan os.Signal // SIGCHLD; one signal may report several processes
 	ignored []syscall.Signal
 }
 
-// controlSignals are the commands for a supervisor.
 var controlSignals = []syscall.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
@@ -57,7 +55,6 @@ func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	return s
 }
 
-// pending removes and returns the signals that were not handled.
 func (s *Signals) pending() (list []syscall.Signal) {
 	for len(s.C) > 0 {
 		list = append(list, (<-s.C).(syscall.Signal))
@@ -65,7 +62,6 @@ func (s *Signals) pending() (list []syscall.Signal) {
 	return list
 }
 
-// signal handles a signal.
 func (p *Pool) signal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT:
@@ -147,7 +143,6 @@ func (p *Pool) killAll() {
 	}
 }
 
-// fail stops a supervisor that could not start.
 func (p *Pool) fail(err error) {
 	p.result, p.stopping = err, true
 	p.cancelLoads()

@@ -26,18 +26,17 @@ type phase uint8
 
 const (
 	// no handler has run; includes workers without an application before Loaded
-	isLoading  phase = iota
-	isEntering       // after Confined, before Loaded
-	isLoaded         // after Loaded, while its generation is loading
+	isLoading phase = iota
+	isEntering
+	isLoaded // after Loaded, while its generation is loading
 	isServing
 	isAsleep // Loaded without its application (Asleep)
 	isWaking // after Confined of a worker that was asleep
 	isRetiring
 	isEnding
-	phases // number of phases
+	phases
 )
 
-// String returns the phase for the log.
 func (ph phase) String() string {
 	return [...]string{"loading", "entering its sandbox", "loaded", "serving",
 		"asleep", "waking", "retiring", "ending"}[ph]
@@ -117,7 +116,6 @@ const (
 // countCost estimates the memory of a count, in bytes.
 func countCost(name string) int { return len(name) + 64 }
 
-// distrust kills w because of a message and ignores all further messages. did is the reason for the log.
 func (w *worker) distrust(did string) {
 	w.distrusted = true
 	w.kill(did)
@@ -132,7 +130,6 @@ func (w *worker) believes(what string, m *Message, limit int) bool {
 	return false
 }
 
-// brief returns the first line of text for the log, at most maxReason bytes.
 func brief(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if len(text) > maxReason {

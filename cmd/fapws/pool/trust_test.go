@@ -22,10 +22,8 @@ func ended(t testing.TB) *exec.Cmd {
 	return cmd
 }
 
-// outboxes contains the messages to the workers of suspects: a *[]datagram for each *worker.
 var outboxes sync.Map
 
-// inbox returns the messages to w.
 func inbox(w *worker) []datagram {
 	w.out.queue.Wait(patience)
 	all, ok := outboxes.Load(w)
@@ -54,7 +52,6 @@ func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worke
 	return p, attacker, victim
 }
 
-// discard stops what suspects has started.
 func discard(p *Pool) {
 	close(p.over)
 	if p.relay.due != nil {
@@ -68,7 +65,6 @@ func discard(p *Pool) {
 	}
 }
 
-// A worker that sends forged messages is killed before they cost the supervisor memory or other workers their events.
 func TestTakenOver(t *testing.T) {
 	process := ended(t)
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
@@ -111,7 +107,6 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
-// A worker whose clients use more channels than the supervisor counts is not killed.
 func TestManyChannels(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -170,7 +165,6 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// A worker that claims to be unused does not put the application to sleep before the time of idle-stop.
 func TestSleepyWorker(t *testing.T) {
 	p, attacker, victim := suspects(t, ended(t))
 	defer discard(p)
@@ -183,7 +177,6 @@ func TestSleepyWorker(t *testing.T) {
 	}
 }
 
-// Workers that ask to be replaced right after their start do not make the server start processes without a pause.
 func TestReplacementPauses(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -195,7 +188,6 @@ func TestReplacementPauses(t *testing.T) {
 	p.pause.Stop()
 }
 
-// The reason that a worker reports is shortened to one line.
 func TestReasons(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)

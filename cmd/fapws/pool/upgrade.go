@@ -40,8 +40,8 @@ type Handover struct {
 	State   []byte           // from Options.BeforeExec
 	// epoch of the event numbers; empty if the program had no channels
 	Epoch     string
-	Seq       uint64 // number of the last event
-	BrokerURL string // URL of the broker
+	Seq       uint64
+	BrokerURL string
 }
 
 // Broker returns the epoch and the number of the last event if the previous program used the broker with this URL, and
@@ -64,7 +64,6 @@ type handoverWorker struct {
 	Parts   []byte // of an incomplete message: see Channel.parts
 }
 
-// handover returns the state of w for the next program, which inherits its channel.
 func (w *worker) handover() handoverWorker {
 	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
@@ -72,7 +71,6 @@ func (w *worker) handover() handoverWorker {
 // maxHandover limits the state of a program, in bytes. Most of it may be incomplete events.
 const maxHandover = 1 << 30
 
-// Upgraded reports whether Inherited returns a Handover.
 func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
 
 // Inherited returns the Handover with which this program was started, or nil.
@@ -116,7 +114,6 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
-// handOverAgain is the interval between attempts to hand over.
 const handOverAgain = 20 * time.Millisecond
 
 // maybeHandOver replaces this program by the next one if all channels are interrupted and all outboxes are empty.
@@ -203,7 +200,6 @@ func (p *Pool) handOver() error {
 	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note), settings.KeptVariable+"="+p.o.Kept))
 }
 
-// resume continues from the state of the previous program.
 func (p *Pool) resume(h *Handover) {
 	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
 	p.deaths, p.recycled = h.Deaths, h.Recycled

@@ -9,7 +9,6 @@ import (
 	"time"
 )
 
-// A question to a worker during the handover delays the handover only until it was sent.
 func TestHandOverAfterAQuestion(t *testing.T) {
 	w := &worker{idle: true}
 	w.out.bytes.Store(1) // the question is queued
@@ -22,7 +21,6 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	}
 }
 
-// A reload that is requested during the handover is left to the next program.
 func TestReloadDuringHandOver(t *testing.T) {
 	p := New(idle())
 	p.handing = true
@@ -33,7 +31,7 @@ func TestReloadDuringHandOver(t *testing.T) {
 	}
 }
 
-// An event that was partly received before the handover is not lost. The numbers of subscribers are kept, too.
+// An event that was partly received before the handover is not lost.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
 	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving, joined: true}

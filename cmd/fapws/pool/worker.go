@@ -25,13 +25,12 @@ import (
 // Variable is the environment variable that makes a process a worker. Its value is a Start in JSON.
 const Variable = "_FAPWS_WORKER"
 
-// Start contains the parameters of a new worker.
 type Start struct {
 	FD int // descriptor of the control channel
 	// descriptor to use as standard error after the worker has loaded; -1 means no change
 	Stderr int
 	Role   string // PageOnly, Eager, Asleep or empty
-	Epoch  string // epoch of the event numbers
+	Epoch  string
 
 	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses them.
 	Script  string
@@ -67,30 +66,30 @@ type worker struct {
 	channel    *Channel
 	state      State
 	started    time.Time
-	replaced   bool        // another worker will take its place
+	replaced   bool
 	page       bool        // it has no application: PageOnly
 	closed     bool        // it no longer accepts connections after Retire
 	leaves     bool        // it retires when it has loaded: see retireLoaded
 	batch      *generation // the generation it loads with; nil once that serves
 	settled    *Settled    // nil before Configured
 	awakeSince time.Time   // time when the worker or its application loaded
-	listens    bool        // it has the sockets
-	handles    bool        // its handlers have started
+	listens    bool
+	handles    bool // its handlers have started
 	// sockets that it got before it had loaded, and perhaps accepted clients from; nil if none
 	early         []Address
 	health        health
-	limit         *time.Timer    // kills it when a step takes too long
-	why           string         // why the supervisor killed it, or ""
-	reason        string         // why it ends, as reported by itself; advice may follow "; "
-	reaped        bool           // its process has ended
+	limit         *time.Timer // kills it when a step takes too long
+	why           string      // why the supervisor killed it, or ""
+	reason        string      // why it ends, as reported by itself; advice may follow "; "
+	reaped        bool
 	kills         int            // confine.MemoryKills at its start
 	idle          bool           // nothing reads its channel: see handOver
 	silent        chan struct{}  // closed when all its messages were handled
 	said          func()         // closes silent
 	stderrCapture *stderrCapture // its output until it has loaded; nil if not captured
 	joined        bool           // it receives Events
-	asleep        bool           // its application is not loaded
-	unused        bool           // its application was not used for the time of idle-stop
+	asleep        bool
+	unused        bool // its application was not used for the time of idle-stop
 	// its event loop is blocked; it cannot hand over history or subscribers
 	hung         bool
 	out          outbox
@@ -103,7 +102,7 @@ type worker struct {
 	counted   int
 	uncounted bool      // the log reports uncounted channels
 	questions Questions // asked by the supervisor
-	querying  int       // questions of the worker that are being answered
+	querying  int
 }
 
 // start starts a worker process with a role, which may be "". If newest is true, it runs the program's current file
@@ -149,7 +148,6 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	return w, nil
 }
 
-// newWorker returns the worker for a started process.
 func (p *Pool) newWorker(cmd *exec.Cmd, channel *Channel) *worker {
 	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
 	w.out.queue = eventloop.NewQueue(w.deliver)
@@ -157,7 +155,6 @@ func (p *Pool) newWorker(cmd *exec.Cmd, channel *Channel) *worker {
 	return w
 }
 
-// watch starts the goroutine that receives messages from w.
 func (p *Pool) watch(w *worker) {
 	p.workers[w.pid] = w
 	w.silent = make(chan struct{})
@@ -190,7 +187,6 @@ const (
 	lastMessages = time.Second
 )
 
-// ends is called when the process of w has ended.
 func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	echo := w.pool.mayEcho(w, status)
@@ -295,7 +291,6 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// depart makes w hand over its subscribers and close its WebSockets.
 func (w *worker) depart() {
 	if w.state == Retiring {
 		w.send(&Message{Kind: Depart})
@@ -323,7 +318,6 @@ func (w *worker) end(kind Kind, files ...*os.File) {
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 
-// howEnded describes the end of a process, such as "was killed by SIGKILL".
 func howEnded(status unix.WaitStatus) string {
 	if status.Signaled() {
 		return "was killed by " + unix.SignalName(status.Signal())
@@ -339,26 +333,23 @@ func (w *worker) ended(how, next string) string {
 	return fmt.Sprintf("worker %d %s; %s", w.pid, how, next)
 }
 
-// State is a stage in the life of a worker.
 type State uint8
 
 // The states, in the order in which a worker reaches them.
 const (
 	Starting State = iota // the application is loading
-	Ready                 // the application has loaded
-	Serving               // it accepts connections
+	Ready
+	Serving // it accepts connections
 	// other workers accept in its place; it finishes active requests
 	Retiring
 	Ending // it must stop
-	Dead   // its process has ended
+	Dead
 )
 
-// String returns the word that ctl status shows.
 func (s State) String() string {
 	return [...]string{"starting", "loaded", "serving", "retiring", "ending", "dead"}[s]
 }
 
-// setState changes the state and logs the change.
 func (w *worker) setState(to State) {
 	if w.state == to {
 		return
