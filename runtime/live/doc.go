@@ -5,7 +5,7 @@
 // (sockets.go).
 //
 // A Hub and a Fanout belong to the event loop, except for methods that say otherwise, such as Fanout.Publish. An Event
-// does not change. Start reading at Hub (hub.go) and Fanout (fanout.go).
+// does not change.
 //
 // # Publishing
 //
@@ -35,8 +35,7 @@
 // # Event streams
 //
 // Subscribers serves the clients of channels, which get server-sent events (HTML §9.2), on the event loop. It writes
-// events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process. Start
-// reading at Subscribers, Subscribe and Subscriber; package runtime has the Loop (runtime/accepting.go, live.go).
+// events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process.
 //
 // A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels
 // when the handler begins its response, so that no event is lost; events are queued. The rest of the response passes
@@ -75,10 +74,9 @@
 // become messages for a handler, pings detect whether a silent client is still connected, and both sides end the
 // WebSocket by a close frame, in either order.
 //
-// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output.
-// Methods must be called on the event loop, unless they say otherwise. Start reading at socket.go: a Socket is the
-// protocol of a connection (conn.Protocol), and session.go its state machine. Sockets contains all WebSockets of a
-// loop.
+// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output. Start
+// reading at socket.go: a Socket is the protocol of a connection (conn.Protocol), and session.go its state machine.
+// Sockets contains all WebSockets of a loop.
 //
 // A WebSocket is a long exchange: a request, a part that accepts it, then messages as inputs and parts, until the last
 // part. A handler gets whole messages. The handshake waits for earlier requests, and later data waits for the handler's

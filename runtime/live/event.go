@@ -17,14 +17,13 @@ const MaxWord = 1024
 
 // Message is an event without a number.
 type Message struct {
-	Name string // name of the channel
+	Name string
 	Data string // UTF-8
 	// type of the event; empty if none, which is "message" for browsers
 	Event string
 	ID    string // if empty, the id is made of the number
 }
 
-// Check returns an error of one line if m cannot be published.
 func (m *Message) Check() error {
 	if !utf8.ValidString(m.Data) {
 		return errors.New("the data of an event is not UTF-8")
@@ -49,8 +48,7 @@ func checkWord(what, word string) error {
 	return nil
 }
 
-// Event is a numbered Message in its transmitted form. It does not change, except for Variant; any goroutine may use
-// it.
+// An Event does not change, except for Variant; any goroutine may use it.
 type Event struct {
 	Seq  uint64 // number; numbers increase across all channels
 	Name string
@@ -62,7 +60,7 @@ type Event struct {
 	variants   map[uint8][]byte // variants by their keys
 
 	at int64 // time when it was kept, in nanoseconds
-	in *ring // ring that keeps it, or nil
+	in *ring
 }
 
 // NewEvent formats m, which has been checked, as an event (HTML §9.2) with the number seq.
@@ -122,7 +120,6 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	return wire
 }
 
-// size is the number of bytes that an event counts for in a batch.
 func (e *Event) size() int { return e.end - e.start }
 
 // frame formats text as a chunk (RFC 9112 §7.1), and sets the position of the text.
@@ -147,7 +144,6 @@ func (e *Event) Wire(minor uint8) []byte {
 	return e.wire
 }
 
-// MakeID returns the id of an event that has no other id.
 func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
@@ -167,23 +163,21 @@ func MakeEpoch(millis int64) string { return strconv.FormatInt(millis, 36) }
 
 // ChannelLimits bounds the past events that are kept.
 type ChannelLimits struct {
-	Events int   // maximum number of events of a channel
-	Bytes  int   // maximum bytes of a channel
-	Total  int   // maximum bytes of all channels
+	Events int
+	Bytes  int
+	Total  int
 	Age    int64 // maximum age in nanoseconds
 }
 
 // overhead is the memory of an event in addition to its bytes, with a share of its ring.
 const overhead = 400
 
-// ring contains the kept events of one channel.
 type ring struct {
 	name   string
 	events []*Event // ordered by Seq
 	bytes  int
 }
 
-// history contains the kept events of all channels.
 type history struct {
 	limits ChannelLimits
 	rings  map[string]*ring
@@ -242,7 +236,6 @@ func (h *history) keep(e *Event, now int64) {
 	}
 }
 
-// trim calls forget with the oldest events of r until the limits of a channel hold.
 func (h *history) trim(r *ring, forget func(*Event)) {
 	for n := len(r.events); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
 		forget(r.events[0])
@@ -262,13 +255,11 @@ func (h *history) within(r *ring, now int64) int {
 	return 0
 }
 
-// forget removes e, which is the first event of its ring.
 func (h *history) forget(e *Event) {
 	h.all = without(h.all, e)
 	h.drop(e)
 }
 
-// drop removes e from all lists except h.all.
 func (h *history) drop(e *Event) {
 	r := e.in
 	h.lost = max(h.lost, e.Seq)

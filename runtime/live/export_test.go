@@ -6,8 +6,6 @@ import (
 	"time"
 )
 
-// TestPatience checks that export waits ten seconds for a handler, and that each client that is handed over meanwhile
-// restarts the ten seconds.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, sweeps := time.Now(), 0

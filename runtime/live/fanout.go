@@ -20,7 +20,7 @@ import (
 type Fanout struct {
 	*Hub
 	inbox inbox
-	busy  func() bool // reports whether the loop has other work
+	busy  func() bool
 	wake  func()
 	start time.Time // zero of the Hub's time
 
@@ -30,7 +30,7 @@ type Fanout struct {
 
 	backlog []*Event // events that are in no batch yet
 	batch   []*Event
-	begun   time.Time  // time when the batch began
+	begun   time.Time
 	due     []*Channel // remaining channels of the batch; the last one is current
 	// number of remaining subscribers of the current channel, the first ones
 	left    int
@@ -52,7 +52,6 @@ const (
 	sliceAge   = 10 * time.Millisecond
 )
 
-// NewFanout returns a Fanout without subscribers.
 func NewFanout(busy func() bool, batchBytes int) *Fanout {
 	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: newPacer()}
 }
@@ -94,7 +93,6 @@ func (f *Fanout) Turn() {
 // the last batch with events for s, which may be long ago.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
-// given returns the number up to which all subscribers were given all events.
 func (f *Fanout) given() uint64 {
 	switch {
 	case f.batch != nil:
@@ -147,7 +145,6 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	return true
 }
 
-// nextChannel begins with the next channel of the batch, or ends the batch.
 func (f *Fanout) nextChannel() {
 	if n := len(f.due); n > 0 {
 		f.left = len(f.due[n-1].Subscribers)
@@ -200,7 +197,6 @@ func (f *Fanout) give(s Subscriber) {
 	}
 }
 
-// passed is an Event for the transfer between processes.
 type passed struct {
 	Seq  uint64
 	Name string
@@ -233,7 +229,6 @@ func Decode(text []byte) (events []*Event, err error) {
 	return events, nil
 }
 
-// maxBacklog bounds the memory of events that wait to be given to subscribers, in bytes.
 const maxBacklog = 16 << 20
 
 // ErrBacklog is the error of publishing while too many events wait to be sent.
@@ -243,7 +238,7 @@ var ErrBacklog = errors.New("too many events wait to be sent")
 type inbox struct {
 	mu     sync.Mutex
 	events []*Event
-	seq    uint64       // number of the last event
+	seq    uint64
 	bytes  atomic.Int64 // cost of events that some subscribers have not been given yet
 	called atomic.Bool  // the loop was woken
 }
@@ -278,8 +273,7 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the cost of published events that some subscribers have not been given yet. It is safe for concurrent
-// use.
+// Waiting returns the cost of published events that some subscribers have not been given yet. It is safe for concurrent use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
 // Take moves published events to the rings and to the backlog. Subscribers that join later do not get them.
@@ -322,8 +316,8 @@ type pacer struct {
 	young map[Subscriber]bool // subscribers that are behind
 	old   map[Subscriber]bool // subscribers among them for which the loop has waited in vain
 
-	waiting bool          // a batch waits for the young subscribers
-	pausing atomic.Bool   // a pause is running
+	waiting bool // a batch waits for the young subscribers
+	pausing atomic.Bool
 	paused  time.Duration // length of this wait, in pauses
 	budget  time.Duration // maximum length of this wait
 	saved   time.Duration // additional patience that is left
@@ -332,14 +326,12 @@ type pacer struct {
 
 func newPacer() pacer { return pacer{young: map[Subscriber]bool{}, old: map[Subscriber]bool{}} }
 
-// Lag records that s is behind.
 func (p *pacer) Lag(s Subscriber) {
 	if !p.old[s] {
 		p.young[s] = true
 	}
 }
 
-// CaughtUp records that s is no longer behind.
 func (p *pacer) CaughtUp(s Subscriber) {
 	delete(p.young, s)
 	delete(p.old, s)

@@ -12,13 +12,10 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// eventOf returns a function for Publish that makes an event.
 func eventOf(name, data string) func(uint64) (*Event, error) {
 	return func(seq uint64) (*Event, error) { return NewEvent(&Message{Name: name, Data: data}, seq, "e"), nil }
 }
 
-// TestFanoutOrder checks with random joins, leaves and events that a subscriber gets the events of its channels, each
-// once and in order, from the moment when it joins.
 func TestFanoutOrder(t *testing.T) {
 	type got struct {
 		name string
@@ -106,7 +103,7 @@ func TestPacer(t *testing.T) {
 			if n, want := waits(), int(leastPatience/pause); n != want {
 				t.Errorf("%d pauses, want %d", n, want)
 			}
-			p.Lag(slow) // already known as slow
+			p.Lag(slow)
 			if n := waits(); n != 0 {
 				t.Errorf("%d pauses for one that was waited for", n)
 			}
@@ -125,7 +122,6 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-// TestIncomplete checks that Hub.Complete notices a forgotten event, for each limit.
 func TestIncomplete(t *testing.T) {
 	for name, limits := range map[string]ChannelLimits{
 		"events of a channel": {Events: 3, Bytes: 1 << 20, Total: 1 << 20, Age: 100},
@@ -192,7 +188,6 @@ func endOfHold(t *testing.T, events uint64) time.Duration {
 	return took
 }
 
-// TestBacklogOfSmallEvents checks that events without bytes count as memory.
 func TestBacklogOfSmallEvents(t *testing.T) {
 	f := NewFanout(func() bool { return false }, groupBatch)
 	f.WakeBy(func() {})

@@ -80,7 +80,6 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// readEvents parses an event stream as a client does.
 func readEvents(text string) (events []Message) {
 	var m Message
 	var data []string

@@ -30,7 +30,6 @@ const (
 	handOverTick = 10 * time.Millisecond
 )
 
-// departed is a client that was removed from the loop.
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
@@ -126,7 +125,6 @@ func (s *Socket) ask() {
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
 }
 
-// remain closes a WebSocket that is not handed over.
 func (s *Socket) remain() {
 	if s.moving == asked {
 		s.moving = staying
@@ -139,7 +137,6 @@ func (s *Socket) remain() {
 	s.goAway()
 }
 
-// release allows the remaining WebSockets to close while the server retires.
 func (a *Sockets) release() {
 	a.stay = false
 	if a.leaving == 0 {
@@ -213,7 +210,6 @@ func (s *Socket) depart(p *exchange.Part) {
 
 // The other direction: a server serves the WebSockets of another server, and closes WebSockets that it cannot serve.
 
-// mostResuming is the maximum number of WebSockets that handlers have not resumed yet.
 const mostResuming = 64
 
 // Import serves a WebSocket that Export has given away, perhaps in another process. It owns fd unless it returns an
@@ -273,7 +269,6 @@ func (s *Socket) rejoin(d *exchange.SocketState) {
 	}
 }
 
-// notResumed closes s, which no handler has resumed.
 func (s *Socket) notResumed() {
 	s.settled()
 	s.state = max(s.state, socketOpen)

@@ -8,7 +8,6 @@ import (
 	"strings"
 )
 
-// Subscriber is a subscriber of channels, which a Hub knows by its Position.
 type Subscriber interface {
 	Position() *Position
 
@@ -29,14 +28,12 @@ type subscription struct {
 	at int32 // index in the Channel's subscribers
 }
 
-// Channel is a channel with subscribers.
 type Channel struct {
 	Name string
 	// Subscribers is appended to by a join. A subscriber that leaves is replaced by the last one.
 	Subscribers []Subscriber
 }
 
-// Hub contains all channels, with their subscribers and their kept events.
 type Hub struct {
 	history
 	channels map[string]*Channel
@@ -45,12 +42,10 @@ type Hub struct {
 	onCount func(name string, subscribers int)
 }
 
-// NewHub returns a Hub without limits.
 func NewHub() *Hub {
 	return &Hub{channels: map[string]*Channel{}, history: history{rings: map[string]*ring{}}}
 }
 
-// Limit sets the bounds of the kept events.
 func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
 // Join makes s, which has not joined before, a subscriber of the channels with these names.
@@ -84,7 +79,6 @@ func (h *Hub) changed(c *Channel) {
 	}
 }
 
-// Leave removes s from all its channels.
 func (h *Hub) Leave(s Subscriber) {
 	p := s.Position()
 	for _, sub := range p.subs {
@@ -93,7 +87,6 @@ func (h *Hub) Leave(s Subscriber) {
 	p.subs = nil
 }
 
-// Remove removes s from one channel.
 func (h *Hub) Remove(s Subscriber, name string) {
 	p := s.Position()
 	if i := slices.IndexFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name }); i >= 0 {
@@ -102,7 +95,6 @@ func (h *Hub) Remove(s Subscriber, name string) {
 	}
 }
 
-// vacate removes one subscriber from a channel.
 func (h *Hub) vacate(sub subscription) {
 	c := sub.of
 	end := len(c.Subscribers) - 1
@@ -124,7 +116,6 @@ func (h *Hub) vacate(sub subscription) {
 	h.changed(c)
 }
 
-// Of returns the channel called name, or nil if it has no subscribers.
 func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
 func (p *Position) Names() []string {
@@ -135,7 +126,6 @@ func (p *Position) Names() []string {
 	return names
 }
 
-// In reports whether the subscriber has joined the channel called name.
 func (p *Position) In(name string) bool {
 	return slices.ContainsFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name })
 }
@@ -223,14 +213,11 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 // events that can wait to be sent.
 const maxAhead = 1 << 20
 
-// Kept returns all kept events in the order of their numbers.
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (
-	// MaxName is the maximum length of a channel's name, in bytes.
 	MaxName = 128
 
-	// MaxNames is the maximum number of channels of one subscriber.
 	MaxNames = 16
 )
 

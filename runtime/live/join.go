@@ -46,14 +46,12 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	return p, nil
 }
 
-// know records the user and the last event of a client that has reconnected.
 func (p *StreamSubscriber) know(user, lastID string) {
 	if user != "" || lastID != "" {
 		p.extra = &extra{user: user, lastID: lastID}
 	}
 }
 
-// full returns why p may not become a subscriber, or nil.
 func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	for _, name := range names {
 		if c := s.Of(name); c != nil && len(c.Subscribers) >= s.cfg.Subscribers {
@@ -70,7 +68,6 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	return nil
 }
 
-// replay makes p, which has got all events up to number seq, begin with events.
 func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 	p.position.Seq = max(p.position.Seq, seq)
 	if len(events) > 0 {
@@ -79,7 +76,6 @@ func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 	}
 }
 
-// join makes p, which has no descriptor yet, a subscriber.
 func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	s.Join(p, names)
 	s.joined++
@@ -99,7 +95,6 @@ func (s *Subscribers) limit(fd int) {
 // mostSilence is below the maximum of the kernel, in milliseconds.
 const mostSilence = 24 * time.Hour
 
-// begin starts to serve p, which has joined and has a connection.
 func (s *Subscribers) begin(p *StreamSubscriber) {
 	if fd := p.conn.Fd(); fd >= 0 {
 		s.limit(fd)

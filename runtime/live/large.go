@@ -53,7 +53,6 @@ func (s *Socket) weigh(n int) bool {
 	return true
 }
 
-// reportTooBig logs that a message exceeds a limit.
 func (s *Socket) reportTooBig(e *websocket.Error) {
 	if s.x == nil {
 		return

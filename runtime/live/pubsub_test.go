@@ -57,7 +57,6 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// ear is a Subscriber that records its events.
 type ear struct {
 	id       int
 	position Position
@@ -73,7 +72,6 @@ func newTestHub(limits ChannelLimits) *Hub {
 	return h
 }
 
-// Joining and leaving in any order keeps all indexes right.
 func TestSubscriptions(t *testing.T) {
 	h := newTestHub(ChannelLimits{})
 	random := rand.New(rand.NewSource(1))
@@ -186,7 +184,6 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// The kept events are bounded and are the newest ones, even with many names.
 func TestManyNames(t *testing.T) {
 	const total = 1 << 20
 	h := newTestHub(ChannelLimits{Events: 100, Bytes: 256 << 10, Total: total, Age: 1 << 60})
@@ -213,7 +210,6 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-// A process that was started later knows the numbers of events from other processes.
 func TestPositionOfRestored(t *testing.T) {
 	h := newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
 	h.Restore(NewEvent(&Message{Name: "a"}, 5000000, "e"), 1)

@@ -54,7 +54,6 @@ func (h *host) answer(request string, done func(x *exchange.Exchange, client *ex
 
 const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
-// sent describes the parts that a client received.
 func sent(c *exchangetest.Client) string {
 	var all []string
 	for _, p := range c.Parts {

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// send passes events of a batch, or of the server itself, to p.
 func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == ending || p.state == gone {
 		return
@@ -29,7 +28,6 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	}
 }
 
-// flush sends as much of p's queue as its socket accepts.
 func (s *Subscribers) flush(p *StreamSubscriber) {
 	q := p.queue
 	for len(q.events) > 0 && p.state != gone && !p.conn.Writing() {
@@ -70,7 +68,6 @@ func (s *Subscribers) flush(p *StreamSubscriber) {
 	}
 }
 
-// taken removes n bytes, which p has accepted, from its queue.
 func (p *StreamSubscriber) taken(n int) {
 	q := p.queue
 	q.off += n
@@ -101,7 +98,6 @@ func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	s.reset(p, why)
 }
 
-// reset ends p so that its client notices that data is missing.
 func (s *Subscribers) reset(p *StreamSubscriber, why string) {
 	p.conn.Reset = true
 	p.conn.Close(why)
@@ -124,7 +120,6 @@ func (s *Subscribers) end(p *StreamSubscriber) {
 	}
 }
 
-// account writes the line of p, which has ended, to the access log.
 func (s *Subscribers) account(p *StreamSubscriber) {
 	if p.log != nil {
 		s.sites.LogSubscriber(p.log, p.sent, int64(p.framed))
@@ -132,7 +127,7 @@ func (s *Subscribers) account(p *StreamSubscriber) {
 	}
 }
 
-// remove removes p from everything except its connection. If tell is set, it reports that p has left.
+// remove removes p from everything except its connection.
 func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	if p.queue != nil {
 		s.CaughtUp(p)

@@ -58,7 +58,6 @@ func (s *Socket) frames(data []byte) (used int) {
 	return used
 }
 
-// message handles a message, or a control frame.
 func (s *Socket) message(m *websocket.Message) {
 	switch m.Op {
 	case websocket.Ping:
@@ -85,7 +84,6 @@ func (s *Socket) control(frame []byte) {
 	s.write(frame)
 }
 
-// free sends the control frame that waited for the connection.
 func (s *Socket) free() {
 	if len(s.after) > 0 {
 		s.write(s.after)

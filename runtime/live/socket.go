@@ -54,17 +54,15 @@ type Socket struct {
 	behind   int      // bytes of messages to its groups that wait (queue)
 }
 
-// socketState is the state of a Socket's connection.
 type socketState uint8
 
 const (
-	socketOpening   socketState = iota // the handler has not accepted the WebSocket
-	socketOpen                         // the WebSocket carries messages
-	socketLingering                    // the connection closes after all output is sent
+	socketOpening socketState = iota // the handler has not accepted the WebSocket
+	socketOpen
+	socketLingering // the connection closes after all output is sent
 	socketClosed
 )
 
-// answerState is the state of a Socket's exchange.
 type answerState uint8
 
 const (
@@ -73,7 +71,6 @@ const (
 	cancelled             // the same, and the handler was cancelled
 )
 
-// moveState is the state of the move of a Socket between processes.
 type moveState uint8
 
 const (
@@ -100,7 +97,6 @@ func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string)
 	return s
 }
 
-// socket returns a Socket in no group.
 func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group string) *Socket {
 	if a.codec == nil {
 		a.codec = new(codec)
@@ -158,13 +154,11 @@ func (s *Socket) Open(c *conn.Conn, head []byte) {
 	s.opened()
 }
 
-// take makes s the protocol of c.
 func (s *Socket) take(c *conn.Conn) {
 	s.conn = c
 	c.Upgrade(s)
 }
 
-// opened begins the exchange of messages.
 func (s *Socket) opened() {
 	c := s.conn
 	s.settled()
@@ -278,7 +272,6 @@ func (s *Socket) Drain(retire bool) {
 	}
 }
 
-// stays reports whether s may stay open for now, because it may be handed over.
 func (s *Socket) stays() bool {
 	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
 }
@@ -288,7 +281,6 @@ func (s *Socket) movable() bool {
 	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
 
-// cancel ends the exchange of s without an answer.
 func (s *Socket) cancel() {
 	s.leave()
 	if s.answer != answering {
@@ -301,7 +293,6 @@ func (s *Socket) cancel() {
 	}
 }
 
-// settle closes the connection after all output is sent.
 func (s *Socket) settle() {
 	if c := s.conn; s.state == socketLingering && s.answer != answering && !c.Writing() && !c.Gathers() {
 		c.Finish()
@@ -328,7 +319,6 @@ func (s *Socket) write(frame []byte) {
 	*out = append(*out, frame...)
 }
 
-// here reports whether the connection still carries the WebSocket.
 func (s *Socket) here() bool { return s.state == socketOpen }
 
 // linger ends the WebSocket after all output is sent, and discards further input.
@@ -337,7 +327,6 @@ func (s *Socket) linger() {
 	s.settle()
 }
 
-// report logs a line about the client.
 func (s *Socket) report(line string) {
 	if s.x != nil {
 		s.x.Log(logfile.Info, line)
@@ -347,7 +336,6 @@ func (s *Socket) report(line string) {
 // in returns the time of the loop after d. It is more precise than the time of the connections.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
-// lastIsHeld reports whether the last part of the handler's answer waits to be sent.
 func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
 
 // deliver passes a message to the handler, which has not ended, and pauses reading if the handler has enough input.

@@ -48,7 +48,6 @@ type codec struct {
 	deflater websocket.Deflater
 }
 
-// NewSockets returns the WebSockets of a loop with the connections conns and the requests of sites.
 func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: loop, sites: sites, conns: conns}
 	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
@@ -63,7 +62,6 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.stay = groups.HandOver
 }
 
-// Trim releases memory when no client is connected.
 func (a *Sockets) Trim() { a.codec = nil }
 
 // Drain begins the end of all WebSockets. If retire is set, the server is replaced, and WebSockets are closed with 1012
@@ -84,7 +82,6 @@ func (a *Sockets) Drain(retire bool) {
 	a.conns.Flush()
 }
 
-// each calls do for the WebSockets that are open or being resumed.
 func (a *Sockets) each(do func(*Socket)) {
 	for _, c := range a.conns.All() {
 		if s, ok := c.Protocol().(*Socket); ok && s.state <= socketOpen {
@@ -110,9 +107,8 @@ func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
 }
 
-// GroupMessage is a message for all WebSockets in a group.
 type GroupMessage struct {
-	Group  string // name of the group, any text
+	Group  string
 	Binary bool
 	Data   string // UTF-8 unless Binary
 }
@@ -145,7 +141,6 @@ func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
 	return err
 }
 
-// event makes the frame for all WebSockets without compression.
 func (m *GroupMessage) event(seq uint64) *Event {
 	op := exchange.OpText
 	if m.Binary {
@@ -164,14 +159,12 @@ func (s *Socket) Join(group string) {
 	}
 }
 
-// Leave removes s from a group.
 func (s *Socket) Leave(group string) {
 	if !s.left {
 		s.all.Remove(s, group)
 	}
 }
 
-// leave removes s from all groups for good.
 func (s *Socket) leave() {
 	if s.left {
 		return
@@ -183,7 +176,6 @@ func (s *Socket) leave() {
 	s.all.Continue()
 }
 
-// Give implements live.Subscriber for the next messages.
 func (s *Socket) Give(events []*Event) {
 	for _, e := range events {
 		switch {
@@ -241,10 +233,8 @@ func (s *Socket) queue(e *Event) {
 	}
 }
 
-// cost is the memory of a message that waits, in bytes.
 func cost(p *exchange.Part) int { return len(p.Body) + int(unsafe.Sizeof(*p)) }
 
-// taken is called after a part from queue is sent.
 func (s *Socket) taken(p *exchange.Part) {
 	if s.behind = max(0, s.behind-cost(p)); s.behind <= s.all.mostBehind()/2 {
 		s.all.CaughtUp(s)

@@ -38,14 +38,13 @@ type StreamState struct {
 	Port        uint16 `json:",omitempty"`
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
-	Sent        int64  // bytes of the body
-	Framed      int64  // bytes of the response that are not its body
+	Sent        int64
+	Framed      int64 // bytes of the response that are not its body
 
 	Log *logfile.State `json:",omitempty"` // state of its line for the access log
 }
 
 const (
-	// exportAtOnce is the number of subscribers that leave the loop at the same time.
 	exportAtOnce = 64
 
 	// exportPatience is how long Export waits for subscribers that have not read all data.
@@ -88,7 +87,6 @@ func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	return list, more || len(list) > 0
 }
 
-// depart removes p from the loop.
 func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	c, d := p.conn, p.describe()
 	s.remove(p, false)
@@ -102,7 +100,6 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	}}
 }
 
-// release allows the remaining subscribers to end while the server retires.
 func (s *Subscribers) release() {
 	s.stay = false
 	if s.retiring {
@@ -152,7 +149,6 @@ func (s *Subscribers) Import(d *StreamState, fd int) error {
 	return err
 }
 
-// resume begins to serve the subscriber with the state d on fd.
 func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
 	case s.loop.Full():

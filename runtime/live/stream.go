@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// StreamConfig configures channels and their subscribers.
 type StreamConfig struct {
 	// Subscribers limits the subscribers of one channel. PerAddress limits the subscribers of one client's address, or
 	// its /64 for IPv6. Clients beyond the limits get status 503. A sixteenth of all connections
@@ -25,14 +24,11 @@ type StreamConfig struct {
 	// 256 KiB in a channel, and 16 MiB in all channels.
 	History int
 
-	// Heartbeat is the interval of comments to a subscriber. A client that acknowledges nothing for two intervals has
-	// disconnected.
+	// A client that acknowledges nothing for two intervals has disconnected.
 	Heartbeat time.Duration
 
-	// Retry is how long clients wait before they reconnect.
 	Retry time.Duration
 
-	// MaxEvent is the maximum size of an event in its transmitted form, in bytes.
 	MaxEvent int
 
 	// Epoch is a part of the ids of events, and distinguishes them from the events before a restart. Processes that
@@ -53,10 +49,10 @@ type StreamConfig struct {
 
 // StreamClient is a subscriber for applications. It does not change.
 type StreamClient struct {
-	Address     string // as in REMOTE_ADDR; "" for a unix socket
-	Port        string // as in REMOTE_PORT; "" if unknown
-	User        string // the authenticated user, or ""
-	LastEventID string // LastEventID is the client's Last-Event-ID, or "".
+	Address     string
+	Port        string
+	User        string
+	LastEventID string
 	// Number of the subscriber, unique on this machine and kept in a hand-over; below 2^53.
 	Number uint64
 }
@@ -86,13 +82,13 @@ var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty one
 // response is a handler's response to a client that is already a subscriber, from its head to its last part. It is the
 // Sink of the handler and the Source of the connection, and gives the connection to the subscriber at the end.
 type response struct {
-	exchange.Source // the handler's Source, until its last part
-	sink            exchange.Sink
-	p               *StreamSubscriber
-	last            exchange.Part // last part of the handler, while it is sent
-	text            bool          // the body is not empty
-	closed          bool          // the body ends with an empty line
-	begun           bool          // the subscriber has the connection
+	exchange.Source
+	sink   exchange.Sink
+	p      *StreamSubscriber
+	last   exchange.Part // last part of the handler, while it is sent
+	text   bool
+	closed bool // the body ends with an empty line
+	begun  bool // the subscriber has the connection
 }
 
 func (r *response) Send(p *exchange.Part) {
@@ -138,7 +134,6 @@ func (r *response) Reply(reply exchange.Reply) {
 	r.sink.Reply(reply)
 }
 
-// Release implements exchange.Owner for the two parts of end.
 func (r *response) Release(p *exchange.Part) {
 	switch {
 	case !p.Last:

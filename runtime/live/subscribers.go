@@ -34,12 +34,12 @@ type Subscribers struct {
 	sites  *exchange.Server
 	conns  *conn.Set
 	cfg    StreamConfig
-	most   int // maximum number of client connections
+	most   int
 	format atomic.Pointer[eventFormat]
 
 	// subscribers, including subscribers whose handlers have not answered yet
 	joined    int
-	addresses map[string]int32 // subscribers by conn.Network
+	addresses map[string]int32
 	// the number of the next subscriber; begins with the number of the process
 	next uint64
 	// first event of a stream: how long clients wait before they reconnect
@@ -47,14 +47,14 @@ type Subscribers struct {
 	reported int // lines in the log since the last tick
 	// the server is retiring, and ends new subscribers like all others
 	retiring bool
-	stay     bool     // subscribers that can be handed over stay
-	pieces   [][]byte // reused by put
+	stay     bool // subscribers that can be handed over stay
+	pieces   [][]byte
 }
 
 // eventFormat makes events of messages. It does not change.
 type eventFormat struct {
 	epoch string
-	limit int // maximum bytes of an event
+	limit int
 }
 
 // NewSubscribers returns the subscribers of a loop with the connections conns and the requests of sites. Configure must
@@ -122,7 +122,6 @@ func (s *Subscribers) Tick() {
 	s.reported = 0
 }
 
-// mayReport reports whether one more line about a client may be logged.
 func (s *Subscribers) mayReport() bool {
 	s.reported++
 	return s.reported <= mostNamed
@@ -138,7 +137,7 @@ type StreamSubscriber struct {
 	input    uint16 // bytes from the client, which should send none
 	port     uint16
 	framed   uint32 // bytes of the response that are not its body
-	sent     int64  // bytes of the body
+	sent     int64
 	position Position
 	addr     netip.Addr
 	queue    *queue // data that the client has not accepted; nil if none
@@ -154,8 +153,8 @@ type state uint8
 
 const (
 	joining state = iota // the handler's response is not written yet
-	idle                 // the client has accepted all data
-	behind               // the client has not accepted all data
+	idle
+	behind // the client has not accepted all data
 	// as behind, and its stream ends after the client has accepted all data
 	ending
 	gone
@@ -164,7 +163,7 @@ const (
 // queue contains the unsent data of a subscriber. All subscribers share the events.
 type queue struct {
 	events []*Event
-	off    int // bytes of events[0] that were sent
+	off    int
 	bytes  int // bytes of events of batches, which are limited
 	// number of first events that are not limited: the events from joining
 	free int
@@ -255,10 +254,8 @@ func (p *StreamSubscriber) Closed() {
 
 func (p *StreamSubscriber) Gone() { p.s.loop.Count(-1) }
 
-// network returns the key of the client in Subscribers.addresses.
 func (p *StreamSubscriber) network() string { return conn.Network(p.addr.String()) }
 
-// client returns the subscriber for applications.
 func (p *StreamSubscriber) client() *StreamClient {
 	c := &StreamClient{Number: p.number}
 	if p.addr.IsValid() {
@@ -273,7 +270,6 @@ func (p *StreamSubscriber) client() *StreamClient {
 	return c
 }
 
-// String returns the name of the client in the error log.
 func (p *StreamSubscriber) String() string {
 	c := p.client()
 	return cmp.Or((&exchange.Peer{Addr: c.Address, Port: c.Port}).String(), p.conn.String())

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// host is a server that only has subscribers.
 type host struct {
 	t     testing.TB
 	loop  *eventloop.Loop
@@ -55,7 +54,6 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	return h
 }
 
-// subscribe returns the client's end of a subscriber, which is closed when the test ends.
 func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubscriber, err error) {
 	h.t.Helper()
 	fds, failed := system.SocketpairNonblock()
@@ -88,8 +86,6 @@ func (h *host) publish(name, data string) {
 	}
 }
 
-// TestDrop checks that a subscriber that does not read is dropped completely, and that a subscriber that reads has no
-// queue.
 func TestDrop(t *testing.T) {
 	h := serve(t, StreamConfig{Buffer: 16 << 10})
 	_, slow, _ := h.subscribe("192.0.2.1", "news")
@@ -144,7 +140,6 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestHandHistoryOver checks that past events move to another server.
 func TestHandHistoryOver(t *testing.T) {
 	from, to := serve(t, StreamConfig{MaxEvent: 200 << 10}), serve(t, StreamConfig{MaxEvent: 200 << 10})
 	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {

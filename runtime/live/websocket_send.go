@@ -75,7 +75,6 @@ func (s *Socket) dropHeld() (ended bool) {
 	return ended
 }
 
-// release releases a part. Messages to groups have no owner.
 func (s *Socket) release(p *exchange.Part) {
 	s.uncount(p, 0)
 	if p.Owner == nil {
@@ -91,7 +90,6 @@ func (s *Socket) release(p *exchange.Part) {
 	x.Release(p)
 }
 
-// opcodeOf returns the opcode for an op.
 func opcodeOf(op exchange.Op) websocket.Opcode {
 	if op == exchange.OpText {
 		return websocket.Text
@@ -99,7 +97,6 @@ func opcodeOf(op exchange.Op) websocket.Opcode {
 	return websocket.Binary
 }
 
-// send sends a part, a message or the end.
 func (s *Socket) send(p *exchange.Part) {
 	if p.Op == exchange.OpHandOver {
 		s.answered(p)
