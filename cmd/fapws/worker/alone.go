@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// alone is what a service without a supervisor has in addition.
 type alone struct {
 	bound  Early[*conn.Listener]
 	files  ownCertificates
@@ -65,7 +64,6 @@ func (s *service) listenEarly() error {
 	return s.alone.bound.Listen(addrs, certain, options)
 }
 
-// earlyListeners returns the listeners of listenEarly, for the server to take.
 func (s *service) earlyListeners() []*conn.Listener {
 	listeners := s.alone.bound.Sockets()
 	s.show(listeners)
@@ -73,7 +71,6 @@ func (s *service) earlyListeners() []*conn.Listener {
 	return listeners
 }
 
-// close closes listeners, some of which the server may own.
 func (a *alone) close(listeners []*conn.Listener) {
 	for _, ln := range listeners {
 		if server := a.accepting.Load(); server != nil {
@@ -84,12 +81,10 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-// show has the settings shown that are known now.
 func (s *service) show(listeners []*conn.Listener) {
 	s.alone.shown.Store(&Shown{s.settled(), BannerOf(listeners)})
 }
 
-// listen binds the addresses of the settings.
 func (s *service) listen() (listeners []*conn.Listener, err error) {
 	if err := s.startAsync(); err != nil {
 		return nil, err
@@ -107,7 +102,6 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 	return listeners, err
 }
 
-// openControl opens the control socket.
 func (s *service) openControl() error {
 	if err := s.instance.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), s.command); err != nil {
 		return err
@@ -146,7 +140,6 @@ func (s *service) tellViewers() {
 	}
 }
 
-// descriptorsEvery is the interval between checks of the server's descriptors.
 const descriptorsEvery = 2 * time.Second
 
 // watchDescriptors ends the process when the application has closed a descriptor without

@@ -37,7 +37,6 @@ func (s *service) useCertificates() error {
 	return nil
 }
 
-// acmeDir returns the directory of certificates from a public authority, "" if none are ordered.
 func (s *service) acmeDir() string {
 	if want := s.want.Load(); want != nil {
 		return want.ACME.Dir
@@ -54,7 +53,6 @@ func (s *service) token() func(string) ([]byte, error) {
 	return func(token string) ([]byte, error) { return certificates.TokenACME(dir, token) }
 }
 
-// renewCertificates uses other contents of the same files. It is safe for concurrent use.
 func (s *service) renewCertificates(b *certificates.Bundle) {
 	want := s.want.Load()
 	if want == nil {
@@ -65,7 +63,6 @@ func (s *service) renewCertificates(b *certificates.Bundle) {
 	}
 }
 
-// ownCertificates are the certificates that a process without a supervisor reads.
 type ownCertificates struct {
 	mu       sync.Mutex
 	reader   certificates.Reader
@@ -126,7 +123,6 @@ func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error
 	return b, json.Unmarshal(m.Raw, b)
 }
 
-// takeCertificates uses another bundle from the supervisor.
 func (p *Parent) takeCertificates(m *pool.Message) {
 	b := new(certificates.Bundle)
 	if err := json.Unmarshal(m.Raw, b); err != nil {

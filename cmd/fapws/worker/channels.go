@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// backlogPause is the pause of a publisher while too many events wait to be sent.
 const backlogPause = 2 * time.Millisecond
 
 // useChannels wires channels: between the loop, the application and the relay.
@@ -108,14 +107,12 @@ func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	return err
 }
 
-// viewEvent is the event of ctl.StatusChannel.
 var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 
 // ViewEvent returns that event as the supervisor sends it to its workers.
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
 const (
-	// batchBytes is the approximate limit of events in one message, in bytes.
 	batchBytes = 64 << 10
 
 	// mostDown bounds the bytes of events from other processes that wait for a loop
@@ -131,17 +128,17 @@ const (
 // more. Its methods are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel                    // to the supervisor; nil if none
-	up         *eventloop.Queue[pybridge.Event] // to it
-	down       *eventloop.Queue[func()]         // work for its messages about events
-	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
-	purged     *eventloop.Queue[cache.Pattern]  // by other workers
-	said       atomic.Int64                     // cost of the messages sent up
-	dealt      atomic.Int64                     // cost of the answers to them
-	waiting    atomic.Int64                     // bytes of events in down
-	overflowed atomic.Bool                      // the loss of some is reported
-	history    chan giver                       // of Take
-	taking     sync.WaitGroup                   // for other workers that hand clients over
+	channel    *pool.Channel
+	up         *eventloop.Queue[pybridge.Event]
+	down       *eventloop.Queue[func()] // work for its messages about events
+	purges     *eventloop.Queue[string] // patterns in JSON, for sendPurges
+	purged     *eventloop.Queue[cache.Pattern]
+	said       atomic.Int64 // cost of the messages sent up
+	dealt      atomic.Int64
+	waiting    atomic.Int64   // bytes of events in down
+	overflowed atomic.Bool    // the loss of some is reported
+	history    chan giver     // of Take
+	taking     sync.WaitGroup // for other workers that hand clients over
 
 	mu     sync.Mutex
 	counts map[string]int64 // number of local subscribers of the channels to report
@@ -169,7 +166,6 @@ func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 // flush waits until all events were sent to other processes, at most for limit.
 func (r *relay) flush(limit time.Duration) { r.up.Wait(limit) }
 
-// sendUp sends events that were published here to the supervisor.
 func (r *relay) sendUp(events []pybridge.Event) {
 	if r.channel == nil {
 		var cost int64
@@ -220,7 +216,6 @@ func (r *relay) arrived(m *pool.Message) {
 	r.down.Add(func() { r.deal(m) })
 }
 
-// deal sends events to the subscribers of this process.
 func (r *relay) deal(m *pool.Message) {
 	r.s.complain(eachEvent(m, r.s.publishOne))
 	r.waiting.Add(-int64(len(m.Raw)))

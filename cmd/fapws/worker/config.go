@@ -63,10 +63,8 @@ func (s *service) private() *static.Private {
 	return nil
 }
 
-// memoryLimit returns the memory that this process can use, in bytes; 0 if unknown.
 var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("/")) })
 
-// maxUnsent returns runtime.Config.MaxUnsent; 0 means the default.
 func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {
 		return s.conf.Server.MaxUnsent
@@ -84,7 +82,6 @@ func (s *service) maxUnsent() int64 {
 // waits for 10 ms.
 const leastProcessors = 2
 
-// useProcessors sets GOMAXPROCS, unless the environment does.
 func useProcessors() {
 	if os.Getenv("GOMAXPROCS") == "" && goruntime.GOMAXPROCS(0) < leastProcessors {
 		goruntime.GOMAXPROCS(leastProcessors)
@@ -95,7 +92,6 @@ func useProcessors() {
 // its control groups. It is the number of workers for --workers 0.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
-// Workers is the number of processes that serve.
 func Workers(conf *settings.Config) int {
 	if conf.Workers == 0 {
 		return processors()
@@ -119,7 +115,6 @@ func (s *service) enterSandbox() error {
 	return nil
 }
 
-// sandboxRules returns what this process needs from now on.
 func (s *service) sandboxRules() (*confine.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
@@ -175,7 +170,6 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	return r, err
 }
 
-// firstInside returns the first of paths, absolute ones, that is dir or below it, or "".
 func firstInside(dir string, paths []string) string {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -188,7 +182,6 @@ func firstInside(dir string, paths []string) string {
 	return paths[i]
 }
 
-// mounts returns the entries of PATHS of all applications.
 func mounts(c *pybridge.Contents) (all []pybridge.Mount) {
 	if c != nil {
 		for i := range c.Apps {
@@ -198,7 +191,6 @@ func mounts(c *pybridge.Contents) (all []pybridge.Mount) {
 	return all
 }
 
-// uploads returns the directories, files and devices that the entries of PATHS store uploads in.
 func uploads(c *pybridge.Contents) (places []string) {
 	for _, m := range mounts(c) {
 		if m.Upload == "" {
@@ -211,7 +203,6 @@ func uploads(c *pybridge.Contents) (places []string) {
 	return places
 }
 
-// runsPrograms reports whether an entry of PATHS is a CGIApplication.
 func runsPrograms(c *pybridge.Contents) bool {
 	return slices.ContainsFunc(mounts(c), func(m pybridge.Mount) bool { return m.CGI != "" })
 }

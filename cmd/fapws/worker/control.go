@@ -19,7 +19,6 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// stackWait is the maximum time for reading the Python stacks of the active requests.
 const stackWait = 2 * time.Second
 
 // command implements ctl.Server for a process without a supervisor. A worker uses it to answer its supervisor.
@@ -72,7 +71,6 @@ func (s *service) report() *ctl.Report {
 	return &r
 }
 
-// counters returns the counters of this process for a report.
 func (s *service) counters() ctl.Counters {
 	c, ok := s.server.Counters()
 	if !ok {
@@ -94,7 +92,6 @@ func (s *service) backlog() pybridge.Backlog {
 // stalledAfter is how long requests must wait for a thread before this process reports that it is busy.
 const stalledAfter = 5 * time.Second
 
-// isStalled reports whether requests for the application wait in vain.
 func (s *service) isStalled() bool { return s.backlog().Stalled >= stalledAfter }
 
 // stack shows the Python stacks of the active requests, or the processes that answer them.
@@ -107,7 +104,7 @@ func (s *service) stack() string {
 			fmt.Fprintln(&b, line)
 		}
 	} else if h := s.python(); h != nil {
-		_ = h.Stack(&b, stackWait) // the text names the missing parts
+		_ = h.Stack(&b, stackWait)
 	} else {
 		fmt.Fprintln(&b, s.withoutPython())
 	}
@@ -127,7 +124,6 @@ func (s *service) withoutPython() string {
 	return "this server runs no Python"
 }
 
-// profileWithin is the time for the profile of a process, with the waits for the GIL.
 const profileWithin = ctl.ProfileTime + stackWait
 
 // profile samples the Python stacks of this process for ctl.ProfileTime. The error is the reason for missing stacks.
@@ -168,7 +164,6 @@ func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err erro
 	return a, err
 }
 
-// activeWait limits the wait for the GIL to read the position of Python.
 const activeWait = 300 * time.Millisecond
 
 // measureIfShown calls measure if the settings enable it, or if the supervisor counted requests before.
@@ -253,7 +248,6 @@ func Memory(process string) metrics.Family {
 		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
 }
 
-// active returns the active requests of handlers.
 func (s *service) active() (list []ctl.Active) {
 	if loader := s.loader.Load(); loader != nil {
 		for _, line := range loader.Running() {
@@ -271,7 +265,6 @@ func (s *service) active() (list []ctl.Active) {
 	return list
 }
 
-// Started returns the metric of the server's start time.
 func Started(since time.Time) metrics.Family {
 	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
@@ -292,7 +285,6 @@ func (s *service) sayLastWords() {
 	}
 }
 
-// asJSON is the text of an answer to the supervisor.
 func asJSON(v any) string {
 	text, _ := json.Marshal(v) // "" is none
 	return string(text)

@@ -5,8 +5,7 @@
 // imports the constants of the messages (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
-// starts Python. They return the exit code. Start reading at service.go. alone.go has the additional parts of a service
-// without a supervisor.
+// starts Python. They return the exit code.
 //
 // # Start
 //

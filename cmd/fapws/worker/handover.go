@@ -30,7 +30,6 @@ const (
 	// supervisor.
 	ownWithin = 2 * time.Second
 
-	// pieceWithin limits the wait for a message from another worker.
 	pieceWithin = 20 * time.Second
 )
 
@@ -51,10 +50,9 @@ func giveHistory(to *pool.Channel, events []*live.Event) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})
 }
 
-// giver is a worker that has the past events.
 type giver struct {
-	from *pool.Channel // nil if none
-	last uint64        // number of the last one
+	from *pool.Channel
+	last uint64
 }
 
 // takeHistory receives what giveHistory sends, events up to the number last. It ends when the other worker has ended, or has sent nothing
@@ -67,7 +65,6 @@ func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence tim
 	return s.Subscribers().ImportHistory(m.Raw, last)
 }
 
-// take handles pool.Take.
 func (r *relay) take(m *pool.Message, files []*os.File) {
 	var from *pool.Channel
 	var err error
@@ -118,7 +115,6 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 
 var errNoFile = errors.New("descriptor missing; check the limit of open files")
 
-// clientOf reads the state of a client from a Piece, and returns its descriptor.
 func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) {
 	if err = json.Unmarshal(m.Raw, state); err != nil {
 		return -1, err

@@ -25,11 +25,11 @@ import (
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
-	PidPath  string // absolute, or ""
+	PidPath  string
 	Pid      atomic.Pointer[process.PIDFile]
 	Control  atomic.Pointer[ctl.Socket]
 	log      func(logfile.Level, string)
-	Warning  string // about how the process was started, or ""
+	Warning  string
 }
 
 // LogTo sets the log of the process and logs a pending warning.
@@ -40,7 +40,6 @@ func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	}
 }
 
-// WritePid writes the pid file if one is configured.
 func (f *Instance) WritePid() error {
 	if f.PidPath == "" {
 		return nil
@@ -75,13 +74,11 @@ func (f *Instance) Withdraw() {
 	}
 }
 
-// Exit ends the process at once.
 func (f *Instance) Exit(code int) {
 	f.Withdraw()
 	os.Exit(code)
 }
 
-// LogNotifyError logs why the service manager could not be notified.
 func (f *Instance) LogNotifyError(err error) {
 	if err != nil {
 		f.log(logfile.Warning, "cannot tell the service manager: "+err.Error())
@@ -133,13 +130,11 @@ func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 	return r
 }
 
-// Address is where a server listens.
 type Address struct {
 	net.Addr
-	Secure bool // for HTTPS
+	Secure bool
 }
 
-// BannerOf returns the addresses of listeners.
 func BannerOf(listeners []*conn.Listener) []Address {
 	addrs := make([]Address, len(listeners))
 	for i, ln := range listeners {
@@ -199,7 +194,6 @@ func bannerURL(a Address) string {
 	return url
 }
 
-// isPublic reports whether other machines can reach a listener.
 func isPublic(a Address) bool {
 	tcp, ok := a.Addr.(*net.TCPAddr)
 	return ok && !tcp.IP.IsLoopback()

@@ -22,7 +22,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// ListenOptions returns the settings of the sockets.
 func ListenOptions(conf *settings.Config) (conn.ListenOptions, error) {
 	o := conn.ListenOptions{Backlog: conf.Backlog}
 	if conf.SocketMode >= 0 || conf.SocketOwner != "" {
@@ -108,7 +107,6 @@ func (a Passed) Addresses(conf *settings.Config, source settings.Source, log fun
 	return addrs, nil
 }
 
-// firstSecure returns the first address for HTTPS, or "".
 func firstSecure(addrs []string) string {
 	for _, addr := range addrs {
 		if _, secure := settings.SplitSecure(addr); secure {
@@ -118,7 +116,6 @@ func firstSecure(addrs []string) string {
 	return ""
 }
 
-// given reports whether the user has chosen an address.
 func given(conf *settings.Config, source settings.Source) bool {
 	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
 }
@@ -202,7 +199,6 @@ func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
 	return early, nil
 }
 
-// Drop closes the sockets that were not taken.
 func (e *Early[S]) Drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -217,8 +213,6 @@ func (e *Early[S]) Drop() {
 // in the form of settings.Config.Bind; sockets named https use HTTPS
 type Passed []string
 
-// firstPassed is the number of the first descriptor that is passed,
-// SD_LISTEN_FDS_START.
 const firstPassed = 3
 
 // TakePassed reads the variables about such sockets, and removes them, because they are not meant for the children.
@@ -304,7 +298,6 @@ func (a Passed) as(secure bool) []string {
 	return list
 }
 
-// unused returns the sockets that are not among the addresses.
 func (a Passed) unused(addrs []string) (list []string) {
 	plain := func(addr string) string { bare, _ := settings.SplitSecure(addr); return bare }
 	for _, addr := range a {

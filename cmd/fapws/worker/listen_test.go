@@ -16,7 +16,7 @@ func TestListenHint(t *testing.T) {
 	for _, tt := range []struct {
 		addr string
 		err  error
-		want string // somewhere in the hint
+		want string
 	}{
 		{":80", unix.EACCES, "setcap cap_net_bind_service=+ep "},
 		{"unix:/x", unix.EACCES, ""},

@@ -29,7 +29,6 @@ import (
 // first of the two descriptors: see programs.OpenLoader.
 const loaderVariable = "_FAPWS_LOADER"
 
-// loaderEnds is how long a loader has for ending: longer than its children.
 const loaderEnds = 3 * time.Second
 
 // TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. fd is
@@ -97,7 +96,6 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	return app.Close(), nil
 }
 
-// openLoader starts the loader, which loads the application.
 func (s *service) openLoader() error {
 	root := os.DirFS("/")
 	before := confine.MemoryKills(root)
@@ -121,7 +119,6 @@ func (s *service) openLoader() error {
 	return nil
 }
 
-// loaderCommand starts this program with the same arguments in the same directory.
 func (s *service) loaderCommand() *exec.Cmd {
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir

@@ -158,7 +158,6 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	}
 }
 
-// served accepts on the listeners, now that the server has sites.
 func (p *Parent) served() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +177,6 @@ func (p *Parent) giveUp() {
 	}
 }
 
-// unlisten ends accepting on all sockets.
 func (p *Parent) unlisten() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,10 +190,8 @@ func (p *Parent) unlisten() {
 	p.listeners = nil
 }
 
-// aliveWithin is how long the supervisor waits for the answer to AskAlive.
 const aliveWithin = 10 * time.Second
 
-// loopRuns reports whether the event loop runs a function within a time.
 func (p *Parent) loopRuns(within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -250,7 +246,6 @@ func (p *Parent) Failing(err error) {
 	}
 }
 
-// hungWithin is how long an event loop that runs may need to answer.
 const hungWithin = 2 * time.Second
 
 // onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.

@@ -28,19 +28,19 @@ type Parent struct {
 	s       *service
 	channel *pool.Channel
 	died    <-chan os.Signal // of the supervisor, as the kernel tells
-	over    sync.Once        // of lost
+	over    sync.Once
 	pool.Start
 	root string // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
-	listeners []*conn.Listener             // to accept on
-	serves    bool                         // the server has sites, so it accepts on them
-	join      func()                       // joins the channels of all workers once
-	departs   chan struct{}                // closed by depart
-	depart    func()                       // called when the workers that replace this one serve
-	questions pool.Questions               // to the supervisor
-	idle      sync.Mutex                   // held while idle connections are handed over
-	counts    bool                         // requests are counted from the start
+	listeners []*conn.Listener
+	serves    bool           // the server has sites, so it accepts on them
+	join      func()         // joins the channels of all workers once
+	departs   chan struct{}  // closed by depart
+	depart    func()         // called when the workers that replace this one serve
+	questions pool.Questions // to the supervisor
+	idle      sync.Mutex     // held while idle connections are handed over
+	counts    bool
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
 
@@ -107,7 +107,6 @@ func (p *Parent) confine() error {
 	return s.startAsync()
 }
 
-// configure adds to the settings of the loop.
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
@@ -129,7 +128,6 @@ func (p *Parent) serving() {
 	go p.present()
 }
 
-// take parses the value of pool.Variable.
 func (p *Parent) take(text string) (err error) {
 	if err := json.Unmarshal([]byte(text), &p.Start); err != nil {
 		return err
@@ -157,7 +155,6 @@ func (p *Parent) take(text string) (err error) {
 	return pybridge.KeepFromChildren(p.channel)
 }
 
-// takeVariable removes a variable from the environment and returns its value.
 func takeVariable(name string) string {
 	defer os.Unsetenv(name)
 	return os.Getenv(name)
@@ -193,7 +190,6 @@ func (p *Parent) present() {
 	p.loaded()
 }
 
-// configured sends the settings of this worker.
 func (p *Parent) configured() {
 	p.send(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
@@ -202,10 +198,8 @@ func (p *Parent) configured() {
 // could fail instead.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
-// started reports that handlers run from now on.
 func (p *Parent) started() { p.send(&pool.Message{Kind: pool.Started}) }
 
-// loaded reports that this worker has loaded.
 func (p *Parent) loaded() {
 	m := &pool.Message{Kind: pool.Loaded, Raw: fmt.Appendf(nil, `{"Protocol":%d}`, pool.Protocol)}
 	if h := p.s.python(); h != nil && h.WatchesPresence() {

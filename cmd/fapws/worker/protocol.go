@@ -41,7 +41,6 @@ const (
 	placeMark  = "#"
 )
 
-// appendEvent writes an event for cutEvent.
 func appendEvent(raw []byte, e *pybridge.Event) []byte {
 	name, id, kind := e.Name, e.ID, e.Type
 	if e.Place != "" {
@@ -76,7 +75,6 @@ func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
 	return nil
 }
 
-// cutEvent removes the first event from raw.
 func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	for _, text := range [...]*string{&e.Name, &e.ID, &e.Type, &e.Data} {
 		n, k := binary.Uvarint(raw)
@@ -121,7 +119,6 @@ func (s *service) purge(texts []string) {
 // mostPurges bounds the patterns that are sent at once: instead of more, all pages are purged.
 const mostPurges = 4096
 
-// purge makes the other workers purge, too.
 func (r *relay) purge(p cache.Pattern) {
 	if r.channel == nil {
 		return
@@ -143,7 +140,6 @@ func (r *relay) sendPurges(patterns []string) {
 	}
 }
 
-// cacheOf returns the state of the cache of this process for a report.
 func cacheOf(server *runtime.Server) *ctl.Cache {
 	st, ok := server.CacheStats()
 	if !ok {
@@ -165,7 +161,6 @@ const (
 // UploadsWithin is the time for the answer to QueryUploads: a worker that is busy is left out.
 const UploadsWithin = time.Second
 
-// newUploads returns the group of the uploads of new sites.
 func (s *service) newUploads() *upload.Group {
 	g := &upload.Group{Publish: s.announce}
 	if s.parent != nil {

@@ -38,7 +38,6 @@ func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	return s.run()
 }
 
-// confine enters the sandbox, as a worker does.
 func (r *sandboxCheck) confine() error {
 	s := r.s
 	r.targets = s.plan.Site.Targets()
@@ -62,10 +61,9 @@ func (r *sandboxCheck) confine() error {
 	return s.startAsync()
 }
 
-// run makes the requests, and ends the process.
 func (r *sandboxCheck) run() {
 	code := process.OK
-	r.report() // of the startup
+	r.report()
 	for _, target := range slices.Compact(r.targets) {
 		ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
 		said := fmt.Sprintf("GET %s was answered", target)
@@ -82,10 +80,8 @@ func (r *sandboxCheck) run() {
 	r.s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 }
 
-// checkWithin limits a request.
 const checkWithin = 10 * time.Second
 
-// report prints the denials since the last call.
 func (r *sandboxCheck) report() {
 	text, _ := os.ReadFile(filepath.Join(os.TempDir(), "denied")) // missing: Python does not run here
 	for line := range strings.Lines(string(text)) {

@@ -24,7 +24,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// service is one run of a server, from the script to the exit code.
 type service struct {
 	plan *plan.Plan
 
@@ -42,7 +41,7 @@ type service struct {
 	contents *pybridge.Contents // from this process or its loader; nil without an application
 	built    *plan.Built
 	early    *plan.Built // serves while the applications load; nil if unused
-	complete atomic.Bool // built and handler are set
+	complete atomic.Bool
 	access   *logfile.AccessLog
 	logs     plan.LogFiles
 	memory   confine.Trimmer
@@ -66,7 +65,7 @@ type service struct {
 
 	want     atomic.Pointer[certificates.Want] // certificates of tls; nil without HTTPS
 	measured sync.Mutex                        // of measures
-	measures bool                              // requests are counted
+	measures bool
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -146,7 +145,6 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications, if there are any.
 func (s *service) load() (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:
@@ -192,13 +190,11 @@ func (s *service) reopenLog(files ...*os.File) {
 	s.logs.Reopen()
 }
 
-// reportError writes why the process ends.
 func (s *service) reportError(err error) (code int) {
 	s.parent.Failing(err)
 	return s.log.Report(err)
 }
 
-// onPython runs f on Python's main thread.
 func (s *service) onPython(f func()) {
 	if s.inline {
 		s.server.Do(f)
@@ -302,7 +298,6 @@ func (s *service) start() (err error) {
 	return nil
 }
 
-// openLogs opens the access log, makes programs ready, and reads the certificates.
 func (s *service) openLogs(p *plan.Programs) (err error) {
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
@@ -358,8 +353,6 @@ func (s *service) startAsync() (err error) {
 	return nil
 }
 
-// startPython makes Python ready to run handlers; without an application it
-// returns nil.
 func (s *service) startPython() (*pybridge.Handler, error) {
 	if s.app == nil {
 		return nil, nil
@@ -408,7 +401,6 @@ func (s *service) runConfig() pybridge.RunConfig {
 	}
 }
 
-// warn writes a line to the error log.
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
 // buildEarly builds the sites that serve clients while the applications load, with everything except the applications.
@@ -446,7 +438,6 @@ func (s *service) buildEarly() error {
 	return err
 }
 
-// serveEarly starts to serve with the sites of buildEarly.
 func (s *service) serveEarly() error {
 	if s.early == nil {
 		return nil

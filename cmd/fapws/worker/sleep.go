@@ -16,11 +16,10 @@ import (
 // the first request needs it. A worker that is awake reports when its application was unused for the time of idle-stop.
 // When all are unused, the supervisor replaces the workers.
 
-// lateLoad is the additional state of a worker that is asleep.
 type lateLoad struct {
 	p        *Parent
-	needed   chan struct{}            // closed when a request needs the application
-	need     func()                   // closes it
+	needed   chan struct{}
+	need     func()
 	settled  chan struct{}            // closed when the application serves, or has failed to load
 	watches  bool                     // the application wants to know of subscribers
 	presence []pybridge.PresenceEvent // for the application; used by the loop
@@ -141,7 +140,6 @@ func (s *service) used() {
 	s.lastUse.Store(&now)
 }
 
-// unused reports whether the application was not used for the time of idle-stop.
 func (s *service) unused() bool {
 	if s.plan.Conf.IdleStop == 0 || !s.complete.Load() || s.contents == nil {
 		return false

@@ -31,7 +31,7 @@ type signals struct {
 	caught chan os.Signal
 	log    func(logfile.Level, string)
 	exit   func(code int)
-	reopen func() // the log files
+	reopen func()
 
 	// reread reads certificates again and reports whether there are any. It is nil if another process reads them.
 	reread func() bool
@@ -46,16 +46,15 @@ type signals struct {
 	// nothing is served: signals end the process as they end python3
 	checks bool
 
-	registered chan struct{} // closed then
+	registered chan struct{}
 
 	mu       sync.Mutex
 	starting bool // the application starts, and stopStartup waits for an order
 	serving  bool
-	told     time.Time            // time of the first request to stop; zero if none
-	orders   chan shutdownRequest // how to end
+	told     time.Time // time of the first request to stop; zero if none
+	orders   chan shutdownRequest
 }
 
-// newSignals returns the signals of s, which watch handles.
 func newSignals(s *service) *signals {
 	n := &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
 		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
@@ -89,21 +88,18 @@ func (s *signals) watch() {
 	}
 }
 
-// serve records that requests are served, so that a stop must be graceful.
 func (s *signals) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serving = true
 }
 
-// start records that the application starts, so that a stop must cancel it.
 func (s *signals) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starting = true
 }
 
-// finish stops gracefully, as the first TERM does.
 func (s *signals) finish() {
 	s.mu.Lock()
 	told := s.told
@@ -181,8 +177,6 @@ func (s *signals) end(o shutdownRequest, code int) {
 	}
 }
 
-// scriptGrace replaces the graceful timeout after a signal handler of the script called sys.exit, because Python no
-// longer serves requests.
 const scriptGrace = time.Second
 
 // cutTime exceeds the time in which the event loop closes connections, and is less than the wait of Shutdown for an
@@ -193,14 +187,13 @@ const cutTime = 500 * time.Millisecond
 // connection to a worker that retires.
 const retiredIdle = 5 * time.Second
 
-// shutdownMode is a way to end.
 type shutdownMode uint8
 
 const (
-	gracefully shutdownMode = iota // active requests are finished, idle connections close
+	gracefully shutdownMode = iota
 	// Like gracefully, but clients do not notice: other workers accept in place of this process.
 	quietly
-	quickly // active requests are cut off
+	quickly
 )
 
 // lastNotices is how long on_leave may take when all subscribers have left, and lastEvents how long the supervisor
@@ -211,11 +204,10 @@ const (
 	stderrWithin = time.Second
 )
 
-// shutdownRequest describes how to stop.
 type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
-	code  int           // exit code
+	code  int
 }
 
 // obeyOrders stops serving after a signal or a message of the supervisor. The channel then receives the exit code. A
@@ -380,7 +372,6 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 	return err
 }
 
-// sayStopping notifies the user and the service manager.
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	text := fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", grace)
 	switch {
