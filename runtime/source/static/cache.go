@@ -27,13 +27,12 @@ type cache struct {
 	sweeping bool
 }
 
-// record is an entry of the cache, guarded by the cache's lock.
 type record struct {
 	path     string
 	variants variants
 	checked  int64 // when the disk was checked, in nanoseconds
 	checking bool  // a goroutine is checking the disk again
-	used     bool  // used since the last sweep
+	used     bool
 	cost     int
 	place    *list.Element
 }
@@ -61,7 +60,6 @@ func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) 
 	return r.variants, fresh
 }
 
-// put stores the variants of a path. now is when the disk was checked.
 func (c *cache) put(path string, v variants, now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +105,6 @@ func (c *cache) change(path []byte, f func(r *record)) {
 	}
 }
 
-// seen records that the variants of a path have not changed on disk.
 func (c *cache) seen(path []byte, v *variants, now int64) {
 	c.change(path, func(r *record) {
 		if r.variants == *v {
@@ -260,8 +257,6 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 	return v, nil
 }
 
-// findListing creates the page of a directory, one at a time. Large directories take long, and a caller that waited
-// can use the page that another call made.
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	// Waiting here does not involve the disk, so release the slot for other files.
 	<-f.looking
@@ -279,7 +274,6 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	return v, err
 }
 
-// warm reads the open files that are sent directly from the event loop.
 func (f *Files) warm(v *variants) {
 	for _, r := range v {
 		if r.hold() {

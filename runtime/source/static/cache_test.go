@@ -123,7 +123,7 @@ func TestLargeFileReplacedWithinTheSecond(t *testing.T) {
 	}
 }
 
-// One caller checks the disk again. Others use the cache meanwhile, but only for a second.
+// One caller checks the disk again.
 func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
 	req := request(t, "", "GET", "/a")
@@ -143,7 +143,6 @@ func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-// Hit and Open agree on the age of a record although each reads its own clock.
 func TestRealClocks(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
 	if err != nil {
@@ -169,7 +168,6 @@ func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-// The content of a file that changes during a read is discarded.
 func TestReadThatCannotBeTrusted(t *testing.T) {
 	file, err := os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Coding is a content coding.
 type Coding uint8
 
 // Codings in ascending order of preference if weights are equal.
@@ -28,13 +27,11 @@ const (
 
 var names = [Codings]string{"", "gzip", "zstd", "br"}
 
-// String returns the name of the coding in Content-Encoding; "" for Identity.
 func (c Coding) String() string { return names[c] }
 
 // CodingSet says which codings of a resource exist. Identity always exists.
 type CodingSet [Codings]bool
 
-// Made contains the codings that Compress supports.
 var Made = CodingSet{Gzip: true, Zstd: true}
 
 // AcceptedCodings holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The
@@ -45,7 +42,6 @@ type AcceptedCodings struct {
 	others  int16 // weight of "*"
 }
 
-// Add parses the value of a field.
 func (a *AcceptedCodings) Add(value []byte) {
 	for item := range bytes.SplitSeq(value, []byte{','}) {
 		name, weight := Weighted(item)
@@ -97,7 +93,6 @@ func Weighted(item []byte) (name []byte, weight int16) {
 	return name, weight
 }
 
-// parseWeight parses a qvalue: 0 to 1 with up to three decimals.
 func parseWeight(s []byte) int16 {
 	if len(s) == 0 || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
 		return 0

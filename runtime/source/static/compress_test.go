@@ -80,7 +80,6 @@ func FuzzAccept(f *testing.F) {
 	})
 }
 
-// chooseCoding returns the coding for a client with a single Accept-Encoding field.
 func chooseCoding(acceptEncoding []byte, has CodingSet) Coding {
 	var a AcceptedCodings
 	a.Add(acceptEncoding)

@@ -52,7 +52,7 @@ var (
 var conditions = []struct {
 	fields string
 	status int
-	body   string // of a 200, or of a 206 with one range
+	body   string
 	unlike string // why net/http responds differently
 }{
 	{"", 200, "0123456789", ""},

@@ -14,7 +14,6 @@ import (
 // together (they overlap), the field is ignored, as RFC 9110 §14.2 permits.
 const maxRanges = 32
 
-// byteRange is a part of a representation. count is greater than 0.
 type byteRange struct{ start, count int64 }
 
 // appendRanges parses a Range field (RFC 9110 §14.1.2) for a representation of the given size, and appends the
@@ -54,7 +53,7 @@ func OneRange(value []byte, size int64) (start, count int64, ok bool) {
 	return start, count, ok && len(set) <= 1
 }
 
-// parseRange parses "first-last", "first-" or "-suffix". The count of a range beyond the end is 0.
+// parseRange parses "first-last", "first-" or "-suffix".
 func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	before, after, found := bytes.Cut(spec, []byte{'-'})
 	if !found {
@@ -90,7 +89,6 @@ func ParseDigits(s []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// onePart creates a 206 with one range (RFC 9110 §15.3.7.1).
 func (out *Response) onePart(r *representation, part byteRange) {
 	b := append(out.scratch[:0], r.fields...)
 	b = AppendContentRange(b, part.start, part.count, r.size)
@@ -99,7 +97,6 @@ func (out *Response) onePart(r *representation, part byteRange) {
 	out.add(r, part)
 }
 
-// manyParts creates a 206 with several ranges as multipart/byteranges (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
 	// The boundary has 13 unpredictable characters, so that a file cannot contain it on purpose.
@@ -143,7 +140,6 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
 }
 
-// AppendContentRange appends the Content-Range field for count bytes from start of size.
 func AppendContentRange(b []byte, start, count, size int64) []byte {
 	b = append(b, "Content-Range: bytes "...)
 	b = strconv.AppendInt(b, start, 10)
@@ -246,7 +242,7 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 
 // Conditions holds the fields of a request that affect the choice of the response.
 type Conditions struct {
-	head   []byte // of the request, including its fields
+	head   []byte
 	fields []http1.Field
 
 	// Several fields of these names form one list. Only their presence is recorded here.

@@ -1,33 +1,28 @@
 // Package static serves the files of a directory tree over HTTP: content types, entity tags and other conditions,
 // ranges (RFC 9110 §13 and §14), compressed variants from disk or from memory, index pages and listings. It does not
-// know connections: it converts a parsed request to the head of a response and the segments of its body, which
-// package conn sends.
+// know connections: it converts a parsed request to the head of a response and the segments of its body, which package
+// conn sends.
 //
 // Files.Hit responds on the event loop, from memory or with an open file, if the disk was checked within the last
 // second. Files.Open handles every other request on a goroutine and may wait for the disk. Source (serve.go) combines
 // both into an exchange.Source. Start reading at Source.Start.
 //
-// static.go          Options and Files
-// serve.go           Source; Request and Response; from a request to the segments of its response
-// cache.go           cache of files, variants and listings; open files
-// lookup.go          the file for a path, its index and variants; statuses of errors
-// root.go            the document root, opened segment by segment; symbolic links
-// private.go         files that are hidden from clients: keys, backups, files named in the configuration
-// representation.go  a file in one state and one coding, with its fields; entity tags
-// conditions.go      conditional requests; ranges
-// compress.go        content codings, also for the cache of responses
-// listing.go         the page of a directory
-// fields.go          media types, Cache-Control, fields of errors
-// handed.go          files that a handler names: Staticfile, X-Sendfile, X-Accel-Redirect
-// fixed.go           fixed responses and redirects, without files
+// static.go          Options and Files serve.go           Source; Request and Response; from a request to the segments
+// of its response cache.go           cache of files, variants and listings; open files lookup.go          the file for
+// a path, its index and variants; statuses of errors root.go            the document root, opened segment by segment;
+// symbolic links private.go         files that are hidden from clients: keys, backups, files named in the configuration
+// representation.go  a file in one state and one coding, with its fields; entity tags conditions.go      conditional
+// requests; ranges compress.go        content codings, also for the cache of responses listing.go         the page of a
+// directory fields.go          media types, Cache-Control, fields of errors handed.go          files that a handler
+// names: Staticfile, X-Sendfile, X-Accel-Redirect fixed.go           fixed responses and redirects, without files
 // pages.go           error pages of a site
 //
 // # Cache
 //
 // Each root has one LRU cache of 16 MiB by default (--cache-files-max). It holds contents up to 64 KiB, compressed
-// variants, listings, and open descriptors. Each descriptor counts as 64 KiB, so that a single limit applies to
-// memory and descriptors. An unused descriptor is closed after 5 to 10 seconds, because otherwise the disk space of a
-// removed file would not be freed.
+// variants, listings, and open descriptors. Each descriptor counts as 64 KiB, so that a single limit applies to memory
+// and descriptors. An unused descriptor is closed after 5 to 10 seconds, because otherwise the disk space of a removed
+// file would not be freed.
 //
 // Open files up to 1 MiB are sent by the event loop. They are read when they are opened, and once a second when the
 // disk is checked again, so that sendfile finds them in memory. fstat before each response detects a file that was
@@ -36,22 +31,20 @@
 // # Compression
 //
 // A compressed variant is a representation with its own strong ETag. It is created on a goroutine when it is first
-// requested; other requests for the same variant wait. If other compressions do not finish within a second, clients
-// get the original. A variant that is not smaller by an eighth, or is larger than a quarter of the cache, is not
-// created again. A variant on disk is preferred to one that must be compressed.
+// requested; other requests for the same variant wait. If other compressions do not finish within a second, clients get
+// the original. A variant that is not smaller by an eighth, or is larger than a quarter of the cache, is not created
+// again. A variant on disk is preferred to one that must be compressed.
 //
 // # Symbolic links
 //
-// view.walk (root.go) opens a name segment by segment with O_NOFOLLOW, and reads each link itself. Absolute targets
-// must be below the root and are resolved from the root. Therefore no race can lead outside, or circumvent the
-// policies "no" and "owner". os.Root does not follow absolute links and does not have policies. ./build.sh fuzz paths
-// tries a million paths while links are swapped.
+// Absolute targets must be below the root and are resolved from the root. Therefore no race can lead outside, or
+// circumvent the policies "no" and "owner". os.Root does not follow absolute links and does not have policies.
+// ./build.sh fuzz paths tries a million paths while links are swapped.
 //
 // # Content codings
 //
 // compress.go chooses content codings (RFC 9110 §8.4 and §12.5.3) and compresses whole bodies of files and of cached
-// responses. Compress is slow and must not be called on the event loop. At most half of the processors compress at
-// the same time.
+// responses.
 //
 // klauspost/compress provides zstd, which the standard library lacks. Brotli variants are only served from files on
 // disk, because brotli encoders are large and slow.

@@ -25,7 +25,7 @@ var (
 	movedText   = []byte("301 Moved Permanently\n")
 )
 
-// fail sets the head of an error. The body comes from reply.
+// fail sets the head of an error.
 func (out *Response) fail(status int) {
 	fields := failed
 	switch status {
@@ -45,7 +45,6 @@ func (out *Response) failRange(size int64) {
 	out.Head = exchange.Head{Status: 416, Fields: out.scratch}
 }
 
-// redirect redirects the client to the path of a directory with a trailing slash.
 func (out *Response) redirect(req *Request) {
 	b := append(out.scratch[:0], "Location: "...)
 	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
@@ -56,7 +55,6 @@ func (out *Response) redirect(req *Request) {
 	}
 }
 
-// expire is a rule for the Cache-Control of files that match a pattern.
 type expire struct {
 	pattern *regexp.Regexp
 	// whole compares the pattern with the path below the root, not only with the file's name.
@@ -116,7 +114,6 @@ func parseAge(s string) (seconds int, ok bool) {
 	return min(int(min(n, 1<<31-1)*uint64(unit)), 1<<31-1), err == nil
 }
 
-// cacheControl returns the Cache-Control of a file below the root; "" to omit the field.
 func (f *Files) cacheControl(name string) string {
 	for i := range f.expires {
 		e := &f.expires[i]

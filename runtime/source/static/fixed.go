@@ -10,13 +10,12 @@ import (
 	"fapws/runtime/route"
 )
 
-// Fixed is a constant response. It is an exchange.Source.
+// Fixed is a constant response.
 type Fixed struct {
 	exchange.Memory
 	reply exchange.Reply
 }
 
-// FixedOptions configure a Fixed.
 type FixedOptions struct {
 	Status int // 200 to 599; 0 means 200
 	// empty for no body, or for the server's page if Status is an error
@@ -48,10 +47,9 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 	return &Fixed{reply: r}, nil
 }
 
-// Start implements exchange.Source.
 func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }
 
-// Redirect redirects clients to another URL. It is an exchange.Source.
+// Redirect redirects clients to another URL.
 type Redirect struct {
 	exchange.Memory
 	status    int
@@ -94,7 +92,6 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	return &Redirect{status: status, target: t, fragment: fragment, keepQuery: keepQuery}, nil
 }
 
-// Start implements exchange.Source.
 func (to *Redirect) Start(x *exchange.Exchange) {
 	r := x.Req
 	v := route.ValuesOf(route.Request{Head: r.Head, Parsed: r.Parsed, Client: r.Peer}, r.Path, r.Root, r.Prefix)

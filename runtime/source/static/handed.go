@@ -52,7 +52,7 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 	return err
 }
 
-// handedOver is a file response that a handler requested. It is the Source of the exchange.
+// handedOver is a file response that a handler requested.
 type handedOver struct {
 	exchange.Memory
 	*Handed
@@ -81,7 +81,6 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	})
 }
 
-// IsHandedOver reports whether x is answered with files at the request of its handler.
 func IsHandedOver(x *exchange.Exchange) bool {
 	_, is := x.Source.(*handedOver)
 	return is
@@ -89,7 +88,6 @@ func IsHandedOver(x *exchange.Exchange) bool {
 
 func (o *handedOver) sends() bool { return len(o.head.SendFile) > 0 }
 
-// isError reports whether the handler's status is an error, for which the file is the page.
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
 // open opens the file. It may block for the disk.
@@ -200,10 +198,8 @@ func (h *Handed) root(options string) (*Files, error) {
 	return files, nil
 }
 
-// AccelRoot maps paths with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
-// String returns "/prefix/=/directory".
 func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
@@ -229,7 +225,6 @@ func (h *Handed) find(value string, accel bool) (found *Files, name string, err 
 	return found, name, nil
 }
 
-// findMapped is find for a URL path.
 func (h *Handed) findMapped(value string) (found *Files, name string, err error) {
 	value, _, _ = strings.Cut(value, "?")
 	decoded, err := url.PathUnescape(value)

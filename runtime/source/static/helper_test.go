@@ -23,7 +23,6 @@ const secret = "TOP-SECRET-CONTENT"
 // status change is not used.
 var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.Hour + 123456789)
 
-// write creates a file and its directories with the modification time old.
 func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -93,7 +92,6 @@ func request(t testing.TB, mount, method, target string, fields ...string) *Requ
 	return &Request{Path: bytes.TrimPrefix(path, []byte(mount)), Head: head[:n], Parsed: parsed}
 }
 
-// answered is a response as seen by the client.
 type answered struct {
 	status int
 	fields textproto.MIMEHeader
@@ -162,7 +160,7 @@ func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	return read(t, req, &out), true
 }
 
-// get responds with Open, and also with Hit if possible. Both responses must be equal.
+// get responds with Open, and also with Hit if possible.
 func get(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	a := open(t, f, req)
@@ -185,7 +183,6 @@ func withoutBoundary(a answered) string {
 	return s
 }
 
-// checkParts compares a 206, with one or more ranges, with the whole content.
 func checkParts(t testing.TB, a answered, whole string) {
 	t.Helper()
 	check := func(span, body string) {

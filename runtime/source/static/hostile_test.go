@@ -48,7 +48,6 @@ func TestWhatIsNoFileIsNotOpened(t *testing.T) {
 	}
 }
 
-// A file may be replaced by a FIFO between the check and the opening.
 func TestFifoInTheLastMoment(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	f := serve(t, Options{Root: root})

@@ -79,7 +79,6 @@ func TestListingIsSorted(t *testing.T) {
 	}
 }
 
-// The page shows the path that this client requested, even if the page comes from memory.
 func TestListingBelowTwoNames(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
 	for _, prefix := range []string{"/one", "/two", "/one"} {
@@ -101,7 +100,6 @@ func TestListingBelowTwoNames(t *testing.T) {
 	}
 }
 
-// A listing does not read files whose names might belong to private keys entirely, and private keys stay hidden.
 func TestListingOfPictures(t *testing.T) {
 	picture := "\xff\xd8\xff\xe0\x00\x10JFIF" + strings.Repeat("x", 1<<20)
 	files := map[string]string{"id_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}
@@ -118,7 +116,6 @@ func TestListingOfPictures(t *testing.T) {
 	}
 }
 
-// Requests for files do not wait for requests for listings.
 func TestListingsWait(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"}), Listing: true})
 	f.listing.Lock()

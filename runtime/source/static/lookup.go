@@ -14,10 +14,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// errDirectory says that a path names a directory and must be requested with a trailing slash.
 var errDirectory = errors.New("is a directory")
 
-// errListing says that a path names a directory without an index.
 var errListing = errors.New("is a directory without index")
 
 // look finds the file for a clean path and returns its name. It does not open the file, because opening a device may
@@ -68,7 +66,6 @@ type program string
 
 func (p program) Error() string { return string(p) + " is asked for by its name" }
 
-// Is makes a program equal to fs.ErrNotExist.
 func (p program) Is(target error) bool { return target == fs.ErrNotExist }
 
 func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err error) {
@@ -140,7 +137,6 @@ func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v v
 	return v
 }
 
-// isLike reports whether v and w have the same files in the same states.
 func (v *variants) isLike(w *variants) bool {
 	for c := range v {
 		a, b := v[c].onDisk(), w[c].onDisk()

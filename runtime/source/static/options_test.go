@@ -77,7 +77,6 @@ func TestOptionsThatAreWrong(t *testing.T) {
 	}
 }
 
-// The error names every invalid option.
 func TestAllOptionsThatAreWrong(t *testing.T) {
 	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"}, Charset: "?",
 		MimeTypes: "/none", Types: map[string]string{"x": "y"}, Headers: map[string]string{"": ""}, Symlinks: "?"})
@@ -143,7 +142,6 @@ func TestLinksByPolicy(t *testing.T) {
 	}
 }
 
-// A larger file is opened once, stays open, and is closed when it is no longer requested.
 func TestOpenFiles(t *testing.T) {
 	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})
 	f := serve(t, Options{Root: root})

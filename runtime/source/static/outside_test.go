@@ -51,7 +51,7 @@ func TestNoByteFromOutside(t *testing.T) {
 
 	done := make(chan struct{})
 	var group sync.WaitGroup
-	group.Go(func() { // an attacker with write access to the root
+	group.Go(func() {
 		random := rand.New(rand.NewPCG(1, 2))
 		targets := []string{"d", "..", "../..", dir, dir + "/a.txt", root + "/d", "a.txt", "../a.txt", "../../a.txt", "spare", "up", "back/../a.txt", root + "/../a.txt", root + "ed", dir + "/" + outsideName}
 		names := []string{root + "/swap", root + "/d/swap", root + "/d/e/swap.html", root + "/spare/d/swap", root + "/a.txt.gz"}
@@ -96,7 +96,6 @@ func TestNoByteFromOutside(t *testing.T) {
 	}
 }
 
-// askAnything sends random requests and returns the number of responses with a file.
 func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	pick := func(words ...string) string { return words[random.IntN(len(words))] }
@@ -178,7 +177,7 @@ func FuzzByteranges(f *testing.F) {
 		head := []byte("GET /a.txt HTTP/1.1\r\nHost: x\r\nRange: " + value + "\r\n\r\n")
 		parsed := new(http1.Request)
 		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
-			return // not a valid request
+			return
 		}
 		a := get(t, files, &Request{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
 		switch a.status {

@@ -37,10 +37,9 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	})
 }
 
-// plainGet is a request without conditions, ranges and codings. It is read-only.
+// plainGet is a request without conditions, ranges and codings.
 var plainGet = http1.Request{Get: true}
 
-// sendFor sends r to x with the page in a as its body, if the page was found.
 func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	h := &a.Head
 	if h.Status != 200 {
@@ -66,7 +65,7 @@ func pageFields(own, file []byte) []byte {
 	return fields
 }
 
-// Pages are the error pages of a site, as files or redirects. They implement exchange.Pages.
+// Pages are the error pages of a site, as files or redirects.
 type Pages struct {
 	files   *Files
 	paths   map[int]string

@@ -21,7 +21,7 @@ import (
 // the pid file, scripts of applications, the configuration itself). Files are identified by device and inode, so that
 // links and other spellings of the name are hidden, too. A nil Private has no files. It is safe for concurrent use.
 type Private struct {
-	paths []string // absolute
+	paths []string
 	real  []string // symbolic links resolved in the existing part of the path
 	files fileSet
 }
@@ -30,7 +30,7 @@ type Private struct {
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
-	until time.Time // when the set must be refreshed
+	until time.Time
 }
 
 // has reports whether a file is in the set. find yields the files. It uses at most a fiftieth of the time.
@@ -123,8 +123,8 @@ var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 type guard struct {
 	private *Private
-	names   []string // patterns of hidden names
-	expose  []string // patterns of exceptions to names
+	names   []string
+	expose  []string
 	// links are the files below the root with both a hidden name and another name.
 	links *fileSet
 }
@@ -155,7 +155,6 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	return g.hides(name) || g.mayBeKey(name) && hasKey(file)
 }
 
-// mayBeKey reports whether a file with this name is hidden if it contains a private key.
 func (g *guard) mayBeKey(name string) bool {
 	return len(g.names) > 0 && FitsAny(keyNames, strings.ToLower(name)) && !FitsAny(g.expose, name)
 }

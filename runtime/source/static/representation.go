@@ -23,7 +23,7 @@ type description struct {
 	varies    bool // the resource has variants
 	// made says that the server compresses the variant from the original, whose name and stamp it has.
 	made    bool
-	control string // Cache-Control; empty to omit it
+	control string
 	extra   string
 	tag     string // entity tag that replaces the one from the file's time
 }
@@ -38,7 +38,7 @@ type representation struct {
 	open *openFile
 
 	etag         []byte // quoted; nil if the file's time is not reliable
-	modified     int64  // seconds since 1970
+	modified     int64
 	lastModified []byte // modified as a date; nil to omit the field
 
 	// fields are the header fields of a response. The fields of a 304 and of a multipart response are prefixes.
@@ -94,7 +94,6 @@ func (r *representation) withBody(body []byte) *representation {
 	return &loaded
 }
 
-// keptOpen returns a copy of r with its open file, which the caller holds.
 func (r *representation) keptOpen(file *os.File) *representation {
 	opened := *r
 	opened.open = &openFile{file: file, fd: int(file.Fd())}
@@ -118,7 +117,6 @@ func (r *representation) cost() int {
 
 var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
-// AcceptedBy parses the Accept-Encoding fields of a request.
 func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
 	var a AcceptedCodings
 	for value := range http1.Values(head, fields, "accept-encoding") {
@@ -299,5 +297,4 @@ func (f *openFile) is(s Stamp) bool {
 // warmMost limits the size of files that are Warm, in bytes.
 const warmMost = 1 << 20
 
-// read loads the first warm bytes of the file into the page cache.
 func (f *openFile) read() { _, _ = io.Copy(io.Discard, io.NewSectionReader(f.file, 0, f.warm)) }

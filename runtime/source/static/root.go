@@ -25,7 +25,7 @@ const freshFor = int64(time.Second)
 // root is the document root. All files are opened with view.walk, which opens one directory after the other.
 // Therefore swapping symbolic links cannot lead outside.
 type root struct {
-	path string // absolute
+	path string
 
 	mu      sync.Mutex
 	now     *view
@@ -79,7 +79,6 @@ func (t *view) close() error {
 	return t.dir.Close()
 }
 
-// at returns the directory that the root's path names now, or named within the last second.
 func (r *root) at(now int64) *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,17 +104,14 @@ func (r *root) close() error {
 	return r.now.close()
 }
 
-// Symlinks is a policy for symbolic links.
 type Symlinks uint8
 
-// Policies for symbolic links.
 const (
 	LinksInside Symlinks = iota // follow links that stay below the root
 	LinksOwner                  // follow these only if link and target have the same owner
 	LinksNo
 )
 
-// ParseSymlinks parses Options.Symlinks.
 func ParseSymlinks(s string) (Symlinks, error) {
 	policy := slices.Index([]string{LinksInside: "inside", LinksOwner: "owner", LinksNo: "no"}, cmp.Or(s, "inside"))
 	if policy < 0 {
@@ -150,7 +146,6 @@ func (t *view) stat(name string) (fs.FileInfo, error) {
 
 func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT} }
 
-// statAny is stat including hidden files.
 func (t *view) statAny(name string) (fs.FileInfo, error) {
 	// O_PATH requires no read permission, and opens a symbolic link itself.
 	file, info, err := t.walk(name, unix.O_PATH)
@@ -196,7 +191,6 @@ func (t *view) shows(name string) error {
 	return file.Close()
 }
 
-// maxLinks limits the number of links that a name may lead through, as in the kernel.
 const maxLinks = 40
 
 type followed struct {
@@ -289,7 +283,6 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	return nil, nil, &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
 }
 
-// below converts an absolute path to a path below the root.
 func (t *view) below(target string) (string, error) {
 	for _, prefix := range t.prefix {
 		if rest, ok := strings.CutPrefix(target, prefix); ok && (rest == "" || rest[0] == '/') {

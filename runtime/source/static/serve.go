@@ -61,8 +61,6 @@ func (f *Files) Open(req *Request, out *Response) {
 	}
 }
 
-// isPage reports whether a request seems to be for a page, not for a resource of a page: its path has no extension,
-// or Accept contains text/html.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
 	return bytes.IndexByte(name, '.') < 0 || req.Parsed.HTML
@@ -85,8 +83,7 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the key of a clean path in the cache. It is the path itself, except for a listing, whose key also
-// contains the order and the title.
+// The key of a listing also contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
@@ -220,8 +217,8 @@ type Request struct {
 // Segment is a part of a body: bytes in memory or, if Data is nil, a range of the response's file (Response.Fd).
 type Segment struct {
 	Data   []byte // valid until the Response is closed
-	Offset int64  // of the first byte in the file
-	Count  int64  // number of bytes in the file; 0 if Data is set
+	Offset int64
+	Count  int64 // number of bytes in the file; 0 if Data is set
 }
 
 // Response is filled in by Hit or Open. The zero value is ready for use. Close resets it but keeps its buffers, so
@@ -248,8 +245,8 @@ type Response struct {
 
 	// The fields below are used if an exchange sends the response, which then owns its parts.
 	request Request
-	part    exchange.Part // scratch of send
-	users   atomic.Int32  // send, and the last part
+	part    exchange.Part
+	users   atomic.Int32 // send, and the last part
 }
 
 // Fd returns the descriptor of the response's file, or -1 if the body is in memory. The position of the descriptor
@@ -278,10 +275,9 @@ type Source struct {
 	declines bool
 }
 
-// NewSource returns a Source for files. If declines is set, routing continues for missing files.
+// NewSource returns a Source for files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
 
-// Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
 
 // Start implements exchange.Source. A file that is not in memory is opened in the background.
@@ -352,7 +348,6 @@ func (a *Response) drop() {
 	}
 }
 
-// Release implements exchange.Owner.
 func (a *Response) Release(p *exchange.Part) {
 	if p.Last {
 		a.drop()

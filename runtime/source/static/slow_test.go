@@ -104,7 +104,6 @@ func threads(t *testing.T) (n int) {
 	return n
 }
 
-// Requests for files on a disk that does not respond occupy a limited number of threads.
 func TestDeadDisk(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir})
@@ -131,7 +130,6 @@ func TestDeadDisk(t *testing.T) {
 	all.Wait()
 }
 
-// The end of a response does not wait until its file is closed.
 func TestSlowClose(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir, CacheFileBytes: -1})

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A source that is not next in the pipeline waits, and one whose client disconnected sends nothing.
 func TestSourceWaits(t *testing.T) {
 	s := NewSource(serve(t, Options{Root: tree(t, map[string]string{"a.txt": "content"})}), false)
 	loop := looptest.New(t)
