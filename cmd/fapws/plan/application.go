@@ -28,7 +28,7 @@ import (
 // its namespace.
 type Application struct {
 	pybridge.Application
-	Source []byte // source of the script or module; nil if unknown
+	Source []byte
 }
 
 // findApplication resolves APP. A name that ends in .py, contains a slash or is a file is the path of a script. Other
@@ -52,7 +52,6 @@ func findApplication(name, folder string, conf settings.Config) (a Application, 
 	return a, nil
 }
 
-// isScript reports whether place, the first part of APP, is the path of a script rather than the name of a module.
 func isScript(place string) bool {
 	if strings.HasSuffix(place, ".py") || !settings.IsDotted(place) {
 		return true
@@ -85,7 +84,6 @@ func (a *Application) HasPATHS() bool {
 	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
 }
 
-// readScript returns the source of a script before Python runs it.
 func readScript(name string) ([]byte, error) {
 	source, err := os.ReadFile(name)
 	if err == nil {
@@ -142,7 +140,6 @@ func nearFile(name string) string {
 	return ""
 }
 
-// The event loop uses the interpreter only through app.Interpreter.
 var _ app.Interpreter = (*pybridge.Handler)(nil)
 
 // appMounts returns the mounts of a route's application, the entries of its PATHS. It opens their document roots, so
@@ -191,7 +188,6 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	return table, errors.Join(wrong...)
 }
 
-// occupies returns how long a request for m blocks others.
 func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 	switch {
 	case !m.Kind.OnThreads() || b.parts.Loader != nil:
@@ -256,7 +252,6 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	return mount, nil
 }
 
-// storeUploads makes mount store request bodies before its handler, if any, is called.
 func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	options, err := upload.ParseOptions(text)
 	if err != nil {

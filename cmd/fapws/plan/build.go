@@ -42,7 +42,6 @@ type Parts struct {
 	Uploads *upload.Group     // uploads of all mounts
 }
 
-// logClient logs a line about a client, such as "192.0.2.7:4711".
 func (p *Parts) logClient(level logfile.Level, client, line string) {
 	if p.Logs != nil {
 		p.Logs.Client(0, level, client, line)
@@ -126,11 +125,10 @@ func (b *Built) Close() {
 	}
 }
 
-// Upstreams are statistics of upstream servers and programs.
 type Upstreams struct {
-	Active int   // active requests
+	Active int
 	Failed int64 // requests without a complete response
-	Idle   int   // idle connections
+	Idle   int
 }
 
 // Upstreams returns the statistics of all responders. some is false without responders. It is safe for concurrent use.
@@ -145,7 +143,6 @@ func (b *Built) Upstreams() (u Upstreams, some bool) {
 	return u, true
 }
 
-// builder holds the state of Build.
 type builder struct {
 	plan   *Plan
 	conf   *settings.Config
@@ -198,7 +195,6 @@ func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	}
 }
 
-// maxBackend limits the concurrent requests of all responders.
 const maxBackend = 1024
 
 // responder adds a mount for a source that is written in Go.
@@ -206,7 +202,6 @@ func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
 	return r.mounts(exchange.Mount{Handler: b.add(to)})
 }
 
-// Sends returns which response fields send a file.
 func Sends(conf *settings.Config) backend.Sends {
 	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
 }

@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/route"
 )
 
-// Certificates returns the certificates that a server with the settings conf needs; nil without HTTPS.
 func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	if !conf.HTTPS() {
 		return nil
@@ -48,7 +47,6 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	return w
 }
 
-// addAsking adds the authorities of client certificates.
 func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 	asked := p.Site.Asks(conf)
 	if !slices.ContainsFunc(asked, func(a Asked) bool { return a.CAs != "" }) {
@@ -66,7 +64,6 @@ func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 	}
 }
 
-// addACME adds the certificates to order from a public authority.
 func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 	w.ACME = certificates.ACME{Dir: filepath.Join(p.stateDir, acmeDir), Email: conf.ACMEEmail, Directory: conf.ACMEURL, Hosts: p.acmeHosts(conf)}
 	if len(conf.ACMEHosts) == 0 {
@@ -77,10 +74,8 @@ func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 	}
 }
 
-// acmeDir is the directory of ordered certificates in the state directory.
 const acmeDir = "acme"
 
-// acmeHosts returns the names of hosts to order certificates for.
 func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	if len(conf.ACMEHosts) > 0 {
 		return conf.ACMEHosts
@@ -95,7 +90,6 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	return hosts
 }
 
-// checkACME checks that there is a host name to order a certificate for.
 func (p *Plan) checkACME() error {
 	if p.Conf.TLS == "acme" && len(p.acmeHosts(&p.Conf)) == 0 {
 		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name"))
@@ -141,7 +135,6 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	return dirs
 }
 
-// addHost adds the certificate of a host, or only its names if it has none.
 func addHost(w *certificates.Want, h *Host) {
 	if h.CertFile == "" {
 		w.Hosts = append(w.Hosts, h.Names...)
@@ -229,7 +222,6 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	return all
 }
 
-// asksClients reports whether any rule is about client certificates.
 func (c *SiteConfig) asksClients() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }

@@ -37,7 +37,6 @@ type FastCGI struct {
 	programs.FastCGIOptions
 }
 
-// programs returns the patterns of files in the host's root that are run as programs.
 func (h *Host) programs() (patterns []string) {
 	for _, r := range h.Routes {
 		switch {
@@ -78,7 +77,6 @@ func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err e
 	return o, nil
 }
 
-// forPrograms returns the common options of programs in a directory.
 func (b *builder) forPrograms(h *Host, r *Route, folder string) programs.Common {
 	site := programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(h.Root, folder)}
 	return programs.Common{Site: site, Timeout: r.Timeout, Log: b.clientLog(logfile.Error)}
@@ -175,7 +173,6 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, f, index), nil
 }
 
-// scriptIndex returns the index names that are scripts, or else name.
 func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	for _, one := range r.Index {
 		if static.FitsAny([]string{cmp.Or(r.Match, phpPattern)}, one) {

@@ -99,7 +99,6 @@ func (c *SiteConfig) ownHost(conf *settings.Config) bool {
 	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
 }
 
-// all returns all hosts, beginning with the host at the top of the file.
 func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	if c.ownHost(conf) {
 		hosts = append(hosts, &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App})
@@ -107,7 +106,6 @@ func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	return append(hosts, c.Hosts...)
 }
 
-// Roots returns the distinct directories of root and files.
 func (c *SiteConfig) Roots() (dirs []string) {
 	dirs = append(dirs, c.Root)
 	for _, h := range c.Hosts {
@@ -119,7 +117,6 @@ func (c *SiteConfig) Roots() (dirs []string) {
 	return eachOnce(dirs)
 }
 
-// eachOnce returns the distinct names without "".
 func eachOnce(names []string) (once []string) {
 	for _, name := range names {
 		if name != "" && !slices.Contains(once, name) {
@@ -129,7 +126,6 @@ func eachOnce(names []string) (once []string) {
 	return once
 }
 
-// Apps returns the distinct applications to load.
 func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	note := func(a SiteApplication) {
 		if a.Name != "" && !slices.ContainsFunc(apps, func(other SiteApplication) bool { return other.Name == a.Name }) {
@@ -148,7 +144,7 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 
 // Reach lists what the routes need outside of the serving process.
 type Reach struct {
-	Ports    []uint16 // TCP ports of upstream servers
+	Ports    []uint16
 	Unix     bool     // an upstream server has a unix socket, including PHP
 	Abstract bool     // an upstream server has an abstract unix socket ("@name")
 	Programs bool     // programs are run: CGI, PHP or commands in SSI pages
@@ -156,7 +152,6 @@ type Reach struct {
 	Files    []string // files of users, which are read again after changes
 }
 
-// Reach returns the requirements of all hosts and routes.
 func (c *SiteConfig) Reach() (r Reach) {
 	c.anyRules(func(rules *TopRules) bool {
 		if rules.Auth != nil && rules.Auth.Users != "" {
@@ -179,7 +174,6 @@ func (c *SiteConfig) Reach() (r Reach) {
 	return r
 }
 
-// server adds an upstream server: a URL, "host:port" or "unix:/path".
 func (r *Reach) server(address string) {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host

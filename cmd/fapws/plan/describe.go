@@ -29,7 +29,6 @@ func (p *Plan) Label(conf *settings.Config) string {
 	return p.File.Name
 }
 
-// Counted summarizes the sites for the command check: "2 hosts, 5 routes, WSGI app:application".
 func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" && p.File == nil {
@@ -53,7 +52,6 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	return strings.Join(what, ", ")
 }
 
-// Served describes the served application or site for users.
 func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" {
@@ -73,7 +71,6 @@ func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	return line
 }
 
-// Python returns the version of the running interpreter, or "" without one.
 func (p *Plan) Python() string {
 	if len(p.Site.Apps()) == 0 {
 		return ""
@@ -97,7 +94,6 @@ func (p *Plan) WorkDir() string {
 	return filepath.Join(p.Dir, p.Conf.Chdir)
 }
 
-// Folders returns the directories of the applications.
 func (p *Plan) Folders() (dirs []string) {
 	for _, app := range p.Site.Apps() {
 		dirs = append(dirs, app.dir())
@@ -156,7 +152,6 @@ func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[s
 	return files
 }
 
-// setting returns the name of a setting and where it was set.
 func (p *Plan) setting(name string) string {
 	return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name))
 }
@@ -227,7 +222,6 @@ func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0
 }
 
-// Count returns the number of hosts and routes: "2 hosts, 5 routes".
 func (c *SiteConfig) Count() string {
 	routes := 0
 	for _, h := range c.Hosts {
@@ -266,7 +260,6 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	return err
 }
 
-// rest writes the source of paths without a route.
 func rest(b *strings.Builder, root string, app SiteApplication, at *settings.TOMLTable) {
 	if root != "" {
 		line(b, "  /", "files "+root, at.Key("root"))
@@ -276,7 +269,6 @@ func rest(b *strings.Builder, root string, app SiteApplication, at *settings.TOM
 	}
 }
 
-// keys writes the keys of a table except those in without.
 func keys(b *strings.Builder, indent string, at *settings.TOMLTable, without ...string) {
 	if at == nil {
 		return

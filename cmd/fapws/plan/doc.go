@@ -1,7 +1,6 @@
 // Package plan determines what a process serves from the command line and the configuration file, before anything is
-// loaded. It then loads the applications and builds the sites from the configuration file and the tables of paths.
-// Everything that serves or inspects an application starts here, so packages command, worker and supervisor import it.
-// Load and the functions before it must be called on the main thread. Start reading at plan.go.
+// loaded. It then loads the applications and builds the sites from the configuration file and the tables of paths. Load
+// and the functions before it must be called on the main thread. Start reading at plan.go.
 //
 // load.go also parses files of environment variables as for --env-file of Flask, Uvicorn and Docker: NAME=value,
 // optionally with export, and comments. ${NAME} is replaced by an earlier variable, except in single quotes,
@@ -20,9 +19,9 @@
 //
 // # The application
 //
-// findApplication resolves APP: a script, a module, or an object in a module. It reads the source of the application
-// if possible, because some decisions precede Python: a script with PATHS is run as __main__, others are imported. It
-// does not start Python; contrib/fapws/_load.py resolves names later.
+// findApplication resolves APP: a script, a module, or an object in a module. It reads the source of the application if
+// possible, because some decisions precede Python: a script with PATHS is run as __main__, others are imported. It does
+// not start Python; contrib/fapws/_load.py resolves names later.
 //
 // # Sites
 //

@@ -56,7 +56,6 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 	return f
 }
 
-// opened is an opened directory of files.
 type opened struct {
 	at *settings.TOMLTable
 	static.Options
@@ -102,7 +101,6 @@ func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	return b.folder(r, fall, names...)
 }
 
-// options returns the options of the directory root.
 func options(o Files, root string) Files {
 	o.Root, o.MaxAge = root, -1
 	if o.CacheBytes == 0 {
@@ -117,7 +115,6 @@ type SSI struct {
 	ssi.Options
 }
 
-// names returns the patterns of pages.
 func (s *SSI) names() []string {
 	if len(s.Patterns) == 0 {
 		return []string{"*.shtml"}

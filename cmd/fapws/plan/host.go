@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// Host is a table [[host]]: the routes and files for some host names.
 type Host struct {
 	At *settings.TOMLTable
 	Files
@@ -39,7 +38,6 @@ type Host struct {
 	Routes []*Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
 }
 
-// check reports mistakes that decoding does not find.
 func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
@@ -91,7 +89,6 @@ func (b *builder) host(h *Host) exchange.Site {
 	return s
 }
 
-// part is the mounts of a route or of the rest of a host.
 type part struct {
 	route  *Route
 	mounts []exchange.Mount
@@ -161,7 +158,6 @@ func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 	return append(b.rules(r, b.rootFiles(h, r, fall)), behind...)
 }
 
-// rootFiles adds mounts for the files of a host with the keys of r.
 func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	r.Index = slices.Concat(r.Index, b.index)
 	if h.SSI.Given {
@@ -212,7 +208,6 @@ type Route struct {
 	Root string `key:"root" is:"path" value:"'DIR'" help:"document root of cgi, php and fastcgi; by default that of the host"`
 }
 
-// kind is a kind of route.
 type kind struct {
 	key   string
 	given func(*Route) bool
@@ -223,7 +218,6 @@ type kind struct {
 
 func folderOf(r *Route) string { return r.Folder }
 
-// kinds are checked in this order.
 var kinds = []kind{
 	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name }, (*builder).app},
 	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) }, (*builder).cgi},
@@ -238,7 +232,6 @@ var kinds = []kind{
 	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
 }
 
-// given returns the kinds of the route.
 func (r *Route) given() (of []kind) {
 	for _, k := range kinds {
 		if k.given(r) {
@@ -261,7 +254,6 @@ func (r *Route) filesOfRoot() []string {
 	return r.At.Given(r.Files)
 }
 
-// check checks that the route has exactly one kind, or only rules or keys about files.
 func (r *Route) check(h *Host, report func(error)) {
 	if !r.At.Set("prefix") && !r.At.Set("match") {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))

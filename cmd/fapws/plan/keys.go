@@ -17,7 +17,6 @@ func KeyDocs() []settings.KeyDoc {
 		settings.DescribeKeys("rules", TopRules{}), settings.DescribeKeys("rules", Rules{}), settings.DescribeKeys("rules", proxy.Options{}))
 }
 
-// Networks are client addresses: "10.0.0.0/8", "::1", "all".
 type Networks []netip.Prefix
 
 func (n *Networks) FromFile(v settings.TOMLValue) error {

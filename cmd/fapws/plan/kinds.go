@@ -53,7 +53,6 @@ func (a *SiteApplication) Folder() string {
 	return a.At.File.Dir
 }
 
-// dir returns the directory of the script, or the directory that is searched for modules first.
 func (a *SiteApplication) dir() string {
 	if place, _ := settings.SplitApp(a.Name); isScript(place) {
 		return filepath.Dir(place)
@@ -88,7 +87,6 @@ func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 	return mounts, nil
 }
 
-// mounts returns m as the only mount for the paths of the route.
 func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	m.Prefix, m.Match = r.Prefix, r.Match
 	return []exchange.Mount{m}
@@ -113,13 +111,11 @@ func (b *builder) redirect(_ *Host, r *Route) ([]exchange.Mount, error) {
 	return r.mounts(exchange.Mount{Source: to}), err
 }
 
-// rewrite adds a mount that changes the path of requests for the following routes.
 func (b *builder) rewrite(_ *Host, r *Route) ([]exchange.Mount, error) {
 	to, err := route.NewRewrite(r.Rewrite)
 	return r.mounts(exchange.Mount{Rewrite: to}), err
 }
 
-// status adds a mount with a fixed response.
 func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
 	answer, err := static.NewFixed(static.FixedOptions{Status: r.Status, Body: r.Text})
 	return r.mounts(exchange.Mount{Source: answer}), err
@@ -162,7 +158,6 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	return mounts, nil
 }
 
-// looksUp reports whether host names can be resolved in a chroot.
 func looksUp(folder string) bool {
 	for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
@@ -248,7 +243,6 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 	}), err
 }
 
-// Respond implements backend.Responder for programs that handlers return.
 func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	n := namedProgram{r.Options, r.ErrorLog}
 	p.mu.Lock()

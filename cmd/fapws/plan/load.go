@@ -86,10 +86,8 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
-// slowLoad is the loading time after which a warning is logged.
 const slowLoad = 10 * time.Second
 
-// stillLoading returns the warning, with the code that the application executes.
 func stillLoading() string {
 	place := make(chan string, 1)
 	go func() { place <- pybridge.Executing() }()
@@ -138,7 +136,6 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 	return app, nil
 }
 
-// notLoaded converts an error of pybridge.Load into one line with advice.
 func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 	var ended *pybridge.ExitError
 	switch {
@@ -249,7 +246,6 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 	return variables, nil
 }
 
-// expandUnescaped expands references in s except those after a backslash.
 func expandUnescaped(s string, expand func(string) string) string {
 	parts := strings.Split(s, `\$`)
 	for i := range parts {

@@ -37,7 +37,7 @@ type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	file  *logfile.Errors // w, or nil for standard error
-	least atomic.Int32    // minimum logfile.Level
+	least atomic.Int32
 	now   func() time.Time
 	line  []byte
 	tail  []ctl.Line
@@ -50,7 +50,6 @@ func (p *Plan) Logger(stderr io.Writer) *Logger {
 	return newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
 }
 
-// newLogger returns a logger that writes to w. level and debug are as for SetLevel.
 func newLogger(w io.Writer, level string, debug int) *Logger {
 	l := &Logger{w: w, now: time.Now}
 	l.SetLevel(level, debug)
@@ -75,10 +74,8 @@ func (l *Logger) Configure(conf *settings.Config, debug int) {
 	}
 }
 
-// Shows reports whether lines of a level are written.
 func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.least.Load() }
 
-// Log writes a line that is not about a client.
 func (l *Logger) Log(level logfile.Level, text string) { l.LogClient(level, "", text) }
 
 // TakeLibraries redirects the standard logger of Go to l. For example, net/http logs unexpected bytes of an upstream.
@@ -119,7 +116,6 @@ const (
 	tailBytes = 1000
 )
 
-// Lines returns the latest lines, oldest first, except debug lines.
 func (l *Logger) Lines() []ctl.Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -191,7 +187,6 @@ func (l *Logger) redirect(conf *settings.Config, moved func()) error {
 	return err
 }
 
-// Redirected reports whether standard error is a log file.
 func (l *Logger) Redirected() bool { return l.file != nil }
 
 // People returns the output for the user at the terminal.
@@ -247,7 +242,6 @@ func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	return errors.Join(all...)
 }
 
-// isErrorLog reports whether path is the error log of the settings.
 func isErrorLog(conf *settings.Config, path string) bool {
 	if conf.ErrorLog == "-" || path == "-" {
 		return false
@@ -307,7 +301,6 @@ func appendAnswered(dst []byte, r *logfile.Entry, colour bool) []byte {
 	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.BytesSent, rounded(r.Duration))
 }
 
-// rounded rounds a duration to two significant digits.
 func rounded(d time.Duration) time.Duration {
 	unit := 10 * time.Microsecond
 	for d >= 100*unit {

@@ -16,8 +16,8 @@ func TestLogger(t *testing.T) {
 		level  logfile.Level
 		client string
 		text   string
-		want   string // on standard error
-		file   string // in the log file
+		want   string
+		file   string
 	}{
 		{"info", 0, logfile.Info, "", "text", people + "info text\n", apache + "[info] text\n"},
 		{"info", 0, logfile.Debug, "", "text", "", ""},

@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// LogFiles returns the log files of settings and hosts.
 func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
 	paths := []string{conf.AccessLog, conf.ErrorLog}
 	for _, h := range c.Hosts {
@@ -27,7 +26,6 @@ func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
 }
 
-// hostLogs opens the logs of a host.
 func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	if b.parts.Logs == nil {
 		return
@@ -56,7 +54,6 @@ func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 	return func(client, line string) { log(level, client, line) }
 }
 
-// off disables a log.
 const off = "off"
 
 // LogFiles are the open log files of a serving process. Equal paths share a file.
@@ -79,10 +76,8 @@ func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	}
 }
 
-// hostLog logs a line about a client.
 type hostLog func(level logfile.Level, client, line string)
 
-// fileOptions returns the options of a log file.
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	if path != "-" {
 		if abs, err := filepath.Abs(path); err == nil {

@@ -93,7 +93,6 @@ func (r *readiness) Start(x *exchange.Exchange) {
 	}
 }
 
-// maxStatus limits the concurrent requests of the status page.
 const maxStatus = 64
 
 // statusPage returns the mount of the status page, which precedes all mounts of the host except health checks. The
@@ -158,7 +157,6 @@ func (b *builder) authority() []exchange.Mount {
 	if block == nil {
 		return nil
 	}
-	// the options are valid
 	answer, _ := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
 	return []exchange.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
 }
@@ -188,7 +186,6 @@ type HSTS struct {
 	Preload    bool          `key:"preload"`
 }
 
-// value returns the value of Strict-Transport-Security.
 func (h *HSTS) value() string {
 	value := fmt.Sprintf("max-age=%d", h.MaxAge/time.Second)
 	if h.Subdomains {

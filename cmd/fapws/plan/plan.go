@@ -18,21 +18,20 @@ import (
 	"fapws/runtime/system"
 )
 
-// Plan is the application or site that a process serves, with its settings.
 type Plan struct {
 	Command  *settings.Command // APP and its arguments belong to the first application
 	Settings *settings.Settings
-	Conf     settings.Config    // settings before the first application changes them
-	File     *settings.TOMLFile // nil if none
-	Path     string             // absolute path of File
+	Conf     settings.Config // settings before the first application changes them
+	File     *settings.TOMLFile
+	Path     string
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
 	Mistakes error               // mistakes in File
 	// root has checked the certificates; this process may not read their keys
 	KeysRead bool
-	Dir      string // working directory before --chdir
+	Dir      string
 
-	stateDir string        // absolute path
+	stateDir string
 	named    string        // application or site from the command line, or ""
 	apps     []Application // applications of Site.Apps in the same order; filled by Find
 }
@@ -75,7 +74,6 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	return p, doubts, nil
 }
 
-// Read finds and reads the configuration file and adds its settings to set.
 func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
@@ -148,7 +146,6 @@ func (p *Plan) Later(file *settings.TOMLFile) *Plan {
 	return &later
 }
 
-// checkSomething checks that there is something to serve.
 func (p *Plan) checkSomething() error {
 	switch {
 	case p.Command.Word == settings.WordPrintConfig || len(p.Site.Hosts) > 0 || p.Site.ownHost(&p.Conf):
@@ -177,7 +174,6 @@ func (p *Plan) Find() error {
 	return nil
 }
 
-// FirstApp returns the application whose global variables are settings, or nil.
 func (p *Plan) FirstApp() *Application {
 	if len(p.apps) == 0 {
 		return nil

@@ -59,7 +59,6 @@ func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	settings.InheritTable(r, &from, at)
 }
 
-// anyRules reports whether f returns true for the rules of the top, any host or any route.
 func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
 	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h *Host) bool {
 		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return f(&r.TopRules) })
@@ -73,7 +72,6 @@ func (c *SiteConfig) restricts() bool {
 	})
 }
 
-// LogsIn reports whether the file has a login by form.
 func (c *SiteConfig) LogsIn() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.Login.wanted() })
 }
@@ -85,7 +83,6 @@ type Auth struct {
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"htpasswd\""` // in htpasswd format
 }
 
-// rules applies the rules of a route to its mounts.
 func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	b.cache(r, mounts)
 	rules := b.ruled(r.At, &r.Rules)
@@ -145,7 +142,6 @@ func (b *builder) access(r *Rules) exchange.Access {
 	return nil
 }
 
-// auth returns the password checker of a table, which is created once.
 func (b *builder) auth(a *Auth) *auth.Basic {
 	if a == nil {
 		return nil
@@ -246,7 +242,6 @@ type Login struct {
 
 func (l *Login) wanted() bool { return l != nil && l.Given }
 
-// UserFiles returns the distinct files of users in the configuration.
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 	files = append(files, conf.LoginUsers)
 	c.anyRules(func(r *TopRules) bool {
@@ -261,10 +256,9 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 	return eachOnce(files)
 }
 
-// hostLogin is the login of a host.
 type hostLogin struct {
-	login *auth.Login // nil for Check
-	users string      // absolute path of the file of users
+	login *auth.Login
+	users string // absolute path of the file of users
 }
 
 // login returns the login of the current host. A host has only one, because it has one form.
@@ -332,7 +326,6 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	return made, err
 }
 
-// isBelow reports whether a file is in the directory dir or below.
 func isBelow(file, dir string) bool {
 	from, err := filepath.Abs(dir)
 	to, e := filepath.Abs(filepath.Dir(file))
@@ -368,7 +361,6 @@ func (b *builder) checkState() error {
 	return nil
 }
 
-// loginDir is the directory of sessions in the state directory.
 const loginDir = "login"
 
 // maxLogo limits the size of a logo in bytes, because each page contains it.

@@ -46,7 +46,6 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 	return built, settings.JoinPath(err, more)
 }
 
-// shown lists the sites as "names: prefix prefix".
 func shown(b *Built) string {
 	var list []string
 	for _, s := range b.Sites {
@@ -188,7 +187,6 @@ func TestKeysAreDocumented(t *testing.T) {
 	}
 }
 
-// The nearest of auth and login applies, and mistakes are reported in one line.
 func TestLoginOrAuth(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
