@@ -87,8 +87,6 @@ func splitTCP(addr string) (host, port string, secure, ok bool) {
 	return host, port, secure, err == nil && digitsOnly(port) && !strings.HasPrefix(plain, "unix:") // nor fd://3
 }
 
-// socketPath returns the path of the unix socket in an address: after "unix:", or a path that begins with "/", "./" or
-// "../".
 func socketPath(s string) (path string, ok bool) {
 	if path, ok = strings.CutPrefix(s, "unix:"); ok {
 		return path, true
@@ -206,7 +204,6 @@ func Secure(addr string) string {
 	return secureTCP + addr
 }
 
-// HTTPS reports whether there are certificates, so that addresses may be for HTTPS.
 func (c *Config) HTTPS() bool {
 	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != "off"
 }
@@ -265,7 +262,6 @@ func (s *Settings) settleTLS(c *Config) error {
 	return nil
 }
 
-// settleRedirect makes HTTPSRedirect "no" or a port.
 func (s *Settings) settleRedirect(c *Config) error {
 	if c.HTTPSRedirect != "yes" {
 		return nil

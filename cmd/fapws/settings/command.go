@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Word is a command of fapws.
 type Word string
 
 // The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion precede APP; help and version are
@@ -36,13 +35,11 @@ const (
 	WordInternal    Word = "internal"
 )
 
-// typedWords are the commands that users type.
 var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
 
 // IsWord reports whether a command is called so.
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
-// Command is a command line that was understood.
 type Command struct {
 	Word Word
 	// argument of WordHelp: a topic or ""; of WordInternal: the name of a text
@@ -123,7 +120,6 @@ func ParseCommand(args []string) (*Command, error) {
 	return p.finish(word, rest[:dashes], rest[dashes:])
 }
 
-// parser is a ParseCommand in progress.
 type parser struct {
 	rows                 []*Setting
 	set                  *pflag.FlagSet
@@ -185,7 +181,6 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 	return cmd, nil
 }
 
-// Flags holds the flags of a command line by the name of their setting.
 type Flags map[string]flag
 
 type flag struct {
@@ -241,7 +236,6 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	return set.Args(), set.ArgsLenAtDash(), errors.Join(wrong...)
 }
 
-// ignored is the value of a flag that has been reported as unknown.
 type ignored struct{}
 
 func (ignored) Set(string) error { return nil }
@@ -272,7 +266,6 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	return set.Args(), err
 }
 
-// typedName is "--name" or "-n".
 func typedName(unknown *pflag.NotExistError) string {
 	if unknown.GetSpecifiedShortnames() != "" {
 		return "-" + unknown.GetSpecifiedName()
@@ -308,7 +301,6 @@ func (f Flags) TookApp() (flag, value string) {
 	return "", ""
 }
 
-// add adds a setting under all of its names.
 func (p *parser) add(row *Setting) {
 	names, alone := row.names(), ""
 	if row.Arg == "" { // a toggle
@@ -394,7 +386,6 @@ func (p *parser) explain(err error) error {
 	return err
 }
 
-// asTyped is "-t" or "--timeout".
 func (p *parser) asTyped(f *pflag.Flag) string {
 	short := "-" + f.Shorthand
 	if f.Shorthand != "" && slices.ContainsFunc(p.typed, func(one string) bool { return strings.HasPrefix(one, short) }) {

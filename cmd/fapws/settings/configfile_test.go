@@ -35,7 +35,6 @@ func TestFind(t *testing.T) {
 	expect(true, here)
 }
 
-// empty makes an empty file and returns its name.
 func empty(t *testing.T, name string) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {

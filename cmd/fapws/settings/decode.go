@@ -105,7 +105,6 @@ func InheritTable(to, from any, at *TOMLTable) {
 	}
 }
 
-// place tells a struct where its table is.
 func place(s reflect.Value, t *TOMLTable) {
 	if at := s.FieldByName("At"); at.IsValid() {
 		at.Set(reflect.ValueOf(t))
@@ -136,7 +135,6 @@ func (t *TOMLTable) Errorf(key, format string, args ...any) error {
 	return t.File.Errorf(t.Line, key+": "+format, args...)
 }
 
-// String is "file:line", or "" if it is in no file.
 func (t *TOMLTable) String() string {
 	if t == nil {
 		return ""
@@ -144,7 +142,6 @@ func (t *TOMLTable) String() string {
 	return fmt.Sprintf("%s:%d", t.File.Name, t.Line)
 }
 
-// Key is "file:line" of a key, or "" if it is not given.
 func (t *TOMLTable) Key(key string) string {
 	v, ok := t.value(key)
 	if !ok {
@@ -286,7 +283,6 @@ func (v TOMLValue) list(to *[]string, is string) error {
 // Pairs is a table of strings, in the order of the file: headers, types.
 type Pairs []exchange.Field
 
-// FromFile implements TableReader.
 func (p *Pairs) FromFile(v TOMLValue) error {
 	t, ok := v.Any.(*TOMLTable)
 	if !ok {
@@ -302,7 +298,6 @@ func (p *Pairs) FromFile(v TOMLValue) error {
 	return nil
 }
 
-// read lets a TableReader read v.
 func (v TOMLValue) read(r TableReader) error {
 	err := r.FromFile(v)
 	var whole *Mistake
@@ -312,7 +307,6 @@ func (v TOMLValue) read(r TableReader) error {
 	return v.Must(err)
 }
 
-// structure fills a struct from a table, or the field that takes something else.
 func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	if given := to.FieldByName("Given"); given.IsValid() {
 		given.SetBool(v.Any != false)
@@ -348,7 +342,6 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "), strings.Join(KeysOf(to.Interface()), ", ")))
 }
 
-// elements fills a slice: of structs from [[key]].
 func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report func(error)) error {
 	list, ok := v.Any.([]TOMLValue)
 	switch {

@@ -63,7 +63,6 @@ func TestDevRefuses(t *testing.T) {
 	}
 }
 
-// settled reads a command line, one variable, and the SERVER of a script.
 func settled(t *testing.T, line, env, server string) (Config, error) {
 	t.Helper()
 	cmd, err := ParseCommand(strings.Fields(line))

@@ -2,7 +2,7 @@
 // names, default, kind with limits, and help. The command line, --help, --print-config, the man page, the completion of
 // bash and docs/settings.md are generated from the tables. An entry names the field of Config, or of an embedded Config
 // of another package, that has the value. So a new setting needs an entry, a field, and code that reads the field; go
-// test ./docs -update writes docs/settings.md. Start reading at settings.go.
+// test ./docs -update writes docs/settings.md.
 //
 // The first of these places with a value for a setting determines the value: flag, environment, file, script, default.
 // The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go has advice for users of
@@ -12,8 +12,7 @@
 //
 // TOMLFile reads a configuration file in TOML (toml.io) into values with line numbers. DecodeTOML assigns the values to
 // fields of a struct by the tag "key". Mistakes are errors of one line that begin with "file:line: ". It does no I/O
-// and does not depend on the settings: packages plan and command use it, too. Start reading at tomlfile.go and
-// decode.go.
+// and does not depend on the settings: packages plan and command use it, too.
 //
 // The TOML library reports no lines of repeated keys, as in [[host]], so locate.go scans the text again after the
 // library has accepted it. The parser of go-toml 2.2.4 reports positions, but its decoder reports no line for a key or

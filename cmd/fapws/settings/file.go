@@ -15,13 +15,10 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// fileName is the name of a configuration file that is found without a flag.
 const fileName = "fapws.toml"
 
-// maxBytes is how many bytes one may have.
 const maxBytes = 1 << 20
 
-// serviceDir has the configuration file of the service that is installed for the whole system.
 var serviceDir = "/etc/fapws"
 
 // FindFile returns the name of the file to read, or "" for none: the one of --config, or the first existing one, even if it
@@ -53,7 +50,6 @@ func FindFile(set *Settings, appNamed bool) string {
 	return ""
 }
 
-// ReadFile reads a configuration file.
 func ReadFile(name string) (*TOMLFile, error) {
 	if what := ForeignFile(name); what != "" && filepath.Ext(name) != ".toml" {
 		return nil, fmt.Errorf("%s is %s", name, what)
@@ -163,7 +159,6 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 // KeptFromFile.
 const KeptVariable = "_FAPWS_KEPT"
 
-// keptValue is the value of a setting in the configuration file as a supervisor has read it.
 type keptValue struct {
 	Text string // as parse reads it
 	From string // Source.Name
@@ -204,7 +199,6 @@ func (s *Settings) Keep() {
 	}
 }
 
-// keyed is the meaning of a key.
 type keyed struct {
 	row *Setting
 	as  variant
@@ -223,7 +217,6 @@ func (s *Settings) keys() map[string]keyed {
 	return all
 }
 
-// HasKey reports whether a key at the top of a file is a setting.
 func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 // inFile reports whether the setting has a key: each has but the one that names

@@ -10,7 +10,6 @@ import (
 
 func nowhereSet(string) (string, bool) { return "", false }
 
-// read settles a file alone.
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
 	cmd, err := ParseCommand(flags)
@@ -32,7 +31,6 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`, `["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
 	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}
 
-// sample is a value that a setting takes, as TOML.
 func sample(t *testing.T, row *Setting) string {
 	if v := row.value(&Config{}); v.kind&isText != 0 && v.words != nil {
 		return fmt.Sprintf("%q", v.words[0])
@@ -136,7 +134,6 @@ chdir = ".."
 	}
 }
 
-// The environment wins over the file, the file over the script.
 func TestFileLevel(t *testing.T) {
 	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
 	if err != nil {
@@ -210,7 +207,6 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// Names of files and folders are relative to the configuration file.
 func TestPathsAreMarked(t *testing.T) {
 	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")

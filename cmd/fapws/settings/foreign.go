@@ -27,7 +27,6 @@ var foreign = []struct {
 	// file; %d is the directory of the file, %m the module of its Django site.
 	answer string
 }{
-	// Values of other servers for flags that fapws has.
 	{"-t --timeout", `|-[^0-9].*|.*\.(conf|toml|ini|py)`, "to test a configuration, type fapws check; -t TIME limits the time of a handler"},
 	{"-g --group", `|-.*|.*;.*`, "not needed; fapws always stays in the foreground; -g GROUP chooses the group of the workers"},
 	{"-c --config", `.*\.py|python:.*`, "fapws does not read a configuration of gunicorn; write its settings into fapws.toml, such as threads = 4"},
@@ -37,7 +36,6 @@ var foreign = []struct {
 	{"--access-log --access-logfile --error-log --error-logfile --log-file", `.*\.py`, "%s is a script, not a log file; a name precedes it, or - for standard output: --access-log - %s"},
 	{"--log-level", "trace|notset", "use --log-level debug, and --debug 2 for events of the server"},
 
-	// Workers and processes.
 	{"-k --worker-class --interface-type --http-workers", "", "fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline"},
 	{"-D --daemon --daemonize --background", "", "fapws stays in the foreground; run it from systemd, or with nohup fapws ... &"},
 	{"--preload --preload-app --lazy-apps", "", "not needed; each worker loads the application itself, and a reload replaces workers one after the other"},
@@ -60,7 +58,6 @@ var foreign = []struct {
 	{"--spew", "", "use --debug 2 for events of the server, and fapws ctl stack for Python stacks"},
 	{"--wsgi --asgi --wsgi-app", "", "not needed; fapws tells WSGI from ASGI; --interface decides otherwise"},
 
-	// The application.
 	{"-A --app --wsgi-file --module --mount", "", "name the application itself: fapws app.py, or fapws module:app"},
 	{"--pyargv", "", "arguments of the application follow --: fapws app.py -- %s"},
 	{"-H", `[^-].*[.:].*|localhost`, "use --host %s"},
@@ -81,12 +78,10 @@ var foreign = []struct {
 	{"--no-debugger --no-debug", "", "not needed; tracebacks stay in the log without --dev and --debug"},
 	{"--expose-tracebacks --no-expose-tracebacks", "", "tracebacks go to the browser with --debug 1 or --dev only"},
 
-	// Reload.
 	{"--reload-engine --reload-delay --reload-tick --reload-ignore-worker-failure", "", "not needed; fapws watches the files by itself, and new code that fails leaves the old one serving"},
 	{"--touch-reload --py-touch-reload --touch-chain-reload", "", "to reload, type fapws ctl reload; --reload watches the files of the application, and others with --reload-include %s"},
 	{"--py-autoreload --autoreload", "", "use --reload"},
 
-	// Proxies, addresses and protocols.
 	{"--proxy-headers", "", "use --forwarded-allow-ips with the addresses of the proxies; without it, no such field is trusted"},
 	{"--no-proxy-headers --clear-untrusted-proxy-headers --log-untrusted-proxy-headers", "", "not needed; only --forwarded-allow-ips makes fapws trust a proxy"},
 	{"--proxy-allow-from", "", "use --proxy-protocol with --forwarded-allow-ips"},
@@ -117,7 +112,6 @@ var foreign = []struct {
 	{"--permit-obsolete-folding --strip-header-spaces --permit-unconventional-http-method --permit-unconventional-http-version --tolerate-dangerous-framing --casefold-http-method --header-map", "", "not supported: requests that violate RFC 9112 always get 400"},
 	{"--recv-bytes --send-bytes --outbuf-overflow --outbuf-high-watermark --inbuf-overflow --cleanup-interval --asyncore-loop-timeout --asyncore-use-poll --channel-request-lookahead --buffer-size", "", "not needed; fapws sets its buffers itself, and bounds them"},
 
-	// Files.
 	{"--docroot --root --document-root --directory -d --static-path-mount --check-static", "", "name the directory: fapws DIR; or, along with an application, --static /PREFIX=DIR"},
 	{"--static-path-route", "", "use --static /PREFIX=DIR"},
 	{"--static-expires --static-path-expires --max-age", "", "use --expires PATTERN=TIME, such as --expires '*.css=30d'"},
@@ -125,7 +119,6 @@ var foreign = []struct {
 	{"--cgi", "", "use a configuration file: [[host.route]] with cgi = \"DIR\", or CGIApplication in PATHS"},
 	{"--gzip --precompressed", "", "not needed; fapws compresses files itself; --no-compress turns that off"},
 
-	// Logs.
 	{"--log-config --log-config-json --logger-class", "", "configure Python's logging in the application; --access-log, --error-log and --log-level are for the server"},
 	{"--log-syslog --log-syslog-to --log-syslog-prefix --log-syslog-facility --disable-redirect-access-to-syslog", "", "write to standard error and let systemd's journal take it, or use --access-log and --error-log"},
 	{"--use-colors --no-use-colors", "", "not needed; fapws writes plain text"},
@@ -138,7 +131,6 @@ var foreign = []struct {
 	{"--watch -W", "", "use --reload, or --dev"},
 	{"--http2-adaptive-window --http2-initial-stream-window-size --http2-keep-alive-interval --http2-keep-alive-timeout --http2-max-frame-size --http2-max-headers-size --http2-max-send-buffer-size", "", "not needed; the limits of HTTP/2 are --http2-max-streams, --http2-max-resets, --http2-max-window and --http2-connection-window"},
 
-	// Keys of configuration files.
 	{"proxy-pass= reverse-proxy= upstream= backend= proxypass=", "", `use proxy = "http://127.0.0.1:9000" in [[host.route]]`},
 	{"proxy-timeout= proxy-read-timeout= proxy-connect-timeout= proxy-send-timeout= fastcgi-read-timeout= read-timeout=", "", `use timeout = "30s", of the route, the host or all`},
 	{"proxy-set-header= proxy-headers= header-up=", "", "not needed; a proxied request has Forwarded, X-Forwarded-* and the Host of the client, see proxy-preserve-host"},
@@ -160,7 +152,6 @@ var foreign = []struct {
 	{"module= wsgi-file= wsgi= asgi= callable=", "", `use app = "module:app"`},
 	{"http-port= https-port=", "", `use bind = [":80", "https://:443"]`},
 
-	// Files.
 	{"/Caddyfile /*.caddyfile", "", "the configuration of Caddy; fapws reads fapws.toml, and fapws help migrate shows the directives there"},
 	{"/nginx.conf /*.nginx /default.conf", "", "a configuration of nginx; fapws reads fapws.toml, and fapws help migrate shows the directives there"},
 	{"/httpd.conf /apache2.conf /.htaccess", "", "a configuration of Apache; fapws reads fapws.toml, see fapws help migrate"},
@@ -174,12 +165,10 @@ var foreign = []struct {
 	{"/*.html /*.htm /*.css /*.js", "", "not a Python application; to serve the files of its directory, type fapws %d"},
 	{"/*.php", "", `not a Python application; for PHP use a configuration file: [[host]] root = "DIR", [[host.route]] match = "*.php", php = true`},
 
-	// Globals of a script with PATHS.
 	{"PORT HOST ADDRESS BIND LISTEN", "", `set SERVER = "127.0.0.1:8000", or use -b ADDR`},
 	{"WORKERS PROCESSES", "", "use --workers N"},
 	{"RELOAD AUTORELOAD", "", "use --reload, or --dev"},
 
-	// Commands.
 	{"serve start server runserver up file-server web", "", "to serve, type fapws %s"},
 	{"dev develop development watch", "", "for development, type fapws --dev %s"},
 	{"reload restart", "", "for a running server, type fapws ctl reload"},
@@ -224,7 +213,6 @@ func foreignAnswer(word, value string) string {
 	return ""
 }
 
-// fits reports whether a name of foreign, which is a pattern for files, fits a word.
 func fits(name, word string) bool {
 	if strings.HasPrefix(name, "/") {
 		name, word = strings.ToLower(name), strings.ToLower(word)
@@ -236,7 +224,6 @@ func fits(name, word string) bool {
 // ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another way; "" for others.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
-// foreignKey returns advice about a key or flag of another server in the configuration file; "" for other keys.
 func foreignKey(key string) string {
 	if answer := foreignAnswer(key+"=", ""); answer != "" {
 		return answer
@@ -344,7 +331,6 @@ func isHost(s string) bool {
 	return digitsOnly(port) && (host == "" || host == "localhost" || err == nil)
 }
 
-// foreignArguments is the variable that has flags of gunicorn.
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
 // foreignPrefixes are the prefixes of environment variables of other servers. The name of a flag follows.

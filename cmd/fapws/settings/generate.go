@@ -134,7 +134,6 @@ complete -F _fapws fapws
 `, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(typedWords, " "))
 }
 
-// valueCases are the cases of bash for flags that take one of a few words.
 func valueCases() string {
 	var cases strings.Builder
 	for _, row := range table() {

@@ -12,7 +12,6 @@ const (
 	helpIndent = 27 // column where the sentences start
 )
 
-// usage begins the help, and is the synopsis of the man page.
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell APP   validate it, list its routes, open a shell
        fapws ctl|bench|import|hash-password|user  see fapws COMMAND --help
@@ -116,7 +115,6 @@ raised an exception, PATHS is wrong, or an address, certificate, log or socket c
 call in a signal handler of the script is passed on.`},
 }
 
-// commands are rows for flags that are not settings.
 var commands = []*Setting{
 	{Name: "help", Short: "h", Group: "Instead of serving", Brief: "show common flags; --help all shows every flag"},
 	{Name: "version", Short: "V", Group: "Instead of serving", Brief: "show the versions of fapws, Python and Go"},
@@ -136,7 +134,6 @@ func (s *Setting) synopsis() string {
 	return line
 }
 
-// sentence is the help with the default and the other names.
 func (s *Setting) sentence() string {
 	text := s.explanation() + s.bracketed()
 	if others := s.otherFlags(); len(others) > 0 {
@@ -145,7 +142,6 @@ func (s *Setting) sentence() string {
 	return text
 }
 
-// bracketed is the default as the help shows it.
 func (s *Setting) bracketed() string {
 	if d := s.shownDefault(); d != "" {
 		return " [" + d + "]"
@@ -153,7 +149,6 @@ func (s *Setting) bracketed() string {
 	return ""
 }
 
-// otherFlags lists the other flags for this setting: its other names.
 func (s *Setting) otherFlags() []string {
 	var others []string
 	for _, one := range s.variants {
@@ -178,7 +173,6 @@ func writeEntry(w io.Writer, synopsis, sentence string) {
 	}
 }
 
-// wrap breaks text at spaces into lines of at most width bytes.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""

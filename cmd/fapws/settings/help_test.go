@@ -83,7 +83,6 @@ func TestRoff(t *testing.T) {
 	}
 }
 
-// TestCompletion asks a real bash for its completions.
 func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
 	var script bytes.Buffer
@@ -132,7 +131,6 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 	}
 }
 
-// TestManSignals: the man page describes the effect of each signal.
 func TestManSignals(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)

@@ -5,7 +5,6 @@ import (
 	"io"
 )
 
-// KeyDoc describes a key of the configuration file that is not a setting.
 type KeyDoc struct {
 	// "" for the top, "host", "host.route", or "rules" for both tables
 	Table string

@@ -78,7 +78,6 @@ func like(allowed string, fits func(string) bool) func(*string) *value {
 
 func isGiven(s string) bool { return s != "" }
 
-// isPattern reports whether s is a valid pattern for path.Match.
 func isPattern(s string) bool {
 	_, err := path.Match(s, "")
 	return s != "" && err == nil && !strings.ContainsRune(s, '/')
@@ -110,7 +109,6 @@ var textKinds = map[string]func(*string) *value{
 	},
 }
 
-// Kinds of texts of settings.
 var (
 	bindHost = inFile("a string", func(to *string) *value {
 		return of(to, isText, func(text string) (string, error) { return parseHost(strings.TrimSpace(text)) }, itself)
@@ -139,7 +137,6 @@ func inFile(allowed string, kind func(*string) *value) func(*string) *value {
 	}
 }
 
-// Kinds of lists.
 var (
 	texts    = each(func(string) error { return nil })
 	expiries = each(func(one string) error { // which package static reads

@@ -23,7 +23,7 @@ var token = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
 })
 
-// next moves to the next token. It skips comments.
+// next skips comments.
 func (w *walker) next() {
 	for {
 		w.line += strings.Count(w.token, "\n")
@@ -40,14 +40,12 @@ func (w *walker) next() {
 	}
 }
 
-// skip moves to the first token that is not in tokens.
 func (w *walker) skip(tokens ...string) {
 	for slices.Contains(tokens, w.token) {
 		w.next()
 	}
 }
 
-// document fills the table at the top.
 func (w *walker) document(top *TOMLTable) {
 	t := top
 	w.next()
@@ -97,10 +95,8 @@ func (t *TOMLTable) enter(key string, line int, another bool) *TOMLTable {
 	return v.Any.(*TOMLTable)
 }
 
-// below is the name of a table in t.
 func (t *TOMLTable) below(key string) string { return strings.TrimPrefix(t.Name+"."+key, ".") }
 
-// pair reads key = value into t.
 func (w *walker) pair(t *TOMLTable) {
 	line, keys := w.line, w.keys()
 	key := keys[len(keys)-1]
@@ -113,7 +109,6 @@ func (w *walker) pair(t *TOMLTable) {
 	t.Entries = append(t.Entries, v)
 }
 
-// keys reads a key with its dots.
 func (w *walker) keys() (parts []string) {
 	for {
 		key := strings.Trim(w.token, "'")
@@ -156,7 +151,6 @@ func (w *walker) value(v *TOMLValue, name string) {
 	}
 }
 
-// more moves to the next item, or past the closing bracket.
 func (w *walker) more() bool {
 	if w.skip("\n", ","); w.token == "]" || w.token == "}" {
 		w.next()

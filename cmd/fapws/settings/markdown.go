@@ -15,7 +15,6 @@ import (
 //go:embed examples.toml
 var examples string
 
-// exampleOf returns the line of examples that sets a key, or "".
 func exampleOf(key string) string {
 	for line := range strings.Lines(examples) {
 		if strings.HasPrefix(line, key+" = ") {
@@ -39,7 +38,6 @@ func writeMarkdown(w io.Writer) {
 	}
 }
 
-// writeFacts writes a list with the other names of a setting, its default, and where it can be set.
 func (s *Setting) writeFacts(w io.Writer) {
 	fact := func(name string, values ...string) {
 		var shown []string
@@ -67,7 +65,6 @@ func (s *Setting) writeFacts(w io.Writer) {
 	fact("in `fapws.toml`, for example", exampleOf(s.Name))
 }
 
-// writeKeysMarkdown writes the sections of docs/settings.md about keys that are not settings.
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 	for _, t := range keyTables {
 		fmt.Fprintf(w, "## %s\n\n%s\n\n", t.title, asSentence(t.text))
@@ -82,7 +79,6 @@ func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 // tomlValue matches a value in KeyDoc.Value, which may have several.
 var tomlValue = regexp.MustCompile(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
 
-// example returns a line of a configuration file for each value that an example has, as code.
 func (k *KeyDoc) example() string {
 	if strings.HasPrefix(k.Value, "[[") {
 		return "`" + k.Value + "`"

@@ -29,10 +29,8 @@ func PeekThreads(source []byte) (n int, found bool) {
 	return n, found
 }
 
-// plainString is a string without a prefix and a backslash.
 var plainString = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:"([^"\\]*)"|'([^'\\]*)')$`) })
 
-// errServer means that SERVER is not a plain string.
 var errServer = errors.New("SERVER is not a plain string")
 
 // PeekServer searches the source of a script for SERVER = "ADDRESS" without running it, so that fapws can listen on the
@@ -194,7 +192,6 @@ func DjangoArguments(manage, unknown string) string {
 	return module
 }
 
-// IsFile reports whether path leads to a regular file.
 func IsFile(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.Mode().IsRegular()

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// LogLevels are the values of Config.LogLevel, the most talkative first.
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
 // Setting is a setting, as a file table_*.go declares it.
@@ -38,7 +37,7 @@ type Setting struct {
 
 	value func(c *Config) *value // of the setting in c, with its kind and limits
 
-	Group    string // the heading in the help
+	Group    string
 	Short    string // one letter, or ""
 	variants []variant
 }
@@ -48,7 +47,6 @@ func (s *Setting) EnvName() string {
 	return "FAPWS_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
 }
 
-// shownDefault returns the default as the help shows it.
 func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
@@ -83,7 +81,6 @@ var table = sync.OnceValue(func() (rows []*Setting) {
 	return rows
 })
 
-// prepare sets what follows from the declaration of s.
 func (s *Setting) prepare() {
 	for name := range strings.FieldsSeq(s.also) {
 		name, value, _ := strings.Cut(name, "=")
@@ -118,7 +115,6 @@ func defaultClients(openFiles uint64) int {
 	return int(min(openFiles-reserve, atMost))
 }
 
-// Sandboxed reports whether workers are restricted by a sandbox.
 func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "strict" }
 
 // variant is a name of a setting, of a flag and in a file.
@@ -128,5 +124,4 @@ type variant struct {
 	fixed  string // the only value
 }
 
-// names are those of a setting, its own first.
 func (s *Setting) names() []variant { return append([]variant{{name: s.Name}}, s.variants...) }

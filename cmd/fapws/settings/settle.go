@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Level ranks the origins of values.
 type Level int
 
 // The levels; a higher one wins.
@@ -25,7 +24,6 @@ const (
 	FromFlag
 )
 
-// Source describes the origin of a value.
 type Source struct {
 	Level Level
 	Name  string // "--bind", "FAPWS_BIND", "fapws.toml:12", "app.py (SERVER)"
@@ -45,7 +43,6 @@ type Settings struct {
 	kept map[string]keptValue // see TakeKept; nil without a supervisor
 }
 
-// Clone returns an independent copy.
 func (s *Settings) Clone() *Settings {
 	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept}
 }
@@ -208,7 +205,6 @@ func (s *Settings) Wrong(name string, err error) error {
 	return fmt.Errorf("%s: %w", s.Origin(name), err)
 }
 
-// File is the configuration file that flag or environment name, or "".
 func (s *Settings) File() string { return s.conf.File }
 
 // Config returns the current values, or an error of one line if valid values contradict each other.
@@ -294,7 +290,6 @@ func (s *Settings) AddressSettled() bool {
 	return above("bind") || above("host") && above("port")
 }
 
-// Source returns the origin of a setting's value.
 func (s *Settings) Source(name string) Source {
 	if s.byDev(name) {
 		return s.from["dev"]
@@ -307,7 +302,6 @@ func (s *Settings) Source(name string) Source {
 	return s.from[name]
 }
 
-// devBind is the default address with Dev.
 const devBind = "127.0.0.1:" + defaultPort
 
 // settleDev applies the settings that Dev implies, unless they are set explicitly.
@@ -324,7 +318,6 @@ func (s *Settings) settleDev(c *Config) {
 	}
 }
 
-// byDev reports whether Dev determines a setting.
 func (s *Settings) byDev(name string) bool {
 	if !s.conf.Dev {
 		return false

@@ -8,7 +8,6 @@ import (
 	"time"
 )
 
-// places are the places that settings come from, as a user fills them.
 type places struct {
 	flags  string
 	env    map[string]string

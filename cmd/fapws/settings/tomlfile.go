@@ -12,10 +12,9 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// TOMLFile is a file that was read.
 type TOMLFile struct {
 	Name string // as messages call it
-	Dir  string // the directory of relative paths in it
+	Dir  string
 	Top  *TOMLTable
 
 	// Misplaced returns what to do about a key that is unknown in a table, "host.route" or "" for the top; "" if it does not know. May be nil.
@@ -62,7 +61,6 @@ func OneLine(s string) string {
 	}, s)
 }
 
-// IsTables reports whether the value is a table or an array of tables.
 func (v TOMLValue) IsTables() bool {
 	list, isList := v.Any.([]TOMLValue)
 	if isList && len(list) > 0 {
@@ -72,23 +70,20 @@ func (v TOMLValue) IsTables() bool {
 	return isTable
 }
 
-// Errorf is an error at the line of v: "file:line: …".
 func (v TOMLValue) Errorf(format string, args ...any) error {
 	return v.File.Errorf(v.Line, format, args...)
 }
 
-// Errorf is an error at a line of the file.
 func (f *TOMLFile) Errorf(line int, format string, args ...any) error {
 	err := fmt.Errorf(format, process.ExitPlainArgs(args)...)
 	return &Mistake{File: f.Name, Line: line, Text: OneLine(err.Error()), err: errors.Unwrap(err)}
 }
 
-// Mistake is something wrong in a file.
 type Mistake struct {
 	File string
 	Line int
-	Text string // of one line
-	err  error  // the cause; nil if the format had no %w
+	Text string
+	err  error // the cause; nil if the format had no %w
 }
 
 func (m *Mistake) Unwrap() error { return m.err }
@@ -149,7 +144,6 @@ func (v TOMLValue) Type() string {
 // Show formats the value for a message: as TOML, shortened.
 func (v TOMLValue) Show() string { return shown(v.plain(), strconv.FormatBool) }
 
-// plain is the value with []any for an array.
 func (v TOMLValue) plain() any {
 	list, isArray := v.Any.([]TOMLValue)
 	if !isArray {

@@ -53,7 +53,6 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// nested is the flat text of n nested lists.
 func nested(n int) (s string) {
 	for i := range n {
 		s += fmt.Sprintf(" a[%d]@1 a[%d][0]@1", i, i)

@@ -24,13 +24,12 @@ type value struct {
 	// allowed values, for errors about values of another kind in a file; "" if parse describes them
 	file   string
 	script string // the same for a script
-	clear  func() // sets it to the zero value
+	clear  func()
 	// clears the list, which replaces a default; nil if not allowed
 	empty func()
 	words []string // to be completed
 }
 
-// kind determines which values a file or a script may contain.
 type kind int
 
 const (
@@ -68,7 +67,6 @@ func (v *value) reads(same map[string]string) *value {
 	return v
 }
 
-// called sets the placeholder for the value in the help.
 func (v *value) called(arg string) *value {
 	v.arg = arg
 	return v
@@ -127,7 +125,6 @@ func (v *value) read(x any, allowed string, edit func(string) string) error {
 	return v.parse(strings.Join(texts, ","))
 }
 
-// count is an integer in a range.
 func count(to *int, least, most int) *value {
 	return of(to, isNumber, func(text string) (int, error) {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
@@ -158,7 +155,6 @@ func size[T int | int64](to *T, least, most T) *value {
 	}, show).called("SIZE")
 }
 
-// duration is a time of up to a year.
 func duration(to *time.Duration, least time.Duration) *value {
 	return of(to, isText|isNumber|isFloat, func(text string) (time.Duration, error) {
 		d, ok := ParseDuration(text)
@@ -171,7 +167,6 @@ func duration(to *time.Duration, least time.Duration) *value {
 
 const longest = 366 * 24 * time.Hour
 
-// text is any string without a NUL byte.
 func text(to *string) *value {
 	v := like("a name, not empty", isGiven)(to)
 	v.file = "a string"

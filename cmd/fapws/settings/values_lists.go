@@ -19,7 +19,6 @@ func switches(on, off string) map[string]string {
 	return map[string]string{"yes": on, "true": on, "on": on, "1": on, "no": off, "false": off, "off": off, "0": off}
 }
 
-// onOff parses the words for on and off.
 func onOff(text string) (bool, error) {
 	meant := switches("yes", "no")[strings.ToLower(strings.TrimSpace(text))]
 	if meant == "" {
@@ -45,7 +44,6 @@ func toggle(to *bool, yes bool) *value {
 	return v
 }
 
-// oneOf accepts words, which represent values.
 func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	v := of(to, isText, func(text string) (x T, err error) {
 		i := slices.Index(words, strings.ToLower(strings.TrimSpace(text)))
@@ -70,7 +68,6 @@ func choice(to *string, words, others []string) *value {
 	return v.reads(same)
 }
 
-// list is a list of texts, separated by commas.
 func list[T any](to *[]T, read func(one string) (T, error), show func(T) string) *value {
 	v := of(to, isText|isList, func(text string) (all []T, err error) {
 		for one := range strings.SplitSeq(text, ",") {
@@ -97,7 +94,6 @@ func list[T any](to *[]T, read func(one string) (T, error), show func(T) string)
 	return v
 }
 
-// mappings is a list of prefix=directory.
 func mappings(to *[]static.AccelRoot) *value {
 	return list(to, func(one string) (static.AccelRoot, error) {
 		prefix, folder, ok := strings.Cut(one, "=")
@@ -136,13 +132,11 @@ func brokerURL(to *string) *value {
 	return v
 }
 
-// The passwords of a URL: of its user, and in its query.
 var (
 	userPassword  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([^:/]*://[^:@?]*)[^?]*@`) })
 	queryPassword = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([?&][^=&]*password[^=&]*=)[^&]*`) })
 )
 
-// HidePassword replaces the passwords of a URL.
 func HidePassword(text string) string {
 	text = userPassword().ReplaceAllString(text, "${1}:xxxxx@")
 	return queryPassword().ReplaceAllString(text, "${1}xxxxx")
@@ -150,7 +144,6 @@ func HidePassword(text string) string {
 
 func joined(all []string) string { return strings.Join(all, ",") }
 
-// addresses is a list of places to listen on.
 func addresses(to *[]string) *value {
 	v := of(to, isText|isList, func(text string) (all []string, err error) {
 		for one := range strings.SplitSeq(text, ",") {
@@ -226,7 +219,6 @@ func isTarget(s string) bool {
 	return !strange && host != "" && strings.HasPrefix(path, "/")
 }
 
-// httpsRedirect is yes, no or a port.
 func httpsRedirect(to *string) *value {
 	return of(to, isText|isNumber|isBool, func(text string) (string, error) {
 		if n, err := strconv.Atoi(text); err == nil && n > 1 && n <= 65535 {

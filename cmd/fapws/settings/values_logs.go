@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// logFormat is a format of the access log.
 func logFormat(to *string) *value {
 	v := of(to, isText, func(text string) (string, error) {
 		if _, err := logfile.ParseFormat(text); err != nil {
@@ -28,7 +27,6 @@ func logFormat(to *string) *value {
 
 var schedules = map[string]logfile.Schedule{"off": {}, "hourly": logfile.Hourly, "daily": logfile.Daily, "weekly": logfile.Weekly}
 
-// logRotate is when logs are rotated by time.
 func logRotate(to *string) *value {
 	v := of(to, isText|isNumber, func(text string) (string, error) {
 		_, named := schedules[text]
@@ -41,7 +39,6 @@ func logRotate(to *string) *value {
 	return v
 }
 
-// LogSchedule converts LogRotate.
 func (c *Config) LogSchedule() logfile.Schedule {
 	if named, ok := schedules[c.LogRotate]; ok {
 		return named
@@ -50,7 +47,6 @@ func (c *Config) LogSchedule() logfile.Schedule {
 	return logfile.Each(d)
 }
 
-// statusPrefix is a path, or "off".
 func statusPrefix(to *string, example string) *value {
 	return of(to, isText, func(text string) (string, error) {
 		if text == "off" || text == "" {
