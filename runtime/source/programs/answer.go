@@ -116,9 +116,8 @@ func (a *Answer) Redirect() error {
 	return a.W.Relay(a.R, a.head.Location)
 }
 
-// Limits of the head of an answer.
 const (
-	MaxHead   = 64 << 10 // bytes
+	MaxHead   = 64 << 10
 	maxFields = 200
 )
 
@@ -133,7 +132,6 @@ type Head struct {
 	sendfile, accel []byte
 }
 
-// ErrNeedMore is the error of an incomplete head.
 var ErrNeedMore = errors.New("the response ended within its header")
 
 // ParseHead parses the head at the front of data and returns its length including the empty line. Lines end with LF or
@@ -176,7 +174,6 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 	return h, n, nil
 }
 
-// statusLine parses "HTTP/1.1 200 OK".
 func (h *Head) statusLine(line []byte) error {
 	version, status, _ := bytes.Cut(line, []byte{' '})
 	if !bytes.HasPrefix(version, []byte("HTTP/")) {
@@ -185,7 +182,6 @@ func (h *Head) statusLine(line []byte) error {
 	return h.status(status)
 }
 
-// status parses "404 Not Found".
 func (h *Head) status(value []byte) error {
 	code, reason, _ := bytes.Cut(value, []byte{' '})
 	n, err := strconv.ParseUint(string(code), 10, 16)
@@ -199,7 +195,6 @@ func (h *Head) status(value []byte) error {
 	return nil
 }
 
-// field parses a line.
 func (h *Head) field(line []byte, raw bool) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	value = bytes.Trim(value, " \t")
@@ -273,7 +268,6 @@ func (h *Head) send(counts backend.Sends) bool {
 	return true
 }
 
-// settle interprets the head as a whole.
 func (h *Head) settle() {
 	if h.Status != 0 {
 		return

@@ -22,7 +22,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Common contains the options of all kinds of programs.
 type Common struct {
 	Site
 
@@ -34,7 +33,6 @@ type Common struct {
 	Log func(client, line string)
 }
 
-// CGIOptions describe a directory of programs.
 type CGIOptions struct {
 	ScriptOptions
 	Common // if DocumentRoot is "", Root is used
@@ -57,7 +55,6 @@ type CGIOptions struct {
 	Gate *Gate
 }
 
-// Defaults of Common and of Gate.
 const (
 	DefaultTimeout = 30 * time.Second
 	defaultRunning = 16
@@ -67,15 +64,12 @@ const (
 // passed lists the variables of the server's environment that programs get. Other variables may contain secrets.
 var passed = []string{"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ"}
 
-// sanePath is PATH if the server has none.
 const sanePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Unavailable is an error that clients may see.
 type Unavailable string
 
 func (e Unavailable) Error() string { return string(e) }
 
-// CGI is a backend.Responder.
 type CGI struct {
 	o       CGIOptions
 	scripts *Scripts
@@ -175,7 +169,6 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	respond(w, r, c.scripts, c.o.Fallback, &c.o.Common, "", c.run)
 }
 
-// run makes a script answer.
 func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
@@ -350,7 +343,6 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	return o, nil
 }
 
-// refuse answers a client that may retry soon.
 func refuse(w *backend.Response, reason string) {
 	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// shell is a script that answers with text.
 func shell(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, "\n") + "\n" }
 
 const plain = `printf 'Content-Type: text/plain\n\n'`
@@ -90,7 +89,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A program whose output is discarded need not end.
 func TestOutputForNobody(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"fast":  shell(plain, "exec yes"),
@@ -112,7 +110,6 @@ func TestOutputForNobody(t *testing.T) {
 	}
 }
 
-// A page that answers instead of a program is forwarded as it arrives.
 func TestLocalStream(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),

@@ -47,7 +47,7 @@
 // # PHP
 //
 // PHP runs PHP scripts, with its own permanent processes of php-cgi (FastCGI), or with a process for each request
-// (CGI). It is a responder of package backend.
+// (CGI).
 //
 // php-cgi is started once for each connection, not with its own PHP_FCGI_CHILDREN:
 //
@@ -59,13 +59,10 @@
 //     kills php-cgi.
 //   - Each worker has its own processes, so a reload has no state to hand over.
 //
-// For an index or a front controller, cmd/fapws/plan mounts PHP a second time after the files of the root, which pass
-// missing paths on. Files whose names match static.Options.Programs are run, and not sent as files.
-//
 // # A process for each request
 //
-// A Loader answers each request in a process that is made for it and ends with it (--fork). LoaderMount is a responder
-// of package backend, which package cmd/fapws/plan mounts instead of Python. It shares variables and answers with CGI.
+// A Loader answers each request in a process that is made for it and ends with it (--fork). It shares variables and
+// answers with CGI.
 //
 // The loader is a process that has loaded the application. It forks a child for each order of the server, which
 // contains one end of a socketpair and of two pipes. Therefore no other process can reach a child, and a child has no

@@ -19,7 +19,6 @@ import (
 	"fapws/runtime/backend"
 )
 
-// FastCGIOptions describe an application.
 type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
@@ -37,10 +36,8 @@ type FastCGIOptions struct {
 
 	Common
 
-	// Params are added to the meta-variables, as "NAME=value".
 	Params []string `key:"params" is:"pairs"`
 
-	// Connections is the maximum number of connections, and so of simultaneous requests. 0 means 16.
 	Connections int `key:"connections" range:"1-10000"`
 
 	// Idle is the time after which an unused link is closed. 0 means that each request has its own link. A server with
@@ -51,7 +48,6 @@ type FastCGIOptions struct {
 	MaxRequests int
 }
 
-// FastCGI is a backend.Responder.
 type FastCGI struct {
 	o     FastCGIOptions
 	gate  *Gate
@@ -108,7 +104,6 @@ func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 	respond(w, r, f.o.Scripts, f.o.Fallback, &f.o.Common, f.o.Address, f.ask)
 }
 
-// ask makes the application answer.
 func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	if err := f.gate.Enter(r.Context, r.Account()); err != nil {
@@ -147,7 +142,6 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 	}
 }
 
-// Link is a connection to a FastCGI application.
 type Link struct {
 	Conn net.Conn
 
@@ -161,13 +155,11 @@ type Link struct {
 	served int
 }
 
-// readers contains readers for input.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxRecord) }}
 
 // fastcgiShort is the delay of output that may be incomplete.
 const fastcgiShort = 2 * time.Millisecond
 
-// call is a request on a link.
 type call struct {
 	*Link
 	in     *bufio.Reader
@@ -176,10 +168,9 @@ type call struct {
 	keep   bool           // the application keeps the link open after the answer
 	errors io.WriteCloser // receives standard error; nil before the first output
 	heard  bool           // a record has arrived
-	status int            // exit code of the program
+	status int
 }
 
-// errBroken is the error of a connection that ended before the answer.
 var errBroken = errors.New("it closed the connection")
 
 // run sends the request and forwards the answer. reusable reports whether the link can carry another request.
@@ -279,7 +270,6 @@ func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Wri
 // The protocol is the FastCGI Specification, version 1.0 (1996). A connection has one request at a time, with this ID.
 const requestID = 1
 
-// Types of records (§8).
 const (
 	typeBegin  = 1
 	typeEnd    = 3
@@ -289,7 +279,6 @@ const (
 	typeStderr = 7
 )
 
-// Values of protocolStatus (§5.5).
 const (
 	completed  = 0
 	overloaded = 2
@@ -328,7 +317,6 @@ func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	return 0, nil, err
 }
 
-// appendRecord appends a record with at most maxContent bytes of content.
 func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	dst = append(dst, 1, kind, 0, requestID)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(content)))

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// newFastCGISite serves a FastCGI application at /app/.
 func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	t.Helper()
 	s := newFolder(t, nil)

@@ -30,7 +30,6 @@ func NewGate(running, waiting int) *Gate {
 	return &Gate{most: running, share: running - running/4, queue: waiting, of: map[string]int{}}
 }
 
-// ErrBusy is the error of Enter if too many callers wait.
 var ErrBusy = errors.New("too many wait")
 
 // Enter returns when a client has a place, which Leave releases, or returns ErrBusy or the error of ctx. The name of
@@ -67,7 +66,6 @@ func (g *Gate) Enter(ctx context.Context, client string) error {
 	return nil
 }
 
-// has reports whether a client can get a place.
 func (g *Gate) has(client string) bool {
 	return g.running < g.most && (client == "" || g.of[client] < g.share)
 }
@@ -107,7 +105,6 @@ func (g *Gate) Active() int {
 	return g.running + len(g.waiting)
 }
 
-// Leave releases a place of a client, and admits the next waiter.
 func (g *Gate) Leave(client string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

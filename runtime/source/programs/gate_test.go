@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 )
 
-// A client with many requests leaves places to other clients, both running and waiting.
 func TestGateShares(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {

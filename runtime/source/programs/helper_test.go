@@ -26,7 +26,6 @@ type site struct {
 	log       []string
 }
 
-// newFolder returns a site with scripts, by name, which does not serve yet.
 func newFolder(t *testing.T, scripts map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, directory: t.TempDir()}
@@ -49,7 +48,6 @@ func (s *site) serve(prefix string, r backend.Responder, err error) {
 	_, s.addr = runtimetest.Serve(s.t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(r)}, exchange.Mount{Prefix: "/there", Handler: there})
 }
 
-// newSite serves scripts by CGI at /cgi/; change may change the options.
 func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIOptions)) *site {
 	t.Helper()
 	s := newFolder(t, scripts)
@@ -79,7 +77,6 @@ func (s *site) logged(client, line string) {
 	s.log = append(s.log, client+" "+line)
 }
 
-// says waits for a line in the log.
 func (s *site) says(part string) {
 	s.t.Helper()
 	waittest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) > 0 })

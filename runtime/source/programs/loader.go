@@ -47,7 +47,7 @@ type Serving struct {
 // process. Its methods are safe for concurrent use.
 type Loader struct {
 	o       LoaderOptions
-	serving Serving // set by Serve
+	serving Serving
 	cmd     *exec.Cmd
 	control *net.UnixConn
 	exited  chan struct{} // closed after the process has ended
@@ -58,11 +58,10 @@ type Loader struct {
 	children []*child // running children, in the order of their start
 }
 
-// child is a process for one request.
 type child struct {
 	of       *Loader
-	conn     net.Conn     // carries the request and the response
-	errors   *os.File     // its standard error
+	conn     net.Conn // carries the request and the response
+	errors   *os.File
 	reports  *os.File     // receives the reports of the loader about the child
 	progress atomic.Int64 // time of the child's latest output, in ns since 1970
 
@@ -73,7 +72,6 @@ type child struct {
 	how   end           // valid after ended is closed
 }
 
-// end describes how a child has ended.
 type end struct {
 	status int // -1 if it was killed or is lost
 	text   string
@@ -82,7 +80,7 @@ type end struct {
 // LoadError is the error of OpenLoader if the application did not load. The process has logged the reason, unless it
 // was killed: Code is then -1.
 type LoadError struct {
-	Code int // exit status
+	Code int
 	// first line of the error, if the process has sent it instead of the description
 	Reason string
 	how    string
@@ -150,7 +148,6 @@ func (l *Loader) Unused() time.Duration {
 	return time.Since(time.Unix(0, l.used.Load()))
 }
 
-// leave releases the place of a request in Serving.Gate.
 func (l *Loader) leave(client string) {
 	l.used.Store(time.Now().UnixNano())
 	l.serving.Gate.Leave(client)
@@ -171,7 +168,6 @@ func (l *Loader) order(pid int, files ...int) error {
 	return err
 }
 
-// fork makes the loader fork a child.
 func (l *Loader) fork(about string) (_ *child, err error) {
 	c := &child{of: l, about: about, since: time.Now(), ended: make(chan struct{})}
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -225,7 +221,6 @@ func (c *child) report() (int, error) {
 	return int(number), nil
 }
 
-// await records the end of the child.
 func (c *child) await() {
 	c.how = end{-1, "has ended after its loader"}
 	if number, err := c.report(); err == nil {
@@ -253,7 +248,6 @@ func (l *Loader) Running() (lines []string) {
 	return lines
 }
 
-// await records the end of the loader.
 func (l *Loader) await() {
 	_ = l.cmd.Wait()
 	l.control.Close()
@@ -263,12 +257,10 @@ func (l *Loader) await() {
 	}
 }
 
-// ended describes how the loader has ended.
 func (l *Loader) ended() string {
 	return "the loader of --fork " + l.ending(l.cmd.ProcessState.Sys().(syscall.WaitStatus))
 }
 
-// ending describes how a process has ended.
 func (l *Loader) ending(status syscall.WaitStatus) string {
 	if !status.Signaled() {
 		return fmt.Sprintf("exited with status %d", status.ExitStatus())

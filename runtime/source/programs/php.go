@@ -20,12 +20,10 @@ import (
 	"fapws/runtime/backend"
 )
 
-// PHPOptions describe a directory of PHP scripts.
 type PHPOptions struct {
 	// Command is the program, searched in PATH unless it contains a slash. "" means php-cgi.
 	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
 
-	// Args are arguments of the program: "-d", "memory_limit=64M".
 	Args []string `key:"args"`
 
 	// Root is the directory. Match contains patterns for the names of scripts, by default "*.php". Index contains the
@@ -54,7 +52,6 @@ type PHPOptions struct {
 	Env []string `key:"env" is:"pairs"`
 }
 
-// Defaults of PHPOptions.
 const (
 	DefaultCommand     = "php-cgi"
 	defaultChildren    = 4
@@ -62,7 +59,6 @@ const (
 	defaultIdle        = 5 * time.Minute
 )
 
-// PHP is a backend.Responder.
 type PHP struct {
 	o       PHPOptions
 	answers backend.Responder
@@ -190,7 +186,6 @@ type manager struct {
 	pause   time.Time            // no process is started before this time
 }
 
-// phpProcess is one php-cgi.
 type phpProcess struct {
 	*process
 	answered bool // guarded by manager.mu
@@ -288,7 +283,6 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	return listener, conn, err
 }
 
-// privateDirectory makes a temporary directory that only this user can enter.
 func privateDirectory() (dir string, err error) {
 	for _, parent := range []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
 		const room = 70 // the path of a socket has at most 107 bytes
@@ -305,7 +299,6 @@ func privateDirectory() (dir string, err error) {
 	return "", err
 }
 
-// await handles the end of a process.
 func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()

@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	// grace is the time between SIGTERM and SIGKILL.
 	grace = 2 * time.Second
 
 	// lateOutput is how long output is read after the end of a program, because processes that it has left in the
@@ -86,7 +85,6 @@ func (p *process) terminate(grace time.Duration) {
 	time.AfterFunc(grace, p.kill)
 }
 
-// kill kills the program and its child processes.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +94,6 @@ func (p *process) kill() {
 	}
 }
 
-// end ends a program whose output is no longer needed.
 func (p *process) end() { p.terminate(grace) }
 
 func (p *process) hasEnded() bool {
@@ -159,7 +156,6 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 	return out, err
 }
 
-// start runs argv.
 func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
 	var ours, theirs [2]*os.File
 	defer func() { // Close has no effect without a file
@@ -228,7 +224,6 @@ func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	return n, err
 }
 
-// Limits of a program's standard error for one request.
 const (
 	maxLine  = 1000 // bytes; the rest of a line is discarded
 	maxLines = 200

@@ -15,10 +15,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// LoaderMount is the backend.Responder of one mount of the application.
 type LoaderMount struct {
 	Loader *Loader
-	Index  int    // index among the mounts of the application
+	Index  int
 	Name   string // name of its handler, for log lines
 }
 
@@ -110,7 +109,6 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// pass sends the request to the child and its response to the client.
 func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, head []byte) error {
 	sent := send(c.conn, len(head), r, func(out *bufio.Writer) error {
 		_, _ = out.Write(head)

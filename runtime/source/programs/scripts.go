@@ -23,7 +23,7 @@ type Scripts struct {
 	ScriptOptions
 	root      *os.Root
 	find      func(name string) (fs.FileInfo, error) // from static.OpenTree
-	directory string                                 // absolute
+	directory string
 }
 
 // ScriptOptions determines which files of a directory are programs.
@@ -50,7 +50,6 @@ type ScriptOptions struct {
 	Links static.Symlinks
 }
 
-// Script is a program that was found.
 type Script struct {
 	File string // absolute path
 	Name string // path below the root, beginning with a slash: "/dir/a.cgi"
@@ -60,7 +59,6 @@ type Script struct {
 	Executable bool
 }
 
-// NewScripts opens the directory.
 func NewScripts(o ScriptOptions) (*Scripts, error) {
 	directory, err := filepath.Abs(o.Root)
 	if err != nil {
@@ -73,7 +71,6 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	return &Scripts{o, root, find, directory}, nil
 }
 
-// Errors of Find.
 var (
 	errNotFound  = errors.New("program not found")
 	errForbidden = errors.New("not an executable program")
@@ -148,7 +145,6 @@ func (s *Scripts) findIndex(directory string) (Script, error) {
 	return Script{}, errForbidden
 }
 
-// program checks a file that was found.
 func (s *Scripts) program(name, info string, file fs.FileInfo) (Script, error) {
 	if !file.Mode().IsRegular() || !s.matches(name) {
 		return Script{}, errForbidden
@@ -160,7 +156,6 @@ func (s *Scripts) matches(name string) bool {
 	return len(s.Match) == 0 || static.FitsAny(s.Match, name)
 }
 
-// stat returns the file of a name, following permitted links.
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
 	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link leads outside, or is not followed
@@ -169,7 +164,6 @@ func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// Site describes the server for the meta-variables.
 type Site struct {
 	Software     string // SERVER_SOFTWARE: "fapws/1.0"
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
@@ -226,7 +220,6 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 	fields(r, set)
 }
 
-// fields sets CONTENT_TYPE and HTTP_*.
 func fields(r *backend.Request, set func(name, value string)) {
 	var names []string
 	values := map[string]string{}
@@ -296,7 +289,6 @@ func serverName(r *backend.Request) (name, port string) {
 	return name, r.Peer.ServerPort
 }
 
-// requestURI returns the request-target in origin-form.
 func requestURI(r *backend.Request) string {
 	target := r.Target()
 	if r.Parsed.Authority.Len == 0 {

@@ -1,4 +1,3 @@
-/* Starting programs. */
 #ifndef FAPWS_SPAWN_H
 #define FAPWS_SPAWN_H
 
