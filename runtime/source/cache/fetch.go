@@ -39,7 +39,6 @@ func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	return f
 }
 
-// ask sends the request to the origin.
 func (f *Fill) ask() {
 	f.source.origin.Start(&f.origin)
 	f.origin.Req = nil
@@ -82,7 +81,6 @@ func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
 
-// Send implements exchange.Sink, for the origin.
 func (f *Fill) Send(p *exchange.Part) {
 	last := p.Last
 	if p.Op == exchange.OpCredit { // the request has no body
@@ -186,7 +184,6 @@ func (f *Fill) pass(last bool) {
 	}
 }
 
-// confirmed sends the page that the origin has confirmed by p, a 304.
 func (f *Fill) confirmed(p *exchange.Part) {
 	page, shared := f.Confirm(&p.Head, f.now())
 	f.drop(p)
@@ -205,7 +202,6 @@ func (f *Fill) fail() {
 	f.serve(f.old, Stale)
 }
 
-// drop releases the first part of a response that is not sent.
 func (f *Fill) drop(p *exchange.Part) {
 	last := p.Last
 	p.Release()
@@ -215,7 +211,6 @@ func (f *Fill) drop(p *exchange.Part) {
 	f.origin.Source = exchange.Memory{}
 }
 
-// answer sends a page to the client if it is still connected.
 func (f *Fill) answer(page *Page, v Verdict) {
 	if x := f.origin.Parent; x != nil {
 		f.origin.Parent = nil
@@ -257,7 +252,6 @@ func (f *Fill) OnGone(x *exchange.Exchange) {
 	}
 }
 
-// giveUp ends a fetch that no client needs.
 func (f *Fill) giveUp() {
 	f.end()
 	f.origin.Abandon()
@@ -291,8 +285,8 @@ type waiter struct {
 	source *Source
 	x      *exchange.Exchange // nil if its client has disconnected
 	f      *Fill              // the Fill for which it waits; nil after the wait
-	turns  int                // number of its waits
-	place  *list.Element      // element in Fill.waiting
+	turns  int
+	place  *list.Element
 }
 
 // maxTurns bounds the number of waits of a request. It may wait in vain for pages that differ by Vary, or that cannot
@@ -320,7 +314,6 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 	}
 }
 
-// maxReleased is the number of exchanges that are answered before the loop handles other events.
 const maxReleased = 100
 
 // release ends the wait of exchanges for f, and makes the loop call answer for each of them soon. It does not call
@@ -360,5 +353,4 @@ func (f *Fill) serve(page *Page, v Verdict) {
 	})
 }
 
-// askAgain looks up the page of the exchange again.
 func (w *waiter) askAgain() { w.source.lookup(w.x, w.turns) }

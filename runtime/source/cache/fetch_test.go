@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// server is a Host whose time the test sets.
 type server struct {
 	conns       conn.Set
 	invalidated []Pattern
@@ -22,7 +21,6 @@ type server struct {
 func (s *server) Flush()                {}
 func (s *server) Invalidated(p Pattern) { s.invalidated = append(s.invalidated, p) }
 
-// origin is a Source that answers when the test tells it.
 type origin struct {
 	exchange.Memory
 	asked []*exchange.Exchange
@@ -36,7 +34,6 @@ func (o *origin) Start(x *exchange.Exchange) {
 }
 func (o *origin) OnGone(*exchange.Exchange) { o.gone++ }
 
-// rig is a Source of pages in front of an origin.
 type rig struct {
 	t      *testing.T
 	server *server
@@ -55,7 +52,6 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// ask makes a request for a path.
 func (r *rig) ask(request string) (*exchangetest.Client, *exchange.Exchange) {
 	c := &exchangetest.Client{}
 	x := c.Exchange(request+" HTTP/1.1\r\nHost: a\r\n\r\n", "")
@@ -64,7 +60,6 @@ func (r *rig) ask(request string) (*exchangetest.Client, *exchange.Exchange) {
 	return c, x
 }
 
-// answer makes the origin answer its exchange i with parts.
 func (r *rig) answer(i int, fields string, parts ...string) {
 	for k, body := range parts {
 		p := exchange.Part{First: k == 0, Last: k == len(parts)-1, File: -1, Body: []byte(body)}
@@ -92,7 +87,6 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 
 const kept = "Cache-Control: max-age=60\r\n"
 
-// A client that disconnects ends the fetch, unless other clients wait for it.
 func TestFetchClientLeaves(t *testing.T) {
 	r := newRig(t)
 	_, ax := r.ask("GET /a")
@@ -120,7 +114,6 @@ func TestFetchClientLeaves(t *testing.T) {
 	}
 }
 
-// A timeout of the origin applies to all waiters.
 func TestFetchOverdue(t *testing.T) {
 	r := newRig(t)
 	a, ax := r.ask("GET /a")
@@ -199,7 +192,6 @@ func TestFetchCrowd(t *testing.T) {
 	answered(stay)
 }
 
-// Requests do not wait for a page that is sent for too long.
 func TestFetchWithoutEnd(t *testing.T) {
 	r := newRig(t)
 	r.ask("GET /a")

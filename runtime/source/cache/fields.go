@@ -32,10 +32,10 @@ type answerFields struct {
 	coded     bool // its bytes may not be sent in another coding
 	kind      string
 	etag      []byte
-	date      []byte // Last-Modified
+	date      []byte
 	tags      []string
 
-	fields []byte // fields to keep
+	fields []byte
 }
 
 // readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date the response
@@ -111,7 +111,6 @@ func readFields(fields []byte, now int64) answerFields {
 	return f
 }
 
-// isOne reports whether the name of a field is one of names, which are in lower case.
 func isOne(name []byte, names ...string) bool {
 	return slices.ContainsFunc(names, func(one string) bool { return http1.EqualFold(name, one) })
 }
@@ -127,7 +126,6 @@ func (f *answerFields) addTags(value []byte) {
 // validates reports whether a 304 can confirm the response, because it has a validator for requests.
 func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
 
-// isTag reports whether b is an entity tag (RFC 9110 §8.8.3).
 func isTag(b []byte) bool {
 	b = bytes.TrimPrefix(b, []byte("W/"))
 	return len(b) >= 2 && b[0] == '"' && bytes.IndexByte(b[1:], '"') == len(b)-2
@@ -185,7 +183,6 @@ func (c control) setTargeted(value []byte) (ok bool) {
 	return true
 }
 
-// numbers lists the directives with seconds.
 var numbers = []string{"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"}
 
 // member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2): its key, its item, which is

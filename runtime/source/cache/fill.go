@@ -28,7 +28,7 @@ type Fill struct {
 	path    string           // percent-decoded
 	request exchange.Request // Head and Parsed, as the client has sent them
 
-	// names of request fields that distinguish responses, in addition to the rule's
+	// names of request fields that distinguish responses
 	names  []string
 	key    []byte // key of the stored page
 	page   *Page
@@ -42,11 +42,11 @@ type Fill struct {
 	// request to the origin. Its Parent gets the parts; nil if the client has disconnected, was answered, or does not
 	// exist
 	origin      exchange.Exchange
-	conditional bool      // the request to the origin asks it to confirm old
-	alone       bool      // no client waits for it, because it replaces a stale page
-	depth       int       // depth of the request
-	waiting     list.List // list of waiters
-	begun       int64     // Pages.now at the arrival of the head
+	conditional bool // the request to the origin asks it to confirm old
+	alone       bool // no client waits for it, because it replaces a stale page
+	depth       int  // depth of the request
+	waiting     list.List
+	begun       int64 // Pages.now at the arrival of the head
 }
 
 // Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
@@ -73,7 +73,6 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	return true
 }
 
-// newPage returns a page without a body.
 func newPage(status int, read *answerFields, t terms, now int64) *Page {
 	t.vary = nil
 	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag, date: read.date, tags: read.tags}
@@ -153,7 +152,6 @@ func (f *Fill) move(vary []string) bool {
 	return true
 }
 
-// leave marks the node of f as not being fetched.
 func (f *Fill) leave() {
 	if n := f.node; n != nil {
 		f.node, n.fill = nil, nil
@@ -194,7 +192,6 @@ func (f *Fill) Finish() *Page {
 	return p
 }
 
-// store keeps the page, if there is room.
 func (f *Fill) store() {
 	s, p := f.s, f.page
 	n := s.node(f.key, f.path)

@@ -18,15 +18,15 @@ type terms struct {
 	// only fields of the request forbid keeping it; responses to other requests may be kept
 	personal bool
 
-	public   bool     // right for requests with Cookie or Authorization, too
-	fresh    int64    // duration from now; the next three follow it
-	stale    int64    // it answers while a new page is fetched
-	ifError  int64    // it answers instead of an error
-	down     int64    // it answers instead of no response
-	validate bool     // the handler must confirm it for each request
-	age      int64    // current age
-	vary     []string // in lower case, sorted, without the names of the rule
-	plain    bool     // it may be sent in another coding
+	public   bool  // right for requests with Cookie or Authorization, too
+	fresh    int64 // duration from now; the next three follow it
+	stale    int64 // it answers while a new page is fetched
+	ifError  int64 // it answers instead of an error
+	down     int64 // it answers instead of no response
+	validate bool  // the handler must confirm it for each request
+	age      int64 // current age
+	vary     []string
+	plain    bool // it may be sent in another coding
 }
 
 const second = int64(1e9)
@@ -129,7 +129,6 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 // their seconds. For directives without seconds, only the presence counts.
 type control map[string]int64
 
-// has reports whether c contains one of the directives.
 func (c control) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, there := c[name]; return there })
 }
@@ -158,7 +157,6 @@ func (c control) add(value []byte) {
 	}
 }
 
-// seconds parses delta-seconds (RFC 9111 §1.2.2). It returns 0 for an invalid value, and MaxTTL for a larger value.
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
 	return min(n, int64(MaxTTL)/second)

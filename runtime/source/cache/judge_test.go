@@ -13,9 +13,9 @@ func TestJudge(t *testing.T) {
 		rule     Rule
 		status   int
 		fields   string
-		asked    string // a field of the request
+		asked    string
 		keep     bool
-		fresh    int // seconds
+		fresh    int
 		stale    int
 		validate bool
 	}{
@@ -122,7 +122,6 @@ func TestJudge(t *testing.T) {
 		{rule: obey, fields: "CDN-Cache-Control: a=1.2345|Cache-Control: max-age=3", keep: true, fresh: 3},
 		{rule: obey, fields: "CDN-Cache-Control: a=(b|Cache-Control: max-age=3", keep: true, fresh: 3},
 
-		// Heuristic freshness.
 		{rule: obey, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sat, 05 Nov 1994 08:39:37 GMT", keep: true, fresh: 90},

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// decoded returns the path of a request for comparisons with patterns.
 func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil, r.Path)) }
 
 // personal reports whether the response to a request is for one person by default: the client has logged in, has a
@@ -41,7 +40,6 @@ func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
 	return appendVary(key, r, c.Vary)
 }
 
-// appendVary appends the values of the fields of a request called names.
 func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 	for _, name := range names {
 		key = append(key, 0)
@@ -118,10 +116,9 @@ func saysMore(r *exchange.Request) bool {
 	return false
 }
 
-// Verdict is the decision of the cache about a request.
 type Verdict uint8
 
-// The verdicts. Their names are those in the field Fapws-Cache.
+// The verdicts.
 const (
 	Bypass Verdict = iota // the handler answers, and the response is not kept
 	Hit                   // Page is the response

@@ -37,7 +37,6 @@ type Page struct {
 // may be late.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
 
-// late returns how long the page has not been fresh; it is negative while the page is fresh.
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
 // Instead reports whether the page may be sent instead of a response with that status (RFC 5861 §4). unreachable means
@@ -64,7 +63,6 @@ func (p *Page) Range(r *exchange.Request) (wanted []byte) {
 	return wanted
 }
 
-// indivisible reports whether the application forbids ranges.
 func (p *Page) indivisible() bool {
 	for line := range bytes.Lines(p.Fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
@@ -91,7 +89,7 @@ type coded struct {
 	can static.CodingSet // codings that may be useful
 	// the page itself marks a form that is being made, or for which there was no room
 	pages [static.Codings]*Page
-	size  int64 // counted size of all forms
+	size  int64
 }
 
 // codable reports whether a page may be sent compressed, and whether its type and length, -1 if unknown, are suitable.
@@ -137,7 +135,6 @@ func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
 	}
 }
 
-// form returns the page with its body in a content coding.
 func (p *Page) form(body []byte, c static.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil

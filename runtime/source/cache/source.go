@@ -25,8 +25,7 @@ type Loop interface {
 	Invalidated(Pattern)
 }
 
-// Pages answers exchanges with the pages of a Store, and keeps pages that other sources make. Its methods must be
-// called on the event loop.
+// Methods of Pages must be called on the event loop.
 type Pages struct {
 	Store  *Store
 	loop   Loop
@@ -35,7 +34,7 @@ type Pages struct {
 
 	// Reused by the current exchange.
 	part   exchange.Part
-	fields []byte // fields of part
+	fields []byte
 }
 
 // NewPages returns empty Pages for clients with the connections conns. limits are the limits of requests.
@@ -50,7 +49,6 @@ func (p *Pages) now() int64 {
 	return now
 }
 
-// Source answers the exchanges of a mount from the cache, or passes them to another source.
 type Source struct {
 	exchange.Memory
 	pages  *Pages
@@ -58,7 +56,6 @@ type Source struct {
 	origin exchange.Source
 }
 
-// Source returns a Source that caches the responses of origin that rule allows.
 func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 	return &Source{pages: p, rule: rule, origin: origin}
 }
@@ -110,7 +107,6 @@ func (s *Source) bypass(x *exchange.Exchange) {
 	s.origin.Start(x)
 }
 
-// cacheable reports whether pages are kept for the request.
 func cacheable(r *exchange.Request) bool {
 	q := r.Parsed
 	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)

@@ -31,8 +31,8 @@ type Stats struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
 
 	Revalidated int64 // number of misses in which a 304 has confirmed the page
-	Entries     int   // number of pages
-	Bytes, Most int64 // bytes used, and the limit
+	Entries     int
+	Bytes, Most int64
 }
 
 // New returns a store of at most limit bytes, with pages of at most page bytes. If page is 0, it is an eighth of the
@@ -99,7 +99,6 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
-// node returns the node of a key, which is made if it is missing, or nil without room.
 func (s *Store) node(key []byte, path string) *node {
 	if n := s.nodes[string(key)]; n != nil {
 		return n
@@ -134,7 +133,6 @@ func (s *Store) remove(n *node) {
 	}
 }
 
-// drop removes the page from a node.
 func (s *Store) drop(n *node) {
 	if n.page != nil {
 		s.used -= n.page.size()
@@ -155,7 +153,6 @@ func (p *Page) size() int64 {
 	return int64(size)
 }
 
-// use makes n the last candidate for eviction.
 func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
 // growFor is grow for data of n. It returns false without room, or if n was evicted.
@@ -171,7 +168,6 @@ func (s *Store) growFor(n *node, size int64) bool {
 	return true
 }
 
-// Pattern selects pages to purge.
 type Pattern struct {
 	// Host, with a port unless it is the scheme's default; "" means all hosts.
 	Host string `json:"host,omitempty"`
@@ -190,7 +186,6 @@ func ParsePattern(text string) (p Pattern, err error) {
 	return p, err
 }
 
-// Check returns an error, of one line, if a pattern is invalid.
 func (p *Pattern) Check() error {
 	switch {
 	case p.Tag != "" && p.Path != "":
@@ -261,10 +256,8 @@ func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	return string(http1.DecodePath(nil, []byte(path))), query, wide, queried
 }
 
-// of reports whether a node belongs to the pattern's host.
 func (p *Pattern) of(n *node) bool { return p.Host == "" || strings.EqualFold(p.Host, n.host) }
 
-// isOf reports whether a node belongs to the host of one of the patterns.
 func (n *node) isOf(some []*Pattern) bool {
 	return slices.ContainsFunc(some, func(p *Pattern) bool { return p.of(n) })
 }

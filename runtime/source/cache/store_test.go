@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// ask makes a request from the lines of a head.
 func ask(t testing.TB, lines ...string) *exchange.Request {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
@@ -38,7 +37,6 @@ func compile(t testing.TB, r Rule) *Compiled {
 	return c
 }
 
-// answer is a response of a handler.
 type answer struct {
 	status int
 	fields string // lines divided by |
@@ -83,7 +81,6 @@ func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, w
 	return f
 }
 
-// TestLeastRecentlyUsedPageGoes checks that B is evicted after requests for A B C A D, with room for three pages.
 func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	one := New(1<<20, 0)
@@ -100,8 +97,6 @@ func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	look(t, s, c, get(t, "/B"), 1, Miss).Fill.end()
 }
 
-// TestMemoryOfPagesIsBounded checks that the counted bytes never exceed the limit with 10,000 pages, some nearly empty,
-// and are equal to the growth of the heap.
 func TestMemoryOfPagesIsBounded(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	const limit = 4 << 20
@@ -143,7 +138,6 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestEverythingGoes checks that evicting all pages resets every counter.
 func TestEverythingGoes(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Stale: time.Minute})
 	s := New(1<<20, 0)
@@ -352,7 +346,6 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// TestPurgeWhileFetched checks that a response to a request before the purge is not kept.
 func TestPurgeWhileFetched(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	for _, p := range []Pattern{{Path: "/x"}, {Path: "/*"}, {Tag: "t"}, {Path: "/x?a"}} {

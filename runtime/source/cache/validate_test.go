@@ -40,14 +40,13 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestConfirm checks that a 304 makes a page fresh again, with the 304's fields (RFC 9111 §3.2, §4.3.4).
 func TestConfirm(t *testing.T) {
 	const s1 = second
 	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
 	c := compile(t, Rule{Compress: true})
 	for _, tt := range []struct {
 		stored, fields string
-		want           string // fields of the page
+		want           string
 		next           Verdict
 		shared         bool
 	}{
@@ -129,7 +128,6 @@ func TestConfirmForms(t *testing.T) {
 	}
 }
 
-// TestConfirmVary checks that a 304 applies to the page of the request, and may add names to Vary.
 func TestConfirmVary(t *testing.T) {
 	c := compile(t, Rule{})
 	s := New(1<<20, 0)
@@ -152,7 +150,6 @@ func TestConfirmVary(t *testing.T) {
 	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.end()
 }
 
-// TestConfirmMeanwhile changes a page while it is revalidated.
 func TestConfirmMeanwhile(t *testing.T) {
 	const page = `ETag: "a"|Cache-Control: max-age=5`
 	c := compile(t, Rule{})
@@ -228,11 +225,10 @@ func TestEachConfirmed(t *testing.T) {
 	look(t, s, c, get(t, "/", "Cookie: a"), 10, Bypass)
 }
 
-// TestInstead checks which page is sent instead of an error, and instead of no response.
 func TestInstead(t *testing.T) {
 	for _, tt := range []struct {
 		control string
-		at      int64 // seconds
+		at      int64
 		// status 503 of the handler, 502 because it is unreachable, 404
 		failed, down, refused bool
 	}{
