@@ -163,10 +163,10 @@ type Entry struct {
 
 	Status    int   // of the response, or StatusGone
 	BytesSent int64 // bytes of the response body, without framing
-	WireIn    int64 // bytes of the request, including its head
-	WireOut   int64 // bytes of the response, including its head and framing
-	Earlier   int   // number of earlier requests on the connection
-	Aborted   bool  // the client disconnected before the end of the response
+	WireIn    int64
+	WireOut   int64
+	Earlier   int
+	Aborted   bool // the client disconnected before the end of the response
 	KeepAlive bool
 
 	// Request and Response hold the header fields that the Format names, in the order of Format.Request and
@@ -188,7 +188,7 @@ func (v *Value) Add(text []byte) {
 	v.Text, v.There = append(v.Text, text...), true
 }
 
-// Begin empties e for a line of format f. It keeps the memory of the slices.
+// Begin empties e for a line of format f.
 func (e *Entry) Begin(f *Format) {
 	*e = Entry{
 		RequestLine: e.RequestLine[:0],
@@ -209,7 +209,6 @@ func cleared(values []Value, n int) []Value {
 // StatusGone is logged for a request whose client disconnected before the response, as in nginx.
 const StatusGone = 499
 
-// End writes the line of r, which must be complete, if r has a log.
 func (r *Record) End() {
 	if r.Log != nil {
 		r.Log.Append(&r.Entry)
@@ -230,7 +229,6 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	}
 }
 
-// NoteResponse stores the response fields that the log needs.
 func (r *Record) NoteResponse(head []byte) {
 	_, fields, _ := bytes.Cut(head, []byte("\n"))
 	collectLines(r.Response, r.Format().Response, fields)

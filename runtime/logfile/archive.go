@@ -99,7 +99,6 @@ func (a *archive) compress() {
 	}
 }
 
-// pending returns the rotated files that are not compressed yet, the oldest first.
 func pending(dir *os.Root, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
 	// A file that cannot be listed could not be compressed, either.
@@ -113,7 +112,6 @@ func pending(dir *os.Root, o *Options) (list []string) {
 	return list
 }
 
-// errBusy says that another process writes to a file or compresses it.
 var errBusy = errors.New("in use")
 
 // compressAll compresses the rotated files of a log and removes files beyond Keep. It returns errBusy if a file is
@@ -302,7 +300,6 @@ type Schedule struct {
 	each  time.Duration // otherwise the period; 0 means never
 }
 
-// Schedules by the calendar.
 var (
 	Hourly = Schedule{hours: 1}
 	Daily  = Schedule{hours: 24}
@@ -335,13 +332,11 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	return midnight(day), midnight(day + s.hours/24)
 }
 
-// Next returns the beginning of the period after the one that contains t, or the zero time.
 func (s Schedule) Next(t time.Time) time.Time {
 	_, next := s.period(t)
 	return next
 }
 
-// between reports whether a period began after last and not after now.
 func (s Schedule) between(last, now time.Time) bool {
 	begin, _ := s.period(now)
 	return last.Before(begin)

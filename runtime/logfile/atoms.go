@@ -92,7 +92,6 @@ func gunicornQuery(dst []byte, e *Entry) ([]byte, bool) {
 	return append(dst, bytes.TrimPrefix(query, []byte("?"))...), true
 }
 
-// stamp caches the latest time as %t formats it.
 var stamp timestamp
 
 func apacheTime(dst []byte, e *Entry) ([]byte, bool) { return append(dst, stamp.of(e.Time)...), true }
@@ -220,7 +219,6 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 
 func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
 
-// variables maps the variables of CGI and WSGI that need no header field to their atoms.
 var variables = map[string]atom{
 	"REMOTE_ADDR":     textOf(func(e *Entry) string { return e.Addr }),
 	"REMOTE_PORT":     textOf(func(e *Entry) string { return e.Port }),

@@ -102,7 +102,6 @@ func (e *Errors) Console() io.Writer {
 	return e.console
 }
 
-// tellConsole reports on the console what cannot be written to the log.
 func (e *Errors) tellConsole(msg string) {
 	if e.console != nil {
 		fmt.Fprintln(e.console, "fapws: "+msg)
@@ -128,7 +127,6 @@ func (e *Errors) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// say writes the pending lines, and schedules a retry if the disk rejects them.
 func (e *Errors) say() error {
 	for len(e.unsaid) > 0 {
 		n, err := unix.Write(2, e.unsaid)
@@ -179,7 +177,6 @@ func (e *Errors) SetRotation(size int64, every Schedule, keep int) {
 	}
 }
 
-// rotates reports whether the size or a schedule triggers rotation.
 func (e *Errors) rotates() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -256,13 +253,11 @@ func (e *Errors) Rotate() {
 	}
 }
 
-// Close stops the rotation. Descriptor 2 remains the file, so that the last lines of the process are logged.
+// Close keeps descriptor 2, so that the last lines of the process are logged.
 func (e *Errors) Close() { close(e.end) }
 
-// Level is the severity of a log line.
 type Level int8
 
-// Levels in ascending order of severity.
 const (
 	Debug Level = iota
 	Info
@@ -270,17 +265,16 @@ const (
 	Error
 )
 
-// String returns the word that a log line contains.
 func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
 // Seldom limits the rate of events that clients can trigger at will, such as log lines. The zero value is ready for
 // use. It is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
-// Now reports whether a line may be written now. It returns true at most once a second.
+// Now returns true at most once a second.
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once reports whether an event is permitted now. It returns true at most once in the given time.
+// Once returns true at most once in the time a.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

@@ -125,7 +125,6 @@ func (f *File) Begin() (dst []byte, ok bool) {
 	return f.begin(1)
 }
 
-// begin is Begin for the given number of lines.
 func (f *File) begin(lines int) (dst []byte, ok bool) {
 	f.mu.Lock()
 	if f.closed || len(f.filling) >= memoryMax {
@@ -150,7 +149,6 @@ func (f *File) End(dst []byte) {
 	}
 }
 
-// Write appends lines, or drops them if the buffer is full.
 func (f *File) Write(lines []byte) (int, error) {
 	if dst, ok := f.begin(countLines(lines)); ok {
 		f.End(append(dst, lines...))
@@ -180,7 +178,6 @@ func (f *File) Reopen() {
 	f.Flush()
 }
 
-// Dropped returns the number of lines dropped because the disk did not keep up.
 func (f *File) Dropped() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -214,7 +211,7 @@ type writer struct {
 	total    int64 // number of bytes written to the file from all buffers
 	failing  bool  // the last write failed and is retried
 	reported time.Time
-	told     int64 // number of dropped lines that were reported
+	told     int64
 }
 
 func (w *writer) run() {

@@ -152,7 +152,6 @@ func TestFolderThatIsGoneKeepsTheOldFile(t *testing.T) {
 	}
 }
 
-// A line longer than the limit gets a file of its own.
 func TestLongLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 10, Keep: 9})
@@ -166,7 +165,6 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// A line without a line end is written, counts toward the size, and is dropped like other lines.
 func TestLinesWithoutEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 100, Keep: 1})
@@ -192,7 +190,6 @@ func TestLinesWithoutEnd(t *testing.T) {
 	}
 }
 
-// A pipe without a reader behaves like a disk that never responds.
 func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

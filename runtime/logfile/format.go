@@ -22,7 +22,6 @@ var named = map[string]string{
 	"short":          `%h %m %U%q %>s %B %D`,
 }
 
-// FormatNames lists the names that ParseFormat accepts.
 var FormatNames = []string{"combined", "common", "vhost_combined", "timed", "short", "json"}
 
 // jsonLine lists the names and atoms of the format "json" after the time.
@@ -48,7 +47,7 @@ type value struct {
 	atom atom
 	only statuses                      // statuses of the responses that have the value
 	form func(dst, text []byte) []byte // appends the value in the form for the line
-	none string                        // written if the value is missing
+	none string
 }
 
 // atom appends an unescaped value. ok is false if the value is missing.
@@ -119,7 +118,6 @@ func (f *Format) json() error {
 
 func verbatim(dst, text []byte) []byte { return append(dst, text...) }
 
-// add appends a value after the current text.
 func (f *Format) add(a atom, only statuses) {
 	f.values = append(f.values, value{text: f.end, atom: a, only: only, form: appendEscaped, none: "-"})
 	f.end = ""

@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A State carries all data of a line to another process, whatever the format of the log there.
 func TestState(t *testing.T) {
 	parse := func(text string) *AccessLog {
 		f, err := ParseFormat(text)
@@ -51,7 +50,6 @@ func TestState(t *testing.T) {
 	}
 }
 
-// A line has the request line and the fields of the request and response that its format names.
 func TestNote(t *testing.T) {
 	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
 	if err != nil {

@@ -45,7 +45,6 @@ func TestRotationAtASize(t *testing.T) {
 	}
 }
 
-// ofYesterday returns the path of a file with a modification time one day ago.
 func ofYesterday(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
@@ -152,7 +151,6 @@ func pack(t *testing.T, path, text, comment string) {
 	}
 }
 
-// A rotated file is not compressed while a process has it open for writing.
 func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	left := path + rotatedMark + "0000000000000000001"

@@ -26,10 +26,10 @@ const fileMode = 0o640
 type sink struct {
 	o        *Options
 	fd       int
-	file     *os.File // nil for standard output, which is not closed
-	standard bool     // it is standard error (see Errors)
-	regular  bool     // a regular file with a path
-	whole    bool     // a single write can append any number of lines
+	file     *os.File
+	standard bool // it is standard error (see Errors)
+	regular  bool // a regular file with a path
+	whole    bool // a single write can append any number of lines
 	archive  archive
 	said     string // the last complaint about the path, to report it once
 }
@@ -105,7 +105,6 @@ func (s *sink) close() {
 	}
 }
 
-// complain reports an error about the path, unless it was the last one reported.
 func (s *sink) complain(format string, err error) {
 	if said := format + err.Error(); said != s.said {
 		s.said = said
@@ -113,7 +112,6 @@ func (s *sink) complain(format string, err error) {
 	}
 }
 
-// look reopens the path if it no longer leads to the open file.
 func (s *sink) look() {
 	if s.file == nil || s.o.at(s.file) {
 		return
@@ -215,7 +213,6 @@ func (s *sink) shorten(bytes int64) bool {
 	return st.Size < bytes || unix.Ftruncate(s.fd, st.Size-bytes) == nil
 }
 
-// full reports whether the file must be rotated before the first of the lines is written.
 func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 	if !s.archive.able() {
 		return false

@@ -44,7 +44,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// The length of the result is limited by the length of the format.
 func FuzzAppend(f *testing.F) {
 	f.Add("%F %T%n%-d%100a")
 	f.Fuzz(func(t *testing.T, format string) {
