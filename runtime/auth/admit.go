@@ -24,14 +24,12 @@ type progress struct {
 	verdict Verdict
 }
 
-// Cancel implements exchange.Check.
 func (p *progress) Cancel() {
 	if p.check != nil {
 		p.check.Cancel()
 	}
 }
 
-// Defer implements exchange.Check.
 func (p *progress) Defer() {
 	if p.check != nil {
 		p.check.Defer()
@@ -62,10 +60,9 @@ func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	return nil, false
 }
 
-// By implements exchange.Access.
 func (*Basic) By() exchange.Login { return exchange.Basic }
 
-// Named implements exchange.Access. It does not check the password.
+// Named does not check the password.
 func (*Basic) Named(head []byte, fields []http1.Field) string {
 	var buf [maxText]byte
 	credentials, _ := http1.First(head, fields, "authorization")
@@ -74,7 +71,7 @@ func (*Basic) Named(head []byte, fields []http1.Field) string {
 	return string(user)
 }
 
-// Admit implements exchange.Access. It checks the password of the request.
+// Admit checks the password of the request.
 func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	p, ok := progressOf(x, b)
 	if !ok {
@@ -112,13 +109,12 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	return nil, false
 }
 
-// By implements exchange.Access.
 func (*Login) By() exchange.Login { return exchange.Form }
 
 // Named implements exchange.Access. A request does not name its user.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
-// Admit implements exchange.Access. It checks the session that the cookie of the request names.
+// Admit checks the session that the cookie of the request names.
 func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	if _, ok := progressOf(x, l); !ok {
 		return nil, false

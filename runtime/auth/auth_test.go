@@ -123,7 +123,6 @@ func credentials(user, password string) []byte {
 	return []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
 }
 
-// check waits for the verdict on the credentials of a client.
 func check(b *Basic, client string, credentials []byte) Verdict {
 	pair, _ := decode(make([]byte, maxText), credentials)
 	user, password, _ := strings.Cut(string(pair), ":")
@@ -134,7 +133,6 @@ func check(b *Basic, client string, credentials []byte) Verdict {
 
 var eventually = waittest.Eventually
 
-// No file causes a panic, and each user has a hash that can be verified.
 func FuzzUsers(f *testing.F) {
 	for _, v := range vectors {
 		f.Add("a:"+v.hash, v.password)

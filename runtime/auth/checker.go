@@ -19,13 +19,12 @@ type Checker struct {
 	mu        sync.Mutex
 	waiting   []*Check // sorted by Check.due
 	running   int
-	most      int // limit of running
+	most      int
 	addresses failures[string]
 	accounts  failures[account]
 	friends   recent[friend, bool]
 }
 
-// Origin describes the client of a check.
 type Origin struct {
 	Addr string // IP address of the client, "" if it has none
 	// Conn identifies the connection by a comparable value; nil if it is unknown. Checks of one connection wait for
@@ -42,7 +41,6 @@ type account struct {
 
 const maxWaiting = 1024
 
-// NewChecker returns a Checker that uses at most half of the processors.
 func NewChecker() *Checker {
 	started := time.Now()
 	return &Checker{
@@ -54,7 +52,6 @@ func NewChecker() *Checker {
 	}
 }
 
-// Verdict is the result of checking a name and a password.
 type Verdict uint8
 
 const (
@@ -64,7 +61,6 @@ const (
 	Busy // too many checks wait; the client may retry later
 )
 
-// Check is the check of a name and a password in progress.
 type Check struct {
 	checker        *Checker
 	users          *Users
@@ -74,7 +70,7 @@ type Check struct {
 	done           func(Verdict)
 
 	due       time.Duration // order of waiting checks
-	answer    *time.Timer   // timer of a wrong verdict that is held back
+	answer    *time.Timer
 	cancelled bool
 }
 

@@ -62,7 +62,6 @@ func TestDamagedUsers(t *testing.T) {
 	}
 }
 
-// blocked stops a Checker from computing until release is called.
 func blocked(c *Checker) (release func()) {
 	c.mu.Lock()
 	c.running = c.most
@@ -99,7 +98,6 @@ func (r *results) verdict(name string) Verdict {
 	return r.of[name]
 }
 
-// fail adds n failures of a client for an account to the penalties.
 func (c *Checker) fail(u *Users, client, user string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,7 +145,6 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Many checks from one network or connection do not delay those of others, nor do checks of disconnected clients.
 func TestFair(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -190,7 +187,6 @@ func TestFair(t *testing.T) {
 	}
 }
 
-// If too many checks wait, the last in the queue are refused, not a client without failures.
 func TestBusy(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -230,7 +226,6 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Checks of clients that probably disconnected are displaced by others, even from the same network.
 func TestBusyWithLeavers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -252,7 +247,6 @@ func TestBusyWithLeavers(t *testing.T) {
 	}
 }
 
-// A wrong password is computed and counted once, even while its verdict is held back.
 func TestRepeated(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)

@@ -12,17 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// InvalidError reports an invalid name or password.
 type InvalidError struct{ text string }
 
 func (e *InvalidError) Error() string { return e.text }
 
 func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
 
-// minPassword is the minimum length of a password, in characters.
 const minPassword = 8
 
-// CheckName returns an *InvalidError if name cannot be the name of a user.
 func CheckName(name string) error {
 	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") || !utf8.ValidString(name) ||
 		strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
@@ -50,7 +47,6 @@ func addFirst(path, name, password string) error {
 	})
 }
 
-// SetPassword changes the password of a user.
 func SetPassword(path, name, password string) error {
 	return setPassword(path, name, password, exists(name))
 }
@@ -69,7 +65,6 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	return edit(path, name, hash, fits)
 }
 
-// CheckPassword returns an error unless the user of a file has this password.
 func CheckPassword(path, name, password string) error {
 	_, t, err := readUsers(path)
 	switch {
@@ -83,7 +78,6 @@ func CheckPassword(path, name, password string) error {
 
 func Remove(path, name string) error { return edit(path, name, "", exists(name)) }
 
-// exists returns a function that returns an error if the table does not have the user.
 func exists(name string) func(*table) error {
 	return func(t *table) error {
 		if t.hashes[name] == "" {
@@ -93,7 +87,6 @@ func exists(name string) func(*table) error {
 	}
 }
 
-// Names returns the users in the order of the file.
 func Names(path string) (names []string, err error) {
 	text, t, err := readUsers(path)
 	if err != nil {

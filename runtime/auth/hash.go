@@ -16,7 +16,6 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// bcryptCost is the exponent of the work that Hash uses.
 const bcryptCost = 10
 
 // Hash returns the bcrypt hash of a password, for the text after the name in a file of users. The error is one line

@@ -34,7 +34,7 @@ type Login struct {
 
 	key    []byte // key of the sessions' MACs
 	form   []byte // key of the MACs of form tokens
-	cookie string // name of the cookie, without a prefix
+	cookie string
 
 	announced atomic.Bool
 
@@ -45,10 +45,9 @@ type Login struct {
 
 	// connections with a login form whose password is being checked
 	checking sync.Map
-	failures logfile.Seldom // limits log lines about failures
+	failures logfile.Seldom
 }
 
-// LoginOptions configure a Login.
 type LoginOptions struct {
 	Users *Users
 	State *LoginState
@@ -56,7 +55,7 @@ type LoginOptions struct {
 	Idle time.Duration // a session ends if it is not used for this time
 	Age  time.Duration
 
-	Title string // heading of the form; empty for "Log in"
+	Title string
 	// URL of an image above the heading, "data:image/png;base64,..."; empty for none
 	Logo string
 
@@ -94,7 +93,6 @@ func NewLogin(o LoginOptions) (*Login, error) {
 // does not block.
 func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.Fresh() }
 
-// Refresh reads the files that changed.
 func (l *Login) Refresh() {
 	l.o.Users.Refresh()
 	if err := l.o.State.ended.refresh(); err != nil {
@@ -227,7 +225,6 @@ func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*Log
 	return s, nil
 }
 
-// Close closes the files.
 func (s *LoginState) Close() {
 	s.ended.reading.Lock()
 	defer s.ended.reading.Unlock()

@@ -41,7 +41,6 @@ func (p place) write(t testing.TB, text string) {
 	}
 }
 
-// open opens the state and makes a Login, as a process of the server does.
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
 	users, err := NewUsers(NewChecker(), p.users, true, nil)
@@ -61,7 +60,6 @@ func (p place) open(t testing.TB) *Login {
 	return l
 }
 
-// user returns the user of a token in the way the server does.
 func (l *Login) user(token string) string {
 	if !l.Fresh() {
 		l.Refresh()
@@ -72,7 +70,6 @@ func (l *Login) user(token string) string {
 	return ""
 }
 
-// Sessions stay valid if the directory is removed, and this is logged once.
 func TestStateRemoved(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -192,7 +189,6 @@ func TestEndedSession(t *testing.T) {
 	check("  ")
 }
 
-// If the clock is set back, users can log in, and ended sessions remain invalid.
 func TestClockSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -222,7 +218,6 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// A client that logs in and out repeatedly does not end sessions of others, and the file does not grow without limit.
 func TestEndedStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -329,7 +324,6 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// If the key is damaged, the server starts with a new key, reports this once, and keeps the damaged file.
 func TestDamagedKey(t *testing.T) {
 	good := strings.Repeat("ab", 32)
 	for _, text := range []string{"", good[:17], good[:60], good + good, strings.Repeat("\x00", 65), "not a key\n"} {
@@ -362,7 +356,6 @@ func TestDamagedKey(t *testing.T) {
 	}
 }
 
-// Each mistake in the directory is reported in one line.
 func TestState(t *testing.T) {
 	p := newPlace(t)
 	p.open(t)

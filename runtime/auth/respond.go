@@ -20,10 +20,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// MaxLoginBody limits the body of a form, in bytes.
 const MaxLoginBody = 16 << 10
 
-// visit is a request for one of the pages.
 type visit struct {
 	l      *Login
 	w      *backend.Response
@@ -233,10 +231,8 @@ func (v *visit) form(status int, c content) {
 	v.page(status, c)
 }
 
-// nonceLen is the length of the result of rand.Text.
 const nonceLen = 26
 
-// nonce returns the cookie of the form, or "".
 func (v *visit) nonce() string {
 	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.cookieName("-form", v.secure), nonceLen) {
 		if len(value) == nonceLen {

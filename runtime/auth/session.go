@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Session is the content of a session cookie.
 type Session struct {
 	User    string
 	account loginAccount
@@ -41,7 +40,6 @@ const (
 	minToken = (headSize + 1 + sha256.Size) * 8 / 6 // in characters of base64
 )
 
-// tokenHead is the fixed part of a token.
 type tokenHead struct {
 	Version uint8
 	// Order is the time of the login in microseconds since 1970, increased if necessary so that it is later than all
@@ -81,7 +79,6 @@ func (l *Login) seal(b []byte, user string) []byte {
 	return mac.Sum(b)
 }
 
-// open returns the session of a token, or nil if the token is invalid or has expired.
 func (l *Login) open(token []byte) *Session {
 	l.verifying.Lock()
 	one, ok := l.verified.get(string(token))
@@ -102,7 +99,6 @@ func (l *Login) open(token []byte) *Session {
 	return one.session
 }
 
-// verify returns the session of a token that this server signed, or nil.
 func (l *Login) verify(token []byte) *Session {
 	var buf, sealed [maxToken]byte
 	if len(token) > encoding.EncodedLen(maxToken) {
@@ -156,7 +152,6 @@ func (l *Login) setSession(token string, secure bool) string {
 	return set(l.cookieName("", secure), token, "Lax", secure)
 }
 
-// set returns the value of a Set-Cookie field.
 func set(name, value, sameSite string, secure bool) string {
 	s := name + "=" + value + "; Path=/; HttpOnly; SameSite=" + sameSite
 	if secure {

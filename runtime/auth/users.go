@@ -45,16 +45,14 @@ func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 	return u, nil
 }
 
-// Path returns the path of the file.
 func (u *Users) Path() string { return u.path }
 
-// Empty reports whether there are no users. It does not block.
+// Empty does not block.
 func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
-// Hash returns the hash of a user, or "" if the user does not exist. It does not block.
+// Hash returns "" if the user does not exist. It does not block.
 func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
-// Refresh reads the file if it has changed.
 func (u *Users) Refresh() {
 	if err := u.refresh(); err != nil && u.log != nil {
 		u.log("users: " + err.Error() + "; the previous users stay valid")

@@ -25,7 +25,7 @@ type watched[T any] struct {
 	reading   sync.Mutex  // guards the fields below
 	file      *os.File    // nil if no file was read
 	info      fs.FileInfo // state of file before it was read
-	complaint string      // error about the current file; empty if none
+	complaint string
 }
 
 const (
