@@ -35,7 +35,6 @@ static void close_all_but(int fd) {
     if (other != fd) close(other);
 }
 
-/* keep is the other process. */
 static void keep(const char *dir, int fd) {
   char byte;
   int err = 0;

@@ -64,7 +64,6 @@ func nothingLeadsOut(root string) error {
 	return nil
 }
 
-// below reports whether path, which is absolute, is in the folder root.
 func below(root, path string) bool {
 	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
 }

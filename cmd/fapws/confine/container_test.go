@@ -8,7 +8,6 @@ import (
 	"testing"
 )
 
-// makeSystem makes the files of a system under a new folder; "ns" entries are links.
 func makeSystem(t *testing.T, files, links map[string]string) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -36,7 +35,7 @@ func TestInContainer(t *testing.T) {
 		name  string
 		files map[string]string
 		links map[string]string
-		env   string // set, of this process
+		env   string
 		want  bool
 	}{
 		{"normal", map[string]string{"proc/1/environ": "HOME=/\x00TERM=linux\x00", "proc/1/cgroup": "0::/init.scope\n"}, normal, "", false},

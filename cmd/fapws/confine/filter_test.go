@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is a system call as a filter sees it: number and arguments.
 type call struct {
 	arch   uint32
 	number uintptr
@@ -116,7 +115,6 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// Unix sockets and listening are for processes that need them.
 func TestFilterOfSockets(t *testing.T) {
 	for _, tt := range []struct {
 		rules          Rules

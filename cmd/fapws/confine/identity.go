@@ -24,8 +24,8 @@ const nobody = "65534"
 // Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
 type Identity struct {
 	UID, GID int
-	Groups   []int  // supplementary ones, sorted, with GID
-	Name     string // of the user; "" without an entry in the user database
+	Groups   []int // supplementary ones, sorted, with GID
+	Name     string
 	Home     string
 }
 
@@ -100,7 +100,6 @@ func (id *Identity) take(entry *user.User) (err error) {
 	return nil
 }
 
-// String names the user, for messages.
 func (id *Identity) String() string {
 	name := id.username()
 	if g, err := user.LookupGroupId(strconv.Itoa(id.GID)); err == nil {
@@ -109,7 +108,6 @@ func (id *Identity) String() string {
 	return name + ":" + strconv.Itoa(id.GID)
 }
 
-// username is the name of the user, or the number without an entry.
 func (id *Identity) username() string {
 	return cmp.Or(id.Name, strconv.Itoa(id.UID))
 }
@@ -318,7 +316,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// readFile returns nil for a file that cannot be read.
 func readFile(root, name string) []byte {
 	text, _ := os.ReadFile(filepath.Join(root, name))
 	return text

@@ -20,7 +20,7 @@
 #define MIB ((size_t)1 << 20)
 
 /* What a start takes, measured with Go 1.26 and Python 3.11, rounded up. */
-#define FILES 32 /* open files, with a supervisor or --fork */
+#define FILES 32
 #define THREADS 12
 #define STACK (MIB / 4)
 #if UINTPTR_MAX > 0xffffffffu

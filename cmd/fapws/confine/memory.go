@@ -65,7 +65,6 @@ func Processors(root fs.FS, n int) int {
 	return max(n, 1)
 }
 
-// cgroupNumber returns the number in a file; 0 without one, such as "max".
 func cgroupNumber(root fs.FS, name string) int64 {
 	text, _ := fs.ReadFile(root, name)
 	return numberAfter(text, "")
@@ -126,7 +125,6 @@ func MemoryExceeded(root fs.FS, before int) string {
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
 }
 
-// numberAfter returns the number after key in a file of the kernel; 0 if missing.
 func numberAfter(text []byte, key string) int64 {
 	_, rest, _ := bytes.Cut(text, []byte(key))
 	fields := bytes.Fields(rest)
@@ -200,7 +198,6 @@ func place(line []byte) string {
 	return fmt.Sprintf("%s %s %s %s", f[0], f[2], f[3], f[4])
 }
 
-// divided is the size of the mappings that divide makes.
 const divided = 256 << 10
 
 // programFile reads the head line of a mapping, such as
@@ -252,7 +249,6 @@ const (
 	memoryGrowth = 2 << 20
 )
 
-// Trimmer gives memory back to the kernel while no client is connected, and after a burst of work.
 type Trimmer struct {
 	// TrimHeap returns free memory of the C heap to the kernel; nil if not available.
 	TrimHeap func()
@@ -263,7 +259,7 @@ type Trimmer struct {
 	mu    sync.Mutex
 	next  time.Time // not before
 	timer *time.Timer
-	left  int64 // resident bytes when it was given back last
+	left  int64
 }
 
 // soon arranges for memory to be given back after wait, or as soon as it may
@@ -353,7 +349,6 @@ func (p *pacer) look(at time.Duration) {
 	p.calm()
 }
 
-// afterCollection calls f after each collection, on a goroutine of the runtime.
 func afterCollection(f func()) {
 	// An object without a pointer would share its memory with others.
 	runtime.AddCleanup(new(*int), func(struct{}) {

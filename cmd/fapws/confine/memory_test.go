@@ -62,7 +62,6 @@ Anonymous:             0 kB
 	}
 }
 
-// A process continues after its program pages were dropped.
 func TestDropProgramPages(t *testing.T) {
 	for _, small := range []bool{false, true, true} {
 		if err := dropProgramPages(small); err != nil {

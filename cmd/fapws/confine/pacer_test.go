@@ -52,7 +52,6 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-// Each collection is noticed.
 func TestAfterCollection(t *testing.T) {
 	collected := make(chan bool)
 	end := make(chan bool)

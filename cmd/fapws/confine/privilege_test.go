@@ -19,7 +19,7 @@ func TestLookup(t *testing.T) {
 		user, group string
 		by          int // user and group that ask
 		want        *Identity
-		fails       string // a part of the error
+		fails       string
 	}{
 		{"daemon", "", 0, &Identity{uid, gid, []int{gid}, "daemon", daemon.HomeDir}, ""},
 		{daemon.Uid, "", 0, &Identity{uid, gid, []int{gid}, "daemon", daemon.HomeDir}, ""},
@@ -71,7 +71,6 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// TestMatches: a remainder of root in any field of a thread is found.
 func TestMatches(t *testing.T) {
 	id := &Identity{UID: 7, GID: 8, Groups: []int{8, 9}}
 	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"

@@ -5,8 +5,8 @@ import "path/filepath"
 // Rules are the permissions of a process after Enter. A path means the file or directory at that time and everything
 // below. Missing paths are ignored.
 type Rules struct {
-	Read  []string // to be opened and listed
-	Write []string // also to be changed, created and removed
+	Read  []string
+	Write []string
 	Exec  []string // programs, or directories of them
 
 	Connect []uint16 // TCP ports of other servers
@@ -23,7 +23,6 @@ type Rules struct {
 	AbstractSockets bool
 }
 
-// executes reports whether programs can be run at all.
 func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 
 // SandboxVariable names the temporary directory in the environment of processes that will enter the sandbox, and of the
@@ -48,10 +47,8 @@ var readable = []string{
 	"/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/tls", "/etc/pki/ca-trust",
 }
 
-// devices can be written to.
 var devices = []string{"/dev/null", "/dev/zero", "/dev/full"}
 
-// programs are directories of programs, and of what they run.
 var programs = []string{
 	"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin", "/usr/local/libexec",
 	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/local/share",

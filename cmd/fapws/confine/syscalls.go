@@ -125,7 +125,6 @@ func sockets(f *filter, r *Rules) {
 	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
 }
 
-// filterSyscalls denies system calls to all threads.
 func filterSyscalls(r *Rules) error {
 	if !hasFilters() {
 		return nil
@@ -154,7 +153,6 @@ const (
 	offArgs   = 16
 )
 
-// deny is the result that a system call fails.
 func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
@@ -167,7 +165,6 @@ type filter struct {
 // when denies a system call with EPERM if all of conds hold. Other conditions of the same call may follow.
 func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM, conds...) }
 
-// deny denies a system call if all of conds hold.
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	var body []bpf.Instruction
 	for i, c := range conds {

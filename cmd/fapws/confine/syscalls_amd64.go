@@ -2,7 +2,6 @@ package confine
 
 import "golang.org/x/sys/unix"
 
-// architecture is how the kernel calls this one.
 const architecture = unix.AUDIT_ARCH_X86_64
 
 // more are system calls for administration that not all machines have.
