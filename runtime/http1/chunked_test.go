@@ -150,7 +150,6 @@ func TestLargestChunk(t *testing.T) {
 	}
 }
 
-// A piece of data is a part of the source, and appending to the piece cannot overwrite the bytes after it.
 func TestChunkedGivesPartOfSource(t *testing.T) {
 	src := []byte("5\r\nhello\r\n0\r\n\r\n")
 	var d ChunkedReader
@@ -199,7 +198,6 @@ func TestChunkedDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Splitting the bytes anywhere gives the same body and end.
 func FuzzChunkedSplit(f *testing.F) {
 	for _, in := range chunkedSeeds {
 		f.Add([]byte(in), []byte{1})

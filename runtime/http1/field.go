@@ -6,7 +6,6 @@ import (
 	"iter"
 )
 
-// known collects field values that complete needs.
 type known struct {
 	hosts     int
 	body      bool // Content-Length, Transfer-Encoding or Expect is present
@@ -101,7 +100,6 @@ func IsSpelled(name []byte, lower string) bool {
 	return true
 }
 
-// connection parses a list of connection options (RFC 9110 §7.6.1) and ignores unknown options.
 func (k *known) connection(list []byte) {
 	for option := range members(list) {
 		switch {
@@ -115,7 +113,6 @@ func (k *known) connection(list []byte) {
 	}
 }
 
-// te parses a list of transfer codings and "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
 	for coding := range members(list) {
 		k.trailers = k.trailers || EqualFold(coding, "trailers")

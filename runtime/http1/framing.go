@@ -79,19 +79,18 @@ func (r *Request) framing(head []byte) error {
 	return nil
 }
 
-// Limits of a chunked body in addition to its data. They are not configurable.
+// Limits of a chunked body in addition to its data.
 const (
 	maxChunkDigits   = 16
 	maxChunkOverhead = 16 << 10 // limit of all chunk extensions and trailers of a body, in bytes
 )
 
-// chunkState is the next expected part of a chunked body.
 type chunkState uint8
 
 const (
-	chunkStart  chunkState = iota // the first digit of a size
-	chunkSize                     // more digits
-	chunkSizeLF                   // LF, after a CR
+	chunkStart chunkState = iota
+	chunkSize
+	chunkSizeLF // LF, after a CR
 	chunkData
 	chunkDataCR // CR LF after the data
 	chunkDataLF
@@ -185,7 +184,6 @@ func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	return nil, n, ErrNeedMore
 }
 
-// step processes a byte outside the data.
 func (d *ChunkedReader) step(c byte) error {
 	rule := &chunkRules[d.state]
 	at := slices.IndexFunc(rule.steps, func(s chunkStep) bool { return class[c]&s.class != 0 || strings.IndexByte(s.chars, c) >= 0 })
@@ -240,7 +238,6 @@ var NotTrailers = []string{
 	"transfer-encoding", "upgrade", "vary", "warning", "www-authenticate", "x-accel-redirect", "x-sendfile",
 }
 
-// ValidTrailer reports whether a response may have a trailer field with this name.
 func ValidTrailer(name string) bool {
 	if name == "" || !all([]byte(name), isToken) {
 		return false

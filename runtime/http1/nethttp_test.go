@@ -132,7 +132,6 @@ func decodedHost(t *testing.T, authority string) string {
 	return host
 }
 
-// pathOf returns the path of u as in Request, including "*" and "/".
 func pathOf(u *url.URL) string {
 	if u.Path == "" {
 		return "/"

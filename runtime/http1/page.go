@@ -45,7 +45,6 @@ func sentence(status int) string {
 	return "The server does not accept this request."
 }
 
-// Page returns an HTML page of the server with title as its heading. head is added to the head element.
 func Page(title, body, head string) []byte { return page(title, title, body, head) }
 
 func page(title, heading, body, head string) []byte {

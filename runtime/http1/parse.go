@@ -11,7 +11,6 @@ type Span struct {
 	Off, Len uint32
 }
 
-// In returns the bytes that s covers in buf.
 func (s Span) In(buf []byte) []byte { return buf[s.Off : s.Off+s.Len : s.Off+s.Len] }
 
 // Field is a header field: its name as received, and its value without surrounding whitespace.
@@ -19,10 +18,8 @@ type Field struct {
 	Name, Value Span
 }
 
-// Framing says how the body of a message is delimited (RFC 9112 §6.3).
 type Framing uint8
 
-// Framings of a message.
 const (
 	NoBody Framing = iota
 	Sized          // Content-Length, in Request.Length, which may be 0
@@ -30,7 +27,6 @@ const (
 	UntilClose // only in responses: the end of the connection ends the body
 )
 
-// Version is a version of HTTP.
 type Version uint8
 
 // Versions of HTTP. The fields of an HTTP/2 request are rewritten as an HTTP/1 head before parsing (see ParseWhole).
@@ -40,7 +36,6 @@ const (
 	HTTP2
 )
 
-// String returns the version as in request lines.
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
 // Request is a parsed request head. Its spans are offsets into the head, which begins with the first byte of the
@@ -51,11 +46,11 @@ type Request struct {
 	Target Span
 	// raw path of Target: "/a%20b", "*" for OPTIONS *, or "/" if an absolute-form target has no path
 	Path  Span
-	Query Span // raw query of Target, without "?"
+	Query Span
 	// authority of an absolute-form target, which overrides Host; otherwise empty
 	Authority Span
-	Host      Span // value of the Host field; empty if missing (HTTP/1.0)
-	UpgradeTo Span // value of the first Upgrade field; empty if missing
+	Host      Span
+	UpgradeTo Span
 	Fields    []Field
 	// length of the head with its empty line, but without the empty lines that Parse skipped
 	HeadLen   int
@@ -91,7 +86,6 @@ type Resume struct {
 	fields uint32
 }
 
-// Limits are the limits of a request head, in bytes unless noted.
 type Limits struct {
 	RequestLine int // method, target and version without CRLF; 414 if exceeded
 	FieldLine   int // name, colon and value of a field without CRLF; 431 if exceeded

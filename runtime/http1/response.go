@@ -11,9 +11,9 @@ import (
 // Continue is the interim response for Expect: 100-continue (RFC 9110 §15.2.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// Response holds the parameters of AppendHead. The bytes are not validated.
+// Response is not validated by AppendHead.
 type Response struct {
-	Status int    // 100..999
+	Status int
 	Reason []byte // reason phrase; empty for the registered phrase
 	// "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection and Keep-Alive
 	Fields []byte
@@ -159,7 +159,7 @@ func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// ErrNeedMore says that the bytes are an incomplete message.
+// ErrNeedMore is the error of an incomplete message.
 var ErrNeedMore = errors.New("http1: need more bytes")
 
 // StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the
@@ -171,7 +171,6 @@ type StatusError struct {
 	Setting string
 }
 
-// Error returns the text.
 func (e *StatusError) Error() string { return e.Text }
 
 func bad(text string) *StatusError { return &StatusError{Status: 400, Text: text} }

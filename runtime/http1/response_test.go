@@ -85,7 +85,6 @@ func TestAppendHead(t *testing.T) {
 	}
 }
 
-// net/http parses the response of every predeclared error.
 func TestRefusalsAreResponses(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
@@ -129,7 +128,6 @@ func TestAppendDate(t *testing.T) {
 	}
 }
 
-// StatusText agrees with net/http except for the phrases that RFC 9110 renamed.
 func TestStatusText(t *testing.T) {
 	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 	for code := 100; code < 1000; code++ {

@@ -12,7 +12,6 @@ func parseBytewise(r *Request, buf []byte, lim *Limits) (n int, err error) {
 	return parseInSteps(r, buf, lim, []byte{1})
 }
 
-// parseInSteps passes buf to r in pieces whose lengths repeat steps.
 func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err error) {
 	for end, i := 0, 0; ; i++ {
 		if len(steps) > 0 {
@@ -74,7 +73,6 @@ func TestLimitsDoNotDependOnCuts(t *testing.T) {
 	}
 }
 
-// Two connections can share a Request if each saves its Resume, as the event loop does.
 func TestSharedRequest(t *testing.T) {
 	a, b := []byte(browserRequest), []byte(postRequest)
 	var r Request
@@ -129,7 +127,6 @@ func outcome(r *Request, n int, err error) string {
 	return fmt.Sprintf("%d %+v", n, *r)
 }
 
-// Splitting the bytes anywhere gives the same result.
 func FuzzParseSplit(f *testing.F) {
 	for _, in := range seeds() {
 		f.Add([]byte(in), []byte{1}, uint8(0))

@@ -6,7 +6,6 @@ import (
 	"testing"
 )
 
-// The class table agrees with the grammar for every character.
 func TestClasses(t *testing.T) {
 	const digits, letters, hex = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789abcdefABCDEF"
 	in := func(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }
@@ -48,7 +47,6 @@ func TestValidValue(t *testing.T) {
 	}
 }
 
-// Adjacent bytes in a word do not hide each other.
 func TestValidValuePairs(t *testing.T) {
 	b := make([]byte, 12)
 	for i := range 1 << 16 {

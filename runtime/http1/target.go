@@ -96,7 +96,6 @@ func MergeSlashes(buf, path []byte) []byte {
 	return buf
 }
 
-// IsCanonicalPath reports whether a decoded path is in canonical form.
 func IsCanonicalPath(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
@@ -170,7 +169,6 @@ func ValidHost(b []byte) bool {
 	return i == len(b) || b[i] == ':' && validPort(b[i+1:])
 }
 
-// validPort reports whether b is empty or a port number (RFC 3986 §3.2.3).
 func validPort(b []byte) bool {
 	_, err := strconv.ParseUint(string(b), 10, 16)
 	return len(b) == 0 || err == nil
@@ -187,7 +185,6 @@ func LocalHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// ParsePort parses a port in the format of URIs and PROXY lines.
 func ParsePort(s string) (uint16, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
 		return 0, false

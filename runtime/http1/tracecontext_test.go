@@ -108,7 +108,6 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-// A tracestate remains with its traceparent, unless one of them is invalid.
 func TestTracestate(t *testing.T) {
 	parent := "traceparent: " + valid + "\r\n"
 	many := strings.TrimSuffix(strings.Repeat("a=1,", 32), ",")
@@ -143,7 +142,6 @@ func TestTracestate(t *testing.T) {
 	}
 }
 
-// All ids differ.
 func TestIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {

@@ -13,7 +13,6 @@ import (
 // TraceID is a trace-id (§3.2.2.3): 32 lower-case hexadecimal digits. The zero value means no trace.
 type TraceID [32]byte
 
-// String returns the digits, or "" for the zero value.
 func (id TraceID) String() string {
 	if id == (TraceID{}) {
 		return ""
@@ -79,7 +78,6 @@ func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
 	return TraceID(trace), unhex(value[valueLen-1]) & sampled, true
 }
 
-// FindTraceparent returns the trace of a request, or the zero value if it has no valid trace.
 func FindTraceparent(head []byte, r *Request) TraceID {
 	n := 0
 	var id TraceID
