@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// TestToken: only tokens are found, no other file of the directory.
 func TestToken(t *testing.T) {
 	dir := t.TempDir()
 	certtest.Write(t, dir+"/a-token_1+http-01", []byte("answer"))
@@ -28,7 +27,6 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestDue: a certificate is ordered if it is missing, unreadable, or two thirds of its time are over.
 func TestDue(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
@@ -98,7 +96,6 @@ func TestPauses(t *testing.T) {
 	}
 }
 
-// TestOrdersDirectory: orders lock the directory of the last reload and no other, and try again where one could not be used.
 func TestOrdersDirectory(t *testing.T) {
 	dirs := [2]string{t.TempDir(), t.TempDir() + "/missing"}
 	certtest.Write(t, dirs[1], []byte("a file in its place"))

@@ -24,9 +24,9 @@ import (
 
 // The files in the directory of maintain.
 const (
-	CAFile   = "ca.pem"     // certificate of the authority, for clients
-	caKey    = "ca-key.pem" // its key, which never leaves the machine
-	CertFile = "cert.pem"   // certificate of the server, with that of the authority
+	CAFile   = "ca.pem" // certificate of the authority, for clients
+	caKey    = "ca-key.pem"
+	CertFile = "cert.pem" // certificate of the server, with that of the authority
 	KeyFile  = "key.pem"
 )
 
@@ -38,7 +38,6 @@ const (
 	before = 24 * time.Hour
 )
 
-// Authority signs certificates of servers.
 type Authority struct {
 	Certificate *x509.Certificate
 	PEM         []byte
@@ -131,7 +130,6 @@ func (a *Authority) vouches(name string) bool {
 	return len(a.Certificate.PermittedDNSDomains) == 0 || net.ParseIP(name) != nil
 }
 
-// sign creates a server certificate for names and addresses, and its key.
 func (a *Authority) sign(names []string, now time.Time) (cert, key []byte, err error) {
 	private, key := newKey()
 	template := &x509.Certificate{
@@ -159,7 +157,6 @@ func (a *Authority) sign(names []string, now time.Time) (cert, key []byte, err e
 	return append(block("CERTIFICATE", der), a.PEM...), key, nil
 }
 
-// newKey returns a new key, also in PEM format.
 func newKey() (key crypto.Signer, text []byte) {
 	made, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails, and any such key can be written
 	der, _ := x509.MarshalPKCS8PrivateKey(made)

@@ -18,7 +18,6 @@ var (
 
 func of(names ...string) []string { return append(names, "192.168.1.5", "::1") }
 
-// keep maintains dir and returns its files.
 func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) (ca, leaf *x509.Certificate, done, doubts []string) {
 	t.Helper()
 	done, doubts, err := maintain(dir, s, hosts, now, made)
@@ -158,7 +157,6 @@ func TestAuthorityWrongClock(t *testing.T) {
 	}
 }
 
-// When several servers start at once, only one creates the authority.
 func TestRace(t *testing.T) {
 	dir := t.TempDir()
 	var all sync.WaitGroup
@@ -216,7 +214,6 @@ func TestAuthorityMistakes(t *testing.T) {
 	}
 }
 
-// The names of this machine include localhost, the loopback addresses and hosts.
 func TestMachine(t *testing.T) {
 	s, err := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
 	if err != nil {

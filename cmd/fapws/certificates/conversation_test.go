@@ -100,7 +100,7 @@ func startAuthority(t *testing.T, status int, order, problem string) string {
 func TestRefusals(t *testing.T) {
 	const kind = `{"type": "urn:ietf:params:acme:error:`
 	for name, c := range map[string]struct {
-		status           int // of the order
+		status           int
 		order, challenge string
 		want             string
 		wait             time.Duration

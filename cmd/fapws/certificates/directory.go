@@ -19,7 +19,7 @@ type directory struct {
 	name     string
 	root     *os.Root
 	lock     *os.File
-	uid, gid int // owner
+	uid, gid int
 }
 
 // openDirectory creates the directory if it is missing, and waits until no other process has locked it.
@@ -52,7 +52,6 @@ func cannot(name string, err error) error {
 	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with --state-dir", name, system.Cause(err))
 }
 
-// close unlocks the directory.
 func (d *directory) close() {
 	if d.lock != nil {
 		d.lock.Close()
@@ -60,7 +59,6 @@ func (d *directory) close() {
 	d.root.Close()
 }
 
-// path returns the path of a file, for messages.
 func (d *directory) path(file string) string { return filepath.Join(d.name, file) }
 
 // create opens a file for writing. The file belongs to the owner of the directory.

@@ -4,10 +4,10 @@
 // One process reads: the server itself, or the supervisor of its workers, which may be allowed to read keys that the
 // user of the workers is not. Its Reader turns a Want, the files that the settings name, into a Bundle, their contents.
 // A process that serves puts the Bundle into a Server, whose configuration new connections have from then on. When
-// files change, the Reader makes another Bundle; a file that has become wrong leaves the last good pair in use.
-// A Follower notices changes of the files, and package pool brings bundles to workers.
+// files change, the Reader makes another Bundle; a file that has become wrong leaves the last good pair in use. A
+// Follower notices changes of the files, and package pool brings bundles to workers.
 //
-// A Reader is used by one goroutine at a time. A Server is safe for concurrent use. Start reading at want.go.
+// A Reader is used by one goroutine at a time. A Server is safe for concurrent use.
 //
 //   - Every mistake is one line: file, cause, what to do.
 //   - Certificates are judged once, by the Reader. A worker takes a Bundle as it is, so one that has expired while the
@@ -17,23 +17,24 @@
 //
 // # ACME
 //
-// Orders (orders.go) gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them
-// (--tls acme). The protocol is that of golang.org/x/crypto/acme/autocert; its cache is a directory of the state
-// directory, in which all processes of a server find certificates, keys and tokens.
+// Orders (orders.go) gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them (--tls
+// acme). The protocol is that of golang.org/x/crypto/acme/autocert; its cache is a directory of the state directory, in
+// which all processes of a server find certificates, keys and tokens.
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then asks
 // workers for a token, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737), and they find it in the
 // directory: TokenACME and challengeACME. A new certificate is a file that has changed, like any other.
 //
-// All functions are safe for concurrent use. Start reading at orders.go.
+// All functions are safe for concurrent use.
 //
 // # The machine's own authority
 //
-// authority.go makes certificates for a server that no public authority can vouch for, such as a device on a
-// local network (--tls auto): once an authority of the machine's own, which clients are told to trust, and with it a
+// authority.go makes certificates for a server that no public authority can vouch for, such as a device on a local
+// network (--tls auto): once an authority of the machine's own, which clients are told to trust, and with it a
 // certificate for all names and addresses of the machine, which is made again when they change or when it gets old.
 //
-// A Reader calls maintain, and the server serves the files that it writes like any others. It is safe for several processes at once. Start reading at authority.go.
+// A Reader calls maintain, and the server serves the files that it writes like any others. It is safe for several
+// processes at once. Start reading at authority.go.
 //
 //   - The authority can only vouch for names of local networks and for those that the machine had when it was made
 //     (name constraints, RFC 5280 §4.2.1.10): a thief of its key cannot pass for other sites.

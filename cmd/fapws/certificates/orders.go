@@ -40,7 +40,6 @@ const (
 	managersMargin = time.Hour + time.Second
 )
 
-// Orders orders certificates for hosts until the process ends.
 type Orders struct {
 	issued func() // called on a goroutine after storing a new certificate
 	log    Log
@@ -49,14 +48,14 @@ type Orders struct {
 	mu    sync.Mutex
 	acme  ACME
 	hosts []*host // of acme
-	retry bool    // forget the pauses after failures
+	retry bool
 }
 
 // host is a host whose certificate is ordered. All but its name is of the goroutine of run.
 type host struct {
 	name  string
 	pause time.Duration // after the last failure; 0 if there was no failure
-	next  time.Time     // time of the next attempt
+	next  time.Time
 }
 
 // NewOrders orders certificates for the hosts of a. It calls issued, on a goroutine, after storing a new certificate in
@@ -84,7 +83,6 @@ func (o *Orders) Order(a *ACME) {
 	o.rouse()
 }
 
-// Retry retries failed orders at once.
 func (o *Orders) Retry() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -172,10 +170,8 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 	return pause
 }
 
-// oneLine returns a text without line feeds.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// due returns why a certificate must be ordered, or "".
 func (a *ACME) due(name string, now time.Time) string {
 	text, err := os.ReadFile(filepath.Join(a.Dir, name))
 	if err != nil {
@@ -237,7 +233,6 @@ type without struct {
 	put  atomic.Bool
 }
 
-// Get implements autocert.Cache.
 func (c *without) Get(ctx context.Context, key string) ([]byte, error) {
 	if key == c.name && !c.put.Load() {
 		return nil, autocert.ErrCacheMiss
@@ -245,7 +240,6 @@ func (c *without) Get(ctx context.Context, key string) ([]byte, error) {
 	return c.Cache.Get(ctx, key)
 }
 
-// Put implements autocert.Cache.
 func (c *without) Put(ctx context.Context, key string, data []byte) error {
 	err := c.Cache.Put(ctx, key, data)
 	if key == c.name && err == nil {
@@ -254,7 +248,6 @@ func (c *without) Put(ctx context.Context, key string, data []byte) error {
 	return err
 }
 
-// maxResponse limits a response, in bytes.
 const maxResponse = 1 << 20
 
 // maxReason limits the length of a reason in the log, because the authority may quote a page of the host.
@@ -276,7 +269,6 @@ type problem struct {
 	Subproblems  []struct{ Detail string }
 }
 
-// RoundTrip implements http.RoundTripper.
 func (c *conversation) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := c.RoundTripper.RoundTrip(r)
 	if err != nil {
@@ -343,7 +335,6 @@ func (c *conversation) refuse(p problem) {
 	}
 }
 
-// is reports whether the problem has one of the types, such as "dns".
 func (p *problem) is(types ...string) bool {
 	return slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(p.Type, "urn:ietf:params:acme:error:"+t) })
 }
@@ -399,7 +390,6 @@ func TokenACME(dir, token string) ([]byte, error) {
 	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
 }
 
-// asksACME reports whether a client is an authority that requests a token.
 func asksACME(hello *tls.ClientHelloInfo) bool {
 	return slices.Equal(hello.SupportedProtos, []string{acmeProtocol})
 }

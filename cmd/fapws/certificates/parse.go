@@ -27,7 +27,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// minRSA is the least length of an RSA key in bits.
 const minRSA = 2048
 
 // parse returns the certificate in the files of p. The error begins with a file name.
@@ -64,7 +63,6 @@ func matches(key crypto.Signer, c *x509.Certificate) bool {
 	return ok && public.Equal(c.PublicKey)
 }
 
-// blocks iterates over the blocks of a PEM file.
 func blocks(data []byte) iter.Seq[*pem.Block] {
 	return func(yield func(*pem.Block) bool) {
 		for block, rest := pem.Decode(data); block != nil && yield(block); block, rest = pem.Decode(rest) {
@@ -72,7 +70,6 @@ func blocks(data []byte) iter.Seq[*pem.Block] {
 	}
 }
 
-// parseChain returns all certificates of a PEM file, or an error if it contains none.
 func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	keys := false
 	for block := range blocks(data) {
@@ -104,7 +101,6 @@ func isDER(data []byte) bool { return len(data) > 4 && data[0] == 0x30 && data[1
 
 var errNoKey = errors.New("no private key in this file; it must be in PEM format, with -----BEGIN PRIVATE KEY-----")
 
-// parseKey reads the first private key of a PEM file.
 func parseKey(data []byte) (crypto.Signer, error) {
 	for block := range blocks(data) {
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") { // else a certificate, or parameters of a curve
@@ -152,7 +148,6 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 	return nil, errors.New("a key must be RSA, ECDSA or Ed25519")
 }
 
-// maxFile limits a file of certificates, in bytes.
 const maxFile = 1 << 20
 
 // ReadFile reads a regular file of certificates or keys and returns its permissions. It does not wait for a FIFO. The
