@@ -88,6 +88,16 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		unix.Close(fd)
 	})
 	t.Cleanup(revive)
+	// Go's poller asks the kernel whether a file can be polled, and the kernel asks the first time that this occurs.
+	// Collecting garbage at that moment would stop the goroutine above, which has to answer.
+	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(file)
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0); err != nil {
+		t.Fatal(err)
+	}
 	return dir, dead, revive
 }
 
