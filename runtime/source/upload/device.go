@@ -62,9 +62,9 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// single is a target for one upload at a time. It is a descriptor that the script opened, whose position all uploads
-// share, or otherwise the handler, for memory that is not a file, such as flash that is erased and written in blocks
-// (MTD). The handler receives a line of JSON (inquiry), followed by a piece.
+// single is a target for one upload at a time. The target is a descriptor that the script opened, whose position all
+// uploads share, or the handler, for memory without a file, such as flash that is erased and written in blocks (MTD).
+// The handler receives a line of JSON (inquiry), followed by a piece.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler
@@ -102,7 +102,7 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 
 const maxPiece = 1 << 20
 
-// inquiry is a request to the handler. contrib/fapws/_upload.py parses it.
+// contrib/fapws/_upload.py parses an inquiry.
 type inquiry struct {
 	Op   string  `json:"op"`
 	ID   string  `json:"id"`
@@ -110,7 +110,6 @@ type inquiry struct {
 	File *stored `json:"file,omitempty"`
 }
 
-// Values of inquiry.Op: begin a file, store a piece, end a complete file, abort a file.
 const (
 	opBegin = "begin"
 	opPiece = "piece"
@@ -123,11 +122,10 @@ type pieces struct {
 	w    *backend.Response
 	id   string
 	key  string
-	size int           // size of a piece in bytes
-	full *bufio.Writer // has this size and writes to pieces.Write
+	size int // in bytes
+	full *bufio.Writer
 }
 
-// add buffers bytes until a piece is complete.
 func (p *pieces) add(data []byte) (n int, err error) {
 	for part := range slices.Chunk(data, p.size) { // the Writer would pass a longer part on as one piece
 		if k, err := p.full.Write(part); err != nil {
@@ -138,7 +136,6 @@ func (p *pieces) add(data []byte) (n int, err error) {
 	return n, nil
 }
 
-// Write implements io.Writer. It passes a piece to the handler.
 func (p *pieces) Write(piece []byte) (int, error) {
 	return len(piece), p.ask(inquiry{Op: opPiece}, piece)
 }
@@ -157,13 +154,11 @@ func (p *pieces) ask(what inquiry, piece []byte) error {
 	return answered(p.w.Ask(slices.Concat(line, []byte{'\n'}, piece)))
 }
 
-// answered converts a handler's response to an error for the client, or to nil.
 func answered(status int, text []byte) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
 	line, _, _ := strings.Cut(strings.ToValidUTF8(string(text), "?"), "\n")
-	// The status suffices if the response is not an error or is an HTML page.
 	if status < 400 || strings.Contains(line, "<") {
 		line = ""
 	}

@@ -13,27 +13,26 @@ import (
 	"fapws/runtime/system"
 )
 
-// draft is a file that is being received. It belongs to one goroutine at a time.
+// draft is a file that is being received. A draft belongs to one goroutine at a time.
 type draft struct {
 	file   stored
 	f      *os.File
 	pieces *pieces // replaces f if the handler receives the file; otherwise nil
 	// dir contains temp and name. It is nil if f is written in place.
 	dir     *os.Root
-	temp    string // the name until commit
-	name    string // the name after commit
+	temp    string
+	name    string
 	path    string
 	options *Options
 	hash    hash.Hash
-	// number of bytes in hash; if it does not equal size, hashAll must read the file
+	// number of bytes in hash; hashAll reads the file if hashed differs from size
 	hashed   int64
 	size     int64
 	unsynced int64
-	// releases a single target, whose f stays open; nil if f belongs to the draft
+	// releases the single target whose file is f; nil if the draft owns f
 	release func()
 }
 
-// write appends a piece. The error is from the file system.
 func (d *draft) write(piece []byte) error {
 	var n int
 	var err error
@@ -130,7 +129,8 @@ func (d *draft) abort() {
 	case d.pieces != nil:
 		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // the handler's own errors are in the log
 	case d.dir != nil && d.temp != "":
-		_ = d.dir.Remove(d.temp) // while it is locked, so that it is the same file
+		// the lock is still held, so that no other upload owns the name
+		_ = d.dir.Remove(d.temp)
 	}
 	_ = d.close()
 }
@@ -146,7 +146,7 @@ func (d *draft) close() error {
 	return d.f.Close()
 }
 
-// ignoreUnsupported returns err unless it says that a file, such as a pipe, cannot be synchronized.
+// ignoreUnsupported returns nil if err says that a file, such as a pipe, cannot be synchronized.
 func ignoreUnsupported(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
@@ -154,8 +154,7 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// openLocked opens a file of the directory for writing and locks it. With O_CREATE in flags, it creates a missing
-// file. The error is errBusy if another upload, possibly of another process, holds the lock.
+// The error is errBusy if another upload, possibly of another process, holds the lock.
 func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
@@ -185,7 +184,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	}
 }
 
-// lock locks a file until its descriptor is closed. The error is errBusy if another upload holds the lock.
+// The error is errBusy if another upload holds the lock.
 func lock(f *os.File) error {
 	switch err := system.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:

@@ -84,7 +84,6 @@ func TestFormInPieces(t *testing.T) {
 	}
 }
 
-// An incomplete or invalid form results in an error of one line, and in no file that seems complete.
 func TestFormsThatAreNone(t *testing.T) {
 	file := part(`form-data; name="a"; filename="x"`, "", "content")
 	for name, c := range map[string]struct {
@@ -117,7 +116,6 @@ func TestFormsThatAreNone(t *testing.T) {
 	}
 }
 
-// An error of the body is not reported as an error of the form.
 func TestFormOfAClientThatLeaves(t *testing.T) {
 	gone := errors.New("gone")
 	for i := range whole {
@@ -135,7 +133,6 @@ func TestFormOfAClientThatLeaves(t *testing.T) {
 	}
 }
 
-// Splitting the bytes anywhere does not change the contents of a form.
 func FuzzForm(f *testing.F) {
 	f.Add(whole, 20)
 	f.Add(part(`form-data; name="a"; filename="x"`, "", "y")+tail, 1)

@@ -34,7 +34,6 @@ const (
 // emptyExpires is how long an upload without any bytes is kept.
 const emptyExpires = 5 * time.Minute
 
-// description describes the file that an upload will become.
 type description struct {
 	Length   int64      `json:"length"` // in bytes
 	Name     string     `json:"name"`   // empty if the target is a single file
@@ -44,12 +43,11 @@ type description struct {
 	Owner    string     `json:"owner"`    // the client (see backend.Request.Account)
 }
 
-// partial is a resumable upload that this process has locked.
 type partial struct {
 	*draft
 	description
 	id      string
-	touched time.Time // time of the last activity
+	touched time.Time
 }
 
 // shown returns the name of the upload for reports, which all clients may see. The id is secret, because it permits
@@ -87,10 +85,9 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 	return p, nil
 }
 
-// unfinished is a resumable upload that counts toward the share of its owner.
 type unfinished struct{ id, owner string }
 
-// admit returns an error if there are too many uploads for the client to begin another one. t.creating must be held.
+// The caller holds t.creating.
 func (t *directory) admit(owner string) error {
 	dir, err := t.open()
 	if err != nil {
@@ -124,8 +121,8 @@ func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	return false
 }
 
-// find updates t.unfinished. It searches the whole directory for uploads of other processes, which uses at most a
-// fiftieth of the time.
+// find updates t.unfinished, and searches the whole directory for uploads of other processes for at most a fiftieth of
+// the time.
 func (t *directory) find(dir *os.Root) {
 	now := time.Now()
 	if now.Before(t.until) {
@@ -140,8 +137,7 @@ func (t *directory) find(dir *os.Root) {
 	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
-// resume opens an existing upload. The error is errUnknown if it does not exist, and errBusy if another request holds
-// its lock.
+// The error is errUnknown if it does not exist, and errBusy if another request holds its lock.
 func (t *directory) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
@@ -175,14 +171,13 @@ func (t *directory) resume(id string) (*partial, error) {
 
 func describe(dir *os.Root, id string) (what description, err error) {
 	text, err := dir.ReadFile(hiddenPrefix + id + descriptionSuffix)
-	// The machine may have lost power while the description was written.
 	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(text, &what) != nil {
 		err = errUnknown
 	}
 	return what, err
 }
 
-// expired reports whether an upload of size bytes has expired. touched is the time of the last activity.
+// touched is the time of the last activity.
 func (t *directory) expired(touched time.Time, size int64) bool {
 	return time.Now().After(t.expiry(touched, size))
 }
@@ -195,7 +190,6 @@ func (t *directory) expiry(touched time.Time, size int64) time.Time {
 	return touched.Add(expires)
 }
 
-// expireLater schedules the removal of expired uploads, even if no further upload begins.
 func (t *directory) expireLater() {
 	if t.looks.Swap(true) {
 		return
@@ -213,7 +207,6 @@ func (t *directory) expireLater() {
 	})
 }
 
-// expire removes expired uploads from dir and returns the others.
 func (t *directory) expire(dir *os.Root) (others []string) {
 	for id := range entries(dir, partialSuffix) {
 		if isToken(id) && t.keeps(dir, id) {
@@ -223,7 +216,6 @@ func (t *directory) expire(dir *os.Root) (others []string) {
 	return others
 }
 
-// keeps reports whether dir still has an upload. It removes an expired upload.
 func (t *directory) keeps(dir *os.Root, id string) bool {
 	info, err := dir.Lstat(hiddenPrefix + id + partialSuffix)
 	switch {
@@ -236,7 +228,7 @@ func (t *directory) keeps(dir *os.Root, id string) bool {
 	return false
 }
 
-// discard removes an upload. It returns false if a process is writing the upload.
+// discard returns false if a process is writing the upload.
 func discard(dir *os.Root, id string) bool {
 	data := hiddenPrefix + id + partialSuffix
 	f, err := openLocked(dir, data, 0)
@@ -248,7 +240,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// remove removes the upload. p must not be used afterwards.
+// p must not be used afterwards.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()
@@ -259,7 +251,6 @@ func (p *partial) finish() error {
 	return p.commit()
 }
 
-// isToken reports whether id has the form of an upload's id, as rand.Text generates it.
 func isToken(id string) bool {
 	return len(id) >= 26 && len(id) <= 40 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }

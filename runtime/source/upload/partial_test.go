@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-// The number of resumable uploads is limited, and finished uploads make room for others.
 func TestPartials(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -64,8 +63,6 @@ func TestPartials(t *testing.T) {
 	has(t, dir, "a=one")
 }
 
-// A client that begins many uploads at the same time does not exceed its share, and the existing files are not all
-// read for each of them.
 func TestManyAtOnce(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
@@ -92,7 +89,6 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// Clients with more unfinished uploads than others lose uploads to them, but not an upload that is being written.
 func TestShares(t *testing.T) {
 	u, _ := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -115,7 +111,7 @@ func TestShares(t *testing.T) {
 	if err := create("a"); status(err) != 503 {
 		t.Errorf("one that has its share: %v", err)
 	}
-	for create("other") == nil { // until the share is exceeded
+	for create("other") == nil {
 	}
 	dir, err := f.open()
 	if err != nil {
@@ -135,7 +131,6 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// An upload that is not resumed is removed, even if no other upload begins, and even if a previous server left it.
 func TestExpireLater(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})

@@ -28,23 +28,22 @@ const (
 	stateReceiving = "receiving"
 	stateStored    = "stored"
 	stateFailed    = "failed"
-	statePaused    = "paused" // the client may resume the upload
+	statePaused    = "paused"
 )
 
 type progress struct {
 	of     *Upload
-	client string // see backend.Request.Account
+	client string
 	token  string // id with which the client resumes the upload
 	// interrupt ends the wait for the body, so that the upload can be taken over; nil if it cannot be resumed.
 	interrupt func()
-	report    report    // guarded by Upload.mu, like received
-	received  time.Time // time of the last activity
+	report    report // guarded by Upload.mu, like received
+	received  time.Time
 	ended     chan struct{}
 	published time.Time // belongs to the upload's goroutine
 }
 
-// begin registers an upload. A client may have at most half of all uploads. The error is a *refusal if there are too
-// many.
+// A client may have at most half of all uploads. The error is a *refusal if there are too many.
 func (u *Upload) begin(p *progress) error {
 	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
@@ -96,7 +95,7 @@ func (u *Upload) takeOver(token string) bool {
 	p := u.active[i]
 	p.interrupt()
 	u.mu.Unlock()
-	<-p.ended // after it has written the bytes that have arrived
+	<-p.ended
 	return true
 }
 
@@ -112,7 +111,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// end removes the upload from the active uploads. state is the outcome, and text the reason of a failure.
+// state is the outcome, and text the reason of a failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()
@@ -127,7 +126,6 @@ func (p *progress) end(state, text string) {
 	p.tell()
 }
 
-// list returns the reports of all uploads, ended uploads first.
 func (u *Upload) list() []report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -142,7 +140,7 @@ func (u *Upload) list() []report {
 // watch and resume their uploads in any process. It is safe for concurrent use.
 type Group struct {
 	Publish func(channel, data string) // publishes an event; nil without channels
-	// returns the Answers of other processes without long delay; nil if there are no other processes
+	// Others returns the Answers of other processes without a long delay; nil without other processes
 	Others func(question string) []string
 
 	mu  sync.Mutex
@@ -174,7 +172,6 @@ func (g *Group) find(key string) *Upload {
 	return nil
 }
 
-// Answer answers a question from another process with JSON, or "".
 func (g *Group) Answer(question string) string {
 	var answer any
 	if key, ok := strings.CutPrefix(question, opList); ok {
@@ -195,7 +192,6 @@ func (g *Group) Answer(question string) string {
 	return string(text)
 }
 
-// ask sends a question to the Uploads for the same mount in other processes.
 func (u *Upload) ask(question string) []string {
 	if others := u.options.Group.Others; others != nil {
 		return others(question + u.key)
@@ -203,7 +199,7 @@ func (u *Upload) ask(question string) []string {
 	return nil
 }
 
-// askEvery is how long reports of other processes are reused, so that many clients cause no more questions than one.
+// Reports of other processes are reused for askEvery, so that many clients cause no more questions than one.
 const askEvery = publishEvery
 
 func (u *Upload) others() []report {

@@ -30,7 +30,7 @@ type target interface {
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
-// newTarget returns the target that o.Path or o.Descriptor names. The error is one line.
+// The error is one line.
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
@@ -87,7 +87,6 @@ func resolved(path string) string {
 	return path
 }
 
-// inside converts a path to its form after the process has entered o.Root.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {
 		return full, nil
@@ -103,8 +102,8 @@ func (o *Options) inside(full string) (string, error) {
 	return "/" + strings.TrimPrefix(below, "/"), nil
 }
 
-// directory is a directory or a single file in it. It is opened for each upload, so that it can be mounted and
-// unmounted while the server runs.
+// directory is a directory or a single file in it. A directory is opened for each upload, because a file system may be
+// mounted on it while the server runs.
 type directory struct {
 	options *Options
 	path    string
@@ -112,16 +111,16 @@ type directory struct {
 	swept   atomic.Bool
 	looks   atomic.Bool // an expiry of uploads is scheduled
 
-	// creating is held while a resumable upload is created. It guards the fields below.
+	// creating guards the fields below while a resumable upload is created.
 	creating   sync.Mutex
 	unfinished []unfinished
-	until      time.Time // when the whole directory must be searched again
+	until      time.Time
 }
 
 // Names of incomplete files consist of a prefix, digits derived from the final name, and a suffix.
 const (
 	hiddenPrefix = ".fapws-"
-	partSuffix   = ".part" // for a file from a single request
+	partSuffix   = ".part"
 )
 
 func temporary(name string) string {
@@ -129,7 +128,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory. The first call also removes files that a killed server left.
+// The first call also removes files that a killed server left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -139,8 +138,7 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries yields the part between the prefix of hidden names and a suffix. It is an iterator, because the directory
-// may have a million files.
+// entries is an iterator, because the directory may have a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		d, err := dir.Open(".")
@@ -161,7 +159,6 @@ func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	}
 }
 
-// sweep removes files that uploads left in dir and that no process is writing.
 func sweep(dir *os.Root) {
 	for id := range entries(dir, partSuffix) {
 		name := hiddenPrefix + id + partSuffix
@@ -191,7 +188,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	return d, nil
 }
 
-// draft opens the file temp for a file that will be called name. With O_CREATE, name must be available.
+// With O_CREATE, name must be available.
 func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	dir, err := t.open()
 	if err != nil {
@@ -238,11 +235,11 @@ func (d *draft) room(file stored) error {
 	return nil
 }
 
-// maxName limits a file name, in bytes; most file systems support 255.
+// in bytes; most file systems support 255
 const maxName = 255
 
-// checkName returns why a name from a client is invalid, or "". A valid name is an entry of the directory itself and
-// is not hidden, because partial uploads have hidden names.
+// checkName returns why a name from a client is invalid, or "". A valid name is an entry of the directory itself and is
+// not hidden, because partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {
 	case name == "":
@@ -261,16 +258,15 @@ func checkName(name string) (wrong string) {
 	return ""
 }
 
-// renameNew renames a file in a directory. The error is EEXIST if the new name exists.
+// The error is EEXIST if the new name exists.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS { // unsupported by this file system
+	if err == unix.EINVAL || err == unix.ENOSYS {
 		return renameByLink(dir, from, to)
 	}
 	return err
 }
 
-// renameByLink is renameNew with link and unlink.
 func renameByLink(dir int, from, to string) error {
 	if err := unix.Linkat(dir, from, dir, to, 0); err != nil {
 		return err

@@ -23,7 +23,6 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 	return u, dir
 }
 
-// has compares the entries of a directory with want: "name=content", sorted by name.
 func has(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string
@@ -55,7 +54,6 @@ func begin(t *testing.T, u *Upload, name, content string) *draft {
 	return d
 }
 
-// status returns the status for an error; 0 for nil.
 func status(err error) int {
 	if err == nil {
 		return 0
@@ -63,7 +61,6 @@ func status(err error) int {
 	return refusalOf(err).status
 }
 
-// A symbolic link is replaced and never followed, neither at the final name nor at the temporary name.
 func TestLinks(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
@@ -90,7 +87,6 @@ func TestLinks(t *testing.T) {
 	has(t, filepath.Dir(outside), "outside=safe")
 }
 
-// Files that a killed server left are removed, but not files that another process is writing.
 func TestLeftovers(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	left := filepath.Join(dir, temporary("left"))
@@ -155,7 +151,6 @@ func TestChroot(t *testing.T) {
 	}
 }
 
-// A permitted name is always an entry of the directory itself.
 func FuzzName(f *testing.F) {
 	f.Add("../x")
 	f.Fuzz(func(t *testing.T, name string) {

@@ -19,7 +19,6 @@ import (
 	"fapws/runtime/backend"
 )
 
-// transfer is a request with files.
 type transfer struct {
 	u        *Upload
 	w        *backend.Response
@@ -66,7 +65,7 @@ func (t *transfer) body() error {
 	return d.seal()
 }
 
-// nameOfPath returns the file name after the mount's path in the request path; "" if the target is a single file.
+// nameOfPath returns "" if the target is a single file.
 func (t *transfer) nameOfPath() (string, error) {
 	name := strings.TrimPrefix(t.r.Path[t.r.Script:], "/")
 	switch {
@@ -126,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits returns an error if size more bytes exceed the limit. A negative size is unknown.
+// A negative size is unknown.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -149,7 +148,6 @@ func (t *transfer) begin(file stored) (d *draft, err error) {
 	return d, err
 }
 
-// Write implements io.Writer. It appends a piece to the last file.
 func (t *transfer) Write(piece []byte) (int, error) {
 	if err := t.fits(int64(len(piece))); err != nil {
 		return 0, err
@@ -218,8 +216,7 @@ func readDigest(value string) (sum string, err error) {
 	return "", refuse(400, "sha-256 is the only digest that is supported")
 }
 
-// checkSum returns an error if the SHA-256 of the draft differs from the announced one: hexadecimal digits in any
-// case, or "" for none.
+// announced has hexadecimal digits in any case; "" means none.
 func (d *draft) checkSum(announced string) error {
 	if announced != "" && !strings.EqualFold(strings.TrimSpace(announced), d.sum()) {
 		return refuse(400, "the upload has another SHA-256 than announced: %s", d.sum())
@@ -233,8 +230,8 @@ const (
 	maxFiles  = 16 // limit of the files of a form; each uses two descriptors
 	// limit of the bytes between the contents of two parts, including the parser's buffer
 	maxHeader    = 32 << 10
-	writeSize    = 64 << 10 // size of writes to a file, in bytes
-	digestOfForm = "sha256" // the field with the digest of the only file
+	writeSize    = 64 << 10 // in bytes
+	digestOfForm = "sha256"
 )
 
 // form reads the parts of multipart/form-data (RFC 7578) from a body.
@@ -248,7 +245,6 @@ type form struct {
 	Fields url.Values
 }
 
-// boundaryOf returns the boundary of a form. ok is false if the content type is not that of a form.
 func boundaryOf(contentType string) (boundary string, ok bool, err error) {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if kind != "multipart/form-data" {
@@ -266,7 +262,7 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy copies the content of a file. It returns errors of the writer unchanged, and other errors like nextFile.
+// copy returns errors of the writer unchanged, and other errors like nextFile.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)
@@ -341,14 +337,12 @@ func (f *form) wrong(err error) error {
 	return refuse(400, "the form is not valid: %v", err)
 }
 
-// bodyReader is an io.Reader for the pieces of a body.
 type bodyReader struct {
 	next func() ([]byte, error)
 	rest []byte
-	err  error // the error of next
+	err  error
 }
 
-// Read implements io.Reader.
 func (b *bodyReader) Read(p []byte) (int, error) {
 	for len(b.rest) == 0 && b.err == nil {
 		b.rest, b.err = b.next()

@@ -39,7 +39,6 @@ type tus struct {
 	r *backend.Request
 }
 
-// speaksTus returns a tus if the request uses the protocol, or nil.
 func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
 	if u.resumes == nil || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
 		return nil
@@ -83,7 +82,6 @@ func (x *tus) respond() error {
 	return refuse(405, "an upload takes HEAD, PATCH and DELETE")
 }
 
-// uploadFields lists the request fields of the core protocol and the supported extensions.
 var uploadFields = []string{"upload-length", "upload-offset", "upload-metadata", "upload-checksum"}
 
 // extensionFields maps request fields of unsupported extensions to the names of the extensions.
@@ -92,8 +90,8 @@ var extensionFields = map[string]string{
 	"upload-defer-length": "creation-defer-length",
 }
 
-// onlyOffered returns an error if a request uses an unsupported extension, or has an unknown Upload- field. The field
-// could change the meaning of the body: if it were ignored, a part could be stored as the whole file.
+// onlyOffered refuses unsupported extensions and unknown Upload- fields: a field that is ignored could change the
+// meaning of the body, so that a part is stored as the whole file.
 func onlyOffered(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name := strings.ToLower(string(f.Name.In(r.Head)))
@@ -109,9 +107,8 @@ func onlyOffered(r *backend.Request) error {
 	return nil
 }
 
-// onlyWhole returns an error if a request without the tus protocol says that its body is a part of an upload. Clients
-// for resumable uploads of the IETF (draft-ietf-httpbis-resumable-upload) send whole bodies to servers without
-// support.
+// onlyWhole refuses a body that is a part of an upload without the tus protocol. Clients for resumable uploads of the
+// IETF (draft-ietf-httpbis-resumable-upload) send whole bodies to servers without support.
 func onlyWhole(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
@@ -137,7 +134,6 @@ func (x *tus) empty(status int, fields string) {
 	x.w.Start(exchange.Head{Status: status, Fields: []byte(tusFields + fields), Length: 0})
 }
 
-// options lists the capabilities of the server ("OPTIONS").
 func (x *tus) options() {
 	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions + "\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
 	if most := x.u.options.MaxSize; most < math.MaxInt64 {
@@ -146,12 +142,10 @@ func (x *tus) options() {
 	x.empty(204, fields)
 }
 
-// state returns the fields with the offset and the expiry of an upload.
 func (x *tus) state(p *partial) string {
 	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.u.resumes.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
 }
 
-// create begins an upload ("Creation").
 func (x *tus) create() error {
 	length, err := number(x.r, "Upload-Length")
 	if err != nil {
@@ -183,8 +177,7 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
-// resume opens the upload id. It takes over the upload if an earlier request has locked it and its client sends
-// nothing.
+// resume takes over an upload that an earlier request has locked and whose client sends nothing.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
@@ -193,7 +186,6 @@ func (x *tus) resume(id string) (*partial, error) {
 	return p, err
 }
 
-// head returns the offset of an upload ("HEAD").
 func (x *tus) head(id string) error {
 	p, err := x.resume(id)
 	if err == errUnknown {
@@ -216,7 +208,6 @@ func (x *tus) head(id string) error {
 	return nil
 }
 
-// terminate removes an upload ("Termination").
 func (x *tus) terminate(id string) error {
 	p, err := x.resume(id)
 	if err != nil {
@@ -227,7 +218,6 @@ func (x *tus) terminate(id string) error {
 	return nil
 }
 
-// patch continues an upload ("PATCH").
 func (x *tus) patch(id string) error {
 	if x.r.Field("Content-Type") != tusType {
 		return refuse(415, "the Content-Type must be %s", tusType)
@@ -253,7 +243,7 @@ func (x *tus) patch(id string) error {
 	return x.receive(p, 204, "")
 }
 
-// receive stores the body of the request and responds. A client that disconnects may resume the upload later.
+// A client that disconnects may resume the upload later.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
 	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: x.r.Account(), token: p.id, interrupt: x.r.Interrupt}
@@ -326,7 +316,6 @@ func (u *Upload) keepFinished(id string, length int64) {
 	}
 }
 
-// ownLength returns the length of an upload that this process stored within finishedKept, or -1.
 func (u *Upload) ownLength(id string) int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -338,7 +327,6 @@ func (u *Upload) ownLength(id string) int64 {
 	return -1
 }
 
-// length is ownLength for all processes.
 func (u *Upload) length(id string) (length int64, ok bool) {
 	if length = u.ownLength(id); length < 0 && isToken(id) {
 		for _, text := range u.ask(opFinished + id + " ") {
@@ -350,7 +338,6 @@ func (u *Upload) length(id string) (length int64, ok bool) {
 	return length, length >= 0
 }
 
-// complete gives the file its final name, or removes it on failure.
 func (p *partial) complete() error {
 	err := p.seal()
 	if err == nil {
@@ -368,8 +355,7 @@ func (p *partial) complete() error {
 
 var errTooMuch = &refusal{status: 413, text: "the body has more than the rest of the upload"}
 
-// checksum returns the checksum that a request announces for its body ("Checksum") and a hash to compute it; nil if
-// it announces none.
+// nil without a checksum
 func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	announced := r.Field("Upload-Checksum")
 	if announced == "" {
@@ -389,8 +375,8 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	return check, sum, nil
 }
 
-// store writes the body. After an error, the upload keeps the bytes that were written, unless the client announced a
-// checksum: then these bytes are removed.
+// After an error, the upload keeps the bytes that were written, unless the client announced a checksum: then these
+// bytes are removed.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
 	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length, tooLarge: errTooMuch}
@@ -420,7 +406,6 @@ func number(r *backend.Request, field string) (int64, error) {
 	return n, nil
 }
 
-// readMetadata parses Upload-Metadata: "name base64,name base64,name".
 func readMetadata(text string) (map[string][]string, error) {
 	all := url.Values{}
 	if len(text) > maxMetadata {

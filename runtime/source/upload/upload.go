@@ -28,7 +28,7 @@ type Upload struct {
 	resumes *directory // the target if uploads can be resumed; otherwise nil
 	key     string     // identifies the mount in questions to other processes
 
-	asking   sync.Mutex // held while other processes are asked
+	asking   sync.Mutex // held during a question to other processes
 	asked    time.Time
 	answered []report
 
@@ -39,7 +39,7 @@ type Upload struct {
 	finished []finished // the tus uploads that were stored last; guarded by mu
 }
 
-// New returns an Upload. The error is one line.
+// The error is one line.
 func New(o Options) (*Upload, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func New(o Options) (*Upload, error) {
 	}
 	if t, ok := u.target.(*directory); ok && o.Resumable {
 		u.resumes = t
-		t.expireLater() // a previous server may have left uploads
+		t.expireLater()
 	}
 	u.options.Group.add(u)
 	return u, nil
@@ -84,11 +84,11 @@ type stored struct {
 	Type   string `json:"type,omitempty"`
 	Field  string `json:"field,omitempty"`
 
-	// minimum number of bytes that the client announced for this file and the files after it, if Size is unknown
+	// minimum number of bytes of this file and the files after it, if Size is unknown
 	least int64
 }
 
-// announced returns the minimum number of bytes that will arrive; negative if unknown.
+// negative if unknown
 func (s *stored) announced() int64 { return max(s.Size, s.least) }
 
 type result struct {
@@ -100,7 +100,6 @@ type result struct {
 	Status int `json:"status,omitempty"`
 }
 
-// Respond implements backend.Responder.
 func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 	if err := u.respond(w, r); err != nil {
 		u.fail(w, r, err)
@@ -133,12 +132,12 @@ func respondJSON(w *backend.Response, status int, fields string, answer any) {
 	data, _ := json.Marshal(answer)
 	data = append(data, '\n')
 	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
-	_, _ = w.Write(data) // an error means that the client disconnected
+	_, _ = w.Write(data)
 }
 
 func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	if err == backend.ErrGone {
-		return // the client disconnected
+		return
 	}
 	f := refusalOf(err)
 	if f.cause != nil {
@@ -236,7 +235,6 @@ func (u *Upload) tooLarge() error {
 	return refuse(413, "the upload is too large: the limit is %d bytes", u.options.MaxSize)
 }
 
-// finish calls the handler, or responds without a handler.
 func (u *Upload) finish(w *backend.Response, done result) {
 	if u.options.HandsOn {
 		u.handOn(w, done, "")
@@ -248,7 +246,7 @@ func (u *Upload) finish(w *backend.Response, done result) {
 	respondJSON(w, 201, "", done)
 }
 
-// handOn calls the handler. fields are added to its response.
+// fields are added to the response of the handler.
 func (u *Upload) handOn(w *backend.Response, done result, fields string) {
 	done.Key = u.options.Key
 	data, _ := json.Marshal(done)
@@ -257,8 +255,6 @@ func (u *Upload) handOn(w *backend.Response, done result, fields string) {
 
 const maxID = 64
 
-// idOf returns the name that the client chose for its upload in the query, "id=abc", or "" if it is missing or
-// invalid.
 func idOf(r *backend.Request) string {
 	query, err := url.ParseQuery(r.Query())
 	if err != nil {
@@ -271,7 +267,6 @@ func idOf(r *backend.Request) string {
 	return id
 }
 
-// refusal is an error that is sent to the client.
 type refusal struct {
 	status int
 	text   string
@@ -295,7 +290,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf returns the response for an error. Errors of the file system are also logged for the operator.
+// Errors of the file system are also logged for the operator.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -358,7 +353,7 @@ const (
 	defaultExpires   = 24 * time.Hour
 )
 
-// ParseOptions parses Options from the JSON of scripts. The error is one line.
+// The error is one line.
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
