@@ -6,10 +6,9 @@ import (
 	"testing"
 )
 
-// maxPage is the largest size of a page, in bytes.
+// in bytes
 const maxPage = 40 << 10
 
-// A page is small for any server, and its data contains no HTML.
 func TestSize(t *testing.T) {
 	long := strings.Repeat(`<script>"&'`, 100)
 	v := &View{Report: Report{App: long, Python: "3", Addresses: []string{long, long}, Failure: long}}

@@ -75,7 +75,7 @@ func Run(args []string, stdout io.Writer) error {
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		_, _ = (&patience{c: c}).Read(make([]byte, 1)) // until the server has ended
+		_, _ = (&patience{c: c}).Read(make([]byte, 1))
 		_, err = fmt.Fprintln(stdout, "stopped")
 	}
 	return err
@@ -107,15 +107,14 @@ Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
 
 type options struct {
 	command Command
-	purge   cache.Pattern // with Purge
+	purge   cache.Pattern
 	pid     int
 	socket  string
 	json    bool
-	plain   bool // with Metrics
-	once    bool // with Top
+	plain   bool
+	once    bool
 }
 
-// parse parses flags and the command in any order.
 func parse(args []string) (o options, err error) {
 	p := &o.purge
 	all := false
@@ -194,7 +193,6 @@ func choose(pid int) (string, error) {
 	return pick(running, pid, uid)
 }
 
-// pick returns the only running server, or an error.
 func pick(running []found, pid, uid int) (path string, err error) {
 	switch {
 	case len(running) == 1:
@@ -215,7 +213,7 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
 }
 
-// describe returns the application of a server if it answers soon.
+// describe returns "" if the server does not answer soon.
 func describe(path string) string {
 	c, a, err := converse(path, &request{Command: Status}, connectWithin)
 	if err != nil {
@@ -236,7 +234,6 @@ func visible(text string) string {
 	}, text)
 }
 
-// Cache is the total state of the caches of all workers.
 type Cache struct {
 	Entries     int   `json:"entries"`
 	Bytes       int64 `json:"bytes"`
@@ -259,10 +256,9 @@ func (c *Cache) Add(o *Cache) {
 	c.Bypassed += o.Bypassed
 }
 
-// asked returns the number of requests for cacheable pages.
 func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
 
-// rate returns the percentage of these requests that the cache answered.
+// in percent of the requests for cacheable pages
 func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
 
 func (c *Cache) String() string {

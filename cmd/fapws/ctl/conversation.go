@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// connectWithin limits how long a client waits for the server to accept. Its goroutine does nothing else.
+	// connectWithin limits how long a client waits for the server to accept.
 	connectWithin = 2 * time.Second
 
-	// answerWithin limits how long a client waits for quick answers. It exceeds the server's limits for workers and
-	// clients, since the machine may be busy.
+	// answerWithin limits the wait for quick answers, and exceeds the server's limits for workers and clients, because
+	// the machine may be busy.
 	answerWithin = 45 * time.Second
 
 	// lookEvery is the interval at which a waiting client checks that the server is alive.
@@ -33,7 +33,7 @@ const (
 // application keep the socket open.
 type conversation struct {
 	*net.UnixConn
-	pid int // process ID of the server; 0 if unknown
+	pid int // 0 if unknown
 }
 
 // dialWithin connects to the server at path. It retries while the queue of the socket is full (EAGAIN, connect(2)). A
@@ -84,7 +84,7 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 	return nil, a, err
 }
 
-// ask sends a request and waits for the answer. within 0 means no limit while the server is alive.
+// within 0 means no limit while the server is alive.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
@@ -97,13 +97,11 @@ func (c *conversation) ask(r *request, within time.Duration) (a Answer, err erro
 	return a, short(err)
 }
 
-// patience reads slow answers of a server.
 type patience struct {
 	c    *conversation
 	left time.Duration // 0 means no limit while the server is alive
 }
 
-// Read implements io.Reader.
 func (p *patience) Read(b []byte) (n int, err error) {
 	over := false
 	for until := time.Now().Add(p.left); ; {
@@ -135,7 +133,7 @@ func places(uid int) (list []string) {
 	return append(list, fmt.Sprintf("/run/fapws-%d", uid), fmt.Sprintf("/tmp/fapws-%d", uid))
 }
 
-// openPlace creates the directory if it is missing, and checks that no other user can write to it.
+// The directory must be writable by this user only.
 func openPlace(path string, uid int) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -143,7 +141,6 @@ func openPlace(path string, uid int) error {
 	return private(path, uid)
 }
 
-// private returns an error unless a directory is accessible only to the user.
 func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
 // owned returns an error unless path is a directory of the user, not a link, and without the permissions in others.
@@ -163,8 +160,7 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst creates the socket of this process in the first usable directory. A directory may be read-only, or its
-// path too long for a socket (unix(7)).
+// A directory may be read-only, or its path too long for a socket (unix(7)).
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
@@ -191,13 +187,12 @@ func Prepare(user *syscall.Credential) {
 	}
 }
 
-// found is the socket of a server that may be running.
 type found struct {
 	pid  int
 	path string
 }
 
-// search returns the running servers of a user. If pid is not 0, only that server.
+// pid 0 means all servers of the user.
 func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
 		if private(p, uid) != nil {
@@ -212,7 +207,6 @@ func search(uid, pid int) (running []found) {
 	return running
 }
 
-// socketsIn lists the sockets in a folder.
 func socketsIn(folder string) (list []found) {
 	entries, _ := os.ReadDir(folder)
 	for _, e := range entries {
@@ -252,7 +246,7 @@ func clean(folder string) {
 	}
 }
 
-// answers reports whether a server, and not only a process that inherited the socket, listens on it.
+// A process that only inherited the socket does not listen.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err == nil {

@@ -19,7 +19,6 @@ import (
 
 func command(Command, cache.Pattern) (Answer, error) { return Answer{Status: &Report{}}, nil }
 
-// use sets the directory for sockets to a new one.
 func use(t *testing.T) (folder string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket
@@ -47,7 +46,7 @@ func run(line string) (string, error) {
 	return out.String(), err
 }
 
-// Control characters in answers of the server are replaced. FAPWS_CTL_SOCKET selects the server unless a flag does.
+// FAPWS_CTL_SOCKET selects the server unless a flag does.
 func TestCommands(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
@@ -75,7 +74,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// The client receives its answer before the server stops. Then it waits until the server process has ended.
+// The client receives its answer before the server stops, and then waits until the server process has ended.
 func TestStop(t *testing.T) {
 	use(t)
 	var stop func()
@@ -154,7 +153,7 @@ func TestPick(t *testing.T) {
 	for _, tt := range []struct {
 		running []found
 		pid     int
-		want    string // the path, or how the error begins
+		want    string
 	}{
 		{[]found{{3, "/x/3.sock"}}, 0, "/x/3.sock"},
 		{[]found{{3, "/x/3.sock"}}, 3, "/x/3.sock"},
@@ -172,7 +171,6 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// left makes a socket without a listener.
 func left(t *testing.T, path string) {
 	t.Helper()
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -196,7 +194,7 @@ func TestLeftBehind(t *testing.T) {
 	mine, gone, starting := filepath.Join(folder, fmt.Sprint(os.Getpid())+suffix), filepath.Join(folder, "99999999.sock"), filepath.Join(folder, "1.sock")
 	left(t, mine)
 	left(t, gone)
-	left(t, starting) // process 1 lives
+	left(t, starting)
 	s := listen(t, Auto, command)
 	if exists(gone) {
 		t.Error("the socket of a dead server is still there")
@@ -212,7 +210,6 @@ func TestLeftBehind(t *testing.T) {
 		t.Error("the socket is there after Close")
 	}
 
-	// A successor's socket is its own.
 	s = listen(t, mine, command)
 	if err := os.Remove(mine); err != nil {
 		t.Fatal(err)
@@ -236,7 +233,7 @@ func TestBlockingSocket(t *testing.T) {
 	if err := raw.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run("--socket " + s.path + " status"); err != nil { // from now on accept blocks
+	if _, err := run("--socket " + s.path + " status"); err != nil {
 		t.Fatal(err)
 	}
 	closed := make(chan struct{})
@@ -251,7 +248,6 @@ func TestBlockingSocket(t *testing.T) {
 	}
 }
 
-// Files and directories that other users may have prepared in a shared directory are not used.
 func TestPrivate(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -270,7 +266,7 @@ func TestPrivate(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		uid  int
-		want string // how the error ends
+		want string
 	}{
 		{"good", uid, ""},
 		{"new", uid, ""},

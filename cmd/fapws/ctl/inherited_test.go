@@ -11,11 +11,10 @@ import (
 	"testing"
 )
 
-// pathVariable makes this program the server of TestInherited.
 const pathVariable = "CTL_TEST_SERVER"
 
-// TestServer is the server of TestInherited: it ends while a client waits, and leaves a process that has inherited its socket
-// and the connection, as a fork of an application does.
+// TestServer is the server of TestInherited: it ends while a client waits, and leaves a process with the socket and the
+// connection, as a fork of an application does.
 func TestServer(t *testing.T) {
 	path := os.Getenv(pathVariable)
 	if path == "" {
@@ -45,7 +44,6 @@ func TestServer(t *testing.T) {
 	os.Exit(0)
 }
 
-// A client does not wait for a server that has ended, although another process holds its socket.
 func TestInherited(t *testing.T) {
 	path := filepath.Join(use(t), "..", "7.sock")
 	server := exec.Command(os.Args[0], "-test.run=^TestServer$")

@@ -22,35 +22,33 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel is the channel of the viewers of the status page. Its events are empty and make viewers request the
-// data. So every response goes to an authorized client.
+// StatusChannel has the viewers of the status page as subscribers. Its events are empty and make viewers request the
+// data, so that every response goes to an authorized client.
 const StatusChannel = "fapws.status"
 
 const (
-	ViewEvery   = time.Second     // between two events, while there are viewers
-	ProfileTime = 5 * time.Second // of a profile
+	ViewEvery   = time.Second // interval of events while there are viewers
+	ProfileTime = 5 * time.Second
 )
 
-// Line is a line of an error log.
 type Line struct {
 	At   int64  `json:"at"` // nanoseconds since 1970
 	Text string `json:"text"`
 }
 
 const (
-	within   = 10 * time.Second       // for an answer of the source
-	slowly   = 2 * time.Minute        // for a reload
+	within   = 10 * time.Second
+	slowly   = 2 * time.Minute        // limit for a reload
 	fresh    = 900 * time.Millisecond // time for which all viewers share a result
-	history  = 60                     // rates that are kept for the curve
-	logLines = 50                     // that are shown
+	history  = 60                     // rates in the curve
+	logLines = 50
 )
 
-// Page is a responder of package backend.
 type Page struct {
 	source   func(context.Context, Command) (Answer, error)
 	reloads  bool
 	log      func(level logfile.Level, client, line string)
-	refusals logfile.Seldom // lines about them
+	refusals logfile.Seldom
 
 	mu     sync.Mutex // held while look asks the source
 	before *Answer
@@ -66,7 +64,7 @@ func NewPage(source func(context.Context, Command) (Answer, error), reloads bool
 	return &Page{source: source, reloads: reloads, log: log}
 }
 
-// ask asks the server. An answer with an error is an error.
+// An answer with an error is an error.
 func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 	a, err := p.source(ctx, c)
 	if err == nil && a.Error != "" {
@@ -75,11 +73,9 @@ func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 	return a, err
 }
 
-// fields are those of all answers.
 const fields = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n" +
 	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n"
 
-// Respond implements backend.Responder.
 func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	if why := refused(r); why != "" {
 		p.refuse(w, r, why)
@@ -126,7 +122,6 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 	}
 }
 
-// refuse answers a client that may not see the page.
 func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
 	if p.refusals.Now() {
 		p.log(logfile.Warning, r.Client(), "status page refused: "+why)
@@ -134,7 +129,6 @@ func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
 	w.Refuse(403, why)
 }
 
-// post does what buttons ask for.
 func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	if auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
 		p.refuse(w, r, "the request comes from a page of another site")
@@ -165,7 +159,6 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	}
 }
 
-// metrics answers in the format that the client prefers.
 func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Request) {
 	a, err := p.ask(ctx, Metrics)
 	if strings.Contains(r.Field("Accept"), "application/openmetrics-text") {
@@ -180,17 +173,16 @@ const (
 	htmlType  = "text/html; charset=utf-8"
 )
 
-// send sends text or an error page.
 func send(w *backend.Response, kind, text string, err error) {
 	if err != nil {
 		w.Refuse(503, err.Error())
 		return
 	}
 	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
-	_, _ = w.Write([]byte(text)) // an error means that the client disconnected
+	_, _ = w.Write([]byte(text))
 }
 
-// look returns a picture of the server that is not older than fresh.
+// look returns the state of the server, at most fresh old.
 func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -215,13 +207,12 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	return p.view, p.lines, slices.Clone(p.rates), nil
 }
 
-// query finds the query of a path.
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
 
-// withoutQueries removes queries, which may be secret, from paths in text.
+// Queries may contain secrets.
 func withoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
 
-// refused returns why the client of r may not see the page; "": it may.
+// refused returns "" if the client may see the page.
 func refused(r *backend.Request) string {
 	if r.Peer.User != "" {
 		return ""

@@ -25,8 +25,8 @@ pre{margin:0;padding:.5rem .8rem;max-height:24rem;overflow:auto;white-space:pre-
 button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:6px;background:var(--box);color:var(--fg);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
 `
 
-// script asks for the figures again whenever an event of Channel tells it to, or after two seconds without one, and shows the answers of
-// buttons on the page. Without it the page is loaded again every few seconds, and buttons lead to pages of their own.
+// script requests the figures at each event of Channel and after two seconds without an event, and shows the results of
+// buttons on the page. Without JavaScript, the page is reloaded every few seconds, and buttons lead to other pages.
 const script = `(()=>{const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");let busy=0,looked=0;
 const say=t=>{s.textContent=t};
 const look=async()=>{if(busy||d.hidden)return;busy=1;looked=Date.now();try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
@@ -38,13 +38,11 @@ for(const f of d.forms)f.addEventListener("submit",async e=>{e.preventDefault();
 try{const r=await fetch(f.action,{method:"POST"}),t=await r.text();if(!r.ok)throw t;if(/html/.test(r.headers.get("Content-Type")))o.innerHTML=t;else{o.innerHTML="<pre></pre>";o.firstChild.textContent=t}}catch(e){o.textContent="failed: "+(e.message||e)}b.disabled=false});
 hear();look()})();`
 
-// scriptHash is the hash of script for the Content-Security-Policy.
 var scriptHash = func() string {
 	sum := sha256.Sum256([]byte(script))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
 
-// document returns the whole page.
 func document(v *View, lines []Line, rates []float64, reloads bool) string {
 	var b strings.Builder
 	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
@@ -61,13 +59,11 @@ func document(v *View, lines []Line, rates []float64, reloads bool) string {
 	return b.String()
 }
 
-// begin writes the beginning of a page.
 func begin(b *strings.Builder, title, meta string) {
 	b.WriteString(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">` + meta +
 		`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
 }
 
-// profilePage returns a flame graph for a browser without JavaScript.
 func profilePage(graph string) string {
 	var b strings.Builder
 	begin(&b, "profile", "")
@@ -75,7 +71,6 @@ func profilePage(graph string) string {
 	return b.String()
 }
 
-// body returns the part of the page that changes.
 func body(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	r := &v.Report
@@ -105,7 +100,6 @@ func body(v *View, lines []Line, rates []float64) string {
 	return b.String()
 }
 
-// html writes t for the page, text columns first.
 func (t *table) html(b *strings.Builder) {
 	row := func(tag string, cells []string) {
 		b.WriteString("<tr>")
@@ -128,7 +122,7 @@ func (t *table) html(b *strings.Builder) {
 	}
 }
 
-// curve draws rates, newest on the right.
+// newest on the right
 func curve(rates []float64) string {
 	if len(rates) < 2 {
 		return ""
@@ -155,7 +149,7 @@ func python(r *Report) string {
 
 func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }
 
-// clip returns s as at most n bytes of HTML.
+// clip returns at most n bytes.
 func clip(s string, n int) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -168,7 +162,7 @@ func clip(s string, n int) string {
 	return b.String()
 }
 
-// Span formats a short time in seconds with three digits.
+// Span formats seconds with three digits.
 func Span(seconds float64) string {
 	switch {
 	case seconds < 0.001:
@@ -179,17 +173,16 @@ func Span(seconds float64) string {
 	return fmt.Sprintf("%.3g s", seconds)
 }
 
-// StatusStack is a stack of Python functions with the number of times that a profile has seen it.
 type StatusStack struct {
-	Frames []string `json:"frames"` // the outermost first
+	Frames []string `json:"frames"` // outermost first
 	N      int      `json:"n"`
 }
 
 const (
-	mostNodes = 120  // of a flame graph: the page remains small
-	mostDepth = 40   // of its stacks
-	leastPart = 0.01 // of all samples, for a node
-	mostLeafs = 10   // functions in the list
+	mostNodes = 120 // limits of a flame graph
+	mostDepth = 40
+	leastPart = 0.01 // share of a shown function in all samples
+	mostLeafs = 10
 )
 
 // node is a function in the flame graph. All stacks in a node share its callers.
@@ -199,8 +192,7 @@ type node struct {
 	children []*node
 }
 
-// flame returns the flame graph of a profile as HTML. The width of a function is its share of the samples. Called
-// functions are below their callers.
+// The width of a function is its share of the samples. Called functions are below their callers.
 func flame(stacks []StatusStack) string {
 	root, leafs := &node{name: "all"}, map[string]int{}
 	nodes := []*node{}
@@ -224,7 +216,8 @@ func flame(stacks []StatusStack) string {
 	if root.n == 0 {
 		return "<p>No Python code has run.</p>"
 	}
-	slices.SortStableFunc(nodes, func(x, y *node) int { return cmp.Compare(y.n, x.n) }) // callers before the functions that they call
+	// callers before the functions that they call
+	slices.SortStableFunc(nodes, func(x, y *node) int { return cmp.Compare(y.n, x.n) })
 	least := max(1, int(leastPart*float64(root.n)))
 	if len(nodes) > mostNodes {
 		least = max(least, nodes[mostNodes].n+1)
@@ -241,7 +234,7 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write writes x and its children with at least least samples. all is the number of all samples.
+// Children with fewer than least samples are omitted. all is the number of all samples.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

@@ -7,8 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer returns the user and the process at the other end of a unix socket. For a server, this is the process that
-// called listen. pid is 0 if the process is in another PID namespace.
+// For a server, the process is the one that called listen.
 func peer(c *net.UnixConn) (uid, pid int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -24,7 +23,7 @@ func peer(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, cmp.Or(failed, err)
 }
 
-// ended reports whether a process has ended. A zombie has ended.
+// A zombie has ended.
 func ended(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil { // before Linux 5.3

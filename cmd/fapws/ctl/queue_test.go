@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A client waits while the queue of the socket is full because of other clients.
 func TestFullQueue(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ctl")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)

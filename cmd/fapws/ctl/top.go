@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	// topEvery is the interval between updates.
 	topEvery = time.Second
 
 	// returnsWithin limits the absence of a server during an upgrade or restart.
@@ -26,7 +25,6 @@ const (
 	figuresWidth = 100
 )
 
-// top shows the activity of the server at path until it is interrupted.
 func (o *options) top(path string, w io.Writer) error {
 	before, err := look(path, 0)
 	if err != nil {
@@ -52,7 +50,7 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// look returns the answer to Top of the server at path. The server may be absent for the time away.
+// The server may be absent for the time away.
 func look(path string, away time.Duration) (*Answer, error) {
 	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
 		c, a, err := converse(path, &request{Command: Top}, answerWithin)
@@ -66,13 +64,13 @@ func look(path string, away time.Duration) (*Answer, error) {
 	}
 }
 
-// show writes text. On a terminal it replaces the previous text. Only the last text is written completely.
+// On a terminal, the text replaces the previous text. Only the last text is written completely.
 func show(w io.Writer, text string, last bool) error {
 	var size *unix.Winsize
 	if f, ok := w.(*os.File); ok && !last {
 		size, _ = unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	}
-	if size == nil || size.Row == 0 || size.Col == 0 { // no terminal, or one that does not know
+	if size == nil || size.Row == 0 || size.Col == 0 { // no terminal, or a terminal of unknown size
 		_, err := io.WriteString(w, text)
 		return err
 	}
@@ -91,7 +89,6 @@ func show(w io.Writer, text string, last bool) error {
 	return err
 }
 
-// String formats the view for the terminal.
 func (v *View) String() string {
 	var b strings.Builder
 	b.WriteString(v.Report.heading())
@@ -118,7 +115,6 @@ func (v *View) String() string {
 	return b.String()
 }
 
-// figure is a number that "fapws ctl top" and the status page show.
 type figure struct{ name, value string }
 
 func (v *View) figures() (all []figure) {
@@ -174,16 +170,15 @@ func (v *View) figures() (all []figure) {
 	return all
 }
 
-// table is a table of "fapws ctl top" and the status page. The last words columns are text; the others are numbers.
+// The last words columns are text; the others are numbers.
 type table struct {
 	title string
-	most  int // rows of it on the page, so that that remains small
+	most  int // limit of rows on the page
 	heads []string
 	words int
 	rows  [][]string
 }
 
-// routeTable returns the routes, busiest first.
 func (v *View) routeTable() *table {
 	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil}
 	for _, r := range v.Routes {
@@ -193,7 +188,6 @@ func (v *View) routeTable() *table {
 	return t
 }
 
-// activeTable returns the active requests, oldest first.
 func (v *View) activeTable() *table {
 	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
 	for _, a := range v.Active {
@@ -217,7 +211,6 @@ func (r *Report) workerTable() *table {
 	return t
 }
 
-// write writes t as text.
 func (t *table) write(b *strings.Builder) {
 	row := func(cells []string) {
 		line, numbers := "", len(cells)-t.words
@@ -244,7 +237,7 @@ func (q Quantiles) show(seconds float64) string {
 	return length(seconds)
 }
 
-// length formats a time in seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
+// length formats seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
 func length(seconds float64) string {
 	if seconds < 60 {
 		return strings.Replace(Span(seconds), " ", "", 1)

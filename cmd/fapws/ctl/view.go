@@ -15,35 +15,34 @@ import (
 
 // View is the activity between two answers to Top. Times are in seconds.
 type View struct {
-	Interval    float64            `json:"interval"` // the time between them
+	Interval    float64            `json:"interval"` // in seconds
 	Report      Report             `json:"report"`
-	Rate        float64            `json:"rate"` // responses per second
+	Rate        float64            `json:"rate"`
 	InFlight    float64            `json:"in_flight"`
-	Routes      []RouteView        `json:"routes"` // the busiest first
-	Active      []Active           `json:"active"` // the oldest first
+	Routes      []RouteView        `json:"routes"` // busiest first
+	Active      []Active           `json:"active"` // oldest first
 	Threads     map[string]float64 `json:"threads"`
 	Queue       float64            `json:"queue"`
 	QueueWait   Quantiles          `json:"queue_wait"`
 	GILWait     Quantiles          `json:"gil_wait"`
 	Connections map[string]float64 `json:"connections"`   // by kind; upstream: with a request; upstream_idle: idle
-	TLS         *TLSView           `json:"tls,omitempty"` // nil: there is no HTTPS
+	TLS         *TLSView           `json:"tls,omitempty"` // nil without HTTPS
 	Upstream    float64            `json:"upstream_errors"`
-	Restarts    float64            `json:"restarts"` // of workers, other than by reloads
+	Restarts    float64            `json:"restarts"` // except by reloads
 	LogLost     float64            `json:"log_lines_lost"`
 }
 
-// RouteView is a route of the configuration with its metrics.
 type RouteView struct {
 	Host     string  `json:"host"`
 	Route    string  `json:"route"`
-	Requests int64   `json:"requests"` // ever
-	Errors   int64   `json:"errors"`   // of them, answered with 5xx
-	Rate     float64 `json:"rate"`     // per second
+	Requests int64   `json:"requests"`
+	Errors   int64   `json:"errors"` // responses with status 5xx
+	Rate     float64 `json:"rate"`
 	ErrRate  float64 `json:"error_rate"`
 	Quantiles
 }
 
-// Quantiles are of the values in the interval; N is their number.
+// Quantiles are of the values in the interval; N is the number of values.
 type Quantiles struct {
 	N   int64   `json:"n"`
 	P50 float64 `json:"p50"`
@@ -75,7 +74,6 @@ func Compare(before, now *Answer, seconds float64) *View {
 	return v
 }
 
-// routes computes the routes from the metrics by route and status class.
 func (v *View) routes(before, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
 	ever, interval := metrics.Find(now.Families, name), recent(before, now, name)
@@ -111,7 +109,6 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 	})
 }
 
-// quantiles returns the quantiles of the first series of a histogram.
 func quantiles(f *metrics.Family) Quantiles {
 	if len(f.Series) == 0 {
 		return Quantiles{}
@@ -128,8 +125,8 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram with the counts between two answers. It has no series if there is no such histogram. A
-// series with smaller counts than before was reset, for example by an upgrade.
+// recent returns a histogram with the counts between two answers, without series if there is no such histogram. A
+// series whose counts are smaller than before was reset, for example by an upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {
@@ -156,7 +153,6 @@ func recent(before, now *Answer, name string) *metrics.Family {
 	return &f
 }
 
-// values returns the values of a counter or gauge by one of its labels.
 func values(o *Answer, name, label string) map[string]float64 {
 	all := map[string]float64{}
 	if f := metrics.Find(o.Families, name); f != nil {
@@ -167,20 +163,17 @@ func values(o *Answer, name, label string) map[string]float64 {
 	return all
 }
 
-// value returns the sum of all series of a counter or gauge.
 func value(o *Answer, name string) float64 { return values(o, name, "")[""] }
 
-// Active is a request in a handler.
 type Active struct {
-	Worker  int     `json:"worker"`       // process number
-	Request string  `json:"request"`      // method and path, without the query
-	Handler string  `json:"handler"`      // its name
-	Age     float64 `json:"age"`          // seconds
-	State   string  `json:"state"`        // in words
-	At      string  `json:"at,omitempty"` // where Python is, or ""
+	Worker  int     `json:"worker"`
+	Request string  `json:"request"` // method and path, without the query
+	Handler string  `json:"handler"`
+	Age     float64 `json:"age"` // seconds
+	State   string  `json:"state"`
+	At      string  `json:"at,omitempty"` // line of Python, or ""
 }
 
-// heading returns the first lines of top and status.
 func (r *Report) heading() string {
 	where := "not served yet"
 	if len(r.Addresses) > 0 {
@@ -193,7 +186,6 @@ func (r *Report) heading() string {
 	return text
 }
 
-// write prints a report as text or as JSON.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
@@ -220,7 +212,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	return err
 }
 
-// period formats a time in seconds: 12s, 5m12s, 3h12m, 4d3h.
+// period formats seconds: 12s, 5m12s, 3h12m, 4d3h.
 func period(seconds float64) string {
 	d := time.Duration(seconds) * time.Second
 	switch {
@@ -232,17 +224,16 @@ func period(seconds float64) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// TLSView is the activity of TLS.
 type TLSView struct {
 	Connections  float64            `json:"connections"`
 	InProgress   float64            `json:"handshakes_in_progress"`
-	Rate         float64            `json:"handshake_rate"` // successful ones per second
-	Handshakes   map[string]float64 `json:"handshakes"`     // ever, by kind: full, resumed
-	Failures     map[string]float64 `json:"failures"`       // ever, by reason; without those that have never been
-	Certificates map[string]float64 `json:"certificates"`   // seconds until they expire, by the first name in them
+	Rate         float64            `json:"handshake_rate"` // successful handshakes per second
+	Handshakes   map[string]float64 `json:"handshakes"`     // by kind: full, resumed
+	Failures     map[string]float64 `json:"failures"`       // by reason
+	Certificates map[string]float64 `json:"certificates"`   // seconds until expiry, by the first name in the certificate
 }
 
-// tlsView returns the activity of TLS between two answers to Top; nil without TLS.
+// nil without TLS
 func tlsView(before, now *Answer, seconds float64) *TLSView {
 	const handshakes = "fapws_tls_handshakes"
 	if metrics.Find(now.Families, handshakes) == nil {
