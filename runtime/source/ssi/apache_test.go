@@ -34,9 +34,8 @@ var differences = map[string]string{
 	"nestedfile.shtml":    "Apache takes paths in a page included by file from another directory as relative to the top",
 }
 
-// badConditions lists the pages with conditions that cannot be evaluated. Since 2.4.68 Apache omits all branches of
-// such a condition, as fapws does ("Don't print any of if/elsif/else content when a conditional evaluation returns an
-// error"). Older versions continued as if there were no condition.
+// badConditions lists the pages with conditions that cannot be evaluated. Apache omits all branches of such a condition
+// since 2.4.68, as fapws does; older versions continued as if there were no condition.
 var badConditions = []string{"expressions.shtml", "iferror.shtml", "legacy.shtml"}
 
 // behindError matches the rest of a line after its last error message.
@@ -56,7 +55,6 @@ func showsBadConditions(t *testing.T) bool {
 	return patch < 68
 }
 
-// TestLikeApache compares the results of fapws and mod_include for the pages in testdata/site.
 func TestLikeApache(t *testing.T) {
 	root := copySite(t)
 	address := backendtest.Unused(t)
@@ -106,7 +104,6 @@ var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER
 
 func common(page string) string { return own.ReplaceAllString(page, "") }
 
-// ask returns a server's response for a URL, with the fields that pages show.
 func ask(t *testing.T, url string) string {
 	t.Helper()
 	req, err := http.NewRequest("GET", url, nil)
@@ -129,8 +126,6 @@ func ask(t *testing.T, url string) string {
 	return string(body)
 }
 
-// copySite makes a copy of testdata/site that other users may read, with fixed
-// times and files of some sizes.
 func copySite(t *testing.T) string {
 	base, err := os.MkdirTemp("", "ssi-")
 	if err != nil {
@@ -173,7 +168,6 @@ func copySite(t *testing.T) string {
 	return root
 }
 
-// startApache serves root with Debian's apache2 at address and returns its URL.
 func startApache(t *testing.T, root, address string) string {
 	backendtest.Apache(t, t.TempDir(), address, []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"}, fmt.Sprintf(`
 DocumentRoot %[1]s
@@ -191,7 +185,6 @@ AddHandler cgi-script .cgi
 	return "http://" + address
 }
 
-// startOurs serves root at a port of host and returns the URL.
 func startOurs(t *testing.T, root, host string) string {
 	plain, err := static.New(static.Options{Root: root})
 	if err != nil {

@@ -3,9 +3,8 @@
 // responses of other sources. It runs as a responder of package backend, on a goroutine for each request. Start reading
 // at Pages and parse.go.
 //
-// parse.go divides a page into text and elements in one pass, and expr.go compiles expressions into functions. Both
-// results are kept until the file changes, which each request checks. ssi.go and elements.go execute the elements. An
-// error in a page is shown in the page and logged; it never ends the page.
+// Both results are kept until the file changes, which each request checks. ssi.go and elements.go execute the elements.
+// An error in a page is shown in the page and logged; it never ends the page.
 //
 // An include is a request of the server to itself (Request.Sub), so rules, routes and limits apply to it, and a page
 // can include files, programs and the application. The variables that a page shares with its includes are attached to

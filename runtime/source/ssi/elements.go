@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// kind describes the elements with a name.
 type kind struct {
 	run func(*page, *element)
 	// An element needs one of these arguments, and is skipped where no text is shown. If arguments is nil, run decides.
@@ -53,8 +52,8 @@ func (p *page) carryOut(e *element) {
 	}
 }
 
-// arguments yields the arguments of an element up to the first argument without a value, where mod_include ends, or
-// that elements of its kind do not have.
+// The arguments end at the first argument without a value, as in mod_include, or that elements of this kind do not
+// have.
 func (p *page) arguments(e *element) iter.Seq[argument] {
 	return func(yield func(argument) bool) {
 		for _, a := range e.args {
@@ -69,7 +68,6 @@ func (p *page) arguments(e *element) iter.Seq[argument] {
 	}
 }
 
-// config sets the texts that replace values.
 func (p *page) config(e *element) {
 	for a := range p.arguments(e) {
 		value := p.substitute(a.value)
@@ -93,7 +91,6 @@ func (p *page) config(e *element) {
 	}
 }
 
-// echo writes variables.
 func (p *page) echo(e *element) {
 	decoding, encoding := "none", "entity"
 	for a := range p.arguments(e) {
@@ -138,7 +135,6 @@ func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	return s, ok
 }
 
-// set sets a variable.
 func (p *page) set(e *element) {
 	if len(e.args) < 2 {
 		p.fail("set requires var and value")
@@ -170,7 +166,6 @@ func (p *page) set(e *element) {
 	}
 }
 
-// printenv writes all variables.
 func (p *page) printenv(e *element) {
 	switch {
 	case len(e.args) > 0:
@@ -184,8 +179,8 @@ func (p *page) printenv(e *element) {
 	}
 }
 
-// conditional executes an if. An if within hidden text is only counted. An if within shown text need not remember the
-// outer condition, because that is true.
+// An if within hidden text is only counted. An if within shown text need not remember the outer condition, which is
+// true.
 func (p *page) conditional(e *element) {
 	if !p.printing {
 		p.hidden++
@@ -205,7 +200,7 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// ask evaluates the expression of an if or elif. If that fails, neither branch is shown.
+// If the evaluation fails, neither branch is shown.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
 		p.printing = true // the message is always shown
@@ -235,7 +230,7 @@ func (p *page) endif(e *element) {
 		p.hidden--
 	case len(e.args) > 0:
 		shown := p.printing
-		p.printing = true // as before
+		p.printing = true
 		p.fail("endif does not take arguments")
 		p.printing = shown
 	default:
@@ -243,7 +238,6 @@ func (p *page) endif(e *element) {
 	}
 }
 
-// fsize writes the sizes of files.
 func (p *page) fsize(e *element) {
 	p.eachFile(e, func(file fs.FileInfo) {
 		if p.bytes {
@@ -254,12 +248,11 @@ func (p *page) fsize(e *element) {
 	})
 }
 
-// flastmod writes the modification times of files.
 func (p *page) flastmod(e *element) {
 	p.eachFile(e, func(file fs.FileInfo) { p.write(formatTime(p.timefmt, file.ModTime().Local())) })
 }
 
-// maxTime is the maximum of a formatted time, in bytes.
+// in bytes
 const maxTime = 8192
 
 // formatTime formats t as strftime(3) does.
@@ -268,7 +261,7 @@ func formatTime(format string, t time.Time) string {
 	return string(text[:min(len(text), maxTime)])
 }
 
-// formatSize formats a number of bytes in four characters: "973 ", " 12K", "1.5M".
+// formatSize returns four characters: "973 ", " 12K", "1.5M".
 func formatSize(size int64) string {
 	if size < 973 {
 		return fmt.Sprintf("%3d ", size)
@@ -293,7 +286,6 @@ func formatSize(size int64) string {
 	return "****"
 }
 
-// groupDigits formats a number with a comma between thousands.
 func groupDigits(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

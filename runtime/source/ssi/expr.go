@@ -7,14 +7,12 @@ import (
 	"sync"
 )
 
-// condition is a compiled expression.
 type condition = func(*page) bool
 
 // maxExpression bounds expressions, in bytes. The time of a regular expression is proportional to the text it is
 // compared with (RE2), and its memory to its own length.
 const maxExpression = 8192
 
-// compile compiles the expression of an if or elif.
 func (e *element) compile() {
 	if len(e.args) != 1 {
 		e.wrong = e.name + " requires exactly one argument"
@@ -67,14 +65,12 @@ func parseExpression(source string) (holds condition, err error) {
 	return holds, nil
 }
 
-// peek skips spaces and returns the rest.
 func (p *exprParser) peek() string {
 	p.s = strings.TrimLeft(p.s, space)
 	return p.s
 }
 
-// take skips spaces, and the text that a pattern matches after them. It returns the groups of the pattern, nil without
-// a match.
+// take returns the groups of the pattern; nil without a match.
 func (p *exprParser) take(wanted func() *regexp.Regexp) []string {
 	found := wanted().FindStringSubmatch(p.peek())
 	if found != nil {
@@ -83,7 +79,6 @@ func (p *exprParser) take(wanted func() *regexp.Regexp) []string {
 	return found
 }
 
-// near quotes the current position of the parser.
 func (p *exprParser) near() string {
 	if p.peek() == "" {
 		return "end"
@@ -91,7 +86,7 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// pattern returns a regular expression that is compiled at its first use, which saves time and memory at start.
+// The pattern is compiled at its first use, which saves time and memory at start.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
@@ -134,7 +129,6 @@ func (p *exprParser) and() condition {
 	return left
 }
 
-// unaries contains the operators that precede a text.
 var unaries = map[string]func(pg *page, text string) bool{
 	"-n": func(_ *page, text string) bool { return text != "" },
 	"-z": func(_ *page, text string) bool { return text == "" },
@@ -171,7 +165,6 @@ func (p *exprParser) not() condition {
 	return func(pg *page) bool { return holds(pg, pg.substitute(a)) }
 }
 
-// comparison parses the second text of a comparison.
 func (p *exprParser) comparison(a, sign string) condition {
 	negate := sign[0] == '!'
 	if sign[1:] == "~" || (sign == "=" || sign == "!=") && strings.HasPrefix(p.peek(), "/") {
@@ -188,12 +181,11 @@ func (p *exprParser) comparison(a, sign string) condition {
 	b := p.text()
 	return func(pg *page) bool {
 		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
-		// sign contains the characters of the orders for which it is true
+		// sign contains the orders for which the comparison is true
 		return (strings.IndexByte(sign, order) >= 0) != negate
 	}
 }
 
-// text parses words, strings and variables up to the next sign, as a value for substitute.
 func (p *exprParser) text() string {
 	var found []string
 	for {

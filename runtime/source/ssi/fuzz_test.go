@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// FuzzParse checks that Parse accepts any input, and does not change its text.
 func FuzzParse(f *testing.F) {
 	for _, page := range []string{
 		"a<!--#echo var=\"x\" -->b", "<!--#if expr=\"v('a') =~ /(.)/ && !($1 == 'x')\" --><!--#elif expr='-n %{HTTP_HOST}' --><!--#endif-->",
@@ -42,7 +41,6 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzExpression checks that any expression is either an error or can be evaluated.
 func FuzzExpression(f *testing.F) {
 	for _, source := range []string{
 		"v('a') == 'b' && -n reqenv('c')", "%{HTTP_HOST} =~ /(a)(b)/i || '$1' != \"b$2\"", "! ( true || false ) && 1 < 2",
@@ -64,7 +62,6 @@ func FuzzExpression(f *testing.F) {
 	})
 }
 
-// FuzzSubstitute checks that the result of a substitution is bounded.
 func FuzzSubstitute(f *testing.F) {
 	f.Add("a$b${c}\\$d$", "value")
 	f.Fuzz(func(t *testing.T, s, value string) {
@@ -85,7 +82,6 @@ func FuzzSubstitute(f *testing.F) {
 	})
 }
 
-// FuzzPage checks that any page can be executed, with any query.
 func FuzzPage(f *testing.F) {
 	names, err := filepath.Glob("testdata/site/*.shtml")
 	if err != nil || len(names) == 0 {

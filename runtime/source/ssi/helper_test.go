@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// site is a server with pages, plain files and some dynamic ones.
 type site struct {
 	t    *testing.T
 	root string
@@ -27,8 +26,7 @@ type site struct {
 	log []string
 }
 
-// newSite serves files by their names: pages below /p/, plain files below /p/f/, and dynamic responses (answer) below
-// /dynamic/.
+// Pages are below /p/, plain files below /p/f/, and dynamic responses (answer) below /dynamic/.
 func newSite(t *testing.T, o Options, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, root: t.TempDir()}
@@ -90,7 +88,7 @@ func answer(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// patience is a timeout for tests that hang. It is long enough for a machine that is many times slower.
+// patience is a timeout for tests that hang.
 const patience = waittest.Patience
 
 func (s *site) write(name, text string) {
@@ -120,7 +118,6 @@ func (s *site) logged() string {
 	return strings.Join(s.log, "\n")
 }
 
-// get returns the body of a page that must exist.
 func (s *site) get(target string) string {
 	s.t.Helper()
 	r, body := s.do("GET", target)

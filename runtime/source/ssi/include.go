@@ -14,8 +14,7 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// include writes the responses of the server to other paths. After a response that fails, only onerror has an effect,
-// until a response succeeds.
+// After a response that fails, only onerror has an effect, until a response succeeds.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -49,7 +48,6 @@ func (p *page) include(e *element) {
 	}
 }
 
-// insert writes the response of the server to a target.
 func (p *page) insert(target string) error {
 	status, body, err := p.get(target)
 	if err != nil {
@@ -62,7 +60,6 @@ func (p *page) insert(target string) error {
 	return nil
 }
 
-// get sends a request to the server itself.
 func (p *page) get(target string) (status int, body []byte, err error) {
 	if p.r.Depth >= p.s.opt.Depth {
 		return 0, nil, exchange.ErrTooDeep
@@ -72,14 +69,12 @@ func (p *page) get(target string) (status int, body []byte, err error) {
 	return status, body, err
 }
 
-// reachable implements -U and -A: it reports whether the server has a page for a path.
 func (p *page) reachable(target string) bool {
 	status, _, err := p.get(p.target(target))
 	return err == nil && status < 400
 }
 
-// target returns the absolute path of a path in a page, which may be relative to the page's directory. It encodes
-// characters that are not allowed in a URL.
+// target encodes characters that are not allowed in a URL.
 func (p *page) target(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s, query, asked := strings.Cut(s, "?")
@@ -95,10 +90,9 @@ func (p *page) target(s string) string {
 	return s
 }
 
-// directory returns a path up to and including its last slash.
 func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// withoutDots removes dot segments; a segment of a directory leaves a slash. It never leads above the top.
+// A removed segment of a directory leaves a slash. The result never leads above the top.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
 	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
@@ -109,7 +103,7 @@ func withoutDots(s string) string {
 
 var errOutside = errors.New("the file must be in the directory of the page or under it")
 
-// below returns the decoded path of a file. name is relative to the page's directory, and must not lead out of it.
+// name is relative to the page's directory and must not lead out of it.
 func below(base, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", errOutside
@@ -117,8 +111,7 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the target for include file. The file must exist, but the server decides what it sends for the
-// path.
+// The file must exist, but the server decides what it sends for the path.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -130,7 +123,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
-// stat returns a file by its decoded path below the root.
+// name is decoded and below the root.
 func (p *page) stat(name string) (fs.FileInfo, error) {
 	f, info, err := p.s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -140,7 +133,6 @@ func (p *page) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// each calls f for the arguments of an element with their values, until f fails.
 func (p *page) each(e *element, f func(kind, value string) error) {
 	for a := range p.arguments(e) {
 		err := f(a.name, unescapeHTML(a.value))
@@ -154,7 +146,6 @@ func (p *page) each(e *element, f func(kind, value string) error) {
 	}
 }
 
-// eachFile calls f for the files that fsize and flastmod name.
 func (p *page) eachFile(e *element, f func(fs.FileInfo)) {
 	p.each(e, func(kind, value string) (err error) {
 		var name string
@@ -174,7 +165,6 @@ func (p *page) eachFile(e *element, f func(fs.FileInfo)) {
 	})
 }
 
-// pathBelow returns the path below the root that corresponds to a target.
 func (p *page) pathBelow(target string) (string, error) {
 	encoded, _, _ := strings.Cut(target, "?")
 	decoded, err := url.PathUnescape(encoded)
@@ -190,10 +180,9 @@ func (p *page) pathBelow(target string) (string, error) {
 	return "", errors.New("it is not under the directory of these pages")
 }
 
-// maxCommandOutput is the maximum output of a program in a page, in bytes.
+// in bytes
 const maxCommandOutput = 8 << 20
 
-// exec writes the output of a program: a shell command (cmd) or a program of the server (cgi).
 func (p *page) exec(e *element) {
 	if !p.s.opt.AllowExec {
 		p.fail("exec is not allowed")
@@ -207,7 +196,7 @@ func (p *page) exec(e *element) {
 	})
 }
 
-// cgiTarget returns the target for exec cgi. The program gets the query of the page.
+// The program receives the query of the page.
 func (p *page) cgiTarget(name string) string {
 	path, _, _ := strings.Cut(p.target(name), "?")
 	if q := p.r.Query(); q != "" {
@@ -216,10 +205,9 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a shell command in the page's directory. The variables become its environment, and the groups of the
-// last pattern its arguments. Their values are from clients, so they must not become a part of the command. As with
-// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged. All of its child
-// processes are ended.
+// command runs a shell command in the page's directory. The variables become the command's environment, and the groups
+// of the last pattern its arguments: values from clients must not become a part of the command. As with mod_include, \$
+// is a dollar sign for the shell. The standard error of the command is logged. All of its child processes are ended.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err
@@ -236,7 +224,6 @@ func (p *page) command(line string) error {
 	return err
 }
 
-// environment returns the variables for a command.
 func (p *page) environment() []string {
 	env := programs.Environment()
 	p.vars.each(func(name, value string) {

@@ -109,7 +109,6 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// Input of a client is data for a command, never a part of the command, whatever form the reference has.
 func TestExecInjection(t *testing.T) {
 	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
 	for name, page := range map[string]string{
@@ -161,7 +160,6 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// running reports whether a process runs, and is not only waiting to be reaped.
 func running(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(stat), ") Z ")

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// testPage returns a page on which expressions can be evaluated.
 func testPage() *page {
 	s := &Pages{opt: Options{Root: "/root", Log: func(_, _ string) {}}}
 	r := &backend.Request{Context: context.Background(), Path: "/a/page.shtml",
@@ -55,7 +54,6 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestBadConditions checks that a page does not show conditional text if the condition cannot be evaluated.
 func TestBadConditions(t *testing.T) {
 	pages := map[string]struct{ source, want string }{
 		"if.shtml":        {`<!--#if expr="non sense =" -->1<!--#else -->2<!--#endif -->3`, errorMessage + "3"},
@@ -77,7 +75,6 @@ func TestBadConditions(t *testing.T) {
 	}
 }
 
-// TestFormatTime checks that the length of a formatted time is bounded.
 func TestFormatTime(t *testing.T) {
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
 	if got := formatTime("%F %k", at); got != "2024-01-07  5" {

@@ -13,20 +13,17 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// The tags around an element.
 const (
 	startTag = "<!--#"
 	endTag   = "-->"
 )
 
-// document is a parsed page. It does not change and may be used by any number
-// of goroutines.
+// A document does not change and may be used by any number of goroutines.
 type document struct {
 	nodes []node
 	size  int // approximate bytes of memory
 }
 
-// node is a piece of a page: text or an element.
 type node struct {
 	text    string
 	element *element // nil for text
@@ -34,25 +31,23 @@ type node struct {
 
 // element is <!--#name arg="value" ... -->.
 type element struct {
-	name string // in lower case
+	name string
 	args []argument
-	line int    // line in the page, from 1
+	line int    // from 1
 	bad  string // why it cannot be used; "" if it can
 
-	// For an if or elif:
-	asks  bool      // it has an expression
-	holds condition // the compiled expression; nil if wrong contains an error
+	asks  bool
+	holds condition // nil if wrong contains an error
 	wrong string
 }
 
-// argument is an argument of an element. A name alone has no value.
 type argument struct {
-	name     string // in lower case
+	name     string
 	value    string // without quotes and their escapes
 	hasValue bool
 }
 
-// The limits of a page. A page that exceeds them has an error.
+// A page that exceeds these limits has an error.
 const (
 	maxElements = 10_000
 	maxArgs     = 100
@@ -92,21 +87,19 @@ func parse(page string) *document {
 	return d
 }
 
-// space contains the characters of C's isspace.
 const space = " \t\n\v\f\r"
 
 var (
 	nameEnd      = pattern(endTag + `|[\s\v]`)
 	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // includes the sign or the space after the name
 
-	// argumentValue is quoted, or goes up to the next space. A backslash before a quote of the kind around the value makes it part of it;
-	// other backslashes stay.
+	// A value is quoted, or ends at the next space. A backslash escapes only the quotes that enclose the value.
 	argumentValue = pattern("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
 )
 
-// parse parses an element after its start tag and returns the element's length, including its end tag. The rules are
-// those of mod_include, which searches the end only where an argument may begin: text that follows a name or an
-// unquoted value without a space belongs to it.
+// parse parses an element after its start tag and returns the element's length, including its end tag. As in
+// mod_include, the end tag counts only where an argument may begin: text that directly follows a name or an unquoted
+// value belongs to it.
 func (e *element) parse(s string) int {
 	const unfinished = "an element is not finished at the end of the page"
 	end := nameEnd().FindStringIndex(s)
@@ -151,16 +144,15 @@ func (e *element) parse(s string) int {
 	}
 }
 
-// file is a page with its file.
 type file struct {
 	name     string // decoded path below the root: "/a/b.shtml"
 	modified time.Time
-	owner    string // name of its owner
+	owner    string
 	stamp    static.Stamp
 	doc      *document
 }
 
-// load returns a page, from memory if its file has not changed.
+// load returns the page from memory if its file has not changed.
 func (s *Pages) load(name string) (*file, error) {
 	opened, info, err := s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -189,13 +181,13 @@ func (s *Pages) load(name string) (*file, error) {
 	return f, nil
 }
 
-// cache contains parsed pages. If they are too large, all of them are removed.
+// If the parsed pages are too large, all of them are removed.
 type cache struct {
-	limit int // limit in bytes
+	limit int // in bytes
 
 	mu    sync.Mutex
-	files map[string]*file // by name
-	size  int              // bytes of all pages, including replaced ones
+	files map[string]*file
+	size  int // in bytes, including replaced pages
 }
 
 func (c *cache) get(name string) *file {

@@ -6,7 +6,6 @@ import (
 	"testing"
 )
 
-// show formats a document for comparisons.
 func show(d *document) string {
 	var b strings.Builder
 	for _, n := range d.nodes {

@@ -23,7 +23,7 @@ import (
 // Options determines which pages exist and which elements they may use. Zero values are valid for all fields except
 // Files and Root.
 type Options struct {
-	// Files is the document root. Pages are read from it and cannot leave it.
+	// Files is the document root, which pages cannot leave.
 	Files *static.Files
 
 	// Root is the path of Files, for DOCUMENT_ROOT and SCRIPT_FILENAME.
@@ -72,15 +72,14 @@ type Options struct {
 }
 
 const (
-	maxPage   = 8 << 20 // bytes of the largest page
+	maxPage   = 8 << 20 // in bytes
 	maxParsed = 8 << 20 // bytes of memory for parsed pages
 )
 
-// Pages is a backend.Responder for the pages of one document root.
 type Pages struct {
 	opt   Options
 	cache cache
-	gate  *programs.Gate // limits running programs
+	gate  *programs.Gate
 }
 
 // maxPrograms bounds the programs of exec cmd that run at the same time. The number of waiting programs is not limited,
@@ -90,7 +89,7 @@ const (
 	maxWaiting  = 1 << 30
 )
 
-// New checks the options. The error is one line.
+// The error is one line.
 func New(o Options) (*Pages, error) {
 	if len(o.Patterns) == 0 {
 		o.Patterns = []string{"*.shtml"}
@@ -111,7 +110,6 @@ func New(o Options) (*Pages, error) {
 	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
-// isPage reports whether a file of this name is a page with elements.
 func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
 func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
@@ -140,7 +138,6 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	p.run()
 }
 
-// below returns the path below the root that corresponds to a path of the site.
 func (s *Pages) below(path string) (string, bool) {
 	rest, ok := strings.CutPrefix(path, s.opt.Prefix)
 	return rest, ok && strings.HasPrefix(rest, "/")
@@ -148,7 +145,6 @@ func (s *Pages) below(path string) (string, bool) {
 
 var errTooLarge = fmt.Errorf("the page is longer than %d bytes: %w", maxPage, syscall.EFBIG)
 
-// find returns the page for a decoded path below the root.
 func (s *Pages) find(path string) (f *file, err error) {
 	names := []string{""}
 	if strings.HasSuffix(path, "/") {
@@ -165,11 +161,11 @@ func (s *Pages) find(path string) (f *file, err error) {
 	return nil, os.ErrNotExist
 }
 
-// shared is the state that a page shares with the pages that it includes.
+// shared is the state of a page and of the pages that it includes.
 type shared struct {
 	vars  *variables
 	left  atomic.Int64 // bytes that may still be sent
-	lines atomic.Int32 // number of log lines
+	lines atomic.Int32
 }
 
 // maxLines is the maximum number of log lines of a request, maxLine the maximum length of a line in bytes.
@@ -178,7 +174,6 @@ const (
 	maxLine  = 500
 )
 
-// page is a page while it is being made.
 type page struct {
 	s   *Pages
 	w   *backend.Response
@@ -190,15 +185,15 @@ type page struct {
 	cancel context.CancelFunc
 
 	timefmt, errmsg, echomsg string
-	bytes                    bool // config sizefmt="bytes"
+	bytes                    bool
 
 	// For if: whether text is shown, whether a true branch of the innermost if was found, and how many ifs began within
 	// hidden text.
 	printing, found bool
 	hidden          int
 
-	rest    []node   // nodes after the current one
-	element *element // the current element
+	rest    []node // nodes after the current one
+	element *element
 	// text of the last comparison with a regular expression that has groups
 	text string
 	// position of the match and its groups in text; nil without a match
@@ -208,7 +203,7 @@ type page struct {
 	stopped bool
 }
 
-// bufferSize is the number of bytes of a page that are buffered. A page that ends before has a Content-Length.
+// bufferSize is in bytes. A page that ends before has a Content-Length.
 const bufferSize = 64 << 10
 
 func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {
@@ -250,7 +245,6 @@ func (p *page) run() {
 	p.finish()
 }
 
-// write adds text to the page unless text is hidden.
 func (p *page) write(text string) {
 	if p.stopped || !p.printing || text == "" {
 		return
@@ -266,8 +260,8 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. The dependencies of a page of more than bufferSize are known only for its beginning; later
-// elements may depend on any field.
+// The dependencies of a page of more than bufferSize are known only for its beginning; later elements may depend on any
+// field.
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
@@ -291,7 +285,6 @@ func (p *page) send() {
 	p.buf = p.buf[:0]
 }
 
-// stop ends the page.
 func (p *page) stop(why string) {
 	if p.stopped {
 		return
@@ -303,7 +296,7 @@ func (p *page) stop(why string) {
 	p.buf = append(p.buf, p.errmsg...)
 }
 
-// finish sends the rest. A page that has begun and cannot be completed is aborted, so that its client notices.
+// A page that has begun and cannot be completed is aborted, so that its client notices.
 func (p *page) finish() {
 	broken := p.stopped && p.w.Started()
 	p.start(int64(len(p.buf)))
@@ -331,14 +324,12 @@ func (p *page) log(format string, args ...any) {
 	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+text) // Log escapes control characters
 }
 
-// fail writes the error message instead of the element, and logs a line.
 func (p *page) fail(format string, args ...any) {
 	p.log(format, args...)
 	p.write(p.errmsg)
 }
 
-// match compares a text with a regular expression. A regular expression with groups sets $0 ... $9, even without a
-// match.
+// A regular expression with groups sets $0 ... $9, even without a match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
 	if re.NumSubexp() == 0 {
 		return re.MatchString(text)
@@ -347,7 +338,7 @@ func (p *page) match(re *regexp.Regexp, text string) bool {
 	return p.captured != nil
 }
 
-// capture returns $n. ok is false for a group that did not take part in the match.
+// ok is false for a group that did not take part in the match.
 func (p *page) capture(n int) (string, bool) {
 	if 2*n >= len(p.captured) || p.captured[2*n] < 0 {
 		return "", false
@@ -355,7 +346,6 @@ func (p *page) capture(n int) (string, bool) {
 	return p.text[p.captured[2*n]:p.captured[2*n+1]], true
 }
 
-// variable returns the value of a variable, or of $0 ... $9.
 func (p *page) variable(name string) (string, bool) {
 	if len(name) == 1 && isDigit(name[0]) {
 		return p.capture(int(name[0] - '0'))
@@ -369,7 +359,7 @@ func (p *page) substitute(s string) string {
 	return reference().ReplaceAllStringFunc(s, func(text string) string {
 		name := text[1:]
 		switch braced := strings.HasPrefix(name, "{"); {
-		case name == "$": // after a backslash
+		case name == "$":
 			return name
 		case braced && !strings.HasSuffix(name, "}"):
 			p.log("a } is missing in %q", s)
@@ -386,6 +376,5 @@ func (p *page) substitute(s string) string {
 	})
 }
 
-// reference matches a reference to a variable, or a plain dollar sign. A reference without its closing brace extends to
-// the end.
+// A reference without its closing brace extends to the end.
 var reference = pattern(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)

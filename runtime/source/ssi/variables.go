@@ -16,20 +16,20 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// maxVariables bounds the names and values of all variables together, in bytes, because values that are made of other
-// values could double repeatedly.
+// maxVariables is in bytes of all names and values, because values that are made of other values could double
+// repeatedly.
 const maxVariables = 1 << 20
 
-// variables contains the variables for echo and expressions, from CGI, SSI and set. A page and the pages that it
-// includes share them. Names are not case-sensitive; the order is the order of their creation.
+// A page and the pages that it includes share the variables. Names are not case-sensitive; the order is the order of
+// their creation.
 type variables struct {
 	began    time.Time
-	modified time.Time // modification time of the outermost page
+	modified time.Time // of the outermost page
 
 	// A page after its timeout may still run while the page that included it continues.
 	mu    sync.Mutex
 	list  []variableEntry
-	index map[string]int // in lower case
+	index map[string]int
 	size  int
 	// fields of the request on which the page depends; "*" for further dependencies
 	vary []string
@@ -37,7 +37,7 @@ type variables struct {
 
 type variableEntry struct{ name, value string }
 
-// put sets a variable. It returns false if there is no room.
+// put returns false if there is no room.
 func (v *variables) put(name, value string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -62,13 +62,12 @@ func (v *variables) put(name, value string) bool {
 	return true
 }
 
-// get returns the value of a variable.
 func (v *variables) get(name string) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if kind, field, _ := strings.Cut(strings.ToUpper(name), "_"); kind == "HTTP" {
 		v.depend(strings.ReplaceAll(field, "_", "-"))
-	} else if kind == "REMOTE" { // the client's variables
+	} else if kind == "REMOTE" {
 		v.vary = []string{"*"}
 	}
 	i, ok := v.index[strings.ToLower(name)]
@@ -78,7 +77,7 @@ func (v *variables) get(name string) (string, bool) {
 	return v.list[i].value, true
 }
 
-// depend records for caches that the page depends on a field. The caller holds v.mu.
+// depend records that the page depends on a field. The caller holds v.mu.
 func (v *variables) depend(field string) {
 	const most = 20
 	field = textproto.CanonicalMIMEHeaderKey(field)
@@ -91,8 +90,7 @@ func (v *variables) depend(field string) {
 	}
 }
 
-// dependOn records that the page depends on the same fields as an included response, whose Vary is vary. The included
-// response was requested without codings.
+// The included response was requested without codings; vary is its Vary.
 func (v *variables) dependOn(vary []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -103,7 +101,6 @@ func (v *variables) dependOn(vary []string) {
 	}
 }
 
-// varies returns the value of Vary, or "" if none.
 func (v *variables) varies() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -119,10 +116,9 @@ func (v *variables) each(f func(name, value string)) {
 	}
 }
 
-// greenwich is a time zone that %Z formats as GMT.
+// %Z formats greenwich as GMT.
 var greenwich = time.FixedZone("GMT", 0)
 
-// setTimes sets the variables with times in a format.
 func (v *variables) setTimes(format string) {
 	v.put("DATE_LOCAL", formatTime(format, v.began.Local()))
 	v.put("DATE_GMT", formatTime(format, v.began.In(greenwich)))
@@ -133,8 +129,7 @@ func (v *variables) setTimes(format string) {
 var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT REQUEST_SCHEME SCRIPT_FILENAME " +
 	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI SCRIPT_NAME")
 
-// newVariables makes the variables of a request: the variables of a program without secrets, and the variables of
-// pages.
+// The variables are those of a program without secrets, and those of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
@@ -164,8 +159,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets the variables of a page's own query. As with mod_include, the variables of an included page remain
-// after it.
+// As in mod_include, the variables of an included page remain after the page.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
@@ -191,10 +185,9 @@ var htmlEscaper = strings.NewReplacer("<", "&lt;", ">", "&gt;", "&", "&amp;", `"
 
 func escapeHTML(s string) string { return htmlEscaper.Replace(s) }
 
-// escapeURL encodes the characters that are not allowed in the path of a URL.
 func escapeURL(s string) string { return escapePercent(s, "$-_.+!*'(),:;@&=/~", false) }
 
-// escapeForm encodes a value of a form (application/x-www-form-urlencoded).
+// application/x-www-form-urlencoded
 func escapeForm(s string) string { return escapePercent(s, ".-*_", true) }
 
 func escapePercent(s, keep string, plus bool) string {
@@ -217,13 +210,12 @@ func isAlnum(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) 
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescapeURL decodes %XX and keeps a "%" without two hex digits. A NUL ends the text, as for programs in C.
+// unescapeURL keeps a "%" without two hex digits. A NUL ends the text, as for programs in C.
 func unescapeURL(s string) string {
 	text, _, _ := strings.Cut(string(http1.DecodePath(nil, []byte(s))), "\x00")
 	return text
 }
 
-// decodeBase64 decodes up to the first invalid byte.
 func decodeBase64(s string) string {
 	n := 0
 	for n < len(s) && (isAlnum(s[n]) || s[n] == '+' || s[n] == '/') {
@@ -237,13 +229,11 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// character matches a character reference in HTML. A reference without ";", which browsers accept, is a part of a
-// query.
+// A reference without ";", which browsers accept, is a part of a query.
 var character = pattern(`&#?\w+;`)
 
 func unescapeHTML(s string) string { return character().ReplaceAllStringFunc(s, html.UnescapeString) }
 
 var shellSpecial = pattern("[&;`'\"|*?~<>^()\\[\\]{}$\\\\\n]")
 
-// escapeShell puts a backslash before characters that a shell would not take literally.
 func escapeShell(s string) string { return shellSpecial().ReplaceAllString(s, `\$0`) }
