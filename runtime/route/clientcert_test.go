@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/conn"
 )
 
-// The rule and the client's TLS state decide whether a client passes.
 func TestClientCert(t *testing.T) {
 	some := []*x509.Certificate{new(x509.Certificate)}
 	clients := map[string]*conn.TLSState{

@@ -23,7 +23,6 @@ type Request struct {
 	Index string
 }
 
-// Outcome is the result of a Decision.
 type Outcome uint8
 
 const (
@@ -40,19 +39,18 @@ const (
 	NeedsLookup
 )
 
-// Decision says which mount handles a request. Its slices point into Request.Head until Keep is called. The next call
-// of Decide reuses its memory.
+// The slices of a Decision point into Request.Head until Keep is called. The next call of Decide reuses the memory.
 type Decision struct {
 	Outcome Outcome
 
 	Site  int // index of the site; -1 if no site has the host
-	Mount int // index of the mount in its site; -1 if none matches
+	Mount int
 
-	Status int    // if Refused: 204, 400, 403, 404, 405, 421 or 500
-	Fields []byte // header fields of the refusal: "Name: value\r\n" ...
-	Text   string // text of the refusal; empty for the phrase of Status
-	Fault  string // why Status is 500, as one line for the error log
-	// why the client certificate was rejected, as one line for the error log
+	Status int    // one of 204, 400, 403, 404, 405, 421, 500 if Refused
+	Fields []byte // "Name: value\r\n" ...
+	Text   string // empty for the phrase of Status
+	Fault  string // reason of status 500 in one line, for the error log
+	// reason why the client certificate was rejected, in one line for the error log
 	Cert string
 
 	// canonical path as clients see it, or the rewritten path
@@ -78,7 +76,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide routes a request and stores the result in d. A rewrite changes Parsed.Query.
+// A rewrite changes Parsed.Query.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -114,10 +112,9 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.follow()
 }
 
-// Of reports whether d was made with t.
 func (d *Decision) Of(t *Table) bool { return d.table == t }
 
-// Admit continues routing after NeedsPassword. Call it when the client has sent a valid password.
+// Call Admit after NeedsPassword, when the client has sent a valid password.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)
@@ -126,7 +123,7 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Skip continues routing after NeedsLookup. Call it when the mount has nothing for the path.
+// Call Skip after NeedsLookup, when the mount has nothing for the path.
 func (d *Decision) Skip() { d.follow() }
 
 // Keep copies Head and Path, so that d no longer depends on Request.Head. Request.Parsed must stay valid as long as
@@ -136,14 +133,13 @@ func (d *Decision) Keep() {
 	d.request.Head = d.Head
 }
 
-// refuse sets the outcome to Refused. It always returns false, for callers that return its result.
+// refuse returns false, for callers that return its result.
 func (d *Decision) refuse(status int) bool {
 	d.Outcome, d.Status = Refused, status
 	return false
 }
 
-// canonical replaces the received Path by its canonical form and sets Resolved. It returns false if the path cannot
-// be resolved.
+// canonical returns false if the path cannot be resolved.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -156,7 +152,6 @@ func (d *Decision) canonical() bool {
 	return true
 }
 
-// below puts root before the path if a proxy stripped it.
 func (d *Decision) below(root string) {
 	if http1.IsBelow(d.Path, root) {
 		return
@@ -170,7 +165,6 @@ func (d *Decision) below(root string) {
 	}
 }
 
-// follow tries the mounts after the current one.
 func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
@@ -195,7 +189,6 @@ func (d *Decision) follow() {
 	}
 }
 
-// pass reports whether g admits the request. Otherwise it stores the reason in d.
 func (d *Decision) pass(g *Guard) bool {
 	if status, text := g.check(d); status != 0 {
 		if status == 405 {
@@ -210,7 +203,7 @@ func (d *Decision) pass(g *Guard) bool {
 	return !g.Password
 }
 
-// enter selects the current mount, which matches and admits the client. It returns true if routing must continue.
+// enter selects the current mount and returns true if routing must continue.
 func (d *Decision) enter() bool {
 	m := &d.table.sites[d.Site].mounts[d.Mount]
 	switch {
@@ -281,8 +274,8 @@ type ClientCert struct {
 type CertNeed uint8
 
 const (
-	AnyClient CertNeed = iota // every client, even with a rejected certificate
-	NoBadCert                 // clients with a verified certificate, or without one
+	AnyClient CertNeed = iota // even with a rejected certificate
+	NoBadCert
 	VerifiedCert
 )
 

@@ -11,7 +11,6 @@ import (
 
 var limits = http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 64 << 10, Fields: 100}
 
-// parse parses a head without its final empty line. It returns false if the head is invalid.
 func parse(text string) (r Request, ok bool) {
 	parsed := new(http1.Request)
 	buf := []byte(text + "\r\n\r\n")
@@ -22,7 +21,7 @@ func parse(text string) (r Request, ok bool) {
 	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 
-// guarded returns a table with a mount of every kind, the last of which matches every path.
+// The last mount matches every path.
 func guarded(t testing.TB) *Table {
 	t.Helper()
 	to, err := NewRewrite("/new/$1")
@@ -106,7 +105,6 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// A decision remains valid after Keep, even if the memory of its head is reused for another request.
 func TestKeep(t *testing.T) {
 	table := guarded(t)
 	for _, head := range []string{
@@ -149,7 +147,6 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// A mount with Having requires a segment that matches, anywhere in the path below Within.
 func TestHaving(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{
 		{Prefix: "/x", Within: "/x/pri", Having: "private.key"},
@@ -175,7 +172,6 @@ func TestHaving(t *testing.T) {
 	}
 }
 
-// Routing does not allocate unless the request is rewritten, whatever the spelling of its path.
 func TestDecideAllocates(t *testing.T) {
 	table := guarded(t)
 	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")
@@ -186,7 +182,6 @@ func TestDecideAllocates(t *testing.T) {
 	}
 }
 
-// Every spelling of a path is routed like its canonical form.
 func FuzzDecide(f *testing.F) {
 	for _, s := range []string{"/priv/x", "/%2fpriv/x", "/./priv/../x.inc", "/app//priv", "/to/a/%2e%2e/priv", `/a\..\priv`, "/a/..;/priv", "/login//x", "/files/%00", "/round"} {
 		f.Add(s, "h", "")
@@ -214,7 +209,7 @@ func FuzzDecide(f *testing.F) {
 			t.Fatalf("%q: script %d, root %d, path %q", target, d.Script, d.Root, d.Path)
 		}
 		if d.Rewritten {
-			return // the path differs from the client's
+			return
 		}
 		canonical, ok := parse("GET " + string(AppendPath(nil, d.Path)) + " HTTP/1.1\r\nHost: " + host)
 		if !ok {

@@ -18,7 +18,6 @@ var forwardFields = [...]string{
 	"x-ingress-path",
 }
 
-// Indexes of these fields.
 const (
 	forwarded = iota // RFC 7239
 	client
@@ -29,14 +28,12 @@ const (
 	ingress // the prefix, as Home Assistant names the field
 )
 
-// forwarding holds the lines of each of these fields, in order.
 type forwarding [len(forwardFields)][]string
 
-// Origin is the client of a request and the requested URL according to trusted proxies. Strings are empty if no
-// trusted proxy sent them.
+// Strings are empty if no trusted proxy sent them.
 type Origin struct {
 	addr, port     string
-	proto          string // http or https
+	proto          string
 	host, hostPort string
 
 	// decoded path below which clients see the application: "/a/b"
@@ -44,7 +41,7 @@ type Origin struct {
 	BadField, BadValue string
 }
 
-// maxPrefix limits X-Forwarded-Prefix, in bytes.
+// in bytes
 const maxPrefix = 256
 
 // origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted
@@ -78,8 +75,7 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor reads X-Forwarded-For from its end. It returns the number of proxies that appended to the field, at least
-// 1.
+// followFor returns the number of proxies that appended to the field, at least 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -90,7 +86,7 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 	return max(1, hops)
 }
 
-// step makes node the client, unless it is invalid, and reports whether node is a trusted proxy.
+// step returns whether node is a trusted proxy.
 func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
@@ -104,9 +100,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded reads Forwarded in the same direction. found is false if nothing in the field could be parsed. The
-// scheme and host from an outer trusted proxy override those from an inner proxy, because the outer proxy is nearer
-// to the client.
+// ok is false if nothing in the field could be parsed. The scheme and host of an outer trusted proxy override those of
+// an inner proxy, because the outer proxy is nearer to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
@@ -136,7 +131,7 @@ func (o *Origin) bad(field, value string) {
 	}
 }
 
-// set stores a field's value in to if it is valid. An empty value is ignored.
+// An empty value is ignored.
 func (o *Origin) set(to *string, field, value string, valid bool) {
 	switch {
 	case value == "":
@@ -147,7 +142,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto sets the scheme. For the handshake of a WebSocket, Traefik sends wss or ws instead of https or http.
+// For the handshake of a WebSocket, Traefik sends wss or ws instead of https or http.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -161,8 +156,7 @@ func (o *Origin) setProto(field, s string) {
 
 func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }
 
-// cleanPrefix decodes a path that may be put before SCRIPT_NAME. It must consist of whole segments without escapes or
-// control characters. A trailing slash is removed.
+// cleanPrefix requires whole segments without escapes or control characters. A trailing slash is removed.
 func cleanPrefix(s string) (prefix string, ok bool) {
 	path := string(http1.DecodePath(nil, []byte(s)))
 	unsafe := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }
@@ -202,7 +196,7 @@ func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	return &p
 }
 
-// splitHost splits a host that ValidHost accepted. The name keeps the brackets of an IPv6 address.
+// The name keeps the brackets of an IPv6 address.
 func splitHost(host string) (name, port string) {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		return host[:i], host[i+1:]
@@ -210,8 +204,7 @@ func splitHost(host string) (name, port string) {
 	return host, ""
 }
 
-// parseNode parses an address with or without a port: 192.0.2.1, 192.0.2.1:4711, [2001:db8::1]:4711, 2001:db8::1. The
-// port is "" if it is obfuscated (RFC 7239 §6.3).
+// The port is optional, and "" if it is obfuscated (RFC 7239 §6.3): 192.0.2.1, 192.0.2.1:4711, [2001:db8::1]:4711.
 func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	host, hasPort := s, false
 	if strings.HasPrefix(s, "[") {
@@ -240,7 +233,6 @@ func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	return addr.Unmap(), port, true
 }
 
-// backwards yields the members of a list (RFC 9110 §5.6.1) from its end.
 func backwards(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range slices.Backward(lines) {
@@ -266,11 +258,8 @@ func fromRight(lines []string, n int) (member string) {
 	return member
 }
 
-// element is a forwarded-element of the field Forwarded (RFC 7239 §4): the parameters for, proto and host that one
-// proxy added.
 type element struct{ node, proto, host string }
 
-// maxReach limits the number of commas at which lastElement tries to split.
 const maxReach = 16
 
 // lastElement cuts the last element off a list. It tries the shortest suffix first, so that text that the client put
@@ -290,8 +279,7 @@ func lastElement(list string) (e element, rest string, more, ok bool) {
 	return element{}, "", false, false
 }
 
-// forwardedPair matches token "=" ( token / quoted-string ), followed by ";" or the end. It also accepts values
-// without the quotes that they need, such as an address with its port.
+// forwardedPair also accepts values without the quotes that they need, such as an address with its port.
 var forwardedPair = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([^=;, \t"]+)=(?:"((?:[^"\\]|\\.)*)"|([^";, \t\\]+))[ \t]*(?:;|$)`)
 })

@@ -85,7 +85,6 @@ func TestHostErrors(t *testing.T) {
 	}
 }
 
-// A host is routed only to a site that has its name.
 func FuzzHosts(f *testing.F) {
 	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
 	h, err := newHosts(sites, false)

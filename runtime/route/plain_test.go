@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A mount for plain HTTP does not match HTTPS requests or the paths in Except.
 func TestPlain(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
 	if err != nil {

@@ -10,14 +10,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Rewrite replaces the path of a request by another path of the server.
 type Rewrite struct {
 	path, query Template
 	keepQuery   bool
 }
 
-// NewRewrite returns a rewrite to target: an absolute, percent-encoded path, which may contain ${path}, ${rest} or
-// $1, and ${query} after a "?". Without a "?", the query does not change. The error is one line.
+// target is an absolute, percent-encoded path, which may contain ${path}, ${rest} or $1, and ${query} after a "?".
+// Without a "?", the query does not change. The error is one line.
 func NewRewrite(target string) (*Rewrite, error) {
 	path, query, found := strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${path}") {
@@ -35,10 +34,9 @@ func NewRewrite(target string) (*Rewrite, error) {
 	return r, err
 }
 
-// maxRounds limits how often a request is rewritten.
 const maxRounds = 10
 
-// rewrite replaces the path of the request as m says. It returns false if that fails.
+// rewrite returns false if the path cannot be replaced.
 func (d *Decision) rewrite(m *compiled) bool {
 	parsed := d.request.Parsed
 	if d.rounds++; d.rounds > maxRounds {
@@ -62,15 +60,13 @@ func (d *Decision) rewrite(m *compiled) bool {
 	return true
 }
 
-// Values returns the values for templates of the current mount. They are valid as long as d.
+// The values are valid as long as d.
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
 	return ValuesOf(Request{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
 }
 
-// ValuesOf returns the values for templates. It uses r.Parsed, r.Head and r.Client. path is the decoded path: its
-// first root bytes were stripped by a proxy, and its first prefix bytes include the prefix of the mount. The values
-// are valid as long as r and path.
+// ValuesOf uses r.Parsed, r.Head and r.Client. The values are valid as long as r and path.
 func ValuesOf(r Request, path []byte, root, prefix int) Values {
 	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Client.Scheme, "http")}
 	if v.host = NormalHost(nil, r.Client.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
@@ -86,7 +82,6 @@ func ValuesOf(r Request, path []byte, root, prefix int) Values {
 	return v
 }
 
-// undecoded returns a percent-encoded path without its first n decoded bytes.
 func undecoded(raw []byte, n int) []byte {
 	for ; n > 0 && len(raw) > 0; n-- {
 		if raw[0] == '%' && len(raw) >= 3 {
@@ -100,14 +95,12 @@ func undecoded(raw []byte, n int) []byte {
 // Template is a URL or path with variables for parts of a request.
 type Template []piece
 
-// piece is a literal or the name of a variable.
 type piece struct {
 	text     string
 	variable bool
-	inHost   bool // it directly follows the authority of a URL
+	inHost   bool // directly after the authority of a URL
 }
 
-// Variables of templates.
 const (
 	VarPath   = "path"   // the path of the request, as received
 	VarRest   = "rest"   // the path after the prefix of the mount
@@ -154,19 +147,16 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 	return t, nil
 }
 
-// Values holds the values of a template's variables (see Decision.Values).
 type Values struct {
-	path, rest []byte // percent-encoded
+	path, rest []byte
 	query      []byte
 	host       []byte
 	scheme     string
 }
 
-// Query returns the query, percent-encoded and without "?".
 func (v *Values) Query() []byte { return v.query }
 
-// Append fills in the template. The result cannot contain a byte that ends a header field, nor name another host than
-// the template.
+// The result cannot contain a byte that ends a header field, nor name another host than the template.
 func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)
 	for _, p := range t {
@@ -207,16 +197,13 @@ func (t Template) Append(dst []byte, v *Values) []byte {
 	return dst
 }
 
-// notInURL lists the visible characters that are invalid in URLs.
 const notInURL = `"<>\^|` + "`"
 
-// AppendURL appends a part of a URL and encodes invalid characters.
 func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInURL+"{}#") }
 
-// AppendPath appends a decoded path in percent-encoding.
 func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
 
-// appendEncoded appends text. It percent-encodes the characters in encoded and all that are not visible.
+// Characters that are not visible are encoded, too.
 func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {

@@ -19,11 +19,10 @@ type Site struct {
 	// strict.
 	Names []string
 
-	Mounts []Mount // the first that matches handles the request
+	Mounts []Mount // the first match handles the request
 	Guard  Guard   // for requests that match no mount
 }
 
-// Mount says which paths a source handles.
 type Mount struct {
 	// Prefix is a prefix of the canonical path and must be canonical itself.
 	Prefix string
@@ -50,7 +49,7 @@ type Mount struct {
 	Guard   Guard
 }
 
-// Guard says which clients may send requests. The zero value admits every client.
+// The zero value of a Guard admits every client.
 type Guard struct {
 	// Allow and Deny are networks of clients. Clients in Allow are admitted, other clients in Deny are refused (403),
 	// and the remaining clients are admitted unless only Allow is set. A client of a unix socket has no address and
@@ -68,12 +67,11 @@ type Guard struct {
 	Password bool
 }
 
-// restricts reports whether g may refuse a request.
 func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Password
 }
 
-// Table maps requests to sites and mounts. It belongs to one goroutine.
+// A Table belongs to one goroutine.
 type Table struct {
 	sites []site
 	hosts *hosts // nil if there is only one site
@@ -84,14 +82,12 @@ type site struct {
 	guard  Guard
 }
 
-// compiled is a Mount with values computed when the server starts.
 type compiled struct {
 	Mount
-	guarded bool // Guard may refuse a request
+	guarded bool
 }
 
-// New returns a table of sites, of which there must be at least one. strict rejects hosts that no site names. The
-// error is one line.
+// strict rejects hosts that no site names. There must be at least one site. The error is one line.
 func New(sites []Site, strict bool) (*Table, error) {
 	t := &Table{sites: make([]site, len(sites))}
 	for i := range sites {
@@ -120,7 +116,6 @@ func (t *Table) site(host []byte) int {
 	return 0
 }
 
-// fits reports whether m matches path, and returns the length of SCRIPT_NAME.
 func (m *compiled) fits(path []byte) (script int, ok bool) {
 	under := func(prefix string) bool { return len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix }
 	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
@@ -168,7 +163,7 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// admits reports whether a client with this address may send requests. The address is "" for a unix socket.
+// addr is "" for a unix socket.
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)
 	a = a.Unmap().WithZone("")
@@ -201,7 +196,7 @@ func Foreign(text string, isPrefix bool) string {
 	return ""
 }
 
-// checkPattern checks a pattern for file names. The error is one line.
+// The error is one line.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
 		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
@@ -229,15 +224,15 @@ func find(pattern string, name []byte, from int, whole bool) int {
 // "*.example.org", then "example.*".
 type hosts struct {
 	exact   map[string]int
-	wild    map[string]int // keyed by names without "*": ".example.org", "example."
-	strict  bool           // reject hosts that no site names
+	wild    map[string]int
+	strict  bool
 	scratch [256]byte
 }
 
 // maxHost limits the length of a host; names in DNS have up to 253 bytes.
 const maxHost = 255
 
-// newHosts returns the hosts of sites, or nil if there is only one site to choose. The error is one line.
+// newHosts returns nil if there is only one site to choose. The error is one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
 	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
@@ -245,7 +240,7 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 			if i > 0 {
 				return nil, fmt.Errorf("site %d of %d has no name; only the first site can serve all hosts", i+1, len(sites))
 			}
-			strict = false // a site without names serves all hosts
+			strict = false
 		}
 		for _, name := range sites[i].Names {
 			if err := h.add(name, i); err != nil {
@@ -292,7 +287,6 @@ func HostName(name string) (string, error) {
 	return "", fmt.Errorf("%q is not the name of a host (example.org, *.example.org, example.*, [2001:db8::1])", name)
 }
 
-// isDomain reports whether name consists of labels of lower-case letters, digits, "-" and "_".
 func isDomain(name string) bool {
 	for _, label := range strings.Split(name, ".") {
 		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -302,7 +296,7 @@ func isDomain(name string) bool {
 	return true
 }
 
-// find returns the index of the site for the value of a Host field, or -1.
+// -1 if no site has the host
 func (h *hosts) find(host []byte) int {
 	name := NormalHost(h.scratch[:0], host)
 	if site, ok := h.exact[string(name)]; ok {

@@ -52,7 +52,6 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// Clients of a unix socket have no address and match only networks that contain all addresses.
 func TestAddresses(t *testing.T) {
 	all := []string{"0.0.0.0/0", "::/0"}
 	for _, test := range []struct {
