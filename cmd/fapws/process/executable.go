@@ -34,17 +34,16 @@ func File() string {
 	return path
 }
 
-// Interpreter returns the Python in whose process this program runs; "" for an executable, which has its own.
+// Interpreter is "" for an executable.
 func Interpreter() string { return "" }
 
-// LowPorts returns a command that allows this program to listen on ports below 1024.
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }
 
-// TakeName names a process that Again has started: the kernel has named it after /proc/self/exe. It must be called on the main thread.
+// The kernel has named a process that Again has started after /proc/self/exe. It must be called on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
-// Again returns a command that starts this program again with args, in the environment of this process: the program that runs, even
-// if its file was replaced or removed since, or with newest the one that is installed now. Append to ExtraFiles, which may have some.
+// Again starts the program that runs, even if its file was replaced or removed since, or with newest the program that
+// is installed now. Callers append to ExtraFiles, which may not be empty.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

@@ -14,35 +14,31 @@ import (
 	"fapws/runtime/system"
 )
 
-// Arguments returns what the program was started with, without its name.
 func Arguments() []string { return os.Args[1:] }
 
-// The exit codes of fapws itself. A script that exits has its own codes.
+// A script that exits has its own codes.
 const (
 	OK       = 0
-	Failed   = 1 // failed while running, or received a second stop signal
-	BadUsage = 2 // wrong usage or setting, or a missing file
-	NoStart  = 3 // could not start
+	Failed   = 1
+	BadUsage = 2
+	NoStart  = 3
 )
 
-// ExitError is an error that ends fapws: lines for the user and an exit code.
 type ExitError struct {
 	Code int
 	Text string // lines separated by newlines; "" if the user was informed
-	err  error  // with this text
+	err  error
 }
 
 func (f *ExitError) Error() string { return f.Text }
 func (f *ExitError) Unwrap() error { return f.err }
 
-// ExitUsage makes err one that ends fapws with BadUsage.
 func ExitUsage(err error) error {
 	err = ExitPlain(err)
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// ExitNotStarted formats an error that ends fapws with NoStart, or with BadUsage if one of args is an error about a
-// missing file.
+// The code is BadUsage if one of args is an error about a missing file.
 func ExitNotStarted(format string, args ...any) error {
 	code := NoStart
 	for _, arg := range args {
@@ -54,8 +50,7 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitFrom converts err to an *ExitError with all of its lines. The code is from the first *ExitError in err, or
-// BadUsage.
+// The code is from the first *ExitError in err, or BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {
@@ -64,10 +59,10 @@ func ExitFrom(err error) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitSilently is an error that ends fapws with a code after the reason has been reported.
+// ExitSilently is for errors that have been reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// ExitLines returns the lines of err for the user, if any. An error of the system also has advice.
+// An error of the system also has advice.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {
@@ -80,7 +75,7 @@ func ExitLines(err error) []string {
 				lines[i] += nextStep(reason, false)
 			}
 		}
-		if strings.Contains(line, "PermissionError: ") { // Python's, of an application that is loaded
+		if strings.Contains(line, "PermissionError: ") { // from an application that is loaded
 			why, advice, _ := strings.Cut(line, "; ")
 			lines[i] = strings.TrimSuffix(why+forUser()+"; "+advice, "; ")
 		}
@@ -88,7 +83,6 @@ func ExitLines(err error) []string {
 	return lines
 }
 
-// ExitReport writes the lines of err to w, if it has any, and returns its exit code.
 func ExitReport(w io.Writer, err error) int {
 	for _, line := range ExitLines(err) {
 		fmt.Fprintln(w, "fapws:", line)
@@ -114,7 +108,6 @@ func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time
 	})
 }
 
-// plain is an error with a text for users.
 type plain struct {
 	error
 	text string
@@ -123,8 +116,8 @@ type plain struct {
 func (p plain) Error() string { return p.text }
 func (p plain) Unwrap() error { return p.error }
 
-// ExitPlain returns err with a text for users: an error of the packages os or net in it is the file or host and the reason, without the name
-// of the call ("open x: ", "dial tcp 127.0.0.1:1: connect: "), and a next step follows where the text has none.
+// ExitPlain returns err with a text for users: an error of the packages os or net becomes the file or host and the
+// reason, without the name of the call ("open x: "), and a next step follows where the text has none.
 func ExitPlain(err error) error {
 	var file *fs.PathError
 	var name *net.DNSError
@@ -132,9 +125,9 @@ func ExitPlain(err error) error {
 	var done plain
 	raw, text := "", ""
 	switch {
-	case errors.As(err, &done): // "cannot read x" would lose a word again
+	case errors.As(err, &done):
 		return err
-	case errors.As(err, &name): // before the OpError around it
+	case errors.As(err, &name):
 		raw, text = name.Error(), "host "+name.Name+" is not known"
 		if !name.IsNotFound {
 			text = "host " + name.Name + " cannot be looked up: " + name.Err
@@ -159,7 +152,6 @@ func ExitPlain(err error) error {
 	return plain{err, text}
 }
 
-// ExitPlainArgs applies ExitPlain to each error in args.
 func ExitPlainArgs(args []any) []any {
 	for i := range args {
 		if err, ok := args[i].(error); ok {
@@ -169,7 +161,7 @@ func ExitPlainArgs(args []any) []any {
 	return args
 }
 
-// forUser returns the user of this process for advice about permissions; "" for root, who may read nearly all files.
+// forUser is "" for root, who may read nearly all files.
 func forUser() string {
 	if os.Geteuid() == 0 {
 		return ""

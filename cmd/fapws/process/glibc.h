@@ -42,7 +42,7 @@ FAPWS_OLD(sem_timedwait);
 FAPWS_OLD(sem_trywait);
 FAPWS_OLD(sem_wait);
 FAPWS_AS(fcntl64, fcntl, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));
-/* C of 2023 reads numbers such as 0b1, too: nothing here does. */
+/* nothing here parses numbers such as 0b1, which C23 accepts */
 FAPWS_AS(__isoc23_sscanf, sscanf, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));
 FAPWS_AS(__isoc23_strtol, strtol, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));
 FAPWS_AS(__isoc23_strtoull, strtoull, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));

@@ -21,23 +21,21 @@ func init() {
 	}
 }
 
-// file is the library, open: an installed one may be replaced or removed while this process runs.
+// An installed library may be replaced or removed while this process runs.
 var file = os.NewFile(uintptr(C.fapws_preload.fd), "libfapws.so")
 
-// File is as for an executable.
 func File() string { return C.GoString(C.fapws_preload.path) }
 
-// Interpreter is as for an executable.
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
-// LowPorts is as for an executable. The dynamic loader preloads nothing into an interpreter that has capabilities.
+// The dynamic loader preloads nothing into an interpreter that has capabilities.
 func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
 
-// TakeName does nothing: the constructor has named the process.
+// The constructor of the library has named the process.
 func TakeName() {}
 
-// Again is as for an executable. The newest one is started as users do, by its own rules, and not by -m, which would look in the
-// working directory first.
+// The newest program is started by its own rules, as users start it, and not by -m, which would look in the working
+// directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
 		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")}, args...)...)

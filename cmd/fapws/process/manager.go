@@ -25,20 +25,17 @@ var Version = "dev"
 // Software names the program as SERVER_SOFTWARE does (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// PIDFile is a pid file that this process has written. A nil PIDFile has nothing to
-// remove.
+// A nil PIDFile has nothing to remove.
 type PIDFile struct {
-	path string // absolute: the process may change its directory
+	path string // absolute, because the process may change its directory
 	file *os.File
 	once sync.Once
 }
 
-// line is the content of the file.
 func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
-// WritePIDFile puts the number of this process into the file at path, which is absolute: it appears whole or not at all; a symbolic link
-// there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
-// this one; the file of a dead one is replaced. Errors are one line.
+// path is absolute. The file appears as a whole or not at all, and a symbolic link is replaced, never followed. If the
+// file names another running process, WritePIDFile returns an error. Errors are one line.
 func WritePIDFile(path string) (*PIDFile, error) {
 	pid := os.Getpid()
 	other, err := owner(path)
@@ -64,17 +61,16 @@ func (f *PIDFile) Left() *os.File {
 	return f.file
 }
 
-// TakeOverPIDFile returns the pid file that the program before has written in this process, as root perhaps, which this
-// program may not be. left is the file of Left; it belongs to the PIDFile from now on.
+// TakeOverPIDFile returns the pid file that the previous program has written in this process, perhaps as root. left is
+// the result of Left, and belongs to the PIDFile.
 func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
-// replace makes the file under a temporary name and renames it.
 func replace(path string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err != nil {
 		return nil, err
 	}
-	err = f.Chmod(0o644) // others may read whom to signal
+	err = f.Chmod(0o644) // others may read which process to signal
 	if err == nil {
 		_, err = f.WriteString(line())
 	}
@@ -89,8 +85,8 @@ func replace(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Remove removes the file if it is still the one that WritePIDFile made. A process that has given root up may not be allowed
-// to: then it empties the file, which counts as not owned. It is safe for concurrent use; further calls do nothing.
+// Remove removes the file unless it has been replaced. A process that has given up root may lack the permission: then
+// Remove empties the file. Remove is safe for concurrent use; further calls do nothing.
 func (f *PIDFile) Remove() (err error) {
 	if f != nil {
 		f.once.Do(func() {
@@ -106,7 +102,7 @@ func (f *PIDFile) remove() error {
 	mine, _ := f.file.Stat()
 	there, err := os.Lstat(f.path)
 	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
-		return nil // it was removed, or is another process's by now
+		return nil
 	}
 	if err = os.Remove(f.path); errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
@@ -117,12 +113,12 @@ func (f *PIDFile) remove() error {
 	return nil
 }
 
-// maxPID is how many bytes of a pid file are read.
+// in bytes
 const maxPID = 64
 
-// owner returns the number in a pid file, 0 if the file is missing or holds none.
+// 0 if the file is missing or contains no number
 func owner(path string) (int, error) {
-	// Not blocking: a FIFO would wait for a writer.
+	// a FIFO would wait for a writer
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // not owned; a link is replaced
@@ -151,12 +147,10 @@ func owner(path string) (int, error) {
 	return pid, nil
 }
 
-// runs reports whether a process exists, of this user or another.
 func runs(pid int) bool {
 	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 }
 
-// The variables of the protocol.
 const (
 	socketVariable = "NOTIFY_SOCKET"
 	usecVariable   = "WATCHDOG_USEC"
@@ -190,7 +184,7 @@ func TakeNotifier() *Notifier {
 	return n
 }
 
-// Leave restores the variables in the environment, for a program that replaces this one.
+// Leave restores the environment for a program that replaces this one.
 func (n *Notifier) Leave() {
 	if n == nil {
 		return
@@ -201,7 +195,7 @@ func (n *Notifier) Leave() {
 	}
 }
 
-// Ready reports that the service has started or reloaded. status is one line for users, or "".
+// status is one line for users, or "".
 func (n *Notifier) Ready(status string) error {
 	if status == "" {
 		return n.send("READY=1")
@@ -209,7 +203,6 @@ func (n *Notifier) Ready(status string) error {
 	return n.send("READY=1", "STATUS="+strings.ReplaceAll(status, "\n", " "))
 }
 
-// Reloading reports that a reload has started. Ready reports its end.
 func (n *Notifier) Reloading() error {
 	now, err := monotonic()
 	if err != nil {
@@ -218,14 +211,11 @@ func (n *Notifier) Reloading() error {
 	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Microseconds(), 10))
 }
 
-// Stopping reports that the service is about to end.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
-// Alive notifies the watchdog.
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-// send sends assignments. It connects every time: the manager may have restarted, with another
-// socket at the same address.
+// send connects every time, because the manager may have restarted with another socket at the same address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil
@@ -235,7 +225,7 @@ func (n *Notifier) send(assignments ...string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // a manager that does not read
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // the manager may not read
 		return err
 	}
 	_, err = c.Write([]byte(strings.Join(assignments, "\n")))
@@ -256,7 +246,7 @@ func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) 
 		err := ping(trial)
 		cancel()
 		if err == nil {
-			_ = n.Alive() // failing, the manager restarts the service
+			_ = n.Alive() // after a failure, the manager restarts the service
 		}
 		select {
 		case <-ticks.C:
@@ -266,7 +256,7 @@ func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) 
 	}
 }
 
-// monotonic returns systemd's time: since the machine was started.
+// monotonic returns systemd's time: the time since the machine was started.
 func monotonic() (time.Duration, error) {
 	var now unix.Timespec
 	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)

@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// notifier makes a Notifier from variables.
 func notifier(t *testing.T, socket, usec, pid string) *Notifier {
 	t.Setenv("NOTIFY_SOCKET", socket)
 	t.Setenv("WATCHDOG_USEC", usec)
@@ -29,7 +28,7 @@ func TestNoManager(t *testing.T) {
 		t.Errorf("nil: %v", err)
 	}
 	n.Leave()
-	n.Watch(context.Background(), nil) // returns
+	n.Watch(context.Background(), nil)
 	if notifier(t, filepath.Join(t.TempDir(), "gone"), "", "").Ready("") == nil {
 		t.Error("no error without a receiver")
 	}
@@ -59,7 +58,6 @@ func TestWatchdogInterval(t *testing.T) {
 	}
 }
 
-// TestWatchBounds: a ping that hangs is given up.
 func TestWatchBounds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	tried := make(chan error)

@@ -6,10 +6,10 @@
  * thread, because prctl(2) affects only the calling thread. */
 int fapws_orphan_watch(int sig, int limit);
 
-/* fapws_orphan_limit changes the seconds. Any thread. */
+/* fapws_orphan_limit changes the limit in seconds, on any thread. */
 void fapws_orphan_limit(int limit);
 
-/* fapws_orphan_end makes the kernel kill this process after the limit unless it ends before. Any thread. */
+/* fapws_orphan_end makes the kernel kill this process after the limit unless it ends before. Any thread may call it. */
 void fapws_orphan_end(void);
 
 #endif

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dead returns the number of a process that has ended.
 func dead(t *testing.T) int {
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
@@ -26,7 +25,7 @@ func TestWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		before func(t *testing.T, path string)
-		fails  string // a part of the error
+		fails  string
 	}{
 		{"nothing there", func(*testing.T, string) {}, ""},
 		{"empty", holding(""), ""},
@@ -62,7 +61,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("mode %v", info.Mode())
 			}
 			must(t, f.Remove())
-			must(t, f.Remove()) // has no effect
+			must(t, f.Remove())
 			if left, _ := os.ReadDir(dir); len(left) != 0 {
 				t.Errorf("left behind: %v", left)
 			}
@@ -70,8 +69,6 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestSymbolicLink: the target of a link at the path is neither read nor
-// written.
 func TestSymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	target, path := filepath.Join(dir, "target"), filepath.Join(dir, "app.pid")
@@ -85,7 +82,6 @@ func TestSymbolicLink(t *testing.T) {
 	}
 }
 
-// TestRemoveLeavesOthers: the file of another process stays.
 func TestRemoveLeavesOthers(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, path string){
 		"replaced": func(t *testing.T, path string) { must(t, os.Remove(path)); holding("1\n")(t, path) },

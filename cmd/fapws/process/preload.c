@@ -46,7 +46,7 @@ static void show_path(void) {
   if (dladdr1(&fapws_preload, &info, (void **)&self, RTLD_DL_LINKMAP)) self->l_name = (char *)fapws_preload.path;
 }
 
-/* Runs before the constructors of the other packages, and of Go: by its priority, and because it is needed first. */
+/* The priority makes this constructor run before the constructors of the other packages and of Go. */
 __attribute__((constructor(102))) static void start(void) {
   char *library = take(FAPWS_LIBRARY), *interpreter = take(FAPWS_INTERPRETER);
   int path = 0;

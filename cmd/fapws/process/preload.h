@@ -1,4 +1,3 @@
-/* State of a process with the preloaded library: see preload.c. */
 #ifndef FAPWS_PRELOAD_H
 #define FAPWS_PRELOAD_H
 
@@ -9,9 +8,10 @@
 
 /* All fields are set before main and never change. */
 extern struct fapws_preload {
-  int fd;                  /* the library, open; -1 if another program has loaded it */
-  const char *path;        /* of the library; "" */
-  const char *interpreter; /* as typed, so that it finds its virtual environment; "" */
+  int fd;           /* the library, open; -1 if another program has loaded it */
+  const char *path; /* of the library, or "" */
+  /* as typed, so that the interpreter finds its virtual environment; or "" */
+  const char *interpreter;
 } fapws_preload;
 
 #endif

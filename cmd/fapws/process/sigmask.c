@@ -11,7 +11,6 @@ static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTER
 /* Control signals that must not end or stop the process before it catches them, although that is their default. */
 static const int harmless[] = {SIGHUP, SIGTTIN, SIGTTOU};
 
-/* Control signals that end the process gracefully as soon as possible. */
 static const int ending[] = {SIGTERM, SIGINT, SIGQUIT};
 
 static sigset_t arrived;
@@ -36,8 +35,9 @@ static void note(int sig) {
   if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != note) _exit(0);
 }
 
-/* Signals are discarded when they become ignored, so they are noted before. A HUP that comes from here on until Go
- * catches it, some milliseconds later, is lost: Go unblocks it, and would end the process if it were not ignored. */
+/* Signals are discarded when they become ignored, so they are noted before. A HUP between this call and the moment when
+ * Go catches HUP, some milliseconds later, is lost: Go unblocks HUP, which would end the process if it were not
+ * ignored. */
 static void note_early(void) {
   sigpending(&arrived);
   for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);

@@ -1,8 +1,8 @@
 #ifndef FAPWS_SIGMASK_H
 #define FAPWS_SIGMASK_H
 
-/* Reports whether sig, one that Go's start unblocks or that is ignored until then, arrived between two programs of an
- * upgrade. */
+/* Reports whether sig arrived between two programs of an upgrade. Go's start unblocks sig, or sig is ignored until
+ * then. */
 int fapws_signal_arrived(int sig);
 
 #endif

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// before is the variable that makes the test binary a program that ends with a signal on its way to the next one.
+// before is the variable that makes the test binary a program that ends while a signal is pending for the next program.
 const before = "FAPWS_TEST_BEFORE"
 
 func TestMain(m *testing.M) {
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// late sends this process signals, and returns when they have been caught.
+// late returns when this process has caught the signals.
 func late(signals ...syscall.Signal) {
 	for i, sig := range signals {
 		if err := syscall.Kill(os.Getpid(), sig); err != nil {
@@ -50,7 +50,7 @@ func late(signals ...syscall.Signal) {
 	}
 }
 
-// execWithPending replaces the program while signals wait, which Go would end it for.
+// execWithPending replaces the program while signals are pending that would end Go.
 func execWithPending(signals ...syscall.Signal) error {
 	runtime.LockOSThread()
 	var set unix.Sigset_t
@@ -68,8 +68,7 @@ func execWithPending(signals ...syscall.Signal) error {
 	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"_FAPWS_HANDOVER=1"})
 }
 
-// Signals that arrive between two programs, or while the second starts, are delivered to the second. Before Go catches
-// TERM, it ends the second program with status 0.
+// Before Go catches TERM, it ends the second program with status 0.
 func TestArrived(t *testing.T) {
 	for variable, want := range map[string]string{
 		before + "=1": "[hangup terminated]", "_FAPWS_HANDOVER=late": "[terminated quit]", "_FAPWS_HANDOVER=1": "[]",

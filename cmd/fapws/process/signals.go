@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// early receives signals that arrive while the next program of an upgrade starts.
 var early = catchEarly()
 
 func catchEarly() chan os.Signal {
@@ -26,7 +25,7 @@ func catchEarly() chan os.Signal {
 	return c
 }
 
-// AtTerminal reports whether a user started this process in a terminal, which sends HUP when it closes and nothing ignores that.
+// A terminal sends HUP when it closes, unless the process ignores HUP.
 func AtTerminal() bool {
 	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
 	return err == nil && !signal.Ignored(syscall.SIGHUP)
@@ -67,11 +66,11 @@ func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	return c, nil
 }
 
-// LimitOrphan changes the time between the death of the parent and that of this process. It is
-// safe for concurrent use.
+// LimitOrphan changes the time between the death of the parent and that of this process. LimitOrphan is safe for
+// concurrent use.
 func LimitOrphan(limit time.Duration) { C.fapws_orphan_limit(seconds(limit)) }
 
-// EndOrphan makes the kernel kill this process after the limit. It is safe for concurrent use.
+// EndOrphan makes the kernel kill this process after the limit. EndOrphan is safe for concurrent use.
 func EndOrphan() { C.fapws_orphan_end() }
 
 func seconds(d time.Duration) C.int { return C.int((d + time.Second - 1) / time.Second) }

@@ -5,7 +5,6 @@ import (
 	"time"
 )
 
-// Rules of POSIX are read as the C library does.
 func TestZoneOf(t *testing.T) {
 	const winter, summer = "2026-01-15T12:00:00Z", "2026-07-15T12:00:00Z"
 	for rule, want := range map[string][2]string{
