@@ -20,26 +20,26 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// keyring reads the certificates of the workers. All but its Follower belongs to the goroutine of pool.Pool.Run.
+// All fields of a keyring but its Follower belong to the goroutine of pool.Pool.Run.
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
 	root     *KeyReader                    // reads files that this process may not read; nil if none
 	wants    map[string]*certificates.Want // of workers that serve or load, by their texts
-	latest   string                        // last answer to a worker; empty before the first question
+	latest   string                        // empty before the first question of a worker
 	follower *certificates.Follower
-	orders   *certificates.Orders // nil until workers serve, or if nothing is ordered
+	orders   *certificates.Orders // nil until workers serve, or if no certificate is ordered
 }
 
 // inherited is the state of a keyring for the program that replaces this one.
 type inherited struct {
 	Kept certificates.Bundle
-	Root bool // the first file is that of keyring.root
+	Root bool // the first file belongs to keyring.root
 }
 
 // open reads the certificates of the settings before any worker is started: mistakes are reported at once, and by a
-// process that may still be root. state and left are of the program before in this process, nil without one; it
-// returns the files of others.
+// process that may still be root. state and left are of the program before in this process, nil without one; it returns
+// the files of others.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -66,8 +66,8 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	return others, nil
 }
 
-// giveStateDirs creates the state directory for the future user of this process, who may not be able to create it, and
-// passes it to the workers. An existing directory is not changed.
+// giveStateDirs creates the state directory for the future user of this process, who may lack the right to create it,
+// and passes the directory to the workers. An existing directory is not changed.
 func (k *keyring) giveStateDirs() error {
 	if err := k.p.plan.KeepStateDir(); err != nil {
 		return err
@@ -91,13 +91,12 @@ func (k *keyring) giveStateDirs() error {
 	return nil
 }
 
-// needsRoot reports whether only root, which this process still is, may read one of the files.
 func (k *keyring) needsRoot(w *certificates.Want) bool {
 	id := k.p.identity
 	return id != nil && os.Geteuid() == 0 && id.UID != 0 && slices.ContainsFunc(w.Files(), func(name string) bool { return !id.MayRead(name) })
 }
 
-// read implements certificates.Reader.Read. A process with more rights reads files that this process may not read.
+// A process with more rights reads files that this process may not read.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {
@@ -106,7 +105,6 @@ func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	return data, mode, err
 }
 
-// bundle is pool.Options.Certificates.
 func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	want := new(certificates.Want)
 	if err := json.Unmarshal([]byte(text), want); err != nil {
@@ -125,28 +123,26 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// serving is called when workers serve and this process has switched to its user. It starts to order certificates,
-// because the authority can now request tokens.
+// Orders begin when workers serve, because only then can the authority request tokens.
 func (k *keyring) serving() {
 	w := k.p.plan.Certificates(&k.p.conf)
 	if w == nil {
 		return
 	}
-	if k.latest == "" { // after an upgrade, no worker has asked this program yet
+	if k.latest == "" {
 		text, _ := json.Marshal(w)
 		k.follow(string(text), w)
 	}
 	k.order(w)
 }
 
-// order begins to order the certificates of a want, unless it was begun before: then bundle changes the order.
+// If the order has begun, bundle changes it.
 func (k *keyring) order(w *certificates.Want) {
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
 	}
 }
 
-// follow has the files of a want followed, too.
 func (k *keyring) follow(text string, w *certificates.Want) {
 	k.wants[text], k.latest = w, text
 	if k.follower == nil {
@@ -174,7 +170,6 @@ func (k *keyring) reloaded() {
 	}
 }
 
-// leave returns the state and the files for the program that replaces this one: see inherit.
 func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	if k.root != nil && k.root.channel != nil {
 		files = append(files, k.root.channel)
@@ -183,7 +178,7 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state that leave returned. Its files are the first of left. It returns the other files.
+// inherit restores the state of leave. Its files are the first of left; the others are returned.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -201,26 +196,23 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 	return left[1:], err
 }
 
-// variable is set in the environment of a process that is to read keys: the descriptor of its channel.
+// variable contains the descriptor of the channel in a process that reads keys.
 const variable = "_FAPWS_KEYREADER"
 
-// read is the message on the channel: the supervisor sends it with the name of a file. The answer to that has the contents and
-// the permissions as its ID, or the error as its text.
+// The supervisor sends the name of a file. The answer has the contents and, as its ID, the permissions, or the error as
+// its text.
 const read pool.Kind = "read"
 
-// answerWithin limits the time to read a file.
 const answerWithin = 5 * time.Second
 
-// errEnded is the error of all reading after the other process has ended.
 var errEnded = fmt.Errorf("%w: the process that read keys as root has ended", fs.ErrPermission)
 
-// KeyReader reads files by means of another process.
 type KeyReader struct {
 	channel *pool.Channel
 }
 
-// StartKeyReader starts a process with the rights of this one, to read files, which are its arguments. Names may be relative to the working
-// directory.
+// StartKeyReader starts a process with the rights of this one. The files that it may read are its arguments, which may
+// be relative to the working directory.
 func StartKeyReader(files []string) (*KeyReader, error) {
 	channel, theirs, err := pool.Pair()
 	if err != nil {
@@ -239,13 +231,12 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 	return &KeyReader{channel}, nil
 }
 
-// TakeKeyReader takes over the key reader of the previous program. f is its channel.
+// f is the channel of the previous program's key reader.
 func TakeKeyReader(f *os.File) (*KeyReader, error) {
 	channel, err := pool.ChannelOf(f)
 	return &KeyReader{channel}, err
 }
 
-// Read is certificates.Reader.Read.
 func (r *KeyReader) Read(name string) ([]byte, fs.FileMode, error) {
 	if r.channel == nil {
 		return nil, 0, errEnded
@@ -266,10 +257,8 @@ func (r *KeyReader) Read(name string) ([]byte, fs.FileMode, error) {
 	return m.Raw, fs.FileMode(m.ID), nil
 }
 
-// KeyReaderWanted reports whether this process was started to read keys.
 func KeyReaderWanted() bool { return os.Getenv(variable) != "" }
 
-// RunKeyReader reads files until the supervisor ends.
 func RunKeyReader() error {
 	process.TakeName()
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)

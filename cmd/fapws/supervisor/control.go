@@ -22,7 +22,6 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// command is the ctl.Server of a supervisor.
 func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:
@@ -34,7 +33,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
 	case ctl.Stack:
 		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin))
-	case ctl.Log: // of all processes
+	case ctl.Log:
 		a.Lines = p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
 			a.Lines = append(a.Lines, one.Lines...)
@@ -56,13 +55,11 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 	return a, err
 }
 
-// reply is the answer of a worker to a command.
 type reply struct {
 	pid int
 	ctl.Answer
 }
 
-// ask sends a command to all workers and returns the answers received within the time.
 func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -75,7 +72,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	return all
 }
 
-// report describes the server from the workers' answers to Status or Top.
+// report takes the workers' answers to Status or Top.
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
@@ -117,7 +114,6 @@ func (p *supervisor) stack(all []reply) string {
 	return b.String()
 }
 
-// reload reloads because of why.
 func (p *supervisor) reload(why string) error {
 	if err := p.pool.ReloadAndWait(why); err != nil {
 		return fmt.Errorf("reload failed: %w", err)
@@ -125,7 +121,7 @@ func (p *supervisor) reload(why string) error {
 	return nil
 }
 
-// purge throws pages out of the caches of all workers, and returns how many went.
+// purge returns the number of removed pages.
 func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 	text, err := json.Marshal(pattern)
 	if err != nil {
@@ -135,12 +131,12 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 		p.broker.Publish(pool.Batch{Raw: text, Purge: true})
 	}
 	asked := p.pool.Status().Workers
-	failures := map[int]string{} // by process
+	failures := map[int]string{}
 	for _, one := range p.ask(ctl.Purge+" "+ctl.Command(text), worker.AnswerWithin) {
 		failures[one.pid] = one.Error
 		n += one.Pages
 	}
-	for _, w := range p.pool.Status().Workers { // one that is being replaced may end before it has answered
+	for _, w := range p.pool.Status().Workers { // a worker that is being replaced may end before its answer
 		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool { return a.Pid == w.Pid && serves(a) }) {
 			continue
 		}
@@ -153,11 +149,10 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 	return n, nil
 }
 
-// serves reports whether new clients may get to a worker.
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query answers a worker about uploads, or for the status page. It is pool.Options.Query. Without the setting for the page,
-// no worker asks for what that shows, and none is answered.
+// query answers a worker's questions about uploads and for the status page. Questions for the status page have no
+// answer without the setting status.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
@@ -170,11 +165,11 @@ func (p *supervisor) query(pid int, what string) string {
 		return ""
 	}
 	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))
-	text, _ := json.Marshal(answer) // an Answer is always JSON
+	text, _ := json.Marshal(answer)
 	return string(text)
 }
 
-// awaitCurrent returns when the workers have loaded the files as they are now, or have failed to, or after StartWait.
+// awaitCurrent returns when the workers have loaded the current files or have failed to, or after StartWait.
 func (p *supervisor) awaitCurrent() {
 	if p.watcher == nil {
 		return
@@ -190,7 +185,7 @@ func (p *supervisor) awaitCurrent() {
 	}
 }
 
-// pageCommand is command for the status page. It does not reload again and again.
+// The status page may not reload more often than each reloadPause.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answer, error) {
 	switch {
 	case c != ctl.Reload:
@@ -201,10 +196,9 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 	return ctl.Answer{}, p.reload("status page")
 }
 
-// reloadPause is the minimum time between reloads from the status page: a worker, which orders them, must not keep all others loading.
+// A worker orders these reloads, and must not keep all others loading.
 const reloadPause = 5 * time.Second
 
-// uploads answers worker.QueryUploads.
 func (p *supervisor) uploads(asks int, question string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), worker.UploadsWithin)
 	defer cancel()
@@ -218,7 +212,6 @@ func (p *supervisor) uploads(asks int, question string) string {
 	return string(text)
 }
 
-// profile adds up what Python does in all workers.
 func (p *supervisor) profile() (all []ctl.StatusStack, err error) {
 	err = errors.New("no worker answers")
 	for _, one := range p.ask(ctl.Profile, ctl.ProfileTime+worker.AnswerWithin) {
@@ -231,7 +224,6 @@ func (p *supervisor) profile() (all []ctl.StatusStack, err error) {
 	return all, err
 }
 
-// tellViewers makes the viewers of the status page refresh it periodically while the supervisor runs.
 func (p *supervisor) tellViewers() {
 	event := worker.ViewEvent()
 	for range time.Tick(ctl.ViewEvery) {
@@ -239,15 +231,15 @@ func (p *supervisor) tellViewers() {
 	}
 }
 
-// ledger adds up what workers have counted, so that a counter does not fall when a worker ends. The zero value is empty. It is
-// safe for concurrent use.
+// ledger adds up what workers have counted, so that a counter does not fall when a worker ends. The zero value is an
+// empty ledger. A ledger is safe for concurrent use.
 type ledger struct {
 	mu    sync.Mutex
-	known map[int][]metrics.Family // last answer of each worker
-	ended []metrics.Family         // of those that have ended
+	known map[int][]metrics.Family
+	ended []metrics.Family // sum of the ended workers
 }
 
-// said notes what worker pid has counted, and returns the number of workers of which it knows that.
+// said returns the number of workers whose counters are known.
 func (l *ledger) said(pid int, families []metrics.Family) int {
 	families = metrics.Sound(families)
 	l.mu.Lock()
@@ -275,10 +267,9 @@ func (l *ledger) sum(live []int) []metrics.Family {
 	return metrics.Merge(append(present, l.ended)...)
 }
 
-// mostKnown is the number of workers after which those that have ended are added up, also if no one asks for metrics.
+// above this number of workers, the ended workers are added up even if no client requests metrics
 const mostKnown = 50
 
-// lastWords is pool.Options.LastWords.
 func (p *supervisor) lastWords(pid int, text []byte) {
 	var families []metrics.Family
 	if json.Unmarshal(text, &families) == nil && p.counted.said(pid, families) > mostKnown {
@@ -286,7 +277,6 @@ func (p *supervisor) lastWords(pid int, text []byte) {
 	}
 }
 
-// pids returns the numbers of the processes of all workers.
 func pids(st pool.Status) []int {
 	all := make([]int, len(st.Workers))
 	for i, w := range st.Workers {
@@ -295,13 +285,14 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns what all workers have counted. A worker that did not answer in time counts with what it has said before.
+// A worker without an answer in time counts with its previous answer.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
-	os.Setenv(pool.CountVariable, "1") // the next workers need not be asked
+	os.Setenv(pool.CountVariable, "1") // later workers report without a question
 	st := p.pool.Status()
 	live := pids(st)
 	for _, one := range answers {
-		if len(one.Families) > 0 && slices.Contains(live, one.pid) { // else it has said its last words, and may have been added up
+		// otherwise the worker has sent its last words, which may be in the ledger
+		if len(one.Families) > 0 && slices.Contains(live, one.pid) {
 			p.counted.said(one.pid, one.Families)
 		}
 	}
@@ -322,7 +313,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	return metrics.Merge(all, own, p.brokerMetrics())
 }
 
-// active returns the active requests of all workers, the oldest first.
+// oldest first
 func active(answers []reply) (all []ctl.Active) {
 	for _, one := range answers {
 		all = append(all, one.Active...)
@@ -332,7 +323,7 @@ func active(answers []reply) (all []ctl.Active) {
 }
 
 const (
-	// pageText is the number of bytes at the end of a worker's output that are shown.
+	// in bytes, from the end of a worker's output
 	pageText = 16 << 10
 
 	// The page reloads every second, so that corrected code replaces it.
@@ -347,9 +338,9 @@ pre{margin:0;padding:.5rem .8rem;overflow-x:auto;white-space:pre-wrap;border:1px
 `
 )
 
-// failurePage is the HTML document that browsers get while new code does not load: the name of the application, the
-// error in one line, and the standard error of the worker, mostly a traceback. Everything in it is escaped and
-// bounded. It needs nothing from anywhere.
+// failurePage is the HTML document for browsers while new code does not load: the application, the error in one line,
+// and the standard error of the worker, usually a traceback. All text is escaped and limited. The document refers to no
+// other resource.
 func failurePage(app, how string, said []byte) []byte {
 	said = bytes.TrimRight(escapes().ReplaceAll(said, nil), "\n")
 	if len(said) > pageText {
@@ -367,11 +358,10 @@ func failurePage(app, how string, said []byte) []byte {
 	return fmt.Appendf(nil, page, title, html.EscapeString(app), html.EscapeString(how), title, html.EscapeString(text))
 }
 
-// escapes matches control sequences for terminals (ECMA-48 §5.4).
+// escapes matches control sequences (ECMA-48 §5.4).
 var escapes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]") })
 
-// lastError is the last line of a traceback, "ValueError: no", or else the last message
-// of fapws.
+// lastError returns the last line of a traceback, "ValueError: no", or else the last message of fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
 	slices.Reverse(lines)

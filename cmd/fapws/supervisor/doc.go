@@ -6,7 +6,7 @@
 //
 // Package command calls Run, on the main goroutine; the functions that it passes to package pool run on that goroutine,
 // too. With --user, workers start as that user, and the supervisor switches to the user after it has bound the
-// addresses. The control socket is created after the first worker has loaded. Start reading at process.go.
+// addresses. The control socket is created after the first worker has loaded.
 //
 // # Private keys
 //
@@ -17,5 +17,5 @@
 //
 // StartKeyReader is called while the process is root; use a KeyReader on one goroutine at a time. RunKeyReader runs in
 // the other process. That process ends with the supervisor and ignores signals of a terminal or a service manager,
-// which are for the supervisor. Start reading at KeyReader (certificates.go).
+// which are for the supervisor.
 package supervisor

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/pool"
 )
 
-// TestMain makes the test binary the other process, too.
+// TestMain makes the test binary also the process that reads keys.
 func TestMain(m *testing.M) {
 	if KeyReaderWanted() {
 		if err := RunKeyReader(); err != nil {
@@ -22,7 +22,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestReader: another process reads the files that were named, and no others, as often as asked.
 func TestReader(t *testing.T) {
 	dir := t.TempDir()
 	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")
@@ -34,7 +33,7 @@ func TestReader(t *testing.T) {
 	}
 	put(key, "one")
 	put(other, "secret")
-	long := make([]string, 1000) // more than a message holds
+	long := make([]string, 1000) // exceeds the size of a message
 	for i := range long {
 		long[i] = filepath.Join(dir, strings.Repeat("x", 100))
 	}
@@ -65,7 +64,7 @@ func TestReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := os.NewFile(uintptr(fd), "channel")
-	if r, err = TakeKeyReader(f); err != nil { // as the next program in this process does
+	if r, err = TakeKeyReader(f); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()

@@ -25,7 +25,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// findIdentity looks up the user and the groups of the workers and, later, of this process.
 func (p *supervisor) findIdentity() (err error) {
 	if p.conf.User == "" && p.conf.Group == "" {
 		return nil
@@ -36,8 +35,8 @@ func (p *supervisor) findIdentity() (err error) {
 	return p.identity.SetEnviron()
 }
 
-// BecomeWorker makes this process, which is root, the user that the workers of a server will have, in the directory in which they start:
-// to check what they may read. It must be called on a locked thread.
+// BecomeWorker turns this process, which is root, into the user of the workers, in their directory, to check what
+// workers may read. BecomeWorker must run on a locked thread.
 func BecomeWorker(what *plan.Plan) error {
 	p := &supervisor{plan: what, conf: what.Conf}
 	if err := p.findIdentity(); err != nil {
@@ -56,9 +55,9 @@ func BecomeWorker(what *plan.Plan) error {
 	return err
 }
 
-// workerFolder returns the directory in which workers start: the directory where fapws was started, because the command
-// line and the configuration file may contain paths relative to it. If the user may not enter that directory and no
-// other path is relative, it is the directory of --chdir.
+// Workers start in the directory where fapws was started, because the command line and the configuration file may
+// contain paths relative to it. If the user may not enter that directory and no other path is relative, workers start
+// in the directory of --chdir.
 func (p *supervisor) workerFolder() (string, error) {
 	if p.identity == nil {
 		return p.plan.Dir, nil
@@ -66,7 +65,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	refuse := func(err error, hint string) (string, error) {
 		return "", process.ExitUsage(fmt.Errorf("%w; %s", err, hint))
 	}
-	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws is in the same directory
+	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 {
 		if err := p.identity.Enter(filepath.Dir(file)); err != nil {
 			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
 		}
@@ -93,7 +92,6 @@ func (p *supervisor) workerFolder() (string, error) {
 	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
 }
 
-// prepareChroot prepares the directory of --chroot, if any, and passes it to the workers.
 func (p *supervisor) prepareChroot() error {
 	if p.conf.Chroot == "" {
 		return nil
@@ -114,7 +112,7 @@ func (p *supervisor) prepareChroot() error {
 	return os.Setenv(confine.ChrootVariable, folder)
 }
 
-// attributes gives a worker the user that this process will have once it has bound the addresses.
+// Workers start as the user to whom this process switches after binding the addresses.
 func (p *supervisor) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{}
 	if p.identity != nil {
@@ -127,8 +125,8 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 }
 
 // prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory, the only
-// one that all workers can write to. Workers, and a program that replaces this one (upgraded), find it in the
-// environment.
+// one that all workers can write to. Workers, and the next program after an upgrade (upgraded), find the directory in
+// the environment.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
@@ -166,7 +164,6 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 	return os.Setenv("TMPDIR", dir)
 }
 
-// openSockets is worker.Early.Open.
 func openSockets(names []string, options conn.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
 		plain, _ := settings.SplitSecure(name)
@@ -179,16 +176,14 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 	return addresses, nil
 }
 
-// bindEarly opens the sockets whose addresses are known before a worker has loaded.
 func (p *supervisor) bindEarly() error {
 	if p.plan.Find() != nil {
-		return nil // the worker reports it
+		return nil
 	}
 	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, p.plan.FirstApp())
 	return p.early.Listen(names, certain, p.sockets)
 }
 
-// closeSockets is worker.Early.Close.
 func (p *supervisor) closeSockets(addresses []pool.Address) {
 	for _, a := range addresses {
 		a.Socket.Close()
@@ -196,7 +191,6 @@ func (p *supervisor) closeSockets(addresses []pool.Address) {
 	removeSocketFiles(addresses, p.log)
 }
 
-// socketAddrs returns the addresses that the kernel knows.
 func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 	for _, a := range addresses {
 		if ln, err := conn.ListenerFromFile(a.Socket); err == nil {
@@ -208,7 +202,6 @@ func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 	return addrs
 }
 
-// removeSocketFiles removes the files of unix sockets that are no longer served.
 func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 	for _, a := range addresses {
 		switch err := conn.RemoveSocketFile(a.Name); {
@@ -220,7 +213,6 @@ func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 	}
 }
 
-// connectBroker connects to the broker of channels, perhaps as the program before did.
 func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
 	epoch, last := handover.Broker(p.plan.Broker.String())
 	if p.broker, err = pool.ConnectBroker(p.plan.Broker, epoch, last, p.log.Log); err != nil {
@@ -229,7 +221,6 @@ func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
 	return nil
 }
 
-// brokerMetrics are those of the broker of channels.
 func (p *supervisor) brokerMetrics() []metrics.Family {
 	if p.broker == nil {
 		return nil
@@ -245,11 +236,10 @@ func (p *supervisor) brokerMetrics() []metrics.Family {
 	}
 }
 
-// templates are patterns of files that frameworks read once and then keep:
-// without a reload, an edit of one shows no effect.
+// templates are patterns of files that frameworks read once: an edit has no effect without a reload.
 var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*.pt", "*.tpl"}
 
-// watchFiles reloads when files of the application change, if the settings enable it. Otherwise the Watcher is nil.
+// watchFiles returns nil unless the settings enable the reload.
 func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	if !p.conf.Reload {
 		return nil, nil
@@ -291,23 +281,23 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// logKept records the sites from the reloaded configuration file. It logs settings whose new value in the file requires
-// a restart, because the supervisor uses them. It logs a setting again only after another change.
+// It logs settings whose new value in the file requires a restart, because the supervisor uses them. It logs a setting
+// again only after another change.
 func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
 	}
 	set, err := settings.New(p.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
-		return // the workers, which read the same file, have reported it
+		return // the workers have reported the error of the same file
 	}
 	file, err := settings.ReadFile(p.plan.Path)
 	if err != nil || set.ReadFile(file, plan.FileKeys()) != nil {
-		return // as well; or this user may not read it
+		return // likewise, or this user may not read the file
 	}
 	later := p.plan.Later(file)
 	p.site.Store(later.Site)
-	if conf, err := set.Config(); err == nil { // the workers may change other directories from now on
+	if conf, err := set.Config(); err == nil { // the workers may change other directories
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(append(p.plan.Changeable(&now), later.Changeable(&now)...))

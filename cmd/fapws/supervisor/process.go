@@ -27,12 +27,11 @@ import (
 	"fapws/runtime/system"
 )
 
-// supervisor is the supervisor process. It uses the settings of flags and environment until a worker reports those of
-// the script.
+// supervisor uses the settings of flags and environment until a worker reports those of the script.
 type supervisor struct {
 	plan      *plan.Plan
 	reloaded  bool   // a reload has begun, so settings may have changed; of event
-	kept      string // settings that logKept has told of; of event
+	kept      string // settings that logKept has logged; of event
 	unused    string // a setting of certificates that no address uses; of fits
 	conf      settings.Config
 	log       *plan.Logger
@@ -40,14 +39,14 @@ type supervisor struct {
 	memory    confine.Trimmer
 	identity  *confine.Identity // user to run as; nil means unchanged
 	sockets   conn.ListenOptions
-	settled   pool.Settled               // of the workers
-	viewers   sync.Once                  // starts tellViewers
+	settled   pool.Settled
+	viewers   sync.Once
 	early     worker.Early[pool.Address] // until the first worker has loaded
-	served    []pool.Address             // once they are
+	served    []pool.Address             // nil until the first worker has loaded
 	started   atomic.Bool                // pool is set
 	pool      *pool.Pool
 	keyring   keyring
-	counted   ledger       // metrics of the workers
+	counted   ledger
 	broker    *pool.Broker // nil if channels are local to this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
@@ -55,10 +54,10 @@ type supervisor struct {
 	site    atomic.Pointer[plan.SiteConfig] // of the last reload
 
 	shown   atomic.Pointer[worker.Shown]
-	reloads logfile.Seldom // from the status page
+	reloads logfile.Seldom
 }
 
-// openControl makes the control socket, as the user that this process runs as.
+// The owner of the control socket is the user of this process.
 func (p *supervisor) openControl() error {
 	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), p.command)
 }
@@ -88,7 +87,6 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	return code, nil
 }
 
-// run supervises until told to stop, and returns the exit code.
 func (p *supervisor) run() (code int, err error) {
 	p.instance.LogTo(p.log.Log)
 	defer p.instance.Withdraw()
@@ -171,16 +169,14 @@ func (p *supervisor) run() (code int, err error) {
 	return process.OK, err
 }
 
-// reopenWorkerLogs makes the workers reopen the error log.
 func (p *supervisor) reopenWorkerLogs() {
-	if p.started.Load() { // otherwise no workers exist yet
+	if p.started.Load() {
 		p.pool.Reopen()
 	}
 }
 
-// open implements pool.Options.Open: it does everything that requires the rights of the user who started the server. It
-// accepts only those settings of the worker that a script may set, because the worker may run as a user with fewer
-// rights.
+// open does everything that requires the rights of the user who started the server. open accepts only those settings of
+// the worker that a script may set, because the worker may run as a user with fewer rights.
 func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
 		if err != nil {
@@ -199,12 +195,12 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 		return nil, err
 	}
 	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool { return name == a.Name }) {
-		return p.served, nil // the worker with the page has them
+		return p.served, nil // the worker with the failure page serves them
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
 		return addresses, err
 	}
-	for _, old := range p.served { // other ones
+	for _, old := range p.served {
 		old.Socket.Close()
 	}
 	if p.identity != nil && p.served == nil {
@@ -222,7 +218,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show has the settings and addresses shown that are known now, and returns them. The log follows them from now on.
+// show reports the current settings and addresses. The log follows these settings from now on.
 func (p *supervisor) show() *worker.Shown {
 	p.log.Configure(&p.settled.Config, p.settled.Debug)
 	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
@@ -233,7 +229,7 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits implements pool.Options.Fits. It ignores HTTPS, which is determined when an address is opened.
+// fits ignores HTTPS, which is determined when an address is opened.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {
@@ -259,7 +255,6 @@ func (p *supervisor) fits(s *pool.Settled) string {
 	return ""
 }
 
-// failurePage is pool.Options.FailurePage for developers.
 func (p *supervisor) failurePage() func(string, []byte) []byte {
 	if !p.conf.Dev {
 		return nil
@@ -269,7 +264,6 @@ func (p *supervisor) failurePage() func(string, []byte) []byte {
 	}
 }
 
-// up is pool.Options.Up.
 func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
@@ -282,8 +276,8 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	}
 }
 
-// answering reports to the watchdog whether a worker responds. One blocked worker does not count if others respond.
-// While no worker serves, the supervisor itself counts, because it starts new workers.
+// One blocked worker does not count if others respond. While no worker serves, the supervisor itself counts, because it
+// starts new workers.
 func (p *supervisor) answering(ctx context.Context) error {
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {
@@ -302,7 +296,6 @@ func (p *supervisor) answering(ctx context.Context) error {
 	return errors.New("no worker responded")
 }
 
-// event is pool.Options.Event.
 func (p *supervisor) event(kind pool.Event, failure string) {
 	n := p.instance.Notifier
 	switch kind {
@@ -326,7 +319,7 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 	}
 }
 
-// beforeExec leaves to the next program the variables that this one has taken from the environment.
+// beforeExec restores the environment variables that this program has removed, for the next program.
 func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
 	var err error
 	p.instance.Notifier.Leave()
