@@ -18,12 +18,12 @@ import (
 	"fapws/runtime/conn"
 )
 
-// connection is an HTTP/1.1 connection to the upstream. It carries one request at a time and belongs to one goroutine
-// at a time, except that another goroutine writes a request with a body.
+// A connection carries one request at a time and belongs to one goroutine at a time, except that another goroutine
+// writes a request with a body.
 type connection struct {
 	net.Conn
-	under   net.Conn           // Conn without TLS
-	secure  *conn.TLSTransport // TLS over under; nil without TLS
+	under   net.Conn
+	secure  *conn.TLSTransport // nil without TLS
 	number  uint64             // sequence number among the connections of the Proxy
 	opened  time.Time
 	overdue *time.Timer
@@ -31,10 +31,10 @@ type connection struct {
 	// body
 	timeout time.Duration
 	in      *bufio.Reader // reads from Conn; nil while the connection is idle
-	reused  bool          // an earlier request has used the connection
-	last    bool          // it must not be used after the current request
-	unbind  func() bool   // detaches the connection from the context of the current request
-	// receives the result of writing the current request; nil after the result was received
+	reused  bool
+	last    bool
+	unbind  func() bool // detaches the connection from the context of the current request
+	// nil after the result was received
 	written chan error
 	over    atomic.Bool // the whole response was read, so writing must stop
 }
@@ -43,7 +43,6 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHea
 
 const maxInterim = 100
 
-// errStale is returned by ask if a reused connection was closed before the first byte of a response.
 var errStale = errors.New("the upstream closed the connection before it answered")
 
 // ask sends a request and returns the head of its final response. The body reads from the connection, which is closed
@@ -88,7 +87,6 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 	return nil, fmt.Errorf("more than %d responses of 1xx", maxInterim)
 }
 
-// awaitInput sets a new deadline for data from the upstream.
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
 // short is how long a head, and a piece of a body with a known length, are held back, because more data usually
@@ -109,8 +107,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// write sends a request. Its error is ignored if there is a response: an upstream may reject a body without reading
-// it.
+// The error of write is ignored if there is a response: an upstream may reject a body without reading it.
 func (c *connection) write(request *http.Request) {
 	size := 4 << 10
 	if request.Body != nil {
@@ -125,8 +122,7 @@ func (c *connection) write(request *http.Request) {
 	c.written <- err
 }
 
-// deadlineWriter sets a deadline for each write to a connection, until stopWriting. It also moves the read deadline,
-// because the upstream need not respond during a write.
+// It also moves the read deadline, because the upstream need not respond during a write.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
@@ -137,8 +133,7 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 	return w.c.Conn.Write(b)
 }
 
-// stopWriting aborts writing the request and returns its result, which is nil if the request was written completely.
-// It does not wait for the upstream.
+// stopWriting returns nil if the request was written completely. stopWriting does not wait for the upstream.
 func (c *connection) stopWriting() error {
 	// Set over first, because the writing goroutine also sets deadlines.
 	c.over.Store(true)
@@ -148,7 +143,7 @@ func (c *connection) stopWriting() error {
 	return err
 }
 
-// close closes the connection. It returns when the request is no longer in use.
+// close returns when the request is no longer in use.
 func (c *connection) close() {
 	c.under.Close()
 	if c.unbind != nil {
@@ -169,9 +164,8 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle ends an exchange whose response was read completely, and reports whether the connection can be reused.
-// surplus holds bytes after the response that belong to no request. They occur if an upstream sends a body after
-// HEAD, 204 or 304, or a body that is longer than announced. The next request would receive them as its response.
+// They occur if an upstream sends a body after HEAD, 204 or 304, or a body that is longer than announced. The next
+// request would receive them as its response.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
@@ -183,7 +177,7 @@ func (c *connection) settle() (again bool, surplus []byte) {
 	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
 }
 
-// maxSurplus limits the bytes that settle returns for a log line.
+// in bytes
 const maxSurplus = 80
 
 // delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream
@@ -201,7 +195,6 @@ func delimited(request *http.Request, response *http.Response) bool {
 	return true
 }
 
-// quiet reports whether an idle connection is open and has no data to read.
 func (c *connection) quiet() bool {
 	if !backend.Quiet(c.under) {
 		return false
@@ -209,7 +202,7 @@ func (c *connection) quiet() bool {
 	if c.secure == nil {
 		return true
 	}
-	// TLS may already have buffered received data. After an expired deadline, the buffers can be read but not filled.
+	// TLS may have buffered data. After an expired deadline, the buffers can be read but not filled.
 	c.SetReadDeadline(time.Unix(1, 0))
 	n, err := c.Read(make([]byte, 1))
 	c.SetReadDeadline(time.Time{})
@@ -227,13 +220,10 @@ const (
 	patience = 20 * time.Millisecond
 )
 
-// waiting detects new connections that the upstream may not accept because of idle connections.
 type waiting struct {
-	opened atomic.Uint64
-	// highest number of a connection that received a response
+	opened   atomic.Uint64
 	answered atomic.Uint64
-	// highest number of a connection without a response after patience
-	overdue atomic.Uint64
+	overdue  atomic.Uint64
 }
 
 func raise(n *atomic.Uint64, v uint64) {
@@ -241,7 +231,7 @@ func raise(n *atomic.Uint64, v uint64) {
 	}
 }
 
-// watch records that c was opened. If no response begins within patience, all idle connections are closed.
+// If no response begins within patience of opening c, all idle connections are closed.
 func (p *Proxy) watch(c *connection) {
 	c.opened, c.number = time.Now(), p.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
@@ -250,16 +240,16 @@ func (p *Proxy) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may become idle after its response. It must be closed while a newer connection waits. An
-// upstream accepts connections in order, so a connection is not waiting if a later one received a response.
+// c must not become idle while a newer connection waits. An upstream accepts connections in order, so a connection is
+// not waiting if a later one received a response.
 func (p *Proxy) keeps(c *connection) bool {
 	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip sends a request for r. It returns the head of the response, and the connection with the body, which the
-// caller then owns. It retries the request only if the upstream closed a reused connection before responding, and the
-// method is safe (RFC 9110 §9.2.2). A WebSocket handshake always uses a new connection, which is never reused,
-// because only the response of the upstream decides whether the next bytes are a request.
+// It returns the head of the response, and the connection with the body, which the caller then owns. It retries the
+// request only if the upstream closed a reused connection before responding, and the method is safe (RFC 9110 §9.2.2).
+// A WebSocket handshake always uses a new connection, which is never reused, because only the response of the upstream
+// decides whether the next bytes are a request.
 func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
 	var c *connection
 	if r.WebSocket {
@@ -291,5 +281,4 @@ func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend
 	}
 }
 
-// Idle returns the number of idle connections, for the metrics of package plan.
 func (p *Proxy) Idle() int { return p.idle.Len() }

@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// lateConn writes like its TCPConn, but returns only when permitted.
 type lateConn struct {
 	*net.TCPConn
 	may chan struct{}
@@ -22,8 +21,6 @@ func (c lateConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// A connection is reused even if the response was read before the goroutine that wrote the request was scheduled
-// again.
 func TestSettleKnowsWhatWasWritten(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +41,7 @@ func TestSettleKnowsWhatWasWritten(t *testing.T) {
 		}
 		io.Copy(io.Discard, request.Body)
 		io.WriteString(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		in.ReadByte() // wait until the connection is closed
+		in.ReadByte()
 	}()
 	dialed, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// certificate returns a certificate for name that is valid until the given time, and a file with its authority.
 func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, string) {
 	t.Helper()
 	authority := certtest.NewAuthority(t)
@@ -29,7 +28,6 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, s
 	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
 }
 
-// Errors of TLS are reported in one line.
 func TestTLSFailures(t *testing.T) {
 	good, ca := certificate(t, "good.test", time.Now().Add(time.Hour))
 	old, oldCA := certificate(t, "good.test", time.Now().Add(-time.Minute))

@@ -1,14 +1,14 @@
-// Package proxy is a reverse proxy: it answers requests with the responses of another HTTP server, the upstream. It
-// is a responder of package backend, so that each request has a goroutine; a WebSocket becomes a tunnel on the event
-// loop (conn.Tunnel). Start reading at Proxy.Respond and connection.go.
+// Package proxy is a reverse proxy: it answers requests with the responses of another HTTP server, the upstream. It is
+// a responder of package backend, so that each request has a goroutine; a WebSocket becomes a tunnel on the event loop
+// (conn.Tunnel).
 //
 // # Connections
 //
 // It reads and writes with net/http's ReadResponse and Request.Write, but manages its own connections. net/http's
-// Transport reuses a connection before it is known to be empty: if an upstream sends a body after a HEAD, other
-// clients receive the body as their response. Here a connection is reused only if its reader is empty at the end of
-// the response (settle) and its socket has no data (quiet), both then and before the next request. After HEAD it is
-// always closed, because a body may arrive late. Idle connections have neither a goroutine nor a buffer.
+// Transport reuses a connection before it is known to be empty: if an upstream sends a body after a HEAD, other clients
+// receive the body as their response. Here a connection is reused only if its reader is empty at the end of the
+// response (settle) and its socket has no data (quiet), both then and before the next request. After HEAD it is always
+// closed, because a body may arrive late. Idle connections have neither a goroutine nor a buffer.
 //
 // The head of a response must fit into the reader, 64 KiB. readHead parses Connection again if net/http may have
 // removed the field.
@@ -19,9 +19,9 @@
 //
 // # TLS to the upstream
 //
-// The connection is a conn.TLSTransport over a blocking connection (Proxy.dial) until a tunnel takes it over. HTTP/2
-// is not offered. Certificates of authorities are read with the configuration, before a chroot. A rejected
-// certificate is logged as one line in the error log of the host, and results in a 502.
+// The connection is a conn.TLSTransport over a blocking connection (Proxy.dial) until a tunnel takes it over. HTTP/2 is
+// not offered. Certificates of authorities are read with the configuration, before a chroot. A rejected certificate is
+// logged as one line in the error log of the host, and results in a 502.
 //
 // # WebSockets
 //
@@ -33,6 +33,6 @@
 // and protocols other than websocket are not forwarded.
 //
 // proxy-tunnel-timeout is one hour by default. nginx uses one minute, which disconnects clients without pings; Caddy
-// has no limit; the examples of HAProxy use one hour. TCP keep-alive detects clients that have vanished. The event
-// loop takes over the connection together with its TLS state (conn.NewUpstream).
+// has no limit; the examples of HAProxy use one hour. TCP keep-alive detects clients that have vanished. The event loop
+// takes over the connection together with its TLS state (conn.NewUpstream).
 package proxy

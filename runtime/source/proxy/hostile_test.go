@@ -17,8 +17,7 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// upstream starts a server that answers each request with the pieces that answer returns. It closes the connection if
-// there are no pieces.
+// upstream closes the connection if answer returns no pieces.
 func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, connections *atomic.Int64) {
 	t.Helper()
 	return server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
@@ -29,7 +28,7 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 			}
 			for i, piece := range pieces {
 				if i > 0 {
-					// Send a separate packet. The test does not depend on the delay.
+					// Send a separate packet.
 					time.Sleep(time.Millisecond)
 				}
 				if _, err := io.WriteString(c, piece); err != nil {
@@ -59,8 +58,6 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	return response, string(body)
 }
 
-// Bytes that an upstream sends after a response never become part of another response, whatever the request, and
-// whether they arrive with the response or later.
 func TestLeftovers(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, test := range []struct{ name, method, head string }{
@@ -110,7 +107,6 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// After a response without a request, the connection is not used for the next request.
 func TestUnsolicited(t *testing.T) {
 	release, sent := make(chan struct{}), make(chan struct{})
 	url, connections := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
@@ -143,7 +139,6 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// Requests whose responses have no body reuse their connection.
 func TestReuse(t *testing.T) {
 	url, connections := upstream(t, func(r *http.Request) []string {
 		switch r.URL.Path {
@@ -171,7 +166,6 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// An upstream may respond and close the connection before it has read the request body.
 func TestEarlyAnswer(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
@@ -188,7 +182,6 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// If the upstream closes a reused connection during a request, a safe request is retried and other requests are not.
 func TestRepeat(t *testing.T) {
 	for method, want := range map[string]int{"GET": 200, "POST": 502, "DELETE": 502} {
 		var seen atomic.Int64
@@ -209,8 +202,7 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// White space before the colon of a field is removed. If the field affects framing, the response is rejected (RFC
-// 9112 §5.1).
+// If the field affects framing, the response is rejected (RFC 9112 §5.1).
 func TestFieldNames(t *testing.T) {
 	for _, test := range []struct{ fields, want string }{
 		{"X-A : b\r\nContent-Length: 2\r\n", "X-A: b\r\n"},
@@ -235,8 +227,6 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-// Fields that Connection names are not forwarded to the client, whatever else Connection contains and however it is
-// spelled (RFC 9110 §7.6.1). Other fields are forwarded.
 func TestConnectionOptions(t *testing.T) {
 	for _, fields := range []string{
 		"Connection: X-Hop\r\n",
@@ -262,7 +252,6 @@ func TestConnectionOptions(t *testing.T) {
 	}
 }
 
-// Via names this server in requests and responses, after existing entries (RFC 9110 §7.6.3).
 func TestVia(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		via := strings.Join(r.Header["Via"], "|")
@@ -284,7 +273,6 @@ func TestVia(t *testing.T) {
 	}
 }
 
-// No spelling of a path leads outside the upstream's directory for the mount.
 func TestClimbing(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}

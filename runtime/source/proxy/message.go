@@ -29,8 +29,8 @@ var hopByHop = []string{
 	"Transfer-Encoding", "Upgrade",
 }
 
-// ours are the request fields that only this server sets: fields that a client could forge, framing fields, and
-// Proxy, which CGI programs interpret as HTTP_PROXY.
+// ours are the request fields that only this server sets: fields that clients could forge, framing fields, and Proxy,
+// which CGI programs interpret as HTTP_PROXY.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
 	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
@@ -47,7 +47,7 @@ func drop(h http.Header) {
 	}
 }
 
-// request returns the upstream request for r. ok is false if the path must not be sent.
+// ok is false if the path must not be sent.
 func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	target, ok := p.url(r)
 	if !ok {
@@ -94,7 +94,7 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
 		ProtoMinor: 1,
-		Close:      r.Parsed.Head, // see delimited
+		Close:      r.Parsed.Head,
 	}
 	if r.Size > 0 {
 		request.ContentLength = r.Size
@@ -104,15 +104,14 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	return request.WithContext(r.Context), true
 }
 
-// introduce adds fields that describe the client. Such fields from the client were removed; r.Peer includes the
-// fields of trusted proxies.
+// Fields of the client that describe it were removed; r.Peer includes the fields of trusted proxies.
 func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
 	if client == "" {
 		client, node = "unknown", "unknown"
 	} else if a, err := netip.ParseAddr(client); err == nil && a.Is6() {
-		node = `"[` + client + `]"` // RFC 7239 §6
+		node = `"[` + client + `]"`
 	}
 	forwarded := "for=" + node + ";proto=" + scheme
 	h["X-Forwarded-For"] = []string{client}
@@ -133,7 +132,7 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	}
 }
 
-// showCertificates adds the certificates of the client, its own certificate first (RFC 9440).
+// The client's own certificate is first (RFC 9440).
 func showCertificates(h http.Header, chain []*x509.Certificate) {
 	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
 	h["Client-Cert"] = []string{item(chain[0])}
@@ -205,8 +204,8 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead waits for the complete head of a response. It returns the contents of in's buffer, which may include
-// bytes after the head, and does not consume them. If the first line is not HTTP, it returns at once.
+// wholeHead returns the contents of in's buffer, which may include bytes after the head, and does not consume them. If
+// the first line is not HTTP, wholeHead does not wait for more.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())
@@ -220,8 +219,7 @@ func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	}
 }
 
-// responseHead returns the head of a response without the fields for the upstream connection. ok is false if a field
-// is invalid.
+// ok is false if a field is invalid.
 func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	_, reason, _ := strings.Cut(response.Status, " ")
 	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}
@@ -248,12 +246,10 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	return head, true
 }
 
-// via returns this server's Via entry for a message that it received in the given version of HTTP (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
-// trimNames removes white space between field names and colons (RFC 9112 §5.1), which net/http keeps. It returns
-// false if a name is invalid, or if white space follows the name of a framing field, which net/http therefore
-// ignored.
+// net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames returns false if a name is
+// invalid, or if white space follows the name of a framing field, which net/http therefore ignored.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
@@ -269,8 +265,7 @@ func trimNames(response *http.Response) bool {
 	return true
 }
 
-// spelling returns the name of a WebSocket field as in RFC 6455. net/http spells it differently, and some programs
-// compare names exactly.
+// net/http spells the fields of WebSockets in another way than RFC 6455, and some programs compare names exactly.
 func spelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest
@@ -278,10 +273,9 @@ func spelling(name string) string {
 	return name
 }
 
-// takesTrailers reports whether the response to r may have trailers.
 func takesTrailers(r *backend.Request) bool { return r.Parsed.Trailers && !r.Parsed.Head }
 
-// announced returns a Trailer field with the trailers that the upstream announced and that can be forwarded, or "".
+// "" without trailers that can be forwarded
 func announced(r *backend.Request, response *http.Response) string {
 	var names []string
 	for name := range response.Trailer {

@@ -24,7 +24,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Options configure a Proxy. The zero values are valid except for Target.
+// Only Target is required.
 type Options struct {
 	// Target is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally followed by a path
 	// ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the request path that
@@ -61,7 +61,6 @@ type Options struct {
 	Log func(client, line string)
 }
 
-// Proxy is a backend.Responder.
 type Proxy struct {
 	opt    Options
 	target target
@@ -75,11 +74,11 @@ const (
 	connectDefault = 5 * time.Second
 	timeoutDefault = 60 * time.Second
 	tunnelDefault  = time.Hour
-	maxHead        = 64 << 10 // limit of a response head, in bytes
+	maxHead        = 64 << 10 // in bytes
 	bufferSize     = 32 << 10
 )
 
-// New checks o without connecting to the upstream. The error is one line, and a *CAError if it concerns CA.
+// New does not connect to the upstream. The error is one line, and a *CAError if it concerns CA.
 func New(o Options) (*Proxy, error) {
 	o.Connect = cmp.Or(o.Connect, connectDefault)
 	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
@@ -96,7 +95,7 @@ func New(o Options) (*Proxy, error) {
 func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.Connect)
 	defer cancel()
-	var dialer net.Dialer // enables TCP keep-alive
+	var dialer net.Dialer
 	under, err := dialer.DialContext(ctx, p.target.network, p.target.address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
@@ -116,13 +115,12 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// Close closes idle connections. Connections in use are closed after their response.
+// Connections in use are closed after their response.
 func (p *Proxy) Close() error {
 	p.idle.Close()
 	return nil
 }
 
-// Respond implements backend.Responder.
 func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	request, ok := p.request(r)
 	if !ok {
@@ -155,7 +153,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// pass forwards the response of the upstream, and reports whether the response was read from c completely.
+// pass reports whether the response was read from c completely.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		p.complain(r.Client(), "status %d", response.StatusCode)
@@ -197,13 +195,13 @@ func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Res
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// copy forwards the body as it arrives. Time spent waiting for the client does not count as a pause.
+// Time spent waiting for the client does not count as a pause in the body.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
 	}
 	buf := make([]byte, bufferSize)
-	for left, kept := response.ContentLength, true; ; { // kept: some received bytes were not sent
+	for left, kept := response.ContentLength, true; ; {
 		if kept && left != 0 && c.pauses() {
 			if gone := w.Flush(); gone != nil {
 				return gone
@@ -233,7 +231,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 }
 
 func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
-	if r.Context.Err() != nil { // the client disconnected
+	if r.Context.Err() != nil {
 		w.Refuse(502, "")
 		return
 	}
@@ -245,7 +243,7 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	w.Refuse(502, "invalid or no response from the upstream server")
 }
 
-// complain logs a line about the upstream. client is the result of backend.Request.Client.
+// client is the result of backend.Request.Client.
 func (p *Proxy) complain(client, format string, args ...any) {
 	if p.opt.Log == nil || !p.lines.Now() {
 		return
@@ -255,13 +253,12 @@ func (p *Proxy) complain(client, format string, args ...any) {
 
 type target struct {
 	network, address string
-	base             string // path that replaces the prefix of the mount; empty to keep the path
+	base             string // empty to keep the path
 	host             string
 	tls              *tls.Config // nil without TLS
 }
 
-// newTarget checks the options in o about the upstream. It reads the certificates of authorities, because the process
-// may enter a chroot later.
+// newTarget reads the certificates of authorities, because the process may enter a chroot later.
 func newTarget(o *Options) (t target, err error) {
 	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", o.Target)
 	if path, ok := strings.CutPrefix(o.Target, "unix:"); ok {
@@ -314,10 +311,9 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// CAError reports a problem with Options.CA.
 type CAError struct{ error }
 
-// Lookup returns the name that DNS must resolve for connecting to the upstream, or "" if the address is known.
+// Lookup returns "" if the address is known without DNS.
 func (p *Proxy) Lookup() string {
 	host, _, _ := net.SplitHostPort(p.target.address)
 	if _, err := netip.ParseAddr(host); err == nil || p.target.network == "unix" {
@@ -326,7 +322,7 @@ func (p *Proxy) Lookup() string {
 	return host
 }
 
-// handshakeError describes a failed handshake in one line.
+// handshakeError is one line.
 func handshakeError(err error) error {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError

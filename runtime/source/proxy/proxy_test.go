@@ -24,7 +24,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// front serves a proxy below prefix. It returns its address and a function that returns the log.
+// front returns its address and a function that returns the log.
 func front(t *testing.T, prefix string, o proxy.Options) (address string, logged func() string) {
 	t.Helper()
 	cfg := runtimetest.Config()
@@ -36,7 +36,6 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		mu.Unlock()
 	}
 	o.Log = func(_, line string) { note(line) }
-	// Tests of idle connections must also pass on a slow machine.
 	o.Idle = cmp.Or(o.Idle, patience)
 	p, err := proxy.New(o)
 	if err != nil {
@@ -56,11 +55,11 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		}
 	})
 	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p), Tunnels: true, Resolved: true})
-	t.Cleanup(func() { p.Close() }) // before the server is closed
+	t.Cleanup(func() { p.Close() })
 	return address, logged
 }
 
-// patience limits the duration of a test, even on a machine that is many times slower.
+// patience exceeds the duration of a test on a machine that is many times slower.
 const patience = waittest.Patience
 
 func talk(t *testing.T, address, request string) string {
@@ -75,7 +74,6 @@ func talk(t *testing.T, address, request string) string {
 	return string(got)
 }
 
-// Invalid targets are rejected.
 func TestTargets(t *testing.T) {
 	for _, target := range []string{"", "host:80", "http://", "ftp://x", "unix:relative", "unix:/x:y", "http://u:p@x/", "http://x/?q"} {
 		if _, err := proxy.New(proxy.Options{Target: target}); err == nil || strings.Contains(err.Error(), "\n") {
@@ -84,8 +82,6 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// The head of a response, and each piece of its body, reach the client when the upstream has sent them, even if the
-// length is known.
 func TestPiecesAreNotKept(t *testing.T) {
 	for _, framing := range []string{"Content-Length: 10", "Connection: close"} {
 		taken := make(chan bool)
@@ -106,7 +102,6 @@ func TestPiecesAreNotKept(t *testing.T) {
 	}
 }
 
-// A client that disconnects ends the request to the upstream.
 func TestClientLeaves(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

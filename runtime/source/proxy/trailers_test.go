@@ -10,8 +10,6 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// Trailers of an upstream reach clients that accept them, and announced trailers are named in the head. Fields that
-// must not be trailers are dropped.
 func TestTrailers(t *testing.T) {
 	const (
 		field = "Trailer: Content-Digest, X-Sum\r\n"

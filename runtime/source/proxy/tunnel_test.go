@@ -12,8 +12,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// If one side breaks the connection, the other side is closed. Package conn tests how bytes and their end are
-// forwarded.
+// Package conn tests how bytes and their end are forwarded.
 func TestTunnelBreaks(t *testing.T) {
 	t.Run("client, before the answer", func(t *testing.T) {
 		asked, ended := make(chan bool), make(chan bool)

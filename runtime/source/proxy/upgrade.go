@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// tunnel converts the connection to a tunnel. response is the 101 of the upstream.
+// response is the 101 of the upstream.
 func (p *Proxy) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if wrong := switches(response, r); wrong != "" {
 		p.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)
@@ -42,7 +42,7 @@ func (p *Proxy) tunnel(w *backend.Response, r *backend.Request, response *http.R
 	w.Tunnel(head, t)
 }
 
-// switches describes why a 101 is not a valid response to r, or returns "" (RFC 6455 §4.1, RFC 9110 §7.8).
+// switches returns "" if the 101 is valid (RFC 6455 §4.1, RFC 9110 §7.8).
 func switches(response *http.Response, r *backend.Request) string {
 	h := response.Header
 	accept := websocket.AcceptKey([]byte(r.Field("Sec-WebSocket-Key")))

@@ -24,13 +24,11 @@ const (
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
 )
 
-// accepted returns a server's response to a handshake with the given key.
 func accepted(key string) string {
 	accept := websocket.AcceptKey([]byte(key))
 	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + string(accept[:]) + "\r\n"
 }
 
-// server starts an upstream. It calls serve for each connection after reading the request.
 func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *http.Request)) (url string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
@@ -44,7 +42,6 @@ func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *h
 	}), connections
 }
 
-// client connects to the proxy and sends text.
 func client(t *testing.T, address, text string) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
 	c := backendtest.Dial(t, address)
@@ -71,7 +68,6 @@ func reads(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-// An invalid handshake is rejected by the proxy and never reaches the upstream.
 func TestUpgradeRefused(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) { io.WriteString(c, accepted(key)+"\r\n") })
 	address, _ := front(t, "/", proxy.Options{Target: url})
@@ -92,7 +88,6 @@ func TestUpgradeRefused(t *testing.T) {
 	}
 }
 
-// If the Upgrade field must be ignored (RFC 9110 §7.8), the upstream receives a plain request.
 func TestUpgradeIgnored(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, request *http.Request) {
 		text := request.Method + request.Header.Get("Upgrade")
@@ -116,8 +111,6 @@ func TestUpgradeIgnored(t *testing.T) {
 	}
 }
 
-// A connection with a WebSocket handshake is not used for another request, and an idle connection is not used for a
-// handshake.
 func TestUpgradeHasItsConnection(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
 		for err := error(nil); err == nil; request, err = http.ReadRequest(r) {
@@ -140,8 +133,6 @@ func TestUpgradeHasItsConnection(t *testing.T) {
 	}
 }
 
-// An upstream that is unreachable or sends an invalid response results in a 502, and one that does not respond in a
-// 504, with a line in the log. A response that has begun is aborted.
 func TestBadUpstreams(t *testing.T) {
 	ok, upgrade := accepted(key), strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n"
 	const plain, large = "GET / HTTP/1.0\r\n\r\n", 100 << 10
