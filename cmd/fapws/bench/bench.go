@@ -24,16 +24,15 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// Result is what a run has measured.
 type Result struct {
 	counts
 	options *Options
 	elapsed time.Duration
-	cpu     time.Duration // of this process, in the run
-	stopped bool          // before its end
+	cpu     time.Duration // of this process
+	stopped bool          // stopped by ctx
 }
 
-// Run sends the requests until ctx ends or all are sent. The text of an error is for the user; there is no result.
+// Run ends when all requests are sent or ctx ends. Errors are lines for the user, without a result.
 func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {
@@ -59,17 +58,16 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 	return r, nil
 }
 
-// moreGarbage is what GOGC is set to: the heap of a generator is small, and responses make garbage.
+// GOGC for the generator, whose heap is small while responses produce garbage
 const moreGarbage = 800
 
-// cpuTime returns the CPU time of this process.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // which takes any process
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Failed reports whether a request got no response, or an error response (RFC 9110 §15.5, §15.6).
+// Failed includes error responses (RFC 9110 §15.5, §15.6).
 func (r *Result) Failed() bool {
 	for status := range r.statuses {
 		if status >= 400 {
@@ -79,18 +77,17 @@ func (r *Result) Failed() bool {
 	return len(r.failures) > 0 || len(r.refused) > 0
 }
 
-// target is the server, and what it is sent.
 type target struct {
 	network, address string
 	tls              *tls.Config // nil for plain HTTP
 	http2            bool
 	asked            *http.Request // without its body
-	request          []byte        // of HTTP/1.1, whole
+	request          []byte        // the bytes of a request in HTTP/1.1
 	body             []byte
 	timeout          time.Duration
 }
 
-// newTarget resolves the name of the server and makes its requests. Its errors are lines for the user.
+// Errors are lines for the user.
 func newTarget(o *Options) (*target, error) {
 	socket, u, err := parseURL(o.URL)
 	if err != nil {
@@ -101,7 +98,7 @@ func newTarget(o *Options) (*target, error) {
 		if err := t.resolve(u); err != nil {
 			return nil, err
 		}
-		o.URL = u.Redacted() // for the report
+		o.URL = u.Redacted()
 	}
 	if u.Scheme == "https" {
 		if t.tls, err = tlsConfig(u.Hostname(), o); err != nil {
@@ -111,7 +108,7 @@ func newTarget(o *Options) (*target, error) {
 	return t, t.makeRequest(u, o)
 }
 
-// parseURL reads the URL as typed; socket is "" without one.
+// socket is "" unless the URL names a unix socket.
 func parseURL(typed string) (socket string, u *url.URL, err error) {
 	socket, text := onSocket(typed)
 	if u, err = url.Parse(text); err != nil {
@@ -128,7 +125,7 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 	return socket, u, nil
 }
 
-// onSocket divides "unix:/path/of/socket:/path", the form that targets of proxies have, into the socket and a URL. Any other URL is of no socket.
+// onSocket splits "unix:/path/of/socket:/path", the form that targets of proxies have, into the socket and a URL.
 func onSocket(s string) (socket, url string) {
 	rest, ok := strings.CutPrefix(s, "unix:")
 	if (!ok || rest == "") && !strings.Contains(s, "://") {
@@ -140,7 +137,8 @@ func onSocket(s string) (socket, url string) {
 	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
 }
 
-// resolve finds the address of the server. "localhost" is ::1, too, where a server may not listen: of several addresses it is one that accepts (RFC 8305).
+// resolve finds the address of the server. "localhost" is ::1, too, where a server may not listen: of several addresses
+// it is one that accepts (RFC 8305).
 func (t *target) resolve(u *url.URL) error {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	t.network, t.address = "tcp", net.JoinHostPort(u.Hostname(), port)
@@ -176,7 +174,7 @@ func tlsConfig(host string, o *Options) (*tls.Config, error) {
 	return c, nil
 }
 
-// makeRequest builds the request. Fields from the user replace the defaults.
+// Fields from the user replace the defaults.
 func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 	var body io.Reader
 	if o.Body != nil {

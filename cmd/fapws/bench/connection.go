@@ -23,19 +23,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// session is an open connection.
 type session interface {
 	// room returns how many requests may be sent at once.
 	room() int
 
-	// usable reports whether another request may be sent.
 	usable() bool
 
-	// request sends a request, reads the whole response and returns its status
+	// request returns after the whole response
 	request() (status int, err error)
 }
 
-// dial opens a connection.
 func (g *generator) dial() (session, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, g.timeout)
 	defer cancel()
@@ -66,17 +63,15 @@ func (g *generator) dial() (session, error) {
 	return s, err
 }
 
-// wire counts the bytes that come, and limits the heads of responses.
 type wire struct {
 	net.Conn
-	raw      net.Conn // below TLS
+	raw      net.Conn
 	received *atomic.Int64
-	left     int   // bytes that may still come
-	failed   error // of Read
+	left     int // limit of the bytes of a head that may still arrive
+	failed   error
 	stop     func() bool
 }
 
-// Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
 	if w.left <= 0 {
 		w.failed = errLong
@@ -89,23 +84,21 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn.
 func (w *wire) Close() error {
 	w.stop()
 	return w.raw.Close()
 }
 
-// maxHead limits the head of a response, in bytes.
+// in bytes
 const maxHead = 64 << 10
 
 var errLong = errors.New("the head of a response is too long")
 
-// http1Session speaks HTTP/1.1: one request at a time.
 type http1Session struct {
 	*wire
 	g    *generator
 	in   *bufio.Reader
-	last bool // it is closed
+	last bool
 }
 
 func (s *http1Session) room() int { return 1 }
@@ -122,7 +115,7 @@ func (s *http1Session) usable() bool {
 	return !s.last
 }
 
-// hasNews reports whether bytes or the end of the stream have arrived.
+// The end of the stream counts, too.
 func (s *http1Session) hasNews() bool {
 	raw, err := s.raw.(syscall.Conn).SyscallConn()
 	if err == nil {
@@ -134,8 +127,7 @@ func (s *http1Session) hasNews() bool {
 	return !errors.Is(err, unix.EAGAIN)
 }
 
-// inOne is the number of bytes of a request that are written before the response is read. A server may respond before
-// it has read a larger request.
+// A larger request is not written completely before the response is read, because a server may respond earlier.
 const inOne = 64 << 10
 
 func (s *http1Session) request() (status int, err error) {
@@ -151,13 +143,13 @@ func (s *http1Session) request() (status int, err error) {
 		go write()
 	}
 	status, err = s.response()
-	if s.last = s.last || err != nil || !written.Load(); s.last { // of a large one, the server may not want the rest
+	// the server may have rejected the rest of a large request
+	if s.last = s.last || err != nil || !written.Load(); s.last {
 		s.Close()
 	}
 	return status, err
 }
 
-// response reads a response, after interim responses (RFC 9110 §15.2).
 func (s *http1Session) response() (status int, err error) {
 	var r *http.Response
 	for r == nil || r.StatusCode < 200 && r.StatusCode != http.StatusSwitchingProtocols {
@@ -181,14 +173,13 @@ func (s *http1Session) response() (status int, err error) {
 	return r.StatusCode, nil
 }
 
-// http2Session is an HTTP/2 connection with concurrent requests.
 type http2Session struct {
 	*http2.ClientConn
 	g     *generator
 	limit int
 }
 
-// newHTTP2 starts HTTP/2 and waits for the server's limit of concurrent requests.
+// newHTTP2 waits for the server's limit of concurrent requests.
 func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	c, err := g.http2.NewClientConn(w)
 	if err != nil {
@@ -226,7 +217,6 @@ func (s *http2Session) request() (status int, err error) {
 	return r.StatusCode, err
 }
 
-// notOpened returns the reason under which a failed connection is counted.
 func notOpened(err error) string {
 	why := reason(err)
 	if errors.As(err, new(unix.Errno)) {
@@ -235,7 +225,6 @@ func notOpened(err error) string {
 	return why
 }
 
-// reason returns the reason under which an error is counted.
 func reason(err error) string {
 	var code unix.Errno
 	var unverified *tls.CertificateVerificationError

@@ -14,21 +14,19 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// tick is the pause before a retry.
 const tick = 100 * time.Millisecond
 
-// schedule determines when requests are due, relative to the start.
+// Times are relative to the start.
 type schedule struct {
-	left     int64         // requests that may still be started
-	until    time.Duration // when the last one may be due
-	interval float64       // nanoseconds between requests; 0 means without a rate
+	left     int64 // requests that may still be started
+	until    time.Duration
+	interval float64 // nanoseconds between requests; 0 means without a rate
 	started  int64
 }
 
-// never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
 
-// due returns when the next request is due: now without a rate.
+// Without a rate, the next request is due now.
 func (s *schedule) due(now time.Duration) time.Duration {
 	if s.interval == 0 {
 		return now
@@ -36,7 +34,6 @@ func (s *schedule) due(now time.Duration) time.Duration {
 	return time.Duration(float64(s.started) * s.interval)
 }
 
-// next returns when the next request is due, or never after the last request.
 func (s *schedule) next(now time.Duration) time.Duration {
 	due := s.due(now)
 	if s.left == 0 || max(due, now) >= s.until {
@@ -45,31 +42,29 @@ func (s *schedule) next(now time.Duration) time.Duration {
 	return due
 }
 
-// start counts n started requests. n is -1 for a request that was not sent.
+// n is -1 for a request that was not sent.
 func (s *schedule) start(n int64) {
 	s.started += n
 	s.left -= n
 }
 
-// generator runs the connections. Each connection has a goroutine for each concurrent request.
 type generator struct {
 	*target
-	streams     int // requests at once on a connection
+	streams     int
 	connections []*connection
 	http2       *http2.Transport
-	received    atomic.Int64 // bytes
+	received    atomic.Int64 // in bytes
 	begin       time.Time
-	ctx         context.Context // ends when the run ends
+	ctx         context.Context
 	end         context.CancelFunc
 
-	mu       sync.Mutex // of the fields below
+	mu       sync.Mutex // guards the fields below
 	counts   *counts
 	schedule schedule
-	open     int           // connections
-	lastOpen time.Duration // when there was an open connection
+	open     int
+	lastOpen time.Duration // last time with an open connection
 }
 
-// newGenerator returns a generator that stops when ctx ends.
 func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *generator {
 	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now()}
 	g.schedule = schedule{left: cmp.Or(o.Requests, math.MaxInt64), until: cmp.Or(o.Duration, never)}
@@ -84,7 +79,6 @@ func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *genera
 	return g
 }
 
-// connect opens all connections before the first request.
 func (g *generator) connect() {
 	var all sync.WaitGroup
 	for _, c := range g.connections {
@@ -93,7 +87,7 @@ func (g *generator) connect() {
 	all.Wait()
 }
 
-// run sends the requests and waits for all responses, or until the ctx of newGenerator ends.
+// run returns when all responses have arrived, or the ctx of newGenerator has ended.
 func (g *generator) run(ctx context.Context) {
 	defer g.end()
 	g.begin = time.Now()
@@ -116,17 +110,15 @@ func (g *generator) run(ctx context.Context) {
 	}
 }
 
-// now returns the time since the start.
 func (g *generator) now() time.Duration { return time.Since(g.begin) }
 
-// locked calls f with g.mu locked.
 func (g *generator) locked(f func(now time.Duration)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f(g.now())
 }
 
-// take reserves the next request for the caller and returns when it is due, or never.
+// take returns never after the last request.
 func (g *generator) take() (due time.Duration) {
 	g.locked(func(now time.Duration) {
 		if due = g.schedule.next(now); due != never {
@@ -136,7 +128,7 @@ func (g *generator) take() (due time.Duration) {
 	return due
 }
 
-// pause waits for tick. It ends the run if no connection was open for too long.
+// pause ends the run if no connection was open for too long.
 func (g *generator) pause() {
 	g.await(g.now() + tick)
 	g.locked(func(now time.Duration) {
@@ -146,7 +138,6 @@ func (g *generator) pause() {
 	})
 }
 
-// await waits until the time at or the end of the run.
 func (g *generator) await(at time.Duration) {
 	if wait := at - g.now(); wait > 0 {
 		select {
@@ -162,7 +153,6 @@ func (g *generator) wanted(holding bool) (wanted bool) {
 	return wanted
 }
 
-// finished counts a response.
 func (g *generator) finished(since time.Duration, status int) {
 	g.locked(func(now time.Duration) {
 		k := g.counts
@@ -176,7 +166,7 @@ func (g *generator) finished(since time.Duration, status int) {
 	})
 }
 
-// failed counts a request without a response, or a connection that could not be opened, by its reason.
+// failed counts connections that could not be opened, too.
 func (g *generator) failed(in map[string]int64, reason string) {
 	g.locked(func(time.Duration) {
 		if g.ctx.Err() == nil {
@@ -185,21 +175,17 @@ func (g *generator) failed(in map[string]int64, reason string) {
 	})
 }
 
-// maxRefusals limits the retries of a refused request.
 const maxRefusals = 10
 
-// errRefused is the error of a request that the server has not processed.
 var errRefused = errors.New("refused by a server that stops")
 
-// connection is opened again when it has failed or was closed.
 type connection struct {
 	g       *generator
 	mu      sync.Mutex
-	session session     // nil if not open
-	used    atomic.Bool // a request was sent since it was opened
+	session session
+	used    atomic.Bool // a request was sent since the session was opened
 }
 
-// open opens c and reports whether it succeeded.
 func (c *connection) open() bool {
 	var err error
 	c.used.Store(false)
@@ -211,8 +197,8 @@ func (c *connection) open() bool {
 	return true
 }
 
-// get returns the open session of c. It returns nil if no more requests can be sent. Before it reopens a connection
-// that was closed before its first request, it pauses. holding is true if the caller has reserved a request.
+// get returns nil if no more requests can be sent. Before get reopens a connection that was closed before its first
+// request, it pauses.
 func (c *connection) get(holding bool) session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,8 +223,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send sends requests until the end of the run. i numbers the senders of a connection. A latency starts when the
-// request was due, or when it was sent if c was idle at that time.
+// i numbers the senders of a connection. A latency starts when the request was due, or when it was sent if c was idle
+// at that time.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {
@@ -265,7 +251,6 @@ func (c *connection) send(i int) {
 	}
 }
 
-// request sends a reserved request and counts its result.
 func (c *connection) request(since time.Duration) {
 	for refusals := 0; ; refusals++ {
 		s := c.get(true)

@@ -21,7 +21,6 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// repeat writes b until an error.
 func repeat(c net.Conn, b string) {
 	many := strings.Repeat(b, 1<<18/len(b))
 	for {
@@ -31,7 +30,7 @@ func repeat(c net.Conn, b string) {
 	}
 }
 
-// http2Server starts an HTTP/2 server that responds to requests with frames until answer returns an error.
+// http2Server responds to requests until answer returns an error.
 func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error) (address string) {
 	return backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		f := http2.NewFramer(c, c)
@@ -51,7 +50,6 @@ func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error
 	})
 }
 
-// The generator ends even if responses never end.
 func TestEndless(t *testing.T) {
 	for _, c := range []struct{ name, head, rest, flag, reason string }{
 		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "4\r\nmore\r\n", "-t=1", "timed out"},
@@ -79,7 +77,6 @@ func TestEndless(t *testing.T) {
 	}
 }
 
-// Unanswered and refused requests fail, and both forms of the report show them.
 func TestNoAnswer(t *testing.T) {
 	silent := backendtest.Serve(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	answers := map[string]func(f *http2.Framer, stream uint32) error{
@@ -136,7 +133,6 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// Certificates for another name or of an unknown authority are rejected with a reason.
 func TestWrongCertificate(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -164,7 +160,6 @@ func TestWrongCertificate(t *testing.T) {
 	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // net/http says so
 }
 
-// If a name has several addresses, one that accepts connections is used.
 func TestLocalhost(t *testing.T) {
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) {})
 	answers(t, run(t, "-n", "3", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)), 3, 200)

@@ -17,27 +17,25 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// Options are the options of the user.
 type Options struct {
 	URL         string
 	Method      string
 	Fields      http.Header
 	Body        []byte
 	Connections int
-	Streams     int // requests at once on a connection of HTTP/2
+	Streams     int // concurrent requests on a connection of HTTP/2
 	Threads     int
 	Requests    int64
 	Duration    time.Duration // 0 means that Requests is the limit
 	Rate        float64       // requests per second; 0 means without a rate
 	Timeout     time.Duration // limit for connecting, TLS handshakes and each response
 	HTTP2       bool
-	Close       bool // a connection for each request
+	Close       bool
 	Insecure    bool
 	CAFile      string
 	JSON        bool
 }
 
-// Limits of what a user may ask for.
 const (
 	maxConnections = 60000
 	maxThreads     = 256
@@ -46,7 +44,6 @@ const (
 	maxRequests    = 1e12
 )
 
-// Help returns the text of "fapws bench --help".
 func Help() string {
 	return `Usage: fapws bench [FLAGS] URL
 Sends requests to a server you are allowed to test, and shows how fast it answers.
@@ -58,8 +55,7 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 `
 }
 
-// ParseArgs parses the arguments of "fapws bench". The text of its errors is for the user. pflag.ErrHelp means that the
-// help was written to stdout.
+// Errors are lines for the user.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)
@@ -82,7 +78,6 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	return o, o.settle()
 }
 
-// flags declares the flags.
 func (o *Options) flags() *pflag.FlagSet {
 	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	set.SortFlags = false
@@ -136,7 +131,7 @@ func (o *Options) setRate(s string) error {
 }
 
 func (o *Options) setMethod(s string) error {
-	if !httpguts.ValidHeaderFieldName(s) { // both are tokens
+	if !httpguts.ValidHeaderFieldName(s) {
 		return errors.New("must be a method such as GET")
 	}
 	o.Method = s
@@ -178,7 +173,7 @@ func (o *Options) setBody(s string) error {
 	return nil
 }
 
-// settle completes the options, and returns an error if they contradict each other.
+// settle returns an error if options contradict each other.
 func (o *Options) settle() error {
 	if o.Method == "" {
 		o.Method = http.MethodGet

@@ -16,10 +16,8 @@ import (
 	"fapws/cmd/fapws/ctl"
 )
 
-// Percentiles that are reported.
 var percentiles = []float64{50, 75, 90, 95, 99, 99.9}
 
-// span returns how long requests were sent.
 func (r *Result) span() time.Duration {
 	switch o := r.options; {
 	case r.stopped:
@@ -32,7 +30,6 @@ func (r *Result) span() time.Duration {
 	return r.elapsed
 }
 
-// perSecond returns how many responses came in a second.
 func (r *Result) perSecond() float64 {
 	n := r.finished
 	if r.options.Duration > 0 {
@@ -41,7 +38,6 @@ func (r *Result) perSecond() float64 {
 	return float64(n) / r.span().Seconds()
 }
 
-// WriteText writes r as human-readable text.
 func (r *Result) WriteText(w io.Writer) {
 	o := r.options
 	fmt.Fprintf(w, "%s %s, %s, %s", o.Method, o.URL, count(int64(o.Connections), "connection"), count(int64(o.Threads), "thread"))
@@ -62,7 +58,6 @@ func (r *Result) WriteText(w io.Writer) {
 	r.writeDoubts(w)
 }
 
-// writeCounts writes the statuses, and the failures.
 func (r *Result) writeCounts(w io.Writer) {
 	title := "Responses"
 	for _, status := range slices.Sorted(maps.Keys(r.statuses)) {
@@ -96,13 +91,12 @@ func (r *Result) writeLatency(w io.Writer) {
 	}
 }
 
-// bar is a bar of the histogram.
 type bar struct {
 	Limit float64 `json:"up_to"` // seconds
 	Share float64 `json:"share"`
 }
 
-// bars divides the latencies into steps of 1, 2, 5, 10 …, without the empty ones at both ends.
+// bars divides the latencies into steps of 1, 2, 5, 10 … and omits empty bars at both ends.
 func (r *Result) bars() []bar {
 	bars, total := []bar{}, float64(r.latency.TotalCount())
 	if total == 0 {
@@ -126,13 +120,13 @@ func (r *Result) bars() []bar {
 		within += d.Count
 	}
 	add()
-	for bars[0].Share == 0 { // one is not, because there are latencies
+	for bars[0].Share == 0 { // ends, because there are latencies
 		bars = bars[1:]
 	}
 	return bars
 }
 
-// writeDoubts says where the generator itself may have been the limit.
+// writeDoubts warns if the generator itself may have been the limit.
 func (r *Result) writeDoubts(w io.Writer) {
 	o := r.options
 	if busy := r.cpu.Seconds() / r.elapsed.Seconds(); busy > 0.9*float64(o.Threads) {
@@ -143,7 +137,6 @@ func (r *Result) writeDoubts(w io.Writer) {
 	}
 }
 
-// count writes a number of things.
 func count(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -151,7 +144,6 @@ func count(n int64, thing string) string {
 	return grouped(n) + " " + thing + "s"
 }
 
-// grouped writes a number with commas.
 func grouped(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -167,7 +159,6 @@ func decimal(f float64) string {
 	return grouped(int64(f + 0.5))
 }
 
-// size writes a number of bytes.
 func size(bytes float64) string {
 	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
 		if bytes < 1024 || unit == "GiB" {
@@ -178,10 +169,10 @@ func size(bytes float64) string {
 	return ""
 }
 
-// latency writes nanoseconds with three digits.
+// latency has three digits.
 func latency(ns int64) string { return ctl.Span(float64(ns) / 1e9) }
 
-// WriteJSON writes r for programs: times in seconds, sizes in bytes.
+// Times are in seconds, sizes in bytes.
 func (r *Result) WriteJSON(w io.Writer) error {
 	seconds := func(ns float64) float64 { return ns / 1e9 }
 	quantiles := map[string]float64{}
@@ -219,21 +210,21 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	})
 }
 
-// longest is the longest latency with its own bucket.
+// longer latencies share a bucket
 const longest = int64(time.Hour)
 
-// counts are the measurements of a run. Latencies are in nanoseconds, to three digits.
+// Latencies are in nanoseconds, to three digits.
 type counts struct {
 	latency  *hdrhistogram.Histogram
 	statuses map[int]int64
 	failures map[string]int64 // requests without a response, by reason
-	refused  map[string]int64 // connections that could not be opened, by reason
-	received int64            // bytes of responses, with their heads
-	finished int64            // responses
-	inTime   int64            // those before the end of the run
-	unsent   int64            // requests that were due and never sent
-	last     time.Duration    // when the last response came
-	late     time.Duration    // how late the generator was at most
+	refused  map[string]int64
+	received int64 // including heads
+	finished int64
+	inTime   int64         // responses before the end of the run
+	unsent   int64         // requests that were due and never sent
+	last     time.Duration // time of the last response
+	late     time.Duration // maximum delay of the generator
 }
 
 func newCounts() counts {
@@ -241,5 +232,5 @@ func newCounts() counts {
 }
 
 func (c *counts) record(latency time.Duration) {
-	_ = c.latency.RecordValue(max(1, min(int64(latency), longest))) // which is in its range
+	_ = c.latency.RecordValue(max(1, min(int64(latency), longest))) // the value is in range
 }

@@ -20,7 +20,6 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// serve serves h with net/http, over HTTP/2 too if it is secure.
 func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	if secure {
@@ -33,7 +32,6 @@ func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// run runs a command line.
 func run(t *testing.T, args ...string) *Result {
 	t.Helper()
 	o, err := ParseArgs(args, io.Discard)
@@ -47,7 +45,6 @@ func run(t *testing.T, args ...string) *Result {
 	return r
 }
 
-// answers fails if not all of n requests got a response with a status.
 func answers(t *testing.T, r *Result, n int64, status int) {
 	t.Helper()
 	if r.finished != n || r.statuses[status] != n || len(r.failures)+len(r.refused) > 0 || r.latency.TotalCount() != n {
@@ -132,7 +129,6 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// The user of a URL logs in, unless a field says otherwise, and the report does not show the password.
 func TestUser(t *testing.T) {
 	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "a:b" {
@@ -149,7 +145,6 @@ func TestUser(t *testing.T) {
 	answers(t, run(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
 }
 
-// A unix socket has the form of the targets of proxies.
 func TestUnixSocket(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", name)
@@ -178,10 +173,9 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// A server that stops for a while makes requests late that were due meanwhile, and all of them count.
 func TestCoordinatedOmission(t *testing.T) {
 	stopped := make(chan struct{})
-	var first sync.Once // the time of the requests has begun by then
+	var first sync.Once
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) {
 		first.Do(func() { time.AfterFunc(400*time.Millisecond, func() { close(stopped) }) })
 		<-stopped
@@ -193,7 +187,6 @@ func TestCoordinatedOmission(t *testing.T) {
 	}
 }
 
-// Requests that were due but never sent count as well.
 func TestUnsent(t *testing.T) {
 	stopped := make(chan struct{})
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
@@ -215,7 +208,7 @@ func TestFixedRate(t *testing.T) {
 	}
 }
 
-// raw serves connections: each receives answer for any request and is then closed.
+// raw sends answer for any request and closes the connection.
 func raw(t *testing.T, answer string) string {
 	return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		_, _ = c.Read(make([]byte, 1000))
