@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// MaxWindow is the size of deflate's largest window, in bits.
+// in bits
 const MaxWindow = 15
 
 // Compression is the negotiated compression: permessage-deflate (RFC 7692) without context takeover on either side,
@@ -23,7 +23,6 @@ type Compression struct {
 	Limits bool  // the client requested Bits
 }
 
-// AppendTo appends the value of Sec-WebSocket-Extensions that accepts c.
 func (c Compression) AppendTo(dst []byte) []byte {
 	dst = append(dst, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
 	if c.Limits {
@@ -63,14 +62,13 @@ func negotiate(value []byte) (c Compression, valid bool) {
 
 const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of a token (RFC 9110 §5.6.2)
 
-// parameter matches the name of an extension, or a parameter with an optional value. The value is a token. It may be
-// quoted, and then may contain backslashes before characters.
+// The value is a token, which may be quoted and then contain backslashes.
 var parameter = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
 })
 
-// set applies a parameter of an offer. It returns false if the offer must be declined. value is empty if the
-// parameter has none.
+// set applies a parameter of an offer. It returns false if the offer must be declined. value is empty if the parameter
+// has none.
 func (c *Compression) set(name, value string) bool {
 	switch name {
 	case "server_no_context_takeover", "client_no_context_takeover":
@@ -78,13 +76,13 @@ func (c *Compression) set(name, value string) bool {
 	case "server_max_window_bits":
 		c.Bits, c.Limits = windowBits(value), true
 		return c.Bits > 0
-	case "client_max_window_bits": // messages of the client may have any window
+	case "client_max_window_bits":
 		return value == "" || windowBits(value) > 0
 	}
 	return false
 }
 
-// windowBits parses a number from 8 to 15 without leading zeros. It returns 0 for any other text.
+// windowBits returns 0 unless text is a number from 8 to 15 without leading zeros.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {
@@ -93,23 +91,22 @@ func windowBits(text string) uint8 {
 	return uint8(n)
 }
 
-// IsToken reports whether b is a token (RFC 9110 §5.6.2), as subprotocols must be.
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
 // tail is the bytes that a sender removes from each message (RFC 7692 §7.2.1), followed by an empty final block,
 // which ends the decompression.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-// keepScratch limits the memory that is kept after a large message, in bytes.
+// in bytes
 const keepScratch = 64 << 10
 
 // Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to earlier messages: client_no_context_takeover.
 // The zero value is ready for use. After the first use it holds about 50 KiB.
 type Inflater struct {
-	packed  []byte // the message, followed by tail
+	packed  []byte
 	in      bytes.Reader
 	r       io.ReadCloser
-	limited io.LimitedReader // limits r
+	limited io.LimitedReader
 	out     bytes.Buffer
 }
 
@@ -148,7 +145,7 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 // Deflater compresses messages that do not refer to earlier messages: server_no_context_takeover. The zero value is
 // ready for use. Each window size in use takes about 1 MiB.
 type Deflater struct {
-	writers [16]*flate.Writer // indexed by bits of the window
+	writers [16]*flate.Writer
 	out     bytes.Buffer
 }
 
@@ -176,7 +173,7 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 		w, _ = flate.NewWriterWindow(&f.out, 1<<bits)
 	}
 	f.writers[bits] = w
-	_, _ = w.Write(b) // a Buffer does not return errors
+	_, _ = w.Write(b)
 	_ = w.Flush()
 	out = bytes.TrimSuffix(f.out.Bytes(), []byte(tail[:4]))
 	return out, len(out) < len(b)

@@ -11,7 +11,6 @@ import (
 // ErrNeedMore says that all bytes were consumed but no message is complete.
 var ErrNeedMore = errors.New("incomplete")
 
-// Protocol errors of clients.
 var (
 	errLength        = &Error{ProtocolError, "a length is not in its shortest form"}
 	errLengthSign    = &Error{ProtocolError, "a length has its highest bit set"}
@@ -20,7 +19,6 @@ var (
 	errNotCompressed = &Error{InvalidData, "a message cannot be decompressed"}
 )
 
-// Message is a complete message or a control frame.
 type Message struct {
 	Op   Opcode // not Continuation
 	Data []byte // the reason in a Close; valid until the next call of the Decoder
@@ -36,20 +34,20 @@ type Decoder struct {
 	// messages are returned without their bytes, which are neither stored nor decompressed nor checked
 	Discard bool
 
-	head [14]byte // an incomplete header
-	have uint8    // number of bytes in head
+	head [14]byte
+	have uint8 // bytes in head
 
 	op      Opcode // of the frame whose payload is arriving
 	fin     bool
-	payload bool   // a payload is arriving
+	payload bool
 	key     uint32 // masking key for the next byte
-	left    int    // number of missing bytes of the payload
+	left    int    // missing bytes of the payload
 
-	message Opcode // the incomplete message; Continuation if none
-	packed  bool   // the message is compressed
-	buf     []byte // the bytes of the message so far
-	checked int    // number of bytes in buf that were checked as UTF-8
-	control []byte // the bytes of a control frame so far
+	message Opcode // type of the incomplete message; Continuation if none
+	packed  bool
+	buf     []byte // bytes of the message so far
+	checked int    // bytes in buf that were checked as UTF-8
+	control []byte // bytes of a control frame so far
 }
 
 // Next consumes bytes from the front of data and unmasks payloads in place. n is the number of consumed bytes. m is
@@ -87,7 +85,7 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	}
 }
 
-// Buffered returns the size of the memory for an incomplete message, in bytes.
+// in bytes of memory
 func (d *Decoder) Buffered() int { return cap(d.buf) }
 
 // Idle reports whether no message or control frame has begun, except for the first bytes of a header, which it
@@ -96,8 +94,7 @@ func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
 
-// header consumes a header, or the part that has arrived, from the front of data. It reports an error at the first
-// byte that reveals the error.
+// It reports an error at the first byte that reveals the error.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	have := int(d.have)
 	b := data
@@ -105,7 +102,7 @@ func (d *Decoder) header(data []byte) (n int, err error) {
 		b = append(d.head[:have], data[:min(len(data), len(d.head)-have)]...)
 	}
 	size, err := d.parse(b)
-	if err == ErrNeedMore { // b is shorter than head
+	if err == ErrNeedMore {
 		d.have = uint8(copy(d.head[:], b))
 		return len(data), err
 	}
@@ -113,7 +110,6 @@ func (d *Decoder) header(data []byte) (n int, err error) {
 	return max(size-have, 0), err
 }
 
-// parse parses the header at the front of b and returns its length.
 func (d *Decoder) parse(b []byte) (size int, err error) {
 	if len(b) == 0 {
 		return 0, ErrNeedMore
@@ -171,7 +167,6 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 	return size + 4, nil
 }
 
-// allowed returns an error if a frame must not begin with this byte.
 func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	switch {
 	case !op.known():
@@ -193,7 +188,6 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	return nil
 }
 
-// dataFrame processes a piece of a message.
 func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err error) {
 	if d.Discard {
 		piece, d.buf, d.checked, d.packed = nil, nil, 0, false
@@ -237,7 +231,6 @@ func (d *Decoder) grow(n int) {
 	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)
 }
 
-// end returns a complete message.
 func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
 	m = Message{Op: d.message, Data: data}
 	d.message = Continuation
@@ -253,7 +246,6 @@ func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
 	return m, true, nil
 }
 
-// controlFrame processes a piece of a control frame, which may arrive within a message.
 func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, err error) {
 	if !whole {
 		d.control = append(d.control, piece...)
@@ -296,7 +288,6 @@ func unmask(key uint32, b []byte) uint32 {
 	return bits.RotateLeft32(key, -8*(len(b)%4))
 }
 
-// wholeCharacters returns text without an incomplete character at its end.
 func wholeCharacters(text []byte) []byte {
 	for at := len(text) - 1; at >= 0 && at > len(text)-utf8.UTFMax; at-- {
 		if utf8.RuneStart(text[at]) {

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 )
 
-// frame returns a masked frame with the given first byte.
 func frame(first byte, payload string) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
@@ -29,8 +28,7 @@ func frame(first byte, payload string) []byte {
 	return b
 }
 
-// decode passes data to a decoder in pieces of size bytes, or all at once if size is 0. It returns a description of
-// the results.
+// decode passes pieces of size bytes; 0 means all bytes at once.
 func decode(d *Decoder, data []byte, size int) string {
 	var out strings.Builder
 	data = bytes.Clone(data)
@@ -140,7 +138,6 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
-// Invalid text is rejected at the first invalid byte, whatever the announced length of the frame.
 func TestFailsFast(t *testing.T) {
 	const good = "κόσμε"
 	data := frame(0x81, good+"\xf4\x90\x80\x80edited")
@@ -207,7 +204,6 @@ func TestUnmask(t *testing.T) {
 	}
 }
 
-// Text in pieces is accepted or rejected like the whole text, at the earliest byte.
 func TestTextInPieces(t *testing.T) {
 	pieces := []string{"", "a", "é", "€", "𐍈", "\xc3", "\x80", "\xe2", "\x82", "\xf0", "\x90", "\xf4", "\xed", "\xa0", "\xff", "\xc0", "\xe0"}
 	n := len(pieces)
@@ -227,7 +223,6 @@ func TestTextInPieces(t *testing.T) {
 	}
 }
 
-// hopeful reports whether s is the beginning of valid UTF-8.
 func hopeful(s string) bool {
 	for {
 		r, n := utf8.DecodeRuneInString(s)

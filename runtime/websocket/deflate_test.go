@@ -88,9 +88,8 @@ func TestInflate(t *testing.T) {
 	}
 }
 
-// A decompression bomb is inflated only up to the limit.
 func TestBombsStayPacked(t *testing.T) {
-	bomb := pack(strings.Repeat("\x00", 100<<20)) // 100 KB
+	bomb := pack(strings.Repeat("\x00", 100<<20))
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater)}
 	if got := decode(&d, frame(0xc2, string(bomb)), 0); got != "error 1009 a message is too big;" {
 		t.Error(got)
@@ -100,7 +99,6 @@ func TestBombsStayPacked(t *testing.T) {
 	}
 }
 
-// Messages without a handler are neither decompressed nor checked nor stored.
 func TestDiscard(t *testing.T) {
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)

@@ -1,11 +1,10 @@
-// Package websocket implements the server side of the WebSocket protocol (RFC 6455, with permessage-deflate, RFC
-// 7692) on byte slices. It does no I/O and starts no goroutine. Package live implements the behavior of a connection;
-// package source/proxy uses the handshake.
+// Package websocket implements the server side of the WebSocket protocol (RFC 6455, with permessage-deflate, RFC 7692)
+// on byte slices. It does no I/O and starts no goroutine. Package live implements the behavior of a connection; package
+// source/proxy uses the handshake.
 //
 // The handshake is Check and AcceptKey. To read, use a Decoder for each connection, and an Inflater that many
 // connections share. To write, use AppendFrame, AppendClose and a Deflater. Values are not safe for concurrent use.
-// Fuzz tests compare frames that are split anywhere with whole frames, and the results with gobwas/ws. Package wstest
-// has cases of the Autobahn suite.
+// Package wstest has cases of the Autobahn suite.
 //
 // Compression is negotiated without context takeover on either side. Otherwise each connection would need a window of
 // 32 KiB for reading and about 1 MiB for writing. Therefore one Inflater and one Deflater serve all connections of a

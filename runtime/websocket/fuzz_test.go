@@ -27,7 +27,6 @@ func seeds(f *testing.F) {
 	}
 }
 
-// The result does not depend on where the bytes are split, and memory is limited.
 func FuzzDecoder(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
@@ -51,7 +50,6 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// Frames that both implementations accept have the same results.
 func FuzzAgainstGobwas(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, _ uint8) {
@@ -67,7 +65,7 @@ func FuzzAgainstGobwas(f *testing.F) {
 	})
 }
 
-// gobwas describes the frames that gobwas/ws reads, in the format of decode. It assembles messages itself.
+// gobwas reads frames with gobwas/ws, and assembles the messages itself.
 func gobwas(data []byte) (string, error) {
 	var out strings.Builder
 	r := bytes.NewReader(data)
@@ -127,7 +125,6 @@ func tell(out *strings.Builder, data string) {
 	}
 }
 
-// Every list of extensions is either rejected or negotiated to parameters that are themselves a valid offer.
 func FuzzNegotiate(f *testing.F) {
 	f.Add([]byte("permessage-deflate; client_max_window_bits"))
 	f.Add([]byte(`permessage-deflate; server_max_window_bits="1\0", a; b=c,,d`))

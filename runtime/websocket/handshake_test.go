@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// ask parses the lines of a handshake and checks it.
 func ask(t *testing.T, lines ...string) (Handshake, *Refusal) {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
@@ -34,7 +33,7 @@ func TestHandshakes(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		lines []string
-		why   string // empty if the handshake is accepted
+		why   string
 	}{
 		{"RFC 6455 §1.2", []string{line, host, upgrade, conn, key, version, "Origin: http://example.com", "Sec-WebSocket-Protocol: chat, superchat"}, ""},
 		{"any case, among others", []string{line, host, "upgrade: foo, WebSocket", "connection: keep-alive, upgrade", strings.Replace(key, "Sec-W", "sec-w", 1), version}, ""},
@@ -82,7 +81,6 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
-// The negotiation follows RFC 7692 §7.1 and the syntax of RFC 6455 §9.1.
 func TestNegotiation(t *testing.T) {
 	const (
 		plain = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"

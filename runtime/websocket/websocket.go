@@ -13,10 +13,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Opcode is the kind of a frame (RFC 6455 §5.2).
 type Opcode uint8
 
-// Opcodes; all others are reserved.
 const (
 	Continuation Opcode = 0x0
 	Text         Opcode = 0x1
@@ -61,22 +59,21 @@ func (e *Error) Error() string { return e.Text }
 
 const (
 	finBit  = 0x80
-	rsv1    = 0x40 // the message is compressed (RFC 7692 §6)
+	rsv1    = 0x40
 	rsvBits = 0x70
 	maskBit = 0x80
 
-	// maxControl limits the payload of a control frame, in bytes (RFC 6455 §5.5).
+	// in bytes (RFC 6455 §5.5)
 	maxControl = 125
 
-	// MaxReason limits the reason in a close frame, in bytes.
+	// of a close frame, in bytes
 	MaxReason = maxControl - 2
 
-	// MaxHeader limits the header of a frame that a server sends, in bytes.
+	// of a frame that a server sends, in bytes
 	MaxHeader = 10
 )
 
-// AppendHeader appends the header of a frame that is a whole message or a control frame. size is the length of the
-// payload in bytes, and compressed says whether the payload is compressed.
+// size is the length of the payload in bytes.
 func AppendHeader(dst []byte, op Opcode, compressed bool, size int) []byte {
 	first := finBit | byte(op)
 	if compressed {
@@ -91,7 +88,6 @@ func AppendHeader(dst []byte, op Opcode, compressed bool, size int) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(size))
 }
 
-// AppendFrame appends a whole message or a control frame as one frame.
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, false, len(payload)), payload...)
 }
@@ -109,23 +105,21 @@ func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 		reason = nil
 	}
 	if len(reason) > MaxReason {
-		reason = bytes.ToValidUTF8(reason[:MaxReason], nil) // without an incomplete character
+		reason = bytes.ToValidUTF8(reason[:MaxReason], nil)
 	}
 	dst = AppendHeader(dst, Close, false, 2+len(reason))
 	dst = append(dst, byte(code>>8), byte(code))
 	return append(dst, reason...)
 }
 
-// Handshake holds the negotiated parameters of a client's handshake.
 type Handshake struct {
-	Accept      [28]byte // Sec-WebSocket-Accept
+	Accept      [28]byte
 	Compression Compression
 }
 
-// Refusal says why a handshake is rejected.
 type Refusal struct {
-	Status int    // 400 or 426
-	Text   string // human-readable
+	Status int // 400 or 426
+	Text   string
 	Fields string // header fields of the response: "Name: value\r\n" ...
 }
 
@@ -184,7 +178,6 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 	return h, nil
 }
 
-// AcceptKey returns the value of Sec-WebSocket-Accept for a value of Sec-WebSocket-Key.
 func AcceptKey(key []byte) (accept [28]byte) {
 	sum := sha1.Sum(append(bytes.Clone(key), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
 	base64.StdEncoding.Encode(accept[:], sum[:])
