@@ -85,7 +85,7 @@ type Config struct {
 	OnMaxRequests func()
 
 	// Current calls done, on any goroutine, when requests that have come before may be answered. It is called on the loop and must not
-	// block. Only HTTP/1 without a request of the server to itself waits for it. nil: no request waits.
+	// block. Requests of the server to itself do not wait for it. nil: no request waits.
 	Current func(done func())
 
 	// Needed is called on the loop when a request waits at a mount that is Pending, for each of them. It must not block. nil: it is not
@@ -124,6 +124,9 @@ type Server struct {
 	table    *Table
 	override *Reply // see Override; nil: none
 	secure   *conn.TLSServer
+
+	unasked []func() // wait for another call of Config.Current than the call of asked: see AwaitCurrent
+	asked   bool     // Config.Current has not called done yet
 
 	exchanges []*Exchange       // all of them
 	free      *Exchange         // those that have ended

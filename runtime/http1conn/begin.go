@@ -23,12 +23,37 @@ func (c *Conn) Speaks() conn.Protocol {
 // afterProxyHeader returns the protocol of c after a header of the PROXY protocol.
 func (c *Conn) afterProxyHeader() conn.Protocol {
 	if c.awaitsTLS {
-		return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
+		if c.s.Config.Current != nil {
+			return helloReader{c}
+		}
+		return c.handshake()
 	}
 	if c.s.Config.H2C && !c.Subrequest() {
 		return prefaceReader{c}
 	}
 	return c
+}
+
+func (c *Conn) handshake() conn.Protocol {
+	return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
+}
+
+// helloReader is the protocol of a connection with TLS, with Config.Current: its handshake waits for Current, because another
+// process can take a connection over only before the handshake.
+type helloReader struct{ *Conn }
+
+// Input implements conn.Protocol.
+func (h helloReader) Input(data []byte) {
+	c := h.Conn
+	c.Keep(data)
+	if c.mustAsk() {
+		return
+	}
+	c.gate = closed // the first request asks again
+	c.setState(StateNew)
+	p := c.handshake()
+	c.Upgrade(p)
+	p.Input(nil)
 }
 
 // secured is called when TLS has begun.
@@ -85,7 +110,8 @@ func (p prefaceReader) Input(data []byte) {
 	case !bytes.Equal(got[:n], []byte(preface)[:n]):
 		c.Upgrade(c)
 		c.Input(nil)
-	case n == len(preface):
+	case n < len(preface), c.Transport() == nil && c.mustAsk():
+	default:
 		c.Consume(n)
 		c.s.http2(&c.Client)
 	}

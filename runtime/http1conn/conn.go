@@ -43,9 +43,6 @@ type Server struct {
 	bulk  []byte      // memory of readOn; nil until it is needed
 	items []conn.Item // memory of sendFile
 
-	unasked []*Conn // wait for another question of Config.Current than the one of asked
-	asked   bool    // Config.Current has not called done yet
-
 	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
 }
 

@@ -20,29 +20,13 @@ func (c *Conn) mustAsk() bool {
 			s.Arrived(&c.Client)
 		}
 		c.gate, c.Stamp = asking, s.Set.Now
-		if s.unasked = append(s.unasked, c); !s.asked {
-			s.ask()
-		}
+		s.AwaitCurrent(func() {
+			if c.gate == asking { // the connection was not handed over
+				c.gate = open
+				c.queue()
+			}
+		})
 	}
 	c.setState(StateWaiting)
 	return true
-}
-
-// ask asks Config.Current when the requests that have arrived may be answered. Requests that arrive later need another question.
-func (s *Server) ask() {
-	list := s.unasked
-	s.unasked, s.asked = nil, true
-	s.Config.Current(func() {
-		s.Set.Events.Post(func() {
-			for _, c := range list {
-				if c.gate == asking { // the connection was not handed over
-					c.gate = open
-					c.queue()
-				}
-			}
-			if s.asked = false; len(s.unasked) > 0 {
-				s.ask()
-			}
-		})
-	})
 }

@@ -2,6 +2,7 @@ package http1conn
 
 import (
 	"bytes"
+	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -12,6 +13,7 @@ type ClientState struct {
 	Local, Remote string // addresses with ports; "" of a unix socket
 	Untrusted     bool   `json:",omitempty"` // forwarding fields are ignored, whatever the address
 	Unannounced   bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
+	TLS           bool   `json:",omitempty"` // the connection must begin with TLS, perhaps after that header
 	Used          bool   `json:",omitempty"` // the connection has carried a request
 	Input         []byte `json:",omitempty"` // of a request that waits for Config.Current
 }
@@ -34,26 +36,32 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 			c = p
 		case prefaceReader:
 			c = p.Conn
+		case helloReader:
+			c = p.Conn
 		case proxyHeader:
 			c, unannounced = p.Conn, true
 		}
 		switch {
-		case c == nil || c.Subrequest() || c.awaitsTLS || c.state != StateNew && c.state != StateReady && c.gate != asking:
+		case c == nil || c.Subrequest() || c.state != StateNew && c.state != StateReady && c.gate != asking:
 		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0 && c.gate != asking:
 		case c.Transport() == nil:
 			list = append(list, c.depart(unannounced))
-		case c.state == StateReady && !c.Unread() && c.gate != asking:
+		case (c.state == StateReady || s.Config.Current != nil && s.Set.Now-c.Stamp > maxUnused) && !c.Unread() && c.gate != asking:
 			c.Close("another process serves")
 		}
 	})
 	return list
 }
 
+// maxUnused is how long the first request of a connection with TLS may be on its way, with Config.Current. Browsers open
+// connections before they need them, and open another one if the server closes such a connection.
+const maxUnused = int64(2 * time.Second)
+
 // depart takes c, which is idle, from the loop.
 func (c *Conn) depart(unannounced bool) IdleClient {
 	d := IdleClient{FD: c.Fd(), State: ClientState{
 		Local: exchange.AddressText(c.Local), Remote: exchange.AddressText(c.Remote),
-		Untrusted: !c.Trusted(), Unannounced: unannounced,
+		Untrusted: !c.Trusted(), Unannounced: unannounced, TLS: c.awaitsTLS,
 		Used: c.state == StateReady, Input: bytes.Clone(c.Pending()),
 	}}
 	c.gate = closed
@@ -67,6 +75,9 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {
 		c.Distrust()
+	}
+	if d.TLS {
+		c.AwaitTLS()
 	}
 	s.open(c)
 	if d.Used && c.state == StateNew {

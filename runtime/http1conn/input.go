@@ -141,6 +141,9 @@ func (c *Conn) next(buf []byte) bool {
 	}
 	r.Head, s.rest = head, buf[n:]
 	c.gate = closed
+	if s.Config.Current != nil && c.Transport() != nil {
+		req.KeepAlive = false // the next request may need another process, which has no keys of this connection
+	}
 	c.newExchange().Decide()
 	return c.state == StateReady
 }

@@ -67,6 +67,7 @@ type Conn struct {
 	// bytes sent in this turn, with the cost of frames and requests (see yield)
 	used int
 
+	gate    gate // with Config.Current
 	settled bool // the client's settings have arrived
 	pumping bool
 	leaving leaving
@@ -166,6 +167,13 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(c.late) > maxLate || c.used >= turnBytes {
 			c.conn.Pause(conn.HeedReset)
 			break
+		}
+		if c.s.Config.Current != nil {
+			if c.mustAsk(rest) {
+				c.conn.Pause(conn.HeedReset)
+				break
+			}
+			c.gate.current = max(c.gate.current-frameHeader-size, 0)
 		}
 		n += frameHeader + size
 		c.used += turnFrame
@@ -344,7 +352,7 @@ func (c *Conn) Drain(retire bool) {
 	switch {
 	case c.dead || c.leaving == refuses:
 		return
-	case !retire:
+	case !retire || c.gate.asking:
 		c.refuse()
 	case c.leaving == stays:
 		c.leaving = notified
@@ -362,7 +370,7 @@ func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
 	c.dead = len(c.streams) == 0
-	c.conn.Linger = c.s.End < exchange.Leaving
+	c.conn.Linger = c.s.End < exchange.Leaving || len(c.conn.Pending()) > 0
 	c.settle()
 }
 
