@@ -67,3 +67,26 @@ func TestTimeouts(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A client that has been silent after a request is told at once which request was the last one. Others are told so in a second
+// step, because a request may be on its way.
+func TestSilentClientLeavesInOneStep(t *testing.T) {
+	for _, silent := range []time.Duration{0, 2 * time.Second} {
+		h := newHost(t)
+		c, p := h.open(t)
+		p.request(1, "/", true)
+		p.response(1)
+		h.Do(func() {
+			c.conn.Stamp = c.s.Set.Now - int64(silent)
+			c.Drain(true)
+		})
+		f := p.next()
+		_, asks := f.(*http2.PingFrame)
+		if asks {
+			f = p.next()
+		}
+		if g, ok := f.(*http2.GoAwayFrame); !ok || asks != (silent == 0) || (g.LastStreamID == 1) != (silent > 0) {
+			t.Errorf("silent for %v: %v, PING: %v", silent, f, asks)
+		}
+	}
+}

@@ -323,8 +323,8 @@ const look = int64(time.Second)
 // meanwhile.
 const lingerTimeout = 2 * int64(time.Second)
 
-// leavingPing is the payload of the PING after the first GOAWAY. Its acknowledgment follows all requests that the
-// client sent before it received the GOAWAY.
+// leavingPing is the content of the PING before the first GOAWAY. Almost all requests that the client sends before it receives
+// GOAWAY arrive before its answer to the PING. Python's h2 reports an error if a PING follows GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
 // fail ends c with a connection error (RFC 9113 §5.4.1).
@@ -348,16 +348,20 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 
 // Drain implements conn.Protocol. It announces the end of the connection with one GOAWAY, or two if retire is true (RFC
 // 9113 §6.8).
+//
+// One step is enough for a client that has been silent after a request: clients retry a request on its way, and Python's httpx,
+// which reads both steps with its next request, does so only if it reads the second step first.
 func (c *Conn) Drain(retire bool) {
+	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {
 	case c.dead || c.leaving == refuses:
 		return
-	case !retire || c.gate.asking:
+	case !retire || silent || c.gate.asking:
 		c.refuse()
 	case c.leaving == stays:
 		c.leaving = notified
-		c.frames().WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
 		c.frames().WritePing(false, leavingPing)
+		c.frames().WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
 		c.conn.Stamp = c.s.Set.Now
 	}
 	c.conn.Schedule()
