@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// rooms are the packages of runtime, and pybridge, those first that need the least. A package imports from lines before its own.
+// A package of rooms, which are ordered by dependency, imports only from lines before its own.
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
 	"runtime/eventloop runtime/logfile runtime/websocket",
@@ -22,7 +22,7 @@ var rooms = []string{
 	"runtime",
 }
 
-// TestRooms: packages of runtime import downwards only, and none knows Python or a command. The bridge knows no connections.
+// No package of runtime depends on Python or a command, and the bridge does not depend on connections.
 func TestRooms(t *testing.T) {
 	level := map[string]int{}
 	for i, names := range rooms {
@@ -58,8 +58,7 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// layers are the packages of cmd/fapws, those first that need the least. A package imports
-// from layers before its own.
+// A package of layers, which are ordered by dependency, imports only from layers before its own.
 var layers = []string{
 	"confine pool/redistest watch",
 	"process",
@@ -72,7 +71,6 @@ var layers = []string{
 	"command",
 }
 
-// TestLayers: packages of cmd/fapws import downwards only.
 func TestLayers(t *testing.T) {
 	const above = "fapws/cmd/fapws/"
 	level := map[string]int{}
@@ -102,7 +100,6 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestTestsOnly: packages for tests are not part of the executable.
 func TestTestsOnly(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()
 	if err != nil {

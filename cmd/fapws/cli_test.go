@@ -28,23 +28,23 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// TestCommandLine runs testdata/*.txtar against the real executable: the one
-// in FAPWS_BIN, or build/fapws. Besides testscript's own commands there are
+// TestCommandLine runs testdata/*.txtar against the real executable: the one in FAPWS_BIN, or build/fapws. The commands
+// in addition to those of testscript are
 //
 //	code N [ARGS...]  runs fapws to its end, which must be exit code N
 //	start [ARGS...]   runs fapws in the background and waits for its banner;
 //	                  sets $URL to the first address in it, and $PID
-//	get PATH [CODE]   asks the running fapws; the body goes to stdout. With
-//	                  -unix FILE before PATH it asks at that socket
-//	ask PATH          asks, and does not wait for the answer
-//	answer            waits for the answer to ask; its body goes to stdout
-//	signal NAME       sends it TERM, INT, QUIT, KILL, HUP, USR1, USR2, TTIN or TTOU
-//	again NAME        sends it until the server has ended, which takes a second one
-//	ended CODE        waits for its end; its output becomes stdout and stderr
+//	get PATH [CODE]   sends a request to fapws; the body goes to stdout. With
+//	                  -unix FILE before PATH, it uses that socket
+//	ask PATH          sends a request without waiting for the response
+//	answer            waits for the response to ask; its body goes to stdout
+//	signal NAME       sends TERM, INT, QUIT, KILL, HUP, USR1, USR2, TTIN or TTOU
+//	again NAME        sends the signal until the server has ended
+//	ended CODE        waits for the end; the output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLine(t *testing.T) {
-	// As in fapwstest.Main: the servers get HUP also if nohup(1) started the tests.
+	// Servers receive HUP even if nohup(1) started the tests.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{
@@ -52,8 +52,8 @@ func TestCommandLine(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
-			env.Setenv("PYTHON", python(bin))   // "python3.11"
-			env.Setenv("FAPWS_ALLOW_ROOT", "1") // root, too, runs the tests
+			env.Setenv("PYTHON", python(bin)) // "python3.11"
+			env.Setenv("FAPWS_ALLOW_ROOT", "1")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -63,7 +63,6 @@ func TestCommandLine(t *testing.T) {
 	})
 }
 
-// executable returns the path of an executable named fapws.
 func executable(t *testing.T) string {
 	bin := fapwstest.Binary(t)
 	if filepath.Base(bin) == "fapws" {
@@ -76,7 +75,6 @@ func executable(t *testing.T) string {
 	return link
 }
 
-// python returns the name of the Python that an executable fapws in folder links, "python3.11".
 func python(folder string) string {
 	out, err := exec.Command(filepath.Join(folder, "fapws"), "version").Output()
 	m := regexp.MustCompile(`Python (3\.\d+)`).FindSubmatch(out)
@@ -86,7 +84,6 @@ func python(folder string) string {
 	return "python" + string(m[1])
 }
 
-// patience is how long a test waits for something that should happen at once.
 const patience = waittest.Patience
 
 func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -106,11 +103,10 @@ func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// running is a fapws in the background.
 type running struct {
 	cmd    *exec.Cmd
 	url    string
-	asked  net.Conn // of the last ask
+	asked  net.Conn // from the last ask
 	stdout bytes.Buffer
 	stderr *fapwstest.Output
 	waited chan error
@@ -226,11 +222,10 @@ func signalNamed(ts *testscript.TestScript, name string) syscall.Signal {
 	return sig
 }
 
-// againCommand sends a signal until the server has ended.
 func againCommand(ts *testscript.TestScript, neg bool, args []string) {
 	r := serverOf(ts)
 	for late := time.After(patience); ; {
-		_ = r.cmd.Process.Signal(signalNamed(ts, args[0])) // it may just have ended
+		_ = r.cmd.Process.Signal(signalNamed(ts, args[0])) // the process may have ended
 		select {
 		case err := <-r.waited:
 			r.waited <- err // for the command ended

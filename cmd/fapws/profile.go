@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// init records a CPU profile in the file that CPUPROFILE names, until SIGIO: ./build.sh profile makes default.pgo from those. The executable for users is
-// built without this file.
+// init records a CPU profile in the file that CPUPROFILE names, until SIGIO. ./build.sh profile makes default.pgo from
+// these profiles. The executable for users does not contain this file.
 func init() {
 	name := os.Getenv("CPUPROFILE")
 	if name == "" {

@@ -4,6 +4,4 @@
 // A Recorder counts requests. The event loop updates it with a few atomic additions in each of its turns, and any
 // goroutine can read it, even while a handler blocks the loop. The number of series depends on the mounts of the
 // configuration, at most mostRoutes, and the classes of status, but not on clients.
-//
-// Start reading at family.go, which also writes the two text formats. recorder.go counts requests.
 package metrics

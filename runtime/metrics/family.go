@@ -8,27 +8,23 @@ import (
 	"sync"
 )
 
-// Kind is the type of a metric.
 type Kind string
 
-// Kinds of metrics.
 const (
-	Counter   Kind = "counter" // grows, and starts at 0 with the process
+	Counter   Kind = "counter"
 	Gauge     Kind = "gauge"
 	Histogram Kind = "histogram" // number of values in each bucket
 )
 
-// Over says how the gauges of several processes are merged.
 type Over string
 
-// Ways to merge gauges.
 const (
 	Sum Over = ""
 	Max Over = "max"
 	Min Over = "min"
 )
 
-// Family is a metric with all its series. Processes exchange families as JSON.
+// Processes exchange families as JSON.
 type Family struct {
 	// Name has no suffix "_total", but ends with Unit, if any.
 	Name string `json:"name"`
@@ -41,7 +37,6 @@ type Family struct {
 	Series []Series  `json:"series"`
 }
 
-// Series holds the values of a Family with the same labels.
 type Series struct {
 	Labels string  `json:"labels,omitempty"` // `route="/",code="2xx"`, as returned by Labels
 	Value  float64 `json:"value,omitempty"`  // unused in a histogram
@@ -51,7 +46,6 @@ type Series struct {
 	Total  float64 `json:"total,omitempty"` // sum of all values in a histogram
 }
 
-// Count returns the number of values in a histogram.
 func (s *Series) Count() (n int64) {
 	for _, k := range s.Counts {
 		n += k
@@ -59,7 +53,7 @@ func (s *Series) Count() (n int64) {
 	return n
 }
 
-// Labels returns the text of labels for pairs of names and values.
+// Labels takes pairs of names and values.
 func Labels(pairs ...string) string {
 	var all []string
 	for pair := range slices.Chunk(pairs, 2) {
@@ -69,13 +63,12 @@ func Labels(pairs ...string) string {
 	return strings.Join(all, ",")
 }
 
-// One returns a family with a single series without labels.
 func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// Merge merges the families of several processes, in the order of their first occurrence. If a family of a process
-// differs in kind or bounds, for example because the application has a new version, it is omitted.
+// The order is that of the first occurrence. A family whose kind or bounds differ, for example because the application
+// has a new version, is omitted.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {
@@ -95,7 +88,6 @@ func Merge(processes ...[]Family) (all []Family) {
 	return all
 }
 
-// Fits reports whether the series of g can be merged with those of f.
 func (f *Family) Fits(g *Family) bool { return f.Kind == g.Kind && slices.Equal(f.Bounds, g.Bounds) }
 
 // Lasting returns the families that remain true after their process has ended: all except gauges.
@@ -103,7 +95,7 @@ func Lasting(families []Family) []Family {
 	return slices.DeleteFunc(slices.Clone(families), func(f Family) bool { return f.Kind == Gauge })
 }
 
-// add merges the series of g, which has the same kind and bounds.
+// g has the same kind and bounds.
 func (f *Family) add(g *Family) {
 	at := make(map[string]int, len(f.Series))
 	for i := range f.Series {
@@ -135,7 +127,7 @@ func (f *Family) add(g *Family) {
 	}
 }
 
-// Find returns the family with a name, or nil.
+// nil if missing
 func Find(families []Family, name string) *Family {
 	if i := slices.IndexFunc(families, func(f Family) bool { return f.Name == name }); i >= 0 {
 		return &families[i]
@@ -143,7 +135,6 @@ func Find(families []Family, name string) *Family {
 	return nil
 }
 
-// Patterns of the names of metrics and labels, and of a label in the form that Labels returns.
 const (
 	namePattern  = `[a-zA-Z_:][a-zA-Z_:0-9]*`
 	labelPattern = `(` + namePattern + `)="((?:[^"\\\n]|\\[^\n])*)"`
@@ -157,7 +148,6 @@ var (
 	oneLabel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(labelPattern) })
 )
 
-// Label returns the value of a label of s, or "".
 func (s *Series) Label(name string) string {
 	for _, label := range oneLabel().FindAllStringSubmatch(s.Labels, -1) {
 		if label[1] == name {
@@ -167,8 +157,8 @@ func (s *Series) Label(name string) string {
 	return ""
 }
 
-// Quantile estimates the quantile q (0 to 1) of a histogram by interpolating within a bucket, as Prometheus does. It
-// returns 0 without values, and the last bound if the quantile is beyond that bound.
+// Quantile interpolates within a bucket, as Prometheus does, for q from 0 to 1. Quantile returns 0 without values, and
+// the last bound if the quantile is beyond that bound.
 func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	all := (&Series{Counts: counts}).Count()
 	if all == 0 || len(bounds) == 0 || len(counts) != len(bounds)+1 {
@@ -188,7 +178,6 @@ func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	return bounds[len(bounds)-1]
 }
 
-// Limits of the families that Sound returns.
 const (
 	mostFamilies = 1000
 	mostSeries   = 20_000 // of all families together
@@ -227,7 +216,6 @@ func (f *Family) sound() bool {
 	return true
 }
 
-// Media types of the formats.
 const (
 	OpenMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 	PlainType       = "text/plain; version=0.0.4; charset=utf-8"
@@ -239,7 +227,7 @@ func OpenMetrics(families []Family) string { return text(families, true) + "# EO
 // Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
 func Plain(families []Family) string { return text(families, false) }
 
-// text returns families in either format. Only OpenMetrics has units, and names families without a suffix.
+// Only OpenMetrics has units, and names families without a suffix.
 func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {
@@ -258,7 +246,6 @@ func text(families []Family, open bool) string {
 	return b.String()
 }
 
-// suffix returns the suffix that follows the name of f in samples.
 func (f *Family) suffix() string {
 	if f.Kind == Counter {
 		return "_total"
@@ -300,7 +287,7 @@ func sample(b *strings.Builder, name, labels, more, value string) {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// bucket formats a bound as a float, as OpenMetrics requires.
+// OpenMetrics requires a float.
 func bucket(v float64) string {
 	text := number(v)
 	if !strings.ContainsAny(text, ".e") {

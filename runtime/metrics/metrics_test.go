@@ -9,7 +9,6 @@ import (
 	"time"
 )
 
-// Requests are counted by route and class of status.
 func TestRecorder(t *testing.T) {
 	r := NewRecorder()
 	shop := r.Route("a.example", "/shop")
@@ -40,7 +39,6 @@ func TestRecorder(t *testing.T) {
 	r.End(began, shop, 200)
 }
 
-// Requests that arrive together share the clock, and those after a handler do not.
 func TestTurn(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
@@ -70,7 +68,6 @@ func TestTurn(t *testing.T) {
 	}
 }
 
-// The number of series is limited, however many mounts there are.
 func TestBounded(t *testing.T) {
 	r := NewRecorder()
 	for i := range 10000 {
@@ -176,7 +173,6 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// Counting a request does not allocate.
 func TestNoAllocation(t *testing.T) {
 	r := NewRecorder()
 	route := r.Route("", "/")

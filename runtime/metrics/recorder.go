@@ -13,7 +13,6 @@ var Bounds = [...]int64{
 	1e5, 25e4, 5e5, 1e6, 25e5, 5e6, 1e7, 25e6, 5e7, 1e8, 25e7, 5e8, 1e9, 25e8, 5e9, 1e10, 3e10,
 }
 
-// Seconds returns Bounds in seconds.
 func Seconds() []float64 {
 	out := make([]float64, len(Bounds))
 	for i, ns := range Bounds {
@@ -22,13 +21,13 @@ func Seconds() []float64 {
 	return out
 }
 
-// durations is a histogram of durations. One goroutine may write it, and any goroutine may read it.
+// One goroutine may write durations, and any goroutine may read them.
 type durations struct {
 	counts [len(Bounds) + 1]atomic.Int64
-	sum    atomic.Int64 // nanoseconds
+	sum    atomic.Int64
 }
 
-// series returns the current values, and false if there are none.
+// series returns false if there are no values.
 func (d *durations) series(labels string) (Series, bool) {
 	s := Series{Labels: labels, Counts: make([]int64, len(d.counts))}
 	for i := range d.counts {
@@ -42,8 +41,7 @@ func (d *durations) series(labels string) (Series, bool) {
 // disconnected before the response began.
 var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// mostRoutes limits the number of routes with series of their own. Requests of other routes are counted in the route
-// "other".
+// Requests of other routes are counted in the route "other".
 const mostRoutes = 250
 
 // Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop; Families may
@@ -54,8 +52,7 @@ type Recorder struct {
 	// number of requests that have begun, including those that have ended
 	begun atomic.Int64
 
-	// The fields below belong to the event loop.
-	// begun, plus the requests since the last Turn
+	// number of requests at the last Turn
 	arrived int64
 	// the result of Begin until the next Turn; 0 if the clock was not read yet
 	at     int64
@@ -68,19 +65,16 @@ type Recorder struct {
 	byName map[[2]string]*Route
 }
 
-// Route counts the requests of a mount of the configuration.
 type Route struct {
 	host, name string
 	classes    [len(classes)]durations
 }
 
-// NewRecorder returns a Recorder that has counted nothing.
 func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), byName: map[[2]string]*Route{}}
 }
 
-// Route returns the Route that counts requests for a host, "" for the default host, and the name of a route in the
-// configuration.
+// host is "" for the default host; name is from the configuration.
 func (r *Recorder) Route(host, name string) *Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,7 +122,7 @@ func (r *Recorder) Turn() {
 
 func (r *Recorder) clock() int64 { return int64(time.Since(r.start)) + 1 }
 
-// Begin counts a request that has arrived. It returns the request's start time for End, which is never 0.
+// Begin returns the request's start time for End, which is never 0.
 func (r *Recorder) Begin() int64 {
 	r.arrived++
 	if r.at == 0 {
@@ -140,8 +134,8 @@ func (r *Recorder) Begin() int64 {
 // earlier is the start time of a request that began before the Recorder was created.
 const earlier = -1
 
-// BeganEarlier counts a request that is already active, and returns its start time for End. Histograms omit the
-// request, because its duration is unknown.
+// BeganEarlier is Begin for a request that is already active. Histograms omit the request, because its duration is
+// unknown.
 func (r *Recorder) BeganEarlier() int64 {
 	r.arrived++
 	return earlier
@@ -176,7 +170,6 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 	r.alike.sum += ns
 }
 
-// Families returns the counts as of the last Turn.
 func (r *Recorder) Families() []Family {
 	requests := Family{Name: "fapws_request_duration_seconds", Kind: Histogram, Unit: "seconds", Bounds: Seconds(),
 		Help: "Time from the head of a request to the end of its response, by route of the configuration and class of status; code gone: the client left before."}

@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// Sound accepts the metrics of the server and rejects invalid families.
 func TestSound(t *testing.T) {
 	r := NewRecorder()
 	r.End(r.Begin(), r.Route("a.example", "/a\"b\\c\nd"), 200)
@@ -50,7 +49,6 @@ func TestSound(t *testing.T) {
 	}
 }
 
-// Families from arbitrary JSON can be merged and written, and the text has a line for each sample.
 func FuzzSound(f *testing.F) {
 	for _, seed := range []string{
 		`[{"name":"a","kind":"counter","series":[{"labels":"x=\"1\"","value":1}]}]`,

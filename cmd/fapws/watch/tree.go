@@ -15,9 +15,9 @@ import (
 // files elsewhere.
 type tree struct {
 	patterns patterns
-	roots    []string // absolute
+	roots    []string
 	files    map[string]stamp
-	full     bool // there are more folders than maxFolders
+	full     bool // the number of folders exceeds maxFolders
 }
 
 // look scans all files, nearest directories first, and describes the files that have changed since the last scan. enter
@@ -25,7 +25,7 @@ type tree struct {
 func (t *tree) look(enter func(folder string)) map[string]string {
 	old := t.files
 	t.files, t.full = map[string]stamp{}, false
-	seen := map[fileID]bool{} // a link to a folder above ends there
+	seen := map[fileID]bool{} // the entry of a symbolic link to a parent directory
 	for queue := slices.Clone(t.roots); len(queue) > 0; queue = queue[1:] {
 		dir := queue[0]
 		info, err := os.Stat(dir)
@@ -38,7 +38,7 @@ func (t *tree) look(enter func(folder string)) map[string]string {
 		}
 		seen[idOf(info)] = true
 		enter(dir)
-		entries, _ := os.ReadDir(dir) // it may be gone, or not ours to read
+		entries, _ := os.ReadDir(dir) // the directory may be missing or unreadable
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
 			isDir := e.IsDir()
@@ -62,14 +62,12 @@ func (t *tree) look(enter func(folder string)) map[string]string {
 	return t.changes(old)
 }
 
-// note adds a file if it exists.
 func (t *tree) note(path string, old map[string]stamp) {
 	if now, there := take(path, old[path]); there {
 		t.files[path] = now
 	}
 }
 
-// changes describes the files that differ from old ones.
 func (t *tree) changes(old map[string]stamp) map[string]string {
 	found := map[string]string{}
 	for path, now := range t.files {
@@ -97,22 +95,19 @@ func (t *tree) wanted(dir string) bool {
 	return err != nil
 }
 
-// hashedSize is up to which size, in bytes, the content of a file is compared;
-// of a larger one size and time count.
+// Larger files, in bytes, are compared by size and time only.
 const hashedSize = 256 << 10
 
 var seed = maphash.MakeSeed()
 
-// stamp is the state of a file.
 type stamp struct {
 	size  int64
-	time  time.Time // of its last modification
+	time  time.Time
 	id    fileID
-	hash  uint64 // of the content, if hashed
-	plain bool   // hashed
+	hash  uint64
+	plain bool // hashed
 }
 
-// fileID identifies a file or directory of the machine.
 type fileID struct{ dev, ino uint64 }
 
 func idOf(info os.FileInfo) fileID {
@@ -126,8 +121,7 @@ func idOf(info os.FileInfo) fileID {
 // time as they are.
 const racy = 2 * time.Second
 
-// take returns the state of the file, if it exists. If the metadata is the same as in old and nothing suggests a
-// change, the file is not read again.
+// If the metadata is the same as in old and nothing suggests a change, the file is not read again.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -144,12 +138,11 @@ func take(path string, old stamp) (s stamp, there bool) {
 	return s, true
 }
 
-// looksLike reports whether everything but the content is the same.
 func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same reports whether s and o have the same contents. A file that becomes readable or unreadable has changed.
+// A file that becomes readable or unreadable has changed.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false
@@ -179,10 +172,9 @@ type patterns struct {
 type pattern struct {
 	glob  string // for the whole path, or the base name
 	base  bool
-	exact bool // without wildcards
+	exact bool
 }
 
-// escapes makes a path a pattern for itself.
 var escapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 func newPatterns(o *Options, base string, roots []string) (p patterns, err error) {
@@ -202,7 +194,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns parses patterns. A relative pattern with a slash applies to the paths in from.
+// A relative pattern with a slash applies to the paths in from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {
@@ -223,7 +215,7 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 	return list, nil
 }
 
-// file reports whether a file is watched. A file that is named without wildcards is watched even if it is excluded.
+// A file that is named without wildcards is watched even if it is excluded.
 func (p *patterns) file(path string) bool {
 	included := false
 	for i := range p.include {
@@ -237,7 +229,6 @@ func (p *patterns) file(path string) bool {
 	return included && !p.excluded(path)
 }
 
-// excluded reports whether a file or folder does not count.
 func (p *patterns) excluded(path string) bool {
 	return slices.ContainsFunc(p.exclude, func(one pattern) bool { return one.matches(path) })
 }

@@ -16,12 +16,11 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Options names the files to watch.
 type Options struct {
 	// Base is an absolute path that others are relative to. A symbolic link in it may be replaced.
 	Base string
 
-	// Dirs are folders, watched with all below them.
+	// Dirs are watched with all directories below them.
 	Dirs []string
 
 	// Include are patterns of files to watch in addition to AlwaysInclude: *.html, templates/*.txt, or paths. A pattern
@@ -33,13 +32,12 @@ type Options struct {
 	// environments below Dirs never do.
 	Exclude []string
 
-	// Log gets lines for the user, one at a time, on any goroutine.
+	// Log is called on any goroutine, one call at a time.
 	Log func(line string)
 }
 
-// Tests change these.
 var (
-	maxFolders = 4096 // that are watched
+	maxFolders = 4096
 
 	// interval is the time between scans. It is at least restsPerLook times the duration of a scan, which limits the
 	// CPU time.
@@ -57,14 +55,12 @@ const (
 	longest = time.Second
 )
 
-// Change lists the changes of files since the previous Change.
 type Change struct {
-	Path string // path of one changed file, as the user would write it
+	Path string // as the user would write it
 	What string // changed, added or removed
-	More int    // others
+	More int    // other changed files
 }
 
-// String returns a text for the log, such as "app.py changed".
 func (c Change) String() string {
 	switch c.More {
 	case 0:
@@ -75,37 +71,36 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s and %d other files changed", c.Path, c.More)
 }
 
-// Watcher watches until Close.
 type Watcher struct {
 	// Changes receives the changes. A slow reader receives one Change for several. Close closes the channel.
 	Changes <-chan Change
 
-	// Settled receives each function given to Settle after a later scan has found no more changes and Changes has
+	// Settled receives each function given to Settle when a later scan has found no more changes and Changes has
 	// received all others. The reader of Changes must also read Settled and call the functions.
 	Settled <-chan func()
 
 	log    func(line string)
 	tree   tree
-	base   string            // as Options.Base
-	kernel *fsnotify.Watcher // signals when to scan; nil if only the interval does
-	roots  chan []string     // of Watch
-	asks   chan func()       // of Settle
+	base   string
+	kernel *fsnotify.Watcher // nil if only the interval starts scans
+	roots  chan []string
+	asks   chan func()
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
 
-	// changed files that were not reported yet: added, changed or removed
+	// state of the changed files that were not reported yet: added, changed or removed
 	found map[string]string
-	told  bool // that there are too many folders
+	told  bool // the warning about too many folders was logged
 }
 
-// Start begins to watch; it reports changes made after it has returned. An error
-// is one line: a folder is not there, or a pattern has no meaning.
+// Start reports changes made after it has returned. The error is one line: a folder is missing, or a pattern is
+// invalid.
 func Start(o Options) (*Watcher, error) {
 	w, err := newWatcher(o)
 	if err != nil {
 		return nil, err
 	}
-	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // all watches of this user may be taken
+	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // fails if the user has used all watches
 	w.look()
 	clear(w.found)
 	changes, settled := make(chan Change), make(chan func())
@@ -116,7 +111,6 @@ func Start(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// newWatcher returns a Watcher before its first scan.
 func newWatcher(o Options) (*Watcher, error) {
 	var err error
 	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan func()), found: map[string]string{}}
@@ -134,7 +128,6 @@ func newWatcher(o Options) (*Watcher, error) {
 	return w, err
 }
 
-// abs returns the absolute path of one that may be relative.
 func (w *Watcher) abs(path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
@@ -142,13 +135,13 @@ func (w *Watcher) abs(path string) string {
 	return filepath.Join(w.base, path)
 }
 
-// Watch watches the directories dirs from now on, instead of those before. It does not wait. One goroutine may call it.
+// Watch replaces the watched directories and does not wait. Only one goroutine may call Watch.
 func (w *Watcher) Watch(dirs []string) {
 	for i, dir := range dirs {
 		dirs[i] = w.abs(dir)
 	}
 	select {
-	case <-w.roots: // they are not watched yet
+	case <-w.roots: // a previous call's directories are not watched yet
 	default:
 	}
 	w.roots <- dirs
@@ -162,7 +155,7 @@ func (w *Watcher) Settle(ctx context.Context, f func()) {
 	}
 }
 
-// Close stops the Watcher. It is safe for concurrent use and may be called again. A nil Watcher does nothing.
+// Close is safe for concurrent use and may be called again. A nil Watcher does nothing.
 func (w *Watcher) Close() {
 	if w != nil {
 		w.stop()
@@ -182,8 +175,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	defer next.Stop()
 	// time of the first change until a scan finds no more; zero if no file is changing
 	var since time.Time
-	soon := false              // next is due within quiet
-	var asked, looked []func() // of Settle: before and after a scan
+	soon := false              // the next scan is due within quiet
+	var asked, looked []func() // functions of Settle, before and after a scan
 	for {
 		var to chan<- Change
 		var change Change
@@ -220,7 +213,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 				soon = true
 				next.Reset(quiet)
 			}
-		case <-failures: // events were lost; the next scan is soon enough
+		case <-failures: // events were lost; the periodic scan finds the changes
 		case now := <-next.C:
 			looked, asked = append(looked, asked...), nil
 			more := w.look()
@@ -239,7 +232,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	}
 }
 
-// concerns reports whether an event may be about a file or folder that counts. Others may change often: a database, a log.
+// Other files, such as a database or a log, may change often.
 func (w *Watcher) concerns(e fsnotify.Event) bool {
 	if w.tree.patterns.file(e.Name) {
 		return e.Op != fsnotify.Chmod
@@ -248,14 +241,14 @@ func (w *Watcher) concerns(e fsnotify.Event) bool {
 	return err == nil && info.IsDir() && e.Has(fsnotify.Create)
 }
 
-// enter has the kernel report what happens in a folder, if it can.
+// enter makes the kernel report events in a folder.
 func (w *Watcher) enter(folder string) {
 	if w.kernel != nil {
 		_ = w.kernel.Add(folder)
 	}
 }
 
-// look compares all files with the last scan and reports whether there may be more changes.
+// look reports whether there may be more changes.
 func (w *Watcher) look() (more bool) {
 	found := w.tree.look(w.enter)
 	for path, what := range found {
@@ -272,16 +265,14 @@ func (w *Watcher) look() (more bool) {
 	return len(found) > 0
 }
 
-// change is the difference between two walks.
 func (w *Watcher) change() Change {
-	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the name that says most
+	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the most informative file comes first
 	path := slices.MinFunc(slices.Collect(maps.Keys(w.found)), func(a, b string) int {
 		return strings.Compare(rank[w.found[a]]+a, rank[w.found[b]]+b)
 	})
 	return Change{Path: w.shown(path), What: w.found[path], More: len(w.found) - 1}
 }
 
-// shown is a path as short as it can be.
 func (w *Watcher) shown(path string) string {
 	for _, from := range append([]string{w.base}, w.tree.roots...) {
 		if rest, below := strings.CutPrefix(path, strings.TrimSuffix(from, "/")+"/"); below {

@@ -10,10 +10,8 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// patience bounds the wait for events that should happen at once.
 const patience = waittest.Patience
 
-// dir is a folder that is watched in a test.
 type dir struct {
 	t    *testing.T
 	path string
@@ -60,7 +58,6 @@ func (d *dir) link(target, name string) {
 	d.check(os.Symlink(target, d.in(name)))
 }
 
-// watch watches the folder app of d.
 func (d *dir) watch(o Options) *Watcher {
 	d.t.Helper()
 	if o.Dirs == nil {
@@ -74,7 +71,6 @@ func (d *dir) watch(o Options) *Watcher {
 	return w
 }
 
-// set changes a variable until the end of the test.
 func set[T any](t *testing.T, at *T, value T) {
 	before := *at
 	t.Cleanup(func() { *at = before })
@@ -92,17 +88,16 @@ func next(t *testing.T, w *Watcher) string {
 	return ""
 }
 
-// Each change is reported once. An ignored change is followed by a change of another file, which must be reported
-// first.
+// An ignored change is followed by a change of another file, which must be reported first.
 func TestChanges(t *testing.T) {
-	const sign = "app/sign.py" // the file that ends a silent change
+	const sign = "app/sign.py" // the file whose change ends the wait for an ignored change
 	for _, tt := range []struct {
 		name   string
 		o      Options
 		files  []string // in addition to app/app.py and app/sign.py
 		before func(d *dir)
 		change func(d *dir)
-		want   string // "" is silence
+		want   string // "" means no report
 	}{
 		{name: "written", change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
 		{name: "written with the same length", change: func(d *dir) { d.write("app/app.py", "CONTENT OF app/app.py") }, want: "app.py changed"},
@@ -201,7 +196,7 @@ func TestChanges(t *testing.T) {
 				}
 				set(t, &interval, 5*time.Millisecond)
 				w := d.watch(o)
-				defer w.Close() // before quiet changes
+				defer w.Close()
 				tt.change(d)
 				want = tt.want
 				if want == "" {
@@ -212,10 +207,10 @@ func TestChanges(t *testing.T) {
 			}
 			o := tt.o
 			if strings.HasPrefix(tt.name, "steps: ") {
-				set(t, &quiet, 300*time.Millisecond) // more than the steps take
+				set(t, &quiet, 300*time.Millisecond) // longer than the steps
 			}
 			got, want := tells(o)
-			for quiet >= 300*time.Millisecond && quiet < patience && got != want { // they may take longer
+			for quiet >= 300*time.Millisecond && quiet < patience && got != want { // a slow machine may need more time
 				set(t, &quiet, 4*quiet)
 				got, want = tells(o)
 			}
@@ -226,7 +221,6 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestAfterwards: a file whose change was reported is still watched.
 func TestAfterwards(t *testing.T) {
 	d := newDir(t, "app/app.py")
 	w := d.watch(Options{})
@@ -247,7 +241,8 @@ func TestAfterwards(t *testing.T) {
 	} {
 		step.change()
 		got := next(t, w)
-		for ; got == before; got = next(t, w) { // told twice, as writing a file takes more than one step
+		// writing a file may take more than one step, and be reported twice
+		for ; got == before; got = next(t, w) {
 		}
 		if before = step.want; got != step.want {
 			t.Fatalf("told %q, want %q", got, step.want)
@@ -255,7 +250,6 @@ func TestAfterwards(t *testing.T) {
 	}
 }
 
-// TestUnread: a late reader finds one change for all.
 func TestUnread(t *testing.T) {
 	d := newDir(t, "app/a.py", "app/c.py")
 	w, err := newWatcher(Options{Dirs: []string{d.in("app")}})
@@ -324,7 +318,6 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// Symbolic links to directories in the path of a file may be replaced repeatedly, and so may the file.
 func TestWay(t *testing.T) {
 	d := newDir(t, "store/a/tls/one.pem", "store/b/tls/one.pem", "links/x")
 	d.link("../store/a", "links/current")
@@ -348,7 +341,7 @@ func TestWay(t *testing.T) {
 	for range 2 {
 		for _, to := range []string{"b", "a"} {
 			change("another directory, "+to, func() {
-				d.write("store/"+to+"/tls/one.pem", "another "+to) // is not looked at yet, or in use
+				d.write("store/"+to+"/tls/one.pem", "another "+to) // not watched yet, or in use
 				d.link("../store/"+to, "links/new")
 				d.rename("links/new", "links/current")
 			})
@@ -357,10 +350,9 @@ func TestWay(t *testing.T) {
 	}
 }
 
-// TestReadable: a file that this process may read at last has changed, although it was not written.
 func TestReadable(t *testing.T) {
 	if os.Geteuid() == 0 {
-		return // may read everything
+		return // root may read everything
 	}
 	set(t, &interval, time.Millisecond)
 	d := newDir(t, "one.pem")
