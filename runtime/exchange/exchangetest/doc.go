@@ -1,4 +1,4 @@
-// Package exchangetest has two stand-ins for tests. A Client collects the parts of a response, for tests of sources, without a connection and
-// without an event loop. A Host is a server of one site on a loop of its own, for tests of the protocols: all requests are answered by a
-// source that the test gives.
+// Package exchangetest has two substitutes for tests. A Client collects the parts of a response without a connection
+// and an event loop, for tests of sources. A Host is a server with one site on its own loop, for tests of the
+// protocols: a source of the test answers all requests.
 package exchangetest

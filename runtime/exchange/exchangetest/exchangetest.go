@@ -11,19 +11,20 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Client stands for the client of an exchange, and what carries it: it is the Sink and the Stream, and keeps what a source sends.
+// Client replaces the client of an exchange and the connection: it implements exchange.Sink and exchange.Stream, and
+// collects what a source sends.
 type Client struct {
-	Parts   []exchange.Part // released already; Body is a copy
+	Parts   []exchange.Part // already released; Body is a copy
 	Replies []exchange.Reply
 	Logged  []string
-	Waits   bool            // another response comes first
-	Loop    *eventloop.Loop // for Exchange.Beside; nil: it is not called
+	Waits   bool            // an earlier response is not complete
+	Loop    *eventloop.Loop // for Exchange.Beside; nil if not called
 
-	Delayed  int   // calls of AwaitTurn with early
-	Credited int64 // sum of Part.Credit
+	Delayed  int // calls of AwaitTurn with early
+	Credited int64
 }
 
-// Exchange returns an exchange of c for a request, whose mount is at prefix. It panics if the request is none.
+// Exchange returns an exchange of c for a request whose mount is at prefix. Exchange panics if the request is invalid.
 func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	head, parsed := []byte(request), new(http1.Request)
 	limits := http1.DefaultLimits
@@ -43,7 +44,6 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	return &x
 }
 
-// Send implements exchange.Sink.
 func (c *Client) Send(p *exchange.Part) {
 	if p.Op == exchange.OpCredit {
 		c.Credited += p.Credit
@@ -59,16 +59,13 @@ func (c *Client) Send(p *exchange.Part) {
 	}
 }
 
-// Reply implements exchange.Sink.
 func (c *Client) Reply(r exchange.Reply) { c.Replies = append(c.Replies, r) }
 
-// InTurn implements exchange.Stream.
 func (c *Client) InTurn(*exchange.Exchange) bool { return !c.Waits }
 
-// Wait implements exchange.Stream.
 func (c *Client) Wait(*exchange.Exchange) { c.Delayed++ }
 
-// Others are methods of exchange.Stream that no source needs.
+// Sources do not need the other methods of exchange.Stream.
 
 func (*Client) Read(*exchange.Exchange)                  {}
 func (*Client) Write(*exchange.Exchange, *exchange.Part) {}

@@ -15,34 +15,31 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Host is a server with one site, which has one mount. It is the exchange.Source of that but for Start, which a test adds.
+// Host is a server with one site and one mount. Host implements exchange.Source except Start, which a test adds.
 type Host struct {
 	exchange.Server
 	exchange.Memory
-	Held    []*exchange.Exchange // which the test answers
-	Gone    int                  // exchanges whose clients have left
-	Streams bool                 // bodies are streamed: see Stream
+	Held    []*exchange.Exchange // the test answers them
+	Gone    int                  // exchanges whose clients have disconnected
+	Streams bool                 // bodies are streamed; set by Stream
 
 	conns   conn.Set
 	clients http1conn.Server
 	source  exchange.Source
 }
 
-// Answer sends a whole response with the status 200.
 func Answer(x *exchange.Exchange, text string) {
 	x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(text), File: -1})
 }
 
-// Path returns the canonical path of a request.
 func Path(r *exchange.Request) string { return string(r.Parsed.Path.In(r.Head)) }
 
-// OnGone implements exchange.Source.
 func (h *Host) OnGone(x *exchange.Exchange) {
 	h.Gone++
 	Answer(x, "")
 }
 
-// around is what surrounds the server. It implements exchange.Loop.
+// around implements exchange.Loop.
 type around struct{}
 
 func (around) Arrived(*exchange.Client) {}
@@ -51,10 +48,10 @@ func (around) Full() bool               { return false }
 func (around) Count(int)                {}
 func (around) Freed()                   {}
 
-// application marks the mount as one that takes bodies.
+// application marks the mount as one that accepts bodies.
 type application struct{ exchange.Handler }
 
-// Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
+// Run runs a loop for h until the test ends. source answers all requests. Run sets limits and times of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	t.Helper()
 	loop := looptest.New(t)
@@ -84,7 +81,6 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	})
 }
 
-// use has the source answer.
 func (h *Host) use(t testing.TB) {
 	t.Helper()
 	all := []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams}}}}
@@ -95,7 +91,7 @@ func (h *Host) use(t testing.TB) {
 	h.Use(table)
 }
 
-// Stream has bodies of any size streamed from now on.
+// Stream makes the server stream bodies of any size.
 func (h *Host) Stream(t testing.TB) {
 	h.Do(func() {
 		h.Streams, h.Config.MaxBodySize = true, -1
@@ -103,7 +99,7 @@ func (h *Host) Stream(t testing.TB) {
 	})
 }
 
-// Flush writes, and goes on with input that had to wait. It is for the loop.
+// Flush writes, and continues with delayed input. The loop calls Flush.
 func (h *Host) Flush() {
 	for {
 		h.Set.Flush()
@@ -113,12 +109,11 @@ func (h *Host) Flush() {
 	}
 }
 
-// NewClient makes a connection of HTTP/1 of a socket, which it owns.
+// NewClient makes an HTTP/1 connection, which owns fd.
 func (h *Host) NewClient(fd int) *http1conn.Conn {
 	return h.clients.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
 }
 
-// Do runs a function on the loop.
 func (h *Host) Do(run func()) {
 	looptest.Do(h.Set.Events, func() {
 		run()
@@ -126,7 +121,7 @@ func (h *Host) Do(run func()) {
 	})
 }
 
-// Sockets returns the server's side of a connection, a descriptor that does not block, and the client's.
+// Sockets returns the server's non-blocking descriptor and the client's side of a connection.
 func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Helper()
 	fds, err := system.SocketpairNonblock()

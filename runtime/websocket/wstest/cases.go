@@ -19,7 +19,6 @@ type Case struct {
 	want []string
 }
 
-// piece is a frame to send, or a pause between writes.
 type piece struct {
 	first   byte
 	payload string
@@ -40,7 +39,6 @@ func closing(code int, reason string) piece {
 
 var pause = piece{pause: true}
 
-// show formats a frame or a message for Case.want.
 func show(op byte, data string) string {
 	if len(data) > 200 {
 		sum := 0
@@ -52,7 +50,6 @@ func show(op byte, data string) string {
 	return fmt.Sprintf("%x %q", op, data)
 }
 
-// fragments splits a message into frames of size bytes.
 func fragments(op byte, message string, size int) (list []piece) {
 	for first := op; ; first = Continuation {
 		n := min(size, len(message))
@@ -121,12 +118,10 @@ func (tc *Case) Run(addr, path string) error {
 	return nil
 }
 
-// closes reports whether the case ends with a close frame of the server.
 func (tc *Case) closes() bool {
 	return len(tc.want) > 0 && strings.HasPrefix(tc.want[len(tc.want)-1], "close")
 }
 
-// write sends the frames of the case.
 func (tc *Case) write(c *Client) (err error) {
 	var buf []byte
 	for _, p := range tc.send {

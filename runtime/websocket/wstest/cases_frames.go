@@ -8,7 +8,6 @@ import (
 	"strings"
 )
 
-// framingCases returns sections 1.1 and 1.2: sizes.
 func framingCases() (cases []Case) {
 	for k, message := range []func(string) piece{text, binaryOf} {
 		for i, size := range []int{0, 125, 126, 127, 128, 65535, 65536, 65536} {
@@ -23,7 +22,6 @@ func framingCases() (cases []Case) {
 	return cases
 }
 
-// pingCases returns section 2: pings and pongs.
 func pingCases() (cases []Case) {
 	const binary = "\x00\xff\xfe\xfd\xfc\xfb\x00\xff"
 	pong := func(s string) piece { return frame(Fin|Pong, s) }
@@ -50,7 +48,6 @@ func pingCases() (cases []Case) {
 	return cases
 }
 
-// reservedCases returns cases of sections 3 and 4: reserved bits and opcodes.
 func reservedCases() []Case {
 	hello := text("Hello, world!")
 	bad := append(echoed(hello), protocolError)
@@ -62,7 +59,6 @@ func reservedCases() []Case {
 	}
 }
 
-// fragmentCases returns section 5: fragmentation.
 func fragmentCases() (cases []Case) {
 	const one, two = "fragment1", "fragment2"
 	whole := show(Text, one+two)
@@ -86,7 +82,6 @@ func fragmentCases() (cases []Case) {
 	)
 }
 
-// utf8Cases returns cases of section 6: valid and invalid UTF-8.
 func utf8Cases() []Case {
 	const valid = "Hello-µ@ßöäüàá-UTF-8!!"
 	const invalid = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"
@@ -108,7 +103,6 @@ func utf8Cases() []Case {
 	}
 }
 
-// closeCases returns section 7: closing handshakes.
 func closeCases() []Case {
 	hello := text("Hello World!")
 	normal := closing(1000, "")
@@ -137,7 +131,6 @@ func closeCases() []Case {
 	return cases
 }
 
-// limitCases returns sections 9 and 10: large messages, fragments, small writes, and many messages.
 func limitCases() (cases []Case) {
 	for k, op := range []byte{Text, Binary} {
 		for i, size := range []int{64 << 10, 256 << 10, 1 << 20} {
@@ -153,7 +146,7 @@ func limitCases() (cases []Case) {
 		}
 		for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10} {
 			tc := Case{ID: fmt.Sprintf("9.%d.%d", k+7, i+1), chop: -1}
-			for range min(1100, 1<<20/(size+1)) { // small messages together exceed a window
+			for range min(1100, 1<<20/(size+1)) {
 				tc.send = append(tc.send, frame(Fin|op, strings.Repeat("*", size)))
 			}
 			tc.want = echoed(tc.send...)
@@ -167,7 +160,7 @@ func limitCases() (cases []Case) {
 		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})
 }
 
-// Offers are the offers for Compression. Section 13 of the Autobahn suite has some of them.
+// Section 13 of the Autobahn suite has some of these offers.
 var Offers = []string{
 	"permessage-deflate",
 	"permessage-deflate; client_no_context_takeover; client_max_window_bits",
@@ -196,7 +189,7 @@ func Compression(addr, path, offer string) error {
 		return errors.New("compression was not agreed on")
 	}
 	for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10} {
-		for size > 0 && json[size]&0xc0 == 0x80 { // within a character
+		for size > 0 && json[size]&0xc0 == 0x80 {
 			size--
 		}
 		message, op := json[:size], byte(Text)

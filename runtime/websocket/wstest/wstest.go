@@ -18,7 +18,6 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Opcodes of frames (RFC 6455 §5.2).
 const (
 	Continuation = 0x0
 	Text         = 0x1
@@ -28,7 +27,6 @@ const (
 	Pong         = 0xA
 )
 
-// Bits of the first byte of a frame.
 const (
 	Fin  = 0x80
 	RSV1 = 0x40
@@ -46,14 +44,14 @@ const (
 type Client struct {
 	net.Conn
 	R        *bufio.Reader
-	Response *http.Response // the response to the handshake
-	Deflate  bool           // permessage-deflate was negotiated, and Send uses it
-	Mask     uint32         // masking key of all frames
+	Response *http.Response
+	Deflate  bool // permessage-deflate was negotiated, and Send uses it
+	Mask     uint32
 	out      []byte
 	z        *flate.Writer
 }
 
-// Handshake returns a handshake for path, with additional fields of the form "Name: value".
+// fields have the form "Name: value".
 func Handshake(path string, fields ...string) string {
 	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: " + Key + "\r\nSec-WebSocket-Version: 13\r\n"
@@ -63,7 +61,6 @@ func Handshake(path string, fields ...string) string {
 	return head + "\r\n"
 }
 
-// Deflate is a field for Dial that requests compression.
 const Deflate = "Sec-WebSocket-Extensions: permessage-deflate"
 
 // Dial opens a WebSocket on a server at addr (host:port). The error has type *Denied if the server rejects the
@@ -92,7 +89,7 @@ func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " +
 // slower. Tests with an emulated server raise it before the first Dial.
 var Patience = 2 * time.Minute
 
-// Open is like Dial, but uses an existing connection. It sets the deadline of the connection to Patience.
+// Open is Dial for an existing connection, whose deadline becomes Patience from now.
 func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
@@ -119,26 +116,25 @@ func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	return c, nil
 }
 
-// AppendFrame appends a frame. first is the first byte: bits and opcode.
+// first is the first byte: bits and opcode.
 func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
 	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true, Length: int64(len(payload))}
 	binary.BigEndian.PutUint32(h.Mask[:], c.Mask)
 	b := bytes.NewBuffer(dst)
-	_ = ws.WriteHeader(b, h) // a Buffer does not return errors
+	_ = ws.WriteHeader(b, h)
 	at := b.Len()
 	b.Write(payload)
 	ws.Cipher(b.Bytes()[at:], h.Mask, 0)
 	return b.Bytes()
 }
 
-// WriteFrame sends a frame.
 func (c *Client) WriteFrame(first byte, payload []byte) error {
 	c.out = c.AppendFrame(c.out[:0], first, payload)
 	_, err := c.Conn.Write(c.out)
 	return err
 }
 
-// Send sends a message in one frame, compressed if this was negotiated.
+// Send compresses the message if this was negotiated.
 func (c *Client) Send(op byte, message []byte) error {
 	if c.Deflate {
 		return c.WriteFrame(Fin|RSV1|op, c.Pack(message))
@@ -146,7 +142,6 @@ func (c *Client) Send(op byte, message []byte) error {
 	return c.WriteFrame(Fin|op, message)
 }
 
-// SendText sends a text message.
 func (c *Client) SendText(text string) error { return c.Send(Text, []byte(text)) }
 
 // Pack compresses a message (RFC 7692 §7.2.1).
@@ -168,16 +163,14 @@ func Unpack(b []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// Frame is a frame from the server.
 type Frame struct {
 	First   byte // bits and opcode
 	Payload []byte
 }
 
-// Op returns the opcode.
 func (f Frame) Op() byte { return f.First & 0x0f }
 
-// Code returns the code and the reason of a close frame, or 1005 if it has no code.
+// Code returns 1005 if the frame has no code.
 func (f Frame) Code() (code int, reason string) {
 	if len(f.Payload) < 2 {
 		return 1005, ""
@@ -185,7 +178,7 @@ func (f Frame) Code() (code int, reason string) {
 	return int(binary.BigEndian.Uint16(f.Payload)), string(f.Payload[2:])
 }
 
-// ReadFrame reads the next frame. It checks that the server follows the protocol.
+// ReadFrame checks that the server follows the protocol.
 func (c *Client) ReadFrame() (f Frame, err error) {
 	var h [10]byte
 	if _, err = io.ReadFull(c.R, h[:2]); err != nil {
@@ -221,7 +214,6 @@ func (c *Client) ReadFrame() (f Frame, err error) {
 	return f, err
 }
 
-// Closed is the close frame of a server, as an error.
 type Closed struct {
 	Code   int
 	Reason string
