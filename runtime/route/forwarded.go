@@ -41,8 +41,7 @@ type Origin struct {
 	BadField, BadValue string
 }
 
-// in bytes
-const maxPrefix = 256
+const maxPrefix = 256 // in bytes
 
 // origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted
 // address. Everything beyond that address may be forged.

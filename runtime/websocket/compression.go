@@ -12,8 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// in bits
-const MaxWindow = 15
+const MaxWindow = 15 // in bits
 
 // Compression is the negotiated compression: permessage-deflate (RFC 7692) without context takeover on either side,
 // so that an idle connection needs no window.
@@ -97,8 +96,7 @@ func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 // which ends the decompression.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-// in bytes
-const keepScratch = 64 << 10
+const keepScratch = 64 << 10 // in bytes
 
 // Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to earlier messages: client_no_context_takeover.
 // The zero value is ready for use. After the first use it holds about 50 KiB.

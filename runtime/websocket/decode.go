@@ -85,7 +85,7 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	}
 }
 
-// in bytes of memory
+// Buffered returns the size of the memory for an incomplete message in bytes.
 func (d *Decoder) Buffered() int { return cap(d.buf) }
 
 // Idle reports whether no message or control frame has begun, except for the first bytes of a header, which it

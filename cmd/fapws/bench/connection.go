@@ -89,8 +89,7 @@ func (w *wire) Close() error {
 	return w.raw.Close()
 }
 
-// in bytes
-const maxHead = 64 << 10
+const maxHead = 64 << 10 // in bytes
 
 var errLong = errors.New("the head of a response is too long")
 

@@ -210,8 +210,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	})
 }
 
-// longer latencies share a bucket
-const longest = int64(time.Hour)
+const longest = int64(time.Hour) // longer latencies share a bucket
 
 // Latencies are in nanoseconds, to three digits.
 type counts struct {

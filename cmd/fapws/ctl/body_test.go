@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// in bytes
-const maxPage = 40 << 10
+const maxPage = 40 << 10 // in bytes
 
 func TestSize(t *testing.T) {
 	long := strings.Repeat(`<script>"&'`, 100)

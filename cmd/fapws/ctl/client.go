@@ -258,7 +258,7 @@ func (c *Cache) Add(o *Cache) {
 
 func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
 
-// in percent of the requests for cacheable pages
+// rate returns the percentage of requests for cacheable pages that the cache answered.
 func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
 
 func (c *Cache) String() string {

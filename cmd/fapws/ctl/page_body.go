@@ -122,7 +122,7 @@ func (t *table) html(b *strings.Builder) {
 	}
 }
 
-// newest on the right
+// The newest rate is on the right.
 func curve(rates []float64) string {
 	if len(rates) < 2 {
 		return ""

@@ -233,7 +233,7 @@ type TLSView struct {
 	Certificates map[string]float64 `json:"certificates"`   // seconds until expiry, by the first name in the certificate
 }
 
-// nil without TLS
+// tlsView returns nil without TLS.
 func tlsView(before, now *Answer, seconds float64) *TLSView {
 	const handshakes = "fapws_tls_handshakes"
 	if metrics.Find(now.Families, handshakes) == nil {

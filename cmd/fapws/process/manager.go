@@ -113,8 +113,7 @@ func (f *PIDFile) remove() error {
 	return nil
 }
 
-// in bytes
-const maxPID = 64
+const maxPID = 64 // in bytes
 
 // 0 if the file is missing or contains no number
 func owner(path string) (int, error) {

@@ -313,7 +313,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	return metrics.Merge(all, own, p.brokerMetrics())
 }
 
-// oldest first
+// active returns the oldest requests first.
 func active(answers []reply) (all []ctl.Active) {
 	for _, one := range answers {
 		all = append(all, one.Active...)

@@ -177,8 +177,7 @@ func (c *connection) settle() (again bool, surplus []byte) {
 	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
 }
 
-// in bytes
-const maxSurplus = 80
+const maxSurplus = 80 // in bytes
 
 // delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream
 // that sends a body by mistake may send it later than the head. A 204 that announces a body probably has one (RFC

@@ -252,8 +252,7 @@ func (p *page) flastmod(e *element) {
 	p.eachFile(e, func(file fs.FileInfo) { p.write(formatTime(p.timefmt, file.ModTime().Local())) })
 }
 
-// in bytes
-const maxTime = 8192
+const maxTime = 8192 // in bytes
 
 // formatTime formats t as strftime(3) does.
 func formatTime(format string, t time.Time) string {

@@ -180,8 +180,7 @@ func (p *page) pathBelow(target string) (string, error) {
 	return "", errors.New("it is not under the directory of these pages")
 }
 
-// in bytes
-const maxCommandOutput = 8 << 20
+const maxCommandOutput = 8 << 20 // in bytes
 
 func (p *page) exec(e *element) {
 	if !p.s.opt.AllowExec {

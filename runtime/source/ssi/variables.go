@@ -187,7 +187,7 @@ func escapeHTML(s string) string { return htmlEscaper.Replace(s) }
 
 func escapeURL(s string) string { return escapePercent(s, "$-_.+!*'(),:;@&=/~", false) }
 
-// application/x-www-form-urlencoded
+// escapeForm encodes for application/x-www-form-urlencoded.
 func escapeForm(s string) string { return escapePercent(s, ".-*_", true) }
 
 func escapePercent(s, keep string, plus bool) string {

@@ -235,8 +235,7 @@ func (d *draft) room(file stored) error {
 	return nil
 }
 
-// in bytes; most file systems support 255
-const maxName = 255
+const maxName = 255 // in bytes; most file systems support 255
 
 // checkName returns why a name from a client is invalid, or "". A valid name is an entry of the directory itself and is
 // not hidden, because partial uploads have hidden names.
