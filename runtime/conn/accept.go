@@ -41,7 +41,7 @@ const (
 	Reject // it is accepted and answered with 503
 )
 
-// AcceptLoop receives the accepted connections. Its methods are called on the loop.
+// AcceptLoop receives the accepted connections, on the loop.
 type AcceptLoop interface {
 	// Room reports whether the server can take a connection of ln now. If not, the connection waits until
 	// Acceptor.Resume.
@@ -52,7 +52,7 @@ type AcceptLoop interface {
 	Accepted(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 }
 
-// Acceptor accepts connections from any number of listeners. The exported fields must be set before it is used.
+// Set the exported fields of an Acceptor before its first use.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Loop   AcceptLoop
@@ -84,8 +84,7 @@ type Acceptor struct {
 	failed error
 }
 
-// socket is a listener that the loop accepts from. It is edge-triggered and therefore remembers that its queue may not
-// be empty.
+// socket is edge-triggered and therefore remembers that its queue may not be empty.
 type socket struct {
 	a  *Acceptor
 	ln *Listener
@@ -110,7 +109,7 @@ func (a *Acceptor) Accept(ln *Listener) {
 	a.listeners = append(a.listeners, ln)
 }
 
-// Unlisten stops accepting on ln and closes it. It must be called on the loop.
+// Unlisten stops accepting on ln and closes ln. Call it on the loop.
 func (a *Acceptor) Unlisten(ln *Listener) {
 	a.mu.Lock()
 	a.listeners = slices.DeleteFunc(a.listeners, func(other *Listener) bool { return other == ln })
@@ -136,7 +135,6 @@ func (a *Acceptor) Stop(last bool) {
 	}
 }
 
-// empty accepts all connections in the queue of ln, even beyond AcceptConfig.MaxClients.
 func (a *Acceptor) empty(ln *Listener) {
 	i := slices.IndexFunc(a.sockets, func(s *socket) bool { return s.ln == ln })
 	for i >= 0 && a.sockets[i].take(Take) {
@@ -199,13 +197,12 @@ func (a *Acceptor) unlisten(ln *Listener) {
 	a.close(ln)
 }
 
-// Ready implements eventloop.Handler: clients have connected, or the server has room again.
 func (s *socket) Ready(eventloop.Readiness) {
 	s.pending = true
 	s.accept()
 }
 
-// accept takes connections from the queue while the server has room. The others stay in the queue, in order.
+// Connections for which the server has no room stay in the queue, in order.
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
@@ -223,7 +220,7 @@ func (s *socket) accept() {
 	s.watch.Again()
 }
 
-// take accepts the next connection and reports whether there may be more.
+// take reports whether there may be another connection.
 func (s *socket) take(v Verdict) (more bool) {
 	a := s.a
 	fd, remote, err := acceptNonblock(s.fd)
@@ -252,7 +249,6 @@ func (s *socket) take(v Verdict) (more bool) {
 	return true
 }
 
-// localOf returns the local address of an accepted connection.
 func (s *socket) localOf(fd int) net.Addr {
 	if s.local != nil {
 		return s.local
@@ -264,7 +260,6 @@ func (s *socket) localOf(fd int) net.Addr {
 	return addrOf(local)
 }
 
-// fail records an error that ends accepting on a listener.
 func (a *Acceptor) fail(err error) {
 	a.Log(logfile.Error, "stopped accepting connections: %v", err)
 	a.mu.Lock()
@@ -272,7 +267,6 @@ func (a *Acceptor) fail(err error) {
 	a.failed = err
 }
 
-// failed handles a temporary error, such as a lack of descriptors or memory, by retrying later.
 func (s *socket) failed(err error) {
 	a := s.a
 	a.short.Store(err == unix.EMFILE)

@@ -14,7 +14,7 @@ type balance struct {
 	running  int    // requests that occupy the application
 	expected int    // recently accepted connections that have sent no request yet
 	epoch    uint32 // increases when the connections in expected no longer count
-	waits    bool   // the timer of AcceptConfig.Moment is running
+	waits    bool
 	// connections that may be accepted although the process is busy
 	allowed int
 	// allowed after the next Moment, unless the queue was empty before
@@ -26,7 +26,7 @@ const (
 	maxAllowed = 1024
 )
 
-// Expected is the epoch in which the first request of a connection was expected; 0 if it was not.
+// 0 if the connection has no expected request
 type Expected uint32
 
 // Expect counts a connection that was just accepted and has sent nothing yet.
@@ -56,10 +56,8 @@ func (a *Acceptor) Occupied(n int) {
 	}
 }
 
-// Running returns how many requests occupy the application.
 func (a *Acceptor) Running() int { return a.balance.running }
 
-// leavesToOthers reports whether connections in the queue are left to other processes now.
 func (a *Acceptor) leavesToOthers() bool {
 	b := &a.balance
 	switch {
@@ -87,5 +85,4 @@ func (a *Acceptor) left() {
 	a.Resume()
 }
 
-// queueEmpty is called when no connection waits at a listener.
 func (b *balance) queueEmpty() { b.allowed, b.next = 0, minAllowed }

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// AcceptConfig limits the connections that are accepted.
 type AcceptConfig struct {
 	// MaxClients limits the open connections of clients; further clients wait in the kernel's listen queue. 0 means
 	// three quarters of the limit of open files, because files and upstreams also need descriptors.
@@ -34,7 +33,6 @@ const defaultMoment = 100 * time.Millisecond
 // rejectedAtOnce limits the connections that are being answered with 503 because of AcceptConfig.MaxClients.
 const rejectedAtOnce = 64
 
-// ServiceUnavailable is a complete response for a client that the server has no room for.
 var ServiceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n" +
 	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
 
@@ -55,10 +53,8 @@ func (a *Acceptor) Closed(v Verdict) {
 	a.Resume()
 }
 
-// Full reports whether the maximum number of clients is connected.
 func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 
-// admit returns the verdict on the next connection.
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
@@ -89,7 +85,6 @@ func hint(err error) string {
 	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", system.OpenFiles())
 }
 
-// warnFull logs that clients of ln wait or are refused because of AcceptConfig.MaxClients.
 func (a *Acceptor) warnFull(ln *Listener) {
 	if !a.Full() || !ln.Queued() || !a.fullWarnings.Once(warnsEvery) {
 		return

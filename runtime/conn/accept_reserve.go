@@ -29,7 +29,6 @@ func (a *Acceptor) KeepReserve(of int) {
 	}
 }
 
-// CloseReserve closes the reserve descriptor.
 func (a *Acceptor) CloseReserve() {
 	if a.reserve >= 0 {
 		unix.Close(a.reserve)
@@ -69,7 +68,7 @@ func (a *Acceptor) aboveStandard(fd int) (int, error) {
 		failed = unix.Dup3(null, fd, 0)
 		unix.Close(null)
 	}
-	if failed != nil { // for example in a chroot without /dev/null
+	if failed != nil {
 		unix.Close(fd)
 	}
 	return high, err

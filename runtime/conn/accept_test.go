@@ -17,7 +17,6 @@ func (host) Room(*Listener) bool { return true }
 
 func (host) Accepted(_ *Listener, fd int, _, _ net.Addr, _ Verdict) { unix.Close(fd) }
 
-// fixture is an Acceptor on a loop.
 type fixture struct {
 	Acceptor
 	t *testing.T

@@ -24,7 +24,6 @@ func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
 	}
 }
 
-// A process that is busy, or expects to be busy, leaves connections to others.
 func TestBusy(t *testing.T) {
 	a := newBalanced(t)
 	a.expect(t, "idle", Take)
@@ -61,7 +60,6 @@ func TestMoment(t *testing.T) {
 	a.expect(t, "behind those", Wait)
 }
 
-// A connection that was silent for a moment no longer counts, even when its request arrives later.
 func TestSilent(t *testing.T) {
 	a := newBalanced(t)
 	silent := a.Expect()

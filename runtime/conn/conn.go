@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// Protocol is the protocol of a connection. Its methods are called on the loop.
+// The loop calls all methods of a Protocol.
 type Protocol interface {
 	// Input passes bytes that have arrived. They are valid until Input returns. b is nil after Again: the protocol
 	// continues with the pending input.
@@ -43,7 +43,7 @@ type Protocol interface {
 // connection any longer.
 type Holder interface{ Gone() }
 
-// Conn is a connection. It is embedded in larger structures, and small because many thousand connections may be idle.
+// A Conn is embedded in larger structures, and small because many thousand connections may be idle.
 type Conn struct {
 	set   *Set
 	proto Protocol
@@ -55,8 +55,8 @@ type Conn struct {
 	// time of the last event that counts for the deadline, in loop time
 	Stamp int64
 
-	transport *secured // nil if the socket carries the bytes unchanged
-	in        []byte   // in[off:] is the pending input
+	transport *secured
+	in        []byte // in[off:] is the pending input
 	transfer  *transfer
 	fd        int32
 	off       int32
@@ -73,11 +73,11 @@ type Conn struct {
 	Patient bool
 
 	again     bool // c is in Set.again
-	yields    bool // Yield was called
+	yields    bool
 	closed    bool
 	lingering bool // the sending side is shut down, and input is discarded
-	paused    bool // input is not read
-	stopped   bool // by Stop, not only by Pause
+	paused    bool
+	stopped   bool // paused by Stop, not only by Pause
 	heed      Heed // the events that matter while c is paused
 	readable  bool // unread input may have arrived
 	// readable until recv returns EAGAIN: a read may end early at urgent data, and the end may follow data
@@ -114,7 +114,6 @@ func (c *Conn) Fd() int { return int(c.fd) }
 // TCP reports whether the socket of c is a TCP socket, regardless of the client's address in a PROXY header.
 func (c *Conn) TCP() bool { return c.tcp }
 
-// String returns the name of the connection in log lines.
 func (c *Conn) String() string {
 	if a, ok := c.Remote.(*net.TCPAddr); ok {
 		return a.String()
@@ -134,7 +133,6 @@ func (c *Conn) scheduleAt(at int64) {
 	c.set.wheel.Add(&c.timer, c, at)
 }
 
-// due handles the deadlines of c that have passed, and schedules the next one.
 func (c *Conn) due() {
 	if c.roomExpired() {
 		c.Schedule()
@@ -194,7 +192,7 @@ func (c *Conn) Stop(h Heed) bool {
 	return true
 }
 
-// Stopped reports whether Stop paused c. It is false after Upgrade.
+// It is false after Upgrade.
 func (c *Conn) Stopped() bool { return c.stopped }
 
 // Continue ends a Stop or another pause and restarts the client's deadline. It does not call Protocol.Input for the
@@ -244,7 +242,7 @@ func (c *Conn) Close(why string) {
 	c.shut()
 }
 
-// IsClosed reports whether c was closed, even if a transfer continues.
+// IsClosed is true even if a transfer continues.
 func (c *Conn) IsClosed() bool { return c.closed }
 
 // Unwatch removes the descriptor of c from the event loop, before Detach or Close.
@@ -273,7 +271,6 @@ func (c *Conn) gone() {
 	}
 }
 
-// end removes c from everything but its transfer.
 func (c *Conn) end() {
 	c.closed = true
 	c.set.wheel.Remove(&c.timer)
@@ -313,7 +310,6 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// idle calls Protocol.Idle if the protocol has it.
 func (c *Conn) idle() (since int64, idle bool) {
 	if p, ok := c.proto.(idler); ok && !c.closed {
 		return p.Idle()
@@ -344,9 +340,8 @@ func (c *Conn) Transport() Transport {
 	return c.transport.Transport
 }
 
-// sayEnd makes the transport announce the end of the output. It returns false if the socket is full: Protocol.Room is
-// called later, and the caller must then finish c again. Protocol.Room is called later, and the caller must then finish
-// c again.
+// sayEnd makes the transport announce the end of the output. sayEnd returns false if the socket is full: Protocol.Room
+// is called later, and the caller must then finish c again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {
 		return true

@@ -17,10 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience limits a test that hangs, even on a slow machine.
 const patience = waittest.Patience
 
-// set is a Set on a separate loop.
 type set struct {
 	Set
 	t *testing.T
@@ -50,7 +48,6 @@ func (s *set) until(what string, holds func() bool) {
 	looptest.Until(s.t, s.Events, what, holds)
 }
 
-// recorder is a Protocol that records the events of its connection.
 type recorder struct {
 	Conn
 	got                   []byte
@@ -72,7 +69,6 @@ func (r *recorder) Closed()           { r.closed++ }
 func (r *recorder) Gone()             { r.gone++ }
 func (r *recorder) Sent(err error)    { r.sent = append(r.sent, err) }
 
-// tcp returns a descriptor with its addresses, and the client's connection.
 func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -115,8 +111,6 @@ func pattern(n int) []byte {
 	return b
 }
 
-// Data that a client sent before it shut down its side is read although reading was paused when the end arrived. The
-// end is noticed although it is not reported again.
 func TestEndWhilePaused(t *testing.T) {
 	for _, heed := range []Heed{HeedReset, HeedNothing} {
 		s := newSet(t, 1000)
@@ -139,7 +133,6 @@ func TestEndWhilePaused(t *testing.T) {
 	}
 }
 
-// With HeedReset, a client that resets a paused connection ends it.
 func TestHeed(t *testing.T) {
 	s := newSet(t, 1000)
 	breaks, reset := s.open()
@@ -149,7 +142,6 @@ func TestHeed(t *testing.T) {
 	s.until("it is closed", func() bool { return breaks.gone == 1 })
 }
 
-// A file that became shorter breaks the connection; Abort ends a transfer.
 func TestBrokenTransfers(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -178,7 +170,6 @@ func TestBrokenTransfers(t *testing.T) {
 	})
 }
 
-// A client is not late while the loop could not write: the loop first tries to write.
 func TestRoomExpires(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
@@ -205,7 +196,6 @@ func TestRoomExpires(t *testing.T) {
 	})
 }
 
-// A client that is still sending receives the last bytes and the end.
 func TestLinger(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
@@ -240,7 +230,6 @@ func TestLinger(t *testing.T) {
 	})
 }
 
-// Due is called when the protocol requested it, and on the tick after Schedule.
 func TestDue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -266,7 +255,6 @@ func TestDue(t *testing.T) {
 	})
 }
 
-// Again calls Input once, even of a new protocol, and not after the connection is closed.
 func TestAgain(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()
@@ -294,7 +282,6 @@ func TestAgain(t *testing.T) {
 	})
 }
 
-// After a panic in a turn, other connections still have their turns.
 func TestPanicInResume(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -314,7 +301,6 @@ func TestPanicInResume(t *testing.T) {
 	})
 }
 
-// Kept input stays in order, and its memory is reused.
 func TestInput(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -333,7 +319,6 @@ func TestInput(t *testing.T) {
 	})
 }
 
-// A stopped connection is not read from until Continue. Another protocol finds it only paused.
 func TestStop(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -359,7 +344,6 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// When many goroutines wait for a disk, another goroutine must wait, too.
 func TestLoadIsBounded(t *testing.T) {
 	s := newSet(t, 1<<10)
 	file, err := os.Open(os.Args[0])

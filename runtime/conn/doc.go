@@ -33,7 +33,7 @@
 //
 // listen.go and listen_socket.go make listening sockets: TCP, unix sockets with their files, inherited sockets, and
 // copies that processes share. peer.go and proxyheader.go describe connections before their first request: addresses
-// and the header of the PROXY protocol. Packages cmd/fapws/worker and pool use listen.go.
+// and the header of the PROXY protocol.
 //
 //   - Workers share one listening socket that the supervisor made, without SO_REUSEPORT: a connection waits in one queue
 //     for any worker, even while a worker loads or dies.
@@ -53,8 +53,6 @@
 // When accept fails because descriptors or memory are missing (EMFILE), the Acceptor retries 20 times a second and
 // whenever a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
 // through a reserve descriptor (accept_reserve.go): these clients need not wait for their own timeout.
-//
-// Package runtime implements AcceptLoop and counts connections. Start reading at accept.go.
 //
 // # TLS
 //
@@ -95,7 +93,7 @@
 //
 // A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop, for WebSockets behind a proxy.
 // It does not know HTTP; package exchange makes a tunnel when an upstream has answered 101 (exchange/websocket.go,
-// source/proxy/upgrade.go). Start reading at TunnelEnd, the protocol of both connections.
+// source/proxy/upgrade.go).
 //
 // The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side
 // and, while no bytes wait, neither a buffer nor a goroutine. Bytes from one side are written to the other side at

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The log says why handshakes fail, for a limited number of failures.
 func TestFailures(t *testing.T) {
 	s := newServer(t, nil)
 	config := clientConfig()

@@ -10,7 +10,6 @@ import (
 	"testing"
 )
 
-// Files arrive intact, with bytes around them, whether they are in memory, on disk, or both.
 func TestTlsFiles(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")

@@ -2,7 +2,6 @@ package conn
 
 import "testing"
 
-// However the bytes of records are split, crypto/tls receives one record at a time, and without delay.
 func TestFraming(t *testing.T) {
 	for _, sizes := range [][]int{{1}, {0}, {100}, {16 << 10}, {1, 1}, {0, 300, 5}, {65535}} {
 		var all []byte

@@ -23,7 +23,6 @@ func hello(t *testing.T) []byte {
 
 var errKept = errors.New("kept")
 
-// keeper stores the data that is written first.
 type keeper struct {
 	net.Conn
 	written []byte
@@ -36,7 +35,6 @@ func (k *keeper) Write(b []byte) (int, error) {
 
 func (k *keeper) Close() error { return nil }
 
-// Clients with half a ClientHello cost no goroutine and do not block others. They are closed in time.
 func TestHalfHandshakes(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)
@@ -132,7 +130,6 @@ func TestSilentClients(t *testing.T) {
 	})
 }
 
-// A panic in a callback of the configuration ends its handshake.
 func TestPanic(t *testing.T) {
 	s := newServer(t, nil)
 	s.SetConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("on purpose") }})
@@ -147,7 +144,6 @@ func TestPanic(t *testing.T) {
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 }
 
-// A request that arrives with the last bytes of the handshake is answered, even if the client then stays silent.
 func TestEverythingAtOnce(t *testing.T) {
 	s := newServer(t, func() *peer {
 		return &peer{stays: true, answer: func(p *peer, b []byte) {
@@ -197,7 +193,6 @@ func (h *holder) release() error {
 	return h.Conn.(*net.TCPConn).CloseWrite()
 }
 
-// A client that disconnects during a handshake leaves nothing behind.
 func TestBrokenOff(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)

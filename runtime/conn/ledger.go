@@ -26,7 +26,6 @@ type Ledger struct {
 	grown   bool // Exceeded was called since the last Bound
 }
 
-// memory is a body that one or several responses share.
 type memory struct {
 	size int64
 	uses int64
@@ -37,7 +36,6 @@ type Response interface {
 	Cut() (client string)
 }
 
-// Unsent is the part of a response that waits in memory.
 type Unsent struct {
 	of    Response
 	place int // index in Ledger.waiting
@@ -59,7 +57,7 @@ const CountedPart = 4 << 10
 // smallCost is the memory that a small part needs in addition to its bytes, here and in the handler.
 const smallCost = 512
 
-// Add records that left bytes of body wait in u for the client of r.
+// left bytes of body wait in u for the client of r.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -100,7 +98,6 @@ func (l *Ledger) grow(n int64) {
 	}
 }
 
-// enter adds u to the waiting responses, unless it already waits.
 func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	if u.Waits() {
 		return
@@ -114,8 +111,7 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body from u because it no longer waits. left is the number of its unwritten bytes. Drop does nothing if
-// body did not wait.
+// Drop removes body, of which left bytes are unwritten, from u. Drop does nothing if body did not wait.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
@@ -132,7 +128,6 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	l.leave(u)
 }
 
-// DropSmall records that a part of AddSmall no longer waits.
 func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	u.small -= int64(n) + smallCost
 	l.total -= int64(n) + smallCost
@@ -140,7 +135,6 @@ func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	l.leave(u)
 }
 
-// leave removes u from the waiting responses if it has no part left.
 func (l *Ledger) leave(u *Unsent) {
 	if u.Waits() {
 		return
@@ -151,7 +145,6 @@ func (l *Ledger) leave(u *Unsent) {
 	l.waiting = l.waiting[:len(l.waiting)-1]
 }
 
-// Total returns how many bytes wait.
 func (l *Ledger) Total() int64 { return l.total }
 
 func (l *Ledger) Ended() int64 { return l.ended }
@@ -186,7 +179,7 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	return client, unsent, ended
 }
 
-// largest returns the response with the most waiting bytes, or nil.
+// largest returns nil if no response waits.
 func (l *Ledger) largest() *Unsent {
 	var most *Unsent
 	size := int64(-1)
@@ -198,10 +191,10 @@ func (l *Ledger) largest() *Unsent {
 	return most
 }
 
-// Waits reports whether bytes of u wait. u may be nil.
+// u may be nil.
 func (u *Unsent) Waits() bool { return u != nil && len(u.parts)+int(u.small) > 0 }
 
-// Size returns how many bytes of u wait in memory. u may be nil.
+// u may be nil.
 func (u *Unsent) Size() (n int64) {
 	if u != nil {
 		n = u.small

@@ -21,8 +21,6 @@ func (w *waiting) Cut() string {
 	return w.name
 }
 
-// When too many bytes wait, responses end in the order of their expected wait. The largest response survives if the
-// others are within the limit without it.
 func TestLedger(t *testing.T) {
 	const mib, second = 1 << 20, int64(time.Second)
 	for _, c := range []struct {
@@ -100,7 +98,6 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// Waiting small parts count until the last of them is dropped.
 func TestLedgerSmallParts(t *testing.T) {
 	var l Ledger
 	l.Max, l.Exceeded = 1<<20, func() {}

@@ -28,7 +28,6 @@ type ListenOptions struct {
 	File *SocketFile
 }
 
-// SocketFile describes the file of a unix socket.
 type SocketFile struct {
 	Mode     int // permissions; -1 keeps the permissions that umask allows
 	UID, GID int // -1 keeps the owner of the process
@@ -39,7 +38,7 @@ type Listener struct {
 	// not in Go's poller, which would wake a thread for each connection
 	file  *os.File
 	addr  net.Addr
-	inode uint64 // inode of the socket (see Intact)
+	inode uint64
 	// the address if Close must remove its socket file, otherwise ""
 	made string
 
@@ -90,7 +89,6 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
-// Fd returns the descriptor, which the listener owns.
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
 // Queued reports whether a connection waits to be accepted. It makes a system call.
@@ -165,7 +163,6 @@ func hold(fd int, name string) (*os.File, error) {
 	return f, nil
 }
 
-// inheritedSocket takes over a descriptor that this process was started with.
 func inheritedSocket(number string, o ListenOptions) (int, error) {
 	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 0 {
@@ -226,7 +223,6 @@ func cannotListen(addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
 
-// addrOf converts an address to the types of package net.
 func addrOf(a syscall.Sockaddr) net.Addr {
 	switch a := a.(type) {
 	case *syscall.SockaddrInet4:
@@ -239,7 +235,7 @@ func addrOf(a syscall.Sockaddr) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// zoneName returns the name of a network interface, "" if id is 0.
+// zoneName returns "" if id is 0.
 func zoneName(id uint32) string {
 	if id == 0 {
 		return ""
@@ -259,7 +255,6 @@ func descriptorOf(c io.Closer) (int, error) {
 	return -1, unix.ENOTSOCK
 }
 
-// duplicate returns another descriptor of a file or socket.
 func duplicate(of syscall.Conn) (int, error) {
 	rc, err := of.SyscallConn()
 	if err != nil {

@@ -85,10 +85,8 @@ func SameMachine(local, remote net.Addr) bool {
 	return ok && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))
 }
 
-// maxSocketPath is the maximum length of a path in a unix address, without its NUL (unix(7)).
-const maxSocketPath = 107
+const maxSocketPath = 107 // without the NUL (unix(7))
 
-// unixSocket makes a listening socket at a path or an abstract name.
 func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if len(path) > maxSocketPath {
 		return -1, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)
@@ -146,10 +144,8 @@ func RemoveSocketFile(addr string) error {
 	return nil
 }
 
-// isAbstract reports whether path is an abstract name of Linux, which has no file.
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-// removeStale removes a socket file without a listener.
 func removeStale(path string) error {
 	if isAbstract(path) {
 		return nil

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// No second socket can listen on a used port.
 func TestSocketIsAlone(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "", "0.0.0.0", "localhost"} {
 		ln, err := Listen(host+":0", ListenOptions{})

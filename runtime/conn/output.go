@@ -14,14 +14,13 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Output is a sequence of bytes and file ranges that waits to be written.
 type Output struct {
 	Items  []Item
 	Owner  Owner   // nil if the end needs no notification
 	Unsent *Unsent // counts the written bytes; nil if they are not counted
 }
 
-// Item is bytes, a range of a file, or both: the bytes come first.
+// The bytes of an Item come before its range of a file.
 type Item struct {
 	Data          []byte
 	File          int
@@ -37,13 +36,11 @@ type Owner interface {
 	Sent(err error)
 }
 
-// maxGather is the maximum capacity of Set.Buf that is kept.
 const maxGather = 256 << 10
 
-// gathered is the output that is being gathered for a connection.
 type gathered struct {
 	Buf []byte
-	out *Conn // the connection; nil if none
+	out *Conn // nil if none
 }
 
 // gathered returns the gathered output for c: virtual connections have their own, apart from the connections that carry
@@ -85,7 +82,7 @@ func (s *Set) Flush() {
 	}
 }
 
-// flush writes the output and reports whether it was gathered for a connection.
+// flush reports whether output was gathered for a connection.
 func (g *gathered) flush() bool {
 	c := g.out
 	if c == nil {
@@ -119,7 +116,6 @@ func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	return rest, nil
 }
 
-// drop removes up to *n bytes from the front of b.
 func drop(b []byte, n *int) []byte {
 	k := min(*n, len(b))
 	*n -= k
@@ -148,7 +144,6 @@ func Send(fd int, b []byte, flags uintptr) (int, error) {
 // filePiece is how much of a file is read at once for a transport, in bytes.
 const filePiece = 32 << 10
 
-// send writes the bytes that there is room for.
 func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	if c.transport == nil {
 		return Send(c.Fd(), b, flags)
@@ -195,7 +190,6 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	return n, err
 }
 
-// sendCached writes up to most bytes of a file that is in memory.
 func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	s := c.set
 	if c.transport == nil && !s.copies {
@@ -219,7 +213,6 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	return n, err
 }
 
-// clientGone reports whether err means that the connection is broken.
 func clientGone(err error) bool {
 	switch err {
 	case unix.EPIPE, unix.ECONNRESET, unix.ECONNABORTED, unix.ETIMEDOUT, unix.ENOTCONN, unix.EHOSTUNREACH,
@@ -253,7 +246,6 @@ func (c *Conn) Queue(o Output, full bool) {
 	c.Schedule()
 }
 
-// AwaitsRoom reports whether a transfer waits for its client.
 func (c *Conn) AwaitsRoom() bool {
 	t := c.transfer
 	return t != nil && !t.loading && !t.again
@@ -340,7 +332,6 @@ func (c *Conn) roomExpired() bool {
 	return true
 }
 
-// errCold is the error of writeItems for a file that is perhaps not in memory.
 var errCold = errors.New("the file is not in memory")
 
 // AlwaysWarm is Item.Warm of a file that was just read.

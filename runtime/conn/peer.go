@@ -7,21 +7,20 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Peer describes the client of a request to handlers. It is immutable. The requests of a connection share it, unless a
-// trusted proxy describes the client in each request.
+// It is immutable. The requests of a connection share it, unless a trusted proxy describes the client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
 	Port       string // REMOTE_PORT: "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
-	ServerPort string // SERVER_PORT
+	ServerPort string
 	Socket     string // path of the unix socket that accepted the connection; "" for others
 	Scheme     string // wsgi.url_scheme; "" means http
 	// version, cipher suite and certificates; nil without TLS and for requests that a proxy forwarded
 	TLS *TLSState
 	// HTTP_HOST that a trusted proxy received; "" means the host of the request
 	Host  string
-	User  string // REMOTE_USER: the logged-in user; "" if none
-	Login Login  // AUTH_TYPE: how User logged in
+	User  string // REMOTE_USER; "" without a login
+	Login Login  // AUTH_TYPE
 }
 
 // String returns the address of the client with its port, "192.0.2.7:4711", or the address alone if the port is
@@ -45,7 +44,6 @@ func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 	return append(dst, r.Host.In(head)...)
 }
 
-// Login is a way to log in.
 type Login uint8
 
 const (

@@ -15,7 +15,7 @@ import (
 // connected to (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
 type ProxyHeader struct {
 	Kind     ProxyKind
-	From, To netip.AddrPort // valid if Kind is ProxyAddresses
+	From, To netip.AddrPort
 }
 
 type ProxyKind uint8
@@ -57,7 +57,6 @@ func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	return h, 0, errNoProxyHeader
 }
 
-// parseProxyLine parses version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 1111 80\r\n".
 func parseProxyLine(buf []byte) (h ProxyHeader, n int, err error) {
 	end := bytes.IndexByte(buf[:min(len(buf), MaxProxyLine)], '\n')
 	if end < 0 {
@@ -112,13 +111,13 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	if command == 0x20 {
 		return ProxyHeader{Kind: ProxyLocal}, n, nil
 	}
-	size := 0 // of one address
+	size := 0
 	switch family {
-	case 0x11: // TCP over IPv4
+	case 0x11:
 		size = 4
-	case 0x21: // TCP over IPv6
+	case 0x21:
 		size = 16
-	case 0x31: // unix stream
+	case 0x31:
 		if len(rest) < 2*108 {
 			return h, 0, errProxyAddress
 		}

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// binaryHeader is version 2 of the PROXY protocol.
 func binaryHeader(command, family byte, payload string) string {
 	size := binary.BigEndian.AppendUint16(nil, uint16(len(payload)))
 	return proxySignature + string([]byte{command, family}) + string(size) + payload

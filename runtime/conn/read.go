@@ -19,7 +19,6 @@ const (
 	HeedNothing             // no event: the connection is passed to another process
 )
 
-// Ready implements eventloop.Handler: it writes waiting output and reads input.
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
@@ -113,7 +112,6 @@ func (c *Conn) Pause(h Heed) {
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
 }
 
-// Unpause continues reading.
 func (c *Conn) Unpause() {
 	c.paused = false
 	if c.readable && !c.Half {
@@ -183,7 +181,6 @@ func (c *Conn) Keep(b []byte) {
 	c.in = append(c.in, b...)
 }
 
-// Consume removes n bytes from the front of the pending input.
 func (c *Conn) Consume(n int) {
 	if c.off += int32(n); int(c.off) >= len(c.in) {
 		c.DropInput()
@@ -205,13 +202,12 @@ func (c *Conn) Yield() {
 	c.watch.Again()
 }
 
-// Yields reports whether Yield was called, and Input was not called since.
+// Input has not been called since Yield.
 func (c *Conn) Yields() bool { return c.yields }
 
-// WaitsForAgain reports whether Again was called, and Input was not called since.
+// Input has not been called since Again.
 func (c *Conn) WaitsForAgain() bool { return c.again }
 
-// DropInput discards the pending input and releases its memory.
 func (c *Conn) DropInput() {
 	if s := c.set; cap(c.in) == smallBuffer && len(s.spare) < cap(s.spare) {
 		s.spare = append(s.spare, c.in[:0])

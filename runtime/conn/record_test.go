@@ -41,7 +41,6 @@ func newHalf(secret []byte) *half {
 	return h
 }
 
-// expand is HKDF-Expand-Label (RFC 8446 §7.1) without a context.
 func expand(secret []byte, label string, n int) []byte {
 	label = "tls13 " + label
 	info := append([]byte{0, byte(n), byte(len(label))}, label...)
@@ -117,7 +116,6 @@ func (s *server) raw() (c *net.TCPConn, out, in *half) {
 	return conn.NetConn().(*net.TCPConn), keys["CLIENT_TRAFFIC_SECRET_0"], keys["SERVER_TRAFFIC_SECRET_0"]
 }
 
-// next returns the next record that is not a session ticket.
 func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	t.Helper()
 	for {
@@ -131,7 +129,6 @@ func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	}
 }
 
-// A client may change its keys at any time and request new keys from the server, in records that are split anywhere.
 func TestKeyUpdate(t *testing.T) {
 	for cut := range len(updateRequested) {
 		s := newServer(t, nil)
@@ -205,7 +202,6 @@ func TestKeyUpdateFlood(t *testing.T) {
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 }
 
-// Only some of many small records with new keys are read in one turn.
 func TestRecordsTakeTurns(t *testing.T) {
 	const updates = 2000
 	longest := 0
@@ -228,7 +224,6 @@ func TestRecordsTakeTurns(t *testing.T) {
 	}
 }
 
-// An invalid record ends the connection with an alert: another ClientHello (renegotiation) or a modified record.
 func TestRefusedRecords(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// server is a TLSServer with a loop of its own.
 type server struct {
 	TLSServer
 	t     *testing.T
@@ -101,7 +100,6 @@ func (s *server) until(what string, holds func() bool) {
 	looptest.Until(s.t, s.conns.Events, what, holds)
 }
 
-// only returns the only connection, when it exists.
 func (s *server) only() (p *peer) {
 	s.t.Helper()
 	s.until("a connection", func() bool {
@@ -141,7 +139,6 @@ func (p *peer) Input(b []byte) {
 	}
 }
 
-// send sends a copy of b after the waiting bytes.
 func (p *peer) send(b []byte) {
 	p.Keep(b)
 	p.push()
@@ -204,7 +201,6 @@ func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Con
 	return c
 }
 
-// echoes checks that the server sends what c sends.
 func echoes(t *testing.T, c net.Conn, sent []byte) {
 	t.Helper()
 	failed := make(chan error, 1)

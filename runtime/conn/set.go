@@ -11,34 +11,32 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Set is the connections of an event loop, with their shared state. The fields of the first group must be set before
-// connections are opened.
+// The fields of the first group must be set before connections are opened.
 type Set struct {
-	Events *eventloop.Loop
-	Log    func(level logfile.Level, format string, args ...any)
-	// 2 or more logs events of connections, 3 or more also their data
+	Events       *eventloop.Loop
+	Log          func(level logfile.Level, format string, args ...any)
 	Debug        int
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 
-	Start time.Time // of Init
+	Start time.Time
 	// nanoseconds since Start, as set by SetTime; may be a tick late
 	Now      int64
-	Unsent   Ledger // responses that wait for clients
-	gathered        // output of the last non-virtual connection that called Use
+	Unsent   Ledger
+	gathered // output of the last non-virtual connection that called Use
 
 	unix  int64
 	wheel eventloop.Wheel[Conn]
-	again []*Conn  // connections that called Again
-	soon  []func() // functions passed to Soon
-	input []byte   // buffer that connections are read into
+	again []*Conn
+	soon  []func()
+	input []byte
 	// buffer that files are read into for transports and without sendfile; nil until it is needed
 	file []byte
 
-	copies  bool    // files are read and sent because the system refuses sendfile
-	refused []error // logged errors of sendfile
+	copies  bool
+	refused []error
 
-	spare [][]byte // unused input buffers
+	spare [][]byte
 
 	idle   []idleConn // candidates of CloseIdlest, the longest idle connection last
 	idleAt int64      // Now when idle was made
@@ -47,7 +45,6 @@ type Set struct {
 	iov     vector
 }
 
-// Init initializes s.
 func (s *Set) Init() {
 	s.Cached = cached
 	s.Unsent.Exceeded = func() {}
@@ -63,7 +60,6 @@ func (s *Set) SetTime(t time.Time) {
 
 func (s *Set) Unix() int64 { return s.unix }
 
-// SetReadSize sets how many bytes are read at a time.
 func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }
 
 func (s *Set) ReadSize() int { return len(s.input) }
@@ -78,7 +74,6 @@ func (s *Set) Tick() {
 	}
 }
 
-// Drain calls Protocol.Drain for all open connections.
 func (s *Set) Drain(retire bool) {
 	s.Each(func(p Protocol) { p.Drain(retire) })
 }
@@ -91,7 +86,6 @@ func (s *Set) Each(f func(Protocol)) {
 	}
 }
 
-// CloseAll closes all connections and ends their transfers.
 func (s *Set) CloseAll(why string) {
 	for _, c := range s.All() {
 		c.Close(why)
@@ -99,7 +93,6 @@ func (s *Set) CloseAll(why string) {
 	}
 }
 
-// Soon makes the next Resume call f.
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
 // Resume calls Input for the connections that called Again, and the functions passed to Soon. It reports whether there
@@ -148,7 +141,6 @@ func (s *Set) Tracef(format string, args ...any) {
 
 const maxExcerpt = 512
 
-// Excerpt quotes the beginning of b for logs.
 func Excerpt(b []byte) string {
 	if len(b) > maxExcerpt {
 		return strconv.Quote(string(b[:maxExcerpt])) + "..."
@@ -165,7 +157,6 @@ func (s *Set) Beside(work func(), done func(bug bool)) {
 	}()
 }
 
-// try runs f and reports whether it panicked.
 func (s *Set) try(f func()) (bug bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -183,7 +174,6 @@ type idler interface {
 	Idle() (since int64, idle bool)
 }
 
-// idleConn is a connection that was idle when findIdle ran.
 type idleConn struct {
 	c     *Conn
 	since int64
@@ -213,7 +203,6 @@ func (s *Set) CloseIdlest() {
 	s.idle = nil
 }
 
-// findIdle fills Set.idle.
 func (s *Set) findIdle() {
 	s.idleAt = s.Now
 	for _, c := range s.All() {

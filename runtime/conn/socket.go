@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poll returns which of events have occurred, and unix.POLLERR and POLLHUP. It does not wait.
+// poll does not wait. Its result may include unix.POLLERR and POLLHUP.
 func poll(fd int, events int16) int16 {
 	state := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	if n, err := unix.Poll(state[:], 0); n <= 0 || err != nil {
@@ -41,10 +41,9 @@ type FileError struct{ text string }
 
 func (e *FileError) Error() string { return e.text }
 
-// MaxPieces is the maximum number of pieces that are written at once.
 const MaxPieces = 64
 
-// vector is the memory for sendmsg(2). Its zero value is ready.
+// The zero value of a vector is ready for use.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns two connected non-blocking sockets.
 func pair(t *testing.T) (a, b int) {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -38,7 +37,6 @@ func all(t *testing.T, b int) []byte {
 	}
 }
 
-// Offsets and sizes above 4 GiB work on 32-bit machines.
 func TestLargeFiles(t *testing.T) {
 	const at = 5<<30 + 1
 	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
@@ -65,7 +63,6 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// Pieces are sent in order, however many they are and whether or not some are empty.
 func TestPieces(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// TLSServer is the shared state of the TLS connections of a loop.
 type TLSServer struct {
 	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. It is called on the loop.
 	LogClient func(level logfile.Level, client, line string)
@@ -24,18 +23,17 @@ type TLSServer struct {
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	most       int           // maximum number of handshakes in progress
+	most       int
 	handshakes list.List     // the handshakes in progress, oldest first
 	ending     int           // handshakes that lost their connection and end soon
 	turns      chan struct{} // an element for each handshake that computes
-	input      []byte        // buffer that sockets are read into
-	spare      [][]byte      // unused buffers of records
+	input      []byte
+	spare      [][]byte
 	lines      lines
 	counts     counts
 }
 
 const (
-	// defaultTimeout is the default timeout of a handshake.
 	defaultTimeout = 10 * time.Second
 
 	// inputSize is how much is read from a socket at once, in bytes; minInput if the reader has less room.
@@ -74,7 +72,6 @@ func (s *TLSServer) Configure(timeout time.Duration, most int) {
 // fail. SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 
-// Trim releases memory when no client is connected.
 func (s *TLSServer) Trim() { s.input, s.spare = nil, nil }
 
 func (s *TLSServer) takeBuffer() []byte {
@@ -87,7 +84,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer takes back a buffer that nothing refers to.
+// No slice may refer to b when giveBuffer takes it back.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])
@@ -132,13 +129,12 @@ func (s *TLSServer) cutOff() {
 
 // lines limits the lines in the error log, which hostile clients could fill.
 type lines struct {
-	since   int64 // start of the current period
+	since   int64
 	n       int
 	omitted int
 }
 
 const (
-	// mostLines is the maximum number of lines in linesPeriod.
 	mostLines   = 10
 	linesPeriod = int64(10 * time.Second)
 )

@@ -25,17 +25,16 @@ type Handshake struct {
 	next   Protocol
 	done   func(*TLSTransport)
 	stage  stage
-	place  *list.Element // element of TLSServer.handshakes; nil if it was removed
+	place  *list.Element // nil if removed from TLSServer.handshakes
 	known  bool          // the result is counted
 	t      *TLSTransport // set when the goroutine starts
-	choice choice        // made by the goroutine
+	choice choice
 
 	over   *os.File    // the socket; the goroutine uses and closes it
 	waits  atomic.Bool // the goroutine waits for the client
-	closed atomic.Bool // the connection is closed, so that the goroutine can stop
+	closed atomic.Bool
 }
 
-// stage is the progress of a handshake.
 type stage uint8
 
 const (
@@ -100,7 +99,6 @@ func (h *Handshake) Input(b []byte) {
 	}
 }
 
-// look examines the first bytes of a connection.
 func (h *Handshake) look() {
 	b := h.c.Pending()
 	switch {
@@ -118,7 +116,7 @@ func (h *Handshake) look() {
 	}
 }
 
-// Room implements Protocol: the response to plain HTTP was sent.
+// Room is called when the response to plain HTTP was sent.
 func (h *Handshake) Room(ended bool) {
 	if ended {
 		h.c.Finish()
@@ -131,7 +129,7 @@ func (h *Handshake) Due() (next int64) {
 	now := h.s.set.Now
 	end := h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 	switch {
-	case h.stage == failed: // it lingers or has a transfer
+	case h.stage == failed:
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end
@@ -166,7 +164,6 @@ func (h *Handshake) Closed() {
 	h.next.Closed()
 }
 
-// errNoConfig is the error of handshakes before SetConfig.
 var errNoConfig = errors.New("there is no certificate")
 
 // run starts the goroutine. It has its own descriptor, because it blocks.
@@ -232,7 +229,7 @@ func (h *Handshake) wait(transfer func([]byte) (int, error), b []byte) (int, err
 // conclude runs on the loop when the goroutine has ended.
 func (h *Handshake) conclude(err error) {
 	h.leave()
-	if h.stage == failed { // the connection was closed
+	if h.stage == failed {
 		h.s.ending--
 		return
 	}
@@ -264,7 +261,6 @@ func (h *Handshake) conclude(err error) {
 // Idle reports whether the ClientHello is incomplete, and since when the handshake waits.
 func (h *Handshake) Idle() (since int64, idle bool) { return h.c.Stamp, h.stage == collecting }
 
-// leave removes h from the handshakes in progress.
 func (h *Handshake) leave() {
 	s := h.s
 	if h.place == nil {
@@ -277,7 +273,6 @@ func (h *Handshake) leave() {
 	}
 }
 
-// explain logs and counts an error of crypto/tls.
 func (h *Handshake) explain(err error) {
 	level, why, r := logfile.Info, strings.TrimPrefix(err.Error(), "tls: "), reasonOf(err)
 	switch r {
@@ -303,19 +298,17 @@ func (h *Handshake) explain(err error) {
 var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300", "SSL 3.0", "[", "",
 	" 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
 
-// hasLeft reports whether err means that the client has closed the connection.
 func hasLeft(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-// fail logs and counts why, and closes the connection after its output.
 func (h *Handshake) fail(r reason, level logfile.Level, why string) {
 	h.count(r)
 	h.s.Report(level, h.c.String(), "TLS handshake failed: "+why)
 	h.end()
 }
 
-// count counts the reason of a failure, once.
+// count counts only the first reason.
 func (h *Handshake) count(r reason) {
 	if !h.known {
 		h.known = true
@@ -323,7 +316,6 @@ func (h *Handshake) count(r reason) {
 	}
 }
 
-// end closes the connection after its output.
 func (h *Handshake) end() {
 	h.stage = failed
 	h.leave()

@@ -9,13 +9,12 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// reason is why a handshake failed, for the counter.
 type reason uint8
 
 const (
-	other        reason = iota
-	timedOut            // the timeout of the handshake was exceeded
-	disconnected        // the client disconnected
+	other reason = iota
+	timedOut
+	disconnected
 	// the client rejected the certificate of the server or something else
 	refused
 	plainHTTP      // a request without TLS
@@ -29,13 +28,11 @@ const (
 
 var reasonNames = [reasons]string{"other", "timeout", "disconnected", "refused", "plain_http", "not_tls", "incompatible", "unknown_host", "client_certificate", "displaced"}
 
-// counts are the totals of handshakes.
 type counts struct {
 	full, resumed int64
 	failed        [reasons]int64
 }
 
-// reasonOf returns the reason for an error of crypto/tls.
 func reasonOf(err error) reason {
 	var remote *net.OpError
 	var verification *tls.CertificateVerificationError

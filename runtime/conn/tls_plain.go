@@ -12,10 +12,9 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// maxPlain limits the head of a plain HTTP request that is parsed, in bytes.
-const maxPlain = 8 << 10
+const maxPlain = 8 << 10 // in bytes
 
-// answerPlain answers the plain HTTP request b when its head is complete or too long.
+// answerPlain waits until the head of b is complete or too long.
 func (h *Handshake) answerPlain(b []byte) {
 	if !bytes.Contains(b, []byte("\r\n\r\n")) && len(b) < maxPlain {
 		return
@@ -34,7 +33,6 @@ func (h *Handshake) answerPlain(b []byte) {
 	h.end()
 }
 
-// appendPlain appends a response that names the https URL.
 func appendPlain(dst []byte, url string, browser bool) []byte {
 	const text = "This is an HTTPS port."
 	kind, body := "text/plain", text

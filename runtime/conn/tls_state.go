@@ -11,7 +11,6 @@ import (
 	"time"
 )
 
-// choice is what the configuration chose for a client.
 type choice struct {
 	certificate string // of the server, in PEM
 	authorities string
@@ -61,7 +60,6 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	return d
 }
 
-// protocols are the values of SSL_PROTOCOL.
 var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
 
 // signatures and keys are OpenSSL's names of algorithms.
@@ -116,13 +114,12 @@ func (v *variables) set(name, value string) {
 	v.text.WriteByte(0)
 }
 
-// certificate sets the variables about the certificate of a client.
 func (v *variables) certificate(c *x509.Certificate) {
 	v.set("SSL_CLIENT_M_VERSION", fmt.Sprint(c.Version))
 	v.set("SSL_CLIENT_M_SERIAL", fmt.Sprintf("%X", c.SerialNumber))
 	v.set("SSL_CLIENT_V_START", certificateTime(c.NotBefore))
 	v.set("SSL_CLIENT_V_END", certificateTime(c.NotAfter))
-	v.set("SSL_CLIENT_V_REMAIN", fmt.Sprint(max(0, int(time.Until(c.NotAfter).Hours()/24)))) // days
+	v.set("SSL_CLIENT_V_REMAIN", fmt.Sprint(max(0, int(time.Until(c.NotAfter).Hours()/24)))) // in days
 	v.name("SSL_CLIENT_S_DN", c.Subject)
 	v.name("SSL_CLIENT_I_DN", c.Issuer)
 	v.set("SSL_CLIENT_A_SIG", signatures[c.SignatureAlgorithm])
@@ -206,10 +203,9 @@ func principals(c *x509.Certificate) (names []string) {
 	return names
 }
 
-// certificateTime formats a time like OpenSSL.
 func certificateTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006 GMT") }
 
-// TLSState describes the TLS connection of a client. It is immutable.
+// A TLSState is immutable.
 type TLSState struct {
 	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4)
 

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TLSTransport is the Transport of a connection with TLS.
 type TLSTransport struct {
 	tls     *tls.Conn
 	client  *TLSState
@@ -18,8 +17,7 @@ type TLSTransport struct {
 
 var _ Transport = (*TLSTransport)(nil)
 
-// pieceSize is how many bytes are encrypted before they are written.
-const pieceSize = 32 << 10
+const pieceSize = 32 << 10 // in bytes of plaintext
 
 // NewTLSClient returns TLS over a connection of package net to an upstream. Use its Conn before NewUpstream, on any
 // goroutine.
@@ -31,7 +29,6 @@ func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
 
 func (t *TLSTransport) Conn() *tls.Conn { return t.tls }
 
-// Client describes the client to handlers.
 func (t *TLSTransport) Client() *TLSState { return t.client }
 
 // HTTP2 reports whether the client negotiated HTTP/2 (ALPN, RFC 9113 §3.2).
@@ -114,5 +111,4 @@ func (t *TLSTransport) Flush() error {
 	return nil
 }
 
-// CloseWrite implements Transport: it sends close_notify.
 func (t *TLSTransport) CloseWrite() error { return t.tls.CloseWrite() }

@@ -31,7 +31,6 @@ type wire struct {
 
 type notYet struct{}
 
-// errNotYet is the temporary error that crypto/tls receives when no input is available.
 var errNotYet net.Error = notYet{}
 
 func (notYet) Error() string { return "nothing has come" }
@@ -56,7 +55,6 @@ func (w *wire) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// receive reads from the socket into the empty w.in.
 func (w *wire) receive() error {
 	if w.over != nil {
 		b := make([]byte, overSize)
@@ -110,7 +108,6 @@ func (w *wire) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// waiting returns how many bytes wait for room in the socket.
 func (w *wire) waiting() int { return len(w.out) - w.sent }
 
 // shrink releases memory that the waiting records do not need.
@@ -166,5 +163,4 @@ func (f *framing) follow(b []byte) {
 	}
 }
 
-// recordSize returns the size of a record without its header.
 func recordSize(header []byte) int { return int(header[3])<<8 | int(header[4]) }

@@ -19,7 +19,7 @@ import (
 type transfer struct {
 	Output
 	c        *Conn
-	next     int   // number of items that are completely written
+	next     int
 	progress int64 // when the client last read data
 
 	again   bool // it waits for another turn
@@ -34,7 +34,6 @@ var (
 	errAborted = errors.New("the server is shutting down")
 )
 
-// end ends t. err is nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
 	if c.transfer != t { // c is virtual, and its carrier broke while t was writing
@@ -74,7 +73,6 @@ const (
 	// cachedMost is the range of a file that the loop asks the kernel about at once, in bytes.
 	cachedMost = 2 << 20
 
-	// coldMost is how much of a file a goroutine reads at once, in bytes.
 	coldMost = 256 << 10
 
 	// maxReading limits the goroutines that read files at the same time. Each blocks a thread while the disk does not
@@ -99,7 +97,6 @@ func (t *transfer) awaitRoom() {
 	}
 }
 
-// write writes as much of t as there is room for.
 func (t *transfer) write() {
 	if t.loading {
 		return
@@ -126,7 +123,6 @@ func (t *transfer) write() {
 	}
 }
 
-// flags returns the flags of send(2).
 func (it *Item) flags() uintptr {
 	if it.More {
 		return sendMore
@@ -182,7 +178,6 @@ func (t *transfer) load() {
 	})
 }
 
-// due returns the deadline for the client of t to read.
 func (t *transfer) due() int64 {
 	s := t.c.set
 	if t.loading || t.c.Patient && !t.c.closed { // while loading, t waits for the disk
@@ -191,7 +186,6 @@ func (t *transfer) due() int64 {
 	return t.progress + tick + int64(t.timeout())
 }
 
-// timeout returns how long the client of t may read nothing.
 func (t *transfer) timeout() time.Duration {
 	if t.c.Leaves {
 		return min(leavesTimeout, t.c.set.WriteTimeout)

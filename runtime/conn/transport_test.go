@@ -9,7 +9,6 @@ import (
 	"testing"
 )
 
-// Splitting records at random places makes no difference in any version, however much is read at once.
 func TestRandomCuts(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -48,7 +47,6 @@ func TestRandomCuts(t *testing.T) {
 	}
 }
 
-// generator returns pseudorandom numbers below n.
 func generator(seed uint64) func(n int) int {
 	state := seed*2862933555777941757 + 3037000493
 	return func(n int) int {
@@ -57,7 +55,6 @@ func generator(seed uint64) func(n int) int {
 	}
 }
 
-// gatherer collects records and sends them in random pieces.
 type gatherer struct {
 	net.Conn
 	next    func(n int) int
@@ -84,7 +81,6 @@ func (g *gatherer) send() error {
 	return nil
 }
 
-// close_notify ends the client's input. The client still receives the response and the close_notify of the server.
 func TestCloseNotify(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{stays: true} })
 	c := s.dial(nil, nil)
@@ -104,7 +100,6 @@ func TestCloseNotify(t *testing.T) {
 	}
 }
 
-// A client that closes its socket without close_notify also ends its input; in the middle of a record this is an error.
 func TestTruncated(t *testing.T) {
 	for _, rest := range []string{"", "\x17\x03\x03\x00\x50half"} {
 		s := newServer(t, func() *peer { return &peer{stays: true} })
@@ -121,7 +116,6 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// Finish sends close_notify even if the client is still sending. The client's input is discarded until it closes.
 func TestFinish(t *testing.T) {
 	for _, linger := range []bool{false, true} {
 		s := newServer(t, func() *peer {
@@ -147,7 +141,6 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// A connection that is closed because its output is incomplete sends no close_notify.
 func TestReset(t *testing.T) {
 	s := newServer(t, func() *peer {
 		return &peer{answer: func(p *peer, _ []byte) {
@@ -163,7 +156,6 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A client that does not read keeps a bounded amount of records in memory, and receives everything when it reads.
 func TestSlowReader(t *testing.T) {
 	body := pattern(20 << 20)
 	s := newServer(t, func() *peer {

@@ -28,7 +28,6 @@ type Tunnel struct {
 	over   bool
 }
 
-// TunnelEnd is the protocol of a connection at one end of a tunnel.
 type TunnelEnd struct {
 	t        *Tunnel
 	other    *TunnelEnd
@@ -36,7 +35,7 @@ type TunnelEnd struct {
 	received int64 // bytes from this end
 	// it has sent its last byte, or its bytes can no longer be passed on
 	ended bool
-	over  bool // its output is shut down
+	over  bool
 }
 
 const (
@@ -112,7 +111,6 @@ func (e *TunnelEnd) Input(b []byte) {
 	e.conn.Keep(b[e.send(b):])
 }
 
-// pass sends the kept bytes to the other end.
 func (e *TunnelEnd) pass() { e.conn.Consume(e.send(e.conn.Pending())) }
 
 // send sends b to the other end and returns how many bytes need not be kept. If it has sent all of b, it continues
@@ -166,7 +164,6 @@ func (e *TunnelEnd) refuse() {
 	e.settle()
 }
 
-// shut shuts down the output to e.
 func (e *TunnelEnd) shut() {
 	if e.over || !e.conn.sayEnd() { // if it fails, Room is called later
 		return
@@ -201,7 +198,6 @@ func (t *Tunnel) end() {
 	}
 }
 
-// close ends the tunnel and closes the upstream.
 func (t *Tunnel) close() {
 	t.over, t.client.ended, t.upstream.ended = true, true, true
 	if c := t.upstream.conn; !c.closed {
@@ -233,7 +229,6 @@ func (e *TunnelEnd) EOF() (stays bool) {
 	return true
 }
 
-// Broke is called with an error of reading.
 func (e *TunnelEnd) Broke(err error) {
 	if t := e.t; !e.IsClient() && !t.over {
 		t.failed(fmt.Errorf("the upstream broke off: %w", err))
@@ -267,7 +262,6 @@ func (e *TunnelEnd) Due() (next int64) {
 	return now + lookAgain
 }
 
-// Drain implements Protocol. A tunnel continues until it ends or the server closes it.
 func (e *TunnelEnd) Drain(bool) {}
 
 func (e *TunnelEnd) Closed() {

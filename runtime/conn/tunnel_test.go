@@ -15,13 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Indexes of the sides.
 const (
 	ofClient = iota
 	ofUpstream
 )
 
-// tunnelTest is a tunnel on a loop, and the connections of both sides.
 type tunnelTest struct {
 	*set
 	tunnel *Tunnel
@@ -62,8 +60,6 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 
 func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 
-// A side that does not read stops the other side. A bounded number of bytes waits in memory, and all bytes arrive in
-// order.
 func TestSlowReaders(t *testing.T) {
 	for slow := range 2 {
 		f := openTunnel(t, "", "")
@@ -106,7 +102,6 @@ func sum256(b []byte) []byte {
 	return sum[:]
 }
 
-// A tunnel ends when a side resets its connection, even while that connection is not read.
 func TestBreaks(t *testing.T) {
 	for name, held := range map[string]bool{"client": false, "client that is held back": true} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +149,6 @@ func TestBreaks(t *testing.T) {
 	})
 }
 
-// A tunnel allocates nothing for bytes that need not wait.
 func TestCost(t *testing.T) {
 	f := openTunnel(t, "", "")
 	there, back := make([]byte, 64), make([]byte, 64)

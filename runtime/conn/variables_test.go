@@ -37,8 +37,6 @@ func alternativeNames(t *testing.T) pkix.Extension {
 	return pkix.Extension{Id: subjectAltName, Value: all}
 }
 
-// clientCertificate returns a self-signed certificate of a client. Without hosts it has alternative names of other
-// kinds.
 func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -67,8 +65,6 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// Handlers receive the negotiated parameters and the client's certificates. Clients without a certificate share a
-// description.
 func TestDescribe(t *testing.T) {
 	own := clientCertificate(t)
 	name := strings.ReplaceAll(own.Leaf.Subject.String(), "\x00", "")
@@ -133,7 +129,6 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// A certificate with many names costs little, and a certificate that is too large ends the handshake.
 func TestLargeCertificates(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	for _, hosts := range []int{5000, 20_000} {

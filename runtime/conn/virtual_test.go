@@ -5,7 +5,6 @@ import (
 	"testing"
 )
 
-// carried is the transport of a virtual connection that recorder carries.
 type carried struct{ by *recorder }
 
 func (c carried) Read([]byte) (int, error) { return 0, io.EOF }
@@ -19,7 +18,7 @@ func (c carried) Write(b []byte) (int, error) {
 }
 
 // Output of virtual connections that alternate is written at once, in order, after the gathered output of the carrying
-// connection. Other connections keep their own output, and a connection that closes drops only its own.
+// connection.
 func TestGatherVirtual(t *testing.T) {
 	s := newSet(t, 1000)
 	carrier, client := s.open()
