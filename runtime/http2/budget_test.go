@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Frames without progress are answered only as fast as time refills the budget.
 func TestBudget(t *testing.T) {
 	const resets = 1000
 	var b budget
@@ -33,7 +32,6 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// Window updates that sent data explains cost nothing, whenever they arrive.
 func TestUpdatesBudget(t *testing.T) {
 	var b budget
 	b.begin(1, 0)
@@ -54,7 +52,6 @@ func TestUpdatesBudget(t *testing.T) {
 	}
 }
 
-// Floods end their connection, and other connections are served.
 func TestFloods(t *testing.T) {
 	for name, flood := range map[string]func(p *peer, n uint32){
 		"pings":    func(p *peer, n uint32) { p.framer.WritePing(false, [8]byte{}) },
@@ -159,7 +156,6 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A client that requests control frames without reading them is paused, and costs little.
 func TestUnreadControlFrames(t *testing.T) {
 	h := newHost(t)
 	c, p := h.open(t)

@@ -18,10 +18,10 @@ import (
 // conn.Virtual, and is the protocol of that connection until Upgrade.
 type byteStream struct {
 	conn   conn.Conn
-	st     *stream // nil if the stream has ended
-	in     []byte  // received bytes that were not read yet
-	said   bool    // END_STREAM was sent
-	awaits bool    // room must be called when the stream may send
+	st     *stream
+	in     []byte // received bytes that were not read yet
+	said   bool   // END_STREAM was sent
+	awaits bool   // room must be called when the stream may send
 }
 
 var (
@@ -29,10 +29,8 @@ var (
 	_ conn.Protocol = (*byteStream)(nil)
 )
 
-// maxSpareInput is the maximum capacity of an input buffer that is reused.
 const maxSpareInput = 64 << 10
 
-// SwitchProtocols implements exchange.Stream.
 func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	c := st.c
 	s := c.s
@@ -50,7 +48,6 @@ func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *
 	return &b.conn, nil
 }
 
-// receive appends bytes of the client, which may be the last.
 func (b *byteStream) receive(piece []byte) {
 	s := b.st.c.s
 	if len(b.in) == 0 && cap(s.spareInput) > 0 {
@@ -78,7 +75,6 @@ func (b *byteStream) Read(p []byte) (n int, err error) {
 	return 0, unix.EAGAIN
 }
 
-// drop removes n bytes from the front of b.in.
 func (b *byteStream) drop(n int) {
 	s := b.st.c.s
 	if left := copy(b.in, b.in[n:]); left > 0 {
@@ -91,8 +87,7 @@ func (b *byteStream) drop(n int) {
 	b.in = nil
 }
 
-// openWindow lets the client send as many bytes as were read, if that is worth a frame. The window grows while
-// everything is read.
+// The window grows while everything is read.
 func (b *byteStream) openWindow() {
 	st := b.st
 	if len(b.in) == 0 && st.window < st.target/2 {
@@ -101,7 +96,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Write implements conn.Transport. It alternates with other ready streams, one frame in each turn.
+// Streams that are ready have turns of one frame.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {
@@ -143,14 +138,13 @@ func (b *byteStream) AwaitRoom() {
 	}
 }
 
-// room reports room to the virtual connection.
 func (b *byteStream) room() {
 	b.st.c.dequeue(b.st)
 	b.awaits = false
 	b.conn.Ready(eventloop.Writable)
 }
 
-// Flush implements conn.Transport. Write keeps nothing.
+// Write keeps nothing in memory, so Flush has nothing to do.
 func (b *byteStream) Flush() error { return nil }
 
 // CloseWrite implements conn.Transport with END_STREAM (RFC 8441 §5).
@@ -164,7 +158,6 @@ func (b *byteStream) CloseWrite() error {
 	return nil
 }
 
-// abandon closes the virtual connection because its stream has ended.
 func (b *byteStream) abandon() {
 	b.st.bytes = nil
 	b.st = nil
@@ -172,7 +165,6 @@ func (b *byteStream) abandon() {
 	b.conn.Abort()
 }
 
-// Gone implements conn.Holder: the stream ends with its connection.
 func (b *byteStream) Gone() {
 	st := b.st
 	if st == nil {
@@ -190,7 +182,6 @@ func (b *byteStream) Gone() {
 	c.settle()
 }
 
-// lookAgain is the interval between calls of Due.
 const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }

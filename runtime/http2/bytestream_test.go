@@ -68,7 +68,6 @@ func (e *echo) Gone() {
 	e.before.Gone()
 }
 
-// connectFields are the fields of an extended CONNECT to the echo.
 var connectFields = []hpack.HeaderField{
 	{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"},
 	{Name: ":path", Value: "/bytes"},
@@ -91,8 +90,6 @@ func (p *peer) connectBytes(id uint32) {
 	}
 }
 
-// A reset of a stream closes its virtual connection, and so does the end of the carrying connection, even while bytes
-// wait.
 func TestBytesBreak(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
@@ -130,7 +127,6 @@ func TestBytesBreak(t *testing.T) {
 	}
 }
 
-// A client that opens its window byte by byte gets ENHANCE_YOUR_CALM.
 func TestBytesDrip(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -155,7 +151,6 @@ func TestBytesDrip(t *testing.T) {
 	}
 }
 
-// A client opens a large window, and disconnects while its data is written.
 func TestBytesBreakWhileWriting(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A window that stays closed ends its stream, and a slow body its request.
 func TestTimeouts(t *testing.T) {
 	h := newHost(t)
 	h.Set.WriteTimeout = time.Minute
@@ -68,8 +67,8 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A client that has been silent after a request is told at once which request was the last one. Others are told so in a second
-// step, because a request may be on its way.
+// A client that has been silent after a request learns at once which request was the last one. Other clients learn this
+// in a second step, because a request may be on its way.
 func TestSilentClientLeavesInOneStep(t *testing.T) {
 	for _, silent := range []time.Duration{0, 2 * time.Second} {
 		h := newHost(t)

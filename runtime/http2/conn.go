@@ -23,14 +23,13 @@ const (
 	// frameHeader is the size of a frame without its payload.
 	frameHeader = 9
 
-	// tableSize is the size of the dynamic table for fields of the client.
 	tableSize = 4 << 10
 
 	// maxLate limits the frames that wait for the client to read, in bytes. Above it, the client's input is paused.
 	maxLate = 64 << 10
 )
 
-// Conn is the protocol of an HTTP/2 connection. It belongs to the event loop.
+// It belongs to the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
@@ -58,7 +57,7 @@ type Conn struct {
 	sent     int64                // time of the last DATA frame sent
 	gather   *stream              // stream whose small body pieces are in gathered
 	gathered []byte
-	// has a value for each goroutine that reads a file; nil before the first
+	// nil before the first goroutine
 	loads chan struct{}
 	// streams whose responses wait until less output waits for the client
 	delayed []uint32
@@ -68,14 +67,13 @@ type Conn struct {
 	used int
 
 	gate    gate // with Config.Current
-	settled bool // the client's settings have arrived
+	settled bool
 	pumping bool
 	leaving leaving
 	dead    bool // input is ignored
 	closed  bool
 }
 
-// leaving is the state of a graceful shutdown.
 type leaving uint8
 
 const (
@@ -182,7 +180,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	return n
 }
 
-// output returns where to append frames: to the gathered output or, during a transfer, to c.late.
+// The destination is the gathered output or, during a transfer, c.late.
 func (c *Conn) output() *[]byte {
 	if c.conn.Writing() || c.closed {
 		return &c.late
@@ -238,9 +236,7 @@ func (c *Conn) Closed() {
 	c.countBlock()
 }
 
-// Config has the settings of HTTP/2.
 type Config struct {
-	// maximum number of streams, and of active requests, of a connection
 	MaxStreams int
 	// maximum number of streams that a client may reset in a row (see budget)
 	MaxResets int
@@ -257,39 +253,37 @@ type Config struct {
 	MaxUnread int64
 }
 
-// Server is the shared state of the HTTP/2 connections of an event loop.
 type Server struct {
 	*exchange.Server
 	cfg    Config
 	memory exchange.Shares // limited by Config.MaxUnread
 	heads  exchange.Shares // large heads, with the same limit
 
-	maxList int // SETTINGS_MAX_HEADER_LIST_SIZE
+	maxList int
 	// maximum size of a header block in bytes, above which the connection fails; a smaller block that is too large for
 	// a head gets 431
 	maxBlock int
 
-	input   bytes.Reader // the frame that is being parsed
-	written appender     // destination of Conn.frames
+	input   bytes.Reader
+	written appender
 	framer  *http2.Framer
 
-	head       []byte         // buffer for the head of a request
-	text       []byte         // buffer for the head of a response
-	piece      [maxFrame]byte // buffer for a piece of a file
-	block      []byte         // buffer for a header block
+	head       []byte
+	text       []byte
+	piece      [maxFrame]byte
+	block      []byte
 	encoder    *hpack.Encoder // encodes lines into coded
 	coded      bytes.Buffer
 	known      [256]knownLine
-	other      knownLine        // a line that is too long to be kept
-	spare      *headerBlock     // unused memory of Conn.arrives
-	ended      []*stream        // unused streams
-	parts      []*exchange.Part // unused parts
-	spareInput []byte           // unused memory for byteStream.in
+	other      knownLine
+	spare      *headerBlock
+	ended      []*stream
+	parts      []*exchange.Part
+	spareInput []byte
 	emit       func(hpack.HeaderField)
-	target     *headerBlock // destination of emit
+	target     *headerBlock
 }
 
-// tick is the resolution of deadlines, in nanoseconds.
 const tick = eventloop.Tick
 
 // Init initializes s. of is the state that is shared with HTTP/1.
@@ -304,7 +298,6 @@ func (s *Server) Init(of *exchange.Server) {
 	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
 }
 
-// Configure sets the configuration of future connections.
 func (s *Server) Configure(cfg Config) {
 	s.cfg = cfg
 	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
@@ -315,7 +308,6 @@ func (s *Server) Configure(cfg Config) {
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
 
-// look is the interval between checks of streams that wait for their client.
 const look = int64(time.Second)
 
 // lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
@@ -327,7 +319,7 @@ const lingerTimeout = 2 * int64(time.Second)
 // GOAWAY arrive before its answer to the PING. Python's h2 reports an error if a PING follows GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
-// fail ends c with a connection error (RFC 9113 §5.4.1).
+// RFC 9113 §5.4.1
 func (c *Conn) fail(code http2.ErrCode, why string) {
 	if c.dead {
 		return
@@ -378,7 +370,6 @@ func (c *Conn) refuse() {
 	c.settle()
 }
 
-// settle closes c if its output is complete.
 func (c *Conn) settle() {
 	if len(c.delayed) > 0 {
 		c.beginDelayed()
@@ -449,7 +440,6 @@ func (c *Conn) Idle() (since int64, idle bool) {
 	return since, len(c.streams) == 0 && c.working == 0 && !c.conn.Writing()
 }
 
-// expireStreams ends streams whose deadline has passed.
 func (c *Conn) expireStreams() {
 	s, now := c.s, c.s.Set.Now
 	for _, st := range c.streams {
@@ -468,12 +458,10 @@ func (c *Conn) expireStreams() {
 	}
 }
 
-// lingers reports whether st should be reset because its request is incomplete after the response.
 func (st *stream) lingers(now int64) bool {
 	return st.x == nil && st.bytes == nil && now-st.stamp > lingerTimeout
 }
 
-// stalled reports whether the client of st has kept a window closed for too long.
 func (st *stream) stalled(now int64) bool {
 	c := st.c
 	limit := int64(c.s.Set.WriteTimeout) + tick

@@ -2,9 +2,7 @@
 // sources send become frames. Each stream carries one exchange, which never waits for another exchange's response.
 // golang.org/x/net/http2 parses frames, and its package hpack encodes fields.
 //
-// All methods must be called on the event loop. The connections of a loop share a Server. Start reading at conn.go
-// (Conn, which implements conn.Protocol), frames.go (frames to streams), stream.go (stream, which implements
-// exchange.Stream) and output.go (parts to frames).
+// All methods must be called on the event loop. The connections of a loop share a Server.
 //
 // # One form of a request
 //
@@ -21,8 +19,6 @@
 // urgency first (RFC 9218). Incremental streams of equal urgency alternate, other streams follow each other. A request
 // without a priority is incremental, so that a long response does not block others. A turn of a connection ends after 1
 // MiB, 512 frames or 64 requests.
-//
-// After a response a stream may become a virtual connection for server-sent events of channels (package live).
 //
 // # WebSockets
 //

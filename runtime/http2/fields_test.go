@@ -7,8 +7,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Lines of a head become fields, always with the same code, for any table size of the client. Connection-specific
-// fields and invalid names are left out.
 func TestFields(t *testing.T) {
 	s := new(Server)
 	s.makeEncoder()

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxWindow is the maximum flow-control window (RFC 9113 §6.9.1).
+	// RFC 9113 §6.9.1
 	maxWindow = 1<<31 - 1
 
 	// http2InitialWindow is the initial window of a connection, and of streams before settings change it (RFC 9113
@@ -16,7 +16,6 @@ const (
 	http2InitialWindow = 64<<10 - 1
 )
 
-// read handles a complete frame.
 func (c *Conn) read(frame []byte) {
 	s := c.s
 	s.input.Reset(frame)
@@ -68,7 +67,6 @@ func (c *Conn) read(frame []byte) {
 	}
 }
 
-// malformed handles a frame that could not be parsed.
 func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	var connection http2.ConnectionError
 	var stream http2.StreamError
@@ -104,7 +102,6 @@ func (c *Conn) spend(points int64) {
 // calm ends c because its client causes too much work.
 func (c *Conn) calm() { c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames that bring nothing on") }
 
-// onSettings applies the settings of the client (RFC 9113 §6.5).
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	if f.IsAck() {
 		c.spend(costEmpty)
@@ -147,7 +144,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	c.pump()
 }
 
-// resize changes the windows of all streams to the new initial window (RFC 9113 §6.9.2).
+// RFC 9113 §6.9.2
 func (c *Conn) resize(initial int64) error {
 	grow := initial - c.initial
 	if grow == 0 {
@@ -182,7 +179,6 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 	c.frames().WritePing(true, f.Data)
 }
 
-// onReset ends a stream that its client has reset.
 func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 	st := c.streams[f.StreamID]
 	if st == nil && c.unopened(f.StreamID) {
@@ -196,7 +192,6 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 	st.abandon()
 }
 
-// onWindowUpdate opens a send window (RFC 9113 §6.9).
 func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	if !c.budget.updated(c.s.Set.Now) {
 		c.calm()
@@ -215,7 +210,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	switch {
 	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
-	case st == nil: // it has ended
+	case st == nil:
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
 			c.breach(st.id, http2.ErrCodeFlowControl)
@@ -248,7 +243,6 @@ func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
 	}
 }
 
-// onHeaders begins a header block (RFC 9113 §6.2).
 func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	id, use := f.StreamID, ofRequest
 	st := c.streams[id]
@@ -291,7 +285,6 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
 
-// onFragment handles the next fragment of the incomplete header block.
 func (c *Conn) onFragment(fragment []byte, last bool) {
 	s, b := c.s, c.arrives
 	if b.frames++; b.frames == 1 {

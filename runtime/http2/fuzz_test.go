@@ -8,7 +8,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// FuzzFrames sends arbitrary bytes to a connection, split anywhere.
 func FuzzFrames(f *testing.F) {
 	var seed bytes.Buffer
 	w := http2.NewFramer(&seed, nil)

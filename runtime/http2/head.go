@@ -15,16 +15,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// headerBlock is a header block that is being received: the head of a request, or trailers. Its fields are rewritten in
-// the form of HTTP/1.
+// The fields of a headerBlock are rewritten in the form of HTTP/1.
 type headerBlock struct {
 	id     uint32
 	use    blockUse
-	end    bool  // the stream ends after it
+	end    bool
 	since  int64 // time of its first frame
-	frames int   // number of its received frames
-	coded  int   // number of its received bytes, encoded
-	max    int   // limit of size
+	frames int
+	coded  int // bytes received, encoded
+	max    int
 
 	size int // size of the fields, as defined in RFC 9113 §6.5.2
 	// why the request is malformed (RFC 9113 §8.1.1); "" if it is valid
@@ -33,7 +32,7 @@ type headerBlock struct {
 	// length of the longest field as a line of HTTP/1; cookies count as received
 	longest int
 
-	method, scheme, authority, path string // "" if missing
+	method, scheme, authority, path string
 	protocol                        string // :protocol of an extended CONNECT (RFC 8441)
 	extended                        bool   // the request is an extended CONNECT
 	regular                         bool   // a field other than a pseudo-header field was received
@@ -44,7 +43,6 @@ type headerBlock struct {
 	priority                        priority
 }
 
-// blockUse is the purpose of a header block.
 type blockUse uint8
 
 const (
@@ -60,7 +58,6 @@ func (b *headerBlock) begin(id uint32, use blockUse, end bool, max int) {
 	b.id, b.use, b.end, b.max, b.fields, b.cookie, b.priority = id, use, end, max, fields, cookie, defaultPriority
 }
 
-// add handles a decoded field.
 func (b *headerBlock) add(f hpack.HeaderField) {
 	b.size += len(f.Name) + len(f.Value) + 32
 	switch {
@@ -110,7 +107,6 @@ func (b *headerBlock) addPseudo(name, value string) {
 	}
 }
 
-// addField handles a field that is not a pseudo-header field.
 func (b *headerBlock) addField(name, value string) {
 	switch {
 	case !validName(name):
@@ -164,7 +160,6 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// check validates the head of a request as a whole.
 func (b *headerBlock) check() {
 	switch {
 	case b.fault != "" || b.tooLarge:
@@ -188,7 +183,6 @@ func (b *headerBlock) check() {
 	}
 }
 
-// appendHead appends the head of the request in the form of HTTP/1.
 func (b *headerBlock) appendHead(dst []byte) []byte {
 	method := b.method
 	if b.extended {
@@ -264,10 +258,9 @@ type knownLine struct {
 
 var seed = maphash.MakeSeed()
 
-// maxKnown is the maximum length of a cached line.
 const maxKnown = 200
 
-// code returns the HPACK code of a line of a head. It is valid until the next call.
+// The code is valid until the next call.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -284,8 +277,7 @@ func (s *Server) code(line []byte) []byte {
 	return known.coded
 }
 
-// emptyTable sets the size of the dynamic table to 0 (RFC 7541 §6.3).
-const emptyTable = 0x20
+const emptyTable = 0x20 // a size of 0 for the dynamic table (RFC 7541 §6.3)
 
 // makeEncoder makes an encoder without a dynamic table. The first field is encoded here because its code would contain
 // the change of the size.
@@ -323,8 +315,7 @@ func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // the size of head was counted
 }
 
-// sendBlock sends lines of HTTP/1 as a header block and returns the size of its frames. ends marks the end of the
-// stream.
+// ends marks the end of the stream.
 func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 	c := st.c
 	block := c.s.block[:0]
@@ -359,7 +350,7 @@ func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 	return len(*out) - before
 }
 
-// appendFrameHeader appends the header of a frame (RFC 9113 §4.1).
+// RFC 9113 §4.1
 func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
 	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }

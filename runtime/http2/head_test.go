@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// block returns the header block of fields, which are "name value" lines.
 func blockOf(max int, fields ...string) *headerBlock {
 	b := new(headerBlock)
 	b.begin(1, ofRequest, true, max)
@@ -24,12 +23,11 @@ func blockOf(max int, fields ...string) *headerBlock {
 
 var plain = []string{":method GET", ":scheme http", ":authority example.org", ":path /a?b"}
 
-// Fields become a head in the form of HTTP/1.
 func TestHead(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		fields []string
-		want   string // after the request line
+		want   string
 	}{
 		{"plain", nil, "host: example.org\r\n\r\n"},
 		{"the same host twice", []string{"host Example.org", "a b"}, "host: example.org\r\na: b\r\n\r\n"},
@@ -98,7 +96,6 @@ func TestMalformedHead(t *testing.T) {
 	}
 }
 
-// A list that is too large is not kept.
 func TestLargeHead(t *testing.T) {
 	b := blockOf(1000, append(plain[:4:4], "x "+strings.Repeat("a", 600), "y "+strings.Repeat("b", 600), "z c")...)
 	if !b.tooLarge || len(b.fields) > 700 {

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// host answers with the request. It holds exchanges whose path begins with /later, and passes streams whose path begins
+// A host answers with the request, holds exchanges whose path begins with /later, and passes streams whose path begins
 // with /bytes to an echo.
 type host struct {
 	exchangetest.Host
@@ -49,7 +49,6 @@ type client struct {
 	on *conn.Conn
 }
 
-// usual is the default Config of a host.
 var usual = Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, ConnectionWindow: 8 << 20}
 
 func newHost(t testing.TB) *host {
@@ -63,7 +62,6 @@ func newHost(t testing.TB) *host {
 	return h
 }
 
-// peer is the client's side of a connection.
 type peer struct {
 	t      testing.TB
 	conn   net.Conn
@@ -72,7 +70,7 @@ type peer struct {
 	coder  *hpack.Encoder
 }
 
-// open returns a connection and its client, after the preface and the settings of the server.
+// open has read the preface and the settings of the server.
 func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	t.Helper()
 	fd, remote := exchangetest.Sockets(t)
@@ -106,7 +104,7 @@ func (p *peer) next() http2.Frame {
 	return f
 }
 
-// request sends the head of a request. The fields are "name value".
+// fields are "name value".
 func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.block.Reset()
 	method := "POST"
@@ -120,7 +118,7 @@ func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: ends})
 }
 
-// response reads the rest of a response and returns its status, a space and its body. A reset is appended.
+// response returns the status, a space, the body, and a reset, if any.
 func (p *peer) response(id uint32) (text string) {
 	p.t.Helper()
 	for {
@@ -146,7 +144,6 @@ func (p *peer) response(id uint32) (text string) {
 	}
 }
 
-// is checks the response.
 func (p *peer) is(id uint32, want string) {
 	p.t.Helper()
 	if got := p.response(id); got != want {

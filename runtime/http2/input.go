@@ -22,7 +22,6 @@ const (
 	smallPiece = 4 << 10
 )
 
-// incoming is the state of a request's body.
 type incoming struct {
 	body  exchange.Body
 	early []byte // bytes received before the body had a destination
@@ -30,12 +29,12 @@ type incoming struct {
 	missing  int64
 	window   int64 // bytes that the client may send
 	held     int64 // bytes in memory (see holds)
-	target   int64 // size to which window is opened
-	received int64 // time of the last bytes
-	admitted bool  // the body has a destination
-	arriving bool  // the body is collected or streamed, and incomplete
-	unwanted bool  // the rest is discarded
-	ended    bool  // the client has ended the stream
+	target   int64
+	received int64
+	admitted bool // the body has a destination
+	arriving bool // the body is collected or streamed, and incomplete
+	unwanted bool // the rest is discarded
+	ended    bool
 }
 
 func (st *stream) Read(x *exchange.Exchange) {
@@ -51,7 +50,6 @@ func (st *stream) Read(x *exchange.Exchange) {
 	}
 }
 
-// admit decides whether the body of x is collected or streamed.
 func (st *stream) admit(x *exchange.Exchange) {
 	c, r := st.c, x.Req
 	s := c.s
@@ -124,7 +122,6 @@ func (st *stream) drop() {
 	}
 }
 
-// readMore lets the client send more of the body of x.
 func (st *stream) readMore(x *exchange.Exchange) {
 	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)
@@ -148,7 +145,6 @@ func (st *stream) readMore(x *exchange.Exchange) {
 	}
 }
 
-// openWindow lets the client send more, if that is worth a frame.
 func (st *stream) openWindow() {
 	c := st.c
 	switch {
@@ -172,7 +168,6 @@ func (st *stream) openWindow() {
 	st.growWindow(st.target - st.window)
 }
 
-// growWindow lets the client send grow more bytes, if that is worth a frame.
 func (st *stream) growWindow(grow int64) {
 	if grow < st.target/2 || st.ended {
 		return
@@ -181,21 +176,18 @@ func (st *stream) growWindow(grow int64) {
 	st.c.frames().WriteWindowUpdate(st.id, uint32(grow))
 }
 
-// pause suspends the timeout of the body while the client's window is closed.
 func (st *stream) pause() {
 	if st.window <= 0 && !st.body.Paused {
 		st.body.Pause(st.c.s.Set.Now)
 	}
 }
 
-// resume continues the timeout of the body.
 func (st *stream) resume() {
 	now := st.c.s.Set.Now
 	st.body.Resume(now)
 	st.received = now
 }
 
-// onData handles a DATA frame (RFC 9113 §6.1).
 func (c *Conn) onData(f *http2.DataFrame) {
 	size := int64(f.Length)
 	c.inflow.moved = true
@@ -248,7 +240,6 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	st.receive(data, f.StreamEnded())
 }
 
-// feedGathered delivers the gathered small pieces.
 func (c *Conn) feedGathered() {
 	st := c.gather
 	if st == nil {
@@ -266,7 +257,6 @@ func (c *Conn) feedGathered() {
 	}
 }
 
-// receive handles the next piece of the body, and its end.
 func (st *stream) receive(piece []byte, last bool) {
 	c := st.c
 	st.received = c.s.Set.Now
@@ -295,7 +285,6 @@ func (st *stream) receive(piece []byte, last bool) {
 	}
 }
 
-// take stores a piece of a collected body.
 func (st *stream) take(piece []byte, last bool) {
 	s := st.c.s
 	err := st.body.Count(len(piece), max(st.missing, 0))
@@ -321,7 +310,6 @@ func (st *stream) take(piece []byte, last bool) {
 	}
 }
 
-// feed delivers a piece of a streamed body.
 func (st *stream) feed(piece []byte, last bool) {
 	s, x := st.c.s, st.x
 	if err := st.body.Count(len(piece), max(st.missing, 0)); err != nil {
@@ -360,7 +348,6 @@ func (st *stream) refuseBody(r exchange.Reply) {
 	}
 }
 
-// late reports whether the body of st arrives too slowly.
 func (st *stream) late(now int64) bool {
 	cfg := &st.c.s.Config
 	if st.body.Paused && st.body.Waits() {

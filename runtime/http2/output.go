@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// turnBytes is how much a connection sends in one turn, in bytes.
+	// in bytes
 	turnBytes = 1 << 20
 
 	// turnFrame is the minimum cost of a frame, sent or received, in bytes of turnBytes. turnStream is the additional
@@ -23,11 +23,10 @@ const (
 	turnStream = 14 << 10
 )
 
-// outgoing is the state of a stream's output.
 type outgoing struct {
-	credit int64         // send window of the stream
-	part   exchange.Part // the part that is being sent
-	left   conn.Item     // the rest of the part: bytes, and then a range of the file
+	credit int64
+	part   exchange.Part
+	left   conn.Item // the rest of the part: bytes, and then a range of the file
 	// counts the sent bytes of the part; nil if they are not counted
 	unsent  *conn.Unsent
 	stamp   int64              // time when the last bytes were sent, or the part began
@@ -44,7 +43,6 @@ func (st *stream) sends() bool {
 
 func (st *stream) InTurn(x *exchange.Exchange) bool { return st.x == x && !st.writing }
 
-// advance sends held parts.
 func (st *stream) advance() {
 	for st.x != nil && !st.writing {
 		x := st.x
@@ -58,7 +56,6 @@ func (st *stream) advance() {
 	}
 }
 
-// sendContinue asks the client for the body of x.
 func (st *stream) sendContinue(x *exchange.Exchange) {
 	x.Out.Framed += int64(len(http1.Continue))
 	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
@@ -76,7 +73,6 @@ func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
 	st.advance()
 }
 
-// transmit sends a part of x.
 func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
@@ -145,7 +141,6 @@ func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part, r exchang
 	y.Sink.Reply(r)
 }
 
-// sendEnd ends the stream with an empty frame or trailers.
 func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	if len(trailers) > 0 {
 		x.Out.Framed += int64(st.sendBlock(trailers, true)) // RFC 9113 §8.1
@@ -155,7 +150,7 @@ func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	x.Out.Framed += frameHeader
 }
 
-// partWritten is called when p, a part of x, was sent. broken reports an incomplete last part.
+// broken reports an incomplete last part.
 func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
@@ -178,7 +173,6 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 	x.Release(p)
 }
 
-// pump sends what the client's windows allow.
 func (c *Conn) pump() {
 	if c.pumping || c.dead {
 		return
@@ -221,7 +215,6 @@ func (c *Conn) yield() {
 	}
 }
 
-// write sends a frame of st.
 func (st *stream) write() {
 	c, x, part, left := st.c, st.x, &st.part, &st.left
 	piece := left.Data
@@ -261,7 +254,6 @@ func (st *stream) write() {
 	}
 }
 
-// limit returns the maximum payload of the next DATA frame of st.
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
 // appendData appends a frame with as many bytes of b as the windows allow, and returns how many. last reports that the
@@ -281,7 +273,6 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 	return n
 }
 
-// written ends the part that st has sent.
 func (st *stream) written() {
 	x, s := st.x, st.c.s
 	var part *exchange.Part // not a field: partWritten may send further parts recursively
@@ -301,12 +292,11 @@ func (st *stream) written() {
 	}
 }
 
-// endPart clears the part of st.
 func (st *stream) endPart() {
 	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
-// giveUp releases the unsent part of st. ended reports whether it was the last part of x.
+// giveUp reports whether the unsent part was the last part of x.
 func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
@@ -328,9 +318,9 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 
 const urgencies = 8
 
-// priority is the priority of a stream (RFC 9218).
+// RFC 9218
 type priority struct {
-	urgency     uint8 // 0 to 7; 0 is the most urgent
+	urgency     uint8 // 0 is the most urgent, 7 the least
 	incremental bool  // it alternates with other incremental streams of its urgency
 }
 
@@ -355,7 +345,6 @@ func (p *priority) parse(value string) {
 	}
 }
 
-// enqueue adds st to the ready streams, if it can send.
 func (c *Conn) enqueue(st *stream) {
 	if !st.queued && st.sends() {
 		st.queued = true
@@ -364,7 +353,6 @@ func (c *Conn) enqueue(st *stream) {
 	}
 }
 
-// dequeue removes st from the ready streams.
 func (c *Conn) dequeue(st *stream) {
 	if st.queued {
 		st.queued = false
@@ -374,7 +362,7 @@ func (c *Conn) dequeue(st *stream) {
 	}
 }
 
-// turn returns the stream whose turn it is, or nil.
+// turn returns nil if no stream is ready.
 func (c *Conn) turn() *stream {
 	for i := range c.ready {
 		if q := c.ready[i]; len(q) > 0 {
@@ -384,7 +372,6 @@ func (c *Conn) turn() *stream {
 	return nil
 }
 
-// turned ends a turn of st, which stays ready.
 func (c *Conn) turned(st *stream) {
 	if st.priority.incremental {
 		c.dequeue(st)
@@ -395,8 +382,7 @@ func (c *Conn) turned(st *stream) {
 // maxExpected limits the priorities of streams that are not open yet. Browsers send a priority just before the request.
 const maxExpected = 16
 
-// expect records the priority of a stream that is not open yet. If there are too many, it drops the entry with the
-// lowest number.
+// If too many priorities are recorded, expect drops the entry with the lowest stream number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

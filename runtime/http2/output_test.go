@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Files are sent from memory or read by a goroutine. A file that is too short resets its stream.
 func TestFiles(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 24})

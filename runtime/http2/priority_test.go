@@ -22,7 +22,6 @@ func TestPriority(t *testing.T) {
 	}
 }
 
-// Streams have turns by urgency, and incremental streams alternate.
 func TestTurns(t *testing.T) {
 	c := new(Conn)
 	streams := map[uint32]*stream{}
@@ -59,7 +58,7 @@ func TestTurns(t *testing.T) {
 	is(5, 1, 3)
 	streams[3].credit = 0
 	c.dequeue(streams[3])
-	c.enqueue(streams[3]) // the window is closed
+	c.enqueue(streams[3])
 	is(5, 1, 5)
 	for _, id := range []uint32{1, 5} {
 		c.dequeue(streams[id])
@@ -80,7 +79,6 @@ func equal(a, b []uint32) bool {
 	return len(a) == len(b)
 }
 
-// A stream may have a priority before it is opened (RFC 9218 §7.1). Only the last priorities are kept.
 func TestExpectedPriority(t *testing.T) {
 	c := new(Conn)
 	own, other := priority{urgency: 1}, priority{urgency: 5}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// fewStreams is the number of streams up to which each may have a response of any size.
+	// up to this number of streams, each may have a response of any size
 	fewStreams = 4
 
 	// smallHead is the maximum size of a head that does not count for Config.MaxUnread. Because of compression, a few
@@ -41,13 +41,12 @@ type stream struct {
 
 	head     int64 // counted bytes of the request's head; 0 if it is small
 	priority priority
-	queued   bool // it is in Conn.ready
-	woken    bool // goOn will be called soon
+	queued   bool
+	woken    bool
 	// error code of the reset after the response, if the request is incomplete
 	ends http2.ErrCode
 }
 
-// open opens a stream for a request.
 func (c *Conn) open(b *headerBlock) {
 	s := c.s
 	c.used += turnStream
@@ -122,7 +121,6 @@ func (c *Conn) open(b *headerBlock) {
 	st.x.Decide()
 }
 
-// countHead counts the head of the request with n bytes.
 func (st *stream) countHead(n int64) {
 	if n != st.head {
 		st.c.s.heads.Add(st.c.inflow.client, n-st.head)
@@ -130,10 +128,9 @@ func (st *stream) countHead(n int64) {
 	}
 }
 
-// maxSpare limits the streams that are kept for reuse.
 const maxSpare = 64
 
-// stream returns memory for a stream. It reuses an ended stream, unless a list or a goroutine still needs it.
+// stream reuses the memory of an ended stream, unless a list or a goroutine still needs it.
 func (s *Server) stream() *stream {
 	for n := len(s.ended); n > 0; n = len(s.ended) {
 		st := s.ended[n-1]
@@ -147,7 +144,6 @@ func (s *Server) stream() *stream {
 	return new(stream)
 }
 
-// refuse answers a malformed request.
 func (st *stream) refuse(r exchange.Reply) {
 	c := st.c
 	x := c.s.New(c.client, st, &c.working)
@@ -158,7 +154,6 @@ func (st *stream) refuse(r exchange.Reply) {
 	c.spend(costReset)
 }
 
-// forget removes the ended stream st from its connection.
 func (c *Conn) forget(st *stream) {
 	c.dequeue(st)
 	if len(c.delayed) > 0 {
@@ -200,7 +195,6 @@ func (st *stream) abandon() {
 	}
 }
 
-// resetStream resets st with an error code.
 func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	c.forget(st)
 	c.writeReset(st.id, code)
@@ -219,7 +213,6 @@ func (c *Conn) breach(id uint32, code http2.ErrCode) {
 	c.spend(costEmpty)
 }
 
-// writeReset sends RST_STREAM.
 func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 	if c.dead {
 		return
@@ -231,7 +224,6 @@ func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 	c.frames().WriteRSTStream(id, code)
 }
 
-// wasReset reports whether the server has reset a stream recently.
 func (c *Conn) wasReset(id uint32) bool {
 	return slices.Contains(c.reset, id)
 }
@@ -257,7 +249,6 @@ func (st *stream) Wait(x *exchange.Exchange) {
 	}
 }
 
-// goOn resumes the suspended exchange of st.
 func (st *stream) goOn() {
 	st.woken = false
 	if x := st.x; x != nil && !x.Waits() {
@@ -302,11 +293,9 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 	st.x = y
 }
 
-// maxLoads limits the goroutines that read files for a connection at the same time.
 const maxLoads = 4
 
-// cached returns bytes of the file of st for a frame, valid until the next call. The error is unix.EAGAIN if they are
-// not in memory.
+// cached returns bytes that are valid until the next call. The error is unix.EAGAIN if they are not in memory.
 func (st *stream) cached() (piece []byte, err error) {
 	s, left := st.c.s, &st.left
 	if !s.Set.IsWarm(left) {
@@ -322,7 +311,6 @@ func (st *stream) cached() (piece []byte, err error) {
 	return piece[:n], err
 }
 
-// load reads the next bytes of the file of st into memory on a goroutine.
 func (st *stream) load() {
 	c := st.c
 	c.dequeue(st)
@@ -333,7 +321,6 @@ func (st *stream) load() {
 	c.s.Set.Load(&st.left, c.loads, st.loaded)
 }
 
-// loaded continues st after load.
 func (st *stream) loaded(err error) {
 	c := st.c
 	st.loading = false
@@ -354,7 +341,6 @@ func (st *stream) loaded(err error) {
 	c.settle()
 }
 
-// fileFailed ends st because its file is incomplete.
 func (st *stream) fileFailed(err error) {
 	st.x.LogShort(err)
 	st.c.resetStream(st, http2.ErrCodeInternal)

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// requests returns the frames of n small requests.
 func (p *peer) requests(first uint32, n int) []byte {
 	var out bytes.Buffer
 	to := p.framer
@@ -22,8 +21,6 @@ func (p *peer) requests(first uint32, n int) []byte {
 	return out.Bytes()
 }
 
-// When a client sends many small requests at once, only some are answered before other clients have their turn. The
-// others are bounded, too.
 func TestRequestsTakeTurns(t *testing.T) {
 	const all = 20_000
 	h := newHost(t)
@@ -51,7 +48,6 @@ func TestRequestsTakeTurns(t *testing.T) {
 	}
 }
 
-// A long response to a fast client leaves turns to others.
 func TestLargeResponseTakesTurns(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)
@@ -75,7 +71,6 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 	p.is(1, "200 "+string(content))
 }
 
-// Only some of many small parts that waited for a window are sent in one turn.
 func TestSmallPartsTakeTurns(t *testing.T) {
 	const parts = 5000
 	h := newHost(t)
@@ -102,7 +97,6 @@ func TestSmallPartsTakeTurns(t *testing.T) {
 	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
 }
 
-// Windows that open in many small steps do not make a turn longer.
 func TestUpdatesTakeTurns(t *testing.T) {
 	const size, updates = 4 * turnBytes, 400
 	h := newHost(t)

@@ -4,8 +4,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// minUpdate is the smallest update of a connection's window, in bytes.
-const minUpdate = 4 << 10
+const minUpdate = 4 << 10 // in bytes
 
 // inflow is the receive window of a connection (RFC 9113 §5.2), with the input of its streams in memory.
 type inflow struct {
@@ -13,7 +12,7 @@ type inflow struct {
 	held   int64  // bytes of input in memory
 	opened int64  // window and held when the window was last opened
 	client string // name of the client for Shares
-	moved  bool   // a field has changed since openWindow
+	moved  bool
 	// counted bytes in Server.memory: window and held above initialWindow
 	shared int64
 	closed bool // window was found closed at the time since
@@ -76,7 +75,6 @@ func (c *Conn) room() int64 {
 	return grow
 }
 
-// share updates the count of c in Server.memory.
 func (c *Conn) share() {
 	in := &c.inflow
 	shared := max(0, in.held+in.window-initialWindow)
@@ -120,7 +118,7 @@ func (c *Conn) openWindow() {
 	in.closed = false
 }
 
-// The costs of frames without progress, in points of a budget.
+// Costs of frames without progress, in points of a budget.
 const (
 	// a reset by the client or because of the client; a malformed request
 	costReset    = 10
@@ -149,7 +147,6 @@ func (b *budget) begin(resets int, now int64) {
 	b.points, b.since = b.full, now
 }
 
-// sent records that a DATA frame was sent.
 func (b *budget) sent() {
 	b.points = min(b.full, b.points+budgetFrame)
 	b.updates += budgetFrame

@@ -10,15 +10,13 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// uploads sends bodies within the windows of the server.
 type uploads struct {
 	*peer
-	window   int // of the connection
+	window   int
 	streams  map[uint32]int
-	answered bool // the last ping was answered
+	answered bool
 }
 
-// frame handles a frame of the server: it opens a window or ends a response.
 func (u *uploads) frame() {
 	u.t.Helper()
 	switch f := u.next().(type) {
@@ -76,7 +74,6 @@ func (u *uploads) send(id uint32, n int) {
 	}
 }
 
-// openUploads returns a connection whose window grows up to window bytes.
 func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	cfg := usual
 	cfg.ConnectionWindow = window
@@ -85,7 +82,6 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
 }
 
-// Streamed bodies whose handlers take nothing may use the whole window, and more when a handler takes its bytes.
 func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	const window, each = 128 << 10, 32 << 10
 	h := newHost(t)
@@ -142,7 +138,6 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// Large heads of active requests are limited for each client: compressed heads need few bytes.
 func TestLargeHeadsAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)
