@@ -9,11 +9,11 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Accept starts to accept connections on ln, unless it already does. The server owns ln from now on. Call it after
-// Serve; after Shutdown or Retire it only closes ln. It is safe for concurrent use.
+// The server owns ln from now on. Call Accept after Serve; after Shutdown or Retire, Accept only closes ln. It is safe
+// for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
-// Unlisten stops accepting on ln, and closes it before it returns. It must not be called on the loop.
+// Unlisten closes ln before it returns. Do not call Unlisten on the loop.
 func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
@@ -22,7 +22,7 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
-// Room implements conn.AcceptLoop. At the limit of clients, it closes the connection that has been idle for longest.
+// At the limit of clients, Room closes the connection that has been idle for longest.
 func (l *loop) Room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
@@ -39,7 +39,7 @@ func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
 	switch {
 	case v == conn.Reject && ln.Secure:
-		l.reject(c, nil) // a handshake would cost more than the response
+		l.reject(c, nil)
 		return
 	case v == conn.Reject:
 		l.reject(c, conn.ServiceUnavailable)

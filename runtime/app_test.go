@@ -25,7 +25,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// instant is an application that answers at once on the loop, always the same.
 type instant struct {
 	app.Interpreter
 	body    []byte
@@ -95,13 +94,13 @@ func (r *logRecorder) String() string {
 	return strings.Join(r.lines, "\n")
 }
 
-// serve starts a server that waits for its clients, and answers all requests with "hello".
+// The application answers all requests with "hello".
 func serve(t testing.TB, cfg Config) *testServer {
 	t.Helper()
 	return start(t, patient(cfg), &instant{body: []byte("hello")}, exchange.Mount{Prefix: "/"})
 }
 
-// start starts a server of a site on a free port. At the end of the test it closes, and must not have logged a bug.
+// The server has one site on a free port, closes at the end of the test, and must not have logged a bug.
 func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
@@ -129,7 +128,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 	return ts
 }
 
-// patient returns cfg with long timeouts as defaults, for busy machines.
+// patient sets long timeouts for busy machines, unless cfg has timeouts.
 func patient(cfg Config) Config {
 	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
 		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
@@ -138,7 +137,6 @@ func patient(cfg Config) Config {
 	return settled(cfg)
 }
 
-// settled returns cfg with usual limits as defaults.
 func settled(cfg Config) Config {
 	setDefault(&cfg.Sites.Limits, http1.DefaultLimits)
 	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
@@ -160,7 +158,6 @@ func settled(cfg Config) Config {
 
 func setDefault[T comparable](v *T, def T) { *v = cmp.Or(*v, def) }
 
-// patience limits tests that hang.
 const patience = waittest.Patience
 
 func (s *testServer) dial(t testing.TB) *net.TCPConn {
@@ -168,7 +165,6 @@ func (s *testServer) dial(t testing.TB) *net.TCPConn {
 	return backendtest.Dial(t, s.addr)
 }
 
-// talk sends raw bytes and returns everything until the server closes.
 func (s *testServer) talk(t testing.TB, request string) string {
 	t.Helper()
 	c := s.dial(t)

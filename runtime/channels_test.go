@@ -45,7 +45,6 @@ func serveNews(t *testing.T, cfg live.StreamConfig) *testServer {
 	return start(t, patient(Config{Channels: cfg}), &instant{channel: []byte("news")}, exchange.Mount{Prefix: "/"})
 }
 
-// many opens raw connections that subscribe to news.
 func many(t testing.TB, s *testServer, n int) (clients []rawClient) {
 	t.Helper()
 	before := s.subscribers()
@@ -64,7 +63,6 @@ func many(t testing.TB, s *testServer, n int) (clients []rawClient) {
 	return clients
 }
 
-// A subscriber costs at most 640 bytes of Go's memory.
 func TestSubscribersAreSmall(t *testing.T) {
 	const n = 2000
 	s := serveNews(t, live.StreamConfig{PerAddress: n + 1})
@@ -78,7 +76,6 @@ func TestSubscribersAreSmall(t *testing.T) {
 	s.awaitSubscribers(t, "news", 0)
 }
 
-// A burst that is much larger than a subscriber's buffer does not drop subscribers that read.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	s := serveNews(t, live.StreamConfig{Buffer: 16 << 10})

@@ -94,7 +94,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// body is the body of a response. Closing it ends the connection.
+// Closing a body ends the connection.
 type body struct {
 	io.Reader
 	end func()

@@ -32,7 +32,6 @@ func TestSubrequestRefused(t *testing.T) {
 	}
 }
 
-// A request ends with its context, even if the server does not respond.
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := subrequest(ctx, exchange.Origin{}, "/", nil, func(fd int) error {

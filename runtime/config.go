@@ -19,7 +19,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// Config has the settings of a Server, with the Config of each of its packages.
 type Config struct {
 	HTTP2      http2.Config
 	Sites      exchange.Config
@@ -30,7 +29,6 @@ type Config struct {
 	// process (Sockets.Export), and its Counted also reports groups.
 	Channels live.StreamConfig
 
-	// Private are the files that not even a handler may send. It may be nil.
 	Private *static.Private
 
 	// TLS is the configuration for listeners with Secure: certificates, versions, protocols (ALPN), tickets. It must
@@ -151,7 +149,6 @@ func (l *loop) clock(t time.Time) {
 	l.sites.Heads.SetTime(l.conns.Unix())
 }
 
-// ticked runs the periodic checks of the loop.
 func (l *loop) ticked() {
 	l.ticking.Store(false)
 	before := l.now()

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Connections from this machine are not paced, even if the kernel paces by default.
 func TestUnpaced(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rawClient is a client without memory of Go.
+// A rawClient uses no memory of Go.
 type rawClient struct {
 	t  testing.TB
 	fd int
@@ -36,7 +36,6 @@ func dialRaw(t testing.TB, addr string) rawClient {
 	return rawClient{t, fd}
 }
 
-// ask sends a request and reads a response of size bytes.
 func (c rawClient) ask(request, buf []byte, size int) {
 	unix.Write(c.fd, request)
 	for got := 0; got < size; {
@@ -61,7 +60,6 @@ var (
 	pipelined = bytes.Repeat(plain, 16)
 )
 
-// A request is served without allocating, once the buffers have grown.
 func TestRequestsDoNotAllocate(t *testing.T) {
 	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.Rules{
 		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
@@ -76,7 +74,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		request []byte
-		size    int // of the handler's body
+		size    int
 		times   int // responses per request
 	}{
 		{"plain", plain, 13, 1},
@@ -122,8 +120,8 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// eachCosts waits until n things of one kind cost at most most bytes each more than before, because goroutines that
-// made them may still hold memory. It returns the bytes for each thing.
+// eachCosts waits until each of n things costs at most most bytes, because goroutines that made them may still hold
+// memory. The result is the cost of each.
 func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("at most %d bytes for %s", most, what), func() bool {

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// During long work for the thread of the loop the loop continues; afterwards it is on that thread again.
 func TestDoBeside(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

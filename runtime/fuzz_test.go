@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// mixture is a complete or incomplete request.
 var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
 	"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -26,8 +25,7 @@ var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 }
 
-// FuzzConnection sends arbitrary data in two packets. The server answers with complete responses and closes, and leaves
-// nothing behind.
+// FuzzConnection sends arbitrary data in two packets. The server must answer with complete responses and close.
 func FuzzConnection(f *testing.F) {
 	for _, m := range mixture {
 		f.Add([]byte(m), uint16(20))
@@ -65,7 +63,6 @@ func FuzzConnection(f *testing.F) {
 	})
 }
 
-// checkResponses reads responses until the end.
 func checkResponses(t *testing.T, all []byte) {
 	t.Helper()
 	r := bufio.NewReader(bytes.NewReader(all))

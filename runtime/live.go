@@ -27,7 +27,6 @@ func (s *Server) TakePublished() {
 	})
 }
 
-// giveEvents sends published events and messages to groups, after all other work.
 func (l *loop) giveEvents() {
 	l.flushBatch()
 	l.subscribers.Turn()

@@ -36,8 +36,6 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-// A client that has shut down its side does not keep its connection until its wrong password is answered, which is
-// delayed after many wrong passwords.
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
@@ -55,7 +53,6 @@ func TestLoginHalfClosed(t *testing.T) {
 	}
 }
 
-// A request of the process to itself passes no proxy, and needs no password.
 func TestTry(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

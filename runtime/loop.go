@@ -33,14 +33,14 @@ type loop struct {
 	cfg   *Config
 	paced bool // the kernel paces TCP connections by default (conn.Paces)
 
-	conns     conn.Set // all connections, with the clock and the gathered output
+	conns     conn.Set
 	wake      wake
 	accepting conn.Acceptor
-	secure    conn.TLSServer  // TLS handshakes
-	sites     exchange.Server // exchanges and their routing
+	secure    conn.TLSServer
+	sites     exchange.Server
 	http1     http1conn.Server
 	http2     http2.Server
-	app       *app.Dispatcher   // requests of handlers
+	app       *app.Dispatcher
 	pages     *cache.Pages      // nil without a cache
 	counts    *metrics.Recorder // nil if requests are not counted
 	timer     *time.Timer
@@ -60,10 +60,9 @@ type loop struct {
 	ticking atomic.Bool // a tick was posted
 	unused  func()      // argument of Replace that was not called yet
 
-	gone bool // the server is leaving, and the last connection has closed
-	// closed by tellEnd at the end of the batch in which gone was set
+	gone    bool // the server is leaving, and the last connection has closed
 	drained chan struct{}
-	tellEnd func()        // ends Shutdown
+	tellEnd func()
 	ended   chan struct{} // closed by Server.Close
 }
 
@@ -237,7 +236,6 @@ func (l *loop) dismiss() {
 	}
 }
 
-// wake has the Waker for other threads, and a socketpair for signals of the application.
 type wake struct {
 	l       *loop
 	watch   eventloop.Watch
@@ -260,7 +258,6 @@ func (w *wake) close() {
 	unix.Close(w.theirs.Signals)
 }
 
-// woken sends finished parts of the application, before new requests are read and before a tick checks the time.
 func (l *loop) woken() {
 	if l.conns.Debug >= 2 {
 		l.conns.Tracef("woken by the application")
@@ -269,7 +266,6 @@ func (l *loop) woken() {
 	l.flushBatch()
 }
 
-// Ready implements eventloop.Handler. It handles signals for the application.
 func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte

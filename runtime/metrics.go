@@ -10,8 +10,7 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Measure makes the server count its requests from now on. It is safe for concurrent use and may be called again, but
-// not on the loop.
+// Measure is safe for concurrent use and may be called again, but not on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
@@ -38,7 +37,7 @@ func (s *Server) Metrics() (all []metrics.Family) {
 // answersWithin is enough for a loop that is not blocked.
 const answersWithin = 20 * time.Millisecond
 
-// noteMetrics stores the loop's metrics for Metrics, and returns them. It must be called on the loop.
+// Call noteMetrics on the loop.
 func (s *Server) noteMetrics() []metrics.Family {
 	if r := s.loop.counts; r != nil {
 		r.Turn()
@@ -48,7 +47,6 @@ func (s *Server) noteMetrics() []metrics.Family {
 	return own
 }
 
-// metrics returns the metrics of the connections and of the cache.
 func (l *loop) metrics() []metrics.Family {
 	open := map[string]float64{}
 	encrypted := 0
@@ -86,7 +84,7 @@ func (l *loop) metrics() []metrics.Family {
 	return all
 }
 
-// Purge removes pages from the cache. It must be called on the loop.
+// Purge must be called on the loop.
 func (s *Server) Purge(all ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
 		store.PurgeNow(all...)
@@ -108,8 +106,7 @@ func (s *Server) PurgeNow(all ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// CacheStats returns the state of the cache. ok is false if there is no cache or the loop is blocked. It must not be
-// called on the loop.
+// ok is false if there is no cache or the loop is blocked. CacheStats must not be called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
 	if store == nil {
@@ -118,8 +115,7 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	return ask(s, countedWithin, store.Stats)
 }
 
-// kindOf returns the kind of a client's connection: "http", "http2", "sse", "websocket" or "tunnel"; "" for subrequests
-// and other connections.
+// kindOf returns "" for subrequests and other connections without a client.
 func kindOf(p conn.Protocol) string {
 	switch p := p.(type) {
 	case *http2.Conn:

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/http1conn"
 )
 
-// A head that has just begun is not late when the clock of the loop is.
 func TestLateTick(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{Timeout: time.Hour})

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// all returns the HTTP/1 connections, in no particular order. It must be called on the loop.
+// Call all on the loop.
 func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*http1conn.Conn); ok {
@@ -34,8 +34,6 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 	return list
 }
 
-// Pieces of a file that is not in memory arrive in order, even for clients that shut down their side. Clients that
-// disconnect leave nothing behind.
 func TestColdFiles(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
@@ -81,7 +79,6 @@ func TestColdFiles(t *testing.T) {
 	s.gone(t)
 }
 
-// A client that shuts down its side during a response receives all of it, without a goroutine.
 func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	body := string(pattern(8 << 20))
 	s := start(t, patient(Config{}), &instant{body: []byte(body)}, exchange.Mount{Prefix: "/"})
@@ -107,7 +104,6 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	s.gone(t)
 }
 
-// A connection that the poller refuses is closed, whatever it waits for.
 func TestUnwatchedConnection(t *testing.T) {
 	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, exchange.Mount{Prefix: "/"})
 	files := openFiles(t)
@@ -154,7 +150,6 @@ func TestUrgentData(t *testing.T) {
 	}
 }
 
-// A panic of the application's side ends the connection, not the server.
 func TestPanicOnTheLoop(t *testing.T) {
 	t.Parallel()
 	rec := &logRecorder{}
@@ -172,8 +167,6 @@ func TestPanicOnTheLoop(t *testing.T) {
 	}
 }
 
-// Subrequests are answered while the server stops. After the end of all connections they fail, even while the loop
-// still runs.
 func TestSubrequestAtTheEnd(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})

@@ -21,7 +21,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Server serves sites on any number of listeners. Its methods may be called on any goroutine except the loop's.
+// The methods of a Server may be called on any goroutine except the loop's.
 type Server struct {
 	cfg   Config
 	again http1.Limits // limits for heads that are parsed again
@@ -40,7 +40,7 @@ type Server struct {
 	onIdle    func()
 
 	measuring   atomic.Pointer[metrics.Recorder] // nil if requests are not counted
-	lastMetrics atomic.Pointer[[]metrics.Family] // of the loop
+	lastMetrics atomic.Pointer[[]metrics.Family]
 }
 
 // New starts the loop, without listeners.
@@ -145,7 +145,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// do runs f on the loop and waits for its end. It does nothing if the loop has ended.
+// do does nothing if the loop has ended.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {
@@ -237,7 +237,6 @@ func (s *Server) HoldEnd() (release func()) {
 // closeWithin is how long Shutdown waits for a blocked loop after ctx has ended.
 const closeWithin = time.Second
 
-// Close ends the server and its loop at once.
 func (s *Server) Close() error {
 	s.StopAccepting()
 	s.loop.post(s.loop.closeAll)
@@ -325,7 +324,6 @@ func (l *loop) makeRoom(v conn.Verdict) {
 // headWithin is how long a stopping server waits for the rest of an incomplete request.
 const headWithin = 2 * time.Second
 
-// drain closes idle connections, and the others after their response.
 func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
 
 // leave begins the stage end of the shutdown, unless it has begun. When Leaving, connections may be idle for the time
@@ -344,7 +342,6 @@ func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	l.subscribers.Drain(retires)
 }
 
-// closeAll drains and closes the remaining connections.
 func (l *loop) closeAll() {
 	l.drain()
 	l.shut = true

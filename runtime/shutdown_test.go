@@ -9,7 +9,6 @@ import (
 	"time"
 )
 
-// An idle server does not tick.
 func TestNoTicksWhenIdle(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
@@ -24,7 +23,6 @@ func TestNoTicksWhenIdle(t *testing.T) {
 	})
 }
 
-// A blocked loop does not block the end.
 func TestShutdownOfAStuckLoop(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
@@ -40,7 +38,6 @@ func TestShutdownOfAStuckLoop(t *testing.T) {
 	}
 }
 
-// A listener that is added too late is closed.
 func TestLateListener(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// talk is the application's side of a WebSocket.
 type talk struct {
 	app    *talkApp
 	ticket exchange.Ticket
@@ -29,7 +28,7 @@ type talkApp struct {
 	echoing
 	lets  func(*talk) // called when the application has released a WebSocket
 	talks map[exchange.Ticket]*talk
-	out   int // parts that were not released
+	out   int // unreleased parts
 	notes string
 }
 
@@ -88,8 +87,6 @@ func (t *talk) end() {
 	t.add(exchange.Part{Last: true})
 }
 
-// A handler that has released a WebSocket learns of its end if it is not handed over: its client has disconnected, it
-// has too much data, or no process takes it.
 func TestSocketsTakenBack(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")
@@ -169,14 +166,12 @@ func TestSocketsTakenBack(t *testing.T) {
 	}
 }
 
-// reset resets the connection of a client.
 func reset(c *wstest.Client) {
 	tcp := c.Conn.(*net.TCPConn)
 	tcp.SetLinger(0)
 	tcp.Close()
 }
 
-// Messages that wait when a server retires do not block its loop, and are sent before a WebSocket is handed over.
 func TestSocketsWithMessages(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000

@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An idle TLS connection costs at most 12 KiB of Go's memory. After large records, crypto/tls keeps room for one more
-// record.
+// After large records, crypto/tls keeps room for one more record.
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
@@ -60,7 +59,6 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	}
 }
 
-// rawConn is a rawClient as a net.Conn.
 type rawConn struct{ c rawClient }
 
 func (r rawConn) Read(b []byte) (int, error)       { return r.c.read(b), nil }

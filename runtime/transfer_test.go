@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pattern returns n bytes that identify their position.
 func pattern(n int) []byte {
 	b := make([]byte, 0, n+16)
 	for i := 0; len(b) < n; i += 16 {
@@ -21,7 +20,6 @@ func pattern(n int) []byte {
 	return b[:n]
 }
 
-// slowly opens a connection with a receive buffer that is too small for large responses.
 func slowly(t *testing.T, s *testServer) *net.TCPConn {
 	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoing sends the messages of a WebSocket back, on the loop and from one buffer.
 type echoing struct {
 	instant
 	parts []exchange.Part
@@ -59,13 +58,11 @@ func (h *echoing) Next(p *exchange.Part) bool {
 	return true
 }
 
-// serveEchoing starts a server with echoing for messages that are smaller than a transfer.
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
 	return start(t, settled(Config{}), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
 }
 
-// A message is echoed without allocating, once the buffers have grown.
 func TestWebSocketMessagesDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

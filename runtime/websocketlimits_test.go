@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// An idle WebSocket costs at most 1,500 bytes more than an idle connection.
 func TestIdleWebSocketsAreSmall(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector has memory of its own")
