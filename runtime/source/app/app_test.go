@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// server is a Host with a manual clock.
 type server struct {
 	set      conn.Set
 	flushed  int
@@ -33,12 +32,11 @@ func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(p.Head.Static)), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
 }
 
-// handler records its calls, and returns the parts of a test.
 type handler struct {
 	inputs   []string
-	told     []string // "cancel 0", ...
+	told     []string
 	parts    []exchange.Part
-	released []string // bodies
+	released []string
 }
 
 func (h *handler) Attach(*eventloop.Waker)       {}
@@ -70,7 +68,6 @@ func (h *handler) Next(p *exchange.Part) bool {
 
 const second = int64(time.Second)
 
-// rig is a Dispatcher with one handler and one exchange.
 type rig struct {
 	*Dispatcher
 	t      *testing.T
@@ -102,7 +99,6 @@ func (r *rig) start() {
 	r.Run()
 }
 
-// make makes the handler return parts.
 func (r *rig) make(parts ...exchange.Part) {
 	for i := range parts {
 		if parts[i].File == 0 {
@@ -113,7 +109,6 @@ func (r *rig) make(parts ...exchange.Part) {
 	r.Run()
 }
 
-// got describes the bytes that were sent to the client.
 func (r *rig) got() string {
 	var all []string
 	for _, p := range r.client.Parts {
@@ -145,7 +140,6 @@ func (r *rig) told() string { return strings.Join(r.h.told, " ") }
 
 var head = exchange.Head{Status: 200, Length: -1}
 
-// keeping is a Sink that releases parts later.
 type keeping struct {
 	exchangetest.Client
 	kept []exchange.Part
@@ -153,7 +147,6 @@ type keeping struct {
 
 func (k *keeping) Send(p *exchange.Part) { k.kept = append(k.kept, *p) }
 
-// The handler gets the last part back last, and its ticket ends only then.
 func TestLastIsReleasedLast(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	k := &keeping{}
@@ -222,7 +215,6 @@ func TestExactTimeout(t *testing.T) {
 	r.want("told", r.told(), "overdue")
 }
 
-// The time for which a handler blocks the loop does not count for others.
 func TestExcludeBlockedTime(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
@@ -297,8 +289,6 @@ func TestRefusal(t *testing.T) {
 
 var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Instead: exchange.StaticFiles, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
 
-// A file waits until its response is the first of the connection. If the client disconnects meanwhile, the exchange
-// ends.
 func TestHandOverInTurn(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		r := newRig(t, Options{}, Config{})

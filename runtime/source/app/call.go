@@ -19,7 +19,7 @@ type call struct {
 	parts   int32 // parts that were delivered and not yet released
 	next    *call // the next free call
 
-	receiver *Receiving // nil unless the handler receives the body for another source
+	receiver *Receiving
 	peer     *exchange.Peer
 	extra    []byte // fields that a handler adds to another handler's response
 	// names files or a program and waits for the turn of the exchange
@@ -27,19 +27,19 @@ type call struct {
 	last     *exchange.Part // the last part, if it was released before others
 	limit    int64          // Options.Timeout
 	since    int64          // conn.Set.Now when the handler began to owe a part
-	errorLog int            // exchange.Request.ErrorLog
-	root     int            // exchange.Request.Root
-	traced   bool           // exchange.Request.Traced
+	errorLog int
+	root     int
+	traced   bool
 
 	occupies exchange.Occupancy
-	depth    uint8 // exchange.Request.Depth, at most exchange.MaxDepth
-	owed     bool  // the handler must make the next part
+	depth    uint8
+	owed     bool // the handler must make the next part
 	// the handler has not started the request (exchange.OpDeferred)
 	deferred bool
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	begun    bool // the sink has received the head
 	ended    bool // the handler has made the last part
-	gone     bool // OnGone was called
+	gone     bool
 	main     bool // the handler is that of the application
 	former   bool // the call began before the last Serve
 	events   bool // an event stream of a client that would reconnect
@@ -48,7 +48,6 @@ type call struct {
 // restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.
 func (c *call) restart() { c.since = c.d.set.Now + eventloop.Tick }
 
-// deliver handles a part of a handler.
 func (d *Dispatcher) deliver(p *exchange.Part) {
 	c := d.calls[p.Ticket]
 	p.Owner = c
@@ -126,8 +125,8 @@ func (c *call) endEventsIf(due bool) {
 	x.CutShort()
 }
 
-// Release implements exchange.Owner. The handler gets the last part back after all others, although the part that is
-// being written is released late when a client disconnects.
+// The handler gets the last part back after all others, although the part that is being written is released late when a
+// client disconnects.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
 	if p.Last && c.parts > 0 {
@@ -146,7 +145,7 @@ func (c *call) Release(p *exchange.Part) {
 	}
 }
 
-// Start implements exchange.Source. It is called when x has its turn, or soon will.
+// Start is called when x has its turn, or soon will.
 func (c *call) Start(*exchange.Exchange) {
 	switch p := c.waiting; {
 	case p != nil:
@@ -157,7 +156,6 @@ func (c *call) Start(*exchange.Exchange) {
 	}
 }
 
-// OnGone implements exchange.Source: it cancels the call.
 func (c *call) OnGone(x *exchange.Exchange) {
 	if p := c.waiting; p != nil {
 		c.waiting = nil
@@ -182,7 +180,7 @@ func (c *call) cancel(took time.Duration) {
 	c.d.Due = true // an inline handler closes its iterators in Flush
 }
 
-// end ends the call with p; the exchange continues without it.
+// end ends the call; its exchange continues.
 func (c *call) end(p *exchange.Part) {
 	c.x = nil
 	if !p.Last {
@@ -208,7 +206,6 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	}
 }
 
-// putBack is called when the handler defers the call.
 func (c *call) putBack() {
 	c.owed = false
 	c.deferred = true
@@ -219,7 +216,6 @@ func (c *call) putBack() {
 	c.x.AwaitTurn(true)
 }
 
-// resume makes the handler start a deferred call.
 func (c *call) resume() {
 	c.deferred, c.owed = false, true
 	c.restart()

@@ -52,10 +52,9 @@ type Interpreter interface {
 	Signalled()
 }
 
-// Loop is the server of a Dispatcher. Its methods are called on the event loop or, while an inline handler blocks the
-// loop, on a goroutine that holds Dispatcher.state.
+// The methods of a Loop are called on the event loop or, while an inline handler blocks the event loop, on a goroutine
+// that holds Dispatcher.state.
 type Loop interface {
-	// Flush writes the gathered output of connections.
 	Flush()
 
 	Occupied(n int)
@@ -65,7 +64,6 @@ type Loop interface {
 	Recover()
 }
 
-// Config has the settings of a Dispatcher.
 type Config struct {
 	Limits *http1.Limits // of requests that handlers return in exchange.Head
 	Waker  *eventloop.Waker
@@ -83,7 +81,6 @@ type Config struct {
 	// the first program. If it is nil, such requests get 500.
 	Programs func() exchange.Handler
 
-	// Ask is exchange.Request.Ask.
 	Ask exchange.Asker
 }
 
@@ -99,9 +96,9 @@ type Dispatcher struct {
 	publish     func(*exchange.Part) // exchange.Request.Publish
 	senderAsked chan struct{}
 
-	calls []*call // indexed by ticket
+	calls []*call
 	free  *call
-	part  exchange.Part // the part that is being delivered
+	part  exchange.Part
 
 	// Due makes the next Run call Interpreter.Flush.
 	Due bool
@@ -130,7 +127,7 @@ func New(h Loop, set *conn.Set) *Dispatcher {
 	return d
 }
 
-// Configure replaces the Config for the handlers of the next Serve.
+// Configure applies to the handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
 // Serve attaches the interpreter of the application, which may be nil. A later call may attach one if there was none;
@@ -145,7 +142,6 @@ func (d *Dispatcher) Serve(app Interpreter) {
 	}
 }
 
-// HasFormer reports whether a call that began before the last Serve is active.
 func (d *Dispatcher) HasFormer() bool {
 	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.former })
 }
@@ -154,7 +150,7 @@ func (d *Dispatcher) HasFormer() bool {
 // the processor's cache.
 const takenMost = 256
 
-// took counts a submitted request or message. After many, the event loop passes them on soon.
+// After many, the event loop passes them on soon.
 func (d *Dispatcher) took() {
 	d.Due = true
 	if d.taken++; d.taken == takenMost {
@@ -169,7 +165,6 @@ func (d *Dispatcher) Signalled() {
 	d.Due = true
 }
 
-// Run starts submitted requests, and delivers finished parts.
 func (d *Dispatcher) Run() {
 	if d.Due {
 		d.Due, d.taken = false, 0
@@ -178,7 +173,7 @@ func (d *Dispatcher) Run() {
 	d.deliverAll()
 }
 
-// deliverAll delivers the finished parts of the interpreter, and reports whether there were any.
+// deliverAll reports whether there were finished parts.
 func (d *Dispatcher) deliverAll() (any bool) {
 	for d.app != nil && d.app.Next(&d.part) {
 		d.deliver(&d.part)
@@ -187,7 +182,6 @@ func (d *Dispatcher) deliverAll() (any bool) {
 	return any
 }
 
-// flush makes the interpreter start submitted requests.
 func (d *Dispatcher) flush() {
 	if d.app == nil {
 		return
@@ -201,7 +195,7 @@ func (d *Dispatcher) flush() {
 	d.app.Flush()
 }
 
-// AskForSender is eventloop.Waker.AskForSender: it wakes SendDuringTurns.
+// AskForSender wakes SendDuringTurns.
 func (d *Dispatcher) AskForSender() {
 	select {
 	case d.senderAsked <- struct{}{}:
@@ -209,10 +203,9 @@ func (d *Dispatcher) AskForSender() {
 	}
 }
 
-// SendNow is eventloop.Waker.SendNow.
 func (d *Dispatcher) SendNow() {
 	if !d.running {
-		return // Run will send it
+		return
 	}
 	d.state.Lock()
 	defer d.state.Unlock()
@@ -228,7 +221,6 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 	return d.calls[t].x
 }
 
-// put makes a call free.
 func (d *Dispatcher) put(c *call) {
 	if c.main {
 		d.used = d.set.Now
@@ -246,12 +238,10 @@ func (d *Dispatcher) LastUse() (at int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.main })
 }
 
-// Idle reports whether all tickets are free.
 func (d *Dispatcher) Idle() bool {
 	return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil })
 }
 
-// frees is called when a call no longer occupies the application.
 func (c *call) frees() {
 	c.occupies = exchange.OccupiesNothing
 	c.d.loop.Occupied(-1)

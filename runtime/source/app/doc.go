@@ -15,6 +15,4 @@
 // Serve may be called again for other sites: calls of earlier handlers continue until they end.
 //
 // A handler may name files, a program or a page of the server that answer instead (source.go).
-//
-// Start reading at source.go, dispatcher.go and call.go.
 package app

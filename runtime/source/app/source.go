@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Source answers exchanges with a Handler.
 type Source struct {
 	exchange.Memory
 	d       *Dispatcher
@@ -20,7 +19,6 @@ type Source struct {
 	options Options
 }
 
-// Options are the options of a Source.
 type Options struct {
 	// maximum time that the handler may owe a part; 0 means no limit
 	Timeout  time.Duration
@@ -28,12 +26,11 @@ type Options struct {
 	Main     bool               // the handler is the application (see Dispatcher.LastUse)
 }
 
-// Source returns a Source for h. It is safe for concurrent use.
+// Source is safe for concurrent use.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o}
 }
 
-// Start implements exchange.Source. It submits the request of x.
 func (s *Source) Start(x *exchange.Exchange) {
 	if !s.options.Main && !x.HoldDescriptor() {
 		if x.Req.Spool >= 0 {
@@ -102,7 +99,6 @@ func (s *Receiving) Start(x *exchange.Exchange) {
 	}
 }
 
-// handOn makes the source behind the handler answer, as p says.
 func (c *call) handOn(p *exchange.Part) {
 	x, r := c.x, c.x.Req
 	if c.receiver == nil {
@@ -117,8 +113,7 @@ func (c *call) handOn(p *exchange.Part) {
 	r.Body = nil
 }
 
-// answersInstead makes the files, program, page or source that the first part p names answer. It reports false if p
-// names none and is the response.
+// answersInstead reports false if p names no other source and is the response.
 func (c *call) answersInstead(p *exchange.Part) bool {
 	switch p.Head.Instead {
 	case exchange.Behind:
@@ -138,24 +133,21 @@ func (c *call) answersInstead(p *exchange.Part) bool {
 	return true
 }
 
-// refuse sends a page of the server instead of the handler's response.
 func (c *call) refuse(p *exchange.Part) {
 	h := &p.Head
 	c.reply(p, exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)})
 }
 
-// reply ends the call with p, and sends r.
 func (c *call) reply(p *exchange.Part, r exchange.Reply) {
 	x := c.x
 	c.end(p)
 	x.Answer(r)
 }
 
-// subscribes makes the client a subscriber, as p says. It reports false if that is impossible and the exchange was
-// answered.
+// subscribes reports false if the client cannot become a subscriber and the exchange was answered.
 func (c *call) subscribes(p *exchange.Part) bool {
 	if c.gone {
-		return true // p must not be sent
+		return true
 	}
 	parsed, err := c.d.parsed(&p.Head)
 	if err != nil {
@@ -170,7 +162,6 @@ func (c *call) subscribes(p *exchange.Part) bool {
 	return ok
 }
 
-// answerNamed makes the files or the program that p names answer.
 func (c *call) answerNamed(p *exchange.Part) {
 	parsed, err := c.d.parsed(&p.Head)
 	switch {
@@ -202,7 +193,6 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
 }
 
-// handToProgram makes a program answer the request (exchange.Program).
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	d := c.d
 	if d.programs == nil {
@@ -243,7 +233,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	x.Req = nil
 }
 
-// passOn makes another source answer the exchange of c, and ends c with p. It returns the new call, if there is one.
+// The result is nil if the new source has no call.
 func (c *call) passOn(p *exchange.Part, to exchange.Source) (next *call) {
 	x := c.x
 	c.x = nil // the exchange continues without c
@@ -266,8 +256,7 @@ type inquiry struct {
 	body   []byte
 }
 
-// maxInquiry limits the recorded bytes of a response, which may be an error page.
-const maxInquiry = 64 << 10
+const maxInquiry = 64 << 10 // in bytes; the response may be an error page
 
 // inquire makes the source behind the handler answer an exchange with a body (exchange.Request.Inquire).
 func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
