@@ -2,8 +2,8 @@
 //
 // It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of the server
 // that imports gnet. It adds functions posted by other goroutines, wake-ups by threads that are not Go's, the end of a
-// batch, further turns for handlers, and recovery from panics. It does not know connections or HTTP. Start reading at
-// Loop; ARCHITECTURE.md, "gnet", has the cost of the poller.
+// batch, further turns for handlers, and recovery from panics. It does not know connections or HTTP. ARCHITECTURE.md,
+// "gnet", has the cost of the poller.
 //
 // # A batch
 //

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// readiness converts the events of epoll.
 func readiness(e netpoll.IOEvent) (r Readiness) {
 	if e&unix.EPOLLIN != 0 {
 		r |= Readable
@@ -29,10 +28,10 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 	return r
 }
 
-// descriptors are the descriptors of gnet's poller, which has no method for them.
+// gnet's poller has no method for its descriptors.
 type descriptors struct {
 	epoll int
-	event int // gnet's own eventfd
+	event int
 	// of both and of the loop's eventfd: anonymous files share an inode
 	inode uint64
 }
@@ -54,7 +53,6 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 	return descriptors{epoll: all[epoll], event: all[event], inode: system.Inode(all[epoll])}, nil
 }
 
-// hasEvents reports whether the poller would return at once.
 func (p *poller) hasEvents() bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds[:], 0)

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// When another goroutine continues the loop, no ready event, room in a socket or posted function is lost.
 func TestLeave(t *testing.T) {
 	l, err := New()
 	if err != nil {
@@ -15,7 +14,7 @@ func TestLeave(t *testing.T) {
 	}
 	const sockets, rounds = 40, 20
 	var heard sync.WaitGroup
-	leaves := false // the loop leaves
+	leaves := false
 	var watches [sockets]Watch
 	var theirs [sockets]int
 	for i := range sockets {

@@ -16,13 +16,13 @@ type Loop struct {
 	poller  poller
 	wake    wake
 	end     queue.Func // endOfEvents for the poller; nil before Run
-	events  uint       // number of events
-	begun   bool       // a batch has begun, and its end is a task of gnet
-	watches []*Watch   // indexed by descriptor
-	again   []*Watch   // watches whose handlers requested another turn
-	added   []*Watch   // watches of AddNew that the poller does not know yet
-	settled int        // length of added at the end of the last batch
-	turns   []*Watch   // reused by runAgain
+	events  uint
+	begun   bool     // a batch has begun, and its end is a task of gnet
+	watches []*Watch // indexed by descriptor
+	again   []*Watch
+	added   []*Watch // watches of AddNew that the poller does not know yet
+	settled int      // length of added at the end of the last batch
+	turns   []*Watch // reused by runAgain
 	posts   posts
 
 	onWake     func()
@@ -52,17 +52,16 @@ func New() (*Loop, error) {
 }
 
 // OnWake makes the loop call f when a thread has woken it (Waker.Wake) or a function was posted. f runs before handlers
-// and posted functions, so that finished responses of threads do not wait for new requests. Call it before Run.
+// and posted functions, so that finished responses of threads do not wait for new requests.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
-// AtEndOfBatch makes the loop call f at the end of each batch. Call it before Run.
+// AtEndOfBatch and OnWake must be called before Run.
 func (l *Loop) AtEndOfBatch(f func()) { l.endOfBatch = f }
 
 // OnPanic makes the loop call f, instead of ending the program, when a handler has panicked with p. h is nil if the
 // panic was in a posted function or in a function of OnWake or AtEndOfBatch. Call it before Run.
 func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 
-// ErrLeft is the error of Run after Leave.
 var ErrLeft = errors.New("another goroutine runs the event loop")
 
 // Run is the loop. It returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended it. Functions
@@ -79,7 +78,7 @@ func (l *Loop) Run() error {
 	return err
 }
 
-// Stop makes Run return soon. It is safe for concurrent use.
+// Stop is safe for concurrent use.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
 // Leave makes Run return, so that another goroutine can call it. No event is lost in between. It must be called on the
@@ -122,17 +121,15 @@ func (l *Loop) Once(f func()) (ask func()) {
 // Waker returns the Waker of the loop, without Signals. It is safe for concurrent use.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
-// Busy reports whether functions, calls of threads or events are waiting.
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
-// begin begins a batch. From now on threads need not wake the loop.
+// From begin until the end of the batch, threads need not wake the loop.
 func (l *Loop) begin() {
 	if atomic.SwapInt32(l.wake.waker.State, Awake) == Called {
 		l.call(l.onWake)
 	}
 }
 
-// turn does the work after the events of a batch: calls of threads, posted functions, further turns of handlers.
 func (l *Loop) turn() {
 	l.begin()
 	if l.posts.waits.Load() {

@@ -12,10 +12,9 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// patience limits tests that hang.
 const patience = waittest.Patience
 
-// start runs a loop until the test ends. set is called first.
+// set is called before the loop runs.
 func start(t *testing.T, set func(*Loop)) *Loop {
 	t.Helper()
 	l, err := New()
@@ -65,7 +64,6 @@ type handlerFunc func(Readiness)
 
 func (f handlerFunc) Ready(r Readiness) { f(r) }
 
-// pair returns two connected non-blocking sockets.
 func pair(t *testing.T) (ours, theirs int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -87,7 +85,7 @@ func write(t *testing.T, fd int) {
 	}
 }
 
-// read returns the number of bytes read, -1 if there are none.
+// -1 without input
 func read(fd int) int {
 	var b [64]byte
 	n, err := unix.Read(fd, b[:])
@@ -103,7 +101,7 @@ func TestReadiness(t *testing.T) {
 	defer unix.Close(theirs)
 	news := make(chan Readiness, 10)
 	var w Watch
-	write(t, theirs) // before it is watched
+	write(t, theirs)
 	do(t, l, func() {
 		if err := l.Add(&w, ours, handlerFunc(func(r Readiness) {
 			for read(ours) > 0 {
@@ -190,7 +188,6 @@ func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
 	}
 }
 
-// All ready events are one batch, and each batch has an end. A large batch checks in between for calls of threads.
 func TestBatches(t *testing.T) {
 	const n = 1000
 	var limit unix.Rlimit
@@ -259,7 +256,6 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// Neither a handler that always requests another turn nor a function that posts itself blocks others.
 func TestTurnsWithoutEnd(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -293,7 +289,6 @@ func TestTurnsWithoutEnd(t *testing.T) {
 	}
 }
 
-// Posted functions run in order for each goroutine, and threads wake the loop.
 func TestPosts(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
@@ -334,8 +329,6 @@ func TestPosts(t *testing.T) {
 	}
 }
 
-// A function of Once that is requested several times before it begins runs once. It runs again when requested later,
-// even by itself.
 func TestOnce(t *testing.T) {
 	l := start(t, func(*Loop) {})
 	runs, again := 0, false
@@ -357,7 +350,7 @@ func TestOnce(t *testing.T) {
 				ask()
 			}
 		})
-		for range 3 { // batches
+		for range 3 {
 			do(t, l, func() {})
 		}
 		do(t, l, func() {
@@ -400,7 +393,6 @@ func TestWakeBeforePosts(t *testing.T) {
 	}
 }
 
-// A panic ends one callback, not the loop.
 func TestPanics(t *testing.T) {
 	panics := make(chan any, 10)
 	var breaks bool
@@ -440,7 +432,6 @@ func TestPanics(t *testing.T) {
 	unix.Close(theirs)
 }
 
-// Functions posted before the end have run when Run returns, or were refused.
 func TestStop(t *testing.T) {
 	for range 50 {
 		l, err := New()
@@ -468,7 +459,6 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Posted functions, calls of threads and events make the loop busy.
 func TestBusy(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -502,12 +492,11 @@ func TestBusy(t *testing.T) {
 	unix.Close(theirs)
 }
 
-// The handler receives Unwatched for a descriptor that the poller refuses, and the watch ends.
 func TestAddNewRefused(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	unix.Close(theirs)
-	unix.Close(ours) // the poller cannot watch it
+	unix.Close(ours)
 	told := make(chan Readiness, 10)
 	var w Watch
 	do(t, l, func() {
@@ -522,7 +511,6 @@ func TestAddNewRefused(t *testing.T) {
 	}
 }
 
-// A handler that wants room before its descriptor is registered is still notified.
 func TestAddNewWantsRoom(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)

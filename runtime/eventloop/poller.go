@@ -9,7 +9,6 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 )
 
-// poller is gnet's poller, extended by the end of a batch (endBehind).
 type poller struct {
 	gnet *netpoll.Poller
 	own  descriptors
@@ -44,7 +43,7 @@ func (p *poller) wantRoom(fd int, want bool) error {
 // Without a registration the error does not matter.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
-// poll runs the poller. It returns nil after Stop and after Leave.
+// poll returns nil after Stop and after Leave.
 func (l *Loop) poll() error {
 	if l.end == nil {
 		l.end = l.endOfEvents
@@ -69,7 +68,7 @@ func (l *Loop) goOn() {
 	l.wake.ring()
 }
 
-// event is called by gnet's poller. An error ends poll.
+// gnet's poller calls event. An error ends poll.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
@@ -88,7 +87,7 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	return nil
 }
 
-// endOfEvents ends a batch, as a task of gnet.
+// endOfEvents is a task of gnet.
 func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A loop detects that one of its descriptors was closed or replaced.
 func TestIntact(t *testing.T) {
 	for i := range 3 {
 		for _, replaced := range []bool{false, true} {
@@ -38,7 +37,6 @@ func TestIntact(t *testing.T) {
 	}
 }
 
-// A loop on a locked thread sleeps once for each event.
 func TestSleepsOnce(t *testing.T) {
 	const rounds = 1000
 	l, err := New()
@@ -82,11 +80,10 @@ func TestSleepsOnce(t *testing.T) {
 	}
 }
 
-// sleeps returns how often this thread has waited.
 func sleeps(t *testing.T) int64 {
 	var used unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {
 		t.Error(err)
 	}
-	return int64(used.Nvcsw) // int32 on 32-bit systems
+	return int64(used.Nvcsw)
 }

@@ -12,8 +12,8 @@ type Queue[T any] struct {
 
 	mu      sync.Mutex
 	waiting []T
-	held    bool          // carry is not called
-	closed  bool          // carry is no longer called
+	held    bool
+	closed  bool
 	idle    chan struct{} // closed when the goroutine ends; nil if it does not run
 }
 
@@ -31,7 +31,7 @@ func (q *Queue[T]) Add(items ...T) bool {
 	return true
 }
 
-// start starts the goroutine if it is needed. q.mu must be held.
+// The caller holds q.mu.
 func (q *Queue[T]) start() {
 	if q.idle == nil && !q.held && len(q.waiting) > 0 {
 		q.idle = make(chan struct{})

@@ -10,7 +10,6 @@ import (
 
 const queuePatience = waittest.Patience
 
-// Items arrive once and in order, however many goroutines carry them.
 func TestOrder(t *testing.T) {
 	const n = 10_000
 	got := make([]int, 0, n)
@@ -28,14 +27,13 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Nothing is carried while the queue is held, and everything at once afterwards.
 func TestHold(t *testing.T) {
 	batches := make(chan []string, 3)
 	q := NewQueue(func(some []string) { batches <- some })
 	q.Hold(true)
 	q.Add("a", "b")
 	q.Add("c")
-	q.Wait(queuePatience) // returns at once
+	q.Wait(queuePatience)
 	if len(batches) > 0 {
 		t.Fatalf("%v was carried while held", <-batches)
 	}
@@ -45,7 +43,6 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// Close waits for carry and drops the rest.
 func TestClose(t *testing.T) {
 	began, goOn := make(chan bool), make(chan bool)
 	var carried []int
@@ -59,7 +56,7 @@ func TestClose(t *testing.T) {
 	q.Add(2)
 	closed := make(chan bool)
 	go func() { q.Close(); close(closed) }()
-	for q.Add() { // until Close has begun
+	for q.Add() {
 	}
 	select {
 	case <-closed:

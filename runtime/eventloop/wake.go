@@ -16,7 +16,6 @@ type wake struct {
 	page  []byte // mapped memory of waker.State
 }
 
-// open makes the eventfd, which p watches.
 func (w *wake) open(p *poller) (err error) {
 	if w.waker.Event, err = openEvent(); err != nil {
 		return err
@@ -42,12 +41,11 @@ func (w *wake) ring() { writeEvent(w.waker.Event) }
 
 func (w *wake) isCalled() bool { return atomic.LoadInt32(w.waker.State) == Called }
 
-// posts are the functions of Post, in order.
 type posts struct {
-	waits  atomic.Bool // list is not empty
+	waits  atomic.Bool
 	mu     sync.Mutex
 	list   []func()
-	spare  []func() // the previous result of take
+	spare  []func()
 	closed bool
 }
 
@@ -65,17 +63,16 @@ func (q *posts) add(f func(), w *Waker) bool {
 	return true
 }
 
-// take returns the waiting functions. They are valid until the next call.
+// The functions are valid until the next call of take.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waits.Store(false)
-	clear(q.spare) // functions refer to memory
+	clear(q.spare)
 	q.list, q.spare = q.spare[:0], q.list
 	return q.spare
 }
 
-// close refuses later functions and returns the waiting ones.
 func (q *posts) close() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,7 +106,7 @@ const (
 	Called = 2 // the loop must check for work before it sleeps
 )
 
-// Wake wakes the loop. It is safe for concurrent use.
+// Wake is safe for concurrent use.
 func (w *Waker) Wake() {
 	if atomic.SwapInt32(w.State, Called) != Asleep {
 		return
@@ -117,7 +114,7 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent makes an eventfd. It is edge-triggered and never read: each write is an event.
+// The eventfd is edge-triggered and never read: each write is an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

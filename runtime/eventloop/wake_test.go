@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A loop that sleeps is woken once.
 func TestWake(t *testing.T) {
 	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {

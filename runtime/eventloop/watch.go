@@ -1,10 +1,10 @@
 package eventloop
 
-// Readiness is a set of hints about a descriptor (see the package comment).
+// The bits are hints (see the package comment).
 type Readiness uint8
 
 const (
-	Readable Readiness = 1 << iota // input or its end has arrived
+	Readable Readiness = 1 << iota // or the end of the input
 	Writable                       // there is room; reported only after WantRoom(true)
 	// the peer has shut down its sending side or disconnected, or the connection is broken
 	MaybeGone
@@ -22,9 +22,9 @@ type Watch struct {
 	loop    *Loop
 	handler Handler
 	fd      int32
-	queued  bool // it is in Loop.again
+	queued  bool
 	room    bool
-	waits   bool // it is in Loop.added
+	waits   bool
 }
 
 // Add watches a non-blocking descriptor with w, which must be unused. Earlier events are reported, too.
@@ -60,7 +60,6 @@ func (l *Loop) put(w *Watch, fd int, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: int32(fd), queued: w.queued}
 }
 
-// register registers the first n watches of AddNew with the poller.
 func (l *Loop) register(n int) {
 	for i, w := range l.added[:n] {
 		l.added[i] = nil
@@ -105,7 +104,7 @@ func (w *Watch) Again() {
 	w.loop.again = append(w.loop.again, w)
 }
 
-// Remove ends the watch. It must be called before the descriptor is closed.
+// Call Remove before the descriptor is closed.
 func (w *Watch) Remove() {
 	l := w.loop
 	if l == nil {

@@ -1,7 +1,6 @@
 package eventloop
 
-// Tick is the resolution of a wheel, in nanoseconds.
-const Tick = int64(500e6)
+const Tick = int64(500e6) // in nanoseconds
 
 // slots is the range of a wheel, in ticks. An entry with a later time comes up early, and its owner must add it again.
 const slots = 256
@@ -17,7 +16,7 @@ type Wheel[T any] struct {
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]
-	// the slot, or next of the previous entry; nil if it is in no wheel
+	// nil if the entry is in no wheel; otherwise the slot, or next of the previous entry
 	at **Entry[T]
 }
 
@@ -33,7 +32,6 @@ func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	*slot = e
 }
 
-// Remove removes e if it is in the wheel.
 func (w *Wheel[T]) Remove(e *Entry[T]) {
 	if e.at == nil {
 		return
@@ -60,7 +58,6 @@ func (w *Wheel[T]) Next(now int64) *T {
 	}
 }
 
-// All returns all stored things, in no particular order.
 func (w *Wheel[T]) All() (list []*T) {
 	for _, e := range w.slots {
 		for ; e != nil; e = e.next {

@@ -7,7 +7,6 @@ type thing struct {
 	due   int64
 }
 
-// The wheel returns everything when it is due, and early entries again later.
 func TestWheel(t *testing.T) {
 	var w Wheel[thing]
 	left := map[*thing]bool{}
@@ -20,7 +19,7 @@ func TestWheel(t *testing.T) {
 		if one.due%(3*Tick) == 0 {
 			delete(left, one)
 			w.Remove(&one.entry)
-			w.Remove(&one.entry) // it is no longer in a wheel
+			w.Remove(&one.entry)
 		}
 	}
 	if n := len(w.All()); n != len(left) || n == 1000 {
