@@ -24,7 +24,6 @@ type Responder interface {
 	Respond(w *Response, r *Request)
 }
 
-// Func implements Responder with a function.
 type Func func(w *Response, r *Request)
 
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
@@ -33,8 +32,8 @@ func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 // exchange.Request. If the copy has WebSocket set, Response.Tunnel may be used.
 type Request struct {
 	exchange.Request
-	Context context.Context // cancelled when the response is no longer needed
-	Path    string          // exchange.Request.Path as a string
+	Context context.Context
+	Path    string
 
 	pool    *Pool
 	handler *Handler
@@ -43,7 +42,7 @@ type Request struct {
 	share   any
 
 	// The fields below are guarded by Pool.mu.
-	changed sync.Cond // signals a change of these fields
+	changed sync.Cond
 	// memory of the response parts that the loop has not released, in bytes
 	unacked int
 	gone    bool
@@ -55,10 +54,10 @@ func (r *Request) Method() string { return string(r.Parsed.Method.In(r.Head)) }
 
 func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
 
-// Query returns the raw query without "?".
+// Query returns the query without "?".
 func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
 
-// Host returns the host and port that the client requested, or "" if the request has none (HTTP/1.0).
+// Host returns "" if the request has neither a host nor a port (HTTP/1.0).
 func (r *Request) Host() string {
 	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
@@ -73,7 +72,7 @@ func (r *Request) Client() string {
 	return client
 }
 
-// Field returns the value of the first header field with a name, in any case.
+// The name is not case-sensitive.
 func (r *Request) Field(name string) string {
 	value, _ := http1.First(r.Head, r.Parsed.Fields, strings.ToLower(name))
 	return string(value)
@@ -116,7 +115,7 @@ type Response struct {
 	r       *Request
 	head    exchange.Head
 	started bool
-	sent    bool // the part with the head was published
+	sent    bool
 	failed  bool
 	buf     []byte
 	spool   *spool // nil unless Spools was called
@@ -179,8 +178,7 @@ func (w *Response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends the bytes that were written. It is needed only before a pause in the output; the end of the response is
-// flushed automatically.
+// Flush is needed only before a pause in the output; the end of the response is flushed automatically.
 func (w *Response) Flush() error {
 	if w.spool != nil && w.sent && len(w.buf) > 0 {
 		if stored, err := w.spool.store(w.r, w.buf); stored || err != nil {
@@ -215,7 +213,7 @@ func (w *Response) Fail() {
 	}
 }
 
-// put passes a part to the loop with the bytes that were written. The first part also carries the head.
+// The first part also carries the head.
 func (w *Response) put(p *part) error {
 	p.Body, w.buf = w.buf, nil
 	if !w.sent {
@@ -243,8 +241,7 @@ func (w *Response) end() {
 }
 
 const (
-	chunkSize = 32 << 10
-	// limit of a response's memory in bytes, beyond which Write blocks
+	chunkSize  = 32 << 10
 	unackedMax = 256 << 10
 )
 
@@ -269,8 +266,7 @@ func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 	w.Start(head)
 }
 
-// maxAnswer limits the body that Sub returns, in bytes.
-const maxAnswer = 8 << 20
+const maxAnswer = 8 << 20 // in bytes
 
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
@@ -320,10 +316,9 @@ func (w *Response) Relay(r *Request, target string) error {
 	_, reason, _ := strings.Cut(a.Status, " ")
 	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
 	to := io.Writer(w)
-	// There may be pauses between the pieces.
 	if a.ContentLength < 0 {
 		to = flusher{w}
-		_ = w.Flush() // on failure, Copy fails as well
+		_ = w.Flush()
 	}
 	if _, err := io.Copy(to, a.Body); err != nil {
 		w.Fail()

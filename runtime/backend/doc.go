@@ -1,15 +1,13 @@
-// Package backend runs responders: sources in Go that may block, such as CGI programs, FastCGI, proxies and SSI
-// pages. Responder.Respond is called on a goroutine for each request. For the event loop, the Handler of a Responder
-// is an exchange.Handler.
+// Package backend runs responders: sources in Go that may block, such as CGI programs, FastCGI, proxies and SSI pages.
+// Responder.Respond is called on a goroutine for each request. For the event loop, the Handler of a Responder is an
+// exchange.Handler.
 //
 // Like the interpreter, it posts parts of a response to the loop (exchange.Request.Publish). Therefore framing,
 // pipelining, back-pressure, HEAD requests, disconnects and files sent by the kernel are implemented once, in package
 // exchange, and a responder never accesses a connection.
 //
-// A responder may request another page from the server itself (Request.Sub). The subrequest uses a socketpair that
-// the server treats as a connection. It is routed like other requests, and may reach Python. It does not count toward
+// A responder may request another page from the server itself (Request.Sub). The subrequest uses a socketpair that the
+// server treats as a connection. It is routed like other requests, and may reach Python. It does not count toward
 // max-clients, is not logged in the access log, and may begin while the server stops. At most ten subrequests are
 // nested.
-//
-// Start reading at Responder and Handler.
 package backend

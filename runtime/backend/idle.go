@@ -14,7 +14,7 @@ import (
 // concurrent use.
 type Idle[C any] struct {
 	After time.Duration // how long a connection is kept
-	Most  int           // maximum number of idle connections
+	Most  int
 	// Quiet reports whether the upstream has neither sent data nor closed the connection (see the function Quiet).
 	Quiet func(C) bool
 	Drop  func(C)
@@ -29,7 +29,7 @@ type kept[C any] struct {
 	timer *time.Timer
 }
 
-// Take returns the most recently used connection, or false if all are in use.
+// Take returns false if all connections are in use.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
 		p.mu.Lock()
@@ -48,13 +48,13 @@ func (p *Idle[C]) Take() (c C, ok bool) {
 	}
 }
 
-// remove removes a connection from kept. p.mu must be held.
+// The caller holds p.mu.
 func (p *Idle[C]) remove(at int) {
 	p.kept[at].timer.Stop()
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put keeps a connection. It drops the oldest one if there are too many.
+// If there are too many connections, Put drops the oldest one.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()
@@ -103,7 +103,6 @@ func (p *Idle[C]) Clear() {
 	}
 }
 
-// Quiet reports whether a connection is open and its input is empty.
 func Quiet(conn net.Conn) bool {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

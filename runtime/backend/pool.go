@@ -39,19 +39,18 @@ type Pool struct {
 	failed atomic.Int64
 
 	mu      sync.Mutex
-	open    map[exchange.Ticket]*Request // from Submit to the Release of the last part
-	running int                          // number of running responders, limited by max
-	spooled int64                        // size of all spool files, in bytes
+	open    map[exchange.Ticket]*Request
+	running int
+	spooled int64 // in bytes
 }
 
 type part struct {
 	exchange.Part
 	of   *Request
-	cost int // number of bytes in Request.unacked
+	cost int
 }
 
-// partCost is the approximate memory of a part in addition to its data, in bytes.
-const partCost = 512
+const partCost = 512 // in bytes, in addition to the data of a part
 
 // New returns a Pool that runs at most max requests at a time; further requests get 503. Complete responses that wait
 // for their clients do not count. log receives lines for the operator on any goroutine.
@@ -59,14 +58,12 @@ func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
 
-// Handler is the exchange.Handler of one Responder.
 type Handler struct {
 	*Pool
 	to      Responder
-	running int // part of Pool.running; guarded by Pool.mu
+	running int
 }
 
-// Handler returns a Handler that passes requests to r.
 func (p *Pool) Handler(r Responder) *Handler { return &Handler{Pool: p, to: r} }
 
 func (p *Pool) Active() int {
@@ -163,7 +160,6 @@ func (r *Request) put(p *part) error {
 	return nil
 }
 
-// wait blocks until the client has received most of the response.
 func (r *Request) wait() error {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -176,7 +172,7 @@ func (r *Request) wait() error {
 	return nil
 }
 
-// Release implements exchange.Handler. It is safe for concurrent use.
+// Release is safe for concurrent use.
 func (p *Pool) Release(one *exchange.Part) {
 	if one.Op == exchange.OpCredit {
 		return
@@ -211,12 +207,12 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 // stream is a body that arrives while its Responder runs (Mount.Streams of package exchange). The fields are guarded
 // by Pool.mu, except spare, which the Responder's goroutine owns.
 type stream struct {
-	waiting []byte // bytes that were not read yet
+	waiting []byte
 	spare   []byte // memory of the piece that Next returned last
 	due     int64  // credit that becomes due when waiting is read
-	last    bool   // the body is complete
-	asked   bool   // the client was asked to send the body
-	stopped bool   // Interrupt was called
+	last    bool
+	asked   bool // the client was asked to send the body
+	stopped bool
 }
 
 // Next returns the next piece of the body of a streamed request, which may still arrive. The piece is valid until the
@@ -269,7 +265,6 @@ func (r *Request) Interrupt() {
 	}
 }
 
-// credit permits the loop to read n more bytes of input.
 func (r *Request) credit(n int64) {
 	r.Publish(&exchange.Part{Ticket: r.Ticket, Op: exchange.OpCredit, Credit: n, File: -1})
 }

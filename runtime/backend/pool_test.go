@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rig is a Handler for one request at a time.
 type rig struct {
 	*Handler
 	t     *testing.T
@@ -41,7 +40,7 @@ func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	return body, ok
 }
 
-// take takes parts until the last one, or until the given number of bytes waits.
+// bytes limits the parts that take waits for.
 func (r *rig) take(bytes int64) (last exchange.Part) {
 	waittest.Eventually(r.t, "parts", func() bool {
 		for len(r.parts) > 0 {
@@ -61,8 +60,6 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// Requests above the limit are refused and their bodies closed. A panic in a responder is logged, and the response is
-// a 500 or is aborted.
 func TestPool(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {
@@ -94,7 +91,6 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// Neither small pieces nor interim responses accumulate for a client that does not read.
 func TestSmallParts(t *testing.T) {
 	for what, send := range map[string]func(w *Response) error{
 		"pieces": func(w *Response) error {
@@ -124,7 +120,6 @@ func TestSmallParts(t *testing.T) {
 	}
 }
 
-// A hanging responder leaves room for others.
 func TestShares(t *testing.T) {
 	r := newRig(t, nil)
 	r.Pool = New(4, func(line string) { t.Error(line) })
@@ -152,7 +147,6 @@ func TestShares(t *testing.T) {
 	takes(hangs, true)
 }
 
-// A complete response that its client does not read does not count toward the limit.
 func TestPoolUnread(t *testing.T) {
 	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
 	for i := range 3 {
@@ -177,7 +171,6 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// A responder blocks while much of its response waits for the client, and ends when the client disconnects.
 func TestFlow(t *testing.T) {
 	ended := make(chan error)
 	r := newRig(t, func(w *Response, q *Request) {

@@ -19,7 +19,7 @@ const spoolAfter = 20 * time.Millisecond
 
 // spool is an unnamed file that stores output for a slow client. A goroutine passes the output to the loop.
 type spool struct {
-	file *os.File // nil until a file is needed
+	file *os.File
 
 	// The fields below are guarded by Pool.mu.
 	// bytes in file, and how many of them were passed to the loop
@@ -62,7 +62,6 @@ func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	return true, nil
 }
 
-// isBehind reports whether output must go to the file, because the client is slow or the file still has output.
 func (s *spool) isBehind(r *Request) bool {
 	late := false
 	if !s.passing && r.unacked > unackedMax && !r.gone {
@@ -108,7 +107,6 @@ func (s *spool) write(p *Pool, piece []byte) bool {
 	return err == nil
 }
 
-// pass passes the output in the file to the loop at the pace of the client.
 func (s *spool) pass(r *Request) {
 	p := r.pool
 	p.mu.Lock()
@@ -126,7 +124,6 @@ func (s *spool) pass(r *Request) {
 		p.mu.Unlock()
 		n, err := s.file.ReadAt(piece, at)
 		if n == len(piece) {
-			// The loop above detects a disconnected client.
 			_ = r.put(&part{Part: exchange.Part{Body: piece}})
 		} else {
 			p.log("cannot read a response that was stored for a slow client: " + err.Error())
