@@ -12,10 +12,8 @@ const idleConnections = 5000
 // settleTime is how long a server may settle after its start: fapws returns memory after a second of requests.
 const settleTime = 2 * time.Second
 
-// key identifies the samples of a workload and a server.
 type key struct{ workload, server string }
 
-// bench collects the samples of one run.
 type bench struct {
 	settings
 	servers []*server
@@ -24,21 +22,19 @@ type bench struct {
 	leftOut []string // "name: reason"
 }
 
-// comparison is a measured workload with its servers.
 type comparison struct {
 	workload
 	who []string
 }
 
-// leave records why a server does not take part.
 func (b *bench) leave(why string) {
 	fmt.Println("left out: " + why)
-	if !slices.Contains(b.leftOut, why) { // it may be recorded for another workload
+	if !slices.Contains(b.leftOut, why) {
 		b.leftOut = append(b.leftOut, why)
 	}
 }
 
-// measure takes rounds samples of each server, interleaved, so that other load on the machine affects all servers.
+// The samples are interleaved, so that other load on the machine affects all servers.
 func (b *bench) measure(w workload) error {
 	var who []string
 	var err error
@@ -103,7 +99,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// round takes one sample. With sitters it first takes one without them, for comparison.
+// With sitters, round first takes a sample without them, for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:
@@ -127,12 +123,12 @@ func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, err
 	return taken, err
 }
 
-// warmUp waits until the server sends the right response, and loads it for a second.
+// warmUp loads the server for a second.
 func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	if _, err := p.waitReady("/hello"); err != nil {
 		return err
 	}
-	if w.kind == echoing { // it checks each message
+	if w.kind == echoing {
 		_, err := p.echoWith(w, time.Second)
 		return err
 	}
@@ -151,7 +147,6 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	return err
 }
 
-// measureEach takes one sample of each server, separately.
 func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, error)) (who []string, err error) {
 	for _, s := range b.servers {
 		if !w.servedBy(s) {
@@ -168,7 +163,7 @@ func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, er
 	return who, nil
 }
 
-// idleOf measures how the server's memory grows with idle connections that have carried a request.
+// The connections of idleOf have carried a request.
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

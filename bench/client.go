@@ -23,8 +23,7 @@ func (p *process) url(path string) string {
 	return "http://" + address(p.port) + path
 }
 
-// waitReady requests path until the server responds, and returns the time since the process was started. It polls
-// often, for precision.
+// waitReady returns the time since the process was started, and polls often for precision.
 func (p *process) waitReady(path string) (time.Duration, error) {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsClient}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
@@ -49,7 +48,7 @@ func (p *process) waitReady(path string) (time.Duration, error) {
 	}
 }
 
-// check makes one request and compares the response: a fast error must not win.
+// check fails unless the response is right, because a fast error must not win.
 func (p *process) check(w *workload) error {
 	method, body := "GET", io.Reader(nil)
 	if w.post {
@@ -83,10 +82,9 @@ func (p *process) check(w *workload) error {
 	return nil
 }
 
-// sample is one measurement.
 type sample struct {
-	rate     float64       // requests a second
-	p50, p99 time.Duration // latencies
+	rate     float64 // per second
+	p50, p99 time.Duration
 	cpu      time.Duration // of the server for one request, without php
 	php      time.Duration // of its processes that run PHP
 	memory   int64         // private bytes, after the measurement
@@ -94,12 +92,12 @@ type sample struct {
 	errors   int
 	alone    float64       // slow: requests a second just before, without slow handlers
 	took     time.Duration // startup: to the first answer
-	each     int64         // idle: bytes for each connection
+	each     int64         // idle: bytes per connection
 	idle     float64       // subscribers: share of a CPU without events
 	before   time.Duration // subscribers: p99 without subscribers
 	grown    int64         // slowly: growth of the memory in bytes
-	reloads  int           // reload: number of reloads
-	stolen   float64       // share of the two CPUs that other machines used meanwhile
+	reloads  int
+	stolen   float64 // share of the two CPUs that other machines used meanwhile
 }
 
 // loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.
@@ -151,7 +149,6 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 // settle is the delay between the last request and the measurement of memory.
 const settle = 300 * time.Millisecond
 
-// sit keeps n clients requesting /slow until stop is called.
 func (p *process) sit(n int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
@@ -180,7 +177,6 @@ func (p *process) sit(n int) (stop func()) {
 	}
 }
 
-// openIdle opens n connections and makes one request on each.
 func (p *process) openIdle(path string, n int) (conns []net.Conn, err error) {
 	for range n {
 		conn, err := net.Dial("tcp", address(p.port))

@@ -6,15 +6,13 @@ import (
 	"strings"
 )
 
-// congestionFile has the congestion control of new TCP sockets (tcp(7)).
 const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 
 // congestionControl is the congestion control for all measurements. fapws does not use BBR for local connections, but
 // its peers do: the comparison would measure that difference.
 const congestionControl = "cubic"
 
-// useCongestionControl makes congestionControl the system's default and returns a function that restores the previous
-// one. It must be called before the first server starts. If the privilege is missing, the error says what to type.
+// useCongestionControl must be called before the first server starts. If the privilege is missing, the error says what to type.
 func useCongestionControl() (restore func(), err error) {
 	previous, err := os.ReadFile(congestionFile)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 // The CPUs of the server and of the clients: the first two that this process may use.
 var serverCPU, clientCPU int
 
-// chooseCPUs must be called before pinSelf.
 func chooseCPUs() error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -28,7 +27,7 @@ func chooseCPUs() error {
 	return nil
 }
 
-// loadAverage is the number of threads that were running on average in the last minute (proc(5)).
+// loadAverage covers the last minute (proc(5)).
 func loadAverage() (load float64) {
 	_, _ = fmt.Sscan(text("/proc/loadavg"), &load)
 	return load

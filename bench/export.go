@@ -10,7 +10,6 @@ import (
 	"fapws/bench/results"
 )
 
-// machine describes this machine and its load before the run.
 func machine() results.Machine {
 	m := results.Machine{CPU: "unknown CPU", CPUs: runtime.NumCPU(), System: "Linux", CongestionControl: congestionControl}
 	if _, rest, found := strings.Cut(text("/proc/cpuinfo"), "model name\t: "); found {
@@ -24,7 +23,6 @@ func machine() results.Machine {
 	return m
 }
 
-// text returns the content of a file, or "".
 func text(file string) string {
 	content, _ := os.ReadFile(file)
 	return string(content)
@@ -47,7 +45,7 @@ func (b *bench) export(m results.Machine) *results.Results {
 	return r
 }
 
-// stored converts the sample for storage. It leaves out values that only a few workloads measure.
+// Values that only a few workloads measure are left out.
 func (s *sample) stored() results.Sample {
 	return results.Sample{Rate: math.Round(s.rate*10) / 10, P50: s.p50.Seconds(), P99: s.p99.Seconds(), CPU: s.cpu.Seconds(), Memory: s.memory, Errors: s.errors,
 		Start: s.took.Seconds(), Each: s.each, Stolen: math.Round(s.stolen*1000) / 1000}

@@ -13,7 +13,6 @@ import (
 	"time"
 )
 
-// fileServers take part in the workloads that serve a folder of files.
 var fileServers = []string{"threads", "nginx", "caddy", "lighttpd", "apache"}
 
 // slowClients request the file of 1 GiB, and each reads slowPiece ten times a second.
@@ -22,7 +21,6 @@ const (
 	slowPiece   = 100_000
 )
 
-// prepareFolder makes the files of the workloads.
 func prepareFolder(folder string) error {
 	text := strings.Repeat("<p>All happy families are alike; each unhappy family is unhappy in its own way.</p>\n", 600)
 	files := map[string][]byte{
@@ -54,7 +52,6 @@ func prepareFolder(folder string) error {
 	return large.Truncate(1 << 30)
 }
 
-// measureSlow measures each server with slow clients of a large file.
 func (b *bench) measureSlow(w *workload) (who []string, err error) {
 	var processes []*process
 	for _, s := range b.servers {
@@ -84,7 +81,7 @@ func (b *bench) measureSlow(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// slowly takes one sample, in which a mebibyte counts as a request.
+// A mebibyte counts as a request.
 func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1, ReadBufferSize: slowPiece}}
 	var mu sync.Mutex
@@ -116,7 +113,7 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 			}
 		})
 	}
-	time.Sleep(time.Second) // all sockets are full
+	time.Sleep(time.Second) // the sockets are full then
 	before, beginCPU := p.memory(), p.ran()
 	close(begin)
 	started := time.Now()
@@ -147,7 +144,6 @@ func (p *process) ran() (sum time.Duration) {
 	return sum
 }
 
-// apacheConfig writes a fast configuration of Apache with its event module.
 func apacheConfig(port int, w *workload, s *settings) string {
 	lines := []string{
 		"Listen " + address(port), "ServerName localhost", "PidFile " + s.work + "/apache.pid",

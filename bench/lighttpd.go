@@ -1,6 +1,5 @@
 package main
 
-// lighttpdConfig writes a configuration of lighttpd as fast as it gets for files.
 func lighttpdConfig(port int, w *workload, s *settings) string {
 	return s.write("lighttpd.conf", []string{
 		`server.bind = "127.0.0.1"`, "server.port = " + address(port)[len("127.0.0.1:"):],

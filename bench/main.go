@@ -14,15 +14,14 @@ import (
 	"time"
 )
 
-// settings are the settings of the command line.
 type settings struct {
 	apps    string        // folder with app.py and asgi.py
 	work    string        // folder for built files, logs and documents
-	rounds  int           // samples of each server for each workload
-	length  time.Duration // duration of a measurement; whole seconds, for wrk
+	rounds  int           // per server and workload
+	length  time.Duration // whole seconds, for wrk
 	filters []string      // names of workloads and servers; empty means all
-	json    string        // file for the results; "" means none
-	typed   string        // the command, for the results
+	json    string
+	typed   string
 }
 
 func parseSettings() settings {
@@ -37,7 +36,6 @@ func parseSettings() settings {
 		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [--json FILE] [quick] [WORKLOAD|SERVER ...]\n"+
 			"workloads: %s; tls: those with TLS; page: those of docs/performance.md\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
 	}
-	// Words and flags may be mixed.
 	arguments, words := os.Args[1:], []string(nil)
 	for {
 		_ = flag.CommandLine.Parse(arguments)
@@ -71,7 +69,7 @@ func parseSettings() settings {
 }
 
 // wants reports whether name was asked for, among the names of its kind. No
-// without a word of this kind, all are wanted
+// Without a word of this kind, all names are wanted.
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {

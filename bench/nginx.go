@@ -2,7 +2,6 @@ package main
 
 import "os"
 
-// nginxConfig writes a fast configuration of nginx.
 func nginxConfig(port int, w *workload, s *settings) string {
 	lines := []string{
 		"daemon off;", "worker_processes 1;", "pid " + s.work + "/nginx.pid;",
@@ -48,7 +47,7 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	return s.write("nginx.conf", lines)
 }
 
-// nginxListens ends the listen directive. The cipher is the one that crypto/tls prefers.
+// The cipher is the one that crypto/tls prefers.
 func nginxListens(w *workload, s *settings) string {
 	if !w.tls {
 		return ";"

@@ -10,7 +10,6 @@ const phpProgram = "php-cgi"
 func phpFolder(s *settings) string { return filepath.Join(s.work, "php") }
 func phpSocket(s *settings) string { return filepath.Join(s.work, "php.sock") }
 
-// phpConfig writes the configuration of fapws for the script, and the script.
 func phpConfig(s *settings) string {
 	preparePHP(s)
 	return s.write("php.toml", []string{
@@ -19,10 +18,10 @@ func phpConfig(s *settings) string {
 	})
 }
 
-// phpBeside is the command that starts PHP for a server that does not start it itself.
+// phpBeside is for servers that do not start PHP themselves.
 func phpBeside(s *settings) []string {
 	preparePHP(s)
-	os.Remove(phpSocket(s)) // from a run that was killed
+	os.Remove(phpSocket(s))
 	return []string{"/bin/sh", "-c", `PHP_FCGI_CHILDREN=2 PHP_FCGI_MAX_REQUESTS=0 php-cgi -b "$0" & while [ ! -S "$0" ]; do sleep 0.05; done; exec "$@"`, phpSocket(s)}
 }
 

@@ -17,13 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a running server with its children.
 type process struct {
 	server *server
 	port   int
 	cmd    *exec.Cmd
 	begun  time.Time
-	gone   chan struct{} // closed when the first process has ended
+	gone   chan struct{}
 
 	modified string // Last-Modified of the answer that was checked
 	tls      bool
@@ -35,7 +34,7 @@ var running struct {
 	processes map[*process]bool
 }
 
-// start starts a server for a workload on a free port, without waiting.
+// start does not wait until the server responds.
 func start(s *server, w *workload, set *settings) (*process, error) {
 	port, err := freePort()
 	if err != nil {
@@ -91,7 +90,6 @@ func startOn(cmd *exec.Cmd, cpus ...int) error {
 	return cmd.Start()
 }
 
-// pinSelf keeps this process, with its clients, on one CPU.
 func pinSelf(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
@@ -117,12 +115,11 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// stop ends the whole process group, politely first.
 func (p *process) stop() {
 	group := -p.cmd.Process.Pid
 	tree := p.tree()
 	defer func() {
-		for _, id := range tree { // processes outside of the group
+		for _, id := range tree {
 			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id)); strings.TrimSpace(string(name)) == phpProgram {
 				_ = syscall.Kill(id, syscall.SIGKILL)
 			}
@@ -152,14 +149,13 @@ func stopAll() {
 	}
 }
 
-// tree lists the process and all its descendants.
 func (p *process) tree() []int {
 	children := map[int][]int{}
 	folders, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range folders {
 		fields := statFields(file)
 		if len(fields) < 2 {
-			continue // ended meanwhile
+			continue
 		}
 		id, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		parent, _ := strconv.Atoi(fields[1])
@@ -172,17 +168,15 @@ func (p *process) tree() []int {
 	return found
 }
 
-// statFields returns the fields of a stat file (proc(5)) from the third on, because the second, the name, may contain
-// spaces.
+// statFields begins with the third field, because the second, the name, may contain spaces (proc(5)).
 func statFields(file string) []string {
 	text, _ := os.ReadFile(file)
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
-// cpu returns the user and system time of the tree.
 func (p *process) cpu() time.Duration { return p.cpuOf("") }
 
-// cpuOf is cpu of the processes in the tree that run a program; "" means all.
+// "" means all processes of the tree
 func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {
@@ -216,7 +210,6 @@ func (p *process) memory() int64 {
 	return kib << 10
 }
 
-// raiseFileLimit raises the limit of open files for this process and the servers.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -11,7 +11,6 @@ import (
 	"strings"
 )
 
-// program is a command or file that a measurement needs, with its Debian package.
 type program struct {
 	file   string // "" if its environment variable is unset
 	debian string // "" if no package has it
@@ -20,14 +19,12 @@ type program struct {
 // python runs the peers, because Debian's packages belong to Debian's Python.
 const python = "/usr/bin/python3"
 
-// module is a module of Debian's Python.
 func module(name string) program {
 	return program{"/usr/lib/python3/dist-packages/" + name, "python3-" + name}
 }
 
 func ownProgram() program { return program{file: os.Getenv("FAPWS_BIN")} }
 
-// The load generators, and the programs that applications need.
 var (
 	wrk     = program{"wrk", "wrk"}
 	h2load  = program{"h2load", "nghttp2-client"}
@@ -39,11 +36,10 @@ func (p program) has() bool {
 	if _, err := exec.LookPath(p.file); err == nil {
 		return true
 	}
-	_, err := os.Stat(p.file) // a module
+	_, err := os.Stat(p.file)
 	return err == nil && filepath.IsAbs(p.file)
 }
 
-// version returns the version of its Debian package without revisions of Debian, or "".
 func (p program) version() string {
 	if p.debian == "" {
 		return ""
@@ -66,7 +62,7 @@ func upstream(version string) string {
 	return version
 }
 
-// missing returns why the server cannot run here, or "".
+// missing returns "" if the server can run.
 func (s *server) missing() string {
 	for _, p := range s.needs {
 		if p.file == "" {
@@ -79,7 +75,6 @@ func (s *server) missing() string {
 	return ""
 }
 
-// missingPackages returns the Debian packages of all missing programs.
 func missingPackages() (packages []string) {
 	all := append(slices.Clone(helpers), phpCGI)
 	for _, s := range servers {
@@ -93,7 +88,6 @@ func missingPackages() (packages []string) {
 	return packages
 }
 
-// versions returns the versions of the servers, the load generators and the frameworks.
 func versions(servers []*server) map[string]string {
 	found := map[string]string{}
 	for _, s := range servers {
@@ -127,7 +121,6 @@ func versions(servers []*server) map[string]string {
 	return found
 }
 
-// need returns an error that says how to install a missing program.
 func (p program) need() error {
 	if p.has() {
 		return nil

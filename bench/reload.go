@@ -15,11 +15,10 @@ import (
 
 const (
 	reloadEvery = time.Second
-	reloadLeast = 3 * reloadEvery // minimum duration of the load
+	reloadLeast = 3 * reloadEvery
 	askEvery    = time.Millisecond
 )
 
-// reloadsOf counts the requests that fail while the server reloads every second.
 func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
@@ -53,7 +52,7 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 	return sample{rate: float64(requests) / length.Seconds(), requests: requests, errors: failed, reloads: reloads}, nil
 }
 
-// constantLoad are clients that send requests without a break. Every second client opens a connection for each request,
+// The clients of constantLoad send requests without a break. Every second client opens a connection for each request,
 // the others keep their connection until the server announces its end. They never retry.
 type constantLoad struct {
 	clients          sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 	"fapws/bench/results"
 )
 
-// median returns the median of value over the samples; 0 without samples.
+// median returns 0 without samples.
 func median(samples []sample, value func(sample) float64) float64 {
 	var values []float64
 	for _, s := range samples {
@@ -20,7 +20,6 @@ func median(samples []sample, value func(sample) float64) float64 {
 	return results.Median(values)
 }
 
-// least returns the smallest value of at least one sample.
 func least(samples []sample, value func(sample) float64) float64 {
 	smallest := value(samples[0])
 	for _, s := range samples[1:] {
@@ -29,7 +28,6 @@ func least(samples []sample, value func(sample) float64) float64 {
 	return smallest
 }
 
-// The values of a sample that targets use.
 func rate(s sample) float64    { return s.rate }
 func p50(s sample) float64     { return float64(s.p50) / float64(time.Microsecond) }
 func p99(s sample) float64     { return float64(s.p99.Microseconds()) }
@@ -46,7 +44,6 @@ func beside(s sample) float64  { return s.p99.Seconds() / s.before.Seconds() }
 func before(s sample) float64  { return float64(s.before.Microseconds()) }
 func reloads(s sample) float64 { return float64(s.reloads) }
 
-// perCPU is how many requests a second of CPU serves.
 func perCPU(s sample) float64 {
 	if s.cpu == 0 {
 		return 0
@@ -54,7 +51,6 @@ func perCPU(s sample) float64 {
 	return 1 / s.cpu.Seconds()
 }
 
-// perWhole is perCPU with the CPU of PHP.
 func perWhole(s sample) float64 {
 	if s.cpu+s.php == 0 {
 		return 0
@@ -67,7 +63,6 @@ func printMachine(m results.Machine) {
 		runtime.Version(), time.Now().Format(time.DateOnly))
 }
 
-// table writes aligned Markdown.
 type table struct{ w *tabwriter.Writer }
 
 func newTable(columns ...string) table {
@@ -119,7 +114,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		case startup:
 			megabytes := of("%.1f", memory)
 			if name == pythonPass {
-				megabytes = "" // the server has ended
+				megabytes = ""
 			}
 			t.row(name, of("%.1f", took), fmt.Sprintf("%.1f", least(samples, took)), megabytes)
 		case reload:

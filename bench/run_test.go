@@ -11,7 +11,6 @@ import (
 	"fapws/bench/results"
 )
 
-// TestShortRun measures fapws once, as `./build.sh bench hello threads` does, and reads the stored results.
 func TestShortRun(t *testing.T) {
 	program, err := filepath.Abs(cmp.Or(os.Getenv("FAPWS_BIN"), "../build/fapws"))
 	if err != nil {
@@ -59,7 +58,6 @@ func TestShortRun(t *testing.T) {
 	}
 }
 
-// Every word of a group is a workload or a server.
 func TestGroups(t *testing.T) {
 	known := append(workloadNames(), serverNames()...)
 	for group := range groups() {

@@ -10,8 +10,8 @@ import (
 
 type server struct {
 	name    string
-	paths   []string  // paths that it serves
-	needs   []program // the server is the first
+	paths   []string
+	needs   []program
 	command func(port int, w *workload, s *settings) []string
 }
 
@@ -22,7 +22,6 @@ var (
 	single = slices.DeleteFunc(slices.Clone(wsgi), func(path string) bool { return path == "/slow" })
 )
 
-// Flags and paths for servers with and without an access log, and with and without tracing.
 const (
 	logged  = "/hello?log"
 	watched = "/hello?inside"
@@ -175,7 +174,7 @@ var servers = []*server{
 	},
 }
 
-// extension is a WSGI server that is a C module without a Debian package: on PYTHONPATH, or installed by pip.
+// extension is on PYTHONPATH, or installed by pip, because Debian has no package of the server.
 func extension(name string) *server {
 	library := "/usr/local/lib/python3/dist-packages/" + name
 	for _, place := range append(filepath.SplitList(os.Getenv("PYTHONPATH")), "/usr/local/lib/python3*/dist-packages") {
@@ -191,7 +190,7 @@ func extension(name string) *server {
 	}
 }
 
-// fapwsCommand starts fapws with more flags, and without a supervisor unless the workload has several workers.
+// fapwsCommand starts fapws without a supervisor unless the workload has several workers.
 func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string {
 	line := append([]string{os.Getenv("FAPWS_BIN"), "--bind", address(port)}, flags...)
 	if w.workers > 0 {
@@ -212,7 +211,6 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	return append(line, filepath.Join(s.apps, w.app+".py"))
 }
 
-// asgiApp returns the ASGI application of a workload: the application of fapws, or its equivalent.
 func (w *workload) asgiApp() string {
 	if w.asgi {
 		return w.app + ":application"
@@ -230,13 +228,12 @@ func serverNames() []string {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py, and a folder.
 func prepareFiles(work string) error {
 	folder := filepath.Join(work, "documents", "static")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	origin := filepath.Join(work, "origin") // of the page in nginx's cache
+	origin := filepath.Join(work, "origin")
 	if err := os.MkdirAll(origin, 0o755); err != nil {
 		return err
 	}
@@ -249,7 +246,6 @@ func prepareFiles(work string) error {
 	return prepareFolder(filepath.Join(work, "documents", "folder"))
 }
 
-// environment returns the environment of a server's process.
 func (s *server) environment(set *settings) []string {
 	documents := filepath.Join(set.work, "documents", "static")
 	env := append(os.Environ(),

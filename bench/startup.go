@@ -9,12 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pythonPass is the name of the measurement of `python3 -c pass` in startup.
 const pythonPass = "python3 -c pass"
 
 const startsPerRound = 5
 
-// measureStartup measures the time from the start of a process to its first response.
 func (b *bench) measureStartup(w *workload) (who []string, err error) {
 	if !w.early {
 		who = append(who, pythonPass)
@@ -52,7 +50,6 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// timePython measures the interpreter alone.
 func timePython() (sample, error) {
 	begin := time.Now()
 	pass := exec.Command(python, "-c", "pass")
@@ -63,8 +60,7 @@ func timePython() (sample, error) {
 	return sample{took: time.Since(begin)}, err
 }
 
-// firstAnswer requests path until the server responds, and returns the time since the process was started. It does not
-// sleep between attempts.
+// firstAnswer does not sleep between attempts.
 func (p *process) firstAnswer(path string) (time.Duration, error) {
 	request := []byte("GET " + path + " HTTP/1.0\r\nHost: localhost\r\n\r\n")
 	for {
@@ -84,7 +80,6 @@ func (p *process) firstAnswer(path string) (time.Duration, error) {
 	}
 }
 
-// askOnce sends a request on a new connection and waits for the beginning of a response with status 200.
 func askOnce(port int, request []byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 // Above it, consecutive measurements are not comparable.
 const maxStolen = 0.03
 
-// maxTries limits the attempts of a measurement, with a pause between two.
 const maxTries = 20
 
-// undisturbed repeats take until less than maxStolen was stolen, and returns the sample with the smallest share.
+// undisturbed returns the sample with the smallest share if no share is less than maxStolen.
 func undisturbed(take func() (sample, error)) (best sample, err error) {
 	for try := range maxTries {
 		if try > 0 {
@@ -35,8 +34,7 @@ func undisturbed(take func() (sample, error)) (best sample, err error) {
 	return best, nil
 }
 
-// stolen returns the time since boot that other machines had of the two CPUs, from the content of /proc/stat (proc(5):
-// the eighth number, in hundredths of a second).
+// The times of other machines are the eighth numbers in /proc/stat (proc(5)), in hundredths of a second.
 func stolen(stat string) (sum time.Duration) {
 	for line := range strings.Lines(stat) {
 		fields := strings.Fields(line)

@@ -16,18 +16,16 @@ import (
 // receive.
 
 const (
-	idleFor      = 5 * time.Second // duration of the measurement without events
+	idleFor      = 5 * time.Second
 	publishEvery = 200 * time.Millisecond
 	publishTimes = 10
 )
 
-// subscriber is the client's end of a stream.
 type subscriber struct {
 	fd     int
-	events int // number of events that have begun to arrive
+	events int // events that have begun to arrive
 }
 
-// listen opens a stream and reads its beginning.
 func (p *process) listen(path string) (*subscriber, error) {
 	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
 	if err != nil {
@@ -37,7 +35,7 @@ func (p *process) listen(path string) (*subscriber, error) {
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address(p.port))
 	var got []byte
-	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte("\n\n\r\n")); { // until the hint for reconnects
+	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte("\n\n\r\n")); {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w after %q", p.server.name, err, got)
@@ -59,7 +57,7 @@ func (p *process) listen(path string) (*subscriber, error) {
 	return &subscriber{fd: fd}, unix.SetNonblock(fd, true)
 }
 
-// listenAll opens n streams. If it fails, it returns the open streams with the error.
+// After an error, listenAll also returns the open streams.
 func (p *process) listenAll(path string, n int) (all []*subscriber, err error) {
 	for range n {
 		one, err := p.listen(path)
@@ -77,7 +75,6 @@ func hangUp(all []*subscriber) {
 	}
 }
 
-// await reads until all subscribers have n events.
 func await(all []*subscriber, n int) error {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -122,7 +119,6 @@ func await(all []*subscriber, n int) error {
 	return nil
 }
 
-// publish sends an event to all subscribers.
 func (p *process) publish(client *http.Client) error {
 	answer, err := client.Post(p.url("/post"), "text/plain", nil)
 	if err != nil {
@@ -136,8 +132,7 @@ func (p *process) publish(client *http.Client) error {
 	return nil
 }
 
-// ask requests hello sequentially for length, and calls beside at each publishEvery. It returns the durations of the
-// requests.
+// ask calls beside at each publishEvery, and returns the durations of the requests.
 func (p *process) ask(w *workload, length time.Duration, beside func() error) (times []time.Duration, err error) {
 	hello := &workload{path: "/hello", length: w.length}
 	c := &strictClient{process: p, workload: hello, keep: true}
@@ -160,8 +155,6 @@ func (p *process) ask(w *workload, length time.Duration, beside func() error) (t
 	return times, nil
 }
 
-// subscribersOf measures the cost of many subscribers: memory, CPU without events, the time until all have an event,
-// and the delay of other requests.
 func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

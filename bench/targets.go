@@ -7,20 +7,18 @@ import (
 	"fapws/bench/results"
 )
 
-// target is a goal for fapws, a row of the last table.
 type target struct {
 	title    string
 	workload string
 	value    func(sample) float64
 	against  []string                          // the best of these servers is compared
-	compare  func(mine, other float64) float64 // compares values of one round; nil uses only mine
-	atMost   bool                              // otherwise at least
+	compare  func(mine, other float64) float64 // nil uses only mine
+	atMost   bool
 	threads  float64
 	inline   float64
 	format   string
 }
 
-// notJudged is the limit of a mode without this target.
 const notJudged = -1
 
 // peers are the usual servers of frameworks. uvicorn is the server for ASGI; bjoern and fastwsgi are the fastest for
@@ -106,7 +104,7 @@ var targets = []target{
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
 }
 
-// measured returns the median over rounds of the value of t, and false without samples.
+// measured returns false without samples.
 func (b *bench) measured(t *target, server string) (float64, bool) {
 	mine := b.results[key{t.workload, server}]
 	if len(mine) == 0 {
@@ -125,7 +123,6 @@ func (b *bench) measured(t *target, server string) (float64, bool) {
 	return results.Median(values), len(values) > 0
 }
 
-// best returns the best value of t.against in a round.
 func (b *bench) best(t *target, round int) (value float64, found bool) {
 	for _, server := range t.against {
 		samples := b.results[key{t.workload, server}]
@@ -140,7 +137,6 @@ func (b *bench) best(t *target, round int) (value float64, found bool) {
 	return value, found
 }
 
-// printTargets prints the targets that this run measured.
 func (b *bench) printTargets() {
 	t := newTable("target", "threads", "limit", "", "inline", "limit", "")
 	any := false
@@ -174,7 +170,6 @@ func (b *bench) judge(t *target) (cells []string, found bool) {
 		if t.atMost {
 			sign = "≤"
 		}
-		// Compare with the precision that is printed.
 		text := fmt.Sprintf(t.format, value)
 		shown, _ := strconv.ParseFloat(text, 64)
 		if (shown <= mode.limit) == t.atMost || shown == mode.limit {

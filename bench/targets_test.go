@@ -21,8 +21,8 @@ func TestJudge(t *testing.T) {
 		{"pipelined", "threads"}:  micros(20),
 		{"flask", "threads"}:      micros(50),
 		{"flask", "inline"}:       micros(100),
-		{"flask", "uwsgi"}:        {{cpu: 80 * time.Microsecond}, {cpu: 300 * time.Microsecond}}, // the best in the first round
-		{"flask", "gunicorn"}:     {{cpu: 90 * time.Microsecond}, {cpu: 160 * time.Microsecond}}, // the best in the second
+		{"flask", "uwsgi"}:        {{cpu: 80 * time.Microsecond}, {cpu: 300 * time.Microsecond}},
+		{"flask", "gunicorn"}:     {{cpu: 90 * time.Microsecond}, {cpu: 160 * time.Microsecond}},
 		{"reload", "threads"}:     {{errors: 0}},
 		{"reload", "inline"}:      {{errors: 1}},
 		{"slow", "threads"}:       {{rate: 95, alone: 100}, {rate: 40, alone: 50}, {rate: 9, alone: 10}},

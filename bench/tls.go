@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// tlsServers take part in the workloads with TLS. All except fapws answer /hello with a fixed text.
+// All except fapws answer /hello with a fixed text.
 var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
 // tlsClient trusts the certificate of this run. It offers one group that all servers have in assembly: by default
@@ -35,7 +35,7 @@ var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.Version
 func (s *settings) certificate() string { return filepath.Join(s.work, "cert.pem") }
 func (s *settings) key() string         { return filepath.Join(s.work, "key.pem") }
 
-// prepareCertificate makes the certificate of all servers (ECDSA with P-256, for 127.0.0.1).
+// The certificate is ECDSA with P-256, for 127.0.0.1.
 func (s *settings) prepareCertificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -62,8 +62,7 @@ func (s *settings) prepareCertificate() error {
 	return os.WriteFile(s.key(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600)
 }
 
-// handshakesOf opens connections one after the other for length, w.connections at a time, with one request on each.
-// With w.resumed they resume a session (RFC 8446 §2.2).
+// handshakesOf makes one request on each connection; with w.resumed, connections resume a session (RFC 8446 §2.2).
 func (p *process) handshakesOf(w *workload, length time.Duration) (sample, error) {
 	var done, failed atomic.Int64
 	var clients sync.WaitGroup
@@ -96,7 +95,6 @@ func (p *process) handshakesOf(w *workload, length time.Duration) (sample, error
 	return s, nil
 }
 
-// handshake makes a request on a new connection.
 func (p *process) handshake(config *tls.Config, path string) (resumed bool, err error) {
 	c, err := tls.Dial("tcp", address(p.port), config)
 	if err != nil {
@@ -110,7 +108,7 @@ func (p *process) handshake(config *tls.Config, path string) (resumed bool, err 
 	if err != nil {
 		return false, err
 	}
-	_, err = io.Copy(io.Discard, answer.Body) // the session tickets arrive earlier
+	_, err = io.Copy(io.Discard, answer.Body)
 	return c.ConnectionState().DidResume, err
 }
 
@@ -119,7 +117,6 @@ var (
 	h2Count = regexp.MustCompile(`(\d+) done, (\d+) succeeded`)
 )
 
-// http2Of runs h2load for length, with w.streams concurrent requests on each connection.
 func (p *process) http2Of(w *workload, length time.Duration) (sample, error) {
 	if err := h2load.need(); err != nil {
 		return sample{}, err

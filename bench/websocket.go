@@ -19,21 +19,19 @@ import (
 // A load generator for WebSockets (RFC 6455) on one thread. It sends the next message on a connection when the previous
 // message was echoed. It offers no extension, so no server compresses.
 
-// messageSize is the size of a message in bytes.
-const messageSize = 64
+const messageSize = 64 // in bytes
 
-// socket is the client's end of a WebSocket.
 type socket struct {
 	fd      int
-	message [messageSize]byte // the current message
+	message [messageSize]byte
 	sent    time.Time
-	id      uint32 // of the connection
-	number  uint32 // number of messages
-	key     uint32 // masks the next frame
+	id      uint32
+	number  uint32
+	key     uint32
 	in      []byte // received bytes of the echo
 }
 
-// upgrade opens a connection and makes and checks the handshake (RFC 6455 §4.1).
+// RFC 6455 §4.1
 func (p *process) upgrade(path string) (*socket, error) {
 	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
 	if err != nil {
@@ -71,7 +69,7 @@ func (p *process) upgrade(path string) (*socket, error) {
 	return &socket{fd: fd, id: rand.Uint32(), key: rand.Uint32()}, unix.SetNonblock(fd, true)
 }
 
-// upgradeAll opens n WebSockets. If it fails, it returns the open ones with the error.
+// After an error, upgradeAll also returns the open WebSockets.
 func (p *process) upgradeAll(path string, n int) (sockets []*socket, err error) {
 	for range n {
 		s, err := p.upgrade(path)
@@ -89,8 +87,7 @@ func closeAll(sockets []*socket) {
 	}
 }
 
-// send sends the next message, a unique text in one masked frame (RFC 6455 §5.2). A socket takes one small frame at
-// once.
+// The message is a unique text in one masked frame (RFC 6455 §5.2), which a socket takes at once.
 func (s *socket) send() error {
 	s.number++
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
@@ -113,7 +110,6 @@ func (s *socket) send() error {
 	return err
 }
 
-// receive reads input, and reports whether the echo is complete.
 func (s *socket) receive() (whole bool, err error) {
 	var buffer [4096]byte
 	n, err := unix.Read(s.fd, buffer[:])
@@ -199,7 +195,6 @@ func echo(sockets []*socket, length time.Duration) (latencies []time.Duration, e
 	return latencies, nil
 }
 
-// echoWith measures echoes for length.
 func (p *process) echoWith(w *workload, length time.Duration) (sample, error) {
 	sockets, err := p.upgradeAll(w.path, w.connections)
 	defer func() { closeAll(sockets) }()
@@ -219,8 +214,6 @@ func (p *process) echoWith(w *workload, length time.Duration) (sample, error) {
 		p50: latencies[n/2], p99: latencies[n*99/100], memory: p.memory()}, nil
 }
 
-// socketsOf measures how the server's memory grows with WebSockets that have echoed a message, and how long an echo on
-// all of them at once takes.
 func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

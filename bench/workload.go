@@ -2,7 +2,6 @@ package main
 
 import "slices"
 
-// kind is how a workload is measured.
 type kind int
 
 const (
@@ -18,14 +17,13 @@ const (
 	overHTTP2               // h2load sends requests as fast as possible
 )
 
-// workload is one row of the comparison.
 type workload struct {
 	name        string
 	title       string
 	kind        kind
-	app         string // in bench/apps, without .py
+	app         string
 	path        string
-	script      string // in bench/lua
+	script      string
 	connections int
 	length      int64    // of the body of each response; -1 means any
 	post        bool     // requests have a body of 4 KiB
@@ -33,10 +31,10 @@ type workload struct {
 	sameCPU     bool     // server and load generator share a CPU, for latencies
 	workers     int      // server processes; the server then has both CPUs
 	servers     []string // servers to compare; nil means all that serve path
-	folder      bool     // serves a folder, without an application
-	early       bool     // serves a folder at /folder, even while the application loads
-	php         bool     // PHP responds, by FastCGI
-	asgi        bool     // app is an ASGI application
+	folder      bool
+	early       bool
+	php         bool // PHP responds, by FastCGI
+	asgi        bool
 	fields      []string // of the requests
 	since       bool     // requests have If-Modified-Since and expect 304
 	coding      string   // expected Content-Encoding
@@ -46,10 +44,8 @@ type workload struct {
 	streams     int  // concurrent HTTP/2 streams on each connection
 }
 
-// frameworkServers take part in workloads with a framework, in which the server is the smaller part.
 var frameworkServers = []string{"threads", "inline", "uwsgi", "gunicorn", "waitress"}
 
-// asgiServers take part in ASGI workloads, websocketServers in WebSocket workloads.
 var (
 	asgiServers      = []string{"threads", "inline", "uvicorn", "hypercorn", "daphne"}
 	websocketServers = append(slices.Clone(asgiServers), "websockets")
@@ -124,7 +120,6 @@ var workloads = []workload{
 var pageWorkloads = []string{"hello", "thousand", "one", "slow", "generator", "flask", "django", "asgi", "starlette", "fastapi", "websocket",
 	"cached", "file1k", "file100k", "file1m", "tlshello", "http2streams", "startup", "idle"}
 
-// groups are names for several workloads, or for workloads and servers.
 func groups() map[string][]string {
 	var encrypted, peers []string
 	for _, w := range workloads {
@@ -141,7 +136,6 @@ func groups() map[string][]string {
 	return map[string][]string{"tls": encrypted, "page": slices.Concat(pageWorkloads, peers)}
 }
 
-// expand replaces group names by their members.
 func expand(words []string) (names []string) {
 	known := groups()
 	for _, word := range words {
@@ -169,7 +163,6 @@ func (w *workload) scriptFile() string {
 	return w.script
 }
 
-// servedBy reports whether a server takes part.
 func (w *workload) servedBy(s *server) bool {
 	if w.servers != nil {
 		return slices.Contains(w.servers, s.name)
