@@ -43,26 +43,26 @@ func OpenHigh(open func()) {
 	open()
 }
 
-// Conn makes a connection from a socket, which it owns even after an error. name is for messages.
+// Conn owns fd even after an error. name is for messages.
 func Conn(fd int, name string) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	return net.FileConn(f)
 }
 
-// SocketpairNonblock makes two connected unix stream sockets. They do not block, and no child inherits them.
+// SocketpairNonblock makes stream sockets that no child inherits.
 func SocketpairNonblock() (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
-// OpenFiles returns the limit of open descriptors, 0 if it is unknown.
+// 0 if unknown
 func OpenFiles() uint64 {
 	var limit unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	return uint64(limit.Cur)
 }
 
-// Inode returns the inode of an open descriptor, 0 if it is not open.
+// 0 if fd is not open
 func Inode(fd int) uint64 {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
@@ -95,7 +95,7 @@ func Directories() (names []string) {
 	return names
 }
 
-// Descriptors returns the open descriptors of the process; only those below 1024 if /proc is not mounted.
+// Without /proc, only descriptors below 1024 are found.
 func Descriptors() (fds []int) {
 	list, err := os.Open("/proc/self/fd")
 	if err != nil {

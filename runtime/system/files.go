@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flock is flock(2), repeated after EINTR.
 func Flock(fd, how int) error {
 	for {
 		if err := unix.Flock(fd, how); err != unix.EINTR {
@@ -20,7 +19,7 @@ func Flock(fd, how int) error {
 	}
 }
 
-// OpenAt is openat(2), repeated after EINTR. No child inherits the descriptor.
+// OpenAt is openat(2), repeated after EINTR.
 func OpenAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	for err = unix.EINTR; err == unix.EINTR; {
 		fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)
@@ -73,7 +72,7 @@ func Replaceable(path string) bool {
 	return directory != ""
 }
 
-// Open opens a file or directory at an absolute path with O_PATH. The caller must close fd.
+// Open uses O_PATH, for an absolute path. The caller must close fd.
 func Open(path string) (fd int, err error) {
 	directory, rest := border(path)
 	if directory == "" {
@@ -113,7 +112,6 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
-// OpenRoot is os.OpenRoot with the checks of Open.
 func OpenRoot(path string) (*os.Root, error) {
 	if directory, _ := border(path); directory == "" {
 		return os.OpenRoot(path)
@@ -126,7 +124,7 @@ func OpenRoot(path string) (*os.Root, error) {
 	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
 }
 
-// UnnamedFile makes an unnamed file in dir for reading and writing. No child inherits it.
+// UnnamedFile makes an unnamed file in dir for reading and writing.
 func UnnamedFile(dir string) (fd int, err error) {
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil { // some file systems (overlay, NFS) do not support O_TMPFILE
@@ -135,7 +133,7 @@ func UnnamedFile(dir string) (fd int, err error) {
 	return fd, nil
 }
 
-// unnamed makes a file in dir, or in the directory for temporary files if dir is "", and removes its name.
+// dir "" means the directory for temporary files.
 func unnamed(dir string) (fd int, err error) {
 	f, err := os.CreateTemp(dir, "fapws-")
 	if err != nil {
@@ -155,7 +153,6 @@ func FreeSpace(path string) (free int64, ok bool) {
 	return freeSpace(&st, unix.Statfs(path, &st))
 }
 
-// FreeSpaceOf is FreeSpace of the file system of f.
 func FreeSpaceOf(f *os.File) (free int64, ok bool) {
 	var st unix.Statfs_t
 	return freeSpace(&st, unix.Fstatfs(int(f.Fd()), &st))

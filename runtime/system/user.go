@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// UserName returns the name of a user for messages, or the number if the user database has no entry.
+// UserName returns the number if the user database has no entry.
 func UserName(uid int) string {
 	if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return entry.Username
