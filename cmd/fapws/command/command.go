@@ -34,8 +34,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Run runs the command of args, the command line without the name of the program, and returns the exit code. Errors
-// have their own exit codes (process.ExitReport).
+// args is the command line without the name of the program. Errors have their own exit codes (process.ExitReport).
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	return run(args, false, stdin, stdout, stderr)
 }
@@ -99,7 +98,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		}
 		return run(args, true, stdin, stdout, stderr)
 	}
-	if parent == nil && !loader { // the parent has warned
+	if parent == nil && !loader {
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(append(settings.UnknownVariables(os.Environ()), doubts...), p, stderr)
 	}
@@ -123,7 +122,6 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	return serve(p, stderr)
 }
 
-// ofAnotherUser reports whether this process is root and the workers will have another user.
 func ofAnotherUser(conf *settings.Config) bool {
 	if os.Geteuid() != 0 || conf.User == "" && conf.Group == "" {
 		return false
@@ -132,7 +130,6 @@ func ofAnotherUser(conf *settings.Config) bool {
 	return err == nil && id.UID != 0
 }
 
-// help prints the help of a command, a page of the documentation, or the general help.
 func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	word := settings.Word(topic)
 	switch word {
@@ -154,7 +151,6 @@ func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	return process.OK, err
 }
 
-// warn prints lines about settings that are probably mistakes.
 func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	log := p.Logger(stderr)
 	for _, line := range doubts {
@@ -166,7 +162,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	}
 }
 
-// runBench is "fapws bench". It returns process.Failed if a request has failed or a response has an error status.
+// runBench returns process.Failed if a request has failed or a response has an error status.
 func runBench(args []string, stdout io.Writer) (code int, err error) {
 	o, err := bench.ParseArgs(args, stdout)
 	switch {
@@ -192,7 +188,6 @@ func runBench(args []string, stdout io.Writer) (code int, err error) {
 	return process.OK, err
 }
 
-// prepareProcess sets up what all processes of a server have in common.
 func prepareProcess(p *plan.Plan) {
 	if p.Conf.Umask >= 0 {
 		unix.Umask(p.Conf.Umask)
@@ -201,7 +196,6 @@ func prepareProcess(p *plan.Plan) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 }
 
-// serve serves in this process, or supervises workers.
 func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if _, err := os.Stat("/proc/self"); err != nil {
 		return 0, process.ExitNotStarted("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc")
@@ -228,7 +222,6 @@ func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 		conf.Sandboxed() || os.Getpid() == 1
 }
 
-// errRoot is the refusal of root on a system where another user could run the application.
 var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
 
 // judgeRoot checks a process that root has started. If the process would remain root without permission, the result is
@@ -314,7 +307,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	return max(code, app.Close()), nil
 }
 
-// show prints the result of a command that needs no Python. contents is nil for a site without an application.
+// contents is nil for a site without an application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case p.Command.Word == settings.WordShell && contents == nil:
@@ -345,7 +338,6 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	}
 }
 
-// checkOutside checks users, the chroot, directories and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
 	if err == nil && conf.Chroot != "" {

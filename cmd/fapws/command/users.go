@@ -30,10 +30,9 @@ password or a removed user ends the sessions of that user.
 Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
 `
 
-// withPassword are the actions that prompt for a password. They take the file, the name and the password.
+// The functions take the file, the name and the password.
 var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword, "check": auth.CheckPassword}
 
-// user is "fapws user": it changes a file of users.
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	action, name, file, err := parseUser(args)
 	if errors.Is(err, pflag.ErrHelp) || action == "help" {
@@ -62,7 +61,6 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// askName prompts for the name of a user.
 func askName(in *os.File, prompt io.Writer) (string, error) {
 	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
 		return "", err
@@ -133,7 +131,7 @@ func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Wr
 	case "remove":
 		return auth.Remove(file, name)
 	}
-	if err := auth.CheckName(name); err != nil { // before the password prompt
+	if err := auth.CheckName(name); err != nil {
 		return err
 	}
 	password, err := askPassword(stdin, stderr)
@@ -180,7 +178,7 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 
 func askPassword(in *os.File, prompt io.Writer) (string, error) {
 	r := bufio.NewReader(io.LimitReader(in, 4096))
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil { // not a terminal
+	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
 		return readPassword(r)
 	}
 	first, err := askHidden(in, r, prompt, "Password: ")
@@ -194,7 +192,6 @@ func askPassword(in *os.File, prompt io.Writer) (string, error) {
 	return first, err
 }
 
-// askHidden prompts for a line that the terminal does not show.
 func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (string, error) {
 	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)

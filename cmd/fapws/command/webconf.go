@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/route"
 )
 
-// site is the resulting configuration file.
 type site struct {
 	Port        uint64            `toml:"port,omitzero"`
 	KeepAlive   float64           `toml:"keep-alive,omitzero"`
@@ -33,7 +32,6 @@ type host struct {
 	Index   []string `toml:"index"`
 }
 
-// conf is the state of reading a web.conf.
 type conf struct {
 	name  string
 	site  site
@@ -69,7 +67,7 @@ func (c *conf) note(line int, format string, args ...any) {
 
 var words = []string{"host", "media", "parameter"}
 
-// maxLine limits a line in bytes, so that the converted and escaped line fits into fapws.toml.
+// in bytes, so that the converted and escaped line fits into fapws.toml
 const maxLine = 2048
 
 func (c *conf) read(n int, line string) {
@@ -142,22 +140,21 @@ func (c *conf) host(n int, name, root string) {
 		return
 	}
 	h := host{Name: bare, Root: root, Index: []string{"index.html"}}
-	if bare == "default" { // for every other host
+	if bare == "default" {
 		h.Name, h.Default = "", true
 	}
 	c.site.Hosts = append(c.site.Hosts, h)
 }
 
-// mediaType matches "text/plain", with an optional parameter.
 var mediaType = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
 })
 
-// parameter converts a parameter into a setting. The error says why that is impossible.
+// The error says why the parameter has no equivalent.
 func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600
 	switch name {
-	case "timeout": // for a silent client, and for an incomplete request
+	case "timeout":
 		seconds, err := strconv.ParseFloat(value, 64)
 		if err != nil || !(seconds >= 0.001 && seconds <= longest) {
 			return fmt.Errorf("%.40q is not a time in seconds", value)
@@ -183,8 +180,6 @@ others, fapws help migrate shows each directive in fapws.toml.
 Exit status: 0 converted; 2 the file cannot be read or has no such line.
 `
 
-// importConf is "fapws import": it converts a configuration file of httPyServer, and reports the lines that it leaves
-// out.
 func importConf(args []string, stdout, stderr io.Writer) error {
 	switch {
 	case len(args) != 1:

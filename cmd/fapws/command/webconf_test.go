@@ -58,7 +58,6 @@ func TestConvertWebconf(t *testing.T) {
 	}
 }
 
-// Any input converts into valid TOML.
 func FuzzConvertWebconf(f *testing.F) {
 	f.Add("host default web\nmedia txt text/plain\nparameter timeout 1\n")
 	f.Add("host a \"\\\x01\x7f\nmedia \" a/b\nparameter port 99999\nparameter x \x00\n")
