@@ -192,7 +192,7 @@ func (c *Conn) Stop(h Heed) bool {
 	return true
 }
 
-// It is false after Upgrade.
+// Stopped is false after Upgrade.
 func (c *Conn) Stopped() bool { return c.stopped }
 
 // Continue ends a Stop or another pause and restarts the client's deadline. It does not call Protocol.Input for the

@@ -29,7 +29,7 @@ const (
 	maxLate = 64 << 10
 )
 
-// It belongs to the event loop.
+// A Conn belongs to the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client

@@ -94,7 +94,7 @@ func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
 
-// It reports an error at the first byte that reveals the error.
+// header reports an error at the first byte that reveals the error.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	have := int(d.have)
 	b := data

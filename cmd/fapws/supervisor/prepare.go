@@ -281,8 +281,8 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// It logs settings whose new value in the file requires a restart, because the supervisor uses them. It logs a setting
-// again only after another change.
+// logKept logs settings whose new value in the file requires a restart, because the supervisor uses them. It logs a
+// setting again only after another change.
 func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return

@@ -122,7 +122,7 @@ func (c *connection) write(request *http.Request) {
 	c.written <- err
 }
 
-// It also moves the read deadline, because the upstream need not respond during a write.
+// A deadlineWriter also moves the read deadline, because the upstream need not respond during a write.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
@@ -164,8 +164,8 @@ func (c *connection) putReader() {
 	}
 }
 
-// They occur if an upstream sends a body after HEAD, 204 or 304, or a body that is longer than announced. The next
-// request would receive them as its response.
+// Surplus bytes occur if an upstream sends a body after HEAD, 204 or 304, or a body that is longer than announced. The
+// next request would receive them as its response.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
@@ -245,10 +245,10 @@ func (p *Proxy) keeps(c *connection) bool {
 	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// It returns the head of the response, and the connection with the body, which the caller then owns. It retries the
-// request only if the upstream closed a reused connection before responding, and the method is safe (RFC 9110 §9.2.2).
-// A WebSocket handshake always uses a new connection, which is never reused, because only the response of the upstream
-// decides whether the next bytes are a request.
+// roundTrip returns the head of the response, and the connection with the body, which the caller then owns. It retries
+// the request only if the upstream closed a reused connection before responding, and the method is safe (RFC 9110
+// §9.2.2). A WebSocket handshake always uses a new connection, which is never reused, because only the response of the
+// upstream decides whether the next bytes are a request.
 func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
 	var c *connection
 	if r.WebSocket {
