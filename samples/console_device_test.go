@@ -93,11 +93,12 @@ func startConsole(t *testing.T) *device {
 	d.write(t, "bin/systemctl", systemctl, 0o755)
 	d.write(t, "bin/ip", "#!/bin/sh\necho '2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0'\n", 0o755)
 	d.write(t, "bin/apply", "#!/bin/sh\ncat > \"${0%/*}/../applied\"\n", 0o755)
+	d.write(t, "bin/check-firmware", "#!/bin/sh\n", 0o755)
 	d.write(t, "bin/install-firmware", "#!/bin/sh\ncp \"$1\" \"${0%/*}/../installed\"\n", 0o755)
 	d.write(t, "bin/restart-device", "#!/bin/sh\necho now > \"${0%/*}/../restarted\"\n", 0o755)
 	for name, value := range map[string]string{
 		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_PROC": d.dir + "/proc", "CONSOLE_RUN": d.dir + "/run", "CONSOLE_VERSION": d.dir + "/version", "CONSOLE_KEEP": "6",
-		"CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply", "CONSOLE_INSTALL": "install-firmware",
+		"CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply", "CONSOLE_CHECK": "check-firmware", "CONSOLE_INSTALL": "install-firmware",
 		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" + os.Getenv("PATH"), "PS1": "$ ", "ENV": "",
 	} {
 		t.Setenv(name, value)
@@ -216,6 +217,13 @@ func (p *tab) visit(page string) {
 	p.t.Helper()
 	p.run(chromedp.Click(".menu", chromedp.ByQuery))
 	p.follow(fmt.Sprintf(`nav a[href="/%s"]`, page))
+}
+
+// visitAccount opens a page by the menu of the user.
+func (p *tab) visitAccount(page string) {
+	p.t.Helper()
+	p.run(chromedp.Click(".user", chromedp.ByQuery))
+	p.follow(fmt.Sprintf(`#account a[href="/%s"]`, page))
 }
 
 // picture checks that the page fits a desk and a phone, is small, keeps to its policy, and can be used by everyone, light and dark.

@@ -43,10 +43,19 @@ def page(title, path):
                 start_response(f"{error.status} {error.reason}", error.headers)
                 heading = error.reason
                 body = html("error", status=error.status, text=error.text, title=title, path=path)
-            frame = html("frame", title=heading, host=hostname(), body=body)
+            frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], body=body)
             return frame.replace(f'<a href="{path}">', f'<a href="{path}" aria-current="page">', 1)
         return answer
     return decorate
+
+def attempt(start_response, action, *arguments, **options):
+    """Does what a form asks for. Returns "", or why it failed: a text for the page that has the form."""
+    try:
+        action(*arguments, **options)
+        return ""
+    except HTTPError as error:
+        start_response(f"{error.status} {error.reason}", [])
+        return error.text
 
 def parameter(environ, name, default=""):
     return environ["fapws.params"].get(name, [default])[0].strip()

@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 
-from common import DATA, HERE, RUN, USERS, VERSION, html, lines, page, parameter, run, words
+from common import HERE, RUN, USERS, attempt, html, page, parameter, run, words
 from fapws import HTTPError, Login, channel, upload
 from fapws.contrib.views import Staticfile
+from firmware import IMAGE, check, firmware, install
 from logs import live_lines, logs
 from services import services
 from settings import backup, restore, settings
@@ -22,20 +23,10 @@ guess = threading.Lock()
 @page("Reboot", "/reboot")
 def reboot(environ, start_response):
     if environ["REQUEST_METHOD"] != "POST":
-        return html("reboot")
-    run(words("REBOOT"), root=True)
+        return html("reboot", problem="")
+    if problem := attempt(start_response, run, words("REBOOT"), root=True):
+        return html("reboot", problem=f"Not restarted: {problem}")
     return html("overview", note="The device restarts. This page continues when it is back.", latest=latest())
-
-@page("Firmware", "/firmware")
-def firmware(environ, start_response):
-    return html("firmware", version=lines(VERSION)[0] or "unknown")
-
-@page("Firmware", "/firmware")
-def install(environ, start_response):  # the file is complete, and has the SHA-256 of the form
-    command, file = words("INSTALL"), environ["fapws.upload"].file
-    if command:
-        run([*command, file.path], root=True)
-    return html("installed", done="Installed" if command else "Stored", size=file.size, sha256=file.sha256)
 
 def change(name, old, new, again):
     """Changes the password of a user. HTTPError: its text says what is wrong."""
@@ -72,7 +63,8 @@ ENTRIES = [
     ("/settings", settings),
     ("/backup", backup),
     ("/restore", upload(os.path.join(RUN, "restore.json"), restore, max_size="64K")),
-    ("/firmware-image", upload(os.path.join(DATA, "firmware.bin"), install, max_size="512M", sync="4M")),
+    ("/firmware-image", upload(IMAGE, check, max_size="512M", sync="4M")),
+    ("/firmware/install", install),
     ("/firmware", firmware),
     ("/password", password),
     ("/terminal/shell", shell),

@@ -46,6 +46,8 @@ def follow():
                 publish("log:" + log, line[:LENGTH].decode(errors="replace"))
 
 def chosen(environ):
+    if not find():
+        raise HTTPError(404, "The server can read no log of this device: see Rights in README.md.")
     log = parameter(environ, "log", "".join(find()[:1]))
     if log not in find():
         raise HTTPError(404, "The server can read no such log.")
@@ -62,4 +64,5 @@ def logs(environ, start_response):
                                    if search.lower() in line.lower()), LINES)
     options = [html("option", value=one, name=one.split("/log/", 1)[-1], selected="selected" if one == log else "")
                for one in find()]
-    return html("logs", options=options, search=search, lines="\n".join(found))
+    return html("logs", options=options, search=search, lines="\n".join(found), number=len(found),
+                none="No line contains this text." if search else "This log has no lines.")

@@ -2,8 +2,9 @@
 import collections
 import re
 import time
+from urllib.parse import urlencode
 
-from common import html, page, parameter, run
+from common import attempt, html, page, parameter, run
 from fapws import HTTPError
 
 INITS = [  # the command for the list, a line of the list, the command for one service
@@ -14,6 +15,7 @@ INITS = [  # the command for the list, a line of the list, the command for one s
 ]
 STATES = {"active": "running", "started": "running", "+": "running", "inactive": "stopped", "-": "stopped",
           "?": "unknown"}
+DONE = {"start": "Started.", "stop": "Stopped.", "restart": "Restarted."}
 
 def find():
     """({service: state}, the command for one service), by the first init system that works."""
@@ -28,7 +30,7 @@ def find():
 
 def control(name, action):
     found, command = find()
-    if name not in found or action not in ("start", "stop", "restart"):  # nothing else reaches the command
+    if name not in found or action not in DONE:  # nothing else reaches the command
         raise HTTPError(400, "No such service.")
     run([word.format(name=name, action=action) for word in command.split()], root=True)
     if action != "stop":
@@ -40,10 +42,20 @@ def control(name, action):
 
 @page("Services", "/services")
 def services(environ, start_response):
+    search, name, action = (parameter(environ, field) for field in ("search", "name", "action"))
+    note, problem = DONE.get(action, ""), ""
     if environ["REQUEST_METHOD"] == "POST":
-        control(parameter(environ, "name"), parameter(environ, "action"))
-        start_response("303 See Other", [("Location", "services")])  # a reload of the page does not send it again
+        problem = attempt(start_response, control, name, action)
+        if not problem:  # a reload of the page does not send it again
+            query = urlencode({"search": search, "name": name, "action": action})
+            start_response("303 See Other", [("Location", f"services?{query}")])
     found, _ = find()
+    rows = []
+    for one, state in sorted(found.items()):
+        hidden = "" if search.lower() in one.lower() else "hidden"
+        rows.append(html("service", name=one, state=state, hidden=hidden))
+        if one == name and (note or problem):
+            rows.append(html("said", name=one, hidden=hidden, note="" if problem else note, problem=problem))
     numbers = collections.Counter(found.values()).most_common()
-    return html("services", summary=", ".join(f"{number} {state}" for state, number in numbers),
-                services=[html("service", name=name, state=state) for name, state in sorted(found.items())])
+    return html("services", search=search, rows=rows, number=len(found), problem="" if name in found else problem,
+                summary=", ".join(f"{number} {state}" for state, number in numbers))

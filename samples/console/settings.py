@@ -6,10 +6,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from common import DATA, html, hostname, page, parameter, run, words, write
+from common import DATA, attempt, html, hostname, page, parameter, run, words, write
 from fapws import HTTPError
 
 FILE = Path(DATA, "settings.json")
+UNAPPLIED = "Nothing applies the settings: they are only kept, because CONSOLE_APPLY is not set in device.env."
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
 
 def interface(text):
@@ -49,21 +50,36 @@ def load():
 def save(values):
     write(FILE, json.dumps(values, indent=1))
     if words("APPLY"):
-        run(words("APPLY"), json.dumps(values), root=True)
+        try:
+            run(words("APPLY"), json.dumps(values), root=True)
+        except HTTPError as error:
+            raise HTTPError(error.status, f"Kept, but not applied: {error.text}") from None
+
+def form(values, wrong=(), note="", problem="", refused=""):
+    marks = {name + "_wrong": str(name in wrong).lower() for name in FIELDS}
+    return html("settings", note=note, problem=problem, refused=refused, device=hostname(),
+                date=time.strftime("%Y-%m-%d"), dhcp="" if values["address"] or "address" in wrong else "checked",
+                warning="" if words("APPLY") else UNAPPLIED, **values, **marks)
+
+def keep(values, done, start_response):
+    """Saves settings, and returns the page, which says what has happened."""
+    if problem := attempt(start_response, save, values):
+        return form(values, problem=problem)
+    return form(values, note=done + (" The device has applied them." if words("APPLY") else ""))
 
 @page("Settings", "/settings")
 def settings(environ, start_response):
-    values, wrong, note = load(), [], ""
-    if environ["REQUEST_METHOD"] == "POST":
-        values = {name: parameter(environ, name, values[name]) for name in FIELDS}
-        wrong = mistakes(values)
-        if wrong:
-            start_response("422 Unprocessable Content", [])
-        else:
-            save(values)
-            note = "Saved."
-    marks = {name + "_wrong": str(name in wrong).lower() for name in FIELDS}
-    return html("settings", note=note, device=hostname(), date=time.strftime("%Y-%m-%d"), **values, **marks)
+    values = load()
+    if environ["REQUEST_METHOD"] != "POST":
+        return form(values)
+    values = {name: parameter(environ, name, values[name]) for name in FIELDS}
+    if parameter(environ, "dhcp"):
+        values.update(address="", gateway="")
+    wrong = mistakes(values) + ([] if values["address"] or parameter(environ, "dhcp") else ["address"])
+    if not wrong:
+        return keep(values, "Saved.", start_response)
+    start_response("422 Unprocessable Content", [])
+    return form(values, wrong, problem="Nothing was saved: correct the marked fields.")
 
 def backup(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Disposition", "attachment")])
@@ -74,9 +90,10 @@ def restore(environ, start_response):
     try:
         values = json.loads(Path(environ["fapws.upload"].file.path).read_text())
         wrong = mistakes(values)
+        problem = "Missing, unknown or wrong: " + ", ".join(wrong)[:300]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        raise HTTPError(422, "Nothing was restored: this file is not a backup, or is damaged.") from None
-    if wrong:
-        raise HTTPError(422, "Nothing was restored. Missing, unknown or wrong: " + ", ".join(wrong)[:300])
-    save(values)
-    return html("restored")
+        wrong, problem = True, "This file is not a backup, or is damaged."
+    if not wrong:
+        return keep(values, "All settings are restored.", start_response)
+    start_response("422 Unprocessable Content", [])
+    return form(load(), refused=f"Nothing was restored. {problem}")

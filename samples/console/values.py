@@ -1,6 +1,7 @@
 """The overview: values from /proc and /sys, live as server-sent events, and their last 30 minutes."""
 import collections
 import json
+import math
 import os
 import time
 from contextlib import suppress
@@ -10,14 +11,15 @@ from common import PROC, RUN, SYS, VERSION, html, lines, page, publishes, run, w
 from fapws import HTTPError, publish, subscribers, timer
 
 STEP, STEPS = 10, 180  # seconds between two points of a curve; points
+LEVELS = [(95, "critical"), (80, "high")]  # percent, or degrees
 HISTORY = Path(RUN, "history.json")  # in memory, and lost at a reboot
-Card = collections.namedtuple("Card", "name text detail values top")  # values of the curves; their maximum, or None
+Card = collections.namedtuple("Card", "name text detail values top unit")  # values and top of the curves; 0: any top
 
-def amount(n):
+def amount(n, form="#.3g"):
     """Three digits and a unit."""
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if n < 999.5 or unit == "TB":
-            return f"{n:#.3g}".rstrip(".") + " " + unit
+            return f"{n:{form}}".rstrip(".") + " " + unit
         n /= 1000
 
 def counters():
@@ -36,34 +38,42 @@ def cards(old, new):
     """The cards, with rates between two results of counters()."""
     seconds, busy, ticks = (now - then for now, then in zip(new[:3], old[:3]))
     cpu, load = 100 * busy / max(1, ticks), lines(PROC + "/loadavg")[0].split()[:3]
-    yield Card("CPU", f"{cpu:\u2007>2.0f} %", "Load " + " · ".join(load), [cpu], 100)  # U+2007 is as wide as a digit
+    yield Card("CPU", f"{cpu:\u2007>2.0f} %", "Load " + " · ".join(load), [cpu], 100, "%")  # as wide as a digit
     memory = {row.split(":")[0]: int(row.split()[1]) * 1024 for row in lines(PROC + "/meminfo")}
     disk = os.statvfs("/")
     for name, free, size in (("Memory", memory["MemAvailable"], memory["MemTotal"]),
                              ("Disk", disk.f_bfree * disk.f_frsize, disk.f_blocks * disk.f_frsize)):
         used = 100 * (size - free) / size
-        yield Card(name, f"{used:\u2007>2.0f} %", f"{amount(size - free)} of {amount(size)}", [used], 100)
+        yield Card(name, f"{used:\u2007>2.0f} %", f"{amount(size - free)} of {amount(size)}", [used], 100, "%")
     for zone in sorted(Path(SYS, "class/thermal").glob("thermal_zone*")):
         with suppress(OSError, ValueError):  # the sensor is switched off
             degrees = int((zone / "temp").read_text()) / 1000
-            yield Card("Temperature", f"{degrees:\u2007>4.1f} °C", lines(zone / "type")[0], [degrees], 100)
+            yield Card("Temperature", f"{degrees:\u2007>4.1f} °C", lines(zone / "type")[0], [degrees], 100, "°C")
             break
     for name, counts in list(new[3].items())[:12]:  # containers make many interfaces
         down, up = ((now - then) / seconds for now, then in zip(counts, old[3].get(name, counts)))
-        yield Card("Network-" + name, f"↓ {amount(down)}/s", f"↑ {amount(up)}/s", [down, up], None)
+        yield Card("Network-" + name, f"↓ {amount(down)}/s", f"↑ {amount(up)}/s", [down, up], 0, "B/s")
+
+def rounded(n):
+    """The next of 1, 2, 5, 10, 20 and so on."""
+    power = 10 ** math.floor(math.log10(n))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= n)
 
 def render(card):
-    """A card with its curves, whose ends are below the picture."""
+    """A card with its curves, from which dashboard.js also reads their values."""
     now = int(time.time()) // STEP
     known = [(STEPS - 1 - now + step, values[card.name]) for step, values in points
              if now - STEPS < step <= now and card.name in values]
-    start, top = known[0][0] if known else 0, card.top or max([1] + [max(values) for _, values in known])
-    paths = ["L".join(f"{x} {39 - 37 * min(1, values[i] / top):.1f}" for x, values in known)
+    start = known[0][0] if known else 0
+    top = card.top or rounded(max([1000] + [max(values) for _, values in known]))
+    paths = ["L".join(f"{x} {100 - 100 * min(1, values[i] / top):.2f}" for x, values in known)
              for i in range(len(card.values))]
-    curves = [html("curve", id=f"{card.name}-{i}", path=f"M{start} 45L{path}V45") for i, path in enumerate(paths)]
+    curves = [html("curve", id=f"{card.name}-{i}", path=f"M{start} 120L{path}V120") for i, path in enumerate(paths)]
     title, _, interface = card.name.partition("-")
+    level = next((word for limit, word in LEVELS if card.top and card.values[0] >= limit), "")
     return html("card", id=card.name, title=title, interface=interface, number=card.text, detail=card.detail,
-                width="" if card.top else "wide", level=round(card.values[0]), curves=curves)
+                width="" if card.top else "wide", level=level, curves=curves, top=top, unit=card.unit,
+                scale=f"{top} {card.unit}" if card.top else amount(top, ".3g") + "/s", time=time.strftime("%H:%M:%S"))
 
 def addresses():
     with suppress(HTTPError):  # this device has no such command

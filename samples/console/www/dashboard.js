@@ -1,13 +1,14 @@
 const state = document.getElementById("state"), values = new EventSource("/values")
+let curve, pointer  // the curve with the pointer, and where this is
 
 function say(textContent, className) {
   if (state.className != className) Object.assign(state, {textContent, className})  // a screen reader reads each change
 }
 
-values.onopen = () => say("Live · 30 min", "live")
+values.onopen = () => say("Live", "corner live")
 values.onerror = () => {
   if (values.readyState == EventSource.CLOSED) location.assign("/")  // the session has ended
-  else say("No connection; trying again", "lost")
+  else say("No connection; trying again", "corner lost")
 }
 values.onmessage = event => {  // cards stay, and what is in them changes
   const latest = new DOMParser().parseFromString(event.data, "text/html")
@@ -16,6 +17,39 @@ values.onmessage = event => {  // cards stay, and what is in them changes
     for (const {name, value} of element.attributes) old?.setAttribute(name, value)
     old?.replaceChildren(...element.childNodes)
   }
+  read()
+}
+
+function text(n, unit) {
+  if (unit != "B/s") return n.toFixed(unit == "%" ? 0 : 1) + " " + unit
+  const power = [1e3, 1e6, 1e9].findLastIndex(limit => n >= limit * 0.9995) + 1
+  return (n / 1000 ** power).toPrecision(3) + " " + ["B/s", "KB/s", "MB/s", "GB/s"][power]
+}
+
+function read() {  // shows the values at the pointer, from the paths: a corner, and then points "x y"
+  if (!curve) return
+  const picture = curve.querySelector("svg"), tip = curve.querySelector("output")
+  const {left, width} = picture.getBoundingClientRect(), {top, unit, time} = curve.querySelector(".scale").dataset
+  const share = Math.max(0, Math.min(1, (pointer - left) / width)), x = Math.round(1 + 178 * share)
+  const found = [...picture.querySelectorAll("[id]")].map((path, i, {length}) => {
+    const points = path.getAttribute("d").split("L").slice(1).map(point => point.split(" ").map(parseFloat))
+    const y = points.find(point => point[0] == x)?.[1]
+    return y == null ? "no value" : (length > 1 ? "↓↑"[i] + " " : "") + text((100 - y) / 100 * top, unit)
+  })
+  const then = new Date(Date.parse(`2000-01-02T${time}Z`) - 1e4 * (179 - x))  // by the clock of the device
+  picture.querySelector(".pointer").setAttribute("d", `M${x} 0V100`)
+  Object.assign(tip, {hidden: false, textContent: `${then.toISOString().slice(11, 19)}  ${found.join("  ")}`})
+  Object.assign(tip.style, {left: `${100 * share}%`, translate: `${-100 * share}%`})
+}
+
+onpointermove = onpointerdown = ({target, clientX}) => {
+  const now = target.closest?.(".curve")
+  if (curve && now != curve) {
+    curve.querySelector(".pointer").removeAttribute("d")
+    curve.querySelector("output").hidden = true
+  }
+  ;[curve, pointer] = [now, clientX]
+  read()
 }
 onpagehide = () => values.close()  // browsers keep pages, and their streams, for the button Back
 onpageshow = event => event.persisted && location.assign("/")

@@ -1,14 +1,31 @@
-const form = document.getElementById("find"), lines = document.getElementById("lines")
-const search = form.search.value.trim().toLowerCase()
-const stream = new EventSource("logs/live?log=" + encodeURIComponent(form.log.value))
+const MOST = 500, form = document.getElementById("find"), lines = document.getElementById("lines")
+const count = document.getElementById("count"), state = document.getElementById("state")
+const pause = document.getElementById("pause"), search = form.search.value.trim().toLowerCase()
+const stream = new EventSource("/logs/live?log=" + encodeURIComponent(form.log.value))
+let held = [], paused = false
+
+function show() {  // a text node is a line
+  const atEnd = lines.scrollTop + lines.clientHeight > lines.scrollHeight - 9
+  if (!paused) lines.append(...held.splice(0))
+  while (lines.childNodes.length > MOST) lines.firstChild.remove()
+  if (atEnd) lines.scrollTop = lines.scrollHeight
+  const number = lines.childNodes.length, connected = stream.readyState == EventSource.OPEN
+  count.textContent = number == MOST ? `The last ${MOST} lines` : number == 1 ? "1 line" : `${number || "No"} lines`
+  state.className = paused ? "paused" : connected ? "live" : "lost"
+  state.textContent = paused ? `Paused, ${held.length} new` : connected ? "Following" : "No connection; trying again"
+  pause.textContent = paused ? "Follow" : "Pause"
+}
+
+if (lines.textContent) lines.replaceChildren(...lines.textContent.split("\n").map(line => line + "\n"))
+stream.onopen = stream.onerror = show
 stream.onmessage = event => {
   if (!event.data.toLowerCase().includes(search)) return
-  const atEnd = lines.scrollTop + lines.clientHeight > lines.scrollHeight - 9
-  lines.append("\n" + event.data)
-  if (lines.childNodes.length > 500) lines.firstChild.remove()
-  if (atEnd) lines.scrollTop = lines.scrollHeight
+  held = [...held, event.data + "\n"].slice(-MOST)
+  show()
 }
+pause.onclick = () => { paused = !paused; show() }
 form.log.onchange = () => form.submit()
+show()
 lines.scrollTop = lines.scrollHeight
 onpagehide = () => stream.close()  // browsers keep pages, and their streams, for the button Back
 onpageshow = event => event.persisted && location.reload()

@@ -1,0 +1,57 @@
+"""Firmware: an upload, which is checked, then a question, and only after it the installation."""
+import hashlib
+import os
+from contextlib import suppress
+
+from common import DATA, VERSION, attempt, html, lines, page, parameter, run, words
+from fapws import HTTPError
+
+IMAGE = os.path.join(DATA, "firmware.bin")
+UNINSTALLED = "Nothing installs a firmware here: CONSOLE_INSTALL is not set in device.env."
+UNCHECKED = "Complete. Compare the SHA-256 with the one of the maker: CONSOLE_CHECK is not set in device.env."
+
+def form(problem=""):
+    return html("firmware", version=lines(VERSION)[0] or "unknown", problem=problem,
+                warning="" if words("INSTALL") else UNINSTALLED)
+
+def question(size, sha256, checked="", problem=""):
+    return html("install", version=lines(VERSION)[0] or "unknown", size=f"{size:,}", sha256=sha256, checked=checked,
+                problem=problem, disabled="" if words("INSTALL") else "disabled")
+
+@page("Firmware", "/firmware")
+def firmware(environ, start_response):
+    return form()
+
+@page("Firmware", "/firmware")
+def check(environ, start_response):
+    """Is called when the file is complete and has the SHA-256 of the form."""
+    file = environ["fapws.upload"].file
+    try:
+        said = run([*words("CHECK"), file.path], root=True).strip()[-1000:] if words("CHECK") else UNCHECKED
+    except HTTPError as error:
+        os.unlink(file.path)
+        start_response(f"{error.status} {error.reason}", [])
+        return form(f"The check has refused this file: {error.text}")
+    return question(file.size, file.sha256, said)
+
+def digest():
+    with suppress(FileNotFoundError), open(IMAGE, "rb") as file:
+        found = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            found.update(piece)
+        return found.hexdigest()
+
+@page("Firmware", "/firmware")
+def install(environ, start_response):
+    sha256 = parameter(environ, "sha256")
+    if parameter(environ, "action") != "install":
+        with suppress(FileNotFoundError):
+            os.unlink(IMAGE)
+        start_response("303 See Other", [("Location", "/firmware")])
+        return ""
+    if sha256 != digest():  # another upload, or another tab has cancelled
+        raise HTTPError(409, "Nothing was installed: the file has changed since it was checked. Send it again.")
+    size = os.path.getsize(IMAGE)
+    if problem := attempt(start_response, run, [*words("INSTALL"), IMAGE], root=True):
+        return question(size, sha256, problem=f"Not installed: {problem}")
+    return html("installed", size=f"{size:,}", sha256=sha256)

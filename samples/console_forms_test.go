@@ -1,0 +1,199 @@
+package samples
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+
+	"github.com/chromedp/chromedp"
+)
+
+func (d *device) settings(p *tab) {
+	p.run(chromedp.Navigate(d.URL + "/settings"))
+	if value[bool](p, `document.querySelector("[name=address]").checkVisibility()`) {
+		p.t.Error("the page asks for an address although DHCP gives one")
+	}
+	p.picture("settings-dhcp")
+	p.fill("[name=hostname]", "-router")
+	p.run(chromedp.Click("[name=dhcp]", chromedp.ByQuery))
+	p.shows("A new address counts at once")
+	p.fill("[name=address]", "192.168.1.0/24")
+	p.fill("[name=zone]", "../../../etc/passwd")
+	p.follow(".fields button")
+	p.picture("settings")
+	for name, wrong := range map[string]bool{"hostname": true, "address": true, "zone": true, "ntp": false, "gateway": false} {
+		message := value[string](p, fmt.Sprintf(`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
+		if (message != "") != wrong {
+			p.t.Errorf("%s: %q", name, message)
+		}
+	}
+	if got := value[string](p, `document.querySelector("[name=hostname]").value`); got != "-router" {
+		p.t.Errorf("the field has %q after a mistake", got)
+	}
+	if kept := d.text(p.t, "data/settings.json"); kept != "" {
+		p.t.Errorf("kept in spite of mistakes: %s", kept)
+	}
+	want := map[string]string{"hostname": "router", "zone": "Etc/UTC", "ntp": "a.example 2001:db8::1", "address": "192.168.1.2/24", "gateway": "192.168.1.1", "dns": ""}
+	for name, text := range want {
+		p.fill("[name="+name+"]", text)
+	}
+	p.follow(".fields button")
+	p.shows("Saved. The device has applied them.")
+	for _, file := range []string{"data/settings.json", "applied"} {
+		var kept map[string]string
+		if err := json.Unmarshal([]byte(d.text(p.t, file)), &kept); err != nil || !maps.Equal(kept, want) {
+			p.t.Errorf("%s: %v, %v", file, kept, err)
+		}
+	}
+}
+
+// backup keeps the settings in a file, changes them, and restores them from the file.
+func (d *device) backup(p *tab) {
+	cookie := p.cookie()
+	resp := d.get("/backup", "Cookie", cookie)
+	kept := resp.body
+	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") || !strings.Contains(kept, `"hostname": "router"`) {
+		p.t.Fatalf("%s: %s", resp.Status, kept)
+	}
+	p.fill("[name=hostname]", "changed")
+	p.follow(".fields button")
+	p.shows("Saved.")
+	before := d.text(p.t, "data/settings.json")
+	p.run(chromedp.Navigate(d.URL + "/settings"))
+	restore := func(name, text string) {
+		d.write(p.t, name, text, 0o644)
+		p.run(chromedp.SetUploadFiles("#restore [type=file]", []string{filepath.Join(d.dir, name)}, chromedp.ByQuery))
+		p.run(chromedp.Click("#restore button", chromedp.ByQuery))
+	}
+	for _, c := range []struct{ name, text, says string }{
+		{"other.json", "{}", "Missing, unknown or wrong: hostname, zone, ntp"},
+		{"cut.json", kept[:len(kept)/2], "is not a backup"},
+		{"list.json", "[" + strings.Repeat("[", 20_000), "is not a backup"},
+		{"wrong.json", strings.Replace(kept, "router", "-router", 1), "Missing, unknown or wrong: hostname"},
+		{"less.json", strings.Replace(kept, `"hostname"`, `"host"`, 1), "Missing, unknown or wrong: hostname, host"},
+		{"large.json", strings.Repeat(" ", 70_000) + kept, "too large"},
+	} {
+		restore(c.name, c.text)
+		p.await(fmt.Sprintf(`document.querySelector("#restore .bad").innerText.includes(%q) && document.querySelector("[name=hostname]").value == "changed"`, c.says))
+		if now := d.text(p.t, "data/settings.json"); now != before {
+			p.t.Errorf("%s: replaced by %s", c.name, now)
+		}
+	}
+	p.picture("backup-refused")
+	restore("backup.json", kept)
+	p.shows("All settings are restored. The device has applied them.")
+	for _, file := range []string{"data/settings.json", "applied"} {
+		if !strings.Contains(d.text(p.t, file), `"hostname": "router"`) {
+			p.t.Errorf("%s: %s", file, d.text(p.t, file))
+		}
+	}
+	d.unapplied(p)
+}
+
+// unapplied saves settings that the command refuses: the form has them still, and the page does not say that they count.
+func (d *device) unapplied(p *tab) {
+	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
+	p.fill("[name=hostname]", "other")
+	p.follow(".fields button")
+	p.shows("Kept, but not applied: apply: no such network")
+	if got := value[string](p, `document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`); got != "other0" {
+		p.t.Errorf("the field and the number of notes: %s", got)
+	}
+}
+
+func (d *device) password(p *tab) {
+	p.visitAccount("password")
+	change := func(old, new, again string) {
+		p.fill("[name=old]", old)
+		p.fill("[name=new]", new)
+		p.fill("[name=again]", again)
+		p.follow("main button")
+	}
+	change("correct horse", "battery staple", "battery stable")
+	p.shows("The two passwords differ.")
+	p.picture("password")
+	change("wrong horse", "battery staple", "battery staple")
+	p.shows("This is not your present password.")
+	change("correct horse", "short", "short")
+	p.shows("The password needs at least 8 characters.")
+	change("correct horse", "battery staple", "battery staple")
+	p.fill("[name=name]", "admin") // the session has ended
+	p.fill("[name=password]", "battery staple")
+	p.follow("form button")
+	p.shows("Your password is changed.")
+}
+
+func (d *device) firmware(p *tab) {
+	p.visit("firmware")
+	p.picture("firmware")
+	image := []byte(strings.Repeat("firmware 2.0\n", 300_000))
+	d.write(p.t, "image.bin", string(image), 0o644)
+	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
+	send := func(digest string) {
+		p.run(chromedp.SetValue("[name=sha256]", digest, chromedp.ByQuery)) // the form is still there, with its file
+		p.run(chromedp.Click("main button", chromedp.ByQuery))
+	}
+	digest := fmt.Sprintf("%x", sha256.Sum256(image))
+	send(strings.Repeat("0", 64))
+	p.shows("Not accepted: the upload has another SHA-256 than announced")
+	if value[bool](p, `document.querySelector("progress").checkVisibility()`) {
+		p.t.Error("the page shows progress after the end")
+	}
+	d.write(p.t, "bin/check-firmware", "#!/bin/sh\necho no valid signature >&2; exit 1\n", 0o755)
+	send(digest)
+	p.shows("The check has refused this file: check-firmware")
+	p.shows("no valid signature")
+	if d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed") != "" {
+		p.t.Error("a refused file is kept")
+	}
+	d.write(p.t, "bin/check-firmware", "#!/bin/sh\nhead -n 1 \"$1\"\n", 0o755)
+	p.run(chromedp.Evaluate(`window.most = 0; new MutationObserver(() => { const bar = document.querySelector("progress"); most = Math.max(most, bar?.value || 0) })
+.observe(document.querySelector("progress"), {attributes: true})`, nil))
+	send(digest)
+	p.shows("Install this file?")
+	for _, text := range []string{"2.4.1", "firmware 2.0", "3,900,000 bytes", digest} {
+		p.shows(text)
+	}
+	if value[float64](p, "most") == 0 {
+		p.t.Error("the page has shown no progress")
+	}
+	p.picture("question")
+	d.install(p, string(image))
+}
+
+// install answers the question with no, after another upload with yes, and after a failure with yes again.
+func (d *device) install(p *tab, image string) {
+	again := func() {
+		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery), chromedp.Click("main button", chromedp.ByQuery))
+		p.shows("Install this file?")
+	}
+	p.follow("[value=cancel]")
+	p.shows("Upload and check")
+	if d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed") != "" {
+		p.t.Error("the file is kept, or installed without a question")
+	}
+	again()
+	d.write(p.t, "data/firmware.bin", "another", 0o644)
+	p.follow("[value=install]")
+	p.shows("Nothing was installed: the file has changed since it was checked.")
+	p.visit("firmware")
+	again()
+	command := d.text(p.t, "bin/install-firmware")
+	d.write(p.t, "bin/install-firmware", "#!/bin/sh\necho no space >&2; exit 1\n", 0o755)
+	p.follow("[value=install]")
+	p.shows("Not installed: install-firmware")
+	p.picture("not-installed")
+	if d.text(p.t, "installed") != "" {
+		p.t.Error("installed without a question")
+	}
+	d.write(p.t, "bin/install-firmware", command, 0o755)
+	p.follow("[value=install]")
+	p.shows("Installed: 3,900,000 bytes")
+	p.picture("installed")
+	if d.text(p.t, "installed") != image {
+		p.t.Error("another file was installed")
+	}
+}
