@@ -10,6 +10,7 @@ from itertools import islice
 from traceback import format_exception
 
 from fapws._brief import MASK, Brief, is_secret
+from fapws._errors import document
 from fapws._load import theirs
 
 TYPE_CHECKING = False
@@ -26,22 +27,23 @@ _CHAIN = 10  # exceptions in a chain
 _MESSAGE = 2000  # characters of an exception's message
 _PLAIN = 32 * 1024  # characters of the plain traceback
 
-_STYLE = """
-:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--hot:#fde8e6;--red:#b3261e}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--hot:#4a2320;--red:#ff8a80}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
-header,main{max-width:70rem;margin:auto;padding:1rem}header{border-top:6px solid var(--red)}
-h1{margin:.5rem 0;font-size:1.5rem;color:var(--red);overflow-wrap:anywhere}h1 span{color:var(--fg);white-space:pre-wrap}
-h2{margin:2rem 0 .5rem;font-size:1.1rem}p{margin:.3rem 0}.dim{color:var(--dim)}
-pre,code,td{font:13px/1.5 ui-monospace,Consolas,monospace}
-details{margin:.5rem 0;border:1px solid var(--line);border-radius:6px;background:var(--box)}
-details details{margin:.5rem .8rem;border:0}summary{padding:.4rem .8rem;cursor:pointer;overflow-wrap:anywhere}
+# even if the escaping missed something, the browser runs and loads nothing
+_HEAD = """\
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+:root{--hot:#fde8e6}@media(prefers-color-scheme:dark){:root{--hot:#4a2320}}
+body{font-size:15px}header,main{max-width:70rem;margin:auto;padding:1rem}header{border-top:6px solid var(--red)}
+h1{margin:.5rem 0;color:var(--red)}h1 span{color:var(--fg);white-space:pre-wrap}h2{margin:2rem 0 .5rem;font-size:1.1rem}
+code,td{font:13px/1.5 ui-monospace,Consolas,monospace}
+details{margin:.5rem 0;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
+details details{margin:.5rem .8rem;border:0}summary{padding:.4rem .8rem;cursor:pointer}
 details.last{border-color:var(--red)}
-pre{margin:0;padding:.5rem 0;overflow-x:auto;border-top:1px solid var(--line)}
+pre{padding:.5rem 0;overflow:auto hidden;border-width:1px 0 0;border-radius:0}
 pre span{display:block;padding:0 .8rem;min-width:max-content}pre i{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}
 pre .hot{background:var(--hot)}mark{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}
-table{width:100%;border-collapse:collapse}td{padding:.15rem .8rem;vertical-align:top;overflow-wrap:anywhere}
+table{width:100%;border-collapse:collapse}td{padding:.15rem .8rem;vertical-align:top}
 td:first-child{width:1%;white-space:nowrap;color:var(--dim)}pre.plain{padding:.5rem .8rem;white-space:pre-wrap}
+</style>
 """
 
 
@@ -61,8 +63,8 @@ def page(
         text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
     # an error here must not replace the failure that the page shows
     except BaseException as error:
-        text = _document(
-            "Error", f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>"
+        text = document(
+            "Error", _HEAD, f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>"
         )
     return text.encode("utf-8", "backslashreplace")
 
@@ -84,7 +86,7 @@ class _Page:
                 parts.append(f"<h2>{link} {self.escaped(_name(type(error)))}{self.message(error)}</h2>")
             parts.append(self.frames(trace, open_first=number == 0))
         parts += [self.request(), self.plain(exc, tb), "</main>"]
-        return _document(title, "".join(parts))
+        return document(title, _HEAD, "".join(parts))
 
     def escaped(self, text: str) -> str:
         return escape(self.brief.masked(text))
@@ -216,13 +218,3 @@ def _name(kind: Type[BaseException]) -> str:
 
 def _table(rows: List[Tuple[str, str]]) -> str:
     return "<table>" + "".join(f"<tr><td>{escape(str(key))}<td>{escape(text)}" for key, text in rows) + "</table>"
-
-
-def _document(title: str, body: str) -> str:
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        # even if the escaping missed something, the browser runs and loads nothing
-        "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        "<meta name=viewport content='width=device-width'>"
-        f"<title>{title}</title><style>{_STYLE}</style><body>{body}</html>\n"
-    )

@@ -294,15 +294,11 @@ type verifiedToken struct {
 
 const maxVerified = 256
 
-// style supports light and dark mode and telephones. Fields use 16 px, because browsers on telephones zoom in on
+// style adds the form to the style of the server's pages. Fields use 16 px, because browsers on telephones zoom in on
 // smaller ones.
-const style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#667;--line:#c8ccd6;--red:#b3261e;--do:#2458b8;--on:#fff}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#414856;--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
-*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
-main{width:100%;max-width:22rem;padding:1.5rem;border:1px solid var(--line);border-radius:10px;background:var(--box)}
-h1{margin:0 0 .5rem;font-size:1.3rem;overflow-wrap:anywhere}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}p{margin:.5rem 0;overflow-wrap:anywhere}.dim{color:var(--dim)}.bad{color:var(--red)}
-label{display:block;margin:.8rem 0 0}input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--line);border-radius:6px;background:var(--bg);color:inherit;font:inherit}
-button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:6px;background:var(--do);color:var(--on);font:inherit;cursor:pointer}:focus-visible{outline:2px solid var(--do);outline-offset:2px}
+const style = http1.Style + `.card{max-width:22rem}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}
+label{display:block;margin:.8rem 0 0}input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--line);border-radius:var(--round);background:var(--bg);color:inherit;font:inherit}
+button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--round);background:var(--do);color:var(--on);font:inherit;cursor:pointer}
 `
 
 // policy permits the style, images in the page, and the form. It forbids scripts, frames and external resources.
@@ -328,7 +324,7 @@ func (l *Login) page(c *content) string {
 	var b strings.Builder
 	title := cmp.Or(c.title, l.o.Title, "Log in")
 	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
-		`<title>%s</title><style>%s</style></head><body><main>`, text(title), style)
+		`<title>%s</title><style>%s</style></head><body><main class="card">`, text(title), style)
 	if l.o.Logo != "" {
 		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(l.o.Logo))
 	}

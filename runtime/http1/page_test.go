@@ -26,7 +26,7 @@ func TestStatusPage(t *testing.T) {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))
 		_, rest, _ := strings.Cut(text, "<p>")
 		sentence, _, _ := strings.Cut(rest, "</p>")
-		if !strings.HasSuffix(sentence, ".") || !strings.Contains(text, `<a href="/a&#34;b/">`) || strings.Contains(text, "<h1></h1>") {
+		if !strings.HasSuffix(sentence, ".") || !strings.Contains(text, ` href="/a&#34;b/">`) || strings.Contains(text, "<h1></h1>") {
 			t.Errorf("%d: %s", status, text)
 		}
 	}

@@ -9,20 +9,19 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"fapws/runtime/http1"
 )
 
-const style = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e;--bar:#2a6fdb;--flame:#ffd8a8}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80;--bar:#7aa9f7;--flame:#6b4a1e}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
-header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}h1{margin:0;font-size:1.3rem;overflow-wrap:anywhere}h2{margin:1.2rem 0 .3rem;font-size:1rem}
-p{margin:.3rem 0}.dim{color:var(--dim)}.bad{color:var(--red)}.wide{overflow-x:auto}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:6px;background:var(--box)}
+const style = http1.Style + `:root{--bar:#2a6fdb;--flame:#ffd8a8}@media(prefers-color-scheme:dark){:root{--bar:#7aa9f7;--flame:#6b4a1e}}
+body{font-size:15px}header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}h2{margin:1.2rem 0 .3rem;font-size:1rem}.wide{overflow-x:auto}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.2rem .6rem .2rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{color:var(--dim);font-weight:normal;font-size:.8rem}.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9rem}
-pre{margin:0;padding:.5rem .8rem;max-height:24rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:6px;background:var(--box);font:12px/1.5 ui-monospace,Consolas,monospace}
+pre{max-height:24rem;white-space:pre-wrap;font-size:12px}
 .flame{min-width:30rem;font-size:11px}.flame div{display:flex;align-items:flex-start}.flame div>div{display:block}.flame b{display:block;margin:0 1px 1px 0;padding:0 .3em;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;font-weight:normal;border-radius:2px;background:var(--flame)}
-button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:6px;background:var(--box);color:var(--fg);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
+button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box);color:var(--do);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
 `
 
 // script requests the figures at each event of Channel and after two seconds without an event, and shows the results of

@@ -18,6 +18,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/worker"
+	"fapws/runtime/http1"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -322,21 +323,12 @@ func active(answers []reply) (all []ctl.Active) {
 	return all
 }
 
-const (
-	// in bytes, from the end of a worker's output
-	pageText = 16 << 10
+// pageText limits the text from the end of a worker's output, in bytes.
+const pageText = 16 << 10
 
-	// The page reloads every second, so that corrected code replaces it.
-	page = `<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><meta http-equiv=refresh content=1><title>%s</title><style>:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
-header,main{max-width:70rem;margin:auto;padding:1rem}header{border-top:6px solid var(--red)}
-h1{margin:.5rem 0;font-size:1.5rem;color:var(--red);overflow-wrap:anywhere}p{margin:.3rem 0}.dim{color:var(--dim)}
-pre{margin:0;padding:.5rem .8rem;overflow-x:auto;white-space:pre-wrap;border:1px solid var(--line);border-radius:6px;background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
-</style><header><p class=dim>%s failed to load: %s</p><h1>%s</h1></header><main><pre>%s</pre>
-<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. This page refreshes itself once the code loads.</p></main></html>
-`
-)
+// failureHead makes the page load again every second, so that corrected code replaces it.
+const failureHead = `<meta http-equiv="refresh" content="1"><style>header,main{max-width:70rem;margin:auto;padding:1rem}` +
+	`header{border-top:6px solid var(--red)}h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
 
 // failurePage is the HTML document for browsers while new code does not load: the application, the error in one line,
 // and the standard error of the worker, usually a traceback. All text is escaped and limited. The document refers to no
@@ -355,7 +347,10 @@ func failurePage(app, how string, said []byte) []byte {
 		title = how
 	}
 	title = html.EscapeString(title)
-	return fmt.Appendf(nil, page, title, html.EscapeString(app), html.EscapeString(how), title, html.EscapeString(text))
+	return http1.Document(title, failureHead, "<header><p class=dim>"+html.EscapeString(app)+" failed to load: "+html.EscapeString(how)+
+		"</p><h1>"+title+"</h1></header><main><pre>"+html.EscapeString(text)+"</pre>\n"+
+		"<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. "+
+		"This page refreshes itself once the code loads.</p></main>")
 }
 
 // escapes matches control sequences (ECMA-48 §5.4).

@@ -16,6 +16,8 @@ from html import escape
 from threading import Lock, Thread, current_thread
 from time import monotonic, sleep
 
+from fapws._errors import document
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,11 +37,11 @@ _SLICE = 0.0005
 _STACKS = 5_000  # maximum number of different stacks for a flame graph
 _SHOWN = 1_000  # number of most frequent stacks in the graph
 
-_STYLE = """
-:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem}
-table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:left;overflow-wrap:anywhere}
+_HEAD = """\
+<style>body{font-size:15px}main{max-width:70rem;margin:auto;padding:1rem}
+table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:left}
 td:nth-child(-n+2){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-tr:nth-child(even){background:color-mix(in srgb,currentColor 7%,transparent)}code{font:13px ui-monospace,monospace}
+tr:nth-child(even){background:var(--box)}code{font:13px ui-monospace,monospace}</style>
 """
 
 
@@ -245,8 +247,7 @@ class Profile:
                 body += (f"<tr><td>{n}<td>{_percent(n, look.busy)}<td><code>{escape(what)}</code></tr>" for n, what in rows)
                 body.append("</table>")
         start_response("200 OK", fields)
-        page = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-                f"<title>Profile</title><style>{_STYLE}</style><h1>Where the time goes</h1>{''.join(body)}\n")
+        page = document("Profile", _HEAD, f"<main><h1>Where the time goes</h1>{''.join(body)}</main>")
         return [page.encode("utf-8", "backslashreplace")]
 
 

@@ -19,27 +19,17 @@ const maxListed = 10000
 
 const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n"
 
-const listingTop = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>`
-
-const listingStyle = `</title>
-<style>
-body{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:auto;padding:1em}
-h1{font-size:1.2em;overflow-wrap:anywhere}
-table{width:100%;border-collapse:collapse}
+const listingStyle = `<style>
+main{max-width:52rem;margin:auto;padding:1.2rem}
+table{width:100%;border-collapse:collapse;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 th{text-align:left;font-weight:600}
-td,th{padding:.3em .5em;border-bottom:1px solid #8884}
-td:first-child{overflow-wrap:anywhere}
+td,th{padding:.3em .7em;border-bottom:1px solid var(--line)}
 td:nth-child(n+2),th:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-a{display:block;text-decoration:none}
+table a{display:block;text-decoration:none}
 th[aria-sort=ascending] a::after{content:" \25B2"}
 th[aria-sort=descending] a::after{content:" \25BC"}
-a:hover{text-decoration:underline}
-@media(max-width:30em){body{padding:.5em}td,th{padding:.3em .2em}td:nth-child(n+2),th:nth-child(n+2){font-size:.75em}}
+table a:hover{text-decoration:underline}
+@media(max-width:30em){main{padding:.6rem}td,th{padding:.3em .35em}td:nth-child(n+2),th:nth-child(n+2){font-size:.75em}}
 </style>
 `
 
@@ -95,7 +85,7 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	if err != nil {
 		return v, err
 	}
-	page := appendListing(nil, string(req.appendShown(nil)), name != ".", entries, more, order)
+	page := listing(string(req.appendShown(nil)), name != ".", entries, more, order)
 	sum := sha256.Sum256(page)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
 		tag: hex.EncodeToString(sum[:8])}
@@ -156,9 +146,10 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 	return entries, more, nil
 }
 
-func appendListing(b []byte, title string, parent bool, entries []listed, more bool, order order) []byte {
+// listing returns the page of a directory.
+func listing(title string, parent bool, entries []listed, more bool, order order) []byte {
 	title = html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
-	b = append(b, listingTop+title+listingStyle+"<h1>"+title+"</h1>\n<table>\n<tr>"...)
+	b := []byte("<main><h1>" + title + "</h1>\n<table>\n<tr>")
 	for _, column := range [...]struct {
 		letter byte
 		title  string
@@ -198,7 +189,7 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 	if more {
 		b = append(b, "<p>Listing truncated.</p>\n"...)
 	}
-	return b
+	return http1.Document(title, listingStyle, string(append(b, "</main>"...)))
 }
 
 func appendSize(b []byte, size int64) []byte {

@@ -32,7 +32,7 @@ func TestListingIsBounded(t *testing.T) {
 		if err != nil || len(entries) != shown || more != (most < 3) {
 			t.Errorf("%d: %v %v %v", most, entries, more, err)
 		}
-		if page := string(appendListing(nil, "/", false, entries, more, byName)); strings.Contains(page, "Listing truncated.") != more {
+		if page := string(listing("/", false, entries, more, byName)); strings.Contains(page, "Listing truncated.") != more {
 			t.Errorf("%s", page)
 		}
 	}

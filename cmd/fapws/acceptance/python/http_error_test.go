@@ -1,10 +1,12 @@
 package python_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/http1"
 )
 
 func TestHTTPError(t *testing.T) {
@@ -51,6 +53,16 @@ func TestHTTPError(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Pages of HTTPError and of the server for one status are the same page.
+func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "httperror.py")
+	for _, status := range []int{400, 401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504} {
+		want := string(http1.StatusPage(status, "", ""))
+		s.Get("/status/"+strconv.Itoa(status), status).Want(t, status, want)
+	}
 }
 
 // A value that is not an answer is an error like any other.

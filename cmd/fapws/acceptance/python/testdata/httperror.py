@@ -78,5 +78,9 @@ def wrong(environ, start_response):
     raise HTTPError(200)
 
 
-PATHS = [("/" + f.__name__, f) for f in (missing, generator, iterator, closed, moved, json, teapot, line, bad, late, wrong)]
+def status(environ, start_response):
+    raise HTTPError(int(environ["PATH_INFO"].strip("/")))
+
+
+PATHS = [("/" + f.__name__, f) for f in (missing, generator, iterator, closed, moved, json, teapot, line, bad, late, status, wrong)]
 PATHS.append(("/gone", HTTPError(410, "gone")))
