@@ -19,7 +19,7 @@ TypeError: can only concatenate str (not "int") to str
 			"<title>TypeError: can only concatenate str (not &#34;int&#34;) to str</title>",
 			"    x = &#34;&lt;b&gt;&#34; + 1\n",
 			"app.py failed to load: worker 7 exited with status 1",
-			"<meta http-equiv="refresh" content="1">",
+			`<meta http-equiv="refresh" content="1">`,
 		}, []string{"<b>"}},
 		{"a line of ours", "fapws: app.py has no PATHS\n", []string{"<h1>fapws: app.py has no PATHS</h1>"}, nil},
 		{"nothing", "", []string{"<h1>worker 7 exited with status 1</h1>"}, nil},
