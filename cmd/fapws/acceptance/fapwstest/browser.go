@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser starts Chromium, and returns the context of its first tab, which ends after Patience.
+// The context of the first tab ends after Patience.
 func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(Chromium(t, options...), Patience)
@@ -17,8 +17,8 @@ func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
-// Chromium starts Chromium with an empty profile, and returns the context of its first tab. It ends with t. On a machine with much
-// other work it crashes at times while it starts, which says nothing about a server: it is started again.
+// Chromium starts with an empty profile and ends with t. It is started again if it crashes during its start, as may
+// happen on a busy machine.
 func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
@@ -35,10 +35,11 @@ func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Con
 	return nil
 }
 
-// chromium returns a context with which the first use of chromedp starts Chromium.
+// The first use of chromedp with this context starts Chromium.
 func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
-	profile, err := os.MkdirTemp("", "fapws-chromium") // not t.TempDir, which fails when a process of the browser still writes there
+	// t.TempDir would fail while a process of the browser still writes to the directory
+	profile, err := os.MkdirTemp("", "fapws-chromium")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-dev-shm-usage", true), // containers have too little of it
+		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.WSURLReadTimeout(Patience),
 	}, options...)...)
 	ctx, end := chromedp.NewContext(ctx)
@@ -63,7 +64,6 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
-// Shows waits until an expression of JavaScript is true in the page.
 func Shows(expression string) chromedp.Action {
 	return chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(Patience))
 }

@@ -12,20 +12,18 @@ import (
 	"time"
 )
 
-// Client is a client that sends and sees every byte.
 type Client struct {
 	T *testing.T
 	net.Conn
 	In *bufio.Reader
 }
 
-// Dial connects to s. Reading and writing fail the test after Patience.
+// Reading and writing fail the test after Patience.
 func (s *Server) Dial() *Client {
 	s.T.Helper()
 	return Dial(s.T, "tcp", s.Address)
 }
 
-// Dial connects to an address, as net.Dial does.
 func Dial(t *testing.T, network, address string) *Client {
 	t.Helper()
 	c, err := net.Dial(network, address)
@@ -35,7 +33,6 @@ func Dial(t *testing.T, network, address string) *Client {
 	return NewClient(t, c)
 }
 
-// Listens reports whether connections to an address are accepted.
 func Listens(network, address string) bool {
 	c, err := net.Dial(network, address)
 	if err == nil {
@@ -44,7 +41,7 @@ func Listens(network, address string) bool {
 	return err == nil
 }
 
-// NewClient returns a client of a connection, which it closes at the end of the test.
+// NewClient closes c at the end of the test.
 func NewClient(t *testing.T, c net.Conn) *Client {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
@@ -52,7 +49,6 @@ func NewClient(t *testing.T, c net.Conn) *Client {
 	return &Client{t, c, bufio.NewReader(c)}
 }
 
-// Send writes text as it is.
 func (w *Client) Send(text ...string) {
 	w.T.Helper()
 	if _, err := io.WriteString(w.Conn, strings.Join(text, "")); err != nil {
@@ -60,13 +56,12 @@ func (w *Client) Send(text ...string) {
 	}
 }
 
-// Get sends a GET request of HTTP/1.1.
 func (w *Client) Get(target string) {
 	w.T.Helper()
 	w.Send(Get(target))
 }
 
-// Head reads the head of the response to a request with method.
+// method is that of the request.
 func (w *Client) Head(method string) *http.Response {
 	w.T.Helper()
 	r, err := http.ReadResponse(w.In, &http.Request{Method: method})
@@ -76,7 +71,7 @@ func (w *Client) Head(method string) *http.Response {
 	return r
 }
 
-// Tries sends text and reads a whole response, or returns how the connection ended.
+// Tries returns the error that ended the connection, if any.
 func (w *Client) Tries(text string) (*Answer, error) {
 	if _, err := io.WriteString(w.Conn, text); err != nil {
 		return nil, err
@@ -84,7 +79,7 @@ func (w *Client) Tries(text string) (*Answer, error) {
 	return w.Reads()
 }
 
-// Reads reads a whole response to a GET or POST, or returns how the connection ended.
+// Reads returns the error that ended the connection, if any.
 func (w *Client) Reads() (*Answer, error) {
 	r, err := http.ReadResponse(w.In, &http.Request{Method: "GET"})
 	if err != nil {
@@ -94,20 +89,17 @@ func (w *Client) Reads() (*Answer, error) {
 	return &Answer{r, string(body), err}, nil
 }
 
-// Answer reads a whole response to a GET or POST.
 func (w *Client) Answer() *Answer {
 	w.T.Helper()
 	return w.AnswerTo("GET")
 }
 
-// Fetch sends a GET request of HTTP/1.1 and reads the whole response.
 func (w *Client) Fetch(target string) *Answer {
 	w.T.Helper()
 	w.Get(target)
 	return w.Answer()
 }
 
-// AnswerTo reads a whole response to a request with method.
 func (w *Client) AnswerTo(method string) *Answer {
 	w.T.Helper()
 	r := w.Head(method)
@@ -115,8 +107,8 @@ func (w *Client) AnswerTo(method string) *Answer {
 	return &Answer{r, string(body), err}
 }
 
-// InTime asks until the answer is not a 504: with a --timeout of a few seconds, a
-// busy machine can make the quickest handler late.
+// InTime repeats the request after a 504: with a --timeout of a few seconds, even a quick handler may be late on a busy
+// machine.
 func (w *Client) InTime(target string) *Answer {
 	w.T.Helper()
 	for {
@@ -127,7 +119,6 @@ func (w *Client) InTime(target string) *Answer {
 	}
 }
 
-// Rest reads all that comes until the server closes.
 func (w *Client) Rest() string {
 	w.T.Helper()
 	text, err := io.ReadAll(w.In)
@@ -137,7 +128,7 @@ func (w *Client) Rest() string {
 	return string(text)
 }
 
-// Closed fails unless the server closes without sending more.
+// Closed fails unless the server closes the connection without sending more.
 func (w *Client) Closed() {
 	w.T.Helper()
 	if text := w.Rest(); text != "" {
@@ -145,7 +136,7 @@ func (w *Client) Closed() {
 	}
 }
 
-// Gone fails unless the server closes, in whatever way, without sending more.
+// Gone fails unless the server closes or resets the connection without sending more.
 func (w *Client) Gone() {
 	w.T.Helper()
 	text, err := io.ReadAll(w.In)
@@ -157,7 +148,6 @@ func (w *Client) Gone() {
 	}
 }
 
-// Reset closes the connection so that the server sees an error.
 func (w *Client) Reset() {
 	w.T.Helper()
 	Must(w.T, w.Conn.(*net.TCPConn).SetLinger(0))

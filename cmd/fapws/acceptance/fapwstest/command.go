@@ -9,40 +9,35 @@ import (
 	"testing"
 )
 
-// Command is fapws, not started yet.
 type Command struct {
 	Flags  []string
-	Script string     // in testdata, or an absolute path
-	Args   []string   // of the script
-	Env    []string   // "NAME=value", on top of a clean one
-	Dir    string     // to start in; empty: that of the test
-	Shell  string     // text of sh that goes before, such as "ulimit -n 64"
-	Files  []*os.File // that become its descriptors 3 and on
+	Script string // in testdata, or an absolute path
+	Args   []string
+	Env    []string   // additional variables: "NAME=value"
+	Dir    string     // working directory; "" means the directory of the test
+	Shell  string     // text of sh that runs first, such as "ulimit -n 64"
+	Files  []*os.File // descriptors from 3 on
 
-	Program string // another than Binary
+	Program string // instead of Binary
 
-	// Complains says that the server is meant to report errors. Otherwise a
-	// traceback among its messages fails the test.
+	// A traceback in the messages fails the test unless Complains is true.
 	Complains bool
-	Crashes   bool // C code of the script is meant to crash
+	Crashes   bool // C code of the script crashes
 }
 
-// Serve starts fapws with flags and a script in testdata, and waits until it
-// listens. At the end of the test it must stop in good order, and must not
-// have reported an error.
+// Serve returns when the server listens. At the end of the test, the server must stop without an error in its messages.
 func Serve(t *testing.T, m Mode, script string, flags ...string) *Server {
 	t.Helper()
 	return Command{Flags: flags, Script: script}.Serve(t, m)
 }
 
-// Serve starts c in a mode, and waits as the function Serve does.
 func (c Command) Serve(t *testing.T, m Mode) *Server {
 	t.Helper()
 	c.Flags = slices.Concat([]string{"--bind", "127.0.0.1:0"}, m.Flags, c.Flags)
 	return c.Started(t)
 }
 
-// Started starts fapws with the address that its settings give, and waits until it listens there.
+// Started returns when the server listens at the address of its settings.
 func (c Command) Started(t *testing.T) *Server {
 	t.Helper()
 	s := c.Start(t)
@@ -51,14 +46,14 @@ func (c Command) Started(t *testing.T) *Server {
 	return s
 }
 
-// Start starts fapws with the flags given and nothing else.
+// Start adds no flags.
 func (c Command) Start(t *testing.T) *Server {
 	t.Helper()
 	s := &Server{T: t, Cmd: c.prepare(t), Stdout: NewOutput(), Stderr: NewOutput(), Complains: c.Complains, crashes: c.Crashes, Exited: make(chan struct{})}
 	s.Cmd.Stdout, s.Cmd.Stderr = s.Stdout, s.Stderr
 	Must(t, s.Cmd.Start())
 	go func() {
-		_ = s.Cmd.Wait() // its result is in ProcessState
+		_ = s.Cmd.Wait()
 		s.Stdout.Close()
 		s.Stderr.Close()
 		close(s.Exited)
@@ -67,7 +62,6 @@ func (c Command) Start(t *testing.T) *Server {
 	return s
 }
 
-// Run runs fapws to its end.
 func (c Command) Run(t *testing.T) (code int, stdout, stderr string) {
 	t.Helper()
 	c.Complains = true
@@ -75,7 +69,7 @@ func (c Command) Run(t *testing.T) (code int, stdout, stderr string) {
 	return s.Ended(), s.Stdout.String(), s.Stderr.String()
 }
 
-// Succeeds runs fapws to its end, which must have exit code 0, and returns what it prints.
+// Succeeds requires exit code 0 and returns stdout.
 func (c Command) Succeeds(t *testing.T) (stdout string) {
 	t.Helper()
 	code, stdout, stderr := c.Run(t)
@@ -85,7 +79,7 @@ func (c Command) Succeeds(t *testing.T) (stdout string) {
 	return stdout
 }
 
-// Fails runs fapws to its end, which must have this exit code and one line of messages with want in it.
+// Fails requires this exit code and one line of messages that contains want.
 func (c Command) Fails(t *testing.T, code int, want string) {
 	t.Helper()
 	got, _, stderr := c.Run(t)
@@ -116,7 +110,6 @@ func (c Command) prepare(t *testing.T) *exec.Cmd {
 	return cmd
 }
 
-// Binary returns the path of the executable under test.
 func Binary(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("FAPWS_BIN")
@@ -133,11 +126,9 @@ func Binary(t *testing.T) string {
 	return path
 }
 
-// allowRoot lets root run the tests.
 const allowRoot = "FAPWS_ALLOW_ROOT=1"
 
-// CleanEnviron is the environment without variables that change fapws or Python, except for PYTHONMALLOC, which
-// AddressSanitizer needs.
+// CleanEnviron lacks the variables that change fapws or Python, except PYTHONMALLOC, which AddressSanitizer needs.
 func CleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")

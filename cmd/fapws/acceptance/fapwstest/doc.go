@@ -1,5 +1,5 @@
-// Package fapwstest runs the built executable (FAPWS_BIN, default build/fapws) for the acceptance tests, which check
-// what fapws promises its users as a client on the wire or a caller of the command sees it: over real sockets, in each
-// mode. The packages beside it hold the tests by subject; they serve the small scripts in their testdata, or in the one
-// that they share.
+// Package fapwstest runs the built executable (FAPWS_BIN, default build/fapws) for the acceptance tests. These tests
+// are clients on real sockets and callers of the command, and check in each mode what fapws promises its users. The
+// packages beside this one contain the tests by subject. The served scripts are in testdata of each package, or in the
+// common testdata.
 package fapwstest

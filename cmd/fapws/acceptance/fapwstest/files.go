@@ -9,7 +9,6 @@ import (
 	"testing"
 )
 
-// Must ends the test at an error.
 func Must(t *testing.T, errs ...error) {
 	t.Helper()
 	for _, err := range errs {
@@ -19,7 +18,6 @@ func Must(t *testing.T, errs ...error) {
 	}
 }
 
-// Read returns the text of a file.
 func Read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -27,7 +25,6 @@ func Read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// FileSays waits until a file that a script writes has this text.
 func FileSays(t *testing.T, name, want string) {
 	t.Helper()
 	Eventually(t, name+" contains "+want, func() bool {
@@ -36,10 +33,8 @@ func FileSays(t *testing.T, name, want string) {
 	})
 }
 
-// Repository is the root of the repository, seen from the directory of a package of tests.
 var Repository = repository()
 
-// repository returns the nearest directory above with a go.mod.
 func repository() string {
 	root := "."
 	for range 6 {
@@ -51,8 +46,8 @@ func repository() string {
 	return "."
 }
 
-// Testdata returns the absolute path of a script: from testdata beside the test, or from the scripts that several
-// packages of tests serve. A script may end with ":NAME", the name of an object in it.
+// Testdata finds the script in testdata of the package or in the common testdata. ":NAME" at the end names an object in
+// the script.
 func Testdata(t *testing.T, script string) string {
 	t.Helper()
 	if filepath.IsAbs(script) {
@@ -70,7 +65,6 @@ func Testdata(t *testing.T, script string) string {
 	return path
 }
 
-// Source returns the text of a script in testdata.
 func Source(t *testing.T, script string) string {
 	t.Helper()
 	return Read(t, Testdata(t, script))
@@ -82,32 +76,29 @@ func Copied(t *testing.T, script string) string {
 	return Write(t, filepath.Join(t.TempDir(), script), Source(t, script))
 }
 
-// Write makes a file for a test and returns its path.
 func Write(t *testing.T, name, text string) string {
 	t.Helper()
 	Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
-	// It may be a program. A child that another test forks meanwhile would have the
-	// file open for writing until its exec, and nothing could run it.
+	// If another test forks at this time, its child has the file open for writing until exec, and a program in such a
+	// file cannot be started.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	Must(t, os.WriteFile(name, []byte(text), 0o644))
 	return name
 }
 
-// WriteProgram makes a program for a test and returns its path.
 func WriteProgram(t *testing.T, name, text string) string {
 	t.Helper()
 	Must(t, os.Chmod(Write(t, name, text), 0o755))
 	return name
 }
 
-// Replace puts a new file in the place of another: no reader sees a part of it.
+// Readers never see a part of the new file.
 func Replace(t *testing.T, name, text string) {
 	t.Helper()
 	Must(t, os.Rename(Write(t, name+".new", text), name))
 }
 
-// Change replaces a text in a script.
 func Change(t *testing.T, script, old, new string) {
 	t.Helper()
 	text := Read(t, script)

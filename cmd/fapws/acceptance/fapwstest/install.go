@@ -13,15 +13,14 @@ import (
 	"testing"
 )
 
-// Main runs the tests of a package. It makes the servers independent of how the tests themselves were started:
-// nohup(1) would leave SIGHUP ignored in each of them, and a umask of 077 would hide
-// files from the users that servers become.
+// Main makes servers independent of how the tests were started: under nohup(1), servers would ignore SIGHUP, and a
+// umask of 077 would hide files from the users of the servers.
 func Main(m *testing.M) {
 	if err := scalePatience(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a caught signal is reset by execve(2), an ignored one is not
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // execve(2) resets caught signals, but not ignored ones
 	syscall.Umask(0o022)
 	code := m.Run()
 	if installed.folder != "" {
@@ -30,18 +29,19 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// installed is a copy of the executable, with package fapws beside it, that every
-// user may read. Those under test may be below a home of mode 0700.
+// installed is a copy of the executable and of package fapws that every user may read. The files under test may be
+// below a home directory of mode 0700.
 var installed struct {
 	once   sync.Once
 	folder string
 	err    error
-	denied []byte // message of the copy that another user starts; nil: it starts
+	// message of the copy if another user cannot start it; otherwise nil
+	denied []byte
 }
 
-// ForOtherUsers makes c start the copy of the executable that every user may read, in
-// a directory that every user may enter unless c names one. It skips the test where the
-// Python that fapws was built for is not Debian's, but in a home that others may not enter.
+// ForOtherUsers uses the copy of the executable that every user may read, in a directory that every user may enter
+// unless c names one. The test is skipped if fapws was built for a Python in a home directory that other users may not
+// enter.
 func (c Command) ForOtherUsers(t *testing.T) Command {
 	t.Helper()
 	program := Binary(t)
@@ -63,7 +63,6 @@ func (c Command) ForOtherUsers(t *testing.T) Command {
 	return c
 }
 
-// install copies the program and contrib/ to a new directory.
 func install(program string) (folder string, err error) {
 	if folder, err = os.MkdirTemp("", "fapws"); err != nil {
 		return "", err
@@ -74,7 +73,7 @@ func install(program string) (folder string, err error) {
 	return folder, copyProgram(program, folder)
 }
 
-// denied returns the message of the copy if an unprivileged user (65534) cannot start it.
+// denied returns nil if user 65534 can start the copy.
 func denied(folder string) []byte {
 	cmd := exec.Command(folder+"/build/fapws", "--version")
 	cmd.Dir, cmd.SysProcAttr = folder, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -85,7 +84,6 @@ func denied(folder string) []byte {
 	return append(said, err.Error()...)
 }
 
-// copyForAll copies the regular files of from, readable by every user.
 func copyForAll(to string, from fs.FS) error {
 	return fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -104,7 +102,6 @@ func copyForAll(to string, from fs.FS) error {
 	})
 }
 
-// PublicFolder returns a folder that every user may look into.
 func PublicFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "fapws")

@@ -10,11 +10,9 @@ import (
 	"testing"
 )
 
-// Get returns the bytes of a GET request of HTTP/1.1.
 func Get(target string, fields ...string) string { return Request("GET", target, "", fields...) }
 
-// Request returns the bytes of a request with a Host field, and a
-// Content-Length if there is a body.
+// Request adds Host, and Content-Length if there is a body.
 func Request(method, target, body string, fields ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: test\r\n", method, target)
@@ -27,7 +25,7 @@ func Request(method, target, body string, fields ...string) string {
 	return b.String() + "\r\n" + body
 }
 
-// Chunked returns the bytes of a request with body in chunks of a size.
+// size is that of a chunk.
 func Chunked(method, target, body string, size int, fields ...string) string {
 	var b strings.Builder
 	b.WriteString(strings.TrimSuffix(Request(method, target, "", append(fields, "Transfer-Encoding: chunked")...), ""))
@@ -40,14 +38,13 @@ func Chunked(method, target, body string, size int, fields ...string) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-// Answer is a response with its whole body.
 type Answer struct {
 	*http.Response
 	Text string
-	Err  error // the body was not whole
+	Err  error // nil if the body is complete
 }
 
-// Want fails unless the answer has this status and a whole body with each text.
+// Want fails unless the response has this status and a complete body that contains each text.
 func (a *Answer) Want(t *testing.T, status int, texts ...string) *Answer {
 	t.Helper()
 	if a.StatusCode != status || a.Err != nil {
@@ -61,7 +58,7 @@ func (a *Answer) Want(t *testing.T, status int, texts ...string) *Answer {
 	return a
 }
 
-// Is fails unless the answer is 200 with exactly this body.
+// Is requires status 200 and exactly this body.
 func (a *Answer) Is(t *testing.T, body string) *Answer {
 	t.Helper()
 	a.Want(t, 200)
@@ -71,7 +68,6 @@ func (a *Answer) Is(t *testing.T, body string) *Answer {
 	return a
 }
 
-// Field fails unless a header field of the answer has this value.
 func (a *Answer) Field(t *testing.T, name, want string) *Answer {
 	t.Helper()
 	if got := strings.Join(a.Header.Values(name), ", "); got != want {
@@ -80,7 +76,6 @@ func (a *Answer) Field(t *testing.T, name, want string) *Answer {
 	return a
 }
 
-// Number returns the body, which must be a number.
 func (a *Answer) Number(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(a.Text)
@@ -88,7 +83,6 @@ func (a *Answer) Number(t *testing.T) int {
 	return n
 }
 
-// Object returns the body, which must be a JSON object.
 func (a *Answer) Object(t *testing.T) map[string]any {
 	t.Helper()
 	var object map[string]any

@@ -11,15 +11,14 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Output keeps what a process writes and lets a test wait for a part of it.
+// Output stores the output of a process, and tests can wait for a part of it.
 type Output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
-	grown chan struct{} // closed and replaced when there is more
+	grown chan struct{} // closed and replaced when output arrives
 	ended bool
 }
 
-// NewOutput returns an empty Output.
 func NewOutput() *Output { return &Output{grown: make(chan struct{})} }
 
 func (o *Output) Write(p []byte) (int, error) {
@@ -30,7 +29,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// Close says that nothing more will come.
+// Close marks the end of the output.
 func (o *Output) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -56,7 +55,7 @@ func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	return match
 }
 
-// Find is Await, but returns nil if the output has ended without a match, or none came in time.
+// Find returns nil if the output has ended without a match, or after Patience.
 func (o *Output) Find(pattern *regexp.Regexp) []string {
 	late := time.After(Patience)
 	for {
@@ -75,10 +74,9 @@ func (o *Output) Find(pattern *regexp.Regexp) []string {
 	}
 }
 
-// Eventually waits until a condition holds: for what announces itself nowhere.
 var Eventually = waittest.Eventually
 
-// OneLine fails unless text is one line with want in it.
+// OneLine fails unless text is one line that contains want.
 func OneLine(t *testing.T, text, want string) {
 	t.Helper()
 	line, rest, _ := strings.Cut(text, "\n")

@@ -10,15 +10,14 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// Patience bounds the wait for what should happen at once, so that a test fails
-// rather than hangs; nothing waits that long when all is well.
+// Patience limits the wait for an immediate event, so that a test fails instead of hanging.
 var Patience = waittest.Patience
 
-// serverPatience are variables for every server: a busy machine needs more time to load than the default.
+// A busy machine needs more time to load than the default.
 var serverPatience = []string{"FAPWS_LOAD_TIMEOUT=10m"}
 
-// clientTimeouts are settings that end a request or a connection, with their defaults in seconds: in an emulator, or on a
-// busy machine, the tests could exceed them although nothing is wrong.
+// clientTimeouts are settings that end a request or a connection, with their defaults in seconds. In an emulator, or on
+// a busy machine, correct tests could exceed the defaults.
 var clientTimeouts = []struct {
 	variable string
 	seconds  int
@@ -27,8 +26,9 @@ var clientTimeouts = []struct {
 	{"FAPWS_GRACEFUL_TIMEOUT", 30}, {"FAPWS_WS_PING_TIMEOUT", 20},
 }
 
-// scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS, which says how many times longer
-// the server takes than on a quiet processor: build.sh sets it, higher for the emulator of `cross ARCH --test`.
+// scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS, the factor by which the
+// server is slower than on an idle processor. build.sh sets the variable, higher for the emulator of `cross ARCH
+// --test`.
 func scalePatience() error {
 	text := os.Getenv("FAPWS_TEST_SLOWNESS")
 	if text == "" {

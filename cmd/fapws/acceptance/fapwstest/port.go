@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// FreePort returns a TCP port of 127.0.0.1 where nothing listens, for a program that cannot choose one and say which. It
-// is below the ports that systems give to clients and to listeners without a port of their own (from 32768 on Linux,
-// 49152 elsewhere): until the program listens, no other test gets it.
+// FreePort returns a TCP port of 127.0.0.1 for a program that cannot choose a port and report it. The port is below the
+// ports that systems assign by themselves (from 32768 on Linux, 49152 elsewhere), so that no other test gets it.
 func FreePort(t *testing.T) string {
 	t.Helper()
 	const first, end = 10000, 32768

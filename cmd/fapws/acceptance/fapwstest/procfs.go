@@ -10,16 +10,15 @@ import (
 	"time"
 )
 
-// Family returns the numbers of the server's process and its children.
 func (s *Server) Family() []int {
 	s.T.Helper()
 	return append([]int{s.Cmd.Process.Pid}, s.Workers()...)
 }
 
-// RSS returns the bytes of memory that are its own, without those of files.
+// RSS excludes the memory of files, and is in bytes.
 func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
 
-// ProcessorTime returns the processor time that the server has used, to 10 ms.
+// ProcessorTime has a resolution of 10 ms.
 func (s *Server) ProcessorTime() time.Duration {
 	s.T.Helper()
 	text, err := os.ReadFile(s.Proc("stat"))
@@ -33,10 +32,9 @@ func (s *Server) ProcessorTime() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// Threads returns the number of its OS threads.
 func (s *Server) Threads() int { return s.Status("Threads") }
 
-// Status returns a number from /proc/PID/status of the server, in kB where it is an amount of memory.
+// Status returns a number from /proc/PID/status; amounts of memory are in kB.
 func (s *Server) Status(name string) int {
 	s.T.Helper()
 	text := Read(s.T, s.Proc("status"))
@@ -51,13 +49,11 @@ func (s *Server) Status(name string) int {
 	return 0
 }
 
-// Descriptors returns what its open files are.
 func (s *Server) Descriptors() []string {
 	s.T.Helper()
 	return DescriptorsOf(s.T, s.Cmd.Process.Pid)
 }
 
-// DescriptorsOf returns what the open files of a process are.
 func DescriptorsOf(t *testing.T, pid int) (open []string) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
@@ -71,13 +67,11 @@ func DescriptorsOf(t *testing.T, pid int) (open []string) {
 	return open
 }
 
-// Proc returns the path of a file about the server in /proc.
 func (s *Server) Proc(name string) string {
 	return fmt.Sprintf("/proc/%d/%s", s.Cmd.Process.Pid, name)
 }
 
-// Handlers returns the processes that run handlers: the workers, if there are
-// any, else the server itself.
+// Handlers returns the workers, or the server itself if it has no workers.
 func (s *Server) Handlers() (pids []int) {
 	s.T.Helper()
 	if !slices.Contains(s.Cmd.Args, "--workers") && !slices.Contains(s.Cmd.Args, "--fork") {
@@ -86,14 +80,12 @@ func (s *Server) Handlers() (pids []int) {
 	return s.Workers()
 }
 
-// Children returns the state ("S", "Z" ...) of each process that handlers have
-// started.
+// Children returns the states ("S", "Z" ...) of the processes that handlers have started.
 func (s *Server) Children() map[int]string {
 	s.T.Helper()
 	return ChildrenOf(s.T, s.Handlers()...)
 }
 
-// ChildrenOf returns the state of each child of these processes, by its number.
 func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	t.Helper()
 	states := map[int]string{}
@@ -106,7 +98,7 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 		}
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
-			continue // it has ended
+			continue
 		}
 		_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
 		f := strings.Fields(rest)
@@ -117,15 +109,14 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	return states
 }
 
-// Runs reports whether a process exists and has not ended. One that has ended stays until its parent waits for it, and not every
-// process 1 does.
+// Runs reports whether a process exists and is not a zombie, because not every process 1 reaps its children.
 func Runs(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(text), ") ")
 	return err == nil && !strings.HasPrefix(rest, "Z")
 }
 
-// OpenFiles returns how many descriptors the processes have that run handlers.
+// OpenFiles counts the descriptors of the processes that run handlers.
 func (s *Server) OpenFiles() (n int) {
 	s.T.Helper()
 	for _, pid := range s.Handlers() {

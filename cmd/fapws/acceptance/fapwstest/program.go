@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// CopyOfProgram puts a copy of fapws where a test may replace it, beside a copy
-// of its Python package.
+// CopyOfProgram makes a copy of fapws and its Python package, which the test may replace.
 func CopyOfProgram(t *testing.T) string {
 	t.Helper()
 	folder, err := filepath.EvalSymlinks(t.TempDir())
@@ -23,13 +22,13 @@ func CopyOfProgram(t *testing.T) string {
 	return folder + "/build/fapws"
 }
 
-// ReplaceProgram replaces the image of the program at by that of another one, as an installation does.
+// ReplaceProgram acts like an installation: at receives the image of another program.
 func ReplaceProgram(t *testing.T, at, with string) {
 	t.Helper()
 	Must(t, copyFile(Image(at), Image(with)))
 }
 
-// startsCopy is the command of a copied wheel. It has the copied package in the place of the installed one.
+// startsCopy is the command of a copied wheel; it imports the copied package instead of the installed one.
 const startsCopy = `#!%s
 import os, sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/contrib")
@@ -37,10 +36,11 @@ from fapws.__main__ import main
 main()
 `
 
-// Image returns the file with the code of a program: the executable, or the library of a wheel, of which the program is the command.
+// Image returns the file with the code of a program: the executable, or the library of the wheel whose command is
+// program.
 func Image(program string) string {
 	if !isScript(program) {
-		return program // an editable installation leaves its library beside the package
+		return program // an editable installation has its library next to the package
 	}
 	for _, packages := range []string{"contrib", "lib/python3*/site-packages"} {
 		found, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "..", packages, "fapws/libfapws.so"))
@@ -51,7 +51,6 @@ func Image(program string) string {
 	return program
 }
 
-// isScript reports whether a program is text for an interpreter.
 func isScript(program string) bool {
 	file, err := os.Open(program)
 	if err != nil {
@@ -63,10 +62,9 @@ func isScript(program string) bool {
 	return err == nil && string(mark) == "#!"
 }
 
-// IsWheel reports whether the program under test is the command of a wheel.
 func IsWheel(t *testing.T) bool { return Image(Binary(t)) != Binary(t) }
 
-// InstalledPython returns the interpreter whose packages scripts see: for a wheel, that of its virtual environment.
+// InstalledPython returns the interpreter with the packages for scripts; for a wheel, that of its virtual environment.
 func InstalledPython(t *testing.T) string {
 	t.Helper()
 	if IsWheel(t) {
@@ -75,13 +73,13 @@ func InstalledPython(t *testing.T) string {
 	return Python
 }
 
-// Maps reports whether the server has mapped the image of program, which was not replaced since.
+// Maps returns false if the file of program was replaced after the start of the server.
 func (s *Server) Maps(program string) bool {
 	s.T.Helper()
 	return strings.Contains(Read(s.T, s.Proc("maps")), " "+Image(program)+"\n")
 }
 
-// copyProgram copies a program to folder/build, and its Python package to folder/contrib, readable by every user.
+// The copies are folder/build and folder/contrib, readable by every user.
 func copyProgram(program, folder string) error {
 	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
 		return err
@@ -106,7 +104,7 @@ func copyFile(to, from string) error {
 	return writeProgram(to, text)
 }
 
-// writeProgram puts a file in the place of another one. No child that is being forked keeps it open for writing: see Write.
+// writeProgram replaces a file. No forked child has the new file open for writing (see Write).
 func writeProgram(to string, text []byte) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -116,8 +114,8 @@ func writeProgram(to string, text []byte) error {
 	return os.Rename(to+".new", to)
 }
 
-// Refusing is a Command.Shell that has the system refuse system calls: "NUMBER=ERRNO", or "NUMBER:ARGUMENT=ERRNO" for those
-// with that first argument.
+// Refusing returns a Command.Shell with which the system refuses system calls: "NUMBER=ERRNO", or
+// "NUMBER:ARGUMENT=ERRNO" for calls with this first argument.
 func Refusing(t *testing.T, calls ...string) string {
 	t.Helper()
 	return "set -- " + Python + " " + Testdata(t, "refuse.py") + " " + strings.Join(calls, " ") + ` "$@"`

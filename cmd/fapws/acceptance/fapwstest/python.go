@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// Python is the interpreter that fapws was built for; `build.sh env` says which.
+// Python is the interpreter that fapws was built for (`build.sh env`).
 var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
-// NeedModule fails, or skips the test where the Python that fapws was built for
-// is not Debian's, which has all frameworks as packages.
+// NeedModule fails without the module, or skips the test if fapws was not built for Debian's Python, which has all
+// frameworks as packages.
 func NeedModule(t *testing.T, module string) {
 	t.Helper()
 	ask := exec.Command(Python, "-c", "import "+module)
-	ask.Dir = "/" // a directory of the tests may have the name of a module
+	ask.Dir = "/" // a test's directory may have the name of a module
 	said, err := ask.CombinedOutput()
 	if err == nil {
 		return
@@ -28,8 +28,8 @@ func NeedModule(t *testing.T, module string) {
 	t.Skipf("%s has no %s", Python, module)
 }
 
-// Today returns the virtual environment with the packages of scripts/today.txt. It fails without them, or skips the test where
-// the Python that fapws was built for is not the system's.
+// Today returns the virtual environment with the packages of scripts/today.txt. Without it, Today fails, or skips the
+// test if fapws was not built for the system's Python.
 func Today(t *testing.T) string {
 	t.Helper()
 	venv, err := filepath.Abs(Repository + "/build/today")

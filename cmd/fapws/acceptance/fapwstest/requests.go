@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Ask sends bytes over a connection of their own and reads one response.
+// Ask uses a new connection.
 func (s *Server) Ask(text string) *Answer {
 	s.T.Helper()
 	w := s.Dial()
@@ -17,14 +17,14 @@ func (s *Server) Ask(text string) *Answer {
 	return w.AnswerTo(method)
 }
 
-// Get asks for a target and returns the answer, which must have this status.
+// Get fails unless the response has this status.
 func (s *Server) Get(target string, status int, fields ...string) *Answer {
 	s.T.Helper()
 	return s.Ask(Get(target, fields...)).Want(s.T, status)
 }
 
-// Until504 asks for target, whose handler does not answer in time, until the log has a match of pattern: on a busy
-// machine, a request may be late before its handler runs.
+// Until504 requests target, whose handler does not return in time, until the log has a match of pattern: on a busy
+// machine, a request may time out before its handler runs.
 func (s *Server) Until504(target, pattern string) (match []string) {
 	s.T.Helper()
 	Eventually(s.T, pattern+" in the log", func() bool {
@@ -40,8 +40,8 @@ func (s *Server) Until504(target, pattern string) (match []string) {
 	return match
 }
 
-// TooBig fails unless a request gets the answer of a body that is too big, and
-// then the end of the connection.
+// TooBig fails unless the response to a request is that of a body that is too large, followed by the end of the
+// connection.
 func TooBig(t *testing.T, s *Server, request, more string) {
 	t.Helper()
 	w := s.Dial()

@@ -2,16 +2,14 @@ package fapwstest
 
 import "testing"
 
-// ServeSlow starts slow.py with a new directory, in which the script and
-// the test leave files for each other.
+// The script and the test exchange files in the new directory.
 func ServeSlow(t *testing.T, m Mode, flags ...string) (s *Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	return Command{Script: "slow.py", Args: []string{folder}, Flags: flags}.Serve(t, m), folder
 }
 
-// ServeProxy starts a server that passes everything on to target, with more lines in its
-// route and more flags.
+// lines are added to the route of the proxy.
 func ServeProxy(t *testing.T, target, lines string, flags ...string) *Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -19,8 +17,7 @@ func ServeProxy(t *testing.T, target, lines string, flags ...string) *Server {
 	return Command{Flags: append(flags, "-c", file), Dir: dir}.Serve(t, Mode{})
 }
 
-// Supervised starts a copy of workers.py, which a test may change, with two
-// workers.
+// Supervised starts two workers with a copy of workers.py, which a test may change.
 func Supervised(t *testing.T, flags ...string) (s *Server, script string) {
 	t.Helper()
 	script = Copied(t, "workers.py")

@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// Server is a running fapws.
 type Server struct {
 	T              *testing.T
 	Address        string // host:port
@@ -19,13 +18,13 @@ type Server struct {
 	Stdout, Stderr *Output
 	Complains      bool
 	crashes        bool
-	Exited         chan struct{} // closed at its end
+	Exited         chan struct{} // closed when the process has ended
 }
 
-// BannerURL matches the line that says where the server listens; its group is the address.
+// The group of BannerURL is the address.
 var BannerURL = regexp.MustCompile(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)
 
-// cleanup ends the server, if the test has not, and looks at how it ended.
+// cleanup stops the server, unless the test has stopped it, and checks how it ended.
 func (s *Server) cleanup() {
 	select {
 	case <-s.Exited:
@@ -46,7 +45,6 @@ func (s *Server) cleanup() {
 	}
 }
 
-// Signal sends a signal to the process.
 func (s *Server) Signal(sig syscall.Signal) {
 	s.T.Helper()
 	if err := s.Cmd.Process.Signal(sig); err != nil {
@@ -54,21 +52,20 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
-// Ended waits for the end of the server and returns its exit code, below zero
-// after a signal.
+// Ended returns the exit code; a negative number after a signal.
 func (s *Server) Ended() int {
 	s.T.Helper()
 	select {
 	case <-s.Exited:
 	case <-time.After(Patience):
-		_ = s.Cmd.Process.Signal(syscall.SIGABRT) // shows where its goroutines are
+		_ = s.Cmd.Process.Signal(syscall.SIGABRT) // prints the stacks of the goroutines
 		<-s.Exited
 		s.T.Error("fapws does not end")
 	}
 	return s.Cmd.ProcessState.ExitCode()
 }
 
-// EndsWith waits for the end of the server, whose exit code must be this one.
+// EndsWith fails unless the exit code is this one.
 func (s *Server) EndsWith(code int) {
 	s.T.Helper()
 	if got := s.Ended(); got != code {
@@ -76,20 +73,19 @@ func (s *Server) EndsWith(code int) {
 	}
 }
 
-// Stop has the server end in good order, and waits for it.
+// Stop waits until the server has shut down.
 func (s *Server) Stop() {
 	s.T.Helper()
 	s.Signal(syscall.SIGTERM)
 	s.EndsWith(0)
 }
 
-// Says waits until the server has written a match of pattern to stderr.
+// Says waits for a match of pattern in stderr.
 func (s *Server) Says(pattern string) []string {
 	s.T.Helper()
 	return s.Stderr.Await(s.T, regexp.MustCompile(pattern))
 }
 
-// Ctl runs "fapws ctl" for s.
 func (s *Server) Ctl(words ...string) (code int, stdout, stderr string) {
 	s.T.Helper()
 	return s.ctl(words).Run(s.T)
@@ -99,13 +95,13 @@ func (s *Server) ctl(words []string) Command {
 	return Command{Flags: append([]string{"ctl", "--pid", strconv.Itoa(s.Cmd.Process.Pid)}, words...)}
 }
 
-// Control runs "fapws ctl" for s, which must succeed, and returns what it prints.
+// Control requires that "fapws ctl" succeeds, and returns its output.
 func (s *Server) Control(words ...string) (stdout string) {
 	s.T.Helper()
 	return s.ctl(words).Succeeds(s.T)
 }
 
-// ReloadFails runs "fapws ctl reload" for s, which must fail and say why.
+// ReloadFails requires that "fapws ctl reload" fails with this reason.
 func (s *Server) ReloadFails(why string) {
 	s.T.Helper()
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, why) {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// WebSocketCases runs the cases of the Autobahn test suite, by their numbers, with a server that echoes.
+// The server echoes all messages.
 func WebSocketCases(t *testing.T, address, path string) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -33,7 +33,7 @@ func WebSocketCases(t *testing.T, address, path string) {
 	all.Wait()
 }
 
-// OpenSocket opens a WebSocket, which it closes at the end of the test.
+// OpenSocket closes the WebSocket at the end of the test.
 func OpenSocket(t *testing.T, address, path string, fields ...string) *wstest.Client {
 	t.Helper()
 	c, err := wstest.Dial(address, path, fields...)
@@ -44,13 +44,12 @@ func OpenSocket(t *testing.T, address, path string, fields ...string) *wstest.Cl
 	return c
 }
 
-// Socket opens a WebSocket of s, as OpenSocket does.
 func (s *Server) Socket(path string, fields ...string) *wstest.Client {
 	s.T.Helper()
 	return OpenSocket(s.T, s.Address, path, fields...)
 }
 
-// DeniesSocket fails unless a WebSocket gets a response with this status and a body with this text.
+// DeniesSocket fails unless the response to the handshake has this status and a body with this text.
 func DeniesSocket(t *testing.T, address string, status int, text, path string, fields ...string) {
 	t.Helper()
 	var denied *wstest.Denied
@@ -60,7 +59,6 @@ func DeniesSocket(t *testing.T, address string, status int, text, path string, f
 	}
 }
 
-// Hears waits for a message.
 func Hears(t *testing.T, c *wstest.Client, want string) {
 	t.Helper()
 	if _, got, err := c.Receive(); err != nil || string(got) != want {
@@ -68,7 +66,7 @@ func Hears(t *testing.T, c *wstest.Client, want string) {
 	}
 }
 
-// ResetSocket closes the connection of a WebSocket so that the server sees an error.
+// The server sees an error on the connection.
 func ResetSocket(c *wstest.Client) {
 	_ = c.Conn.(*net.TCPConn).SetLinger(0)
 	c.Conn.Close()

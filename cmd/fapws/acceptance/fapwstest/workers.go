@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Signaled sends a signal, and waits until the server has written one more match of pattern to stderr than before.
+// Signaled waits until stderr has one more match of pattern than before the signal.
 func (s *Server) Signaled(sig syscall.Signal, pattern string) {
 	s.T.Helper()
 	said := func() int { return len(regexp.MustCompile(pattern).FindAllString(s.Stderr.String(), -1)) }
@@ -16,13 +16,12 @@ func (s *Server) Signaled(sig syscall.Signal, pattern string) {
 	Eventually(s.T, fmt.Sprintf("another %q after signal %d", pattern, sig), func() bool { return said() > before })
 }
 
-// Reload has new workers load the code again, and waits until they serve. The old ones may still be ending: see HasWorkers.
+// Reload returns when the new workers serve; the old workers may still be ending (see HasWorkers).
 func (s *Server) Reload() { s.T.Helper(); s.Signaled(syscall.SIGHUP, "info reloaded") }
 
-// Upgrade has the program that is installed now take over, and waits until its workers serve, as Reload does.
+// Upgrade starts the installed program and returns when its workers serve.
 func (s *Server) Upgrade() { s.T.Helper(); s.Signaled(syscall.SIGUSR2, "info upgraded") }
 
-// Workers returns the process numbers of the workers.
 func (s *Server) Workers() (pids []int) {
 	s.T.Helper()
 	for pid := range ChildrenOf(s.T, s.Cmd.Process.Pid) {
@@ -32,7 +31,7 @@ func (s *Server) Workers() (pids []int) {
 	return pids
 }
 
-// HasWorkers waits until there are n, none of which is among old.
+// HasWorkers waits until there are n workers, none of which is in old.
 func (s *Server) HasWorkers(n int, old ...int) {
 	s.T.Helper()
 	Eventually(s.T, fmt.Sprint(n, " workers, none of ", old), func() bool {
