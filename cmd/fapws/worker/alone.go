@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -16,59 +18,79 @@ import (
 	"fapws/runtime/logfile"
 )
 
+// alone is the role of a service without a supervisor.
 type alone struct {
-	bound  Early[*conn.Listener]
-	files  ownCertificates
-	opened time.Time
-
-	shown     atomic.Pointer[Shown]
+	s         *service
+	bound     Early[*conn.Listener]
+	files     ownCertificates
 	accepting atomic.Pointer[runtime.Server] // may have the listeners of bound; nil if none
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
 // its pid file and control socket. It must be called on the main thread.
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
-	s := &service{plan: p, instance: instance, log: p.Logger(stderr)}
-	s.alone.opened = time.Now()
-	s.alone.bound = Early[*conn.Listener]{Open: Listen, Close: s.alone.close}
-	s.relay = newRelay(s, nil)
-	if err := s.log.Open(&p.Conf, s.followErrors); err != nil {
+	a := &alone{}
+	s := newService(p, instance, stderr, a)
+	a.use(s)
+	a.bound = Early[*conn.Listener]{Open: Listen, Close: a.close}
+	defer a.bound.Drop()
+	s.signals.exit = func(code int) {
+		a.bound.Drop()
+		s.exit(code)
+	}
+	s.signals.reread, s.signals.terminal = a.files.reread, process.AtTerminal()
+	if err := s.log.Open(&p.Conf, s.python.followErrors); err != nil {
 		return 0, err
 	}
-	if code, err = s.run(); err != nil {
+	if code, err = s.run(s.loadAndServe); err != nil {
 		return s.log.Report(err), nil
 	}
 	return code, nil
 }
 
+// use makes a the role of s.
+func (a *alone) use(s *service) {
+	a.s, a.files.to, s.https.read = s, &s.https, a.files.read
+	s.traits = traits{level: logfile.Info, stopping: stopsAlone, runID: strconv.FormatInt(s.opened.UnixNano(), 36)}
+}
+
+// configure implements role.
+func (a *alone) configure(*runtime.Config) {}
+
+// tell implements role.
+func (a *alone) tell(*pool.Message) {}
+
 // startMemory is the memory that Python and a small application need to start, in bytes, if none of their files are in
 // the page cache. With less, the process reads the same pages repeatedly or is killed.
 const startMemory = 20 << 20
 
-// listenEarly listens on the addresses that are known before the application is loaded.
-func (s *service) listenEarly() error {
+// begin implements role: it listens on the addresses that are known before the application is loaded.
+func (a *alone) begin() (early bool, err error) {
+	s := a.s
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
 	}
 	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded
-		if _, err := s.readCertificates(want); err != nil {
-			return process.ExitNotStarted("%v", err)
+		if _, err := s.https.read(want); err != nil {
+			return false, process.ExitNotStarted("%v", err)
 		}
 	}
 	options, err := ListenOptions(&s.conf)
 	if err != nil {
-		return err
+		return false, err
 	}
 	addrs, certain := s.instance.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
-	return s.alone.bound.Listen(addrs, certain, options)
+	err = a.bound.Listen(addrs, certain, options)
+	return len(a.bound.Sockets()) > 0, err
 }
 
-func (s *service) earlyListeners() []*conn.Listener {
-	listeners := s.alone.bound.Sockets()
-	s.show(listeners)
-	s.alone.accepting.Store(s.server)
-	return listeners
+// serveEarly implements role.
+func (a *alone) serveEarly() {
+	listeners := a.bound.Sockets()
+	a.s.show(listeners)
+	a.accepting.Store(a.s.server)
+	a.s.acceptAll(listeners)
 }
 
 func (a *alone) close(listeners []*conn.Listener) {
@@ -81,11 +103,9 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-func (s *service) show(listeners []*conn.Listener) {
-	s.alone.shown.Store(&Shown{s.settled(), BannerOf(listeners)})
-}
-
-func (s *service) listen() (listeners []*conn.Listener, err error) {
+// enter implements role: it binds the addresses of the settings.
+func (a *alone) enter() (listeners []*conn.Listener, err error) {
+	s := a.s
 	if err := s.startAsync(); err != nil {
 		return nil, err
 	}
@@ -97,12 +117,20 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	listeners, err = s.alone.bound.Take(addrs, options)
+	listeners, err = a.bound.Take(addrs, options)
 	s.show(listeners)
 	return listeners, err
 }
 
-func (s *service) openControl() error {
+// serve implements role. It reports the addresses to the user and the service manager. From then on, the watchdog of the
+// service manager is notified while requests are answered.
+func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
+	s := a.s
+	if err := install(); err != nil {
+		closeAll(listeners)
+		return err
+	}
+	s.acceptAll(listeners)
 	if err := s.instance.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), s.command); err != nil {
 		return err
 	}
@@ -111,31 +139,27 @@ func (s *service) openControl() error {
 			return process.ExitNotStarted("%v", err)
 		}
 	}
-	return nil
-}
-
-// serving reports the addresses to the user and the service manager. From now on, the watchdog of the service manager
-// is notified while requests are answered.
-func (s *service) serving() {
-	go s.watchDescriptors()
+	s.memory.Started()
+	go a.watchDescriptors()
 	if s.conf.Status != "" {
-		go s.tellViewers()
+		go s.relay.tellViewers()
 	}
-	s.orderCertificates()
-	shown := s.alone.shown.Load()
+	a.files.order()
+	shown := s.shown.Load()
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
 		fmt.Fprint(s.log.People(), shown.Banner(""))
 	}
+	return nil
 }
 
 // tellViewers makes the viewers of the status page refresh it periodically. A supervisor does so instead, if there is
 // one, because it numbers the events.
-func (s *service) tellViewers() {
+func (r *relay) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		if pybridge.HasSubscribers(ctl.StatusChannel) {
-			s.complain(s.tryPublish(0, &viewEvent))
+			r.complain(r.tryPublish(0, &viewEvent))
 		}
 	}
 }
@@ -145,11 +169,12 @@ const descriptorsEvery = 2 * time.Second
 // watchDescriptors ends the process when the application has closed a descriptor without
 // which no request can be answered: it would live on and be of no use. Supervisors ask
 // their workers instead.
-func (s *service) watchDescriptors() {
-	for !s.over.Load() {
+func (a *alone) watchDescriptors() {
+	s := a.s
+	for !s.relay.over.Load() {
 		time.Sleep(descriptorsEvery)
 		err := s.server.Intact()
-		if err == nil || s.over.Load() {
+		if err == nil || s.relay.over.Load() {
 			continue
 		}
 		s.log.Log(logfile.Error, err.Error()+"; exiting, because no request can be answered")

@@ -20,89 +20,89 @@ import (
 
 const backlogPause = 2 * time.Millisecond
 
-// useChannels wires channels: between the loop, the application and the relay.
-func (s *service) useChannels(c *live.StreamConfig) {
+// configure wires channels: between the loop, the application and the relay.
+func (r *relay) configure(c *live.StreamConfig) {
 	c.Counted = func(name string, n int) {
 		if pybridge.IsGroup(name) {
 			name = pybridge.GroupKey(name)
 		}
-		s.relay.counted(name, n)
+		r.counted(name, n)
 	}
-	c.Joined = func(name string, client *live.StreamClient) { s.notify(name, client, false) }
-	c.Left = func(name string, client *live.StreamClient) { s.notify(name, client, true) }
+	c.Joined = func(name string, client *live.StreamClient) { r.notify(name, client, false) }
+	c.Left = func(name string, client *live.StreamClient) { r.notify(name, client, true) }
 }
 
 // notify tells the application that a client has subscribed to a channel, or has left it. It must be called on the event loop.
-func (s *service) notify(name string, client *live.StreamClient, left bool) {
+func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
-	switch h := s.python(); {
-	case s.lateLoad != nil && (h == nil || len(s.lateLoad.presence) > 0):
+	switch h, late := r.s.python.running(), r.s.late; {
+	case late != nil && (h == nil || len(late.presence) > 0):
 		// keep the order: presence events are already queued
-		s.lateLoad.keepPresence(n)
+		late.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
-		s.warn(slowPresence)
+		r.s.warn(slowPresence)
 	}
 }
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// dealt reports that the server has taken events of cost bytes. It is safe for concurrent use.
-func (s *service) dealt(cost int64) {
-	if h := s.python(); h != nil {
+// took reports that the server has taken events of cost bytes. It is safe for concurrent use.
+func (r *relay) took(cost int64) {
+	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
 	}
 }
 
 // publishOne sends an event to the clients of this process when the queue has room. seq is its number in the order of
 // all processes, or 0 if there are no others.
-func (s *service) publishOne(seq uint64, e *pybridge.Event) {
-	err := s.tryPublish(seq, e)
-	for errors.Is(err, live.ErrBacklog) && !s.over.Load() {
+func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
+	err := r.tryPublish(seq, e)
+	for errors.Is(err, live.ErrBacklog) && !r.over.Load() {
 		time.Sleep(backlogPause)
-		err = s.tryPublish(seq, e)
+		err = r.tryPublish(seq, e)
 	}
-	s.complain(err)
+	r.complain(err)
 }
 
-// publish publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
-func (s *service) publish(events []pybridge.Event) {
-	if s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool { return pybridge.HasSubscribers(e.Name) }) {
-		s.used()
+// publishFrom publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
+func (r *relay) publishFrom(events []pybridge.Event) {
+	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool { return pybridge.HasSubscribers(e.Name) }) {
+		r.s.python.used()
 	}
-	s.relay.publish(events)
+	r.publish(events)
 }
 
 // announce publishes an event of the server's own. It is safe for concurrent use.
-func (s *service) announce(channel, data string) {
+func (r *relay) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
-	if h := s.python(); h != nil {
+	if h := r.s.python.running(); h != nil {
 		h.Published(e.Cost())
 	}
-	s.relay.publish([]pybridge.Event{e})
+	r.publish([]pybridge.Event{e})
 }
 
 // complain logs the error of an event, unless it is nil, at most once a minute: other programs can write any number of
 // events to a broker.
-func (s *service) complain(err error) {
-	if err != nil && !s.over.Load() && s.complained.Once(time.Minute) {
+func (r *relay) complain(err error) {
+	if err != nil && !r.over.Load() && r.complained.Once(time.Minute) {
 		const line = "an event cannot be sent: %v; further errors of events are not logged for a minute"
-		s.log.Log(logfile.Error, fmt.Sprintf(line, err))
+		r.s.log.Log(logfile.Error, fmt.Sprintf(line, err))
 	}
 }
 
-func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
+func (r *relay) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	switch {
 	case e.ForPython():
-		if h := s.python(); h != nil && !h.TakeMessage(e) {
-			s.warn("asyncio thread blocked; dropping messages of the channel layer")
+		if h := r.s.python.running(); h != nil && !h.TakeMessage(e) {
+			r.s.warn("asyncio thread blocked; dropping messages of the channel layer")
 		}
 	case e.Place != "":
-		err = s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
+		err = r.s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
 	default:
-		_, err = s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data})
+		_, err = r.s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data})
 	}
 	return err
 }
@@ -128,30 +128,37 @@ const (
 // more. Its methods are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel
-	up         *eventloop.Queue[pybridge.Event]
-	down       *eventloop.Queue[func()] // work for its messages about events
-	purges     *eventloop.Queue[string] // patterns in JSON, for sendPurges
-	purged     *eventloop.Queue[cache.Pattern]
-	said       atomic.Int64 // cost of the messages sent up
-	dealt      atomic.Int64
-	waiting    atomic.Int64   // bytes of events in down
-	overflowed atomic.Bool    // the loss of some is reported
-	history    chan giver     // of Take
-	taking     sync.WaitGroup // for other workers that hand clients over
+	channel    *pool.Channel                    // to the supervisor; nil if none
+	up         *eventloop.Queue[pybridge.Event] // to it
+	down       *eventloop.Queue[func()]         // work for its messages about events
+	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
+	purged     *eventloop.Queue[cache.Pattern]  // by other workers
+	said       atomic.Int64                     // cost of the messages sent up
+	dealt      atomic.Int64                     // cost of the answers to them
+	waiting    atomic.Int64                     // bytes of events in down
+	overflowed atomic.Bool                      // the loss of some is reported
+	history    chan giver                       // of Take
+	taking     sync.WaitGroup                   // for other workers that hand clients over
+	over       atomic.Bool                      // sending has ended
+	complained logfile.Seldom                   // see complain
 
 	mu     sync.Mutex
 	counts map[string]int64 // number of local subscribers of the channels to report
 }
 
-func newRelay(s *service, c *pool.Channel) *relay {
-	r := &relay{s: s, channel: c, history: make(chan giver, 1), counts: map[string]int64{}}
+func newRelay(s *service) *relay {
+	r := &relay{s: s, history: make(chan giver, 1), counts: map[string]int64{}}
 	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(runAll)
 	r.purges = eventloop.NewQueue(r.sendPurges)
 	r.purged = eventloop.NewQueue(func(all []cache.Pattern) { s.server.PurgeNow(all...) })
-	r.up.Hold(c != nil) // until join
 	r.down.Hold(true)
 	return r
+}
+
+// connect gives r the channel to the supervisor. Events wait until join.
+func (r *relay) connect(c *pool.Channel) {
+	r.channel = c
+	r.up.Hold(true)
 }
 
 func runAll(all []func()) {
@@ -170,10 +177,10 @@ func (r *relay) sendUp(events []pybridge.Event) {
 	if r.channel == nil {
 		var cost int64
 		for i := range events {
-			r.s.publishOne(0, &events[i])
+			r.publishOne(0, &events[i])
 			cost += events[i].Cost()
 		}
-		r.s.dealt(cost)
+		r.took(cost)
 		return
 	}
 	for len(events) > 0 {
@@ -217,10 +224,10 @@ func (r *relay) arrived(m *pool.Message) {
 }
 
 func (r *relay) deal(m *pool.Message) {
-	r.s.complain(eachEvent(m, r.s.publishOne))
+	r.complain(eachEvent(m, r.publishOne))
 	r.waiting.Add(-int64(len(m.Raw)))
 	if own := int64(m.ID); own > r.dealt.Load() {
-		r.s.dealt(own - r.dealt.Swap(own))
+		r.took(own - r.dealt.Swap(own))
 	}
 }
 

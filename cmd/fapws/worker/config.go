@@ -35,20 +35,12 @@ func (s *service) config() runtime.Config {
 	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	if s.conf.Dev {
 		c.Sites.Answered = s.log.Requests()
-		if s.parent != nil && c.Sites.StartWait > 0 {
-			c.Sites.Current = s.parent.current
-		}
 	}
-	if s.lateLoad != nil {
-		c.Sites.Needed = s.lateLoad.need
+	if s.https.want.Load() != nil {
+		c.TLS = s.https.tls.Config()
 	}
-	if s.want.Load() != nil {
-		c.TLS = s.tls.Config()
-	}
-	s.useChannels(&c.Channels)
-	if s.parent != nil {
-		s.parent.configure(&c)
-	}
+	s.relay.configure(&c.Channels)
+	s.role.configure(&c)
 	return c
 }
 
@@ -118,7 +110,7 @@ func (s *service) enterSandbox() error {
 func (s *service) sandboxRules() (*confine.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
-	stored := append(reach.Uploads, uploads(s.contents)...)
+	stored := append(reach.Uploads, uploads(s.python.contents)...)
 	for i := range stored {
 		stored[i] = upload.Place(stored[i])
 	}
@@ -127,7 +119,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,
-		Programs:        reach.Programs || runsPrograms(s.contents),
+		Programs:        reach.Programs || runsPrograms(s.python.contents),
 		Unix:            slices.Contains(conf.SandboxConnect, 0) || reach.Unix,
 		AbstractSockets: reach.Abstract,
 	}
@@ -145,17 +137,18 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		logs = append(logs, filepath.Dir(log))
 	}
 	r.Write = append(r.Write, logs...)
-	if dir := s.acmeDir(); dir != "" { // with the tokens that the authority asks for
+	if dir := s.https.acmeDir(); dir != "" { // with the tokens that the authority asks for
 		r.Read = append(r.Read, dir)
 	}
 	r.Connect = append(r.Connect, conf.SandboxConnect...)
 	r.Bind = conf.SandboxBind
-	if s.app == nil {
+	app := s.python.app
+	if app == nil {
 		return r, nil
 	}
 	var paths []string
 	var err error
-	s.onPython(func() { paths, err = s.app.Paths() })
+	s.python.do(func() { paths, err = app.Paths() })
 	r.Read = append(r.Read, paths...)
 	for _, written := range []struct {
 		what string

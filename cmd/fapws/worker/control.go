@@ -4,16 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
-	"fapws/pybridge"
 	"fapws/runtime/backend"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
@@ -27,15 +24,15 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 	case ctl.Status, ctl.CA:
 		a.Status = s.report()
 	case ctl.Top:
-		a.Status, a.Families, a.Active = s.report(), s.metrics(), s.active()
+		a.Status, a.Families, a.Active = s.report(), s.metrics(), s.python.active()
 	case ctl.Metrics:
 		a.Families = s.metrics()
 	case ctl.Stack:
-		a.Text = s.stack()
+		a.Text = s.python.stack()
 	case ctl.Log:
 		a.Lines = s.log.Lines()
 	case ctl.Profile:
-		a.Stacks, err = s.profile()
+		a.Stacks, err = s.python.profile()
 	case ctl.Rotate:
 		err = s.log.RotateAll(&s.conf, s.plan.Site)
 		s.logs.Reopen()
@@ -58,12 +55,12 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 // report describes this process. Of a worker, the supervisor knows the rest.
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
-	if s.parent == nil {
-		r = s.alone.shown.Load().Report(s.plan, s.alone.opened)
+	if shown := s.shown.Load(); shown != nil {
+		r = shown.Report(s.plan, s.opened)
 	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
-	if s.complete.Load() {
+	if s.python.is(appRunning) {
 		w.State = "serving"
 	}
 	w.State = w.Counters.StateOf(w.State)
@@ -76,69 +73,9 @@ func (s *service) counters() ctl.Counters {
 	if !ok {
 		return ctl.NotCounted
 	}
-	load := s.backlog()
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.asleep(),
+	load := s.python.backlog()
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.python.asleep(),
 		Queued: load.Queued, First: load.First.Seconds(), Waiting: load.Waiting}
-}
-
-// backlog returns how requests wait for threads. It is safe for concurrent use.
-func (s *service) backlog() pybridge.Backlog {
-	if h := s.python(); h != nil {
-		return h.Backlog()
-	}
-	return pybridge.Backlog{}
-}
-
-// stalledAfter is how long requests must wait for a thread before this process reports that it is busy.
-const stalledAfter = 5 * time.Second
-
-func (s *service) isStalled() bool { return s.backlog().Stalled >= stalledAfter }
-
-// stack shows the Python stacks of the active requests, or the processes that answer them.
-func (s *service) stack() string {
-	var b strings.Builder
-	if loader := s.loader.Load(); loader != nil {
-		running := loader.Running()
-		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
-		for _, line := range running {
-			fmt.Fprintln(&b, line)
-		}
-	} else if h := s.python(); h != nil {
-		_ = h.Stack(&b, stackWait)
-	} else {
-		fmt.Fprintln(&b, s.withoutPython())
-	}
-	return b.String()
-}
-
-// withoutPython returns why no handlers run in this process.
-func (s *service) withoutPython() string {
-	switch {
-	case s.asleep():
-		return "the application is asleep"
-	case !s.complete.Load():
-		return "the application is loading"
-	case s.loader.Load() != nil:
-		return "the processes of --fork are not profiled"
-	}
-	return "this server runs no Python"
-}
-
-const profileWithin = ctl.ProfileTime + stackWait
-
-// profile samples the Python stacks of this process for ctl.ProfileTime. The error is the reason for missing stacks.
-func (s *service) profile() (all []ctl.StatusStack, err error) {
-	h := s.python()
-	if h == nil {
-		return nil, errors.New(s.withoutPython())
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
-	defer cancel()
-	stacks, err := h.Profile(ctx, ctl.ProfileTime)
-	for _, stack := range stacks {
-		all = append(all, ctl.StatusStack(stack))
-	}
-	return all, err
 }
 
 // statusPage returns what answers below the path of the setting status, or nil.
@@ -146,29 +83,18 @@ func (s *service) statusPage() backend.Responder {
 	if s.conf.Status == "" {
 		return nil
 	}
-	ask := func(_ context.Context, c ctl.Command) (ctl.Answer, error) {
-		return ctl.Server(s.command).AnswerPage(c), nil
+	ask := s.ask
+	if ask == nil {
+		ask = func(_ context.Context, c ctl.Command) (ctl.Answer, error) {
+			return ctl.Server(s.command).AnswerPage(c), nil
+		}
 	}
-	if s.parent != nil {
-		ask = s.parent.ask
-	}
-	return ctl.NewPage(ask, s.parent != nil, s.log.LogClient)
+	return ctl.NewPage(ask, s.ask != nil, s.log.LogClient)
 }
-
-// ask asks the supervisor for what the status page shows.
-func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err error) {
-	text, err := p.query(ctx, string(c))
-	if err == nil && json.Unmarshal([]byte(text), &a) != nil {
-		err = errors.New("the supervisor does not know the status page: stop the server and start the new version")
-	}
-	return a, err
-}
-
-const activeWait = 300 * time.Millisecond
 
 // measureIfShown calls measure if the settings enable it, or if the supervisor counted requests before.
 func (s *service) measureIfShown() {
-	if s.conf.Status != "" || s.parent != nil && s.parent.counts {
+	if s.conf.Status != "" || s.counts {
 		s.measure()
 	}
 }
@@ -179,35 +105,26 @@ func (s *service) measure() {
 	defer s.measured.Unlock()
 	s.measures = true
 	s.server.Measure()
-	if h := s.python(); h != nil {
+	if h := s.python.running(); h != nil {
 		h.Measure()
 	}
-}
-
-// python returns the handler of the applications; nil if there are none or they are loading. It is safe for concurrent
-// use.
-func (s *service) python() *pybridge.Handler {
-	if !s.complete.Load() {
-		return nil
-	}
-	return s.handler
 }
 
 // metrics returns what this process has counted. The first call starts to count requests, unless the setting status did.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()
-	if h := s.python(); h != nil {
+	if h := s.python.running(); h != nil {
 		all = append(all, h.Metrics()...)
 	}
 	if s.plan.Conf.IdleStop > 0 {
 		awake := 1.
-		if s.asleep() {
+		if s.python.asleep() {
 			awake = 0
 		}
 		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))
 	}
-	if s.complete.Load() {
+	if s.python.is(appRunning) {
 		if u, some := s.built.Upstreams(); some {
 			all = append(all,
 				metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
@@ -216,11 +133,11 @@ func (s *service) metrics() []metrics.Family {
 			)
 		}
 	}
-	if list := s.tls.Expiries(); len(list) > 0 {
+	if list := s.https.tls.Expiries(); len(list) > 0 {
 		all = append(all, certificateEnds(list))
 	}
-	if s.parent == nil {
-		all = append(all, Started(s.alone.opened))
+	if s.shown.Load() != nil {
+		all = append(all, Started(s.opened))
 	}
 	return append(all, LostLines(s.logs.Lost()+s.log.Lost()), Memory("worker"))
 }
@@ -248,32 +165,13 @@ func Memory(process string) metrics.Family {
 		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
 }
 
-func (s *service) active() (list []ctl.Active) {
-	if loader := s.loader.Load(); loader != nil {
-		for _, line := range loader.Running() {
-			list = append(list, ctl.Active{Worker: os.Getpid(), Request: line, State: "in a process of its own"})
-		}
-		return list
-	}
-	h := s.python()
-	if h == nil {
-		return nil
-	}
-	for _, r := range h.Active(activeWait) {
-		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At})
-	}
-	return list
-}
-
+// Started returns the metric of the server's start time.
 func Started(since time.Time) metrics.Family {
 	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
 // sayLastWords sends the data that outlives this process to the supervisor. It is safe for concurrent use.
 func (s *service) sayLastWords() {
-	if s.parent == nil {
-		return
-	}
 	s.measured.Lock()
 	counted := s.measures
 	s.measured.Unlock()
@@ -281,7 +179,7 @@ func (s *service) sayLastWords() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		s.parent.send(&pool.Message{Kind: pool.LastWords, Raw: text})
+		s.role.tell(&pool.Message{Kind: pool.LastWords, Raw: text})
 	}
 }
 

@@ -5,7 +5,9 @@
 // imports the constants of the messages (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
-// starts Python. They return the exit code.
+// starts Python. They return the exit code. Start reading at service.go. A service has one of three roles (role.go):
+// without a supervisor (alone.go), as a worker (parent.go), or for "check --sandbox" (sandbox_check.go). Its application
+// is in this process or in a loader (python.go).
 //
 // # Start
 //

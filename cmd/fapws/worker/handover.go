@@ -149,8 +149,8 @@ func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel
 	if err != nil {
 		return err
 	}
-	if r.s.asleep() {
-		r.s.lateLoad.wake()
+	if r.s.python.asleep() {
+		r.s.late.wake()
 	}
 	sockets := r.s.server.Sockets()
 	if err = sockets.Import(&socket, fd); err == nil {

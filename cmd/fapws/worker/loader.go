@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime/debug"
 	"strconv"
@@ -42,7 +41,7 @@ func TakeLoader() (fd int, is bool) {
 // must be called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	confine.UseLittleMemory(debug.FreeOSMemory)
-	s := &service{plan: p, log: p.Logger(stderr)}
+	s := newService(p, &Instance{}, stderr, &alone{})
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
@@ -84,7 +83,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 		return 0, process.ExitNotStarted("cannot inspect the loaded application: %v", err)
 	}
 	loaded.Close()
-	s.app, s.contents = app, &app.Contents
+	s.python.app, s.python.contents = app, &app.Contents
 	if err := s.enterSandbox(); err != nil {
 		return 0, err
 	}
@@ -96,53 +95,56 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	return app.Close(), nil
 }
 
-func (s *service) openLoader() error {
+// openLoader starts the loader, which loads the application of s.
+func (y *python) openLoader(s *service) error {
+	// the same program with the same arguments in the same directory
+	cmd := process.Again(false, process.Arguments()...)
+	cmd.Dir = s.plan.Dir
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+s.plan.Settings.KeptFromFile())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	root := os.DirFS("/")
 	before := confine.MemoryKills(root)
-	loader, loaded, err := programs.OpenLoader(s.loaderCommand(), programs.LoaderOptions{
+	loader, loaded, err := programs.OpenLoader(cmd, programs.LoaderOptions{
 		Killed: func() string { return confine.MemoryExceeded(root, before) },
-		Died:   s.parent.recycle,
+		Died:   s.signals.replace,
 	})
 	var failed *programs.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
-		s.parent.Failing(errors.New(failed.Reason))
+		tellFailing(s.role, errors.New(failed.Reason))
 		return process.ExitSilently(failed.Code) // it has reported the reason
 	case err != nil:
 		return process.ExitNotStarted("%v", err)
 	}
-	s.loader.Store(loader)
-	s.contents = &pybridge.Contents{}
-	if err := json.Unmarshal(loaded, s.contents); err != nil {
+	y.loader.Store(loader)
+	y.contents = &pybridge.Contents{}
+	if err := json.Unmarshal(loaded, y.contents); err != nil {
 		return process.ExitNotStarted("cannot read the result of the loader: %v", err)
 	}
 	return nil
 }
 
-func (s *service) loaderCommand() *exec.Cmd {
-	cmd := process.Again(false, process.Arguments()...)
-	cmd.Dir = s.plan.Dir
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+s.plan.Settings.KeptFromFile())
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return cmd
-}
-
-// useLoader makes the loader handle requests. Call it once, when the settings and the log files are known.
-func (s *service) useLoader(loader *programs.Loader) {
+// useLoader makes the loader, if there is one, handle requests. Call it once, when the settings and the log files are
+// known.
+func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
+	loader := y.loader.Load()
+	if loader == nil {
+		return
+	}
 	loader.Serve(programs.Serving{
 		Site:    programs.Site{Software: process.Software()},
-		Gate:    programs.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
-		Timeout: s.conf.Server.Timeout,
+		Gate:    programs.NewGate(conf.MaxForks, conf.MaxQueue),
+		Timeout: conf.Server.Timeout,
 		Log: func(number int, client, line string) {
-			s.logs.Client(number, logfile.Error, client, line)
+			logs.Client(number, logfile.Error, client, line)
 		},
 	})
 }
 
 // followErrors passes the rotated error log to the loader, which uses the log as standard error. It is safe for
 // concurrent use.
-func (s *service) followErrors() {
-	if loader := s.loader.Load(); loader != nil {
+func (y *python) followErrors() {
+	if loader := y.loader.Load(); loader != nil {
 		loader.FollowStderr()
 	}
 }

@@ -51,10 +51,10 @@ func (p *Parent) check() {
 	m := &pool.Message{Kind: pool.Checked}
 	if err := s.server.Intact(); err != nil {
 		m.Text = err.Error()
-	} else if s.unused() {
+	} else if s.python.unused(s.plan.Conf.IdleStop) {
 		m.Kind = pool.Unused
 	}
-	p.send(m)
+	p.tell(m)
 }
 
 // loadEnd is how long a worker without a supervisor may live before it serves. endMargin is added to the graceful
@@ -93,7 +93,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.accept(m, files)
 	case pool.Retire:
 		p.inherit(files)
-		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace}, process.OK)
+		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, process.OK)
 	case pool.Depart:
 		p.depart()
 	case pool.Stop:
@@ -106,7 +106,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		s.reopenLog(files...)
 	case pool.Notice:
 		s.server.SetOverridePage(500, m.Raw, s.conf.Dev && !s.conf.DevAnywhere)
-		if s.lateLoad != nil && s.lateLoad.failed.Load() {
+		if s.python.is(appFailed) {
 			s.server.GiveUp()
 		}
 	case pool.Events:
@@ -172,7 +172,7 @@ func (p *Parent) giveUp() {
 	p.mu.Lock()
 	early := p.serves
 	p.mu.Unlock()
-	if early && !p.s.complete.Load() {
+	if early && !p.s.python.is(appRunning) {
 		p.s.giveUp()
 	}
 }
@@ -216,7 +216,7 @@ func (p *Parent) answer(m *pool.Message) {
 		pattern, _ := cache.ParsePattern(about) // of Purge; the supervisor has checked it
 		text = asJSON(ctl.Server(s.command).Answer(ctl.Command(question), pattern))
 	}
-	p.send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
+	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
 // current implements exchange.Config.Current with --dev: changed files are loaded before a request is handled, perhaps
@@ -224,7 +224,7 @@ func (p *Parent) answer(m *pool.Message) {
 // page, does nothing else here.
 func (p *Parent) current(done func()) {
 	go func() {
-		if p.s.complete.Load() || p.Role == pool.PageOnly {
+		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {
 			ctx, cancel := context.WithTimeout(context.Background(), p.s.conf.Server.Sites.StartWait)
 			defer cancel()
 			_, _ = p.query(ctx, QueryCurrent)
@@ -235,14 +235,21 @@ func (p *Parent) current(done func()) {
 
 // recycle requests a replacement of this process. why follows "worker N" in the log. It is safe for concurrent use.
 func (p *Parent) recycle(why string) {
-	p.send(&pool.Message{Kind: pool.Recycle, Text: why})
+	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
 // Failing reports the reason why this process ends to the supervisor, if err has a text. A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
-	if p != nil && err != nil && err.Error() != "" {
+	if p != nil {
+		tellFailing(p, err)
+	}
+}
+
+// tellFailing reports the reason why this process ends to the supervisor, if err has a text.
+func tellFailing(r role, err error) {
+	if err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")
-		p.send(&pool.Message{Kind: pool.Failing, Text: line})
+		r.tell(&pool.Message{Kind: pool.Failing, Text: line})
 	}
 }
 
@@ -251,5 +258,5 @@ const hungWithin = 2 * time.Second
 // onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.
 func (p *Parent) onStuck(why string) {
 	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
-	p.send(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})
+	p.tell(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})
 }

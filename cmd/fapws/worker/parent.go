@@ -20,6 +20,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -63,53 +64,79 @@ func TakeParent() (*Parent, error) {
 
 // Run serves as a worker until it must stop, and returns the exit code. It must be called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, instance: &Instance{}, log: what.Logger(stderr), parent: p}
-	s.relay = newRelay(s, p.channel)
+	s := newService(what, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
+	s.relay.connect(p.channel)
+	s.https.read, s.signals.replace = p.certificates, p.recycle
+	s.traits = traits{level: logfile.Debug, stopping: fmt.Sprintf("worker %d is stopping: up to %%v for active requests", os.Getpid()),
+		runID: p.Epoch, counts: p.counts, ask: p.ask, otherUploads: p.uploads, stuck: p.onStuck}
+	life := s.loadAndServe
+	if p.Role == pool.Asleep || p.Role == pool.PageOnly {
+		s.late = newLateLoad(p)
+		life = s.late.run
+	}
 	system.Distrust(what.Changeable(&what.Conf))
 	// Otherwise the supervisor reads and logs the output of this process.
 	if p.Stderr < 0 {
 		s.log.OpenAsWorker(&what.Conf)
 	}
-	code, err = s.run()
+	code, err = s.run(life)
 	p.Failing(err)
 	return code, err
 }
 
-// send sends a message to the supervisor. If it has ended, listen sees the end of the channel.
-func (p *Parent) send(m *pool.Message) { _ = p.channel.Send(m) }
+// begin implements role.
+func (p *Parent) begin() (early bool, err error) {
+	if s := p.s; s.late != nil {
+		if s.conf, err = s.late.settings(); err != nil {
+			return false, err
+		}
+	}
+	go p.listen()
+	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
+}
 
-// confine enters the sandbox and the directory of --chroot. Listeners arrive when the service is complete.
-func (p *Parent) confine() error {
+// tell implements role. If the supervisor has ended, listen sees the end of the channel.
+func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
+
+// enter implements role: it enters the sandbox and the directory of --chroot. The supervisor sends the listeners.
+func (p *Parent) enter() ([]*conn.Listener, error) {
 	s := p.s
-	if p.root != "" && s.app != nil { // Python loads what it cannot find inside
+	if p.root != "" && s.python.app != nil { // Python loads what it cannot find inside
 		status := 0
-		s.onPython(func() { status = s.app.Tool("_chroot") })
+		s.python.do(func() { status = s.python.app.Tool("_chroot") })
 		if status != 0 {
-			return process.ExitSilently(status)
+			return nil, process.ExitSilently(status)
 		}
 	}
 	p.configured()
-	p.send(&pool.Message{Kind: pool.Confined})
+	p.tell(&pool.Message{Kind: pool.Confined})
 	if err := s.enterSandbox(); err != nil { // before /proc is out of reach
-		return err
+		return nil, err
 	}
 	if p.root != "" {
 		for _, dir := range slices.Concat(s.built.Reads, s.built.Writes) {
 			if firstInside(p.root, []string{dir}) == "" {
-				return process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
+				return nil, process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
 			}
 		}
 		if err := confine.EnterChroot(p.root); err != nil {
-			return process.ExitNotStarted("%v", err)
+			return nil, process.ExitNotStarted("%v", err)
 		}
 	}
-	return s.startAsync()
+	return nil, s.startAsync()
 }
 
+// configure implements role.
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
+	if p.s.conf.Dev && c.Sites.StartWait > 0 {
+		c.Sites.Current = p.current
+	}
+	if p.s.late != nil {
+		c.Sites.Needed = p.s.late.need
+	}
 	if Workers(&p.s.conf) > 1 {
 		c.Accept.Concurrency = max(1, p.s.conf.Threads)
 	}
@@ -122,10 +149,26 @@ func (p *Parent) joinEarly() {
 	}
 }
 
-// serving notifies the supervisor after the request of --reload-check was answered.
-func (p *Parent) serving() {
+// serveEarly implements role.
+func (p *Parent) serveEarly() { p.served() }
+
+// serve implements role. It notifies the supervisor after the request of --reload-check was answered.
+func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
+	checks := p.checksFirst() // then clients wait until it has
+	if !checks {
+		p.started()
+	}
+	if err := install(); err != nil {
+		return err
+	}
+	if !checks {
+		p.served()
+	}
+	p.joinEarly()
+	p.s.memory.Started()
 	process.LimitOrphan(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
 	go p.present()
+	return nil
 }
 
 func (p *Parent) take(text string) (err error) {
@@ -191,36 +234,22 @@ func (p *Parent) present() {
 }
 
 func (p *Parent) configured() {
-	p.send(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
+	p.tell(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
 
 // checksFirst reports whether this worker sends the request of --reload-check before it serves clients, whose requests
 // could fail instead.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
-func (p *Parent) started() { p.send(&pool.Message{Kind: pool.Started}) }
+// started reports that handlers run from now on.
+func (p *Parent) started() { p.tell(&pool.Message{Kind: pool.Started}) }
 
 func (p *Parent) loaded() {
 	m := &pool.Message{Kind: pool.Loaded, Raw: fmt.Appendf(nil, `{"Protocol":%d}`, pool.Protocol)}
-	if h := p.s.python(); h != nil && h.WatchesPresence() {
+	if h := p.s.python.running(); h != nil && h.WatchesPresence() {
 		m.N = 1
 	}
-	p.send(m)
-}
-
-// settled describes the settings of this process, and the application if it has loaded.
-func (s *service) settled() pool.Settled {
-	return pool.Settled{
-		Config:   s.conf,
-		Protocol: pool.Protocol,
-		BindFrom: s.plan.Settings.Source("bind"),
-		Debug:    s.conf.Server.Debug,
-		App:      s.plan.Label(&s.conf),
-		Python:   s.plan.Python(),
-		Served:   s.plan.Served(s.contents, &s.conf),
-		Open:     s.plan.IsOpen(&s.conf, s.contents),
-		Script:   s.remembered(),
-	}
+	p.tell(m)
 }
 
 // withJitter adds by chance up to jitter to n; 0 stays.

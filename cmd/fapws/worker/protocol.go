@@ -10,13 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/upload"
 )
 
 // Questions of a supervisor to its workers: see pool.Pool.Ask. All others are a ctl.Command. Purge is followed by a
@@ -94,26 +94,26 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 
 // query asks the supervisor. It must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
-	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.send)
+	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.tell)
 	if answer == nil {
 		return "", errors.New("the supervisor does not answer")
 	}
 	return string(answer.Raw), nil
 }
 
-// purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.
-func (s *service) purge(texts []string) {
+// purgeAll is pybridge.RunConfig.Purge: here at once, in the other workers soon.
+func (r *relay) purgeAll(texts []string) {
 	var all []cache.Pattern
 	for _, text := range texts {
 		p, err := cache.ParsePattern(text)
 		if err != nil {
-			s.log.Log(logfile.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
+			r.s.log.Log(logfile.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
 			continue
 		}
 		all = append(all, p)
-		s.relay.purge(p)
+		r.purge(p)
 	}
-	s.server.Purge(all...)
+	r.s.server.Purge(all...)
 }
 
 // mostPurges bounds the patterns that are sent at once: instead of more, all pages are purged.
@@ -161,15 +161,6 @@ const (
 // UploadsWithin is the time for the answer to QueryUploads: a worker that is busy is left out.
 const UploadsWithin = time.Second
 
-func (s *service) newUploads() *upload.Group {
-	g := &upload.Group{Publish: s.announce}
-	if s.parent != nil {
-		g.Others = s.parent.uploads
-	}
-	s.uploads.Store(g)
-	return g
-}
-
 // uploads returns the answers of the other workers to a question about uploads: upload.Group.Others.
 func (p *Parent) uploads(question string) (answers []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), UploadsWithin+time.Second)
@@ -179,4 +170,37 @@ func (p *Parent) uploads(question string) (answers []string) {
 		_ = json.Unmarshal([]byte(text), &answers) // a supervisor of another version knows none
 	}
 	return answers
+}
+
+// ask asks the supervisor for what the status page shows.
+func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err error) {
+	text, err := p.query(ctx, string(c))
+	if err == nil && json.Unmarshal([]byte(text), &a) != nil {
+		err = errors.New("the supervisor does not know the status page: stop the server and start the new version")
+	}
+	return a, err
+}
+
+// certificates asks the supervisor, which reads them, because it may be allowed to read keys that this process may not.
+func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
+	text, err := json.Marshal(w)
+	if err != nil {
+		return nil, err
+	}
+	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.tell) // or listen ends this process
+	if m.Text != "" {
+		return nil, errors.New(m.Text)
+	}
+	b := new(certificates.Bundle)
+	return b, json.Unmarshal(m.Raw, b)
+}
+
+// takeCertificates uses another bundle from the supervisor.
+func (p *Parent) takeCertificates(m *pool.Message) {
+	b := new(certificates.Bundle)
+	if err := json.Unmarshal(m.Raw, b); err != nil {
+		p.s.log.Log(logfile.Error, fmt.Sprintf("certificates from the supervisor: %v", err))
+		return
+	}
+	p.s.https.renew(b)
 }

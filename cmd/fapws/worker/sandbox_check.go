@@ -14,12 +14,14 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 )
 
 // sandboxCheck is "check --sandbox": its service has no listeners, and requests the paths of the applications and the
 // configuration file itself.
 type sandboxCheck struct {
-	s       *service
+	alone
 	out     io.Writer
 	targets []string
 	denied  map[string]bool // lines about denials
@@ -30,35 +32,48 @@ type sandboxCheck struct {
 // called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
-	s := &service{plan: p, instance: &Instance{}, log: p.Logger(stderr)}
-	s.check = &sandboxCheck{s: s, out: stdout, denied: map[string]bool{}}
-	s.relay = newRelay(s, nil)
-	s.conf = p.Conf
+	r := &sandboxCheck{out: stdout, denied: map[string]bool{}}
+	s := newService(p, &Instance{}, stderr, r)
+	r.use(s)
+	s.level, s.signals.checks = logfile.Debug, true
 	s.show(nil) // the status page may be requested
-	return s.run()
+	return s.run(s.loadAndServe)
 }
 
-func (r *sandboxCheck) confine() error {
+// begin implements role.
+func (r *sandboxCheck) begin() (early bool, err error) { return false, nil }
+
+// enter implements role: it enters the sandbox, as a worker does.
+func (r *sandboxCheck) enter() ([]*conn.Listener, error) {
 	s := r.s
 	r.targets = s.plan.Site.Targets()
-	if s.app != nil {
+	if app := s.python.app; app != nil {
 		var status int
 		var found []string
 		var err error
-		s.onPython(func() {
-			if found, err = s.app.Targets(); err == nil {
-				status = s.app.Tool("_sandbox_check")
+		s.python.do(func() {
+			if found, err = app.Targets(); err == nil {
+				status = app.Tool("_sandbox_check")
 			}
 		})
 		if err != nil || status != 0 {
-			return process.ExitNotStarted("cannot prepare the requests: %v", err)
+			return nil, process.ExitNotStarted("cannot prepare the requests: %v", err)
 		}
 		r.targets = append(found, r.targets...)
 	}
 	if err := s.enterSandbox(); err != nil {
-		return err
+		return nil, err
 	}
-	return s.startAsync()
+	return nil, s.startAsync()
+}
+
+// serve implements role.
+func (r *sandboxCheck) serve(_ []*conn.Listener, install func() error) error {
+	err := install()
+	if err == nil {
+		go r.run()
+	}
+	return err
 }
 
 func (r *sandboxCheck) run() {

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
 
@@ -16,41 +16,44 @@ import (
 // the first request needs it. A worker that is awake reports when its application was unused for the time of idle-stop.
 // When all are unused, the supervisor replaces the workers.
 
+// lateLoad is the additional state of a worker that begins asleep.
 type lateLoad struct {
 	p        *Parent
 	needed   chan struct{}
 	need     func()
 	settled  chan struct{}            // closed when the application serves, or has failed to load
-	watches  bool                     // the application wants to know of subscribers
 	presence []pybridge.PresenceEvent // for the application; used by the loop
-	failed   atomic.Bool              // the application has not loaded, and will not
 }
 
 // mostPresence limits the events that wait for an application that is asleep.
 const mostPresence = 20000
 
-// remembered returns the settings of a script with PATHS, in JSON, for workers that are asleep (pool.Settled.Script);
-// empty without settings.
-func (s *service) remembered() string {
-	if s.conf.IdleStop == 0 || s.contents == nil || s.contents.Apps[0].Class != "" {
-		return ""
+// newLateLoad returns the state of a worker with the role pool.Asleep or pool.PageOnly.
+func newLateLoad(p *Parent) *lateLoad {
+	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
+	z.need = sync.OnceFunc(func() { close(z.needed) })
+	if p.Role == pool.PageOnly {
+		p.s.python.become(appFailed)
+	} else {
+		p.s.python.become(appAsleep)
 	}
-	return asJSON(s.contents.Apps[0].Settings)
+	return z
 }
 
-// recall applies the settings of the script from another worker before the sites are built.
-func (p *Parent) recall() error {
-	s := p.s
-	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
-	z.failed.Store(p.Role == pool.PageOnly)
-	z.need = sync.OnceFunc(func() { close(z.needed) })
-	s.lateLoad = z
+// remembered returns the settings of a script with PATHS, in JSON, for workers that are asleep (pool.Settled.Script);
+// empty without settings.
+func remembered(conf *settings.Config, contents *pybridge.Contents) string {
+	if conf.IdleStop == 0 || contents == nil || contents.Apps[0].Class != "" {
+		return ""
+	}
+	return asJSON(contents.Apps[0].Settings)
+}
+
+// settings returns the settings with those of the script, as another worker has read them.
+func (z *lateLoad) settings() (settings.Config, error) {
 	var globals pybridge.Settings
-	_ = json.Unmarshal([]byte(p.Script), &globals) // a worker of this program has made it
-	z.watches = p.Watches
-	var err error
-	s.conf, err = s.plan.Recall(globals)
-	return err
+	_ = json.Unmarshal([]byte(z.p.Script), &globals) // a worker of this program has made it
+	return z.p.s.plan.Recall(globals)
 }
 
 // run serves without the application until a request needs it, and with it from then on. It returns the exit code.
@@ -63,13 +66,13 @@ func (z *lateLoad) run() (code int, err error) {
 	s.memory.Started()
 	p.configured()
 	p.loaded()
-	if z.failed.Load() {
+	if s.python.is(appFailed) {
 		select {} // until other workers serve: see obeyOrders
 	}
 	<-z.needed // or the process ends: see obeyOrders
 	limit := s.conf.LoadTimeout
 	late := time.AfterFunc(limit, func() { z.fail(fmt.Errorf("the application did not load within %v", limit)) })
-	if err = s.load(); err == nil && !z.failed.Load() {
+	if err = s.load(z.fail); err == nil && !s.python.is(appFailed) {
 		err = s.start()
 	}
 	if !late.Stop() {
@@ -77,8 +80,8 @@ func (z *lateLoad) run() (code int, err error) {
 	}
 	if err != nil {
 		z.fail(err)
-		if s.app != nil {
-			s.onPython(func() { s.app.Close() })
+		if app := s.python.app; app != nil {
+			s.python.do(func() { app.Close() })
 		}
 		select {} // until another worker has taken over
 	}
@@ -96,10 +99,10 @@ func (z *lateLoad) wake() {
 // fail reports once why the application has not loaded, and requests a replacement of this worker, which serves until
 // then. Requests for the application get 503, or with --dev the page of the supervisor.
 func (z *lateLoad) fail(err error) (code int) {
-	if z.failed.Swap(true) {
+	s := z.p.s
+	if !s.python.become(appFailed) {
 		return 0
 	}
-	s := z.p.s
 	code = s.reportError(err)
 	close(z.settled)
 	z.p.recycle("the application failed to load")
@@ -116,7 +119,7 @@ const noticeWithin = 2 * time.Second
 
 // keepPresence keeps an event for the application, which that wakes. It must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
-	if z.watches && len(z.presence) < mostPresence {
+	if z.p.Watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)
 		z.need()
 	}
@@ -125,28 +128,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 // tellPresence passes the queued presence events to the application. It must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
-		z.p.s.handler.NotifyPresence(e)
+		z.p.s.python.handler.NotifyPresence(e)
 	}
 	z.presence = nil
-}
-
-// asleep reports whether the application has not been loaded because no request needed it. It is safe for concurrent
-// use.
-func (s *service) asleep() bool { return s.lateLoad != nil && !s.complete.Load() }
-
-// used records a use of the application other than by a request. It is safe for concurrent use.
-func (s *service) used() {
-	now := time.Now()
-	s.lastUse.Store(&now)
-}
-
-func (s *service) unused() bool {
-	if s.plan.Conf.IdleStop == 0 || !s.complete.Load() || s.contents == nil {
-		return false
-	}
-	idle := min(time.Since(*s.lastUse.Load()), s.server.Unused())
-	if loader := s.loader.Load(); loader != nil {
-		idle = min(idle, loader.Unused())
-	}
-	return idle >= s.plan.Conf.IdleStop
 }

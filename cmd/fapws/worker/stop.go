@@ -55,18 +55,10 @@ type signals struct {
 	orders   chan shutdownRequest
 }
 
+// newSignals returns the signals of s, which watch handles. The role adds what it does with them.
 func newSignals(s *service) *signals {
-	n := &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
+	return &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
 		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
-	switch {
-	case s.parent != nil:
-		n.replace = s.parent.recycle
-	case s.check == nil:
-		n.reread, n.terminal = s.rereadCertificates, process.AtTerminal()
-	default:
-		n.checks = true
-	}
-	return n
 }
 
 // begun returns when signals are watched. Call it before Python starts.
@@ -94,10 +86,13 @@ func (s *signals) serve() {
 	s.serving = true
 }
 
-func (s *signals) start() {
+// start records that the application starts, so that a stop must cancel it. It returns false if requests are served
+// already, and something else obeys orders.
+func (s *signals) start() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.starting = true
+	s.starting = !s.serving
+	return s.starting
 }
 
 func (s *signals) finish() {
@@ -207,7 +202,9 @@ const (
 type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
-	code  int
+	code  int           // exit code
+	// supervisor for whose other workers this process leaves quietly; nil otherwise
+	parent *Parent
 }
 
 // obeyOrders stops serving after a signal or a message of the supervisor. The channel then receives the exit code. A
@@ -217,7 +214,7 @@ func (s *service) obeyOrders() <-chan int {
 	go func() {
 		o := s.delayed(<-s.signals.orders)
 		s.stop(o)
-		if s.asleep() {
+		if s.python.asleep() {
 			s.exit(o.code)
 		}
 		ended <- o.code
@@ -228,10 +225,10 @@ func (s *service) obeyOrders() <-chan int {
 // serve returns when obeyOrders, to which ended belongs, or the script has ended serving, and all active requests, too. It returns the
 // exit code.
 func (s *service) serve(ended <-chan int) (code int) {
-	if s.app == nil {
+	if s.python.app == nil {
 		return <-ended
 	}
-	if code := s.app.Serve(); code >= 0 {
+	if code := s.python.app.Serve(); code >= 0 {
 		s.stop(shutdownRequest{grace: min(scriptGrace, s.conf.GracefulTimeout), code: code})
 		return code
 	}
@@ -247,7 +244,7 @@ func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	}
 	s.stops.Store(true)
 	s.server.Discourage()
-	s.log.Log(s.level(), fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
+	s.log.Log(s.level, fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
 	select {
 	case o = <-s.signals.orders:
 	case <-time.After(delay):
@@ -263,8 +260,8 @@ func (s *service) stop(o shutdownRequest) {
 	if o.how == quietly {
 		s.server.StopAccepting()
 		go func() { // inline, a handler may keep the loop
-			s.parent.handIdleOver()
-			s.parent.send(&pool.Message{Kind: pool.Closed})
+			o.parent.handIdleOver()
+			o.parent.tell(&pool.Message{Kind: pool.Closed})
 		}()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
@@ -273,7 +270,7 @@ func (s *service) stop(o shutdownRequest) {
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
-		err := s.endConnections(ctx, o.how)
+		err := s.endConnections(ctx, o)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
 		}
@@ -285,7 +282,7 @@ func (s *service) stop(o shutdownRequest) {
 			waiting = false
 		case another := <-s.signals.orders:
 			if o.how == quietly {
-				s.parent.depart()
+				o.parent.depart()
 			}
 			if another.how == quickly {
 				cancel()
@@ -297,19 +294,20 @@ func (s *service) stop(o shutdownRequest) {
 			s.leave(o.code)
 		}
 	}
-	s.over.Store(true)
+	s.relay.over.Store(true)
 	s.sayLastWords()
 	if o.how != quickly {
 		programs.Settle(stderrWithin)
 	}
-	if h := s.python(); h != nil {
+	if h := s.python.running(); h != nil {
 		h.Notified(lastNotices)
 	}
 	s.relay.flush(lastEvents)
-	if s.asleep() || s.app == nil {
+	app := s.python.app
+	if s.python.asleep() || app == nil {
 		return
 	}
-	if !s.app.Shutdown(time.Until(s.deadline)) || s.app.Stop() > 0 {
+	if !app.Shutdown(time.Until(s.deadline)) || app.Stop() > 0 {
 		s.leave(o.code)
 	}
 }
@@ -318,7 +316,10 @@ func (s *service) stop(o shutdownRequest) {
 // have started are shut down. The channel receives whether the startup was canceled.
 func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	was := make(chan bool, 1)
-	s.signals.start()
+	if !s.signals.start() {
+		close(was)
+		return was
+	}
 	go func() {
 		var o shutdownRequest
 		select {
@@ -330,7 +331,7 @@ func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 		grace := s.graceOf(o)
 		s.sayStopping(o.how, grace)
 		s.giveUp()
-		if !s.app.Shutdown(grace) {
+		if !s.python.app.Shutdown(grace) {
 			s.leave(o.code)
 		}
 		<-ended
@@ -350,18 +351,18 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 }
 
 // endConnections returns when all connections are closed or handed over, or ctx's error.
-func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
-	if how != quietly {
+func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
+	if o.how != quietly {
 		return s.server.Shutdown(ctx)
 	}
 	select {
-	case <-s.parent.departs:
+	case <-o.parent.departs:
 	case <-ctx.Done():
 	}
 	handed := make(chan struct{})
 	go func() {
 		defer close(handed)
-		s.parent.handClientsOver(ctx)
+		o.parent.handClientsOver(ctx)
 	}()
 	err := s.server.Retire(ctx, retiredIdle)
 	// the last connection may have moved with a subscriber before the successor received the final message
@@ -373,29 +374,26 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 }
 
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
-	text := fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", grace)
-	switch {
-	case how == quickly:
-		text = "stopping immediately"
-	case s.parent != nil:
-		text = fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
+	text := "stopping immediately"
+	if how != quickly {
+		text = fmt.Sprintf(s.stopping, grace)
 	}
-	s.log.Log(s.level(), text)
+	s.log.Log(s.level, text)
 	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	what := "a handler did not return"
-	if !s.complete.Load() {
+	if !s.python.is(appRunning) {
 		what = "the startup of the application did not end"
 	}
 	s.log.Log(logfile.Warning, what+"; exiting without it")
 	s.sayLastWords()
 	process.ExitAfterClosingTime(s.deadline, code, s.warn)
 	s.instance.Withdraw()
-	if !s.asleep() && s.app != nil {
-		s.app.RunAtexit()
+	if app := s.python.app; app != nil && !s.python.asleep() {
+		app.RunAtexit()
 	}
 	s.logs.Close()
 	os.Exit(code)

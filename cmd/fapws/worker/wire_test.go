@@ -27,7 +27,7 @@ func TestEachEvent(t *testing.T) {
 
 // TestOverflow: a publisher whose own events find no room may publish others.
 func TestOverflow(t *testing.T) {
-	r := newRelay(new(service), nil)
+	r := newRelay(new(service))
 	r.waiting.Store(mostDown + 1)
 	r.overflowed.Store(true) // it is in the log
 	r.arrived(&pool.Message{Seq: 7, N: 1, Raw: appendEvent(nil, &pybridge.Event{Name: "news", Data: "x"}), ID: 70})

@@ -1,0 +1,218 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/process"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/source/programs"
+)
+
+// python is the application of a service. It is in this process or, with --fork, in a loader; without an application it
+// is in neither.
+type python struct {
+	server   *runtime.Server                 // its loop is Python's main thread if inline
+	inline   bool                            // handlers run on the event loop
+	app      *pybridge.App                   // nil unless Python is in this process
+	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
+	contents *pybridge.Contents              // from this process or its loader; nil without an application
+	handler  *pybridge.Handler               // nil unless Python is in this process
+	state    atomic.Uint32                   // appState; set by become
+	lastUse  atomic.Pointer[time.Time]       // last use other than by requests; nil before the application has loaded
+}
+
+// appState is how far an application has come.
+type appState uint32
+
+const (
+	appLoading appState = iota
+	appAsleep           // it loads when a request needs it
+	appFailed           // it began asleep and has not loaded, and will not
+	appRunning          // the sites are complete, also if they have no application
+)
+
+// String returns why no handler runs in this process.
+func (a appState) String() string {
+	return [...]string{"the application is loading", "the application is asleep", "the application is asleep", "this server runs no Python"}[a]
+}
+
+// become changes the state and reports whether it has changed. appFailed is final. It is safe for concurrent use.
+func (y *python) become(to appState) bool {
+	for {
+		was := y.state.Load()
+		if appState(was) == appFailed || appState(was) == to {
+			return false
+		}
+		if y.state.CompareAndSwap(was, uint32(to)) {
+			return true
+		}
+	}
+}
+
+// is reports whether the application is in a state. It is safe for concurrent use.
+func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
+
+// asleep reports whether the application has not been loaded because no request needed it. It is safe for concurrent
+// use.
+func (y *python) asleep() bool { return y.is(appAsleep) || y.is(appFailed) }
+
+// running returns the handler of the applications; nil if there are none or they are loading. It is safe for concurrent
+// use.
+func (y *python) running() *pybridge.Handler {
+	if !y.is(appRunning) {
+		return nil
+	}
+	return y.handler
+}
+
+// do runs f on Python's main thread.
+func (y *python) do(f func()) {
+	if y.inline {
+		y.server.Do(f)
+		return
+	}
+	f()
+}
+
+// doBeside is do for an f that takes long, before handlers run.
+func (y *python) doBeside(f func()) {
+	if y.inline {
+		y.server.DoBeside(f)
+		return
+	}
+	f()
+}
+
+// start makes Python ready to run handlers; without an application in this process it does nothing. warn logs a line.
+func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {
+	if y.app == nil {
+		return nil
+	}
+	var err error
+	var lines []string
+	y.do(func() {
+		if lines, err = y.app.Warnings(run.Threads); err == nil {
+			y.handler, err = y.app.Start(run)
+		}
+	})
+	if err != nil {
+		return process.ExitNotStarted("%v", err)
+	}
+	if line := y.handler.Warning(); line != "" {
+		lines = append(lines, line)
+	}
+	for _, line := range lines {
+		warn(line)
+	}
+	return nil
+}
+
+// close ends Python and the loader, and returns the exit code, which is at least code.
+func (y *python) close(code int) int {
+	if y.app != nil {
+		y.do(func() { code = max(code, y.app.Close()) })
+	}
+	if loader := y.loader.Load(); loader != nil {
+		loader.Close(loaderEnds)
+	}
+	return code
+}
+
+// used records a use of the application other than by a request. It is safe for concurrent use.
+func (y *python) used() {
+	now := time.Now()
+	y.lastUse.Store(&now)
+}
+
+// unused reports whether the application was not used for the time of idle-stop, which is 0 if it is off.
+func (y *python) unused(idleStop time.Duration) bool {
+	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
+		return false
+	}
+	idle := min(time.Since(*y.lastUse.Load()), y.server.Unused())
+	if loader := y.loader.Load(); loader != nil {
+		idle = min(idle, loader.Unused())
+	}
+	return idle >= idleStop
+}
+
+// backlog returns how requests wait for threads. It is safe for concurrent use.
+func (y *python) backlog() pybridge.Backlog {
+	if h := y.running(); h != nil {
+		return h.Backlog()
+	}
+	return pybridge.Backlog{}
+}
+
+// stalledAfter is how long requests must wait for a thread before this process reports that it is busy.
+const stalledAfter = 5 * time.Second
+
+// isStalled reports whether requests for the application wait in vain.
+func (y *python) isStalled() bool { return y.backlog().Stalled >= stalledAfter }
+
+// stack shows the Python stacks of the active requests, or the processes that answer them.
+func (y *python) stack() string {
+	var b strings.Builder
+	if loader := y.loader.Load(); loader != nil {
+		running := loader.Running()
+		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
+		for _, line := range running {
+			fmt.Fprintln(&b, line)
+		}
+	} else if h := y.running(); h != nil {
+		_ = h.Stack(&b, stackWait) // the text names the missing parts
+	} else {
+		fmt.Fprintln(&b, appState(y.state.Load()))
+	}
+	return b.String()
+}
+
+// profileWithin is the time for the profile of a process, with the waits for the GIL.
+const profileWithin = ctl.ProfileTime + stackWait
+
+// profile samples the Python stacks of this process for ctl.ProfileTime. The error is the reason for missing stacks.
+func (y *python) profile() (all []ctl.StatusStack, err error) {
+	h := y.running()
+	switch {
+	case h == nil && y.is(appRunning) && y.loader.Load() != nil:
+		return nil, errors.New("the processes of --fork are not profiled")
+	case h == nil:
+		return nil, errors.New(appState(y.state.Load()).String())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
+	defer cancel()
+	stacks, err := h.Profile(ctx, ctl.ProfileTime)
+	for _, stack := range stacks {
+		all = append(all, ctl.StatusStack(stack))
+	}
+	return all, err
+}
+
+// activeWait limits the wait for the GIL to read the position of Python.
+const activeWait = 300 * time.Millisecond
+
+// active returns the active requests of handlers.
+func (y *python) active() (list []ctl.Active) {
+	if loader := y.loader.Load(); loader != nil {
+		for _, line := range loader.Running() {
+			list = append(list, ctl.Active{Worker: os.Getpid(), Request: line, State: "in a process of its own"})
+		}
+		return list
+	}
+	h := y.running()
+	if h == nil {
+		return nil
+	}
+	for _, r := range h.Active(activeWait) {
+		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At})
+	}
+	return list
+}

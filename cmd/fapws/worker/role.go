@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"context"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
+)
+
+// A role is what depends on who started a process that serves. The roles exclude each other: alone serves without a
+// supervisor, Parent is the supervisor of a worker, and sandboxCheck is the command "check --sandbox". The methods are
+// called in this order, on the main thread, except that tell is safe for concurrent use.
+type role interface {
+	// configure adds to the settings of the event loop. It is called again when all settings are known.
+	configure(c *runtime.Config)
+
+	// begin prepares for clients before the applications load, and reports whether they may be answered meanwhile.
+	begin() (early bool, err error)
+
+	// enter restricts the process and completes the startup of the applications. It returns the listeners for serve.
+	enter() ([]*conn.Listener, error)
+
+	// serveEarly accepts clients after the server has the sites that serve while the applications load.
+	serveEarly()
+
+	// serve calls install, which makes requests reach the applications, and accepts clients.
+	serve(listeners []*conn.Listener, install func() error) error
+
+	// tell sends a message to the supervisor, if there is one.
+	tell(m *pool.Message)
+}
+
+// traits are the values that depend on the role.
+type traits struct {
+	level    logfile.Level // of log lines about an order; Debug if another process logs the order, too
+	stopping string        // format of the log line about a graceful stop
+	runID    string        // identifies this run of the server
+	counts   bool          // requests are counted from the start
+
+	// ask asks the supervisor for what the status page shows; nil without one
+	ask func(context.Context, ctl.Command) (ctl.Answer, error)
+
+	// otherUploads is upload.Group.Others; nil without a supervisor
+	otherUploads func(question string) []string
+
+	// stuck is pybridge.RunConfig.Stuck; nil without a supervisor
+	stuck func(why string)
+}
+
+// stopsAlone is the log line about a graceful stop without a supervisor.
+const stopsAlone = "stopping; waiting up to %v for active requests (signal again to exit now)"
