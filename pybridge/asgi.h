@@ -41,8 +41,11 @@ typedef struct {
   int stopping;             /* the thread knows that asgi_thread_stop was called */
   core_record *head, *tail; /* records with events; guarded by the pool's mutex */
 } asgi_thread;
-extern asgi_thread asgi_the_thread;
 
+/* --- asgi_thread.c ----------------------------------------------------------- */
+
+extern asgi_thread asgi_the_thread;
+extern const core_mode asgi_mode;
 /* Adds events (CORE_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
 void asgi_post_event(core_record *rec, unsigned events);
 /* Wakes the thread if it sleeps. Any thread, without the GIL. */
@@ -84,9 +87,6 @@ typedef struct {
    * for room. Returns 0 to discard the message, 1 to discard it and run other tasks first, -1 with an exception. */
   int (*too_late)(asgi_exchange *x, PyObject *message);
 } asgi_kind;
-
-extern const core_mode asgi_mode;
-extern const asgi_kind asgi_http, asgi_websocket, asgi_handler;
 
 /* Reasons to wait. */
 enum {
@@ -158,21 +158,20 @@ struct asgi_exchange {
   wsgi_start_object head;
 };
 
-/* --- asgi_exchange.c --- */
-extern PyTypeObject asgi_Exchange_Type;
+/* --- asgi_exchange.c --------------------------------------------------------- */
+
 int asgi_exchange_init(void);
 extern PyObject *asgi_cancelled_error;
 /* core_kind.run of all coroutines: makes the exchange of rec and its task, and runs the task until it waits. */
 void asgi_exchange_run(core_thread *t, core_record *rec);
 
-/* --- asgi_task.c --- */
+/* --- asgi_task.c ------------------------------------------------------------- */
+
 int asgi_task_init(void);
 /* Makes the task of x and runs it until it waits. A new reference, or NULL; a step of the task may leave an exception
  * in both cases. */
 PyObject *asgi_task_new(asgi_exchange *x);
 void asgi_exchange_cancel(asgi_exchange *x);
-
-/* --- asgi_task.c --- */
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
 /* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
@@ -180,7 +179,8 @@ PySendResult asgi_returned_value(PyObject **result);
 /* An iterator for asgi_iter_send that drives an awaitable; NULL with TypeError. */
 PyObject *asgi_await(PyObject *awaitable);
 
-/* --- asgi_waiter.c --- */
+/* --- asgi_waiter.c ----------------------------------------------------------- */
+
 extern PyTypeObject asgi_Waiter_Type;
 int asgi_waiter_init(void);
 /* Makes a coroutine that waits for the reason what (ASGI_FOR_...). */
@@ -195,23 +195,26 @@ PyObject *asgi_send_result(PySendResult how, PyObject *result);
 /* Raises the exception in the arguments of throw(type[, value[, traceback]]). Always NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
 void asgi_wake_waiters(asgi_exchange *x, int what);
+int asgi_listens(asgi_exchange *x);
 
-/* --- asgi_messages.c --- */
-/* Returns the next input, which the caller frees, or NULL. The client may then send the same number of bytes again. */
-core_input *asgi_take_input(core_record *rec);
+/* --- asgi_handler.c ---------------------------------------------------------- */
 
-/* --- asgi_thread.c, asgi_stack.c --- */
+extern const asgi_kind asgi_handler;
+
+/* --- asgi_stack.c ------------------------------------------------------------ */
+
 /* core_mode.state_of of the asyncio thread. */
 int asgi_state_of(core_record *rec, int *thread);
-/* Writes the lines of the code that x awaits to out, in the format of core_snapshot. Any thread, with the GIL. */
-void asgi_await_chain(asgi_exchange *x, FILE *out);
 
 /* =============================================================================
  * ASGI 3 (https://asgi.readthedocs.io/en/stable/specs/main.html): the call of an application, its scope, and the
  * messages of HTTP and of WebSockets. */
 
-/* --- asgi_messages.c --- */
+/* --- asgi_messages.c --------------------------------------------------------- */
+
 int asgi_init(void);
+/* Returns the next input, which the caller frees, or NULL. The client may then send the same number of bytes again. */
+core_input *asgi_take_input(core_record *rec);
 /* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
 /* Sends message now. A new reference to a coroutine, which waits for room. */
@@ -231,9 +234,10 @@ void asgi_raised(asgi_exchange *x);
 #define ASGI_LAST_WORDS 64
 /* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
 int asgi_left(asgi_exchange *x, PyObject *message);
-int asgi_listens(asgi_exchange *x);
 
-/* --- asgi_http.c --- */
+/* --- asgi_http.c ------------------------------------------------------------- */
+
+extern const asgi_kind asgi_http;
 int asgi_http_init(void);
 /* Sends http.response.start and http.response.body. -1 with an exception. */
 int asgi_send_start(asgi_exchange *x, PyObject *message);
@@ -241,11 +245,14 @@ int asgi_send_body(asgi_exchange *x, PyObject *message);
 /* Publishes p of x. The body of p is in p->buf or in the memory of p->owner. */
 void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
-/* --- asgi_websocket.c --- */
+/* --- asgi_websocket.c -------------------------------------------------------- */
+
+extern const asgi_kind asgi_websocket;
 /* Whether send() raises because the client disconnected. */
 int asgi_has_left(asgi_exchange *x);
 
-/* --- asgi_scope.c --- */
+/* --- asgi_scope.c ------------------------------------------------------------ */
+
 int asgi_scope_init(void);
 /* The scope of rec (ASGI 3, "Connection Scope"): a new dict. */
 PyObject *asgi_scope(core_record *rec);

@@ -186,6 +186,8 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
 
 /* --- the object --------------------------------------------------------------- */
 
+static PyTypeObject exchange_type;
+
 #define SPARE 64
 static asgi_exchange *spare[SPARE]; /* objects for reuse, with the memory of their fields */
 static int nspare;
@@ -194,9 +196,9 @@ static asgi_exchange *exchange_new(core_record *rec) {
   asgi_exchange *x;
   if (nspare) {
     x = spare[--nspare];
-    (void)PyObject_INIT(x, &asgi_Exchange_Type);
+    (void)PyObject_INIT(x, &exchange_type);
   } else {
-    if (!(x = PyObject_GC_New(asgi_exchange, &asgi_Exchange_Type))) return NULL;
+    if (!(x = PyObject_GC_New(asgi_exchange, &exchange_type))) return NULL;
     memset((char *)x + sizeof(PyObject), 0, sizeof *x - sizeof(PyObject));
   }
   x->rec = rec;
@@ -310,7 +312,7 @@ static PyMethodDef exchange_methods[] = {
 
 static PyAsyncMethods exchange_async = {.am_await = PyObject_SelfIter, CORE_AM_SEND(exchange_send)};
 
-PyTypeObject asgi_Exchange_Type = {
+static PyTypeObject exchange_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Exchange",
     .tp_basicsize = sizeof(asgi_exchange),
     .tp_dealloc = exchange_dealloc,
@@ -327,7 +329,7 @@ PyTypeObject asgi_Exchange_Type = {
 
 /* asyncio recognizes coroutines by collections.abc. */
 static int register_coroutines(void) {
-  PyTypeObject *types[] = {&asgi_Exchange_Type, &asgi_Waiter_Type};
+  PyTypeObject *types[] = {&exchange_type, &asgi_Waiter_Type};
   PyObject *coroutine = core_import("collections.abc", "Coroutine");
   int bad = !coroutine;
   for (size_t i = 0; !bad && i < sizeof types / sizeof *types; i++)
@@ -339,7 +341,7 @@ static int register_coroutines(void) {
 int asgi_exchange_init(void) {
   if (asgi_cancelled_error) return 0;
   if (!(asgi_cancelled_error = core_import("asyncio", "CancelledError")) || core_intern(text, texts, T_COUNT) < 0 ||
-      asgi_task_init() < 0 || PyType_Ready(&asgi_Exchange_Type) < 0 || asgi_waiter_init() < 0)
+      asgi_task_init() < 0 || PyType_Ready(&exchange_type) < 0 || asgi_waiter_init() < 0)
     return -1;
   return register_coroutines();
 }

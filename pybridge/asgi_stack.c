@@ -44,7 +44,7 @@ static PyObject *coroutine_behind(PyObject **task) {
   return coroutine;
 }
 
-void asgi_await_chain(asgi_exchange *x, FILE *out) {
+static void await_chain(asgi_exchange *x, FILE *out) {
   PyObject *frames[DEEPEST], *o = x->inner, *task = x->task;
   int n = 0;
   Py_XINCREF(o);
@@ -73,7 +73,7 @@ void asgi_await_chain(asgi_exchange *x, FILE *out) {
 static void take_snapshot(asgi_exchange *x, core_snapshot *out) {
   FILE *f = core_begin_snapshot(out, x->rec, -1, core_jobs_of(&A.thread));
   if (!f) return;
-  asgi_await_chain(x, f);
+  await_chain(x, f);
   fclose(f);
 }
 

@@ -1,6 +1,6 @@
 /* Inline mode (--threads 0): the event loop runs queued records in turns. A long turn ends early, so that the event
- * loop sends finished parts and reads input before the rest runs. All on the event loop's thread, unless core.h says
- * otherwise. */
+ * loop sends finished parts and reads input before the rest runs. All on the event loop's thread, unless core_pool.h
+ * says otherwise. */
 #include "core.h"
 
 #define P core_the_pool
@@ -75,6 +75,11 @@ void core_inline_finish(void) {
     start();
   } while (t && t->jobs != before);
   over = 1;
+}
+
+uintptr_t core_inline_record(unsigned long *jobs) {
+  *jobs = core_jobs_of(P.threads[0]);
+  return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
 }
 
 /* --- the rest of the mode --------------------------------------------------- */

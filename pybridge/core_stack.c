@@ -2,7 +2,7 @@
  * needs it.
  *
  * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL, and alone
- * (core.h), a Timeout cannot hit another request. */
+ * (core_python.h), a Timeout cannot hit another request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -21,7 +21,6 @@
 #define DEEPEST 200
 
 PyObject *core_timeout;
-__thread core_thread *core_this_thread;
 
 /* --- stacks ---------------------------------------------------------------- */
 
@@ -225,11 +224,6 @@ int core_running_callbacks(core_snapshot *out, int max) {
   }
   core_unlock();
   return found;
-}
-
-uintptr_t core_inline_record(unsigned long *jobs) {
-  *jobs = core_jobs_of(P.threads[0]);
-  return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
 }
 
 /* --- for handlers ---------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #define P core_the_pool
 #define RETIRE_S 10 /* idle seconds before an extra thread ends */
 
+__thread core_thread *core_this_thread;
 static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */

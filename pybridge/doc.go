@@ -7,9 +7,10 @@
 //
 // The C has four parts, whose names are the prefixes of their files and functions: core_ (the interpreter, threads,
 // records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_ (WebSockets with
-// callbacks, channels, module _fapws). Each part has one header, which begins with the ownership of memory and the
-// threads that may call its functions. Calls go down only, from live_ to core_; core_ calls the other parts through
-// tables and pointers in core.h.
+// callbacks, channels, module _fapws). Each part has one header, but core_ has three. They begin with the ownership of
+// memory and the threads that may call their functions, and have a section for each .c file, which lists what others
+// use of that file. Calls go down only, from live_ to core_; core_ calls the other parts through tables and pointers in
+// core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and
@@ -18,11 +19,11 @@
 //
 // # Modes and kinds
 //
-// Two tables of functions contain all differences between ways to run Python. A mode (core.h, mode.go) determines where
-// records run: on threads, inline on the loop, or on the asyncio thread. A kind (core.h, kind.go) determines the
-// protocol of a handler: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI for WebSockets, or async def. A mount has one
-// mode, and two kinds, for plain requests and for requests for a WebSocket. tables_test.go checks that no other code
-// compares modes or kinds.
+// Two tables of functions contain all differences between ways to run Python. A mode (core_pool.h, mode.go) determines
+// where records run: on threads, inline on the loop, or on the asyncio thread. A kind (core_pool.h, kind.go) determines
+// the protocol of a handler: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI for WebSockets, or async def. A mount has
+// one mode, and two kinds, for plain requests and for requests for a WebSocket. tables_test.go checks that no other
+// code compares modes or kinds.
 //
 // # Ownership
 //

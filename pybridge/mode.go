@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// mode is the way to run requests of a mount: on threads, inline or on the asyncio thread. core.h has the other half of
-// the table. Its methods are safe for concurrent use.
+// mode is the way to run requests of a mount: on threads, inline or on the asyncio thread. core_pool.h has the other
+// half of the table. Its methods are safe for concurrent use.
 type mode interface {
 	place() string
 	// expired is called when a request has timed out in the queue.

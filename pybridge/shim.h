@@ -11,6 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* =============================================================================
+ * A piece of a response, from a Python thread to the event loop.
+ *
+ * A thread with the GIL makes a part (core_output.c); once published it belongs to the event loop, and Handler.Release
+ * gives it up, on any thread. It owns buf, file and a reference to owner. The first part of a response is record.part0,
+ * which lives as long as its record. */
+
 /* Same layout as http1.Span: a range of bytes in a buffer. */
 typedef struct {
   uint32_t off, len;
@@ -224,6 +231,9 @@ static inline core_span core_trace_id(const core_record *rec) {
   return (core_span){rec->fields[rec->nfields - 1].value.off + 3, 32};
 }
 
+/* =============================================================================
+ * The calls from Go, and their options. */
+
 typedef struct {
   /* Path of the interpreter that determines prefix and virtual environment; NULL if Python searches for it. */
   const char *executable;
@@ -245,8 +255,6 @@ void core_add_zone(int i, int64_t until, int32_t offset);
 
 /* --- core_interp.c: on the thread that becomes Python's main thread ------------ */
 
-/* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
-int live_start_python(const core_start_options *o, const char **why);
 /* Runs the file path (absolute) as __main__. Returns 0, or -1 if it raised an exception or called sys.exit. In this
  * case the traceback has been written, *code is the exit status, and *line is one line about the error, which the
  * caller frees, or NULL. */
@@ -257,10 +265,6 @@ int core_run_script(const char *path, int *code, char **line);
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* Makes a str of bytes from the operating system. A new reference, or NULL. GIL held. */
 void *core_text(const char *bytes);
-/* Returns the class Environ of globals if it is a subclass of dict, and the class Start_response if it is a subclass
- * of the built-in class. A new reference, or NULL. GIL held. */
-void *live_environ_class(void *globals);
-void *live_start_class(void *globals);
 /* Returns the version of the headers, "3.11.2", or "3.14.0t" for a free-threaded build, and the file of libpython,
  * for messages. Any thread. */
 const char *core_python_version(void);
@@ -303,8 +307,6 @@ typedef struct {
   const char *const *names;
 } core_options;
 
-/* Makes the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
-core_shared *live_start_pool(const core_options *o);
 /* Whether several threads run Python at the same time. After live_start_pool; any thread. */
 int core_pool_is_parallel(void);
 /* Sets how to wake the event loop (eventloop.Waker). Once, before the first core_flush. */
@@ -315,27 +317,57 @@ void core_pool_attach(int signals, int event, int32_t *state);
 int core_flush(uintptr_t first);
 /* Starts requests that waited because of CORE_UNSEEN_MAX. Event loop only. */
 void core_loop_has_seen(void);
-/* Runs jobs on thread 0 until core_pool_stop, and returns -1, or until a signal handler of the application calls
- * sys.exit, and returns the exit status. GIL not held. */
-int core_serve(void);
 /* Any thread. Ends core_serve; waits up to ms for the other threads.
  * Returns how many did not end. */
 int core_pool_stop(int ms);
+/* Makes thread 0 run the application's signal handlers. Event loop only. */
+void core_signalled(void);
+/* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. Any thread. */
+int core_dequeue_expired(uintptr_t rec);
+/* If a thread still runs the job of a snapshot, makes another thread replace it (core_mode.replace), and returns 1.
+ * Any thread. */
+int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
+
+/* --- core_threads.c: without the GIL ----------------------------------------- */
+
+/* Runs jobs on thread 0 until core_pool_stop, and returns -1, or until a signal handler of the application calls
+ * sys.exit, and returns the exit status. GIL not held. */
+int core_serve(void);
+
+/* --- core_inline.c ----------------------------------------------------------- */
+
 /* Runs the queued jobs in inline mode, such as on_close of WebSockets that closed while the server stopped. Later
  * turns of the event loop run nothing. Before core_finish, on the event loop, without the GIL. */
 void core_inline_finish(void);
+/* Returns the record that the loop runs in inline mode, or 0, and the number of its job. Any thread. */
+uintptr_t core_inline_record(unsigned long *jobs);
+
+/* --- core_flow.c: without the GIL -------------------------------------------- */
+
 /* Delivers an input and passes its ownership to the Python side. Nothing runs before core_flush. Event loop only. */
 void core_deliver(uintptr_t rec, uintptr_t input);
 /* Counts n bytes of rec as released, except those of its last part. Any thread. */
 void core_acked(uintptr_t rec, int64_t n);
 /* Tells the Python side that the client of rec has disconnected. Any thread. */
 void core_cancel(core_record *rec);
+
+/* --- core_output.c: without the GIL ------------------------------------------ */
+
 /* Frees a part that is not part0, with everything it owns. Any thread. */
 void core_part_free(uintptr_t part);
 /* Wakes the event loop unless a wake-up is under way. Any thread. */
 void core_wake_loop(void);
-/* Makes thread 0 run the application's signal handlers. Event loop only. */
-void core_signalled(void);
+
+/* --- live_module.c ----------------------------------------------------------- */
+
+/* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
+int live_start_python(const core_start_options *o, const char **why);
+/* Makes the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
+core_shared *live_start_pool(const core_options *o);
+/* Returns the class Environ of globals if it is a subclass of dict, and the class Start_response if it is a subclass
+ * of the built-in class. A new reference, or NULL. GIL held. */
+void *live_environ_class(void *globals);
+void *live_start_class(void *globals);
 
 /* --- asgi_thread.c --------------------------------------------------------------- */
 
@@ -441,6 +473,9 @@ typedef struct {
 
 /* Reads the current values. Any thread, without the GIL. */
 void core_read_waits(core_waits *out);
+/* Returns the families that the application has declared, in their order, as JSON of package metrics: *n bytes of
+ * malloc, which the caller frees; NULL if there are no families. One thread at a time, without the GIL. */
+char *core_application_metrics(size_t *n);
 
 typedef struct {
   int counted;
@@ -449,12 +484,6 @@ typedef struct {
   unsigned queued;
   uint64_t first_ns; /* how long the first of them has waited */
 } core_full;
-
-/* --- core_metrics.c ------------------------------------------------------------ */
-
-/* Returns the families that the application has declared, in their order, as JSON of package metrics: *n bytes of
- * malloc, which the caller frees; NULL if there are no families. One thread at a time, without the GIL. */
-char *core_application_metrics(size_t *n);
 
 /* =============================================================================
  * The whole process: crashes and forks.
@@ -490,15 +519,6 @@ void core_keep_from_children(int fd);
  *
  * A snapshot is the caller's, with its text. Its record is only a number to compare: the record may have ended. */
 
-/* --- core_pool.c: without the GIL, on any thread --------------------------------- */
-
-/* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. */
-int core_dequeue_expired(uintptr_t rec);
-/* If a thread still runs the job of a snapshot, makes another thread replace it (core_mode.replace), and returns 1. */
-int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
-
-/* --- core_stack.c --------------------------------------------------------------- */
-
 typedef struct {
   core_record *rec;
   uint32_t serial;
@@ -510,11 +530,10 @@ typedef struct {
   size_t stack_len;
 } core_snapshot;
 
-/* Takes the GIL, on any thread that is not Python's, and fills in the jobs of threads and tasks, at most max. Returns
- * their number. */
-int asgi_sample_stacks(core_snapshot *out, int max);
+/* --- core_stack.c --------------------------------------------------------------- */
+
 /* If a thread runs rec as its job number jobs (0 for any), fills *out, makes the thread raise fapws.Timeout as soon
- * as it executes bytecode, and returns 1. Takes the GIL as asgi_sample_stacks does. */
+ * as it executes bytecode, and returns 1. Takes the GIL, on any thread that is not Python's. */
 int core_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, core_snapshot *out);
 /* Fills in which threads run callbacks of open WebSockets, without their stacks, for at most max threads. Returns
  * their number. Without the GIL. */
@@ -522,16 +541,27 @@ int core_running_callbacks(core_snapshot *out, int max);
 /* Place of an active record; *thread is set except for CORE_QUEUED. Any thread, without the GIL. */
 enum { CORE_QUEUED, CORE_RUNNING, CORE_WAITING, CORE_PARKED, CORE_ANSWERED, CORE_OPEN, CORE_MESSAGES, CORE_AWAITING };
 int core_record_state(uintptr_t rec, int *thread);
-/* Whether a debugger holds a thread of the server: the thread is in a function of sys.settrace or sys.monitoring, which
- * waits for a developer. Any thread, without the GIL. */
-int asgi_threads_are_debugged(void);
-/* Returns the record that the loop runs in inline mode, or 0, and the number of its job. Any thread. */
-uintptr_t core_inline_record(unsigned long *jobs);
+/* Begins a profile that ends after seconds. Returns 0 if a profile is already being recorded, -1 after an exception,
+ * which it has printed. Takes the GIL as core_raise_timeout does. */
+int core_profile_begin(double seconds);
+/* Returns the stacks of that profile as JSON, [{"frames": [...], "n": 1}, ...], which the caller frees; NULL with an
+ * exception. Takes the GIL as core_raise_timeout does. */
+char *core_profile_stacks(void);
+/* Writes the stacks of all Python threads without the GIL, as faulthandler does. Returns the file that holds them,
+ * from offset 0, which the caller must not close, or -1 if stacks are not available or the application has closed
+ * the file. Any thread, one at a time. */
+int core_dump_stacks(void);
 
 /* --- asgi_stack.c ---------------------------------------------------------- */
 
+/* Takes the GIL, on any thread that is not Python's, and fills in the jobs of threads and tasks, at most max. Returns
+ * their number. */
+int asgi_sample_stacks(core_snapshot *out, int max);
+/* Whether a debugger holds a thread of the server: the thread is in a function of sys.settrace or sys.monitoring, which
+ * waits for a developer. Any thread, without the GIL. */
+int asgi_threads_are_debugged(void);
 /* If the task of rec has not ended, fills *out and returns 1 if the task will be cancelled, or 2 if it is running
- * and fapws.Timeout is raised in it. Takes the GIL as asgi_sample_stacks does. */
+ * and fapws.Timeout is raised in it. Takes the GIL as core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
 /* Whether the task of asgi_raise_timeout, whose result was how, is still not cancelled or still runs, and the
  * asyncio thread has not moved. Called some time later, without the GIL. */
@@ -544,23 +574,7 @@ unsigned long asgi_progress(void);
 int asgi_is_stalled(unsigned long progress);
 /* Abandons the thread at its current place: a shutdown does not wait for it. Any thread, without the GIL. */
 void asgi_give_up(void);
-/* Fills in the stack of the asyncio thread. Takes the GIL as asgi_sample_stacks does. */
+/* Fills in the stack of the asyncio thread. Takes the GIL as core_raise_timeout does. */
 void asgi_take_snapshot(core_snapshot *out);
-
-/* --- core_stack.c ------------------------------------------------------------- */
-
-/* Begins a profile that ends after seconds. Returns 0 if a profile is already being recorded, -1 after an exception,
- * which it has printed. Takes the GIL as asgi_sample_stacks does. */
-int core_profile_begin(double seconds);
-/* Returns the stacks of that profile as JSON, [{"frames": [...], "n": 1}, ...], which the caller frees; NULL with an
- * exception. Takes the GIL as asgi_sample_stacks does. */
-char *core_profile_stacks(void);
-
-/* --- core_stack.c ---------------------------------------------------------------- */
-
-/* Writes the stacks of all Python threads without the GIL, as faulthandler does. Returns the file that holds them,
- * from offset 0, which the caller must not close, or -1 if stacks are not available or the application has closed
- * the file. Any thread, one at a time. */
-int core_dump_stacks(void);
 
 #endif

@@ -40,25 +40,6 @@ PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fi
                             int (*put_line)(PyObject *, const core_record *));
 void wsgi_forget_heads(wsgi_head **slots);
 
-/* --- wsgi_input.c ---------------------------------------------------------------- */
-
-extern PyTypeObject wsgi_Input_Type;
-/* wsgi.input of rec; rec is NULL for requests without a body. */
-PyObject *wsgi_input_new(core_record *rec);
-/* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. */
-PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
-/* Detaches the object from its record, which will be reused. */
-void wsgi_input_detach(PyObject *input);
-
-/* --- wsgi_input.c ------------------------------------------------------- */
-
-int wsgi_expose_socket(core_record *rec);
-int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket unless the application owns it, and sets rec->taken if it was used. */
-void wsgi_close_socket(core_record *rec);
-
-/* --- wsgi_cache.c ------------------------------------------------------------ */
-
 enum {
   WSGI_FIELD_HEADER, /* as HTTP_... */
   WSGI_FIELD_TYPE,   /* as CONTENT_TYPE */
@@ -76,6 +57,20 @@ int wsgi_field_names_init(void);
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
 /* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. */
 PyObject *wsgi_field_key(const char *name, size_t n);
+
+/* --- wsgi_input.c ---------------------------------------------------------------- */
+
+extern PyTypeObject wsgi_Input_Type;
+/* wsgi.input of rec; rec is NULL for requests without a body. */
+PyObject *wsgi_input_new(core_record *rec);
+/* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. */
+PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
+/* Detaches the object from its record, which will be reused. */
+void wsgi_input_detach(PyObject *input);
+int wsgi_expose_socket(core_record *rec);
+int wsgi_socket_was_used(core_record *rec);
+/* Closes the socket unless the application owns it, and sets rec->taken if it was used. */
+void wsgi_close_socket(core_record *rec);
 
 /* =============================================================================
  * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
@@ -123,14 +118,11 @@ core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole
 /* Writes the head that accepts a WebSocket. NULL with an exception. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
 void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
-
-/* --- wsgi_stream.c ---------------------------------------------------------------- */
-
-/* write() of a wsgi_start_object: METH_O. */
-PyObject *wsgi_write(PyObject *start, PyObject *data);
-/* Ends write() on other threads after the handler of rec has returned, and waits for running calls. May release the
- * GIL. */
-void wsgi_end_writes(core_record *rec);
+/* Same values as http1.MaxTrailers and http1.MaxTrailerBytes. */
+#define WSGI_TRAILERS_MAX 100
+#define WSGI_TRAILERS_BYTES (16 << 10)
+/* Same as http1.ValidTrailer for a token. With or without the GIL. */
+int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
@@ -151,14 +143,6 @@ void wsgi_forget_lines(void);
 int wsgi_take_sent(wsgi_start_object *s, core_part *p);
 int wsgi_take_channel(wsgi_start_object *s, core_part *p);
 void wsgi_forget_channel(wsgi_start_object *s);
-
-/* --- trailer fields, wsgi_head.c ------------------------------------------------------------- */
-
-/* Same values as http1.MaxTrailers and http1.MaxTrailerBytes. */
-#define WSGI_TRAILERS_MAX 100
-#define WSGI_TRAILERS_BYTES (16 << 10)
-/* Same as http1.ValidTrailer for a token. With or without the GIL. */
-int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
@@ -183,6 +167,11 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 void wsgi_drop(core_thread *t, core_record *rec);
 /* Whether a response to rec with that status has no body (RFC 9110 §6.4.1). */
 int wsgi_bodyless(const core_record *rec, int status);
+/* write() of a wsgi_start_object: METH_O. */
+PyObject *wsgi_write(PyObject *start, PyObject *data);
+/* Ends write() on other threads after the handler of rec has returned, and waits for running calls. May release the
+ * GIL. */
+void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */
 

@@ -99,7 +99,7 @@ type Waker struct {
 	AskForSender func()
 }
 
-// The values of *Waker.State. CORE_LOOP_ in pybridge/core.h has the same values.
+// The values of *Waker.State. CORE_LOOP_ in pybridge/core_pool.h has the same values.
 const (
 	Awake  = 0
 	Asleep = 1

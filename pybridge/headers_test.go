@@ -1,0 +1,156 @@
+package pybridge
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestHeadersListWhatTheirFilesDefine checks the headers against the .c files. A header has one section for each file,
+// which begins with a line such as "--- core_flow.c ---" and lists the functions and variables of that file that
+// others use. All other functions and variables are static, and no .c file declares what another one defines.
+func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
+	defines, mentions := map[string][]string{}, map[string]int{}
+	word := regexp.MustCompile(`\w+`)
+	for _, file := range sources(t, "*.c", "*.h", "*.go") {
+		text := strings.Join(lines(t, file), "\n") + "\n"
+		if strings.HasSuffix(file, ".go") {
+			for _, exported := range regexp.MustCompile(`(?m)^//export (\w+)$`).FindAllStringSubmatch(text, -1) {
+				defines[file] = append(defines[file], exported[1])
+			}
+		} else if text = comment.ReplaceAllString(text, ""); strings.HasSuffix(file, ".c") {
+			var declares []string
+			defines[file], declares = globals(text)
+			for _, name := range declares {
+				if ours.MatchString(name) {
+					t.Errorf("%s declares %s, which only the header of its file should", file, name)
+				}
+			}
+		}
+		here := map[string]bool{}
+		for _, name := range word.FindAllString(text, -1) {
+			if strings.HasSuffix(file, ".h") || !here[name] {
+				mentions[name]++
+			}
+			here[name] = true
+		}
+	}
+	listed := map[string]string{}
+	for _, header := range sources(t, "*.h") {
+		began := map[string]bool{}
+		for _, s := range sectionsOf(strings.Join(lines(t, header), "\n") + "\n") {
+			if began[s.file] && s.file != "" {
+				t.Errorf("%s has several sections %s", header, s.file)
+			}
+			began[s.file] = true
+			_, declares := globals(s.text)
+			for _, name := range declares {
+				if other, is := listed[name]; is {
+					t.Errorf("%s: %s is also declared in section %s", header, name, other)
+				}
+				listed[name] = s.file
+				if !slices.Contains(defines[s.file], name) {
+					t.Errorf("%s: section %q declares %s, which that file does not define", header, s.file, name)
+				}
+			}
+		}
+	}
+	for file, names := range defines {
+		for _, name := range names {
+			if replacesLibc[name] {
+				continue
+			}
+			if _, is := listed[name]; !is {
+				t.Errorf("%s defines %s, which no header declares: it should be static", file, name)
+			} else if mentions[name] < 3 { // its file, its header and another place
+				t.Errorf("%s defines %s, which no other file uses: it should be static", file, name)
+			}
+		}
+	}
+}
+
+var (
+	comment   = regexp.MustCompile(`(?s)/\*.*?\*/|"(\\.|[^"\\\n])*"`) // and strings
+	directive = regexp.MustCompile(`(?m)^#(.*\\\n)*.*\n`)
+	heading   = regexp.MustCompile(`(?m)^/\* --- (\w+\.(?:c|go))\b.*\n|^/\* =====*\n`)
+	ours      = regexp.MustCompile(`^(core|wsgi|asgi|live)_`)
+	attribute = regexp.MustCompile(`__attribute__\(\(.*?\)\)+`)
+	last      = regexp.MustCompile(`(\w+)(\[\w*\])*(\(.*)?$`)
+)
+
+// section is the part of a header that lists what a file defines; file is "" between such parts.
+type section struct{ file, text string }
+
+func sectionsOf(header string) (all []section) {
+	at, file := 0, ""
+	for _, found := range append(heading.FindAllStringSubmatchIndex(header, -1), []int{len(header), 0, 0, 0}) {
+		text := header[at:found[0]]
+		if end := strings.Index(text, "*/"); end >= 0 && at > 0 && !strings.Contains(text[:end], "/*") {
+			text = text[end+2:] // the rest of the comment that began the section
+		}
+		all = append(all, section{file, comment.ReplaceAllString(text, "")})
+		if found[3] > 0 {
+			file = header[found[2]:found[3]]
+		} else {
+			file = ""
+		}
+		at = found[1]
+	}
+	return all
+}
+
+// globals returns the names that C code without comments and strings defines, and those that it only declares. It skips
+// static names and types.
+func globals(code string) (defines, declares []string) {
+	code = directive.ReplaceAllString(code, "")
+	depth, from := 0, 0
+	var statement strings.Builder
+	for i, c := range code {
+		switch {
+		case c == '{':
+			if depth++; depth == 1 {
+				statement.WriteString(code[from:i] + "{")
+			}
+		case c == '}':
+			depth--
+			from = i + 1
+			if text := statement.String(); depth == 0 && strings.Contains(text, "(") && !strings.Contains(text, "=") {
+				statement.Reset() // the end of a function
+				defines = append(defines, namesIn(text)...)
+			}
+		case c == ';' && depth == 0:
+			statement.WriteString(code[from:i])
+			text := strings.TrimSpace(statement.String())
+			statement.Reset()
+			from = i + 1
+			if strings.HasPrefix(text, "extern ") || strings.Contains(text, "(") && !strings.Contains(text, "=") {
+				declares = append(declares, namesIn(text)...)
+			} else {
+				defines = append(defines, namesIn(text)...)
+			}
+		}
+	}
+	return defines, declares
+}
+
+// namesIn returns the names in a statement at the top level, which ends with "{" if it is a function.
+func namesIn(statement string) (names []string) {
+	statement = strings.Join(strings.Fields(strings.TrimSuffix(statement, "{")), " ")
+	statement = strings.TrimSpace(attribute.ReplaceAllString(statement, ""))
+	for _, skipped := range []string{"static ", "typedef ", "enum", "struct ", "_Static_assert"} {
+		if strings.HasPrefix(statement, skipped) {
+			return nil
+		}
+	}
+	statement, _, _ = strings.Cut(statement, " =")
+	if head, _, is := strings.Cut(statement, "("); is {
+		return []string{last.FindStringSubmatch(strings.TrimSpace(head))[1]}
+	}
+	for _, one := range strings.Split(statement, ",") {
+		if found := last.FindStringSubmatch(strings.TrimSpace(one)); found != nil {
+			names = append(names, found[1])
+		}
+	}
+	return names
+}
