@@ -51,7 +51,7 @@ type Options struct {
 	// packages with different names, or in separate servers.
 	Apps []Application
 
-	Args []string // sys.argv[1:]
+	Args []string
 	// Globals lists the names of globals that Content.Settings contains.
 	Globals []string
 	Path    []string // directories on sys.path after the script's
@@ -71,7 +71,7 @@ type Options struct {
 // Application names an application or a script with PATHS. Equal applications are loaded once and have the same mounts.
 // Several objects of a script or module may be served.
 type Application struct {
-	Script string // path of the script, as the user gave it; "" if Module is set
+	Script string // as the user gave it; "" if Module is set
 	Module string // dotted name of a module to import
 	// Folder is the directory where Module is searched first. "" means the current directory.
 	Folder string
@@ -110,7 +110,6 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
 
-// App contains the loaded applications.
 type App struct {
 	Contents
 	loaded  []*Content
@@ -305,7 +304,6 @@ func Version() string { return C.GoString(C.core_python_version()) }
 
 type cArena struct{ runtime.Pinner }
 
-// str returns s as a C string, nil for "".
 func (a *cArena) str(s string) *C.char {
 	p := cString(s)
 	if p != nil {
@@ -326,7 +324,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// cString returns s as a C string, nil for "", for a call that does not keep it.
+// The result is for a call that does not keep it; nil for "".
 func cString(s string) *C.char {
 	if s == "" {
 		return nil
@@ -334,7 +332,7 @@ func cString(s string) *C.char {
 	return bytesOf(s + "\x00")
 }
 
-// bytesOf returns the address of a text, for a call that does not keep it.
+// The address is for a call that does not keep it.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // CheckVenv returns an error of one line if a directory is not a virtual environment
@@ -413,7 +411,6 @@ func venvVersion(folder, cfg string) string {
 	return strings.TrimPrefix(filepath.Base(filepath.Dir(found[0])), "python")
 }
 
-// minor returns "3.11" for "3.11.2", and "3.14t" for "3.14.0t".
 func minor(version string) string {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) == 3 && strings.HasSuffix(parts[2], "t") {

@@ -33,7 +33,7 @@ static void exchange_end(asgi_exchange *x) {
   *(x->prev ? &x->prev->next : &A.live) = x->next;
   if (x->next) x->next->prev = x->prev;
   x->next = x->prev = NULL;
-  if (x->rec && x->rec->exchange == x) { /* the record outlives the exchange */
+  if (x->rec && x->rec->exchange == x) {
     x->rec->exchange = NULL;
     x->rec = NULL;
     Py_DECREF(x);
@@ -42,7 +42,7 @@ static void exchange_end(asgi_exchange *x) {
   Py_CLEAR(x->iterator);
   Py_CLEAR(x->told);
   Py_CLEAR(x->task);
-  Py_DECREF(x); /* reference of the list */
+  Py_DECREF(x);
 }
 
 /* The application has ended, perhaps with an exception. CancelledError is passed on to the Task, so that it counts as
@@ -220,7 +220,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   x->next = A.live;
   if (x->next) x->next->prev = x;
   A.live = x;
-  Py_INCREF(x); /* reference of the list */
+  Py_INCREF(x);
   PyObject_GC_Track((PyObject *)x);
   return x;
 }

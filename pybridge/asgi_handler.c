@@ -26,7 +26,7 @@ static PyObject *closing(asgi_exchange *x) {
   return inner;
 }
 
-/* Answers with a handler's result. Returns the next awaitable or NULL, like begin. */
+/* Returns the next awaitable or NULL, like begin. */
 static PyObject *answer(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
@@ -57,7 +57,7 @@ static PyObject *handler_begin(asgi_exchange *x) {
   return inner;
 }
 
-/* Sends an item of an async iterator. Returns the next awaitable. */
+/* Returns the next awaitable. */
 static PyObject *piece(asgi_exchange *x, PyObject *item) {
   core_record *rec = x->rec;
   if (wsgi_send_chunk(&A.thread, rec, item) < 0) {

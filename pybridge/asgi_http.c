@@ -124,7 +124,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
   if (c->first->first) rec->started = 1;
   if (c->last->last) {
     x->state = ASGI_COMPLETE;
-    wsgi_drop(&A.thread, rec); /* x->rec is now NULL */
+    wsgi_drop(&A.thread, rec);
   }
   core_publish_chain(&A.thread, c);
 }
@@ -292,7 +292,7 @@ static int trailers_fit(const wsgi_start_object *s) {
 
 static int end_with_trailers(asgi_exchange *x) {
   core_record *rec = x->rec;
-  if (!rec) { /* they are not sent */
+  if (!rec) {
     x->state = ASGI_COMPLETE;
     return 0;
   }
@@ -309,7 +309,7 @@ static int end_with_trailers(asgi_exchange *x) {
 }
 
 static int send_trailers(asgi_exchange *x, PyObject *headers, PyObject *more) {
-  wsgi_start_object *s = &x->head; /* the head was sent */
+  wsgi_start_object *s = &x->head;
   if (x->trailers == ASGI_ANNOUNCED) {
     wsgi_forget_fields(s);
     x->trailers = ASGI_COLLECTED;

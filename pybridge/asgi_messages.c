@@ -14,7 +14,6 @@ static PyObject *receive(PyObject *self, PyObject *none) {
   return asgi_waiter_new((asgi_exchange *)self, ASGI_FOR_MESSAGE);
 }
 
-/* Whether the whole response was sent, by its Content-Length. */
 static int has_all(const core_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }

@@ -82,7 +82,6 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
-/* Adds the field at the index at_index of list, and releases list if that fails. */
 static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const core_record *rec,
                             core_span value) {
   PyObject *pair =
@@ -155,7 +154,6 @@ static PyObject *server(const core_record *rec) {
 
 /* --- the line ----------------------------------------------------------------- */
 
-/* The path as the client sent it, or percent-encoded if the server has rewritten it. */
 static PyObject *raw_path(const core_record *rec) {
   const char *s = at(rec, rec->target);
   size_t n = rec->target.len;

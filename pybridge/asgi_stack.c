@@ -18,7 +18,6 @@ static int is_native(PyObject *o, const char *name) {
   return native;
 }
 
-/* An attribute, or NULL without an exception if it is missing or None. */
 static PyObject *attribute(PyObject *o, const char *name) {
   if (CORE_PARALLEL && !is_native(o, name)) return NULL;
   PyObject *value = PyObject_GetAttrString(o, name);

@@ -21,7 +21,7 @@ static int is_first_step(PyObject *f) {
   PyObject *task = PyObject_GetAttr(f, text[T_SELF]),
            *of = task ? PyObject_CallMethodNoArgs(task, text[T_GET_CORO]) : NULL;
   int is = of == (PyObject *)starting;
-  PyErr_Clear(); /* f is another object */
+  PyErr_Clear();
   Py_XDECREF(of);
   Py_XDECREF(task);
   return is;

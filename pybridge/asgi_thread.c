@@ -252,7 +252,6 @@ static void ask_to_stop(void) {
     core_report("stopping the asyncio thread", NULL);
 }
 
-/* turn(): the reader of the eventfd. */
 static PyObject *turn(PyObject *self, PyObject *none) {
   core_exit_child();
   uint64_t token;
@@ -292,7 +291,6 @@ static PyObject *turn(PyObject *self, PyObject *none) {
 
 /* --- life -------------------------------------------------------------------- */
 
-/* begin(loop): the calling thread is the asyncio thread. */
 static PyObject *begin(PyObject *self, PyObject *loop) {
   Py_XSETREF(A.loop, Py_NewRef(loop));
   A.thread.mode = &asgi_mode;
@@ -306,7 +304,6 @@ static PyObject *begin(PyObject *self, PyObject *loop) {
   return PyLong_FromLong(A.event);
 }
 
-/* end(): the asyncio thread ends. */
 static PyObject *end(PyObject *self, PyObject *none) {
   A.thread.python = NULL;
   A.thread.current = NULL;
@@ -318,7 +315,6 @@ static PyObject *end(PyObject *self, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* tasks(): the tasks of the exchanges that have not ended. */
 static PyObject *tasks(PyObject *self, PyObject *none) {
   PyObject *list = PyList_New(0);
   for (asgi_exchange *x = A.live; list && x; x = x->next)

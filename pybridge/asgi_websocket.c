@@ -149,7 +149,6 @@ static int ws_receive(asgi_exchange *x, PyObject **message) {
 
 /* --- send --------------------------------------------------------------------- */
 
-/* A value of a message, NULL if it is missing or None. */
 static PyObject *given(PyObject *value) { return value == Py_None ? NULL : value; }
 
 static int wrong(const char *what, PyObject *value) {
@@ -237,7 +236,6 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   return 0;
 }
 
-/* Handles websocket.close before websocket.accept: status 403. */
 static int deny(asgi_exchange *x) {
   wsgi_write_page(x->rec, 403, "", 0);
   asgi_exchange_publish(x, &x->rec->part0);

@@ -14,7 +14,6 @@ PyObject *core_request_line(const core_record *rec) {
   return whole;
 }
 
-/* Appends "[client 127.0.0.1:4711] ". Returns its length. */
 static int client(char *buf, const core_record *rec) {
   const char *addr = rec->data + rec->addr.off;
   int six = memchr(addr, ':', rec->addr.len) && rec->port.len;

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 typedef struct {
-  pthread_mutex_t mu; /* one thread writes; never held while waiting for the GIL */
+  pthread_mutex_t mu; /* never held while waiting for the GIL */
   char *path;         /* NULL if messages are dropped */
   int fd;
   int64_t max;      /* maximum size of the file in bytes; 0 for no limit */
@@ -63,11 +63,10 @@ void core_errorlog_forked(void) {
 }
 
 static void forget(errorlog *l) {
-  close(l->fd); /* also releases the lock */
+  close(l->fd);
   l->fd = -1;
 }
 
-/* Takes the lock, unless another process holds it for too long. */
 static int lock(int fd) {
   struct timespec pause = {0, 50000};
   for (int i = 0; i < 100; i++) {

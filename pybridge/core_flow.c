@@ -26,7 +26,7 @@ int core_defer(core_thread *t, core_record *rec) {
   core_part *p = &rec->part0;
   core_part_reset(p, rec);
   p->op = CORE_OP_DEFERRED;
-  core_publish(t, p); /* rec now belongs to the event loop */
+  core_publish(t, p);
   return 1;
 }
 
@@ -125,7 +125,7 @@ void core_cancel(core_record *rec) {
 
 void core_pool_cancelled(core_record *rec) {
   unpark(rec);
-  if (UNLIKELY(rec->websocket)) core_schedule(rec); /* for on_close */
+  if (UNLIKELY(rec->websocket)) core_schedule(rec);
 }
 
 /* --- inputs; without the GIL ---------------------------------------------

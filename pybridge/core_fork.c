@@ -60,7 +60,7 @@ typedef union {
 #define MOST_KEPT 256
 static struct {
   int fd;
-  socklen_t len; /* length of address; 0 if none */
+  socklen_t len;
   address at;
 } kept[MOST_KEPT];
 static int nkept;
@@ -110,7 +110,6 @@ void core_keep_from_children(int fd) {
   __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* another thread may fork at any time */
 }
 
-/* Runs in the child of os.fork() before other Python code. */
 static PyObject *close_kept(PyObject *self, PyObject *none) {
   if (core_the_pool.signal_fd > 0) { /* Python may know this descriptor for signals */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -118,7 +117,7 @@ static PyObject *close_kept(PyObject *self, PyObject *none) {
   }
   DIR *dir = nkept ? opendir("/proc/self/fd") : NULL;
   for (struct dirent *e; dir && (e = readdir(dir));) {
-    int fd = atoi(e->d_name); /* 0 for "." */
+    int fd = atoi(e->d_name);
     if (fd > 2 && fd != dirfd(dir) && is_kept(fd)) close(fd);
   }
   if (dir) {

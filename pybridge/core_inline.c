@@ -44,7 +44,7 @@ static void run_inbox(void) {
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
   if (!P.shared.turning || core_this_thread != t) return; /* the caller is a thread of the application */
-  core_count_job(t);                                      /* progress (core_inline_record) */
+  core_count_job(t);
   t->unsignalled = 0;
   core_loop_send_now();
   core_collect_garbage();
@@ -84,7 +84,7 @@ uintptr_t core_inline_record(unsigned long *jobs) {
 
 /* --- the rest of the mode --------------------------------------------------- */
 
-static int prepare(void) { return 0; } /* the event loop's thread exists */
+static int prepare(void) { return 0; }
 
 static void enqueue(core_record *first, core_record *last, int n) {
   core_append_inbox(P.threads[0], first, last);

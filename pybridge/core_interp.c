@@ -150,7 +150,6 @@ int core_system_exit(void) {
   return status;
 }
 
-/* Makes the directory of the script, links followed, sys.path[0], like python3. */
 static int insert_script_folder(const char *path) {
   PyObject *flags = PySys_GetObject("flags");
   PyObject *safe = flags ? PyObject_GetAttrString(flags, "safe_path") : NULL;
@@ -209,7 +208,7 @@ static char *describe(const char *name) {
   char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
   Py_XDECREF(text);
   Py_XDECREF(bytes);
-  PyErr_Restore(type, value, tb); /* replaces an exception of describe */
+  PyErr_Restore(type, value, tb);
   return line;
 }
 

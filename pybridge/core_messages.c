@@ -12,12 +12,12 @@
 
 #define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
 
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held briefly, with or without the GIL */
-static char *all;                                      /* malloc; the caller of core_messages frees it */
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static char *all; /* malloc; the caller of core_messages frees it */
 static size_t used, room;
-static size_t lines; /* bytes of CORE_ERROR_LINES among them */
+static size_t lines;
 
-/* Appends n bytes and returns where they are, or NULL without memory. mu is held. */
+/* mu is held. */
 static char *grow(size_t n) {
   if (used + n > room) {
     size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;

@@ -24,7 +24,6 @@
 #define SWITCH_NS 5000000u
 /* number of intervals in which each waiting thread has certainly had the GIL */
 #define TURNS 64ull
-/* A thread that waits for the GIL uses CPU at least once in this time, because it wakes after each SWITCH_NS. */
 #define ASLEEP_NS 100000000u
 #define LATE_NS 1000000000u    /* a request that waits longer is logged */
 #define SILENT_NS 60000000000u /* minimum time between two such lines */
@@ -51,7 +50,7 @@ static int one_returns(void) {
  * the others have had their turns. Therefore a thread waits for something other than the GIL if it has used no CPU,
  * or if other handlers have used none, or if they have used so much that each thread had many turns. */
 
-static uint64_t used_ns; /* CPU time of handlers that count, as measured by the monitor */
+static uint64_t used_ns;
 static uint64_t patience = PATIENCE_NS;
 static uint64_t stalled_since;
 static uint64_t told_at;

@@ -58,7 +58,6 @@ int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint3
   return 0;
 }
 
-/* Appends n bytes to the body at the end of p->buf. -1 and MemoryError. */
 static int append_body(core_part *p, const char *data, size_t n) {
   uint32_t off, len;
   if (core_part_put(p, data, n, &off, &len) < 0) return -1;
@@ -222,7 +221,7 @@ static const int64_t part_cost[] = {
     [CORE_OP_BODY] = 256, [CORE_OP_TEXT] = 64, [CORE_OP_BINARY] = 64, [CORE_OP_HAND_OVER] = 0};
 
 void core_push_part(core_part *p) {
-  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf no longer moves */
+  if (!p->body && p->body_len) p->body = p->buf + p->body_off;
   p->taken = p->last && p->rec->taken;
   core_record *rec = p->rec;
   int64_t size = (int64_t)p->body_len + p->count + part_cost[p->op];

@@ -111,7 +111,6 @@ void core_loop_has_seen(void) {
   P.coroutines->wake();
 }
 
-/* Queues the first records of a chain that have the same mode, and returns the rest. */
 static core_record *enqueue_some(core_record *first, uint64_t now) {
   const core_mode *mode = core_mode_of(first);
   core_record *last = first, *next;
@@ -124,7 +123,7 @@ static core_record *enqueue_some(core_record *first, uint64_t now) {
 }
 
 int core_flush(uintptr_t first) {
-  struct timespec now; /* one reading of the clock for all records */
+  struct timespec now;
   clock_gettime(core_waits_are_counted() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &now);
   for (core_record *rec = (core_record *)first; rec;)
     rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);

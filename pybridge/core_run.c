@@ -4,7 +4,6 @@
 
 #include <sys/resource.h>
 
-/* Number of times that this thread has waited for a lock, a disk or a socket. */
 static long waits(void) {
   struct rusage used;
   return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nvcsw : 0;
@@ -19,7 +18,7 @@ void core_average(uint64_t *average, uint64_t sample) {
   __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
-/* Approximate number of calls of m: simultaneous calls may count once. */
+/* Simultaneous calls may count once. */
 static unsigned count_call(core_mount *m) {
   unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
   __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);

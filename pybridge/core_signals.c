@@ -20,8 +20,8 @@ static PyObject *stop_server(PyObject *self, PyObject *args) {
 
 static pthread_t main_thread;
 static PyObject *python_signal;
-static volatile sig_atomic_t stop_arrived; /* SIGTERM or SIGINT, since the last look */
-static void (*python_handler)(int);        /* the process's handler for all signals that Python code handles */
+static volatile sig_atomic_t stop_arrived;
+static void (*python_handler)(int); /* the process's handler for all signals that Python code handles */
 
 /* Passes a signal to Python's main thread, because the kernel may choose any thread. There the signal interrupts
  * sleep, recv or Lock.acquire, and Python runs the handler of the application. */
@@ -89,7 +89,6 @@ void core_watch_signals(int fd) {
   if (PyErr_Occurred()) core_report("watching signals", NULL);
 }
 
-/* Ends serving if the current exception of a signal handler requires it, and clears the exception. */
 static int ends_serving(void) {
   int status = core_system_exit();
   if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {

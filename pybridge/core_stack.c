@@ -94,7 +94,7 @@ int core_sample_threads(core_snapshot *out, int max) {
 }
 
 int core_is_debugged(const core_thread *t) {
-  const PyThreadState *python = t->python; /* NULL before the state is deleted */
+  const PyThreadState *python = t->python;
   return python && python->tracing > 0;
 }
 
@@ -109,7 +109,7 @@ int core_threads_are_debugged(void) {
 /* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,
  * sleep or recv. In inline mode handlers run on Python's main thread, where a signal interrupts the wait: Python
  * calls the signal handler, and its exception ends the call. */
-static int timeout_signal; /* 0 if none */
+static int timeout_signal;
 
 /* The signal handler, on the main thread. The job may have ended meanwhile. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
@@ -170,7 +170,7 @@ static void find_alone(void *arg) {
 
 static void raise_in(core_thread *t) {
   if (PyThreadState_SetAsyncExc(t->python->thread_id, core_timeout) <= 0) {
-    t->raised = 0; /* the thread has ended */
+    t->raised = 0;
     return;
   }
   if (timeout_signal && t == P.threads[0]) {

@@ -28,13 +28,12 @@ int core_take_back(int fd, size_t n) {
   return ftruncate(fd, st.st_size - (off_t)n) == 0;
 }
 
-/* Number of bytes that a write after poll takes without waiting for the reader. */
 static size_t at_once(int fd, size_t n) {
   struct stat st;
   return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
 }
 
-/* Writes text and returns whether all of it was written. A slow reader has ms to make room. */
+/* A slow reader has ms to make room. */
 static int put(int fd, const char *text, size_t n, int ms) {
   struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {

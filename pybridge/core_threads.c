@@ -76,7 +76,7 @@ static int is_slow(const core_record *rec) {
   return runs > CORE_HEAVY_NS || (runs > CORE_SLOW_NS && (P.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
 }
 
-/* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so neither starves the other. */
+/* Iterators and new requests alternate, so neither starves the other. P.mu is held. */
 static core_record *take(core_thread *t) {
   int mine = P.parallel || P.drainer == NULL || P.drainer == t;
   int may_drain = P.head && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
@@ -154,7 +154,7 @@ static void thread_loop(core_thread *t) {
       core_unlock();
       go_idle(t);
       have_gil = 0;
-      core_lock(); /* work may have arrived meanwhile */
+      core_lock();
     } else if (P.stopping || surplus) {
       break;
     } else {

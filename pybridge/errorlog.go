@@ -31,11 +31,11 @@ type ErrorLog struct {
 	Write func(text []byte)
 }
 
-var errorLogs []*errorLog // index is number - 1
+var errorLogs []*errorLog
 
 type errorLog struct {
 	ErrorLog
-	passed atomic.Uint64 // number of calls of Write
+	passed atomic.Uint64
 }
 
 // AddErrorLog returns the number of an error log for exchange.Request.ErrorLog. It must be called before App.Start, on
@@ -84,7 +84,6 @@ func writeErrorLines(texts []string) {
 	l.passed.Add(1)
 }
 
-// keepZone passes the offsets of the server's time zone for some decades to C.
 func keepZone() {
 	for i, at := 0, time.Now(); i < C.CORE_ZONE_CHANGES; i++ {
 		_, offset := at.Zone()
@@ -96,10 +95,8 @@ func keepZone() {
 	}
 }
 
-// stamped reports whether stderr is an error log (RunConfig.Stamped).
 var stamped atomic.Bool
 
-// say writes a message that belongs to no request to the error log of the server.
 func say(format string, args ...any) { new(task).say(format, args...) }
 
 // say writes a message about t to the error log of its host in one call, so that other lines cannot separate it. The
@@ -127,7 +124,6 @@ func (t *task) say(format string, args ...any) {
 	C.core_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
 }
 
-// watchLoading makes the report of a crash name the application that will be loaded.
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
 // ReportCrashTo also sends the line about a crash, without "fapws: " and line feed, to c, a packet socket that must
@@ -142,7 +138,6 @@ func ReportCrashTo(c syscall.Conn, before []byte) error {
 	})
 }
 
-// crashOutput remains open until the process ends.
 var crashOutput *os.File
 
 // watchGoCrash makes core_gocrash.c report crashes of Go's runtime that the application causes. Without free

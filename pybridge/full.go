@@ -68,7 +68,6 @@ func waitFor(queued int, first time.Duration) string {
 	return fmt.Sprintf("%d requests wait, the first for %s", queued, seconds(first))
 }
 
-// whereBusy names the requests that threads run, each with its current line of code, the most frequent first.
 func whereBusy(active []ActiveRequest) string {
 	n := map[string]int{}
 	for _, r := range active {

@@ -69,8 +69,7 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect makes the server send a file
 }
 
-// Handler runs the callables of PATHS. It implements app.Interpreter, whose methods say on which goroutine they may be
-// called.
+// The methods of app.Interpreter say on which goroutine they may be called.
 type Handler struct {
 	app    *App
 	config RunConfig
@@ -93,12 +92,12 @@ type Handler struct {
 	gilCalls     *eventloop.Queue[func()] // see withGIL
 	held         inlineWatchdog
 
-	checksAsync atomic.Bool // checkAsync is running
+	checksAsync atomic.Bool
 
 	timeoutPolicy      // guarded by mu
 	sockets       int  // guarded by mu: open WebSockets for synchronous code
-	watching      bool // guarded by mu: watchCallbacks is running
-	asksForEnd    bool // guarded by mu: Stuck was called
+	watching      bool // guarded by mu
+	asksForEnd    bool // guarded by mu
 }
 
 // Start prepares the handlers. It returns an error if no thread can be started. It must be called on the thread of
@@ -185,7 +184,6 @@ var sendNow = func() {}
 //export core_loop_send_now
 func core_loop_send_now() { sendNow() }
 
-// Submit implements exchange.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
 		if tries == 0 {
@@ -331,8 +329,7 @@ type ActiveRequest struct {
 	At string
 }
 
-// Active returns the active requests, the oldest first. If it cannot take the GIL within wait, their At is "". It is
-// safe for concurrent use.
+// If Active cannot take the GIL within wait, the At of the requests is "". Active is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	list, _ := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

@@ -23,7 +23,7 @@ var kinds = [...]struct {
 	// its WebSockets are served by callbacks on the threads of handlers
 	callbacks bool
 	detaches  bool // it may receive the socket of a handshake
-	streams   bool // it receives bodies in pieces
+	streams   bool
 	pep3333   bool // --dev warns where it violates PEP 3333
 	forks     bool // a process may serve a single request of it and end
 }{
@@ -45,8 +45,6 @@ func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 // Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
-// OnThreads reports whether its requests run on the threads of handlers, or inline on the loop, and not on asyncio's
-// thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
 func (k MountKind) Streams() bool { return kinds[k].streams }

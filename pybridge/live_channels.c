@@ -19,7 +19,6 @@ static int text_of(PyObject *o, core_bytes *out) {
   return 0;
 }
 
-/* The approximate size of an event in its transmitted form. */
 static int64_t sent_size(const core_bytes *id, const core_bytes *type, const core_bytes *data) {
   int64_t lines = 1, ends = 0; /* lines of data, and bytes that end the lines */
   for (uint32_t i = 0; i < data->len; i++) {
@@ -67,13 +66,13 @@ static pthread_mutex_t table_mu = PTHREAD_MUTEX_INITIALIZER;
 static entry **table;
 static size_t buckets, entries;
 
-static uint32_t hash_of(const char *name, size_t len) { /* FNV-1a */
+static uint32_t hash_of(const char *name, size_t len) {
   uint32_t h = 2166136261u;
   for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)name[i]) * 16777619u;
   return h;
 }
 
-/* Returns the pointer to the entry, or to the place for a new entry. table_mu is held, buckets > 0. */
+/* table_mu is held, buckets > 0. */
 static entry **find(const char *name, size_t len, uint32_t hash) {
   entry **at = &table[hash & (buckets - 1)];
   while (*at && ((*at)->hash != hash || (*at)->len != len || memcmp((*at)->name, name, len) != 0)) at = &(*at)->next;

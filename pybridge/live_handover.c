@@ -49,7 +49,6 @@ static int is_plain(PyObject *o, int depth) {
 
 static PyObject *namespace_type(void) { return core_import("types", "SimpleNamespace"); }
 
-/* ws.data, or the dict of a SimpleNamespace. A new reference. */
 static PyObject *data_of(live_ws_object *ws, int *kind) {
   *kind = NO_DATA;
   if (!ws->data) Py_RETURN_NONE;
@@ -61,8 +60,7 @@ static PyObject *data_of(live_ws_object *ws, int *kind) {
   return Py_NewRef(ws->data);
 }
 
-/* Returns the state for the other process as bytes, a new reference. NULL, perhaps without an exception, if the
- * WebSocket must stay. */
+/* NULL, perhaps without an exception, if the WebSocket must stay. */
 static PyObject *pack(live_ws_object *ws) {
   int kind;
   PyObject *state = NULL, *data = data_of(ws, &kind);
@@ -133,7 +131,7 @@ int live_ws_hand_over(core_thread *t, live_ws_object *ws) {
   p->op = CORE_OP_HAND_OVER;
   p->last = 1;
   wsgi_drop(t, rec);
-  core_publish(t, p); /* rec now belongs to the event loop */
+  core_publish(t, p);
   return 1;
 }
 

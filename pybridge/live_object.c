@@ -38,7 +38,6 @@ static int is_closed(const live_ws_object *ws) {
   return live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal || core_is_cancelled(ws->rec);
 }
 
-/* Returns 0 if send() is possible, otherwise -1 with BrokenPipeError. */
 static int check_open(live_ws_object *ws) {
   if (core_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
@@ -98,7 +97,7 @@ static int send_held(live_ws_object *ws, const core_message *m) {
   return publish_message(ws->rec, m) < 0 ? -1 : 1;
 }
 
-/* Sends m to ws. Returns 1 if m will be sent, 0 if not, -1 with an exception. */
+/* Returns 1 if m will be sent, 0 if not, -1 with an exception. */
 static int send_one(live_ws_object *ws, const core_message *m) { return CORE_HELD(ws, send_held(ws, m)); }
 
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {

@@ -67,7 +67,7 @@ static int shut_held(live_ws_object *ws, int code, PyObject *reason) {
   ws->code = (uint16_t)code;
   Py_XSETREF(ws->reason, Py_XNewRef(reason));
   live_ws_publish(p);
-  core_schedule(rec); /* for on_close */
+  core_schedule(rec);
   return 0;
 }
 
@@ -77,7 +77,7 @@ void live_ws_detach(live_ws_object *ws) {
   CORE_BEGIN_HOLD(ws);
   core_record *rec = ws->rec;
   live_ws_set_state(ws, LIVE_WS_CLOSED);
-  if (!ws->environ && Py_REFCNT(ws) > 1) { /* for the application, which may read it later */
+  if (!ws->environ && Py_REFCNT(ws) > 1) {
     ws->environ = live_ws_environ(ws);
     PyErr_Clear();
   }

@@ -35,7 +35,6 @@ static void next_callback(core_thread *t) {
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
 }
 
-/* Reports the exception of a callback, and closes the WebSocket. */
 static void failed(core_thread *t, live_ws_object *ws, const char *what) {
   core_record *rec = ws->rec;
   int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* its stack was logged when Timeout was raised */
@@ -51,7 +50,6 @@ static void failed(core_thread *t, live_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
-/* Calls on_close. Takes the reference to reason, which may be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
@@ -66,7 +64,6 @@ static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject
     core_report("on_close", rec);
 }
 
-/* Returns the code of close(), and in *reason its reason, a new reference, or NULL. */
 static int close_code(live_ws_object *ws, PyObject **reason) {
   int code;
   CORE_BEGIN_HOLD(ws); /* another thread may be in close() still */
@@ -89,7 +86,7 @@ static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) 
   p->last = 1;
   p->failed = (uint8_t)failed;
   wsgi_drop(t, rec);
-  core_publish(t, p); /* rec now belongs to the event loop */
+  core_publish(t, p);
 }
 
 /* --- turns ----------------------------------------------------------------- */
@@ -136,7 +133,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
   live_ws_object *ws = rec->ws;
   const core_mount *m = &P.mounts[rec->mount];
   for (uint64_t spent = 0;; spent += core_run_ns(m)) {
-    if (live_ws_state(ws) > LIVE_WS_OPEN) { /* closed by a callback or another thread */
+    if (live_ws_state(ws) > LIVE_WS_OPEN) {
       PyObject *reason;
       int code = close_code(ws, &reason);
       end(t, ws, code, reason);
@@ -222,7 +219,6 @@ static int admit(live_ws_object *ws, int *called) {
   return PyErr_Occurred() ? -1 : 0;
 }
 
-/* Answers the handshake with an ordinary response, after an exception. */
 static void reject(core_thread *t, live_ws_object *ws, int called) {
   core_record *rec = ws->rec;
   PyObject *type, *value, *tb;
@@ -263,7 +259,7 @@ static void open_websocket(core_thread *t, core_record *rec) {
   if (!bad && live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) bad = 1;
   if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
   PyObject *environ = rec->environ;
-  CORE_BEGIN_HOLD(ws); /* another thread may read it */
+  CORE_BEGIN_HOLD(ws);
   rec->environ = NULL; /* ws makes a new environ if the application reads it */
   CORE_END_HOLD();
   Py_XDECREF(environ);

@@ -180,7 +180,6 @@ func tuple(items ...*python3.PyObject) *python3.PyObject {
 	return t
 }
 
-// text makes a str from a string of the operating system. A new reference.
 func text(s string) *python3.PyObject { return (*python3.PyObject)(C.core_text(bytesOf(s + "\x00"))) }
 
 func runScript(path string) error {
@@ -192,7 +191,6 @@ func runScript(path string) error {
 	return exitError(status, line)
 }
 
-// exitError frees line.
 func exitError(status C.int, line *C.char) *ExitError {
 	defer C.free(unsafe.Pointer(line))
 	return &ExitError{Code: int(status), Line: C.GoString(line)}
@@ -229,7 +227,7 @@ func checkPackage() error {
 	if contrib() != "" {
 		return nil
 	}
-	if module := python3.PyImport_ImportModule("fapws._load"); module != nil { // from PYTHONPATH
+	if module := python3.PyImport_ImportModule("fapws._load"); module != nil {
 		module.DecRef()
 		return nil
 	}
@@ -253,7 +251,7 @@ type Contents struct {
 }
 
 type Content struct {
-	Settings Settings // globals that Options.Globals names
+	Settings Settings
 	// Table has the PATHS in their order, or one mount with the prefix "". Their Index is for exchange.Mount.Index.
 	Table []Mount
 	What  string // "PATHS, 3 entries" or "WSGI app:application"

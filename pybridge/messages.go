@@ -24,19 +24,18 @@ import (
 
 // Event is an argument of fapws.publish, or of fapws.broadcast if it has a Place.
 type Event struct {
-	Place  string // place of a WebSocket; "" if the event is for a channel
+	Place  string // "" if the event is for a channel
 	Binary bool   // the message is binary, not text
 
 	// name of the channel, or of the group; "" for all WebSockets of Place
 	Name string
 	ID   string // "" makes the server assign one
-	Type string // "" if none
+	Type string
 	Data string
 }
 
 const eventCost = 64
 
-// Cost is the cost of an event for Handler.Dealt.
 func (e *Event) Cost() int64 {
 	n := int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost
 	if e.Place != "" {
@@ -214,11 +213,11 @@ const (
 
 // presenceQueue contains events for the callbacks of fapws.on_join and on_leave. It submits them as requests without a
 // client, one at a time, to a mount after the mounts of the application. Therefore callbacks run where handlers run, in
-// order, and one at a time. The queue belongs to the event loop.
+// order, and one at a time.
 type presenceQueue struct {
 	waiting []PresenceEvent
-	lost    int            // number of events dropped while the queue is full
-	rec     *C.core_record // record of the request
+	lost    int // number of events dropped while the queue is full
+	rec     *C.core_record
 	busy    bool
 	active  atomic.Bool // events wait, or busy is set; read by any goroutine
 }
@@ -248,7 +247,6 @@ func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
-// step submits queued events unless a request is active. It must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	if q.busy {
 		return
@@ -286,7 +284,7 @@ var (
 )
 
 func parsedNotice() (r http1.Request) {
-	_, _ = r.Parse(noticeHead, &http1.DefaultLimits) // noticeHead is a constant
+	_, _ = r.Parse(noticeHead, &http1.DefaultLimits)
 	return r
 }
 
@@ -298,7 +296,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// release frees a part of a presence request, and submits the next request after the last part.
+// release submits the next request after the last part.
 func (q *presenceQueue) release(h *Handler, p *C.core_part) {
 	last := p.last != 0
 	if p != &q.rec.part0 {

@@ -18,7 +18,6 @@ import (
 // half of the table. Its methods are safe for concurrent use.
 type mode interface {
 	place() string
-	// expired is called when a request has timed out in the queue.
 	expired(h *Handler)
 	// raise raises an exception in the handler of t, which has timed out. It takes the GIL. how is 0 if the handler
 	// does not run; otherwise s has its stack, and note is additional text for the line about t. No line is written if
@@ -34,7 +33,6 @@ type poolMode interface {
 	mode
 	// start prepares the pool if the mode prepares it on the thread of Load.
 	start(h *Handler) error
-	// attach is called on the loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
 	serve(a *App) int
 	stop(a *App) int
@@ -45,7 +43,6 @@ type poolMode interface {
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
-// threaded runs handlers on the threads of the pool.
 type threaded struct{}
 
 func (threaded) place() string                     { return "a thread" }
@@ -73,7 +70,6 @@ func (threaded) stuck(h *Handler, t *task, _ C.int, _ time.Time) string {
 	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace), t.name)
 }
 
-// inline runs handlers on the event loop, on Python's main thread.
 type inline struct{ threaded }
 
 func (inline) start(*Handler) error { return nil }
@@ -102,7 +98,6 @@ func (inline) onLoop() (rec C.uintptr_t, jobs C.ulong) {
 	return rec, jobs
 }
 
-// asyncio runs tasks on the asyncio thread.
 type asyncio struct{}
 
 func (asyncio) place() string      { return "the asyncio thread" }
@@ -187,7 +182,7 @@ func (h *Handler) checkAsync() {
 	h.stuck("requests wait for the asyncio thread, which is stuck")
 }
 
-// logAsync logs the stack of the asyncio thread, which has made no progress since began.
+// logAsync is called when the thread has made no progress since began.
 func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.core_snapshot

@@ -108,7 +108,7 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	return m, m.decide(iface)
 }
 
-// isPlain reports whether callable can only be WSGI: a function with two arguments that is not async. self counts as an
+// isPlain reports whether callable can only be WSGI: a function with two arguments that is not async. self is an
 // argument of a bound method.
 func isPlain(callable *python3.PyObject) bool {
 	if callable.HasAttrString("__self__") {
@@ -125,7 +125,7 @@ func (m *Mount) decide(iface string) error {
 	if err != nil {
 		return err
 	}
-	pair := items(found) // lives as long as the process
+	pair := items(found)
 	m.callable = pair[1]
 	switch python3.PyUnicode_AsUTF8(pair[0]) {
 	case "asgi":
@@ -172,7 +172,7 @@ const varargs = 0x4
 
 const coroutine = 0x280
 
-// codeNumber returns an attribute of the code of a function, or -1 for other objects.
+// codeNumber returns -1 for objects without code.
 func codeNumber(function *python3.PyObject, name string) int {
 	n := -1
 	if code := function.GetAttrString("__code__"); code != nil {
@@ -201,7 +201,7 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	case python3.PyUnicode_Check(adapted):
 		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
 	}
-	return adapted, nil // lives as long as the process
+	return adapted, nil
 }
 
 func handlerName(callable *python3.PyObject) string {

@@ -130,7 +130,7 @@ func (a *App) Warnings(threads int) ([]string, error) {
 	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
 }
 
-// packageTexts calls a function of a module of package fapws that returns a list of str. GIL held.
+// packageTexts calls a function of a module of package fapws that returns a list of str.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
 	result, err := callPackage(module, function, args...)
 	if err != nil {
@@ -189,7 +189,6 @@ func (h *Handler) Metrics() []metrics.Family {
 	return append(all, applicationMetrics()...)
 }
 
-// waits makes a metric family of durations that C has counted.
 func waits(name, help string, d *C.core_durations) metrics.Family {
 	f := metrics.Family{Name: name, Kind: metrics.Histogram, Unit: "seconds", Help: help, Bounds: metrics.Seconds()}
 	s := metrics.Series{Counts: make([]int64, len(f.Bounds)+1)}
@@ -201,7 +200,6 @@ func waits(name, help string, d *C.core_durations) metrics.Family {
 	return f
 }
 
-// applicationMetrics returns the metrics that Python code has declared.
 func applicationMetrics() (all []metrics.Family) {
 	var n C.size_t
 	text := C.core_application_metrics(&n)
@@ -209,6 +207,6 @@ func applicationMetrics() (all []metrics.Family) {
 		return nil
 	}
 	defer C.free(unsafe.Pointer(text))
-	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all) // the JSON is from C
+	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all)
 	return all
 }

@@ -46,7 +46,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	add := func(s string) C.core_span {
 		at := n
 		n += copy(data[n:], s)
-		data[n] = '\n' // a separator, so that adjacent texts can be compared at once
+		data[n] = '\n' // separates texts, so that they can be compared at once
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
@@ -158,7 +158,7 @@ func (h *Handler) collect() bool {
 		return false
 	}
 	newest := (*C.core_part)(atomic.SwapPointer(done, nil))
-	for newest != nil { // the list is newest first
+	for newest != nil {
 		next := newest.next
 		newest.next = h.ready
 		h.ready = newest

@@ -91,7 +91,6 @@ func (h *Handler) describe(rec *C.core_record) task {
 	return t
 }
 
-// printable makes text of a client safe for a terminal.
 func printable(b []byte) string {
 	s := strconv.QuoteToASCII(string(b))
 	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
@@ -203,7 +202,7 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// A callStack is the stack of a thread or task, innermost frame first.
+// The innermost frame of a callStack is the first.
 type callStack []frame
 
 type frame struct {
@@ -273,8 +272,7 @@ func (s callStack) text() string {
 	return out.String()
 }
 
-// sourceLine reads a line of a file without its indent, or returns "". Python's linecache would need the GIL, and locks
-// that other threads may hold.
+// Python's linecache would need the GIL, and locks that other threads may hold.
 func sourceLine(name string, line int) string {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -290,7 +288,7 @@ func sourceLine(name string, line int) string {
 	return ""
 }
 
-var dumping sync.Mutex // held while core_dump_stacks writes and its output is read
+var dumping sync.Mutex
 
 // dumpStacks returns the stacks of all threads from faulthandler. It is safe for concurrent use and does not need the
 // GIL.
@@ -311,7 +309,6 @@ type ProfileStack struct {
 	N      int      `json:"n"`
 }
 
-// errProfiles is the error of Profile while another profile is recorded.
 var errProfiles = errors.New("a profile is being recorded already")
 
 // Profile samples the stacks of all Python threads for a time, a hundred times a second, on a thread of

@@ -18,7 +18,6 @@ type timeoutPolicy struct {
 
 var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 
-// overdue ends the handler of an exchange that has taken too long.
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
@@ -28,7 +27,7 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	}
 	t := h.describe(rec)
 	h.mu.Unlock()
-	took = min(took, t.age()) // the loop's clock is coarse
+	took = min(took, t.age())
 	if C.core_dequeue_expired(number(t.rec)) != 0 {
 		t.run.expired(h)
 		t.say("%s timed out after waiting %s for %s; discarded\n", &t, seconds(took), t.run.place())

@@ -1,7 +1,6 @@
 /* Return values that make the server answer: Staticfile, CGIApplication and channel(). */
 #include "wsgi.h"
 
-/* environ[name] as bytes (PEP 3333, "Unicode Issues"); NULL with an exception. A new reference. */
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
   PyObject *value = PyMapping_GetItemString(environ, name); /* a middleware may have set it */
   PyObject *bytes = value && PyUnicode_Check(value)
@@ -52,7 +51,6 @@ PyTypeObject wsgi_StaticAnswer_Type = {
 
 /* --- subscribers --------------------------------------------------------- */
 
-/* channel_answer(names, start, headers): the return value of a handler. */
 static PyObject *channel_answer(PyObject *module, PyObject *args) {
   PyObject *names, *start, *headers;
   if (!PyArg_ParseTuple(args, "USO!:channel_answer", &names, &start, &PyTuple_Type, &headers)) return NULL;

@@ -48,7 +48,7 @@ static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t l
   h->fields = n;
   h->peer = rec->peer_len;
   h->size = rec->size;
-  h->line = 0; /* the line is not valid now */
+  h->line = 0;
   h->log = rec->log;
   memcpy(h->text, fields, n);
   memcpy(h->text + n, peer, h->peer);

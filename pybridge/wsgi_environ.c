@@ -70,7 +70,7 @@ static PyObject *make_template(Py_ssize_t room) {
   Py_XDECREF(input);
   struct {
     const char *key;
-    PyObject *value; /* new reference */
+    PyObject *value;
   } constant[] = {
       {"wsgi.version", Py_BuildValue("(ii)", 1, 0)},
       {"wsgi.url_scheme", PyUnicode_InternFromString("http")},
@@ -95,7 +95,6 @@ static PyObject *make_template(Py_ssize_t room) {
 /* Whether the calling thread has caches. Threads of the application have none, because nothing would free them. */
 static int has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
 
-/* A new dict with the keys of all requests. */
 static PyObject *from_template(int which) {
   if (UNLIKELY(!has_caches())) return make_template(room_of[which]);
   if (UNLIKELY(!templates[which] && !(templates[which] = make_template(room_of[which])))) return NULL;
@@ -191,8 +190,6 @@ static int put_target(PyObject *env, const core_record *rec) {
   return rec->query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
 }
 
-/* Finds the next variable of rec->tls, from *at on, and stores its name and value; returns 0 after the last
- * variable. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value) {
   const char *s = rec->data + rec->tls.off + *at;
   size_t left = rec->tls.len - *at;
@@ -204,7 +201,6 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
   return 1;
 }
 
-/* SSL_PROTOCOL, SSL_CLIENT_S_DN ... as in mod_ssl. */
 static int put_variables(PyObject *env, const core_record *rec) {
   core_span name, value;
   for (uint32_t at = 0; wsgi_next_variable(rec, &at, &name, &value);) {
@@ -229,13 +225,12 @@ static int put_outside(PyObject *env, const core_record *rec) {
   return put_variables(env, rec);
 }
 
-/* wsgi.errors of a host with a separate error log. */
 static int put_errors(PyObject *env, const core_record *rec) {
   PyObject *stream = core_errorlog_stream((int)rec->log);
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
-/* An environ without the request line and other values that differ in each request. A new reference. */
+/* An environ without the request line and other values that differ in each request. */
 static PyObject *of_fields(core_record *rec) {
   PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
   if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||

@@ -57,7 +57,6 @@ static char *find_line(const wsgi_start_object *s, const char *name, char **next
   return NULL;
 }
 
-/* Removes a field that may occur only once. */
 static void remove_field(wsgi_start_object *s, const char *name) {
   char *next, *line = find_line(s, name, &next);
   if (!line) return;
@@ -230,7 +229,6 @@ static unsigned line_slot(PyObject *name, PyObject *value) {
   return (unsigned)(h ^ (h >> 7)) % LINE_SLOTS;
 }
 
-/* Returns 1 if a slot has the field, after writing its line. */
 static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot) {
   if (lines[slot].name != name || lines[slot].value != value) return 0;
   if (lines[slot].is_type && s->has_type) return 0;
@@ -255,7 +253,7 @@ static void remember_line(wsgi_start_object *s, PyObject *name, PyObject *value,
 }
 
 typedef const char *text_of(PyObject *o, const char *what, Py_ssize_t *len);
-enum { NOT_A_PAIR = -2 }; /* result of add_pair */
+enum { NOT_A_PAIR = -2 };
 static text_of trailer_text;
 
 static int put_trailer(wsgi_start_object *s, PyObject *name_object, const char *name, size_t n, const char *value,

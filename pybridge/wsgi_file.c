@@ -152,7 +152,6 @@ int wsgi_has_size(int fd, const struct stat *st) {
   return pread(fd, &byte, 1, st->st_size) <= 0 && (!st->st_size || pread(fd, &byte, 1, st->st_size - 1) == 1);
 }
 
-/* Whether fd is a regular file and at is an offset in the file. */
 static int is_regular(int64_t fd, int64_t at, struct stat *st) {
   return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode);
 }

@@ -10,7 +10,6 @@ int wsgi_sends_file(core_record *rec) {
   return wsgi_start_settle(s) < 0 ? -1 : s->sends != 0;
 }
 
-/* Writes status and fields of s into p. -1 with an exception. */
 static int fill(wsgi_start_object *s, core_part *p) {
   if (wsgi_start_settle(s) < 0 || (UNLIKELY(s->sends) && wsgi_take_sent(s, p) < 0)) return -1;
   if (UNLIKELY(s->joins) && wsgi_take_channel(s, p) < 0) return -1;

@@ -8,18 +8,17 @@
 #define BLOCK 65536
 
 typedef struct {
-  PyObject_HEAD core_record *rec; /* NULL without a body, or after the exchange */
+  PyObject_HEAD core_record *rec;
   int64_t pos;
-  PyObject *block;  /* owned: the last bytes of a file that were searched for lines, or NULL */
-  int64_t block_at; /* their offset */
-  int readers;      /* threads that read the file, without the GIL */
+  PyObject *block; /* owned: the last bytes of a file that were searched for lines, or NULL */
+  int64_t block_at;
+  int readers; /* threads that read the file, without the GIL */
   /* File of an exchange that has ended while threads were reading, otherwise -1. The last reader closes it. */
   int left;
 } input_object;
 
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
 
-/* How many bytes a call with that size may return. */
 static int64_t limit_of(const input_object *in, int64_t size) {
   int64_t left = remaining(in);
   return size < 0 || size > left ? left : size;
@@ -48,7 +47,6 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
   return bytes;
 }
 
-/* Number of bytes in the block from offset at on. */
 static int64_t in_block(const input_object *in, int64_t at) {
   int64_t n = in->block ? in->block_at + PyBytes_GET_SIZE(in->block) - at : 0;
   return at >= in->block_at && n > 0 ? n : 0;
@@ -61,7 +59,6 @@ static PyObject *read_file(input_object *in, int64_t at, int64_t n) {
   return bytes;
 }
 
-/* n existing bytes from offset at. */
 static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
   const core_record *rec = in->rec;
   if (!rec) return PyBytes_FromStringAndSize(NULL, 0);
@@ -93,7 +90,6 @@ static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t na
   return CORE_HELD(self, take(in, limit_of(in, size)));
 }
 
-/* Number of bytes up to and including the next newline, at most limit. */
 static int64_t line_length(input_object *in, int64_t limit) {
   core_record *rec = in->rec;
   if (rec->spool < 0) {
@@ -208,7 +204,7 @@ void wsgi_input_detach(PyObject *input) {
 int wsgi_expose_socket(core_record *rec) {
   rec->socket_object = core_call("fapws._detachedsocket", "offer", "(Oi)", (PyObject *)rec->environ, (int)rec->socket);
   if (!rec->socket_object) return -1;
-  rec->socket = 0; /* closed by the object */
+  rec->socket = 0;
   return 0;
 }
 

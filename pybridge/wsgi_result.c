@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The sum of the lengths of items. *is_text reports whether the first item is a str. -1 with an exception. */
+/* *is_text is about the first item. */
 static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
   int64_t total = 0;
   for (Py_ssize_t i = 0; i < n; i++) {
@@ -44,7 +44,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   c.last->last = 1;
   rec->started = 1;
   wsgi_drop(t, rec);
-  core_publish_chain(t, &c); /* rec now belongs to the event loop */
+  core_publish_chain(t, &c);
   return 0;
 }
 
@@ -114,7 +114,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   p->program = (uint8_t)((wsgi_static_object *)result)->program;
   p->script_len = ((wsgi_static_object *)result)->script_len;
   if (p->program && rec->spool >= 0) {
-    p->file = rec->spool; /* Release closes it */
+    p->file = rec->spool;
     p->count = rec->size;
     rec->spool = -1;
   } else if (p->program && rec->size > 0) {
@@ -175,7 +175,7 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
   int sends = wsgi_sends_file(rec);
   if (UNLIKELY(sends)) {
     if (sends < 0) return -1;
-    rec->result = Py_NewRef(result); /* for its close() */
+    rec->result = Py_NewRef(result);
     wsgi_stream_end(t, rec, 0);
     return 0;
   }

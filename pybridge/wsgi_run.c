@@ -57,7 +57,6 @@ const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
 
 /* --- errors -------------------------------------------------------------- */
 
-/* The page for a developer's browser, or NULL. */
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
                              rec->environ ? (PyObject *)rec->environ : Py_None, core_the_pool.mounts[rec->mount].name);
@@ -67,7 +66,6 @@ static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, P
   return page;
 }
 
-/* Closes the result of the handler without sending it. */
 static void give_up_result(core_thread *t, core_record *rec) {
   if (rec->iter) t->streams--;
   Py_CLEAR(*(PyObject **)&rec->iter);

@@ -14,7 +14,6 @@ int wsgi_start_settle(wsgi_start_object *s) {
   return wsgi_add_fields(s, s->list);
 }
 
-/* status: "200 OK", "200" or 200. */
 static int set_status(wsgi_start_object *s, PyObject *status) {
   if (PyLong_Check(status)) {
     long code = PyLong_AsLong(status);
@@ -44,7 +43,7 @@ static PyMethodDef write_method = {
     "write", wsgi_write, METH_O,
     "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
 
-/* Raises the exception of exc_info, which should be a result of sys.exc_info(). Always -1. */
+/* Always -1. */
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
@@ -116,7 +115,7 @@ static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
   return begin_response((wsgi_start_object *)self, status, headers, exc_info);
 }
 
-/* The usual call, without a tuple of arguments (PEP 590). */
+/* PEP 590 */
 static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   if (LIKELY(!kwnames && (n == 2 || n == 3)))

@@ -8,7 +8,6 @@
 
 int wsgi_bodyless(const core_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
 
-/* Writes the head of a response whose first chunk has len bytes. */
 static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
   core_part *p = wsgi_write_head(rec, rec->start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
   if (!p) return -1;
@@ -112,7 +111,7 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
   p->last = 1;
   p->failed = (uint8_t)failed;
   wsgi_drop(t, rec);
-  core_publish(t, p); /* rec now belongs to the event loop */
+  core_publish(t, p);
 }
 
 void wsgi_stream(core_thread *t, core_record *rec) {
