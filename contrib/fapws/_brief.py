@@ -18,9 +18,9 @@ _SECRET = compile(
     r"passw|passphrase|pass$|pwd|secret|token|api_?key|private_?key|authorization|cookie|credential|session_?id",
     IGNORECASE,
 )
-_CHARS = 200  # characters of a text
-_ITEMS = 10  # items of a container
-_DEPTH = 3  # depth of nested containers
+_CHARS = 200
+_ITEMS = 10
+_DEPTH = 3
 
 
 def is_secret(name: str) -> bool:

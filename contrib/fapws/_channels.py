@@ -43,7 +43,7 @@ __all__ = ["Client", "channel", "subscribers", "on_join", "on_leave", "publish"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@-]{0,127}")
 _PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._~:/@*-]{0,127}")
 _MOST_NAMES = 16
-_LONGEST = 128  # maximum length of an id or a type in characters
+_LONGEST = 128
 _PATIENCE = 1.0  # seconds for which publish waits while the server is behind
 _MOST_TASKS = 1000  # maximum number of async callbacks that run at once
 
@@ -83,7 +83,7 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        start += b"\n\n"  # the rest is sent as a separate event
+        start += b"\n\n"
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 
 
@@ -193,8 +193,6 @@ def on_leave(pattern: str = "*") -> Callable[[F], F]:
     return _register("on_leave", pattern, _leaving)
 
 
-# --- arguments -----------------------------------------------------------------
-
 
 def _check(function: str, name: Any) -> None:
     if not isinstance(name, str):
@@ -250,9 +248,7 @@ def _fields(headers: Any) -> Tuple[Tuple[str, str], ...]:
     return fields
 
 
-# --- the server ----------------------------------------------------------------
-
-_publish: Any = None  # channel_publish of the executable, after its first use
+_publish: Any = None
 
 
 def _native(function: str) -> Any:
@@ -283,8 +279,6 @@ def _in_asyncio() -> bool:
     events = sys.modules.get("asyncio.events")
     return events is not None and events._get_running_loop() is not None
 
-
-# --- callbacks -----------------------------------------------------------------
 
 _joining: List[Tuple[Pattern[str], Callback]] = []
 _leaving: List[Tuple[Pattern[str], Callback]] = []
@@ -332,7 +326,7 @@ def _call(what: str, function: Callback, name: str, client: Client) -> None:
         _report(where)
 
 
-_tasks: Set[Any] = set()  # tasks of async callbacks
+_tasks: Set[Any] = set()
 
 
 def _spawn(awaitable: Any, where: str) -> None:
@@ -368,4 +362,4 @@ def _report(where: str) -> None:
 
         sys.stderr.write(log_line("error", f"error in {where}") + text(*sys.exc_info()))
     except Exception:
-        pass  # the error cannot be reported
+        pass

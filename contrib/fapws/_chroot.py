@@ -41,7 +41,7 @@ def main(apps: List[App]) -> None:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some modules are deprecated
+        warnings.simplefilter("ignore")
         for name in _LATE:
             _imported(name)
         import encodings
@@ -56,7 +56,7 @@ def main(apps: List[App]) -> None:
 def _imported(name: str) -> None:
     try:
         import_module(name)
-    except ImportError:  # this Python lacks the module
+    except ImportError:
         pass
 
 

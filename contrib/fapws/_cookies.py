@@ -93,7 +93,6 @@ def http_date(seconds: float) -> str:
         t = None
     if t is None or not 1000 <= t.tm_year <= 9999:
         raise ValueError(f"{seconds!r} cannot be written as an HTTP date")
-    # strftime would use the names of the script's locale
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year}"
         f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 _CONTEXT = 5  # source lines above and below
-_FRAMES = 40  # frames of one exception; a recursion may have a thousand
-_LOCALS = 40  # variables of one frame
-_CHAIN = 10  # exceptions in a chain
+_FRAMES = 40  # a recursion may have a thousand
+_LOCALS = 40
+_CHAIN = 10
 _MESSAGE = 2000  # characters of an exception's message
 _PLAIN = 32 * 1024  # characters of the plain traceback
 
@@ -114,7 +114,7 @@ class _Page:
         if left_out:
             shown.append(f"<p class=dim>… {left_out} more frames …</p>")
         if len(stack) >= _FRAMES:
-            shown.append(self.frame(*stack[-1], first=False))  # where the handler begins
+            shown.append(self.frame(*stack[-1], first=False))
         order = "<p class=dim>Innermost call first.</p>" if open_first and len(stack) > 1 else ""
         return order + "".join(shown)
 

@@ -36,11 +36,8 @@ class HTTPError(Exception):
             raise TypeError(f"HTTPError: the status must be a number such as 404, not {status!r}")
         if not isinstance(text, str):
             raise TypeError(f"HTTPError: the text must be a str, not {text!r}")
-        #: the status as an int
         self.status = int(status)
-        #: the text of the page
         self.text = text
-        #: further fields of the answer
         self.headers = _pairs(headers)
         names = {name.lower() for name, _ in self.headers}
         if not 300 <= self.status <= 599:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "watch"]
 
-_BOUND = 5  # seconds for all functions together
+_BOUND = 5
 
 # The first item is the process id.
 _registered: List[Tuple[int, Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]] = []

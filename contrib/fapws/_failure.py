@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "describe_text", "executing", "is_of_signal", "log_line"]
 
-_LONGEST = 300  # maximum characters of a reason
+_LONGEST = 300
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 
 
@@ -101,8 +101,6 @@ def _shortened(text: str) -> str:
     return first + " ..." if len(lines) > 1 else first
 
 
-# --- where -------------------------------------------------------------------
-
 
 def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
@@ -141,8 +139,6 @@ def _shown(file: str, line: int) -> str:
         here = file
     return f"{file if here.startswith(os.pardir) else here}:{line}"
 
-
-# --- what to do --------------------------------------------------------------
 
 
 def _next_step(error: BaseException) -> str:

@@ -39,7 +39,7 @@ __all__ = ["serve"]
 _NUMBER = struct.Struct("=i")
 
 _LOOK = 20  # ms between two checks of children if the kernel has no pidfd
-_END = 2.0  # maximum seconds until children end after the server
+_END = 2.0
 _MEMORY = 1 << 20  # a larger body is read while the handler runs
 _BLOCK = 1 << 16
 # exit status of a child that has reported its failure
@@ -67,7 +67,7 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
         while _obey(control, poller, children, mounts, timeout, debug, sends):
             pass
     except ConnectionError:
-        pass  # the server has died
+        pass
     _end(children)
 
 
@@ -118,7 +118,7 @@ def _report(pipe: int, number: int) -> None:
     try:
         os.write(pipe, _NUMBER.pack(number))
     except OSError:
-        pass  # the server has died
+        pass
 
 
 def _fork() -> int:
@@ -167,8 +167,6 @@ def _end(children: Dict[int, Tuple[int, int]]) -> None:
         time.sleep(0.005 if children else 0)
 
 
-# --- a child ------------------------------------------------------------------
-
 
 class _Gone(SystemExit):
     """The client has disconnected: raised by the body of the request, and between two parts of a response."""
@@ -191,7 +189,7 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
             _finish()
     except _Gone:
         status = 0
-    except SystemExit as error:  # in a child that the handler has forked
+    except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException:
         traceback.print_exc()
@@ -244,7 +242,7 @@ class _Child:
         self.timeout = timeout
         self.sends = False
         self.started = False
-        self.whole = False  # whole: the complete response was sent
+        self.whole = False
         self.single = False
         self.declared = -1
         self.unsized: Optional[int] = None  # unsized: the wrong size that a file reports, or None
@@ -268,8 +266,6 @@ class _Child:
         hangup = select.poll()
         hangup.register(self.connection, select.POLLRDHUP)
         return bool(hangup.poll(0))
-
-    # --- the request ---
 
     def _read(self, n: int) -> bytes:
         data = bytearray(n)
@@ -363,7 +359,7 @@ class _Child:
             trace = trace.tb_next
         self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in close() of" if self.whole else "error in")
         if self.whole or self.started and 0 <= self.declared <= self.sent:
-            return  # the body is complete
+            return
         if not self.started and debug >= 1:
             from fapws._debugpage import page
 
@@ -375,8 +371,6 @@ class _Child:
 
     def _log(self, text: str, what: str = "warning in") -> None:
         sys.stderr.write(f"{what} handler {self.name}, {self.line}: {text}".rstrip("\n") + "\n")
-
-    # --- the response ---
 
     def _result(self, result: Any) -> None:
         if isinstance(result, dict):
@@ -520,7 +514,7 @@ class _Child:
             self._read(1)
             self.connection.shutdown(socket.SHUT_WR)
         except (_Gone, OSError):
-            pass  # the client has disconnected
+            pass
 
 
 def _has_size(fd: int, found: os.stat_result) -> bool:

@@ -81,7 +81,7 @@ class _Runner:
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
-            del call, timer  # releases the objects while the thread waits
+            del call, timer
 
     def finish(self) -> None:
         """Runs the remaining calls after the server has stopped serving."""
@@ -106,7 +106,7 @@ def _run(what: str, call: Call) -> None:
 
             sys.stderr.write(log_line("error", f"error in {what} {name}") + text(*sys.exc_info()))
         except Exception:
-            pass  # the error cannot be reported
+            pass
 
 
 class Timer:
@@ -118,8 +118,8 @@ class Timer:
     #: Whether the timer will call its function.
     active = False
 
-    _scheduled = False  # it is in the runner's heap
-    _at = 0.0  # when the next call is due
+    _scheduled = False
+    _at = 0.0
 
     def __init__(self, seconds: float, function: Function, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
         if not seconds > 0:

@@ -25,7 +25,7 @@ __all__ = ["load", "theirs"]
 _CALLED = ("application", "app")
 # Usual names of functions that return an application.
 _MADE_BY = ("create_app", "make_app")
-_SHOWN = 12  # maximum number of names in a message
+_SHOWN = 12
 _COROUTINE, _VARARGS = 0x280, 0x04  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR, CO_VARARGS
 
 
@@ -94,8 +94,6 @@ def load(
         error.__traceback__ = theirs(error.__traceback__)
         return error
 
-
-# --- importing ---------------------------------------------------------------
 
 
 class _Uncached(SourceFileLoader):
@@ -246,8 +244,6 @@ def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
     return tb
 
 
-# --- finding -----------------------------------------------------------------
-
 
 def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
     """The name and the object to serve."""
@@ -295,7 +291,7 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
-    if "__path__" in space:  # a package, such as a Django project
+    if "__path__" in space:
         modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
         near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
@@ -351,7 +347,7 @@ def _required(factory: Any) -> List[str]:
 
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # code written in C
+    except (TypeError, ValueError):
         return []
     needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return [(p.name + "=") * (p.kind is p.KEYWORD_ONLY) + repr(p.name.upper()) for p in needed]
@@ -392,8 +388,6 @@ def _near(wrong: str, names: List[str], prefix: str = "") -> str:
     return f"; did you mean `{prefix}{close[0]}`?" if close else ""
 
 
-# --- judging -----------------------------------------------------------------
-
 
 def _a(value: Any) -> str:
     """Such as "a list" or "a flask.app.Flask"."""
@@ -410,7 +404,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             raise _Wrong(f"{what} is {_a(served)}, not {'a WSGI' if interface == 'wsgi' else 'an ASGI'} application; --interface paths serves tables like PATHS")
         return
     if name == "PATHS" and not factory:
-        return  # the executable reports the error
+        return
     if interface == "paths":
         raise _Wrong(f"{what} is {_a(served)}, not a list of (uri, callable) tuples; --interface auto serves applications")
     if not callable(served):

@@ -48,7 +48,7 @@ class _Call:
 
     def __init__(self, application: Any, environ: Any, warned: Set[str]) -> None:
         self.application, self.environ, self.warned = application, environ, warned
-        self.started = ""  # the place of the last call of start_response
+        self.started = ""
 
     def warn(self, kind: str, text: str, place: str = "") -> None:
         if kind in self.warned:

@@ -48,7 +48,7 @@ def main(apps: List[App]) -> Optional[BaseException]:
 def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
     import signal
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # otherwise the server handles it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     served = ", ".join(entries[0][2] if len(entries) == 1 else f"{len(entries)} paths" for _, _, entries in apps)
     banner = f"Python {sys.version.split()[0]} in fapws: {served}"
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 try:
     from fapws import _ipc
-except ImportError:  # outside the executable
+except ImportError:
     _ipc = None  # type: ignore[assignment]
 
 __all__ = ["MARSHAL", "Shared", "shared_of"]
@@ -30,7 +30,7 @@ MARSHAL = 4  # a version that all Pythons can read
 # the name of a channel of one process contains the id of the process
 _OWNED = re.compile(r"\.([0-9a-f]{16})!")
 _PAUSE = 0.002  # seconds between two attempts while the server is behind
-_PATIENCE = 1.0  # seconds for all attempts
+_PATIENCE = 1.0
 
 _all: Dict[str, Shared] = {}
 _all_lock = threading.Lock()
@@ -61,7 +61,7 @@ class Shared:
         self.capacity: Callable[[str], int]
         self.lock = threading.Lock()
         self.numbers = count(1)
-        self.looked = 0.0  # time of the last check for expired messages
+        self.looked = 0.0
         # for receivers in this process: time of expiry, position, message
         self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}
         self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
@@ -77,8 +77,6 @@ class Shared:
             warnings.warn("this process does not run under fapws: the channel layer does not reach other processes", RuntimeWarning, stacklevel=5)
         else:
             _ipc.receive(self.topic, self.arrived)
-
-    # --- from here to all processes
 
     def push(self, *event: Any) -> bool:
         """Posts an event, unless the server is behind."""
@@ -154,8 +152,6 @@ class Shared:
                     if not self.forget(channel, me):
                         self.wake(channel)
                 raise
-
-    # --- state; the lock is held
 
     def arrives(self, channel: str) -> None:
         left = self.coming.get(channel, 0) - 1
@@ -271,8 +267,6 @@ class Shared:
             for group in tuple(self.member_of.get(channel, ())):
                 self.leave(group, channel)
 
-    # --- from all processes to here; on the asyncio thread
-
     def arrived(self, data: bytes) -> None:
         kind, *event = marshal.loads(data)
         with self.lock:
@@ -357,6 +351,6 @@ def _wake(waiter: Waiter) -> bool:
 
     try:
         loop.call_soon_threadsafe(done)
-    except RuntimeError:  # the loop is closed
+    except RuntimeError:
         return False
     return True

@@ -22,8 +22,8 @@ class Recorder(Start_response):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = ""  # the status as passed to start_response
-        self.written: List[bytes] = []  # data of write() (PEP 3333)
+        self.line = ""
+        self.written: List[bytes] = []
         self.target: Optional[Callable[..., Callable[[bytes], object]]] = None  # the real start_response, after send()
 
     def __call__(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layer"]
 
-_LARGEST = 1 << 20  # maximum bytes of a message
+_LARGEST = 1 << 20  # in bytes
 _CHANNEL = re.compile(r"[a-zA-Z0-9\-_.]+(![\w\-.]*)?", re.ASCII)
 _GROUP = re.compile(r"[a-zA-Z0-9\-_.]+")
 _LONGEST = 99

@@ -25,7 +25,6 @@ __all__ = ["File", "Form", "MultipartError", "parse"]
 
 # small, because the rest of the block is moved after each line
 _BLOCK = 16 * 1024
-# maximum number of header lines of a part, and of parameters of a line
 _MOST = 20
 _BOUNDARY_CHARS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+_,-./:=? "  # RFC 2046 §5.1.1

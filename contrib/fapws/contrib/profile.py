@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Profile"]
 
-_LONGEST = 60  # maximum seconds of a profile
-_DEEPEST = 200  # maximum frames of a stack
+_LONGEST = 60  # in seconds
+_DEEPEST = 200
 # maximum number of counted places; a program has fewer hot lines
 _PLACES = 50_000
 # Seconds until a thread that computes yields to the sampling thread. With longer times short handlers would never be
 # seen.
 _SLICE = 0.0005
-_STACKS = 5_000  # maximum number of different stacks for a flame graph
-_SHOWN = 1_000  # number of most frequent stacks in the graph
+_STACKS = 5_000
+_SHOWN = 1_000
 
 _HEAD = """\
 <style>body{font-size:15px}main{max-width:70rem;margin:auto;padding:1rem}
@@ -50,11 +50,11 @@ class _Look:
 
     def __init__(self, seconds: float, hertz: int, whole: bool = False) -> None:
         self.seconds, self.hertz = seconds, hertz
-        self.samples = 0  # number of samples
-        self.busy = 0  # number of stacks in all samples
-        self.own: Dict[Place, int] = {}  # number of stacks with the place on top
-        self.all: Dict[Tuple[str, str], int] = {}  # number of stacks that contain the function
-        self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # stacks with the innermost frame first
+        self.samples = 0
+        self.busy = 0  # stacks in all samples
+        self.own: Dict[Place, int] = {}  # stacks with the place on top
+        self.all: Dict[Tuple[str, str], int] = {}  # stacks that contain the function
+        self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # innermost frame first
         self.done = False
 
     def run(self) -> None:
