@@ -43,7 +43,9 @@ readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|S
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
 # `test` tries this of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of them at once.
-readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload|TestSoak)$"
+readonly race_chosen="^Test(PipelinedRequests|ClientThatExpectsContinue|MemoryThatIsSentToSeveralClients|\
+BodiesOfParallelStreams|StreamingASGIBodies|ChannelCallbacksReportManyClients|GroupMessage|WebSocketsComeAndGo|\
+ReloadClosesConnections|ReloadLoadsAChangedFile|Soak)"
 
 # test_race FLAG|PACKAGE... tests packages by themselves.
 test_race() { GORACE=$race_options test_go -race -tags invariants "$@"; }
@@ -114,7 +116,7 @@ test_thread_sanitizer() {
 
 # test_soak REQUESTS sends this number of mixed requests in each mode, and a large upload.
 test_soak() {
-    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
+    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^Test(Soak|UploadMemory)' -v ./cmd/fapws/acceptance/http
 }
 
 # stage NAME COMMAND... runs one part of a word in $root, and keeps its result.
@@ -247,7 +249,7 @@ word_fuzz() {
     use_python
     cd "$root"
     if [[ ${1-} == paths ]]; then
-        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside$' ./runtime/source/static
+        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside' ./runtime/source/static
         return
     fi
     test_fuzz "${1:-60}s" -fuzz .

@@ -140,7 +140,11 @@ minor = values["VERSION"]
 }
 
 # The acceptance tests that an emulated server runs: paths, WSGI, ASGI, WebSockets, channels, reload, files.
-readonly cross_tests='^Test(Paths|PathsCatchAll|Environ|EnvironKeys|Validator|Returns|Iterables|Write|FileWrapper|HTTPError|AsyncHandlers|ASGIEvents|ASGIResponses|ASGIReceive|ASGIScope|ASGILifespan|ASGIPathsend|ASGIWebSocket|WebSocketCases|WebSocketForSynchronousCode|Broadcast|Channels|ChannelCallbacks|Reload|ReloadRefuses|Stop|Conversations|SplitRequests|HeadAndRanges|StaticFiles|StaticBig)$'
+readonly cross_tests="^Test(PathsSelect|PathsCatchAll|EnvironDescribes|EnvironHasOnly|Validator|ReturnValuesBecome|Iterables|WriteSends|\
+FileWrapper|HTTPErrorIs|AsyncHandlersMay|ASGIEvents|ASGIResponses|ASGIReceiveReturns|ASGIScopeHas|ASGILifespanThatStarts|ASGIPathsend|\
+ASGIWebSocketReceives|WebSocketsPass|WebSocketForSynchronousCode|BroadcastReaches|ChannelsGetEvents|ChannelCallbacksReportJoins|\
+ReloadLoadsAChangedFile|StopFinishesActive|PipelinedRequests|ResponseDoesNotDependOnHow|HEADHasTheFields|\
+StaticFilesHave|StaticBig)"
 
 # test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the acceptance tests with matching names.
 test_cross() {

@@ -10,9 +10,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An empty source, list of addresses or list of methods is a mistake: no other page answers in its place, and it does not let every
-// client in. What cannot work is one line, at check as at the start.
-func TestValuesThatCannotWork(t *testing.T) {
+// An empty source, list of addresses or list of methods is an error, at check and at the start: otherwise another page
+// would answer, or every client would be allowed.
+func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/www/a.txt", "a")
@@ -42,9 +42,8 @@ func TestValuesThatCannotWork(t *testing.T) {
 	fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}.Fails(t, 2, "fapws: cannot read www: is a directory\n")
 }
 
-// Two domains have different roots; other hosts, and clients that name none,
-// get the default host; settings left out have their documented defaults.
-func TestHostsByName(t *testing.T) {
+// Other hosts, and clients without a host, get the default host. Missing settings have their documented defaults.
+func TestHostsHaveTheirOwnRoots(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/a/index.html", "page of a")
@@ -77,9 +76,8 @@ root = "c"
 	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 421)
 }
 
-// TestFileKeysOfRoutes: keys about files in a route without a source are for the files of the host, and scripts behind
-// the route still run.
-func TestFileKeysOfRoutes(t *testing.T) {
+// Scripts after the route still run.
+func TestFileKeysOfRoutesWithoutASourceApplyToTheHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"/www/a.css", "/www/img/a.png", "/www/img/a.css", "/www/files/x.txt"} {
@@ -112,8 +110,7 @@ cgi = "cgi"
 	s.Ask(fapwstest.Get("/")).Want(t, 404)
 }
 
-// A folder is a site: no Python runs for it.
-func TestFolder(t *testing.T) {
+func TestDirectoryIsServedWithoutPython(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/site/index.htm", "index")
@@ -128,8 +125,8 @@ func TestFolder(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/", "x")).Want(t, 405)
 }
 
-// A changed file is read again; a mistake leaves everything as it was.
-func TestConfigReload(t *testing.T) {
+// An error in the file leaves everything unchanged.
+func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/a/index.html", "page of a")
@@ -157,8 +154,8 @@ func TestConfigReload(t *testing.T) {
 	}
 }
 
-// An upgrade keeps what a reload keeps, and the supervisor, also if the file asks for neither any more.
-func TestUpgradeKeepsSettings(t *testing.T) {
+// It keeps the settings that a reload keeps, even if the file no longer has them.
+func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/a/index.html", "page of a")
@@ -173,8 +170,8 @@ func TestUpgradeKeepsSettings(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
-// A reload keeps the address of a script, and says so when the script names another one, once.
-func TestReloadKeepsServer(t *testing.T) {
+// If the script names another address, the log says so once.
+func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const app = "SERVER = '127.0.0.1:%s'\nPATHS = [('/', lambda environ, start_response: '%s')]\n"
@@ -195,8 +192,8 @@ func TestReloadKeepsServer(t *testing.T) {
 	}
 }
 
-// TestReloadMoves: the directory of another application is watched after a reload, and the log of another host is rotated.
-func TestReloadMoves(t *testing.T) {
+// The log of another host is rotated.
+func TestReloadWatchesTheDirectoryOfAnotherApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const app = "PATHS = [('/', lambda environ, start_response: '%s')]\n"

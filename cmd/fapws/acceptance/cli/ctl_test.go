@@ -24,8 +24,8 @@ func readAll(r *http.Response) string {
 	return string(body)
 }
 
-// TestCtlSilentClients: clients that connect and send nothing keep no other from its answer, also one that needs some time to send its request.
-func TestCtlSilentClients(t *testing.T) {
+// This includes a client that needs some time to send its request.
+func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(fapwstest.PublicFolder(t), "ctl")
 	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--ctl-socket", path}}.Serve(t, fapwstest.Workers)

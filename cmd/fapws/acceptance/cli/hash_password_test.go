@@ -15,9 +15,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// On a terminal hash-password asks twice and shows nothing; however it ends, the
-// terminal echoes input afterwards.
-func TestHashPasswordOnATerminal(t *testing.T) {
+// However the command ends, the terminal echoes input afterwards.
+func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 	t.Parallel()
 	echoes := func(f *os.File) bool {
 		state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)

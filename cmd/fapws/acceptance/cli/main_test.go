@@ -1,4 +1,4 @@
-// Package cli_test checks flags, configuration files and commands where more than their text counts.
+// Package cli_test checks the behaviour of flags, configuration files and commands.
 package cli_test
 
 import (

@@ -18,7 +18,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// get asks for a page on a connection of its own and returns the body.
+// get requests a page on its own connection and returns the body.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -29,13 +29,13 @@ func get(t *testing.T, url string) string {
 	return readAll(r)
 }
 
-// metricsOf returns what "fapws ctl metrics" prints.
+// metricsOf returns the output of "fapws ctl metrics".
 func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
 	t.Helper()
 	return s.Control(append([]string{"metrics"}, flags...)...)
 }
 
-// sample returns the value of a sample, without which the test fails.
+// sample returns the value of a sample. It fails the test if there is no sample.
 func sample(t *testing.T, text, name string) float64 {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(text)
@@ -49,13 +49,14 @@ func sample(t *testing.T, text, name string) float64 {
 	return v
 }
 
-// samples waits until a sample has a value: a response is counted when its last byte was handed over, which a client may see before.
+// samples waits until a sample has a value. A response is counted when its last byte is sent; the client may receive
+// the byte earlier.
 func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 	t.Helper()
 	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool { return sample(t, metricsOf(t, s), name) == want })
 }
 
-// promtool has Prometheus judge text.
+// promtool checks text with Prometheus' promtool.
 func promtool(t *testing.T, text string) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")
@@ -69,9 +70,8 @@ func promtool(t *testing.T, text string) {
 	}
 }
 
-// TestCtlMetrics: requests are counted by route and class of status, those of the application in all workers, and Prometheus
-// understands it.
-func TestCtlMetrics(t *testing.T) {
+// Requests to the application are counted in all workers. Prometheus parses the output.
+func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")
 		metricsOf(t, s) // starts to count
@@ -116,8 +116,8 @@ func TestCtlMetrics(t *testing.T) {
 	})
 }
 
-// TestCtlMetricsLast: counters outlive the workers that a reload replaces, and those that are recycled.
-func TestCtlMetricsLast(t *testing.T) {
+// The workers are replaced by a reload, or are recycled.
+func TestCtlMetricsOutliveReplacedWorkers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
 	metricsOf(t, s)
@@ -140,9 +140,8 @@ func TestCtlMetricsLast(t *testing.T) {
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 }
 
-// TestCtlMetricsOnce: a worker that ends while two programs ask for metrics is counted once. Another worker, which is stopped, keeps both
-// waiting meanwhile.
-func TestCtlMetricsOnce(t *testing.T) {
+// Two programs request metrics while the worker ends. Another worker, which is stopped, makes both wait.
+func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
 	const count = `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`
@@ -170,8 +169,8 @@ func TestCtlMetricsOnce(t *testing.T) {
 	}
 }
 
-// TestCtlTop: an active request is shown with its age and the line where Python is, without its query.
-func TestCtlTop(t *testing.T) {
+// The query is not shown.
+func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
 		s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
@@ -219,8 +218,7 @@ func TestCtlTop(t *testing.T) {
 	})
 }
 
-// TestCtlTopEnds: when the server has stopped, top says so and ends.
-func TestCtlTopEnds(t *testing.T) {
+func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
 	done := make(chan string, 1)
@@ -235,9 +233,9 @@ func TestCtlTopEnds(t *testing.T) {
 	}
 }
 
-// TestThreadsWaitForGIL: a thread that has a request, and waits for a handler that keeps the GIL, is counted as such. Without
-// the GIL it waits for one that stops all other threads.
-func TestThreadsWaitForGIL(t *testing.T) {
+// The thread has a request, and waits for a handler that keeps the GIL. In builds without the GIL, it waits for a
+// handler that stops all other threads.
+func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	fapwstest.Must(t, syscall.Mkfifo(pipe, 0o600))
@@ -270,14 +268,16 @@ func TestThreadsWaitForGIL(t *testing.T) {
 	asked := 1 // and not answered
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
-		case <-bodies: // it was quicker than the handler, which gives the GIL away to open the pipe
+		// The request was quicker than the handler, which releases the GIL to open the pipe.
+		case <-bodies:
 			asked--
 		default:
 		}
 		if sample(t, metricsOf(t, s), threads+`gil"}`) >= 1 {
 			return true
 		}
-		if asked < 6 { // threads that have lost the GIL in their handler do not count
+		// Threads that have lost the GIL in their handler do not count.
+		if asked < 6 {
 			asked++
 			go ask("/collects")
 		}

@@ -25,8 +25,8 @@ scrape_configs:
     static_configs: [{targets: ["%s"]}]
 `
 
-// TestPrometheus: a real Prometheus gets the metrics of the status page, in the format that it asks for.
-func TestPrometheus(t *testing.T) {
+// The status page uses the format that Prometheus requests.
+func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestPrometheus(t *testing.T) {
 	query := func(what string) string {
 		r, err := http.Get("http://" + at + "/api/v1/query?query=" + url.QueryEscape(what))
 		if err != nil {
-			return err.Error() // it starts
+			return err.Error() // Prometheus is starting
 		}
 		defer r.Body.Close()
 		text, _ := io.ReadAll(r.Body)
@@ -69,7 +69,8 @@ func TestPrometheus(t *testing.T) {
 	checkDashboard(t, query, get(t, s.URL+"/_fapws/metrics"))
 }
 
-// checkDashboard checks that Prometheus understands the queries of the dashboard for Grafana, and that the server has their metrics.
+// checkDashboard checks that Prometheus accepts the queries of the dashboard for Grafana, and that the server exports
+// their metrics.
 func checkDashboard(t *testing.T, query func(string) string, exported string) {
 	text := fapwstest.Read(t, fapwstest.Repository+"/contrib/grafana-dashboard.json")
 	var board struct {
@@ -99,7 +100,7 @@ func checkDashboard(t *testing.T, query func(string) string, exported string) {
 	}
 }
 
-// everything is a site with all kinds of metrics.
+// everything is the configuration of a site with all kinds of metrics.
 const everything = `
 status = "/_fapws"
 cache = true
@@ -112,9 +113,8 @@ prefix = "/"
 app = "%s"
 `
 
-// TestPrometheusClient: metrics of the library prometheus_client are those of the page that the application has for them, for all workers,
-// and are not counted a second time.
-func TestPrometheusClient(t *testing.T) {
+// They include all workers. The server does not count them again.
+func TestPrometheusClientMetricsAreServedByTheApplication(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "prometheus_client")
 	dir := t.TempDir()
@@ -147,8 +147,8 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	}
 }
 
-// TestForkMetrics: what handlers count in processes of --fork is not in the metrics, and a line says so.
-func TestForkMetrics(t *testing.T) {
+// A line in the log says so.
+func TestForkedProcessesDoNotCountMetrics(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from fapws import metrics
@@ -169,8 +169,7 @@ PATHS = [("/count", count)]
 	}
 }
 
-// TestUpstreamMetrics: a connection to a proxied server that is kept is counted.
-func TestUpstreamMetrics(t *testing.T) {
+func TestKeptUpstreamConnectionIsCounted(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") }))
 	t.Cleanup(upstream.Close)

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// DEBUG shows more with each level, and nothing of requests without it.
-func TestDebug(t *testing.T) {
+// Without DEBUG, requests are not logged.
+func TestDebugLevelsLogMoreDetails(t *testing.T) {
 	t.Parallel()
 	shown := []*regexp.Regexp{
 		1: regexp.MustCompile(`debug 127\.0\.0\.1:\d+ connected(.*\n)+.*"GET /x HTTP/1\.1" 200, 7 bytes, [0-9.]+.?s`),

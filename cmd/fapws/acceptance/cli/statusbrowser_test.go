@@ -18,7 +18,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// watched is what a browser asks for and complains about.
+// watched is what a browser has requested and reported as errors.
 type watched struct {
 	mu        sync.Mutex
 	elsewhere []string // requests to other servers
@@ -58,7 +58,7 @@ func colors(scheme string, into *string) chromedp.Action {
 	}
 }
 
-// keepBusy asks for a page again and again, until done is closed or the server has gone.
+// keepBusy requests a page repeatedly, until done is closed or the server has exited.
 func keepBusy(url string, done <-chan struct{}) {
 	for {
 		select {
@@ -74,9 +74,9 @@ func keepBusy(url string, done <-chan struct{}) {
 	}
 }
 
-// TestStatusBrowser: the page is live by server-sent events, fits a phone, is light and dark, asks no other server, and its buttons
-// work, also without JavaScript.
-func TestStatusBrowser(t *testing.T) {
+// It is updated by server-sent events, fits a phone, has a light and a dark mode, and requests nothing from other
+// servers. Its buttons also work without JavaScript.
+func TestStatusPageInABrowserIsLive(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
 	ctx := fapwstest.Browser(t)
@@ -141,8 +141,8 @@ func TestStatusBrowser(t *testing.T) {
 	}
 }
 
-// TestStatusProfile: a browser without JavaScript gets the flame graph as a page, and one profile is recorded at a time.
-func TestStatusProfile(t *testing.T) {
+// A browser without JavaScript gets the flame graph as a page.
+func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Inline, "metrics.py", "--status", "/_fapws")
 	type answer struct {

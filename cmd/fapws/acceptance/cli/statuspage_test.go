@@ -41,8 +41,8 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 	return a, readAll(a)
 }
 
-// TestStatusPage: it shows routes, workers and active requests without their queries, and answers while a handler runs.
-func TestStatusPage(t *testing.T) {
+// Queries are not shown. The page is sent while a handler runs.
+func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")
 	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"}, Env: []string{"RELEASE=" + release}}.Serve(t, fapwstest.Workers)
@@ -106,8 +106,8 @@ func TestStatusPage(t *testing.T) {
 	})
 }
 
-// TestStatusAccess: a client that cannot be told from one elsewhere is refused, and the log says so.
-func TestStatusAccess(t *testing.T) {
+// A request through a proxy, for another host, or from another site is rejected. The log has a line.
+func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
 	for _, tt := range []struct {
@@ -148,8 +148,8 @@ func TestStatusAccess(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// TestStatusPassword: where the host wants a password, it opens the page, also through a proxy.
-func TestStatusPassword(t *testing.T) {
+// This also holds through a proxy.
+func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/htpasswd", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // secret
@@ -168,8 +168,7 @@ func TestStatusPassword(t *testing.T) {
 	}
 }
 
-// TestNoStatusPage: by default there is none.
-func TestNoStatusPage(t *testing.T) {
+func TestStatusPageIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "metrics.py")
 	a, err := http.Get(s.URL + "/_fapws/")

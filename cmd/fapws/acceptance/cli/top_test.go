@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestFirstTopCountsEarlierRequests: a request that began before the first "fapws ctl top" is active there, and no longer after its end.
-func TestFirstTopCountsEarlierRequests(t *testing.T) {
+// A request that began before the first "fapws ctl top" is active, and no longer after its end.
+func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
 		s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
@@ -44,8 +44,8 @@ func TestFirstTopCountsEarlierRequests(t *testing.T) {
 	})
 }
 
-// TestProfileOfIdleServer: a profile that takes longer than --timeout is complete, and shows no thread of the server.
-func TestProfileOfIdleServer(t *testing.T) {
+// The profile is complete, and shows no thread of the server.
+func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 	for _, script := range []string{"metrics.py", "version.py"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, script, "--status", "/_fapws", "--timeout", "2s")
 		t.Run(script, func(t *testing.T) {

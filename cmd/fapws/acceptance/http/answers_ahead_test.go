@@ -10,9 +10,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If a client sends 6 requests at once and reads nothing, the application begins only the response that is being sent
-// and two more. When the client reads, it gets all responses.
-func TestAnswersAheadAreBounded(t *testing.T) {
+// The application begins only the response that is being sent and two more. The client gets all responses when it
+// reads.
+func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	const requests, size = 6, 8 << 20 // more than the kernel buffers for a client
 	for _, path := range []string{"/whole", "/items", "/generator", "/handler", "/asgi"} {
@@ -20,7 +20,7 @@ func TestAnswersAheadAreBounded(t *testing.T) {
 			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Serve(t, m, "ahead.py")
 				begun := func() int {
-					where := "/begun" // it runs after all requests of the client
+					where := "/begun" // runs after all requests of the client
 					if path == "/asgi" || path == "/handler" {
 						where = "/async/begun"
 					}

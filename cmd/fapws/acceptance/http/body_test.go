@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestMaxBodySize(t *testing.T) {
+func TestBodyAboveMaxBodySizeIsRejectedBeforeTheHandlerRuns(t *testing.T) {
 	t.Parallel()
 	const most = 10_485_760
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
@@ -25,8 +25,7 @@ func TestMaxBodySize(t *testing.T) {
 	s.Get("/count", 200).Is(t, "2")
 }
 
-// Objects of a request that a handler keeps are harmless after the request.
-func TestKeptAfterTheRequest(t *testing.T) {
+func TestObjectsThatAHandlerKeepsAreHarmlessAfterTheRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "kept.py")
 		for _, size := range []int{10, 1000, 400_000} {

@@ -6,9 +6,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A response does not wait for the close() of its iterable, even if all earlier calls of close() were too quick for a
-// wake-up of the loop. In inline mode no other thread could send it.
-func TestAnswerBeforeClose(t *testing.T) {
+// The response is sent even if all earlier calls of close() were too quick to wake the loop. Inline mode is not tested,
+// because no other thread could send the response.
+func TestResponseDoesNotWaitForCloseOfItsIterable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")
 	w := s.Dial()

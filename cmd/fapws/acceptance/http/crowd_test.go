@@ -13,12 +13,11 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestHandlersRunAtTheSameTime checks that eight handlers run at the same time, on threads of one process.
-func TestHandlersRunAtTheSameTime(t *testing.T) {
+func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--threads", "8")
 	pid := strconv.Itoa(s.Cmd.Process.Pid)
-	// the first path proves it, because its handlers wait for each other
+	// The handlers of the first path wait for each other.
 	for _, path := range []string{"/together", "/wait"} {
 		began := time.Now()
 		var all sync.WaitGroup
@@ -39,9 +38,8 @@ func TestHandlersRunAtTheSameTime(t *testing.T) {
 	}
 }
 
-// TestIdleWorkersAccept checks that an idle worker accepts a new connection, and that a response in pieces occupies its
-// worker to its end.
-func TestIdleWorkersAccept(t *testing.T) {
+// A response in pieces occupies its worker to its end.
+func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 	t.Parallel()
 	const workers = 3
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--threads", "1", "--workers", strconv.Itoa(workers))
@@ -71,16 +69,16 @@ func TestIdleWorkersAccept(t *testing.T) {
 				rounds++
 			}
 		}
-		// if any worker accepted, three of four would; on a busy machine, an idle worker may be too slow
+		// If busy workers accepted too, three of four rounds would be late. On a busy machine, an idle worker may be
+		// too slow.
 		if rounds > 4 {
 			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
 		}
 	}
 }
 
-// TestLoadClientsWait checks that beyond max-clients, connections wait, are served in the order of their arrival, and
-// are never rejected.
-func TestLoadClientsWait(t *testing.T) {
+// No connection is rejected.
+func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 	t.Parallel()
 	for _, most := range []int{4, 1} {
 		s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", strconv.Itoa(most))
@@ -107,16 +105,16 @@ func TestLoadClientsWait(t *testing.T) {
 	}
 }
 
-// TestLoadClientsAreRefused checks that with --max-clients-action 503 further clients get 503 at once, and that later
-// clients are served when there is room.
-func TestLoadClientsAreRefused(t *testing.T) {
+// Later clients are served when there is room.
+func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", "3", "--max-clients-action", "503")
 	var inside []*fapwstest.Client
 	for range 3 {
 		w := s.Dial()
 		w.Fetch("/hello").Is(t, "hello\n")
-		w.Send("POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n") // an idle connection would close for another client
+		// An idle connection would close for another client.
+		w.Send("POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
 		inside = append(inside, w)
 	}
 	for range 20 {

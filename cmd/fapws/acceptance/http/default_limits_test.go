@@ -37,9 +37,9 @@ func announced(n int64) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
 }
 
-// TestDefaultBodyLimits checks that a WSGI application gets larger bodies than a script with PATHS, that an ASGI
-// application gets any body, and that the log names the limit once.
-func TestDefaultBodyLimits(t *testing.T) {
+// A WSGI application gets larger bodies than a script with PATHS, and an ASGI application gets any body. The log names
+// the limit once.
+func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	t.Parallel()
 	serve := func(text string) *fapwstest.Server {
 		script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
@@ -62,8 +62,8 @@ func TestDefaultBodyLimits(t *testing.T) {
 	w.Answer().Is(t, "takes it")
 }
 
-// TestHeadLimitsAreNamed checks that the log names the limit of the head that a request exceeds, its size and its flag.
-func TestHeadLimitsAreNamed(t *testing.T) {
+// The line also has the size and the flag.
+func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
 	field := func(n int) string { return "X: " + strings.Repeat("a", n) + "\r\n" }
@@ -85,9 +85,8 @@ func TestHeadLimitsAreNamed(t *testing.T) {
 	}
 }
 
-// TestLargeMessages checks that a WebSocket accepts messages of 16 MiB, but that one client address has only a few of
-// them in memory.
-func TestLargeMessages(t *testing.T) {
+// One client address may have only a few of them in memory.
+func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))
 	c := s.Socket("/callbacks")
@@ -119,9 +118,8 @@ func TestLargeMessages(t *testing.T) {
 	})
 }
 
-// TestUnfinishedMessages checks that incomplete messages of many WebSockets count towards one limit of memory for their
-// client address, even if each fragment arrives together with a ping.
-func TestUnfinishedMessages(t *testing.T) {
+// The messages count even if each fragment arrives together with a ping.
+func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 	t.Parallel()
 	const sockets, size, pieces = 40, 1<<20 - 1, 16 // more than a third of 96 MiB
 	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))

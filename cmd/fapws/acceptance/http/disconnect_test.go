@@ -8,8 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// close() of a result is always called, whatever happens to the response.
-func TestClose(t *testing.T) {
+func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, path string

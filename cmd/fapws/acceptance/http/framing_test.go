@@ -9,8 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP: some of those
-// that package http1 rejects. After each message another request follows, which must not be answered.
+// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP. They are
+// examples of the messages that package http1 rejects. After each message another request follows, which must not be
+// answered.
 var hostile = []struct {
 	name, text string
 	status     int
@@ -37,7 +38,7 @@ func chunk(body string) string {
 	return "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 }
 
-func TestHostileFraming(t *testing.T) {
+func TestRequestAfterHostileFramingIsNotAnswered(t *testing.T) {
 	t.Parallel()
 	smuggled := fapwstest.Get("/smuggled")
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
@@ -58,8 +59,7 @@ func TestHostileFraming(t *testing.T) {
 	s.Get("/count", 200).Is(t, "0") // no handler was called
 }
 
-// Unusual requests that are valid.
-func TestTolerated(t *testing.T) {
+func TestUnusualButValidRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, text string }{
 		{"empty lines before", "\r\n\r\nGET /count HTTP/1.1\r\nHost: a\r\n\r\n"},
@@ -78,8 +78,7 @@ func TestTolerated(t *testing.T) {
 	w.Fetch("/count").Want(t, 200)
 }
 
-// The flags determine the limits of a head.
-func TestHeadLimits(t *testing.T) {
+func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--limit-request-line", "100", "--limit-request-field-size", "200",
 		"--limit-request-head", "500", "--limit-request-fields", "10")
@@ -102,7 +101,7 @@ func TestHeadLimits(t *testing.T) {
 	}
 	w := s.Dial()
 	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
-	// it is rejected before its end, so the rest may reach a closed socket
+	// The request is rejected before its end, so the rest may reach a closed socket.
 	for range 20 {
 		if _, err := io.WriteString(w.Conn, strings.Repeat("d", 1000)); err != nil {
 			break

@@ -9,15 +9,15 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestIdleClientsMakeRoom checks that at --max-clients, the connection that has been idle for the longest time closes
-// when another client waits. Idle are kept-alive connections, silent ones, those with an incomplete head, those of
-// HTTP/2, and those whose last response was sent. A connection with a request stays open.
-func TestIdleClientsMakeRoom(t *testing.T) {
+// At --max-clients, these connections count as idle: connections kept alive, silent connections, connections with an
+// incomplete head, idle HTTP/2 connections, and connections whose last response was sent. A connection with a request
+// stays open.
+func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout", "1h", "--h2c")
 	working := s.Dial()
 	working.Send("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-	response := working.Head("POST") // it ends with the body
+	response := working.Head("POST") // the response ends with the body
 	var clients []*fapwstest.Client
 	for _, begins := range []func(w *fapwstest.Client){
 		func(w *fapwstest.Client) { w.Fetch("/say?kept").Is(t, "GET kept") },
@@ -45,7 +45,7 @@ func TestIdleClientsMakeRoom(t *testing.T) {
 		clients = append(clients, w)
 	}
 	for i, w := range clients[:6] {
-		if _, err := io.Copy(io.Discard, w.In); err != nil { // a GOAWAY before is fine
+		if _, err := io.Copy(io.Discard, w.In); err != nil { // a GOAWAY may precede the end
 			t.Errorf("client %d: %v", i+1, err)
 		}
 	}
@@ -56,8 +56,7 @@ func TestIdleClientsMakeRoom(t *testing.T) {
 	}
 }
 
-// TestIdleClientsMakeRoomInsteadOf503 checks that clients get 503 only while all connections are in use.
-func TestIdleClientsMakeRoomInsteadOf503(t *testing.T) {
+func TestClientsGet503OnlyWhileAllConnectionsAreInUse(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "2", "--max-clients-action", "503", "--keep-alive", "1h")
 	for range 2 {

@@ -6,8 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The response does not depend on how the bytes of a request were cut.
-func TestSplitRequests(t *testing.T) {
+func TestResponseDoesNotDependOnHowRequestBytesAreSplit(t *testing.T) {
 	t.Parallel()
 	requests := fapwstest.Request("POST", "/echo?1", "one", "X-Field: value") + fapwstest.Chunked("POST", "/echo?2", "two and more", 5) + "\r\n" + fapwstest.Get("/say?3")
 	want := func(w *fapwstest.Client) {
@@ -24,7 +23,7 @@ func TestSplitRequests(t *testing.T) {
 	want(w)
 	for i := 1; i < len(requests); i++ { // two pieces, on one connection
 		w.Send(requests[:i])
-		// when this one is answered, the server has read the first piece
+		// When this request is answered, the server has read the first piece.
 		if i%7 == 0 {
 			s.Get("/say?x", 200)
 		}
@@ -33,7 +32,7 @@ func TestSplitRequests(t *testing.T) {
 	}
 }
 
-func TestExpectContinue(t *testing.T) {
+func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	t.Parallel()
 	const head = " / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--max-body-size", "1000")
@@ -52,7 +51,7 @@ func TestExpectContinue(t *testing.T) {
 	}
 	w.Send("2\r\nab\r\n0\r\n\r\n")
 	w.Answer().Is(t, "2 bytes")
-	// a client that does not wait for 100, and a request without a body
+	// A client that does not wait for 100, and a request without a body.
 	w.Send("POST", head, "Content-Length: 4\r\n\r\nbody")
 	if a := w.Answer(); a.StatusCode == 100 {
 		w.Answer().Is(t, "4 bytes")
@@ -61,9 +60,9 @@ func TestExpectContinue(t *testing.T) {
 	}
 	w.Send("GET", head, "\r\n")
 	w.Answer().Is(t, "0 bytes")
-	// rejected without the body
+	// The request is rejected without its body.
 	fapwstest.TooBig(t, s, "POST"+head+"Content-Length: 1001\r\n\r\n", "")
-	w = s.Dial() // HTTP/1.0 knows no 100
+	w = s.Dial() // HTTP/1.0 has no 100 response
 	w.Send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
 	w.Answer().Is(t, "4 bytes")
 	s.Ask("POST / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nContent-Length: 4\r\n\r\nbody").Want(t, 417)

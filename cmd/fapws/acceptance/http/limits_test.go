@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At the limit of open files no process dies, and all clients are served in the end.
-func TestFewDescriptors(t *testing.T) {
+// At the limit of open files, no process exits.
+func TestServerWithFewDescriptorsServesAllClientsInTheEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "returns.py", Shell: "ulimit -n 64"}.Serve(t, fapwstest.Threads)
 	const clients = 300
@@ -28,8 +28,7 @@ func TestFewDescriptors(t *testing.T) {
 	}
 }
 
-// Requests beyond the queue get 503 with Retry-After.
-func TestMaxQueue(t *testing.T) {
+func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
 	t.Parallel() // with threads only, because inline mode has no queue
 	s, folder := fapwstest.ServeSlow(t, fapwstest.Threads, "--threads", "1", "--max-queue", "3")
 	first := s.Dial()
@@ -66,8 +65,8 @@ func TestMaxQueue(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-// One worker with one thread, or inline, runs one handler at a time.
-func TestSerial(t *testing.T) {
+// An inline worker does the same.
+func TestOneThreadRunsOneHandlerAtATime(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []string{"0", "1"} {
 		s, _ := fapwstest.ServeSlow(t, fapwstest.Mode{}, "--workers", "1", "--threads", threads)
@@ -85,8 +84,7 @@ func TestSerial(t *testing.T) {
 	}
 }
 
-// Files are sent even while all threads run handlers.
-func TestSlowHandlersAndFiles(t *testing.T) {
+func TestFilesAreSentWhileAllThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--threads", "2"}}.Serve(t, fapwstest.Threads)

@@ -31,14 +31,12 @@ func ticks(s *fapwstest.Server) (n int) {
 	return n
 }
 
-// TestLoadOpenFiles checks that the soft limit of open files becomes the hard limit in all processes, so that more
-// clients can be served.
-func TestLoadOpenFiles(t *testing.T) {
+func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100", Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
 	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-		// Go sets one less than the hard limit, to recognize its own change, and restores the old limit for the
-		// processes that it starts.
+		// Go sets the soft limit to one less than the hard limit, to recognize its own change. It restores the old
+		// limit for the processes that it starts.
 		soft, hard := openFiles(t, pid)
 		if soft < hard-1 || soft <= 100 {
 			t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
@@ -56,9 +54,8 @@ func TestLoadOpenFiles(t *testing.T) {
 	}
 }
 
-// TestLoadPrograms checks that CGI programs get the limit with which fapws was started, because many programs do not
-// support descriptors above 1024 (select(2)).
-func TestLoadPrograms(t *testing.T) {
+// Many CGI programs do not support descriptors above 1024 (select(2)).
+func TestLoadLeavesProgramsTheOriginalLimitOfOpenFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.WriteProgram(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
@@ -67,9 +64,8 @@ func TestLoadPrograms(t *testing.T) {
 	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
 }
 
-// TestLoadNoDescriptors checks that without descriptors for more connections, the server waits without spinning,
-// answers new clients with 503 and Retry-After, and accepts again when descriptors are free.
-func TestLoadNoDescriptors(t *testing.T) {
+// The responses have Retry-After. The server accepts again when descriptors are free.
+func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64", Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, fapwstest.Threads)
 	var idle []*fapwstest.Client
@@ -104,9 +100,8 @@ func TestLoadNoDescriptors(t *testing.T) {
 	}
 }
 
-// TestLoadSlowClients checks that 500 clients that send heads and bodies byte by byte do not delay others, and need
-// little memory.
-func TestLoadSlowClients(t *testing.T) {
+// The 500 clients send heads and bodies byte by byte.
+func TestLoadOfSlowClientsNeitherDelaysOthersNorFillsMemory(t *testing.T) {
 	t.Parallel()
 	const clients = 500
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h", "--body-min-rate", "0")
@@ -144,9 +139,8 @@ func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	return limit.Cur, limit.Max
 }
 
-// TestLoadAb runs `ab`, a common benchmark, with many clients and without failures. FAPWS_AB="CLIENTS REQUESTS" makes
-// it longer (./build.sh load).
-func TestLoadAb(t *testing.T) {
+// FAPWS_AB="CLIENTS REQUESTS" makes this run of `ab` longer (./build.sh load).
+func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 	ab, err := exec.LookPath("ab")
 	if err != nil {
 		t.Fatalf("%v (./build.sh test installs it)", err)

@@ -16,14 +16,13 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestManyIdleClients checks that one loop keeps four thousand silent clients with almost no CPU time, and answers
-// others meanwhile.
-func TestManyIdleClients(t *testing.T) {
+// Meanwhile, the loop answers other clients.
+func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	t.Parallel()
 	var lim unix.Rlimit
 	fapwstest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
-	// Both ends are on this machine, each within its limit of descriptors. No connection may be closed for its idle
-	// time while the others are connected.
+	// Both ends are on this machine, each within its limit of descriptors. The keep-alive timeout is long, so that no
+	// connection closes while the others connect.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
 	idle := make([]*fapwstest.Client, min(4_000, int(lim.Cur/4*3)-200))
 	for i := range idle {
@@ -38,7 +37,7 @@ func TestManyIdleClients(t *testing.T) {
 		}
 		return f
 	}
-	// After memory has been released. Ticks of the clock are 0.01 s.
+	// Wait until memory has been released. Ticks of the clock are 0.01 s.
 	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
 		before := used()
 		time.Sleep(3 * time.Second)
@@ -49,9 +48,8 @@ func TestManyIdleClients(t *testing.T) {
 	last.Fetch("/").Is(t, "hello")
 }
 
-// TestEveryByteIsSent checks that a socket that accepts few bytes at a time gets every byte, and that a client that
-// disconnects ends only its own response.
-func TestEveryByteIsSent(t *testing.T) {
+// A client that disconnects ends only its own response.
+func TestSlowSocketGetsEveryByte(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")
 		want := s.Get("/digest", 200).Text
@@ -79,9 +77,8 @@ func TestEveryByteIsSent(t *testing.T) {
 	})
 }
 
-// TestActiveClient checks that a client that sends requests is not disconnected, however short --keep-alive is.
-// TestTimeouts tests silent clients.
-func TestActiveClient(t *testing.T) {
+// However short --keep-alive is. TestEachWaitForAClientIsLimited tests silent clients.
+func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout", timeout.String())

@@ -20,17 +20,16 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	return fapwstest.NewClient(t, c)
 }
 
-// Fields of a trusted proxy change environ, and the same fields of other clients do not, even if only the sender
-// differs.
-func TestTrustedProxy(t *testing.T) {
+// The fields of another client are ignored even if only the sender differs.
+func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile", log)
 	_, port, _ := strings.Cut(s.Address, ":")
-	const other = "127.0.0.2" // all of 127/8 is this machine
+	const other = "127.0.0.2" // all addresses in 127/8 are local
 	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
 	w, others := s.Dial(), dialFrom(t, other, s.Address)
-	for range 4 { // the third response is from a cache
+	for range 4 { // the third response comes from a cache
 		for _, c := range []struct {
 			w      *fapwstest.Client
 			fields []string
@@ -71,7 +70,7 @@ func TestTrustedProxy(t *testing.T) {
 	}
 }
 
-func TestProxyProtocol(t *testing.T) {
+func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--proxy-protocol")
 	w := s.Dial()
@@ -95,7 +94,7 @@ func TestProxyProtocol(t *testing.T) {
 	w.Answer().Want(t, 400)
 }
 
-func TestRootPath(t *testing.T) {
+func TestRootPathIsStrippedFromThePathAndAddedToRedirects(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--root-path", "/outer/app"}}.Serve(t, fapwstest.Threads)

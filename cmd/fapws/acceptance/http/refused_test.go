@@ -16,8 +16,8 @@ import (
 // refusedRequest is a request in two parts.
 type refusedRequest struct{ name, head, body string }
 
-// refusedRequests lists requests after which the next request cannot be found, or must not follow, so that the
-// connection closes.
+// refusedRequests lists requests after which the connection closes: the start of the next request cannot be found, or
+// no request may follow.
 var refusedRequests = []refusedRequest{
 	{"a negative chunk size", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
 	{"a chunk size that is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nab\r\nzz\r\n"},
@@ -45,9 +45,8 @@ def application(environ, start_response):
     return [environ["wsgi.input"].read()]
 `
 
-// TestRefusedRequestsClose checks that the connection of a rejected request closes at once, wherever the network cuts
-// its bytes (RFC 9112 §9.6).
-func TestRefusedRequestsClose(t *testing.T) {
+// The connection closes at once (RFC 9112 §9.6).
+func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		fapwstest.Write(t, dir+"/refused.py", refusedApp)
@@ -70,7 +69,7 @@ func TestRefusedRequestsClose(t *testing.T) {
 
 // refuses sends each of requests in two and in three pieces, cut at every byte or at the ends of lines. The pieces of
 // all cuts are sent in rounds. Between the rounds the server answers another request, so that it has most likely read
-// them.
+// the pieces.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
 	t.Helper()
 	other := fapwstest.NewClient(t, dial())
@@ -93,7 +92,7 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 		for round := range 3 {
 			for i, cut := range cuts {
 				if round < len(cut) {
-					_, _ = clients[i].Write([]byte(cut[round])) // it may be rejected already
+					_, _ = clients[i].Write([]byte(cut[round])) // the request may be rejected already
 				}
 			}
 			other.Fetch("/echo").Want(t, 200)

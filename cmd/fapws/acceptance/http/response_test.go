@@ -9,8 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Input of a client cannot make a handler send additional fields or responses.
-func TestHeaderInjection(t *testing.T) {
+func TestClientInputCannotInjectFieldsOrResponses(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, where := range []string{"value", "name", "status", "added", "cookie"} {
@@ -25,7 +24,7 @@ func TestHeaderInjection(t *testing.T) {
 	}
 }
 
-func TestDateAndServer(t *testing.T) {
+func TestResponsesHaveDateAndServerUnlessTheHandlerSetsThem(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "headers.py")
 	a := s.Get("/", 200).Field(t, "Server", "fapws")
@@ -42,8 +41,7 @@ func TestDateAndServer(t *testing.T) {
 	}
 }
 
-// The response to HEAD is the response to GET without the body, byte for byte.
-func TestHead(t *testing.T) {
+func TestResponseToHEADIsTheResponseToGETWithoutTheBody(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "returns.py")
 		for _, path := range []string{"/str", "/bytes", "/list", "/dict", "/typed", "/file", "/html", "/bytesio", "/generator", "/written", "/nothing"} {
@@ -69,8 +67,7 @@ func TestHead(t *testing.T) {
 	})
 }
 
-// A status that clients would not understand is an error of the handler.
-func TestStatusRefused(t *testing.T) {
+func TestStatusThatClientsDoNotUnderstandIsAHandlerError(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range []string{"abc", "99", "1000", "100", "101", "103", "", "-200", "2%300"} {

@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Files are sent completely where the system does not support sendfile(2), or not for these files; a line is logged.
-func TestSendfileRefused(t *testing.T) {
+// The system does not support sendfile(2), or not for these files. A line is logged.
+func TestFilesAreSentCompletelyWithoutSendfile(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS, syscall.EINVAL} {
 		t.Run(errno.Error(), func(t *testing.T) {
@@ -46,8 +46,7 @@ PATHS = [("/opened", opened)]
 	}
 }
 
-// A file that cannot be read while it is sent is reported in one line.
-func TestUnreadableFile(t *testing.T) {
+func TestFileThatCannotBeReadWhileItIsSentIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, filepath.Join(dir, "large.bin"), random(100_000))

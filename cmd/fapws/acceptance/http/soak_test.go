@@ -16,10 +16,9 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestSoak sends mixed requests from clients, some of which leave during a request or a response, and checks that the
-// server keeps no descriptors, threads or memory. FAPWS_SOAK_REQUESTS (default 3000) is the number of requests in each
-// mode.
-func TestSoak(t *testing.T) {
+// The test sends mixed requests. Some clients disconnect during a request or a response. FAPWS_SOAK_REQUESTS (default
+// 3000) is the number of requests in each mode.
+func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 	requests := 3000
 	if n := os.Getenv("FAPWS_SOAK_REQUESTS"); n != "" {
 		var err error
@@ -37,7 +36,7 @@ func TestSoak(t *testing.T) {
 		// The server sometimes reads files of /proc. Threads retire and memory is released after some idle time.
 		fapwstest.Eventually(t, "no more descriptors than before", func() bool { return !measure(s).opens(before) })
 		const (
-			moreThreads = 4        // Go and the pool sometimes start one
+			moreThreads = 4        // Go and the pool sometimes start a thread
 			moreMemory  = 16 << 20 // the race detector keeps some memory
 		)
 		fapwstest.Eventually(t, "as many threads as before", func() bool { return s.Threads() <= before.threads+moreThreads })
@@ -76,8 +75,8 @@ func measure(s *fapwstest.Server) (f figures) {
 			}
 			f.kinds[target]++
 		}
-		// a listener, two for signals with a copy for channels, the reserve for rejections, the socket of fapws ctl,
-		// two of asyncio without uvloop
+		// The sockets are a listener, two for signals with a copy for channels, the reserve for rejections, the socket
+		// of fapws ctl, and two of asyncio without uvloop.
 		return connections(s) == 0 && f.kinds["socket"] <= 8
 	})
 	return f
@@ -187,7 +186,7 @@ func keptPage(number, language string) string {
 	return fapwstest.Get("/page?"+number, "Accept-Language: "+language)
 }
 
-// socket opens a WebSocket that leaves in one of several ways.
+// socket opens a WebSocket that disconnects in one of several ways.
 func socket(s *fapwstest.Server, random *rand.Rand) {
 	c, err := wstest.Dial(s.Address, "/socket", []string{wstest.Deflate, "X-A: b"}[random.IntN(2)])
 	if err != nil {

@@ -13,8 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Each wait for a client is limited.
-func TestTimeouts(t *testing.T) {
+func TestEachWaitForAClientIsLimited(t *testing.T) {
 	t.Parallel()
 	is408 := func(w *fapwstest.Client, a *fapwstest.Answer) {
 		w.T.Helper()
@@ -30,7 +29,7 @@ func TestTimeouts(t *testing.T) {
 			is408(w, w.Answer())
 		}
 	}
-	// A connection without data is closed in time without a response; this may also happen here.
+	// The server closes a connection without data in time, without a response. This may also happen here.
 	lateHead := func(text, more string) func(*fapwstest.Server) {
 		return func(s *fapwstest.Server) {
 			fapwstest.Eventually(s.T, "an unfinished head is answered", func() bool {
@@ -105,8 +104,7 @@ func drip(w *fapwstest.Client, text, more string) {
 	w.T.Cleanup(func() { w.Close(); <-ended })
 }
 
-// A slow handler does not make its client count as slow.
-func TestHandlerIsNotTimed(t *testing.T) {
+func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
 			limit := timeout.String()
@@ -141,8 +139,8 @@ func TestHandlerIsNotTimed(t *testing.T) {
 	})
 }
 
-// A client that does not read is disconnected, and needs little memory until then.
-func TestSlowReader(t *testing.T) {
+// The client needs little memory until then.
+func TestClientThatStopsReadingIsDisconnected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, path string
@@ -171,8 +169,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A slow reader that continues to read gets the whole response.
-func TestPatientWithReaders(t *testing.T) {
+func TestSlowClientThatContinuesToReadGetsTheWholeResponse(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
 		s, _ := fapwstest.ServeSlow(t, fapwstest.Threads, "--write-timeout", timeout.String())

@@ -8,9 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Connections with large incomplete bodies leave descriptors to other clients. Connections that had to wait continue
-// after others have ended.
-func TestUnfinishedBodies(t *testing.T) {
+// Connections that had to wait continue after others have ended.
+func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 	const waiting = 5
 	s := fapwstest.Command{Script: "entered.py", Shell: "ulimit -n 256"}.Serve(t, fapwstest.Mode{})
 	body := strings.Repeat("0123456789abcdef", 64<<10)

@@ -19,8 +19,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// unsent returns how many bytes of responses wait in the memory of a server, and how many responses it has aborted
-// because of the limit.
+// unsent returns how many bytes of responses wait in the memory of a server, and how many responses the server has
+// aborted because of the limit.
 func unsent(s *fapwstest.Server) (bytes, cut int) {
 	code, stdout, stderr := s.Ctl("status", "--json")
 	var report struct{ Workers []struct{ Unsent, Cut int } }
@@ -33,7 +33,7 @@ func unsent(s *fapwstest.Server) (bytes, cut int) {
 	return bytes, cut
 }
 
-// readers makes clients, with a connection each, that read the bodies of responses when the test reads them.
+// readers makes clients, with a connection each, that read the bodies of responses only when the test reads from them.
 type readers func(t *testing.T) *http.Client
 
 func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -92,9 +92,8 @@ const (
 	hugeSize  = 80 << 20
 )
 
-// A client that reads a large response slowly does not delay other requests from its address. The only waiting response
-// is never aborted, however large it is.
-func TestSlowReaderStopsNobody(t *testing.T) {
+// The only waiting response is never aborted, however large it is.
+func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "12M")
 		slow := begin(t, newReader(t), s.URL+"/huge")
@@ -107,9 +106,8 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 	})
 }
 
-// An iterator of small chunks does not fill the memory for a client that does not read, and other clients do not wait
-// while that client reads all chunks.
-func TestUnreadSmallChunks(t *testing.T) {
+// Other clients do not wait while the slow client reads all chunks.
+func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
 	const size, bound = 1 << 20, 16 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
@@ -143,8 +141,7 @@ func TestUnreadSmallChunks(t *testing.T) {
 	})
 }
 
-// Small chunks that wait for clients count for the limit, too.
-func TestUnreadSmallChunksAreBounded(t *testing.T) {
+func TestUnreadSmallChunksCountTowardsMaxUnsent(t *testing.T) {
 	const clients, most = 40, 4 << 20 // a quarter of a MiB of each response waits
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
@@ -158,8 +155,7 @@ func TestUnreadSmallChunksAreBounded(t *testing.T) {
 	})
 }
 
-// Memory that is sent to several clients counts once.
-func TestSharedAnswersCountOnce(t *testing.T) {
+func TestMemoryThatIsSentToSeveralClientsCountsOnce(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "4M")
 		var bodies []io.Reader
@@ -176,8 +172,8 @@ func TestSharedAnswersCountOnce(t *testing.T) {
 	})
 }
 
-// If too much data waits, responses that are not read are aborted. A larger response whose client reads is completed.
-func TestUnreadAnswersAreBounded(t *testing.T) {
+// A larger response is completed if its client reads.
+func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 	const most = 32 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
@@ -220,9 +216,8 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	})
 }
 
-// If the client of an HTTP/2 connection does not read, only a few large responses begin, and the others when it reads.
-// Other connections do not wait.
-func TestStreamsAheadAreBounded(t *testing.T) {
+// The other responses of the HTTP/2 connection begin when the client reads. Other connections do not wait.
+func TestFewStreamsOfAClientThatDoesNotReadBeginResponses(t *testing.T) {
 	t.Parallel()
 	const streams, most = 20, 16
 	for _, path := range []string{"/whole", "/items", "/asgi"} {

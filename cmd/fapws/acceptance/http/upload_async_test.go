@@ -9,8 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A handler of uploads may be async, or an ASGI application.
-func TestUploadAsync(t *testing.T) {
+func TestUploadHandlerMayBeAsyncOrASGI(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		s := fapwstest.Command{Script: "upload_async.py", Dir: dir}.Serve(t, m)
@@ -29,8 +28,8 @@ func TestUploadAsync(t *testing.T) {
 	})
 }
 
-// Every worker knows the progress of an upload in another worker, but only for the same path.
-func TestUploadProgressOfWorkers(t *testing.T) {
+// A request gets the progress only for its own path.
+func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fapwstest.Command{Flags: []string{"--threads", "1"}, Script: "upload_workers.py", Dir: dir}.Serve(t, fapwstest.Workers)

@@ -91,8 +91,7 @@ func form(t *testing.T, parts ...string) (body, contentType string) {
 	return b.String(), "Content-Type: " + w.FormDataContentType()
 }
 
-// A handler is called with the files of an upload after they have got their names.
-func TestUpload(t *testing.T) {
+func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s, dir := serveUploads(t, m)
 		want := map[string]string{}
@@ -119,7 +118,7 @@ func TestUpload(t *testing.T) {
 			if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
 				t.Errorf("got %v", answer)
 			}
-			// a request with the same fields has another body than the upload
+			// A request with the same fields has another body than the upload.
 			if size > 0 {
 				s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t, strconv.Itoa(size))
 			}
@@ -136,8 +135,8 @@ func TestUpload(t *testing.T) {
 	})
 }
 
-// Without a handler the server answers. Connections and names can be reused.
-func TestUploadWithoutHandler(t *testing.T) {
+// Connections and names can be reused.
+func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
 	w := s.Dial()
@@ -165,9 +164,8 @@ func TestUploadWithoutHandler(t *testing.T) {
 	}
 }
 
-// An upload that cannot be stored gets a clear response, before its body is sent if the client waits for 100, and
-// leaves no files.
-func TestRefusedUploads(t *testing.T) {
+// If the client waits for 100, the response precedes the body.
+func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
 	text := random(200_000)
@@ -237,8 +235,8 @@ func TestRefusedUploads(t *testing.T) {
 	}
 }
 
-// Clients that disconnect, or are too slow, leave no files, and the next client can use the name.
-func TestBrokenUploads(t *testing.T) {
+// The clients disconnect, or are too slow. The next client can use the name.
+func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
 	bare := filepath.Join(dir, "bare")
@@ -255,7 +253,8 @@ func TestBrokenUploads(t *testing.T) {
 	w := s.Dial()
 	w.Send(request[:half])
 	receiving(1)
-	fapwstest.Eventually(t, "the upload has the name", func() bool { // the server writes to the file after it has reserved the name
+	// The server writes to the file after it has reserved the name.
+	fapwstest.Eventually(t, "the upload has the name", func() bool {
 		hidden, _ := filepath.Glob(filepath.Join(bare, ".fapws-*"))
 		if len(hidden) != 1 {
 			return false
@@ -300,9 +299,8 @@ func TestBrokenUploads(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
-// One upload at a time is written to a FIFO. If its reader does not read, and the client has disconnected, the next
-// client can use it.
-func TestUploadToFIFO(t *testing.T) {
+// The next client can use a FIFO whose reader does not read after the first client has disconnected.
+func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
@@ -349,8 +347,8 @@ func TestUploadToFIFO(t *testing.T) {
 	}
 }
 
-// A full disk, or a file that must not grow, results in 507, and leaves no files.
-func TestUploadWithoutRoom(t *testing.T) {
+// A file that must not grow has the same result.
+func TestUploadToAFullDiskGets507AndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fapwstest.Command{Script: "upload.py", Dir: dir, Shell: "ulimit -f 256", Complains: true}.Serve(t, fapwstest.Threads)
@@ -362,8 +360,7 @@ func TestUploadWithoutRoom(t *testing.T) {
 	s.Says("not enough space")
 }
 
-// A generator gets the pieces of an upload, and learns how it ends.
-func TestUploadInPieces(t *testing.T) {
+func TestUploadGeneratorGetsThePiecesAndTheResult(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		s := fapwstest.Command{Script: "upload_pieces.py", Dir: dir, Complains: true}.Serve(t, m)
@@ -404,8 +401,7 @@ func TestUploadInPieces(t *testing.T) {
 	})
 }
 
-// The directories of uploads are writable in the sandbox.
-func TestUploadInSandbox(t *testing.T) {
+func TestUploadDirectoriesAreWritableInTheSandbox(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s, dir := serveUploads(t, m, "--sandbox")
 		s.Ask(fapwstest.Request("PUT", "/files/a", "1")).Want(t, 202, `"read": 1`)
@@ -414,8 +410,8 @@ func TestUploadInSandbox(t *testing.T) {
 	})
 }
 
-// A route of fapws.toml accepts uploads without Python. Its rules are checked before the body.
-func TestUploadRoute(t *testing.T) {
+// The route of fapws.toml needs no Python.
+func TestUploadRouteChecksItsRulesBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `
@@ -444,8 +440,7 @@ deny = ["all"]
 	}
 }
 
-// The progress of uploads is published, by any worker.
-func TestUploadProgress(t *testing.T) {
+func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 	t.Parallel()
 	s, _ := serveUploads(t, fapwstest.Workers)
 	events := s.Dial()
@@ -480,8 +475,7 @@ func TestUploadProgress(t *testing.T) {
 	}
 }
 
-// An upload continues in its worker while new workers take over.
-func TestUploadDuringReload(t *testing.T) {
+func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Workers)
 	text := random(300_000)
@@ -498,8 +492,8 @@ func TestUploadDuringReload(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"a": text})
 }
 
-// An upload needs the same memory whatever its size. FAPWS_UPLOAD_MIB (default 24) is its size.
-func TestUploadMemory(t *testing.T) {
+// FAPWS_UPLOAD_MIB (default 24) is the size of the upload.
+func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	t.Parallel()
 	size := 24
 	if n := os.Getenv("FAPWS_UPLOAD_MIB"); n != "" {
@@ -530,7 +524,7 @@ func TestUploadMemory(t *testing.T) {
 		"body": func() int { return send(size, "", "") },
 		"form": func() int { return send(size, head, tail, kind) },
 	} {
-		// a thread or a buffer of the server may be new on a busy machine, but not in each attempt
+		// On a busy machine, the server may need another thread or buffer, but not in each attempt.
 		for tries := 1; ; tries++ {
 			before := dirty(t, worker)
 			grown := measure() - before

@@ -72,8 +72,8 @@ func sha1Of(text string) string {
 	return "Upload-Checksum: sha1 " + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// An interrupted upload continues, even after a restart, and the handler gets the whole file.
-func TestTus(t *testing.T) {
+// The handler gets the whole file.
+func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
 	files := filepath.Join(dir, "files")
@@ -130,8 +130,7 @@ func TestTus(t *testing.T) {
 	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000").Field(t, "Upload-Length", "700000")
 }
 
-// The rest of the protocol.
-func TestTusRefusals(t *testing.T) {
+func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
 	c := &tusClient{s: s}
@@ -171,7 +170,7 @@ func TestTusRefusals(t *testing.T) {
 	c.patch(0, "1").Want(t, 409)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"b": "2"})
 
-	// An upload that its client does not continue is removed when the next upload begins.
+	// When the next upload begins, the server removes an upload that its client does not continue.
 	c.create("/bare", 1, "filename", "old").Want(t, 201)
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range contents(t, filepath.Join(dir, "bare")) {
@@ -182,8 +181,8 @@ func TestTusRefusals(t *testing.T) {
 	stored(t, filepath.Join(dir, "bare"), map[string]string{"empty": "", "next": ""})
 }
 
-// A partial upload by a protocol that the server does not offer is rejected at its first request.
-func TestTusExtensions(t *testing.T) {
+// The first request is rejected.
+func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
 	c := &tusClient{s: s}
@@ -208,7 +207,7 @@ func TestTusExtensions(t *testing.T) {
 	c.patch(0, "12", "Upload-Part: 1").Want(t, 400, "Upload-Part")
 	c.patch(0, "12", "Upload-Length: 4").Want(t, 204)
 
-	// For clients without tus, a partial upload is rejected, and a whole file is stored.
+	// Without tus, a partial upload is rejected and a whole file is stored.
 	for _, field := range []string{"Upload-Complete: ?0", "Upload-Incomplete: ?1", "Upload-Offset: 4", "Upload-Length: 12", "Upload-Concat: partial"} {
 		s.Ask(fapwstest.Request("POST", "/one", "1234", field)).Want(t, 400, strings.Fields(field)[0])
 	}
@@ -219,7 +218,7 @@ func TestTusExtensions(t *testing.T) {
 }
 
 // Debian's tus client uploads a file, and another client continues an interrupted upload.
-func TestTusClient(t *testing.T) {
+func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "tusclient")
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -232,9 +231,8 @@ func TestTusClient(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
 
-// TestTusShares checks that an announced upload takes neither space nor places from other clients, and that reports do
-// not show how to continue it.
-func TestTusShares(t *testing.T) {
+// The upload takes no places either, and reports do not show how to continue it.
+func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
 	bare := filepath.Join(dir, "bare")

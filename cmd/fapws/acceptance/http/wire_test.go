@@ -32,8 +32,8 @@ func answers(w *fapwstest.Client) string {
 	}
 }
 
-// A client gets the responses to all requests that it has sent at once, in order, and then the end of the connection.
-func TestConversations(t *testing.T) {
+// After the last response, the client gets the end of the connection.
+func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	const last = "GET /say?last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	get := func(target string) string { return fapwstest.Get(target) }
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -56,7 +56,8 @@ func TestConversations(t *testing.T) {
 				t.Errorf("%s: %q, want %q", c.name, got, c.want)
 			}
 		}
-		for _, c := range []struct{ sent, want string }{ // a client that has shut down its side gets them, too
+		// A client that has shut down its side of the connection gets the responses, too.
+		for _, c := range []struct{ sent, want string }{
 			{get("/later?1") + get("/later?2"), "200:later 1 200:later 2"},
 			{get("/later?1") + fapwstest.Request("POST", "/echo", "hi"), "200:later 1 200:hi"},
 			{get("/later?1") + "GET /unfinished HT", "200:later 1"},
@@ -73,8 +74,9 @@ func TestConversations(t *testing.T) {
 	})
 }
 
-// Safe requests may run at the same time (RFC 9112 §9.3.2). Other requests wait, and later requests wait for them.
-func TestUnsafeRequestsWait(t *testing.T) {
+// Safe requests may run at the same time (RFC 9112 §9.3.2). An unsafe request waits for earlier requests, and later
+// requests wait for it.
+func TestUnsafeRequestsRunAlone(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
 	w := s.Dial()
@@ -86,9 +88,8 @@ func TestUnsafeRequestsWait(t *testing.T) {
 	s.Get("/ended", 200).Is(t, "1 2 3 4 5 6")
 }
 
-// The body of a request that is answered before the body has arrived is not parsed as a request, and the server does
-// not wait for it indefinitely.
-func TestUnwantedBodies(t *testing.T) {
+// The server does not wait for the body indefinitely.
+func TestBodyAfterAnEarlyResponseIsNotParsedAsARequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "1s")
 	smuggled := fapwstest.Get("/say?smuggled")
@@ -106,8 +107,8 @@ func TestUnwantedBodies(t *testing.T) {
 	w.Answer().Want(t, 200).Is(t, "GET next") // the rest was small
 }
 
-// A client can detect that a response was aborted, for each way to mark its end.
-func TestBrokenAnswers(t *testing.T) {
+// The test covers each way to mark the end of a response.
+func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "wire.py", Complains: true}.Serve(t, fapwstest.Threads)
 	w := s.Dial()
@@ -119,7 +120,7 @@ func TestBrokenAnswers(t *testing.T) {
 	if a := w.Fetch("/broken"); a.Err == nil || a.Text != "half" {
 		t.Errorf("HTTP/1.1: %q, %v", a.Text, a.Err)
 	}
-	// the response has begun when the request body turns out to be malformed
+	// The response has begun when the server finds that the request body is malformed.
 	w = s.Dial()
 	w.Send(chunkTo("/begins", "1\r\na\r\n"))
 	r := w.Head("POST")
@@ -136,8 +137,8 @@ func chunkTo(path, body string) string {
 	return "POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 }
 
-// Input is read while there is room: bodies that a handler reads late, and requests after an active one.
-func TestRoomForInput(t *testing.T) {
+// The input is bodies that a handler reads late, and requests after an active request.
+func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	t.Parallel()
 	const most, more = 40 << 20, 64 << 20
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "8s", "--max-body-size", "100M")
@@ -174,7 +175,7 @@ func TestRoomForInput(t *testing.T) {
 	if grown := s.RSS() - before; grown > 48<<20 {
 		t.Errorf("grown by %d MiB", grown>>20)
 	}
-	// the server does not wait long for a client that has shut down its side, and may have disconnected
+	// The server does not wait long for a client that has shut down its side, because the client may have disconnected.
 	w = s.Dial()
 	w.Get("/stuck")
 	w.Conn.(*net.TCPConn).CloseWrite()

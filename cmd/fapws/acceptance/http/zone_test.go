@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A POSIX rule in TZ determines the local time of handlers, messages and the access log.
-func TestZoneRule(t *testing.T) {
+// The rule applies to handlers, messages and the access log.
+func TestPOSIXRuleInTZSetsTheLocalTime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "access")

@@ -15,8 +15,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// bridge returns the address of a server of HTTP/1 that passes WebSockets on to s, as streams of one connection of HTTP/2 (RFC 8441). So the clients
-// of package wstest can be used. A side that breaks off ends the other one, too.
+// bridge returns the address of an HTTP/1 server that forwards WebSockets to s, as streams of one HTTP/2 connection
+// (RFC 8441). It makes the clients of package wstest usable. If one side disconnects, the other side is closed, too.
 func bridge(t *testing.T, s *fapwstest.Server) string {
 	t.Helper()
 	c := client(t)
@@ -64,7 +64,8 @@ func bridgeOne(c *http.Client, url string, near *net.TCPConn) {
 			cancel()
 		}
 		to.Close()
-		io.Copy(io.Discard, in) // closing with unread bytes would destroy the last ones of the server
+		// Closing with unread bytes would discard the last bytes of the server.
+		io.Copy(io.Discard, in)
 	}()
 	if _, err := io.Copy(near, far.Body); err != nil {
 		near.SetLinger(0)

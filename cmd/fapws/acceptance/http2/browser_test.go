@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A browser speaks HTTP/2 with the server: pages, uploads, events of a channel, and WebSockets (RFC 8441).
-func TestBrowser(t *testing.T) {
+// The WebSockets use RFC 8441.
+func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "page.py")
 	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors) // the authority is the test's own

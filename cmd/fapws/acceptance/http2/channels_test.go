@@ -42,8 +42,8 @@ func (e *events) next() string {
 	}
 }
 
-// Many subscribers share a connection with other requests, and each gets each event, also those that it has missed.
-func TestChannels(t *testing.T) {
+// They share the connection with other requests, and also get the events that they have missed.
+func TestSubscribersOnOneConnectionGetEachEvent(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Workers, "news.py")
 	c := client(t)
@@ -75,8 +75,7 @@ func TestChannels(t *testing.T) {
 	}
 }
 
-// At the end of the server the streams of subscribers end.
-func TestChannelsEnd(t *testing.T) {
+func TestStreamsOfSubscribersEndWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "news.py")
 	e := subscribe(t, client(t), s.URL+"/news")

@@ -11,9 +11,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Streams of a client hold a share of the descriptors, whatever answers them, and leave the others to other clients and to the
-// client's connections. What they may not hold yet waits, or gets 503.
-func TestDescriptorsOfStreams(t *testing.T) {
+// Whatever source answers the streams, the other descriptors remain for other clients and for connections of the
+// client. A stream above the share waits, or gets 503.
+func TestStreamsOfAClientHoldOnlyAShareOfTheDescriptors(t *testing.T) {
 	t.Parallel()
 	const limit, streams = 256, 100
 	upstream := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off")
@@ -53,7 +53,8 @@ proxy = %q
 	s.Get("/files/0.bin", 200)
 	before := len(s.Descriptors())
 	for _, c := range []struct {
-		name, path string // "": an extended CONNECT for a WebSocket of the upstream
+		// The path is empty for an extended CONNECT for a WebSocket of the upstream.
+		name, path string
 	}{
 		{"tunnels", ""},
 		{"X-Sendfile", "/python/sendfile/%d.bin"},
@@ -93,8 +94,7 @@ proxy = %q
 	}
 }
 
-// A WebSocket of an upstream counts at --max-clients also where it is a stream.
-func TestTunnelsAreClients(t *testing.T) {
+func TestProxiedWebSocketOnAStreamCountsTowardsMaxClients(t *testing.T) {
 	t.Parallel()
 	upstream := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off")
 	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--max-clients", "5", "--max-clients-action", "503")

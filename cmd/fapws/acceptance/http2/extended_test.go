@@ -12,7 +12,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// connect sends an extended CONNECT with the fields of a WebSocket, and others, perhaps in the place of those with the same name.
+// connect sends an extended CONNECT with the fields of a WebSocket. A field of others replaces the field with the same
+// name, or is added.
 func (f *frames) connect(id uint32, path string, end bool, others ...hpack.HeaderField) {
 	f.block.Reset()
 	fields := []hpack.HeaderField{
@@ -32,7 +33,7 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
 }
 
-// outcome waits for the head of a response, or the reset, of a stream. The status is "" if it was reset.
+// outcome waits for the head of a response to a stream, or for its reset. The status is "" if the stream was reset.
 func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 	f.t.Helper()
 	if !f.until(func(frame http2.Frame) bool {
@@ -51,8 +52,8 @@ func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 	return status, code
 }
 
-// What is no request for a WebSocket is refused, and other streams of the connection go on.
-func TestExtendedConnect(t *testing.T) {
+// Other streams of the connection continue.
+func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, fapwstest.Mode{})
 	f := dialFrames(t, s)
@@ -117,7 +118,7 @@ func TestExtendedConnect(t *testing.T) {
 	if status, _ := f.outcome(id + 2); status != "200" {
 		t.Error(status)
 	}
-	f.WriteData(id+2, true, nil) // as a connection of TCP that its client shuts down
+	f.WriteData(id+2, true, nil) // like a TCP connection that its client shuts down
 	if !f.until(func(frame http2.Frame) bool {
 		d, ok := frame.(*http2.DataFrame)
 		return ok && d.StreamID == id+2 && d.StreamEnded()
@@ -142,9 +143,10 @@ func TestExtendedConnect(t *testing.T) {
 	}
 }
 
-// A client that opens no window loses its WebSocket after --write-timeout, one that answers no ping after --ws-ping-timeout, and one that sends more
-// than the window before it was accepted at once. What waits is bounded, and others are served.
-func TestWebSocketWindows(t *testing.T) {
+// A client without a window loses its WebSocket after --write-timeout, a client that answers no ping after
+// --ws-ping-timeout, and a client that exceeds the window before its WebSocket was accepted at once. Waiting data is
+// bounded, and other clients are served.
+func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s", "--ws-ping-interval", "1s", "--ws-ping-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	before := s.RSS()
@@ -176,7 +178,7 @@ func TestWebSocketWindows(t *testing.T) {
 	for range 6 {
 		f.WriteData(1, false, make([]byte, 16000))
 	}
-	// It exceeds the window of the stream, and also that of the connection if this has not grown yet.
+	// The data exceeds the window of the stream, and the window of the connection unless this window has grown already.
 	if !f.until(func(frame http2.Frame) bool {
 		switch frame := frame.(type) {
 		case *http2.RSTStreamFrame:
@@ -190,8 +192,8 @@ func TestWebSocketWindows(t *testing.T) {
 	}
 }
 
-// WebSockets whose clients give no window, or do not answer the close frame, do not hold up the end of the server.
-func TestUnansweredCloses(t *testing.T) {
+// The clients give no window, or do not answer the close frame.
+func TestUnansweredWebSocketClosesDoNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off", "--graceful-timeout", "1h", "--write-timeout", "1h")
 	for _, window := range []uint32{0, 64 << 10} {

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// report is what h2spec writes, in the form of JUnit.
+// report is the result file of h2spec, in the format of JUnit.
 type report struct {
 	Suites []struct {
 		Name  string `xml:"name,attr"`
@@ -24,15 +24,16 @@ type report struct {
 	} `xml:"testsuite"`
 }
 
-// mayFail are, without TLS, the cases of h2spec that a server of HTTP/1 and HTTP/2 on one port without TLS cannot pass: bytes that are no preface are answered
-// as those of HTTP/1 are, before the connection closes.
+// mayFail contains, for servers without TLS, the cases of h2spec that a server with HTTP/1 and HTTP/2 on one port
+// cannot pass. If the first bytes are not the preface, the server answers them as HTTP/1 before it closes the
+// connection.
 var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
-// TestSpec runs h2spec, which has 145 cases of RFC 7540 and RFC 7541.
-func TestSpec(t *testing.T) {
+// It has 145 cases of RFC 7540 and RFC 7541.
+func TestServerPassesH2spec(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")
-	// Its modules are not those of fapws.
+	// The modules of h2spec are not modules of fapws.
 	build := exec.Command("go", "build", "-mod=mod", "-modfile=cmd/fapws/acceptance/http2/testdata/h2spec.mod", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec")
 	build.Dir = fapwstest.Repository
 	if out, err := build.CombinedOutput(); err != nil {
@@ -49,7 +50,7 @@ func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]b
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "report.xml")
-	// It ends with 1 if a case has failed. A case waits for up to -o seconds, only if it fails.
+	// The program exits with 1 if a case has failed. Only a case that fails waits for up to -o seconds.
 	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).CombinedOutput()
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// frames is a client that sends frames as it likes.
+// frames is a client that may send any frame at any time.
 type frames struct {
 	t *testing.T
 	net.Conn
@@ -47,7 +47,7 @@ func (f *frames) request(id uint32, path string) error {
 	return f.head(id, true, ":method GET", ":scheme http", ":authority h", ":path "+path)
 }
 
-// until reads frames until one is as wanted, or there are no more.
+// until reads frames until wanted returns true, or the connection has ended. It reports whether the frame was found.
 func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	for {
 		frame, err := f.ReadFrame()
@@ -61,8 +61,8 @@ func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	}
 }
 
-// A client that resets each request at once (CVE-2023-44487) has as many handlers at a time as others, and is disconnected.
-func TestRapidReset(t *testing.T) {
+// Until then, its requests (CVE-2023-44487) run in no more handlers at a time than requests of other clients.
+func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	t.Parallel()
 	const most = 10
 	folder := t.TempDir()
@@ -93,9 +93,8 @@ func TestRapidReset(t *testing.T) {
 	}
 }
 
-// A client that asks for much and opens no window costs no more than the limit for all that waits for its address, keeps no other waiting,
-// and loses its streams after --write-timeout.
-func TestClosedWindows(t *testing.T) {
+// Responses of its address wait within one limit, other clients do not wait, and its streams end after --write-timeout.
+func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	s.Get("/large", 200)
@@ -128,11 +127,10 @@ func TestClosedWindows(t *testing.T) {
 		}
 		f.Close()
 	}
-	s.Get("/", 200) // of the same address
+	s.Get("/", 200) // from the same address
 }
 
-// Floods of frames disconnect their clients.
-func TestFloods(t *testing.T) {
+func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
 	for name, flood := range map[string]func(f *frames) error{
@@ -165,7 +163,7 @@ func TestFloods(t *testing.T) {
 					}
 					return
 				default:
-					_ = flood(f) // it may fail before the last frame was read
+					_ = flood(f) // the client may be disconnected before its last frame was read
 				}
 			}
 		})
@@ -175,8 +173,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A head of 15 KB that means 59 MB (an HPACK bomb) is refused, and costs no memory.
-func TestHeadBomb(t *testing.T) {
+// A head of 15 KB is expanded to 59 MB.
+func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
 	f := dialFrames(t, s)

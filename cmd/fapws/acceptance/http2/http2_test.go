@@ -24,8 +24,8 @@ import (
 
 func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.Sum256(data)) }
 
-// An application gets a request of HTTP/2 like any other, and can tell that it is one. Clients of HTTP/1 are served as well.
-func TestEnviron(t *testing.T) {
+// The environ names the version. The port also serves HTTP/1 clients.
+func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
 		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie", "c=d")
@@ -51,8 +51,8 @@ func TestEnviron(t *testing.T) {
 	})
 }
 
-// Cookies of one request may be longer than one field: HTTP/2 sends them as fields of their own, which count as they came.
-func TestManyCookies(t *testing.T) {
+// HTTP/2 sends each cookie as its own field, and each field counts with its own length.
+func TestCookiesOfARequestMayBeLongerThanOneField(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
 	crumbs := make([]string, 60)
@@ -70,8 +70,8 @@ func TestManyCookies(t *testing.T) {
 	}
 }
 
-// Requests of one connection run side by side, and bodies of all sizes arrive whole in both directions.
-func TestBodies(t *testing.T) {
+// The bodies have all sizes, and are sent in both directions.
+func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py", "--max-body-size", "3M")
 		c := client(t)
@@ -99,8 +99,7 @@ func TestBodies(t *testing.T) {
 	})
 }
 
-// A body that is too large is refused, and the connection goes on.
-func TestRefusals(t *testing.T) {
+func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--h2c", "--max-body-size", "1M"}, Script: "app.py", Complains: true}.Serve(t, fapwstest.Threads)
 	c := client(t)
@@ -140,8 +139,8 @@ func TestRefusals(t *testing.T) {
 	r.Body.Close()
 }
 
-// An ASGI application gets a body as it arrives, and its response leaves as it is made.
-func TestStreaming(t *testing.T) {
+// The request body arrives in pieces, and the response is sent in pieces.
+func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
 		c := client(t)
@@ -154,7 +153,7 @@ func TestStreaming(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go io.WriteString(out, "000000") // the head of the response comes with its first piece
+		go io.WriteString(out, "000000") // the head of the response arrives with its first piece
 		response, err := c.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -187,8 +186,8 @@ func TestStreaming(t *testing.T) {
 	})
 }
 
-// A proxied request of HTTP/2 goes on as HTTP/1, and the log names the version of the client.
-func TestProxyAndLog(t *testing.T) {
+// The access log names the version of the client.
+func TestProxyForwardsHTTP2RequestsAsHTTP1(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "app.py")
 	log := filepath.Join(t.TempDir(), "log")
@@ -211,8 +210,8 @@ func TestProxyAndLog(t *testing.T) {
 	fapwstest.FileSays(t, log, `"GET /pieces?500 HTTP/2.0" 200 `)
 }
 
-// A reload closes connections in good order: requests that clients send meanwhile are all answered.
-func TestReload(t *testing.T) {
+// Requests that clients send meanwhile are all answered.
+func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "2"}}, "app.py")
 	c := client(t)
@@ -224,7 +223,8 @@ func TestReload(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(2 * time.Millisecond): // the rest of the processor is for what they go through
+				// The processor is needed for the requests themselves.
+				case <-time.After(2 * time.Millisecond):
 				}
 				if r, _ := ask(t, c, "GET", s.URL+"/show", nil); r.StatusCode != 200 {
 					t.Errorf("%d", r.StatusCode)
@@ -243,9 +243,9 @@ func TestReload(t *testing.T) {
 	all.Wait()
 }
 
-// A connection leaves in two steps: requests that were sent before the client has heard of it are answered, later ones are not, whatever
-// follows. At the end of the server idle connections close at once, and requests that have come are answered.
-func TestLeaving(t *testing.T) {
+// A connection closes in two steps. Requests that the client sent before it received the GOAWAY are answered, later
+// requests are not. When the server stops, idle connections close at once, and requests that have arrived are answered.
+func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1
 	folder := t.TempDir()
@@ -302,7 +302,7 @@ func TestLeaving(t *testing.T) {
 	is("1 slow", "3 hello", fmt.Sprintf("end %d NO_ERROR", last), "end 3 NO_ERROR")
 	idle.until(note)
 	idle.WritePing(true, leaving)
-	idle.until(note) // it closes, though its client does not
+	idle.until(note) // the connection closes, although its client does not close it
 	is("end 0 NO_ERROR", fmt.Sprintf("end %d NO_ERROR", last))
 
 	if err := os.Remove(folder + "/go"); err != nil {
@@ -312,7 +312,8 @@ func TestLeaving(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
 	is("end 0 NO_ERROR")
-	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ { // a connection that waits for its client takes that for a second
+	// A connection that waits for its client would accept frames for a second.
+	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ {
 		if tries == 50 {
 			t.Fatal("an idle connection waits for its client")
 		}
@@ -326,8 +327,7 @@ func TestLeaving(t *testing.T) {
 	}
 }
 
-// With --no-http2 clients with TLS get HTTP/1.1.
-func TestTurnedOff(t *testing.T) {
+func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "app.py", "--no-http2")
 	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
@@ -341,8 +341,9 @@ func TestTurnedOff(t *testing.T) {
 	w.Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
 }
 
-// The preface may arrive in pieces, and bytes that only begin like it are HTTP/1, unless a client with TLS has chosen HTTP/2: then the connection closes.
-func TestPreface(t *testing.T) {
+// Bytes that only begin like the preface are HTTP/1. If a client has selected HTTP/2 with TLS, such bytes close the
+// connection.
+func TestPrefaceMayArriveInPieces(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
 	w := s.Dial()

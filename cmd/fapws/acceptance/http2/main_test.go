@@ -1,6 +1,6 @@
 //lint:file-ignore SA1019 net/http's client does not send extended CONNECT (RFC 8441)
 
-// Package http2_test checks connections that speak HTTP/2, with clients that share no code with the server.
+// Package http2_test checks HTTP/2 connections, with clients that share no code with the server.
 package http2_test
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { fapwstest.Main(m) }
 
-// serve starts a server that speaks HTTP/2 without TLS.
+// serve starts a server with HTTP/2 without TLS.
 func serve(t *testing.T, m fapwstest.Mode, script string, flags ...string) *fapwstest.Server {
 	return fapwstest.Serve(t, m, script, append([]string{"--h2c"}, flags...)...)
 }
@@ -49,7 +49,7 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// send sends a request. Fields are a name and a value, in turn.
+// send sends a request. fields contains names and values, in turn.
 func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequest(method, url, body)
@@ -66,7 +66,7 @@ func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fiel
 	return response
 }
 
-// ask sends a request as send does, and reads the response.
+// ask sends a request like send, and reads the response.
 func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) (*http.Response, string) {
 	t.Helper()
 	response := send(t, c, method, url, body, fields...)

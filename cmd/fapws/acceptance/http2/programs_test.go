@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Programs of others speak HTTP/2 with the server, with TLS, where they choose it by themselves, and without.
-func TestPrograms(t *testing.T) {
+// With TLS they select it by themselves.
+func TestCommonProgramsUseHTTP2(t *testing.T) {
 	t.Parallel()
 	plain, secure := serve(t, fapwstest.Threads, "app.py"), serveTLS(t, fapwstest.Threads, "app.py")
 	for _, c := range []struct {

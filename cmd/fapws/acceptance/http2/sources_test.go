@@ -12,8 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Pages of the cache, and files that an application names.
-func TestCacheAndSendfile(t *testing.T) {
+func TestCacheAndSendfileAnswerHTTP2Streams(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	data := bytes.Repeat([]byte("0123456789"), 50_000)
@@ -33,8 +32,8 @@ func TestCacheAndSendfile(t *testing.T) {
 	}
 }
 
-// Programs, passwords and pages for errors of a site.
-func TestSite(t *testing.T) {
+// The site has CGI programs, passwords and error pages.
+func TestSiteAnswersHTTP2Streams(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.WriteProgram(t, folder+"/bin/show", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH $HTTP_X_A\"\ncat\n")

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// head sends the head of a request. Lines are "name value".
+// head sends the head of a request. Each line is "name value".
 func (f *frames) head(id uint32, end bool, lines ...string) error {
 	f.block.Reset()
 	for _, line := range lines {
@@ -21,7 +21,7 @@ func (f *frames) head(id uint32, end bool, lines ...string) error {
 	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
 }
 
-// body reads the body of a response to its end.
+// body reads the body of a response completely.
 func (f *frames) body(id uint32) string {
 	f.t.Helper()
 	var text bytes.Buffer
@@ -40,8 +40,8 @@ func (f *frames) body(id uint32) string {
 
 var get = []string{":method GET", ":scheme http", ":authority h", ":path /counted"}
 
-// Nothing that HTTP/1 refuses gets to an application, or to an upstream, as HTTP/2.
-func TestStrict(t *testing.T) {
+// They reach neither the application nor the upstream.
+func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Parallel()
 	application := serve(t, fapwstest.Threads, "app.py")
 	for name, s := range map[string]*fapwstest.Server{
@@ -118,7 +118,7 @@ func TestStrict(t *testing.T) {
 	t.Run("bodies", func(t *testing.T) { asksForBodies(t, application) })
 }
 
-// asksForBodies sends bodies when they are asked for, and none.
+// asksForBodies checks 100 (Continue), and a body that arrives after its response.
 func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

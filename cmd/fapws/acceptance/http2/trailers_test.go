@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Applications end responses with trailers, behind bodies that fit into a window or do not.
-func TestTrailers(t *testing.T) {
+// The test sends trailers after bodies that fit into a window, and after larger bodies.
+func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app")
 	c := client(t)
@@ -33,8 +33,7 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-// The proxy passes trailers of an upstream on, and says which have been announced.
-func TestTrailersOfUpstream(t *testing.T) {
+func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Sum, Location")
@@ -66,7 +65,7 @@ func TestTrailersOfUpstream(t *testing.T) {
 	a = s.Get("/", 200)
 	check(a.Response, a.Text, nil)
 	s = fapwstest.ServeProxy(t, behind.URL, `cache = "60s"`+"\n", "--h2c")
-	for range 2 { // a page has none
+	for range 2 { // a response from the cache has no trailers
 		r, text = ask(t, c, "GET", s.URL, nil)
 		check(r, text, nil)
 	}

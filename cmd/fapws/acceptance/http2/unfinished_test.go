@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// second connects to s from another address than all other clients.
+// second connects to s from another address than the other clients.
 func second(s *fapwstest.Server) *fapwstest.Client {
 	s.T.Helper()
 	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", s.Address)
@@ -21,8 +21,8 @@ func second(s *fapwstest.Server) *fapwstest.Client {
 	return fapwstest.NewClient(s.T, c)
 }
 
-// unfinished opens n streams, sends up to size bytes of a body on each, as far as the windows allow, and ends none of them. It returns the number of
-// bytes that the server has taken, when it takes no more.
+// unfinished opens n streams, sends up to size bytes of a body on each stream, as far as the windows allow, and ends
+// none of them. It returns the number of bytes that the server has accepted when it accepts no more.
 func (f *frames) unfinished(n int, path string, size int) (sent int) {
 	f.t.Helper()
 	const window = 64<<10 - 1
@@ -70,8 +70,8 @@ func (f *frames) unfinished(n int, path string, size int) (sent int) {
 	}
 }
 
-// Unfinished bodies of a client take neither the descriptors of others nor of its next requests: there are fewer files than descriptors.
-func TestUnfinishedBodies(t *testing.T) {
+// Bodies use fewer files than there are descriptors. The next requests of the client, and other clients, get the rest.
+func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256", Flags: []string{"--h2c", "--body-timeout", "2s"}}.Serve(t, fapwstest.Mode{})
 	large := strings.Repeat("b", 1<<20)
@@ -99,8 +99,8 @@ func TestUnfinishedBodies(t *testing.T) {
 	}
 }
 
-// Applications that do not read what clients send cost a bounded amount of memory for each client, over all its connections, also those that it has closed.
-func TestUnreadBodies(t *testing.T) {
+// The memory counts for all connections of the client, including closed connections.
+func TestUnreadBodiesNeedBoundedMemoryPerClient(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app", "--max-queue", "10000")
 	s.Get("/", 200)
@@ -122,13 +122,14 @@ func TestUnreadBodies(t *testing.T) {
 	s.Get("/enough", 200)
 }
 
-// An upload arrives whole while its handler waits because the client reads nothing of large responses.
-func TestUploadBesideUnreadResponses(t *testing.T) {
+// The handler of the upload waits, because the client reads nothing of the responses.
+func TestUploadContinuesWhileLargeResponsesAreUnread(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app")
 	f := dialFrames(t, s)
 	const large, upload = 11, 15
-	for id := uint32(1); id < large; id += 2 { // a few streams may each have a response of any size
+	// The first streams may each have a response of any size.
+	for id := uint32(1); id < large; id += 2 {
 		f.request(id, "/unread")
 	}
 	for id := uint32(large); id < upload; id += 2 {
@@ -153,7 +154,7 @@ func TestUploadBesideUnreadResponses(t *testing.T) {
 	s.Get("/enough", 200)
 }
 
-// settle waits until the server has dealt with everything that was sent before.
+// settle waits until the server has processed all earlier frames.
 func (f *frames) settle() {
 	f.t.Helper()
 	f.WritePing(false, [8]byte{1})
@@ -165,8 +166,8 @@ func (f *frames) settle() {
 	}
 }
 
-// Header blocks that never end cost a client's share of memory, however many connections it has.
-func TestUnfinishedHeaderBlocks(t *testing.T) {
+// The memory is the share of one client, however many connections it has.
+func TestUnfinishedHeaderBlocksNeedBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
 	s.Get("/", 200)

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A WebSocket over HTTP/2 is one like any other: the cases of the Autobahn suite, on streams of one connection.
-func TestWebSocketCases(t *testing.T) {
+// The streams share one connection.
+func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "sockets.py", "--lifespan", "off")
 		path := "/callbacks"
@@ -26,8 +26,8 @@ func TestWebSocketCases(t *testing.T) {
 	})
 }
 
-// Applications of all kinds accept and refuse WebSockets over HTTP/2 as they do over HTTP/1, and nothing else can be taken for one.
-func TestWebSocketKinds(t *testing.T) {
+// Each kind of application does so as over HTTP/1. Other requests are not taken for WebSockets.
+func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, m)
 		address := bridge(t, s)
@@ -73,7 +73,7 @@ func TestWebSocketKinds(t *testing.T) {
 	})
 }
 
-// speaksItself has a WebSocket with an application that gets the socket.
+// speaksItself opens a WebSocket of an application that gets the socket.
 func speaksItself(t *testing.T, address string) {
 	c := fapwstest.OpenSocket(t, address, "/own")
 	fapwstest.Hears(t, c, "hi")
@@ -87,7 +87,7 @@ func speaksItself(t *testing.T, address string) {
 	}
 }
 
-// closesWith waits for the close frame.
+// closesWith waits for the close frame with code.
 func closesWith(t *testing.T, c *wstest.Client, code int) {
 	t.Helper()
 	var closed *wstest.Closed
@@ -97,8 +97,8 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 	c.Conn.Close()
 }
 
-// A reload closes WebSockets over HTTP/2 with 1012, because their connection cannot move; the end of the server with 1001.
-func TestWebSocketReload(t *testing.T) {
+// Their connection cannot move to the new worker. When the server stops, the code is 1001.
+func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "sockets.py", "--lifespan", "off", "--access-log", log, "--log-flush", "1ms")
@@ -126,8 +126,8 @@ func TestWebSocketReload(t *testing.T) {
 	}
 }
 
-// Messages of WebSockets on streams that do not end have the share of memory of their client's address, as over HTTP/1.
-func TestUnfinishedMessages(t *testing.T) {
+// As over HTTP/1.
+func TestUnfinishedWebSocketMessagesShareTheLimitOfTheAddress(t *testing.T) {
 	t.Parallel()
 	const sockets, size = 40, 1<<20 - 1 // more than a third of 96 MiB
 	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off")

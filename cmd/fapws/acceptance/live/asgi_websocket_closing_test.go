@@ -10,9 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A client may send messages just before it closes. The application gets them first, and may respond, because it does
-// not know yet that the client has closed.
-func TestASGIWebSocketClosing(t *testing.T) {
+// The application may respond to them, because it does not know yet that the client has closed.
+func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // the log has no errors
 		// open sends messages and a close frame in one packet.
@@ -71,7 +70,7 @@ func TestASGIWebSocketClosing(t *testing.T) {
 			{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
 			{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
 			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02", "sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
-			// The answers are too late to be sent, but the application gets all earlier messages.
+			// The responses are too late to be sent, but the application gets all earlier messages.
 			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "", "sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
 			{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
 			{"/stays", nil, "", "websocket.disconnect"},
@@ -95,10 +94,11 @@ func TestASGIWebSocketClosing(t *testing.T) {
 		noted("/pushes/unread", "OSError")
 		closes(open("/floods", "x"))
 		noted("/floods", "OSError")
-		c = open("/floods/unread") // and neither the frame nor the messages before it are read
+		// The client reads neither the frame nor the earlier messages.
+		c = open("/floods/unread")
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
-		// nor does it delay other clients after its own has disconnected
+		// The task does not delay other clients either after its own client has disconnected.
 		c = open("/counts/gone", "x")
 		fapwstest.ResetSocket(c)
 		s.Get("/gone", 200)

@@ -10,9 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestASGIReload checks that WebSockets of ASGI applications are closed with 1012 after workers with the old code have
-// stopped accepting, so that a client that reconnects at once gets the new code.
-func TestASGIReload(t *testing.T) {
+// The workers with the old code have stopped accepting, so that a client that reconnects at once gets the new code.
+func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")
 	s := fapwstest.Command{Script: script + ":application"}.Serve(t, fapwstest.Workers)

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-func TestASGIWebSocket(t *testing.T) {
+func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
 		c := s.Socket("/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three", wstest.Deflate)
@@ -93,8 +93,8 @@ func TestASGIWebSocket(t *testing.T) {
 	})
 }
 
-// The server makes the handshake (RFC 6455 §4.2.2). An application that would break it fails before any data is sent.
-func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
+// The server makes the handshake (RFC 6455 §4.2.2). The application fails before any data is sent.
+func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, c := range []struct{ query, says string }{
@@ -114,8 +114,8 @@ func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
 	}
 }
 
-// A disconnect is noticed at once by tasks that send and by tasks that wait.
-func TestASGIWebSocketDisconnect(t *testing.T) {
+// The tasks send or wait.
+func TestASGIWebSocketTasksNoticeADisconnectAtOnce(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py") // the log has no errors
 		for range 2 {
@@ -134,8 +134,8 @@ func TestASGIWebSocketDisconnect(t *testing.T) {
 	})
 }
 
-// In both directions, data that one side does not read waits at the other side.
-func TestASGIWebSocketBackPressure(t *testing.T) {
+// Data that one side does not read waits at the other side.
+func TestASGIWebSocketBackPressureWorksInBothDirections(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")
 		memory := func() (n int) {
@@ -175,7 +175,7 @@ func TestASGIWebSocketBackPressure(t *testing.T) {
 	})
 }
 
-func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
+func TestASGIWebSocketsGet1001WhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")
 		a, b := s.Socket("/echo"), s.Socket("/waits")
@@ -189,8 +189,8 @@ func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
 	})
 }
 
-// A thousand WebSockets that are opened, used and closed in all ways leave no memory.
-func TestASGIWebSocketsComeAndGo(t *testing.T) {
+// A thousand WebSockets are opened, used and closed in all ways.
+func TestASGIWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")
 		comeAndGo(t, s, "/echo", func(c *wstest.Client, turn int) {

@@ -62,8 +62,7 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	return a, b
 }
 
-// TestBroadcast checks that a broadcast to a WebSocket of PATHS reaches all of its clients, in all processes.
-func TestBroadcast(t *testing.T) {
+func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		var a, b *wstest.Client
@@ -139,8 +138,7 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
-// TestBroadcastOrder checks that all clients get all messages, in the same order, from any sender.
-func TestBroadcastOrder(t *testing.T) {
+func TestBroadcastsReachAllClientsInTheSameOrder(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		var clients []*wstest.Client
@@ -189,11 +187,11 @@ func TestBroadcastOrder(t *testing.T) {
 	})
 }
 
-// TestBroadcastWhileOpening checks that messages during on_open arrive after it has ended, and that no other client
-// waits for it.
-func TestBroadcastWhileOpening(t *testing.T) {
+// No other client waits for on_open.
+func TestBroadcastDuringOnOpenArrivesAfterIt(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py") // inline, nothing runs at the same time as on_open
+	// Inline, no code runs at the same time as on_open.
+	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py")
 	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)
 	go func() {
@@ -216,8 +214,7 @@ func TestBroadcastWhileOpening(t *testing.T) {
 	gets(t, c, "come in")
 }
 
-// TestBroadcastSmallMessages checks that waiting messages count as memory, however small they are.
-func TestBroadcastSmallMessages(t *testing.T) {
+func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
 	a := s.Socket("/room")
@@ -248,9 +245,8 @@ func TestBroadcastSmallMessages(t *testing.T) {
 	}
 }
 
-// TestBroadcastAtReload checks that old and new workers receive each other's broadcasts while both run, and that a path
-// that is no longer a WebSocket in the new code receives none.
-func TestBroadcastAtReload(t *testing.T) {
+// A path that is no longer a WebSocket in the new code receives none.
+func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "broadcast.py")
 	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Workers)
@@ -281,7 +277,7 @@ func TestBroadcastAtReload(t *testing.T) {
 		gets(t, c, "late, from 1")
 		gets(t, c, "late, to x")
 	}
-	// the messages are not for this WebSocket, which is another one
+	// the messages are for another WebSocket
 	says(t, first, "pid")
 	if got := told(t, first); !strings.HasSuffix(got, " 2") {
 		t.Errorf("got %q", got)
@@ -294,7 +290,7 @@ func TestBroadcastAtReload(t *testing.T) {
 	says(t, a, "thread after it")
 	gets(t, a, "after it")
 	gets(t, b, "after it")
-	// A worker that dies closes no client of other workers.
+	// The death of a worker closes no client of other workers.
 	pid, _ := pidOf(t, b)
 	number, _ := strconv.Atoi(pid)
 	fapwstest.Must(t, syscall.Kill(number, syscall.SIGKILL))
@@ -304,9 +300,9 @@ func TestBroadcastAtReload(t *testing.T) {
 	fapwstest.Eventually(t, "one is counted", func() bool { return s.Get("/count", 200).Text == "1" })
 }
 
-// TestRefusedAtReload checks that a WebSocket without a place in the new code is closed with 1012, and that the old
-// worker calls its on_close exactly once, even if its client disconnects after the handler has released it.
-func TestRefusedAtReload(t *testing.T) {
+// The WebSocket, which the new code does not have, is closed with 1012. The old worker calls its on_close exactly once,
+// even if the client disconnects after the handler has released it.
+func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "refused.py")
 	folder := t.TempDir()
@@ -327,7 +323,7 @@ func TestRefusedAtReload(t *testing.T) {
 	for _, c := range clients {
 		closesWith(t, c, 1012, "")
 	}
-	time.Sleep(300 * time.Millisecond) // its handler releases it
+	time.Sleep(300 * time.Millisecond) // its handler releases the WebSocket
 	fapwstest.ResetSocket(behind)
 	s.Says("reloaded: 2 workers")
 	s.HasWorkers(2, old...)
@@ -339,14 +335,15 @@ func TestRefusedAtReload(t *testing.T) {
 	}
 }
 
-// TestBroadcastBehind checks that a sender of more than can be sent must wait, or gets an error.
-func TestBroadcastBehind(t *testing.T) {
+// In inline mode it gets an error.
+func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		got := s.Get("/heavy?300x60000", 200).Text
 		const behind = "broadcast: queue full: 8 MiB of events are waiting, said "
 		switch {
-		case m.Inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
+		// The loop runs the handler, and cannot send meanwhile.
+		case m.Inline() && got == behind+"at once":
 		case !m.Inline() && (got == "all" || got == behind+"after a second"): // on a busy machine
 		default:
 			t.Errorf("got %q", got)
@@ -355,7 +352,7 @@ func TestBroadcastBehind(t *testing.T) {
 			c := s.Socket("/room")
 			defer c.Conn.Close()
 			says(t, c, "thread and it goes on")
-			// if more messages are in transit than this client may have, it is closed
+			// A client with too many messages in transit is closed.
 			for {
 				_, got, err := c.Receive()
 				if err != nil || string(got) == "and it goes on" {
@@ -366,8 +363,8 @@ func TestBroadcastBehind(t *testing.T) {
 	})
 }
 
-// TestBroadcastLarge checks that large messages pass between workers in pieces, and that two of them close no client.
-func TestBroadcastLarge(t *testing.T) {
+// Two large messages close no client.
+func TestBroadcastsThatAreLargePassBetweenWorkersInPieces(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py", "--channel-max-event", "4M")
 	a, b := onBoth(s, "/room")
@@ -381,9 +378,8 @@ func TestBroadcastLarge(t *testing.T) {
 	}
 }
 
-// TestBroadcastSlowReader checks that a client that does not read is closed with 1013, in each worker, and does not
-// delay others, and that a sender of more than can be sent gets an error.
-func TestBroadcastSlowReader(t *testing.T) {
+// This holds in each worker. Other clients are not delayed, and a sender that exceeds the queue gets an error.
+func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		slow := []*wstest.Client{s.Socket("/room"), s.Socket("/room")}
@@ -425,8 +421,8 @@ func TestBroadcastSlowReader(t *testing.T) {
 	})
 }
 
-// Messages without bytes count as memory while an asyncio thread does not take them, and lost messages are logged.
-func TestMessagesForBlockedThread(t *testing.T) {
+// They wait while an asyncio thread is blocked. Lost messages are logged.
+func TestMessagesWithoutBytesCountAsMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")
 	s.Get("/", 204)

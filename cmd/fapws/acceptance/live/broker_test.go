@@ -24,8 +24,8 @@ func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
 }
 
-// loadingNode starts a node, and returns two subscribers that connected while it was loading. The second one has sent
-// Last-Event-ID.
+// loadingNode starts a node, and returns two subscribers that connected while it was loading. The second subscriber has
+// sent Last-Event-ID.
 func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, resumes *subscriber) {
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
@@ -46,7 +46,7 @@ func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, re
 	return s, all[0], all[1]
 }
 
-// getsAll reads events, which must have these data.
+// getsAll reads events, which must have data.
 func (l *subscriber) getsAll(data ...string) (last event) {
 	l.t.Helper()
 	for _, one := range data {
@@ -64,8 +64,8 @@ func numbers(from, to int) (all []string) {
 
 const redisPassword = "a secret"
 
-// Servers with the same broker act as one server for subscribers, WebSockets and caches.
-func TestServersWithABroker(t *testing.T) {
+// This holds for subscribers, WebSockets and caches.
+func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword)
 	url := "redis://:" + strings.ReplaceAll(redisPassword, " ", "%20") + "@" + r.Address + "?prefix=test"
@@ -85,7 +85,7 @@ func TestServersWithABroker(t *testing.T) {
 	}
 	listen(a, "/news", "Last-Event-ID: "+two.id).gets("three")
 
-	// An event larger than a message between processes.
+	// This event is larger than a message between processes.
 	large := strings.Repeat("x", 300000)
 	a.Get("/large?300000", 200)
 	onA.gets(large)
@@ -95,14 +95,15 @@ func TestServersWithABroker(t *testing.T) {
 	a.Get("/shout?hello", 200)
 	fapwstest.Hears(t, socket, "hello")
 
-	// While the broker is down, no event is lost or doubled.
+	// While the broker is down, no event is lost or duplicated.
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
-	b.Upgrade() // a program that replaces another one does not need the broker
+	// A program that replaces another program does not need the broker.
+	b.Upgrade()
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	// The answer to the message for the WebSocket may also be lost; the message then waits with the events.
+	// The answer to the message for the WebSocket may also be lost. The message then waits with the events.
 	fapwstest.Eventually(t, "the events wait", func() bool {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50
@@ -159,7 +160,7 @@ func TestServersWithABroker(t *testing.T) {
 	resumes.getsAll("reloaded", "upgraded")
 	waits.getsAll("reloaded", "upgraded")
 	listen(c, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
-	// each worker has the past events, and no event has arrived since
+	// Each worker has the past events, and no further event has arrived.
 	d := node(t, url, "--workers", "2")
 	for range 8 {
 		listen(d, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
@@ -189,8 +190,7 @@ func metricOf(s *fapwstest.Server, name string) string {
 	return value
 }
 
-// A broker may use sentinels, or TLS.
-func TestBrokersOfAllKinds(t *testing.T) {
+func TestBrokerMayUseSentinelsOrTLS(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
 	dir := t.TempDir()
@@ -222,8 +222,7 @@ func isWrong(t *testing.T, url string, code int, line string) {
 	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code, line)
 }
 
-// Errors of a broker are reported in one line.
-func TestWrongBrokers(t *testing.T) {
+func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword, "--user", "reader", "on", "nopass", "~*", "+@all", "-eval")
 	for _, c := range []struct {
@@ -242,9 +241,8 @@ func TestWrongBrokers(t *testing.T) {
 	}
 }
 
-// TestUnreadableEntries checks that invalid events of another program on a broker leave few lines in the log, and do
-// not block other events.
-func TestUnreadableEntries(t *testing.T) {
+// They leave few lines in the log. Another program has sent them.
+func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
 	s := node(t, "redis://"+r.Address)
@@ -254,7 +252,7 @@ func TestUnreadableEntries(t *testing.T) {
 	defer c.Close()
 	const entries = 50
 	for range entries {
-		// No event, one without a name, and one of a wrong type.
+		// These are no event, an event without a name, and an event of a wrong type.
 		for _, raw := range []string{"zzzz", `"\x00\x00\x00\x00"`, `"\x04news\x00\x03a\nb\x01c"`} {
 			_, err = fmt.Fprintf(c, "XADD {fapws}:events * n 1 from x id 1 pid 1 kind events raw %s\r\n", raw)
 			fapwstest.Must(t, err)

@@ -19,7 +19,7 @@ type subscriber struct {
 	conn net.Conn
 	in   *bufio.Reader
 	head string
-	last string // id of the last event that has one
+	last string // id of the last event that has an id
 }
 
 // event is an event that a client received.
@@ -137,12 +137,12 @@ func counts(s *fapwstest.Server, name string, n int) {
 	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool { return s.Get("/count/"+name, 200).Text == strconv.Itoa(n) })
 }
 
-// TestChannels checks that handlers of all kinds can make their clients subscribers, which get events published by any
-// process.
-func TestChannels(t *testing.T) {
+// Handlers of all kinds can make their clients subscribers.
+func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
-		s.Complains = true // on_join of room/bad fails, and a channel has an invalid name
+		// on_join of room/bad fails, and a channel has an invalid name.
+		s.Complains = true
 		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"), listen(s, "/view")
 		several := listen(s, "/listen/news,room/1,news?start=data%3A+hello", "Last-Event-ID: nothing")
 		view.gets("from a view")
@@ -232,9 +232,8 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 	return got
 }
 
-// TestChannelErrors checks that wrong arguments, and calls in a process that is not the server, are reported in one
-// line each.
-func TestChannelErrors(t *testing.T) {
+// The errors are wrong arguments, and calls in a process that is not the server.
+func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	const name = ` is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit`
@@ -268,8 +267,7 @@ RuntimeError subscribers: this process does not run under fapws: run the script 
 `)
 }
 
-// A channel in PATHS rejects methods other than GET and HEAD with 405.
-func TestChannelMethods(t *testing.T) {
+func TestChannelRejectsMethodsOtherThanGETAndHEADWith405(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
@@ -277,9 +275,8 @@ func TestChannelMethods(t *testing.T) {
 	}
 }
 
-// TestChannelCallbacks checks that Python learns of joining and leaving clients, in order, and that a client keeps its
-// number.
-func TestChannelCallbacks(t *testing.T) {
+// A client keeps its number.
+func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
 		one := listen(s, "/listen/room/1,room/2", "Last-Event-ID: é")
@@ -317,8 +314,8 @@ func TestChannelCallbacks(t *testing.T) {
 	})
 }
 
-// TestChannelCrowd checks that callbacks report many clients that join and leave at once.
-func TestChannelCrowd(t *testing.T) {
+// The clients also leave at once.
+func TestChannelCallbacksReportManyClientsThatJoinAtOnce(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	const n = 200
@@ -340,8 +337,7 @@ func TestChannelCrowd(t *testing.T) {
 	})
 }
 
-// TestChannelLimits checks the flags for channels.
-func TestChannelLimits(t *testing.T) {
+func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
 		"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
@@ -398,7 +394,7 @@ func TestChannelLimits(t *testing.T) {
 		}
 		return text
 	}
-	// the last event has arrived at this worker before its subscriber gets it, perhaps as a new event
+	// The last event has arrived at this worker before its subscriber gets it, perhaps as a new event.
 	replay()
 	counts(s, "news", 1)
 	text := replay()
@@ -407,8 +403,8 @@ func TestChannelLimits(t *testing.T) {
 	}
 }
 
-// TestChannelLargeEvents checks that large events pass between workers in pieces, and arrive unchanged.
-func TestChannelLargeEvents(t *testing.T) {
+// They are sent in pieces.
+func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
 	var all []*subscriber
@@ -435,8 +431,8 @@ func TestChannelLargeEvents(t *testing.T) {
 	}
 }
 
-// TestChannelsOfFrameworks checks subscriptions by a response header, also with middlewares.
-func TestChannelsOfFrameworks(t *testing.T) {
+// Middlewares may be between.
+func TestFrameworkHandlerSubscribesByAResponseHeader(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
 	const script = `
@@ -485,8 +481,8 @@ app.wsgi_app = middleware
 	}
 }
 
-// TestChannelBackPressure checks that a publisher of more than can be sent waits, or gets an error.
-func TestChannelBackPressure(t *testing.T) {
+// In inline mode it gets an error.
+func TestBackPressureOfChannelsMakesPublishersWait(t *testing.T) {
 	const script = `
 from time import monotonic
 from fapws import channel, publish
@@ -515,7 +511,8 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 		const behind = "publish: queue full: 8 MiB of events are waiting, said "
 		for range 2 {
 			switch got := s.Get("/flood", 200).Text; {
-			case m.Inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
+			// The loop runs the handler, and cannot send meanwhile.
+			case m.Inline() && got == behind+"at once":
 			case !m.Inline() && (got == "all" || got == behind+"after a second"): // on a busy machine
 			default:
 				t.Error(got)
@@ -524,8 +521,8 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 	})
 }
 
-// TestChannelsOfAsyncCode tests async handlers, ASGI applications, tasks, and async callbacks.
-func TestChannelsOfAsyncCode(t *testing.T) {
+// The code is handlers, ASGI applications, tasks, and callbacks.
+func TestAsyncCodeSubscribesAndPublishes(t *testing.T) {
 	const script = `
 import asyncio
 from fapws import channel, subscribers, on_join, publish

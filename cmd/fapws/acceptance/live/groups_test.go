@@ -40,7 +40,7 @@ func leaves(t *testing.T, c *wstest.Client) {
 	}
 }
 
-// hearsNext returns the next message to the lobby, except those about clients that left.
+// hearsNext returns the next message to the lobby. It skips messages about clients that left.
 func hearsNext(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {
@@ -50,8 +50,7 @@ func hearsNext(t *testing.T, c *wstest.Client) string {
 	}
 }
 
-// TestGroups checks that a message to a group reaches its ASGI WebSockets in all workers.
-func TestGroups(t *testing.T) {
+func TestGroupMessageReachesASGIWebSocketsInAllWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
 		a, b := groupsOnBoth(s, m)

@@ -15,9 +15,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestSubscribersStay checks that through reloads and an upgrade each subscriber gets every event once and in the same
-// order, while events are published continuously.
-func TestSubscribersStay(t *testing.T) {
+// Events are published continuously, and arrive in the same order.
+func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Parallel()
 	const subscribers, reloads = 60, 3
 	program := fapwstest.CopyOfProgram(t)
@@ -119,21 +118,22 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// TestReplayIsBounded checks that a client that reconnects gets --channel-history events, even from a new worker, which
-// keeps all events for clients that may be handed over.
-func TestReplayIsBounded(t *testing.T) {
+// A client that reconnects gets --channel-history events, even from a new worker, which keeps all events for clients
+// that may be handed over.
+func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", strconv.Itoa(kept))
 	first := listen(s, "/listen/news")
 	counts(s, "news", 1)
-	w := s.Dial() // one connection uses one worker, which determines the order
+	w := s.Dial() // one connection uses one worker, which sets the order
 	for n := range published {
 		w.Fetch("/send?name=news&data="+strconv.Itoa(n)).Want(t, 200)
 	}
 	first.gets("0")
 	for range 8 { // from both workers
-		fapwstest.Eventually(t, "the last events come again", func() bool { // a worker may not have received the last event yet
+		// A worker may not have received the last event yet.
+		fapwstest.Eventually(t, "the last events come again", func() bool {
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
 			from, err := l.next()
 			if err != nil {
@@ -151,9 +151,8 @@ func TestReplayIsBounded(t *testing.T) {
 	}
 }
 
-// TestSubscribersOfTheKilled checks that subscribers of a worker that dies reconnect and miss no event, and that the
-// same holds after a reload.
-func TestSubscribersOfTheKilled(t *testing.T) {
+// They reconnect. The same holds after a reload.
+func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-subscribers-per-address", "1000000")
 	var all []*subscriber
@@ -219,8 +218,7 @@ func TestSubscribersOfTheKilled(t *testing.T) {
 	}
 }
 
-// TestSubscribersOfAReloadThatFails checks that subscribers stay in their workers.
-func TestSubscribersOfAReloadThatFails(t *testing.T) {
+func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "channels.py")
 	script := fapwstest.Write(t, t.TempDir()+"/channels.py", text)
@@ -265,9 +263,8 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// TestPublishersOfAllWorkers publishes thousands of events in all workers at once. All subscribers get each event once,
-// in the same order.
-func TestPublishersOfAllWorkers(t *testing.T) {
+// Thousands of events are published at once. All subscribers get each event once.
+func TestPublishersOfAllWorkersReachSubscribersInOneOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
 	var all []*subscriber

@@ -21,9 +21,8 @@ def wsgi(environ, start_response):
     return [environ["REQUEST_METHOD"].encode()]
 `
 
-// TestIgnoredUpgrade checks that a request without a valid HTTP/1.1 handshake for a WebSocket is a plain request (RFC
-// 9110 §7.8), including its body.
-func TestIgnoredUpgrade(t *testing.T) {
+// This includes its body (RFC 9110 §7.8).
+func TestRequestWithoutAValidWebSocketHandshakeIsAPlainRequest(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "plain.py"), plainRequests)
 	const fields = "Host: a\r\nUpgrade: websocket\r\n" +

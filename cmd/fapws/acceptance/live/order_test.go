@@ -8,9 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestOrderOfOneClient checks that subscribers get the events that a client publishes over one connection in its order,
-// whichever code publishes them.
-func TestOrderOfOneClient(t *testing.T) {
+// The client publishes over one connection. The order does not depend on the code that publishes.
+func TestEventsOfOneClientArriveInItsOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")
 	events := listen(s, "/news")
@@ -25,8 +24,7 @@ func TestOrderOfOneClient(t *testing.T) {
 	}
 }
 
-// TestPublishWithoutSupervisor checks that a stopped supervisor delays events, but not responses.
-func TestPublishWithoutSupervisor(t *testing.T) {
+func TestStoppedSupervisorDelaysEventsButNotResponses(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")
 	events := listen(s, "/news")

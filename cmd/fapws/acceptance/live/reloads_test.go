@@ -14,10 +14,9 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestLiveThroughReloads runs clients that send while workers are replaced repeatedly. Each message that was sent
-// before the client received a close frame must reach the application. FAPWS_LIVE_RELOADS is the number of reloads
-// (default 3).
-func TestLiveThroughReloads(t *testing.T) {
+// Clients send while workers are replaced repeatedly. The messages are those that were sent before the client received
+// a close frame. FAPWS_LIVE_RELOADS is the number of reloads (default 3).
+func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	t.Parallel()
 	reloads := 3
 	if n := os.Getenv("FAPWS_LIVE_RELOADS"); n != "" {

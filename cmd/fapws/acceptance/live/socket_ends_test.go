@@ -9,7 +9,7 @@ import (
 
 // A library that takes over the socket of its client may end the connection by an exception that WSGI servers do not
 // log. Other exceptions are errors of the application.
-func TestRawSocketEndsByException(t *testing.T) {
+func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "rawsocket.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, how := range []string{"connection", "timeout", "stop", "file", "value"} {
@@ -28,9 +28,8 @@ func TestRawSocketEndsByException(t *testing.T) {
 	}
 }
 
-// Flask-SocketIO works with async_mode "threading", without log lines for closed connections. For other modes, a line
-// at the start names the right mode.
-func TestFlaskSocketIO(t *testing.T) {
+// There are no log lines for closed connections. For other modes, a line at the start names the right mode.
+func TestFlaskSocketIOWorksInThreadingMode(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import os

@@ -38,7 +38,7 @@ func (c *stayer) asks(text string) string {
 	return c.hears()
 }
 
-// hears returns the next message, except messages of an application that resumes after sleep.
+// hears returns the next message. It skips messages of an application that resumes after sleep.
 func (c *stayer) hears() string {
 	c.t.Helper()
 	for {
@@ -58,9 +58,8 @@ func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string
 	return fapwstest.Command{Script: script}.Serve(t, m), script
 }
 
-// TestWebSocketsStay checks that at a reload a WebSocket for synchronous code moves to the new worker, with its groups,
-// data, subprotocol, compression, and an incomplete header.
-func TestWebSocketsStay(t *testing.T) {
+// A WebSocket for synchronous code moves with its groups, data, subprotocol, compression, and an incomplete header.
+func TestWebSocketsMoveToTheNewWorkerAtAReload(t *testing.T) {
 	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name, Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, asleep}, webSocketsStay)
 }
@@ -122,9 +121,9 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 	}
 }
 
-// TestWebSocketsThatCannotStay checks that a WebSocket is closed with 1012 if the application holds its object, if its
-// data is not plain, or if new code has another WebSocket in its place. A callback ends before.
-func TestWebSocketsThatCannotStay(t *testing.T) {
+// The application holds the object, the data is not plain, or new code has another WebSocket in its place. A callback
+// ends before.
+func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	t.Parallel()
 	s, script := staying(t, fapwstest.Workers)
 	known, kept, waits := openStayer(s, "/room?a"), openStayer(s, "/room?b"), openStayer(s, "/room?c")
@@ -154,10 +153,9 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 	closesWith(t, waits.Client, 1012, "")
 }
 
-// TestWebSocketsThroughReloads checks that while workers are replaced continuously, each message of 80 clients is
-// answered in order, all clients get all broadcasts in the same order, and no WebSocket is closed. Memory and
-// descriptors do not grow.
-func TestWebSocketsThroughReloads(t *testing.T) {
+// Workers are replaced continuously. Each message of 80 clients is answered in order, all clients get all broadcasts in
+// the same order, and no WebSocket is closed. Memory and descriptors do not grow.
+func TestWebSocketsAnswerEachMessageThroughReloads(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{
 		fapwstest.Workers,
@@ -172,7 +170,8 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	const clients, speakers, reloads = 80, 3, 6
 	s := fapwstest.Serve(t, m, "staying.py")
 	workers := len(s.Workers())
-	files := func() (n int) { // of supervisor and workers, after the old workers have ended
+	// The files of supervisor and workers, after the old workers have ended.
+	files := func() (n int) {
 		s.HasWorkers(workers)
 		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {
 			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))

@@ -14,8 +14,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// WebSockets of an application behave the same through a proxy.
-func TestProxiedWebSockets(t *testing.T) {
+func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
 	c := s.Socket("/room")
@@ -28,7 +27,7 @@ func TestProxiedWebSockets(t *testing.T) {
 	}
 	says(t, c, "close 4001 enough")
 	closesWith(t, c, 4001, "enough")
-	// a refusal by the application is a response, and the connection remains open
+	// A rejection by the application is a response, and the connection remains open.
 	w := s.Dial()
 	for range 2 {
 		w.Send(wstest.Handshake("/room?teapot"))
@@ -40,16 +39,14 @@ func TestProxiedWebSockets(t *testing.T) {
 	}
 }
 
-// The cases of the Autobahn test suite, through the proxy.
-func TestProxiedWebSocketCases(t *testing.T) {
+func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "echo.py").URL, "")
 	fapwstest.WebSocketCases(t, s.Address, "/callbacks")
 }
 
-// A tunnel has a line in the access log after its end, with the transferred bytes, even if the end of the server ends
-// it.
-func TestTunnelsInTheLog(t *testing.T) {
+// The line is also written if the stop of the server closes the tunnel.
+func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
 	log := func() string {
@@ -66,7 +63,8 @@ func TestTunnelsInTheLog(t *testing.T) {
 	c.Conn.Close()
 	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
 	fapwstest.Eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
-	// 10 bytes with 2 of the frame, and a close frame of 4; frames of the client have 4 more each.
+	// The server sent a message of 10 bytes and a close frame of 4 bytes. A message has 2 bytes of header. Frames of
+	// the client have 4 bytes more.
 	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
 		t.Errorf("%q", log())
 	}
@@ -90,8 +88,8 @@ func TestTunnelsInTheLog(t *testing.T) {
 	}
 }
 
-// A server that stops waits for tunnels during the graceful timeout, and ends after the last tunnel.
-func TestTunnelsAtStop(t *testing.T) {
+// It waits during the graceful timeout, and ends after the last tunnel.
+func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout", "1h")
 	c := s.Socket("/room")
@@ -103,8 +101,8 @@ func TestTunnelsAtStop(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// At a reload, tunnels stay in their worker until the graceful timeout, and the next worker gets new ones.
-func TestTunnelsAtReload(t *testing.T) {
+// They stay until the graceful timeout. The next worker gets new tunnels.
+func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
 			t.Parallel()
@@ -135,8 +133,7 @@ func TestTunnelsAtReload(t *testing.T) {
 	}
 }
 
-// A tunnel needs a descriptor for each side.
-func TestTunnelsAndDescriptors(t *testing.T) {
+func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 	t.Parallel()
 	const many = 100
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "")
@@ -157,8 +154,8 @@ func TestTunnelsAndDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "no descriptor is left", func() bool { return files() <= idle })
 }
 
-// Tunnels count for --max-clients, and closed tunnels make room.
-func TestTunnelsCount(t *testing.T) {
+// Closed tunnels make room.
+func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3", "--max-clients-action", "503")
 	var clients []*wstest.Client
@@ -189,8 +186,7 @@ func TestTunnelsCount(t *testing.T) {
 	}
 }
 
-// A silent tunnel ends after proxy-tunnel-timeout.
-func TestTunnelTimeout(t *testing.T) {
+func TestSilentTunnelTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "proxy-tunnel-timeout = 1\n")
 	c := s.Socket("/room")
@@ -200,8 +196,8 @@ func TestTunnelTimeout(t *testing.T) {
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
-// The timeout of a request ends with the response to the handshake.
-func TestTunnelsOutlastTheTimeout(t *testing.T) {
+// The tunnel continues.
+func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
 	s := fapwstest.ServeProxy(t, upstream.URL, "timeout = 2\n")
@@ -218,9 +214,8 @@ func TestTunnelsOutlastTheTimeout(t *testing.T) {
 	fapwstest.Hears(t, c, "echo hello")
 }
 
-// Without descriptors for more tunnels, new clients get an error and other tunnels continue. New tunnels are possible
-// after some have ended.
-func TestTunnelsWithoutDescriptors(t *testing.T) {
+// New clients get an error. New tunnels are possible after others have ended.
+func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
@@ -259,8 +254,7 @@ func TestTunnelsWithoutDescriptors(t *testing.T) {
 	})
 }
 
-// Clients may connect by a unix socket.
-func TestTunnelsFromUnixSocket(t *testing.T) {
+func TestTunnelsFromUnixSocketClients(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients that neither read nor answer the close frame do not delay the end of the server.
-func TestUnansweredCloses(t *testing.T) {
+// The clients neither read nor answer the close frame.
+func TestUnansweredClosesDoNotDelayTheStop(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py", "--graceful-timeout", "1h", "--write-timeout", "1h", "--ws-ping-timeout", "0")
 	for _, path := range []string{"/callbacks", "/asgi"} {
 		for _, reads := range []bool{true, false} {

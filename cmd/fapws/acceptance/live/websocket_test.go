@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// atRest waits until a counter that has begun to count does not change for a moment. On a slow machine that may be too
+// atRest waits until a counter that has begun to count does not change for a moment. On a slow machine this may be too
 // early, so the next checks must be valid at any moment.
 func atRest(t *testing.T, counter func() int64) {
 	t.Helper()
@@ -43,7 +43,7 @@ func smallBuffers(c *wstest.Client) *wstest.Client {
 	return c
 }
 
-// kib is a limit of memory, which is not checked with the race detector.
+// kib returns a limit of memory. With the race detector, the limit is not checked.
 func kib(n int) int {
 	if fapwstest.OnlyMode != "" {
 		return 16 * n
@@ -90,9 +90,9 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// A callback that only sends learns from send() that its client has closed; on_close is called after it. In inline mode
-// the callback would block the loop.
-func TestWebSocketCallbackThatOnlySends(t *testing.T) {
+// A callback that only sends learns from send() that its client has closed. The server calls on_close after it. In
+// inline mode the callback would block the loop.
+func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
 	c := s.Socket("/endless")
@@ -101,7 +101,7 @@ func TestWebSocketCallbackThatOnlySends(t *testing.T) {
 	notes(s, "BrokenPipeError\nclosed 4005 enough")
 }
 
-func TestWebSocketForSynchronousCode(t *testing.T) {
+func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Complains: true}.Serve(t, m)
 		c := s.Socket("/room/x", "Sec-WebSocket-Protocol: one, two", "Origin: https://app.example", wstest.Deflate)
@@ -195,8 +195,8 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 	})
 }
 
-// Messages after the close frame of a handler are not even decompressed.
-func TestWebSocketMessagesAfterClose(t *testing.T) {
+// The handler has sent the close frame.
+func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
 	c := s.Socket("/room", wstest.Deflate)
@@ -221,8 +221,7 @@ func TestWebSocketMessagesAfterClose(t *testing.T) {
 	}
 }
 
-// When the server stops, a client gets 1001, and on_close runs before the end.
-func TestWebSocketsWhenTheServerStops(t *testing.T) {
+func TestWebSocketsGet1001AndOnCloseWhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		a, b := s.Socket("/room"), s.Socket("/room")
@@ -245,11 +244,11 @@ func TestWebSocketsWhenTheServerStops(t *testing.T) {
 	})
 }
 
-func TestWebSocketOverdue(t *testing.T) {
+func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "1")
 		var c *wstest.Client
-		// on a busy machine even an echo may be late; the client then reconnects
+		// On a busy machine even an echo may be late. The client then reconnects.
 		echoes := func() bool {
 			if c.SendText("echo hello") != nil {
 				return false
@@ -272,7 +271,7 @@ func TestWebSocketOverdue(t *testing.T) {
 	})
 }
 
-func TestWebSocketsOnTheStack(t *testing.T) {
+func TestWebSocketsAreShownOnTheStack(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // the check may take long
 	s.Socket("/room?idle")
@@ -286,8 +285,7 @@ func TestWebSocketsOnTheStack(t *testing.T) {
 	fapwstest.Hears(t, c, "waited")
 }
 
-// A thousand WebSockets need memory, but no threads, and release everything.
-func TestThousandWebSockets(t *testing.T) {
+func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	t.Parallel()
 	const crowd = 1000
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0") // opening may take longer
@@ -330,8 +328,8 @@ func TestThousandWebSockets(t *testing.T) {
 	})
 }
 
-// WebSockets that are opened and closed many times, in all ways, leave no memory or descriptors.
-func TestWebSocketsComeAndGo(t *testing.T) {
+// The WebSockets are opened and closed many times, in all ways.
+func TestWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		var n, threads, files, first, memory int
@@ -357,8 +355,8 @@ func TestWebSocketsComeAndGo(t *testing.T) {
 	})
 }
 
-// comeAndGo opens WebSockets, each of which leaves in one of four ways, until the memory of the server no longer grows.
-// state returns the memory and whether everything else is released.
+// comeAndGo opens WebSockets, each of which is closed in one of four ways, until the memory of the server no longer
+// grows. state returns the memory and whether everything else is released.
 func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wstest.Client, turn int), state func() (memory int, left bool)) {
 	round := func(turns int) (memory int) {
 		var all sync.WaitGroup
@@ -386,7 +384,7 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	round(100)
 	before := round(100)
 	after := round(400)
-	// more at once than before, on a busy machine; a leak continues to grow
+	// On a busy machine there may be more memory at once than before. A leak continues to grow.
 	for tries := 0; after > before+kib(5000); tries++ {
 		if tries == 3 {
 			t.Fatalf("memory went from %d to %d KiB", before, after)
@@ -395,8 +393,7 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	}
 }
 
-// A client that does not read affects neither other clients nor the server.
-func TestWebSocketSlowReader(t *testing.T) {
+func TestWebSocketSlowReaderAffectsNobodyElse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := s.Socket("/room")
@@ -426,8 +423,8 @@ func TestWebSocketSlowReader(t *testing.T) {
 	})
 }
 
-// send() waits for the client if it can, and ends after the client has disconnected.
-func TestWebSocketSendWaits(t *testing.T) {
+// It waits if it can, and ends after the client has disconnected.
+func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := s.Socket("/room")
@@ -444,7 +441,7 @@ func TestWebSocketSendWaits(t *testing.T) {
 			return
 		}
 		time.Sleep(300 * time.Millisecond)
-		s.Get("/state", 200) // it waits without the GIL
+		s.Get("/state", 200) // the sender waits without the GIL
 		for total := 0; total < 4096*16384; {
 			_, data, err := c.Receive()
 			if err != nil {
@@ -470,8 +467,8 @@ func TestWebSocketSendWaits(t *testing.T) {
 	})
 }
 
-// Small messages do not fill the memory for a client that does not read.
-func TestWebSocketUnreadSmallMessages(t *testing.T) {
+// The client does not read.
+func TestWebSocketSmallMessagesDoNotFillMemory(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
 	c := smallBuffers(s.Socket("/room"))
 	before := s.RSS()
@@ -491,8 +488,7 @@ func TestWebSocketUnreadSmallMessages(t *testing.T) {
 	notes(s, "dripping: BrokenPipeError\nleft 1006 ")
 }
 
-// TestWebSocketGoneWhileOpening checks that a client may disconnect while on_open runs.
-func TestWebSocketGoneWhileOpening(t *testing.T) {
+func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
 	conn, err := net.Dial("tcp", s.Address)
@@ -513,8 +509,7 @@ func TestWebSocketGoneWhileOpening(t *testing.T) {
 	}
 }
 
-// Messages for a slow callback wait at the client.
-func TestWebSocketFlood(t *testing.T) {
+func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline only the loop is slow
 	c := smallBuffers(s.Socket("/room"))
@@ -552,7 +547,7 @@ func TestWebSocketFlood(t *testing.T) {
 	}
 }
 
-func TestWebSocketForks(t *testing.T) {
+func TestWebSocketSurvivesAForkInItsCallback(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := s.Socket("/room")
@@ -563,8 +558,8 @@ func TestWebSocketForks(t *testing.T) {
 	})
 }
 
-// A library that takes the socket of its client from environ makes these calls.
-func TestRawSocket(t *testing.T) {
+// The libraries take the socket of their client from environ.
+func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "rawsocket.py")
 		s.Get("/plain", 200).Is(t, "False")

@@ -19,14 +19,14 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
 }
 
-// Handlers start processes in every way that Python offers. The application reaps them, and no process remains.
-func TestChildren(t *testing.T) {
+// Handlers start processes in every way that Python offers. No process remains.
+func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 	cases := []struct{ path, body string }{
 		{"/at-import", "[0, 2, 4, 6, 8]"},
 		{"/kill", "-15"},
 		{"/speaks", "3"},
 		{"/in-generator", "parent,0"},
-		{"/crowd?60", "60"}, // they end at the same moment
+		{"/crowd?60", "60"}, // the children exit at the same time
 		{"/popens?40", "40"},
 		{"/process/fork", "[0, 1, 2, 0, 0, 0]"},
 		{"/process/spawn", "[0, 1, 2, 0, 0, 0]"},
@@ -45,8 +45,7 @@ func TestChildren(t *testing.T) {
 		for range 20 { // a signal that comes at once is not lost
 			s.Get("/kill", 200).Is(t, "-15")
 		}
-		// Of multiprocessing only two helpers are left: one looks after shared
-		// memory, the other is the forkserver.
+		// multiprocessing leaves only two helpers: the resource tracker for shared memory, and the forkserver.
 		if left := s.Children(); len(left) > 2*len(s.Handlers()) {
 			t.Errorf("children are left: %v", left)
 		}
@@ -59,8 +58,7 @@ func TestChildren(t *testing.T) {
 	})
 }
 
-// Libraries that the user preloads into the server are preloaded into children, too.
-func TestPreloaded(t *testing.T) {
+func TestPreloadedLibrariesArePreloadedIntoChildren(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import os, subprocess
 def show(environ, start_response):
@@ -71,8 +69,8 @@ PATHS = [("/", show)]
 	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 
-// Debuggers open each library of a process by its name in the list of the dynamic loader. A name in /proc/self would be a file of
-// the debugger.
+// Debuggers open each library of a process by its name in the list of the dynamic loader. A name in /proc/self would be
+// a file of the debugger.
 func TestDebuggersFindTheLibraries(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import ctypes
 class Info(ctypes.Structure):
@@ -99,8 +97,8 @@ PATHS = [("/", show)]
 	})
 }
 
-// A child inherits no descriptor of the server: neither after fork, nor after exec.
-func TestChildrensDescriptors(t *testing.T) {
+// Neither after fork nor after exec.
+func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "children.py", Args: []string{folder}, Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
@@ -129,9 +127,9 @@ func TestChildrensDescriptors(t *testing.T) {
 	})
 }
 
-// While a forked child lives, clients see the end of their connections, and
-// when the server has ended its address is free.
-func TestLingeringChild(t *testing.T) {
+// While a forked child lives, clients receive the end of their connections. After the server has exited, its address is
+// free.
+func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := serveChildren(t, m)
 		defer fapwstest.Write(t, folder+"/go", "")
@@ -161,9 +159,8 @@ func TestLingeringChild(t *testing.T) {
 	})
 }
 
-// A child that lives on is the application's: when its worker is replaced, it
-// is neither ended nor waited for by the supervisor.
-func TestChildOfReplacedWorker(t *testing.T) {
+// The child belongs to the application. The supervisor neither kills the child nor waits for it.
+func TestChildOutlivesItsReplacedWorker(t *testing.T) {
 	t.Parallel()
 	s, folder := serveChildren(t, fapwstest.Workers)
 	defer fapwstest.Write(t, folder+"/go", "")

@@ -14,9 +14,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With --chroot, the application is loaded outside of the directory, as the user and never as root. Afterwards every
-// worker, including later ones, sees only the directory. Users other than root are refused.
-func TestChroot(t *testing.T) {
+// The application is loaded outside of the directory, as the user and never as root. Afterwards every worker, including
+// later workers, can access only the directory. Users other than root are rejected.
+func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
@@ -78,8 +78,8 @@ func TestChroot(t *testing.T) {
 	}
 }
 
-// TestChrootAsleep: an application that wakes loads outside, as at the start, and answers inside.
-func TestChrootAsleep(t *testing.T) {
+// It answers inside, as after the start.
+func TestChrootedApplicationThatWakesLoadsOutside(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("chroot requires root")
@@ -93,7 +93,7 @@ func TestChrootAsleep(t *testing.T) {
 	}
 }
 
-// rotates renames the access log, and looks whether after USR1 a request is in a new one.
+// rotates renames the access log, and checks that after USR1 a request is logged in a new file.
 func rotates(s *fapwstest.Server, log, target string) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "the log has something", func() bool { st, err := os.Stat(log); return err == nil && st.Size() > 0 })
@@ -107,8 +107,7 @@ func rotates(s *fapwstest.Server, log, target string) {
 	})
 }
 
-// onlyMainMay looks at a supervisor: all its threads are the user, and the
-// main one alone has kept the right to chroot.
+// onlyMainMay checks a supervisor: all threads run as the user; only the main thread keeps CAP_SYS_CHROOT.
 func onlyMainMay(t *testing.T, pid int, uid string) {
 	t.Helper()
 	for name, text := range threadsOf(t, pid) {
@@ -124,8 +123,7 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 	}
 }
 
-// TestChrootRefused: a way out of the root directory is refused with one line.
-func TestChrootRefused(t *testing.T) {
+func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Fails(t, 2, "fapws: --chroot /tmp: requires root or CAP_SYS_CHROOT\n")
@@ -157,12 +155,12 @@ func TestChrootRefused(t *testing.T) {
 	}
 }
 
-// TestErrorLogOutsideChroot: an error log that workers cannot see is rotated all the same, by its
-// size, by ctl and by others, and they follow; workers that come later, too. No line is lost.
-func TestErrorLogOutsideChroot(t *testing.T) {
+// It is rotated by size, by ctl and by other programs, although workers cannot access it. Workers, including later
+// workers, write to the new file. No line is lost.
+func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("as another user it is refused: TestChrootRefused")
+		t.Log("as another user it is refused: TestChrootThatCanBeLeftIsRejectedInOneLine")
 		return
 	}
 	outside, inside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
@@ -204,7 +202,8 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	}
 	n := 0
 	fapwstest.Eventually(t, "two rotated files", func() bool {
-		if n%10 == 0 { // the workers may not have heard of the last time yet
+		// The workers may not know of the last rotation yet.
+		if n%10 == 0 {
 			time.Sleep(20 * time.Millisecond)
 		}
 		says(fmt.Sprintf("size%03d", n))
@@ -239,11 +238,10 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	}
 }
 
-// Files that the login writes must be inside of the directory.
-func TestChrootLogin(t *testing.T) {
+func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // TestChroot checks that other users are refused
+		return // TestChrootLoadsOutsideAndServesInside checks that other users are refused
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+"/users'))]\n")

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Where a container refuses clone3, as an old Docker does, a line says so, unless the C library starts threads by another call.
-func TestCloneRefused(t *testing.T) {
+// An old Docker rejects clone3. There is no line if the C library starts threads by another call.
+func TestContainerThatRejectsClone3IsReported(t *testing.T) {
 	t.Parallel()
 	c := fapwstest.Command{Flags: []string{"--version"}, Shell: fapwstest.Refusing(t, "435=1")} // EPERM
 	switch code, stdout, stderr := c.Run(t); {

@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If a thread cannot be started later, Go's runtime aborts. This is reported in one line, too.
-func TestLimitOfProcessesLater(t *testing.T) {
+// Go's runtime aborts in this case.
+func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "100"})
 		if !ok {
@@ -28,8 +28,8 @@ func TestLimitOfProcessesLater(t *testing.T) {
 	})
 }
 
-// Where a process was killed because its control group has no memory left, the log says so.
-func TestLimitOfMemory(t *testing.T) {
+// The kernel has killed a process for this reason.
+func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "64M", "memory.swap.max": "0", "memory.limit_in_bytes": "64M"})
 		if !ok {
@@ -51,8 +51,7 @@ func TestLimitOfMemory(t *testing.T) {
 	})
 }
 
-// With a limit of memory that is too low for the start, the process ends with one line.
-func TestTooLowLimitOfMemory(t *testing.T) {
+func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
 		if !ok {
@@ -65,8 +64,8 @@ func TestTooLowLimitOfMemory(t *testing.T) {
 	})
 }
 
-// A limit of memory with which the start may hang is named before the application is loaded.
-func TestLowLimitOfMemory(t *testing.T) {
+// With this limit the start may hang.
+func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	t.Parallel()
 	_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})
 	if !ok {
@@ -74,7 +73,8 @@ func TestLowLimitOfMemory(t *testing.T) {
 	}
 	s := fapwstest.Command{Script: "version.py", Flags: []string{"--bind", "127.0.0.1:0"}, Shell: enter, Complains: true}.Start(t)
 	s.Stderr.Await(t, regexp.MustCompile(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\n`))
-	_ = s.Cmd.Process.Kill() // it may serve, hang or be killed, as the warning says
+	// The server may serve, hang or be killed, as the warning says.
+	_ = s.Cmd.Process.Kill()
 	<-s.Exited
 }
 

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// crashes are the ways in which crashes.py ends its process, and the last line about each. Those with a stack show the
-// Python code.
+// crashes lists the ways in which crashes.py ends its process, and the last line about each crash. If the line has a
+// stack, the stack shows the Python code.
 var crashes = []struct {
 	way, says string
 	stack     bool
@@ -23,8 +23,8 @@ var crashes = []struct {
 	{"succeed", `\S+crashes\.py:\d+: os\._exit\(0\) was called`, false},
 }
 
-// A crash while the application loads is one line after the output of Python, and exit 3.
-func TestCrashWhileLoading(t *testing.T) {
+// The line follows the output of Python. The exit status is 3.
+func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {
@@ -50,8 +50,8 @@ func TestCrashWhileLoading(t *testing.T) {
 	}
 }
 
-// A crash in a handler is reported in one line, too. A supervisor repeats the line and replaces the worker.
-func TestCrashInHandler(t *testing.T) {
+// A supervisor repeats the line and replaces the worker.
+func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {

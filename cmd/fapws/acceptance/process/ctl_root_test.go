@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If root runs fapws ctl, and both root and another user have a server, fapws ctl asks for a choice.
-func TestControlOfSeveralUsers(t *testing.T) {
+// Both root and another user have a server.
+func TestCtlOfRootAsksWhichUsersServerIsMeant(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Log("only root controls servers of other users")

@@ -9,15 +9,15 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An application that closes the descriptors of Go's runtime ends the process with one line, without a dump. A supervisor
-// replaces the worker.
-func TestClosingDescriptors(t *testing.T) {
+// The application closes the descriptors of Go's runtime. There is no dump. A supervisor replaces the worker.
+func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
 		w := s.Dial()
 		w.Get("/close?range")
 		_, _ = io.ReadAll(w.In) // the answer may arrive before the end
-		if m.Workers() {        // on a busy machine the supervisor may find it first
+		// On a busy machine, the supervisor may find the failure first.
+		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
 				`|cannot answer requests \(the application closed descriptor \d+, .*\) and was killed(: .*)?; )starting a new one`)
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
@@ -32,9 +32,9 @@ func TestClosingDescriptors(t *testing.T) {
 	})
 }
 
-// An application that takes away what the server needs does not leave a process that answers nothing: it ends with one
-// line, and a supervisor starts another worker.
-func TestSabotage(t *testing.T) {
+// The application closes what the server needs. The process ends with one line instead of answering nothing, and a
+// supervisor starts another worker.
+func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 	ways := []struct{ name, says string }{
 		{"epoll", `the application closed descriptor \d+, which belongs to the event loop`},
 		{"event", `the application closed descriptor \d+, which belongs to the event loop`},
@@ -49,11 +49,13 @@ func TestSabotage(t *testing.T) {
 		serve := func() *fapwstest.Server { return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m) }
 		s := serve()
 		for _, w := range ways {
-			if m.Workers() && w.name == "shutdown" { // the kernel takes another port if it has chosen the first one
+			// After a shutdown, the kernel selects another port if it has selected the first port.
+			if m.Workers() && w.name == "shutdown" {
 				continue
 			}
 			pid := s.Get("/pid", 200).Text
-			saboteur := s.Dial() // which may get no answer, and stays while there is a process
+			// The client may get no response, and stays connected while the process lives.
+			saboteur := s.Dial()
 			saboteur.Get("/sabotage?" + w.name)
 			_, _ = saboteur.In.Peek(1)
 			if w.name == "standard" {
@@ -81,8 +83,8 @@ func TestSabotage(t *testing.T) {
 	})
 }
 
-// clientsGetNoErrors connects clients that would get the numbers of standard input, output and error, and has a handler fail. It returns
-// when the server has ended their connections.
+// clientsGetNoErrors connects clients whose sockets would get the numbers of standard input, output and error, and
+// requests a handler that fails. It returns after the server has closed the connections.
 func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	t.Helper()
 	var clients []*fapwstest.Client

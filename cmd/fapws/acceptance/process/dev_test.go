@@ -10,9 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestDev: code that does not load is seen in the browser, while other clients
-// get responses of the old code. After the code is fixed, both work again.
-func TestDev(t *testing.T) {
+// Other clients get responses of the old code. After the code is fixed, both get the new code.
+func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
 	s.comes(browser, 200, "one")
@@ -42,9 +41,8 @@ func TestDev(t *testing.T) {
 	s.comes(tool, 200, "two")
 }
 
-// TestDevFirst: a first start that fails is seen in the browser, too, on the
-// addresses known by then.
-func TestDevFirst(t *testing.T) {
+// It is shown on the addresses that are known before the script has run.
+func TestDevShowsAFailedFirstStartInTheBrowser(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--bind", "127.0.0.1:0"}, Complains: true}
@@ -64,8 +62,7 @@ func TestDevFirst(t *testing.T) {
 	}
 }
 
-// TestDevMoves: the script has the last word about where it is served.
-func TestDevMoves(t *testing.T) {
+func TestDevMovesToTheAddressOfTheScript(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "1/0\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--port", "0"}, Complains: true}
@@ -77,9 +74,9 @@ func TestDevMoves(t *testing.T) {
 	s.comes(browser, 200, "moved")
 }
 
-// TestDevTraceback: a handler that raises is shown, unless --debug says no. Flask, which makes a page without details of an exception,
-// leaves it to fapws.
-func TestDevTraceback(t *testing.T) {
+// --debug can disable the page. The page of Flask, which has no details of an exception, is replaced by the page of
+// fapws.
+func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 	t.Parallel()
 	for raising, want := range map[string]string{
 		"def handler(environ, start_response):\n    secret = 1\n    raise ValueError('why')\nPATHS = [('/', handler)]\n": "raise ValueError",
@@ -94,8 +91,9 @@ func TestDevTraceback(t *testing.T) {
 	}
 }
 
-// TestDevRebinding: a page of another site whose name leads to this machine gets neither a traceback nor the page about code that does not load.
-func TestDevRebinding(t *testing.T) {
+// The name of another site leads to this machine (DNS rebinding). It gets neither a traceback nor the page about code
+// that does not load.
+func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	t.Parallel()
 	const raising = "def handler(environ, start_response):\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"
 	shows := func(s *workbench, host, text string, want bool) {
@@ -117,8 +115,8 @@ func TestDevRebinding(t *testing.T) {
 	shows(s, "evil.test", "raise ValueError", true)
 }
 
-// TestDevTemplate: templates that frameworks keep in memory count without being named.
-func TestDevTemplate(t *testing.T) {
+// Frameworks keep templates in memory. The templates need not be named.
+func TestDevNoticesChangedTemplates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/templates/page.html", "one")
@@ -130,9 +128,9 @@ func TestDevTemplate(t *testing.T) {
 	s.comes(browser, 200, "two")
 }
 
-// TestDevWaitsForNewCode: the first request after a change of a file gets the new code, or the page about its error: on a new connection, on one
-// that was kept open, with a body, and with several workers.
-func TestDevWaitsForNewCode(t *testing.T) {
+// If the new code fails, the response is the page about the error. The test uses new connections, kept connections,
+// bodies, and several workers.
+func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		const text = "import part\ndef handler(environ, start_response):\n    return '%s ' + part.text + environ['wsgi.input'].read().decode()\nPATHS = [('/', handler)]\n"
 		s := edited(t, m, saying("zero"), "--dev")
@@ -159,8 +157,8 @@ func TestDevWaitsForNewCode(t *testing.T) {
 	})
 }
 
-// TestDevFirstWaits: so does the first one after a change of code that has never loaded.
-func TestDevFirstWaits(t *testing.T) {
+// The code had never loaded before.
+func TestDevAnswersTheFirstRequestAfterAFixByNewCode(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--bind", "127.0.0.1:0"}, Complains: true}

@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// early starts loads.py, and waits until it loads and clients are answered.
+// early starts loads.py, and waits until the application is loading and the server answers clients.
 func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, file string) {
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
@@ -25,7 +25,7 @@ func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server
 	return s, file
 }
 
-// goOn has the application load, or fail if why is not empty.
+// goOn makes the application finish loading, or fail if why is not empty.
 func goOn(t *testing.T, file, why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
 
 const (
@@ -33,9 +33,8 @@ const (
 	refresh = `http-equiv="refresh"`
 )
 
-// TestAnswersWhileLoading: files and the status page are served while the application loads; requests for it wait, of any kind, and
-// none is lost.
-func TestAnswersWhileLoading(t *testing.T) {
+// Files and the status page are served. Requests of any kind for the application wait, and none is lost.
+func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-", "--start-wait", "1h")
 		w := s.Dial()
@@ -66,7 +65,8 @@ func TestAnswersWhileLoading(t *testing.T) {
 		goOn(t, file, "")
 		w.Answer().Is(t, "hello")
 		posts.Answer().Is(t, "1310720")
-		// on a busy machine, a new process takes longer than the two seconds for which the server waits for this client
+		// On a busy machine, a new process takes longer than the two seconds for which the server waits for this
+		// client.
 		if m.Name != fapwstest.Forks.Name {
 			half.Answer().Is(t, "hello")
 		}
@@ -76,7 +76,8 @@ func TestAnswersWhileLoading(t *testing.T) {
 		}
 		fields := []string{page}
 		if m.Name == fapwstest.Asleep.Name {
-			fields = nil // asleep already, it would be starting again for a page
+			// Already asleep, the application would start again for a page.
+			fields = nil
 		}
 		s.Get("/page", 200, fields...).Is(t, "hello")
 		s.Get("/healthz/ready", 200).Is(t, "ready\n")
@@ -88,8 +89,8 @@ func TestAnswersWhileLoading(t *testing.T) {
 	})
 }
 
-// TestAnswersWhileReplaced: when all workers have died, those that replace them answer as at the start. A reload meanwhile loses no request.
-func TestAnswersWhileReplaced(t *testing.T) {
+// The workers have died. A reload meanwhile loses no request.
+func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m, "--health", "/healthz")
@@ -113,7 +114,7 @@ func TestAnswersWhileReplaced(t *testing.T) {
 	})
 }
 
-// overHTTP2 posts body to /length and returns the answer.
+// overHTTP2 posts body to /length and returns the response.
 func overHTTP2(t *testing.T, address, body string) string {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -130,9 +131,8 @@ func overHTTP2(t *testing.T, address, body string) string {
 	return string(text)
 }
 
-// Clients that wait for an application that fails to load receive a response, and the server ends as it does without
-// clients.
-func TestFailsWhileClientsWait(t *testing.T) {
+// The server ends as it does without clients.
+func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)
 		w := s.Dial()
@@ -145,8 +145,8 @@ func TestFailsWhileClientsWait(t *testing.T) {
 	})
 }
 
-// If waiting is disabled, clients receive a response at once, even on a socket of a service manager.
-func TestStartWait(t *testing.T) {
+// This also holds on a socket of a service manager.
+func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	t.Parallel()
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
 	file := folder + "/loads"
@@ -162,9 +162,9 @@ func TestStartWait(t *testing.T) {
 	fapwstest.Eventually(t, "it serves", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 }
 
-// If a script sets the address, the server listens while it loads. If the script sets options for all requests, clients
-// wait in the listen queue of the kernel.
-func TestSettingsOfScript(t *testing.T) {
+// If a script sets the address, the server listens while the script loads. If the script sets options for all requests,
+// clients wait in the listen queue of the kernel.
+func TestSettingsOfAScriptApplyToEarlyClients(t *testing.T) {
 	t.Parallel()
 	address := backendtest.Unused(t)
 	s, file := loading(t, "SERVER = '"+address+"'\nLIMIT_REQUEST_LINE = 100\n", "--start-wait", "0")

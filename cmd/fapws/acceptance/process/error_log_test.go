@@ -13,9 +13,8 @@ import (
 
 const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 
-// The error log is separate from the access log and uses Apache's format. It contains everything that any part of the
-// process writes to standard error.
-func TestErrorLogIsApart(t *testing.T) {
+// It is separate from the access log and uses Apache's format. Any part of the process may write to standard error.
+func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		name := folder + "/error_log"
@@ -59,8 +58,7 @@ func TestErrorLogIsApart(t *testing.T) {
 	})
 }
 
-// Each mistake in a configuration file is a line of the log.
-func TestErrorLogOfSeveralMistakes(t *testing.T) {
+func TestErrorLogHasEachErrorOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	name, file := dir+"/error_log", fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nname = \"a\"\n[[host.route]]\nprefix = \"/\"\nproxy = \"x\"\n[[host.route]]\nprefix = \"/b\"\nproxy = \"y\"\n")
@@ -76,8 +74,7 @@ func TestErrorLogOfSeveralMistakes(t *testing.T) {
 	}
 }
 
-// The last words of a process that crashes are in the log.
-func TestErrorLogHasLastWords(t *testing.T) {
+func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {
 		t.Run(path, func(t *testing.T) {
@@ -104,9 +101,9 @@ func TestErrorLogHasLastWords(t *testing.T) {
 	}
 }
 
-// After a rename of the error log and USR1 a new file has all later lines, from every
-// process, also after a new program has taken the place of the supervisor's.
-func TestErrorLogReopen(t *testing.T) {
+// The file has been renamed. The new file has all later lines of every process, even after an upgrade of the
+// supervisor.
+func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
 		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, m)
@@ -134,20 +131,21 @@ func TestErrorLogReopen(t *testing.T) {
 	})
 }
 
-// A full disk of the error log is reported on the terminal, once; handlers continue,
-// and the server's own lines wait.
-func TestErrorLogOnAFullDisk(t *testing.T) {
+// The report is on the terminal. Handlers continue, and the server's own lines wait.
+func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "0"}, Complains: true,
-			Shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+			// The unit is blocks: files end at 10 or 20 KiB, which simulates a full disk.
+			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)
 		for range 100 {
 			s.Get("/raises", 500)
 			s.Get("/", 200)
 		}
 		var text []byte
-		fapwstest.Eventually(t, "it is full, without half a line at its end", func() bool { // of a line that does not fit, a part may be there for a moment
+		// For a moment, the file may end with a part of a line that does not fit.
+		fapwstest.Eventually(t, "it is full, without half a line at its end", func() bool {
 			var err error
 			text, err = os.ReadFile(name)
 			return err == nil && len(text) > 9<<10 && bytes.HasSuffix(text, []byte("\n"))
@@ -175,8 +173,8 @@ func TestErrorLogOnAFullDisk(t *testing.T) {
 	})
 }
 
-// The settings of the script about rotation are for the error log, too, with a supervisor also those of a reload.
-func TestErrorLogRotatesAsTheScriptSays(t *testing.T) {
+// With a supervisor, also by the settings after a reload.
+func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name, script := t.TempDir()+"/error_log", fapwstest.Copied(t, "logs.py")
 		text := "LOG_MAX_SIZE, LOG_KEEP = '4K', 2\n" + fapwstest.Source(t, "logs.py")

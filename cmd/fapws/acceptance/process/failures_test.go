@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// failing is command for failures.py, with a site in a new directory.
+// failing returns a command for failures.py, with a site in a new directory.
 func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -18,9 +18,8 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// A body that does not fit on the disk is refused with a reason, once in the
-// log and to its client; others are served, also from the disk.
-func TestFullDiskForBodies(t *testing.T) {
+// The reason is logged once and sent to the client. Other clients are served, also from the disk.
+func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
@@ -59,8 +58,7 @@ func TestFullDiskForBodies(t *testing.T) {
 	}
 }
 
-// smallDisk returns a shell command after which a folder is on a disk of some
-// KiB, for this process alone.
+// smallDisk returns a shell command that mounts a disk of some KiB at a folder, only for this process.
 func smallDisk(t *testing.T, size int) func(folder string) string {
 	t.Helper()
 	unshare := "unshare -m"
@@ -75,8 +73,8 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
-// A system without /proc, such as an incomplete chroot, is reported.
-func TestNoProc(t *testing.T) {
+// An incomplete chroot is an example.
+func TestMissingProcIsReported(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, m.Flags...)
 		c.Shell = smallDisk(t, 4)("/proc")
@@ -86,9 +84,8 @@ func TestNoProc(t *testing.T) {
 	})
 }
 
-// A limit of file sizes is an OSError for handlers, as it is with python3, and
-// no signal that ends the server.
-func TestFileSizeLimit(t *testing.T) {
+// As with python3, the signal does not end the server.
+func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)
 	c.Shell = "ulimit -f 100"
@@ -98,8 +95,7 @@ func TestFileSizeLimit(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-// MemoryError is an error of one request.
-func TestMemoryError(t *testing.T) {
+func TestMemoryErrorFailsOneRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t)
 		s := c.Serve(t, m)

@@ -8,9 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// During the first start, a process that ends or hangs in a request, before the other processes have loaded, is
-// replaced. The start continues.
-func TestWorkerEndsBeforeOthersLoad(t *testing.T) {
+// During the first start, the worker ends or hangs in a request. The start continues.
+func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		path, says string

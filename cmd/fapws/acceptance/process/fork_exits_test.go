@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// exporters has what Sentry and OpenTelemetry say to do where the application is loaded.
+// exporters sets up Sentry and OpenTelemetry as their documentation says, where the application is loaded.
 const exporters = `import os, sys
 import sentry_sdk
 from opentelemetry import trace
@@ -40,8 +40,8 @@ def span(environ, start_response):
 PATHS = [("/exception", exception), ("/span", span)]
 `
 
-// Data that processes of requests have queued for Sentry and OpenTelemetry is sent.
-func TestForkedChildrenSendWhatTheyQueue(t *testing.T) {
+// The exporters are Sentry and OpenTelemetry.
+func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	t.Parallel()
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")
 	if err != nil || len(packages) != 1 {
@@ -69,9 +69,9 @@ func TestForkedChildrenSendWhatTheyQueue(t *testing.T) {
 	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool { return exceptions.Load() == n && spans.Load() == n })
 }
 
-// The process of a request runs atexit functions that its handler has registered, and not those of the application. One that does not
-// return is ended, and its stack is in the log.
-func TestForkedChildrenRunAtexit(t *testing.T) {
+// They do not run the functions of the application. A function that does not return is stopped, and its stack is
+// logged.
+func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
 	s.Get("/exits", 200)

@@ -18,14 +18,14 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// forked serves fork.py with --fork; it writes notes to, and waits for files in, folder.
+// forked serves fork.py with --fork. The script writes notes to folder, and waits for files in it.
 func forked(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	return fapwstest.Command{Script: "fork.py", Flags: append([]string{"--fork"}, flags...), Args: []string{folder}, Complains: true}.Serve(t, m), folder
 }
 
-// loaders returns the process numbers of the loaders of s.
+// loaders returns the process IDs of the loaders of s.
 func loaders(s *fapwstest.Server) []int {
 	s.T.Helper()
 	return slices.Collect(maps.Keys(fapwstest.ChildrenOf(s.T, s.Handlers()...)))
@@ -37,8 +37,8 @@ func notesIn(folder string) []string {
 	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
 }
 
-// Each request has a separate process, forked from one that has loaded the application.
-func TestForkPerRequest(t *testing.T) {
+// The process is forked from a process that has loaded the application.
+func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads)
 	seen := map[float64]bool{}
@@ -56,8 +56,8 @@ func TestForkPerRequest(t *testing.T) {
 	}
 }
 
-// Requests run side by side, up to --max-forks; others wait, in order, and too many get 503.
-func TestForksAtATime(t *testing.T) {
+// Other requests wait, in order. Requests beyond the queue get 503.
+func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
 	var waiting []*fapwstest.Client
@@ -81,9 +81,9 @@ func TestForksAtATime(t *testing.T) {
 	}
 }
 
-// A child process has the socket of its request and no other descriptors of the server, such as listeners or other
-// connections. After 40 requests, the server has no additional descriptors.
-func TestForksDescriptors(t *testing.T) {
+// It has the socket of its request, but no listeners or other connections. After 40 requests, the server has no
+// additional descriptors.
+func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
 	idle := s.Dial()
@@ -118,12 +118,11 @@ func TestForksDescriptors(t *testing.T) {
 	}
 	all.Wait()
 	fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
-	fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // that of the application
+	fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // the child of the application
 }
 
-// Child processes that end at the same time leave no zombies. The application itself waits for processes that it has
-// started.
-func TestForksAreReaped(t *testing.T) {
+// Child processes end at the same time. The application itself waits for processes that it has started.
+func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	t.Parallel()
 	const n = 24
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(2*n))
@@ -151,8 +150,8 @@ func TestForksAreReaped(t *testing.T) {
 	}
 }
 
-// The loader and its children end with the server, whether it is stopped or killed.
-func TestForksEndWithTheServer(t *testing.T) {
+// The loader and its children end whether the server is stopped or killed.
+func TestForkedChildrenEndWithTheServer(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
@@ -178,8 +177,8 @@ func TestForksEndWithTheServer(t *testing.T) {
 	}
 }
 
-// A loader that has died or is stopped is replaced, and no later request notices.
-func TestLoaderDies(t *testing.T) {
+// No later request fails. A stopped loader is replaced, too.
+func TestForkLoaderThatDiesIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, with := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
 		t.Run(with.String(), func(t *testing.T) {
@@ -202,8 +201,7 @@ func TestLoaderDies(t *testing.T) {
 	}
 }
 
-// A stopped loader does not hold up the end of the server.
-func TestStoppedLoaderEnds(t *testing.T) {
+func TestForkLoaderThatIsStoppedDoesNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
 	all := loaders(s)
@@ -216,8 +214,8 @@ func TestStoppedLoaderEnds(t *testing.T) {
 	}
 }
 
-// A child that dies is a 500, or a response that breaks off, and a line in the log.
-func TestForkedChildDies(t *testing.T) {
+// The log has a line.
+func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads)
 	s.Get("/dies?signal", 500)
@@ -236,14 +234,14 @@ func TestForkedChildDies(t *testing.T) {
 	s.Get("/who", 200)
 }
 
-// A handler that takes too long is answered with 504, its stack is logged, and its process ends in any state, even if
-// it is stopped.
-func TestForkTimeout(t *testing.T) {
+// The response is 504 and the stack is logged, even if the process is stopped.
+func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
 	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`, "stopped": `ending process \d+; stack:`} {
 		in := regexp.MustCompile(stack)
-		fapwstest.Eventually(t, way+": the stack of a process is logged", func() bool { // one may be late before it runs the handler
+		// A request may time out before it runs the handler.
+		fapwstest.Eventually(t, way+": the stack of a process is logged", func() bool {
 			s.Get("/"+way, 504)
 			number := 0
 			for _, note := range notesIn(folder) {
@@ -253,12 +251,12 @@ func TestForkTimeout(t *testing.T) {
 			}
 			return number != 0 && in.MatchString(s.Stderr.String())
 		})
-		s.Dial().InTime("/who").Want(t, 200) // there is a place again
+		s.Dial().InTime("/who").Want(t, 200) // there is room again
 	}
 }
 
-// A generator's chunks leave as they come, it waits for its client, and is closed when that leaves.
-func TestForkStreams(t *testing.T) {
+// The generator waits for its client, and is closed when the client disconnects.
+func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
 	w := s.Dial()
@@ -273,8 +271,8 @@ func TestForkStreams(t *testing.T) {
 	fapwstest.Eventually(t, "the generator is closed", func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
-// A handler whose client has disconnected runs until it returns. Its process ends without a message.
-func TestForkedChildWithoutClient(t *testing.T) {
+// Its process ends without a message.
+func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
 	for _, request := range []string{fapwstest.Get("/waits?go"), fapwstest.Request("POST", "/waits?go", strings.Repeat("b", 3<<20))} {
@@ -295,8 +293,7 @@ func TestForkedChildWithoutClient(t *testing.T) {
 	}
 }
 
-// Deferred calls and threads of a child end before it does.
-func TestForkLater(t *testing.T) {
+func TestForkedChildEndsAfterItsThreadsAndDeferredCalls(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
 	s.Get("/later", 200)
@@ -306,8 +303,8 @@ func TestForkLater(t *testing.T) {
 	})
 }
 
-// Features that require the server are errors in a child process, but a client may become a subscriber.
-func TestForkedChildLacks(t *testing.T) {
+// They are errors. But a client may become a subscriber.
+func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")
 	events := s.Dial()
@@ -331,8 +328,7 @@ func TestForkedChildLacks(t *testing.T) {
 	}
 }
 
-// Bodies of all sizes arrive.
-func TestForkBodies(t *testing.T) {
+func TestForkReceivesBodiesOfAllSizes(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads)
 	for _, n := range []int{0, 1, 70_000, 300_000, 5 << 20} {
@@ -341,8 +337,7 @@ func TestForkBodies(t *testing.T) {
 	}
 }
 
-// A reload takes over the new code, and requests that the old code is answering complete.
-func TestForkReload(t *testing.T) {
+func TestForkReloadUsesNewCodeAndCompletesOldRequests(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Workers)
 	w := s.Dial()
@@ -361,8 +356,7 @@ func TestForkReload(t *testing.T) {
 	}
 }
 
-// The command that reloads prints why the new code does not load.
-func TestForkReloadFails(t *testing.T) {
+func TestForkReloadThatFailsPrintsTheReason(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "def application(environ, start_response): return 'x'\n")
 	s := fapwstest.Command{Script: script, Flags: []string{"--fork"}, Complains: true}.Serve(t, fapwstest.Workers)
@@ -375,8 +369,8 @@ func TestForkReloadFails(t *testing.T) {
 	}
 }
 
-// Applications that --fork cannot serve are refused at start.
-func TestForkRefusals(t *testing.T) {
+// They are rejected at the start.
+func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	async := fapwstest.Write(t, filepath.Join(folder, "asynchronous.py"), "async def application(scope, receive, send): ...\n")

@@ -6,8 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A log that cannot be written fails no request. Lost lines are counted, and reported when there is room again.
-func TestFullLog(t *testing.T) {
+// Lost lines are counted, and reported when there is room again.
+func TestFullLogFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, breaks := range []string{"/fill", "/leave", "/stall"} {

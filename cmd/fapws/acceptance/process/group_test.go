@@ -10,9 +10,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A signal to a whole process group or control group reaches the workers before their supervisor, perhaps. It is a stop: no worker is replaced.
-// On a busy machine, the supervisor may be too late for the workers now and then.
-func TestSignalToGroup(t *testing.T) {
+// The signal may reach the workers of a process group or control group before their supervisor. It is a stop: no worker
+// is replaced. On a busy machine, the supervisor is sometimes too late for the workers.
+func TestSignalToTheProcessGroupStopsTheServer(t *testing.T) {
 	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 	const served = "PATHS = [('/', lambda environ, start_response: 'served')]\n"
 	const async = `
@@ -34,7 +34,7 @@ async def application(scope, receive, send):
 					for _, pid := range s.Workers() {
 						fapwstest.Must(t, syscall.Kill(pid, sig))
 					}
-					time.Sleep(20 * time.Millisecond) // for as long as a tool needs that signals each process
+					time.Sleep(20 * time.Millisecond) // a tool needs this time to signal each process
 					s.Signal(sig)
 					s.EndsWith(0)
 					if said = s.Stderr.String(); !replaces.MatchString(said) {

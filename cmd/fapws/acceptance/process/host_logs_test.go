@@ -54,7 +54,7 @@ error-log = "asgi-errors"
 	return fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder, Complains: true}
 }
 
-// asks sends a request to a host and waits for the end of the response, however it comes.
+// asks sends a request to a host and waits until the response is complete or aborted.
 func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
 	w := s.Dial()
@@ -72,9 +72,8 @@ func textOf(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestHostsHaveWhatPythonSays: all that handlers cause about a request goes to the error log of
-// its host, also where hosts have one application; with "off" nowhere.
-func TestHostsHaveWhatPythonSays(t *testing.T) {
+// Handlers have caused the output. Hosts may share one application. If the log is "off", nothing is written.
+func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
 		one, all := folder+"/one", folder+"/errors"
@@ -146,8 +145,7 @@ func TestHostsHaveWhatPythonSays(t *testing.T) {
 	})
 }
 
-// Messages of a process just before its end are in the log.
-func TestHostLogHasLastWords(t *testing.T) {
+func TestHostLogHasTheLastOutputOfAProcess(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
 		asks(s, "one.lan", "/dies")
@@ -158,12 +156,12 @@ func TestHostLogHasLastWords(t *testing.T) {
 	})
 }
 
-// A handler that times out is reported in the log of its host.
-func TestHostLogHasOverdue(t *testing.T) {
+func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "timeout = \"1s\"")
 		want := regexp.MustCompile(`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
-		fapwstest.Eventually(t, "the log of the host tells of it", func() bool { // a request may be late before it has a thread
+		// A request may time out before it has a thread.
+		fapwstest.Eventually(t, "the log of the host tells of it", func() bool {
 			asks(s, "one.lan", "/slow")
 			return want.MatchString(textOf(t, folder+"/one"))
 		})
@@ -173,8 +171,8 @@ func TestHostLogHasOverdue(t *testing.T) {
 	})
 }
 
-// Lines without room in the log of their host and in that of the server are counted, and reported later.
-func TestHostLogCountsWhatIsLost(t *testing.T) {
+// There was room neither in the log of their host nor in the log of the server. They are reported later.
+func TestHostLogCountsLostLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"")
 	asks(s, "one.lan", "/raises?first") // an empty file takes anything
@@ -190,9 +188,9 @@ func TestHostLogCountsWhatIsLost(t *testing.T) {
 }
 
 // Threads and processes write lines at the same time while the file is rotated continuously, by size and by fapws ctl.
-// No line is lost, mixed with another, or duplicated. Lines of a traceback stay together unless the file ends within
-// the traceback.
-func TestHostLogIsRotated(t *testing.T) {
+// No line is lost, mixed with another line, or duplicated. Lines of a traceback stay together unless the file ends
+// within the traceback.
+func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
 	one := folder + "/one"
@@ -247,8 +245,8 @@ func TestHostLogIsRotated(t *testing.T) {
 	}
 }
 
-// A rename by logrotate is noticed at once, also without USR1.
-func TestHostLogIsFollowed(t *testing.T) {
+// Also without USR1.
+func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "")
 	one := folder + "/one"
@@ -264,11 +262,11 @@ func TestHostLogIsFollowed(t *testing.T) {
 	}
 }
 
-// Lines without room wait, and are in the log when there is some; no line is in pieces.
-func TestHostLogOnAFullDisk(t *testing.T) {
+// The lines are written when there is room. No line is split.
+func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	t.Parallel()
 	c := hostLogsCommand(t, "log-max-size = 0")
-	c.Shell = "ulimit -f 20" // as in TestErrorLogOnAFullDisk
+	c.Shell = "ulimit -f 20" // as in TestErrorLogOnAFullDiskIsReportedOnce
 	one := c.Dir + "/one"
 	s := c.Serve(t, fapwstest.Workers)
 	for n := range 4 {
@@ -281,7 +279,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 		for n := range old + 1 {
 			lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
 		}
-		if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // it may be full again
+		if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // the disk may be full again
 			fapwstest.Must(t, os.Rename(one, oldName(one, old, -1)))
 			old++
 		}
@@ -298,7 +296,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 	}
 }
 
-// oldName returns the name of the n-th renamed file. The file after the last one keeps its name.
+// oldName returns the name of the n-th renamed file. The last file keeps its name.
 func oldName(name string, n, last int) string {
 	if n == last {
 		return name
@@ -306,7 +304,7 @@ func oldName(name string, n, last int) string {
 	return fmt.Sprintf("%s.old%d", name, n)
 }
 
-// A log is rotated by time even if only handlers write to it.
+// Only handlers write to it.
 func TestHostLogIsRotatedByTime(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"1s\"\nlog-keep = 1000")
@@ -323,14 +321,15 @@ func TestHostLogIsRotatedByTime(t *testing.T) {
 	})
 }
 
-// A line without its end that was flushed when a rotation may be due blocks nothing. Later output continues the line,
-// even if it is written after the rotation.
-func TestHostLogOfLinesWithoutEnd(t *testing.T) {
+// The line was flushed without its end when a rotation may be due. Later output continues the line, even after the
+// rotation.
+func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"weekly\"")
 	one := folder + "/one"
 	x, want := strings.Repeat("x", 9000), ""
-	for _, seconds := range []string{"0.1", "0", "0"} { // the first text has to wait, and is written within its pause
+	// The first text must wait, and is written within its pause.
+	for _, seconds := range []string{"0.1", "0", "0"} {
 		asks(s, "one.lan", "/begins?"+seconds)
 		want += "begun " + seconds + x
 		fapwstest.Eventually(t, "the text, unchanged", func() bool { return textOf(t, one) == want })
@@ -343,9 +342,8 @@ func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 	}
 }
 
-// Hosts have logs of their own, in their own formats; two that name the same file
-// share it, and one may have none.
-func TestHostsHaveTheirLogs(t *testing.T) {
+// Two hosts that name the same file share it. A host may have no log.
+func TestHostsHaveTheirOwnLogsAndFormats(t *testing.T) {
 	for _, workers := range []string{"1", "2"} {
 		t.Run(workers+" workers", func(t *testing.T) {
 			t.Parallel()
@@ -428,8 +426,7 @@ access-log-format = "json"
 	}
 }
 
-// Mistakes in a host's logs are reported with file, line and key.
-func TestHostLogsThatAreWrong(t *testing.T) {
+func TestHostLogErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/site/a.txt", "a")

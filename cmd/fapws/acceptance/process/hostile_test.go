@@ -12,11 +12,11 @@ import (
 // takenOver is a server in a sandbox whose application sends forged messages to its supervisor (testdata/hostile.py).
 type takenOver struct {
 	*fapwstest.Server
-	// directory for files that messages name; only the supervisor may write there
+	// Directory for files that messages name. Only the supervisor may write there.
 	place string
 }
 
-// serveTakenOver starts a server with a hostile application, which sends messages of these kinds before Loaded.
+// serveTakenOver starts a server with a hostile application, which sends messages of kinds before Loaded.
 func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
 	t.Helper()
 	folder := fapwstest.PublicFolder(t)
@@ -37,7 +37,7 @@ func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...strin
 	return x
 }
 
-// says makes new workers send messages of these kinds, separated by commas, before Loaded.
+// says makes new workers send messages of kinds, separated by commas, before Loaded.
 func (x *takenOver) says(kinds string) { _ = os.WriteFile(x.place+"/say", []byte(kinds), 0o644) }
 
 // isUnharmed fails the test if the supervisor has believed a forged message.
@@ -61,19 +61,17 @@ def app(environ, start_response):
     return [str(say(environ["QUERY_STRING"])).encode()]
 `
 
-// harmless are the kinds of messages that an application in its sandbox may send, and one that does not exist; the
-// supervisor kills the sender of
-// those in fatal.
+// harmless lists the kinds of messages that an application in its sandbox may send, and a kind that does not exist. The
+// supervisor kills the sender of a kind in fatal.
 var (
 	harmless = strings.Split("loaded,started,failing,checked,unused,recycle,join,publish,counts,last words,ask,answer,purge,"+
 		"listen,retire,depart,stop,quit,reopen,check,notice,events,give,take,piece,read,new", ",")
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
 
-// Nothing that a process sends from inside its sandbox names a file that the supervisor writes, or an address that it
-// binds: neither at the
-// start, nor after a reload, an upgrade or a sleep.
-func TestForgedSettings(t *testing.T) {
+// No message from inside the sandbox names a file that the supervisor writes, or an address that it binds. This holds
+// after the start, a reload, an upgrade and a sleep.
+func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
 		x.isUnharmed("start")
@@ -98,8 +96,8 @@ func TestForgedSettings(t *testing.T) {
 	})
 }
 
-// A message of any kind, at any time, ends no more than the process that has sent it.
-func TestForgedMessages(t *testing.T) {
+// The message may be of any kind, and may arrive at any time.
+func TestForgedMessageEndsAtMostItsSender(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		x := serveTakenOver(t, m, strings.Join(harmless, ","), "--sandbox")
 		x.isUnharmed("start")
@@ -123,8 +121,7 @@ func TestForgedMessages(t *testing.T) {
 	})
 }
 
-// The processes of --fork, where handlers run, have no channel to the supervisor.
-func TestForkedHandlerHasNoChannel(t *testing.T) {
+func TestForkedHandlerHasNoChannelToTheSupervisor(t *testing.T) {
 	t.Parallel()
 	x := serveTakenOver(t, fapwstest.Forks, "", "--sandbox", "--workers", "2")
 	x.Get("/?configured", 200).Is(t, "0")

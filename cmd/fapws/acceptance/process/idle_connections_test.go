@@ -9,9 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Idle connections go to the new workers at a reload and an upgrade: their next requests are answered by the new
-// code, and they stay open.
-func TestIdleConnectionsGetNewCode(t *testing.T) {
+// At a reload and at an upgrade, they stay open, and the new code answers their next requests.
+func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks, fapwstest.Inline, {Name: "proxy"}}, func(t *testing.T, m fapwstest.Mode) {
 		flags, announced := []string{"--max-requests", "1000000"}, ""
 		if m.Name == "proxy" {

@@ -16,9 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The process with the application ends when no request needs it, and a new one starts for the next request, which may
-// have to wait. Files and subscribers stay with the server.
-func TestIdleStop(t *testing.T) {
+// The next request may have to wait for the new process. Files and subscribers stay with the server.
+func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, {Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		file := folder + "/loads"
@@ -63,9 +62,9 @@ func TestIdleStop(t *testing.T) {
 	})
 }
 
-// TestIdleStopOfEveryHandler: with handlers of all kinds, on threads and inline, Python is in no process while no request needs it. Subscribers
-// stay, a WebSocket keeps it awake, and a process that dies is replaced.
-func TestIdleStopOfEveryHandler(t *testing.T) {
+// On threads and inline, no process has Python loaded while no request needs it. Subscribers stay connected, a
+// WebSocket keeps the application awake, and a process that dies is replaced.
+func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
 		sleeps(s)
@@ -86,7 +85,8 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
 		getsEvent(t, news, "from POST")
 		sleeps(s)
-		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool { // the worker before may just have counted it, too
+		// The previous worker may have counted the client, too.
+		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool {
 			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
 			return len(text) == 4 && text[1] == "127.0.0.1" && text[2] == "a" && text[3] == "1"
 		})
@@ -107,7 +107,7 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 
 		socket := s.Socket("/echo")
 		first := answerTo(t, socket, "hello")
-		for range 20 { // it would be asleep in half of that time
+		for range 20 { // the application would be asleep in half of this time
 			time.Sleep(100 * time.Millisecond)
 			if awake := countStates(s, "serving"); awake == 0 {
 				t.Fatal("asleep beside a WebSocket")
@@ -145,9 +145,9 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 	})
 }
 
-// TestIdleStopFails: an application that does not load when a request wakes it answers as one that does not start, and the next request
-// tries again. With --dev, browsers see why. Files and subscribers are with the server meanwhile.
-func TestIdleStopFails(t *testing.T) {
+// The response is the response of an application that does not start, and the next request tries again. With --dev,
+// browsers get the reason. Meanwhile, files and subscribers stay with the server.
+func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -171,7 +171,8 @@ func TestIdleStopFails(t *testing.T) {
 		s.Says("RuntimeError: no database")
 		s.Says("failed to load the application; the next request tries again")
 		if m.Name == "dev" {
-			fapwstest.Eventually(t, "a browser sees the reason", func() bool { // or that it starts, as that takes more than a second
+			// The page may also say that the application is starting, if the start takes more than a second.
+			fapwstest.Eventually(t, "a browser sees the reason", func() bool {
 				return strings.Contains(s.Ask(fapwstest.Get("/", page)).Text, "no database")
 			})
 		}
@@ -183,9 +184,8 @@ func TestIdleStopFails(t *testing.T) {
 	})
 }
 
-// A request that waits for a loading application is answered, whatever commands the server receives. TERM ends a server
-// at once while it is asleep or waking.
-func TestIdleStopWhileWaking(t *testing.T) {
+// The application is waking. TERM ends a server at once while it is asleep or waking.
+func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
 		goOn(t, file, "")
@@ -213,8 +213,8 @@ func TestIdleStopWhileWaking(t *testing.T) {
 	})
 }
 
-// TestIdleStopHangs: clients of an application that does not load within its time get 503, and the next request tries again.
-func TestIdleStopHangs(t *testing.T) {
+// The next request tries again.
+func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
 		goOn(t, file, "")
@@ -231,8 +231,8 @@ func TestIdleStopHangs(t *testing.T) {
 	})
 }
 
-// TestIdleStopPresence: on_leave of a client that has left an application that is asleep is called before on_join of those that come then.
-func TestIdleStopPresence(t *testing.T) {
+// The client of on_leave disconnected while the application was asleep.
+func TestIdleStopCallsOnLeaveBeforeLaterOnJoins(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		script := fapwstest.Write(t, folder+"/app.py", `import fapws
@@ -257,8 +257,8 @@ PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
 	})
 }
 
-// TestIdleStopSettings: settings of the script hold while the application is asleep, and it may change them.
-func TestIdleStopSettings(t *testing.T) {
+// The script may also change them.
+func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", "LIMIT_REQUEST_LINE = 100\nPATHS = [('/', lambda environ, start_response: 'hello')]\n")
 	s := fapwstest.Command{Script: script, Flags: []string{"--idle-stop", "50ms"}}.Serve(t, fapwstest.Threads)
@@ -273,8 +273,8 @@ func TestIdleStopSettings(t *testing.T) {
 	s.Get(long, 200).Is(t, "hello")
 }
 
-// TestIdleStopFromReload: a reload takes idle-stop and the log level of a changed configuration file, also for the supervisor.
-func TestIdleStopFromReload(t *testing.T) {
+// The supervisor also gets the log level of the changed configuration file.
+func TestIdleStopIsSetByAReload(t *testing.T) {
 	t.Parallel()
 	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
 	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--workers", "1", "--config", file}}.Serve(t, fapwstest.Threads)
@@ -284,15 +284,15 @@ func TestIdleStopFromReload(t *testing.T) {
 	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
 }
 
-// An application whose events have a subscriber stays awake. A viewer of live values receives them for longer than
-// idle-stop.
-func TestIdleStopWithTimer(t *testing.T) {
+// A viewer of live values receives them for longer than idle-stop.
+func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "handlers.py", Flags: []string{"--workers", "1", "--idle-stop", "500ms", "--start-wait", "1h"}}.Serve(t, fapwstest.Threads)
 	ticks := s.Dial()
 	ticks.Get("/ticks")
 	ticks.Head("GET")
-	fapwstest.Eventually(t, "an event 2 s after the last request", func() bool { // again if the machine was too busy for the timer
+	// Repeat if the machine was too busy for the timer.
+	fapwstest.Eventually(t, "an event 2 s after the last request", func() bool {
 		s.Get("/", 200, "X-Field: a")
 		_ = ticks.Conn.SetReadDeadline(time.Now().Add(3 * time.Second))
 		for {
@@ -310,7 +310,7 @@ func TestIdleStopWithTimer(t *testing.T) {
 	sleeps(s)
 }
 
-// sleeps waits until no process has the application.
+// sleeps waits until no process runs the application.
 func sleeps(s *fapwstest.Server) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "the application is asleep", func() bool {
@@ -321,7 +321,7 @@ func sleeps(s *fapwstest.Server) {
 	})
 }
 
-// states returns those of all workers.
+// states returns the states of all workers.
 func states(s *fapwstest.Server) (all []string) {
 	_, said, _ := s.Ctl("status")
 	for _, line := range regexp.MustCompile(`(?m)^ +\d+ +(\w+) `).FindAllStringSubmatch(said, -1) {
@@ -364,7 +364,7 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 
 // A reload and an upgrade load new code even while the application is asleep. Subscribers and WebSockets with callbacks
 // stay connected, and active requests continue.
-func TestIdleStopThroughReloads(t *testing.T) {
+func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "handlers.py")
 	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms", "--start-wait", "1h",

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// loading starts loads.py, which writes file and loads until there is file.go, with more code before what it has.
+// loading starts loads.py with code before its own code. The script writes file and loads until file.go exists.
 func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, file string) {
 	t.Helper()
 	text := fapwstest.Source(t, "loads.py")
@@ -23,8 +23,8 @@ func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, f
 	return s, file
 }
 
-// TestStopWhileLoading: a server that is stopped while it loads leaves no socket file, and closes the connections of its clients.
-func TestStopWhileLoading(t *testing.T) {
+// It also closes the connections of clients.
+func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		socket := t.TempDir() + "/socket"
 		s, file := loading(t, "", append([]string{"--bind", "unix:" + socket}, m.Flags...)...)
@@ -40,9 +40,8 @@ func TestStopWhileLoading(t *testing.T) {
 	})
 }
 
-// TestComputedServer: a SERVER that only Python knows is listened on when the script has run, and so is one that
-// is another than its text says.
-func TestComputedServer(t *testing.T) {
+// SERVER is known only to Python, or differs from the text of the script.
+func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {
 			address, other := backendtest.Unused(t), backendtest.Unused(t)
@@ -52,7 +51,7 @@ func TestComputedServer(t *testing.T) {
 			s.Says("http://" + address + "/")
 			w := fapwstest.Dial(t, "tcp", address)
 			w.Fetch("/").Is(t, "hello")
-			// A process that is just being started has the socket until it is executed.
+			// A new process has the socket until it is executed.
 			fapwstest.Eventually(t, "it does not listen on "+other, func() bool {
 				c, err := net.Dial("tcp", other)
 				if err == nil {
@@ -64,13 +63,13 @@ func TestComputedServer(t *testing.T) {
 	})
 }
 
-// TestOccupiedByDefault: an address that the script replaces may be another server's.
-func TestOccupiedByDefault(t *testing.T) {
+func TestAddressThatTheScriptReplacesMayBeInUse(t *testing.T) {
 	t.Parallel()
 	_, port, _ := net.SplitHostPort(listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
 	path := fapwstest.Write(t, t.TempDir()+"/app.py", "SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
 	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
-		t.Run(name, func(t *testing.T) { // one at a time: they all serve on the same port
+		// One at a time, because all use the same port.
+		t.Run(name, func(t *testing.T) {
 			s := fapwstest.Command{Script: path, Flags: append(flags, "--port", port)}.Start(t)
 			if at := s.Stderr.Await(t, fapwstest.BannerURL)[1]; at != "127.0.0.2:"+port {
 				t.Errorf("it serves on %s", at)

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// recorded are the requests that Apache and fapws write the same lines for.
+// recorded lists the requests for which Apache and fapws write the same lines.
 var recorded = []string{
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/x?y=1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n",
@@ -62,8 +62,8 @@ var recorded = []string{
 	"PUT /a.txt HTTP/1.1\r\nHost: LOCALHOST.\r\nContent-Length: 4\r\n\r\nbody",
 }
 
-// quirks are the requests that Apache writes another line for, in all formats or
-// in that with all atoms only, and why we do not.
+// quirks lists the requests for which Apache writes another line, in all formats or only in the format with all atoms,
+// and why fapws does not.
 var quirks = map[string]struct{ formats, why string }{
 	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                      {"atoms", "its answer to HEAD has no Content-Length when the page is a text of the configuration"},
 	"GET /big.txt HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9999999-\r\n\r\n":                               {"atoms", "it makes 416 a second request, which %k counts"},
@@ -77,7 +77,7 @@ var quirks = map[string]struct{ formats, why string }{
 	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n": {"atoms", "it takes that for the method GET of HTTP/0.9 without a path"},
 }
 
-// logSite makes a folder that both servers have, and returns the date of a.txt.
+// logSite makes a folder for both servers, and returns the date of a.txt.
 func logSite(t *testing.T, folder string) (date string) {
 	t.Helper()
 	fapwstest.Write(t, folder+"/site/a.txt", "hello\n")
@@ -97,11 +97,10 @@ func logSite(t *testing.T, folder string) (date string) {
 	return at.Format("Mon, 02 Jan 2006 15:04:05 GMT")
 }
 
-// errorStatuses have a page of their own in both servers, since theirs differ.
+// errorStatuses lists the errors for which both servers get a page of their own, because their default pages differ.
 var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 
-// apache starts Debian's apache2 with logs of three formats, and returns its
-// address and what ends it.
+// apache starts Debian's apache2 with logs of three formats, and returns its address and a function that stops it.
 func apache(t *testing.T, folder string, formats map[string]string) (address string, stop func()) {
 	t.Helper()
 	address = backendtest.Unused(t)
@@ -120,7 +119,8 @@ DirectoryIndex index.html
 </Location>
 `, folder)
 	for _, status := range errorStatuses {
-		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status) // a file would be a second request in Apache, whose atoms are logged
+		// In Apache, a file would be a second request, whose atoms are logged.
+		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status)
 	}
 	for name, format := range formats {
 		fmt.Fprintf(&b, "CustomLog %s/apache.%s \"%s\"\n", folder, name, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(format))
@@ -129,7 +129,7 @@ DirectoryIndex index.html
 	return address, backendtest.Apache(t, folder, address, modules, b.String())
 }
 
-// record sends the requests, one connection for each, and waits for the answers.
+// record sends the requests, one connection for each, and waits for the responses.
 func record(t *testing.T, address, date string) {
 	t.Helper()
 	for _, text := range recorded {
@@ -151,9 +151,8 @@ func record(t *testing.T, address, date string) {
 
 var logTime = regexp.MustCompile(`\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`)
 
-// The lines of fapws are those of Apache, byte for byte but for the time, for the
-// same requests to the same files.
-func TestLinesAreApaches(t *testing.T) {
+// Both servers get the same requests for the same files. Only the times differ.
+func TestAccessLogLinesEqualApachesLines(t *testing.T) {
 	t.Parallel()
 	folder := fapwstest.PublicFolder(t)
 	date := logSite(t, folder)
@@ -171,7 +170,8 @@ func TestLinesAreApaches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			theirs := logLines(t, folder+"/apache."+name)
 			requests := eachRequest()
-			theirs = theirs[len(theirs)-len(requests):] // without the first, which asked whether it listens
+			// Ignore the first request, which checked whether Apache listens.
+			theirs = theirs[len(theirs)-len(requests):]
 			if name != "atoms" {
 				format = name
 			}
@@ -220,8 +220,7 @@ auth = { realm = "locked", users = "users" }
 	}
 }
 
-// eachRequest returns the recorded requests, line by line of the log: some
-// connections have two.
+// eachRequest returns the recorded requests in the order of the log. Some connections have two requests.
 func eachRequest() (list []string) {
 	for _, text := range recorded {
 		for part := range strings.SplitAfterSeq(text, "\r\n\r\n") {

@@ -31,7 +31,7 @@ func logLines(t *testing.T, path string) []string {
 	return lines
 }
 
-// readLog is logLines for a log that is perhaps being written or rotated: then it may return an error.
+// readLog is logLines for a log that may be written or rotated at the same time. In this case it may return an error.
 func readLog(path string) (lines []string, err error) {
 	if left, _ := filepath.Glob(path + ".rotated-*"); len(left) > 0 {
 		return nil, fmt.Errorf("%q are not compressed yet", left)
@@ -64,7 +64,7 @@ func readLog(path string) (lines []string, err error) {
 	return lines, nil
 }
 
-// compressed waits until all that was rotated is compressed.
+// compressed waits until all rotated files are compressed.
 func compressed(t *testing.T, path string) {
 	t.Helper()
 	fapwstest.Eventually(t, "rotated logs compressed", func() bool {
@@ -73,8 +73,8 @@ func compressed(t *testing.T, path string) {
 	})
 }
 
-// The error log is rotated like the access log without losing lines, although handlers write to it at any time.
-func TestErrorLogIsRotated(t *testing.T) {
+// Handlers may write to it at any time.
+func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
 	c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
@@ -89,7 +89,7 @@ func TestErrorLogIsRotated(t *testing.T) {
 		s.Get(fmt.Sprintf("/many?%d,round%d", each, rounds), 200)
 		rounds++
 		before := rotated()
-		// A worker that has not heard of the last time yet writes to the old file.
+		// A worker that does not know of the last rotation yet writes to the old file.
 		for end := time.Now().Add(time.Second); rotated() == before && time.Now().Before(end); {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -121,7 +121,7 @@ func TestErrorLogIsRotated(t *testing.T) {
 
 // Three workers write to one file that is rotated continuously, with as many requests as possible. Every line is
 // present once and complete, in a file or a valid .gz file, and the number of files stays within the limit.
-func TestRotationLosesNoLine(t *testing.T) {
+func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
 	s := fapwstest.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "3"}}, "logs.py",
@@ -145,7 +145,8 @@ func TestRotationLosesNoLine(t *testing.T) {
 	group.Wait()
 	s.Stop()
 	left, _ := filepath.Glob(name + ".rotated-*")
-	if len(left) > 0 { // the end came before: the next process does it
+	// The end came first: the next process compresses the file.
+	if len(left) > 0 {
 		next := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-keep", "10000")
 		compressed(t, name)
 		next.Stop()
@@ -181,13 +182,13 @@ func TestRotationLosesNoLine(t *testing.T) {
 	}
 }
 
-// A full disk is reported once and affects nothing else. When the disk has free space, buffered lines are written and
-// lost lines are counted.
-func TestFullDisk(t *testing.T) {
+// It affects nothing else. When the disk has free space, buffered lines are written and lost lines are counted.
+func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0", "--log-flush", "5ms"},
-			Shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+			// The unit is blocks: files end at 10 or 20 KiB, which simulates a full disk.
+			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)
 		request := func(n int) {
 			w := s.Dial()
@@ -206,7 +207,7 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer log.Close()
-			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX) // no process is about to take back a part of a line
+			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX) // no process is removing a part of a line
 			got = append(got, logLines(t, name)...)
 			_ = os.Truncate(name, 0)
 		}
@@ -214,7 +215,7 @@ func TestFullDisk(t *testing.T) {
 		got = nil
 		fapwstest.Eventually(t, "the lines that were kept", func() bool {
 			empty()
-			if m.Workers() { // the worker with the last line may be the other one
+			if m.Workers() { // the other worker may have the last line
 				return strings.Contains(s.Stderr.String(), "can be written again")
 			}
 			return slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "/0100x") })
@@ -233,9 +234,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// Both methods of logrotate work: renaming the file with USR1, and copying it. fapws ctl rotate creates a .gz file at
-// once.
-func TestLogrotate(t *testing.T) {
+// After a rename it sends USR1. fapws ctl rotate creates a .gz file at once.
+func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
 	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-flush", "10ms")
@@ -249,7 +249,7 @@ func TestLogrotate(t *testing.T) {
 	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o604 {
 		t.Errorf("the new file has mode %v, %v", st.Mode(), err)
 	}
-	if err := os.Truncate(name, 0); err != nil { // copytruncate has copied it
+	if err := os.Truncate(name, 0); err != nil { // copytruncate has copied the file
 		t.Fatal(err)
 	}
 	s.Get("/three", 200)
@@ -269,9 +269,9 @@ func TestLogrotate(t *testing.T) {
 	}
 }
 
-// Lines are buffered for --log-flush, so that a flash card is written to rarely. They are written earlier if the buffer
-// is full, or if the server stops or reopens its logs.
-func TestLogsAreFlushed(t *testing.T) {
+// A flash card is therefore written to rarely. Lines are written earlier if the buffer is full, or if the server stops
+// or reopens its logs.
+func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
 		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h", "--log-buffer", "1K")
@@ -292,10 +292,10 @@ func TestLogsAreFlushed(t *testing.T) {
 	})
 }
 
-// A server that has given up root still rotates the logs in a directory of root if the permissions allow it. Otherwise
-// it reports this once and continues the file.
-func TestRotationAfterRootIsGivenUp(t *testing.T) {
-	if os.Geteuid() != 0 { // TestUser looks at the message for others
+// The directory of the logs belongs to root. If its permissions do not allow the rotation, the server reports this once
+// and continues the file.
+func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
+	if os.Geteuid() != 0 { // TestUserFlagLeavesNoThreadOfRoot looks at the message for others
 		fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Fails(t, 2, "only root can")
 		return
 	}
@@ -336,18 +336,16 @@ func TestRotationAfterRootIsGivenUp(t *testing.T) {
 	}
 }
 
-// The access log cannot be the error log.
-func TestLogsAreApart(t *testing.T) {
+func TestAccessLogCannotBeTheErrorLog(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/log"
 	c := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--access-log", name, "--error-log", name}, Script: "logs.py"}
 	c.Fails(t, 3, "fapws: cannot write the access log: "+name+" is the error log\n")
 }
 
-// The line also has facts that only the server knows: the bytes sent and
-// received with all heads and framing, fields of responses of all sources, and which
-// file it was.
-func TestLogAtomsOnTheWire(t *testing.T) {
+// The facts are bytes sent and received with all heads and framing, fields of responses of all sources, and the name of
+// the file.
+func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/files/a b.txt", "file")

@@ -16,8 +16,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// passed opens listeners and returns them as files for a child, which gets them as descriptors
-// 3 and on, blocking.
+// passed opens listeners and returns them as blocking files for a child, which gets them as descriptors 3 and above.
 func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 	t.Helper()
 	for _, ln := range listeners {
@@ -42,13 +41,13 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 	return ln
 }
 
-// asManager is the text for sh that makes it the service manager of fapws: the
-// process keeps its number over exec.
+// asManager is a shell command that makes the shell the service manager of fapws. The process keeps its ID through
+// exec.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
-// Sockets from a service manager are served, by default or by name. The application and its children inherit none of
-// them and none of the variables.
-func TestSocketActivation(t *testing.T) {
+// They are served by default or by name. The application and its children inherit neither the sockets nor the
+// variables.
+func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +63,7 @@ func TestSocketActivation(t *testing.T) {
 				w := fapwstest.Dial(t, "unix", socket)
 				w.Fetch("/").Is(t, "served by localhost")
 
-				// The sockets of the manager stay: it may start the service again.
+				// The sockets of the manager remain, because it may start the service again.
 				s.Stop()
 				if _, err := os.Lstat(socket); err != nil {
 					t.Errorf("the socket of another has gone: %v", err)
@@ -74,8 +73,8 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
-// fd://N takes one descriptor, if it is a listening socket.
-func TestInheritedDescriptor(t *testing.T) {
+// The flag is fd://N.
+func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln := listenOn(t, "tcp", "127.0.0.1:0")
 		s := fapwstest.Command{Script: "service.py", Files: passed(t, ln), Flags: append(m.Flags, "--bind", "fd://3")}.Start(t)
@@ -116,7 +115,7 @@ type manager struct {
 	messages chan []byte
 }
 
-// newManager returns a manager that reads all the time, as systemd does: the kernel keeps ten messages only.
+// newManager returns a manager that reads continuously, as systemd does. The kernel keeps only ten messages.
 func newManager(t *testing.T) *manager {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
@@ -182,9 +181,8 @@ func (m *manager) silent(long time.Duration) {
 	}
 }
 
-// A service manager is notified when and where requests are answered, and when that ends. Its watchdog is notified
-// while the event loop responds.
-func TestServiceManager(t *testing.T) {
+// The messages name the addresses. The watchdog is notified while the event loop responds.
+func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
 		s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=200000"}}.Serve(t, m)
@@ -199,16 +197,15 @@ func TestServiceManager(t *testing.T) {
 	})
 }
 
-// A manager that cannot be reached does not keep the server from serving.
-func TestServiceManagerGone(t *testing.T) {
+func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + t.TempDir() + "/gone"}}.Serve(t, fapwstest.Threads)
 	s.Says("warning cannot tell the service manager: ")
 	s.Get("/", 200)
 }
 
-// The permissions and the owner of a socket file match the settings, regardless of umask.
-func TestSocketFile(t *testing.T) {
+// The owner does, too. umask has no effect.
+func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	t.Parallel()
 	type wanted struct{ flags, shell, mode, owner string }
 	me := fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
@@ -246,15 +243,13 @@ func TestSocketFile(t *testing.T) {
 	}
 }
 
-// --umask is that of the application too.
-func TestUmask(t *testing.T) {
+func TestUmaskFlagAppliesToTheApplication(t *testing.T) {
 	t.Parallel()
 	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
-// With workers, only the supervisor sends messages to the manager. Its workers inherit no variables for the manager. A
-// reload is reported.
-func TestServiceManagerOfWorkers(t *testing.T) {
+// The workers inherit no variables for the manager. A reload is reported.
+func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	t.Parallel()
 	manager := newManager(t)
 	pid := filepath.Join(t.TempDir(), "pid")
@@ -293,8 +288,8 @@ func TestServiceManagerOfWorkers(t *testing.T) {
 	}
 }
 
-// The watchdog is notified while one process responds. A blocked inline handler blocks the event loop until it returns.
-func TestWatchdog(t *testing.T) {
+// A blocked inline handler blocks the event loop until it returns.
+func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 	t.Parallel()
 	const interval = 400 * time.Millisecond
 	for _, tt := range []struct {
@@ -325,8 +320,8 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// If one of several addresses fails, the socket files of the others are removed.
-func TestSocketFileOfAFailedStart(t *testing.T) {
+// One of several addresses has failed.
+func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	t.Parallel()
 	taken := listenOn(t, "tcp", "127.0.0.1:0")
 	for _, flags := range [][]string{nil, {"--workers", "2"}} {
@@ -339,9 +334,8 @@ func TestSocketFileOfAFailedStart(t *testing.T) {
 	}
 }
 
-// Variables that mean another process are not believed, and an address that
-// the user gave wins.
-func TestSocketActivationOfOthers(t *testing.T) {
+// An address on the command line has priority, too.
+func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, shell, says string
@@ -357,7 +351,7 @@ func TestSocketActivationOfOthers(t *testing.T) {
 				t.Error("it serves the socket of another")
 			}
 			s.Get("/environment", 200).Is(t, "clean")
-			s.Get("/child", 200) // that of another process is not for us to close
+			s.Get("/child", 200) // the server may not close a descriptor of another process
 			if tt.says != "" {
 				s.Says(regexp.QuoteMeta(tt.says))
 			}

@@ -11,14 +11,13 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// inWorker is one worker, with threads or inline.
+// inWorker lists modes with one worker, with threads or inline.
 var inWorker = []fapwstest.Mode{
 	{Name: "threads", Flags: []string{"--workers", "1"}},
 	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},
 }
 
-// Workers end in any state after their supervisor was killed.
-func TestOrphanedWorkers(t *testing.T) {
+func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 	ends := func(t *testing.T, s *fapwstest.Server, pids []int) {
 		t.Helper()
 		s.Complains = true
@@ -75,7 +74,7 @@ func TestOrphanedWorkers(t *testing.T) {
 			fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", socket) })
 			c := fapwstest.Dial(t, "unix", socket)
 			worker := c.Fetch("/pid").Number(t)
-			fd := int(w.Fd()) // which makes it blocking
+			fd := int(w.Fd()) // makes it blocking
 			err = syscall.SetNonblock(fd, true)
 			for err == nil {
 				_, err = syscall.Write(fd, make([]byte, 4096))

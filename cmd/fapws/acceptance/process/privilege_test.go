@@ -12,9 +12,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With --user root binds, and from then on no thread of any process is root,
-// nor can it be again. Users other than root are refused.
-func TestUser(t *testing.T) {
+// Root binds. Afterwards no thread of any process runs as root or can become root again. Users other than root are
+// rejected.
+func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
@@ -52,8 +52,8 @@ func TestUser(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// A worker that comes later is the same, and so is one of another
-			// program in the same process, which is not started by root.
+			// A later worker runs as the same user, and so does a worker of another program in the same process, which
+			// root has not started.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()
@@ -62,7 +62,7 @@ func TestUser(t *testing.T) {
 			w.Fetch("/identity").Is(t, want)
 
 			s.Stop()
-			// It may not remove the file from root's folder, but it can empty it.
+			// The process may not remove the file from root's directory, but it can empty the file.
 			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
 				t.Errorf("the pid file holds %q, %v", text, err)
 			}
@@ -73,13 +73,11 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// TestUserMayNotEnter: a directory that the user of --user may not enter is named
-// before anything is started, and --chdir leads out of the one that fapws was started
-// in, also after a reload and an upgrade.
-func TestUserMayNotEnter(t *testing.T) {
+// --chdir leaves the directory in which fapws was started, even after a reload and an upgrade.
+func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("only root becomes another user; see TestUser for what others are told")
+		t.Log("only root becomes another user; see TestUserFlagLeavesNoThreadOfRoot for what others are told")
 		return
 	}
 	source := fapwstest.Source(t, "service.py")
@@ -120,8 +118,8 @@ func TestUserMayNotEnter(t *testing.T) {
 	}
 }
 
-// TestCheckAsUser: check finds what the user of the workers may not do, as the start does, and both name that user.
-func TestCheckAsUser(t *testing.T) {
+// The start reports the same. Both name that user.
+func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	t.Parallel()
 	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)
 	if os.Geteuid() != 0 {
@@ -166,7 +164,7 @@ func TestCheckAsUser(t *testing.T) {
 		}
 	}
 
-	// A file of users that the form of login cannot make.
+	// The login form cannot make this file of users.
 	readable := folder + "/readable"
 	fapwstest.Must(t, os.Mkdir(readable, 0o555))
 	fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nlogin = 'readable/users'\nstate-dir = 'state'\n")
@@ -183,14 +181,14 @@ func threadsOf(t *testing.T, pid int) map[string]string {
 	fapwstest.Must(t, err)
 	all := map[string]string{}
 	for _, name := range names {
-		if text, err := os.ReadFile(name); err == nil { // else it has ended
+		if text, err := os.ReadFile(name); err == nil { // otherwise the thread has ended
 			all[name] = string(text)
 		}
 	}
 	return all
 }
 
-// noThreadIs looks at the identity of every thread of a process.
+// noThreadIs checks that no thread of a process has uid or gid.
 func noThreadIs(t *testing.T, pid int, uid, gid string) {
 	t.Helper()
 	all := threadsOf(t, pid)

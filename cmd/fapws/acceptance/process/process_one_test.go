@@ -9,9 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// As process 1 of a container, fapws reaps processes that have lost their parent, which would otherwise stay zombies.
-// It shuts down cleanly after TERM and INT, which the kernel delivers to process 1 only if it handles them.
-func TestProcessOne(t *testing.T) {
+// In a container, orphans would otherwise remain zombies. The kernel delivers TERM and INT to process 1 only if it
+// handles them.
+func TestProcess1ReapsOrphansAndStopsOnTERMAndINT(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `
 import os, subprocess

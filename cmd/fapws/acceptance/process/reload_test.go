@@ -30,7 +30,7 @@ func saying(text string) string {
 	return "PATHS = [('/', lambda environ, start_response: '" + text + "')]\n"
 }
 
-// ask makes a request on a new connection, and returns status and body.
+// ask sends a request on a new connection, and returns status and body.
 func (s *workbench) ask(accept string) (status int, body string) {
 	s.T.Helper()
 	a := s.Ask("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: " + accept + "\r\nConnection: close\r\n\r\n")
@@ -43,8 +43,7 @@ const (
 	tool    = "*/*"
 )
 
-// comes waits until the answer is as wanted. Every one before it must be an
-// answer too.
+// comes waits until the response is as wanted. Every earlier request must have a response, too.
 func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	s.T.Helper()
 	status, body := 0, ""
@@ -58,9 +57,8 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	return ""
 }
 
-// A changed file is loaded again, even while the previous change is loading. While the file is broken, the old code
-// keeps serving.
-func TestReload(t *testing.T) {
+// It does so even while the previous change is loading. While the file is broken, the old code keeps serving.
+func TestReloadLoadsAChangedFile(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
 	s.comes(tool, 200, "one")
@@ -88,8 +86,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// Imported modules and named files are watched; other files are not.
-func TestReloadImported(t *testing.T) {
+// Other files are not watched.
+func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/app.py", "import inner.words\ntext = inner.words.text + open('page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
@@ -115,8 +113,8 @@ func TestReloadImported(t *testing.T) {
 	}
 }
 
-// TestReloadFirst: a first start that fails waits for the file to be mended, also while the file is missing.
-func TestReloadFirst(t *testing.T) {
+// The server waits until the file is fixed, even while the file is missing.
+func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"}, Complains: true}
@@ -132,10 +130,8 @@ func TestReloadFirst(t *testing.T) {
 	s.comes(tool, 200, "mended")
 }
 
-// TestReloadSwitchedLink: when the link that --chdir names leads to another directory, the code there is served, also
-// that of later switches and
-// changes.
-func TestReloadSwitchedLink(t *testing.T) {
+// --chdir names the link. The code in the new directory is served, including later switches and changes.
+func TestReloadFollowsASwitchedLink(t *testing.T) {
 	t.Parallel()
 	for _, relative := range []bool{false, true} {
 		folder := t.TempDir()

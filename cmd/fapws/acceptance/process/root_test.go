@@ -16,7 +16,8 @@ import (
 const refusesRoot = "fapws: refusing to run as root: " +
 	"choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)\n"
 
-// isContainer reports whether this system is a container by a sign other than its files: a virtual machine that was made from an image has those.
+// isContainer reports whether this system is a container. It ignores the marker files of containers, because a virtual
+// machine that was made from an image has them, too.
 func isContainer() bool {
 	for _, initial := range []string{"pid:[4026531836]", "user:[4026531837]", "uts:[4026531838]", "ipc:[4026531839]", "cgroup:[4026531835]"} {
 		name, _, _ := strings.Cut(initial, ":")
@@ -28,8 +29,8 @@ func isContainer() bool {
 	return strings.Contains("\x00"+string(environ), "\x00container=")
 }
 
-// TestRootIsRefused: root serves only when allowed. Other users need no permission.
-func TestRootIsRefused(t *testing.T) {
+// Other users need no permission.
+func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 	t.Parallel()
 	asRoot := os.Geteuid() == 0
 	for _, flags := range []string{"", "--workers 2", "--threads 0", "--group 0", "--user 0", "--user root"} {
@@ -61,9 +62,8 @@ func TestRootIsRefused(t *testing.T) {
 	}
 }
 
-// TestRootInContainer: in a container root serves with one warning, of the process that was
-// started; another user serves without.
-func TestRootInContainer(t *testing.T) {
+// The process that was started writes it. Another user gets no warning.
+func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "service.py", Env: []string{"FAPWS_ALLOW_ROOT=", "container=test"}}.Serve(t, m)
 		s.Get("/pid", 200)
@@ -78,9 +78,9 @@ func TestRootInContainer(t *testing.T) {
 	})
 }
 
-// Root binds a low port. Afterwards every thread of every process is permanently nobody with nobody's groups. Logs are
-// still rotated. Without root, --user fails.
-func TestRootIsGivenUp(t *testing.T) {
+// Every thread of every process is permanently nobody with nobody's groups. Logs are still rotated. Without root,
+// --user fails.
+func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	t.Parallel()
 	nobody, err := user.Lookup("nobody")
 	if err != nil {

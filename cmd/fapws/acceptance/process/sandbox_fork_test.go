@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asking has handlers that ask the server for what its sandbox forbids.
+// asking has handlers that request from the server what their sandbox forbids.
 const asking = `
 import os, socket, sys
 from fapws.contrib.cgi import CGIApplication
@@ -25,7 +25,7 @@ def program(environ, start_response):
     return CGIApplication(data + "/x.cgi")(environ, start_response)
 `
 
-// confused asks the server for what its sandbox forbids: as a handler, and by a response that it writes by itself.
+// confused requests from the server what its sandbox forbids, by a handler, and by a response that it writes by itself.
 const confused = asking + `
 def header(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), (environ["QUERY_STRING"], secret)])
@@ -45,9 +45,9 @@ def who(environ, start_response):
 PATHS = [("/file", file), ("/program", program), ("/header", header), ("/raw", raw), ("/who", who), ("/private", Staticfile(os.path.dirname(secret)))]
 `
 
-// TestSandboxForks: the server neither reads a file nor runs a program for an application in a sandbox; and the application comes back
-// when its loader, which loads outside of the sandbox, has died.
-func TestSandboxForks(t *testing.T) {
+// The server runs no program for the application either. The application is served again after its loader, which loads
+// outside of the sandbox, has died.
+func TestSandboxOfForksDoesNotReadFilesThroughTheServer(t *testing.T) {
 	for _, mode := range [][]string{nil, {"--sandbox=strict"}, {"--idle-stop=10m"}} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestSandboxAsleep: each time that an application wakes it loads outside of the sandbox, and answers inside.
-func TestSandboxAsleep(t *testing.T) {
+// It answers inside, each time.
+func TestSandboxedApplicationThatWakesLoadsOutside(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		x := newSandboxed(t, m, "--idle-stop", "50ms")
 		x.c.Args = []string{x.secret}
@@ -32,7 +32,7 @@ func TestSandboxAsleep(t *testing.T) {
 	})
 }
 
-// asker is an application that asks the server for what its sandbox forbids.
+// asker is an application that requests from the server what its sandbox forbids.
 const asker = asking + `
 def link(environ, start_response):
     os.symlink(os.path.dirname(secret), data + "/link")
@@ -40,9 +40,9 @@ def link(environ, start_response):
 PATHS = [("/file", file), ("/program", program), ("/link", link)]
 `
 
-// Work for a waking application, and for clients while it is asleep, runs in the sandbox. Only health checks are
-// answered earlier.
-func TestSandboxAsleepAsks(t *testing.T) {
+// It restricts work for a waking application, and for clients while it is asleep. Only health checks are answered
+// earlier.
+func TestSandboxAppliesWhileTheApplicationSleepsOrWakes(t *testing.T) {
 	for _, mode := range []string{"on", "strict"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -72,8 +72,8 @@ func TestSandboxAsleepAsks(t *testing.T) {
 	}
 }
 
-// TestSandboxAsleepServes: the application may read the files that the server serves, as in a sandbox without sleep.
-func TestSandboxAsleepServes(t *testing.T) {
+// As in a sandbox without sleep.
+func TestSandboxedApplicationMayReadServedFiles(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads, "--idle-stop", "50ms")
 	folder := fapwstest.PublicFolder(t)

@@ -14,9 +14,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The sources of a configuration file work in a sandbox: programs, which are confined as well, files, passwords and
-// upstream servers.
-func TestSandboxPrograms(t *testing.T) {
+// The sources are programs, which are confined as well, files, passwords and upstreams.
+func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "upstream") }))
 	t.Cleanup(upstream.Close)
@@ -87,7 +86,8 @@ auth = { users = "users", realm = "x" }
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
-		w := s.Dial() // a program whose client leaves is killed, so the next one can start
+		// A program whose client disconnects is killed, so the next program can start.
+		w := s.Dial()
 		w.Send("GET /programs/hangs.sh HTTP/1.1\r\nHost: files.lan\r\n\r\n")
 		w.Head("GET")
 		w.Conn.Close()
@@ -106,9 +106,8 @@ auth = { users = "users", realm = "x" }
 	}
 }
 
-// An application that replaces an uploaded file by a link cannot write to the directory to which the link points, and
-// cannot redirect uploads to that directory.
-func TestSandboxUploads(t *testing.T) {
+// It replaces an uploaded file by a link. It cannot write to the directory to which the link points.
+func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	victim, stored := filepath.Dir(x.secret), fapwstest.PublicFolder(t)

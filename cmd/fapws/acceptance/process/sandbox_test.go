@@ -17,7 +17,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// landlock returns the version of Landlock in this kernel; 0 if not available.
+// landlock returns the version of Landlock in this kernel. 0 means that Landlock is not available.
 func landlock() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
@@ -35,12 +35,13 @@ const (
 	scopes  = 6
 )
 
-// sandboxed is a directory with the attacker as application, beside files that are none of its business.
+// sandboxed is a directory with the attacker as application, and files that the application may not access.
 type sandboxed struct {
-	c             fapwstest.Command
-	app, data     string // data is a directory that the application may write to
-	secret        string // secret is a file that the application may not read
-	other, listed string // ports where something listens; listed is in the list
+	c fapwstest.Command
+	// data is a directory that the application may write to.
+	app, data     string
+	secret        string // file that the application may not read
+	other, listed string // ports of listeners; listed is in the list
 }
 
 func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
@@ -67,14 +68,14 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	return x
 }
 
-// attacks compares what the application can do with what the sandbox allows, on a kernel with version abi of Landlock.
+// attacks compares what the application can do with what the sandbox allows on a kernel with version abi of Landlock.
 func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode, abi int) {
 	t.Helper()
 	siblings := strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Workers()), "[]"), " ", ":")
 	for _, tt := range []struct {
-		since int // version of Landlock that refuses it; 99: allowed
+		since int // version of Landlock that denies it; 99 means allowed
 		way   string
-		want  string // the error, or if it is allowed the result
+		want  string // the error, or the result if it is allowed
 	}{
 		{files, "read," + x.secret, "EACCES"},
 		{files, "list," + filepath.Dir(x.secret), "EACCES"},
@@ -148,7 +149,8 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		if tt.since < 99 && tt.since > abi {
 			continue
 		}
-		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) { // the parent is the loader, in the same sandbox
+		// The parent is the loader, in the same sandbox.
+		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) {
 			continue
 		}
 		if !m.Workers() && strings.Contains(tt.way, "sibling") {
@@ -176,9 +178,8 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 	}
 }
 
-// An application in a sandbox can do its work, but nothing else. This applies before and after a reload and an upgrade,
-// in existing threads and in child processes.
-func TestSandbox(t *testing.T) {
+// This holds before and after a reload and an upgrade, in existing threads and in child processes.
+func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		x := newSandboxed(t, m)
 		s := x.c.Serve(t, m)
@@ -217,7 +218,7 @@ func TestSandbox(t *testing.T) {
 	})
 }
 
-// everyThreadIsFiltered looks at /proc/PID/status of each thread (proc(5)).
+// everyThreadIsFiltered checks /proc/PID/status of each thread (proc(5)).
 func everyThreadIsFiltered(t *testing.T, pid int) {
 	t.Helper()
 	for name, text := range threadsOf(t, pid) {
@@ -229,8 +230,8 @@ func everyThreadIsFiltered(t *testing.T, pid int) {
 	}
 }
 
-// On a kernel without Landlock, one line says so; system calls are still denied. Strict refuses to serve.
-func TestSandboxWithoutLandlock(t *testing.T) {
+// System calls are still denied. With strict, the server does not start.
+func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	t.Parallel()
 	without := "this system cannot restrict files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…)"
 	x := newSandboxed(t, fapwstest.Threads)
@@ -239,7 +240,8 @@ func TestSandboxWithoutLandlock(t *testing.T) {
 	s.Says(`(?m) warning sandbox: ` + regexp.QuoteMeta(without) + `$`)
 	x.attacks(t, s, fapwstest.Threads, 0)
 	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
-	w := s.Dial() // the supervisor knows more keys than those of its workers
+	// The supervisor has more keys than its workers.
+	w := s.Dial()
 	w.Get("/attack?order,certificates")
 	w.Gone()
 	s.Says(`worker \d+ sent the message "certificates" while it was serving and was killed; starting a new one`)
@@ -249,11 +251,12 @@ func TestSandboxWithoutLandlock(t *testing.T) {
 	strict.Fails(t, 3, "fapws: --sandbox strict: "+without+"; use --sandbox to restrict the rest\n")
 }
 
-// Root in a sandbox keeps the capabilities about files only, in all threads, and does not see into other processes.
-func TestSandboxOfRoot(t *testing.T) {
+// This holds in all threads. Root cannot access other processes.
+func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // other users have no capabilities: see TestSandbox
+		// Other users have no capabilities: see TestSandboxAllowsTheApplicationOnlyItsWork.
+		return
 	}
 	s := fapwstest.Command{Script: "attacker.py", Flags: []string{"--sandbox", "--allow-root", "--workers", "1"}, Complains: true}.Serve(t, fapwstest.Mode{})
 	const kept = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_NET_BIND_SERVICE
@@ -269,9 +272,9 @@ func TestSandboxOfRoot(t *testing.T) {
 	}
 }
 
-// If an application replaces logs or rotated logs by links, the server neither writes nor reads other files, not even
-// outside of the sandbox, where the supervisor rotates the logs.
-func TestSandboxLogs(t *testing.T) {
+// It replaces logs or rotated logs by links. The server neither writes nor reads other files, not even outside of the
+// sandbox, where the supervisor rotates the logs.
+func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	log := filepath.Dir(x.data) + "/log"
@@ -299,10 +302,9 @@ func TestSandboxLogs(t *testing.T) {
 	}
 }
 
-// If an application replaces the directory of logs by a link, no process writes, renames or removes files in the
-// directory to which the link points. The next worker gets no permission to do so, either. A directory that was created
-// again is used.
-func TestSandboxLogDirectory(t *testing.T) {
+// It replaces the directory of logs by a link. No process writes, renames or removes files in the directory to which
+// the link points. The next worker gets no permission to do so, either. A directory that was created again is used.
+func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	log, victim := x.data+"/log", filepath.Dir(x.secret)
@@ -344,8 +346,7 @@ func TestSandboxLogDirectory(t *testing.T) {
 	s.Control("reload")
 }
 
-// Mistakes in settings of the sandbox are one line.
-func TestSandboxMistakes(t *testing.T) {
+func TestSandboxSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	inside := dir + "/a/b"
@@ -378,8 +379,9 @@ func TestSandboxMistakes(t *testing.T) {
 	}
 }
 
-// "check --sandbox" requests the paths of an application, and names each denial, its line, and the flag that allows it.
-func TestSandboxCheck(t *testing.T) {
+// "check --sandbox" requests the paths of an application, and names the line of each denial, and the flag that allows
+// it.
+func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	dir := filepath.Dir(x.secret)

@@ -8,8 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A request in the listen queue is answered when the server stops, whatever the handlers are doing, even if it waited
-// for --max-clients.
+// Whatever the handlers are doing, requests in the listen queue are answered, even if they waited for --max-clients.
 func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 	for signal, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
 		for _, flags := range [][]string{nil, {"--workers", "1"}, {"--max-clients", "1"}, {"--workers", "1", "--max-clients", "2"}} {

@@ -11,9 +11,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// After SIGTERM, the server accepts no connections and closes idle ones. It finishes active requests of all kinds:
-// handlers, streams, and large bodies to slow clients.
-func TestStop(t *testing.T) {
+// After SIGTERM, the server accepts no connections. The requests are handlers, streams, and large bodies to slow
+// clients.
+func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
 		large, busy := s.Dial(), s.Dial()
@@ -51,8 +51,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A request whose body is arriving is finished, too.
-func TestStopInABody(t *testing.T) {
+func TestStopFinishesARequestWhoseBodyIsArriving(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "entered.py")
 		w := s.Dial()
@@ -67,8 +66,7 @@ func TestStopInABody(t *testing.T) {
 	})
 }
 
-// Everything works over a unix socket.
-func TestUnixSocket(t *testing.T) {
+func TestUnixSocketServesRequests(t *testing.T) {
 	t.Parallel()
 	socket := fapwstest.PublicFolder(t) + "/s" // names of sockets are short
 	s := fapwstest.Command{Script: "environ.py", Flags: []string{"--bind", "unix:" + socket}}.Start(t)
@@ -89,9 +87,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// Messages of a program after its answer are in the log, although the server ends
-// meanwhile.
-func TestStopHearsPrograms(t *testing.T) {
+func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 	for _, workers := range []string{"", "workers = 2\n"} {
 		t.Run(workers, func(t *testing.T) {
 			t.Parallel()
@@ -116,9 +112,8 @@ func TestStopHearsPrograms(t *testing.T) {
 	}
 }
 
-// TestShutdownDelay: for the time of --shutdown-delay a server is not ready, serves everybody, and asks clients to use other connections;
-// no request fails.
-func TestShutdownDelay(t *testing.T) {
+// During --shutdown-delay, responses ask clients to use other connections. No request fails.
+func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")
 		kept := s.Dial()
@@ -146,9 +141,9 @@ func TestShutdownDelay(t *testing.T) {
 	})
 }
 
-// SIGTERM stops the server also where a tool has taken the signal in sitecustomize, and has removed its modules then, as ddtrace does, or
-// where the application has; both pass the signal on to the handler from before.
-func TestSignalIsPassedOn(t *testing.T) {
+// A tool handles SIGTERM in sitecustomize, and then removes its modules, as ddtrace does. Or the application handles
+// it. Both call the previous handler.
+func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys
 loaded = set(sys.modules)
@@ -185,8 +180,8 @@ def application(environ, start_response):
 	}
 }
 
-// SIGTERM stops the server also where a tool has imported _signal once more, at which Python forgets the handlers of the application.
-func TestSignalIsForgotten(t *testing.T) {
+// When _signal is imported again, Python loses the handlers of the application.
+func TestStopWorksIfAToolImportsTheSignalModuleAgain(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import signal, sys
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
@@ -201,8 +196,8 @@ PATHS = [("/", lambda environ, start_response: "served")]
 	})
 }
 
-// Threads and atexit functions may use the rest of --graceful-timeout, for example to flush an exporter.
-func TestEndGetsTheGracefulTimeout(t *testing.T) {
+// They may use the rest, for example to flush an exporter.
+func TestStopGivesThreadsAndAtexitTheGracefulTimeout(t *testing.T) {
 	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)", "thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
 		t.Run(name, func(t *testing.T) {
 			fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {

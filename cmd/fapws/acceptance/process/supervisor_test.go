@@ -15,8 +15,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// HUP brings new code into new processes; clients do not notice.
-func TestHUP(t *testing.T) {
+// Clients do not notice.
+func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
 	t.Parallel()
 	s, script := fapwstest.Supervised(t)
 	old := s.Workers()
@@ -41,8 +41,7 @@ func TestHUP(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// New code that fails leaves the old one serving.
-func TestHUPFails(t *testing.T) {
+func TestHUPWithCodeThatFailsKeepsTheOldCode(t *testing.T) {
 	t.Parallel()
 	s, script := fapwstest.Supervised(t, "--reload-check", "/health")
 	s.Complains = true
@@ -74,15 +73,15 @@ func TestHUPFails(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// New code that does not load in time leaves the old one serving.
-func TestHUPHangs(t *testing.T) {
+func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 	t.Parallel()
 	for seconds := 3; ; seconds *= 2 {
 		script := fapwstest.Copied(t, "workers.py")
 		limit := fmt.Sprintf("%ds", seconds)
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers", "2", "--load-timeout", limit}}
 		s := c.Start(t)
-		if !startsOrEnds(s) { // on a busy machine, the limit may be too short for the code before, too
+		// On a busy machine, the limit may be too short for the old code, too.
+		if !startsOrEnds(s) {
 			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
 				t.Fatalf("code %d", code)
 			}
@@ -102,8 +101,8 @@ func TestHUPHangs(t *testing.T) {
 	}
 }
 
-// No client is refused, and no request fails, however often the code is reloaded.
-func TestReloadsUnderLoad(t *testing.T) {
+// No client is rejected either, however often the code is reloaded.
+func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 	for _, c := range []struct {
 		name, path string
 		flags      []string
@@ -120,7 +119,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 				l.goesOn(20)
 				s.Reload()
 			}
-			// A storm is one reload, and another one for those that came later.
+			// Many signals cause one reload, and another reload for later signals.
 			for range 50 {
 				s.Signal(syscall.SIGHUP)
 			}
@@ -134,8 +133,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	}
 }
 
-// The number of workers changes under load without any loss.
-func TestScaleUnderLoad(t *testing.T) {
+// The number of workers changes.
+func TestScaleUnderLoadFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	l := underLoad(t, s, "/pid", 4, 12)
@@ -150,15 +149,15 @@ func TestScaleUnderLoad(t *testing.T) {
 		if step.sig == syscall.SIGHUP {
 			old = s.Workers()
 		}
-		s.Signaled(step.sig, `info (reloaded: )?\d workers?\n`) // of two signals at a time, the kernel would deliver the later one first
+		// Of two signals at the same time, the kernel would deliver the later one first.
+		s.Signaled(step.sig, `info (reloaded: )?\d workers?\n`)
 		s.HasWorkers(step.want, old...)
 		l.goesOn(50)
 	}
 	l.unharmed()
 }
 
-// A killed worker loses only its active requests.
-func TestKilledWorkers(t *testing.T) {
+func TestKilledWorkerLosesOnlyItsActiveRequests(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	const keeping, connecting, kills = 4, 4, 6
@@ -182,8 +181,8 @@ func TestKilledWorkers(t *testing.T) {
 	s.Says(`worker \d+ was killed by SIGKILL; starting a new one`)
 }
 
-// A worker that exits or receives a signal from outside is replaced, too.
-func TestWorkersEnd(t *testing.T) {
+// A worker that receives a signal from outside is replaced, too.
+func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	w := s.Dial()
@@ -210,8 +209,8 @@ func TestWorkersEnd(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// A worker in which a handler keeps the interpreter is replaced, and killed.
-func TestStuckWorker(t *testing.T) {
+// A handler keeps the interpreter.
+func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--timeout", "1", "--graceful-timeout", "1")
 	s.Complains = true
@@ -224,9 +223,8 @@ func TestStuckWorker(t *testing.T) {
 	fapwstest.Eventually(t, "another one answers", func() bool { return len(answering(s)) == 2 })
 }
 
-// Inline, a worker that is stuck has no running event loop. Its replacement does not wait for the past events that it
-// cannot send.
-func TestStuckInlineWorker(t *testing.T) {
+// Inline, a stuck worker has no running event loop, and cannot send the past events.
+func TestStuckInlineWorkerIsReplacedWithoutPastEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "1", "--graceful-timeout", "1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
 	s.Get("/hold", 504)
@@ -238,7 +236,7 @@ func TestStuckInlineWorker(t *testing.T) {
 	}
 }
 
-func TestMaxRequests(t *testing.T) {
+func TestMaxRequestsReplacesWorkersWithoutFailures(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--max-requests", "300", "--max-requests-jitter", "100")
 	l := underLoad(t, s, "/pid", 4, 4)
@@ -246,7 +244,7 @@ func TestMaxRequests(t *testing.T) {
 	l.unharmed()
 }
 
-func TestMaxRSS(t *testing.T) {
+func TestMaxRSSReplacesAWorkerThatExceedsIt(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--max-rss", "100M")
 	fat := s.Get("/grow?150000000", 200).Text
@@ -256,8 +254,7 @@ func TestMaxRSS(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
-// Reloads leave nothing behind in the supervisor.
-func TestSupervisorKeepsNothing(t *testing.T) {
+func TestSupervisorKeepsNothingOfReloads(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	reload := func(n int) {
@@ -266,7 +263,7 @@ func TestSupervisorKeepsNothing(t *testing.T) {
 		}
 		s.HasWorkers(2)
 	}
-	reload(5) // until Go's heap and the race detector's notes have their size
+	reload(5) // until Go's heap and the data of the race detector no longer grow
 	fds, rss := len(s.Descriptors()), s.RSS()
 	reload(15)
 	fapwstest.Eventually(t, fmt.Sprintf("as few descriptors as before, %d", fds), func() bool { return len(s.Descriptors()) <= fds })
@@ -279,8 +276,7 @@ func TestSupervisorKeepsNothing(t *testing.T) {
 	t.Logf("%d bytes, %d threads", s.RSS(), s.Threads())
 }
 
-// Another program takes over in the same process.
-func TestUpgrade(t *testing.T) {
+func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	t.Parallel()
 	program := fapwstest.CopyOfProgram(t)
 	s := fapwstest.Command{Program: program, Script: "workers.py"}.Serve(t, fapwstest.Workers)
@@ -296,7 +292,7 @@ func TestUpgrade(t *testing.T) {
 		fapwstest.Eventually(t, "the new program runs", func() bool { return s.Maps(program) })
 		s.HasWorkers(2, old...)
 	}
-	// It does all that the one before did, and so do its workers.
+	// The new program and its workers do all that the previous program did.
 	old := s.Workers()
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
@@ -319,8 +315,8 @@ func TestUpgrade(t *testing.T) {
 	l.unharmed()
 }
 
-// TestUpgradeBesideReplacement: a worker that was to replace one that died ends at an upgrade, if it has not loaded its application by then.
-func TestUpgradeBesideReplacement(t *testing.T) {
+// The worker was to replace a worker that died.
+func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "workers.py")
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
@@ -340,9 +336,8 @@ func TestUpgradeBesideReplacement(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// If the program file was removed, the supervisor keeps running and restarts workers. It upgrades when a program is
-// installed again.
-func TestProgramIsRemoved(t *testing.T) {
+// It restarts workers, and upgrades when a program is installed again.
+func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
 	s := fapwstest.Command{Program: program, Script: "workers.py", Dir: folder}.Serve(t, fapwstest.Workers)
@@ -364,8 +359,8 @@ func TestProgramIsRemoved(t *testing.T) {
 	s.Says(`error a worker cannot be started: its working directory ` + folder + `: no such file or directory`)
 }
 
-// Workers that have lost their supervisor finish their requests and end.
-func TestSupervisorIsKilled(t *testing.T) {
+// Then they exit.
+func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	folder := t.TempDir()
@@ -383,8 +378,9 @@ func TestSupervisorIsKilled(t *testing.T) {
 	s.Ended()
 }
 
-// An application that stops its workers stops the server for some seconds. A worker that starts meanwhile does not wait for their past events.
-func TestStoppedWorker(t *testing.T) {
+// An application that stops its workers stops the server for some seconds. A worker that starts meanwhile does not wait
+// for their past events.
+func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	stopped := s.Workers()
@@ -394,8 +390,8 @@ func TestStoppedWorker(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
-// A worker that was stopped continues in order to end with the server, as it would with systemd's.
-func TestEndBesideStoppedWorker(t *testing.T) {
+// It is continued for this, as systemd does.
+func TestStoppedWorkerEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	fapwstest.Must(t, syscall.Kill(s.Workers()[0], syscall.SIGSTOP))
@@ -405,8 +401,8 @@ func TestEndBesideStoppedWorker(t *testing.T) {
 	}
 }
 
-// Workers that were stopped when their supervisor was killed end as soon as they continue.
-func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
+// They end as soon as they continue.
+func TestStoppedWorkersEndAfterTheirSupervisorWasKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	workers := s.Workers()
@@ -427,8 +423,8 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	s.Ended()
 }
 
-// Under nohup, HUP still makes a supervisor reload, even after an upgrade. A single process keeps serving.
-func TestNohup(t *testing.T) {
+// This holds even after an upgrade. A single process keeps serving.
+func TestNohupLetsASupervisorReloadOnHUP(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "workers.py", Shell: "trap '' HUP"}.Serve(t, m)
 		if !m.Workers() {
@@ -444,8 +440,7 @@ func TestNohup(t *testing.T) {
 	})
 }
 
-// Signals that come while one program takes the place of the other do not stop it.
-func TestSignalsDuringUpgrade(t *testing.T) {
+func TestSignalsDuringAnUpgradeDoNotStopTheServer(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "workers.py")
 	for i := range 5 {
@@ -459,13 +454,14 @@ func TestSignalsDuringUpgrade(t *testing.T) {
 	s.Says("info reloaded: 1 worker")
 }
 
-// TERM during an upgrade shuts down cleanly, even while the next program starts.
-func TestStopDuringUpgrade(t *testing.T) {
+// The next program may be starting.
+func TestTERMDuringAnUpgradeShutsDownCleanly(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--workers", "1")
 	s.Signal(syscall.SIGUSR2)
 	end := time.Now().Add(fapwstest.Patience)
-	for started := false; !started; { // without a pause: it may start in a few milliseconds
+	// There is no pause, because the program may start in a few milliseconds.
+	for started := false; !started; {
 		text, err := os.ReadFile(s.Proc("environ"))
 		if err != nil || time.Now().After(end) {
 			t.Fatal("no other program starts", err)

@@ -10,9 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestClosedTerminal: when the terminal closes in which a user started a server, it stops, unless it has a supervisor without --dev or nohup
-// started it.
-func TestClosedTerminal(t *testing.T) {
+// A server with a supervisor but without --dev continues, and so does a server that nohup started.
+func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/index.html", "hello")
@@ -64,9 +63,8 @@ func TestClosedTerminal(t *testing.T) {
 	}
 }
 
-// The error about an address in use names the process that listens on the address. For a fapws server, it includes the
-// command that stops the server.
-func TestAddressInUse(t *testing.T) {
+// For a fapws server, the error includes the command that stops the server.
+func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 		path := t.TempDir() + "/s"

@@ -11,18 +11,18 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// tightLine is the message of a start that a limit prevents: the limit, its value, and advice.
+// tightLine is the message if a limit prevents the start: it has the limit, its value, and advice.
 const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 
-// With any limit of the process, the server either serves or ends with one line and exit 3. Go's runtime and
-// Python alone would end in a dump of all threads or a traceback.
-func TestTightLimits(t *testing.T) {
+// The exit status is 3. Go's runtime and Python alone would end in a dump of all threads or a traceback.
+func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	t.Parallel()
 	var users atomic.Int64
-	const any = "any" // serves or ends, which depends on the machine and on the Python
+	// The server serves or ends, depending on the machine and on the Python.
+	const any = "any"
 	for _, tt := range []struct {
 		limit string
-		says  string // part of the line; "": it serves
+		says  string // part of the line; empty if it serves
 	}{
 		{"-v 200000", `address space limit of 200000 KiB is too low \(ulimit -v\)`},
 		{"-v 1500000", `address space limit of 1500000 KiB`},
@@ -72,7 +72,7 @@ func TestTightLimits(t *testing.T) {
 	}
 }
 
-// startsOrEnds waits for the banner or the end of the process, and reports whether the banner came.
+// startsOrEnds waits for the banner or the end of the process, and reports whether there was a banner.
 func startsOrEnds(s *fapwstest.Server) (started bool) {
 	fapwstest.Eventually(s.T, "the server serves or ends", func() bool {
 		select {

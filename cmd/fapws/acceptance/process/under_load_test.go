@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// answering returns those that answer one of a number of requests.
+// answering returns the processes that answer one of a number of requests.
 func answering(s *fapwstest.Server) (pids []int) {
 	s.T.Helper()
 	for range 40 {
@@ -27,7 +27,8 @@ func answering(s *fapwstest.Server) (pids []int) {
 	return pids
 }
 
-// load is clients that ask again 2 ms after each answer, which leaves the processor to the reloads that they go through.
+// load is a group of clients. Each of them sends its next request 2 ms after a response, which leaves the processor to
+// the reloads.
 type load struct {
 	t        *testing.T
 	s        *fapwstest.Server
@@ -40,8 +41,7 @@ type load struct {
 	failed []string
 }
 
-// underLoad starts clients: some keep their connections, some make one for
-// each request.
+// underLoad starts clients. Some keep their connections, some open a connection for each request.
 func underLoad(t *testing.T, s *fapwstest.Server, path string, keeping, connecting int) *load {
 	t.Helper()
 	l := &load{t: t, s: s, path: path, end: make(chan struct{})}
@@ -77,7 +77,7 @@ func (l *load) unharmed() {
 	}
 }
 
-// goesOn waits for n more answers.
+// goesOn waits for n more responses.
 func (l *load) goesOn(n int64) {
 	l.t.Helper()
 	from := l.answered.Load()

@@ -16,10 +16,9 @@ const (
 	hello = `{"type": "http.response.body", "body": b"hello"}`
 )
 
-// Every order of the events of a response, and every way in which they may be wrong
-// (ASGI 3, "HTTP & WebSocket ASGI Message Format"): the response, and the exceptions
-// that the application gets.
-func TestASGIEvents(t *testing.T) {
+// The test sends every order of the events of a response, and every kind of invalid event (ASGI 3, "HTTP & WebSocket
+// ASGI Message Format"). It checks the response, and the exceptions in the application.
+func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	const (
 		none   = "500" // the application has returned without a response
 		broken = "200, broken:"
@@ -37,8 +36,9 @@ func TestASGIEvents(t *testing.T) {
 	tests := []struct {
 		name     string
 		messages []string
-		want     string   // "status:body"
-		said     []string // an error for each message that has one: its beginning
+		want     string // "status:body"
+		// The beginning of the error for each message that has an error.
+		said []string
 	}{
 		{"whole", []string{start, hello}, "200:hello", nil},
 		{"pieces", []string{start, more("he"), more(""), more("llo"), body(`b""`)}, "200:hello", nil},
@@ -117,7 +117,7 @@ func TestASGIEvents(t *testing.T) {
 	})
 }
 
-// saidOf fails unless an answer of /outcome has the beginnings of errors, for each message that has one.
+// saidOf checks that a response of /outcome has the beginnings of errors, for each message that has an error.
 func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted []string) {
 	t.Helper()
 	var said []string
@@ -135,9 +135,8 @@ func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted
 	}
 }
 
-// An exception that the application lets go: a page with 500 and its traceback, or,
-// when the response has begun, its end.
-func TestASGIExceptions(t *testing.T) {
+// The page has the traceback.
+func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/events.py:app", Complains: true}.Serve(t, m)
 		s.Ask(fapwstest.Request("POST", "/early?raise", "["+hello+"]")).Want(t, 500)
@@ -148,7 +147,8 @@ func TestASGIExceptions(t *testing.T) {
 			t.Errorf("a response that fails: %q", text)
 		}
 		s.Says(`(?s)POST /late\?raise.*Traceback.*TypeError: send\(\): a message must be a dict, not NoneType`)
-		w = s.Dial() // after its end it is none of the client's business
+		// After the end of the response, the exception does not affect the client.
+		w = s.Dial()
 		w.Send(fapwstest.Request("POST", "/after?raise", "["+start+", "+hello+", "+hello+"]"), fapwstest.Get("/outcome/after"))
 		w.Answer().Is(t, "hello")
 		w.Answer().Want(t, 200, "the response is complete")

@@ -7,9 +7,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The asyncio thread survives the exceptions that asyncio lets through its event loop: sys.exit and
-// KeyboardInterrupt of a background task, as middlewares start them, and stop().
-func TestASGIExits(t *testing.T) {
+// asyncio passes these exceptions through its event loop: sys.exit and KeyboardInterrupt of a background task, as
+// middlewares start them, and stop().
+func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {
 			s := fapwstest.Command{Script: "asgi/exits.py:app", Flags: []string{"--loop", loop}, Complains: true}.Serve(t, m)
@@ -23,9 +23,8 @@ func TestASGIExits(t *testing.T) {
 	})
 }
 
-// An application that returns when its client has shut down its side has
-// made no mistake: nothing is logged.
-func TestASGIHalfClose(t *testing.T) {
+// The client has shut down its side. Nothing is logged.
+func TestASGIApplicationMayReturnAfterAHalfClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/exits.py:app"}.Serve(t, m)
 		for _, path := range []string{"/told", "/told/begun"} {

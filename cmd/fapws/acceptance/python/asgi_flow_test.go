@@ -12,8 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Back-pressure: 64 MB are downloaded by a client that takes its time, in memory that does not grow with them.
-func TestASGIBackPressure(t *testing.T) {
+// A slow client downloads 64 MB.
+func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	const (
 		size  = 64 << 20
 		bound = 24 << 20 // how much memory may grow
@@ -47,9 +47,8 @@ func TestASGIBackPressure(t *testing.T) {
 	})
 }
 
-// Context variables are those of the import, and those that a request sets are its own, in
-// its tasks and threads too.
-func TestASGIContext(t *testing.T) {
+// They start with the values of the import, and are also valid in tasks and threads of the request.
+func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/context.py:app")
 		var all []*fapwstest.Client
@@ -71,8 +70,8 @@ func TestASGIContext(t *testing.T) {
 	})
 }
 
-// Bodies where there may be none, lengths that are not kept, fields as they are.
-func TestASGIResponses(t *testing.T) {
+// A status may forbid a body, and the application may send another length than it announced.
+func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, m)
 		for _, status := range []string{"204", "304"} {
@@ -116,8 +115,7 @@ func TestASGIResponses(t *testing.T) {
 	})
 }
 
-// http.response.pathsend: the file of a path is the body.
-func TestASGIPathsend(t *testing.T) {
+func TestASGIPathsendSendsTheFileOfAPath(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/files.py:app")
 		want := s.Get("/path/files.py", 200).Field(t, "Content-Type", "text/plain")

@@ -9,9 +9,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A task that outlives its request may send when the server has ended that, in
-// whatever state its response was: it is told so.
-func TestASGISendsTooLate(t *testing.T) {
+// A task outlives its request. Its response may be in any state when the server ends the request.
+func TestASGISendAfterTheEndRaises(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/late.py:app", Complains: true}.Serve(t, m)
 		said := func(path string, messages int) {
@@ -39,9 +38,8 @@ func TestASGISendsTooLate(t *testing.T) {
 	})
 }
 
-// Making the task of a request may set the collector off: what finalizers then ask
-// the event loop for is done, too.
-func TestASGIFinalizers(t *testing.T) {
+// Creating the task of a request may run the garbage collector. Calls by finalizers are not lost.
+func TestASGIFinalizersMayCallTheEventLoop(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/finalizers.py:app"}.Serve(t, m)
 		for range 20 {
@@ -53,7 +51,7 @@ func TestASGIFinalizers(t *testing.T) {
 	})
 }
 
-func TestASGIDrivesItself(t *testing.T) {
+func TestASGIApplicationCannotResumeItsOwnCoroutine(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/itself.py:app"}.Serve(t, m)
 		for range 2 {

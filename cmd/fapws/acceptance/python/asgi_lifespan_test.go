@@ -13,8 +13,8 @@ func lifespanOf(name string, flags ...string) fapwstest.Command {
 	return fapwstest.Command{Script: "asgi/lifespan.py:app", Env: []string{"CASE=" + name}, Flags: flags, Complains: true}
 }
 
-// Lifespans that let the server run (ASGI 3, "Lifespan Protocol").
-func TestASGILifespan(t *testing.T) {
+// See ASGI 3, "Lifespan Protocol".
+func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 	const none = "None, import"
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for i, test := range []struct {
@@ -36,7 +36,8 @@ func TestASGILifespan(t *testing.T) {
 			{"shutdown failed", "from the lifespan, import", nil, `(?s)lost something.*atexit`, "Traceback"},
 			{"shutdown slow", "from the lifespan, import", nil, `(?s)shut down.*atexit`, "Traceback"},
 		} {
-			if m.Inline() && i%3 > 0 { // one start after the other: some of them do
+			// The servers start one after the other, so the test starts only some of them inline.
+			if m.Inline() && i%3 > 0 {
 				continue
 			}
 			s := lifespanOf(test.name, test.flags...).Serve(t, m)
@@ -50,8 +51,8 @@ func TestASGILifespan(t *testing.T) {
 	})
 }
 
-// Lifespans with which the server does not start: it says why, and ends with 3.
-func TestASGILifespanFails(t *testing.T) {
+// The server reports why, and exits with status 3.
+func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, says, not string }{
 		{"raises", "ValueError: cannot start", "fapws/_"},
@@ -69,7 +70,7 @@ func TestASGILifespanFails(t *testing.T) {
 			}
 			for i, m := range fapwstest.Modes {
 				if i > 0 && test.name != "raises" && test.name != "failed" {
-					break // it is the same for the others
+					break // the result is the same for the others
 				}
 				c := lifespanOf(test.name)
 				c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), flags...)
@@ -85,9 +86,9 @@ func TestASGILifespanFails(t *testing.T) {
 	}
 }
 
-// TERM cancels a startup, which cleans up, and an application that goes on nevertheless is shut down. The graceful timeout bounds
-// that, as it does a shutdown that hangs.
-func TestASGILifespanHangs(t *testing.T) {
+// The startup cleans up. An application that continues nevertheless is shut down. The graceful timeout limits the
+// startup and a shutdown that hangs.
+func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{
 			{"hangs", "1h", `(?s)stopping.*cleaned up\n.*atexit`},
@@ -111,9 +112,8 @@ func TestASGILifespanHangs(t *testing.T) {
 	})
 }
 
-// Active requests are answered before the lifespan ends; a request that does not end is
-// cancelled when the time is up.
-func TestASGIStops(t *testing.T) {
+// A request that does not end is cancelled after the graceful timeout.
+func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c := lifespanOf("plain")
 		file := t.TempDir() + "/go on"
@@ -122,7 +122,8 @@ func TestASGIStops(t *testing.T) {
 		w := s.Dial()
 		w.Get("/slow")
 		pid := s.Says(`in flight in (\d+)`)[1]
-		idle := s.Dial() // of the same worker, which closes it when it hears of the stop
+		// A connection of the same worker, which closes it when the stop begins.
+		idle := s.Dial()
 		for idle.Get("/pid"); idle.Answer().Text != pid; idle.Get("/pid") {
 			idle = s.Dial()
 		}
@@ -145,9 +146,8 @@ func TestASGIStops(t *testing.T) {
 	})
 }
 
-// A reload starts the new lifespan before the old one ends, and one that fails
-// changes nothing.
-func TestASGILifespanReload(t *testing.T) {
+// If it fails, a reload changes nothing.
+func TestASGILifespanOfNewCodeStartsBeforeTheOldOneEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	script := func(text string) string {

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// noted waits until the application has noted all of want about a path.
+// noted waits until the application has noted all of want for a path.
 func noted(s *fapwstest.Server, path string, want ...any) {
 	s.T.Helper()
 	var got []any
@@ -26,8 +26,7 @@ func noted(s *fapwstest.Server, path string, want ...any) {
 	}
 }
 
-// The results of receive(), and their time.
-func TestASGIReceive(t *testing.T) {
+func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 	gone := dict{"type": "http.disconnect"}
 	event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -47,7 +46,7 @@ func TestASGIReceive(t *testing.T) {
 			if !reflect.DeepEqual(got["events"], any(test.want)) || got["early"] != false {
 				t.Errorf("%q: %v", test.request, got)
 			}
-			// The connection is still there: it is the end of the response that ends the wait.
+			// The connection remains open: receive() returns because the response has ended.
 			noted(s, fmt.Sprintf("/twice/%d", i), list{gone, gone, gone})
 			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
@@ -86,9 +85,8 @@ func TestASGIReceive(t *testing.T) {
 	})
 }
 
-// The result of receive() may be awaited once, as a coroutine. Tasks that wait side by side
-// each get an event of their own.
-func TestASGIReceiveInSeveralTasks(t *testing.T) {
+// A result of receive() may be awaited once, like a coroutine.
+func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
 		begin := func(path string) *fapwstest.Client {
@@ -122,8 +120,8 @@ func TestASGIReceiveInSeveralTasks(t *testing.T) {
 	})
 }
 
-// A response goes on while the request does, with one task or two.
-func TestASGIDuplex(t *testing.T) {
+// The application uses one task or two.
+func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
 		for _, path := range []string{"/duplex", "/together"} {
@@ -151,8 +149,8 @@ func TestASGIDuplex(t *testing.T) {
 	})
 }
 
-// Bodies that the application does not read, small and large, sent or still to come.
-func TestASGIUnreadBody(t *testing.T) {
+// The bodies are small or large, and arrive before or after the response.
+func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
 		w := s.Dial() // a little: the connection goes on
@@ -162,7 +160,8 @@ func TestASGIUnreadBody(t *testing.T) {
 		w.Answer().Is(t, `"ignored"`)
 		w.Answer().Is(t, `"ignored"`)
 
-		w = s.Dial() // a lot: the client gets its answer, and can go on sending until it has read that
+		// A large body: the client gets its response, and may continue sending until it has read the response.
+		w = s.Dial()
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
 		a := w.Answer().Want(t, 403)
 		if !a.Close {
@@ -179,9 +178,9 @@ func TestASGIUnreadBody(t *testing.T) {
 	})
 }
 
-// Limits that show while the application has the request: nothing was sent, so the
-// client gets the error, and the application gets http.disconnect.
-func TestASGIBrokenBody(t *testing.T) {
+// The limit is exceeded while the application runs. It has sent nothing, so the client gets the error, and the
+// application gets http.disconnect.
+func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")
 		for i, test := range []struct {

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// have fails unless each of want, by its name, is in the object.
+// have checks that object has each value of want.
 func have(t *testing.T, what string, object, want map[string]any) {
 	t.Helper()
 	for name, value := range want {
@@ -26,8 +26,8 @@ type (
 	dict = map[string]any
 )
 
-// The scope, field by field (ASGI 3, "HTTP Connection Scope").
-func TestASGIScope(t *testing.T) {
+// See ASGI 3, "HTTP Connection Scope".
+func TestASGIScopeHasAllFields(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")
 		host, port, _ := net.SplitHostPort(s.Address)
@@ -83,8 +83,8 @@ func TestASGIScope(t *testing.T) {
 	})
 }
 
-// The state of a lifespan is copied for each request, one level deep.
-func TestASGIState(t *testing.T) {
+// The copy is shallow.
+func TestASGIStateIsCopiedForEachRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")
 		for i := range 3 {
@@ -96,8 +96,8 @@ func TestASGIState(t *testing.T) {
 	})
 }
 
-// Behind a prefix, a root path, proxies, and over a unix socket.
-func TestASGIScopeElsewhere(t *testing.T) {
+// Also with a root path, and over a unix socket.
+func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
 	t.Parallel()
 	t.Run("prefix", func(t *testing.T) {
 		t.Parallel()
@@ -120,7 +120,7 @@ func TestASGIScopeElsewhere(t *testing.T) {
 		for target, want := range map[string]dict{
 			"/outer/api/v1/x": {"path": "/outer/api/v1/x", "raw_path": "/outer/api/v1/x", "root_path": "/outer/api/v1"},
 			"/outer/x":        {"path": "/outer/x", "root_path": "/outer"},
-			"/x":              {"path": "/outer/x", "root_path": "/outer"}, // a proxy has taken it off
+			"/x":              {"path": "/outer/x", "root_path": "/outer"}, // a proxy has stripped the root path
 		} {
 			have(t, target, s.Get(target, 200).Object(t), want)
 		}

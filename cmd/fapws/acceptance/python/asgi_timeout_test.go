@@ -8,16 +8,16 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// --timeout cancels a task and says where it stood; a client that is waited for
-// is not the application's fault.
-func TestASGITimeout(t *testing.T) {
+// A task that waits for its client does not time out.
+func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"}, Complains: true}.Serve(t, m)
 		w := s.Dial()
 		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
 		s.Until504("/hangs", `cancelled /hangs`)
 		s.Says(`deadline\.py", line \d+, in deeper|deadline\.py:\d+`)
-		for { // on a busy machine, its time may be up before it begins
+		// On a busy machine, the task may time out before it starts.
+		for {
 			x := s.Dial()
 			x.Send(fapwstest.Get("/begun", "Connection: close"))
 			text, _ := io.ReadAll(x.In)

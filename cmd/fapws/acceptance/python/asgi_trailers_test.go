@@ -9,9 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Trailers of ASGI applications (extension http.response.trailers) over HTTP/1.1: where they are offered, every order of their events, and the bytes
-// behind the last chunk.
-func TestASGITrailers(t *testing.T) {
+// The extension is http.response.trailers, over HTTP/1.1. The test checks where it is offered, every order of its
+// events, and the bytes after the last chunk.
+func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 	const (
 		begins = `{"type": "http.response.start", "status": 200, "trailers": True}`
 		first  = `{"type": "http.response.body", "body": b"he", "more_body": True}`
@@ -25,8 +25,9 @@ func TestASGITrailers(t *testing.T) {
 	tests := []struct {
 		name, te string
 		messages []string
-		want     string   // "status:body|trailers"
-		said     []string // an error for each message that has one: its beginning
+		want     string // "status:body|trailers"
+		// The beginning of the error for each message that has an error.
+		said []string
 	}{
 		{"one body", "trailers", []string{begins, hello, ends}, "200:hello|X-Sum=1", nil},
 		{"pieces", "gzip, trailers", []string{begins, first, last, ends}, "200:hello|X-Sum=1", nil},
@@ -80,7 +81,8 @@ func TestASGITrailers(t *testing.T) {
 			saidOf(t, test.name, w.Answer(), len(test.messages), test.said)
 			w.Close()
 		}
-		w := s.Dial() // a response without a body is followed by the next one
+		// The next response follows a response without a body.
+		w := s.Dial()
 		for _, method := range []string{"HEAD", "POST"} {
 			w.Send(fapwstest.Request(method, "/next", "["+strings.Join([]string{begins, hello, ends}, ", ")+"]", "TE: trailers"))
 			if a := w.AnswerTo(method); a.StatusCode != 200 || a.Err != nil || (listed(a.Trailer) == "X-Sum=1") != (method == "POST") {
@@ -90,7 +92,7 @@ func TestASGITrailers(t *testing.T) {
 	})
 }
 
-// listed returns fields as "Name=value,value Name=value", in the order of their names.
+// listed returns fields as "Name=value,value Name=value", sorted by name.
 func listed(fields http.Header) string {
 	var list []string
 	for _, name := range []string{"X-A", "X-Kept", "X-Sum", "X-C", "Set-Cookie"} {

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestAsyncHandlers: entries of PATHS may be async def, of any kind, beside others.
-func TestAsyncHandlers(t *testing.T) {
+// They may be async functions of any kind, together with other entries.
+func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "async.py", Complains: true}.Serve(t, m)
 		for target, body := range map[string]string{
@@ -33,9 +33,8 @@ func TestAsyncHandlers(t *testing.T) {
 	})
 }
 
-// TestAsyncOverdue: --timeout cancels a task, and the log says where it stood; others
-// go on.
-func TestAsyncOverdue(t *testing.T) {
+// The log has the position of the task. Other tasks continue.
+func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Flags: []string{"--timeout", "2s"}, Script: "async.py", Complains: true}.Serve(t, m)
 		said := s.Until504("/waits", `GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; stack:\n((?:  .*\n)+)`)[1]
@@ -48,8 +47,8 @@ func TestAsyncOverdue(t *testing.T) {
 	})
 }
 
-// TestAsyncStack: fapws ctl stack shows the awaited call of a task.
-func TestAsyncStack(t *testing.T) {
+// The command is fapws ctl stack.
+func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py", "--graceful-timeout", "100ms")
 		w := s.Dial()
@@ -61,8 +60,8 @@ func TestAsyncStack(t *testing.T) {
 	})
 }
 
-// TestAsyncGeneratorIsLeft: one that waits for news ends when its client leaves.
-func TestAsyncGeneratorIsLeft(t *testing.T) {
+// It waits for news.
+func TestAsyncGeneratorEndsWhenItsClientDisconnects(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py")
 		w := s.Dial()

@@ -9,8 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// All lines of the server have its own zone, also those about handlers of an application that has set another one, as Django does.
-func TestZoneOfApplication(t *testing.T) {
+// The application sets another time zone, as Django does. The log lines about its handlers have the zone of the server,
+// too.
+func TestLogKeepsTheZoneOfTheServer(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import os, time
 os.environ["TZ"] = "TEST-9:30"

@@ -7,9 +7,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A handler at a breakpoint does not time out with --debug, which --dev includes; one that hangs does. After "continue", SIGINT stops the server
+// This needs --debug, which --dev includes. A handler that hangs times out. After "continue", SIGINT stops the server
 // and no longer calls the debugger.
-func TestTimeoutAtBreakpoint(t *testing.T) {
+func TestHandlerAtABreakpointDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import io, pdb, time
 

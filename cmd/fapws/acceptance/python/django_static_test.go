@@ -6,9 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestDjangoStaticFiles: with --dev, Django serves the style of its admin as its runserver does; without --dev, or without DEBUG or the app
-// staticfiles, it does not.
-func TestDjangoStaticFiles(t *testing.T) {
+// It does so as with runserver. Without --dev, DEBUG, or the app staticfiles, it does not.
+func TestDjangoServesItsStaticFilesWithDev(t *testing.T) {
 	t.Parallel()
 	venv := fapwstest.Today(t)
 	script := fapwstest.Write(t, t.TempDir()+"/site.py", `

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A script with PATHS that uses keys of Environ has them, whether or not it imports it.
-func TestEnvironAskedFor(t *testing.T) {
+// The script has PATHS, and may or may not import Environ.
+func TestScriptThatUsesKeysOfEnvironHasThem(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		fapwstest.Write(t, filepath.Join(folder, "helper.py"), "def first(environ):\n    return environ.get('fapws.params')['a'][0]\n")

@@ -9,11 +9,11 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// absent is the value of a key that must not be there.
+// absent is the value of a key that environ must not contain.
 type absent struct{}
 
-// environ has only the fields that the client sent, as native strings.
-func TestEnvironKeys(t *testing.T) {
+// They are native strings.
+func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 	type keys map[string]any
 	cases := []struct {
 		name, request string
@@ -55,7 +55,8 @@ func TestEnvironKeys(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{t.TempDir()}}.Serve(t, m)
 		for _, c := range cases {
-			for range 3 { // as it is built, remembered, and taken from memory
+			// The environ is built, stored, and taken from the cache.
+			for range 3 {
 				got := s.Ask(c.request).Want(t, 200).Object(t)
 				for key, want := range c.want {
 					value, found := got[key]
@@ -73,7 +74,8 @@ func TestEnvironKeys(t *testing.T) {
 				}
 			}
 		}
-		w := s.Dial() // the same on a connection that stays, whose fields are remembered
+		// A connection that is kept alive stores the fields.
+		w := s.Dial()
 		for range 5 {
 			if got := w.Fetch("/app/x").Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil || got["HTTP_HOST"] != "test" {
 				t.Errorf("what a handler has done to environ is there in the next request: %v", got)
@@ -82,8 +84,8 @@ func TestEnvironKeys(t *testing.T) {
 	})
 }
 
-// Text that an application writes to wsgi.errors is on stderr before it goes on.
-func TestErrorsStream(t *testing.T) {
+// The stream is wsgi.errors.
+func TestErrorsStreamIsWrittenAtOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{folder}}.Serve(t, m)

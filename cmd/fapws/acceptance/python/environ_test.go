@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestEnviron(t *testing.T) {
+func TestEnvironDescribesTheRequest(t *testing.T) {
 	serial := fapwstest.Mode{Name: "one thread", Flags: []string{"--workers", "1", "--threads", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, serial, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "environ.py")
@@ -45,7 +45,7 @@ func TestEnviron(t *testing.T) {
 				t.Errorf("%s: %q", key, value)
 			}
 		}
-		// nothing is left over from the request before
+		// The second request has no values of the first request.
 		got = w.Fetch("/show").Want(t, 200).Object(t)
 		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "HTTP_X_TWICE"} {
 			if value, found := got[key]; found && value != "" {
@@ -55,7 +55,7 @@ func TestEnviron(t *testing.T) {
 	})
 }
 
-func TestEnvironClasses(t *testing.T) {
+func TestEnvironClassOfAScriptAddsKeys(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "classes.py")
 	form := "name=caf%C3%A9&n=2&n=3&empty="
@@ -69,14 +69,14 @@ func TestEnvironClasses(t *testing.T) {
 	if got := a.Object(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	// a body of another type is left alone
+	// A body of another type is not parsed.
 	a = s.Ask(fapwstest.Request("POST", "/show?n=1", "n=2", "Content-Type: text/plain")).Want(t, 200)
 	if got := a.Object(t)["params"]; !reflect.DeepEqual(got, map[string]any{"n": []any{"1"}}) {
 		t.Errorf("params: %q", got)
 	}
 }
 
-func TestStartResponse(t *testing.T) {
+func TestStartResponseSetsCookiesFieldsAndRedirects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "classes.py")
 	a := s.Get("/cookies", 202).Want(t, 202, "(202, ('X-Late', 'yes'))").Field(t, "X-Late", "yes")
@@ -99,7 +99,7 @@ func TestStartResponse(t *testing.T) {
 	}
 }
 
-func TestAliases(t *testing.T) {
+func TestAliasesOfFapws3NamesWork(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "aliases.py")
 	s.Get("/built-in", 200).Is(t, "<class 'dict'>").Field(t, "Set-Cookie", "c=v; Path=/")

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestHandlerRaises(t *testing.T) {
+func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 	cases := []struct{ path, report string }{
 		{"/value", "ValueError: boom & co"},
 		{"/exit", "SystemExit: 3"},
@@ -25,7 +25,7 @@ func TestHandlerRaises(t *testing.T) {
 		for _, debug := range []string{"0", "1"} {
 			t.Run("debug "+debug, func(t *testing.T) {
 				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
-				w := s.Dial() // which stays open over all of it
+				w := s.Dial() // the connection stays open during the whole test
 				for _, c := range cases {
 					w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
 					a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
@@ -50,8 +50,7 @@ func TestHandlerRaises(t *testing.T) {
 	})
 }
 
-// A traceback is on stderr once, under a line with the request.
-func TestTraceback(t *testing.T) {
+func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
 		s.Get("/value/x?y=1", 500)
@@ -66,8 +65,8 @@ func TestTraceback(t *testing.T) {
 	})
 }
 
-// An error after the head has been sent must not look like a whole response.
-func TestRaisesInTheMiddle(t *testing.T) {
+// The client must not take it for a complete response.
+func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
 		w := s.Dial()
@@ -84,8 +83,8 @@ func TestRaisesInTheMiddle(t *testing.T) {
 	})
 }
 
-// The traceback of a handler is one message: those of other threads do not come between its lines.
-func TestTracebacksAreWhole(t *testing.T) {
+// Tracebacks of several threads are logged at the same time.
+func TestTracebacksAreNotMixed(t *testing.T) {
 	t.Parallel()
 	const each = 20
 	script := fapwstest.Write(t, t.TempDir()+"/fails.py", `

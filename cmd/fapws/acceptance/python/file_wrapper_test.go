@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// wsgi.file_wrapper sends the rest of the file from its position, and closes it.
-func TestFileWrapper(t *testing.T) {
+// The rest begins at the position of the file.
+func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 	data := make([]byte, 300_000)
 	for i := range data {
 		data[i] = byte(i % 251)

@@ -9,10 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Text of a client in the message of an exception cannot forge a line of the error log, nor reach a terminal as a
-// control sequence, wherever the
-// exception is raised. The lines of a message stay lines.
-func TestExceptionsForgeNoLines(t *testing.T) {
+// The text contains input of a client. It cannot reach a terminal as a control sequence either, wherever the exception
+// is raised. The lines of a message remain separate lines.
+func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		paths := []string{"/raise", "/chain", "/note", "/compile", "/stream", "/close", "/defer"}

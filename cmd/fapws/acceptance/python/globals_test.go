@@ -6,9 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A module for any WSGI or ASGI server may have globals of any name: a TIMEOUT, a SERVER or
-// THREADS = 0 change nothing where they are not beside PATHS.
-func TestGlobalsOfOtherApplications(t *testing.T) {
+// TIMEOUT, SERVER or THREADS = 0 are settings only in a module that also has PATHS.
+func TestGlobalsOfWSGIAndASGIModulesAreNotSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	globals := "TIMEOUT = 1\nTHREADS = 0\nSERVER = 'db.example.org'\nMAX_BODY_SIZE = 1\nDEBUG = 3\nROOT_PATH = '/x'\n"

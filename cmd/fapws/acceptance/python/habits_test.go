@@ -14,15 +14,14 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// habits starts habits.py with a new folder.
+// habits starts habits.py with a new directory.
 func habits(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	return fapwstest.Command{Script: "habits.py", Args: []string{folder}}.Serve(t, m), folder
 }
 
-// Timers have the names that they have in fapws3, and dates, too.
-func TestHabitsTimers(t *testing.T) {
+func TestHabitsTimersAndDatesHaveTheNamesOfFapws3(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := habits(t, m)
 		ticked := func() int { return s.Get("/ticked", 200).Number(t) }
@@ -53,8 +52,8 @@ func unzipped(t *testing.T, a *fapwstest.Answer) string {
 	return string(text)
 }
 
-// TestHabitsGzip: answers that gain from it are compressed for clients that accept gzip.
-func TestHabitsGzip(t *testing.T) {
+// Only responses that become smaller are compressed.
+func TestHabitsGzipCompressesForClientsThatAcceptIt(t *testing.T) {
 	t.Parallel()
 	s, _ := habits(t, fapwstest.Threads)
 	text := strings.Repeat("something to compress, ", 100)
@@ -88,11 +87,11 @@ func TestHabitsGzip(t *testing.T) {
 			t.Errorf("%s is compressed", path)
 		}
 	}
-	s.Get("/closed", 200).Is(t, "4") // once for each of the requests for it
+	s.Get("/closed", 200).Is(t, "4") // once for each of its requests
 }
 
-// TestHabitsLog: a line in Apache's format, which a client cannot break.
-func TestHabitsLog(t *testing.T) {
+// A client cannot inject a line.
+func TestHabitsLogWritesApachesFormat(t *testing.T) {
 	t.Parallel()
 	s, folder := habits(t, fapwstest.Threads)
 	s.Get("/logged/x?y", 201, "User-Agent: a \"b\\", "Referer: http://r/").Want(t, 201, "12345")
@@ -101,8 +100,8 @@ func TestHabitsLog(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/log", `"GET /filed HTTP/1.1" 200 - "-" "-"`)
 }
 
-// TestHabitsSessions: a browser is known again by all workers, and by nothing that it has made up.
-func TestHabitsSessions(t *testing.T) {
+// A session ID that the client invents is not accepted.
+func TestHabitsSessionsAreKnownToAllWorkers(t *testing.T) {
 	t.Parallel()
 	s, folder := habits(t, fapwstest.Workers)
 	cookie := func(a *fapwstest.Answer) string {

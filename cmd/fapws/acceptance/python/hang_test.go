@@ -26,7 +26,7 @@ func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serv
 	return fapwstest.Command{Script: "hang.py", Args: []string{folder}, Flags: flags}.Serve(t, m), folder
 }
 
-// unblock lets the handlers that are blocked go on: one reads a byte, others the end.
+// unblock lets the blocked handlers continue. One handler reads a byte, the others read the end of the file.
 func unblock(t *testing.T, folder string) {
 	t.Helper()
 	f, err := os.OpenFile(folder+"/fifo", os.O_WRONLY, 0)
@@ -34,20 +34,20 @@ func unblock(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// EPIPE: the exception in the handler has ended it since it could be opened.
+	// EPIPE means that the exception has ended the handler after the file was opened.
 	if _, err := f.Write([]byte{0}); err != nil && !errors.Is(err, syscall.EPIPE) {
 		t.Fatal(err)
 	}
 }
 
-// started is a request whose handler runs; answer has status 0 if the connection breaks.
+// started is a request whose handler runs. The response has status 0 if the connection is lost.
 type started struct {
 	*fapwstest.Client
 	answer chan *fapwstest.Answer
 }
 
-// starts asks for target until its handler has written another line to file: with a --timeout of a few seconds, a
-// request may be late on a busy machine before its handler runs.
+// starts requests target until its handler has written another line to file. With a --timeout of a few seconds, a
+// request may time out on a busy machine before its handler runs.
 func starts(s *fapwstest.Server, target, file string) *started {
 	s.T.Helper()
 	lines := func() int {
@@ -81,8 +81,8 @@ func starts(s *fapwstest.Server, target, file string) *started {
 	return r
 }
 
-// A handler that takes too long is shown, its client answered, and it ends.
-func TestTimeout(t *testing.T) {
+// The client gets a response.
+func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")
 		s.Until504("/spin", `(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
@@ -104,8 +104,8 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// A handler that waits in C answers 504 as well, and inline it ends, so that others are served.
-func TestTimeoutInC(t *testing.T) {
+// Inline, the handler is ended, so that other requests are served.
+func TestTimeoutOfAHandlerInCAnswers504(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := hanging(t, m, "--timeout", "100ms")
 		for range 2 {
@@ -116,8 +116,8 @@ func TestTimeoutInC(t *testing.T) {
 	})
 }
 
-// Inline, the 504 does not wait for a handler that an exception cannot end.
-func TestTimeoutOfStubbornHandler(t *testing.T) {
+// No exception can end the handler.
+func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")
 	w := s.Dial()
@@ -127,13 +127,14 @@ func TestTimeoutOfStubbornHandler(t *testing.T) {
 	w.InTime("/").Is(t, "quick")
 }
 
-// A generator's piece, and what write() is given, is sent before the next one is made (PEP 3333, "Buffering and Streaming").
-func TestPiecesAreNotDelayed(t *testing.T) {
+// The pieces are those of a generator and those of write() (PEP 3333, "Buffering and Streaming").
+func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.Dial()
-			for range 20 { // afterwards, inline, pieces are sent beside the loop
+			// Afterwards, in inline mode, another thread than the loop sends pieces.
+			for range 20 {
 				w.Fetch("/quick100").Is(t, strings.Repeat("piece", 100))
 			}
 			w.Get(target)
@@ -144,7 +145,7 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 					t.Fatal(target, i, piece, err)
 				}
 				if i%5 == 0 {
-					fapwstest.Write(t, fmt.Sprintf("%s/read%d", folder, i), "") // the handler waits for it
+					fapwstest.Write(t, fmt.Sprintf("%s/read%d", folder, i), "") // the handler waits for this file
 				}
 			}
 			if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {
@@ -156,8 +157,8 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 	})
 }
 
-// A client that gave up does not make a handler end that hangs.
-func TestTimeoutWithoutClient(t *testing.T) {
+// The handler hangs after the client has disconnected.
+func TestTimeoutEndsAHandlerWithoutAClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")
 		starts(s, "/caught", folder+"/entered").Reset()
@@ -165,8 +166,8 @@ func TestTimeoutWithoutClient(t *testing.T) {
 	})
 }
 
-// A request that no thread takes is answered with 504 and never run.
-func TestTimeoutInTheQueue(t *testing.T) {
+// The response is 504.
+func TestTimeoutInTheQueueDiscardsTheRequest(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Threads, "--timeout", "1s", "--threads", "1")
 	s.Dial().Get("/ticking")
@@ -181,8 +182,8 @@ func TestTimeoutInTheQueue(t *testing.T) {
 	}
 }
 
-// Threads that do not come back are replaced, also the only one, and may come back after all.
-func TestLostThreads(t *testing.T) {
+// Even the only thread is replaced. A lost thread may return later.
+func TestLostThreadsAreReplaced(t *testing.T) {
 	for _, threads := range []string{"1", "2"} {
 		t.Run(threads, func(t *testing.T) {
 			t.Parallel()
@@ -197,7 +198,7 @@ func TestLostThreads(t *testing.T) {
 			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
 			unblock(t, folder)
-			// Those that came in their place go.
+			// The replacements end.
 			var wait sync.WaitGroup
 			for range 20 {
 				wait.Go(func() { s.Dial().InTime("/alone").Want(t, 200) })
@@ -210,8 +211,8 @@ func TestLostThreads(t *testing.T) {
 	}
 }
 
-// Handlers that wait, or poll, do not keep other requests from being answered, and the log says which they are.
-func TestHungHandlers(t *testing.T) {
+// They wait or poll. The log names them.
+func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 	for _, target := range []string{"/locked", "/stubborn", "/waits_in_write"} {
 		for _, n := range []int{8, 100} {
 			t.Run(fmt.Sprint(target[1:], n), func(t *testing.T) {
@@ -233,8 +234,8 @@ func TestHungHandlers(t *testing.T) {
 	}
 }
 
-// Of handlers that compute, as many run at once as --threads says.
-func TestComputingHandlersAreBounded(t *testing.T) {
+// The limit is --threads.
+func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 	t.Parallel()
 	s, _ := hanging(t, fapwstest.Threads, "--threads", "2")
 	var wait sync.WaitGroup
@@ -247,8 +248,8 @@ func TestComputingHandlersAreBounded(t *testing.T) {
 	}
 }
 
-// With one thread one handler runs at a time, however long it takes, and everything that shows the server says that requests wait.
-func TestBusyState(t *testing.T) {
+// It runs one handler at a time. The health check, the status page and the other reports say that requests wait.
+func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"--workers", "1"}} {
 		s, folder := hanging(t, fapwstest.Threads, append(flags, "--threads", "1", "--health", "/healthz", "--status", "/_fapws")...)
@@ -283,8 +284,8 @@ func TestBusyState(t *testing.T) {
 	}
 }
 
-// A handler that keeps the GIL cannot be shown by Python, but by others.
-func TestTimeoutWithGIL(t *testing.T) {
+// Python cannot show the stack.
+func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")
 		s.Until504("/keeps_gil", `GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
@@ -294,8 +295,8 @@ func TestTimeoutWithGIL(t *testing.T) {
 	})
 }
 
-// A client that disconnects ends its active request, and its waiting requests do not run.
-func TestClientGone(t *testing.T) {
+// Its waiting requests do not run.
+func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	t.Parallel()
 	t.Run("waiting", func(t *testing.T) {
 		t.Parallel()
@@ -331,13 +332,14 @@ func TestClientGone(t *testing.T) {
 	})
 }
 
-// Drivers that keep a connection per thread meet the same threads again.
-func TestSteadyThreads(t *testing.T) {
+// Drivers that keep a connection for each thread need this.
+func TestSteadyThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	const together = "3"
 	s, _ := hanging(t, fapwstest.Threads, "--threads", "8")
 	seen := map[string]bool{}
-	for _, path := range []string{"/ident", "/lasting"} { // the client of /lasting has its answer before the thread is done
+	// The client of /lasting has its response before the thread has finished.
+	for _, path := range []string{"/ident", "/lasting"} {
 		for range 30 {
 			seen[s.Get(path, 200).Text] = true
 		}
@@ -365,12 +367,12 @@ func TestSteadyThreads(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("then there are %d threads", len(seen))
 	}
-	// They retire after 10 s without work.
+	// Threads retire after 10 s without work.
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
 }
 
-// pythonThreads returns how many threads for handlers were started. Those of Go
-// come when it likes and never go.
+// pythonThreads returns how many threads for handlers were started. It excludes the threads of Go, which start at any
+// time and never end.
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	tasks, err := os.ReadDir(s.Proc("task"))
@@ -386,8 +388,8 @@ func pythonThreads(s *fapwstest.Server) (n int) {
 	return n
 }
 
-// socketOf returns the server's socket of a client on IPv4 as descriptors has it. The kernel forgets a
-// connection before the server has noticed that its client has disconnected.
+// socketOf returns the server's socket of an IPv4 client, in the format of descriptors. The kernel may forget a
+// connection before the server has noticed that the client has disconnected.
 func socketOf(s *fapwstest.Server, client net.Addr) string {
 	s.T.Helper()
 	text := fapwstest.Read(s.T, "/proc/net/tcp")
@@ -395,7 +397,7 @@ func socketOf(s *fapwstest.Server, client net.Addr) string {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	// The port of the client alone may be that of another client, of another server, too.
+	// Another client, even of another server, may use the same port.
 	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 9 && f[1] == local && f[2] == remote {

@@ -9,12 +9,12 @@ import (
 	"fapws/runtime/http1"
 )
 
-func TestHTTPError(t *testing.T) {
+func TestHTTPErrorIsTheResponse(t *testing.T) {
 	cases := []struct {
 		path   string
 		status int
 		field  string // "Name: value"
-		body   string // a part of it
+		body   string // a part of the body
 	}{
 		{"/missing", 404, "X-Own: yes", "<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
 		{"/missing", 404, "X-First: ", "<title>404 Not Found</title>"},
@@ -65,8 +65,7 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 	}
 }
 
-// A value that is not an answer is an error like any other.
-func TestHTTPErrorFails(t *testing.T) {
+func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, m)
 		s.Get("/wrong", 500)

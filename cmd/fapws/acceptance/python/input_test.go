@@ -9,9 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// wsgi.input reads as io.BytesIO does, in memory and from the temporary file,
-// by length and in chunks.
-func TestInputCalls(t *testing.T) {
+// The test covers wsgi.input in memory and in the temporary file, with Content-Length and in chunks.
+func TestInputReadsLikeBytesIO(t *testing.T) {
 	calls := []string{
 		"i.read()", "i.read(-1)", "i.read(None)", "i.read(0)", "i.read(5)", "i.read(10**9)", "i.read(2**40)",
 		"[i.read(5), i.read(10**9), i.read(1), i.read(), i.read(-1)]",
@@ -43,16 +42,15 @@ func TestInputCalls(t *testing.T) {
 	})
 }
 
-// A file is not read again for each of its lines.
-func TestInputShortLines(t *testing.T) {
+func TestInputReadsAFileOnceForManyLines(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")
 	s.Ask(fapwstest.Request("POST", "/lines", strings.Repeat("\n", 400_000))).Is(t, "400000 True")
 }
 
-// A thread of the application that reads when the handler has returned gets the end, and never another file whose
-// descriptor has the same number.
-func TestInputReadElsewhere(t *testing.T) {
+// A thread of the application reads after the handler has returned. It never reads another file whose descriptor has
+// the same number.
+func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")
 	body, want := strings.Repeat("x", 2<<20), strings.TrimSpace(strings.Repeat("end ", 20))
@@ -62,10 +60,9 @@ func TestInputReadElsewhere(t *testing.T) {
 	fapwstest.Eventually(t, "all threads have read to the end", func() bool { return s.Get("/ended", 200).Text == want })
 }
 
-// For a body in chunks, which has been put together before the handler runs,
-// CONTENT_LENGTH is there as RFC 3875 §4.1.2 has it: with the length after
-// decoding. So also the frameworks read it that know of nothing else.
-func TestInputAnnounced(t *testing.T) {
+// The server has assembled the body before the handler runs. CONTENT_LENGTH is the length after decoding (RFC 3875
+// §4.1.2). Some frameworks read no other key.
+func TestInputOfAChunkedBodyHasContentLength(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "input_calls.py")
 		w := s.Dial()

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// closings serves iterables.py and counts how often the result of a request
-// was closed: exactly once, whatever became of the response.
+// closings serves iterables.py, and counts how often close() of the result of a request was called. It must be called
+// exactly once, whatever happens to the response.
 type closings struct {
 	*fapwstest.Server
 	folder string
@@ -23,15 +23,14 @@ func serveIterables(t *testing.T, m fapwstest.Mode, flags ...string) *closings {
 	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder}, Flags: flags, Complains: true}.Serve(t, m), folder, 0}
 }
 
-// target returns one for application() in iterables.py, and the file in which
-// close() leaves its mark.
+// target returns a target for application() in iterables.py, and the file to which close() writes.
 func (c *closings) target(kind, more string) (target, mark string) {
 	c.n++
 	name := fmt.Sprintf("%s-%d", kind, c.n)
 	return "/?kind=" + kind + "&name=" + name + more, c.folder + "/" + name
 }
 
-// once fails unless close() has run, and only once.
+// once checks that close() has run exactly once.
 func (c *closings) once(what, mark string) {
 	c.T.Helper()
 	fapwstest.FileSays(c.T, mark, "closed\n")
@@ -41,8 +40,8 @@ func (c *closings) once(what, mark string) {
 	}
 }
 
-// An exception in close() is reported, and takes nothing from the response.
-func TestCloseFails(t *testing.T) {
+// It is reported.
+func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m)
 		w := s.Dial()
@@ -54,9 +53,9 @@ func TestCloseFails(t *testing.T) {
 	})
 }
 
-// An iterable is chunked unless its len() or the lack of bytes tells the length
-// (PEP 3333, "Handling the Content-Length Header"); HEAD announces the same.
-func TestIterables(t *testing.T) {
+// The length is known if len() is 1 or there are no bytes (PEP 3333, "Handling the Content-Length Header"). HEAD has
+// the same fields.
+func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 	cases := []struct {
 		kind, body string
 		length     int64 // -1: not known
@@ -98,8 +97,8 @@ func TestIterables(t *testing.T) {
 	})
 }
 
-// close() runs once, and the client can tell a whole response from another.
-func TestCloseAlways(t *testing.T) {
+// The client can distinguish a complete response from an aborted response.
+func TestCloseRunsOnceForEachIterable(t *testing.T) {
 	cases := []struct {
 		name, kind, more string
 		status           int
@@ -168,8 +167,8 @@ func TestCloseAlways(t *testing.T) {
 	})
 }
 
-// When the server is stopped, streams that do not end are closed too.
-func TestCloseAtShutdown(t *testing.T) {
+// The streams do not end by themselves.
+func TestCloseRunsForStreamsAtShutdown(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m, "--graceful-timeout", "200ms")
 		target, mark := s.target("endless", "")

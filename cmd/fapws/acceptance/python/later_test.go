@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Deferred calls and timers run beside requests, idle or not, to the end.
-func TestDeferAndTimer(t *testing.T) {
+// They also run while the server is idle, and until they have ended.
+func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "later.py", Args: []string{folder}, Complains: true}.Serve(t, m)
@@ -22,10 +22,10 @@ func TestDeferAndTimer(t *testing.T) {
 		if _, err := os.Stat(folder + "/later"); err == nil {
 			t.Error("the answer came after the postponed work")
 		}
-		s.Get("/forks", 200).Is(t, "0") // and this behind a call that waits
+		s.Get("/forks", 200).Is(t, "0") // after a call that waits
 		s.Get("/release", 200)
 		fapwstest.FileSays(t, folder+"/later", "from a request")
-		for before := ticks(); ticks() < before+3; { // under load too
+		for before := ticks(); ticks() < before+3; { // also under load
 			s.Get("/release", 200)
 		}
 		s.Get("/breaks", 200)

@@ -1,4 +1,4 @@
-// Package python_test checks the promises to scripts, WSGI and ASGI applications.
+// Package python_test checks how scripts, WSGI and ASGI applications run.
 package python_test
 
 import (

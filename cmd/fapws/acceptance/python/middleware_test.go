@@ -9,17 +9,15 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestMiddleware: what Apache does with modules, PATHS does with any WSGI
-// middleware.
-func TestMiddleware(t *testing.T) {
+// Apache does the same with modules.
+func TestWSGIMiddlewareWrapsEntriesOfPATHS(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "middleware.py")
 	s.Get("/chain", 200).Is(t, "HELLO THROUGH THROUGH.INNER THROUGH.OUTER").Field(t, "X-Through", "outer inner")
 	s.Get("/checked", 200).Is(t, "hello through through.one").Field(t, "X-Through", "one")
 }
 
-// TestProfilePage: a page shows the profile to allowed clients.
-func TestProfilePage(t *testing.T) {
+func TestProfilePageIsShownToAllowedClients(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "middleware.py")
 		const html = "Accept: text/html"
@@ -29,7 +27,8 @@ func TestProfilePage(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/profile", "seconds=soon")).Want(t, 400, "seconds must be")
 		s.Ask(fapwstest.Request("POST", "/profile", "seconds=600")).Want(t, 400)
 		found, late := "", time.Now().Add(fapwstest.Patience)
-		for seconds := 2; found == ""; seconds = min(2*seconds, 60) { // on a busy machine, a look may be over before the next request
+		// On a busy machine, the profile may end before the next request.
+		for seconds := 2; found == ""; seconds = min(2*seconds, 60) {
 			s.Ask(fapwstest.Request("POST", "/profile", fmt.Sprint("seconds=", seconds))).Want(t, 202, "profiling")
 			second := s.Ask(fapwstest.Request("POST", "/profile", "seconds=0.1", html))
 			page := s.Get("/profile", 200, html)

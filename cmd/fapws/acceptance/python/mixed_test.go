@@ -6,8 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// One table mixes functions, classes with verbs, WSGI applications and files.
-func TestMixedTable(t *testing.T) {
+func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "mixed.py")
 	w := s.Dial()
@@ -26,10 +25,11 @@ func TestMixedTable(t *testing.T) {
 	w.Send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
 	w.Answer().Want(t, 204).Field(t, "Allow", allowed)
 	for _, c := range []struct{ path, body string }{
-		{"/made", "5"},                   // one for each request to it, and none for 405 and OPTIONS
+		// There is an object for each request, but none for 405 and OPTIONS.
+		{"/made", "5"},
 		{"/count", "1"}, {"/count", "2"}, // an object stays
 	} {
-		w.Get(c.path) // the same connection is the same worker
+		w.Get(c.path) // the same connection uses the same worker
 		w.Answer().Is(t, c.body)
 	}
 	s.Get("/wsgi/x", 200).Is(t, "/wsgi|/x")
@@ -41,8 +41,8 @@ func TestMixedTable(t *testing.T) {
 	s.Get("/other", 404)
 }
 
-// The one application of a module has every path, and no SCRIPT_NAME.
-func TestWholeApplication(t *testing.T) {
+// SCRIPT_NAME is empty.
+func TestApplicationOfAModuleGetsEveryPath(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	app := fapwstest.Write(t, dir+"/app.py", `
@@ -68,9 +68,8 @@ if __name__ == "__main__":
 	s.Says(`error in handler app:fails, GET /x HTTP/1.1`)
 }
 
-// PEP 3333 demands a plain dict, and what insists on it gets one beside
-// handlers of the same script that get its Environ.
-func TestEnvironOfApplications(t *testing.T) {
+// PEP 3333 requires a plain dict. Handlers of the same script get its Environ.
+func TestApplicationThatNeedsAPlainDictGetsIt(t *testing.T) {
 	t.Parallel()
 	app := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from functools import wraps

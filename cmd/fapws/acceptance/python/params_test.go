@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Too many or too large parameters are the client's mistake, without a traceback.
-func TestParamsLimits(t *testing.T) {
+// Parameters that are too large are, too. There is no traceback.
+func TestTooManyParametersAreAClientError(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/form.py", `
 from fapws.base import Environ

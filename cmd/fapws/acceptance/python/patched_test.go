@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Code that gevent has patched fails on threads, as a line says, and works inline.
-func TestPatchedByGevent(t *testing.T) {
+// On threads it fails, and a line says so.
+func TestCodeThatGeventHasPatchedWorksOnlyInline(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from gevent import monkey
 monkey.patch_all()

@@ -6,14 +6,15 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestPaths(t *testing.T) {
+func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ target, entry, script, path, query string }{
 		{"/a", "/a", "/a", "", ""},
 		{"/a/", "/a", "/a", "/", ""},
 		{"/a/b/c?q=1", "/a", "/a", "/b/c", "q=1"},
 		{"/a?", "/a", "/a", "", ""},
-		{"/abc", "/a", "", "/abc", ""}, // the first entry wins; SCRIPT_NAME goes back to a segment
+		// The first entry has priority. SCRIPT_NAME ends with a segment.
+		{"/abc", "/a", "", "/abc", ""},
 		{"/dir/", "/dir/", "/dir", "/", ""},
 		{"/dir/file", "/dir/", "/dir", "/file", ""},
 		{"/dir//file", "/dir/", "/dir", "//file", ""},
@@ -41,7 +42,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-func TestPathsCatchAll(t *testing.T) {
+func TestPathsCatchAllEntryGetsOtherPaths(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "catchall.py")
 	for target, body := range map[string]string{"/first": "first", "/": "|/", "/second/x": "|/second/x", "/firs": "|/firs"} {
@@ -49,7 +50,7 @@ func TestPathsCatchAll(t *testing.T) {
 	}
 }
 
-func TestPathsRefused(t *testing.T) {
+func TestPathsThatAreInvalidEndTheStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct{ text, want string }{
@@ -79,8 +80,8 @@ func TestPathsRefused(t *testing.T) {
 	}
 }
 
-// Every object that can be called with two arguments is served, however it takes them.
-func TestPathsCallables(t *testing.T) {
+// The objects take two arguments in different ways.
+func TestPathsAcceptEveryCallable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "callables.py")
 	for _, name := range []string{"/more", "/several", "/wrapped", "/partial", "/bound", "/called", "/class", "/static", "/nested"} {
@@ -88,9 +89,8 @@ func TestPathsCallables(t *testing.T) {
 	}
 }
 
-// TestMethodsOfAClass: a class answers by the name of the method, and lists its names in
-// the answer to any other.
-func TestMethodsOfAClass(t *testing.T) {
+// The response to another method lists the names of the class.
+func TestClassAnswersByTheNameOfTheMethod(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py")
 	s.Get("/item", 200).Is(t, "got")

@@ -10,11 +10,11 @@ import (
 
 // Cases from the public tests of other servers: each comment names its origin.
 
-// Header fields: tests/wsgi/headers.py of mod_wsgi, headers.py of bjoern.
-func TestPeersFields(t *testing.T) {
+// The tests are tests/wsgi/headers.py of mod_wsgi and headers.py of bjoern.
+func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "peers.py")
-	for range 3 { // the memory of earlier fields must not change them
+	for range 3 { // stored fields must not change later fields
 		a := s.Get("/fields", 200).Is(t, "ok").Field(t, "Content-Type", "text/plain").
 			Field(t, "Set-Cookie", "a=1, b=2; Path=/").Field(t, "X-Empty", "").Field(t, "X-Latin", "caf\xe9").
 			Field(t, "X-Long", strings.Repeat("l", 60000)).Field(t, "X-Tab", "a\tb")
@@ -25,7 +25,7 @@ func TestPeersFields(t *testing.T) {
 			t.Errorf("%s %q", a.Status, a.Header["X-Empty"])
 		}
 	}
-	w := s.Dial() // all to one process, which counts
+	w := s.Dial() // all requests go to one process, which counts them
 	for i := 1; i <= 40; i++ {
 		w.Fetch("/same_list").Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))
 	}

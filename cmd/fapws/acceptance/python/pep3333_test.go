@@ -12,8 +12,8 @@ import (
 
 type breach struct{ object, function, text, want string }
 
-// breaches has applications of pep3333.py and their warnings. The line number is that of the text in the line, counted from the start of the
-// function that the warning names.
+// breaches lists applications of pep3333.py and their warnings. The line number is the number of the line with the
+// text, counted from the start of the function that the warning names.
 var breaches = []breach{
 	{"items", "items", "ok(", "an item of the body is a str; it must be bytes"},
 	{"array", "array", "ok(", "an item of the body is a bytearray;"},
@@ -40,9 +40,8 @@ var breaches = []breach{
 	{"routed", "items", "ok(", "an item of the body is a str;"},
 }
 
-// TestBreachesOfPEP3333: with --dev, each kind of breach of an application leaves one warning with the line, and the response stays as it is
-// without --dev, which warns of nothing.
-func TestBreachesOfPEP3333(t *testing.T) {
+// There is one warning with the line. The response is the same as without --dev, which does not warn.
+func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	t.Parallel()
 	const name = "testdata/pep3333.py"
 	source, err := os.ReadFile(name)
@@ -88,8 +87,8 @@ func TestBreachesOfPEP3333(t *testing.T) {
 	}
 }
 
-// TestNoBreachOfPEP3333: --dev leaves the results of an application as they are, and warns of nothing that PEP 3333 allows.
-func TestNoBreachOfPEP3333(t *testing.T) {
+// The results of the application are unchanged.
+func TestDevDoesNotWarnOfWhatPEP3333Allows(t *testing.T) {
 	t.Parallel()
 	for _, object := range []string{"right", "late"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, "pep3333.py:"+object, "--dev")

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestScriptsProcess(t *testing.T) {
+func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "process.py")
 
@@ -51,9 +51,8 @@ func TestScriptsProcess(t *testing.T) {
 	})
 }
 
-// Objects that the script makes at import belong to the thread that handlers run on,
-// with one thread and inline.
-func TestMainThread(t *testing.T) {
+// This holds with one thread and inline.
+func TestObjectsOfTheImportBelongToTheHandlerThread(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		flags := []string{"--threads", "1"}
 		if m.Inline() {
@@ -67,9 +66,9 @@ func TestMainThread(t *testing.T) {
 	})
 }
 
-// Before Python 3.13, the thread that first imports threading is its main thread, and Python waits for it at the end. Here
-// it would be one that does not end.
-func TestThreadingImportedElsewhere(t *testing.T) {
+// Before Python 3.13, the thread that first imports threading is its main thread, and Python waits for that thread at
+// the end. In this test the thread does not end.
+func TestThreadingImportedByAnotherThreadDoesNotBlockTheEnd(t *testing.T) {
 	const text = `
 import _thread, atexit, sys
 

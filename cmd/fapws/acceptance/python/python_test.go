@@ -12,10 +12,10 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A script sees the same of itself as under python3.
-func TestIdentity(t *testing.T) {
+func TestScriptHasTheSameIdentityAsUnderPython3(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		link := t.TempDir() + "/link" // ".." of it is not where it is
+		// ".." of the link is the parent of its target.
+		link := t.TempDir() + "/link"
 		fapwstest.Must(t, os.Symlink(fapwstest.Testdata(t, "asgi"), link))
 		for _, c := range []struct{ dir, script string }{
 			{".", fapwstest.Testdata(t, "identity.py")},
@@ -43,7 +43,7 @@ func TestIdentity(t *testing.T) {
 	})
 }
 
-func TestPythonPath(t *testing.T) {
+func TestPYTHONPATHIsUsed(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		lead := fapwstest.Write(t, t.TempDir()+"/lead.py", "")
 		s := fapwstest.Command{Script: "imports.py", Env: []string{"PYTHONPATH=" + filepath.Dir(lead)}}.Serve(t, m)
@@ -51,8 +51,8 @@ func TestPythonPath(t *testing.T) {
 	})
 }
 
-// An executable that was copied without its Python package does not start a script that would fail at its first request.
-func TestPackageIsMissing(t *testing.T) {
+// The executable was copied without its Python package. A script would otherwise fail at its first request.
+func TestMissingPackageEndsTheStart(t *testing.T) {
 	t.Parallel()
 	if fapwstest.IsWheel(t) {
 		t.Skip("the package of a wheel starts it")
@@ -66,7 +66,7 @@ func TestPackageIsMissing(t *testing.T) {
 	c.Serve(t, fapwstest.Threads).Get("/", 200)
 }
 
-func TestVirtualEnv(t *testing.T) {
+func TestVirtualEnvIsUsed(t *testing.T) {
 	t.Parallel()
 	venv := t.TempDir() + "/venv"
 	if out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
@@ -86,7 +86,7 @@ func TestVirtualEnv(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, m)
 			s.Get("/", 200).Is(t, lead)
-			// The flag wins.
+			// The flag has priority.
 			s = fapwstest.Command{Script: "identity.py", Flags: []string{"--venv", venv}, Env: []string{"VIRTUAL_ENV=/nowhere"}}.Serve(t, m)
 			if got := s.Get("/", 200).Object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {
 				t.Errorf("sys.prefix %v, sys.base_prefix %v", got["prefix"], got["base_prefix"])
@@ -95,9 +95,8 @@ func TestVirtualEnv(t *testing.T) {
 	}
 }
 
-// A script that ends by itself writes the same as under python3. fapws adds a line that
-// says where that was, and ends with code 3.
-func TestScriptEnds(t *testing.T) {
+// It writes the same as under python3. The exit status is 3.
+func TestScriptThatEndsIsReportedWithItsPosition(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text string }{
 		{"raise", "def f():\n    raise ValueError('no')\nf()"},
@@ -119,7 +118,7 @@ func TestScriptEnds(t *testing.T) {
 			cmd := exec.Command(fapwstest.Python, app)
 			var stdout, stderr strings.Builder
 			cmd.Stdout, cmd.Stderr, cmd.Env = &stdout, &stderr, fapwstest.CleanEnviron()
-			_ = cmd.Run() // that it fails is the point
+			_ = cmd.Run() // it must fail
 			for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 				code, out, said := fapwstest.Command{Flags: m.Flags, Script: app}.Run(t)
 				last, same := strings.CutPrefix(said, stderr.String())

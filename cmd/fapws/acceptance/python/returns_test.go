@@ -12,7 +12,7 @@ const (
 	octets = "application/octet-stream"
 )
 
-func TestReturns(t *testing.T) {
+func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 	cases := []struct{ path, body, mediaType string }{
 		{"/str", "h\u00e9llo \u20ac", html},
 		{"/empty", "", html},
@@ -40,14 +40,14 @@ func TestReturns(t *testing.T) {
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
 		}
-		for path, chunked := range map[string]bool{ // on HTTP/1.0, see TestIterables
+		for path, chunked := range map[string]bool{ // on HTTP/1.0, see TestIterablesAreChunkedUnlessTheirLengthIsKnown
 			"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true, "/map": true, "/written": true,
 		} {
 			if a := s.Get(path, 200); (len(a.TransferEncoding) == 1) != chunked || (a.ContentLength >= 0) == chunked {
 				t.Errorf("%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
 			}
 		}
-		s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file of 0 bytes, it says
+		s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file whose size is reported as 0 bytes
 		s.Get("/devnull", 200).Is(t, "")
 		s.Get("/popen", 200).Is(t, "a pipe\n")
 		s.Get("/typed", 203).Field(t, "Content-Type", "text/x-own").Field(t, "X-One", "1, 2")
@@ -61,8 +61,8 @@ func TestReturns(t *testing.T) {
 	})
 }
 
-// A value that is not a response is a 500, and the log names the handler and the value.
-func TestReturnsRefused(t *testing.T) {
+// The log names the handler and the value.
+func TestReturnValueThatIsNoResponseIs500(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, m)
 		s.Get("/none", 500)

@@ -8,10 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Two applications that each have a module of one name would share one of them,
-// and run with what is another's: that is refused. One that is not imported, or
-// of the same folder, does no harm.
-func TestModulesOfOneName(t *testing.T) {
+// They would share one module. A module that is not imported, or that is in the same directory, is allowed.
+func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {
@@ -33,10 +31,9 @@ func TestModulesOfOneName(t *testing.T) {
 	}
 }
 
-// TestSeveralApplications: hosts and routes name applications, which live in one
-// Python: each with its module, its neighbours, its classes, and its name in what is
-// said; two scripts called app.py as well.
-func TestSeveralApplications(t *testing.T) {
+// Hosts and routes name the applications. Each application has its own modules and classes, and its name in messages,
+// even if two scripts are both called app.py.
+func TestSeveralApplicationsRunInOnePython(t *testing.T) {
 	t.Parallel()
 	const app = `
 from fapws.base import Environ as Base
@@ -69,7 +66,7 @@ app = "two/app.py"
 `
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {
-		// The settings of the first are for all, those of another for its own paths.
+		// The settings of the first application apply to all, the settings of another application to its own paths.
 		limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
 		fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
 		fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")

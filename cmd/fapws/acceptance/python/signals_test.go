@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A signal that the application takes interrupts a handler on the main thread, whatever that waits for, and Python's code.
-func TestSignalInterruptsHandler(t *testing.T) {
+// The application handles the signal. The handler may wait for anything, or run Python code.
+func TestSignalInterruptsAHandlerOnTheMainThread(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import select, signal, socket, subprocess, threading, time
 
@@ -83,8 +83,8 @@ PATHS = [("/processor", processor), ("/", handler)]
 	})
 }
 
-// A signal handler of the application that calls sys.exit stops the server in order, also in the middle of a request on the main thread.
-func TestExitBySignal(t *testing.T) {
+// sys.exit also works in the middle of a request on the main thread.
+func TestSignalHandlerThatExitsStopsTheServer(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import atexit, functools, os, signal, sys, time
 

@@ -7,9 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// exc_info replaces a head that was not sent, raises once it was, and nothing
-// of the exception is kept.
-func TestExcInfo(t *testing.T) {
+// If the head was sent, start_response raises. The exception is not kept.
+func TestExcInfoReplacesAHeadThatWasNotSent(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
 		freed := func() {
@@ -34,8 +33,8 @@ func TestExcInfo(t *testing.T) {
 	})
 }
 
-// Once, before the first byte, or not at all; a failed call leaves nothing.
-func TestStartResponseCalls(t *testing.T) {
+// A failed call has no effect.
+func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 	cases := []struct {
 		path   string
 		status int
@@ -71,8 +70,8 @@ func TestStartResponseCalls(t *testing.T) {
 	})
 }
 
-// An invalid head is the handler's error, and the report names the mistake.
-func TestHeadTypes(t *testing.T) {
+// The report names the mistake.
+func TestInvalidHeadIsAHandlerError(t *testing.T) {
 	headers := map[string]string{
 		"bytes-name":  `TypeError: header name must be str, not bytes`,
 		"bytes-value": `TypeError: header value must be str, not bytes`,
@@ -125,9 +124,8 @@ func TestHeadTypes(t *testing.T) {
 	})
 }
 
-// Fields between the server and its client are the server's (PEP 3333, "Other
-// HTTP Features"): those of an application are left out.
-func TestHopByHopFields(t *testing.T) {
+// PEP 3333, "Other HTTP Features".
+func TestHopByHopFieldsOfAnApplicationAreRemoved(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "startresponse.py")
 		w := s.Dial()

@@ -10,9 +10,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The newest frameworks end a stream when its client disconnects, whether its generator waits or produces, and go on as
-// after any other response: with background tasks and the ends of dependencies, without an exception.
-func TestTodaysFrameworksNoticeDisconnects(t *testing.T) {
+// The generator waits or produces. Background tasks and the ends of dependencies run as after any other response,
+// without an exception.
+func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
 	for _, test := range []struct{ path, want string }{
@@ -62,8 +62,8 @@ func TestTodaysFrameworksNoticeDisconnects(t *testing.T) {
 	}
 }
 
-// Event streams end when a stop or a reload begins, whatever their handler does: their clients reconnect. Other responses, and
-// those to a POST, are finished.
+// They end when a stop or a reload begins, whatever their handlers do, because their clients reconnect. Other
+// responses, and responses to POST, are completed.
 func TestEventStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -111,8 +111,8 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// The newest frameworks end their event streams when a stop begins, with all that belongs to a response.
-func TestTodaysEventStreamsEndWithTheServer(t *testing.T) {
+// They end when a stop begins, after everything that belongs to the response.
+func TestTodaysFrameworksEndEventStreamsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}, Flags: []string{"--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
 	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events /quart/events /django/events")

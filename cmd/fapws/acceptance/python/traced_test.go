@@ -6,9 +6,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Coverage, profilers and debuggers see each thread of the server by threading.settrace and threading.setprofile, as they see those of
-// Python. The main thread, on which the script calls these, is for sys.settrace.
-func TestTracedThreads(t *testing.T) {
+// Coverage, profilers and debuggers use threading.settrace and threading.setprofile. The main thread, on which the
+// script calls these functions, needs sys.settrace.
+func TestTracersFollowEachThreadOfTheServer(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import threading
 traced, profiled, all_run = set(), set(), threading.Barrier(3)

@@ -9,9 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Files of /proc and /sys, which report another size than they have, are sent whole, also if the application has taken the
-// Content-Length from that size. Sparse and empty files without blocks have theirs.
-func TestFilesWithoutSize(t *testing.T) {
+// Files of /proc and /sys report a wrong size. They are sent completely even if the application has set Content-Length
+// to that size. Sparse and empty files without blocks have the right size.
+func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 	t.Parallel()
 	const sys, proc = "/sys/devices/system/cpu/online", "/proc/sys/kernel/ostype"
 	online := fapwstest.Read(t, sys)

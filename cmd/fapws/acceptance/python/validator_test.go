@@ -7,9 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// wsgiref.validate, between the server and the application, finds nothing wrong
-// with either, whatever is asked and answered.
-func TestValidator(t *testing.T) {
+// It checks both the server and the application.
+func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 	cases := []struct {
 		path   string
 		status int

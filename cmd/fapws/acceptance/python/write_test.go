@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestWrite(t *testing.T) {
+func TestWriteSendsBeforeTheResult(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, m)
 		s.Get("/only", 200).Is(t, "one,tw\u00f6,three,four").Field(t, "Content-Type", "text/plain")
@@ -35,11 +35,11 @@ func TestWrite(t *testing.T) {
 	})
 }
 
-// With threads, write() waits for a client that does not read, and no memory
-// fills up; others are served meanwhile. When the client leaves it raises, which
+// With threads, memory does not grow, and other requests are served. When the client disconnects, write() raises, which
 // ends the handler without an error.
-func TestWriteWaits(t *testing.T) {
-	t.Parallel() // inline the loop, which makes room, is what runs the handler
+func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
+	// Inline, the loop that makes room also runs the handler.
+	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "write.py", Args: []string{folder}}.Serve(t, fapwstest.Threads)
 
@@ -67,9 +67,8 @@ func TestWriteWaits(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-// A thread that waits in write() for a client that does not read does not count for --threads: such clients, however
-// many, keep no other from its response.
-func TestWriteHoldsNoThread(t *testing.T) {
+// Clients that do not read, however many, do not delay other responses.
+func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 	t.Parallel() // inline, write() does not wait
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 		t.Run(m.Name, func(t *testing.T) {
@@ -95,8 +94,8 @@ func TestWriteHoldsNoThread(t *testing.T) {
 	}
 }
 
-// Such clients get only so many threads that others are left.
-func TestWriteLeavesThreads(t *testing.T) {
+// Clients that do not read get a limited number of threads.
+func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, fapwstest.Threads)
 	for range 300 {

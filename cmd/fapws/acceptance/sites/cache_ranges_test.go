@@ -8,9 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestCachedRanges checks that a client gets ranges of a cached page (RFC 9110 §14.2) without a call of the handler, if
-// its copy is of the same page (§13.1.5).
-func TestCachedRanges(t *testing.T) {
+// The ranges (RFC 9110 §14.2) require that the client's copy is of the same page (§13.1.5).
+func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
 	const date = "Fri, 20 Nov 2026 10:00:00 GMT"

@@ -49,7 +49,7 @@ func (p *pages) asks(method, target string, fields ...string) *fapwstest.Answer 
 	return p.Client.AnswerTo(method)
 }
 
-// saysOf fails unless the values of Fapws-Cache in successive responses to the same request are those in said.
+// saysOf checks the values of Fapws-Cache in successive responses to the same request.
 func (p *pages) saysOf(target, said string, fields ...string) {
 	p.Server.T.Helper()
 	for i, want := range strings.Fields(said) {
@@ -70,9 +70,8 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// TestCacheKeepsWhatIsAllowed checks that a page is kept only if a rule and its own fields allow it. Package cache
-// tests all fields.
-func TestCacheKeepsWhatIsAllowed(t *testing.T) {
+// Package cache tests all fields.
+func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
 	with := func(fields ...string) string {
@@ -115,8 +114,7 @@ func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// TestCachedResponses checks fields and body of a response from the cache.
-func TestCachedResponses(t *testing.T) {
+func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
 	const target = `/ttl?ETag="v1"&Content-Type=text/html&X-Own=1&Age=7&Fapws-Cache-Tags=t`
@@ -153,9 +151,8 @@ func TestCachedResponses(t *testing.T) {
 	}
 }
 
-// TestUnsafeRequestInvalidates checks that a request that changes a page makes it out of date in all workers (RFC 9111
-// §4.4).
-func TestUnsafeRequestInvalidates(t *testing.T) {
+// See RFC 9111 §4.4.
+func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	t.Parallel()
 	const workers = 2
 	p := servePages(t, fapwstest.Workers)
@@ -170,9 +167,8 @@ func TestUnsafeRequestInvalidates(t *testing.T) {
 	p.saysOf("/ttl/c", "hit")
 }
 
-// TestCacheStaleAtOnce checks that a stale page does not wait for the call that makes a new page, in inline mode, too,
-// and if the new page is a file.
-func TestCacheStaleAtOnce(t *testing.T) {
+// This also holds in inline mode, and if the new page is a file.
+func TestStalePageDoesNotWaitForTheNewPage(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m, "--x-sendfile", os.TempDir())
 		old := p.asks("GET", "/second").Text
@@ -189,8 +185,7 @@ func TestCacheStaleAtOnce(t *testing.T) {
 	})
 }
 
-// TestOneCallForManyClients checks that the handler is called once, however many clients wait for a page.
-func TestOneCallForManyClients(t *testing.T) {
+func TestHandlerRunsOnceForManyClientsThatWaitForAPage(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads) // inline, no request arrives meanwhile
 	const clients = 200
@@ -224,8 +219,8 @@ func TestOneCallForManyClients(t *testing.T) {
 	}
 }
 
-// TestPurge checks purges by ctl and by the application, in all workers.
-func TestPurge(t *testing.T) {
+// The purges are by ctl and by the application.
+func TestPurgesAffectAllWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		workers := 1
 		if m.Workers() {
@@ -278,7 +273,7 @@ func TestPurge(t *testing.T) {
 			}
 		}
 		// A page that the handler purges has left the cache when the handler's response arrives.
-		p.Client = p.Server.Dial() // the first has waited too long
+		p.Client = p.Server.Dial() // the first connection has waited too long
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")
 		p.saysOf("/ttl/c", "miss")
@@ -289,8 +284,8 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// A purge by many patterns iterates over the pages once. Otherwise the loop would block for seconds.
-func TestCachePurgesMany(t *testing.T) {
+// Otherwise the loop would block for seconds.
+func TestPurgeByManyPatternsIteratesOverPagesOnce(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
 	began := p.Server.ProcessorTime()
@@ -317,8 +312,8 @@ func (p *pages) fillAll(target string, n int) {
 	})
 }
 
-// TestCacheMaxSize checks cache-max-size, and that 0 keeps no pages.
-func TestCacheMaxSize(t *testing.T) {
+// 0 keeps no pages.
+func TestCacheMaxSizeLimitsTheCache(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache-max-size", "0")
 	p.saysOf("/ttl", "- -")
@@ -333,8 +328,8 @@ func TestCacheMaxSize(t *testing.T) {
 	p.saysOf("/large?99", "hit")
 }
 
-// TestCacheFlag checks that --cache keeps only responses with an explicit lifetime.
-func TestCacheFlag(t *testing.T) {
+// The lifetime must be explicit.
+func TestCacheFlagKeepsOnlyResponsesWithALifetime(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache")
 	p.saysOf("/plain", "bypass bypass")
@@ -342,9 +337,8 @@ func TestCacheFlag(t *testing.T) {
 	p.saysOf("/ttl", "miss hit")
 }
 
-// TestCacheCompresses checks that clients that accept it get compressed pages, from the second request on or soon
-// after.
-func TestCacheCompresses(t *testing.T) {
+// From the second request on or soon after, clients that accept it get compressed pages.
+func TestCacheCompressesPages(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
 	plain := p.asks("GET", "/large").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Encoding", "")
@@ -362,8 +356,7 @@ func TestCacheCompresses(t *testing.T) {
 	p.asks("GET", "/large").Is(t, plain.Text).Field(t, "Content-Encoding", "")
 }
 
-// TestCacheOfRoutes checks the rules of a configuration file for all kinds of sources.
-func TestCacheOfRoutes(t *testing.T) {
+func TestCacheRulesOfRoutesApplyToAllSources(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	calls := fapwstest.Write(t, folder+"/calls", "")

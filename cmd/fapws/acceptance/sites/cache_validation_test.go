@@ -136,9 +136,7 @@ func serveOrigin(t *testing.T, lines string) (*pages, *origin) {
 	return p, o
 }
 
-// TestCacheRules checks which responses of an upstream are reused for a second request, and which are requested or
-// confirmed again.
-func TestCacheRules(t *testing.T) {
+func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
 	for i, tt := range []struct {
@@ -187,8 +185,8 @@ func TestCacheRules(t *testing.T) {
 	}
 }
 
-// TestCacheConfirmed checks the changes by a 304 in a cached response, and the response to the client.
-func TestCacheConfirmed(t *testing.T) {
+// The response to the client has the changes, too.
+func TestCacheUpdatesThePageByA304(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
 	page := target("/page", `ETag: "a"`, "Cache-Control: no-cache", "304-Cache-Control: max-age=600", "X-Old: 1", "X-Own: 1", "304-X-Own: 2",
@@ -222,10 +220,8 @@ func TestCacheConfirmed(t *testing.T) {
 	}
 }
 
-// TestCacheHeuristic checks that the key heuristic keeps responses with Last-Modified and without a lifetime.
-// TestCacheCodings checks that an upstream does not learn of codings that are missing in the key of the page, because
-// it might use a coding that other clients cannot read.
-func TestCacheCodings(t *testing.T) {
+// It might use a coding that other clients cannot read.
+func TestUpstreamDoesNotGetCodingsThatAreNotInTheKey(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true")
 	for i, c := range []struct{ sent, seen string }{
@@ -242,8 +238,7 @@ func TestCacheCodings(t *testing.T) {
 	}
 }
 
-// TestCacheConnectionOptions checks that a page is not kept if it was made without a field of its key.
-func TestCacheConnectionOptions(t *testing.T) {
+func TestPageMadeWithoutAFieldOfItsKeyIsNotKept(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true")
 	page := target("/page", "Cache-Control: max-age=60", "Vary: Accept-Language")
@@ -252,16 +247,15 @@ func TestCacheConnectionOptions(t *testing.T) {
 	p.saysOf(page, "hit", "Accept-Language: de", "Connection: x, accept-language")
 }
 
-func TestCacheHeuristic(t *testing.T) {
+func TestCacheHeuristicKeepsPagesWithLastModified(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = { heuristic = \"1h\" }\n")
 	p.saysOf(target("/a", "Last-Modified: "+longAgo), "miss hit")
 	p.saysOf(target("/g"), "bypass bypass")
 }
 
-// TestCacheOriginDown checks that a stale page is sent while the upstream is unreachable, unless the fields of the page
-// forbid it.
-func TestCacheOriginDown(t *testing.T) {
+// The fields of the page may forbid it.
+func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
 	wanted := map[string]int{
@@ -285,8 +279,8 @@ func TestCacheOriginDown(t *testing.T) {
 	}
 }
 
-// TestCacheEarlyHints checks that 1xx responses reach the client that requested the page, and are not part of the page.
-func TestCacheEarlyHints(t *testing.T) {
+// They reach the client that requested the page.
+func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true\n")
 	page := target("/page", "Cache-Control: max-age=60", "early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
@@ -311,9 +305,8 @@ func TestCacheEarlyHints(t *testing.T) {
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 
-// TestCacheHerdOfConditions checks that many simultaneous requests for a page that must be confirmed for each request
-// are each confirmed, and that requests with another Vary each get their own page.
-func TestCacheHerdOfConditions(t *testing.T) {
+// The page must be validated for each request. Requests with another Vary each get their own page.
+func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
 	page := target("/page", `ETag: "a"`, "Cache-Control: no-cache", "Vary: Accept-Language")
@@ -336,9 +329,8 @@ func TestCacheHerdOfConditions(t *testing.T) {
 	}
 }
 
-// TestRevalidationIsNeverOld checks that no client gets a version of a page with no-cache that was out of date before
-// its request, despite many requests, disconnects and purges.
-func TestRevalidationIsNeverOld(t *testing.T) {
+// The page has no-cache. Many requests, disconnects and purges do not change this.
+func TestValidatedPageIsNeverOlderThanItsRequest(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/versions.py", `
 from fapws.cache import purge
 

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// No spelling of a path bypasses an entry of PATHS, for all kinds of this entry and of later entries.
-func TestSpellingsOfPaths(t *testing.T) {
+// The test covers all kinds of the entry and of later entries.
+func TestSpellingsOfPathsDoNotBypassEntriesOfPATHS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/site/priv/x.txt", "secret")
@@ -63,8 +63,8 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 	}
 }
 
-// No spelling bypasses a route, its rules, or pages and programs of a root.
-func TestSpellingsOfRoutes(t *testing.T) {
+// It bypasses neither rules nor pages and programs of a root.
+func TestSpellingsOfPathsDoNotBypassRoutes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	upstream := fapwstest.Write(t, dir+"/upstream.py", `
@@ -131,9 +131,9 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// No spelling of a path bypasses a guard, which is an entry of PATHS or the rule of a route, and reaches the view of a
-// framework, however the framework interprets the path. The framework still gets the target as the client has sent it.
-func TestSpellingsBeforeFrameworks(t *testing.T) {
+// The guard is an entry of PATHS or the rule of a route, however the framework interprets the path. The framework still
+// gets the target as the client has sent it.
+func TestSpellingsOfPathsDoNotBypassGuardsOfFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "django")
 	fapwstest.NeedModule(t, "fastapi")
@@ -167,9 +167,10 @@ def guard(environ, start_response):
 
 `
 	for _, kind := range []struct {
-		name  string
-		files map[string]string // either these files with fapws.toml, or shops.py is served
-		shops []string          // prefixes of the frameworks
+		name string
+		// Either these files with fapws.toml, or shops.py is served.
+		files map[string]string
+		shops []string // prefixes of the frameworks
 	}{
 		{"below entries", map[string]string{"shops.py": views + guards + `PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`}, []string{"/d", "/f"}},
 		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},

@@ -45,8 +45,8 @@ match = "*.sh"
 cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 `
 
-// TestCGI: CGI/1.1 (RFC 3875), GET and POST.
-func TestCGI(t *testing.T) {
+// The interface is CGI/1.1 (RFC 3875), with GET and POST.
+func TestCGIRunsPrograms(t *testing.T) {
 	t.Parallel()
 	s, folder := configured(t, fapwstest.Threads, cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = \"hang\"\ntimeout = \"2s\"\n", map[string]string{
 		"bin/dir/env":     shell(plain, "env", "pwd"),
@@ -66,7 +66,7 @@ func TestCGI(t *testing.T) {
 		"site/page.txt":   "the page",
 		"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
 	})
-	// every variable
+	// The program gets every variable.
 	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
 		"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).Want(t, 200)
 	env := map[string]string{}
@@ -94,13 +94,13 @@ func TestCGI(t *testing.T) {
 			t.Errorf("%s is passed on", name)
 		}
 	}
-	// stdin is the body, also for long and chunked bodies
+	// Standard input is the body, even if it is long or chunked.
 	for _, size := range []int{1, 100_000, 1_000_000} {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/cgi-bin/cat", body)).Is(t, body)
 	}
 	s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t, "abcd")
-	// Status and Location
+	// The program sets Status and Location.
 	if a := s.Get("/cgi-bin/status", 404).Want(t, 404, "no"); a.Status != "404 Gone Fishing" {
 		t.Errorf("%s", a.Status)
 	}
@@ -114,13 +114,13 @@ func TestCGI(t *testing.T) {
 	}
 	s.Get("/cgi-bin/rubbish", 502)
 	s.Says(`/bin/rubbish: invalid header line`)
-	// by extension, with an interpreter; and never the source
+	// The extension selects an interpreter. The source is never sent.
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
 	s.Get("/cgi-bin/text", 403)
 	s.Says(`/bin/text: sent 403: the file is not executable; chmod \+x ` + folder + `/bin/text\n`)
 	s.Get("/cgi-bin/", 403)
 	s.Get("/cgi-bin/../bin/text", 404)
-	// stderr and exit codes → error log
+	// Standard error and exit codes are in the error log.
 	s.Get("/cgi-bin/warn", 200)
 	for _, line := range []string{"one", "two", "oh dear"} {
 		s.Says(`error client 127\.0\.0\.1:\d+: ` + folder + `/bin/warn: ` + line + `\n`)
@@ -131,7 +131,7 @@ func TestCGI(t *testing.T) {
 	if n := strings.Count(s.Stderr.String(), "bin/much"); n != 201 {
 		t.Errorf("%d lines", n)
 	}
-	// the client of a program may become a subscriber after the program has ended
+	// The client of a program may become a subscriber after the program has ended.
 	w = s.Dial()
 	w.Get("/cgi-bin/listen")
 	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" || h.Get("Fapws-Channel") != "" {
@@ -139,14 +139,14 @@ func TestCGI(t *testing.T) {
 	}
 	reads(w, t, "retry: 3000")
 	reads(w, t, ": hello")
-	// several at once: each waits until all of them run
+	// Each of several programs waits until all of them run.
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { s.Get("/slow/wait", 200).Is(t, "waited\n") })
 	}
 	s.Get("/page.txt", 200).Is(t, "the page")
 	all.Wait()
-	// three programs of one connection run at the same time, and their responses keep their order
+	// Three programs of one connection run at the same time, and their responses keep their order.
 	w = s.Dial()
 	for i := range 8 {
 		w.Get(fmt.Sprint("/slow/turn?", i))
@@ -159,7 +159,7 @@ func TestCGI(t *testing.T) {
 	for i := range 8 {
 		w.Answer().Is(t, fmt.Sprintln(i))
 	}
-	// a timeout ends the group
+	// A timeout ends the process group.
 	written := func(name string) string {
 		text, _ := os.ReadFile(folder + "/hang/" + name)
 		return strings.TrimSpace(string(text))
@@ -174,13 +174,13 @@ func TestCGI(t *testing.T) {
 	}
 }
 
-// TestProgramsLeaveNothing checks that programs inherit no descriptor of the server, and that 500 simultaneous programs
-// leave neither processes nor descriptors.
-func TestProgramsLeaveNothing(t *testing.T) {
+// They inherit no descriptor of the server. 500 programs run at the same time.
+func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{
 		"bin/look": shell(plain,
-			`while read -r line; do echo "$line"; done </proc/$$/status`, // a shell that starts a program blocks signals for a moment
+			// A shell that starts a program blocks signals for a moment.
+			`while read -r line; do echo "$line"; done </proc/$$/status`,
 			"ls -l /proc/$$/fd"),
 		"bin/one": shell(plain, "echo one"),
 		"site/x":  "x",

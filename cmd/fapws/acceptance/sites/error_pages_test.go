@@ -12,7 +12,7 @@ import (
 // ownPageForm matches the server's pages for browsers, which have a sentence and a link back.
 var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n<p>[^<]+</p>\n<p>(<a class="do" href="">Try again</a> )?<a class="do" href="/">Home page</a></p>`)
 
-// ownPage fails unless a is a page of the server itself.
+// ownPage checks that a is an error page of the server.
 func ownPage(t *testing.T, a *fapwstest.Answer) {
 	t.Helper()
 	a.Field(t, "Content-Type", "text/html; charset=utf-8")
@@ -21,9 +21,8 @@ func ownPage(t *testing.T, a *fapwstest.Answer) {
 	}
 }
 
-// TestErrorsLookAlike checks that errors of handlers, programs and upstreams, and HTTPError, have the same page as
-// other errors, and that tools get text.
-func TestErrorsLookAlike(t *testing.T) {
+// The sources are handlers, programs, upstreams, and HTTPError. Tools get text.
+func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	fapwstest.Must(t, err)
 	fapwstest.Must(t, gone.Close())
@@ -74,8 +73,7 @@ status = 404
 	})
 }
 
-// TestErrorsOfASGILookAlike does the same for ASGI applications.
-func TestErrorsOfASGILookAlike(t *testing.T) {
+func TestErrorsOfASGIApplicationsHaveTheSamePage(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import asyncio
 

@@ -12,8 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestFastCGI uses processes of another manager, two of php-cgi.
-func TestFastCGI(t *testing.T) {
+// The processes are two php-cgi.
+func TestFastCGIUsesProcessesOfAnotherManager(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	socket := fapwstest.PublicFolder(t) + "/php.sock" // its path is short

@@ -28,9 +28,8 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 	return fapwstest.Command{Script: "folder.py", Args: []string{root, options}}.Serve(t, m), root
 }
 
-// TestMediaTypes checks that media types are from a file in Apache's format, and that unknown types are
-// application/octet-stream.
-func TestMediaTypes(t *testing.T) {
+// The format is Apache's. Unknown types are application/octet-stream.
+func TestMediaTypesAreReadFromAFile(t *testing.T) {
 	t.Parallel()
 	types := filepath.Join(t.TempDir(), "mime.types")
 	fapwstest.Write(t, types, "# comment\ntext/x-own own OWN2\nimage/x-mine\tpng # other\napplication/x-none\n")
@@ -46,8 +45,7 @@ func TestMediaTypes(t *testing.T) {
 
 var listed = regexp.MustCompile(`<tr><td><a href="([^"]*)">([^<]*)</a><td>([^<]*)<td>([^\n]*)`)
 
-// TestListing checks that a folder without an index is listed if the setting allows it.
-func TestListing(t *testing.T) {
+func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"dir1/sub/x": "x", "dir1/.hidden": "x", "dir1/big": strings.Repeat("x", 3000), "with/index.html": "index"}
 	names := []string{"a b", "<i>&\"'", "q?x#%41", "new\nline", "\xff\xfe"}
@@ -99,9 +97,8 @@ func TestListing(t *testing.T) {
 	off.Get("/dir1/", 404)
 }
 
-// TestChangedFileIsServed checks that a file that changes on disk is served with its new content within a second, small
-// or large, compressed or not.
-func TestChangedFileIsServed(t *testing.T) {
+// The file is small or large, compressed or not.
+func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("some text to compress ", 200)
 	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"small.txt": text, "large.bin": strings.Repeat("1", 300<<10)})
@@ -114,7 +111,7 @@ func TestChangedFileIsServed(t *testing.T) {
 	packed := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
 	fapwstest.Write(t, root+"/small.txt", strings.ToUpper(text))
 	replacement := root + "/new"
-	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10)) // of the same size
+	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10)) // the size is the same
 	fapwstest.Must(t, os.Rename(replacement, root+"/large.bin"))
 	for target, want := range map[string]string{"/small.txt": strings.ToUpper(text), "/large.bin": strings.Repeat("2", 300<<10)} {
 		fapwstest.Eventually(t, target+" is served with its new content", func() bool {
@@ -134,8 +131,7 @@ func TestChangedFileIsServed(t *testing.T) {
 	})
 }
 
-// TestHeadAndRanges checks that HEAD has GET's fields byte for byte, and that ranges work.
-func TestHeadAndRanges(t *testing.T) {
+func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("0123456789", 20<<10) // 200 KiB
 	s, _ := folder(t, fapwstest.Threads, `{"listing": true, "max_age": 60}`, map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
@@ -211,8 +207,8 @@ func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 	}
 }
 
-// TestGigabyteToSlowClients checks that a gigabyte to slow clients needs no memory, with one client and with twenty.
-func TestGigabyteToSlowClients(t *testing.T) {
+// There are one and twenty clients.
+func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 	t.Parallel()
 	const gigabyte = 1 << 30
 	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"big.bin": ""})
@@ -231,11 +227,12 @@ func TestGigabyteToSlowClients(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// otherwise the server would release memory while no client is connected
+	// Without a connected client, the server would release memory.
 	sitting := s.Dial()
 	defer sitting.Close()
 	one := slow()
-	reads(one, 16<<20) // the first bytes need more: threads start, buffers grow
+	// The first bytes need more memory: threads start, and buffers grow.
+	reads(one, 16<<20)
 	memory := s.RSS()
 	for range 80 {
 		reads(one, 10_000)
@@ -256,13 +253,13 @@ func TestGigabyteToSlowClients(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "hardly more memory with twenty clients", func() bool {
 		reads(crowd[0], 10_000)
-		return s.RSS()-memory <= 4000<<10 // most of it stacks, and perhaps a thread
+		// Most of it is stacks, and perhaps a thread.
+		return s.RSS()-memory <= 4000<<10
 	})
 }
 
-// A file that becomes shorter while it is sent ends the connection, because the announced length cannot be sent. Later
-// requests get the file as it is.
-func TestTruncatedWhileSending(t *testing.T) {
+// The announced length cannot be sent. Later requests get the shorter file.
+func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const size = 30 << 20
 	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"large.bin": strings.Repeat("x", size), "a.bin": strings.Repeat("x", 200<<10)})
@@ -284,15 +281,14 @@ func TestTruncatedWhileSending(t *testing.T) {
 	s.Stderr.Await(t, regexp.MustCompile("aborted: the file became shorter"))
 }
 
-// A folder of pages for one application in the browser.
-func TestSinglePageFolder(t *testing.T) {
+func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	t.Parallel()
 	s, _ := folder(t, fapwstest.Threads, `{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], "headers": {"X-Frame-Options": "DENY"}}`,
 		map[string]string{"index.html": "app", "a.js": "js", "doc/index.html": "doc", "img/a.png": "png"})
 	for range 2 {
 		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
 		s.Get("/doc/", 200).Is(t, "doc")
-		s.Get("/img", 200).Is(t, "app") // it has no page
+		s.Get("/img", 200).Is(t, "app") // this directory has no page
 		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
 		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
 		s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
@@ -301,8 +297,8 @@ func TestSinglePageFolder(t *testing.T) {
 	}
 }
 
-// Invalid arguments end the start with one line. Package static tests further arguments.
-func TestFolderThatCannotBe(t *testing.T) {
+// Package static tests further arguments.
+func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	root := t.TempDir()
 	for _, c := range []struct {
 		options string
@@ -316,9 +312,8 @@ func TestFolderThatCannotBe(t *testing.T) {
 	}
 }
 
-// The arguments of a Staticfile are also keys of a host in the configuration file: media types, listing, policy for
-// links, times, one page for all paths.
-func TestFolderOfTheConfiguration(t *testing.T) {
+// The keys are media types, listing, policy for links, times, and one page for all paths.
+func TestStaticfileArgumentsAreKeysOfAHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, content := range map[string]string{

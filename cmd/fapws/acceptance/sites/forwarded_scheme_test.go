@@ -50,9 +50,9 @@ login = "users"
 app = "app.py:PATHS"
 `
 
-// TestForwardedWebSocketScheme checks that each part of the server treats the scheme wss as https and ws as http,
-// because Traefik forwards the handshake of a WebSocket with these schemes.
-func TestForwardedWebSocketScheme(t *testing.T) {
+// Each part of the server treats wss as https and ws as http, because Traefik forwards the handshake of a WebSocket
+// with these schemes.
+func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto"), " ", r.Header.Get("Forwarded"))

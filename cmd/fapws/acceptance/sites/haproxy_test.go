@@ -57,7 +57,7 @@ PATHS = [('/die', die), ('/', page)]
 	proxy.Stdout, proxy.Stderr = &log, &log
 	fapwstest.Must(t, proxy.Start())
 	t.Cleanup(func() {
-		_ = proxy.Process.Kill() // it may have ended
+		_ = proxy.Process.Kill() // the process may have ended
 		_ = proxy.Wait()
 		if t.Failed() {
 			t.Log(log.String())
@@ -71,8 +71,8 @@ PATHS = [('/die', die), ('/', page)]
 	}
 }
 
-// HAProxy does not repeat a POST, which the application may have processed before it was killed.
-func TestHAProxyRepeatsNoPost(t *testing.T) {
+// The application may have processed the POST before it was killed.
+func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	front, one, two, start := behindHAProxy(t, dir, "--workers", "1")
@@ -89,8 +89,8 @@ func TestHAProxyRepeatsNoPost(t *testing.T) {
 	}
 }
 
-// Two servers behind HAProxy lose no request when one of them is killed under load, stops, or restarts.
-func TestBehindHAProxy(t *testing.T) {
+// One of two servers is killed under load, stops, or restarts.
+func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	front, one, two, start := behindHAProxy(t, t.TempDir())
 	a, b := start(one), start(two)

@@ -41,9 +41,9 @@ PATHS = [
 ]
 `
 
-// TestLoginBrowser checks that a browser without a session gets the form, over HTTPS and HTTP/2, and then the requested
-// page, whose requests, events and WebSockets have the session until the user logs out.
-func TestLoginBrowser(t *testing.T) {
+// A browser without a session gets the form, over HTTPS and HTTP/2, and then the requested page. The requests, events
+// and WebSockets of the page have the session.
+func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := dir + "/users"

@@ -21,10 +21,9 @@ func basicAuth(name, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password)) + "\r\n"
 }
 
-// TestPasswordFlood checks that right passwords are answered, by the form and by Basic authentication, while 80 clients
-// of the same address try wrong passwords as fast as they can: some wait for the response, some pipeline, most
-// disconnect.
-func TestPasswordFlood(t *testing.T) {
+// The form and Basic authentication are tested. 80 clients of the same address try wrong passwords as fast as they can:
+// some wait for the response, some pipeline, most disconnect.
+func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var text strings.Builder

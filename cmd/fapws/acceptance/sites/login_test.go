@@ -75,7 +75,7 @@ func (v *visitor) ask(method, path, body string, fields ...string) reply {
 
 func (v *visitor) get(path string, fields ...string) reply { return v.ask("GET", path, "", fields...) }
 
-// want fails unless the response has this status and text. "Location: x" tests that field.
+// want checks that the response has this status and text. "Location: x" checks the field.
 func (r reply) want(t *testing.T, status int, text string) reply {
 	t.Helper()
 	got := r.body
@@ -132,9 +132,8 @@ func users(t *testing.T, file, password string, args ...string) string {
 	return string(out)
 }
 
-// TestUserFile checks that users can be added and removed, that other lines and the mode of the file are kept, and that
-// an error changes nothing.
-func TestUserFile(t *testing.T) {
+// Other lines and the mode of the file are kept. An error changes nothing.
+func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	users(t, dir+"/users", "long enough", "add", "ann")
@@ -168,9 +167,8 @@ func TestUserFile(t *testing.T) {
 	}
 }
 
-// TestBasicPasswords checks that users of a file log in by Basic authentication, that a changed file has effect, and
-// that a damaged file has none.
-func TestBasicPasswords(t *testing.T) {
+// A changed file has effect. A damaged file has none.
+func TestUsersOfAFileLogInByBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	sha := func(password string) string {
 		sum := sha1.Sum([]byte(password))
@@ -222,8 +220,8 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	}
 }
 
-// TestLongPasswords checks that a password of more than 1 KiB is wrong, because some hashes would take a second for it.
-func TestLongPasswords(t *testing.T) {
+// Some hashes would take a second for it.
+func TestPasswordAbove1KiBIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	text := ""
@@ -238,8 +236,8 @@ func TestLongPasswords(t *testing.T) {
 	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
 
-// TestLoginDamagedKey checks that a server starts after a power failure has truncated its key; users must log in again.
-func TestLoginDamagedKey(t *testing.T) {
+// A power failure has truncated the key. Users must log in again.
+func TestServerStartsWithADamagedLoginKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
@@ -261,9 +259,8 @@ func TestLoginDamagedKey(t *testing.T) {
 	again.get("/a").want(t, 200, "")
 }
 
-// TestLogin checks that two workers know a session until the user logs out or gets another password, also after a
-// reload and a restart.
-func TestLogin(t *testing.T) {
+// A session also ends when the user gets another password. It continues after a reload and a restart.
+func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
@@ -386,9 +383,8 @@ const socketScript = `
 PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(message))))
 `
 
-// TestFirstUser checks that only the code in the log creates the first user, and that Login applies to the entries of
-// PATHS that use it.
-func TestFirstUser(t *testing.T) {
+// Login applies to the entries of PATHS that use it.
+func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir, Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, fapwstest.Workers)
@@ -408,7 +404,8 @@ func TestFirstUser(t *testing.T) {
 		{code, "short", "short", "at least 8 characters"},
 	} {
 		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
-		kept := "" // the right code stays in the form, for another password
+		// The right code stays in the form for another password.
+		kept := ""
 		if wrong.code == code {
 			kept = code
 		}

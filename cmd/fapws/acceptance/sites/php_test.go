@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// need fails if a program of Debian is missing.
+// need fails the test if a program of Debian is missing.
 func need(t *testing.T, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err != nil {
@@ -32,8 +32,8 @@ match = "*.php"
 php = { mode = "%s", ini = { upload_max_filesize = "20M", post_max_size = "20M", "session.save_path" = "%s" } }
 `
 
-// TestPHP checks PHP by FastCGI with permanent processes, and by CGI.
-func TestPHP(t *testing.T) {
+// With FastCGI the processes are permanent.
+func TestPHPRunsByFastCGIAndByCGI(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	for _, how := range []string{"fastcgi", "cgi"} {
@@ -59,7 +59,7 @@ func phpWorks(t *testing.T, how string) {
 		"site/picture.jpg":   `<?php echo "executed";`,
 		"site/plain.txt":     "plain",
 	})
-	// the cookie of a session counts
+	// The cookie of a session is counted.
 	person := visit(t, s.URL)
 	for i := 1; i <= 3; i++ {
 		person.get("/count.php").want(t, 200, strconv.Itoa(i))
@@ -87,21 +87,21 @@ func phpWorks(t *testing.T, how string) {
 		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t, fmt.Sprintf("0 %d %s", size, sum))
 	}
 	s.Get("/gone.php", 410).Want(t, 410, "gone for good")
-	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410) // it does not read that
+	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410) // the script does not read the body
 	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
 	s.Get("/bad.php", 500)
 	s.Says("undefined function no_such_function")
 	if a := s.Ask(fapwstest.Request("HEAD", "/env.php", "")); a.StatusCode != 200 || a.Text != "" {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
 	}
-	// only scripts are run, and scripts are never sent
+	// Only scripts are run, and scripts are never sent.
 	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404, "/x/%2e%2e/%2e%2e/fapws.toml": 400} {
 		if a := s.Get(target, status); strings.Contains(a.Text, "executed") {
 			t.Errorf("%s runs a picture", target)
 		}
 	}
 	s.Get("/picture.jpg", 200).Is(t, `<?php echo "executed";`)
-	// text that PHP flushes arrives at once
+	// Text that PHP flushes arrives at once.
 	w := s.Dial()
 	w.Get("/late.php")
 	reads(w, t, "first")
@@ -110,7 +110,7 @@ func phpWorks(t *testing.T, how string) {
 	if how == "cgi" {
 		return
 	}
-	// a process stays, and ends with the server even if the server is killed
+	// A process stays, and ends with the server even if the server is killed.
 	pid := s.Get("/pid.php", 200).Text
 	s.Get("/pid.php", 200).Is(t, pid)
 	number, err := strconv.Atoi(pid)
@@ -124,9 +124,8 @@ func phpWorks(t *testing.T, how string) {
 	<-s.Exited
 }
 
-// TestPHPProcesses checks that a front answers for other paths, that a script that hangs and an idle process end, and
-// that a program other than php-cgi is not started repeatedly.
-func TestPHPProcesses(t *testing.T) {
+// A front answers for other paths. A program other than php-cgi is not started repeatedly.
+func TestPHPProcessesThatHangOrAreIdleEnd(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	for _, how := range []string{"fastcgi", "cgi"} {
@@ -195,8 +194,8 @@ func reads(w *fapwstest.Client, t *testing.T, text string) {
 	}
 }
 
-// TestPHPBesideAnApplication checks that index.php answers for its folder, and the application for all other paths.
-func TestPHPBesideAnApplication(t *testing.T) {
+// The application answers for all other paths.
+func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	s, _ := configured(t, fapwstest.Threads, "[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n", map[string]string{
@@ -211,8 +210,8 @@ func TestPHPBesideAnApplication(t *testing.T) {
 	s.Get("/", 200).Is(t, "app /")
 }
 
-// TestPHPMissing checks that without php-cgi, PHP pages show how to install it, and other pages work.
-func TestPHPMissing(t *testing.T) {
+// The page says how to install it. Other pages work.
+func TestMissingPHPIsReportedOnItsPages(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/site/a.php", `<?php echo "a";`)

@@ -9,9 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If the folder of an application is served, files that the configuration names are hidden under any name, and so are
+// The directory of the application is served. Files that the configuration names are hidden under any name, and so are
 // sources, backups and databases unless a setting allows them.
-func TestPrivateFilesOfApplications(t *testing.T) {
+func TestPrivateFilesOfAnApplicationAreHidden(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, top, app string }{
 		{"root", "root = \".\"\n", "def application(e, s): s('404 Not Found', []); return [b'app']\n"},
@@ -76,9 +76,8 @@ expose = ["shown.db"]
 	}
 }
 
-// A directory that is served without its application hides the same files, and keys, under any name and for any kind of
-// request.
-func TestProjectDirectory(t *testing.T) {
+// Keys are hidden, too, under any name and for any kind of request.
+func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 	t.Parallel()
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 	dir := t.TempDir()

@@ -47,8 +47,8 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// TestRemoteUser checks that applications and upstreams learn the user, and that clients cannot forge it anywhere.
-func TestRemoteUser(t *testing.T) {
+// Applications and upstreams get the user.
+func TestRemoteUserCannotBeForged(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		users := []string{}

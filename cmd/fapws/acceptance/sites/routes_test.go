@@ -33,8 +33,8 @@ def app(environ, start_response):
              + " user=%s body=%d" % (environ.get("REMOTE_USER", "-"), len(body))).encode()]
 `
 
-// TestPagesForStatuses checks that each status that the server itself sends has the page of the site.
-func TestPagesForStatuses(t *testing.T) {
+// Each status that the server itself sends has a page.
+func TestErrorPagesOfASiteReplaceThoseOfTheServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/app.py", routesApp)
@@ -112,8 +112,8 @@ status = 409
 	}
 }
 
-// A client that may not get a file by its name does not get it as the index of its folder.
-func TestIndexHasItsRoute(t *testing.T) {
+// A client that may not get a file by its name does not get it as the index of its directory.
+func TestIndexFollowsTheRulesOfItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/site/a/index.html", "secret")
@@ -142,8 +142,8 @@ redirect = "/c/"
 	}
 }
 
-// The kinds of routes in a file besides applications and files, and the rules for all kinds.
-func TestRoutes(t *testing.T) {
+// Other tests cover applications and files.
+func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("htpasswd"); err != nil {
 		t.Fatal("htpasswd is missing: install apache2-utils (./build.sh does)")
@@ -228,8 +228,7 @@ proxy = "`+behind.URL+`"
 	ask("GET /behind/x HTTP/1.1\r\n").Want(t, 502)
 }
 
-// Errors in a route are reported with file, line and key.
-func TestRouteErrors(t *testing.T) {
+func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Must(t, os.Mkdir(dir+"/site", 0o755))
@@ -271,9 +270,8 @@ func TestRouteErrors(t *testing.T) {
 	}
 }
 
-// The proxy forwards the fields of client and upstream, except fields of a connection and of channels, and forwards a
-// body as it arrives.
-func TestProxyOfFieldsAndBodies(t *testing.T) {
+// It removes fields of a connection and of channels, and forwards a body as it arrives.
+func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	behind := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -319,7 +317,7 @@ func TestProxyOfFieldsAndBodies(t *testing.T) {
 	if dates := a.Header["Date"]; len(dates) != 1 || len(a.Header["Server"]) != 1 {
 		t.Errorf("%q", a.Header)
 	}
-	for _, size := range []int{5, 2 << 20} { // the large one comes from a file
+	for _, size := range []int{5, 2 << 20} { // the large body comes from a file
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/body", body)).Is(t, body)
 		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)
@@ -337,9 +335,8 @@ func TestProxyOfFieldsAndBodies(t *testing.T) {
 	}
 }
 
-// A field that the upstream names in Connection reaches no client, even if Connection contains "close" (RFC 9110
-// §7.6.1).
-func TestProxyOfConnectionOptions(t *testing.T) {
+// This holds even if Connection contains "close" (RFC 9110 §7.6.1).
+func TestProxyRemovesFieldsNamedInConnection(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close, X-Hop")
@@ -352,8 +349,8 @@ func TestProxyOfConnectionOptions(t *testing.T) {
 	s.Get("/", 200).Is(t, "behind").Field(t, "X-End", "for the client").Field(t, "X-Hop", "").Field(t, "Connection", "")
 }
 
-// Bytes that an upstream sends after a response reach no client, and are reported in the error log.
-func TestProxyOfUnaskedAnswers(t *testing.T) {
+// They are reported in the error log.
+func TestProxyDiscardsBytesAfterAResponse(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()

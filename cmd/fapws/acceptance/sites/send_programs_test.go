@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// sendPrograms serves programs that answer with X-Sendfile and X-Accel-Redirect: by CGI, PHP,
-// FastCGI and CGIApplication.
+// sendPrograms serves programs that respond with X-Sendfile and X-Accel-Redirect: by CGI, PHP, FastCGI and
+// CGIApplication.
 func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -52,8 +52,7 @@ php = true
 `)}, Dir: folder}.Serve(t, m), folder
 }
 
-// TestProgramsSendFiles checks that programs can send files if a setting allows it for Python handlers.
-func TestProgramsSendFiles(t *testing.T) {
+func TestProgramsSendFilesIfHandlersMay(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	s, folder := sendPrograms(t, fapwstest.Threads, "x-sendfile = \"files\"\nx-accel = \"/p/=files\"")
@@ -85,8 +84,7 @@ func TestProgramsSendFiles(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 }
 
-// TestProgramsTellNoPaths checks that without the setting clients do not see the X-Sendfile of a program.
-func TestProgramsTellNoPaths(t *testing.T) {
+func TestXSendfileOfAProgramIsRemovedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	s, folder := sendPrograms(t, fapwstest.Threads, "")

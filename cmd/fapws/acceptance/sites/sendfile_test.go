@@ -38,7 +38,7 @@ func sendSite(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder strin
 	}}.Serve(t, m), folder
 }
 
-func TestSendfileResults(t *testing.T) {
+func TestXSendfileReplacesTheBody(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := sendSite(t, m)
 		for how, want := range map[string]string{
@@ -62,7 +62,7 @@ func TestSendfileResults(t *testing.T) {
 	})
 }
 
-func TestSendfileFailures(t *testing.T) {
+func TestXSendfileOfAnErrorOrMissingFileFails(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--x-sendfile", folder}, Complains: true}.Serve(t, fapwstest.Threads)
@@ -74,7 +74,7 @@ func TestSendfileFailures(t *testing.T) {
 	w.Fetch(sendURL("list", "", "X-Sendfile:  ")).Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
 }
 
-func TestSendfileNames(t *testing.T) {
+func TestXSendfileAllowsOnlyFilesBelowItsDirectories(t *testing.T) {
 	t.Parallel()
 	s, folder := sendSite(t, fapwstest.Threads)
 	for _, c := range []struct {
@@ -128,7 +128,7 @@ func TestSendfileNames(t *testing.T) {
 	s.Says(`warning client \S+: X-Accel-Redirect: "/p/moreover" cannot be sent: no such file or directory`)
 }
 
-func TestSendfileConditions(t *testing.T) {
+func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 	t.Parallel()
 	s, _ := sendSite(t, fapwstest.Threads)
 	one := s.Get(sendURL("empty", "", "X-Sendfile: one.txt"), 200)
@@ -179,8 +179,7 @@ func TestSendfileConditions(t *testing.T) {
 	}
 }
 
-// Without the setting the server passes the fields to the client.
-func TestSendfileIsNotOurs(t *testing.T) {
+func TestXSendfileIsForwardedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sendfile.py")
 	a := s.Get(sendURL("list", "", "X-Sendfile: sendfile.py", "X-Accel-Redirect: /x"), 200).Is(t, "droppedtoo")

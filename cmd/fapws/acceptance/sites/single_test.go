@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// atOnce sends n requests at the same time, then a few one after the other, and checks that each is answered.
+// atOnce sends n requests at the same time, then a few one after the other, and checks that each request is answered.
 func atOnce(s *fapwstest.Server, n int, target string) {
 	s.T.Helper()
 	var all sync.WaitGroup
@@ -39,8 +39,8 @@ func begin(t *testing.T, program *exec.Cmd) (line string) {
 	return strings.TrimSpace(line)
 }
 
-// If the upstream serves one connection at a time, a kept connection does not delay other requests of any worker.
-func TestUpstreamWithOneThread(t *testing.T) {
+// The upstream serves one connection at a time, for one or two workers.
+func TestIdleUpstreamConnectionDelaysNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	for _, workers := range []string{"1", "2"} {
 		port := begin(t, exec.Command(fapwstest.Python, fapwstest.Testdata(t, "single.py")))
@@ -49,8 +49,8 @@ func TestUpstreamWithOneThread(t *testing.T) {
 	}
 }
 
-// The same holds for a FastCGI server with a process for each connection, such as PHP-FPM.
-func TestFastCGIWithFewProcesses(t *testing.T) {
+// The FastCGI server has a process for each connection, such as PHP-FPM.
+func TestIdleFastCGIConnectionDelaysNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {

@@ -11,8 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestSSIBesideAnApplication checks the elements of pages in a folder, together with an application.
-func TestSSIBesideAnApplication(t *testing.T) {
+func TestSSIPagesWorkTogetherWithAnApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -73,9 +72,8 @@ def application(environ, start_response):
 	}
 }
 
-// TestSSIFlag checks that a folder with --ssi has pages, without an application and Python, and that without the flag
-// they are plain files.
-func TestSSIFlag(t *testing.T) {
+// The directory has no application, and Python does not run. Without the flag the pages are plain files.
+func TestSSIFlagProcessesPagesOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, filepath.Join(dir, "a.shtml"), `<!--#echo var="DOCUMENT_NAME" -->`)
@@ -90,8 +88,8 @@ func TestSSIFlag(t *testing.T) {
 	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
 
-// TestSSIOfARoute checks pages of a route with its own directory and options, and errors in the file.
-func TestSSIOfARoute(t *testing.T) {
+// Errors in the file are reported.
+func TestSSIRouteHasItsOwnDirectoryAndOptions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, filepath.Join(dir, "docs/a.html"), `<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
@@ -129,9 +127,8 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	}
 }
 
-// TestSSIHostilePages checks that pages that would take a slow parser hours are answered. Package ssi fuzzes arbitrary
-// pages.
-func TestSSIHostilePages(t *testing.T) {
+// A slow parser would take hours. Package ssi fuzzes arbitrary pages.
+func TestSSIPagesThatAreHostileToParsersAreAnswered(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	pages := map[string]string{

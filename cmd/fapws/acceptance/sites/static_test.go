@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// site starts files.py and fills its folder.
+// site starts files.py and fills its directory.
 func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -31,7 +31,7 @@ func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	return s, folder
 }
 
-func TestStaticFiles(t *testing.T) {
+func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
 	one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
@@ -90,7 +90,7 @@ func TestStaticFiles(t *testing.T) {
 	fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
 }
 
-func TestStaticBig(t *testing.T) {
+func TestStaticBigFileIsFollowedByOtherResponses(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
 	want := fapwstest.Read(t, folder+"/site/big.bin")
@@ -106,8 +106,8 @@ func TestStaticBig(t *testing.T) {
 	}
 }
 
-// No file outside the root is served, by any path or link.
-func TestStaticEscapes(t *testing.T) {
+// By any path or link.
+func TestStaticFileOutsideTheRootIsNotServed(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
 	for _, path := range []string{
@@ -128,9 +128,8 @@ func TestStaticEscapes(t *testing.T) {
 	s.Get("/static/one.txt", 200).Is(t, "0123456789")
 }
 
-// Clients that request many large files at once, to be compressed, wait for each other, up to a second. The files are
-// not in memory meanwhile.
-func TestCompressionMemory(t *testing.T) {
+// Clients that request many large files at once wait for each other, up to a second.
+func TestCompressionOfLargeFilesNeedsLittleMemory(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
 	const files, size = 64, 8 << 20

@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// secure returns an https server whose certificate, in the file ca, is for example.com and 127.0.0.1. It returns the
-// request, and echoes the data after a request for a WebSocket.
+// secure returns an HTTPS server whose certificate, in the file ca, is for example.com and 127.0.0.1. The server
+// returns the request, and echoes the data after a request for a WebSocket.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
@@ -53,8 +53,7 @@ func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atom
 	return behind, fapwstest.Write(t, t.TempDir()+"/ca.pem", string(text)), connections
 }
 
-// An upstream may use TLS, and its connections are kept.
-func TestProxyTLS(t *testing.T) {
+func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 	t.Parallel()
 	behind, ca, connections := secure(t)
 	dir := t.TempDir()
@@ -123,12 +122,11 @@ func plainServer(t *testing.T) string {
 	return behind.Listener.Addr().String()
 }
 
-// The certificates of the system are also known in a chroot, which lacks their files. A message reports that names
-// cannot be resolved there.
-func TestProxyTLSInChroot(t *testing.T) {
+// The chroot lacks their files. A message reports that names cannot be resolved there.
+func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("only root can do this; see TestChroot for what others are told")
+		t.Log("only root can do this; see TestChrootLoadsOutsideAndServesInside for other users")
 		return
 	}
 	behind, ca, _ := secure(t)

@@ -62,8 +62,8 @@ const (
 
 var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{32}) (\S+)$`)
 
-// TestTrace checks that the source of a response gets the client's trace, or a new one, and that both logs have its id.
-func TestTrace(t *testing.T) {
+// Both logs have its ID.
+func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parent := r.Header["Traceparent"]
@@ -126,7 +126,7 @@ func TestTrace(t *testing.T) {
 		})
 	}
 	fields := []string{"If-None-Match: x"}
-	for i := range 98 { // with Host, this is the limit
+	for i := range 98 { // with Host, this is the maximum
 		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
 	}
 	ask("/cached", fields...)
@@ -137,9 +137,8 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestNoTrace checks that without the setting fields are passed on unchanged, and that a log only shows the id of a
-// valid trace.
-func TestNoTrace(t *testing.T) {
+// They are unchanged. A log shows only the ID of a valid trace.
+func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Header.Get("Traceparent"))

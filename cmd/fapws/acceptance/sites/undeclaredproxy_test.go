@@ -39,9 +39,8 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// TestUndeclaredProxy checks that no kind of application sees the forwarding fields of a client that is not a trusted
-// proxy, in any spelling, nor a field that programs would use as HTTP_PROXY.
-func TestUndeclaredProxy(t *testing.T) {
+// No kind of application gets them, in any spelling. A field that programs would use as HTTP_PROXY is removed, too.
+func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) }))
 	t.Cleanup(upstream.Close)

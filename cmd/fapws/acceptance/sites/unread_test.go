@@ -9,9 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients that do not read their responses take neither a place of a program nor a connection to an upstream from other
-// clients. A client that reads late gets its whole response.
-func TestUnreadResponses(t *testing.T) {
+// Other clients get the places of programs and connections to upstreams. A client that reads late gets its whole
+// response.
+func TestUnreadResponsesHoldNeitherProgramsNorUpstreams(t *testing.T) {
 	t.Parallel()
 	const size = 8_000_000
 	files := map[string]string{

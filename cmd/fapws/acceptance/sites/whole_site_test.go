@@ -8,8 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The complete example works as its comments describe.
-func TestWholeSite(t *testing.T) {
+func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	t.Parallel()
 	file, err := filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")
 	if err != nil {
@@ -38,8 +37,8 @@ func TestWholeSite(t *testing.T) {
 	}
 }
 
-// Rules at the top of the file apply to its application and to all hosts without the key.
-func TestRulesAtTheTop(t *testing.T) {
+// They also apply to the application of the file.
+func TestRulesAtTheTopApplyToAllHostsWithoutTheKey(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `
 app = "app.py"
@@ -81,9 +80,9 @@ allow = ["all"]
 	s.Ask(fapwstest.Get("http://closed.lan/all/", right)).Want(t, 200).Is(t, "index")
 }
 
-// A route without a kind has rules for the sources below its prefix, or where its pattern matches: files, other routes,
-// programs and the application of the host. Other paths are unchanged.
-func TestRouteOfRules(t *testing.T) {
+// The sources are below its prefix, or match its pattern: files, other routes, programs and the application of the
+// host. Other paths are unchanged.
+func TestRouteWithoutAKindHasRulesForOtherSources(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `
 [[host]]

@@ -17,14 +17,14 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// pebble is a public authority for tests, Let's Encrypt's, which knows no DNS but that every name is this machine.
+// pebble is a certificate authority of Let's Encrypt for tests. It needs no DNS: every name is this machine.
 type pebble struct {
 	directory   string // URL
-	trust       string // file, with which clients trust it
-	http, https string // ports at which it looks for tokens
+	trust       string // file with the root certificate for clients
+	http, https string // ports at which the authority requests tokens
 }
 
-// startPebble starts an authority that looks for tokens at two free ports.
+// startPebble starts an authority that requests tokens at two free ports.
 func startPebble(t *testing.T) *pebble {
 	t.Helper()
 	for _, program := range []string{"pebble", "pebble-challtestsrv"} {
@@ -83,7 +83,7 @@ func run(t *testing.T, address, program string, args ...string) {
 	})
 }
 
-// serveACME starts a server at two ports that orders certificates of p for example.org and www.example.org.
+// serve starts a server at two ports that orders certificates of p for example.org and www.example.org.
 func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}}
@@ -109,9 +109,9 @@ func issued(t *testing.T, s *fapwstest.Server, name string) (c *x509.Certificate
 	return c
 }
 
-// Certificates are ordered when the server serves, kept for the next start, renewed when two thirds of their time are
-// over, and shared by all workers, also by those of a reload.
-func TestACME(t *testing.T) {
+// The server orders certificates after it has started, keeps them for the next start, and renews them after two thirds
+// of their lifetime. All workers share them, including workers after a reload.
+func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		p := startPebble(t)
 		state := t.TempDir()
@@ -143,9 +143,8 @@ func TestACME(t *testing.T) {
 	})
 }
 
-// An authority that finds no HTTPS looks for its token over HTTP. One that finds nothing is one line with its reason,
-// and tries again at a reload.
-func TestACMEWays(t *testing.T) {
+// If the authority reaches neither port, a line has the reason, and a reload tries again.
+func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)
 	s := p.serve(t, fapwstest.Workers, t.TempDir(), p.http, fapwstest.FreePort(t))
@@ -171,8 +170,8 @@ func TestACMEWays(t *testing.T) {
 	}
 }
 
-// A reload may begin to order certificates, and it may name another authority.
-func TestACMEAfterReload(t *testing.T) {
+// A reload may begin to order certificates, and may name another authority.
+func TestACMESettingsChangeAtAReload(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)
 	dir := t.TempDir()
@@ -195,8 +194,7 @@ func TestACMEAfterReload(t *testing.T) {
 	issued(t, s, "example.org")
 }
 
-// Settings of tls=acme that do not go together are one line.
-func TestACMEMistakes(t *testing.T) {
+func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for flags, want := range map[string]string{
 		"--tls acme":                            "--tls: acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name",

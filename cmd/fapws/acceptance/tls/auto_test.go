@@ -18,9 +18,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With --tls auto, a client that trusts the authority of the machine, which it has got over plain HTTP and compared, is
-// served by all names and addresses of the machine; also after a restart, with the same authority, and from a file system that is read-only by then.
-func TestAuto(t *testing.T) {
+// The client trusts the authority of the machine, which it has fetched over plain HTTP and compared. After a restart
+// the authority remains the same, even if the file system has become read-only.
+func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	socket := dir + "/ctl"
@@ -76,8 +76,8 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// Where the system refuses AF_NETLINK, the log says that the certificate has no addresses of the machine.
-func TestAutoWithoutAddresses(t *testing.T) {
+// The system rejects AF_NETLINK.
+func TestTLSAutoLogsThatItHasNoAddressesWithoutNetlink(t *testing.T) {
 	t.Parallel()
 	netlink := fmt.Sprintf("%d:%d=%d", syscall.SYS_SOCKET, syscall.AF_NETLINK, syscall.EAFNOSUPPORT)
 	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: []string{"--tls", "auto", "--state-dir", t.TempDir()},
@@ -88,8 +88,8 @@ func TestAutoWithoutAddresses(t *testing.T) {
 	}
 }
 
-// With --user, the files belong to that user, in a directory that the server has made for it.
-func TestAutoUser(t *testing.T) {
+// The server makes the directory for the user of --user.
+func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		return // only root can serve as another user
@@ -98,7 +98,7 @@ func TestAutoUser(t *testing.T) {
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--tls", "auto", "--state-dir", folder + "/state", "--user", "daemon"}}.ForOtherUsers(t))
 	before := leaf(t, s, "localhost")
-	// The process is not root any more, and makes another certificate all the same.
+	// The process is no longer root, but can still make another certificate.
 	fapwstest.Must(t, os.Remove(folder+"/state/tls/cert.pem"))
 	s.Signal(syscall.SIGHUP)
 	fapwstest.Eventually(t, "there is another certificate", func() bool { return !leaf(t, s, "localhost").Equal(before) })

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// curl checks the certificate, and takes TLS 1.2 as well.
-func TestCurl(t *testing.T) {
+// It accepts TLS 1.2, too.
+func TestCurlAcceptsTheCertificate(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")
 	if err != nil {
@@ -35,9 +35,9 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// New files are in use without a restart: after they were replaced, and after HUP. Wrong ones are one line, and the
-// certificate before stays in use.
-func TestRenewal(t *testing.T) {
+// The server notices new files, and reads them on HUP. Invalid files are reported in one line, and the previous
+// certificate remains in use.
+func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
 		dir := t.TempDir()
@@ -67,9 +67,8 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// A reload changes no address between HTTP and HTTPS: it fails without a certificate for HTTPS, and the log says that one for HTTP needs a
-// restart.
-func TestFirstAndLastCertificate(t *testing.T) {
+// The reload fails without a certificate for HTTPS. The log says that a certificate for HTTP needs a restart.
+func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := certtest.NewAuthority(t).For("example.org")
@@ -89,8 +88,8 @@ func TestFirstAndLastCertificate(t *testing.T) {
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page")
 }
 
-// Hosts of a configuration file have certificates of their own; one that does not cover its host is a mistake.
-func TestHosts(t *testing.T) {
+// A certificate that does not cover its host is an error.
+func TestHostsHaveTheirOwnCertificates(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
 	dir := t.TempDir()
@@ -133,8 +132,8 @@ text = "shop"
 	}
 }
 
-// A session that began at one worker goes on at any, also after a reload, and after an upgrade.
-func TestSessions(t *testing.T) {
+// This also holds after a reload and after an upgrade.
+func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
 	program := fapwstest.CopyOfProgram(t)
@@ -161,12 +160,11 @@ func TestSessions(t *testing.T) {
 	connect("after an upgrade", true)
 	next := ca.For("example.org")
 	next.Write(filepath.Dir(flags[1]))
-	becomes(t, s, next) // the next program follows the files, too
+	becomes(t, s, next) // the new program follows the files, too
 }
 
-// With --user, keys that only root may read are read at the start, at each reload, and after an upgrade. No worker is
-// root, nor is the supervisor.
-func TestRootsKey(t *testing.T) {
+// They are read at the start, at each reload, and after an upgrade. Neither the workers nor the supervisor run as root.
+func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		return // only root has such keys
@@ -190,7 +188,8 @@ func TestRootsKey(t *testing.T) {
 			s.Upgrade()
 		}
 	}
-	fapwstest.Eventually(t, "one process is root, which reads keys", func() bool { // that of the program before may still be ending
+	// The process of the previous program may still be ending.
+	fapwstest.Eventually(t, "one process is root, which reads keys", func() bool {
 		roots := 0
 		for _, pid := range s.Family() {
 			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -202,8 +201,8 @@ func TestRootsKey(t *testing.T) {
 	})
 }
 
-// Keys are in no process's environment or command line, and no static files.
-func TestSecrets(t *testing.T) {
+// The environment and the command line of each process are checked.
+func TestKeysAreNeitherInProcessesNorInStaticFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := certtest.NewAuthority(t).For("example.org")

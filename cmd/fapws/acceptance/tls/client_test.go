@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// serve starts a server at an address for HTTPS, which it waits for.
+// serve starts a server at an HTTPS address, and waits for it.
 func serve(t *testing.T, m fapwstest.Mode, c fapwstest.Command) *fapwstest.Server {
 	t.Helper()
 	if c.Script == "" {
@@ -56,7 +56,7 @@ func tryDial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*tls.Conn, 
 	return c, err
 }
 
-// leaf returns the certificate that a new client gets, whatever it is.
+// leaf returns the certificate that a new client gets, without a check.
 func leaf(t *testing.T, s *fapwstest.Server, name string) *x509.Certificate {
 	t.Helper()
 	w, state := dial(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true})

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// ofClient makes a certificate for a client, with its key.
+// ofClient makes a certificate and a key for a client.
 func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Certificate {
 	t.Helper()
 	o.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
@@ -32,7 +32,8 @@ func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Cert
 	return pair
 }
 
-// showing returns a client that shows a certificate, whatever authorities the server names, on connections for a host (sni), which it keeps.
+// showing returns a client that sends a certificate, whichever authorities the server names. It keeps its connections,
+// which are for a host (sni).
 func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string, certificate *tls.Certificate, protocol string) *http.Client {
 	t.Helper()
 	config := &tls.Config{RootCAs: roots, ServerName: sni, NextProtos: []string{protocol}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
@@ -47,9 +48,9 @@ func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string
 	return &http.Client{Transport: transport, Timeout: fapwstest.Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Rules say which certificates clients have to show: for files, applications and upstreams, over both versions of HTTP, and with other
-// authorities for each host. Clients without one get a page that says why.
-func TestClientCertificates(t *testing.T) {
+// The rules apply to files, applications and upstreams, over both versions of HTTP, and have other authorities for each
+// host. Clients without a certificate get a page with the reason.
+func TestClientCertificatesAreRequiredByRules(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
 		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -136,7 +137,7 @@ text = "c"
 		}{
 			{"a.test", "a.test", nil, "/", 200, "open"},
 			{"a.test", "a.test", &ann, "/", 200, "open"},
-			{"a.test", "a.test", &bob, "/", 200, "open"}, // it needs none
+			{"a.test", "a.test", &bob, "/", 200, "open"}, // the rule needs no certificate
 			{"a.test", "a.test", nil, "/admin/", 403, required},
 			{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
 			{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
@@ -159,7 +160,7 @@ text = "c"
 			{"b.test", "b.test", nil, "/health", 200, "healthy"},
 			{"c.test", "c.test", &ann, "/", 200, "c"},
 
-			// A connection for a host whose clients are asked for something else: the client has to open another one.
+			// The clients of the other host need another certificate, so the client must open another connection.
 			{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
 			{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
 			{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},
@@ -190,13 +191,14 @@ text = "c"
 		}
 		s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
 
-		// Over HTTP, no client can have one.
+		// Clients cannot have a certificate over HTTP.
 		plain := fapwstest.Dial(t, "tcp", at[2])
 		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
 		plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server are accepted")
 		plain.Answer().Want(t, 200, "open")
 
-		// A session does not take the certificate of a client to a host with other authorities, and at its own host it is verified again.
+		// A session does not carry the certificate of a client to a host with other authorities. At its own host the
+		// certificate is verified again.
 		client := showing(t, s, ca.Pool(), "a.test", &ann, "http/1.1")
 		for _, resumed := range []bool{false, true} {
 			r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)
@@ -225,10 +227,10 @@ text = "c"
 	})
 }
 
-// counted looks at the metrics of TLS.
+// counted checks the metrics of TLS.
 func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 	t.Helper()
-	tryDial(t, s, &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()}) // it does not trust
+	tryDial(t, s, &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()}) // the client does not trust the server
 	s.Dial().Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
 	want := []*regexp.Regexp{
 		regexp.MustCompile(`(?m)^fapws_tls_handshakes_total\{kind="full"\} [1-9]\d+$`),
@@ -257,8 +259,7 @@ func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 	}
 }
 
-// Rules that cannot hold are one line.
-func TestClientCertMistakes(t *testing.T) {
+func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
@@ -285,8 +286,8 @@ func TestClientCertMistakes(t *testing.T) {
 	}
 }
 
-// With --cert-reqs required, clients without a good certificate have no connection, and those that cannot have one no page.
-func TestCertReqs(t *testing.T) {
+// These clients have no connection. Clients over HTTP, which cannot have a certificate, get no page.
+func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	dir := t.TempDir()

@@ -11,9 +11,9 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// As systemd, certbot and Kubernetes leave it: sockets that the service manager has opened, of which the one called https is for HTTPS, and
-// certificates behind symbolic links, whose replacement is a renewal.
-func TestDeployment(t *testing.T) {
+// The service manager has opened the sockets, and the socket called https is for HTTPS. Certificates are behind
+// symbolic links, and are renewed by new links.
+func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func TestDeployment(t *testing.T) {
 		versions["certbot.test"][i].Write(dir + "/archive/certbot.test/" + n)
 		versions["pod.test"][i].Write(dir + "/secret/..version" + n)
 	}
-	certbot := func(n string) { // with one file after the other
+	certbot := func(n string) { // certbot replaces one file after the other
 		link("../../archive/certbot.test/"+n+"/key.pem", dir+"/live/certbot.test/privkey.pem")
 		link("../../archive/certbot.test/"+n+"/cert.pem", dir+"/live/certbot.test/fullchain.pem")
 	}

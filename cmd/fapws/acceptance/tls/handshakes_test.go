@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A client that begins no handshake keeps others waiting for a second, if there may be no more handshakes, and is cut off for them then.
-func TestMaxHandshakes(t *testing.T) {
+// At --tls-max-handshakes, the other client waits for a second.
+func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "1", "--tls-timeout", "1h")
 	silent := s.Dial()
@@ -22,8 +22,7 @@ func TestMaxHandshakes(t *testing.T) {
 	w.Answer().Want(t, 200)
 }
 
-// An unfinished ClientHello costs neither a second descriptor nor much memory.
-func TestUnfinishedClientHello(t *testing.T) {
+func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads)
 	descriptors, memory := len(s.Descriptors()), s.RSS()
@@ -33,7 +32,7 @@ func TestUnfinishedClientHello(t *testing.T) {
 		size := [2][2]byte{{0xea, 0x60}, {0x3f, 0xfc}}[i%2]
 		record := append([]byte{22, 3, 1, 0x3e, 0x80, 1, 0, size[0], size[1]}, make([]byte, 16000-4)...)
 		for range 3 - 2*(i%2) {
-			_, _ = c.Write(record) // it may be closed
+			_, _ = c.Write(record) // the connection may be closed
 		}
 	}
 	w, _ := dial(t, s, config)

@@ -1,4 +1,4 @@
-// Package tls_test checks HTTPS: certificates, their renewal, redirects to it, sessions that go on.
+// Package tls_test checks HTTPS: certificates and their renewal, redirects from HTTP, and sessions.
 package tls_test
 
 import (

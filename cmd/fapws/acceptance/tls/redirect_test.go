@@ -7,9 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients of plain HTTP are sent to HTTPS before a password is asked for; those of HTTPS get the promise (HSTS). Tokens
-// of an authority stay where it looks for them.
-func TestRedirect(t *testing.T) {
+// Responses over HTTPS have Strict-Transport-Security (HSTS). Tokens of an authority are not redirected.
+func TestHTTPSRedirectPrecedesThePassword(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/users", "x:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n")

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// secured is a server with serving.py, and the configuration of a client that trusts it.
+// secured starts a server with serving.py. It returns the configuration of a client that trusts the server.
 func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
 	t.Helper()
 	ca := certtest.NewAuthority(t)
@@ -28,8 +28,8 @@ func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server
 	return s, &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
 }
 
-// Bodies of any size go both ways, and connections are kept.
-func TestBodies(t *testing.T) {
+// The connection is kept alive.
+func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads)
 	w, _ := dial(t, s, config)
@@ -48,8 +48,8 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// Applications are told of the certificate that a client has shown, over the variables of mod_ssl and the TLS extension of ASGI.
-func TestClientVariables(t *testing.T) {
+// It gets the variables of mod_ssl and the TLS extension of ASGI.
+func TestApplicationGetsTheClientCertificate(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
 		dir := t.TempDir()
@@ -68,7 +68,7 @@ func TestClientVariables(t *testing.T) {
 				want["SSL_CLIENT_VERIFY"], want["SSL_CLIENT_S_DN"], want["SSL_CLIENT_CERT"] = "SUCCESS", "CN=Ann", string(own.Certificate)
 			}
 			w, _ := dial(t, s, config)
-			for range 3 { // from memory, too
+			for range 3 { // a response from the cache is the same
 				got := w.Fetch("/show/x").Want(t, 200).Object(t)
 				for name, value := range want {
 					if got[name] != value {
@@ -81,8 +81,7 @@ func TestClientVariables(t *testing.T) {
 	})
 }
 
-// A library that speaks for itself has a socket, whose bytes go through TLS.
-func TestOwnSocket(t *testing.T) {
+func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads)
 	c, err := tryDial(t, s, config)
@@ -107,9 +106,9 @@ func TestOwnSocket(t *testing.T) {
 	}
 }
 
-// What lasts over TLS cannot go to another worker. At a reload a stream of events ends as it should, and its client goes on with what it has missed;
-// a WebSocket is closed with 1012.
-func TestReload(t *testing.T) {
+// Connections over TLS cannot move to another worker. A stream of events ends completely, and its client continues with
+// the events that it has missed. A WebSocket is closed with 1012.
+func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Workers)
 	stream, err := tryDial(t, s, config)
@@ -171,9 +170,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// A connection over TLS whose first request is still on its way stays open at a reload, because clients do not retry a
-// request that was the first on its connection.
-func TestNewConnectionsStayAtReload(t *testing.T) {
+// Its first request has not arrived yet. Clients do not retry the first request of a connection.
+func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000")
 		for _, early := range []int{0, 1, 20} { // bytes of the request that arrive before the reload
@@ -187,9 +185,8 @@ func TestNewConnectionsStayAtReload(t *testing.T) {
 	})
 }
 
-// Idle connections over TLS cannot go to another worker either. At a reload they close, over HTTP/1 and HTTP/2, so that the
-// next request is answered by the new code.
-func TestIdleConnectionsCloseAtReload(t *testing.T) {
+// They cannot move to another worker. The new code answers the next request. The test covers HTTP/1 and HTTP/2.
+func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
 		var idle []*fapwstest.Client
@@ -233,8 +230,8 @@ func TestIdleConnectionsCloseAtReload(t *testing.T) {
 	})
 }
 
-// A request without TLS is told the right address, and TLS on a port without it is one line in the log.
-func TestWrongPort(t *testing.T) {
+// TLS on a port without TLS leaves one line in the log.
+func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 	t.Parallel()
 	s, _ := secured(t, fapwstest.Threads)
 	for _, c := range []struct{ request, want string }{
@@ -249,7 +246,7 @@ func TestWrongPort(t *testing.T) {
 		for _, size := range []int{len(c.request), 1} {
 			w := s.Dial()
 			for piece := range slices.Chunk([]byte(c.request), size) {
-				if _, err := w.Write(piece); err != nil { // it may be answered before its end
+				if _, err := w.Write(piece); err != nil { // the response may precede the end of the request
 					break
 				}
 			}
