@@ -22,8 +22,8 @@ var rooms = []string{
 	"runtime",
 }
 
-// No package of runtime depends on Python or a command, and the bridge does not depend on connections.
-func TestRooms(t *testing.T) {
+// None of them knows Python or a command. pybridge knows no connections.
+func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	level := map[string]int{}
 	for i, names := range rooms {
 		for name := range strings.FieldsSeq(names) {
@@ -71,7 +71,7 @@ var layers = []string{
 	"command",
 }
 
-func TestLayers(t *testing.T) {
+func TestCommandPackagesImportOnlyEarlierLayers(t *testing.T) {
 	const above = "fapws/cmd/fapws/"
 	level := map[string]int{}
 	for i, names := range layers {
@@ -100,7 +100,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-func TestTestsOnly(t *testing.T) {
+func TestExecutableHasNoPackagesForTests(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()
 	if err != nil {
 		t.Fatal(err)

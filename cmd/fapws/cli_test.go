@@ -31,20 +31,21 @@ import (
 // TestCommandLine runs testdata/*.txtar against the real executable: the one in FAPWS_BIN, or build/fapws. The commands
 // in addition to those of testscript are
 //
-//	code N [ARGS...]  runs fapws to its end, which must be exit code N
+//	code N [ARGS...]  runs fapws to its end, and checks the exit status N
 //	start [ARGS...]   runs fapws in the background and waits for its banner;
 //	                  sets $URL to the first address in it, and $PID
-//	get PATH [CODE]   sends a request to fapws; the body goes to stdout. With
-//	                  -unix FILE before PATH, it uses that socket
+//	get PATH [CODE]   sends a request to the running fapws; the body goes to
+//	                  stdout. -unix FILE before PATH selects that socket
 //	ask PATH          sends a request without waiting for the response
 //	answer            waits for the response to ask; its body goes to stdout
 //	signal NAME       sends TERM, INT, QUIT, KILL, HUP, USR1, USR2, TTIN or TTOU
-//	again NAME        sends the signal until the server has ended
-//	ended CODE        waits for the end; the output becomes stdout and stderr
+//	again NAME        repeats a signal until the server has exited, because the
+//	                  server needs a second signal
+//	ended CODE        waits for the exit; output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLine(t *testing.T) {
-	// Servers receive HUP even if nohup(1) started the tests.
+	// The servers get HUP even if nohup(1) started the tests, as in fapwstest.Main.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{
