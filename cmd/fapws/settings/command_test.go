@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestParseCommand(t *testing.T) {
+func TestCommandLineIsParsed(t *testing.T) {
 	for _, tt := range []struct {
 		line string
 		want Command
@@ -83,7 +83,7 @@ func TestParseCommand(t *testing.T) {
 	}
 }
 
-func TestParseCommandRefuses(t *testing.T) {
+func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{"--thread 4 app.py", "unknown flag --thread, did you mean --threads?"},
 		{"--keepalive 4 app.py", "unknown flag --keepalive, did you mean --keep-alive?"},
@@ -132,7 +132,7 @@ func TestParseCommandRefuses(t *testing.T) {
 	}
 }
 
-func TestSplitApp(t *testing.T) {
+func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 	for _, tt := range []struct{ app, place, object, name string }{
 		{"app.py", "app.py", "", "app.py"},
 		{"dir/app.py:app", "dir/app.py", "app", "app.py"},
@@ -155,9 +155,8 @@ func TestSplitApp(t *testing.T) {
 	}
 }
 
-// TestForeign holds the table to its purpose: a row about a flag of fapws has a condition, no word is in it twice with the same
-// condition, and each flag that an answer names exists.
-func TestForeign(t *testing.T) {
+// A row of the table about a flag of fapws has a condition. A word is not in the table twice with the same condition.
+func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(commands, table()...) {
 		for _, one := range row.names() {
@@ -195,7 +194,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-func TestUnknownVariables(t *testing.T) {
+func TestUnknownVariablesAreReportedWithAdvice(t *testing.T) {
 	got := UnknownVariables([]string{
 		"FAPWS_BIND=:80", "FAPWS_TIMEOT=3", "FAPWS_WORKER_CLASS=gevent", "_FAPWS_HANDOVER=4", "FAPWS_QUEU=3",
 		"FAPWS_EMPTY=", "FAPWS_XYZZY=1", "PATH=/bin",

@@ -7,7 +7,7 @@ import (
 )
 
 // The file of the service is used only without an application. The other files are used with an application as well.
-func TestFind(t *testing.T) {
+func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 	home, service := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
 	t.Chdir(t.TempDir())

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestDev(t *testing.T) {
+func TestDevBindsLoopbackAndReloads(t *testing.T) {
 	for _, tt := range []struct {
 		line, env, server string
 		bind              string
@@ -42,7 +42,7 @@ func TestDev(t *testing.T) {
 	}
 }
 
-func TestDevRefuses(t *testing.T) {
+func TestDevRejectsAddressesThatOthersCanReach(t *testing.T) {
 	const rest = " is reachable from others: bind 127.0.0.1, or add --dev-anywhere"
 	for _, tt := range []struct{ line, env, server, want string }{
 		{"--dev --bind :80 app.py", "", "", ":80 (flag --bind)"},

@@ -44,7 +44,7 @@ func sample(t *testing.T, row *Setting) string {
 	return `""`
 }
 
-// TestEachExampleCanBeSet: examples.toml has each setting that a file may have, in the order of the tables, with a value that it takes.
+// The settings in examples.toml are those of a file, in the order of the tables, with valid values.
 func TestEachExampleCanBeSet(t *testing.T) {
 	var want, have []string
 	for _, row := range table() {
@@ -67,11 +67,11 @@ func TestEachExampleCanBeSet(t *testing.T) {
 	}
 }
 
-// TestEveryFlagHasAKey: each flag, by any of its names, is a key of the file.
-func TestEveryFlagHasAKey(t *testing.T) {
+// It is a key by each of its names.
+func TestEveryFlagIsAKeyOfTheFile(t *testing.T) {
 	n := 0
 	for _, row := range table() {
-		if row.Name == "config" { // it names the file
+		if row.Name == "config" { // this key would name the file itself
 			continue
 		}
 		for _, one := range row.names() {
@@ -101,7 +101,7 @@ func TestEveryFlagHasAKey(t *testing.T) {
 	}
 }
 
-func TestFileValues(t *testing.T) {
+func TestFileSetsValues(t *testing.T) {
 	s, err := read(t, `
 bind = ["127.0.0.1:80", "unix:run/x.sock", "unix:@name"]
 max-body-size = "100M"
@@ -134,7 +134,8 @@ chdir = ".."
 	}
 }
 
-func TestFileLevel(t *testing.T) {
+// The environment has priority over the file, and the file over the script.
+func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +158,7 @@ func TestFileLevel(t *testing.T) {
 	}
 }
 
-func TestFileRefuses(t *testing.T) {
+func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"workres = 2", "fapws.toml:1: unknown key workres, did you mean workers?"},
 		{"MAX_BODY_SIZE = 2", "fapws.toml:1: unknown key MAX_BODY_SIZE, did you mean max-body-size?"},
@@ -193,7 +194,7 @@ func TestFileRefuses(t *testing.T) {
 	}
 }
 
-func TestKept(t *testing.T) {
+func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	before, err := read(t, "workers = 1\nbind = ':1'\ntimeout = 1")
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +208,8 @@ func TestKept(t *testing.T) {
 	}
 }
 
-func TestPathsAreMarked(t *testing.T) {
+// The table marks each of them.
+func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
 		within := row.Name == "config" || row.Name == "spa" // below the root

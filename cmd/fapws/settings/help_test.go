@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// The help of commands includes their exit codes.
-func TestHelpFitsTheScreen(t *testing.T) {
+func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 	texts := maps.Clone(wordHelp)
 	for _, all := range []bool{false, true} {
 		var out bytes.Buffer
@@ -34,9 +33,8 @@ func TestHelpFitsTheScreen(t *testing.T) {
 	}
 }
 
-// TestTableIsWhole: each row reads its own default, has help, and its name is
-// its own; and everything generated from the table mentions it.
-func TestTableIsWhole(t *testing.T) {
+// Each row has help and a unique name. Everything that is generated from the table mentions the row.
+func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 	rows := table()
 	written := map[string]string{}
 	var help bytes.Buffer
@@ -75,7 +73,7 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-func TestRoff(t *testing.T) {
+func TestRoffEscapesText(t *testing.T) {
 	for in, want := range map[string]string{"a-b": `a\-b`, `a\b`: `a\eb`, ".x": `\&.x`, "'x": `\&'x`, "x.y": "x.y"} {
 		if got := roff(in); got != want {
 			t.Errorf("roff(%q) = %q, want %q", in, got, want)
@@ -83,7 +81,7 @@ func TestRoff(t *testing.T) {
 	}
 }
 
-func TestCompletion(t *testing.T) {
+func TestCompletionWorksInBash(t *testing.T) {
 	dir := t.TempDir()
 	var script bytes.Buffer
 	WriteInternal(&script, "completion", "", nil)
@@ -131,7 +129,7 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 	}
 }
 
-func TestManSignals(t *testing.T) {
+func TestManPageDescribesEachSignal(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
 	for _, name := range []string{"fapws check|routes|shell APP", `bench|import|hash\-password|user`} {

@@ -2,7 +2,7 @@ package settings
 
 import "testing"
 
-func TestPeekThreads(t *testing.T) {
+func TestThreadsAreReadFromTheTextOfAScript(t *testing.T) {
 	const none = -1
 	for name, tt := range map[string]struct {
 		source string

@@ -79,7 +79,7 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 			continue
 		}
 		if row.Default != "" {
-			_ = v.parse(row.Default) // TestTableIsWhole holds each to its kind
+			_ = v.parse(row.Default) // TestTableRowsReadTheirDefaultsAndAreDocumented holds each to its kind
 		}
 	}
 	if s.from["bind"].Level == FromFlag {

@@ -31,7 +31,7 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	return s, c, err
 }
 
-func TestDefaultClients(t *testing.T) {
+func TestDefaultMaxClientsDependsOnOpenFiles(t *testing.T) {
 	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 15000, 1 << 30: 65536} {
 		if got := defaultClients(open); got != want {
 			t.Errorf("defaultClients(%d) = %d, want %d", open, got, want)
@@ -39,7 +39,7 @@ func TestDefaultClients(t *testing.T) {
 	}
 }
 
-func TestAddressOfAllPlaces(t *testing.T) {
+func TestAddressIsTakenFromThePlaceWithPriority(t *testing.T) {
 	server := map[string]any{"SERVER": "127.0.0.1:1000"}
 	for _, tt := range []struct {
 		places
@@ -74,7 +74,7 @@ func TestAddressOfAllPlaces(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 	const (
 		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
 		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`
@@ -136,11 +136,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestScriptValues(t *testing.T) {
+func TestScriptSetsValuesUnlessNamesAreTooCommon(t *testing.T) {
 	_, c, err := places{script: map[string]any{
 		"SERVER": []any{":1", "[::1]:2"}, "THREADS": int64(0), "MAX_BODY_SIZE": "100M", "KEEP_ALIVE": 1.5,
 		"GRACEFUL_TIMEOUT": int64(0), "HEAD_TIMEOUT": "2m", "LOG_LEVEL": int64(30), "ACCESS_LOG": "-",
-		"HOST": "smtp.lan", "PORT": int64(25), "CHDIR": "/", // too common as names of other things
+		"HOST": "smtp.lan", "PORT": int64(25), "CHDIR": "/", // these names are too common in scripts
 	}}.settle(t)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestScriptValues(t *testing.T) {
 	}
 }
 
-func TestHeadHasRoomForLine(t *testing.T) {
+func TestLimitOfAHeadHasRoomForItsLine(t *testing.T) {
 	for _, tt := range []struct {
 		flags      string
 		line, head int
@@ -169,8 +169,7 @@ func TestHeadHasRoomForLine(t *testing.T) {
 	}
 }
 
-// TestDebug: on and off are 1 and 0 in every place.
-func TestDebug(t *testing.T) {
+func TestDebugOnAndOffAre1And0InEveryPlace(t *testing.T) {
 	for _, tt := range []struct {
 		places
 		want int
@@ -199,8 +198,8 @@ func TestDebug(t *testing.T) {
 	}
 }
 
-// TestProxies: single addresses are networks of their own, and IPv4 in IPv6 is IPv4.
-func TestProxies(t *testing.T) {
+// IPv4 in IPv6 is IPv4.
+func TestTrustedAddressIsANetworkOfItsOwn(t *testing.T) {
 	for list, want := range map[string]string{
 		"unix":                "[] true",
 		"*":                   "[0.0.0.0/0 ::/0] true",

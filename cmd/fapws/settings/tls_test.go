@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSecureAddresses: with a certificate all addresses of TCP are for HTTPS, unless one says so itself.
-func TestSecureAddresses(t *testing.T) {
+// An address may select HTTP itself.
+func TestCertificateMakesTCPAddressesHTTPS(t *testing.T) {
 	for _, c := range []struct{ flags, want string }{
 		{"--certfile c", "https://0.0.0.0:8888"},
 		{"--certfile c -b :80", "https://:80"},
@@ -37,8 +37,7 @@ func TestSecureAddresses(t *testing.T) {
 	}
 }
 
-// TestTLSMistakes: settings of HTTPS that do not go together are one line.
-func TestTLSMistakes(t *testing.T) {
+func TestTLSSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--keyfile k":                           "keyfile (flag --keyfile) requires certfile",
 		"--certfile a,b --keyfile k":            "certfile (flag --certfile) names 2 files and keyfile (flag --keyfile) 1",

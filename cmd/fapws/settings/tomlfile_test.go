@@ -27,7 +27,7 @@ func flatValue(v TOMLValue, path string) []string {
 	return list
 }
 
-func TestLines(t *testing.T) {
+func TestTOMLValuesHaveLineNumbers(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"a = 1\nb = 2", "a@1 b@2"},
 		{"\ufeff# x\n\na = 'b # c' # d\r\n  \"q\\u0041\" = \"\"\"1\n2\n3\"\"\"\nc = 1", "a@3 qA@4 c@7"},
@@ -60,7 +60,7 @@ func nested(n int) (s string) {
 	return s
 }
 
-func TestSyntaxErrors(t *testing.T) {
+func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"a = 1\nb = = 2", "2:5: there is one = too many"},
 		{"a = 1\na = 2", "2:1: a is set above; remove one of the lines"},

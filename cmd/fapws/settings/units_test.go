@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestSizes(t *testing.T) {
+func TestSizesAreParsedAndShown(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
 		want  int64 // -1: refused
@@ -30,7 +30,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-func TestDurations(t *testing.T) {
+func TestDurationsAreParsedAndShown(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
 		want  time.Duration // -1: refused
@@ -58,7 +58,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
+func TestAddressesAreNormalized(t *testing.T) {
 	for text, want := range map[string]string{
 		"127.0.0.1": "127.0.0.1:8888", "127.0.0.1:": "127.0.0.1:8888", "127.0.0.1:80": "127.0.0.1:80", ":80": ":80",
 		"*:80": ":80", "80": "0.0.0.0:80", "0": "0.0.0.0:0", "[::1]:80": "[::1]:80", "[::1]": "[::1]:8888", "[::1]:": "[::1]:8888",
