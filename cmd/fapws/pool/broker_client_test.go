@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-func TestParse(t *testing.T) {
+func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
 	for _, c := range []struct{ text, address, name, shown string }{
 		{"redis://localhost", "localhost:6379", "", ""},
 		{"valkey://:secret@10.0.0.1:7000/2?prefix=x", "10.0.0.1:7000", "", "valkey://:xxxxx@10.0.0.1:7000/2?prefix=x"},
@@ -82,8 +82,8 @@ func (n *node) says(t *testing.T, text string) {
 	}
 }
 
-// All nodes receive all events in the same order and without gaps in the numbers.
-func TestOrder(t *testing.T) {
+// The publisher also receives the ID of its message.
+func TestNodesReceiveEventsInOneOrderWithoutGaps(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := connect(t, s), connect(t, s)
 	for i := range 100 {
@@ -113,8 +113,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A batch that is sent again because its response was lost is added only once.
-func TestRepeated(t *testing.T) {
+// Its response was lost.
+func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
 	one := []Batch{{N: 1, Raw: []byte("once"), count: 1}}
@@ -128,8 +128,8 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// After a failed batch, later batches of the same request are not added. Otherwise the failed batch would be lost.
-func TestFailedBatch(t *testing.T) {
+// They are in the same request. Otherwise the failed batch would be lost.
+func TestBatchesAfterAFailedBatchAreNotAdded(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}
 	if err := n.add([]Batch{some[0], some[2]}, 0); err == nil {
@@ -143,8 +143,8 @@ func TestFailedBatch(t *testing.T) {
 	}
 }
 
-// A broker that rejects events counts as unreachable, although it can be read.
-func TestReadOnly(t *testing.T) {
+// It can still be read.
+func TestBrokerThatRejectsEventsIsUnreachable(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	set := func(replicas string) {
 		if err := n.redis.ConfigSet(context.Background(), "min-replicas-to-write", replicas).Err(); err != nil {
@@ -158,7 +158,7 @@ func TestReadOnly(t *testing.T) {
 	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
 		t.Errorf("%+v", st)
 	}
-	n.failed(reading, context.DeadlineExceeded) // it is reported as reachable after these calls
+	n.failed(reading, context.DeadlineExceeded) // the broker is reported as reachable after these calls
 	set("0")
 	n.says(t, "; 3 events waited")
 	if b := <-n.batches; string(b.Raw) != "later" {
@@ -166,8 +166,8 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// Numbers never decrease after the broker has lost its data, whichever server publishes first.
-func TestLostData(t *testing.T) {
+// Any server may publish first.
+func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)
 	a.Publish(Batch{N: 50, Raw: []byte("a")})
@@ -189,8 +189,7 @@ func TestLostData(t *testing.T) {
 	}
 }
 
-// Events that exceed the memory limit are dropped and reported.
-func TestOverflow(t *testing.T) {
+func TestEventsAboveTheMemoryLimitAreDroppedAndReported(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)
 	s.Kill()

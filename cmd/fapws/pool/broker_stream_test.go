@@ -33,8 +33,7 @@ func (n *node) gets(t *testing.T, raw string) uint64 {
 	}
 }
 
-// Foreign entries are reported once and hide no events.
-func TestForeignEntries(t *testing.T) {
+func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	last := uint64(0)
 	publish := func(text string) {
@@ -67,7 +66,8 @@ func TestForeignEntries(t *testing.T) {
 	}
 }
 
-func TestLostEnd(t *testing.T) {
+// The remaining entries are not delivered again, and new numbers are above the lost numbers.
+func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	for _, text := range []string{"one", "two", "three"} {
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
@@ -84,7 +84,7 @@ func TestLostEnd(t *testing.T) {
 	}
 }
 
-func TestFull(t *testing.T) {
+func TestBrokerWithFullMemoryDropsPastEvents(t *testing.T) {
 	n := connect(t, redistest.Start(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction"))
 	large := strings.Repeat("x", 64<<10)
 	for range 3 * leastEntries {
@@ -94,7 +94,7 @@ func TestFull(t *testing.T) {
 	n.says(t, "has reached its maxmemory")
 }
 
-func TestForeignEpoch(t *testing.T) {
+func TestEpochThatCannotBePartOfEventIDsIsRejected(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	a, err := ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)
 	if err != nil {

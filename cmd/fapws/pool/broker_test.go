@@ -7,7 +7,8 @@ import (
 	"fapws/cmd/fapws/pool/redistest"
 )
 
-func TestBrokerFull(t *testing.T) {
+// It may then publish other events.
+func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
 	s.Kill()
@@ -24,7 +25,7 @@ func TestBrokerFull(t *testing.T) {
 	s.Restart() // otherwise Close waits for the broker
 }
 
-func TestBrokerDeliversAtTheEnd(t *testing.T) {
+func TestEventsOfOtherServersDoNotDelayTheShutdown(t *testing.T) {
 	s := redistest.Start(t)
 	other := connect(t, s)
 	p := New(Options{Broker: dial(t, s).Broker})
@@ -37,7 +38,7 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	p.o.Broker.Close(time.Minute) // must return
 }
 
-func TestBrokerFasterThanWorkers(t *testing.T) {
+func TestBrokerIsReadNoFasterThanWorkersAcceptEvents(t *testing.T) {
 	s := redistest.Start(t)
 	p := New(Options{Broker: dial(t, s).Broker})
 	p.relay.congested.Store(1)
@@ -58,7 +59,8 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	<-p.events
 }
 
-func TestHandoverPlace(t *testing.T) {
+// The broker must be the same.
+func TestEventNumbersContinueAfterAnUpgrade(t *testing.T) {
 	var none *Handover
 	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}
 	for url, want := range map[string]uint64{"redis://a": 7, "redis://b": 0} {

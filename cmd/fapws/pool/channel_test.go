@@ -29,7 +29,7 @@ func channels(t *testing.T) (ours, theirs *Channel) {
 	return ours, theirs
 }
 
-func TestChannel(t *testing.T) {
+func TestChannelSendsMessagesAndDescriptors(t *testing.T) {
 	ours, theirs := channels(t)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -77,8 +77,8 @@ func TestChannel(t *testing.T) {
 	}
 }
 
-// The last message of a worker is received even if the worker died with unread messages.
-func TestChannelOfTheDead(t *testing.T) {
+// The worker has died with unread messages.
+func TestLastMessageOfADeadWorkerIsReceived(t *testing.T) {
 	ours, theirs := channels(t)
 	for range 3 {
 		if err := theirs.Send(&Message{Kind: Publish, N: 1}); err != nil {
@@ -99,7 +99,7 @@ func TestChannelOfTheDead(t *testing.T) {
 	}
 }
 
-func TestChannelNonsense(t *testing.T) {
+func TestChannelRejectsInvalidMessages(t *testing.T) {
 	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
 		ours, theirs := channels(t)
 		if _, err := theirs.conn.Write([]byte(text)); err != nil {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// A worker is broken only if several consecutive checks find it asleep with unread messages. A stopped worker gets more
+// Several consecutive checks must find the worker asleep. A computing worker is not broken. A stopped worker gets more
 // time, because it may continue. If many bytes wait for the worker, computing and stopped workers are killed as well.
-func TestCheck(t *testing.T) {
+func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		command []string
@@ -48,7 +48,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestCheckReader(t *testing.T) {
+// Every check may find the worker asleep with another message waiting.
+func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)
 	w := New(idle()).newWorker(process, channel)

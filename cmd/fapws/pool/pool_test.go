@@ -31,7 +31,7 @@ func idle() Options {
 	}
 }
 
-func TestBackoff(t *testing.T) {
+func TestPauseBetweenStartsDoublesUpToTenSeconds(t *testing.T) {
 	p := New(idle())
 	var waits []time.Duration
 	for range 9 {

@@ -65,7 +65,8 @@ func discard(p *Pool) {
 	}
 }
 
-func TestTakenOver(t *testing.T) {
+// It is killed before the messages use too much memory of the supervisor, or other workers lose events.
+func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	process := ended(t)
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
 	for _, tt := range []struct {
@@ -107,7 +108,8 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
-func TestManyChannels(t *testing.T) {
+// Its clients use more channels than the supervisor counts.
+func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
 	name := func(i int) string { return fmt.Sprintf("%0*d", maxName, i) }
@@ -125,9 +127,8 @@ func TestManyChannels(t *testing.T) {
 	}
 }
 
-// A message of any kind in any phase changes no settings and no other worker. It changes its sender only as the table
-// trust allows.
-func TestTrust(t *testing.T) {
+// A message of any kind in any phase changes no settings and no other worker.
+func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	process := ended(t)
 	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
 	for kind := range trust {
@@ -165,7 +166,8 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-func TestSleepyWorker(t *testing.T) {
+// It claims to be unused before the time of idle-stop.
+func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	p, attacker, victim := suspects(t, ended(t))
 	defer discard(p)
 	p.settled.IdleStop, p.adopted = time.Minute, 1
@@ -177,7 +179,8 @@ func TestSleepyWorker(t *testing.T) {
 	}
 }
 
-func TestReplacementPauses(t *testing.T) {
+// The workers ask to be replaced right after their start.
+func TestReplacementsOfNewWorkersPause(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
 	p.adopted, p.want = 1, 2
@@ -188,7 +191,7 @@ func TestReplacementPauses(t *testing.T) {
 	p.pause.Stop()
 }
 
-func TestReasons(t *testing.T) {
+func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
 	p.heard(attacker, &Message{Kind: Failing, Text: "no memory\n2026-01-01 info all is well"})
@@ -201,9 +204,8 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// A worker that does not read its messages is killed before they use too much memory. A worker with too many questions
-// gets only some answers.
-func TestUnread(t *testing.T) {
+// It is killed before the messages use too much memory. A worker with too many questions gets only some answers.
+func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {
 		p.heard(attacker, &Message{Kind: Ask, ID: 1, Text: "x"})

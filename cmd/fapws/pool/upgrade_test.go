@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestHandOverAfterAQuestion(t *testing.T) {
+func TestQuestionToAWorkerDelaysTheHandoverUntilItIsSent(t *testing.T) {
 	w := &worker{idle: true}
 	w.out.bytes.Store(1) // the question is queued
 	p := &Pool{handing: true, workers: map[int]*worker{1: w}, events: make(chan func(), 1)}
@@ -21,7 +21,7 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	}
 }
 
-func TestReloadDuringHandOver(t *testing.T) {
+func TestReloadDuringTheHandoverIsLeftToTheNextProgram(t *testing.T) {
 	p := New(idle())
 	p.handing = true
 	p.signal(syscall.SIGHUP)
@@ -31,8 +31,8 @@ func TestReloadDuringHandOver(t *testing.T) {
 	}
 }
 
-// An event that was partly received before the handover is not lost.
-func TestHandoverWithinEvent(t *testing.T) {
+// The numbers of subscribers are kept, too.
+func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	ours, theirs := channels(t)
 	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving, joined: true}
 	sent := []byte(strings.Repeat("long", maxDatagram))

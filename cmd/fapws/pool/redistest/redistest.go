@@ -25,7 +25,7 @@ func Start(t *testing.T, flags ...string) *Server {
 	return Run(t, address, append([]string{"--port", PortOf(address)}, flags...)...)
 }
 
-// Run starts a server whose flags give it an address.
+// Run starts a server whose flags contain its address.
 func Run(t *testing.T, address string, flags ...string) *Server {
 	t.Helper()
 	s := &Server{Address: address, t: t, flags: append(flags, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no")}
@@ -34,7 +34,7 @@ func Run(t *testing.T, address string, flags ...string) *Server {
 	return s
 }
 
-// Restart starts a server that was killed, without its data, and waits until it accepts.
+// Restart starts a server that was killed, without its data, and waits until it accepts connections.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.cmd = exec.Command("redis-server", s.flags...)
@@ -56,7 +56,7 @@ func (s *Server) Restart() {
 // Kill kills the server.
 func (s *Server) Kill() {
 	if s.cmd.Process != nil {
-		_ = s.cmd.Process.Kill() // it may have ended
+		_ = s.cmd.Process.Kill() // the process may have ended
 		_ = s.cmd.Wait()
 	}
 }
