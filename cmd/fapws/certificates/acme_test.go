@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-func TestToken(t *testing.T) {
+func TestOnlyTokensOfTheDirectoryAreSent(t *testing.T) {
 	dir := t.TempDir()
 	certtest.Write(t, dir+"/a-token_1+http-01", []byte("answer"))
 	certtest.Write(t, dir+"/example.org", []byte("key"))
@@ -27,7 +27,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-func TestDue(t *testing.T) {
+// An unreadable certificate is ordered, too.
+func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	put := func(name string, start, end time.Duration) {
@@ -51,8 +52,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// Only a client that offers the ACME protocol and no other counts as an authority.
-func TestAsks(t *testing.T) {
+func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
 	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol + " http/1.1": false} {
 		if asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
 			t.Errorf("%q: %v", protocols, !want)
@@ -60,9 +60,8 @@ func TestAsks(t *testing.T) {
 	}
 }
 
-// A replaced worker that asks for the same hosts does not end the pause after a failure, because authorities limit
-// failures. A reload ends the pause.
-func TestPauses(t *testing.T) {
+// It orders for the same hosts. Authorities limit failures. A reload ends the pause.
+func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 	tries := 0
 	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}
 	o := &Orders{wake: make(chan struct{}, 1), log: func(level logfile.Level, line string) {
@@ -96,7 +95,8 @@ func TestPauses(t *testing.T) {
 	}
 }
 
-func TestOrdersDirectory(t *testing.T) {
+// If the directory could not be used, they try again.
+func TestOrdersLockOnlyTheDirectoryOfTheLastReload(t *testing.T) {
 	dirs := [2]string{t.TempDir(), t.TempDir() + "/missing"}
 	certtest.Write(t, dirs[1], []byte("a file in its place"))
 	logged := make(chan string, 9)

@@ -38,9 +38,9 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	return read(CAFile), read(CertFile), done, doubts
 }
 
-// The first call creates all files. A client that trusts the authority then accepts the server under all its names and
-// addresses, for at most 397 days. The second call changes nothing.
-func TestMaintain(t *testing.T) {
+// A client that trusts the authority accepts the server under all its names and addresses, for at most 397 days. The
+// second call changes nothing.
+func TestAuthorityCreatesAllFilesOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "tls")
 	ca, leaf, done, doubts := keep(t, dir, of("box", "box.local", "localhost"), today)
 	print, err := Fingerprint(block("CERTIFICATE", ca.Raw))
@@ -67,9 +67,8 @@ func TestMaintain(t *testing.T) {
 	}
 }
 
-// The same authority renews the certificate when an address is new, after two thirds of its lifetime, when the clock
-// was set back, or when a file is damaged.
-func TestRenewal(t *testing.T) {
+// The reasons are a new address, two thirds of the lifetime, a clock that was set back, and a damaged file.
+func TestAuthorityRenewsTheCertificate(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), today)
 	more := append(of("box"), "10.0.0.7")
@@ -102,9 +101,8 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// The authority cannot sign for names that are neither local nor the machine's. A host with a foreign name does not
-// invalidate the certificate.
-func TestConstraint(t *testing.T) {
+// They are neither local nor names of the machine. A host with a foreign name does not invalidate the certificate.
+func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	dir := t.TempDir()
 	ca, _, _, _ := keep(t, dir, of("box.example.org"), today)
 	_, leaf, _, doubts := keep(t, dir, of("box.example.org", "www.example.com", "nas.lan"), today, "www.example.com", "nas.lan")
@@ -137,9 +135,9 @@ func TestConstraint(t *testing.T) {
 	}
 }
 
-// A certificate that is created while the clock says 1970 is valid. It is renewed after the clock was corrected, and
-// kept when the clock is wrong again.
-func TestAuthorityWrongClock(t *testing.T) {
+// The clock was wrong. The certificate is renewed after the clock was corrected, and kept when the clock is wrong
+// again.
+func TestCertificateCreatedIn1970IsValidAndRenewed(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))
 	roots := x509.NewCertPool()
@@ -157,7 +155,7 @@ func TestAuthorityWrongClock(t *testing.T) {
 	}
 }
 
-func TestRace(t *testing.T) {
+func TestServersThatStartTogetherCreateOneAuthority(t *testing.T) {
 	dir := t.TempDir()
 	var all sync.WaitGroup
 	lines := make(chan int, 16)
@@ -180,8 +178,8 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// Each failure is one line with advice. A lost key does not create a new authority.
-func TestAuthorityMistakes(t *testing.T) {
+// A lost key does not create a new authority.
+func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(dir string) error
 		want   string
@@ -214,7 +212,7 @@ func TestAuthorityMistakes(t *testing.T) {
 	}
 }
 
-func TestMachine(t *testing.T) {
+func TestMachineNamesIncludeLocalhostLoopbackAndHosts(t *testing.T) {
 	s, err := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
 	if err != nil {
 		t.Error(err)

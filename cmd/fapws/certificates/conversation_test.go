@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// TestConversationLocates: the response to the request that finalizes an order names the order, unless the authority does so itself.
-func TestConversationLocates(t *testing.T) {
+// The authority may also do so itself.
+func TestResponseThatFinalizesAnOrderNamesTheOrder(t *testing.T) {
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		number := r.URL.Path[len(r.URL.Path)-1:]
@@ -54,8 +54,8 @@ func TestConversationLocates(t *testing.T) {
 	}
 }
 
-// startAuthority starts an authority that answers orders with a status and a text, "" for an order of one challenge, which fails with a
-// problem. It returns the URL of its directory.
+// startAuthority starts an authority that answers orders with a status and a text. If the text is "", the order has one
+// challenge, which fails with a problem. It returns the URL of its directory.
 func startAuthority(t *testing.T, status int, order, problem string) string {
 	t.Helper()
 	if order == "" {
@@ -96,8 +96,8 @@ func startAuthority(t *testing.T, status int, order, problem string) string {
 	return s.URL + "/directory"
 }
 
-// TestRefusals: the line of the log has the reason of the authority, and the next try is not before the time that it asks for.
-func TestRefusals(t *testing.T) {
+// The line has the reason of the authority. The next try is not before the time that the authority sets.
+func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 	const kind = `{"type": "urn:ietf:params:acme:error:`
 	for name, c := range map[string]struct {
 		status           int

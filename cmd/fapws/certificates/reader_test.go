@@ -44,8 +44,7 @@ func (l *logged) want(t *testing.T, texts ...string) {
 	l.lines = nil
 }
 
-// TestMistakes: every file that cannot be used is one line with its name, the cause and what to do.
-func TestMistakes(t *testing.T) {
+func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	good := ca.For("example.org")
@@ -124,9 +123,9 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestUsable: all kinds of keys and their forms, also those of PKCS #1 and SEC 1 that openssl has made for long, with parameters before;
-// a key in the file of its certificate, and an open pattern of hosts.
-func TestUsable(t *testing.T) {
+// The formats include PKCS #1 and SEC 1 of old versions of openssl, with parameters before the key. A key may be in the
+// file of its certificate, and a pattern of hosts may be open.
+func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
 	der, err := x509.MarshalECPrivateKey(ecKey.(*ecdsa.PrivateKey))
@@ -170,8 +169,8 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-// If a file becomes invalid, the last valid pair stays in use, and the error is logged once.
-func TestOldGoesOn(t *testing.T) {
+// The file has become invalid. The error is logged once.
+func TestLastValidPairStaysInUse(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	first, second := ca.For("example.org"), ca.For("example.org")
@@ -223,8 +222,8 @@ func TestOldGoesOn(t *testing.T) {
 	}
 }
 
-// A certificate that expires while the server runs stays in use without a replacement. New processes use it as well.
-func TestExpiresInUse(t *testing.T) {
+// There is no replacement. New processes use it as well.
+func TestExpiredCertificateStaysInUse(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
 	now := time.Now()
 	var log logged
@@ -253,8 +252,7 @@ func TestExpiresInUse(t *testing.T) {
 	}
 }
 
-// TestWrongClock: a machine that believes it is 1970 serves with its certificates.
-func TestWrongClock(t *testing.T) {
+func TestCertificatesAreServedWithTheClockIn1970(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return time.Unix(60, 0) }}
@@ -266,8 +264,7 @@ func TestWrongClock(t *testing.T) {
 	log.want(t, "the clock of this machine says 1970-01-01")
 }
 
-// TestDoubts: a probably unintended setting is a warning.
-func TestDoubts(t *testing.T) {
+func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	c := ca.For("example.org")
@@ -294,8 +291,7 @@ func TestDoubts(t *testing.T) {
 	}
 }
 
-// A certificate that requires OCSP stapling is used, with a warning.
-func TestMustStaple(t *testing.T) {
+func TestCertificateThatRequiresStaplingIsUsedWithAWarning(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	for _, c := range []struct {
@@ -323,8 +319,7 @@ func TestMustStaple(t *testing.T) {
 	}
 }
 
-// TestAuthorities: a file of authorities for clients has at least one.
-func TestAuthorities(t *testing.T) {
+func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	c := ca.For("example.org")

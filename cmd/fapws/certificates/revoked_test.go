@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// TestRevoked: a certificate that its authority has revoked is refused, in the handshake and by rules, also when its session is resumed.
-func TestRevoked(t *testing.T) {
+// The handshake and rules reject it, even if its session is resumed.
+func TestRevokedCertificateIsRejected(t *testing.T) {
 	ca, clients := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	p := pair(t, ca.For("example.org"))
 	made := func() *certtest.Certificate {

@@ -32,7 +32,7 @@ func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, er
 		defer nc.Close()
 		c := tls.Server(nc, s.Config())
 		if err = c.Handshake(); err == nil {
-			_, err = c.Write([]byte("hello")) // behind the tickets of TLS 1.3
+			_, err = c.Write([]byte("hello")) // after the tickets of TLS 1.3
 		}
 		served <- err
 	}()
@@ -42,7 +42,8 @@ func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, er
 		return tls.ConnectionState{}, err
 	}
 	defer c.Close()
-	if _, err := c.Read(make([]byte, 5)); err != nil { // in TLS 1.3, a server refuses a client behind the handshake
+	// In TLS 1.3, a server rejects a client after the handshake.
+	if _, err := c.Read(make([]byte, 5)); err != nil {
 		<-served
 		return tls.ConnectionState{}, err
 	}
@@ -77,8 +78,7 @@ func pair(t *testing.T, c *certtest.Certificate, names ...string) Pair {
 	return Pair{Cert: cert, Key: key, Names: names}
 }
 
-// TestChoice: a client gets the certificate of the host that it names.
-func TestChoice(t *testing.T) {
+func TestClientGetsTheCertificateOfItsHost(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	subject := func(name string, names ...string) *certtest.Certificate {
 		return ca.Sign(certtest.Options{Common: name, Names: names})
@@ -120,8 +120,8 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// A client that asks for a name of 60 KB, which is longer than any, costs one look.
-func TestLongName(t *testing.T) {
+// The name has 60 KB, which is longer than any valid name.
+func TestLongNameOfAClientNeedsOneLookup(t *testing.T) {
 	n := names[int]{hosts: map[string]int{"*.b": 1, "a.*": 2}, first: 3}
 	long := strings.Repeat("a.", 30_000) + "b"
 	if got := n.find(long[len(long)-maxName:]); got != 1 {
@@ -136,8 +136,8 @@ func TestLongName(t *testing.T) {
 	}
 }
 
-// TestKinds: of two certificates of a host, a client gets the one that it supports.
-func TestKinds(t *testing.T) {
+// The host has two certificates.
+func TestClientGetsTheCertificateThatItSupports(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"}, Key: certtest.RSA(t, 2048)})
 	s := serverWith(t, &Want{Pairs: []Pair{pair(t, ec), pair(t, rsa)}})
@@ -155,8 +155,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestVersions: TLS 1.2 with modern suites and 1.3, or 1.3 alone; nothing older.
-func TestVersions(t *testing.T) {
+// TLS 1.2 has modern suites only, and can be disabled.
+func TestOnlyTLS12And13AreSupported(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	p := pair(t, ca.For("example.org"))
 	for _, c := range []struct {
@@ -186,7 +186,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// asking asks all clients for certificates of authorities.
+// asking requests certificates of authorities from all clients.
 func asking(auth tls.ClientAuthType, cas string) []Asking {
 	if auth == tls.NoClientCert {
 		return nil
@@ -194,9 +194,9 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 	return []Asking{{Default: true, CAs: cas, Auth: auth}}
 }
 
-// A session resumes at another process with the same secrets, also with newer ones. It does not resume after its
-// lifetime, with other secrets, or if client certificates have become required.
-func TestResumption(t *testing.T) {
+// The process has the same secrets, and may have newer ones. The session does not resume after its lifetime, with other
+// secrets, or if client certificates have become required.
+func TestSessionResumesAtAnotherProcess(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
 	cas := certtest.Write(t, t.TempDir()+"/ca.pem", ca.PEM)
@@ -237,8 +237,9 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// TestRotation: a Reader has another secret after each period, and not those of a day before. Another one takes it over.
-func TestRotation(t *testing.T) {
+// A Reader has another secret after each period, and no secret of the day before. Another Reader takes the secrets
+// over.
+func TestTicketSecretsRotate(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	r := Reader{Now: clock}
@@ -268,8 +269,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestUseFails: a bundle that lacks a certificate changes nothing.
-func TestUseFails(t *testing.T) {
+func TestBundleWithoutACertificateChangesNothing(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
 	s := serverWith(t, w)
