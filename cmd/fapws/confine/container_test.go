@@ -26,7 +26,7 @@ func makeSystem(t *testing.T, files, links map[string]string) (root string) {
 	return root
 }
 
-func TestInContainer(t *testing.T) {
+func TestContainerIsDetected(t *testing.T) {
 	normal := map[string]string{"proc/self/ns/pid": "pid:[4026531836]", "proc/self/ns/user": "user:[4026531837]",
 		"proc/self/ns/uts": "uts:[4026531838]", "proc/self/ns/ipc": "ipc:[4026531839]", "proc/self/ns/cgroup": "cgroup:[4026531835]"}
 	hostPIDs := maps.Clone(normal) // docker run --pid=host
@@ -68,7 +68,7 @@ func TestInContainer(t *testing.T) {
 	}
 }
 
-func TestOnlyRoot(t *testing.T) {
+func TestSystemWithoutOtherUsersHasOnlyRoot(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                true,
 		"root:x:0:0:root:/root:/bin/sh\n": true,

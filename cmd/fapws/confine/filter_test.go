@@ -18,7 +18,8 @@ type call struct {
 // result runs the filter for a system call and returns its error; 0 if the call is allowed.
 func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	t.Helper()
-	data := make([]byte, 64) // the virtual machine reads numbers in network order
+	// The virtual machine reads numbers in network byte order.
+	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data[offNumber:], uint32(c.number))
 	binary.BigEndian.PutUint32(data[offArch:], c.arch)
 	for i, arg := range c.args {
@@ -37,7 +38,7 @@ func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	return unix.Errno(uint32(n) & unix.SECCOMP_RET_DATA)
 }
 
-func TestFilter(t *testing.T) {
+func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 	if architecture == 0 {
 		t.Fatalf("%s has no filter", runtime.GOARCH)
 	}
@@ -115,7 +116,8 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-func TestFilterOfSockets(t *testing.T) {
+// Unix sockets and listening are rules.
+func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 	for _, tt := range []struct {
 		rules          Rules
 		socket, listen unix.Errno
@@ -142,7 +144,7 @@ func TestFilterOfSockets(t *testing.T) {
 	}
 }
 
-func TestMissing(t *testing.T) {
+func TestMissingProtectionsAreNamedByKernelVersion(t *testing.T) {
 	for _, c := range []struct {
 		abi     int
 		filters bool

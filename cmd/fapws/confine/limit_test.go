@@ -6,7 +6,7 @@ import (
 	"testing/fstest"
 )
 
-func TestLimit(t *testing.T) {
+func TestMemoryLimitIsReadFromMachineAndControlGroup(t *testing.T) {
 	meminfo := &fstest.MapFile{Data: []byte("MemTotal:        524288 kB\nMemFree: 1 kB\n")}
 	group := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	for _, c := range []struct {
@@ -33,7 +33,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-func TestKills(t *testing.T) {
+func TestKillsOfAControlGroupAreCounted(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	events := file("low 0\nhigh 0\nmax 1302\noom 4\noom_kill 3\noom_group_kill 0\n")
 	control := file("oom_kill_disable 0\nunder_oom 1\noom_kill 2\n")

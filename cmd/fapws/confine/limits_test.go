@@ -4,7 +4,7 @@ package confine
 
 import "testing"
 
-func TestGroupLimit(t *testing.T) {
+func TestLowestProcessLimitOfControlGroupsIsUsed(t *testing.T) {
 	const none = ^uint64(0)
 	for _, c := range []struct {
 		name  string

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestProgramFile(t *testing.T) {
+func TestProgramFileLinesAreRecognized(t *testing.T) {
 	for _, c := range []struct {
 		line       string
 		start, end uint64
@@ -32,7 +32,7 @@ func TestProgramFile(t *testing.T) {
 	}
 }
 
-func TestProgramPages(t *testing.T) {
+func TestProgramPagesAreFound(t *testing.T) {
 	const smaps = `00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws
 Size:              11264 kB
 Rss:                4096 kB
@@ -50,7 +50,7 @@ Anonymous:             0 kB
 Rss:                 400 kB
 Anonymous:             0 kB
 `
-	// libc is elsewhere: smaps has the addresses of an emulator.
+	// libc has other addresses here, because smaps has the addresses of an emulator.
 	const maps = `00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws
 00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
 3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
@@ -62,15 +62,15 @@ Anonymous:             0 kB
 	}
 }
 
-func TestDropProgramPages(t *testing.T) {
+func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
 	for _, small := range []bool{false, true, true} {
 		if err := dropProgramPages(small); err != nil {
 			t.Fatal(err)
 		}
-		TestProgramFile(t)
+		TestProgramFileLinesAreRecognized(t)
 	}
 	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
-		return // no folio is large, and the mappings stay as they are
+		return // no folio is large, so the mappings do not change
 	}
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestDropProgramPages(t *testing.T) {
 	}
 }
 
-func TestResident(t *testing.T) {
+func TestResidentMemoryGrows(t *testing.T) {
 	before := ResidentMemory(os.Getpid())
 	page := make([]byte, 8<<20)
 	for i := range page {

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The heap is larger only while collections follow each other fast.
-func TestPacer(t *testing.T) {
+func TestHeapIsLargerOnlyWhileCollectionsFollowFast(t *testing.T) {
 	var (
 		set   []int
 		calm  int
@@ -52,7 +51,7 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-func TestAfterCollection(t *testing.T) {
+func TestEachCollectionIsNoticed(t *testing.T) {
 	collected := make(chan bool)
 	end := make(chan bool)
 	afterCollection(func() {

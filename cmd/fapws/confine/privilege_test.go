@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestLookup(t *testing.T) {
+func TestUserAndGroupAreLookedUp(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-func TestOwner(t *testing.T) {
+func TestOwnerIsParsed(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,8 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-func TestMatches(t *testing.T) {
+// It may be in any field of the status.
+func TestRemainderOfRootInAThreadIsFound(t *testing.T) {
 	id := &Identity{UID: 7, GID: 8, Groups: []int{8, 9}}
 	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
 	if err := id.matches(good, true, 0); err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing/fstest"
 )
 
-func TestProcessors(t *testing.T) {
+func TestProcessorsAreLimitedByControlGroups(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	for _, c := range []struct {
 		name  string

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestZoneRule(t *testing.T) {
+func TestZoneRuleIsReadFromAFile(t *testing.T) {
 	for content, want := range map[string]string{
 		"TZif2\x00\x00TZif2\x00\nCET-1CEST,M3.5.0,M10.5.0/3\n": "CET-1CEST,M3.5.0,M10.5.0/3",
 		"TZif2\x00\x00\nUTC0\n":                                "UTC0",
