@@ -8,7 +8,8 @@ import (
 
 const maxPage = 40 << 10 // in bytes
 
-func TestSize(t *testing.T) {
+// It is small for any server.
+func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 	long := strings.Repeat(`<script>"&'`, 100)
 	v := &View{Report: Report{App: long, Python: "3", Addresses: []string{long, long}, Failure: long}}
 	var lines []Line
@@ -30,8 +31,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestFlame: functions are as wide as their share, small ones are left out, and the graph remains small.
-func TestFlame(t *testing.T) {
+// Small functions are left out.
+func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
 	graph := flame([]StatusStack{{[]string{"a (x.py)", "b (x.py)"}, 600}, {[]string{"a (x.py)", "c (x.py)"}, 200}, {[]string{"a (x.py)"}, 195}, {[]string{"rare (x.py)"}, 5}})
 	for _, want := range []string{
 		`<b title="all, 100.0 %">all</b>`,

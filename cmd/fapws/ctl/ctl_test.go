@@ -47,7 +47,7 @@ func run(line string) (string, error) {
 }
 
 // FAPWS_CTL_SOCKET selects the server unless a flag does.
-func TestCommands(t *testing.T) {
+func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
 		if c == Stack {
@@ -74,8 +74,8 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// The client receives its answer before the server stops, and then waits until the server process has ended.
-func TestStop(t *testing.T) {
+// Then the client waits until the server process has ended.
+func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 	use(t)
 	var stop func()
 	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
@@ -117,7 +117,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
+func TestUsageErrorsNameTheMistake(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
 		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see fapws ctl --help"},
@@ -149,7 +149,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestPick(t *testing.T) {
+func TestServerIsPickedByProcessOrIfItIsTheOnlyOne(t *testing.T) {
 	for _, tt := range []struct {
 		running []found
 		pid     int
@@ -186,7 +186,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func TestLeftBehind(t *testing.T) {
+func TestSocketsOfDeadServersAreRemoved(t *testing.T) {
 	folder := use(t)
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -222,8 +222,8 @@ func TestLeftBehind(t *testing.T) {
 	next.Close()
 }
 
-// Close does not wait for another client, even if an application has made the socket blocking.
-func TestBlockingSocket(t *testing.T) {
+// An application has made the socket blocking.
+func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
 	raw, err := s.SyscallConn()
@@ -248,7 +248,8 @@ func TestBlockingSocket(t *testing.T) {
 	}
 }
 
-func TestPrivate(t *testing.T) {
+// Other users may have prepared its files and directories.
+func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	must := func(err error) {
@@ -286,7 +287,7 @@ func TestPrivate(t *testing.T) {
 }
 
 // A directory that passes all checks may still reject a socket.
-func TestBindInFirst(t *testing.T) {
+func TestNextDirectoryIsUsedIfASocketIsRejected(t *testing.T) {
 	dir := t.TempDir()
 	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)), filepath.Join(dir, "good")}
 	ln, path, err := bindInFirst(list, os.Geteuid())
@@ -302,7 +303,7 @@ func TestBindInFirst(t *testing.T) {
 	}
 }
 
-func TestAllowed(t *testing.T) {
+func TestOnlyTheUserOfTheServerIsAllowed(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
 	c, err := dialWithin(s.path, connectWithin)

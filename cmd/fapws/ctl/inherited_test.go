@@ -44,7 +44,8 @@ func TestServer(t *testing.T) {
 	os.Exit(0)
 }
 
-func TestInherited(t *testing.T) {
+// Another process holds its socket.
+func TestClientDoesNotWaitForAServerThatHasEnded(t *testing.T) {
 	path := filepath.Join(use(t), "..", "7.sock")
 	server := exec.Command(os.Args[0], "-test.run=^TestServer$")
 	server.Env = append(os.Environ(), pathVariable+"="+path)

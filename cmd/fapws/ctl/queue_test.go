@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestFullQueue(t *testing.T) {
+// Other clients fill the queue of the socket.
+func TestClientWaitsWhileTheQueueIsFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ctl")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
