@@ -50,7 +50,7 @@ func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error
 	})
 }
 
-func TestEndless(t *testing.T) {
+func TestGeneratorEndsEvenIfResponsesDoNot(t *testing.T) {
 	for _, c := range []struct{ name, head, rest, flag, reason string }{
 		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "4\r\nmore\r\n", "-t=1", "timed out"},
 		{"body", "HTTP/1.0 200 OK\r\n\r\n", "more", "-t=1", "timed out"},
@@ -77,11 +77,13 @@ func TestEndless(t *testing.T) {
 	}
 }
 
-func TestNoAnswer(t *testing.T) {
+// Both forms of the report show them.
+func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 	silent := backendtest.Serve(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	answers := map[string]func(f *http2.Framer, stream uint32) error{
 		"closing": func(*http2.Framer, uint32) error { return io.EOF },
-		"leaving": func(f *http2.Framer, _ uint32) error { return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF) }, // it has looked at no stream
+		// The server has processed no stream.
+		"leaving": func(f *http2.Framer, _ uint32) error { return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF) },
 		"calm": func(f *http2.Framer, id uint32) error {
 			return cmp.Or(f.WriteGoAway(id, http2.ErrCodeEnhanceYourCalm, nil), io.EOF)
 		},
@@ -133,7 +135,8 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-func TestWrongCertificate(t *testing.T) {
+// It is for another name, or of an unknown authority.
+func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
@@ -160,7 +163,8 @@ func TestWrongCertificate(t *testing.T) {
 	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // net/http says so
 }
 
-func TestLocalhost(t *testing.T) {
+// A name has several addresses.
+func TestAddressThatAcceptsConnectionsIsUsed(t *testing.T) {
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) {})
 	answers(t, run(t, "-n", "3", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)), 3, 200)
 }

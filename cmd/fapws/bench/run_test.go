@@ -54,7 +54,7 @@ func answers(t *testing.T, r *Result, n int64, status int) {
 	}
 }
 
-func TestResponses(t *testing.T) {
+func TestResponsesOfAllKindsAreRead(t *testing.T) {
 	big := bytes.Repeat([]byte("x"), 300000)
 	var asked, bodies atomic.Int64
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -129,7 +129,8 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-func TestUser(t *testing.T) {
+// A field has priority. The report does not show the password.
+func TestUserOfAURLLogsIn(t *testing.T) {
 	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "a:b" {
 			w.WriteHeader(401)
@@ -145,7 +146,7 @@ func TestUser(t *testing.T) {
 	answers(t, run(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
 }
 
-func TestUnixSocket(t *testing.T) {
+func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", name)
 	if err != nil {
@@ -173,7 +174,8 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-func TestCoordinatedOmission(t *testing.T) {
+// Requests that were due while the server stopped are late (coordinated omission).
+func TestRequestsThatAServerDelaysCountWithTheirWait(t *testing.T) {
 	stopped := make(chan struct{})
 	var first sync.Once
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) {
@@ -187,7 +189,7 @@ func TestCoordinatedOmission(t *testing.T) {
 	}
 }
 
-func TestUnsent(t *testing.T) {
+func TestRequestsThatWereDueButNeverSentCount(t *testing.T) {
 	stopped := make(chan struct{})
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
 	defer close(stopped)
@@ -197,7 +199,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-func TestFixedRate(t *testing.T) {
+func TestFixedRateSpreadsRequests(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	for _, flags := range [][]string{{}, {"--http2", "--streams", "2"}} {
 		r := run(t, append(flags, "-k", "-c", "4", "-t", "2", "-r", "200", "-n", "40", s.URL)...)
@@ -218,7 +220,7 @@ func raw(t *testing.T, answer string) string {
 	})
 }
 
-func TestAnswersOfBadServers(t *testing.T) {
+func TestInvalidResponsesFailWithAReason(t *testing.T) {
 	for _, c := range []struct {
 		answer, flag, reason string
 	}{
@@ -241,7 +243,7 @@ func TestAnswersOfBadServers(t *testing.T) {
 	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
 }
 
-func TestInterrupt(t *testing.T) {
+func TestInterruptEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
 	o, err := ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)
@@ -254,7 +256,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-func TestReports(t *testing.T) {
+func TestReportsAreTextAndJSON(t *testing.T) {
 	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
 	r := run(t, "-n", "1000", "-c", "2", s.URL)
 	var text bytes.Buffer
