@@ -9,7 +9,7 @@ import (
 	"fapws/pybridge"
 )
 
-func TestFindApplication(t *testing.T) {
+func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
 		"app.py": "app", "paths.py": "x = 1\nPATHS = []", "comment.py": "# my_PATHS", "config.py": "# no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS",

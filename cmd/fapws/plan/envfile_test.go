@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestParseEnvFile(t *testing.T) {
+func TestEnvFileIsParsed(t *testing.T) {
 	lookup := func(name string) (string, bool) {
 		v, ok := map[string]string{"HOME": "/home/me"}[name]
 		return v, ok

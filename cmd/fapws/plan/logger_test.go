@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-func TestLogger(t *testing.T) {
+func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
 	const people, apache = "2026-01-31 15:04:05.120 ", "[Sat Jan 31 15:04:05.120456 2026] "
 	for _, tt := range []struct {
 		least  string

@@ -11,7 +11,7 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-func TestLoggerLost(t *testing.T) {
+func TestLoggerCountsLostLines(t *testing.T) {
 	l := newLogger(brokenWriter{}, "info", 0)
 	l.Log(logfile.Error, "one")
 	l.Log(logfile.Debug, "not shown")

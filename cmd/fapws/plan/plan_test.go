@@ -10,8 +10,8 @@ import (
 	"fapws/pybridge"
 )
 
-// A trusted proxy, auth, allow and deny restrict clients. Entries of PATHS do so if all have a login.
-func TestOpen(t *testing.T) {
+// The restrictions are a trusted proxy, auth, allow and deny. Entries of PATHS restrict clients if all have a login.
+func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                   true,
 		"forwarded-allow-ips = '10.0.0.1'\n": false,

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-func TestAppendAnswered(t *testing.T) {
+func TestRequestLogLinesAreEscapedAndColored(t *testing.T) {
 	for _, tt := range []struct {
 		r      logfile.Entry
 		colour bool

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// settled reads a file as Read does. The error lists all mistakes.
+// settled reads a file like Read. The error lists all mistakes.
 func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, error) {
 	t.Helper()
 	f, err := settings.ParseTOML("f", dir, []byte(text))
@@ -29,7 +29,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	return c, set, settings.JoinPath(wrong...)
 }
 
-// build builds a file. Each application has a PATHS with /x and /.
+// build builds a file. The PATHS of each application have /x and /.
 func build(t testing.TB, dir, text string) (*Built, error) {
 	t.Helper()
 	c, set, err := settled(t, dir, text)
@@ -71,7 +71,7 @@ func shown(b *Built) string {
 	return strings.Join(list, "; ")
 }
 
-func TestBuild(t *testing.T) {
+func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a", "b"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
@@ -106,7 +106,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct{ text, want string }{
 		{"[[host]]", "f:1: host: nothing to serve: set root, app or a [[host.route]]"},
@@ -161,7 +161,7 @@ func FuzzConfig(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "..") || strings.Contains(text, "/") && len(text) > 4096 {
-			return // other directories of this machine must not be used
+			return // the test must not use other directories of this machine
 		}
 		built, err := build(t, dir, text)
 		if built != nil {
@@ -179,7 +179,7 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-func TestKeysAreDocumented(t *testing.T) {
+func TestKeysOfTheConfigurationAreDocumented(t *testing.T) {
 	for _, k := range KeyDocs() {
 		if k.Help == "" || strings.HasSuffix(k.Help, ".") || k.Value == "" {
 			t.Errorf("%s: %+v", k.Key, k)
@@ -187,7 +187,8 @@ func TestKeysAreDocumented(t *testing.T) {
 	}
 }
 
-func TestLoginOrAuth(t *testing.T) {
+// Errors are reported in one line.
+func TestNearestLoginOrAuthApplies(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
 		t.Fatal(err)
