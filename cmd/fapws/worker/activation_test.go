@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestPassedSockets(t *testing.T) {
+func TestPassedSocketsAreReadFromTheEnvironment(t *testing.T) {
 	for _, tt := range []struct{ pid, fds, names, want string }{
 		{"42", "1", "", "fd://3"},
 		{"42", "3", "", "fd://3 fd://4 fd://5"},
@@ -25,7 +25,7 @@ func TestPassedSockets(t *testing.T) {
 	}
 }
 
-func TestActivationAddresses(t *testing.T) {
+func TestPassedSocketsReplaceAddresses(t *testing.T) {
 	for _, tt := range []struct {
 		passed, bind string
 		given        bool

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-func TestBanner(t *testing.T) {
+func TestBannerShowsAddressesThreadsAndApplication(t *testing.T) {
 	defer func(v string) { process.Version = v }(process.Version)
 	process.Version = "1.2.3"
 	tcp := func(s string) Address { return Address{Addr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s))} }

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/runtimetest"
 )
 
-// A worker under the control of an attacker cannot forge future events.
-func TestTakeForgedHistory(t *testing.T) {
+// An attacker controls the worker that sends the history.
+func TestForgedHistoryCannotForgeFutureEvents(t *testing.T) {
 	to := newServer(t)
 	ours, file, _ := pool.Pair()
 	theirs, err := pool.ChannelOf(file)

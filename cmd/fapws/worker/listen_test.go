@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-func TestListenHint(t *testing.T) {
+func TestListenErrorHasAHint(t *testing.T) {
 	for _, tt := range []struct {
 		addr string
 		err  error
@@ -31,9 +31,8 @@ func TestListenHint(t *testing.T) {
 	}
 }
 
-// TestBacklog fills the queue of a listener that never accepts: of a unix
-// socket the kernel lets one more wait than the backlog says.
-func TestBacklog(t *testing.T) {
+// The listener never accepts. For a unix socket, the kernel queues one connection more than the backlog.
+func TestBacklogLimitsTheQueueOfAListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
 	listeners, err := Listen([]string{"unix:" + path}, conn.ListenOptions{Backlog: 2})
 	if err != nil {

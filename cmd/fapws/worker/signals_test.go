@@ -12,9 +12,9 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// TestSignals sends a row of signals, "serve" for the moment when serving
-// begins, "later" for a while in which nothing comes, and compares what happens.
-func TestSignals(t *testing.T) {
+// The test sends a sequence of signals and compares the effects. "serve" is the moment when serving begins, "later" is
+// a pause.
+func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 	const (
 		serve = syscall.Signal(0)
 		later = syscall.Signal(-1)

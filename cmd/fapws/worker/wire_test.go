@@ -10,8 +10,8 @@ import (
 	"fapws/pybridge"
 )
 
-// TestEachEvent: a worker that publishes more events than it says takes no numbers of others.
-func TestEachEvent(t *testing.T) {
+// The worker publishes more events than it announced.
+func TestPublisherCannotTakeMoreNumbersThanItAnnounced(t *testing.T) {
 	var raw []byte
 	for range 3 {
 		raw = appendEvent(raw, &pybridge.Event{Name: "news", Data: "x"})
@@ -25,11 +25,10 @@ func TestEachEvent(t *testing.T) {
 	}
 }
 
-// TestOverflow: a publisher whose own events find no room may publish others.
-func TestOverflow(t *testing.T) {
+func TestPublisherWhoseEventsAreDroppedMayPublishOthers(t *testing.T) {
 	r := newRelay(new(service))
 	r.waiting.Store(mostDown + 1)
-	r.overflowed.Store(true) // it is in the log
+	r.overflowed.Store(true) // it is logged already
 	r.arrived(&pool.Message{Seq: 7, N: 1, Raw: appendEvent(nil, &pybridge.Event{Name: "news", Data: "x"}), ID: 70})
 	r.down.Hold(false)
 	r.down.Wait(time.Minute)
@@ -38,15 +37,14 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// FuzzCutEvent: any bytes are an event or an error, and an event says the same when it is
-// sent again.
+// FuzzCutEvent checks that any bytes are an event or an error, and that an event is unchanged when it is sent again.
 func FuzzCutEvent(f *testing.F) {
 	f.Add(appendEvent(nil, &pybridge.Event{Name: "news", ID: "7", Data: "x"}))
 	f.Add(appendEvent(nil, &pybridge.Event{Place: "p", Name: "g", Data: "x", Binary: true}))
 	f.Add(appendEvent(nil, &pybridge.Event{Name: placeMark, ID: "g", Type: binaryType, Data: "x"}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		e, _, err := cutEvent(raw)
-		if err != nil || e.Place == "" && strings.HasPrefix(e.Name, placeMark) { // no channel has such a name
+		if err != nil || e.Place == "" && strings.HasPrefix(e.Name, placeMark) { // no channel has this name
 			return
 		}
 		again, rest, err := cutEvent(appendEvent(nil, &e))
