@@ -17,7 +17,7 @@ func notifier(t *testing.T, socket, usec, pid string) *Notifier {
 	return TakeNotifier()
 }
 
-func TestNoManager(t *testing.T) {
+func TestNotifierWithoutAManagerIsNil(t *testing.T) {
 	for _, name := range []string{"", "x", "/", "relative/path", "vsock:2:1234"} {
 		if n := notifier(t, name, "1000000", ""); n != nil {
 			t.Errorf("%q makes a notifier", name)
@@ -34,7 +34,7 @@ func TestNoManager(t *testing.T) {
 	}
 }
 
-func TestWatchdogInterval(t *testing.T) {
+func TestWatchdogIntervalIsReadFromTheEnvironment(t *testing.T) {
 	me := strconv.Itoa(os.Getpid())
 	for _, tt := range []struct {
 		usec, pid string
@@ -58,7 +58,7 @@ func TestWatchdogInterval(t *testing.T) {
 	}
 }
 
-func TestWatchBounds(t *testing.T) {
+func TestWatchdogPingThatHangsIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	tried := make(chan error)
 	go (&Notifier{watchdog: time.Millisecond}).Watch(ctx, func(ctx context.Context) error {

@@ -19,7 +19,7 @@ func dead(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
-func TestWrite(t *testing.T) {
+func TestPIDFileReplacesOnlyFilesOfDeadProcesses(t *testing.T) {
 	mine := strconv.Itoa(os.Getpid()) + "\n"
 	parent := strconv.Itoa(os.Getppid())
 	for _, tt := range []struct {
@@ -69,7 +69,8 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-func TestSymbolicLink(t *testing.T) {
+// The target is neither read nor written.
+func TestPIDFileDoesNotFollowASymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	target, path := filepath.Join(dir, "target"), filepath.Join(dir, "app.pid")
 	holding("precious")(t, target)
@@ -82,7 +83,7 @@ func TestSymbolicLink(t *testing.T) {
 	}
 }
 
-func TestRemoveLeavesOthers(t *testing.T) {
+func TestPIDFileOfAnotherProcessIsNotRemoved(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, path string){
 		"replaced": func(t *testing.T, path string) { must(t, os.Remove(path)); holding("1\n")(t, path) },
 		"written":  holding("1\n"),

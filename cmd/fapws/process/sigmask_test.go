@@ -68,8 +68,8 @@ func execWithPending(signals ...syscall.Signal) error {
 	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"_FAPWS_HANDOVER=1"})
 }
 
-// Before Go catches TERM, it ends the second program with status 0.
-func TestArrived(t *testing.T) {
+// The second program may still be starting. Before Go catches TERM, the signal ends the second program with status 0.
+func TestSignalsBetweenTwoProgramsReachTheSecond(t *testing.T) {
 	for variable, want := range map[string]string{
 		before + "=1": "[hangup terminated]", "_FAPWS_HANDOVER=late": "[terminated quit]", "_FAPWS_HANDOVER=1": "[]",
 		"_FAPWS_HANDOVER=uncaught": "",

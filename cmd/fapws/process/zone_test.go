@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestZoneOf(t *testing.T) {
+func TestPOSIXTimeZoneRulesAreReadLikeTheCLibrary(t *testing.T) {
 	const winter, summer = "2026-01-15T12:00:00Z", "2026-07-15T12:00:00Z"
 	for rule, want := range map[string][2]string{
 		"CET-1CEST,M3.5.0,M10.5.0/3":            {"13:00 CET", "14:00 CEST"},
