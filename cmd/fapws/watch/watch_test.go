@@ -89,8 +89,8 @@ func next(t *testing.T, w *Watcher) string {
 }
 
 // An ignored change is followed by a change of another file, which must be reported first.
-func TestChanges(t *testing.T) {
-	const sign = "app/sign.py" // the file whose change ends the wait for an ignored change
+func TestEachChangeIsReportedOnce(t *testing.T) {
+	const sign = "app/sign.py" // the file that ends a silent change
 	for _, tt := range []struct {
 		name   string
 		o      Options
@@ -221,7 +221,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-func TestAfterwards(t *testing.T) {
+func TestFileIsStillWatchedAfterAChange(t *testing.T) {
 	d := newDir(t, "app/app.py")
 	w := d.watch(Options{})
 	before := ""
@@ -250,7 +250,8 @@ func TestAfterwards(t *testing.T) {
 	}
 }
 
-func TestUnread(t *testing.T) {
+// The change has all files.
+func TestLateReaderFindsOneChange(t *testing.T) {
 	d := newDir(t, "app/a.py", "app/c.py")
 	w, err := newWatcher(Options{Dirs: []string{d.in("app")}})
 	d.check(err)
@@ -268,7 +269,7 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestCloseEndsTheChanges(t *testing.T) {
 	d := newDir(t, "app/app.py")
 	w := d.watch(Options{})
 	w.Close()
@@ -278,7 +279,7 @@ func TestClose(t *testing.T) {
 	w.Close()
 }
 
-func TestSaid(t *testing.T) {
+func TestTooManyDirectoriesAreReported(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		o    Options
@@ -298,7 +299,7 @@ func TestSaid(t *testing.T) {
 	}
 }
 
-func TestStartRefuses(t *testing.T) {
+func TestWatcherRejectsInvalidOptions(t *testing.T) {
 	d := newDir(t, "file")
 	for _, tt := range []struct {
 		o    Options
@@ -318,7 +319,8 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-func TestWay(t *testing.T) {
+// Symbolic links to directories in the path of a file may be replaced repeatedly, and so may the file.
+func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	d := newDir(t, "store/a/tls/one.pem", "store/b/tls/one.pem", "links/x")
 	d.link("../store/a", "links/current")
 	d.link("current/tls", "links/tls")
@@ -350,7 +352,8 @@ func TestWay(t *testing.T) {
 	}
 }
 
-func TestReadable(t *testing.T) {
+// It was not written.
+func TestFileThatBecomesReadableHasChanged(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return // root may read everything
 	}
