@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFailurePage(t *testing.T) {
+func TestFailurePageShowsTheTracebackEscaped(t *testing.T) {
 	const traceback = `Traceback (most recent call last):
   File "app.py", line 1, in <module>
     x = "<b>" + 1

@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestReader(t *testing.T) {
+// Another process reads them, as often as requested.
+func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	dir := t.TempDir()
 	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")
 	put := func(name, text string) {
