@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-func TestConvertWebconf(t *testing.T) {
+func TestWebconfIsConvertedToTOML(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		want       []string // lines of the result
