@@ -25,6 +25,7 @@ func (s *server) Flush()         { s.flushed++ }
 func (s *server) Occupied(n int) { s.occupied += n }
 func (s *server) Recover()       {}
 
+// after advances the clock by d.
 func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.set.Now + d))) }
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
@@ -147,7 +148,8 @@ type keeping struct {
 
 func (k *keeping) Send(p *exchange.Part) { k.kept = append(k.kept, *p) }
 
-func TestLastIsReleasedLast(t *testing.T) {
+// After its release, the ticket of the handler ends.
+func TestLastPartIsReleasedLast(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	k := &keeping{}
 	r.x.Sink = k
@@ -165,7 +167,7 @@ func TestLastIsReleasedLast(t *testing.T) {
 	}
 }
 
-func TestOverdue(t *testing.T) {
+func TestHandlerThatIsOverdueGets504(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		before           func(*rig)
@@ -203,8 +205,8 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// A timeout counts from the tick after the beginning of a request, because the clock may be a tick late.
-func TestExactTimeout(t *testing.T) {
+// The request has arrived since the previous tick.
+func TestTimeoutStartsAtTheTickAfterTheRequest(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Duration(eventloop.Tick * 2)}, Config{})
 	r.start()
 	for range 3 {
@@ -215,7 +217,8 @@ func TestExactTimeout(t *testing.T) {
 	r.want("told", r.told(), "overdue")
 }
 
-func TestExcludeBlockedTime(t *testing.T) {
+// Another handler has blocked the loop.
+func TestTimeoutExcludesTimesWhenAHandlerBlocksTheLoop(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
 	r.server.after(60 * second)
@@ -224,7 +227,7 @@ func TestExcludeBlockedTime(t *testing.T) {
 	r.want("told", r.told(), "")
 }
 
-func TestDeferred(t *testing.T) {
+func TestDeferredHandlerIsResumedUntilItsLastPart(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
 	r.make(exchange.Part{Op: exchange.OpDeferred})
@@ -245,7 +248,7 @@ func TestDeferred(t *testing.T) {
 	}
 }
 
-func TestInput(t *testing.T) {
+func TestInputReachesTheHandlerUntilItsLastPart(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	r.start()
 	in := r.x.Source
@@ -261,7 +264,7 @@ func TestInput(t *testing.T) {
 	r.want("inputs", strings.Join(r.h.inputs, " "), "a")
 }
 
-func TestRefusal(t *testing.T) {
+func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		part       exchange.Part
@@ -289,7 +292,8 @@ func TestRefusal(t *testing.T) {
 
 var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Instead: exchange.StaticFiles, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
 
-func TestHandOverInTurn(t *testing.T) {
+// The exchange ends if the client disconnects meanwhile.
+func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		r := newRig(t, Options{}, Config{})
 		r.client.Waits = true
