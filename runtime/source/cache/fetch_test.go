@@ -87,7 +87,8 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 
 const kept = "Cache-Control: max-age=60\r\n"
 
-func TestFetchClientLeaves(t *testing.T) {
+// Unless other clients wait for it.
+func TestClientThatDisconnectsEndsTheFetch(t *testing.T) {
 	r := newRig(t)
 	_, ax := r.ask("GET /a")
 	ax.Source.OnGone(ax)
@@ -114,7 +115,7 @@ func TestFetchClientLeaves(t *testing.T) {
 	}
 }
 
-func TestFetchOverdue(t *testing.T) {
+func TestTimeoutOfTheOriginAppliesToAllWaiters(t *testing.T) {
 	r := newRig(t)
 	a, ax := r.ask("GET /a")
 	b, bx := r.ask("GET /a")
@@ -127,8 +128,8 @@ func TestFetchOverdue(t *testing.T) {
 	}
 }
 
-// A clock that was set after the start, as on a device without a battery, does not extend the time until Expires.
-func TestFetchAfterClockWasSet(t *testing.T) {
+// A device without a battery sets its clock after the start.
+func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	r := newRig(t)
 	r.server.conns.Start = time.Unix(0, 0)
 	_, _ = r.ask("GET /a")
@@ -142,9 +143,8 @@ func TestFetchAfterClockWasSet(t *testing.T) {
 	}
 }
 
-// Of many clients that wait for a page, each can disconnect as quickly as it came. The others are answered in turns,
-// between which the loop serves other clients.
-func TestFetchCrowd(t *testing.T) {
+// Each client can disconnect as quickly as it connected. The loop serves other clients between the turns.
+func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()
 	if err != nil {
@@ -192,7 +192,7 @@ func TestFetchCrowd(t *testing.T) {
 	answered(stay)
 }
 
-func TestFetchWithoutEnd(t *testing.T) {
+func TestRequestsDoNotWaitForAPageThatIsSentForTooLong(t *testing.T) {
 	r := newRig(t)
 	r.ask("GET /a")
 	r.ask("GET /a")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestJudge(t *testing.T) {
+func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 	const day = "Sun, 06 Nov 1994 08:49:37 GMT"
 	obey, ttl, guess := Rule{}, Rule{TTL: 60 * time.Second, Stale: 30 * time.Second}, Rule{Heuristic: 90 * time.Second}
 	for _, tt := range []struct {
@@ -167,15 +167,15 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestApparentAge checks that the age of a response is at least the time since its Date (RFC 9111 §4.2.3).
-func TestApparentAge(t *testing.T) {
+// See RFC 9111 §4.2.3.
+func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT|"
 	c := compile(t, Rule{TTL: 70 * time.Second, Heuristic: time.Hour})
 	for _, tt := range []struct {
 		later  int // seconds from the Date until the response arrived
 		fields string
 		age    int
-		fresh  int // -1 if it is not kept
+		fresh  int // -1 if the response is not kept
 	}{
 		{0, date + "Cache-Control: max-age=60", 0, 60},
 		{20, date + "Cache-Control: max-age=60", 20, 40},
@@ -201,7 +201,7 @@ func TestApparentAge(t *testing.T) {
 	}
 }
 
-func TestKeptFields(t *testing.T) {
+func TestFieldsOfTheCacheAreNotKept(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: B\r\nVary: A, b\r\n"), 0)
 	got := c.judge(false, 200, &read)
@@ -210,7 +210,7 @@ func TestKeptFields(t *testing.T) {
 	}
 }
 
-func TestCompile(t *testing.T) {
+func TestInvalidCacheRulesAreRejected(t *testing.T) {
 	for _, tt := range []struct {
 		r    Rule
 		want string

@@ -9,9 +9,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A client with a certificate, or with a login by form, is known, like a client with a password: responses to it are
-// for other clients only if they say so.
-func TestKnownClients(t *testing.T) {
+// Responses to known clients are for other clients only if they say so. A client with a password is known, too.
+func TestClientWithALoginOrCertificateIsKnown(t *testing.T) {
 	c := compile(t, Rule{IgnoreCookies: true})
 	for want, peers := range map[bool][]exchange.Peer{
 		false: {{}, {TLS: new(conn.TLSState)}},

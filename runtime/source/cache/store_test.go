@@ -81,7 +81,8 @@ func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, w
 	return f
 }
 
-func TestLeastRecentlyUsedPageGoes(t *testing.T) {
+// B is evicted after requests for A B C A D, with room for three pages.
+func TestLeastRecentlyUsedPageIsEvicted(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	one := New(1<<20, 0)
 	put(t, one, c, get(t, "/A"), answer{body: "page"}, 1)
@@ -138,7 +139,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-func TestEverythingGoes(t *testing.T) {
+func TestEvictionOfAllPagesResetsEveryCounter(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Stale: time.Minute})
 	s := New(1<<20, 0)
 	for i := range 50 {
@@ -166,7 +167,7 @@ func TestEverythingGoes(t *testing.T) {
 	}
 }
 
-func TestLookAllocatesNothing(t *testing.T) {
+func TestLookDoesNotAllocate(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Vary: []string{"Accept-Encoding"}})
 	s := New(1<<20, 0)
 	r := get(t, "/page?a=b", "Accept-Encoding: gzip, br", "Accept-Language: de")
@@ -180,7 +181,7 @@ func TestLookAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestWaiting(t *testing.T) {
+func TestRequestsWaitForAFetchOfTheSamePage(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	s := New(1<<20, 0)
 	r, logged := get(t, "/"), get(t, "/", "Cookie: a=b")
@@ -197,7 +198,7 @@ func TestWaiting(t *testing.T) {
 	}
 	look(t, s, c, logged, 1, Bypass)
 
-	// Requests do not wait for an uncacheable page, but one is examined at intervals.
+	// Requests do not wait for an uncacheable page. At intervals, one response is examined.
 	r = get(t, "/private")
 	if put(t, s, c, r, answer{fields: "Cache-Control: private"}, 1) {
 		t.Error("kept")
@@ -227,7 +228,7 @@ func TestWaiting(t *testing.T) {
 	look(t, s, c, get(t, "/logo"), 2, Hit)
 }
 
-func TestVary(t *testing.T) {
+func TestVarySelectsThePageOfARequest(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Vary: []string{"X-Device"}})
 	s := New(1<<20, 0)
 	de, en := get(t, "/", "Accept-Language: de"), get(t, "/", "Accept-Language: en")
@@ -244,7 +245,7 @@ func TestVary(t *testing.T) {
 	if put(t, s, c, get(t, "/star"), answer{fields: "Vary: *"}, 1) {
 		t.Error("Vary: * was kept")
 	}
-	// Requests that waited for the German page before Vary was known.
+	// These requests waited for the German page before Vary was known.
 	first := look(t, s, c, get(t, "/new", "Accept-Language: de"), 1, Miss).Fill
 	look(t, s, c, get(t, "/new", "Accept-Language: en"), 1, Wait)
 	feed(first, answer{fields: "Vary: Accept-Language", body: "neu"}, 1)
@@ -257,7 +258,7 @@ func TestVary(t *testing.T) {
 	look(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br;q=0"), 1, Miss).Fill.end()
 }
 
-func TestKeys(t *testing.T) {
+func TestKeyHasPathQueryAndHost(t *testing.T) {
 	s := New(1<<20, 0)
 	c, short := compile(t, Rule{TTL: time.Minute}), compile(t, Rule{TTL: time.Minute, IgnoreQuery: true})
 	put(t, s, c, get(t, "/a?x=1"), answer{body: "x"}, 1)
@@ -276,7 +277,7 @@ func TestKeys(t *testing.T) {
 	look(t, s, c, other, 1, Miss).Fill.end()
 }
 
-func TestTooLong(t *testing.T) {
+func TestPageThatIsTooLongIsNotKept(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	s := New(1<<20, 100)
 	if put(t, s, c, get(t, "/a"), answer{body: strings.Repeat("x", 101)}, 1) {
@@ -303,7 +304,7 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
-func TestPurge(t *testing.T) {
+func TestPurgeRemovesPagesThatMatch(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	for _, tt := range []struct {
 		p    Pattern
@@ -346,7 +347,7 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-func TestPurgeWhileFetched(t *testing.T) {
+func TestResponseFetchedBeforeAPurgeIsNotKept(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	for _, p := range []Pattern{{Path: "/x"}, {Path: "/*"}, {Tag: "t"}, {Path: "/x?a"}} {
 		s := New(1<<20, 0)
@@ -359,7 +360,7 @@ func TestPurgeWhileFetched(t *testing.T) {
 	}
 }
 
-func TestUnchanged(t *testing.T) {
+func TestUnchangedPageIsRecognizedByConditions(t *testing.T) {
 	const made = "Sun, 06 Nov 1994 08:49:37 GMT"
 	c := compile(t, Rule{TTL: time.Minute})
 	s := New(1<<20, 0)
@@ -388,7 +389,7 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
-func TestCoded(t *testing.T) {
+func TestPageHasCodedForms(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Compress: true})
 	s := New(1<<20, 0)
 	body := strings.Repeat("0123456789", 1000)
@@ -447,9 +448,8 @@ func TestCoded(t *testing.T) {
 	}
 }
 
-// Searches make many pages of one path, and one form can make all of them out of date. Purging them takes no longer
-// than making them.
-func TestPurgeOfManyQueries(t *testing.T) {
+// Searches make many pages of one path, and one form can invalidate all of them.
+func TestPurgeOfManyQueriesIsNoSlowerThanMakingThem(t *testing.T) {
 	s, c := New(256<<20, 0), compile(t, Rule{TTL: time.Hour})
 	made := waittest.ProcessorTime(t, func() {
 		for i := range 200_000 {

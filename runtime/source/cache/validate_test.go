@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// confirm answers a Fill with a 304 that has fields, separated by |.
+// confirm answers a Fill with a 304. Its fields are separated by |.
 func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 	if fields != "" {
 		fields = strings.ReplaceAll(fields, "|", "\r\n") + "\r\n"
@@ -18,7 +18,7 @@ func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 	return f.Confirm(&exchange.Head{Status: 304, Fields: []byte(fields)}, now)
 }
 
-func TestConditions(t *testing.T) {
+func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 	const date = "Sun, 06 Nov 1994 08:49:37 GMT"
 	for _, tt := range []struct {
 		status     int
@@ -40,7 +40,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestConfirm(t *testing.T) {
+// It has the fields of the 304 (RFC 9111 §3.2, §4.3.4).
+func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
 	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
 	c := compile(t, Rule{Compress: true})
@@ -59,7 +60,7 @@ func TestConfirm(t *testing.T) {
 		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
-		// The page is as old as the 304, not as its previous Date.
+		// The age is the age of the 304, not of the previous Date.
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|", Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired, false},
@@ -94,9 +95,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// TestConfirmForms checks that the forms of a page in other codings are confirmed with it, and that all of their bytes
-// still count.
-func TestConfirmForms(t *testing.T) {
+// All of their bytes still count.
+func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	c := compile(t, Rule{Compress: true})
 	s := New(1<<20, 0)
 	r, zipped := get(t, "/"), get(t, "/", "Accept-Encoding: gzip")
@@ -128,7 +128,8 @@ func TestConfirmForms(t *testing.T) {
 	}
 }
 
-func TestConfirmVary(t *testing.T) {
+// It may add names to Vary.
+func TestA304AppliesToThePageOfItsRequest(t *testing.T) {
 	c := compile(t, Rule{})
 	s := New(1<<20, 0)
 	de, en := get(t, "/", "Accept-Language: de", "X: 1"), get(t, "/", "Accept-Language: en", "X: 1")
@@ -150,7 +151,7 @@ func TestConfirmVary(t *testing.T) {
 	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.end()
 }
 
-func TestConfirmMeanwhile(t *testing.T) {
+func TestPageMayChangeWhileItIsValidated(t *testing.T) {
 	const page = `ETag: "a"|Cache-Control: max-age=5`
 	c := compile(t, Rule{})
 	r := get(t, "/")
@@ -187,9 +188,8 @@ func keyOf(c *Compiled, r *exchange.Request) []byte {
 	return key
 }
 
-// TestEachConfirmed checks that requests do not wait for a page that must be confirmed for each request, and that a
-// late confirmation does not replace a newer page.
-func TestEachConfirmed(t *testing.T) {
+// The page must be validated for each request. A late validation does not replace a newer page.
+func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	c := compile(t, Rule{Stale: time.Minute})
 	s := New(1<<20, 0)
 	r := get(t, "/")
@@ -210,7 +210,7 @@ func TestEachConfirmed(t *testing.T) {
 	} else {
 		f.Fill.end()
 	}
-	// An error keeps it, another response that is not kept does not.
+	// After an error the page is kept; after another response that is not kept, it is not.
 	third.Fill.Refuse(503, 5)
 	f := look(t, s, c, r, 6, Expired)
 	if f.Page.Instead(503, true, 6) {
@@ -218,18 +218,19 @@ func TestEachConfirmed(t *testing.T) {
 	}
 	f.Fill.Begin(&exchange.Head{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}, 7)
 	look(t, s, c, r, 8, Miss).Fill.end()
-	// HEAD and ranges are answered by the handler.
+	// The handler answers HEAD and ranges.
 	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 9)
 	look(t, s, c, ask(t, "HEAD / HTTP/1.1", "Host: a.example"), 10, Bypass)
 	look(t, s, c, get(t, "/", "Range: bytes=0-1"), 10, Bypass)
 	look(t, s, c, get(t, "/", "Cookie: a"), 10, Bypass)
 }
 
-func TestInstead(t *testing.T) {
+// The test also covers a missing response.
+func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range []struct {
 		control string
-		at      int64
-		// status 503 of the handler, 502 because it is unreachable, 404
+		at      int64 // seconds
+		// The status is 503 of the handler, 502 because it is unreachable, or 404.
 		failed, down, refused bool
 	}{
 		{"max-age=5", 10, false, true, false},
@@ -259,7 +260,8 @@ func TestInstead(t *testing.T) {
 			continue
 		}
 		f.Fill.Failed(tt.at * second)
-		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil { // other requests get it as well
+		// Other requests get the page as well.
+		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil {
 			t.Errorf("%s: another request is tried at once", tt.control)
 		}
 		if again := s.Look(c, r, tt.at*second+tryEvery); again.Fill == nil {
@@ -268,8 +270,7 @@ func TestInstead(t *testing.T) {
 	}
 }
 
-// TestNormalised: requests that differ only in how they write the same list share a page.
-func TestNormalised(t *testing.T) {
+func TestEquivalentListsInFieldsShareAPage(t *testing.T) {
 	c := compile(t, Rule{})
 	for _, tt := range []struct {
 		vary, one, other string
