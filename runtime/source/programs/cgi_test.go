@@ -22,7 +22,7 @@ func shell(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, 
 
 const plain = `printf 'Content-Type: text/plain\n\n'`
 
-func TestAnswers(t *testing.T) {
+func TestProgramResponsesAreForwarded(t *testing.T) {
 	scripts := map[string]string{
 		"status.cgi":   shell(`printf 'Status: 404 Gone Fishing\r\nContent-Type: text/x\r\nX-A: b\r\nTransfer-Encoding: chunked\r\nConnection: upgrade\r\n\r\nno'`),
 		"full.cgi":     shell(`printf 'Location: http://other.example/x\n\n'`),
@@ -89,7 +89,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestOutputForNobody(t *testing.T) {
+func TestProgramWhoseOutputIsDiscardedNeedNotEnd(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"fast":  shell(plain, "exec yes"),
 		"slow":  shell(plain, "while sleep 0.1; do echo x; done"),
@@ -110,7 +110,8 @@ func TestOutputForNobody(t *testing.T) {
 	}
 }
 
-func TestLocalStream(t *testing.T) {
+// A page answers instead of the program.
+func TestLocalRedirectIsForwardedAsItArrives(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),
 		"stream": shell(plain, "printf first", "while [ ! -e go ]; do sleep 0.02; done", "printf second"),
@@ -131,7 +132,7 @@ func TestLocalStream(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	s := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a"), "sub/b": shell(plain, "echo b$PATH_INFO")}, nil)
 	s.write("data.txt", "secret", 0o644)
 	s.write(".hidden", shell(plain, "echo hidden"), 0o755)
@@ -167,19 +168,20 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner.get("/cgi/in.cgi", 200)
-	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil { // only root can make a link that belongs to another user
+	// Only root can make a link that belongs to another user.
+	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil {
 		owner.get("/cgi/in.cgi", 404)
 	}
 }
 
-func TestBusy(t *testing.T) {
+func TestProgramsAboveTheLimitGet503(t *testing.T) {
 	s := newSite(t, map[string]string{"wait.cgi": shell("touch begun", "while [ ! -e go ]; do sleep 0.05; done", plain)},
 		func(o *programs.CGIOptions) { o.Gate = programs.NewGate(1, 1) })
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()
 	waittest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.directory + "/begun"); return err == nil })
-	for range 4 { // one of them waits
+	for range 4 { // one of the requests waits
 		go ask()
 	}
 	for range 3 {

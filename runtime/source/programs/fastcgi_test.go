@@ -42,7 +42,7 @@ func record(kind, id byte, content string) string {
 	return string([]byte{1, kind, 0, id, byte(len(content) >> 8), byte(len(content)), 0, 0}) + content
 }
 
-func TestHostile(t *testing.T) {
+func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 	const head = "Content-Type: text/plain\r\n\r\n"
 	end := record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	for name, c := range map[string]struct {
@@ -87,9 +87,8 @@ func TestHostile(t *testing.T) {
 	s.says("connect")
 }
 
-// A connection that the application closes between two requests is noticed. If it was closed just then, a request that
-// may be repeated is repeated.
-func TestClosedBetween(t *testing.T) {
+// If the application closed it during a request, the request is repeated if it may be.
+func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)
 	s := newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: waittest.Patience})
@@ -108,7 +107,7 @@ func TestClosedBetween(t *testing.T) {
 	}
 }
 
-func TestAddress(t *testing.T) {
+func TestInvalidFastCGIAddressesAreRejected(t *testing.T) {
 	for _, address := range []string{"", "unix:", "9000", "localhost:", ":9000", "http://x:1/"} {
 		if _, err := programs.NewFastCGI(programs.FastCGIOptions{Address: address}); err == nil {
 			t.Errorf("%q is taken", address)

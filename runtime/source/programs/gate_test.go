@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 )
 
-func TestGateShares(t *testing.T) { synctest.Test(t, testGateShares) }
+// Both running and waiting. One client has many requests.
+func TestGateLeavesPlacesToOtherClients(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {
 	g := NewGate(4, 4)
@@ -58,7 +59,7 @@ func testGateShares(t *testing.T) {
 	wants("a")
 }
 
-func TestGateOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
+func TestGateIsEnteredInOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
 
 func testGateOrder(t *testing.T) {
 	g := NewGate(1, 3)

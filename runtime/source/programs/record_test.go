@@ -8,7 +8,7 @@ import (
 	"testing/iotest"
 )
 
-func TestParams(t *testing.T) {
+func TestParamsAreEncoded(t *testing.T) {
 	long := string(bytes.Repeat([]byte{'v'}, 300))
 	got := appendParam(appendParam(nil, "A", "bc"), "NAME", long)
 	want := append([]byte{1, 2, 'A', 'b', 'c', 4, 0x80, 0, 1, 44}, "NAME"+long...)
