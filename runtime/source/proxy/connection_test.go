@@ -21,7 +21,8 @@ func (c lateConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func TestSettleKnowsWhatWasWritten(t *testing.T) {
+// The response was read before the goroutine that wrote the request was scheduled again.
+func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

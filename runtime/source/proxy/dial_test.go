@@ -28,7 +28,7 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, s
 	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
 }
 
-func TestTLSFailures(t *testing.T) {
+func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 	good, ca := certificate(t, "good.test", time.Now().Add(time.Hour))
 	old, oldCA := certificate(t, "good.test", time.Now().Add(-time.Minute))
 	secured := func(config *tls.Config) func(net.Conn) {

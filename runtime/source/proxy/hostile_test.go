@@ -58,7 +58,8 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	return response, string(body)
 }
 
-func TestLeftovers(t *testing.T) {
+// Whatever the request, and whether they arrive with the response or later.
+func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, test := range []struct{ name, method, head string }{
 		{"HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n"},
@@ -107,7 +108,7 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-func TestUnsolicited(t *testing.T) {
+func TestConnectionWithAnUnsolicitedResponseIsNotReused(t *testing.T) {
 	release, sent := make(chan struct{}), make(chan struct{})
 	url, connections := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
 		for {
@@ -139,7 +140,7 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-func TestReuse(t *testing.T) {
+func TestConnectionIsReusedAfterAResponseWithoutABody(t *testing.T) {
 	url, connections := upstream(t, func(r *http.Request) []string {
 		switch r.URL.Path {
 		case "/204":
@@ -166,7 +167,8 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-func TestEarlyAnswer(t *testing.T) {
+// It may also close the connection.
+func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
 		c.CloseWrite()
@@ -182,7 +184,8 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-func TestRepeat(t *testing.T) {
+// The upstream closes a reused connection during the request.
+func TestOnlySafeRequestsAreRetriedOnAClosedConnection(t *testing.T) {
 	for method, want := range map[string]int{"GET": 200, "POST": 502, "DELETE": 502} {
 		var seen atomic.Int64
 		url, _ := upstream(t, func(r *http.Request) []string {
@@ -203,7 +206,7 @@ func TestRepeat(t *testing.T) {
 }
 
 // If the field affects framing, the response is rejected (RFC 9112 §5.1).
-func TestFieldNames(t *testing.T) {
+func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 	for _, test := range []struct{ fields, want string }{
 		{"X-A : b\r\nContent-Length: 2\r\n", "X-A: b\r\n"},
 		{"X-a  : 1\r\nX-A: 2\r\nContent-Length: 2\r\n", "X-A: 1\r\n"},
@@ -227,7 +230,8 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-func TestConnectionOptions(t *testing.T) {
+// Whatever else Connection contains and however it is spelled (RFC 9110 §7.6.1). Other fields are forwarded.
+func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 	for _, fields := range []string{
 		"Connection: X-Hop\r\n",
 		"Connection: close, X-Hop\r\n",
@@ -252,7 +256,8 @@ func TestConnectionOptions(t *testing.T) {
 	}
 }
 
-func TestVia(t *testing.T) {
+// In requests and responses (RFC 9110 §7.6.3).
+func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		via := strings.Join(r.Header["Via"], "|")
 		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nVia: 1.1 inner\r\nContent-Length: %d\r\n\r\n%s", len(via), via)
@@ -273,7 +278,8 @@ func TestVia(t *testing.T) {
 	}
 }
 
-func TestClimbing(t *testing.T) {
+// By any spelling.
+func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}
 	})
@@ -298,9 +304,8 @@ func TestClimbing(t *testing.T) {
 	}
 }
 
-// TLS connections are reused as well, even if TLS has sent data meanwhile, but not connections with surplus bytes,
-// which TLS may already have buffered.
-func TestSecureReuse(t *testing.T) {
+// TLS may have sent data meanwhile, and may already have buffered surplus bytes.
+func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		cert, _ := certificate(t, "localhost", time.Now().Add(time.Hour))

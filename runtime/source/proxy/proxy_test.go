@@ -74,7 +74,7 @@ func talk(t *testing.T, address, request string) string {
 	return string(got)
 }
 
-func TestTargets(t *testing.T) {
+func TestInvalidTargetsAreRejected(t *testing.T) {
 	for _, target := range []string{"", "host:80", "http://", "ftp://x", "unix:relative", "unix:/x:y", "http://u:p@x/", "http://x/?q"} {
 		if _, err := proxy.New(proxy.Options{Target: target}); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", target, err)
@@ -82,7 +82,8 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-func TestPiecesAreNotKept(t *testing.T) {
+// This includes the head, even if the length is known.
+func TestPiecesOfAResponseAreForwardedAtOnce(t *testing.T) {
 	for _, framing := range []string{"Content-Length: 10", "Connection: close"} {
 		taken := make(chan bool)
 		url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
@@ -102,7 +103,7 @@ func TestPiecesAreNotKept(t *testing.T) {
 	}
 }
 
-func TestClientLeaves(t *testing.T) {
+func TestClientThatDisconnectsEndsTheRequestToTheUpstream(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(begun)

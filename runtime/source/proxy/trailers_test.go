@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-func TestTrailers(t *testing.T) {
+// Announced trailers are named in the head. Fields that must not be trailers are dropped.
+func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 	const (
 		field = "Trailer: Content-Digest, X-Sum\r\n"
 		body  = "\r\n5\r\nhello\r\n0\r\n"

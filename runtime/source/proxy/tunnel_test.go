@@ -13,7 +13,7 @@ import (
 )
 
 // Package conn tests how bytes and their end are forwarded.
-func TestTunnelBreaks(t *testing.T) {
+func TestTunnelClosesTheOtherSide(t *testing.T) {
 	t.Run("client, before the answer", func(t *testing.T) {
 		asked, ended := make(chan bool), make(chan bool)
 		url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {

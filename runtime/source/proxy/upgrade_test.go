@@ -68,7 +68,7 @@ func reads(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-func TestUpgradeRefused(t *testing.T) {
+func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) { io.WriteString(c, accepted(key)+"\r\n") })
 	address, _ := front(t, "/", proxy.Options{Target: url})
 	for _, test := range []struct{ old, new, want string }{
@@ -88,7 +88,8 @@ func TestUpgradeRefused(t *testing.T) {
 	}
 }
 
-func TestUpgradeIgnored(t *testing.T) {
+// See RFC 9110 §7.8.
+func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, request *http.Request) {
 		text := request.Method + request.Header.Get("Upgrade")
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+text)
@@ -111,7 +112,8 @@ func TestUpgradeIgnored(t *testing.T) {
 	}
 }
 
-func TestUpgradeHasItsConnection(t *testing.T) {
+// Its connection is not used for another request, and an idle connection is not used for a handshake.
+func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
 		for err := error(nil); err == nil; request, err = http.ReadRequest(r) {
 			if request.URL.Path == "/ws" {
@@ -133,7 +135,8 @@ func TestUpgradeHasItsConnection(t *testing.T) {
 	}
 }
 
-func TestBadUpstreams(t *testing.T) {
+// The status is 504 if the upstream does not respond. A response that has begun is aborted.
+func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 	ok, upgrade := accepted(key), strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n"
 	const plain, large = "GET / HTTP/1.0\r\n\r\n", 100 << 10
 	for name, test := range map[string]struct{ request, answer, want, log string }{
