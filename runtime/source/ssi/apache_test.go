@@ -55,7 +55,8 @@ func showsBadConditions(t *testing.T) bool {
 	return patch < 68
 }
 
-func TestLikeApache(t *testing.T) {
+// The test compares fapws and mod_include for the pages in testdata/site.
+func TestPagesAreProcessedLikeApache(t *testing.T) {
 	root := copySite(t)
 	address := backendtest.Unused(t)
 	host, _, _ := net.SplitHostPort(address)

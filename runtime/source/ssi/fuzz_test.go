@@ -102,7 +102,8 @@ func FuzzPage(f *testing.F) {
 		p := testPage()
 		p.s.opt.Files = files
 		p.printing, p.found = true, true
-		p.left.Store(bufferSize - 1000) // no output is sent, because the page has no client
+		// No output is sent, because the page has no client.
+		p.left.Store(bufferSize - 1000)
 		p.vars.putQuery(query)
 		for _, n := range parse(text).nodes {
 			if p.stopped {

@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// TestInclude tests includes that TestLikeApache cannot compare.
-func TestInclude(t *testing.T) {
+// TestPagesAreProcessedLikeApache cannot compare these includes.
+func TestIncludesOfDynamicResponses(t *testing.T) {
 	s := newSite(t, Options{}, map[string]string{
 		"f/plain.txt":              "plain & text",
 		"dynamic.shtml":            `<!--#set var="x" value="a b" --><!--#include virtual="/dynamic/echo?v=$x" -->`,
@@ -38,7 +38,7 @@ func TestInclude(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 	t.Run("depth", func(t *testing.T) {
 		s := newSite(t, Options{Depth: 2}, map[string]string{"self.shtml": `.<!--#include virtual="self.shtml" -->`})
 		if got := s.get("/p/self.shtml"); got != "..."+errorMessage {
@@ -109,7 +109,8 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-func TestExecInjection(t *testing.T) {
+// It is data for the command, whatever form the reference has.
+func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
 	for name, page := range map[string]string{
 		"plain":    `<!--#exec cmd="echo $QUERY_STRING" -->`,
@@ -132,7 +133,7 @@ func TestExecInjection(t *testing.T) {
 	}
 }
 
-func TestExec(t *testing.T) {
+func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	page := map[string]string{"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME $nothing; pwd" -->`}
 	s := newSite(t, Options{}, page)
 	if got := s.get("/p/a.shtml"); got != errorMessage || !strings.Contains(s.logged(), "a.shtml:1: exec is not allowed") {
@@ -165,7 +166,7 @@ func running(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-func TestResponse(t *testing.T) {
+func TestPageResponseHasFieldsOfItsVariables(t *testing.T) {
 	s := newSite(t, Options{Index: []string{"index.html", "index.shtml"}}, map[string]string{
 		"a.shtml":         "page",
 		"big.shtml":       strings.Repeat("0123456789abcdef", 1<<14),

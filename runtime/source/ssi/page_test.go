@@ -22,7 +22,7 @@ func testPage() *page {
 	return p
 }
 
-func TestExpressions(t *testing.T) {
+func TestExpressionsAreEvaluated(t *testing.T) {
 	for source, want := range map[string]bool{
 		"true": true, "false": false, "!false": true, "(true)": true, "true && true": true, "false || true && true": true,
 		"true && false || true": true, "(true || true) && false": false, "! (true && false)": true, "! !true": true,
@@ -54,7 +54,7 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-func TestBadConditions(t *testing.T) {
+func TestTextOfAnInvalidConditionIsNotShown(t *testing.T) {
 	pages := map[string]struct{ source, want string }{
 		"if.shtml":        {`<!--#if expr="non sense =" -->1<!--#else -->2<!--#endif -->3`, errorMessage + "3"},
 		"elif.shtml":      {`<!--#if expr="false" -->1<!--#elif expr="non sense =" -->2<!--#else -->3<!--#endif -->4`, errorMessage + "4"},
@@ -75,7 +75,7 @@ func TestBadConditions(t *testing.T) {
 	}
 }
 
-func TestFormatTime(t *testing.T) {
+func TestFormattedTimeIsBounded(t *testing.T) {
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
 	if got := formatTime("%F %k", at); got != "2024-01-07  5" {
 		t.Error(got)
@@ -85,7 +85,7 @@ func TestFormatTime(t *testing.T) {
 	}
 }
 
-func TestFormatSize(t *testing.T) {
+func TestSizesAreFormatted(t *testing.T) {
 	for _, c := range []struct {
 		size int64
 		want string

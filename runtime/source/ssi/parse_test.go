@@ -29,7 +29,7 @@ func show(d *document) string {
 	return strings.TrimSpace(b.String())
 }
 
-func TestParse(t *testing.T) {
+func TestElementsAreParsed(t *testing.T) {
 	const unfinished = "an element is not finished at the end of the page"
 	for _, c := range []struct{ page, want string }{
 		{"", ""},
@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestDeepIfs(t *testing.T) {
+func TestDeeplyNestedIfsAreProcessed(t *testing.T) {
 	const n = 4000
 	page := strings.Repeat(`<!--#if expr="false" -->x`, n) + "y" + strings.Repeat("<!--#endif -->", n) + "end"
 	s := newSite(t, Options{}, map[string]string{
