@@ -95,7 +95,7 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 	}
 }
 
-func TestRemovedVariantWithinTheSecond(t *testing.T) {
+func TestRemovedVariantIsNoticedWithinTheSecond(t *testing.T) {
 	root := tree(t, map[string]string{"a": "first", "a.gz": "zip"})
 	f := serve(t, Options{Root: root})
 	open(t, f, request(t, "", "GET", "/a")) // the variant is known but was not read
@@ -107,7 +107,7 @@ func TestRemovedVariantWithinTheSecond(t *testing.T) {
 	}
 }
 
-func TestLargeFileReplacedWithinTheSecond(t *testing.T) {
+func TestReplacedLargeFileIsNoticedWithinTheSecond(t *testing.T) {
 	root := tree(t, map[string]string{"a": strings.Repeat("1", 100000)})
 	f := serve(t, Options{Root: root})
 	first := open(t, f, request(t, "", "GET", "/a"))
@@ -123,8 +123,8 @@ func TestLargeFileReplacedWithinTheSecond(t *testing.T) {
 	}
 }
 
-// One caller checks the disk again.
-func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
+// They use it for at most a second.
+func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
@@ -143,7 +143,8 @@ func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-func TestRealClocks(t *testing.T) {
+// Each reads its own clock.
+func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-func TestReadThatCannotBeTrusted(t *testing.T) {
+func TestFileThatChangesDuringAReadIsDiscarded(t *testing.T) {
 	file, err := os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +217,7 @@ func TestCacheIsBounded(t *testing.T) {
 		for i := range 50 {
 			get(t, f, request(t, "", "GET", fmt.Sprint("/", i)))
 			if c.least > 0 {
-				mustHit(t, f, first) // in constant use, so it is kept
+				mustHit(t, f, first) // in constant use, therefore kept
 			}
 		}
 		kept := 0
@@ -247,7 +248,7 @@ func (c *cache) audit() (size int, ok bool) {
 	return size, c.recent.Len() == len(c.records) && size == c.size
 }
 
-func TestHitAndOpenAtTheSameTime(t *testing.T) {
+func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 	root := tree(t, map[string]string{"a": "1111", "b": "2222", "b.gz": "3333", "c": strings.Repeat("4", 70000)})
 	f := serve(t, Options{Root: root, CacheBytes: 2000})
 	var group sync.WaitGroup
@@ -339,8 +340,8 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A sweep visits only records with open files, because the event loop waits for the lock.
-func TestSweep(t *testing.T) {
+// The event loop waits for the lock.
+func TestSweepVisitsOnlyRecordsWithOpenFiles(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "x", "large": strings.Repeat("x", 100_000)})})
 	get(t, f, request(t, "", "GET", "/small"))
 	get(t, f, request(t, "", "GET", "/large"))

@@ -35,8 +35,8 @@ func unpack(t testing.TB, a answered) string {
 	return string(body)
 }
 
-// If a file cannot be compressed soon, because other files are being compressed, the client gets the original.
-func TestNoTurn(t *testing.T) {
+// The file cannot be compressed soon.
+func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": text}), Compress: true})
 	for range cap(turns) {
 		turns <- struct{}{}
@@ -59,7 +59,7 @@ func TestNoTurn(t *testing.T) {
 	}
 }
 
-func TestVariantsOnDisk(t *testing.T) {
+func TestVariantsOnDiskAreSent(t *testing.T) {
 	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b", "o.html": text, "o.html.gz": "g"})
 	touch(t, root+"/v.html.br", old.Add(-time.Hour)) // older than the original
 	f := serve(t, Options{Root: root, Compress: true})
@@ -78,7 +78,7 @@ func TestVariantsOnDisk(t *testing.T) {
 	}
 }
 
-func TestCompressedOnTheFly(t *testing.T) {
+func TestFilesAreCompressedOnTheFly(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": text, "b.png": text, "small.html": "x", "noise.txt": noise(5000)})
 	f := serve(t, Options{Root: root, Compress: true})
 	plain := get(t, f, request(t, "", "GET", "/a.html"))
@@ -133,11 +133,12 @@ func noise(n int) string {
 	return string(b)
 }
 
-// A file is compressed once for many simultaneous requests.
-func TestOneCompressionForMany(t *testing.T) {
+// They are simultaneous.
+func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": strings.Repeat(text, 100)})
 	f := serve(t, Options{Root: root, Compress: true})
-	open(t, f, request(t, "", "GET", "/a.html")) // so that all requests use the same file
+	// All requests then use the same file.
+	open(t, f, request(t, "", "GET", "/a.html"))
 	var group sync.WaitGroup
 	bodies := make([][]byte, 20)
 	for i := range bodies {
@@ -161,7 +162,7 @@ func TestOneCompressionForMany(t *testing.T) {
 	}
 }
 
-func TestCompressedThatIsTooLargeToKeep(t *testing.T) {
+func TestCompressedFileThatIsTooLargeIsNotKept(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.txt": text + noise(20000)}), Compress: true, CacheBytes: 50000})
 	req := request(t, "", "GET", "/a.txt", "Accept-Encoding: gzip")
 	if a := get(t, f, req); a.get("Content-Encoding") != "" || a.length != int64(len(text)+20000) {

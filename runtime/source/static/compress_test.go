@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-func TestChoose(t *testing.T) {
+func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
 	all := CodingSet{Gzip: true, Zstd: true, Brotli: true}
 	for _, c := range []struct {
 		accept string
@@ -49,7 +49,7 @@ func TestSeveralFieldsAreOneList(t *testing.T) {
 	}
 }
 
-func TestWorth(t *testing.T) {
+func TestOnlyCompressibleTypesAndSizesAreCompressed(t *testing.T) {
 	for mediaType, want := range map[string]bool{
 		"text/html; charset=utf-8": true, "TEXT/plain": true, "application/json": true, "image/svg+xml": true,
 		"application/ld+json ; x=y": true, "application/xhtml+xml": true, "font/ttf": true, "application/wasm": true,

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-func TestMatchesTag(t *testing.T) {
+func TestEntityTagsAreMatched(t *testing.T) {
 	for _, c := range []struct {
 		list         string
 		strong, weak bool
@@ -30,7 +30,8 @@ func TestMatchesTag(t *testing.T) {
 		{`a"`, false, false},
 		{``, false, false},
 		{`W/`, false, false},
-		{`"x,"a"`, false, false}, // a tag may contain a comma; then an unquoted a follows
+		// A tag may contain a comma. Here an unquoted a follows.
+		{`"x,"a"`, false, false},
 		{`"b" "a"`, true, true},
 		{`junk, "a"`, false, false},
 	} {
@@ -56,7 +57,7 @@ var conditions = []struct {
 	unlike string // why net/http responds differently
 }{
 	{"", 200, "0123456789", ""},
-	// If-None-Match, RFC 9110 §13.1.2
+	// If-None-Match (RFC 9110 §13.1.2)
 	{"If-None-Match: TAG", 304, "", ""},
 	{"If-None-Match: W/TAG", 304, "", ""},
 	{`If-None-Match: "x", TAG`, 304, "", ""},
@@ -66,7 +67,7 @@ var conditions = []struct {
 	{`If-None-Match: "x"|If-Modified-Since: ` + after, 200, "0123456789", ""},
 	{"If-None-Match: TAG|If-Modified-Since: " + before, 304, "", ""},
 	{"IF-NONE-MATCH: TAG", 304, "", ""},
-	// If-Modified-Since, §13.1.3
+	// If-Modified-Since (RFC 9110 §13.1.3)
 	{"If-Modified-Since: " + oldDate, 304, "", ""},
 	{"If-Modified-Since: " + after, 304, "", ""},
 	{"If-Modified-Since: " + before, 200, "0123456789", ""},
@@ -74,7 +75,7 @@ var conditions = []struct {
 	{"If-Modified-Since: " + old.Format(time.ANSIC), 304, "", ""},
 	{"If-Modified-Since: nonsense", 200, "0123456789", ""},
 	{"If-Modified-Since: " + after + "|If-Modified-Since: " + after, 200, "0123456789", "it reads the first field only"},
-	// If-Match, §13.1.1
+	// If-Match (RFC 9110 §13.1.1)
 	{"If-Match: TAG", 200, "0123456789", ""},
 	{`If-Match: "x", TAG`, 200, "0123456789", ""},
 	{"If-Match: *", 200, "0123456789", ""},
@@ -84,13 +85,13 @@ var conditions = []struct {
 	{"If-Match: TAG|If-Unmodified-Since: " + before, 200, "0123456789", ""},
 	{`If-Match: "x"|If-None-Match: TAG`, 412, "", ""},
 	{"If-Match: TAG|If-None-Match: TAG", 304, "", ""},
-	// If-Unmodified-Since, §13.1.4
+	// If-Unmodified-Since (RFC 9110 §13.1.4)
 	{"If-Unmodified-Since: " + oldDate, 200, "0123456789", ""},
 	{"If-Unmodified-Since: " + after, 200, "0123456789", ""},
 	{"If-Unmodified-Since: " + before, 412, "", ""},
 	{"If-Unmodified-Since: nonsense", 200, "0123456789", ""},
 	{"If-Unmodified-Since: " + oldDate + "|If-Modified-Since: " + oldDate, 304, "", ""},
-	// Range, §14.2
+	// Range (RFC 9110 §14.2)
 	{"Range: bytes=0-3", 206, "0123", ""},
 	{"Range: bytes=4-", 206, "456789", ""},
 	{"Range: bytes=-4", 206, "6789", ""},
@@ -108,7 +109,7 @@ var conditions = []struct {
 	{"Range: bytes=0-3|If-None-Match: TAG", 304, "", ""},
 	{`Range: bytes=0-3|If-Match: "x"`, 412, "", ""},
 	{"Range: bytes=20-|If-Modified-Since: " + oldDate, 304, "", ""},
-	// If-Range, §13.1.5
+	// If-Range (RFC 9110 §13.1.5)
 	{"Range: bytes=0-3|If-Range: TAG", 206, "0123", ""},
 	{`Range: bytes=0-3|If-Range: "x"`, 200, "0123456789", ""},
 	{"Range: bytes=0-3|If-Range: W/TAG", 200, "0123456789", ""},
@@ -122,7 +123,7 @@ var conditions = []struct {
 	{"If-Range: TAG", 200, "0123456789", ""},
 }
 
-func TestConditions(t *testing.T) {
+func TestConditionsAndRangesAreObeyed(t *testing.T) {
 	// In a module of Go 1.25, Go 1.27 supports a single range and sends the whole file for more.
 	t.Setenv("GODEBUG", "httpservecontentmaxranges=200")
 	const content = "0123456789"

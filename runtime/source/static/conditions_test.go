@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestParseRanges(t *testing.T) {
+func TestRangesAreParsed(t *testing.T) {
 	for _, c := range []struct {
 		value string
 		size  int64

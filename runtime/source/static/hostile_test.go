@@ -24,7 +24,7 @@ func everything(root string) Options {
 }
 
 // If one of these files were opened for reading in the usual way, the test would hang.
-func TestWhatIsNoFileIsNotOpened(t *testing.T) {
+func TestSpecialFilesAreNotOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	if err := syscall.Mkfifo(root+"/fifo", 0o666); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,8 @@ func TestWhatIsNoFileIsNotOpened(t *testing.T) {
 	}
 }
 
-func TestFifoInTheLastMoment(t *testing.T) {
+// It is replaced between the check and the opening.
+func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	f := serve(t, Options{Root: root})
 	f.opt.CacheFileBytes = -1 // open the file for each request
@@ -65,7 +66,7 @@ func TestFifoInTheLastMoment(t *testing.T) {
 	}
 }
 
-func TestStatusOf(t *testing.T) {
+func TestErrorsOfTheFileSystemHaveAStatus(t *testing.T) {
 	for _, c := range []struct {
 		err    error
 		status int

@@ -79,7 +79,8 @@ func TestListingIsSorted(t *testing.T) {
 	}
 }
 
-func TestListingBelowTwoNames(t *testing.T) {
+// This holds even if the page comes from the cache.
+func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
 	for _, prefix := range []string{"/one", "/two", "/one"} {
 		req := request(t, "", "GET", "/d/")
@@ -100,7 +101,8 @@ func TestListingBelowTwoNames(t *testing.T) {
 	}
 }
 
-func TestListingOfPictures(t *testing.T) {
+// Their names might belong to private keys. Private keys stay hidden.
+func TestListingDoesNotReadWholeFilesToFindPrivateKeys(t *testing.T) {
 	picture := "\xff\xd8\xff\xe0\x00\x10JFIF" + strings.Repeat("x", 1<<20)
 	files := map[string]string{"id_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}
 	for i := range 50 {
@@ -116,7 +118,7 @@ func TestListingOfPictures(t *testing.T) {
 	}
 }
 
-func TestListingsWait(t *testing.T) {
+func TestFilesDoNotWaitForListings(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"}), Listing: true})
 	f.listing.Lock()
 	var all sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestExpires(t *testing.T) {
+func TestExpiresSelectsCacheControlByPattern(t *testing.T) {
 	f := serve(t, Options{
 		Root:   tree(t, map[string]string{"a.css": "x", "img/b.png": "x", "img/in/c.png": "x", "d.html": "x", "e.js": "x", "f.txt": "x", "n.json": "x", "build/x.css": "x"}),
 		MaxAge: 7,
@@ -31,7 +31,7 @@ func TestExpires(t *testing.T) {
 	}
 }
 
-func TestFits(t *testing.T) {
+func TestPatternsMatchNames(t *testing.T) {
 	for _, c := range []struct {
 		pattern, name string
 		want          bool
@@ -47,7 +47,7 @@ func TestFits(t *testing.T) {
 	}
 }
 
-func TestOptionsThatAreWrong(t *testing.T) {
+func TestInvalidOptionsAreRejected(t *testing.T) {
 	root := tree(t, map[string]string{"bad.types": "text/plain txt\n\nplain txt\n"})
 	for want, o := range map[string]Options{
 		"index: \"a/b\"":                  {Index: []string{"a/b"}},
@@ -77,7 +77,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestAllOptionsThatAreWrong(t *testing.T) {
+func TestErrorNamesEveryInvalidOption(t *testing.T) {
 	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"}, Charset: "?",
 		MimeTypes: "/none", Types: map[string]string{"x": "y"}, Headers: map[string]string{"": ""}, Symlinks: "?"})
 	var names []string
@@ -89,7 +89,7 @@ func TestAllOptionsThatAreWrong(t *testing.T) {
 	}
 }
 
-func TestLinksByPolicy(t *testing.T) {
+func TestLinksAreFollowedByPolicy(t *testing.T) {
 	dir := t.TempDir()
 	root := dir + "/real"
 	write(t, root+"/a.txt", "a")
@@ -99,7 +99,8 @@ func TestLinksByPolicy(t *testing.T) {
 	symlink(t, "real", dir+"/root")
 	symlink(t, "a.txt", root+"/in")
 	symlink(t, root+"/d", root+"/absolute")
-	symlink(t, dir+"/root/d/b.txt", root+"/by-name") // an absolute link with the configured path of the root
+	// An absolute link with the configured path of the root.
+	symlink(t, dir+"/root/d/b.txt", root+"/by-name")
 	symlink(t, root, root+"/d/top")
 	symlink(t, root+"x", root+"/beside")
 	symlink(t, "/", root+"/slash")
@@ -142,7 +143,8 @@ func TestLinksByPolicy(t *testing.T) {
 	}
 }
 
-func TestOpenFiles(t *testing.T) {
+// It is opened once.
+func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})
 	f := serve(t, Options{Root: root})
 	for _, c := range []struct {
@@ -166,7 +168,8 @@ func TestOpenFiles(t *testing.T) {
 		fd := one.Fd()
 		one.Close()
 		isOpen := func() bool {
-			var now syscall.Stat_t // the descriptor may refer to another file meanwhile
+			// The descriptor may refer to another file meanwhile.
+			var now syscall.Stat_t
 			return syscall.Fstat(fd, &now) == nil && now.Ino == stat.Ino
 		}
 		for end := time.Now().Add(5 * time.Second); isOpen(); time.Sleep(time.Millisecond) {

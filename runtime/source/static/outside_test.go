@@ -17,7 +17,7 @@ import (
 	zstandard "github.com/klauspost/compress/zstd"
 )
 
-// tries returns how often a property is tested; `./build.sh fuzz paths` sets a million.
+// tries returns how often a property is tested. `./build.sh fuzz paths` sets a million.
 func tries(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("FAPWS_TRIES"))
 	if os.Getenv("FAPWS_TRIES") == "" {
@@ -32,9 +32,9 @@ func tries(t *testing.T) int {
 // outsideName is the name of a file outside the root. No listing may contain it.
 const outsideName = "OUTSIDE-NAME"
 
-// The test requests random paths in a tree whose links and directories are swapped all the time, under each policy
-// for links. No response contains a byte or a name from outside the root, in any coding.
-func TestNoByteFromOutside(t *testing.T) {
+// The test requests random paths in a tree whose links and directories are swapped all the time, under each policy for
+// links. No response contains a byte or a name from outside the root, in any coding.
+func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	dir := t.TempDir()
 	root := dir + "/root"
 	inside := strings.Repeat("harmless ", 300)
@@ -166,7 +166,8 @@ func content(out *Response) string {
 	return body.String() + string(unpacked)
 }
 
-// The standard library parses a response with several ranges, and each part matches its Content-Range.
+// FuzzByteranges checks that the standard library parses a response with several ranges, and that each part matches its
+// Content-Range.
 func FuzzByteranges(f *testing.F) {
 	text := strings.Repeat("0123456789abcdef", 64)
 	files := serve(f, Options{Root: tree(f, map[string]string{"a.txt": text})})

@@ -2,7 +2,7 @@ package static
 
 import "testing"
 
-func TestCleanPath(t *testing.T) {
+func TestPathsAreCleanedOrRejected(t *testing.T) {
 	for _, c := range []struct {
 		path     string
 		want     string // "-" if the path is rejected
@@ -61,7 +61,7 @@ func TestCleanPath(t *testing.T) {
 	}
 }
 
-func TestSlashLocation(t *testing.T) {
+func TestSlashRedirectStaysOnItsHost(t *testing.T) {
 	for _, c := range []struct{ prefix, path, query, want string }{
 		{"", "/a", "", "/a/"},
 		{"", "/a/b", "x=1&y=%20", "/a/b/?x=1&y=%20"},

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestNoPermission(t *testing.T) {
+func TestUnreadableFileIsForbidden(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x", "d/b": "x", "open": "x"})
 	for _, name := range []string{"/a", "/d"} {
 		if err := os.Chmod(root+name, 0); err != nil {

@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-func TestStart(t *testing.T) {
+func TestRedirectTargetUsesPartsOfTheRequest(t *testing.T) {
 	for _, test := range []struct{ target, request, want string }{
 		{"/new", "/old/a", "/new"},
 		{"/new", "/old/a?b=1", "/new?b=1"},

@@ -13,7 +13,7 @@ import (
 
 var oldDate = old.Format(http1.DateFormat)
 
-func TestVariants(t *testing.T) {
+func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 	root := tree(t, map[string]string{
 		"a.js": "original", "a.js.gz": "GZIP", "a.js.br": "BROTLI",
 		"b.js": "original", "b.js.gz": "GZIP",
@@ -72,9 +72,8 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// If the time of a file is a constant of build tools, or years older than its last status change, the validators
-// still change with the content.
-func TestConstantTimes(t *testing.T) {
+// The time of the file is a constant of build tools, or years older than its last status change.
+func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
 		at    time.Time

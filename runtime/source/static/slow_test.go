@@ -114,7 +114,7 @@ func threads(t *testing.T) (n int) {
 	return n
 }
 
-func TestDeadDisk(t *testing.T) {
+func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir})
 	dead.Store(fuseLookup)
@@ -140,7 +140,7 @@ func TestDeadDisk(t *testing.T) {
 	all.Wait()
 }
 
-func TestSlowClose(t *testing.T) {
+func TestResponseDoesNotWaitForTheCloseOfItsFile(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir, CacheFileBytes: -1})
 	var out Response

@@ -8,7 +8,8 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-func TestSourceWaits(t *testing.T) {
+// A source whose client disconnected sends nothing.
+func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 	s := NewSource(serve(t, Options{Root: tree(t, map[string]string{"a.txt": "content"})}), false)
 	loop := looptest.New(t)
 	looptest.Run(t, loop, func() {})
