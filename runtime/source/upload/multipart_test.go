@@ -62,8 +62,7 @@ var whole = "preamble\r\n" +
 	part(`form-data; name="note"`, "", "") +
 	tail + "epilogue"
 
-// A form has the same contents however its bytes are split.
-func TestFormInPieces(t *testing.T) {
+func TestFormHasTheSameContentsHoweverItIsSplit(t *testing.T) {
 	want := contents{
 		Fields: map[string][]string{"note": {"one\r\ntwo", ""}},
 		Files: []string{
@@ -84,7 +83,8 @@ func TestFormInPieces(t *testing.T) {
 	}
 }
 
-func TestFormsThatAreNone(t *testing.T) {
+// The error is one line. The form may be incomplete.
+func TestInvalidFormIsAnErrorAndNotACompleteFile(t *testing.T) {
 	file := part(`form-data; name="a"; filename="x"`, "", "content")
 	for name, c := range map[string]struct {
 		body, want string
@@ -116,7 +116,7 @@ func TestFormsThatAreNone(t *testing.T) {
 	}
 }
 
-func TestFormOfAClientThatLeaves(t *testing.T) {
+func TestErrorOfTheBodyIsNotReportedAsAFormError(t *testing.T) {
 	gone := errors.New("gone")
 	for i := range whole {
 		first := arriving(whole[:i])
@@ -137,7 +137,8 @@ func FuzzForm(f *testing.F) {
 	f.Add(whole, 20)
 	f.Add(part(`form-data; name="a"; filename="x"`, "", "y")+tail, 1)
 	f.Fuzz(func(t *testing.T, body string, at int) {
-		if len(body) > maxHeader/2 { // the limit of a header includes bytes that the parser has read ahead
+		// The limit of a header includes bytes that the parser has read ahead.
+		if len(body) > maxHeader/2 {
 			return
 		}
 		at = min(max(at, 0), len(body))

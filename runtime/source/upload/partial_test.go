@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-func TestPartials(t *testing.T) {
+// Finished uploads make room for others.
+func TestResumableUploadsAreLimited(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	f := u.target.(*directory)
 	var last *partial
@@ -63,7 +64,8 @@ func TestPartials(t *testing.T) {
 	has(t, dir, "a=one")
 }
 
-func TestManyAtOnce(t *testing.T) {
+// The existing files are not all read for each upload.
+func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
 		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600); err != nil {
@@ -89,7 +91,8 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-func TestShares(t *testing.T) {
+// An upload that is being written is not lost.
+func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	u, _ := newFolder(t, nil)
 	f := u.target.(*directory)
 	var written []*partial
@@ -131,7 +134,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-func TestExpireLater(t *testing.T) {
+// No other upload need begin. A previous server may have left the upload.
+func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})
 	if err != nil {
@@ -148,7 +152,7 @@ func TestExpireLater(t *testing.T) {
 	}
 }
 
-func TestMetadata(t *testing.T) {
+func TestUploadMetadataIsParsed(t *testing.T) {
 	for text, want := range map[string]map[string][]string{
 		"":                        {},
 		"filename YQ==":           {"filename": {"a"}},

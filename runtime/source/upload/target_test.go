@@ -61,7 +61,8 @@ func status(err error) int {
 	return refusalOf(err).status
 }
 
-func TestLinks(t *testing.T) {
+// The link has the final name or the temporary name.
+func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
 	if err := os.WriteFile(outside, []byte("safe"), 0o600); err != nil {
@@ -87,7 +88,8 @@ func TestLinks(t *testing.T) {
 	has(t, filepath.Dir(outside), "outside=safe")
 }
 
-func TestLeftovers(t *testing.T) {
+// Files that another process is writing are not removed.
+func TestFilesOfAKilledServerAreRemoved(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	left := filepath.Join(dir, temporary("left"))
 	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
@@ -107,7 +109,7 @@ func TestLeftovers(t *testing.T) {
 	has(t, dir, "a=one", "left=new")
 }
 
-func TestDescriptor(t *testing.T) {
+func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -135,8 +137,8 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
-// Paths are relative to the chroot, because files are opened after entering it.
-func TestChroot(t *testing.T) {
+// Files are opened after entering it.
+func TestPathsAreRelativeToTheChroot(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700); err != nil {
 		t.Fatal(err)
@@ -160,7 +162,7 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-func TestDigests(t *testing.T) {
+func TestDigestFieldsAreParsed(t *testing.T) {
 	const empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 	const digits = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	for value, want := range map[string]string{
