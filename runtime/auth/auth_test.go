@@ -44,7 +44,7 @@ func apr1(password string) string {
 	return hash
 }
 
-func TestVectors(t *testing.T) {
+func TestHashesOfAllKindsAreVerified(t *testing.T) {
 	for _, v := range vectors {
 		if err := checkHash(v.hash); err != nil {
 			t.Errorf("%s: %v", v.hash, err)
@@ -60,9 +60,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// Hashes from the programs of Apache and OpenSSL are accepted. Ubuntu 24.04 lacks Apache's flags -2 and -5, so
-// OpenSSL makes these hashes.
-func TestHtpasswd(t *testing.T) {
+// Ubuntu 24.04 lacks Apache's flags -2 and -5, so OpenSSL makes these hashes.
+func TestHashesOfHtpasswdAndOpenSSLAreAccepted(t *testing.T) {
 	for program, name := range map[string]string{"htpasswd": "apache2-utils", "openssl": "openssl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("%s is missing: install %s (./build.sh does)", program, name)
@@ -89,7 +88,7 @@ func TestHtpasswd(t *testing.T) {
 	}
 }
 
-func TestUsersErrors(t *testing.T) {
+func TestUserFileErrorsNameLineUserAndCause(t *testing.T) {
 	for text, want := range map[string]string{
 		"a:$2y$10$short":                      "users:1: user a: the hash is not one of bcrypt",
 		"# x\n\nb:plain":                      "users:3: user b: unknown kind of hash",

@@ -20,7 +20,7 @@ func fixed(now *time.Duration) *Checker {
 	return c
 }
 
-// userFile makes a file with users whose password is their name backwards, with a cheap hash.
+// userFile makes a file with users. The password of a user is the reversed name, with a cheap hash.
 func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "users")
@@ -38,8 +38,8 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	return u
 }
 
-// A damaged file is read once in a while, not for each request, until it is repaired.
-func TestDamagedUsers(t *testing.T) {
+// It is not read for each request until it is repaired.
+func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
 	good, err := os.ReadFile(u.Path())
 	if err != nil {
@@ -107,9 +107,8 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// A flood of guesses from some clients at some accounts does not delay others, and no guess is refused while the
-// queue has room.
-func TestOrder(t *testing.T) {
+// Some clients guess passwords of some accounts. No guess is rejected while the queue has room.
+func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
 	u := userFile(t, c, "admin", "ann", "bob")
@@ -122,13 +121,13 @@ func TestOrder(t *testing.T) {
 	for i := range 80 {
 		r.check(u, fmt.Sprintf("192.0.2.%d", i), "admin", fmt.Sprint("guess", i))
 	}
-	// the guessers' network and account
+	// The network and the account of the guesses.
 	r.check(u, "192.0.2.1", "admin", "right")
 	r.check(u, "198.51.100.1", "admin", "right")
 	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
 	r.check(u, "198.51.100.1", "ann", "right")   // not involved
 	r.check(u, "192.0.2.1", "bob", "right")      // the guessers' network
-	// after this time, earlier checks precede checks with a smaller penalty
+	// After this time, earlier checks precede checks with a smaller penalty.
 	now += 2*maxPenalty + time.Second
 	r.check(u, "198.51.100.2", "bob", "right")
 	release()
@@ -145,7 +144,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-func TestFair(t *testing.T) {
+// Many checks of one connection, or of disconnected clients, do not either.
+func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
 	u := userFile(t, c, "admin", "ann", "bob", "eve")
@@ -163,13 +163,13 @@ func TestFair(t *testing.T) {
 		r.checkOn("one", u, fmt.Sprintf("2001:db8:0:1::%x", i), "eve", "right")
 	}
 	gone := r.check(u, "192.0.2.3", "eve", "right")
-	// from another network, for an account that others guess at
+	// From another network, for an account that others guess.
 	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
 	r.check(u, "192.0.2.4", "ann", "right")
-	// from the network of a connection with many checks
+	// From the network of a connection with many checks.
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
-	// from a network where admin has logged in before
+	// From a network where admin has logged in before.
 	r.check(u, "192.0.2.9", "admin", "right")
 	gone.Defer()
 	r.order = nil
@@ -187,7 +187,8 @@ func TestFair(t *testing.T) {
 	}
 }
 
-func TestBusy(t *testing.T) {
+// A client without failures is not rejected.
+func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
 	u := userFile(t, c, "admin", "ann")
@@ -226,7 +227,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-func TestBusyWithLeavers(t *testing.T) {
+// Checks of clients that have probably disconnected make room for others, even from the same network.
+func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
 	u := userFile(t, c, "admin", "ann")
@@ -247,7 +249,8 @@ func TestBusyWithLeavers(t *testing.T) {
 	}
 }
 
-func TestRepeated(t *testing.T) {
+// This holds even while its verdict is delayed.
+func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
 	u := userFile(t, c, "admin")
@@ -270,7 +273,7 @@ func TestRepeated(t *testing.T) {
 		t.Errorf("%v failures, want %v", f.n, freeOfCost)
 	}
 	c.mu.Unlock()
-	// From here on, verdicts are delayed. A client does not get a verdict sooner by asking twice.
+	// From here on, verdicts are delayed. A client does not get a verdict earlier by repeating its request.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
 	if v := u.Known([]byte("admin:held")); v != Unknown {
@@ -292,7 +295,7 @@ func TestRepeated(t *testing.T) {
 	wait("192.0.2.1 admin right", Right)
 }
 
-func TestCancel(t *testing.T) {
+func TestCancelledCheckGetsNoAnswer(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
 	u := userFile(t, c, "admin")
@@ -316,7 +319,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestPenalty(t *testing.T) {
+func TestPenaltyGrowsWithFailuresAndHalves(t *testing.T) {
 	f := failures[string]{recent[string, tally]{size: maxFailures}}
 	at := func(n int, want time.Duration) {
 		t.Helper()
@@ -353,7 +356,7 @@ func TestPenalty(t *testing.T) {
 	}
 }
 
-func TestMemory(t *testing.T) {
+func TestRecentKeepsEntriesInUse(t *testing.T) {
 	m := recent[int, bool]{size: 10}
 	has := func(k int) bool {
 		_, ok := m.get(k)
@@ -371,7 +374,7 @@ func TestMemory(t *testing.T) {
 }
 
 // Every request calls Known.
-func TestKnownCost(t *testing.T) {
+func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")
 	b, err := NewBasic("", u)

@@ -70,7 +70,8 @@ func (l *Login) user(token string) string {
 	return ""
 }
 
-func TestStateRemoved(t *testing.T) {
+// It is logged once.
+func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	lines := 0
@@ -89,7 +90,7 @@ func TestStateRemoved(t *testing.T) {
 	}
 }
 
-func TestSession(t *testing.T) {
+func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
 	token := l.token(l.newSession("ann"))
@@ -144,9 +145,9 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// Every process, including processes that start later, rejects sessions that were ended, sessions of removed users,
-// and sessions of users with a new password. Other sessions stay valid.
-func TestEndedSession(t *testing.T) {
+// This includes processes that start later, sessions of removed users, and sessions of users with a new password. Other
+// sessions stay valid.
+func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
 	one, two, bob := l.newSession("ann"), l.newSession("ann"), l.newSession("bob")
@@ -167,7 +168,7 @@ func TestEndedSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(" ann bob")
-	// An incomplete line, as if the machine lost power.
+	// The line is incomplete, as after a power failure.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +190,8 @@ func TestEndedSession(t *testing.T) {
 	check("  ")
 }
 
-func TestClockSetBack(t *testing.T) {
+// Users can log in.
+func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	before := l.newSession("ann")
@@ -218,7 +220,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-func TestEndedStaysSmall(t *testing.T) {
+// A client that logs in and out repeatedly does not end sessions of others.
+func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	bob, first := l.newSession("bob"), l.newSession("ann")
@@ -252,7 +255,7 @@ func TestEndedStaysSmall(t *testing.T) {
 	}
 }
 
-func TestLocal(t *testing.T) {
+func TestLoginRedirectsOnlyToLocalTargets(t *testing.T) {
 	for target, want := range map[string]bool{
 		"/": true, "/a?b=c&d=%2F": true, "/a//b": true, "/%09/x": true,
 		"": false, "a": false, "//evil.test": false, "/\\evil.test": false, "\\/evil.test": false, "https://evil.test": false,
@@ -277,7 +280,7 @@ func request(t testing.TB, fields string) (head []byte, r http1.Request) {
 	return head, r
 }
 
-func TestFromElsewhere(t *testing.T) {
+func TestRequestsFromOtherSitesAreDetected(t *testing.T) {
 	for fields, want := range map[string]bool{
 		"":                                 false,
 		"Origin: http://nas:8080\r\n":      false,
@@ -303,7 +306,7 @@ func TestFromElsewhere(t *testing.T) {
 	}
 }
 
-func TestCookies(t *testing.T) {
+func TestSessionCookiesAreFound(t *testing.T) {
 	for fields, want := range map[string]string{
 		"":                                      "",
 		"Cookie: a=1\r\n":                       "1",
@@ -324,7 +327,8 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-func TestDamagedKey(t *testing.T) {
+// The server starts with a new key, and reports this once.
+func TestDamagedKeyIsReplacedAndKept(t *testing.T) {
 	good := strings.Repeat("ab", 32)
 	for _, text := range []string{"", good[:17], good[:60], good + good, strings.Repeat("\x00", 65), "not a key\n"} {
 		p := newPlace(t)
@@ -356,7 +360,7 @@ func TestDamagedKey(t *testing.T) {
 	}
 }
 
-func TestState(t *testing.T) {
+func TestErrorsInTheStateDirectoryAreReportedInOneLine(t *testing.T) {
 	p := newPlace(t)
 	p.open(t)
 	key := filepath.Join(p.dir, KeyFile)
