@@ -60,7 +60,8 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-func TestPool(t *testing.T) {
+// Their bodies are closed. A panic in a responder is logged, and the response is a 500 or is aborted.
+func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {
 		<-goOn
@@ -91,7 +92,8 @@ func TestPool(t *testing.T) {
 	}
 }
 
-func TestSmallParts(t *testing.T) {
+// Neither small pieces nor interim responses do.
+func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 	for what, send := range map[string]func(w *Response) error{
 		"pieces": func(w *Response) error {
 			io.WriteString(w, "x")
@@ -120,7 +122,7 @@ func TestSmallParts(t *testing.T) {
 	}
 }
 
-func TestShares(t *testing.T) {
+func TestHangingResponderLeavesRoomForOthers(t *testing.T) {
 	r := newRig(t, nil)
 	r.Pool = New(4, func(line string) { t.Error(line) })
 	hang := make(chan bool)
@@ -147,7 +149,7 @@ func TestShares(t *testing.T) {
 	takes(hangs, true)
 }
 
-func TestPoolUnread(t *testing.T) {
+func TestUnreadCompleteResponseDoesNotCountTowardsTheLimit(t *testing.T) {
 	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
 	for i := range 3 {
 		if _, ok := r.submit(); !ok {
@@ -158,7 +160,7 @@ func TestPoolUnread(t *testing.T) {
 	r.release()
 }
 
-func TestRequest(t *testing.T) {
+func TestRequestHasMethodTargetQueryHostAndFields(t *testing.T) {
 	for _, c := range []struct{ head, want string }{
 		{"GET /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-Test: yes\r\nX-Test: no\r\n\r\n", "GET /a%20b?c=d c=d h:1 yes"},
 		{"PUT http://abs/ HTTP/1.1\r\nHost: h\r\n\r\n", "PUT http://abs/  abs "},
@@ -171,7 +173,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-func TestFlow(t *testing.T) {
+// It ends when the client disconnects.
+func TestResponderBlocksWhileItsResponseWaits(t *testing.T) {
 	ended := make(chan error)
 	r := newRig(t, func(w *Response, q *Request) {
 		var err error
