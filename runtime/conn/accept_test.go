@@ -34,8 +34,8 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
-// When descriptors are missing, the loop reads a bounded part of what a refused client sends.
-func TestRefusedFloodIsNotRead(t *testing.T) {
+// Descriptors are missing. The part is bounded.
+func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	f := newFixture(t)
 	f.KeepReserve(0)
 	defer f.CloseReserve()

@@ -6,9 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel acknowledges the last message of a handshake at once: otherwise Nagle's algorithm would delay the client's
-// first request by 40 ms.
-func TestLastMessageIsAcknowledged(t *testing.T) {
+// Otherwise Nagle's algorithm would delay the client's first request by 40 ms.
+func TestLastHandshakeMessageIsAcknowledgedAtOnce(t *testing.T) {
 	s := newServer(t, nil)
 	c := s.dial(nil, nil)
 	p := s.only()

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/eventloop/looptest"
 )
 
-// newBalanced returns an Acceptor without listeners for one of several processes that run one request each. Its moment
+// newBalanced returns an Acceptor without listeners for one of several processes that run one request each. Its pause
 // never ends.
 func newBalanced(t *testing.T) *Acceptor {
 	loop := looptest.New(t)
@@ -24,7 +24,8 @@ func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
 	}
 }
 
-func TestBusy(t *testing.T) {
+// A process that expects a request leaves them, too.
+func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	a := newBalanced(t)
 	a.expect(t, "idle", Take)
 	e := a.Expect()
@@ -39,9 +40,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Connections that no process has accepted after a moment are accepted, each time twice as many, until the queue is
-// empty.
-func TestMoment(t *testing.T) {
+// Each time the number is doubled, until the queue is empty.
+func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	a.Occupied(1)
 	for _, want := range []int{minAllowed, 2 * minAllowed, 4 * minAllowed} {
@@ -60,7 +60,8 @@ func TestMoment(t *testing.T) {
 	a.expect(t, "behind those", Wait)
 }
 
-func TestSilent(t *testing.T) {
+// This holds even if its request arrives later.
+func TestSilentConnectionNoLongerCountsAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	silent := a.Expect()
 	a.expect(t, "a request is expected", Wait)

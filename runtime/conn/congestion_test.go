@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSameMachine(t *testing.T) {
+func TestConnectionsOfTheSameMachineAreRecognized(t *testing.T) {
 	for _, c := range []struct {
 		local, remote net.Addr
 		want          bool

@@ -111,7 +111,8 @@ func pattern(n int) []byte {
 	return b
 }
 
-func TestEndWhilePaused(t *testing.T) {
+// Reading was paused when the client shut down its side. The end is noticed although it is not reported again.
+func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	for _, heed := range []Heed{HeedReset, HeedNothing} {
 		s := newSet(t, 1000)
 		r, client := s.open()
@@ -133,7 +134,8 @@ func TestEndWhilePaused(t *testing.T) {
 	}
 }
 
-func TestHeed(t *testing.T) {
+// The mode is HeedReset.
+func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 	s := newSet(t, 1000)
 	breaks, reset := s.open()
 	s.do(func() { breaks.Pause(HeedReset) })
@@ -142,7 +144,8 @@ func TestHeed(t *testing.T) {
 	s.until("it is closed", func() bool { return breaks.gone == 1 })
 }
 
-func TestBrokenTransfers(t *testing.T) {
+// Abort ends a transfer.
+func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +173,8 @@ func TestBrokenTransfers(t *testing.T) {
 	})
 }
 
-func TestRoomExpires(t *testing.T) {
+// The loop first tries to write.
+func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
 	s.do(func() { r.Queue(Output{Items: []Item{{Data: make([]byte, 32<<20)}}, Owner: r}, false) })
@@ -196,7 +200,7 @@ func TestRoomExpires(t *testing.T) {
 	})
 }
 
-func TestLinger(t *testing.T) {
+func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
 	s.do(func() {
@@ -230,7 +234,8 @@ func TestLinger(t *testing.T) {
 	})
 }
 
-func TestDue(t *testing.T) {
+// After Schedule, it is called on the next tick.
+func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
 	s.do(func() {
@@ -255,7 +260,8 @@ func TestDue(t *testing.T) {
 	})
 }
 
-func TestAgain(t *testing.T) {
+// The protocol may be new. Input is not called after the connection is closed.
+func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()
 	closed, _ := s.open()
@@ -282,7 +288,7 @@ func TestAgain(t *testing.T) {
 	})
 }
 
-func TestPanicInResume(t *testing.T) {
+func TestPanicInATurnDoesNotSkipOtherConnections(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
 	s.do(func() {
@@ -301,7 +307,7 @@ func TestPanicInResume(t *testing.T) {
 	})
 }
 
-func TestInput(t *testing.T) {
+func TestKeptInputStaysInOrderAndReusesMemory(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
 	s.do(func() {
@@ -319,7 +325,8 @@ func TestInput(t *testing.T) {
 	})
 }
 
-func TestStop(t *testing.T) {
+// Another protocol treats it as paused.
+func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
 	s.do(func() {
@@ -344,7 +351,8 @@ func TestStop(t *testing.T) {
 	})
 }
 
-func TestLoadIsBounded(t *testing.T) {
+// Another goroutine must wait.
+func TestReadsFromDiskAreLimited(t *testing.T) {
 	s := newSet(t, 1<<10)
 	file, err := os.Open(os.Args[0])
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestListenErrors(t *testing.T) {
+func TestListenErrorsNameAddressAndCause(t *testing.T) {
 	ln, err := Listen("127.0.0.1:0", ListenOptions{})
 	if err != nil {
 		t.Fatal(err)

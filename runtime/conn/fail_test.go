@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestFailures(t *testing.T) {
+// The number of lines is limited.
+func TestFailedHandshakesAreLoggedWithTheirReason(t *testing.T) {
 	s := newServer(t, nil)
 	config := clientConfig()
 	config.RootCAs = x509.NewCertPool()
@@ -52,7 +53,7 @@ func TestFailures(t *testing.T) {
 }
 
 // OpenSSL rejects a certificate with an unencrypted alert even in TLS 1.3.
-func TestPlainAlert(t *testing.T) {
+func TestPlainAlertOfOpenSSLIsUnderstood(t *testing.T) {
 	s := newServer(t, nil)
 	c, config := s.tcp(), clientConfig()
 	config.VerifyConnection = func(tls.ConnectionState) error {

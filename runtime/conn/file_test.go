@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-func TestTlsFiles(t *testing.T) {
+// There are bytes before and after them. They are in memory, on disk, or both.
+func TestFilesArriveIntactOverTLS(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, content, 0o600); err != nil {

@@ -2,7 +2,8 @@ package conn
 
 import "testing"
 
-func TestFraming(t *testing.T) {
+// However their bytes are split, and without delay.
+func TestRecordsReachCryptoTLSOneAtATime(t *testing.T) {
 	for _, sizes := range [][]int{{1}, {0}, {100}, {16 << 10}, {1, 1}, {0, 300, 5}, {65535}} {
 		var all []byte
 		ends := map[int]bool{}

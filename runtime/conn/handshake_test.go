@@ -35,7 +35,8 @@ func (k *keeper) Write(b []byte) (int, error) {
 
 func (k *keeper) Close() error { return nil }
 
-func TestHalfHandshakes(t *testing.T) {
+// They do not block other clients.
+func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)
 	const n = 1000
@@ -53,7 +54,7 @@ func TestHalfHandshakes(t *testing.T) {
 				t.Error("a goroutine")
 			}
 		}
-		// The clock had stopped, as it does without clients: the handshakes began later than it says.
+		// The clock had stopped, as it does without clients, so the handshakes started later than their timestamps.
 		s.conns.Restamp(0, int64(time.Minute))
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()
@@ -70,9 +71,9 @@ func TestHalfHandshakes(t *testing.T) {
 	}
 }
 
-// When too many clients are silent after their ClientHello, others must wait until one of them has waited for a second.
-// One handshake ends for each new client.
-func TestSilentClients(t *testing.T) {
+// Too many clients are silent after their ClientHello. Other clients must wait until one of them has waited for a
+// second.
+func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 	const most = 20
 	s := newServer(t, nil)
 	freed := 0
@@ -130,7 +131,7 @@ func TestSilentClients(t *testing.T) {
 	})
 }
 
-func TestPanic(t *testing.T) {
+func TestPanicInATLSCallbackEndsItsHandshake(t *testing.T) {
 	s := newServer(t, nil)
 	s.SetConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("on purpose") }})
 	if err := tls.Client(s.tcp(), clientConfig()).Handshake(); err == nil {
@@ -144,7 +145,8 @@ func TestPanic(t *testing.T) {
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 }
 
-func TestEverythingAtOnce(t *testing.T) {
+// The client may stay silent afterwards.
+func TestRequestWithTheLastHandshakeBytesIsAnswered(t *testing.T) {
 	s := newServer(t, func() *peer {
 		return &peer{stays: true, answer: func(p *peer, b []byte) {
 			p.send(b)
@@ -193,7 +195,7 @@ func (h *holder) release() error {
 	return h.Conn.(*net.TCPConn).CloseWrite()
 }
 
-func TestBrokenOff(t *testing.T) {
+func TestAbortedHandshakeReleasesEverything(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)
 	for n := range len(first) {

@@ -21,7 +21,8 @@ func (w *waiting) Cut() string {
 	return w.name
 }
 
-func TestLedger(t *testing.T) {
+// Too many bytes wait. The largest response survives if the others are within the limit without it.
+func TestLedgerAbortsResponsesInOrderOfTheirExpectedWait(t *testing.T) {
 	const mib, second = 1 << 20, int64(time.Second)
 	for _, c := range []struct {
 		name string
@@ -98,7 +99,7 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-func TestLedgerSmallParts(t *testing.T) {
+func TestLedgerCountsSmallPartsUntilTheLastIsDropped(t *testing.T) {
 	var l Ledger
 	l.Max, l.Exceeded = 1<<20, func() {}
 	w := &waiting{l: &l}

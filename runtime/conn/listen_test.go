@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestSocketIsAlone(t *testing.T) {
+func TestUsedPortCannotBeSharedWithASecondSocket(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "", "0.0.0.0", "localhost"} {
 		ln, err := Listen(host+":0", ListenOptions{})
 		if err != nil {

@@ -21,7 +21,7 @@ const (
 
 var sixSix = "\x20\x01\x0d\xb8" + strings.Repeat("\x00", 11) + "\x01" + "\xfd" + strings.Repeat("\x00", 14) + "\x02" + "\x12\x67\x01\xbb"
 
-func TestProxyHeader(t *testing.T) {
+func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 	addresses := func(from, to string) ProxyHeader {
 		return ProxyHeader{From: netip.MustParseAddrPort(from), To: netip.MustParseAddrPort(to)}
 	}

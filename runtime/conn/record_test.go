@@ -89,7 +89,7 @@ const (
 	dataRecord      = 23
 )
 
-// updateRequested is a KeyUpdate that requests one from the server; updateAlone requests none.
+// updateRequested is a KeyUpdate that requests a KeyUpdate from the server. updateAlone requests none.
 var (
 	updateRequested = []byte{24, 0, 0, 1, 1}
 	updateAlone     = []byte{24, 0, 0, 1, 0}
@@ -129,7 +129,8 @@ func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	}
 }
 
-func TestKeyUpdate(t *testing.T) {
+// A client may change its keys at any time.
+func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 	for cut := range len(updateRequested) {
 		s := newServer(t, nil)
 		c, out, in := s.raw()
@@ -153,9 +154,8 @@ func TestKeyUpdate(t *testing.T) {
 	}
 }
 
-// A client that requests new keys all the time and reads nothing costs a bounded amount of memory, and is served when
-// it reads.
-func TestKeyUpdateFlood(t *testing.T) {
+// The client requests new keys all the time and reads nothing. It is served when it reads.
+func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{} })
 	c, out, in := s.raw()
 	p := s.only()
@@ -183,7 +183,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 		if still++; len(p.got) != got || waiting == 0 {
 			got, still = len(p.got), 0
 		}
-		// Looks, one each millisecond. The sum would not help, because the socket may have taken some of the waiting
+		// Check once each millisecond. The sum would not help, because the socket may have accepted some of the waiting
 		// bytes.
 		return still == 100
 	})
@@ -202,7 +202,8 @@ func TestKeyUpdateFlood(t *testing.T) {
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 }
 
-func TestRecordsTakeTurns(t *testing.T) {
+// Many small records have new keys.
+func TestFewKeyUpdatesAreReadInOneTurn(t *testing.T) {
 	const updates = 2000
 	longest := 0
 	s := newServer(t, func() *peer {
@@ -224,7 +225,8 @@ func TestRecordsTakeTurns(t *testing.T) {
 	}
 }
 
-func TestRefusedRecords(t *testing.T) {
+// The record is another ClientHello (renegotiation) or was modified.
+func TestInvalidRecordEndsTheConnectionWithAnAlert(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(out *half) []byte

@@ -29,7 +29,7 @@ type server struct {
 	new   func() *peer
 }
 
-// newServer starts a server whose connections speak what peers returns; nil means that they echo.
+// newServer starts a server. peers returns the protocol of a connection; if peers is nil, connections echo.
 func newServer(t *testing.T, peers func() *peer) *server {
 	t.Helper()
 	loop := looptest.New(t)
@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects with TLS through the connection that over returns; nil means no change.
+// dial connects with TLS. If over is not nil, the connection is replaced by the result of over.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-func TestRandomCuts(t *testing.T) {
+// The test covers each version of TLS and different sizes of reads.
+func TestRandomSplitsOfRecordsMakeNoDifference(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			next := generator(seed)
@@ -81,7 +82,8 @@ func (g *gatherer) send() error {
 	return nil
 }
 
-func TestCloseNotify(t *testing.T) {
+// The client still receives the response and the close_notify of the server.
+func TestCloseNotifyEndsTheInputOfAClient(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{stays: true} })
 	c := s.dial(nil, nil)
 	c.Write([]byte("question"))
@@ -100,7 +102,8 @@ func TestCloseNotify(t *testing.T) {
 	}
 }
 
-func TestTruncated(t *testing.T) {
+// In the middle of a record this is an error.
+func TestEndWithoutCloseNotifyEndsTheInput(t *testing.T) {
 	for _, rest := range []string{"", "\x17\x03\x03\x00\x50half"} {
 		s := newServer(t, func() *peer { return &peer{stays: true} })
 		c := s.dial(nil, nil)
@@ -116,7 +119,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-func TestFinish(t *testing.T) {
+// The input of the client is discarded until the client closes.
+func TestFinishSendsCloseNotifyWhileTheClientSends(t *testing.T) {
 	for _, linger := range []bool{false, true} {
 		s := newServer(t, func() *peer {
 			return &peer{answer: func(p *peer, _ []byte) {
@@ -141,7 +145,7 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-func TestReset(t *testing.T) {
+func TestIncompleteOutputEndsWithoutCloseNotify(t *testing.T) {
 	s := newServer(t, func() *peer {
 		return &peer{answer: func(p *peer, _ []byte) {
 			p.send([]byte("half an answer"))
@@ -156,7 +160,8 @@ func TestReset(t *testing.T) {
 	}
 }
 
-func TestSlowReader(t *testing.T) {
+// The client receives everything when it reads.
+func TestTLSClientThatDoesNotReadNeedsBoundedMemory(t *testing.T) {
 	body := pattern(20 << 20)
 	s := newServer(t, func() *peer {
 		return &peer{finish: true, answer: func(p *peer, _ []byte) {

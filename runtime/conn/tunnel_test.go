@@ -60,7 +60,8 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 
 func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 
-func TestSlowReaders(t *testing.T) {
+// A bounded number of bytes waits in memory, and all bytes arrive in order.
+func TestTunnelSideThatDoesNotReadStopsTheOtherSide(t *testing.T) {
 	for slow := range 2 {
 		f := openTunnel(t, "", "")
 		data := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // more than the sockets hold
@@ -102,7 +103,8 @@ func sum256(b []byte) []byte {
 	return sum[:]
 }
 
-func TestBreaks(t *testing.T) {
+// This holds even while this connection is not read.
+func TestTunnelEndsWhenASideResetsItsConnection(t *testing.T) {
 	for name, held := range map[string]bool{"client": false, "client that is held back": true} {
 		t.Run(name, func(t *testing.T) {
 			f := openTunnel(t, "", "")
@@ -149,7 +151,7 @@ func TestBreaks(t *testing.T) {
 	})
 }
 
-func TestCost(t *testing.T) {
+func TestTunnelDoesNotAllocateForBytesThatNeedNotWait(t *testing.T) {
 	f := openTunnel(t, "", "")
 	there, back := make([]byte, 64), make([]byte, 64)
 	echo := func() {

@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// alternativeNames are an email address and the principal name of a user of Active Directory (RFC 5280 §4.2.1.6).
+// alternativeNames returns an email address and the principal name of a user of Active Directory (RFC 5280 §4.2.1.6).
 func alternativeNames(t *testing.T) pkix.Extension {
 	t.Helper()
 	type other struct {
@@ -65,7 +65,8 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-func TestDescribe(t *testing.T) {
+// Clients without a certificate share a description.
+func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 	own := clientCertificate(t)
 	name := strings.ReplaceAll(own.Leaf.Subject.String(), "\x00", "")
 	cert, _ := certtest.Localhost()
@@ -129,7 +130,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-func TestLargeCertificates(t *testing.T) {
+// A certificate with many names needs little time.
+func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	for _, hosts := range []int{5000, 20_000} {
 		s := newServer(t, nil)

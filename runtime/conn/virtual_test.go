@@ -17,9 +17,9 @@ func (c carried) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Output of virtual connections that alternate is written at once, in order, after the gathered output of the carrying
-// connection.
-func TestGatherVirtual(t *testing.T) {
+// The output of connections that alternate follows the gathered output of the carrying connection. Other connections
+// keep their own output, and a connection that closes drops only its own.
+func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 	s := newSet(t, 1000)
 	carrier, client := s.open()
 	other, second := s.open()
