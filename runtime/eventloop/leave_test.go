@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestLeave(t *testing.T) {
+// The events are ready descriptors, room in a socket, and posted functions.
+func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 	l, err := New()
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +26,7 @@ func TestLeave(t *testing.T) {
 			if read(ours) < 0 {
 				return
 			}
-			if leaves { // the others are ready, too
+			if leaves { // the other descriptors are ready, too
 				leaves = false
 				l.Leave()
 			}

@@ -95,7 +95,7 @@ func read(fd int) int {
 	return n
 }
 
-func TestReadiness(t *testing.T) {
+func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	defer unix.Close(theirs)
@@ -135,9 +135,8 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-// A descriptor that is closed and reused within a batch receives the events of its predecessor, but the kernel has no
-// input for it.
-func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
+// The descriptor is closed and reused within a batch. The kernel then reports no data.
+func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	l := start(t, nil)
 	first, firstPeer := pair(t)
 	old, oldPeer := pair(t)
@@ -188,7 +187,8 @@ func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
 	}
 }
 
-func TestBatches(t *testing.T) {
+// Work of other threads is checked long before a large batch ends.
+func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	const n = 1000
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 2*n+100 {
@@ -256,7 +256,8 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-func TestTurnsWithoutEnd(t *testing.T) {
+// A function that posts itself does not either.
+func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	otherOurs, otherTheirs := pair(t)
@@ -289,7 +290,8 @@ func TestTurnsWithoutEnd(t *testing.T) {
 	}
 }
 
-func TestPosts(t *testing.T) {
+// Threads wake the loop.
+func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
 	l := start(t, func(l *Loop) {
@@ -329,7 +331,8 @@ func TestPosts(t *testing.T) {
 	}
 }
 
-func TestOnce(t *testing.T) {
+// If it is requested after it has begun, even by itself, it runs again.
+func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 	l := start(t, func(*Loop) {})
 	runs, again := 0, false
 	var ask func()
@@ -361,9 +364,8 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// Finished responses of threads are handled before functions that were posted earlier: a tick must not treat a finished
-// response as overdue.
-func TestWakeBeforePosts(t *testing.T) {
+// Otherwise a tick would time out a response that a thread has finished.
+func TestFinishedResponsesPrecedePostedFunctions(t *testing.T) {
 	var order []string
 	recording := false
 	orders := make(chan []string, 1)
@@ -393,7 +395,7 @@ func TestWakeBeforePosts(t *testing.T) {
 	}
 }
 
-func TestPanics(t *testing.T) {
+func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 	panics := make(chan any, 10)
 	var breaks bool
 	l := start(t, func(l *Loop) {
@@ -432,7 +434,8 @@ func TestPanics(t *testing.T) {
 	unix.Close(theirs)
 }
 
-func TestStop(t *testing.T) {
+// Functions posted later are rejected.
+func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
 	for range 50 {
 		l, err := New()
 		if err != nil {
@@ -459,7 +462,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-func TestBusy(t *testing.T) {
+// Callers that check Busy would otherwise continue.
+func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	var w Watch
@@ -468,7 +472,8 @@ func TestBusy(t *testing.T) {
 	})
 	waker := l.Waker()
 	var idle, posted, called, event bool
-	for !idle { // a Post whose function has run may still be setting the word
+	// A Post whose function has run may still be setting the word.
+	for !idle {
 		do(t, l, func() { idle = !l.Busy() })
 	}
 	do(t, l, func() {
@@ -492,7 +497,8 @@ func TestBusy(t *testing.T) {
 	unix.Close(theirs)
 }
 
-func TestAddNewRefused(t *testing.T) {
+// The watch ends.
+func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	unix.Close(theirs)
@@ -511,7 +517,8 @@ func TestAddNewRefused(t *testing.T) {
 	}
 }
 
-func TestAddNewWantsRoom(t *testing.T) {
+// The handler is notified.
+func TestRoomMayBeRequestedBeforeADescriptorIsWatched(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	defer unix.Close(theirs)

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestIntact(t *testing.T) {
+// It also notices that they refer to other files.
+func TestLoopNoticesThatItsDescriptorsWereClosed(t *testing.T) {
 	for i := range 3 {
 		for _, replaced := range []bool{false, true} {
 			l, err := New()
@@ -37,7 +38,8 @@ func TestIntact(t *testing.T) {
 	}
 }
 
-func TestSleepsOnce(t *testing.T) {
+// The loop is locked to its thread, and waits for the next event.
+func TestLoopSleepsOnceForEachEvent(t *testing.T) {
 	const rounds = 1000
 	l, err := New()
 	if err != nil {

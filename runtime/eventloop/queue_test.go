@@ -10,7 +10,8 @@ import (
 
 const queuePatience = waittest.Patience
 
-func TestOrder(t *testing.T) {
+// However many goroutines carry them.
+func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	const n = 10_000
 	got := make([]int, 0, n)
 	q := NewQueue(func(some []int) { got = append(got, some...) })
@@ -27,7 +28,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-func TestHold(t *testing.T) {
+// Everything is delivered at once. Nothing is carried while the queue is held.
+func TestHeldQueueDeliversEverythingAfterwards(t *testing.T) {
 	batches := make(chan []string, 3)
 	q := NewQueue(func(some []string) { batches <- some })
 	q.Hold(true)
@@ -43,7 +45,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestCloseOfAQueueWaitsForCarryAndDropsTheRest(t *testing.T) {
 	began, goOn := make(chan bool), make(chan bool)
 	var carried []int
 	q := NewQueue(func(some []int) {
@@ -70,7 +72,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-func TestWaitLimit(t *testing.T) {
+func TestWaitForAQueueIsLimited(t *testing.T) {
 	goOn := make(chan bool)
 	q := NewQueue(func([]int) { <-goOn })
 	q.Add(1)

@@ -7,7 +7,8 @@ type thing struct {
 	due   int64
 }
 
-func TestWheel(t *testing.T) {
+// An entry that is returned early is added again.
+func TestWheelReturnsEntriesWhenTheyAreDue(t *testing.T) {
 	var w Wheel[thing]
 	left := map[*thing]bool{}
 	for i := range int64(1000) {
