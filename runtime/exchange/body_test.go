@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// A body is kept in memory as long as it is small, and then in a file, whole.
-func TestStore(t *testing.T) {
+func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 	for _, c := range []struct {
 		pieces []string
 		file   bool
@@ -46,11 +45,11 @@ func TestStore(t *testing.T) {
 		if got != want || c.file != (spool >= 0) || b.Size() != int64(len(want)) {
 			t.Errorf("%q: %q, in a file: %v", c.pieces, got, spool >= 0)
 		}
-		b.Drop() // it has nothing any more
+		b.Drop() // the body is empty now
 	}
 }
 
-func TestTooLarge(t *testing.T) {
+func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	for _, c := range []struct {
 		size, max int64
 		want      bool
@@ -69,8 +68,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// The time in which a body is not read does not count.
-func TestTooSlow(t *testing.T) {
+// They are the times in which the body is not read.
+func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	const second = int64(time.Second)
 	for _, c := range []struct {
 		size   int
@@ -98,8 +97,8 @@ func TestTooSlow(t *testing.T) {
 	}
 }
 
-// A client may take half of the free amount: one client gets a third, and the next one gets something.
-func TestShares(t *testing.T) {
+// One client gets a third, and the next client gets something.
+func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
 	s := Shares{Max: 30}
 	fill := func(client string) (n int64) {
 		for s.Room(client) > 0 {

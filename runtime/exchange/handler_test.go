@@ -7,8 +7,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// When the answer of a request occupies its process no longer.
-func TestOccupancy(t *testing.T) {
+func TestOccupancyOfAResponseEndsWithItsPart(t *testing.T) {
 	head, whole := &Part{First: true}, &Part{First: true, Last: true}
 	socket, interim := &Part{First: true, Head: Head{WebSocket: true}}, &Part{Interim: true}
 	for o, ends := range map[Occupancy][]*Part{
@@ -22,8 +21,8 @@ func TestOccupancy(t *testing.T) {
 	}
 }
 
-// Records of exchanges that have ended are kept for later ones, but not as many as there have been at a time.
-func TestSpareRecords(t *testing.T) {
+// The number of spare records is limited.
+func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	s := &Server{}
 	c := &Client{peer: &Peer{}}
 	var all []*Exchange

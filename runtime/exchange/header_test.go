@@ -16,8 +16,8 @@ func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
 	return e
 }
 
-// TestApply: a later edit replaces the field of an earlier one, and no field is lost or doubled.
-func TestApply(t *testing.T) {
+// No field is lost or duplicated.
+func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 	one := func(name, value string) []Field { return []Field{{Name: name, Value: value}} }
 	for _, test := range []struct {
 		name  string
@@ -46,7 +46,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-func TestLines(t *testing.T) {
+func TestFieldsAreFoundByName(t *testing.T) {
 	fields := []byte("ETag: 1\r\nX-A: a\r\nx-a:  b \r\nEmpty:\r\n")
 	if !HasField(fields, []byte("etag")) || HasField(fields, []byte("ETa")) || HasField(fields, []byte("1")) {
 		t.Error("Has")
@@ -58,7 +58,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestInvalidFieldsOfRulesAreRejected(t *testing.T) {
 	for _, f := range []Field{{"X-A", "a\tb"}, {"a!#$%&'*+-.^_`|~9", "é"}, {"A", ""}} {
 		if err := f.Check(); err != nil {
 			t.Errorf("%+v: %v", f, err)

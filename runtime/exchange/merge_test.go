@@ -2,7 +2,7 @@ package exchange
 
 import "testing"
 
-func TestMerge(t *testing.T) {
+func TestFieldsAreMerged(t *testing.T) {
 	for _, test := range []struct{ fields, more, want string }{
 		{"A: 1\r\n", "", "A: 1\r\n"},
 		{"A: 1\r\n", "a: 2\r\nB: 3\r\n", "A: 1\r\nB: 3\r\n"},
@@ -15,7 +15,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func TestWithout(t *testing.T) {
+func TestFieldIsRemoved(t *testing.T) {
 	if got := string(WithoutField([]byte("A: 1\r\nB: 2\r\na: 3\r\n"), []byte("a"))); got != "B: 2\r\n" {
 		t.Error(got)
 	}

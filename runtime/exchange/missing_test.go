@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// Paths that files have nothing for are remembered within bounds.
-func TestMissesAreBounded(t *testing.T) {
+func TestCacheOfMissingPathsIsBounded(t *testing.T) {
 	var m notFoundCache
 	for i := range 3 * missesMax {
 		m.add(fmt.Appendf(nil, "/%d", i), 0)

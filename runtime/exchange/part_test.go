@@ -2,8 +2,8 @@ package exchange
 
 import "testing"
 
-// A handler has enough above InputWindow, and gets more below half of it. Credit for more than it has does no harm.
-func TestGiven(t *testing.T) {
+// It has enough above InputWindow, and gets more below half of it. Too much credit has no effect.
+func TestHandlerGetsInputUpToItsWindow(t *testing.T) {
 	var g Given
 	piece := make([]byte, InputWindow/4)
 	for i, enough := range []bool{false, false, false, true} {

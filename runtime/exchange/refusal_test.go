@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFill(t *testing.T) {
+func TestReplyIsTextOrAPage(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		r    Reply

@@ -2,8 +2,8 @@ package exchange
 
 import "testing"
 
-// TestShareOfFreeSpace: a body gets a quarter of the free space, and looks at it only above the usual limit.
-func TestShareOfFreeSpace(t *testing.T) {
+// Free space is checked only above the usual limit.
+func TestBodyMayUseAQuarterOfTheFreeSpace(t *testing.T) {
 	for size, want := range map[int64]bool{10 << 20: true, 10<<20 + 1: false} {
 		if got := hasRoom(40<<20, size); got != want {
 			t.Errorf("%d bytes: %v", size, got)

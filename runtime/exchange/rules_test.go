@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-func TestRuleErrors(t *testing.T) {
+func TestInvalidRulesAreRejected(t *testing.T) {
 	for want, o := range map[string]Rules{
 		"only the server sets":             {Set: []Field{{Name: "connection", Value: "x"}}},
 		"has a control character":          {Add: []Field{{Name: "X-A", Value: "a\r\nb"}}},
@@ -21,8 +21,8 @@ func TestRuleErrors(t *testing.T) {
 	}
 }
 
-// TestKeepPolicy: the server's own pages keep the fields without which they do not work, over HTTPS, too.
-func TestKeepPolicy(t *testing.T) {
+// This also holds over HTTPS.
+func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	field := func(name string) Field { return Field{Name: name, Value: "rule"} }
 	given, err := NewRules(Rules{Set: []Field{field("content-security-policy"), field("X-A")}, Add: []Field{field("Referrer-Policy")},
 		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []Field{field("Strict-Transport-Security"), field("Content-Security-Policy")}})

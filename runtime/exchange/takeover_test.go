@@ -13,8 +13,8 @@ type holding struct{ exchangetest.Host }
 
 func (h *holding) Start(x *exchange.Exchange) { h.Held = append(h.Held, x) }
 
-// The sites of a request stay until the response that took its place was sent: its error page is among their files.
-func TestFormerSitesStayForTheResponseThatTakesOver(t *testing.T) {
+// The error page of the request is among the files of its sites.
+func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	h := new(holding)
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
