@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestResolvePath(t *testing.T) {
+func TestPathsAreResolvedToTwoForms(t *testing.T) {
 	for _, c := range []struct{ raw, resolved, canonical string }{
 		{"/", "/", "/"},
 		{"//", "//", "/"},
@@ -59,7 +59,7 @@ func TestResolvePath(t *testing.T) {
 	}
 }
 
-func TestIsCanonicalPath(t *testing.T) {
+func TestCanonicalPathsAreRecognized(t *testing.T) {
 	for _, p := range []string{"/", "/a", "/a/", "/a%20b", "/%2e", `/a\b`, "/.well-known/"} {
 		if !IsCanonicalPath(p) {
 			t.Errorf("%s is canonical", p)
@@ -72,7 +72,7 @@ func TestIsCanonicalPath(t *testing.T) {
 	}
 }
 
-func TestIsCanonicalPrefix(t *testing.T) {
+func TestPrefixesOfCanonicalPathsAreRecognized(t *testing.T) {
 	for _, p := range []string{"", "/", "/a", "/a/", "/.", "/a/.", "/a%2f"} {
 		if !IsCanonicalPrefix(p) {
 			t.Errorf("%s is a beginning of canonical paths", p)

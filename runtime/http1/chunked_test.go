@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// readChunked decodes the chunked body at the start of src. It passes src in pieces whose lengths repeat steps, or as
-// a whole if steps is nil. n is the number of bytes that the body takes.
+// readChunked decodes the chunked body at the start of src. It passes src in pieces whose lengths repeat steps, or as a
+// whole if steps is nil. n is the number of bytes of the encoded body.
 func readChunked(src []byte, steps []byte) (body []byte, n int, err error) {
 	var d ChunkedReader
 	for i := 0; ; i++ {
@@ -50,7 +50,7 @@ var chunkedSeeds = []string{
 	"7fffffffffffffff\r\nx", "8000000000000000\r\n", "5\nhello\n0\n\n", "5\r\nhelloX", "-1\r\n", "0x5\r\n", "\r\n",
 }
 
-func TestChunkedAccepts(t *testing.T) {
+func TestValidChunkedBodiesAreDecoded(t *testing.T) {
 	const next = "GET / HTTP/1.1\r\n"
 	for _, c := range []struct{ name, in, want string }{
 		{"empty", "0\r\n\r\n", ""},
@@ -76,7 +76,7 @@ func TestChunkedAccepts(t *testing.T) {
 	}
 }
 
-func TestChunkedRefuses(t *testing.T) {
+func TestInvalidChunkedBodiesAreRejected(t *testing.T) {
 	for _, c := range []struct{ name, in string }{
 		{"no size", "\r\nhello\r\n0\r\n\r\n"},
 		{"extension without size", ";a\r\n"},
@@ -133,7 +133,7 @@ func TestChunkedRefuses(t *testing.T) {
 	}
 }
 
-func TestChunkedNeedsMore(t *testing.T) {
+func TestIncompleteChunkedBodyNeedsMoreInput(t *testing.T) {
 	const in = "5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n"
 	for n := range in {
 		if _, _, err := readChunked([]byte(in[:n]), nil); err != io.ErrUnexpectedEOF {
@@ -142,7 +142,7 @@ func TestChunkedNeedsMore(t *testing.T) {
 	}
 }
 
-func TestLargestChunk(t *testing.T) {
+func TestLargestChunkIsAccepted(t *testing.T) {
 	var d ChunkedReader
 	data, n, err := d.Next([]byte("7fffffffffffffff\r\nx"))
 	if err != nil || n != 19 || string(data) != "x" {
@@ -150,7 +150,8 @@ func TestLargestChunk(t *testing.T) {
 	}
 }
 
-func TestChunkedGivesPartOfSource(t *testing.T) {
+// Appending to the data cannot overwrite the bytes after it.
+func TestChunkDataIsAPartOfTheSource(t *testing.T) {
 	src := []byte("5\r\nhello\r\n0\r\n\r\n")
 	var d ChunkedReader
 	data, n, err := d.Next(src)
@@ -168,7 +169,7 @@ func appendChunk(dst, data []byte) []byte {
 	return append(append(AppendChunkHeader(dst, int64(len(data))), data...), "\r\n"...)
 }
 
-func TestAppendChunkHeaderIsReadBack(t *testing.T) {
+func TestAppendedChunkHeadersAreReadBack(t *testing.T) {
 	var wire, want []byte
 	for _, size := range []int{1, 15, 16, 255, 4096, 0, 70000} {
 		data := bytes.Repeat([]byte{'x', '\r', '\n'}, size)[:size]

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTypeByName(t *testing.T) {
+func TestMediaTypeDependsOnTheExtension(t *testing.T) {
 	for name, want := range map[string]string{
 		"index.html":           "text/html; charset=utf-8",
 		"a/b/INDEX.HTM":        "text/html; charset=utf-8",
@@ -42,7 +42,7 @@ func TestTypeByName(t *testing.T) {
 	}
 }
 
-func TestTableOfTypesIsSoundAndSorted(t *testing.T) {
+func TestTableOfMediaTypesIsValidAndSorted(t *testing.T) {
 	for i, e := range types {
 		if i > 0 && types[i-1].extension >= e.extension {
 			t.Errorf("%q does not follow %q", e.extension, types[i-1].extension)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// If net/http and this package accept the same bytes, they must read the same request and end it at the same byte. In
-// cases of deliberate differences, only one of them accepts the bytes.
+// FuzzAgainstNetHTTP checks that net/http and this package read the same request, and end it at the same byte, if both
+// accept the bytes. In cases of deliberate differences, only one of them accepts the bytes.
 func FuzzAgainstNetHTTP(f *testing.F) {
 	for _, in := range seeds() {
 		line, rest, _ := strings.Cut(strings.TrimLeft(in, "\r\n"), "\r\n")
@@ -153,7 +153,7 @@ func readBody(r *Request, src []byte) (body []byte, n int, err error) {
 	return nil, 0, nil
 }
 
-// net/http decodes every body that this package accepts to the same data.
+// FuzzChunkedAgainstNetHTTP checks that net/http decodes every body that this package accepts to the same data.
 func FuzzChunkedAgainstNetHTTP(f *testing.F) {
 	for _, in := range chunkedSeeds {
 		f.Add([]byte(in))

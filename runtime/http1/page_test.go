@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestBrowserNamesHTML(t *testing.T) {
+func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 	for fields, want := range map[string]bool{
 		"Accept: text/html,*/*;q=0.8": true, "accept: TEXT/HTML": true, "Accept: a/b\r\nAccept: c/d, text/html;level=1": true,
 		"Accept: */*": false, "Accepts: text/html": false, "X: text/html": false, "Accept: a/text/html": false,
@@ -20,8 +20,8 @@ func TestBrowserNamesHTML(t *testing.T) {
 	}
 }
 
-// Each error page has a sentence and a link home. A text that only repeats the status is replaced.
-func TestStatusPage(t *testing.T) {
+// A text that only repeats the status is replaced.
+func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 	for status := 400; status < 600; status++ {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))
 		_, rest, _ := strings.Cut(text, "<p>")

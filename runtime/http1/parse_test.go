@@ -121,7 +121,7 @@ var acceptTable = []struct{ name, in, want string }{
 	{"any expectation on 1.0", "POST / HTTP/1.0\r\nExpect: tea\r\n\r\n", "POST / 1.0"},
 }
 
-func TestParseAccepts(t *testing.T) {
+func TestValidHeadsAreParsed(t *testing.T) {
 	for _, c := range acceptTable {
 		t.Run(c.name, func(t *testing.T) {
 			const body = "GET / body or next request"
@@ -145,7 +145,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 	many := func(n int) string { return strings.Repeat("X: y\r\n", n) }
 	for _, c := range []struct {
 		name, in string
@@ -362,8 +362,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// The texts are logged and sent to the client. Errors that depend on several lines are tested here.
-func TestRefusalNamesTheCause(t *testing.T) {
+// The texts are logged and sent to the client. This test covers errors that depend on several lines.
+func TestRejectionNamesTheCause(t *testing.T) {
 	for _, c := range []struct {
 		in   string
 		want *StatusError
@@ -385,7 +385,7 @@ func TestRefusalNamesTheCause(t *testing.T) {
 	}
 }
 
-func TestParseNeedsMore(t *testing.T) {
+func TestIncompleteHeadNeedsMoreInput(t *testing.T) {
 	for _, c := range []struct{ name, in string }{
 		{"nothing", ""},
 		{"CR", "\r"},
@@ -444,7 +444,7 @@ func TestLimitsAreExact(t *testing.T) {
 	}
 }
 
-func TestFieldsInOrder(t *testing.T) {
+func TestFieldsAreParsedInOrder(t *testing.T) {
 	in := []byte("\r\nGET / HTTP/1.1\r\nHost: h\r\nX-A:1\r\nx_b: \t two words\t\r\nEmpty:\r\nX-A: \xe4\tb\r\n" +
 		"Content-Length: 5, 5\r\nContent-Length: 5\r\nLast: !\r\n\r\n")
 	// Equal Content-Length fields are merged (RFC 9112 §6.3).
@@ -464,8 +464,7 @@ func TestFieldsInOrder(t *testing.T) {
 	}
 }
 
-// A reused Request contains nothing of the previous request.
-func TestReuse(t *testing.T) {
+func TestReusedRequestHasNothingOfThePreviousRequest(t *testing.T) {
 	var r Request
 	first := on11("OPTIONS http://a/%41?q", "Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
 	if _, err := r.Parse([]byte(first), &DefaultLimits); err != nil {
@@ -498,8 +497,7 @@ func TestParseDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Only ParseWhole accepts the version HTTP/2.0.
-func TestParseWhole(t *testing.T) {
+func TestOnlyParseWholeAcceptsHTTP2(t *testing.T) {
 	limits := DefaultLimits
 	for head, want := range map[string]string{
 		"GET /a HTTP/2.0\r\nhost: h\r\n\r\n": "HTTP/2.0",
@@ -524,8 +522,8 @@ func TestParseWhole(t *testing.T) {
 	}
 }
 
-// UTF-8 in a target is percent-encoded, and the other bytes of the head do not change.
-func TestRawTarget(t *testing.T) {
+// The other bytes of the head do not change.
+func TestUTF8InATargetIsPercentEncoded(t *testing.T) {
 	for target, want := range map[string]string{
 		"/\u00e4/b?c=\u20ac&d": "/%C3%A4/b?c=%E2%82%AC&d",
 		"/?\u00e4":             "/?%C3%A4",

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestDecodePath(t *testing.T) {
+func TestPathsArePercentDecoded(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"", ""},
 		{"/", "/"},

@@ -15,12 +15,13 @@ const (
 	testDate = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 )
 
-func TestAppendHead(t *testing.T) {
+func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 	const common = "Server: fapws\r\n" + testDate
 	for _, c := range []struct {
 		name string
 		r    Response
-		want string // after the status line and common, unless it begins with either
+		// The text after the status line and common, unless want begins with one of them.
+		want string
 		body Framing
 		keep bool
 	}{
@@ -85,7 +86,8 @@ func TestAppendHead(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreResponses(t *testing.T) {
+// The test covers every predeclared error.
+func TestResponsesOfErrorsAreParsedByNetHTTP(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
 		on11("GET /", "Expect: x\r\n"), strings.Repeat("A", 9000)} {
@@ -105,7 +107,7 @@ func TestRefusalsAreResponses(t *testing.T) {
 	}
 }
 
-func TestTemplateTime(t *testing.T) {
+func TestTemplateSetsServerAndDate(t *testing.T) {
 	tm := NewTemplate("", testTime)
 	head := func() string {
 		return string(tm.AppendHead(nil, &Response{Status: 200, Version: HTTP11, KeepAlive: true}))
@@ -119,7 +121,7 @@ func TestTemplateTime(t *testing.T) {
 	}
 }
 
-func TestAppendDate(t *testing.T) {
+func TestDateIsFormattedLikeNetHTTP(t *testing.T) {
 	for _, unix := range []int64{0, testTime, 951782400, 4102444799, 253402300799} {
 		want := time.Unix(unix, 0).UTC().Format(http.TimeFormat)
 		if got := string(AppendDate(nil, unix)); got != want || len(got) != 29 {
@@ -128,7 +130,8 @@ func TestAppendDate(t *testing.T) {
 	}
 }
 
-func TestStatusText(t *testing.T) {
+// Except for the phrases that RFC 9110 renamed.
+func TestStatusTextsAgreeWithNetHTTP(t *testing.T) {
 	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 	for code := 100; code < 1000; code++ {
 		want := http.StatusText(code)

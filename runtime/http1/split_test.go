@@ -27,9 +27,9 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 	}
 }
 
-// Parse examines no byte before the last line again, and searches no byte twice for a line end. Therefore a head that
-// arrives byte by byte costs O(n).
-func TestResumeSkipsWhatWasSeen(t *testing.T) {
+// Parse does not examine bytes before the last line again, and searches no byte twice for a line end. Therefore a head
+// that arrives byte by byte costs O(n).
+func TestParseExaminesEachByteOnce(t *testing.T) {
 	head := largeHead(DefaultLimits.Head / 4)
 	var r Request
 	for n := 1; n < len(head); n++ {
@@ -57,7 +57,7 @@ func TestResumeSkipsWhatWasSeen(t *testing.T) {
 }
 
 // The error names the limit that a head exceeds first, even if it exceeds two limits at nearly the same byte.
-func TestLimitsDoNotDependOnCuts(t *testing.T) {
+func TestExceededLimitDoesNotDependOnSplits(t *testing.T) {
 	in := []byte(on11("GET /", "X: 0123456789\r\n"))
 	for field := 1; field < 20; field++ {
 		for head := 14; head <= len(in); head++ {
@@ -73,7 +73,8 @@ func TestLimitsDoNotDependOnCuts(t *testing.T) {
 	}
 }
 
-func TestSharedRequest(t *testing.T) {
+// Each connection saves its Resume, as the event loop does.
+func TestConnectionsCanShareARequest(t *testing.T) {
 	a, b := []byte(browserRequest), []byte(postRequest)
 	var r Request
 	var ra, rb Resume

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestClasses(t *testing.T) {
+func TestClassTableAgreesWithTheGrammar(t *testing.T) {
 	const digits, letters, hex = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789abcdefABCDEF"
 	in := func(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }
 	for i := range 256 {
@@ -31,9 +31,8 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// validValue checks eight bytes at once. It must agree with the table for every byte at every position in values of
-// every length.
-func TestValidValue(t *testing.T) {
+// validValue checks eight bytes at once. The test covers values of every length.
+func TestValidValueAgreesWithTheTableAtEveryPosition(t *testing.T) {
 	for size := range 36 {
 		for at := range size {
 			for i := range 256 {
@@ -47,7 +46,8 @@ func TestValidValue(t *testing.T) {
 	}
 }
 
-func TestValidValuePairs(t *testing.T) {
+// They must not hide each other in a word.
+func TestValidValueChecksAdjacentBytes(t *testing.T) {
 	b := make([]byte, 12)
 	for i := range 1 << 16 {
 		for j := range b {
@@ -62,7 +62,7 @@ func TestValidValuePairs(t *testing.T) {
 	}
 }
 
-func TestValidHost(t *testing.T) {
+func TestHostsAreValidated(t *testing.T) {
 	for _, c := range []struct {
 		in string
 		ok bool

@@ -52,8 +52,8 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), trace.String()
 }
 
-// A valid trace continues with another parent-id, and others are replaced, as in cases of the W3C test suite.
-func TestTraceparent(t *testing.T) {
+// The parent-id is new. Invalid traces are replaced, as in the W3C test suite.
+func TestTraceparentContinuesAValidTrace(t *testing.T) {
 	field := func(value string) string { return "traceparent: " + value + "\r\n" }
 	for _, tt := range []struct {
 		fields string
@@ -108,7 +108,8 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-func TestTracestate(t *testing.T) {
+// It is removed if one of them is invalid.
+func TestTracestateStaysWithItsTraceparent(t *testing.T) {
 	parent := "traceparent: " + valid + "\r\n"
 	many := strings.TrimSuffix(strings.Repeat("a=1,", 32), ",")
 	for _, tt := range []struct {
@@ -142,7 +143,7 @@ func TestTracestate(t *testing.T) {
 	}
 }
 
-func TestIDs(t *testing.T) {
+func TestTraceIDsDiffer(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		_, trace := rewrite(t, "")
@@ -159,7 +160,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// After Rewrite, every head has exactly one valid trace, and all its other fields.
+// FuzzRewrite checks that after Rewrite every head has exactly one valid trace, and all its other fields.
 func FuzzRewrite(f *testing.F) {
 	f.Add("traceparent: " + valid + "\r\ntracestate: a=b\r\n")
 	f.Add("Tracestate: a=b\r\nHost: x\r\ntraceparent: cc-" + id + "-1234567890123456-01-\r\n")

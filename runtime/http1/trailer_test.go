@@ -2,7 +2,7 @@ package http1
 
 import "testing"
 
-func TestValidTrailer(t *testing.T) {
+func TestTrailersThatHTTPForbidsAreInvalid(t *testing.T) {
 	for name, want := range map[string]bool{
 		"X-Sum": true, "Content-Digest": true, "ETag": true, "Server-Timing": true, "Iff": true, "Authentication-Info": true,
 		"": false, "a b": false, ":status": false, "a:": false, "Content-Length": false, "TRANSFER-ENCODING": false, "Content-Type": false,
