@@ -20,7 +20,7 @@ func newServer(cfg exchange.Config) *Server {
 	return s
 }
 
-// exchangeFrom returns an exchange of s whose client has an address.
+// exchangeFrom returns an exchange of s for a client with an address.
 func exchangeFrom(s *Server, addr string) *exchange.Exchange {
 	c := s.NewClient(-1, new(net.TCPAddr), &net.TCPAddr{IP: net.ParseIP(addr)}, false)
 	return s.New(&c.Client, c, nil)
@@ -31,8 +31,8 @@ func newExchange(cfg exchange.Config) *exchange.Exchange {
 	return exchangeFrom(newServer(cfg), "192.0.2.1")
 }
 
-// Bodies of one client are in files when it has enough in memory, but small ones. What has ended does not count.
-func TestBodyMemory(t *testing.T) {
+// Small bodies stay in memory. Bodies that have ended do not count.
+func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
 	s := newServer(cfg)
 	free := s.InputMemory().Room("")

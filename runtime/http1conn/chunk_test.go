@@ -10,15 +10,16 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A response is framed as its head says, whatever pieces it comes in.
-func TestFraming(t *testing.T) {
+// The pieces of the response do not matter.
+func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing
 		length  int64
-		pieces  string // with spaces between them, a number is that many bytes of a file; behind "|" trailers
-		want    string // the sent bytes; a byte of a file is a dot
-		cuts    int    // how often a cut is reported
-		short   int64
+		// Pieces are separated by spaces. A number is a piece with this many bytes of a file. Trailers follow "|".
+		pieces string
+		want   string // the sent bytes; a byte of a file is a dot
+		cuts   int    // how often a cut is reported
+		short  int64
 	}{
 		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},
 		{http1.Chunked, -1, "abc", "3\r\nabc\r\n0\r\n\r\n", 0, 0},

@@ -7,7 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// FuzzDecode holds a chunked body that is cut anywhere to the same bytes at once: the same content, or the same refusal.
+// FuzzDecode checks that splitting a chunked body anywhere gives the same content, or the same error, as the whole
+// body.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("5\r\nhello\r\n5\r\n, wor\r\n2\r\nld\r\n0\r\n\r\n"), uint16(3), uint16(9))
 	f.Add([]byte("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET"), uint16(1), uint16(1))
@@ -57,8 +58,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// Bytes behind a body with a length are not of it.
-func TestRest(t *testing.T) {
+// The body has a length.
+func TestBytesAfterABodyAreNotPartOfIt(t *testing.T) {
 	b := new(framedBody)
 	b.Begin(nil, &http1.Request{Length: 3}, -1, 0)
 	piece, rest, whole, err := b.Decode([]byte("abcdef"))
@@ -67,8 +68,7 @@ func TestRest(t *testing.T) {
 	}
 }
 
-// A chunk that is too large is refused before its bytes have come.
-func TestChunksTooLarge(t *testing.T) {
+func TestChunkThatIsTooLargeIsRejectedBeforeItsBytes(t *testing.T) {
 	b := new(framedBody)
 	b.Begin(nil, &http1.Request{Body: http1.Chunked}, 5, 0)
 	_, _, _, err := b.Decode([]byte("6\r\n"))

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// order answers requests at once, and remembers their paths.
+// order answers requests at once, and records their paths.
 type order struct {
 	exchangetest.Host
 	paths []string
@@ -22,9 +22,8 @@ func (o *order) Start(x *exchange.Exchange) {
 	exchangetest.Answer(x, "")
 }
 
-// A client that sends many requests at once does not keep another one waiting until all of them are answered. It gets all responses, also if
-// it has shut down its side.
-func TestManyRequestsAtOnce(t *testing.T) {
+// The client sends all requests at once. It gets all responses, even if it has shut down its side of the connection.
+func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	const many = 2000 // fewer bytes than are read at once
 	o := new(order)
 	o.Run(t, o, exchange.Config{})
@@ -65,7 +64,7 @@ func TestManyRequestsAtOnce(t *testing.T) {
 	})
 }
 
-// hints answers with many interim responses first.
+// hints sends many interim responses before the response.
 type hints struct {
 	exchangetest.Host
 	fields []byte
@@ -80,8 +79,7 @@ func (h *hints) Start(x *exchange.Exchange) {
 	exchangetest.Answer(x, "")
 }
 
-// Interim responses that wait for a client count as a response that waits does.
-func TestUnreadInterimResponses(t *testing.T) {
+func TestUnreadInterimResponsesCountAsUnsent(t *testing.T) {
 	h := &hints{fields: []byte("Link: " + strings.Repeat("x", 16<<10) + "\r\n")}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
