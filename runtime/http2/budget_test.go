@@ -10,7 +10,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-func TestBudget(t *testing.T) {
+// The budget grows with time.
+func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
 	const resets = 1000
 	var b budget
 	b.begin(resets, 0)
@@ -32,7 +33,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-func TestUpdatesBudget(t *testing.T) {
+// They may arrive at any time.
+func TestWindowUpdatesForSentDataCostNothing(t *testing.T) {
 	var b budget
 	b.begin(1, 0)
 	for range 1000 {
@@ -52,7 +54,8 @@ func TestUpdatesBudget(t *testing.T) {
 	}
 }
 
-func TestFloods(t *testing.T) {
+// Other connections are served.
+func TestFloodEndsItsConnection(t *testing.T) {
 	for name, flood := range map[string]func(p *peer, n uint32){
 		"pings":    func(p *peer, n uint32) { p.framer.WritePing(false, [8]byte{}) },
 		"settings": func(p *peer, n uint32) { p.framer.WriteSettings() },
@@ -156,7 +159,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-func TestUnreadControlFrames(t *testing.T) {
+// The client requests control frames and does not read them. It needs little memory.
+func TestUnreadControlFramesStopReading(t *testing.T) {
 	h := newHost(t)
 	c, p := h.open(t)
 	var flood bytes.Buffer

@@ -90,7 +90,8 @@ func (p *peer) connectBytes(id uint32) {
 	}
 }
 
-func TestBytesBreak(t *testing.T) {
+// The end of the connection that carries the stream does the same, even while bytes wait for room.
+func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
 	for id := uint32(1); id < 7; id += 2 {
@@ -127,7 +128,8 @@ func TestBytesBreak(t *testing.T) {
 	}
 }
 
-func TestBytesDrip(t *testing.T) {
+// The code is ENHANCE_YOUR_CALM.
+func TestWindowOpenedByteByByteEndsTheConnection(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	p.connectBytes(1)
@@ -151,7 +153,8 @@ func TestBytesDrip(t *testing.T) {
 	}
 }
 
-func TestBytesBreakWhileWriting(t *testing.T) {
+// Many bytes wait for the window.
+func TestClientMayDisconnectAfterOpeningAWindow(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	p.framer.WriteWindowUpdate(0, 1<<30)

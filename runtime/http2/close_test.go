@@ -10,7 +10,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-func TestTimeouts(t *testing.T) {
+// A window that stays closed ends its stream. A body that arrives too slowly ends its request.
+func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	h := newHost(t)
 	h.Set.WriteTimeout = time.Minute
 	h.Config.BodyTimeout = time.Minute

@@ -7,7 +7,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-func TestFields(t *testing.T) {
+// Each time, and for any table of the client, the fields are the same. Fields of a connection, and invalid names, are
+// removed.
+func TestHeadLinesBecomeFields(t *testing.T) {
 	s := new(Server)
 	s.makeEncoder()
 	long := strings.Repeat("x", maxKnown)

@@ -23,7 +23,7 @@ func blockOf(max int, fields ...string) *headerBlock {
 
 var plain = []string{":method GET", ":scheme http", ":authority example.org", ":path /a?b"}
 
-func TestHead(t *testing.T) {
+func TestFieldsBecomeAnHTTP1Head(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		fields []string
@@ -46,8 +46,8 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// RFC 9113 §8 makes these requests malformed.
-func TestMalformedHead(t *testing.T) {
+// They are malformed by RFC 9113 §8.
+func TestMalformedRequestsAreRejected(t *testing.T) {
 	for name, fields := range map[string][]string{
 		"upper case":            {"X-A b"},
 		"no token":              {"x(a b"},
@@ -96,7 +96,7 @@ func TestMalformedHead(t *testing.T) {
 	}
 }
 
-func TestLargeHead(t *testing.T) {
+func TestFieldsThatAreTooLargeAreNotKept(t *testing.T) {
 	b := blockOf(1000, append(plain[:4:4], "x "+strings.Repeat("a", 600), "y "+strings.Repeat("b", 600), "z c")...)
 	if !b.tooLarge || len(b.fields) > 700 {
 		t.Errorf("%v, %d bytes are kept", b.tooLarge, len(b.fields))

@@ -2,7 +2,7 @@ package http2
 
 import "testing"
 
-func TestPriority(t *testing.T) {
+func TestPriorityFieldIsParsed(t *testing.T) {
 	for value, want := range map[string]priority{
 		"":               {3, false},
 		"u=0":            {0, false},
@@ -22,7 +22,8 @@ func TestPriority(t *testing.T) {
 	}
 }
 
-func TestTurns(t *testing.T) {
+// Incremental streams of the same urgency have turns one after the other.
+func TestStreamsHaveTurnsByUrgency(t *testing.T) {
 	c := new(Conn)
 	streams := map[uint32]*stream{}
 	add := func(id uint32, p priority) {
@@ -79,7 +80,8 @@ func equal(a, b []uint32) bool {
 	return len(a) == len(b)
 }
 
-func TestExpectedPriority(t *testing.T) {
+// See RFC 9218 §7.1. The latest priorities are kept.
+func TestPriorityMayPrecedeItsStream(t *testing.T) {
 	c := new(Conn)
 	own, other := priority{urgency: 1}, priority{urgency: 5}
 	for id := uint32(1); id < 1001; id += 2 {

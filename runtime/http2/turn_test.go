@@ -21,7 +21,8 @@ func (p *peer) requests(first uint32, n int) []byte {
 	return out.Bytes()
 }
 
-func TestRequestsTakeTurns(t *testing.T) {
+// A client sends them at once. The number of requests that wait is bounded, too.
+func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 	const all = 20_000
 	h := newHost(t)
 	c, p := h.open(t)
@@ -48,11 +49,12 @@ func TestRequestsTakeTurns(t *testing.T) {
 	}
 }
 
-func TestLargeResponseTakesTurns(t *testing.T) {
+// Its client accepts all data at once.
+func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	// Only root may; another user's socket may be full before the turn ends.
+	// This requires root. The socket of another user may be full before the turn ends.
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.framer.WriteWindowUpdate(0, 2*size)
 	p.request(1, "/later", true)
@@ -71,7 +73,8 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 	p.is(1, "200 "+string(content))
 }
 
-func TestSmallPartsTakeTurns(t *testing.T) {
+// Many small parts have waited for a window.
+func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 	const parts = 5000
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -97,11 +100,12 @@ func TestSmallPartsTakeTurns(t *testing.T) {
 	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
 }
 
-func TestUpdatesTakeTurns(t *testing.T) {
+// The windows open in many frames.
+func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 	const size, updates = 4 * turnBytes, 400
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	// Only root may; another user's socket may be full before the turn ends.
+	// This requires root. The socket of another user may be full before the turn ends.
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.request(1, "/later", true)
 	for n := 0; n < 1; {

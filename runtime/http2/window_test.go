@@ -82,7 +82,9 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
 }
 
-func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
+// Handlers that read nothing get bodies up to the size of the window, and as much again when one of them reads its
+// bytes.
+func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	const window, each = 128 << 10, 32 << 10
 	h := newHost(t)
 	h.Stream(t)
@@ -138,7 +140,8 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	}
 }
 
-func TestLargeHeadsAreBounded(t *testing.T) {
+// A few bytes on the wire may stand for each head. The limit is for each client.
+func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)
 	cfg := usual
