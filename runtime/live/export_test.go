@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-func TestPatience(t *testing.T) {
+// Each client that is handed over meanwhile restarts the ten seconds.
+func TestExportWaitsTenSecondsForAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, sweeps := time.Now(), 0
 		_, err := export(t.Context(), func(any, int) error { return nil }, func(f func()) { f() }, 10*time.Second, func(late, _ bool) (list []departed, more bool) {

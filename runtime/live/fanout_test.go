@@ -16,7 +16,8 @@ func eventOf(name, data string) func(uint64) (*Event, error) {
 	return func(seq uint64) (*Event, error) { return NewEvent(&Message{Name: name, Data: data}, seq, "e"), nil }
 }
 
-func TestFanoutOrder(t *testing.T) {
+// With random joins, leaves and events, a subscriber gets the events of its channels from the moment when it joins.
+func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	type got struct {
 		name string
 		seq  uint64
@@ -82,9 +83,8 @@ func TestFanoutOrder(t *testing.T) {
 	}
 }
 
-// TestPacer checks that the next batch waits for subscribers that are behind, in pauses that count the same however
-// long they take, until the patience is used up, and that patience grows by a tenth of the time.
-func TestPacer(t *testing.T) {
+// Pauses count the same however long they take. Patience grows by a tenth of the time.
+func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
 	for _, late := range []time.Duration{0, time.Second} { // delay of the loop on a busy machine
 		synctest.Test(t, func(t *testing.T) {
 			p := newPacer()
@@ -122,7 +122,8 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-func TestIncomplete(t *testing.T) {
+// The test covers Hub.Complete with each limit.
+func TestHubNoticesAForgottenEvent(t *testing.T) {
 	for name, limits := range map[string]ChannelLimits{
 		"events of a channel": {Events: 3, Bytes: 1 << 20, Total: 1 << 20, Age: 100},
 		"bytes of a channel":  {Events: 100, Bytes: 3 * 60, Total: 1 << 20, Age: 100},
@@ -157,9 +158,8 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestEndOfHold checks that the end of Hold takes a time proportional to the number of events.
-func TestEndOfHold(t *testing.T) {
-	// The shortest of several times counts, because the caches of the processor are not always warm.
+func TestEndOfHoldTakesTimeProportionalToEvents(t *testing.T) {
+	// Use the shortest of several times, because the caches of the processor are not always warm.
 	shortest := func(events uint64) time.Duration {
 		best := time.Duration(1<<63 - 1)
 		for range 5 {
@@ -167,7 +167,8 @@ func TestEndOfHold(t *testing.T) {
 		}
 		return best
 	}
-	const events, factor = 60_000, 8 // even the smaller number of events does not fit into a cache
+	// Even the smaller number of events does not fit into a cache.
+	const events, factor = 60_000, 8
 	if few, many := shortest(events), shortest(factor*events); many > factor*factor/2*few {
 		t.Errorf("%v for %d events, %v for %d", few, events, many, factor*events)
 	}
@@ -188,7 +189,7 @@ func endOfHold(t *testing.T, events uint64) time.Duration {
 	return took
 }
 
-func TestBacklogOfSmallEvents(t *testing.T) {
+func TestEventsWithoutBytesCountAsMemory(t *testing.T) {
 	f := NewFanout(func() bool { return false }, groupBatch)
 	f.WakeBy(func() {})
 	m := GroupMessage{Group: "g"}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestNames(t *testing.T) {
+func TestChannelNamesAreValidated(t *testing.T) {
 	for list, want := range map[string]string{
 		"news":                              "news",
 		"a, b ,c\t,a":                       "a b c",
@@ -44,7 +44,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestIDs(t *testing.T) {
+func TestEventIDsAreParsed(t *testing.T) {
 	for id, want := range map[string]string{
 		"e-0": "0 true", "e-12": "12 true", "e-18446744073709551615": "18446744073709551615 true",
 		"e-": "0 false", "e-01": "0 false", "e-+1": "0 false", "e--1": "0 false", "f-1": "0 false", "": "0 false",
@@ -72,7 +72,8 @@ func newTestHub(limits ChannelLimits) *Hub {
 	return h
 }
 
-func TestSubscriptions(t *testing.T) {
+// The order is random.
+func TestJoinsAndLeavesKeepTheIndexesRight(t *testing.T) {
 	h := newTestHub(ChannelLimits{})
 	random := rand.New(rand.NewSource(1))
 	names := []string{"a", "b", "c", "d"}
@@ -127,7 +128,7 @@ func numbers(events []*Event) string {
 	return strings.Join(all, " ")
 }
 
-func TestHistory(t *testing.T) {
+func TestHistoryKeepsTheNewestEventsOfAChannel(t *testing.T) {
 	h := newTestHub(ChannelLimits{Events: 3, Bytes: 1000, Total: 1 << 20, Age: 100})
 	for seq := uint64(1); seq <= 10; seq++ {
 		h.Take(event(seq, [...]string{"a", "b"}[seq%2], 10), int64(seq))
@@ -184,7 +185,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-func TestManyNames(t *testing.T) {
+// It keeps the newest events.
+func TestHistoryIsBoundedWithManyNames(t *testing.T) {
 	const total = 1 << 20
 	h := newTestHub(ChannelLimits{Events: 100, Bytes: 256 << 10, Total: total, Age: 1 << 60})
 	for seq := uint64(1); seq <= 20000; seq++ {
@@ -198,7 +200,7 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-func TestPosition(t *testing.T) {
+func TestPositionIsFoundByEventID(t *testing.T) {
 	h := newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
 	for seq, id := range []string{"x", "y", "", "x", "e-2"} {
 		h.Take(NewEvent(&Message{Name: "a", ID: id}, uint64(seq+1), "e"), 1)
@@ -210,7 +212,8 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-func TestPositionOfRestored(t *testing.T) {
+// A process that was started later knows the numbers of events from other processes.
+func TestRestoredEventsSetThePosition(t *testing.T) {
 	h := newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
 	h.Restore(NewEvent(&Message{Name: "a"}, 5000000, "e"), 1)
 	if got := h.Position([]string{"b"}, "e-5000001", "e"); got != 5000001 {
@@ -218,7 +221,7 @@ func TestPositionOfRestored(t *testing.T) {
 	}
 }
 
-func TestEncode(t *testing.T) {
+func TestEventsAreEncodedAndDecoded(t *testing.T) {
 	events := []*Event{event(1, "a", 5), NewEvent(&Message{Name: "b", ID: "<ü>", Event: "t", Data: "x\r\ny"}, 7, "e")}
 	text := Encode(events)
 	got, err := Decode(text)

@@ -24,7 +24,7 @@ func (h *handler) Release(p *exchange.Part) {
 }
 
 // answer makes a handler answer a request with parts, and calls done on the loop with the client. The first part gets
-// the head of a subscription.
+// the head of a response for subscribers.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler), parts ...exchange.Part) {
 	h.t.Helper()
 	h.Do(func() {
@@ -71,9 +71,8 @@ func sent(c *exchangetest.Client) string {
 	return strings.Join(all, ", ")
 }
 
-// TestResponse checks that the parts of a handler become the beginning of a stream, and that its last part gives the
-// connection away.
-func TestResponse(t *testing.T) {
+// The last part upgrades the connection.
+func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	const retry = `"retry: 3000\n\n"`
 	for _, c := range []struct {
 		name, request string
@@ -99,7 +98,8 @@ func TestResponse(t *testing.T) {
 				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1], " true") {
 					t.Errorf("the handler got back %q", handler.released)
 				}
-				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 { // the client has released the last part before Begin
+				// The client has released the last part before Begin.
+				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 {
 					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
 				}
 			}, c.parts...)
@@ -107,9 +107,8 @@ func TestResponse(t *testing.T) {
 	}
 }
 
-// TestResponseGone checks that a client that disconnects before the handler has ended does not become a subscriber, and
-// that the handler is notified.
-func TestResponseGone(t *testing.T) {
+// It disconnects before the handler has ended. The handler is notified.
+func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {
 		x.Source.Input(x, exchange.Input{})

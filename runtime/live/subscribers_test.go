@@ -86,7 +86,8 @@ func (h *host) publish(name, data string) {
 	}
 }
 
-func TestDrop(t *testing.T) {
+// It is released completely. A subscriber that reads has no queue.
+func TestSubscriberThatDoesNotReadIsDropped(t *testing.T) {
 	h := serve(t, StreamConfig{Buffer: 16 << 10})
 	_, slow, _ := h.subscribe("192.0.2.1", "news")
 	quick, p, _ := h.subscribe("192.0.2.2", "news")
@@ -113,9 +114,8 @@ func TestDrop(t *testing.T) {
 	})
 }
 
-// TestAddresses checks that subscribers are counted by the address of their client, or its network for IPv6, until they
-// leave.
-func TestAddresses(t *testing.T) {
+// For IPv6, they are counted by network.
+func TestSubscribersAreCountedByAddressUntilTheyLeave(t *testing.T) {
 	h := serve(t, StreamConfig{PerAddress: 1})
 	for _, test := range []struct {
 		address string
@@ -140,7 +140,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestHandHistoryOver(t *testing.T) {
+func TestHistoryMovesToAnotherServer(t *testing.T) {
 	from, to := serve(t, StreamConfig{MaxEvent: 200 << 10}), serve(t, StreamConfig{MaxEvent: 200 << 10})
 	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {
 		from.publish(fmt.Sprint(i%2), strings.Repeat("x", size))
