@@ -54,7 +54,7 @@ func line(t *testing.T, format string, e func(*Entry)) string {
 	return text
 }
 
-func TestAtoms(t *testing.T) {
+func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 	pid := strconv.Itoa(os.Getpid())
 	for _, c := range []struct{ format, full, empty string }{
 		{"%a %h", "192.0.2.7 192.0.2.7", "- -"},
@@ -113,8 +113,8 @@ func TestAtoms(t *testing.T) {
 	}
 }
 
-// Targets of all forms are split.
-func TestTargets(t *testing.T) {
+// A host in the target overrides the Host field (RFC 9112 §3.2.2).
+func TestTargetsOfAllFormsAreSplit(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET http://One.example:81/x?y HTTP/1.1": "one.example /x ?y",
 		"GET http://one.example HTTP/1.1":        "one.example / ",
@@ -131,7 +131,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-func TestNamedFormats(t *testing.T) {
+func TestNamedFormatsAreThoseOfApache(t *testing.T) {
 	for name, want := range map[string]string{
 		"common":         `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12`,
 		"combined":       `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 "http://x/" "curl \"8\""`,
@@ -147,7 +147,7 @@ func TestNamedFormats(t *testing.T) {
 	}
 }
 
-func TestEscapes(t *testing.T) {
+func TestClientTextCannotLeaveItsField(t *testing.T) {
 	for sent, want := range map[string]string{
 		"x\" 200 1\r\n192.0.2.1 - - [":          `x\" 200 1\r\n192.0.2.1 - - [`,
 		"\\ \b\t\v\x00\x1b[31m\x7f\xc3\xa9\xff": `\\ \b\t\v\x00\x1b[31m\x7f\xc3\xa9\xff`,
@@ -182,7 +182,7 @@ func TestEscapes(t *testing.T) {
 	}
 }
 
-func TestEmptyAndMissingDiffer(t *testing.T) {
+func TestEmptyAndMissingValuesDiffer(t *testing.T) {
 	for _, c := range []struct {
 		set  func(*Entry)
 		want string
@@ -201,7 +201,8 @@ func TestEmptyAndMissingDiffer(t *testing.T) {
 	}
 }
 
-func TestWrongFormats(t *testing.T) {
+// The error is one line.
+func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
 	for format, want := range map[string]string{
 		"%h %z":             "%z at position 4 is not an atom",
 		"%(h)s %(x)s":       "%(x)s at position 7 is not an atom",
@@ -244,7 +245,8 @@ func TestTimestampFollowsTheClock(t *testing.T) {
 	}
 }
 
-func TestAccessAppendDoesNotAllocate(t *testing.T) {
+// Whatever the atoms.
+func TestAppendingALineDoesNotAllocate(t *testing.T) {
 	formats := append([]string{
 		"%a %{c}a %A %B %b %D %{ms}T %T %f %h %H %{X}i %k %l %L %m %{ETag}o %p %P %q %r %R %s %t %{%F %T}t %u %U %v %V %X %I %O %{b}C",
 		"%(h)s %(u)s %(t)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(b)s %(f)s %(a)s %(T)s %(M)s %(D)s %(L)s %(p)s %({HTTP_HOST}e)s",

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rotated waits until a log was rotated the given number of times. It returns the lines of the newest rotated file.
+// rotated waits until a log was rotated this many times. It returns the lines of the newest rotated file.
 func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	eventually(t, "rotated", func() bool {
@@ -21,7 +21,7 @@ func rotated(t *testing.T, path string, times int) []string {
 	return lines(t, path+".1.gz")
 }
 
-func TestErrorsAreRotatedByTime(t *testing.T) {
+func TestErrorLogIsRotatedByTime(t *testing.T) {
 	path := ofYesterday(t)
 	defer func(every time.Duration) { lookEvery = every }(lookEvery)
 	lookEvery = time.Millisecond

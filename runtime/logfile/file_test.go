@@ -26,7 +26,8 @@ func open(t *testing.T, o Options) *File {
 	}
 	t.Cleanup(func() {
 		f.Close()
-		settled(t, o.Path) // a file could be compressed while its folder is removed
+		// Otherwise a file may be compressed while its directory is removed.
+		settled(t, o.Path)
 	})
 	return f
 }
@@ -93,7 +94,7 @@ func settled(t *testing.T, path string) {
 
 var eventually = waittest.Eventually
 
-func TestFileIsAppendedToAndPrivate(t *testing.T) {
+func TestLogFileIsAppendedToAndPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for i := range 2 {
 		f := open(t, Options{Path: path})
@@ -128,7 +129,7 @@ func TestOpenErrorsAreOneLine(t *testing.T) {
 	}
 }
 
-func TestFolderThatIsGoneKeepsTheOldFile(t *testing.T) {
+func TestMissingDirectoryKeepsTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	sub, moved := filepath.Join(dir, "sub"), filepath.Join(dir, "moved")
 	if err := os.Mkdir(sub, 0o700); err != nil {
@@ -152,7 +153,7 @@ func TestFolderThatIsGoneKeepsTheOldFile(t *testing.T) {
 	}
 }
 
-func TestLongLines(t *testing.T) {
+func TestLineAboveTheLimitGetsItsOwnFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 10, Keep: 9})
 	for _, n := range []int{3, 30, 4, 4} {
@@ -165,7 +166,8 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-func TestLinesWithoutEnd(t *testing.T) {
+// It is dropped like other lines.
+func TestLineWithoutAnEndIsWrittenAndCounted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 100, Keep: 1})
 	x := strings.Repeat("x", 96)
@@ -173,7 +175,7 @@ func TestLinesWithoutEnd(t *testing.T) {
 	for _, piece := range []string{"begun", " and ended\nbegun", x, "\n"} {
 		fmt.Fprint(f, piece)
 		if piece == x {
-			text = "" // the file has no room for it after the other pieces
+			text = "" // the file has no room for this piece
 		}
 		text += piece
 		eventually(t, piece, func() bool {
@@ -229,7 +231,7 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	}
 }
 
-func TestPiecesForAPipe(t *testing.T) {
+func TestPipeGetsCompleteLines(t *testing.T) {
 	for _, c := range []struct{ lines, want string }{
 		{"a\n", "a\n"},
 		{"aaa\nbbb\n", "aaa\nbbb\n"},

@@ -7,7 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-func TestState(t *testing.T) {
+// Whatever the format of the log in that process.
+func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	parse := func(text string) *AccessLog {
 		f, err := ParseFormat(text)
 		if err != nil {
@@ -50,7 +51,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-func TestNote(t *testing.T) {
+// They are the request line and fields of the request and the response.
+func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
 	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestRotationAtASize(t *testing.T) {
+func TestFileIsRotatedAtASize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 1000, Keep: 3})
 	line := strings.Repeat("x", 94) // 100 bytes with the number and the line end
@@ -58,7 +58,7 @@ func ofYesterday(t *testing.T) string {
 	return path
 }
 
-func TestRotationByTime(t *testing.T) {
+func TestFileIsRotatedByTime(t *testing.T) {
 	path := ofYesterday(t)
 	f := open(t, Options{Path: path, Every: Daily, Keep: 3})
 	f.line("today")
@@ -71,7 +71,7 @@ func TestRotationByTime(t *testing.T) {
 	}
 }
 
-func TestSchedule(t *testing.T) {
+func TestScheduleSaysWhenToRotate(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, zone) }
 	for _, c := range []struct {
@@ -97,8 +97,8 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// The next process completes the rotation that a killed process left unfinished, without duplicate lines.
-func TestLeftovers(t *testing.T) {
+// A killed process left it unfinished. There are no duplicate lines.
+func TestNextProcessCompletesARotation(t *testing.T) {
 	const stamp, later = "0000000000000000001", "0000000000000000002"
 	for _, c := range []struct {
 		name string
@@ -151,7 +151,7 @@ func pack(t *testing.T, path, text, comment string) {
 	}
 }
 
-func TestRotatedFileWaitsForItsWriters(t *testing.T) {
+func TestRotatedFileIsCompressedAfterItsWritersClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	left := path + rotatedMark + "0000000000000000001"
 	slow, err := os.OpenFile(left, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -175,8 +175,8 @@ func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 	}
 }
 
-// If a process keeps an inherited rotated file open forever, at most Keep uncompressed files remain.
-func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
+// A process may keep an inherited rotated file open forever.
+func TestUncompressedRotatedFilesAreLimitedToKeep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for n := range 7 {
 		if err := os.WriteFile(fmt.Sprintf("%s%s%019d", path, rotatedMark, n), []byte("x\n"), 0o600); err != nil {

@@ -7,7 +7,7 @@ import (
 
 var at = time.Date(2024, 1, 7, 5, 4, 9, 0, time.FixedZone("CET", 3600))
 
-func TestAppend(t *testing.T) {
+func TestTimesAreFormattedLikeStrftime(t *testing.T) {
 	for _, c := range []struct{ format, want string }{
 		{"%A, %d-%b-%Y %H:%M:%S %Z", "Sunday, 07-Jan-2024 05:04:09 CET"},
 		{"%a %B %e|%k|%l|%I %p %P", "Sun January  7| 5| 5|05 AM am"},
@@ -26,7 +26,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestInvalidTimeFormatsAreRejected(t *testing.T) {
 	for format, want := range map[string]string{
 		"%F %-d %%": "",
 		"%Q":        "has %Q, which is not a supported strftime conversion",
