@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestRecorder(t *testing.T) {
+func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
 	r := NewRecorder()
 	shop := r.Route("a.example", "/shop")
 	if r.Route("a.example", "/shop") != shop {
@@ -39,7 +39,8 @@ func TestRecorder(t *testing.T) {
 	r.End(began, shop, 200)
 }
 
-func TestTurn(t *testing.T) {
+// Requests after a handler do not.
+func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
 	time.Sleep(time.Microsecond) // the clock advances
@@ -57,7 +58,8 @@ func TestTurn(t *testing.T) {
 	if n := len(Find(r.Families(), "fapws_request_duration_seconds").Series); n != 0 {
 		t.Errorf("%d series before the turn", n)
 	}
-	r.End(third, route, 200) // on a busy machine, it is in another bucket, which adds the first two at once
+	// On a busy machine, this request is in another bucket, which adds the first two at once.
+	r.End(third, route, 200)
 	r.Turn()
 	s := Find(r.Families(), "fapws_request_duration_seconds").Series[0]
 	if least := float64(third-first) * 2 / 1e9; s.Count() != 3 || s.Total < least {
@@ -68,7 +70,8 @@ func TestTurn(t *testing.T) {
 	}
 }
 
-func TestBounded(t *testing.T) {
+// However many mounts there are.
+func TestNumberOfSeriesIsLimited(t *testing.T) {
 	r := NewRecorder()
 	for i := range 10000 {
 		r.End(r.Begin(), r.Route("", fmt.Sprint("/", i)), 200)
@@ -83,7 +86,7 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-func TestLabels(t *testing.T) {
+func TestLabelsAreEscapedAndReadBack(t *testing.T) {
 	for _, value := range []string{"", "/", `a"b`, `a\`, `\"`, "a\nb", `",x="`, "é"} {
 		text := Labels("a", "1", "route", value, "z", "2")
 		s := Series{Labels: text}
@@ -112,7 +115,7 @@ func families(t *testing.T, n int64) (all []Family) {
 	return all
 }
 
-func TestMerge(t *testing.T) {
+func TestMetricsOfWorkersAreMerged(t *testing.T) {
 	one, two := families(t, 2), families(t, 3)
 	other := []Family{{Name: "h_seconds", Kind: Histogram, Bounds: []float64{7}, Series: []Series{{Counts: []int64{1, 1}}}}, One("x", Gauge, "", "X.", 1)}
 	all := Merge(one, two, other)
@@ -152,7 +155,7 @@ x 1
 	}
 }
 
-func TestQuantile(t *testing.T) {
+func TestQuantilesAreInterpolated(t *testing.T) {
 	bounds := []float64{1, 2, 4}
 	for _, c := range []struct {
 		counts []int64
@@ -173,7 +176,7 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-func TestNoAllocation(t *testing.T) {
+func TestCountingARequestDoesNotAllocate(t *testing.T) {
 	r := NewRecorder()
 	route := r.Route("", "/")
 	if n := testing.AllocsPerRun(100, func() { r.End(r.Begin(), route, 200) }); n != 0 {

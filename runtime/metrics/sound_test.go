@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-func TestSound(t *testing.T) {
+// It accepts the metrics of the server.
+func TestSoundRejectsInvalidFamilies(t *testing.T) {
 	r := NewRecorder()
 	r.End(r.Begin(), r.Route("a.example", "/a\"b\\c\nd"), 200)
 	r.Turn()
