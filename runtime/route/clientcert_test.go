@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-func TestClientCert(t *testing.T) {
+func TestRuleAndTLSStateDecideWhetherAClientPasses(t *testing.T) {
 	some := []*x509.Certificate{new(x509.Certificate)}
 	clients := map[string]*conn.TLSState{
 		"plain":   nil,

@@ -56,7 +56,7 @@ func guarded(t testing.TB) *Table {
 	return table
 }
 
-func TestDecide(t *testing.T) {
+func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 	table := guarded(t)
 	var d Decision
 	for _, c := range []struct {
@@ -105,7 +105,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+// The memory of its head may be reused for another request.
+func TestDecisionStaysValidAfterKeep(t *testing.T) {
 	table := guarded(t)
 	for _, head := range []string{
 		"GET /login/x HTTP/1.1\r\nHost: a",
@@ -147,7 +148,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-func TestHaving(t *testing.T) {
+// The segment may be anywhere in the path below Within.
+func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{
 		{Prefix: "/x", Within: "/x/pri", Having: "private.key"},
 		{Prefix: "/", Match: "*.sh", Inner: true, Having: "*.key"},
@@ -172,7 +174,8 @@ func TestHaving(t *testing.T) {
 	}
 }
 
-func TestDecideAllocates(t *testing.T) {
+// Unless the request is rewritten. The spelling of the path does not matter.
+func TestRoutingDoesNotAllocate(t *testing.T) {
 	table := guarded(t)
 	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")
 	r.Root = "/outer"

@@ -13,7 +13,7 @@ func trustTen(a netip.Addr) bool {
 	return contains([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, a.Unmap())
 }
 
-func TestParseNode(t *testing.T) {
+func TestNodesOfForwardingFieldsAreParsed(t *testing.T) {
 	for _, c := range []struct{ in, addr, port string }{
 		{"192.0.2.1", "192.0.2.1", ""},
 		{"192.0.2.1:4711", "192.0.2.1", "4711"},
@@ -59,7 +59,7 @@ func TestParseNode(t *testing.T) {
 	}
 }
 
-func TestForwardedFields(t *testing.T) {
+func TestForwardingFieldsNameTheOrigin(t *testing.T) {
 	one := func(s ...string) []string { return s }
 	for _, c := range []struct {
 		name string
@@ -160,7 +160,7 @@ func TestForwardedFields(t *testing.T) {
 	}
 }
 
-func TestPeerOfOrigin(t *testing.T) {
+func TestPeerHasTheAddressesOfItsOrigin(t *testing.T) {
 	connected := conn.Peer{Addr: "10.0.0.1", Port: "99", ServerName: "10.0.0.2", ServerPort: "8888"}
 	with := func(change func(*conn.Peer)) conn.Peer {
 		p := connected
@@ -214,7 +214,7 @@ func FuzzForwarded(f *testing.F) {
 			strings.Contains(o.Prefix+"/", "/../") || o.Prefix != "" && o.Prefix[0] != '/' || strings.HasPrefix(o.Prefix, "//") {
 			t.Errorf("%+v", o)
 		}
-		// Text that the client put in front does not change what a proxy appended.
+		// Text that the client sent first does not change what a proxy appended.
 		said[0] = []string{forwarded + ", for=192.0.2.7;proto=http;host=h", `for="10.0.0.9:1"`}
 		said[1] = nil
 		if o := said.origin(trustTen); o.addr != "192.0.2.7" || o.proto != "http" || o.host != "h" {

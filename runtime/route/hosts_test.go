@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestHosts(t *testing.T) {
+func TestHostsSelectTheirSite(t *testing.T) {
 	names := [][]string{
 		{"default.example"},
 		{"example.org", "[2001:db8::1]", "192.0.2.1"},
@@ -54,7 +54,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-func TestHostErrors(t *testing.T) {
+func TestInvalidHostNamesAreRejected(t *testing.T) {
 	for _, test := range []struct {
 		names [][]string
 		want  string

@@ -7,7 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-func TestPlain(t *testing.T) {
+// It does not match the paths in Except either.
+func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestRoute(t *testing.T) {
+func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
 	for _, test := range []struct {
 		prefixes     []string
 		path         string
@@ -52,7 +52,8 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
+// They have no address.
+func TestUnixSocketClientsMatchOnlyNetworksOfAllAddresses(t *testing.T) {
 	all := []string{"0.0.0.0/0", "::/0"}
 	for _, test := range []struct {
 		allow, deny []string
