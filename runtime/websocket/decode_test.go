@@ -73,7 +73,7 @@ func decode(d *Decoder, data []byte, size int) string {
 
 func cat(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
 
-func TestDecoder(t *testing.T) {
+func TestFramesAreDecoded(t *testing.T) {
 	const fin = 0x80
 	long := strings.Repeat("long ", 20001)
 	for _, test := range []struct {
@@ -138,7 +138,8 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
-func TestFailsFast(t *testing.T) {
+// Whatever the announced length of the frame.
+func TestInvalidTextIsRejectedAtItsFirstInvalidByte(t *testing.T) {
 	const good = "κόσμε"
 	data := frame(0x81, good+"\xf4\x90\x80\x80edited")
 	for n := range data {
@@ -150,7 +151,7 @@ func TestFailsFast(t *testing.T) {
 	}
 }
 
-func TestCloseCodes(t *testing.T) {
+func TestCloseCodesAreValidated(t *testing.T) {
 	for code := range 1 << 16 {
 		valid := code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 		if ValidCode(uint16(code)) != valid {
@@ -164,7 +165,7 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-func TestAppendClose(t *testing.T) {
+func TestCloseFramesAreEncoded(t *testing.T) {
 	for _, test := range []struct {
 		code   uint16
 		reason string
@@ -187,7 +188,7 @@ func TestAppendClose(t *testing.T) {
 	}
 }
 
-func TestUnmask(t *testing.T) {
+func TestUnmaskWorksForEachSizeAndSplit(t *testing.T) {
 	for size := range 70 {
 		for cut := range size + 1 {
 			b := make([]byte, size)
@@ -204,7 +205,8 @@ func TestUnmask(t *testing.T) {
 	}
 }
 
-func TestTextInPieces(t *testing.T) {
+// It is rejected at the earliest byte.
+func TestTextInPiecesIsCheckedLikeTheWholeText(t *testing.T) {
 	pieces := []string{"", "a", "é", "€", "𐍈", "\xc3", "\x80", "\xe2", "\x82", "\xf0", "\x90", "\xf4", "\xed", "\xa0", "\xff", "\xc0", "\xe0"}
 	n := len(pieces)
 	for i := range n * n * n * n {

@@ -22,7 +22,7 @@ func pack(s string) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte(tail[:4]))
 }
 
-func TestDeflate(t *testing.T) {
+func TestMessagesAreCompressedAndRestored(t *testing.T) {
 	var d Deflater
 	var f Inflater
 	noise := make([]byte, 5000)
@@ -50,7 +50,7 @@ func TestDeflate(t *testing.T) {
 	}
 }
 
-func TestInflate(t *testing.T) {
+func TestCompressedBlocksAreInflated(t *testing.T) {
 	var f Inflater
 	for _, test := range []struct{ name, data, want string }{
 		// Examples of RFC 7692 §7.2.3.
@@ -88,8 +88,8 @@ func TestInflate(t *testing.T) {
 	}
 }
 
-func TestBombsStayPacked(t *testing.T) {
-	bomb := pack(strings.Repeat("\x00", 100<<20))
+func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
+	bomb := pack(strings.Repeat("\x00", 100<<20)) // 100 KB
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater)}
 	if got := decode(&d, frame(0xc2, string(bomb)), 0); got != "error 1009 a message is too big;" {
 		t.Error(got)
@@ -99,7 +99,8 @@ func TestBombsStayPacked(t *testing.T) {
 	}
 }
 
-func TestDiscard(t *testing.T) {
+// They have no handler, and are not checked.
+func TestDiscardedMessagesAreNeitherDecompressedNorStored(t *testing.T) {
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)
 	if got != `1 "";1 "";9 "p";` || d.Inflater.r != nil || cap(d.buf) != 0 {
@@ -107,7 +108,7 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-func TestCompressedMessages(t *testing.T) {
+func TestCompressedMessagesAreDecoded(t *testing.T) {
 	hello := string(pack("Hello"))
 	for _, test := range []struct {
 		name string

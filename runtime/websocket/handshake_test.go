@@ -29,7 +29,7 @@ const (
 	version = "Sec-WebSocket-Version: 13"
 )
 
-func TestHandshakes(t *testing.T) {
+func TestHandshakesAreValidated(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		lines []string
@@ -81,7 +81,8 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
-func TestNegotiation(t *testing.T) {
+// See RFC 7692 §7.1, and RFC 6455 §9.1 for the syntax.
+func TestExtensionsAreNegotiated(t *testing.T) {
 	const (
 		plain = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 		no    = ""
