@@ -76,7 +76,8 @@ func TestSubscribersAreSmall(t *testing.T) {
 	s.awaitSubscribers(t, "news", 0)
 }
 
-func TestBurst(t *testing.T) {
+// The burst is much larger than the data that may wait for a subscriber.
+func TestLargeBurstDoesNotDropSubscribersThatRead(t *testing.T) {
 	t.Parallel()
 	s := serveNews(t, live.StreamConfig{Buffer: 16 << 10})
 	const events, size = 300, 4 << 10

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/system"
 )
 
-func TestSubrequestRefused(t *testing.T) {
+func TestInvalidSubrequestIsAnError(t *testing.T) {
 	stopped := errors.New("stopped")
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -32,7 +32,8 @@ func TestSubrequestRefused(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
+// Whatever the server does.
+func TestSubrequestEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := subrequest(ctx, exchange.Origin{}, "/", nil, func(fd int) error {
 		other, err := system.Conn(fd, "test")

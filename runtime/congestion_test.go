@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestUnpaced(t *testing.T) {
+// Whatever the default of the machine is.
+func TestLocalConnectionsAreNotPaced(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	s.do(func() { s.loop.paced = true })

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestDoBeside(t *testing.T) {
+// Afterwards the loop runs on this thread again.
+func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	thread := 0

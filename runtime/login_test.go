@@ -36,7 +36,9 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-func TestLoginHalfClosed(t *testing.T) {
+// The client has probably disconnected. The response to a wrong password takes the longer the more wrong passwords were
+// sent.
+func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
 	cfg := Config{Sites: exchange.Config{Answered: func(*logfile.Entry) { answered.Add(1) }}}
@@ -53,7 +55,8 @@ func TestLoginHalfClosed(t *testing.T) {
 	}
 }
 
-func TestTry(t *testing.T) {
+// It does not need a proxy either.
+func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
 	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, exchange.Mount{Prefix: "/", Rules: rules})

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1conn"
 )
 
-func TestLateTick(t *testing.T) {
+func TestRecentHeadDoesNotTimeOutIfTheClockOfTheLoopIsLate(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{Timeout: time.Hour})
 	half := s.dial(t)

@@ -34,7 +34,9 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 	return list
 }
 
-func TestColdFiles(t *testing.T) {
+// A client that shuts down its side of the connection receives the whole file. A client that disconnects leaves nothing
+// behind.
+func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
 	s := start(t, patient(Config{}), &instant{body: []byte("small")}, append(tree(t, map[string]string{"large": string(body)}), exchange.Mount{Prefix: "/app"})...)
@@ -79,7 +81,8 @@ func TestColdFiles(t *testing.T) {
 	s.gone(t)
 }
 
-func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
+// The transfer needs no goroutine.
+func TestHalfClosedClientGetsTheWholeResponse(t *testing.T) {
 	body := string(pattern(8 << 20))
 	s := start(t, patient(Config{}), &instant{body: []byte(body)}, exchange.Mount{Prefix: "/"})
 	c := slowly(t, s)
@@ -104,7 +107,8 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	s.gone(t)
 }
 
-func TestUnwatchedConnection(t *testing.T) {
+// Whatever the connection waits for.
+func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, exchange.Mount{Prefix: "/"})
 	files := openFiles(t)
 	for _, waits := range []bool{false, true} {
@@ -124,8 +128,8 @@ func TestUnwatchedConnection(t *testing.T) {
 	}
 }
 
-// recv(2) stops at urgent data although more data follows.
-func TestUrgentData(t *testing.T) {
+// recv(2) stops at urgent data.
+func TestBytesAfterUrgentDataAreRead(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	c := s.dial(t)
@@ -150,7 +154,8 @@ func TestUrgentData(t *testing.T) {
 	}
 }
 
-func TestPanicOnTheLoop(t *testing.T) {
+// The application has panicked.
+func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	t.Parallel()
 	rec := &logRecorder{}
 	s := serve(t, Config{Log: rec.add})
@@ -167,7 +172,8 @@ func TestPanicOnTheLoop(t *testing.T) {
 	}
 }
 
-func TestSubrequestAtTheEnd(t *testing.T) {
+// After the last connection has closed, they fail, even while the loop still runs.
+func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})
 	release := ending.HoldEnd()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestNoTicksWhenIdle(t *testing.T) {
+func TestLoopDoesNotTickWithoutConnections(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
@@ -23,7 +23,7 @@ func TestNoTicksWhenIdle(t *testing.T) {
 	})
 }
 
-func TestShutdownOfAStuckLoop(t *testing.T) {
+func TestStuckLoopDoesNotDelayTheShutdown(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	gate, stuck := make(chan struct{}), make(chan struct{})
@@ -38,7 +38,7 @@ func TestShutdownOfAStuckLoop(t *testing.T) {
 	}
 }
 
-func TestLateListener(t *testing.T) {
+func TestLateListenerIsClosed(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	s.StopAccepting()

@@ -87,14 +87,16 @@ func (t *talk) end() {
 	t.add(exchange.Part{Last: true})
 }
 
-func TestSocketsTakenBack(t *testing.T) {
+// The WebSocket is not handed over, because its client has disconnected, because there is too much data, or because no
+// process accepts it.
+func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")
 	large := strings.Repeat("x", 4<<20) // more than the kernel buffers
 	for _, test := range []struct {
 		name  string
 		lets  func(s *testServer, k *talk, c *wstest.Client) // called when the handler has released the WebSocket
-		fails bool                                           // giving fails
+		fails bool                                           // giving the WebSocket fails
 		// close code that the client receives; 0 if it has disconnected
 		code uint16
 	}{
@@ -132,7 +134,7 @@ func TestSocketsTakenBack(t *testing.T) {
 			closed := make(chan error, 1)
 			if test.code != 0 {
 				go func() {
-					_, _, err := c.Receive() // it answers the close frame
+					_, _, err := c.Receive() // the client answers the close frame
 					closed <- err
 				}()
 			}
@@ -172,7 +174,8 @@ func reset(c *wstest.Client) {
 	tcp.Close()
 }
 
-func TestSocketsWithMessages(t *testing.T) {
+// The server retires. The messages do not block its loop.
+func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000
 	a := &talkApp{talks: map[exchange.Ticket]*talk{}, lets: func(*talk) {}}
