@@ -51,7 +51,8 @@ func same(t testing.TB, got, want string) {
 	}
 }
 
-func TestASGITrailers(t *testing.T) {
+// In upper or lower case. No trailer of its message is sent.
+func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 	var names []string
 	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"}, http1.NotTrailers...) {
 		if strings.HasSuffix(name, "-") {
@@ -75,7 +76,8 @@ func TestASGITrailers(t *testing.T) {
 	}
 }
 
-func TestAsyncThreadShown(t *testing.T) {
+// A request blocks this thread.
+func TestStackNamesTheAsyncioThread(t *testing.T) {
 	g := newGate(t)
 	r := submitASGI(t, &response{}, strings.Replace("GET "+g.target(), "blocked", "blocks", 1), "")
 	shows(t, `GET /blocks\?\d+ HTTP/1.1 .*, running on the asyncio thread\n(.*\n)*.*in do_blocks\n +os\.read`)
@@ -84,8 +86,8 @@ func TestAsyncThreadShown(t *testing.T) {
 	same(t, r.body.String(), "released")
 }
 
-// TestAsyncThreadStuck blocks the asyncio thread with code that belongs to no active request.
-func TestAsyncThreadStuck(t *testing.T) {
+// The code that blocks it belongs to no active request.
+func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)
 	late := func() {
@@ -163,20 +165,19 @@ func TestAsyncLeavesNothing(t *testing.T) {
 			}
 			moreBlocks, moreRefs := measure()
 			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
-			if grown[w] < 0.9 { // A leak adds at least one object in each round.
+			if grown[w] < 0.9 { // a leak adds at least one object in each round
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			// so that temporary objects, which last longer on a busy machine, count less
+			// On a busy machine, temporary objects live longer. With more rounds they count less.
 			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)
 	})
 }
 
-// TestASGISendElsewhere passes send() from other threads to the event loop of the application. These threads cannot
-// await it themselves.
-func TestASGISendElsewhere(t *testing.T) {
+// They pass send() to the event loop of the application, because they cannot await it themselves.
+func TestASGISendWorksFromOtherThreads(t *testing.T) {
 	body := asgi(t, "GET /elsewhere", "").body.String()
 	same(t, strings.TrimLeft(body, "x"), "receive() and send() must be awaited on the thread that runs the application; use asyncio.run_coroutine_threadsafe")
 	if n := strings.Count(body, "x"); n != 50*20000 {

@@ -64,9 +64,8 @@ func (s *saying) take(t *testing.T, n int) (all []string) {
 	}
 }
 
-// TestNotices checks that callbacks run in order even if many events arrive at once, and that events beyond the limit
-// are dropped.
-func TestNotices(t *testing.T) {
+// Many events arrive at once. Events beyond the limit are dropped.
+func TestCallbacksOfChannelsRunInOrder(t *testing.T) {
 	loop.get(t, "/tells")
 	CountSubscribers("one", false, 2)
 	CountSubscribers("one", true, 3)
@@ -104,9 +103,8 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// TestGroupOfAnEarlierWebSocket checks that a late change of a group does not affect the next WebSocket with the same
-// ticket.
-func TestGroupOfAnEarlierWebSocket(t *testing.T) {
+// The next WebSocket has the same ticket.
+func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 	mounts := loop.app.Apps[socketApp].Table
 	crowd := mounts[len(mounts)-1]
 	said.take(t, 0)
@@ -128,7 +126,7 @@ func TestGroupOfAnEarlierWebSocket(t *testing.T) {
 	}
 }
 
-func TestPlaces(t *testing.T) {
+func TestPlaceOfAWebSocketSurvivesOtherEntries(t *testing.T) {
 	places := func(mounts ...Mount) (list []string) {
 		placeMounts(mounts, "app.py", map[string]int{})
 		for i := range mounts {

@@ -39,7 +39,7 @@ var applications = []Application{
 
 const socketApp, asyncPaths, asgiApp, socketsAgain = 1, 2, 3, 4
 
-func TestOneApplicationIsLoadedOnce(t *testing.T) {
+func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
 	if a, b := loop.app.Apps[socketApp].Table[0], loop.app.Apps[socketsAgain].Table[0]; a.Index != b.Index || a.callable != b.callable {
 		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
 	}
@@ -47,7 +47,7 @@ func TestOneApplicationIsLoadedOnce(t *testing.T) {
 
 func init() { goruntime.LockOSThread() }
 
-// generous is a timeout for tests that hang. It is long enough for a machine that is many times slower.
+// generous limits tests that hang. A machine may be many times slower than usual.
 const generous = waittest.Patience
 
 func TestMain(m *testing.M) {
@@ -131,7 +131,8 @@ func runInline() int {
 }
 
 type driver struct {
-	change func(*exchange.Request) // called for each request before Submit; nil if unused
+	// Called for each request before Submit; nil if unused.
+	change func(*exchange.Request)
 
 	app     *App
 	h       *Handler
@@ -153,7 +154,8 @@ type response struct {
 	behind string
 	body   bytes.Buffer
 	failed bool
-	hold   bool // do not release parts, as for a client that does not read
+	// The response does not release parts, like a client that does not read.
+	hold   bool
 	held   []exchange.Part
 	done   chan struct{}
 	ticket exchange.Ticket

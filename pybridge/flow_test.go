@@ -10,9 +10,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// TestWriterWakesItsReplacement checks that a drainer that waits in write() passes the queue to a thread that runs at
-// once, and that it counts as a thread again later.
-func TestWriterWakesItsReplacement(t *testing.T) {
+// Another thread runs at once. The waiting thread counts again later.
+func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 	if loop.inline() {
 		return // write() does not wait
 	}
@@ -52,7 +51,7 @@ func TestWriterWakesItsReplacement(t *testing.T) {
 	})
 }
 
-// TestNothingLeaks runs every kind of result many times and checks Python's allocations and the number of descriptors.
+// The test runs every kind of result many times and checks Python's allocations and the number of descriptors.
 func TestNothingLeaks(t *testing.T) {
 	rounds := 30
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
@@ -99,7 +98,7 @@ func TestNothingLeaks(t *testing.T) {
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			// without the GIL, the caches of each thread fill only after thousands of requests
+			// Without the GIL, the caches of each thread are full only after thousands of requests.
 			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)
@@ -116,8 +115,8 @@ func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 		Script: script, Spool: -1, Peer: testPeer})
 }
 
-// The server replaces the Content-Length of a response that it makes itself, so the body is never too short.
-func TestStaticAnswer(t *testing.T) {
+// The server makes the response itself. The body is never too short.
+func TestContentLengthOfAStaticResponseIsReplaced(t *testing.T) {
 	said := captured(t, func() {
 		r := loop.get(t, "/static_with_length")
 		if string(r.head.Static) != "{}" || r.head.Length != -1 || r.failed {
@@ -129,8 +128,8 @@ func TestStaticAnswer(t *testing.T) {
 	}
 }
 
-// A nil pointer in Go code is a panic that can be recovered, even if C code handles its signal.
-func TestCrashInGoPanics(t *testing.T) {
+// The panic can be recovered, even if C code handles its signal.
+func TestNilPointerInGoIsAPanic(t *testing.T) {
 	watchLoading("app.py")
 	defer func() {
 		if _, is := recover().(goruntime.Error); !is {

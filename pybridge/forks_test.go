@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLoaderSurvivesCollections checks that Go's garbage collector, which runs every two minutes, does not close the
-// socket of a loader that waits for orders.
-func TestLoaderSurvivesCollections(t *testing.T) {
+// Go's garbage collector runs every two minutes. The loader waits for orders.
+func TestLoaderKeepsItsSocketDuringCollections(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +65,8 @@ func TestLoaderSurvivesCollections(t *testing.T) {
 	}
 }
 
-// serveForks runs in the process of that test, with its socket and its pipe as descriptors 3 and 4.
+// serveForks runs in the process of TestLoaderKeepsItsSocketDuringCollections, with its socket and its pipe as
+// descriptors 3 and 4.
 func serveForks() (code int) {
 	app, err := Load(Options{Apps: []Application{{Script: "testdata/second/app.py"}}})
 	if err == nil {

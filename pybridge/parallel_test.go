@@ -10,8 +10,7 @@ import (
 // freeThreaded reports whether handlers run at the same time.
 func freeThreaded() bool { return strings.HasSuffix(Version(), "t") && loop.h.Warning() == "" }
 
-// TestParallel checks that two handlers that compute run at the same time if Python has no GIL.
-func TestParallel(t *testing.T) {
+func TestHandlersComputeInParallelWithoutTheGIL(t *testing.T) {
 	if !freeThreaded() || loop.inline() {
 		return
 	}
@@ -26,8 +25,8 @@ func TestParallel(t *testing.T) {
 	}
 }
 
-// TestSharedObjects uses the objects of a request on threads of the application, during and after the request.
-func TestSharedObjects(t *testing.T) {
+// During and after the request.
+func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
@@ -45,9 +44,8 @@ func TestSharedObjects(t *testing.T) {
 	}
 }
 
-// TestWriteElsewhereEnds checks that a thread that waits in write() for the client returns when the handler does. The
-// record of the request must not be used after the request.
-func TestWriteElsewhereEnds(t *testing.T) {
+// The thread waits in write() for the client. The record of the request must not be used after the request.
+func TestWriteOnAnotherThreadEndsWithItsHandler(t *testing.T) {
 	if loop.inline() {
 		return
 	}

@@ -50,8 +50,7 @@ func shows(t *testing.T, pattern string) {
 	t.Fatalf("%s\ndoes not look like %s", got, pattern)
 }
 
-// A recursion does not flood the log.
-func TestWriteStack(t *testing.T) {
+func TestStackOfARecursionIsShortened(t *testing.T) {
 	f, g, h := frame{"none.py", 1, "f"}, frame{"none.py", 2, "g"}, frame{"none.py", 3, "h"}
 	for want, s := range map[string]callStack{ // innermost first
 		"":                            {},
@@ -68,8 +67,7 @@ func TestWriteStack(t *testing.T) {
 	}
 }
 
-// Without the GIL, the snapshot is incomplete, and reports it.
-func TestStackWithoutGIL(t *testing.T) {
+func TestStackWithoutTheGILIsReportedAsIncomplete(t *testing.T) {
 	g := newGate(t)
 	sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
 	want := regexp.MustCompile(`(?s)^exchange \d+, GET /keeps_gil\?.* handler keeps_gil, running on thread \d
@@ -88,14 +86,14 @@ a handler holds the GIL in C code, .*
 	<-(<-sent).done
 }
 
-// Text from a client must not reach a terminal unescaped.
-func TestStackIsPrintable(t *testing.T) {
+// It must not reach a terminal unescaped.
+func TestStackEscapesTextOfAClient(t *testing.T) {
 	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestStackOfStreams(t *testing.T) {
+func TestStackShowsStreamsThatWaitForTheirClient(t *testing.T) {
 	r := loop.submit(t, &response{hold: true}, "GET /watches", "")
 	shows(t, `exchange \d+, GET /watches .*, handler watches, streaming, waits for the client\n$`)
 	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
@@ -119,7 +117,7 @@ func (d *driver) release(r *response) {
 	})
 }
 
-func TestDisconnectedElsewhere(t *testing.T) {
+func TestDisconnectedRaisesOnOtherThreads(t *testing.T) {
 	got := loop.get(t, "/disconnected_elsewhere").body.String()
 	if !strings.Contains(got, "on the thread that runs a request") {
 		t.Errorf("got %q", got)

@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// TestTables checks that code compares modes or kinds only where it selects a table. The tables contain the differences
-// (core_mode and core_kind of core_pool.h, asgi_kind of asgi.h, mode.go, kind.go).
-func TestTables(t *testing.T) {
+// The tables contain the differences (core_mode and core_kind of core.h, asgi_kind of asgi.h, mode.go, kind.go).
+func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 	names := regexp.MustCompile(`\bCORE_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\b(wsgi_handlers|live_websockets|asgi_http|asgi_websocket|asgi_handler|core_threads|core_inline|asgi_mode)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
 	chosen := regexp.MustCompile(`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |P\.mode = |A\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
 	for _, name := range sources(t, "*.c", "*.h", "*.go") {
@@ -29,10 +28,9 @@ func TestTables(t *testing.T) {
 
 var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`)
 
-// TestParts checks that the C has four parts, and that calls go down only. A function, type or macro has the prefix of
-// the part that defines it, so a part must not mention a higher prefix. The files of a part include its header, which
-// includes the header of the part below.
-func TestParts(t *testing.T) {
+// A function, type or macro has the prefix of the part that defines it, so a part must not mention a higher prefix.
+// There are four parts. Each part has one header, which includes the header of the part below.
+func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 	parts := []string{"core", "wsgi", "asgi", "live"}
 	includes := map[string][]string{"core_python.h": {}, "core_pool.h": {"core_python.h", "shim.h"}, "core.h": {"core_pool.h"},
 		"wsgi.h": {"core.h"}, "asgi.h": {"wsgi.h"}, "live.h": {"asgi.h"}, "shim.h": {}}

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-func TestFindInterpreter(t *testing.T) {
+func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 	ours := Version()
-	plain, flavour := minor(ours), "" // of an environment whose directories do not show the version
+	// plain is the version of an environment whose directories do not show the version.
+	plain, flavour := minor(ours), ""
 	if strings.HasSuffix(ours, "t") {
 		plain, flavour = strings.TrimSuffix(plain, "t"), "t"
 	}
@@ -55,9 +56,8 @@ func TestFindInterpreter(t *testing.T) {
 	}
 }
 
-// An environment that another Python of this version made uses our standard library, because the extension modules of
-// the other library may not fit.
-func TestOwnHome(t *testing.T) {
+// Another Python of this version made the environment. The extension modules of its library may not fit.
+func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
 	before := interpreter
 	defer func() { interpreter = before }()
 	root := t.TempDir()
