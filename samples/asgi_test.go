@@ -11,17 +11,17 @@ import (
 
 const asJSON = "application/json"
 
-func TestStarlette(t *testing.T) {
+func TestStarletteSampleServesNotesAndStreams(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "starlette")
 	var s *server
-	served := t.Run("serves", func(t *testing.T) { // its own subtest: the server ends with it
+	served := t.Run("serves", func(t *testing.T) { // the server ends with this subtest
 		s = start(t, "starlette/app.py")
 		s.Stdout.Await(t, regexp.MustCompile(`lifespan: started`))
 		s.get("/").want(200, "<h1>Starlette")
 
 		s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`)).want(201, `"number":1`)
-		// As it comes, without a length.
+		// This body is sent in chunks.
 		s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)}).want(201, `"number":2`)
 		resp := s.get("/notes").want(200)
 		var got struct{ Notes []string }
@@ -38,7 +38,7 @@ func TestStarlette(t *testing.T) {
 		s.get("/countdown?from=0").want(200, "Lift-off\n")
 		s.Stdout.Await(t, regexp.MustCompile(`countdown: over`))
 		s.get("/countdown?from=x").want(400)
-		s.firstLines("/countdown?from=3600", "3600").Body.Close() // the generator hears of it at once
+		s.firstLines("/countdown?from=3600", "3600").Body.Close() // the generator is notified at once
 		s.Stdout.Await(t, regexp.MustCompile(`countdown: over(?s:.*)countdown: over`))
 		s.fails("/fails", "RuntimeError: this view always fails")
 	})
@@ -47,7 +47,7 @@ func TestStarlette(t *testing.T) {
 	}
 }
 
-func TestStarletteWebSocket(t *testing.T) {
+func TestStarletteSampleEchoesOverAWebSocket(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "starlette")
 	s := start(t, "starlette/app.py")
@@ -69,7 +69,7 @@ func TestStarletteWebSocket(t *testing.T) {
 	}
 }
 
-func TestFastAPI(t *testing.T) {
+func TestFastAPISampleManagesTasks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "fastapi")
 	s := start(t, "fastapi/app.py")
@@ -86,7 +86,7 @@ func TestFastAPI(t *testing.T) {
 		{"POST", "/tasks", `{"title": "Rest", "tags": ["a", "b"]}`, 201, []string{`"due":null,"tags":["a","b"],"id":2`}},
 		{"POST", "/tasks", `{"title": "", "due": "soon"}`, 422, []string{`"loc":["body","title"]`, `"loc":["body","due"]`}},
 		{"POST", "/tasks", `{"title": `, 422, []string{`"loc":["body",10]`}},
-		{"POST", "/tasks", ``, 422, []string{`ield required`}}, // pydantic 2 begins it with a capital
+		{"POST", "/tasks", ``, 422, []string{`ield required`}}, // pydantic 2 begins the text with a capital
 		{"GET", "/tasks?limit=1", "", 200, []string{`"id":1`}},
 		{"GET", "/tasks?limit=0", "", 422, []string{`"loc":["query","limit"]`}},
 		{"GET", "/tasks/x", "", 422, []string{`"loc":["path","number"]`}},

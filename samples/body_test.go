@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// Every framework reads a body in chunks as it reads one with a length, short
-// or so long that it was put into a file.
-func TestChunkedBodies(t *testing.T) {
+// Like bodies with a length. A long body is in a file.
+func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 	t.Parallel()
 	for _, module := range []string{"flask", "django", "pyramid", "bottle", "falcon"} {
 		t.Run(module, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestBottle(t *testing.T) {
+func TestBottleSampleServesPagesAndUploads(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "bottle", "bottle/app.py", func(t *testing.T, s *server) {
 		s.get("/").want(200, "Nothing is here yet.")

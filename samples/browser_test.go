@@ -21,26 +21,28 @@ import (
 // browser is a running Chromium.
 type browser struct{ ctx context.Context }
 
-// startBrowser starts Chromium. Several tabs are looked at, but only one has the focus: the others must not be slowed down.
+// startBrowser starts Chromium. Several tabs are used, but only one has the focus. The other tabs must not be slowed
+// down.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true))}
 }
 
-// tab is a page that is open, and what it asks the server for.
+// tab is an open page, and its requests to the server.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 
 	mu      sync.Mutex
-	streams []network.RequestID          // of each EventSource
-	lastIDs map[network.RequestID]string // Last-Event-ID of requests that have one
-	thrown  []string                     // exceptions in scripts of the page
+	streams []network.RequestID // of each EventSource
+	// Last-Event-ID of requests that have the field.
+	lastIDs map[network.RequestID]string
+	thrown  []string // exceptions in scripts of the page
 }
 
-// watcher is put into each page before its own scripts: it counts what happens to
-// every EventSource, and keeps what the clock sends.
+// watcher is added to each page before its own scripts. It counts the events of every EventSource, and keeps the
+// messages of the clock.
 const watcher = `
 window.streams = {open: 0, error: 0, ticks: ""}
 window.EventSource = class extends EventSource {
@@ -84,7 +86,8 @@ func (p *tab) hear(event any) {
 		if event.Type == network.ResourceTypeEventSource {
 			p.streams = append(p.streams, event.RequestID)
 		}
-	case *network.EventRequestWillBeSentExtraInfo: // the fields as they are sent; before or after the other event
+	// The fields as they are sent. They precede or follow the other event.
+	case *network.EventRequestWillBeSentExtraInfo:
 		for name, value := range event.Headers {
 			if strings.EqualFold(name, "Last-Event-ID") {
 				p.lastIDs[event.RequestID] = fmt.Sprint(value)
@@ -95,7 +98,7 @@ func (p *tab) hear(event any) {
 	}
 }
 
-// asked returns the Last-Event-ID of each request for a stream so far, "" for none.
+// asked returns the Last-Event-ID of each request for a stream so far; "" if it has none.
 func (p *tab) asked() (ids []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,7 +121,7 @@ func (p *tab) enter(field, text string) {
 	p.run(chromedp.SendKeys(field, text+"\n", chromedp.ByQuery))
 }
 
-// value is what an expression of JavaScript gives in the page.
+// value returns the value of a JavaScript expression in the page.
 func value[T any](p *tab, expression string) (result T) {
 	p.t.Helper()
 	p.run(chromedp.Evaluate(expression, &result))
@@ -131,7 +134,7 @@ func (p *tab) await(condition string) {
 	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(fapwstest.Patience))
 	err := chromedp.Run(p.ctx, poll)
 	for end := time.Now().Add(fapwstest.Patience); err != nil && strings.Contains(err.Error(), "Cannot find context") && time.Now().Before(end); {
-		err = chromedp.Run(p.ctx, poll) // the page before has just gone
+		err = chromedp.Run(p.ctx, poll) // returns after the parallel subtests have ended
 	}
 	if err != nil {
 		var text string
@@ -140,8 +143,8 @@ func (p *tab) await(condition string) {
 	}
 }
 
-// TestBrowser shows the samples to a browser, all at the same time.
-func TestBrowser(t *testing.T) {
+// All samples are open at the same time.
+func TestSamplesWorkInABrowser(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
 	t.Run("pages", func(t *testing.T) { // returns when the parallel ones have ended
@@ -157,7 +160,7 @@ func TestBrowser(t *testing.T) {
 	})
 }
 
-// clockAndReload changes the code while a page is open: its stream goes on.
+// clockAndReload changes the code while a page is open. The stream of the page continues.
 func (b *browser) clockAndReload(t *testing.T) {
 	folder := copySample(t, "clock")
 	script := filepath.Join(folder, "clock.py")
@@ -173,7 +176,8 @@ func (b *browser) clockAndReload(t *testing.T) {
 		s.Reload()
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 }) // until then the old workers publish, too
+	// Until then, the old workers publish, too.
+	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 })
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
 	after := value[[2]int64](p, "[last, ticks]")
@@ -188,12 +192,12 @@ func (b *browser) clockAndReload(t *testing.T) {
 	}
 }
 
-// clockAndRestart ends the server while a page is open, and starts another one.
+// clockAndRestart stops the server while a page is open, and starts another server.
 func (b *browser) clockAndRestart(t *testing.T) {
 	var p *tab
 	var address *url.URL
 	flags := []string{"--channel-retry", "0.2s"}
-	served := t.Run("first", func(first *testing.T) { // its own subtest: the server ends with it
+	served := t.Run("first", func(first *testing.T) { // the server ends with this subtest
 		s := startServer(first, flags, "clock/clock.py", nil)
 		address, _ = url.Parse(s.URL)
 		p = b.open(t, s.URL)
@@ -214,7 +218,7 @@ func (b *browser) clockAndRestart(t *testing.T) {
 	}
 }
 
-// chat has two people talk, one of whom tries to put a script into the page of the other.
+// chat opens the chat for two people. One of them tries to inject a script into the page of the other.
 func (b *browser) chat(t *testing.T, script string) {
 	s := startServer(t, nil, script, chatArgs(t, script))
 	enter := func(name string) *tab {
@@ -242,7 +246,7 @@ func (b *browser) chat(t *testing.T, script string) {
 		t.Errorf("%q is still there after it was sent", text)
 	}
 
-	// The page comes back by itself after the connection has broken, and shows no line twice.
+	// After the connection was lost, the page reconnects, and shows no line twice.
 	bob.run(chromedp.Evaluate("socket.close()", nil))
 	ann.await("at('state').textContent == 'lobby: Ann'")
 	ann.await("at('state').textContent == 'lobby: Ann, Bob'")
@@ -285,7 +289,7 @@ func (b *browser) starlette(t *testing.T) {
 	p.await("document.getElementById('echo').textContent == 'Hello ☕'")
 }
 
-// fastapi tries what the page of documentation is for, without a network.
+// fastapi uses the page of documentation, without a network.
 func (b *browser) fastapi(t *testing.T) {
 	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, nil, "fastapi/app.py", nil)

@@ -2,7 +2,7 @@ package samples
 
 import "testing"
 
-func TestCGI(t *testing.T) {
+func TestCGISampleRunsPrograms(t *testing.T) {
 	t.Parallel()
 	s := start(t, "cgi/programs.py")
 	s.get("/").want(200, `href="/cgi-bin/hello?name=world"`)

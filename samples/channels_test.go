@@ -12,9 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestChannelsChat: with two workers, each of eight people in a room hears all of them, through a
-// channel layer that is fapws itself.
-func TestChannelsChat(t *testing.T) {
+// There are two workers and eight people in the room. The channel layer is fapws itself.
+func TestDjangoChatReachesAllPeopleOfARoom(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2"}, "channels/chat.py", nil)
@@ -40,7 +39,7 @@ func TestChannelsChat(t *testing.T) {
 	}
 }
 
-// layerClient asks one worker of testdata/layer.py, by a connection that it keeps.
+// layerClient sends requests to one worker of testdata/layer.py, over one connection.
 type layerClient struct {
 	s      *server
 	client *http.Client
@@ -80,8 +79,8 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 	return nil, nil
 }
 
-// TestChannelLayer: what the specification of channel layers demands, in each worker.
-func TestChannelLayer(t *testing.T) {
+// In each worker.
+func TestChannelLayerMeetsTheSpecification(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
@@ -99,8 +98,8 @@ func TestChannelLayer(t *testing.T) {
 	}
 }
 
-// TestChannelLayerOfWorkers: channels and groups are one in all workers, and each message comes once.
-func TestChannelLayerOfWorkers(t *testing.T) {
+// Each message of channels and groups arrives once.
+func TestChannelLayerIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
@@ -124,7 +123,7 @@ func TestChannelLayerOfWorkers(t *testing.T) {
 	receives(b, other, "to all")
 	receives(b, "normal", "to all")
 
-	// As many messages as receivers: each of them gets one.
+	// There are as many messages as receivers, and each receiver gets one message.
 	const messages = 40
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -147,7 +146,7 @@ func TestChannelLayerOfWorkers(t *testing.T) {
 		}
 	}
 
-	// New workers are one as well.
+	// New workers share the channels, too.
 	a.client.CloseIdleConnections()
 	b.client.CloseIdleConnections()
 	s.Reload()

@@ -13,10 +13,10 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// chats are the two that must not differ for a browser.
+// chats lists two scripts that must behave the same in a browser.
 var chats = []string{"chat/chat.py", "chat/chat_async.py"}
 
-// chatArgs are the arguments of a chat: a new file for its messages.
+// chatArgs returns the arguments of a chat: a new file for its messages.
 func chatArgs(t *testing.T, script string) []string {
 	if script != "chat/chat.py" {
 		return nil
@@ -39,7 +39,7 @@ func (s *server) enter(room, name string, people ...string) *webSocket {
 	return w
 }
 
-// people waits until these are in the room.
+// people waits until exactly these people are in the room.
 func (w *webSocket) people(names ...string) {
 	w.t.Helper()
 	w.await(strings.Join(names, ", "), func(m map[string]any) bool { return fmt.Sprint(m["people"]) == fmt.Sprint(names) })
@@ -56,7 +56,7 @@ func (w *webSocket) hears(name, text string) float64 {
 	return number
 }
 
-func TestChat(t *testing.T) {
+func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestChat(t *testing.T) {
 			ann.people("Ann", "Bob ☕")
 			eve := s.enter("elsewhere", "Eve", "Eve")
 
-			// As it was said, to both, in order; markup is the page's matter.
+			// Both members get each line unchanged and in order. The page escapes markup.
 			var last float64
 			for _, line := range []string{"Hello", "<b>ü\n\u2028</b> \U0001F600", strings.Repeat("x", 2000)} {
 				ann.send(line)
@@ -84,7 +84,7 @@ func TestChat(t *testing.T) {
 			ann.hears("Bob ☕", strings.Repeat("é", 2000))
 			bob.hears("Bob ☕", strings.Repeat("é", 2000))
 
-			// A later member gets the stored messages, and one of another room does not.
+			// A later member gets the stored messages. A member of another room does not.
 			kim := s.talk(chatPath("den", "Kim"))
 			kim.hears("Ann", "Hello")
 			kim.people("Ann", "Bob ☕", "Kim")
@@ -97,7 +97,7 @@ func TestChat(t *testing.T) {
 			bob.Conn.Close()
 			ann.people("Ann")
 
-			// Other things than text are none of the chat's.
+			// The chat ignores messages that are not text.
 			if err := ann.Send(wstest.Binary, []byte("bytes")); err != nil {
 				t.Fatal(err)
 			}
@@ -121,8 +121,8 @@ func TestChat(t *testing.T) {
 	}
 }
 
-// TestChatWorkers: it is one chat, whichever worker has whom, and after a reload, too.
-func TestChatWorkers(t *testing.T) {
+// It remains so after a reload.
+func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
 	var all []*webSocket
@@ -140,7 +140,7 @@ func TestChatWorkers(t *testing.T) {
 		}
 	}
 	s.Reload()
-	for i, speaker := range all { // none of them has noticed
+	for i, speaker := range all { // no client has noticed the reload
 		line := fmt.Sprint("again ", i)
 		speaker.send(line)
 		for _, w := range all {
@@ -157,9 +157,8 @@ func TestChatWorkers(t *testing.T) {
 	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
 }
 
-// TestChatFile: after the file is deleted, the chat is new, and no member has another's name; a
-// file that cannot be created is reported in one line.
-func TestChatFile(t *testing.T) {
+// No member has the name of another member. A file that cannot be created is reported in one line.
+func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 	t.Parallel()
 	file := chatArgs(t, "chat/chat.py")[0]
 	s := startServer(t, []string{"--threads", "2"}, "chat/chat.py", []string{file})
@@ -193,7 +192,7 @@ func TestChatFile(t *testing.T) {
 	}
 }
 
-func TestChatRefusals(t *testing.T) {
+func TestChatRejectsInvalidRoomsAndNames(t *testing.T) {
 	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {

@@ -25,13 +25,14 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// device is a running console, for a machine that is made of files in a directory.
+// device is a running console for a machine that consists of files in a directory.
 type device struct {
 	*server
 	dir string
 }
 
-// systemctl has three services, of which a file lists those that run, and one that ends when it is started. Most machines that run the tests have no systemd.
+// systemctl has three services, and a file with the names of running services. One service ends when it is started.
+// Most machines that run the tests have no systemd.
 const systemctl = `#!/bin/sh
 cd "${0%/*}/.."
 case "$*" in
@@ -63,7 +64,7 @@ func (d *device) remove(t *testing.T, name string) {
 	}
 }
 
-// text is the content of a file; "": there is none.
+// text returns the content of a file; "" if it does not exist.
 func (d *device) text(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(d.dir, name))
@@ -73,7 +74,7 @@ func (d *device) text(t *testing.T, name string) string {
 	return string(text)
 }
 
-// startConsole starts a copy of the sample, with two workers, of which one publishes.
+// startConsole starts a copy of the sample, with two workers, one of which publishes.
 func startConsole(t *testing.T) *device {
 	t.Helper()
 	d := &device{dir: t.TempDir()}
@@ -135,10 +136,11 @@ func (d *device) work(t *testing.T) {
 	t.Cleanup(func() { close(done); <-ended })
 }
 
-// remember writes the half hour before the start, as an earlier run of the server would.
+// remember writes the half hour before the start, like an earlier run of the server.
 func (d *device) remember(t *testing.T) {
 	hill := func(i, top, width float64) float64 { return math.Exp(-math.Pow((i-top)/width, 2)) }
-	var points [][]any // of a time, in units of ten seconds, and the values
+	// A point is a time, in units of ten seconds, and the values.
+	var points [][]any
 	for n := range 180 {
 		i := float64(n)
 		points = append(points, []any{time.Now().Unix()/10 - 179 + int64(n), map[string][]float64{
@@ -159,7 +161,7 @@ func (d *device) remember(t *testing.T) {
 	}
 }
 
-// processes returns how many processes have a part in their command line.
+// processes returns the number of processes that have part in their command line.
 func (d *device) processes(t *testing.T, part string) (n int) {
 	t.Helper()
 	for _, file := range glob(t, "/proc/[0-9]*/cmdline") {
@@ -192,7 +194,7 @@ func glob(t *testing.T, pattern string) []string {
 
 var eventually = waittest.Eventually
 
-// follow clicks something that leads to a page, and waits for that.
+// follow clicks a link, and waits for the next page.
 func (p *tab) follow(selector string) {
 	p.t.Helper()
 	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
@@ -244,17 +246,17 @@ func (p *tab) picture(name string) {
 	}
 }
 
-// screens are a desk and a phone, as they are beside each other in a picture.
+// screens are a desktop and a phone, and their positions in a picture.
 var screens = []image.Rectangle{image.Rect(0, 22, 1280, 822), image.Rect(1330, 0, 1720, 844)}
 
-// screen changes the size of the screen, to which the page has to fit.
+// screen changes the size of the screen. The page must fit it.
 func (p *tab) screen(size image.Rectangle) {
 	p.t.Helper()
 	p.run(emulation.SetDeviceMetricsOverride(int64(size.Dx()), int64(size.Dy()), 1, size.Dx() == 390))
 	p.await(fmt.Sprintf("innerWidth == %d && document.documentElement.scrollWidth == innerWidth", size.Dx()))
 }
 
-// accessible reports what axe-core finds.
+// accessible reports the findings of axe-core.
 func (p *tab) accessible(name string) {
 	p.t.Helper()
 	files := glob(p.t, "../build/axe-core-*.js")
@@ -285,7 +287,8 @@ func (p *tab) photo() image.Image {
 	return picture
 }
 
-// keep writes a picture into the directory that FAPWS_PICTURES names, for the documentation, with the 255 colors that it has most of, which makes it half as large.
+// keep writes a picture into the directory in FAPWS_PICTURES, for the documentation. The picture is reduced to its 255
+// most frequent colors, which makes the file half as large.
 func (p *tab) keep(name string, picture image.Image) {
 	p.t.Helper()
 	dir := os.Getenv("FAPWS_PICTURES")
@@ -313,13 +316,13 @@ func (p *tab) keep(name string, picture image.Image) {
 	}
 }
 
-// scheme chooses light or dark.
+// scheme selects the light or the dark mode.
 func (p *tab) scheme(name string) {
 	p.t.Helper()
 	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
 }
 
-// pair is a picture of a page on a desk, and beside it on a phone.
+// pair makes a picture of a page on a desktop and on a phone.
 func (p *tab) pair(name string) {
 	p.t.Helper()
 	canvas := image.NewNRGBA(image.Rect(0, 0, 1280+50+390, 844))

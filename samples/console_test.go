@@ -21,8 +21,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// TestConsole uses the console as the owner of a device does, with a phone, from logging in to the reboot.
-func TestConsole(t *testing.T) {
+// The test uses the console like the owner of a device, with a phone.
+func TestConsoleWorksFromTheLoginToTheReboot(t *testing.T) {
 	d := startConsole(t)
 	b := startBrowser(t)
 	p := b.open(t, d.URL, emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.ActionFunc(watchPolicy))
@@ -37,19 +37,19 @@ func TestConsole(t *testing.T) {
 			p.t = t
 			part.use(p)
 		}) {
-			return // the next part begins where this one ends
+			return // the next part continues from the end of this part
 		}
 	}
 }
 
-// watchPolicy notes what the Content-Security-Policy of each page refuses.
+// watchPolicy records violations of the Content-Security-Policy of each page.
 func watchPolicy(ctx context.Context) error {
 	_, err := page.AddScriptToEvaluateOnNewDocument(`window.refused = []
 document.addEventListener("securitypolicyviolation", event => refused.push(event.violatedDirective + " " + event.blockedURI))`).Do(ctx)
 	return err
 }
 
-// logIn makes the first user, with the code in the log.
+// logIn creates the first user, with the code in the log.
 func (d *device) logIn(p *tab) {
 	p.picture("login")
 	code := d.Stderr.Await(p.t, regexp.MustCompile(`log in with the code ([0-9A-Z-]+)\b.*\n`))[1]
@@ -122,7 +122,7 @@ document.querySelector("#%[1]s output").textContent }`, name))
 	p.await(`document.getElementById("Network-eth0-scale").innerText.startsWith("5 MB/s")`)
 }
 
-// keyboard reaches the pages with Tab and Enter alone, and sees where it is.
+// keyboard reaches the pages with Tab and Enter alone, and checks that the focus is visible.
 func (p *tab) keyboard() {
 	at := "(document.activeElement.className || document.activeElement.getAttribute('href'))"
 	for _, want := range []string{"skip", "brand", "user", "menu"} {
@@ -164,7 +164,8 @@ func (d *device) services(p *tab) {
 	p.follow(`[aria-label="start broken"]`)
 	p.shows("broken did not keep running: it is failed a second after the start.")
 
-	// Without systemd, those of OpenRC; then those of this machine, or the reason why there are none.
+	// Without systemd, the page has the services of OpenRC; otherwise the services of this machine, or the reason why
+	// there are none.
 	d.remove(p.t, "running")
 	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
 	p.visit("services")
@@ -200,7 +201,8 @@ func (d *device) logs(p *tab) {
 	}
 	defer file.Close()
 	written := 0
-	eventually(p.t, "new lines appear", func() bool { // tail may not have looked when the first ones are written
+	// tail may not have read the file when the first lines are written.
+	eventually(p.t, "new lines appear", func() bool {
 		written++
 		fmt.Fprintf(file, "cron: job 3 done\ncron: job <i>%d</i> failed\n", written)
 		return value[int](p, `document.getElementById("lines").innerText.trim().split("\n").length`) > 5
@@ -246,7 +248,8 @@ func (d *device) terminal(p *tab) {
 	p.await("/\\n[1-9]\\d [1-9]\\d+\\s/.test(" + screen + ")")
 	kind("printf '\\033[3'; sleep 0.3; printf '1mred\\033[0m\\033[5DX\\033[3b\\033[K\\r\\n'\r") // a sequence in two parts; X, repeated
 	p.await(`/^XXXX\s*$/m.test(` + screen + `)`)
-	// an editor's page, which goes away again; each \r is typed twice by chromedp, and the echo of the second would come at any time
+	// This simulates the page of an editor, which disappears again. chromedp types each \r twice, and the echo of the
+	// second \r would appear at any time.
 	kind("stty -echo; printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; read b; printf '\\033[r\\033[?1049l'; stty echo\r")
 	p.await(`/^one\s+three\s+four\s*$/.test(` + screen + `)`)
 	kind("\r")
@@ -261,7 +264,8 @@ func (d *device) terminal(p *tab) {
 	p.picture("terminal")
 	kind("kept=still; clear; echo; echo rea''dy\r")
 	p.await(screen + `.includes("ready")`)
-	for i, again := range []func(){ // the shell outlives a reload of the server, and one of the page
+	// The shell survives a reload of the server, and a reload of the page.
+	for i, again := range []func(){
 		func() {
 			d.Reload()
 		},
@@ -274,7 +278,7 @@ func (d *device) terminal(p *tab) {
 		})
 		p.await(screen + `.includes("ready")`)
 	}
-	kind("trap '' HUP; echo stay''ing\r") // until it is killed
+	kind("trap '' HUP; echo stay''ing\r") // until the shell is killed
 	p.await(screen + `.includes("staying")`)
 	if d.processes(p.t, "-s "+d.dir) != 2 { // with its helper
 		p.t.Error("the shell does not run")
@@ -284,7 +288,7 @@ func (d *device) terminal(p *tab) {
 	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0 })
 }
 
-// fifthShell opens three shells beside the one of the browser, and is refused the next.
+// fifthShell opens three shells in addition to the shell of the browser. The next shell is rejected.
 func (d *device) fifthShell(p *tab) {
 	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
 	for i := range 4 {
@@ -329,7 +333,7 @@ func (p *tab) cookie() (cookie string) {
 	return cookie
 }
 
-// refusals are of requests that no page makes, without a session and with one.
+// refusals sends requests that no page sends, without a session and with a session.
 func (d *device) refusals(p *tab) {
 	t := p.t
 	if _, _, status := d.dial("/terminal/shell"); status != 401 {
@@ -346,7 +350,8 @@ func (d *device) refusals(p *tab) {
 		t.Errorf("a damaged file: %s, %s", resp.Status, resp.body)
 	}
 	d.remove(t, "data/settings.json")
-	if err := os.Mkdir(filepath.Join(d.dir, "data/settings.json"), 0o700); err != nil { // it cannot be written, as on a full disk
+	// The file cannot be written, as on a full disk.
+	if err := os.Mkdir(filepath.Join(d.dir, "data/settings.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	p.run(chromedp.Navigate(d.URL + "/deep/nothing"))
@@ -383,9 +388,9 @@ func (d *device) refusals(p *tab) {
 	}
 }
 
-// TestConsoleSize: the sample stays small enough to be read in one sitting: at most 850 lines of Python and JavaScript,
-// without blank lines, comments and docstrings, and none longer than 120 characters.
-func TestConsoleSize(t *testing.T) {
+// It has at most 700 lines of Python and JavaScript, without blank lines, comments and docstrings, and no line is
+// longer than 120 characters.
+func TestConsoleSourceStaysSmall(t *testing.T) {
 	code := 0
 	for _, file := range slices.Concat(glob(t, "console/*.py"), glob(t, "console/*/*.js")) {
 		text, err := os.ReadFile(file)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestStaticfileBehindAHandler(t *testing.T) {
+func TestHandlerGuardsStaticFiles(t *testing.T) {
 	t.Parallel()
 	s := start(t, "testdata/contrib.py")
 	for _, c := range []struct {
@@ -24,14 +24,15 @@ func TestStaticfileBehindAHandler(t *testing.T) {
 		{"/subclass/style.css", 200, []string{"X-Key", "open"}, "color-scheme"},
 	} {
 		resp := s.get(c.path, c.header...).want(c.status, c.text)
-		guarded := strings.HasPrefix(c.path, "/guarded") && !strings.Contains(c.path, "..") // that one is /static.py
+		// This path is /static.py.
+		guarded := strings.HasPrefix(c.path, "/guarded") && !strings.Contains(c.path, "..")
 		if got := resp.Header.Get("Cache-Control"); guarded && c.header != nil && got != "private" {
 			t.Errorf("%s: Cache-Control %q", c.path, got)
 		}
 	}
 }
 
-func TestHandlerThatRaises(t *testing.T) {
+func TestDebugPageIsShownOnlyWithDebug(t *testing.T) {
 	t.Parallel()
 	plain := []string{"ZeroDivision", "raises.py", "token", "Traceback", "Variables"}
 	for _, c := range []struct {

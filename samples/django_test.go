@@ -20,7 +20,7 @@ var (
 	entryLink     = regexp.MustCompile(`<a href="(/admin/guestbook/entry/\d+/change/)">`)
 )
 
-func TestDjango(t *testing.T) {
+func TestDjangoSampleServesFormsAdminAndAsyncViews(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "django", "django/wsgi.py", func(t *testing.T, s *server) {
 		s.run("form", s.djangoForm)
@@ -39,7 +39,7 @@ func TestDjango(t *testing.T) {
 	})
 }
 
-// form asks for a page with a form and sends that with its token (CSRF).
+// form requests a page with a form and sends the form with its token (CSRF).
 func (s *server) form(path string, values url.Values) *reply {
 	s.T.Helper()
 	return s.formOf(path, path, values)
@@ -100,9 +100,9 @@ func (s *server) djangoAdmin(t *testing.T) {
 	s.get("/admin/").want(302)
 }
 
-// Django imports views at the first request. Here they belong to loading, or a
-// reload would put views that cannot be imported in place of those that work.
-func TestDjangoViewsAreLoaded(t *testing.T) {
+// Django imports views at the first request. A reload would otherwise replace working views by views that cannot be
+// imported.
+func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 	fapwstest.NeedModule(t, "django")
 	folder := t.TempDir()
 	for name, text := range map[string]string{
@@ -121,7 +121,7 @@ func TestDjangoViewsAreLoaded(t *testing.T) {
 		{"fine.py", "table.py", "table.py is fine: 1 path"},
 		{"broken.py", "site.py", "ModuleNotFoundError: No module named 'nowhere'"},
 		{"broken.py", "table.py", "ModuleNotFoundError: No module named 'nowhere'"},
-		{"broken.py", "bare.py", "bare.py is fine: WSGI"}, // it has no URLconf
+		{"broken.py", "bare.py", "bare.py is fine: WSGI"}, // the script has no URLconf
 	} {
 		views := filepath.Join(folder, "views.py")
 		if err := os.RemoveAll(views); err != nil {

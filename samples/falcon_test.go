@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestFalcon(t *testing.T) {
+func TestFalconSampleManagesTasks(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
 		resp := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`)).want(201)
@@ -15,7 +15,7 @@ func TestFalcon(t *testing.T) {
 		if !regexp.MustCompile(`^/todo/\d+$`).MatchString(item) {
 			t.Fatalf("Location %q", item)
 		}
-		// What is asked for in turn, of one thing or of all of them.
+		// These requests are sent in turn, for one task or for all tasks.
 		for _, c := range []struct {
 			method, path, contentType, body string
 			status                          int

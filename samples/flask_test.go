@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestFlask(t *testing.T) {
+func TestFlaskSampleServesSessionsUploadsAndStreams(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "flask", "flask/app.py", func(t *testing.T, s *server) {
 		s.run("session", s.flaskSession)
@@ -26,7 +26,7 @@ func TestFlask(t *testing.T) {
 	})
 }
 
-// The session is in a cookie that the client brings back.
+// The session is in a cookie of the client.
 func (s *server) flaskSession(t *testing.T) {
 	s.get("/").want(200, "Hello stranger.")
 	greet := func(name string) {
@@ -52,7 +52,8 @@ func (s *server) flaskUpload(t *testing.T) {
 	data := noise(5 << 20)
 	s.upload("/upload", "big.bin", data).want(200, "big.bin has 5242880 bytes.", fmt.Sprintf("%x", sha256.Sum256(data)))
 	s.post("/upload", urlencoded, strings.NewReader("file=x")).want(400, "No file was sent.")
-	s.upload("/upload", "bigger.bin", make([]byte, 8<<20)).want(413) // with the form around it, over Flask's limit
+	// With its form, the file exceeds Flask's limit.
+	s.upload("/upload", "bigger.bin", make([]byte, 8<<20)).want(413)
 }
 
 func (s *server) flaskStream(t *testing.T) {

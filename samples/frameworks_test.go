@@ -15,8 +15,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// withFramework serves a copy of the folder that script is in, which the application may write to, and tests it with two
-// processes: frameworks' samples keep what they know in files, so that any process may answer.
+// withFramework serves a copy of the directory of script, which the application may write to, and tests it with two
+// processes. Samples of frameworks store their data in files, so that any process may answer.
 func withFramework(t *testing.T, module, script string, test func(t *testing.T, s *server), flags ...string) {
 	t.Helper()
 	fapwstest.NeedModule(t, module)
@@ -31,15 +31,14 @@ func withFramework(t *testing.T, module, script string, test func(t *testing.T, 
 	test(t, s)
 }
 
-// copySample returns a copy of a sample as it is after a clone: without what
-// running it has left there, which its .gitignore names.
+// copySample returns a copy of a sample as after a clone: without the files that .gitignore names.
 func copySample(t *testing.T, sample string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	if err := os.CopyFS(folder, os.DirFS(sample)); err != nil {
 		t.Fatal(err)
 	}
-	patterns, _ := os.ReadFile(filepath.Join(sample, ".gitignore")) // not each has one
+	patterns, _ := os.ReadFile(filepath.Join(sample, ".gitignore")) // some samples have none
 	kept := map[string]bool{}
 	for pattern := range strings.Lines(string(patterns)) {
 		pattern, keep := strings.CutPrefix(strings.TrimSpace(pattern), "!")
@@ -62,7 +61,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 	return folder
 }
 
-// browse makes the client one with cookies. Each request has a new connection, so any process may answer it.
+// browse gives the client cookies. Each request has a new connection, so any process may answer it.
 func (s *server) browse() {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -85,7 +84,7 @@ func (s *server) run(name string, test func(t *testing.T)) {
 	})
 }
 
-// location fails unless the answer is a redirection, and returns its path.
+// location checks that the response is a redirect, and returns its path.
 func (r *reply) location() string {
 	r.s.T.Helper()
 	target, err := r.Location()
@@ -98,8 +97,8 @@ func (r *reply) location() string {
 	return target.RequestURI()
 }
 
-// firstLines asks for an answer that takes longer than the client waits, and
-// fails unless it begins with these lines: they were sent before the end was made.
+// firstLines requests a response that takes longer than the client waits, and checks that it begins with these lines.
+// The server must send them before the end of the response is made.
 func (s *server) firstLines(path string, lines ...string) *http.Response {
 	s.T.Helper()
 	resp := s.open(s.request("GET", path, nil))
@@ -115,8 +114,7 @@ func (s *server) firstLines(path string, lines ...string) *http.Response {
 	return resp
 }
 
-// fails asks for what raises an exception: the client learns nothing of it, the
-// log has it.
+// fails requests a handler that raises an exception. Only the log has the exception.
 func (s *server) fails(path, exception string) {
 	s.T.Helper()
 	s.Complains = true
@@ -139,7 +137,7 @@ func (s *server) upload(path, name string, data []byte) *reply {
 	return s.post(path, mediaType, strings.NewReader(form))
 }
 
-// noise is n bytes that no compression, line end or encoding leaves as they are by luck.
+// noise returns n bytes that compression, line ends and encodings would change.
 func noise(n int) []byte {
 	data := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(data)

@@ -19,8 +19,8 @@ func (w *webSocket) gets(want string) {
 	}
 }
 
-// TestFastAPIChat: with two workers, each of eight people in a room hears all of them.
-func TestFastAPIChat(t *testing.T) {
+// There are two workers and eight people.
+func TestFastAPIChatReachesAllPeopleOfARoom(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, []string{"--workers", "2"}, "fastapi/chat.py", nil)
@@ -58,7 +58,7 @@ func TestFastAPIChat(t *testing.T) {
 	other.gets(`{"name":"guest","text":"nobody else is here"}`)
 }
 
-// onPage returns the block of Python in docs/live.md that has text in it.
+// onPage returns the block of Python in docs/live.md that contains text.
 func onPage(t *testing.T, text string) string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/live.md")
@@ -75,14 +75,15 @@ func onPage(t *testing.T, text string) string {
 	return ""
 }
 
-// scriptOnPage writes the block of Python in docs/live.md that has text in it to a file, and returns its name.
+// scriptOnPage writes the block of Python in docs/live.md that contains text to a file, and returns the name of the
+// file.
 func scriptOnPage(t *testing.T, text string) string {
 	t.Helper()
 	return fapwstest.Write(t, t.TempDir()+"/chat.py", onPage(t, text))
 }
 
-// TestGroupsOfTheDocs: the groups of docs/live.md reach the clients of all workers as they stand.
-func TestGroupsOfTheDocs(t *testing.T) {
+// The code is copied from docs/live.md without changes.
+func TestGroupsOfTheDocsReachClientsOfAllWorkers(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "groups.join(websocket, room)"), nil)
@@ -90,7 +91,7 @@ func TestGroupsOfTheDocs(t *testing.T) {
 	for i := range 8 {
 		w := s.talk("/rooms/den")
 		w.send(fmt.Sprint("here ", i))
-		w.gets(fmt.Sprint("here ", i)) // it has joined
+		w.gets(fmt.Sprint("here ", i)) // the client has joined
 		all = append(all, w)
 	}
 	all[3].send("hello")

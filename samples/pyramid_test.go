@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPyramid(t *testing.T) {
+func TestPyramidSampleServesAWiki(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "pyramid", "pyramid/app.py", func(t *testing.T, s *server) {
 		start := s.get("/").want(303).location()

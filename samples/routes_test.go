@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// tool runs "fapws WORD APP" in a copy of the sample's folder, with text as its
-// standard input, and returns what it prints.
+// tool runs "fapws WORD APP" in a copy of the directory of a sample, with text as standard input, and returns the
+// output.
 func tool(t *testing.T, word, sample, app, text string) string {
 	t.Helper()
 	folder := copySample(t, sample)
@@ -28,8 +28,7 @@ func tool(t *testing.T, word, sample, app, text string) string {
 	return string(out)
 }
 
-// TestRoutes reads the routes of each framework.
-func TestRoutes(t *testing.T) {
+func TestRoutesOfEachFrameworkAreListed(t *testing.T) {
 	for _, tt := range []struct {
 		module, app string
 		rows        []string // regular expressions of path, methods, handler
@@ -55,8 +54,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestShell works inside of applications that have a context of their own.
-func TestShell(t *testing.T) {
+// The test uses applications with their own context.
+func TestShellRunsInTheContextOfTheApplication(t *testing.T) {
 	for _, tt := range []struct{ module, app, text, want string }{
 		{"flask", "app:app", "from flask import current_app; print(current_app.name, app is current_app._get_current_object(), g)", "app True <flask.g of 'app'>\n"},
 		{"django", "wsgi:application", "from guestbook.models import Entry; Entry.objects.create(name='x', text='y'); print(Entry.objects.count())", "1\n"},

@@ -1,5 +1,5 @@
-// Package samples holds scripts to learn from; its tests run each of them
-// through the built fapws (FAPWS_BIN, default ../build/fapws) with a real client.
+// Package samples contains scripts to learn from. Its tests run each script with the built fapws (FAPWS_BIN, default
+// ../build/fapws) and a real client.
 package samples
 
 import (
@@ -22,7 +22,7 @@ import (
 
 const urlencoded = "application/x-www-form-urlencoded"
 
-func TestHello(t *testing.T) {
+func TestHelloSampleEscapesTheName(t *testing.T) {
 	t.Parallel()
 	s := start(t, "hello/hello.py")
 	for path, want := range map[string]string{"/hello": "world", "/": "world", "/?name=x": "x", "/?name=%3Cscript%3E": "&lt;script&gt;"} {
@@ -33,7 +33,7 @@ func TestHello(t *testing.T) {
 	}
 }
 
-func TestFormsGreet(t *testing.T) {
+func TestFormsSampleGreets(t *testing.T) {
 	t.Parallel()
 	s := start(t, "forms/forms.py")
 	s.get("/").want(200, "<form action=/greet", "<form action=/upload")
@@ -45,7 +45,7 @@ func TestFormsGreet(t *testing.T) {
 	s.get("/nothing").want(404)
 }
 
-func TestFormsUpload(t *testing.T) {
+func TestFormsSampleStoresUploads(t *testing.T) {
 	t.Parallel()
 	s := start(t, "forms/forms.py")
 	everyByte := make([]byte, 0, 256*4)
@@ -80,7 +80,7 @@ func TestFormsUpload(t *testing.T) {
 	}
 }
 
-func TestFormsRefusals(t *testing.T) {
+func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 	t.Parallel()
 	s := start(t, "forms/forms.py")
 	for _, c := range []struct {
@@ -92,7 +92,7 @@ func TestFormsRefusals(t *testing.T) {
 		{"no boundary", "multipart/form-data", "--B--", 400},
 		{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 	} {
-		// Asking first, or the refusal could meet the body on its way.
+		// The client asks first. Otherwise the rejection could arrive while the body is sent.
 		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect", "100-continue"))
 		if resp.StatusCode != c.status {
 			t.Errorf("%s: status %d, want %d: %s", c.what, resp.StatusCode, c.status, resp.body)
@@ -103,10 +103,10 @@ func TestFormsRefusals(t *testing.T) {
 	}
 }
 
-func TestStreamingArrivesInPieces(t *testing.T) {
+func TestStreamingSampleSendsPieces(t *testing.T) {
 	t.Parallel()
 	s := start(t, "streaming/streaming.py")
-	// All of it takes longer than the client waits: what arrives was sent before the end.
+	// The whole response takes longer than the client waits, so the pieces were sent before the end.
 	resp := s.open(s.request("GET", "/count?to=1000&pause=0.2", nil))
 	if resp.StatusCode != 200 || len(resp.TransferEncoding) != 1 || resp.TransferEncoding[0] != "chunked" {
 		t.Fatalf("%d %q", resp.StatusCode, resp.TransferEncoding)
@@ -122,7 +122,7 @@ func TestStreamingArrivesInPieces(t *testing.T) {
 	s.get("/count?to=3&pause=0").want(200, "<li>1\n<li>2\n<li>3\n</ol><p>Done.")
 }
 
-func TestStreamingRows(t *testing.T) {
+func TestStreamingSampleStopsWhenTheClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := start(t, "streaming/streaming.py")
 	resp := s.get("/rows.csv?rows=1001").want(200)
@@ -131,7 +131,7 @@ func TestStreamingRows(t *testing.T) {
 	}
 	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: 1001 of 1001 rows taken`))
 
-	// A billion rows: taken a little, the generator must be closed when the client leaves.
+	// The client reads only some of a billion rows. The generator must be closed when it disconnects.
 	endless := s.open(s.request("GET", "/rows.csv?rows=1000000000", nil))
 	if _, err := io.ReadFull(endless.Body, make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
@@ -159,12 +159,12 @@ func nextTick(t *testing.T, in *lines) (id string, tick tick) {
 	return id, tick
 }
 
-func TestServerSentEvents(t *testing.T) {
+func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 	t.Parallel()
 	s := start(t, "sse/sse.py")
 	s.get("/").want(200, `new EventSource("/events")`)
 
-	// The generator never ends, so whatever arrives was sent at once.
+	// The generator never ends, so each event was sent at once.
 	first := s.open(s.request("GET", "/events?every=0.05", nil))
 	defer first.Body.Close()
 	if got := first.Header.Get("Content-Type"); got != "text/event-stream" {
@@ -180,7 +180,7 @@ func TestServerSentEvents(t *testing.T) {
 		}
 	}
 
-	// A second subscriber, which was here before.
+	// The second subscriber was connected before.
 	second := s.open(s.request("GET", "/events?every=0.05", nil, "Last-Event-ID", "41"))
 	if id, _ := nextTick(t, linesOf(t, second.Body)); id != "42" {
 		t.Errorf("event %s after 41", id)
@@ -206,7 +206,7 @@ func waitForSubscribers(t *testing.T, in *lines, want int) {
 	}
 }
 
-func TestStaticSite(t *testing.T) {
+func TestStaticSampleServesFiles(t *testing.T) {
 	t.Parallel()
 	s := start(t, "static/static.py")
 	for _, c := range []struct{ path, contentType, text string }{
@@ -225,18 +225,18 @@ func TestStaticSite(t *testing.T) {
 	s.get("/story.txt").want(200, "The stone").field("Cache-Control", "public, max-age=3600")
 }
 
-func TestSQLite(t *testing.T) {
+func TestSQLiteSampleStoresEntries(t *testing.T) {
 	t.Parallel()
 	book := filepath.Join(t.TempDir(), "book.db")
 	t.Run("sign", func(t *testing.T) {
-		// its own subtest: the server ends with it
+		// The server ends with this subtest.
 		s := start(t, "sqlite/sqlite.py", book)
 		s.get("/").want(200, "Guest book")
 		form := url.Values{"name": {"Robert'); DROP TABLE entry;--"}, "text": {"<b>é</b>\nsecond line"}}
 		s.post("/sign", urlencoded, strings.NewReader(form.Encode())).want(303)
 		s.get("/").want(200, "Robert&#x27;); DROP TABLE entry;--", "&lt;b&gt;é&lt;/b&gt;\nsecond line")
 
-		// nothing to say, or not a form: no entry
+		// An empty text, or no form, makes no entry.
 		for _, form := range []string{"name=x&text=", "text=x", "name=+&text=y"} {
 			s.post("/sign", urlencoded, strings.NewReader(form)).want(303)
 		}

@@ -13,20 +13,20 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// start starts a server for a script and its arguments; it ends with t.
+// start starts a server for a script and its arguments. The server ends with t.
 func start(t *testing.T, script string, args ...string) *server {
 	t.Helper()
 	return startServer(t, nil, script, args)
 }
 
-// server is a running fapws, and a client of it. Its T is the test or the subtest that runs now.
+// server is a running fapws and its client. T is the test or the subtest that runs now.
 type server struct {
 	*fapwstest.Server
 	client *http.Client
-	folder string // of the script, when it is a copy
+	folder string // directory of the script if it is a copy
 }
 
-// startServer runs the built fapws as Command.Serve does, on a free port unless flags say where.
+// startServer runs the built fapws like Command.Serve, on a free port unless flags set the address.
 func startServer(t *testing.T, flags []string, script string, args []string) *server {
 	t.Helper()
 	script, err := filepath.Abs(script)
@@ -49,14 +49,14 @@ func startServer(t *testing.T, flags []string, script string, args []string) *se
 	return s
 }
 
-// reply is an answer with its whole body.
+// reply is a response with its whole body.
 type reply struct {
 	*http.Response
 	s    *server
 	body string
 }
 
-// get asks for a path and returns the answer.
+// get requests a path and returns the response.
 func (s *server) get(path string, header ...string) *reply {
 	s.T.Helper()
 	return s.do(s.request("GET", path, nil, header...))
@@ -90,7 +90,7 @@ func (s *server) do(req *http.Request) *reply {
 	return &reply{resp, s, string(body)}
 }
 
-// open returns the answer with its body still to be read.
+// open returns the response. Its body has not been read.
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
 	resp, err := s.client.Do(req)
@@ -100,7 +100,7 @@ func (s *server) open(req *http.Request) *http.Response {
 	return resp
 }
 
-// want fails unless the status is the one given and the body contains each text.
+// want checks that the response has this status, and that its body contains each text.
 func (r *reply) want(status int, texts ...string) *reply {
 	r.s.T.Helper()
 	what := fmt.Sprintf("%s %s", r.Request.Method, r.Request.URL.RequestURI())
@@ -115,7 +115,7 @@ func (r *reply) want(status int, texts ...string) *reply {
 	return r
 }
 
-// field fails unless a field of the head is as wanted.
+// field checks the value of a field of the head.
 func (r *reply) field(name, want string) *reply {
 	r.s.T.Helper()
 	if got := r.Header.Get(name); got != want {
@@ -124,7 +124,7 @@ func (r *reply) field(name, want string) *reply {
 	return r
 }
 
-// lacks fails if the body contains one of the texts.
+// lacks checks that the body contains none of the texts.
 func (r *reply) lacks(texts ...string) *reply {
 	r.s.T.Helper()
 	for _, text := range texts {

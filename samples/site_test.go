@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSite(t *testing.T) {
+func TestSiteSampleServesPagesProgramsAndRedirects(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--config"}, "site/fapws.toml", nil)
 	for _, want := range []string{"<b>1</b> times", "<b>2</b> times"} {

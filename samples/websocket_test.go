@@ -16,7 +16,7 @@ type webSocket struct {
 	*wstest.Client
 }
 
-// dial opens a WebSocket at a path of the server. A refusal is the status.
+// dial opens a WebSocket at a path of the server. If the server rejects it, dial returns the status.
 func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
 	s.T.Helper()
 	var fields []string
@@ -62,7 +62,7 @@ func (w *webSocket) next() string {
 	return string(text)
 }
 
-// await reads messages, which are JSON, until one is as wanted.
+// await reads messages, which are JSON, until wanted returns true.
 func (w *webSocket) await(what string, wanted func(message map[string]any) bool) map[string]any {
 	w.t.Helper()
 	for {
@@ -77,7 +77,7 @@ func (w *webSocket) await(what string, wanted func(message map[string]any) bool)
 	}
 }
 
-// closed reads until the server closes, and returns its code.
+// closed reads until the server closes, and returns the close code.
 func (w *webSocket) closed() int {
 	w.t.Helper()
 	for {

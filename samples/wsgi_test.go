@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestWSGI(t *testing.T) {
+func TestWSGISampleServesPagesAndDigests(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "wsgiref", "wsgi/app.py", func(t *testing.T, s *server) {
 		s.get("/").want(200, "wsgi.input", "REQUEST_METHOD")

@@ -148,10 +148,10 @@ word_today() {
     make_today
 }
 
-# TestConsole checks pages with axe-core, from the registry that npm is configured for.
+# TestConsoleWorksFromTheLoginToTheReboot checks pages with axe-core, from the registry that npm is configured for.
 readonly axe=axe-core-4.14.1 axe_sha512=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
 
-# fetch_axe writes build/axe-core-VERSION.js. Without it, TestConsole fails, and the other tests run.
+# fetch_axe writes build/axe-core-VERSION.js. Without it, this test fails, and the other tests run.
 fetch_axe() (
     [[ ! -e $root/build/$axe.js ]] || return 0
     mkdir -p "$root/build/axe"
