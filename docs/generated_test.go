@@ -15,8 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the pages that are made from the program")
 
-// TestPythonAPI: python-api.md has the docstrings of package fapws.
-func TestPythonAPI(t *testing.T) {
+func TestPythonAPIPageHasTheDocstringsOfPackageFapws(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "python-api.md")
 	cmd := exec.Command(fapwstest.Binary(t), "check", "python_api.py")
 	cmd.Env = append(os.Environ(), "PYTHON_API="+made, "FAPWS_ALLOW_ROOT=1")
@@ -42,8 +41,7 @@ A setting comes from the first of these that has it: flag, environment, configur
 
 `
 
-// TestSettings: settings.md has the descriptions of the program.
-func TestSettings(t *testing.T) {
+func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(settingsIntroduction)
 	page.Write(internal(t, "settings"))
@@ -52,8 +50,8 @@ func TestSettings(t *testing.T) {
 	generated(t, "settings.md", page.String())
 }
 
-// TestPerformance: performance.md and its plots are those of the results.
-func TestPerformance(t *testing.T) {
+// Its plots have them, too.
+func TestPerformancePageHasTheStoredResults(t *testing.T) {
 	r, err := results.Load("../bench/results/sid.json")
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +79,7 @@ func internal(t *testing.T, topic string) []byte {
 	return out
 }
 
-// generated compares a page with its source, or writes it.
+// generated compares a page with its source, or writes the page.
 func generated(t *testing.T, name, want string) {
 	t.Helper()
 	if *update {

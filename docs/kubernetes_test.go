@@ -12,8 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestKubernetes: numbers that the manifest on cluster.md has in several places agree, with the settings of fapws, too.
-func TestKubernetes(t *testing.T) {
+// The manifest is on cluster.md. Its numbers also agree with the settings of fapws.
+func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 	page := read(t, "cluster.md")
 	find := func(pattern string) string {
 		t.Helper()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// varying are parts of the output that are different each time, with what stands for them.
+// varying lists the parts of the output that are different each time, and their replacements.
 var varying = []struct {
 	pattern *regexp.Regexp
 	same    string
@@ -19,7 +19,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [-+]\d{4}`), "TIME"},
 }
 
-// same returns a line with what varies replaced.
+// same returns a line with its varying parts replaced.
 func same(line string) string {
 	line = strings.TrimRight(strings.TrimSuffix(line, "\r"), " ")
 	for _, v := range varying {
@@ -28,7 +28,7 @@ func same(line string) string {
 	return line
 }
 
-// matches reports whether output is what a page shows. A line "…" stands for any lines, "…" in a line for any text.
+// matches reports whether output is the output on a page. A line "…" matches any lines, "…" in a line matches any text.
 func matches(shown, output []string) bool {
 	if len(shown) == 0 {
 		return len(output) == 0
@@ -52,7 +52,7 @@ func matchesLine(shown, line string) bool {
 	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(same(line))
 }
 
-func TestMatches(t *testing.T) {
+func TestOutputMatchesAPageExceptForVaryingParts(t *testing.T) {
 	for _, c := range []struct {
 		shown, output string
 		want          bool

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestNames: each file, identifier, flag and command between backquotes on the pages about the code exists.
-func TestNames(t *testing.T) {
+// The names are files, identifiers, flags and commands in backquotes.
+func TestNamesOnPagesAboutTheCodeExist(t *testing.T) {
 	s := readSources(t)
 	for _, page := range []string{"../ARCHITECTURE.md", "../CONTRIBUTING.md"} {
 		for i, line := range strings.Split(read(t, page), "\n") {
@@ -27,8 +27,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestPackageDocs: each package of the server has a doc.go that describes it, and the files that it names exist.
-func TestPackageDocs(t *testing.T) {
+// Each package of the server must have a doc.go that describes it.
+func TestPackageDocsNameOnlyFilesThatExist(t *testing.T) {
 	s := readSources(t)
 	fileName := regexp.MustCompile(`[\w.*/-]+\.(?:go|c|h|py|sh)\b`)
 	for _, dir := range s.paths {
@@ -54,8 +54,7 @@ func testsOnly(files []string) bool {
 	return !slices.ContainsFunc(files, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
 }
 
-// TestNamesOfNothing: a missing name is noticed.
-func TestNamesOfNothing(t *testing.T) {
+func TestMissingNameIsNoticed(t *testing.T) {
 	s := readSources(t)
 	for name, want := range map[string]bool{
 		"docs/names_test.go": true, "docs/name_test.go": false,
@@ -68,7 +67,7 @@ func TestNamesOfNothing(t *testing.T) {
 		"core_mode": true, "core_nothing": false,
 		"--workers": true, "--no-such-flag": false,
 		"./build.sh bench": true, "./build.sh bunch": false,
-		"go test -run TestNames": true, "go test -run TestNoNames": false,
+		"go test -run TestNamesOnPagesAboutTheCodeExist": true, "go test -run TestNoNames": false,
 	} {
 		if s.has(name) != want {
 			t.Errorf("has(%q) = %t", name, !want)
@@ -76,11 +75,13 @@ func TestNamesOfNothing(t *testing.T) {
 	}
 }
 
-// sources are the names in the repository.
+// sources contains the names in the repository.
 type sources struct {
-	paths   []string                   // files and directories, from the root of the repository, and imported packages
-	words   map[string]bool            // words of all source files, without comments
-	members map[string]map[string]bool // names declared in Go packages and types, by the name of the package or type
+	// Files and directories, relative to the root of the repository, and imported packages.
+	paths []string
+	words map[string]bool // words of all source files, without comments
+	// Names declared in Go packages and types, by the name of the package or type.
+	members map[string]map[string]bool
 }
 
 // readSources reads the whole repository.
@@ -200,7 +201,7 @@ var (
 )
 
 // has reports whether the repository has name: a path, whose first directories may be missing, an identifier, or a
-// command. Absolute paths are not those of the repository.
+// command. Absolute paths are outside of the repository.
 func (s *sources) has(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "/"):
@@ -255,7 +256,7 @@ func (s *sources) hasIdentifier(name string) bool {
 	return true
 }
 
-// hasTest reports whether -run or -bench with that name runs something.
+// hasTest reports whether -run or -bench with this name runs a test or a benchmark.
 func (s *sources) hasTest(name string) bool {
 	for w := range s.words {
 		if (strings.HasPrefix(w, "Test") || strings.HasPrefix(w, "Benchmark")) && strings.Contains(w, name) {

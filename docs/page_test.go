@@ -13,7 +13,8 @@ type block struct {
 	page string
 	line int    // of the opening fence
 	lang string // "console", "python", "toml" …
-	file string // relative name of the file that the block is, or ""
+	// Relative name of the file with this content, or "".
+	file string
 	text string
 }
 
@@ -39,7 +40,7 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// blocks returns the fenced blocks of a page. The word behind the type of a block is the name of a file.
+// blocks returns the fenced blocks of a page. The word after the type of a block is the name of a file.
 func blocks(page, text string) (found []block, err error) {
 	var open *block
 	for i, line := range strings.Split(text, "\n") {
@@ -63,7 +64,7 @@ func blocks(page, text string) (found []block, err error) {
 
 // command is a line of a console block with the output that follows it.
 type command struct {
-	at     string // where it stands, for messages
+	at     string // position on the page, for messages
 	typed  string
 	output []string
 }

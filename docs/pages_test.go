@@ -11,12 +11,12 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// languages are the types of blocks. A block of type text is neither typed nor written, such as a list of files, nor is one of type py, which is a
-// piece of Python.
+// languages lists the types of blocks. A block of type text, such as a list of files, is neither typed nor written. A
+// block of type py is a piece of Python.
 var languages = []string{"console", "python", "toml", "html", "ini", "sh", "text", "py"}
 
-// TestPages carries out each page.
-func TestPages(t *testing.T) {
+// The test types the commands of each page.
+func TestPagesWorkAsWritten(t *testing.T) {
 	for _, page := range pages(t) {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
@@ -38,8 +38,8 @@ func TestPages(t *testing.T) {
 // framework finds the frameworks that examples import.
 var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\b`)
 
-// needFrameworks fails without the frameworks of a page, or skips it if the Python is not the system's: such a Python
-// has packages of its own.
+// needFrameworks fails the test without the frameworks of a page. It skips the test if Python is not the system's,
+// because such a Python has its own packages.
 func needFrameworks(t *testing.T, text string) {
 	t.Helper()
 	for _, found := range framework.FindAllStringSubmatch(text, -1) {
@@ -78,7 +78,7 @@ func isUsed(file string, later []block) bool {
 	return slices.ContainsFunc(later, func(b block) bool { return b.lang == "console" && strings.Contains(b.text, name) })
 }
 
-// check has fapws check a file that no command of the page has.
+// check runs fapws check for a file that is in no command of the page.
 func (term *terminal) check(b block) {
 	switch filepath.Ext(b.file) {
 	case ".py":
@@ -95,7 +95,8 @@ var (
 	dirLine  = regexp.MustCompile(`(?m)^WorkingDirectory=.*$`)
 )
 
-// checkUnit has systemd check a unit, with the executable and the working directory of the reader, and fapws the flags in it.
+// checkUnit checks a unit with systemd, with the executable and the working directory of the reader, and checks the
+// flags of fapws in the unit.
 func (term *terminal) checkUnit(b block) {
 	program := fapwstest.Binary(term.t)
 	unit := dirLine.ReplaceAllString(execLine.ReplaceAllString(b.text, "ExecStart="+program+"$1"), "WorkingDirectory="+term.folder)
@@ -115,15 +116,14 @@ var (
 	fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 )
 
-// anchor returns what GitHub makes of a heading.
+// anchor returns the anchor that GitHub makes of a heading.
 func anchor(heading string) string {
 	heading = strings.ToLower(strings.TrimSpace(heading))
 	heading = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(heading, "")
 	return strings.ReplaceAll(heading, " ", "-")
 }
 
-// TestLinks: links between pages lead somewhere.
-func TestLinks(t *testing.T) {
+func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, found := range link.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, page), ""), -1) {
 			target, fragment, _ := strings.Cut(found[1], "#")
@@ -149,8 +149,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestIndex: README.md lists each page, with its title, and the last line of each page leads to the next one there.
-func TestIndex(t *testing.T) {
+// README.md has the title of each page. The last line of each page leads to the next page there.
+func TestIndexListsEachPage(t *testing.T) {
 	listed := regexp.MustCompile(`(?m)^- \[(.+)\]\((\w[\w-]*\.md)\): `).FindAllStringSubmatch(read(t, "README.md"), -1)
 	for _, page := range pages(t) {
 		if !strings.HasSuffix(page, "README.md") && !slices.ContainsFunc(listed, func(l []string) bool { return l[2] == page }) {

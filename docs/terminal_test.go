@@ -17,14 +17,15 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// emergency is how long anything may take before a test gives up.
+// emergency limits commands that hang.
 const emergency = 2 * time.Minute
 
-// terminal is used by the reader of one page: a folder with the files written so far, and the servers that run.
+// terminal is used by the reader of one page. It has a directory with the files of the page, and the servers that run.
 type terminal struct {
-	t       *testing.T
-	folder  string // working directory at the beginning of the page
-	state   string // folder for what a command leaves to the next: working directory and variables
+	t      *testing.T
+	folder string // working directory at the beginning of the page
+	// Directory for the state between commands: working directory and variables.
+	state   string
 	environ []string
 	ports   map[string]string // of the page → free ones
 	servers []*process
@@ -44,7 +45,7 @@ func newTerminal(t *testing.T) *terminal {
 	if err := os.Symlink(fapwstest.Python, filepath.Join(home, "bin", "python3")); err != nil {
 		t.Fatal(err)
 	}
-	// As on a terminal: without a table of what curl has received.
+	// As on a terminal, curl shows no table of received bytes.
 	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func newTerminal(t *testing.T) *terminal {
 	return term
 }
 
-// activate activates a virtual environment, as its script does.
+// activate activates a virtual environment, like its script.
 func (term *terminal) activate(venv string) {
 	term.environ = append(term.environ, "VIRTUAL_ENV="+venv)
 	for i, variable := range term.environ {
@@ -67,10 +68,10 @@ func (term *terminal) activate(venv string) {
 	}
 }
 
-// portOfPage are the ports that pages use.
+// portOfPage matches the ports on pages.
 var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8443|8001|9000)\b`)
 
-// toFree replaces the ports of the page by free ones.
+// toFree replaces the ports on the page by free ports.
 func (term *terminal) toFree(text string) string {
 	return portOfPage.ReplaceAllStringFunc(text, func(port string) string {
 		if term.ports[port] == "" {
@@ -88,7 +89,7 @@ func (term *terminal) toPage(text string) string {
 	return text
 }
 
-// write makes the file that b shows.
+// write writes the file that b shows.
 func (term *terminal) write(b block) {
 	mode := os.FileMode(0o644)
 	if strings.HasPrefix(b.text, "#!") {
@@ -99,7 +100,7 @@ func (term *terminal) write(b block) {
 	}
 }
 
-// process is a command that runs.
+// process is a running command.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -115,10 +116,10 @@ func (p *process) Write(b []byte) (int, error) {
 	return p.written.Write(b)
 }
 
-// notServing are words behind which fapws serves nothing.
+// notServing matches arguments with which fapws does not serve.
 var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|user|-V|--version|-h|--help|--print-config)$`)
 
-// serves reports whether a command is a server, which the reader leaves running.
+// serves reports whether a command is a server, which keeps running.
 func serves(typed string) bool {
 	words := strings.Fields(typed)
 	for len(words) > 0 && (strings.Contains(words[0], "=") || words[0] == "sudo") {
@@ -135,10 +136,11 @@ func serves(typed string) bool {
 	return true
 }
 
-// typed runs a command and compares its output with that on the page. A server runs until another one is
-// started, unless the command ends with "&", or until the end of the page; other commands that end with "&" go on until then,
-// and commands beside them are repeated until they show the output of the page. A command without output on the page must
-// write nothing. The exit code of a command counts where the page does not show the beginning of its output.
+// typed runs a command and compares its output with the output on the page. A server runs until another server is
+// started, unless the command ends with "&", or until the end of the page. Other commands that end with "&" continue
+// until the end of the page; commands that run meanwhile are repeated until they show the output of the page. A command
+// without output on the page must write nothing. If the page does not show the beginning of the output, the exit status
+// of the command counts.
 func (term *terminal) typed(c command) {
 	term.t.Helper()
 	text, stays := strings.CutSuffix(strings.TrimSpace(c.typed), "&")
@@ -166,7 +168,7 @@ func (term *terminal) typed(c command) {
 	}
 }
 
-// carryOut carries out a command that ends, and returns its failure, or "".
+// carryOut runs a command that ends, and returns its failure, or "".
 func (term *terminal) carryOut(c command, text string) (problem string) {
 	p, _ := term.start(text, false)
 	select {
@@ -185,7 +187,8 @@ func (term *terminal) carryOut(c command, text string) (problem string) {
 	return ""
 }
 
-// serve starts a server and waits until it is ready and has written what the page shows, or has ended as the page shows.
+// serve starts a server and waits until it is ready and has written the output on the page, or has ended as on the
+// page.
 func (term *terminal) serve(c command, text string) {
 	term.t.Helper()
 	p, ready := term.start(text, true)
@@ -226,7 +229,7 @@ func (term *terminal) output(p *process) []string {
 	return strings.Split(term.toPage(text), "\n")
 }
 
-// start starts a command. ready is closed when a server says that it is ready.
+// start starts a command. ready is closed when a server reports that it is ready.
 func (term *terminal) start(typed string, server bool) (p *process, ready chan struct{}) {
 	term.t.Helper()
 	script := fmt.Sprintf("cd %q\n", term.folder) + `
@@ -276,7 +279,7 @@ func (term *terminal) saysWhere(typed string) bool {
 	return false
 }
 
-// awaitReady returns the socket that a server tells systemd by that it is ready.
+// awaitReady returns the socket at which a server notifies systemd that it is ready.
 func (term *terminal) awaitReady(ready chan struct{}) string {
 	name := filepath.Join(term.t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
@@ -300,7 +303,7 @@ func (term *terminal) awaitReady(ready chan struct{}) string {
 	return name
 }
 
-// stop ends the servers and what runs beside them.
+// stop ends the servers and the commands that run meanwhile.
 func (term *terminal) stop() {
 	for _, p := range append(term.beside, term.servers...) {
 		term.end(p)

@@ -37,7 +37,7 @@ bench_in_root() {
     in_fresh_root "$suite" root bench_in "./build.sh bench --root $*"
     [[ $results == bench/*/sid.json ]] || return 0
     use_python
-    (cd "$root" && go test -count=1 -run '^TestPerformance$' ./docs -update)
+    (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
     say "wrote docs/performance.md"
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestMedian(t *testing.T) {
+func TestMedianOfValues(t *testing.T) {
 	for _, c := range []struct {
 		values []float64
 		want   float64
@@ -26,7 +26,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
+func TestNumbersAreRoundedToThreeDigits(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{number(0), "0"}, {number(0.1234), "0.123"}, {number(9.999), "10"}, {number(99.96), "100"}, {number(1234567), "1,230,000"},
 		{number(238_400), "238,000"}, {number(999.6), "1,000"}, {number(999_900), "1,000,000"},
@@ -39,7 +39,8 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// example has two rounds, in the second of which the machine was half as fast, so that ratios of medians differ from the median of ratios.
+// example has two rounds. In the second round the machine was half as fast, so that ratios of medians differ from the
+// median of ratios.
 func example() *Results {
 	samples := func(cpu, p99 float64, memory int64) []Sample {
 		return []Sample{{Rate: 1000, CPU: cpu, P50: 0.001, P99: p99, Memory: memory}, {Rate: 500, CPU: 2 * cpu, P50: 0.001, P99: p99, Memory: memory}}
@@ -51,8 +52,8 @@ func example() *Results {
 	}}}}
 }
 
-// TestMissing: a page of a workload or measure that does not exist is not made. TestPerformance of docs has the other tables.
-func TestMissing(t *testing.T) {
+// TestPerformancePageHasTheStoredResults of docs covers the other tables.
+func TestPageOfAMissingWorkloadIsAnError(t *testing.T) {
 	p := &page{Results: example()}
 	if _, err := p.table("missing"); err == nil || !strings.Contains(err.Error(), `no workload "missing"`) {
 		t.Error(err)
@@ -62,8 +63,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestLoad: the page names other users of the processors.
-func TestLoad(t *testing.T) {
+func TestPageNamesOtherUsersOfTheProcessors(t *testing.T) {
 	r := example()
 	r.Machine.Load = 0
 	p := &page{Results: r}
@@ -76,7 +76,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestSave(t *testing.T) {
+func TestSavedResultsAreLoadedUnchanged(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.json")
 	if err := example().Save(file); err != nil {
 		t.Fatal(err)
@@ -86,8 +86,8 @@ func TestSave(t *testing.T) {
 	}
 }
 
-// TestPlot: a plot is XML that loads nothing, the lengths of its bars are as their values, and nothing leaves the picture.
-func TestPlot(t *testing.T) {
+// The picture loads nothing, and nothing is outside of it.
+func TestPlotIsXMLWithBarsInProportion(t *testing.T) {
 	p := &page{Results: example(), plots: map[string][]byte{}}
 	link, err := p.plot("hello", "A <title>", "CPU", "hello", "hello")
 	if err != nil || link != "![A <title>, requests for each second of CPU time; longer is better](images/performance-hello.svg)" {
