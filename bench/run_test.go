@@ -11,7 +11,8 @@ import (
 	"fapws/bench/results"
 )
 
-func TestShortRun(t *testing.T) {
+// The test measures fapws once, like `./build.sh bench hello threads`, and reads the stored results.
+func TestShortRunStoresResults(t *testing.T) {
 	program, err := filepath.Abs(cmp.Or(os.Getenv("FAPWS_BIN"), "../build/fapws"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestShortRun(t *testing.T) {
 	}
 }
 
-func TestGroups(t *testing.T) {
+func TestGroupsContainOnlyWorkloadsAndServers(t *testing.T) {
 	known := append(workloadNames(), serverNames()...)
 	for group := range groups() {
 		for _, word := range expand([]string{group}) {
@@ -69,7 +70,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-func TestUpstream(t *testing.T) {
+func TestUpstreamVersionIsCutFromADebianVersion(t *testing.T) {
 	for version, want := range map[string]string{"1.26.3-3+b1": "1.26.3", "2.6.2-14": "2.6.2", "1:4.0.17-3": "4.0.17", "2.0.30+dfsg-1": "2.0.30", "0.14.6": "0.14.6", "": ""} {
 		if got := upstream(version); got != want {
 			t.Errorf("%s is %s, want %s", version, got, want)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestStolen(t *testing.T) {
+func TestStolenTimeCountsOnlyOnProcessorsOfServerAndClient(t *testing.T) {
 	server, client := serverCPU, clientCPU
 	defer func() { serverCPU, clientCPU = server, client }()
 	serverCPU, clientCPU = 1, 3

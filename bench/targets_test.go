@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// In two rounds the machine is twice as slow in the second: ratios of medians would differ from the ratio of each
+// The machine is twice as slow in the second of two rounds: ratios of medians would differ from the ratio of each
 // round.
-func TestJudge(t *testing.T) {
+func TestTargetsCompareRatiosOfEachRound(t *testing.T) {
 	micros := func(n int) []sample {
 		return []sample{{cpu: time.Duration(n) * time.Microsecond, rate: 1e6 / float64(n)},
 			{cpu: time.Duration(2*n) * time.Microsecond, rate: 5e5 / float64(n)}}

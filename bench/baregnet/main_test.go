@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-func TestSplit(t *testing.T) {
+func TestRequestIsSplitIntoHeadAndBody(t *testing.T) {
 	get := "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 	post := "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
 	for _, c := range []struct {
