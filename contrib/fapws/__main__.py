@@ -51,14 +51,14 @@ def _recorder() -> str:
     server; "" if none.
     """
     found = [_name(hook) for hook in (sys.gettrace(), sys.getprofile()) if hook]
-    monitoring = getattr(sys, "monitoring", None)
+    monitoring = getattr(sys, "monitoring", None)  # Python 3.12
     if monitoring:
         found += [name for name in map(monitoring.get_tool, range(6)) if name]
     found += [module.partition(".")[0] for module in ("memray.commands.run", "scalene.__main__") if module in sys.modules]
     try:
         with open("/proc/%d/comm" % os.getppid()) as parent:
             found += {"austin", "py-spy"} & {parent.read().strip()}
-    except OSError:
+    except OSError:  # the parent is not in this container
         pass
     # Coverage starts in each Python process that has a variable like this.
     configured = any(name.startswith("COVERAGE_PROCESS_") for name in os.environ)

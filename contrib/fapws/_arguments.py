@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["functions", "misfit"]
 
-_VARARGS = 0x04
+_VARARGS = 0x04  # inspect.CO_VARARGS
 _DEPTH = 16  # maximum depth of nested wrappers
 
 
@@ -47,7 +47,7 @@ def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
             called, given, keywords = called.func, given + len(called.args), keywords | frozenset(called.keywords)
         elif isinstance(called, type):
             if type(called).__call__ is not type.__call__:
-                return []
+                return []  # a metaclass determines the arguments
             makers = (called.__new__, called.__init__)
             return [(maker, given + 1, keywords) for maker in makers if isinstance(maker, FunctionType)]
         elif isinstance(getattr(type(called), "__call__", None), FunctionType):
@@ -88,7 +88,7 @@ def _judge_builtin(function: Any, given: int, wanted: int) -> str:
 
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # most callables have no readable signature
         return ""
     try:
         signature.bind(*[None] * (given + wanted))

@@ -83,7 +83,7 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        start += b"\n\n"
+        start += b"\n\n"  # the rest is sent as a separate event
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 
 
@@ -362,4 +362,4 @@ def _report(where: str) -> None:
 
         sys.stderr.write(log_line("error", f"error in {where}") + text(*sys.exc_info()))
     except Exception:
-        pass
+        pass  # the error cannot be reported

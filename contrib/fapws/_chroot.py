@@ -56,7 +56,7 @@ def main(apps: List[App]) -> None:
 def _imported(name: str) -> None:
     try:
         import_module(name)
-    except ImportError:
+    except ImportError:  # this Python lacks the module
         pass
 
 

@@ -67,7 +67,7 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
         while _obey(control, poller, children, mounts, timeout, debug, sends):
             pass
     except ConnectionError:
-        pass
+        pass  # the server has died
     _end(children)
 
 
@@ -118,7 +118,7 @@ def _report(pipe: int, number: int) -> None:
     try:
         os.write(pipe, _NUMBER.pack(number))
     except OSError:
-        pass
+        pass  # the server has died
 
 
 def _fork() -> int:
@@ -189,7 +189,7 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
             _finish()
     except _Gone:
         status = 0
-    except SystemExit as error:
+    except SystemExit as error:  # in a child that the handler has forked
         status = error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException:
         traceback.print_exc()
@@ -359,7 +359,7 @@ class _Child:
             trace = trace.tb_next
         self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in close() of" if self.whole else "error in")
         if self.whole or self.started and 0 <= self.declared <= self.sent:
-            return
+            return  # the body is complete
         if not self.started and debug >= 1:
             from fapws._debugpage import page
 
@@ -514,7 +514,7 @@ class _Child:
             self._read(1)
             self.connection.shutdown(socket.SHUT_WR)
         except (_Gone, OSError):
-            pass
+            pass  # the client has disconnected
 
 
 def _has_size(fd: int, found: os.stat_result) -> bool:

@@ -130,7 +130,7 @@ def _enclosed(app: Any) -> List[Any]:
     for cell in app.__closure__ or ():
         try:
             value = cell.cell_contents
-        except ValueError:
+        except ValueError:  # the cell is empty
             continue
         if callable(value) and not isinstance(value, type):
             found.append(value)

@@ -81,7 +81,7 @@ class _Runner:
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
-            del call, timer
+            del call, timer  # releases the objects while the thread waits
 
     def finish(self) -> None:
         """Runs the remaining calls after the server has stopped serving."""
@@ -106,7 +106,7 @@ def _run(what: str, call: Call) -> None:
 
             sys.stderr.write(log_line("error", f"error in {what} {name}") + text(*sys.exc_info()))
         except Exception:
-            pass
+            pass  # the error cannot be reported
 
 
 class Timer:

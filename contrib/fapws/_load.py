@@ -291,7 +291,7 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
-    if "__path__" in space:
+    if "__path__" in space:  # a package, such as a Django project
         modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
         near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
@@ -347,7 +347,7 @@ def _required(factory: Any) -> List[str]:
 
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # code written in C
         return []
     needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return [(p.name + "=") * (p.kind is p.KEYWORD_ONLY) + repr(p.name.upper()) for p in needed]
@@ -404,7 +404,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             raise _Wrong(f"{what} is {_a(served)}, not {'a WSGI' if interface == 'wsgi' else 'an ASGI'} application; --interface paths serves tables like PATHS")
         return
     if name == "PATHS" and not factory:
-        return
+        return  # the executable reports the error
     if interface == "paths":
         raise _Wrong(f"{what} is {_a(served)}, not a list of (uri, callable) tuples; --interface auto serves applications")
     if not callable(served):

@@ -56,7 +56,7 @@ def rows(prefix: str, entry: Any, name: str) -> List[Row]:
     if kind:
         try:
             found = [Row(prefix.rstrip("/") + path, methods, handler) for path, methods, handler in _READERS[kind](app)]
-        except AttributeError:
+        except AttributeError:  # another version stores its routes elsewhere
             found = []
         if found:
             return found
@@ -87,7 +87,7 @@ def _text(entry: Any, name: str) -> str:
 
 def _named(function: Any, otherwise: str = "") -> str:
     """ "module.function", also for what wraps one."""
-    function = getattr(function, "func", function)
+    function = getattr(function, "func", function)  # functools.partial
     name = getattr(function, "__qualname__", "")
     if not name or "<lambda>" in name and otherwise:
         return otherwise or f"{type(function).__module__}.{type(function).__qualname__}"

@@ -49,7 +49,7 @@ def _hook(event: str, args: Tuple[Any, ...]) -> None:
         line = _LOOKS[event](*args)
         if line:
             os.write(_output, os.fsencode(f"{_caller()}: {line}\n"))
-    except Exception:
+    except Exception:  # the caller gets an error for this argument
         pass
     finally:
         _inside.hook = False
@@ -89,7 +89,7 @@ def _creation(path: Any) -> Optional[str]:
 
 def _open(path: Any, mode: Any = None, flags: int = os.O_RDONLY) -> Optional[str]:
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return None
+        return None  # path is a descriptor
     name = os.path.abspath(os.fsdecode(path))
     writes = flags & os.O_ACCMODE != os.O_RDONLY
     if not os.path.exists(name):
@@ -144,7 +144,7 @@ def _bind(connection: socket.socket, address: Any) -> Optional[str]:
             probe.bind(address)
         except PermissionError:
             return f"cannot listen on port {port}; --sandbox-bind {port} allows it"
-        except OSError:
+        except OSError:  # the port is in use, for example
             pass
     return None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 try:
     from fapws import _ipc
-except ImportError:
+except ImportError:  # outside the executable
     _ipc = None  # type: ignore[assignment]
 
 __all__ = ["MARSHAL", "Shared", "shared_of"]
@@ -351,6 +351,6 @@ def _wake(waiter: Waiter) -> bool:
 
     try:
         loop.call_soon_threadsafe(done)
-    except RuntimeError:
+    except RuntimeError:  # the loop is closed
         return False
     return True
