@@ -284,7 +284,7 @@ var (
 )
 
 func parsedNotice() (r http1.Request) {
-	_, _ = r.Parse(noticeHead, &http1.DefaultLimits)
+	_, _ = r.Parse(noticeHead, &http1.DefaultLimits) // noticeHead is a constant
 	return r
 }
 

@@ -201,7 +201,7 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	case python3.PyUnicode_Check(adapted):
 		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
 	}
-	return adapted, nil
+	return adapted, nil // lives as long as the process
 }
 
 func handlerName(callable *python3.PyObject) string {

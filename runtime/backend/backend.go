@@ -318,7 +318,7 @@ func (w *Response) Relay(r *Request, target string) error {
 	to := io.Writer(w)
 	if a.ContentLength < 0 {
 		to = flusher{w}
-		_ = w.Flush()
+		_ = w.Flush() // on failure, Copy fails as well
 	}
 	if _, err := io.Copy(to, a.Body); err != nil {
 		w.Fail()

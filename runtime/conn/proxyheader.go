@@ -113,11 +113,11 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	}
 	size := 0
 	switch family {
-	case 0x11:
+	case 0x11: // TCP over IPv4
 		size = 4
-	case 0x21:
+	case 0x21: // TCP over IPv6
 		size = 16
-	case 0x31:
+	case 0x31: // unix stream
 		if len(rest) < 2*108 {
 			return h, 0, errProxyAddress
 		}

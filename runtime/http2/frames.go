@@ -210,7 +210,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	switch {
 	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
-	case st == nil:
+	case st == nil: // it has ended
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
 			c.breach(st.id, http2.ErrCodeFlowControl)

@@ -212,7 +212,7 @@ func FuzzDecide(f *testing.F) {
 			t.Fatalf("%q: script %d, root %d, path %q", target, d.Script, d.Root, d.Path)
 		}
 		if d.Rewritten {
-			return
+			return // the path differs from the client's
 		}
 		canonical, ok := parse("GET " + string(AppendPath(nil, d.Path)) + " HTTP/1.1\r\nHost: " + host)
 		if !ok {

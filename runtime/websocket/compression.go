@@ -75,7 +75,7 @@ func (c *Compression) set(name, value string) bool {
 	case "server_max_window_bits":
 		c.Bits, c.Limits = windowBits(value), true
 		return c.Bits > 0
-	case "client_max_window_bits":
+	case "client_max_window_bits": // messages of the client may have any window
 		return value == "" || windowBits(value) > 0
 	}
 	return false
@@ -171,7 +171,7 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 		w, _ = flate.NewWriterWindow(&f.out, 1<<bits)
 	}
 	f.writers[bits] = w
-	_, _ = w.Write(b)
+	_, _ = w.Write(b) // a Buffer does not return errors
 	_ = w.Flush()
 	out = bytes.TrimSuffix(f.out.Bytes(), []byte(tail[:4]))
 	return out, len(out) < len(b)

@@ -154,7 +154,7 @@ var mediaType = sync.OnceValue(func() *regexp.Regexp {
 func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600
 	switch name {
-	case "timeout":
+	case "timeout": // for a silent client, and for an incomplete request
 		seconds, err := strconv.ParseFloat(value, 64)
 		if err != nil || !(seconds >= 0.001 && seconds <= longest) {
 			return fmt.Errorf("%.40q is not a time in seconds", value)

@@ -311,7 +311,7 @@ func (s *Socket) talk(c *client) {
 
 func reply(c net.Conn, a Answer) {
 	_ = c.SetWriteDeadline(time.Now().Add(askWithin))
-	_ = json.NewEncoder(c).Encode(a)
+	_ = json.NewEncoder(c).Encode(a) // a disconnected client needs no answer
 }
 
 func allowed(c *net.UnixConn, uids ...int) error {

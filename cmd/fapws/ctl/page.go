@@ -179,7 +179,7 @@ func send(w *backend.Response, kind, text string, err error) {
 		return
 	}
 	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
-	_, _ = w.Write([]byte(text))
+	_, _ = w.Write([]byte(text)) // an error means that the client disconnected
 }
 
 // look returns the state of the server, at most fresh old.

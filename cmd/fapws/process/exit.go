@@ -125,9 +125,9 @@ func ExitPlain(err error) error {
 	var done plain
 	raw, text := "", ""
 	switch {
-	case errors.As(err, &done):
+	case errors.As(err, &done): // "cannot read x" would lose a word again
 		return err
-	case errors.As(err, &name):
+	case errors.As(err, &name): // before the OpError around it
 		raw, text = name.Error(), "host "+name.Name+" is not known"
 		if !name.IsNotFound {
 			text = "host " + name.Name + " cannot be looked up: " + name.Err

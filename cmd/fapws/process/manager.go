@@ -102,7 +102,7 @@ func (f *PIDFile) remove() error {
 	mine, _ := f.file.Stat()
 	there, err := os.Lstat(f.path)
 	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
-		return nil
+		return nil // it was removed, or is another process's by now
 	}
 	if err = os.Remove(f.path); errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)

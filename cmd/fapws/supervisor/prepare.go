@@ -178,7 +178,7 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 
 func (p *supervisor) bindEarly() error {
 	if p.plan.Find() != nil {
-		return nil
+		return nil // the worker reports it
 	}
 	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, p.plan.FirstApp())
 	return p.early.Listen(names, certain, p.sockets)

@@ -205,7 +205,7 @@ func (d *Dispatcher) AskForSender() {
 
 func (d *Dispatcher) SendNow() {
 	if !d.running {
-		return
+		return // Run will send it
 	}
 	d.state.Lock()
 	defer d.state.Unlock()

@@ -147,7 +147,7 @@ func (c *call) reply(p *exchange.Part, r exchange.Reply) {
 // subscribes reports false if the client cannot become a subscriber and the exchange was answered.
 func (c *call) subscribes(p *exchange.Part) bool {
 	if c.gone {
-		return true
+		return true // p must not be sent
 	}
 	parsed, err := c.d.parsed(&p.Head)
 	if err != nil {

@@ -359,7 +359,7 @@ func (p *page) substitute(s string) string {
 	return reference().ReplaceAllStringFunc(s, func(text string) string {
 		name := text[1:]
 		switch braced := strings.HasPrefix(name, "{"); {
-		case name == "$":
+		case name == "$": // after a backslash
 			return name
 		case braced && !strings.HasSuffix(name, "}"):
 			p.log("a } is missing in %q", s)

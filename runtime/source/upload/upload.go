@@ -132,12 +132,12 @@ func respondJSON(w *backend.Response, status int, fields string, answer any) {
 	data, _ := json.Marshal(answer)
 	data = append(data, '\n')
 	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
-	_, _ = w.Write(data)
+	_, _ = w.Write(data) // an error means that the client disconnected
 }
 
 func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	if err == backend.ErrGone {
-		return
+		return // the client disconnected
 	}
 	f := refusalOf(err)
 	if f.cause != nil {

@@ -121,7 +121,7 @@ func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
 	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true, Length: int64(len(payload))}
 	binary.BigEndian.PutUint32(h.Mask[:], c.Mask)
 	b := bytes.NewBuffer(dst)
-	_ = ws.WriteHeader(b, h)
+	_ = ws.WriteHeader(b, h) // a Buffer does not return errors
 	at := b.Len()
 	b.Write(payload)
 	ws.Cipher(b.Bytes()[at:], h.Mask, 0)
