@@ -51,7 +51,7 @@ func same(t testing.TB, got, want string) {
 	}
 }
 
-// In upper or lower case. No trailer of its message is sent.
+// The name may be in upper or lower case. No trailer of its message is sent.
 func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 	var names []string
 	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"}, http1.NotTrailers...) {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestHeadersListWhatTheirFilesDefine checks the headers against the .c files. A header has one section for each file,
-// which begins with a line such as "--- core_flow.c ---" and lists the functions and variables of that file that
-// others use. All other functions and variables are static, and no .c file declares what another one defines.
+// A header has one section for each .c file, which begins with a line such as "--- core_flow.c ---" and lists the
+// functions and variables of that file that others use. All other functions and variables are static, and no .c file
+// declares what another file defines.
 func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
 	defines, mentions := map[string][]string{}, map[string]int{}
 	word := regexp.MustCompile(`\w+`)

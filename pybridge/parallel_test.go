@@ -25,7 +25,7 @@ func TestHandlersComputeInParallelWithoutTheGIL(t *testing.T) {
 	}
 }
 
-// During and after the request.
+// The threads use them during and after the request.
 func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {

@@ -32,7 +32,6 @@ func TestInvalidSubrequestIsAnError(t *testing.T) {
 	}
 }
 
-// Whatever the server does.
 func TestSubrequestEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := subrequest(ctx, exchange.Origin{}, "/", nil, func(fd int) error {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever the default of the machine is.
+// The default of the machine does not matter.
 func TestLocalConnectionsAreNotPaced(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -107,7 +107,7 @@ func TestHalfClosedClientGetsTheWholeResponse(t *testing.T) {
 	s.gone(t)
 }
 
-// Whatever the connection waits for.
+// The connection may be waiting for anything.
 func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, exchange.Mount{Prefix: "/"})
 	files := openFiles(t)

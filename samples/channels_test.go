@@ -79,7 +79,7 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 	return nil, nil
 }
 
-// In each worker.
+// The test covers each worker.
 func TestChannelLayerMeetsTheSpecification(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")

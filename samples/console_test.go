@@ -417,7 +417,7 @@ func TestConsoleSourceStaysSmall(t *testing.T) {
 	}
 }
 
-// TestConsoleStyleIsReadable: a rule of the style sheet has its own lines, and none is longer than 120 characters.
+// Each rule of the style sheet has its own lines, and no line is longer than 120 characters.
 func TestConsoleStyleIsReadable(t *testing.T) {
 	text, err := os.ReadFile("console/www/console.css")
 	if err != nil {

@@ -86,7 +86,7 @@ func TestSavedResultsAreLoadedUnchanged(t *testing.T) {
 	}
 }
 
-// The picture loads nothing, and nothing is outside of it.
+// The picture loads nothing, and all parts are inside the picture.
 func TestPlotIsXMLWithBarsInProportion(t *testing.T) {
 	p := &page{Results: example(), plots: map[string][]byte{}}
 	link, err := p.plot("hello", "A <title>", "CPU", "hello", "hello")

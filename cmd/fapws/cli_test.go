@@ -28,7 +28,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// TestCommandLine runs testdata/*.txtar against the real executable: the one in FAPWS_BIN, or build/fapws. The commands
+// The test runs testdata/*.txtar against the real executable: the one in FAPWS_BIN, or build/fapws. The commands
 // in addition to those of testscript are
 //
 //	code N [ARGS...]  runs fapws to its end, and checks the exit status N
@@ -44,7 +44,7 @@ import (
 //	ended CODE        waits for the exit; output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
-func TestCommandLine(t *testing.T) {
+func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
 	// The servers get HUP even if nohup(1) started the tests, as in fapwstest.Main.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))

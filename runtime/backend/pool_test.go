@@ -92,7 +92,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	}
 }
 
-// Neither small pieces nor interim responses do.
+// The parts are small pieces or interim responses.
 func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 	for what, send := range map[string]func(w *Response) error{
 		"pieces": func(w *Response) error {

@@ -10,7 +10,7 @@ import (
 
 const queuePatience = waittest.Patience
 
-// However many goroutines carry them.
+// Several goroutines carry the items.
 func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	const n = 10_000
 	got := make([]int, 0, n)
@@ -28,7 +28,7 @@ func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	}
 }
 
-// Everything is delivered at once. Nothing is carried while the queue is held.
+// The held items are delivered at once.
 func TestHeldQueueDeliversEverythingAfterwards(t *testing.T) {
 	batches := make(chan []string, 3)
 	q := NewQueue(func(some []string) { batches <- some })

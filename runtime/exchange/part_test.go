@@ -2,7 +2,7 @@ package exchange
 
 import "testing"
 
-// It has enough above InputWindow, and gets more below half of it. Too much credit has no effect.
+// The handler has enough above InputWindow, and gets more below half of the window. Too much credit has no effect.
 func TestHandlerGetsInputUpToItsWindow(t *testing.T) {
 	var g Given
 	piece := make([]byte, InputWindow/4)

@@ -130,7 +130,7 @@ func TestDateIsFormattedLikeNetHTTP(t *testing.T) {
 	}
 }
 
-// Except for the phrases that RFC 9110 renamed.
+// The phrases that RFC 9110 renamed are exceptions.
 func TestStatusTextsAgreeWithNetHTTP(t *testing.T) {
 	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 	for code := 100; code < 1000; code++ {

@@ -70,7 +70,7 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 
 // A client that has been silent after a request learns at once which request was the last one. Other clients learn this
 // in a second step, because a request may be on its way.
-func TestSilentClientLeavesInOneStep(t *testing.T) {
+func TestSilentClientIsDisconnectedInOneStep(t *testing.T) {
 	for _, silent := range []time.Duration{0, 2 * time.Second} {
 		h := newHost(t)
 		c, p := h.open(t)

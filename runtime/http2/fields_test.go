@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Each time, and for any table of the client, the fields are the same. Fields of a connection, and invalid names, are
+// The fields are the same each time, and for any table of the client. Fields of a connection, and invalid names, are
 // removed.
 func TestHeadLinesBecomeFields(t *testing.T) {
 	s := new(Server)

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Whatever the format of the log in that process.
+// The log in that process may have any format.
 func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	parse := func(text string) *AccessLog {
 		f, err := ParseFormat(text)

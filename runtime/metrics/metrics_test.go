@@ -70,7 +70,7 @@ func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	}
 }
 
-// However many mounts there are.
+// There may be any number of mounts.
 func TestNumberOfSeriesIsLimited(t *testing.T) {
 	r := NewRecorder()
 	for i := range 10000 {

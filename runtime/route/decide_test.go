@@ -174,7 +174,7 @@ func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	}
 }
 
-// Unless the request is rewritten. The spelling of the path does not matter.
+// A request that is rewritten is an exception. The spelling of the path does not matter.
 func TestRoutingDoesNotAllocate(t *testing.T) {
 	table := guarded(t)
 	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")

@@ -138,7 +138,7 @@ func TestFramesAreDecoded(t *testing.T) {
 	}
 }
 
-// Whatever the announced length of the frame.
+// The announced length of the frame does not matter.
 func TestInvalidTextIsRejectedAtItsFirstInvalidByte(t *testing.T) {
 	const good = "κόσμε"
 	data := frame(0x81, good+"\xf4\x90\x80\x80edited")

@@ -58,7 +58,7 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	return response, string(body)
 }
 
-// Whatever the request, and whether they arrive with the response or later.
+// The bytes arrive with the response or later. The test covers several kinds of requests.
 func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, test := range []struct{ name, method, head string }{
@@ -230,7 +230,7 @@ func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 	}
 }
 
-// Whatever else Connection contains and however it is spelled (RFC 9110 §7.6.1). Other fields are forwarded.
+// Connection may contain other values, in any spelling (RFC 9110 §7.6.1). Other fields are forwarded.
 func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 	for _, fields := range []string{
 		"Connection: X-Hop\r\n",
@@ -256,7 +256,7 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 	}
 }
 
-// In requests and responses (RFC 9110 §7.6.3).
+// The test covers requests and responses (RFC 9110 §7.6.3).
 func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		via := strings.Join(r.Header["Via"], "|")
@@ -278,7 +278,7 @@ func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 	}
 }
 
-// By any spelling.
+// The test tries many spellings.
 func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}

@@ -77,7 +77,7 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 	})
 }
 
-// However short --keep-alive is. TestEachWaitForAClientIsLimited tests silent clients.
+// The keep-alive timeout may be very short. TestEachWaitForAClientIsLimited tests silent clients.
 func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {

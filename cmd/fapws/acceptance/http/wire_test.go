@@ -74,8 +74,8 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	})
 }
 
-// Safe requests may run at the same time (RFC 9112 §9.3.2). An unsafe request waits for earlier requests, and later
-// requests wait for it.
+// Safe requests may run at the same time (RFC 9112 §9.3.2). An unsafe request waits for earlier requests, and delays
+// later requests.
 func TestUnsafeRequestsRunAlone(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")

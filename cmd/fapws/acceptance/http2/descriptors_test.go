@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Whatever source answers the streams, the other descriptors remain for other clients and for connections of the
-// client. A stream above the share waits, or gets 503.
+// The other descriptors remain for other clients and for connections of the client. A stream above the share waits, or
+// gets 503. The test covers all sources.
 func TestStreamsOfAClientHoldOnlyAShareOfTheDescriptors(t *testing.T) {
 	t.Parallel()
 	const limit, streams = 256, 100

@@ -26,7 +26,7 @@ func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 	})
 }
 
-// Each kind of application does so as over HTTP/1. Other requests are not taken for WebSockets.
+// The results are those of HTTP/1, for each kind of application. Other requests are not taken for WebSockets.
 func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, m)
@@ -126,7 +126,6 @@ func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	}
 }
 
-// As over HTTP/1.
 func TestUnfinishedWebSocketMessagesShareTheLimitOfTheAddress(t *testing.T) {
 	t.Parallel()
 	const sockets, size = 40, 1<<20 - 1 // more than a third of 96 MiB

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The application may respond to them, because it does not know yet that the client has closed.
+// The application may send responses, because it does not know yet that the client has closed.
 func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // the log has no errors

@@ -97,7 +97,7 @@ PATHS = [("/", show)]
 	})
 }
 
-// Neither after fork nor after exec.
+// The test covers fork and exec.
 func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -159,7 +159,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 	})
 }
 
-// The child belongs to the application. The supervisor neither kills the child nor waits for it.
+// The child belongs to the application. The supervisor neither kills nor awaits the child.
 func TestChildOutlivesItsReplacedWorker(t *testing.T) {
 	t.Parallel()
 	s, folder := serveChildren(t, fapwstest.Workers)

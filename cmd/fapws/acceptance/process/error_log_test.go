@@ -173,7 +173,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	})
 }
 
-// With a supervisor, also by the settings after a reload.
+// A supervisor also uses the settings after a reload.
 func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name, script := t.TempDir()+"/error_log", fapwstest.Copied(t, "logs.py")

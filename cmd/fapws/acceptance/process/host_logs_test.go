@@ -245,7 +245,7 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// Also without USR1.
+// This needs no USR1.
 func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "")

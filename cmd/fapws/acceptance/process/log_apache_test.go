@@ -151,7 +151,7 @@ func record(t *testing.T, address, date string) {
 
 var logTime = regexp.MustCompile(`\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`)
 
-// Both servers get the same requests for the same files. Only the times differ.
+// Both servers get equal requests for the same files. Only the times differ.
 func TestAccessLogLinesEqualApachesLines(t *testing.T) {
 	t.Parallel()
 	folder := fapwstest.PublicFolder(t)

@@ -72,7 +72,6 @@ func TestSandboxAppliesWhileTheApplicationSleepsOrWakes(t *testing.T) {
 	}
 }
 
-// As in a sandbox without sleep.
 func TestSandboxedApplicationMayReadServedFiles(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads, "--idle-stop", "50ms")

@@ -390,7 +390,7 @@ func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
-// It is continued for this, as systemd does.
+// The supervisor continues the worker for this, like systemd.
 func TestStoppedWorkerEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)

@@ -96,7 +96,7 @@ func TestASGIStateIsCopiedForEachRequest(t *testing.T) {
 	})
 }
 
-// Also with a root path, and over a unix socket.
+// The test also covers a root path and a unix socket.
 func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
 	t.Parallel()
 	t.Run("prefix", func(t *testing.T) {

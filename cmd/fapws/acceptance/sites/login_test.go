@@ -220,7 +220,7 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	}
 }
 
-// Some hashes would take a second for it.
+// Some hashes need a second for such a password.
 func TestPasswordAbove1KiBIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

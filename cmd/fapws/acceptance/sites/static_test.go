@@ -106,7 +106,7 @@ func TestStaticBigFileIsFollowedByOtherResponses(t *testing.T) {
 	}
 }
 
-// By any path or link.
+// The test tries paths and links.
 func TestStaticFileOutsideTheRootIsNotServed(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)

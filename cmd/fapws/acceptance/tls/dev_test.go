@@ -14,9 +14,9 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// With --dev, the first requests after a change get the new code, which takes a moment to load, over TLS and over HTTP/2, too: on
-// new connections and on connections of earlier requests, with a body, and several at a time.
-func TestDevWaitsForNewCode(t *testing.T) {
+// The first requests after a change wait until the new code has loaded. They use new and kept connections, have bodies,
+// and are several at a time.
+func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 	const text = "import time; time.sleep(0.3)\n" +
 		"def handler(environ, start_response):\n    return '%s ' + environ['wsgi.input'].read().decode()\nPATHS = [('/', handler)]\n"
 	for _, c := range []struct {
