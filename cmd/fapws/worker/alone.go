@@ -48,23 +48,20 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	return code, nil
 }
 
-// use makes a the role of s.
 func (a *alone) use(s *service) {
 	a.s, a.files.to, s.https.read = s, &s.https, a.files.read
 	s.traits = traits{level: logfile.Info, stopping: stopsAlone, runID: strconv.FormatInt(s.opened.UnixNano(), 36)}
 }
 
-// configure implements role.
 func (a *alone) configure(*runtime.Config) {}
 
-// tell implements role.
 func (a *alone) tell(*pool.Message) {}
 
 // startMemory is the memory that Python and a small application need to start, in bytes, if none of their files are in
 // the page cache. With less, the process reads the same pages repeatedly or is killed.
 const startMemory = 20 << 20
 
-// begin implements role: it listens on the addresses that are known before the application is loaded.
+// begin listens on the addresses that are known before the application is loaded.
 func (a *alone) begin() (early bool, err error) {
 	s := a.s
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
@@ -85,7 +82,6 @@ func (a *alone) begin() (early bool, err error) {
 	return len(a.bound.Sockets()) > 0, err
 }
 
-// serveEarly implements role.
 func (a *alone) serveEarly() {
 	listeners := a.bound.Sockets()
 	a.s.show(listeners)
@@ -103,7 +99,7 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-// enter implements role: it binds the addresses of the settings.
+// enter binds the addresses of the settings.
 func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	s := a.s
 	if err := s.startAsync(); err != nil {
@@ -122,8 +118,8 @@ func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	return listeners, err
 }
 
-// serve implements role. It reports the addresses to the user and the service manager. From then on, the watchdog of the
-// service manager is notified while requests are answered.
+// serve reports the addresses to the user and the service manager. From then on, the watchdog of the service manager is
+// notified while requests are answered.
 func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	s := a.s
 	if err := install(); err != nil {

@@ -13,9 +13,9 @@ import (
 // https is the TLS configuration of a service.
 type https struct {
 	log  func(logfile.Level, string)
-	read func(*certificates.Want) (*certificates.Bundle, error) // from files, or from the supervisor
+	read func(*certificates.Want) (*certificates.Bundle, error) // reads files, or asks the supervisor
 	tls  certificates.Server
-	want atomic.Pointer[certificates.Want] // certificates of tls; nil without HTTPS
+	want atomic.Pointer[certificates.Want] // nil without HTTPS
 
 	// certificate of the machine's own authority in PEM; nil if none
 	authority []byte
@@ -38,7 +38,7 @@ func (h *https) use(want *certificates.Want) error {
 	return nil
 }
 
-// acmeDir returns the directory of certificates from a public authority, "" if none are ordered.
+// acmeDir returns "" if no certificates are ordered.
 func (h *https) acmeDir() string {
 	if want := h.want.Load(); want != nil {
 		return want.ACME.Dir
@@ -46,7 +46,7 @@ func (h *https) acmeDir() string {
 	return ""
 }
 
-// token returns the function that finds the tokens of a public authority; nil without one.
+// token returns nil without a public authority.
 func (h *https) token() func(string) ([]byte, error) {
 	dir := h.acmeDir()
 	if dir == "" {
@@ -55,7 +55,7 @@ func (h *https) token() func(string) ([]byte, error) {
 	return func(token string) ([]byte, error) { return certificates.TokenACME(dir, token) }
 }
 
-// renew uses other contents of the same files. It is safe for concurrent use.
+// renew uses other contents of the same files, and is safe for concurrent use.
 func (h *https) renew(b *certificates.Bundle) {
 	want := h.want.Load()
 	if want == nil {
@@ -66,7 +66,6 @@ func (h *https) renew(b *certificates.Bundle) {
 	}
 }
 
-// ownCertificates reads the certificates of a process without a supervisor.
 type ownCertificates struct {
 	to       *https
 	mu       sync.Mutex
@@ -90,14 +89,13 @@ func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, erro
 	return b, nil
 }
 
-// order begins to order certificates, when the tokens for them can be found.
 func (c *ownCertificates) order() {
 	if c.to.acmeDir() != "" {
 		certificates.NewOrders(&c.to.want.Load().ACME, func() { c.reread() }, c.to.log)
 	}
 }
 
-// reread uses what the files have now. It reports whether there are any.
+// reread reports whether there are any files.
 func (c *ownCertificates) reread() bool {
 	want := c.to.want.Load()
 	if want == nil {

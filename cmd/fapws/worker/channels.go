@@ -20,7 +20,6 @@ import (
 
 const backlogPause = 2 * time.Millisecond
 
-// configure wires channels: between the loop, the application and the relay.
 func (r *relay) configure(c *live.StreamConfig) {
 	c.Counted = func(name string, n int) {
 		if pybridge.IsGroup(name) {
@@ -32,7 +31,7 @@ func (r *relay) configure(c *live.StreamConfig) {
 	c.Left = func(name string, client *live.StreamClient) { r.notify(name, client, true) }
 }
 
-// notify tells the application that a client has subscribed to a channel, or has left it. It must be called on the event loop.
+// notify must be called on the event loop.
 func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
@@ -49,7 +48,7 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// took reports that the server has taken events of cost bytes. It is safe for concurrent use.
+// took is safe for concurrent use. cost is in bytes.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
@@ -109,14 +108,12 @@ func (r *relay) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 
 var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 
-// ViewEvent returns that event as the supervisor sends it to its workers.
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
 const (
 	batchBytes = 64 << 10
 
-	// mostDown bounds the bytes of events from other processes that wait for a loop
-	// which an inline handler holds up.
+	// in bytes
 	mostDown = 64 << 20
 
 	// countsEvery is how often the supervisor gets the numbers of subscribers.
@@ -128,19 +125,19 @@ const (
 // more. Its methods are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel                    // to the supervisor; nil if none
-	up         *eventloop.Queue[pybridge.Event] // to it
-	down       *eventloop.Queue[func()]         // work for its messages about events
-	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
-	purged     *eventloop.Queue[cache.Pattern]  // by other workers
-	said       atomic.Int64                     // cost of the messages sent up
-	dealt      atomic.Int64                     // cost of the answers to them
-	waiting    atomic.Int64                     // bytes of events in down
-	overflowed atomic.Bool                      // the loss of some is reported
-	history    chan giver                       // of Take
-	taking     sync.WaitGroup                   // for other workers that hand clients over
-	over       atomic.Bool                      // sending has ended
-	complained logfile.Seldom                   // see complain
+	channel    *pool.Channel // to the supervisor; nil if none
+	up         *eventloop.Queue[pybridge.Event]
+	down       *eventloop.Queue[func()]
+	purges     *eventloop.Queue[string]
+	purged     *eventloop.Queue[cache.Pattern] // by other workers
+	said       atomic.Int64                    // cost of the messages sent up
+	dealt      atomic.Int64                    // cost of the answers to them
+	waiting    atomic.Int64                    // bytes of events in down
+	overflowed atomic.Bool                     // the loss of some is reported
+	history    chan giver
+	taking     sync.WaitGroup // for other workers that hand clients over
+	over       atomic.Bool
+	complained logfile.Seldom
 
 	mu     sync.Mutex
 	counts map[string]int64 // number of local subscribers of the channels to report
@@ -167,7 +164,6 @@ func runAll(all []func()) {
 	}
 }
 
-// publish may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 // flush waits until all events were sent to other processes, at most for limit.
@@ -198,7 +194,6 @@ func (r *relay) sendUp(events []pybridge.Event) {
 	}
 }
 
-// awaitOwn waits until all events published here have received their numbers and returned, at most until end.
 func (r *relay) awaitOwn(end time.Time) {
 	r.up.Wait(time.Until(end))
 	for said := r.said.Load(); r.dealt.Load() < said && time.Now().Before(end); {
@@ -206,7 +201,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived handles the message Events. It is called on the goroutine of Parent.listen.
+// arrived is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // as many more may be published

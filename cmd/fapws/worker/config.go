@@ -21,13 +21,12 @@ import (
 	"fapws/runtime/system"
 )
 
-// config returns the Config of the server: the settings, and what only this process knows.
 func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
 	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow)) // 0, the default, if the limit is not known
-	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)                         // as there
+	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
@@ -44,7 +43,7 @@ func (s *service) config() runtime.Config {
 	return c
 }
 
-// private returns the files that no site serves; nil before the sites exist.
+// private returns nil before the sites exist.
 func (s *service) private() *static.Private {
 	switch {
 	case s.built != nil:

@@ -78,7 +78,7 @@ func (s *service) counters() ctl.Counters {
 		Queued: load.Queued, First: load.First.Seconds(), Waiting: load.Waiting}
 }
 
-// statusPage returns what answers below the path of the setting status, or nil.
+// statusPage returns nil without the setting status.
 func (s *service) statusPage() backend.Responder {
 	if s.conf.Status == "" {
 		return nil
@@ -99,7 +99,7 @@ func (s *service) measureIfShown() {
 	}
 }
 
-// measure counts requests from now on. It must not be called on the loop.
+// measure must not be called on the loop.
 func (s *service) measure() {
 	s.measured.Lock()
 	defer s.measured.Unlock()
@@ -110,7 +110,7 @@ func (s *service) measure() {
 	}
 }
 
-// metrics returns what this process has counted. The first call starts to count requests, unless the setting status did.
+// The first call of metrics starts to count requests, unless the setting status did.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()
@@ -153,7 +153,6 @@ func certificateEnds(list []certificates.Expiry) metrics.Family {
 	return f
 }
 
-// LostLines returns the family of log lines that a process has lost.
 func LostLines(n int64) metrics.Family {
 	return metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines that logs did not take: the disk was full or too slow, or standard error is closed.", float64(n))
 }
@@ -165,12 +164,11 @@ func Memory(process string) metrics.Family {
 		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
 }
 
-// Started returns the metric of the server's start time.
 func Started(since time.Time) metrics.Family {
 	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
-// sayLastWords sends the data that outlives this process to the supervisor. It is safe for concurrent use.
+// sayLastWords sends the data that outlives this process. It is safe for concurrent use.
 func (s *service) sayLastWords() {
 	s.measured.Lock()
 	counted := s.measures
@@ -184,6 +182,6 @@ func (s *service) sayLastWords() {
 }
 
 func asJSON(v any) string {
-	text, _ := json.Marshal(v) // "" is none
+	text, _ := json.Marshal(v)
 	return string(text)
 }

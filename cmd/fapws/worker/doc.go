@@ -5,9 +5,9 @@
 // imports the constants of the messages (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
-// starts Python. They return the exit code. Start reading at service.go. A service has one of three roles (role.go):
-// without a supervisor (alone.go), as a worker (parent.go), or for "check --sandbox" (sandbox_check.go). Its application
-// is in this process or in a loader (python.go).
+// starts Python. They return the exit code. A service has one of three roles (role.go): without a supervisor
+// (alone.go), as a worker (parent.go), or for "check --sandbox" (sandbox_check.go). Its application is in this process
+// or in a loader (python.go).
 //
 // # Start
 //
@@ -40,8 +40,7 @@
 // # Where a server listens
 //
 // listen.go determines the addresses of a server: from the settings, from the text of a script before it runs, and from
-// the sockets of a service manager. Its errors contain advice about addresses in use and missing permissions. Packages
-// supervisor and worker call it on the main goroutine; package runtime/conn makes the sockets.
+// the sockets of a service manager. Its errors contain advice about addresses in use and missing permissions.
 //
 // # Banner, pid file and control socket
 //

@@ -33,12 +33,11 @@ const (
 	pieceWithin = 20 * time.Second
 )
 
-// give is pool.Give: it gives past events to another worker, all that arrived
-// before.
+// give receives the channel to another worker in files.
 func (r *relay) give(files []*os.File) {
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
-		return // the other worker continues without it
+		return
 	}
 	r.down.Add(func() { go giveHistory(to, r.s.server.Subscribers().History()) })
 }
@@ -83,8 +82,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 }
 
-// takeSubscribers serves the subscribers of another worker from now on. It runs on a separate
-// goroutine.
+// takeSubscribers runs on a separate goroutine.
 func (r *relay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()
@@ -96,7 +94,7 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 			break
 		}
 		if len(m.Raw) == 0 {
-			_ = from.Send(m) // else the other one has gone
+			_ = from.Send(m) // the other worker has ended
 			break
 		}
 		err = r.takeClient(m, files, from)
@@ -158,13 +156,12 @@ func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel
 	}
 	if from.Send(m, fd) == nil {
 		unix.Close(fd)
-	} else { // the other one has gone
+	} else {
 		sockets.Dismiss(fd)
 	}
 	return err
 }
 
-// inherit notes the worker that gets the subscribers, with pool.Retire.
 func (p *Parent) inherit(files []*os.File) {
 	if len(files) == 0 {
 		return

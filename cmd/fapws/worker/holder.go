@@ -58,7 +58,7 @@ func holder(addr string) string {
 	return ""
 }
 
-// inodeOf returns the inode of the listening socket in a line of /proc/net/tcp, tcp6 or unix (proc_net(5)) if it has the address; "" if not.
+// inodeOf returns "" if the line has another address.
 func inodeOf(line []string, addr string) string {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		const listens = "00010000"

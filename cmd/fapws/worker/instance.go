@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Instance has the pid file, the service manager and the control socket of a server. It is used in the process that
-// receives the signals. The Instance of a worker is empty and does nothing.
+// An Instance belongs to the process that receives the signals. The Instance of a worker is empty and does nothing.
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
@@ -32,7 +31,7 @@ type Instance struct {
 	Warning  string
 }
 
-// LogTo sets the log of the process and logs a pending warning.
+// LogTo also logs a pending warning.
 func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
@@ -52,7 +51,6 @@ func (f *Instance) WritePid() error {
 	return nil
 }
 
-// TakePid takes over the pid file of the previous program in this process.
 func (f *Instance) TakePid(left []*os.File) {
 	switch {
 	case len(left) == 0:
@@ -63,8 +61,7 @@ func (f *Instance) TakePid(left []*os.File) {
 	}
 }
 
-// Withdraw removes the pid file and the control socket and notifies the service manager. It is safe for concurrent use
-// and may be called again.
+// Withdraw is safe for concurrent use and may be called again.
 func (f *Instance) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
@@ -105,7 +102,6 @@ func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, serv
 	return nil
 }
 
-// Shown is the public description of a server: its known settings and its addresses.
 type Shown struct {
 	pool.Settled
 	Addrs []Address
@@ -148,7 +144,6 @@ func BannerOf(listeners []*conn.Listener) []Address {
 // a supervisor.
 func (shown *Shown) Banner(workers string) string { return shown.banner(workers, localAddresses()) }
 
-// banner is Banner on a machine with the addresses local.
 func (shown *Shown) banner(workers string, local []netip.Addr) string {
 	name := "fapws " + process.Version
 	var urls, others []string
@@ -179,7 +174,6 @@ func (shown *Shown) banner(workers string, local []netip.Addr) string {
 		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", shown.Served, warning)
 }
 
-// URLs are the addresses in one line, as URLs that work on this machine.
 func URLs(addrs []Address) string {
 	urls := make([]string, len(addrs))
 	for i, a := range addrs {
@@ -199,7 +193,6 @@ func isPublic(a Address) bool {
 	return ok && !tcp.IP.IsLoopback()
 }
 
-// BannerMode describes where handlers run.
 func BannerMode(conf *settings.Config) string {
 	switch {
 	case conf.Fork:

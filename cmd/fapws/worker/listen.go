@@ -65,12 +65,11 @@ func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	return listeners, nil
 }
 
-// BindFailed returns the error of a failed Listen or Sockets for addr, with advice.
 func BindFailed(addr string, err error) error {
 	return process.ExitNotStarted("%v%s", err, listenHint(addr, err))
 }
 
-// listenHint returns advice for a failed Listen, or "".
+// listenHint returns "" if there is no advice.
 func listenHint(addr string, err error) string {
 	isFile := strings.HasPrefix(addr, "unix:")
 	switch {
@@ -173,7 +172,7 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) er
 	return nil
 }
 
-// Sockets returns those that are open. They stay with e until Take.
+// The sockets stay with e until Take.
 func (e *Early[S]) Sockets() []S {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -265,8 +264,8 @@ func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	return a
 }
 
-// addresses replaces "systemd" in bind by the inherited sockets. They are also used if no address is given. All sockets
-// of an HTTPS address use HTTPS, unless some are named so.
+// addresses replaces "systemd" in bind by the inherited sockets, and uses them if no address is given. All sockets of
+// an HTTPS address use HTTPS, unless some are named so.
 func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		_, secure := settings.SplitSecure(bind[0])

@@ -57,7 +57,6 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 			failing(err)
 		}
 	}()
-	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
@@ -95,7 +94,6 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	return app.Close(), nil
 }
 
-// openLoader starts the loader, which loads the application of s.
 func (y *python) openLoader(s *service) error {
 	// the same program with the same arguments in the same directory
 	cmd := process.Again(false, process.Arguments()...)
@@ -124,8 +122,7 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// useLoader makes the loader, if there is one, handle requests. Call it once, when the settings and the log files are
-// known.
+// Call it once, when the settings and the log files are known.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {
@@ -141,8 +138,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	})
 }
 
-// followErrors passes the rotated error log to the loader, which uses the log as standard error. It is safe for
-// concurrent use.
+// followErrors is safe for concurrent use.
 func (y *python) followErrors() {
 	if loader := y.loader.Load(); loader != nil {
 		loader.FollowStderr()

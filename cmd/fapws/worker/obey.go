@@ -132,7 +132,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept makes the server accept on the sockets of a message, as soon as it serves.
+// accept waits until the server serves.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {
@@ -167,7 +167,6 @@ func (p *Parent) served() {
 	}
 }
 
-// giveUp answers the clients that wait for an application which has not loaded, and will not.
 func (p *Parent) giveUp() {
 	p.mu.Lock()
 	early := p.serves
@@ -233,19 +232,18 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle requests a replacement of this process. why follows "worker N" in the log. It is safe for concurrent use.
+// recycle is safe for concurrent use. why follows "worker N" in the log.
 func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
-// Failing reports the reason why this process ends to the supervisor, if err has a text. A nil Parent does nothing.
+// A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil {
 		tellFailing(p, err)
 	}
 }
 
-// tellFailing reports the reason why this process ends to the supervisor, if err has a text.
 func tellFailing(r role, err error) {
 	if err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")

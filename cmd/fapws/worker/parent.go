@@ -24,7 +24,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// Parent is the supervisor as its worker sees it.
 type Parent struct {
 	s       *service
 	channel *pool.Channel
@@ -35,14 +34,14 @@ type Parent struct {
 
 	mu        sync.Mutex
 	listeners []*conn.Listener
-	serves    bool           // the server has sites, so it accepts on them
-	join      func()         // joins the channels of all workers once
-	departs   chan struct{}  // closed by depart
-	depart    func()         // called when the workers that replace this one serve
-	questions pool.Questions // to the supervisor
-	idle      sync.Mutex     // held while idle connections are handed over
+	serves    bool   // the server has sites, so it accepts on them
+	join      func() // joins the channels of all workers once
+	departs   chan struct{}
+	depart    func() // called when the workers that replace this one serve
+	questions pool.Questions
+	idle      sync.Mutex
 	counts    bool
-	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
+	successor atomic.Pointer[pool.Channel] // worker that gets the subscribers; nil if none
 }
 
 // TakeParent returns the supervisor that started this process, or nil. It removes the variable from the environment,
@@ -62,7 +61,7 @@ func TakeParent() (*Parent, error) {
 	return p, nil
 }
 
-// Run serves as a worker until it must stop, and returns the exit code. It must be called on the main thread.
+// Run must be called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := newService(what, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
@@ -85,7 +84,6 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	return code, err
 }
 
-// begin implements role.
 func (p *Parent) begin() (early bool, err error) {
 	if s := p.s; s.late != nil {
 		if s.conf, err = s.late.settings(); err != nil {
@@ -96,7 +94,7 @@ func (p *Parent) begin() (early bool, err error) {
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
 }
 
-// tell implements role. If the supervisor has ended, listen sees the end of the channel.
+// If the supervisor has ended, listen sees the end of the channel.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
 // enter implements role: it enters the sandbox and the directory of --chroot. The supervisor sends the listeners.
@@ -127,7 +125,6 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 	return nil, s.startAsync()
 }
 
-// configure implements role.
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
@@ -149,10 +146,9 @@ func (p *Parent) joinEarly() {
 	}
 }
 
-// serveEarly implements role.
 func (p *Parent) serveEarly() { p.served() }
 
-// serve implements role. It notifies the supervisor after the request of --reload-check was answered.
+// The supervisor is notified after the request of --reload-check was answered.
 func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
 	checks := p.checksFirst() // then clients wait until it has
 	if !checks {
@@ -203,7 +199,6 @@ func takeVariable(name string) string {
 	return os.Getenv(name)
 }
 
-// restoreStderr writes to standard error again, not to the supervisor.
 func (p *Parent) restoreStderr() {
 	if p.Stderr >= 0 {
 		_ = unix.Dup3(p.Stderr, 2, 0) // failing, it stays as it is
@@ -212,7 +207,7 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present reports that this process can serve, after the request of --reload-check. It runs on a separate goroutine.
+// present runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {
@@ -241,7 +236,6 @@ func (p *Parent) configured() {
 // could fail instead.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
-// started reports that handlers run from now on.
 func (p *Parent) started() { p.tell(&pool.Message{Kind: pool.Started}) }
 
 func (p *Parent) loaded() {
@@ -252,7 +246,7 @@ func (p *Parent) loaded() {
 	p.tell(m)
 }
 
-// withJitter adds by chance up to jitter to n; 0 stays.
+// 0 stays 0
 func withJitter(n, jitter int) int {
 	if n == 0 || jitter == 0 {
 		return n

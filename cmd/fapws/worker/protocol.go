@@ -85,7 +85,7 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	}
 	if place, is := strings.CutPrefix(e.Name, placeMark); is {
 		if place == "" {
-			return e, nil, errEvents // appendEvent marks no event without a place
+			return e, nil, errEvents
 		}
 		e = pybridge.Event{Place: place, Binary: e.Type == binaryType, Name: e.ID, Data: e.Data}
 	}
@@ -101,7 +101,6 @@ func (p *Parent) query(ctx context.Context, what string) (string, error) {
 	return string(answer.Raw), nil
 }
 
-// purgeAll is pybridge.RunConfig.Purge: here at once, in the other workers soon.
 func (r *relay) purgeAll(texts []string) {
 	var all []cache.Pattern
 	for _, text := range texts {
@@ -116,8 +115,7 @@ func (r *relay) purgeAll(texts []string) {
 	r.s.server.Purge(all...)
 }
 
-// mostPurges bounds the patterns that are sent at once: instead of more, all pages are purged.
-const mostPurges = 4096
+const mostPurges = 4096 // above this number, all pages are purged
 
 func (r *relay) purge(p cache.Pattern) {
 	if r.channel == nil {
@@ -128,7 +126,6 @@ func (r *relay) purge(p cache.Pattern) {
 	}
 }
 
-// sendPurges sends patterns, each of them once.
 func (r *relay) sendPurges(patterns []string) {
 	slices.Sort(patterns)
 	patterns = slices.Compact(patterns)
@@ -161,7 +158,6 @@ const (
 // UploadsWithin is the time for the answer to QueryUploads: a worker that is busy is left out.
 const UploadsWithin = time.Second
 
-// uploads returns the answers of the other workers to a question about uploads: upload.Group.Others.
 func (p *Parent) uploads(question string) (answers []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), UploadsWithin+time.Second)
 	defer cancel()
@@ -172,7 +168,6 @@ func (p *Parent) uploads(question string) (answers []string) {
 	return answers
 }
 
-// ask asks the supervisor for what the status page shows.
 func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err error) {
 	text, err := p.query(ctx, string(c))
 	if err == nil && json.Unmarshal([]byte(text), &a) != nil {
@@ -195,7 +190,6 @@ func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error
 	return b, json.Unmarshal(m.Raw, b)
 }
 
-// takeCertificates uses another bundle from the supervisor.
 func (p *Parent) takeCertificates(m *pool.Message) {
 	b := new(certificates.Bundle)
 	if err := json.Unmarshal(m.Raw, b); err != nil {

@@ -19,17 +19,16 @@ import (
 // python is the application of a service. It is in this process or, with --fork, in a loader; without an application it
 // is in neither.
 type python struct {
-	server   *runtime.Server                 // its loop is Python's main thread if inline
-	inline   bool                            // handlers run on the event loop
+	server   *runtime.Server // its loop is Python's main thread if inline
+	inline   bool
 	app      *pybridge.App                   // nil unless Python is in this process
 	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
 	contents *pybridge.Contents              // from this process or its loader; nil without an application
 	handler  *pybridge.Handler               // nil unless Python is in this process
-	state    atomic.Uint32                   // appState; set by become
+	state    atomic.Uint32                   // set by become
 	lastUse  atomic.Pointer[time.Time]       // last use other than by requests; nil before the application has loaded
 }
 
-// appState is how far an application has come.
 type appState uint32
 
 const (
@@ -39,7 +38,7 @@ const (
 	appRunning          // the sites are complete, also if they have no application
 )
 
-// String returns why no handler runs in this process.
+// String is the reason why no handler runs in this process.
 func (a appState) String() string {
 	return [...]string{"the application is loading", "the application is asleep", "the application is asleep", "this server runs no Python"}[a]
 }
@@ -73,7 +72,6 @@ func (y *python) running() *pybridge.Handler {
 	return y.handler
 }
 
-// do runs f on Python's main thread.
 func (y *python) do(f func()) {
 	if y.inline {
 		y.server.Do(f)
@@ -82,7 +80,7 @@ func (y *python) do(f func()) {
 	f()
 }
 
-// doBeside is do for an f that takes long, before handlers run.
+// doBeside is for functions that take long, before handlers run.
 func (y *python) doBeside(f func()) {
 	if y.inline {
 		y.server.DoBeside(f)
@@ -91,7 +89,7 @@ func (y *python) doBeside(f func()) {
 	f()
 }
 
-// start makes Python ready to run handlers; without an application in this process it does nothing. warn logs a line.
+// start uses warn to log a line.
 func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {
 	if y.app == nil {
 		return nil
@@ -115,7 +113,7 @@ func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {
 	return nil
 }
 
-// close ends Python and the loader, and returns the exit code, which is at least code.
+// The exit code is at least code.
 func (y *python) close(code int) int {
 	if y.app != nil {
 		y.do(func() { code = max(code, y.app.Close()) })
@@ -126,13 +124,13 @@ func (y *python) close(code int) int {
 	return code
 }
 
-// used records a use of the application other than by a request. It is safe for concurrent use.
+// used is safe for concurrent use.
 func (y *python) used() {
 	now := time.Now()
 	y.lastUse.Store(&now)
 }
 
-// unused reports whether the application was not used for the time of idle-stop, which is 0 if it is off.
+// unused is false if idleStop is 0, which disables the setting.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false
@@ -144,7 +142,7 @@ func (y *python) unused(idleStop time.Duration) bool {
 	return idle >= idleStop
 }
 
-// backlog returns how requests wait for threads. It is safe for concurrent use.
+// backlog is safe for concurrent use.
 func (y *python) backlog() pybridge.Backlog {
 	if h := y.running(); h != nil {
 		return h.Backlog()
@@ -155,10 +153,8 @@ func (y *python) backlog() pybridge.Backlog {
 // stalledAfter is how long requests must wait for a thread before this process reports that it is busy.
 const stalledAfter = 5 * time.Second
 
-// isStalled reports whether requests for the application wait in vain.
 func (y *python) isStalled() bool { return y.backlog().Stalled >= stalledAfter }
 
-// stack shows the Python stacks of the active requests, or the processes that answer them.
 func (y *python) stack() string {
 	var b strings.Builder
 	if loader := y.loader.Load(); loader != nil {
@@ -175,7 +171,6 @@ func (y *python) stack() string {
 	return b.String()
 }
 
-// profileWithin is the time for the profile of a process, with the waits for the GIL.
 const profileWithin = ctl.ProfileTime + stackWait
 
 // profile samples the Python stacks of this process for ctl.ProfileTime. The error is the reason for missing stacks.
@@ -199,7 +194,6 @@ func (y *python) profile() (all []ctl.StatusStack, err error) {
 // activeWait limits the wait for the GIL to read the position of Python.
 const activeWait = 300 * time.Millisecond
 
-// active returns the active requests of handlers.
 func (y *python) active() (list []ctl.Active) {
 	if loader := y.loader.Load(); loader != nil {
 		for _, line := range loader.Running() {

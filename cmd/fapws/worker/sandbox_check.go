@@ -24,7 +24,7 @@ type sandboxCheck struct {
 	alone
 	out     io.Writer
 	targets []string
-	denied  map[string]bool // lines about denials
+	denied  map[string]bool
 }
 
 // CheckSandbox makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and what
@@ -36,14 +36,12 @@ func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	s := newService(p, &Instance{}, stderr, r)
 	r.use(s)
 	s.level, s.signals.checks = logfile.Debug, true
-	s.show(nil) // the status page may be requested
+	s.show(nil)
 	return s.run(s.loadAndServe)
 }
 
-// begin implements role.
 func (r *sandboxCheck) begin() (early bool, err error) { return false, nil }
 
-// enter implements role: it enters the sandbox, as a worker does.
 func (r *sandboxCheck) enter() ([]*conn.Listener, error) {
 	s := r.s
 	r.targets = s.plan.Site.Targets()
@@ -67,7 +65,6 @@ func (r *sandboxCheck) enter() ([]*conn.Listener, error) {
 	return nil, s.startAsync()
 }
 
-// serve implements role.
 func (r *sandboxCheck) serve(_ []*conn.Listener, install func() error) error {
 	err := install()
 	if err == nil {

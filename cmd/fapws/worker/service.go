@@ -53,7 +53,6 @@ type service struct {
 	traits
 }
 
-// newService returns the service of a role. instance has the resources by which other programs find it.
 func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *service {
 	s := &service{plan: p, conf: p.Conf, log: p.Logger(stderr), opened: time.Now(), role: r, instance: instance}
 	s.https.log = s.log.Log
@@ -62,8 +61,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	return s
 }
 
-// run prepares to serve, calls life, which serves until told to stop, and returns the exit code. It runs on the main
-// thread.
+// run must run on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	go memoryLimit() // reads several files, and is needed soon
 	if err := s.plan.Find(); err != nil {
@@ -121,7 +119,6 @@ func (s *service) loadAndServe() (code int, err error) {
 	return s.finish(code), nil
 }
 
-// finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
 	process.ExitAfterClosingTime(s.deadline, code, s.warn)
@@ -133,7 +130,7 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications, if there are any. report logs why Python could not and returns the exit code.
+// load uses report to log the error of Python, which returns the exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:
@@ -148,13 +145,12 @@ func (s *service) load(report func(error) int) (err error) {
 	return err
 }
 
-// exit ends the process at once, after writing the remaining lines of the logs.
 func (s *service) exit(code int) {
 	s.logs.Close()
 	s.instance.Exit(code)
 }
 
-// reopenLog reopens log files after they were renamed. files may contain the opened error log.
+// reopenLog takes the opened error log in files, if another process has opened it.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.level, "reopening the log files")
 	s.log.Follow(files...)
@@ -167,8 +163,6 @@ func (s *service) reportError(err error) (code int) {
 	return s.log.Report(err)
 }
 
-// start does the work between a script that was run and requests that
-// are answered.
 func (s *service) start() (err error) {
 	if s.python.contents != nil {
 		if s.conf, err = s.plan.ReadScript(s.python.contents); err != nil {
@@ -223,7 +217,6 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// parts returns the input of sites, without the applications.
 func (s *service) parts(p *plan.Programs) plan.Parts {
 	// While the applications load, other sites are served. They share the resources of the run with the final sites.
 	group := &upload.Group{Publish: s.relay.announce, Others: s.otherUploads}
@@ -242,8 +235,6 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 	}
 }
 
-// startAsync starts what ASGI applications and async handlers need, if there are
-// any, and waits for the startup of the applications.
 func (s *service) startAsync() (err error) {
 	app := s.python.app
 	if app == nil {
@@ -264,7 +255,6 @@ func (s *service) startAsync() (err error) {
 	return nil
 }
 
-// runConfig returns the settings of handlers in any process.
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
 		Processors:   processors(),
@@ -301,7 +291,7 @@ func (s *service) buildEarly(early bool) error {
 	switch {
 	case err != nil:
 		return err
-	case !open: // asleep
+	case !open:
 		s.early = plan.Waiting(&s.conf, &s.stops)
 		return nil
 	}
@@ -334,12 +324,10 @@ func (s *service) acceptAll(listeners []*conn.Listener) {
 	}
 }
 
-// show records what is known of the settings, for people and the status page.
 func (s *service) show(listeners []*conn.Listener) {
 	s.shown.Store(&Shown{s.settled(), BannerOf(listeners)})
 }
 
-// settled describes the settings of this process, and the application if it has loaded.
 func (s *service) settled() pool.Settled {
 	contents := s.python.contents
 	return pool.Settled{
@@ -355,7 +343,6 @@ func (s *service) settled() pool.Settled {
 	}
 }
 
-// giveUp ends accepting, and answers the clients that wait for an application that has failed to load.
 func (s *service) giveUp() {
 	s.server.StopAccepting()
 	s.server.GiveUp()

@@ -16,7 +16,6 @@ import (
 // the first request needs it. A worker that is awake reports when its application was unused for the time of idle-stop.
 // When all are unused, the supervisor replaces the workers.
 
-// lateLoad is the additional state of a worker that begins asleep.
 type lateLoad struct {
 	p        *Parent
 	needed   chan struct{}
@@ -28,7 +27,6 @@ type lateLoad struct {
 // mostPresence limits the events that wait for an application that is asleep.
 const mostPresence = 20000
 
-// newLateLoad returns the state of a worker with the role pool.Asleep or pool.PageOnly.
 func newLateLoad(p *Parent) *lateLoad {
 	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
 	z.need = sync.OnceFunc(func() { close(z.needed) })
@@ -40,8 +38,7 @@ func newLateLoad(p *Parent) *lateLoad {
 	return z
 }
 
-// remembered returns the settings of a script with PATHS, in JSON, for workers that are asleep (pool.Settled.Script);
-// empty without settings.
+// "" without settings
 func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 	if conf.IdleStop == 0 || contents == nil || contents.Apps[0].Class != "" {
 		return ""
@@ -90,7 +87,7 @@ func (z *lateLoad) run() (code int, err error) {
 	return s.finish(s.serve(ended)), nil
 }
 
-// wake starts to load the application and waits until it has loaded. It is safe for concurrent use.
+// wake waits until the application has loaded. It is safe for concurrent use.
 func (z *lateLoad) wake() {
 	z.need()
 	<-z.settled
@@ -114,7 +111,6 @@ func (z *lateLoad) fail(err error) (code int) {
 	return code
 }
 
-// noticeWithin is how long clients wait for the page about a failure.
 const noticeWithin = 2 * time.Second
 
 // keepPresence keeps an event for the application, which that wakes. It must be called on the event loop.
@@ -125,7 +121,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	}
 }
 
-// tellPresence passes the queued presence events to the application. It must be called on the event loop.
+// tellPresence must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.python.handler.NotifyPresence(e)

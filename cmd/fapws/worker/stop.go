@@ -55,7 +55,6 @@ type signals struct {
 	orders   chan shutdownRequest
 }
 
-// newSignals returns the signals of s, which watch handles. The role adds what it does with them.
 func newSignals(s *service) *signals {
 	return &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
 		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
@@ -64,7 +63,7 @@ func newSignals(s *service) *signals {
 // begun returns when signals are watched. Call it before Python starts.
 func (s *signals) begun() { <-s.registered }
 
-// watch handles signals. It runs concurrently with the start.
+// watch runs concurrently with the start.
 func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
@@ -167,7 +166,7 @@ func (s *signals) end(o shutdownRequest, code int) {
 		}
 		select {
 		case s.orders <- o:
-		default: // enough requests are queued
+		default:
 		}
 	}
 }
@@ -202,7 +201,7 @@ const (
 type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
-	code  int           // exit code
+	code  int
 	// supervisor for whose other workers this process leaves quietly; nil otherwise
 	parent *Parent
 }
