@@ -22,7 +22,6 @@ import (
 const (
 	connectWithin = 10 * time.Second
 
-	// answerWithin limits each request except those that wait for events.
 	answerWithin = 5 * time.Second
 
 	readFor = 5 * time.Second
@@ -73,7 +72,7 @@ const (
 // {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a cluster.
 type Broker struct {
 	redis   redis.UniversalClient
-	keys    []string // arguments of addScript
+	keys    []string
 	shown   string
 	node    string // a random name of this server
 	epoch   string
@@ -97,11 +96,11 @@ type Broker struct {
 	bytes   int
 	batches int
 	events  int
-	waited  int       // events that waited during this outage
-	lost    int       // events that were dropped during this outage
-	losses  int       // events that were dropped since the start
+	waited  int       // during this outage
+	lost    int       // during this outage
+	losses  int       // since the start
 	away    time.Time // start of the outage; zero if the broker is reachable
-	failing [2]bool   // by direction
+	failing [2]bool
 }
 
 type Batch struct {
@@ -157,7 +156,6 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	return c, nil
 }
 
-// quiet keeps go-redis from logging.
 var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
 
 type silence struct{}
@@ -186,7 +184,7 @@ func (c *Broker) begin(ctx context.Context) error {
 	return err
 }
 
-// String returns the URL without the password.
+// String omits the password.
 func (c *Broker) String() string { return c.shown }
 
 // Epoch returns the epoch, which distinguishes the numbers of this broker from those of others.
@@ -274,7 +272,7 @@ type BrokerState struct {
 	// time since the broker became unreachable; 0 if it is reachable
 	Away    time.Duration
 	Waiting int
-	Lost    int // events that were dropped since the start
+	Lost    int // since the start
 }
 
 func (c *Broker) State() BrokerState {

@@ -58,7 +58,6 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 	return a, nil
 }
 
-// parseSingle parses the URL of one server.
 func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) error {
 	text := strings.Replace(scheme, "valkey", "redis", 1) + "://" + rest
 	if len(values) > 0 {

@@ -121,7 +121,6 @@ func (c *Broker) Idle() bool {
 	return c.batches == 0
 }
 
-// write sends batches to the broker.
 func (c *Broker) write(all []Batch) {
 	for len(all) > 0 && c.ctx.Err() == nil {
 		some := together(all)

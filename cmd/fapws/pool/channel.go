@@ -30,7 +30,6 @@ const (
 	// maxFiles limits the descriptors of a message. The limit of the kernel (SCM_MAX_FD) is 253.
 	maxFiles = 200
 
-	// passWithin limits how long Send with descriptors waits for a process that does not read.
 	passWithin = 10 * time.Second
 )
 
@@ -40,7 +39,7 @@ const (
 type Channel struct {
 	conn  *net.UnixConn
 	send  sync.Mutex
-	parts []byte // of an incomplete message; used by Receive
+	parts []byte // used by Receive
 }
 
 // Marks are the first byte of a datagram that contains a part of a message. No unsplit message starts with a mark.

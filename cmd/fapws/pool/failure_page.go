@@ -12,7 +12,7 @@ import (
 // With Options.FailurePage, browsers see a page about code that fails to load. Serving workers receive the page as a
 // Notice. Before the first successful load, a worker without an application serves it.
 
-// showFailure creates the page about the failure of w and sends it to the workers. w may be nil.
+// showFailure tells the workers about the failure of w, which may be nil.
 func (p *Pool) showFailure(w *worker) {
 	if p.o.FailurePage == nil {
 		return
@@ -42,7 +42,6 @@ func (p *Pool) sendPage(w *worker) {
 	}
 }
 
-// servePage makes w serve the page after w has started.
 func (p *Pool) servePage(w *worker) {
 	if !p.first() || p.stopping {
 		w.end(Quit)
@@ -59,7 +58,7 @@ func (p *Pool) servePage(w *worker) {
 
 const keptStderr = 32 << 10
 
-// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is empty.
+// A nil stderrCapture is empty.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte

@@ -28,7 +28,7 @@ type request struct {
 	sleep   bool // the workers start Asleep
 	// cancel the generation that is loading: its files have changed
 	newer bool
-	asked []chan<- error // receive the outcome; each channel is buffered
+	asked []chan<- error // buffered channels that receive the outcome
 }
 
 func (r *request) finished(err error) {
@@ -88,7 +88,6 @@ func (p *Pool) manyRetiring() bool {
 	return retiring >= max(8, 4*p.want)
 }
 
-// cancelLoads cancels the generation that is loading and the queued one, because the server is stopping.
 func (p *Pool) cancelLoads() {
 	if p.batch != nil {
 		p.batch.finished(errEnding)
@@ -99,7 +98,6 @@ func (p *Pool) cancelLoads() {
 	p.batch, p.next = nil, nil
 }
 
-// maybeBegin starts the queued generation if it no longer needs to wait.
 func (p *Pool) maybeBegin() {
 	if p.next != nil && p.batch == nil && !p.manyRetiring() {
 		r := *p.next
@@ -161,7 +159,7 @@ func (p *Pool) leaveBatch(w *worker) {
 func (p *Pool) progress() {
 	g := p.batch
 	if g == nil || len(g.workers) == 0 {
-		return // level starts a worker
+		return
 	}
 	if !g.opened {
 		if !p.prepared(g.workers[0]) {
@@ -173,7 +171,7 @@ func (p *Pool) progress() {
 		p.startInBatch()
 	}
 	if p.batch != g {
-		return // the generation failed
+		return
 	}
 	for _, w := range g.workers {
 		if w.state != Ready {
@@ -201,7 +199,7 @@ func (p *Pool) prepared(w *worker) bool {
 	return true
 }
 
-// open opens the addresses from the settings of w. If that fails, the server stops.
+// If open fails, the server stops.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
 	if p.addresses, err = p.o.Open(w.settled); err != nil {

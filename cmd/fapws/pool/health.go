@@ -53,7 +53,6 @@ func (p *Pool) checkWorkers() {
 	}
 }
 
-// check kills a worker that does not read its messages.
 func (w *worker) check() {
 	h := &w.health
 	most, why := w.look()
@@ -92,7 +91,7 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked is called when the worker has answered a Check. why is empty if the worker can serve.
+// checked receives "" as why if the worker can serve.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -112,7 +111,7 @@ func (w *worker) hasRead(enough int) bool {
 	return unread == 0 || unread+enough <= was
 }
 
-// unread returns the kernel memory of the messages that the other process has not read, in bytes.
+// unread is in bytes of kernel memory.
 func (c *Channel) unread() (bytes int) {
 	if fd, err := descriptor(c); err == nil {
 		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
@@ -130,7 +129,7 @@ func inStates(pid int, states string) bool {
 		if err != nil {
 			continue // the thread has ended
 		}
-		_, rest, _ := bytes.Cut(text, []byte(") ")) // the name may contain spaces
+		_, rest, _ := bytes.Cut(text, []byte(") "))
 		if len(rest) == 0 || !strings.ContainsRune(states, rune(rest[0])) {
 			return false
 		}

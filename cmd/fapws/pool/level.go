@@ -9,12 +9,11 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Limits of the pause before a worker that died soon after its start is replaced.
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
 
-	// steady is how long a worker must live to count as started successfully.
+	// minimum life of a worker that counts as started successfully
 	steady = 5 * time.Second
 )
 
@@ -74,7 +73,6 @@ func (p *Pool) startOne() {
 	}
 }
 
-// wait starts the pause before the next start, twice as long as the last pause.
 func (p *Pool) wait() {
 	if p.pause == nil {
 		p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff)
@@ -103,7 +101,6 @@ func (p *Pool) promote(w *worker) {
 	p.level()
 }
 
-// lost is called when a worker died that was serving or loading.
 func (p *Pool) lost(w *worker, was State, how string) {
 	p.deaths++
 	after := "starting a new one"
@@ -196,7 +193,7 @@ func (w *worker) listenEarly(addresses []Address) {
 	w.early = addresses
 }
 
-// unlisten removes the sockets of w. Clients that w has accepted wait until it has loaded.
+// Clients that w has accepted wait until it has loaded.
 func (w *worker) unlisten() {
 	w.listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})

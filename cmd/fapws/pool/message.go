@@ -16,7 +16,6 @@ import (
 
 type Kind string
 
-// Messages from the supervisor to a worker.
 const (
 	// Listen: accept connections on the attached sockets, which Message.Addresses names.
 	Listen Kind = "listen"
@@ -26,12 +25,10 @@ const (
 	// accepts connections.
 	Depart Kind = "depart"
 	Stop   Kind = "stop"
-	// Quit: abort active requests and end at once.
-	Quit Kind = "quit"
+	Quit   Kind = "quit"
 	// Reopen: reopen the log files. An attached file becomes standard error.
 	Reopen Kind = "reopen"
-	// Check: report whether requests can be served, with Checked.
-	Check Kind = "check"
+	Check  Kind = "check"
 	// Ask: answer the question in Text with an Answer of the same ID. Workers also send it to the supervisor.
 	Ask Kind = "ask"
 	// Answer: Raw is the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is the
@@ -72,7 +69,6 @@ const (
 	Idle      = "idle"
 )
 
-// Messages from a worker to the supervisor.
 const (
 	// Configured: Raw is a Settled in JSON with all settings of the worker. The worker sends it before Confined. A
 	// worker without an application sends it before Loaded.
@@ -102,7 +98,6 @@ const (
 	// Counts: changed numbers of subscribers of channels. A worker sends its own numbers. The supervisor sends each
 	// worker the sum of all others.
 	Counts Kind = "counts"
-	// Closed: the worker no longer accepts connections, after Retire.
 	Closed Kind = "closed"
 	// Certificates, from a worker: Raw lists the certificates that the worker wants (see Options.Certificates). It is
 	// sent once, before Confined and Loaded.
@@ -118,7 +113,7 @@ type Message struct {
 	Text      string        `json:",omitempty"`
 	Hung      bool          `json:",omitempty"`
 	Grace     time.Duration `json:",omitempty"`
-	Addresses []string      `json:",omitempty"` // as written by the user
+	Addresses []string      `json:",omitempty"`
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
@@ -134,8 +129,8 @@ type Settled struct {
 	Debug    int
 	App      string // name of the application for users: see plan.Plan.Label
 	Python   string
-	Served   string // application or site for users
-	Open     bool   // clients need no password: see plan.Plan.IsOpen
+	Served   string
+	Open     bool // clients need no password: see plan.Plan.IsOpen
 	// settings of the script, encoded by the worker; used while a worker is Asleep
 	Script  string
 	Watches bool // a subscriber wakes the application; false until Loaded
@@ -186,8 +181,7 @@ func (q *Questions) Answered(m *Message) {
 	}
 }
 
-// Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, it returns
-// the answers received so far. It is safe for concurrent use.
+// When ctx ends, it returns the answers received so far. It is safe for concurrent use.
 func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var asked sync.WaitGroup
 	var mu sync.Mutex
@@ -214,8 +208,8 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 type Status struct {
 	Since   time.Time
 	Reloads int
-	Failure string // reason why the last reload failed; empty if it succeeded
-	Lost    int    // workers that died while serving or loading
+	Failure string // "" if the last reload succeeded
+	Lost    int
 	// workers that were replaced individually: max-requests, max-rss, blocked
 	Recycled int
 	Workers  []WorkerStatus
@@ -228,7 +222,7 @@ type WorkerStatus struct {
 	RSS   int64
 }
 
-// Status returns the current status, or the zero Status after Run has returned. It is safe for concurrent use.
+// Status returns the zero Status after Run has returned. It is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
 	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
@@ -239,8 +233,6 @@ func (p *Pool) Status() (st Status) {
 	})
 	return st
 }
-
-// Workers may also ask the supervisor. For example, a status page shows data about all workers.
 
 // query answers a question of a worker on a separate goroutine, because the answer may depend on all workers.
 func (p *Pool) query(w *worker, m *Message) {
@@ -281,7 +273,7 @@ func (p *Pool) wanted(w *worker, m *Message) {
 	w.send(answer)
 }
 
-// RenewCertificates sends changed certificates to the workers. It is safe for concurrent use.
+// RenewCertificates is safe for concurrent use.
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {

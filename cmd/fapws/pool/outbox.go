@@ -19,7 +19,7 @@ const (
 	// urgentWaiting is the number of queued bytes above which a worker must read soon.
 	urgentWaiting = 1 << 20
 
-	// offerAgain is the pause before a retry when the kernel has no memory (ENOBUFS).
+	// after ENOBUFS
 	offerAgain = 20 * time.Millisecond
 )
 
@@ -28,12 +28,12 @@ type datagram struct {
 	fds  []int // closed after the datagram was sent or dropped
 }
 
-// outbox queues datagrams for a worker, so that senders do not wait.
+// Senders do not wait for an outbox.
 type outbox struct {
 	queue  *eventloop.Queue[datagram]
 	bytes  atomic.Int64
-	sent   atomic.Int64 // bytes that were sent to the worker since its start
-	closed atomic.Bool  // all datagrams are dropped
+	sent   atomic.Int64
+	closed atomic.Bool
 }
 
 // send queues m for w with duplicates of the descriptors of files, which stay open. It is safe for concurrent use.
@@ -57,7 +57,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.queue(texts, own...)
 }
 
-// queue queues the datagrams of a message. The last datagram owns fds.
+// The last datagram owns fds.
 func (w *worker) queue(texts [][]byte, fds ...int) {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {

@@ -16,20 +16,20 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Pool runs workers. Its exported methods are safe for concurrent use.
+// The exported methods of a Pool are safe for concurrent use.
 type Pool struct {
 	o       Options
 	events  chan func()
 	signals *Signals
-	over    chan struct{} // closed when Run has returned
+	over    chan struct{}
 	since   time.Time
 
 	// The following fields are used only on the goroutine of Run.
 	addresses []Address
-	settled   Settled // of the first worker; zero until one has loaded
+	settled   Settled // zero until a worker has loaded
 	want      int     // wanted number of serving workers
 	workers   map[int]*worker
-	batch     *generation // loading generation
+	batch     *generation
 	next      *request
 	asleep    bool // new workers start Asleep
 	// pause before the next start after a worker died soon; nil if none
@@ -38,10 +38,10 @@ type Pool struct {
 	adopted  int
 	stopping bool
 	told     time.Time // time of the TERM or INT signal that stopped the pool
-	result   error     // result of Run; nil after a clean shutdown
+	result   error
 	// the next program takes over when all channels are interrupted
 	handing  bool
-	failure  string // reason why the last generation failed, or ""
+	failure  string
 	deaths   int
 	recycled int
 	page     []byte
@@ -51,7 +51,6 @@ type Pool struct {
 // root is the root of the file system, for reading limits and events of the kernel (proc, cgroups).
 var root = os.DirFS("/")
 
-// New returns a pool that does nothing until Run.
 func New(o Options) *Pool {
 	return &Pool{
 		o:       o,
@@ -98,7 +97,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	return p.result
 }
 
-// post runs f on the goroutine of Run. It returns false if Run has returned.
+// post returns false if Run has returned.
 func (p *Pool) post(f func()) bool {
 	select {
 	case p.events <- f:
@@ -108,7 +107,7 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// do runs f on the goroutine of Run and waits until f has returned. It does nothing after Run has returned.
+// do waits until f has returned, and does nothing after Run has returned.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})
 	posted := p.post(func() {
@@ -130,7 +129,6 @@ func (p *Pool) reopen() {
 	}
 }
 
-// Reopen is safe for concurrent use.
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // ReloadChanged is like ReloadAndWait for changed files, but does not wait. It cancels a generation that is loading the
@@ -343,9 +341,9 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 type Options struct {
 	Dir     string
 	Workers int
-	Kept    string // value of settings.KeptVariable
+	Kept    string
 
-	LoadTimeout time.Duration // limit for the start of a worker
+	LoadTimeout time.Duration
 	// resident bytes above which a worker is replaced; 0 means no limit
 	MaxRSS int64
 
@@ -377,7 +375,6 @@ type Options struct {
 	// goroutine. Optional.
 	FailurePage func(how string, said []byte) []byte
 
-	// Attributes returns the process attributes of a new worker, such as credentials.
 	Attributes func() *syscall.SysProcAttr
 
 	// Event is called on Run's goroutine after changes of state, for example to notify the service manager and
@@ -421,7 +418,6 @@ const (
 	PageUp // the page about a failed first start is served
 )
 
-// Address is a listening address: its name as written by the user and the socket, which all workers share.
 type Address struct {
 	Name   string
 	Socket *os.File

@@ -12,15 +12,14 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// relay numbers the events that workers publish and sends them to all workers, so that all have the same order. It
-// stores no events.
+// relay numbers the events that workers publish and sends them to all workers, so that all have the same order.
 type relay struct {
 	epoch string // changes whenever the numbers restart at 1
 	seq   uint64
 
 	// channels with changed numbers of subscribers since the last tell
 	news map[string]struct{}
-	due  *time.Timer // calls tell
+	due  *time.Timer
 
 	congested *atomic.Int32 // number of outboxes above muchWaiting
 }
@@ -96,7 +95,7 @@ func (p *Pool) throttle(more func() bool) {
 
 func (p *Pool) brokerCongested() bool { return p.o.Broker != nil && p.o.Broker.Congested() }
 
-// join sends w all events from now on. Another worker sends the history to w.
+// join sends w all events from now on.
 func (p *Pool) join(w *worker) {
 	if w.joined || w.state == Dead {
 		return
@@ -171,8 +170,6 @@ func (p *Pool) anyStaying() *worker {
 	return nil
 }
 
-// --- numbers of subscribers --------------------------------------------------
-
 func (p *Pool) subscribers(name string) (n int64) {
 	for _, w := range p.workers {
 		n += w.counts[name]
@@ -220,7 +217,6 @@ func (p *Pool) tellSoon(name string) {
 	}
 }
 
-// tell sends each worker the changed numbers of subscribers of all other workers.
 func (p *Pool) tell() {
 	r := &p.relay
 	r.due = nil
@@ -250,7 +246,6 @@ func EachCounts(counts map[string]int64, tell func(*Message)) {
 	}
 }
 
-// closingBroker limits how long the shutdown waits for events that the broker has not received.
 const closingBroker = 5 * time.Second
 
 func (p *Pool) startBroker() {

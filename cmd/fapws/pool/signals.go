@@ -108,7 +108,6 @@ func (p *Pool) mayEcho(w *worker, status unix.WaitStatus) time.Duration {
 	return 0
 }
 
-// Stop ends all workers within the graceful timeout, then Run returns.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
 // stop ends all workers. kind is Stop or Quit. It closes the sockets first, so that new clients are refused at once.
@@ -134,7 +133,7 @@ func (p *Pool) stop(kind Kind) {
 	}
 }
 
-// killAll kills all workers after a second stop signal.
+// killAll follows a second stop signal.
 func (p *Pool) killAll() {
 	p.o.Log(logfile.Warning, "received a second stop signal; exiting immediately")
 	p.result = &process.ExitError{Code: process.Failed}
@@ -149,7 +148,7 @@ func (p *Pool) fail(err error) {
 	p.stop(Quit)
 }
 
-// closeSockets closes the supervisor's listening sockets. The workers keep theirs.
+// The workers keep their sockets.
 func (p *Pool) closeSockets() {
 	for _, a := range p.addresses {
 		a.Socket.Close()

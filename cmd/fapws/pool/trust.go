@@ -21,7 +21,6 @@ const (
 	forged // workers never send it; the sender is killed
 )
 
-// phase is a part of a worker's life, used by the table trust.
 type phase uint8
 
 const (
@@ -97,23 +96,22 @@ func (w *worker) trusts(m *Message) bool {
 	return do == obeyed
 }
 
-// Bounds of the data that the supervisor keeps of a worker.
 const (
-	maxReason   = 1000                // bytes of a line about a worker
-	maxText     = 8 << 20             // bytes of an answer, and of last words
-	maxWant     = 1 << 20             // bytes of a question for certificates, and of settings
-	maxEvents   = 65 << 20            // bytes of events that are published together
-	minEvent    = 4                   // bytes of an event at least
-	maxCounted  = 32 << 20            // bytes of all counts: see countCost
-	maxName     = 1 << 10             // bytes of the name of a count
-	maxCount    = 1 << 32             // subscribers of a channel
-	maxQueries  = 32                  // questions of a worker that are answered at the same time
-	maxUnread   = 2 * maxEvents       // bytes queued for a worker
-	maxGrace    = 30 * 24 * time.Hour // graceful timeout, shutdown delay
-	leastIntake = 8 << 10             // bytes that a worker must read between two urgent checks
+	maxReason   = 1000     // bytes of a line about a worker
+	maxText     = 8 << 20  // bytes of an answer, and of last words
+	maxWant     = 1 << 20  // bytes of a question for certificates, and of settings
+	maxEvents   = 65 << 20 // bytes of events that are published together
+	minEvent    = 4        // bytes of an event at least
+	maxCounted  = 32 << 20 // bytes of all counts: see countCost
+	maxName     = 1 << 10  // bytes of the name of a count
+	maxCount    = 1 << 32
+	maxQueries  = 32            // questions of a worker that are answered at the same time
+	maxUnread   = 2 * maxEvents // bytes queued for a worker
+	maxGrace    = 30 * 24 * time.Hour
+	leastIntake = 8 << 10 // bytes that a worker must read between two urgent checks
 )
 
-// countCost estimates the memory of a count, in bytes.
+// countCost is in bytes of memory.
 func countCost(name string) int { return len(name) + 64 }
 
 func (w *worker) distrust(did string) {

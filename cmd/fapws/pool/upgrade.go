@@ -31,13 +31,13 @@ type Handover struct {
 	Deaths    int
 	Recycled  int
 	Settled   Settled
-	Addresses []string // Address.Name of each
+	Addresses []string
 	Workers   []handoverWorker
 	// descriptors of the addresses, of the channels of the workers, and from Options.BeforeExec
 	Files   []int
-	Ignored []syscall.Signal // since the start of the server
+	Ignored []syscall.Signal
 	Signals []syscall.Signal // not handled by the previous program
-	State   []byte           // from Options.BeforeExec
+	State   []byte
 	// epoch of the event numbers; empty if the program had no channels
 	Epoch     string
 	Seq       uint64
@@ -59,7 +59,7 @@ type handoverWorker struct {
 	Started time.Time
 	Listens bool
 	Joined  bool
-	Wants   string // the certificates that it asked for
+	Wants   string
 	Counts  map[string]int64
 	Parts   []byte // of an incomplete message: see Channel.parts
 }
@@ -73,7 +73,7 @@ const maxHandover = 1 << 30
 
 func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
 
-// Inherited returns the Handover with which this program was started, or nil.
+// Inherited returns nil if this program has not replaced another one.
 func Inherited() (*Handover, error) {
 	text := os.Getenv(handoverVariable)
 	if text == "" {

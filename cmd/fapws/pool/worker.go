@@ -26,10 +26,10 @@ import (
 const Variable = "_FAPWS_WORKER"
 
 type Start struct {
-	FD int // descriptor of the control channel
+	FD int
 	// descriptor to use as standard error after the worker has loaded; -1 means no change
 	Stderr int
-	Role   string // PageOnly, Eager, Asleep or empty
+	Role   string
 	Epoch  string
 
 	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses them.
@@ -40,7 +40,7 @@ type Start struct {
 // CountVariable is the environment variable that makes workers count requests from the start.
 const CountVariable = "_FAPWS_COUNT"
 
-// PageOnly is the role of a worker without an application that serves the page of a Notice.
+// A PageOnly worker has no application and serves the page of a Notice.
 const PageOnly = "page"
 
 // Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves.
@@ -78,18 +78,18 @@ type worker struct {
 	// sockets that it got before it had loaded, and perhaps accepted clients from; nil if none
 	early         []Address
 	health        health
-	limit         *time.Timer // kills it when a step takes too long
-	why           string      // why the supervisor killed it, or ""
-	reason        string      // why it ends, as reported by itself; advice may follow "; "
+	limit         *time.Timer
+	why           string // "" if the supervisor has not killed it
+	reason        string // why it ends, as reported by itself; advice may follow "; "
 	reaped        bool
-	kills         int            // confine.MemoryKills at its start
-	idle          bool           // nothing reads its channel: see handOver
-	silent        chan struct{}  // closed when all its messages were handled
-	said          func()         // closes silent
+	kills         int           // confine.MemoryKills at its start
+	idle          bool          // nothing reads its channel: see handOver
+	silent        chan struct{} // closed when all its messages were handled
+	said          func()
 	stderrCapture *stderrCapture // its output until it has loaded; nil if not captured
-	joined        bool           // it receives Events
+	joined        bool
 	asleep        bool
-	unused        bool // its application was not used for the time of idle-stop
+	unused        bool
 	// its event loop is blocked; it cannot hand over history or subscribers
 	hung         bool
 	out          outbox
@@ -100,8 +100,8 @@ type worker struct {
 	counts       map[string]int64
 	// sum of countCost of counts, which has its numbers of subscribers
 	counted   int
-	uncounted bool      // the log reports uncounted channels
-	questions Questions // asked by the supervisor
+	uncounted bool // the log reports uncounted channels
+	questions Questions
 	querying  int
 }
 
@@ -117,7 +117,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	pass := func(f *os.File) (fd int) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		return len(cmd.ExtraFiles) + 2 // after standard input, output and error
+		return len(cmd.ExtraFiles) + 2
 	}
 	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
 		Script: p.settled.Script, Watches: p.settled.Watches}
@@ -219,7 +219,7 @@ func (w *worker) receive() {
 			return
 		}
 		switch m.Kind {
-		case Publish, Purge, Counts: // these go to other workers
+		case Publish, Purge, Counts:
 			w.pool.throttle(w.pool.brokerCongested)
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })
@@ -246,7 +246,6 @@ func (p *Pool) channelClosed(w *worker, err error) {
 	})
 }
 
-// within kills w if its state does not change in time.
 func (w *worker) within(d time.Duration, why string) {
 	if w.limit != nil {
 		w.limit.Stop()
@@ -268,7 +267,7 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends a signal to the process unless it has ended, since another process may have the same ID afterwards.
+// Another process may have the same ID after the worker has ended.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
 		_ = w.cmd.Process.Signal(sig) // if it fails, the process is about to end
@@ -335,14 +334,13 @@ func (w *worker) ended(how, next string) string {
 
 type State uint8
 
-// The states, in the order in which a worker reaches them.
 const (
-	Starting State = iota // the application is loading
+	Starting State = iota
 	Ready
-	Serving // it accepts connections
+	Serving
 	// other workers accept in its place; it finishes active requests
 	Retiring
-	Ending // it must stop
+	Ending
 	Dead
 )
 
