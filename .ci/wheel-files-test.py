@@ -1,4 +1,4 @@
-"""Tests what hatchling, with scripts/wheel.py, and sbom.py write into files of a wheel; `./build.sh test` runs it, with a Python that has hatchling."""
+"""Checks the files that hatchling and sbom.py write into a wheel. `./build.sh test` runs it, with hatchling."""
 
 import glob
 import json
@@ -23,7 +23,7 @@ README = """# fapws
 routes[0](docs)
 ```
 """
-# A link that leads to no address.
+# RELATIVE matches a link without an address.
 RELATIVE = re.compile(r"(?:\]\(|(?:href|src)=\")(?!https?:|mailto:|#)[^)\"]*")
 
 
@@ -32,12 +32,12 @@ def with_home(url):
 
 
 def hatchling(*arguments, source=wheel.ROOT):
-    """What hatchling prints about a source."""
+    """Returns the output of hatchling for a source."""
     return subprocess.run([sys.executable, "-m", "hatchling", *arguments], cwd=str(source), stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
 
 
 def sdist(source, folder):
-    """Makes the source for pip, unpacks it, and returns its folder, and the names of its files."""
+    """Makes the source distribution, unpacks it, and returns its directory and the names of its files."""
     hatchling("build", "-t", "sdist", "-d", folder, source=source)
     archive = glob.glob(os.path.join(folder, "*.tar.gz"))[0]
     with tarfile.open(archive) as files:
@@ -78,7 +78,7 @@ class Test(unittest.TestCase):
             self.assertEqual(RELATIVE.findall(re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)), [])
 
     def test_sdist(self):
-        """The source for pip has all that it is made of, also to make itself again, with the same version."""
+        """The source distribution can build itself again, with the same version."""
         with tempfile.TemporaryDirectory() as folder:
             first, names = sdist(wheel.ROOT, os.path.join(folder, "1"))
             for file in "PKG-INFO", "build.sh", "go.mod", "scripts/wheel.py", "contrib/fapws/base.py":

@@ -52,7 +52,7 @@ class Server:
         self.url = self.logged(r"^fapws .* (http://127\.0\.0\.1:\d+)/")
 
     def logged(self, pattern):
-        """Waits until the log has pattern, and returns its group."""
+        """Waits until the log matches pattern, and returns the group."""
         tick = threading.Event()
         for _ in range(LIMIT * 10):
             with open(self.log) as log:
@@ -91,7 +91,7 @@ class Server:
             self.fail("%d wrong answers: %s" % (len(wrong), wrong[:3]))
 
     def signaled(self, number):
-        """Sends a signal, and asks until another worker answers."""
+        """Sends a signal, and sends requests until another worker answers."""
         before = self.ask("/who")
         self.process.send_signal(number)
         for _ in range(LIMIT * 100):
@@ -126,7 +126,8 @@ def main():
         made_of = "import importlib.metadata as m; print(m.distribution('fapws').read_text('sboms/fapws.cdx.json'))"
         if not json.loads(run(venv + "/bin/python", "-c", made_of))["components"]:
             sys.exit("wheel-test: the SBOM of the wheel lists nothing")
-        # Now, not at their first call, this Python and its libc must have all functions that the library imports.
+        # At this point, before the first call, this Python and its libc must have all functions that the library
+        # imports.
         said = run(venv + "/bin/fapws", "--version", env=dict(os.environ, LD_BIND_NOW="1"))
         if version not in said:
             sys.exit("wheel-test: --version does not name Python %s: %s" % (version, said))

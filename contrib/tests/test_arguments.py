@@ -1,4 +1,4 @@
-"""fapws._arguments: which callables take what the server gives them."""
+"""Tests fapws._arguments, which finds out whether a callable accepts the arguments of the server."""
 import functools
 import unittest
 
@@ -62,7 +62,7 @@ class OfMeta(metaclass=Meta):
 
 
 class Forwards:
-    """As wrapt's and werkzeug's proxies: attributes are those of another object."""
+    """Forwards attributes to another object, like the proxies of wrapt and werkzeug."""
 
     __slots__ = ()
     __call__ = functools.partialmethod(two)

@@ -12,7 +12,7 @@ from fapws._channels import Client, channel, subscribers, on_join, on_leave, pub
 
 
 class Native:
-    """What the executable has, with room for so many events."""
+    """Replaces the functions of the executable. It has room for a number of events."""
 
     def __init__(self, room=1000, full=False):
         self.events, self.room, self.full, self.watched = [], room, full, 0
@@ -235,7 +235,7 @@ class Callbacks(Served):
 
 
 class Elsewhere(unittest.TestCase):
-    """In a process without the executable."""
+    """Tests a process without the executable."""
 
     def test_refused(self):
         for function in (lambda: publish("a", "b"), lambda: channel("a"), lambda: subscribers("a")):

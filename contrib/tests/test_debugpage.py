@@ -28,7 +28,7 @@ def page_of(function, environ=ENVIRON):
 
 
 class Tags(HTMLParser):
-    """The tags that a browser would see."""
+    """Collects the tags that a browser would parse."""
 
     def __init__(self, text):
         super().__init__()
@@ -54,7 +54,7 @@ class Nasty:
         raise self.error
 
 
-# Compiled without a file: the page shows the lines around a call, whatever they say.
+# The code is compiled without a file. The page shows the lines around a call without checking them.
 HANDLER = """
 def handler(environ):
     sid = 'c00k1e-value'
@@ -170,7 +170,7 @@ class Page(unittest.TestCase):
             for environ in [ENVIRON, {}, NoKeys(a=1)]:
                 with self.subTest(function=function, environ=environ):
                     self.assertIn("<h1>", page_of(function, environ))
-        # as from C, where the exception may not have been made yet
+        # The exception may not have been made yet, as when C code raises it.
         self.assertIn(b"MemoryError", page(MemoryError, None, None, {}, "app"))
 
 

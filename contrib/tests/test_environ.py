@@ -133,7 +133,7 @@ class Texts(unittest.TestCase):
 
 
 class Dict(unittest.TestCase):
-    """What is computed and what is stored look the same."""
+    """Computed and stored values look the same."""
 
     def test_missing(self):
         env = environ()

@@ -1,4 +1,4 @@
-"""The line about an exception that ended the loading of an application."""
+"""Tests the line about an exception that ended the loading of an application."""
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""The parts of Gzip, Log and Session that need no server."""
+"""Tests the parts of Gzip, Log and Session that need no server."""
 import datetime
 import pickle
 import sys
@@ -10,7 +10,7 @@ from unittest import mock
 
 
 class Start_response:
-    """In the place of the executable's, which there is none of here."""
+    """Replaces the start_response of the executable."""
 
     def __init__(self):
         self.status_code, self.response_headers = 200, []
@@ -49,7 +49,7 @@ class Accepts(unittest.TestCase):
 
 class Gzip(unittest.TestCase):
     def test_pieces_leave_at_once(self):
-        """What was compressed of a piece can be read before the next one exists (PEP 3333)."""
+        """The compressed bytes of a piece can be read before the next piece is made (PEP 3333)."""
         made = []
 
         def handler(environ, start_response):
@@ -96,7 +96,7 @@ class Session(unittest.TestCase):
         self.assertNotEqual(sessions.Session({}).getid(), sessions.Session({}).getid())
 
     def test_old_ones_are_found_by_an_index(self):
-        """Each request that stores a session removes old ones, of which there may be many."""
+        """Each request that stores a session removes old sessions. There may be many."""
         with tempfile.TemporaryDirectory() as folder:
             plan = sessions.Sessions(folder + "/db")._do("EXPLAIN QUERY PLAN DELETE FROM session WHERE expires <= ?", 0)
         self.assertIn("session_expires", plan[-1])

@@ -4,7 +4,7 @@ from fapws.contrib.headers import redirect, rfc1123_date
 
 
 class Recorder:
-    """A start_response that remembers."""
+    """A start_response that records its calls."""
 
     def __call__(self, status, headers, exc_info=None):
         self.status = status

@@ -13,7 +13,7 @@ PATIENCE = 120
 
 
 def settle():
-    """Returns when what was deferred before has run."""
+    """Returns when earlier deferred calls have run."""
     done = threading.Event()
     fapws.defer(done.set)
     if not done.wait(PATIENCE):
@@ -21,7 +21,7 @@ def settle():
 
 
 class Gate:
-    """A deferred call that keeps the others waiting."""
+    """A deferred call that delays the other calls."""
 
     def __enter__(self):
         self.entered, self.go = threading.Event(), threading.Event()
@@ -53,7 +53,7 @@ class Defer(unittest.TestCase):
             self.assertIs(fapws.defer(seen.append, 1), True)
             self.assertEqual(fapws.defer_queue_size(), 4)
         self.assertEqual(seen, [1, [], 2, 1])
-        self.assertIs(fapws.defer(seen.append, 1, unique=True), True)  # none waits any more
+        self.assertIs(fapws.defer(seen.append, 1, unique=True), True)  # no call is waiting now
         settle()
 
     def test_errors_are_reported(self):
@@ -162,7 +162,7 @@ class Timers(unittest.TestCase):
         self.assertIn("fapws: error in timer ", said.getvalue())
 
     def test_never_due(self):
-        """A time that no clock reaches leaves the thread to others."""
+        """A timer at a time that no clock reaches does not block the thread."""
         for seconds in (1e30, float("inf")):
             t = fapws.timer(seconds, int)
             settle()
@@ -170,7 +170,7 @@ class Timers(unittest.TestCase):
             t.stop()
 
     def test_often_restarted(self):
-        """What is restarted all the time costs no memory, and does not ring."""
+        """A timer that is restarted all the time needs no memory, and does not run."""
         t = fapws.timer(3600, int)
         before = len(_later._runner.due)
         for _ in range(1000):

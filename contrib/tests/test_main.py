@@ -1,4 +1,4 @@
-"""The program that starts the server of a wheel, with a library that the dynamic loader cannot preload."""
+"""Tests the program that starts the server of a wheel, with a library that the dynamic loader cannot preload."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ class MainTest(unittest.TestCase):
         return done.stderr
 
     def test_recorders(self):
-        """What is started to record a program, and would record nothing, is named, and the server begins."""
+        """A recorder that would record nothing is named, and the server starts."""
         os.symlink(sys.executable, self.folder + "/py-spy")
         for name, *command in (
             ("a profiler", sys.executable, "-m", "cProfile", "-m", "fapws"),
@@ -48,7 +48,7 @@ class MainTest(unittest.TestCase):
         self.assertNotIn("records nothing", self.said(sys.executable, "-m", "fapws"))
 
     def test_frozen(self):
-        """A program of PyInstaller has no interpreter that could begin again."""
+        """A program of PyInstaller has no interpreter that could be started again."""
         said = self.said(sys.executable, "-c", FROZEN)
         self.assertIn("PyInstaller", said)
         self.assertEqual(said.count("\n"), 1)

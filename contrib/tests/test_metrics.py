@@ -7,7 +7,7 @@ from fapws import metrics
 
 
 class Native:
-    """What the server has of it: all changes, in order."""
+    """Replaces the functions of the server, and records all changes in order."""
 
     def __init__(self):
         self.calls = []

@@ -22,7 +22,7 @@ def environ(body, content_type="multipart/form-data; boundary=B", length=None):
 
 
 class Dribble(io.BytesIO):
-    """Gives a few bytes at a time, as a socket may."""
+    """Returns a few bytes at a time, like a socket."""
 
     def __init__(self, body, step):
         super().__init__(body)
@@ -192,6 +192,6 @@ class Bad(unittest.TestCase):
         body = part(FILE, b"x" * 5000) * 3
         with self.assertRaises(MultipartError) as caught:
             parse(environ(body), max_file_memory=100)
-        # the traceback keeps all of parse's variables alive: only close() can have closed them
+        # The traceback keeps all variables of parse alive, so only close() can have closed the files.
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
         del caught

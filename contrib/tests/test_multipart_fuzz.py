@@ -1,5 +1,5 @@
-"""Forms at random: those that are whole come back as they were, of others nothing
-is believed but what the limits allow. FAPWS_FUZZ says how many, FAPWS_SEED which."""
+"""Sends random forms. Complete forms are read back unchanged; other forms are accepted only within the limits.
+FAPWS_FUZZ is the number of forms, FAPWS_SEED is the seed."""
 import os
 import random
 import unittest
@@ -18,7 +18,7 @@ def quoted(text):
 
 
 def bytes_sent(text):
-    """At least so many bytes were sent for a text: one or more for each U+FFFD."""
+    """Returns the least number of bytes that were sent for a text: one or more for each U+FFFD."""
     return len(text.replace("\ufffd", "?").encode())
 
 

@@ -7,7 +7,7 @@ import unittest
 
 
 class Fapws4(unittest.TestCase):
-    """Every name of Fapws4 leads to the one module there is."""
+    """Every name of Fapws4 leads to the one module."""
 
     def test_same_modules(self):
         for name in ["", "._environ", ".contrib", ".contrib.headers", ".contrib.views", ".contrib.multipart"]:
@@ -31,7 +31,7 @@ class Fapws4(unittest.TestCase):
                 subprocess.run([sys.executable, "-c", code], check=True)
 
     def test_modules_of_older_scripts(self):
-        """fapws.contrib has the modules that scripts for fapws3 and Fapws4 import. Some work in the executable only."""
+        """fapws.contrib has the modules that scripts for fapws3 and Fapws4 import. Some work only in the executable."""
         for name in ["cgi", "headers", "log", "sessions", "views", "zip"]:
             with self.subTest(name=name):
                 self.assertIsNotNone(importlib.util.find_spec("fapws.contrib." + name))
@@ -44,7 +44,7 @@ class Fapws4(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def test_offered(self):
-        """Editors and shells offer what the package has before it is imported, and nothing of how it is made."""
+        """Editors and shells offer the public names of the package before they are imported, and no internal names."""
         code = "import fapws, fapws.metrics; print(fapws.__version__, *dir(fapws))"
         version, *offered = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
         self.assertLessEqual({"publish", "upload", "WebSocket", "metrics"}, set(offered))
@@ -60,7 +60,7 @@ class Import(unittest.TestCase):
         self.assertRegex(last, r"^ImportError: fapws\.base .*`fapws script\.py`")
 
     def test_light(self):
-        """A script's imports load no more of the standard library than python3 has at its start."""
+        """The imports of a script load no more of the standard library than python3 at its start."""
         code = (
             "import sys\n"
             "before = set(sys.modules)\n"

@@ -28,7 +28,7 @@ class Middleware:
 
 
 class Bottle:
-    """Looks like one: has the name and what is read of it."""
+    """Looks like Bottle: it has the name and the attributes that are read."""
 
     __module__, __qualname__ = "bottle", "Bottle"
 
@@ -42,7 +42,7 @@ class Bottle:
 
 
 class Starlette:
-    """Looks like one, with a mount that has one route of a WebSocket."""
+    """Looks like Starlette, with a mount that has one route of a WebSocket."""
 
     __module__, __qualname__ = "starlette.applications", "Starlette"
 
@@ -61,7 +61,7 @@ class Starlette:
 
 
 class Changed(Bottle):
-    """A version that keeps its routes elsewhere."""
+    """A version that stores its routes under another name."""
 
     routes = property()
 

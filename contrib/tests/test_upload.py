@@ -14,7 +14,7 @@ def rule(*args, **keys):
 
 
 def body(to, given, piece=b""):
-    """What the server sends."""
+    """Returns the body that the server sends."""
     return io.BytesIO(json.dumps(dict(given, key=to._rule["key"])).encode() + b"\n" + piece)
 
 

@@ -4,7 +4,7 @@ from fapws._verbs import adapt
 
 
 def ask(application, method):
-    """The body, and what start_response was called with."""
+    """Returns the body, and the arguments of start_response."""
     said = []
     body = application({"REQUEST_METHOD": method}, lambda status, headers: said.append((status, dict(headers))))
     return body, said
@@ -85,7 +85,7 @@ class VerbsTest(unittest.TestCase):
 
         for entry in (Application, Application(), Iterable, Nothing(), {}, [], 5, "x", None, dict, len):
             self.assertIsNone(adapt(entry), entry)
-        for entry in (Nothing, object):  # which no request could call
+        for entry in (Nothing, object):  # no request could call these
             self.assertIn(f"the class {entry.__qualname__} has no method get, head,", adapt(entry))
 
     def test_needs_arguments(self):

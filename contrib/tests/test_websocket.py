@@ -1,4 +1,4 @@
-"""fapws._websocket and fapws._detachedsocket by themselves."""
+"""Tests fapws._websocket and fapws._detachedsocket without a server."""
 import contextlib
 import io
 import socket
@@ -147,7 +147,7 @@ class Arguments(unittest.TestCase):
 
 
 class Broadcast(unittest.TestCase):
-    """Calls made to the server; acceptance tests check their effect."""
+    """Checks calls of the server. Acceptance tests check their effect."""
 
     def setUp(self):
         self.native = mock.Mock(**{"broadcast_all.return_value": True, "websocket_count.return_value": 3, "broadcast.return_value": 2})
@@ -183,7 +183,7 @@ class RawSocket(unittest.TestCase):
     def setUp(self):
         self.near, far = socket.socketpair()
         self.addCleanup(self.near.close)
-        far.setblocking(False)  # as the server has it
+        far.setblocking(False)  # like the socket of the server
         self.found = {}
         self.made = offer(self.found, far.detach())
         self.addCleanup(self.made.close)

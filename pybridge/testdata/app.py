@@ -1,4 +1,4 @@
-"""One handler per kind of result; driven without sockets by the tests of pybridge."""
+"""One handler for each kind of result. The tests of pybridge call them without sockets."""
 import ctypes
 import gc
 import io
@@ -300,7 +300,7 @@ def blocked(environ, start_response):
 
 
 def stubborn(environ, start_response):
-    """As blocked, and an exception does not end it."""
+    """Hangs like blocked, and continues after an exception."""
     while True:
         try:
             return blocked(environ, start_response)
@@ -325,7 +325,7 @@ def waits_sleep(environ, start_response):
 
 
 def keeps_gil(environ, start_response):
-    """Waits in C for a byte from a descriptor, and lets no other thread run."""
+    """Waits in C for a byte from a descriptor, while no other thread can run."""
     fd = int(environ["QUERY_STRING"])
     ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)
     return "released"
@@ -361,7 +361,7 @@ def use(body, start_response):
 
 
 def shares(environ, start_response):
-    """Lets another thread use its objects, also after its end."""
+    """Lets another thread use its objects, even after its end."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     body = environ["wsgi.input"]
     threading.Thread(target=use, args=(body, start_response)).start()
@@ -370,7 +370,7 @@ def shares(environ, start_response):
 
 
 def shares_and_returns(environ, start_response):
-    """Lets another thread use its objects while the server makes the answer."""
+    """Lets another thread use its objects while the server sends the response."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     threading.Thread(target=use, args=(environ["wsgi.input"], start_response)).start()
     return ["one ", bytearray(b"two "), "three "]
@@ -381,7 +381,7 @@ may_return = threading.Event()
 
 
 def writes_elsewhere(environ, start_response):
-    """Another thread writes more than the client takes."""
+    """Another thread writes more than the client reads."""
     start_response("200 OK", [])
     writers.append(threading.Thread(target=start_response.write, args=(b"x" * 300000,)))
     writers[-1].start()

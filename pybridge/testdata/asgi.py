@@ -8,8 +8,8 @@ import threading
 imported = contextvars.ContextVar("imported", default="not seen")
 imported.set("seen")
 number = contextvars.ContextVar("number", default=0)
-events = []  # of lifespans, and of requests that no test waits for
-gate = None  # of /gated
+events = []  # events of lifespans, and of requests that no test waits for
+gate = None  # gate of /gated
 
 
 async def lifespan(scope, receive, send):
@@ -281,7 +281,7 @@ async def do_changed(scope, receive, send):
 
 
 async def do_elsewhere(scope, receive, send):
-    """Another thread sends: through this event loop, and without it."""
+    """Another thread sends, by this event loop and without it."""
     loop = asyncio.get_running_loop()
 
     def piece(data):
@@ -386,7 +386,7 @@ class Verbs:
 
 
 class Double:
-    """ASGI 2."""
+    """An ASGI 2 application."""
 
     def __init__(self, scope):
         self.scope = scope

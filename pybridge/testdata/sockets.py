@@ -112,14 +112,14 @@ def opens_gate(environ, start_response):
 
 
 def alive(environ, start_response):
-    """How many websockets there are, and objects of any kind."""
+    """Returns the numbers of WebSockets and of objects of any kind."""
     gc.collect()
     kinds = [type(o).__name__ for o in gc.get_objects()]
     return f"{kinds.count('WebSocketConnection')} {len(everybody)} {len(kinds)}"
 
 
 class Methods(WebSocket):
-    """Callbacks as methods of a subclass."""
+    """Callbacks that are methods of a subclass."""
 
     def on_message(self, ws, message):
         ws.send(f"{type(self).__name__} heard {message}")

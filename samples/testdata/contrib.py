@@ -1,4 +1,4 @@
-"""What package fapws does inside the executable; contrib_test.go asks."""
+"""Uses package fapws inside the executable, for contrib_test.go."""
 import os
 
 from fapws.contrib.headers import redirect

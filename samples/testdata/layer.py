@@ -1,6 +1,6 @@
-"""fapws.contrib.channels.Layer in the server: what the specification of channel layers demands of one.
+"""fapws.contrib.channels.Layer in the server: the cases of the specification of channel layers.
 
-/check/NAME runs a case in the worker that is asked, /receive/CHANNEL and so on do one call.
+/check/NAME runs a case in the worker that gets the request, /receive/CHANNEL and the other paths make one call.
 """
 import asyncio
 import json
@@ -20,7 +20,7 @@ from channels.exceptions import ChannelFull, MessageTooLarge  # noqa: E402
 from channels.layers import get_channel_layer  # noqa: E402
 from fapws.contrib.channels import Layer  # noqa: E402
 
-SOON = 0.3  # seconds in which nothing is to come
+SOON = 0.3  # seconds without a message
 
 
 async def nothing(layer, channel):
@@ -70,7 +70,7 @@ async def is_full(layer):
     await layer.group_add("crowd", local)
     await layer.group_send("crowd", {"type": "dropped"})
     await layer.send("behind", {})
-    await layer.receive("behind")  # what was sent before has arrived
+    await layer.receive("behind")  # earlier messages have arrived
     for _ in range(3):
         assert await layer.receive(local) == {"type": "x"}
     await nothing(layer, local)
@@ -111,7 +111,7 @@ async def process_local(layer):
 
 async def groups(layer):
     names = [await layer.new_channel("gr") for _ in range(3)] + ["normal-1"]
-    for name in names + names[:1]:  # twice is once
+    for name in names + names[:1]:  # joining twice is the same as once
         await layer.group_add("test-group", name)
     await layer.group_discard("test-group", names[1])
     await layer.group_discard("test-group", "never-there")
@@ -135,7 +135,7 @@ async def flushes(layer):
 
 
 async def cancelled(layer):
-    """A receive() that is given up takes no message away."""
+    """A receive() that is cancelled removes no message."""
     for channel in ("test-cancel", await layer.new_channel()):
         for n in range(100):
             task = asyncio.ensure_future(layer.receive(channel))
@@ -159,7 +159,7 @@ async def many_receivers(layer):
 
 
 async def from_threads(layer):
-    """Threads have event loops of their own."""
+    """Threads have their own event loops."""
     local, got = await layer.new_channel(), []
     await layer.group_add("threads", local)
 

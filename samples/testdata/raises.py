@@ -1,4 +1,4 @@
-"""A handler that fails, with a secret in its hands."""
+"""A handler that fails, with a secret in its variables."""
 import sys
 
 DEBUG = int(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Another script called app.py: beside the one that the tests are about."""
+"""Another script called app.py, in addition to the script of the tests."""
 import beside
 from fapws.base import Start_response as Base
 

@@ -1,4 +1,4 @@
-"""Says what Bottle reads of a body."""
+"""Returns what Bottle reads of a body."""
 from bottle import BaseRequest, Bottle, request
 
 BaseRequest.MEMFILE_MAX = 1 << 24

@@ -1,4 +1,4 @@
-"""Says what Django reads of a body."""
+"""Returns what Django reads of a body."""
 import json as json_module
 
 import django

@@ -1,4 +1,4 @@
-"""Says what Falcon reads of a body."""
+"""Returns what Falcon reads of a body."""
 import falcon
 
 

@@ -1,4 +1,4 @@
-"""Says what Flask reads of a body."""
+"""Returns what Flask reads of a body."""
 from flask import Flask, request
 
 app = Flask(__name__)

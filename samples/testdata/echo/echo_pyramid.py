@@ -1,4 +1,4 @@
-"""Says what Pyramid (WebOb) reads of a body."""
+"""Returns what Pyramid (WebOb) reads of a body."""
 from pyramid.config import Configurator
 from pyramid.response import Response
 

@@ -1,4 +1,4 @@
-"""A small site as the tests of the ancestors' rows want it."""
+"""A small site with the handlers of fapws3 and Fapws4."""
 import os
 from hashlib import md5
 
@@ -35,7 +35,7 @@ class Reading:
 
 
 def pieces(environ, start_response):
-    """The same bytes as /large, by an iterator."""
+    """Sends the same bytes as /large, by an iterator."""
     for i in range(0, len(LARGE), 50_000):
         yield LARGE[i : i + 50_000]
 

@@ -1,4 +1,4 @@
-"""Static files of a folder that the test fills, by the server and through a handler."""
+"""Static files of a directory that the test fills. The server or a handler sends them."""
 import os
 import sys
 import time

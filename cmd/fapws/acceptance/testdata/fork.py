@@ -1,4 +1,4 @@
-"""Handlers for --fork; they wait for files in the folder that is the first argument."""
+"""Handlers for --fork. They wait for files in the directory of the first argument."""
 import atexit
 import os
 import signal
@@ -14,7 +14,7 @@ from fapws.contrib.views import Staticfile
 
 folder = sys.argv[1]
 loaded_in = os.getpid()
-# It ends when the last process that has the other end of its input does: a loader that is killed ends nothing.
+# This child exits when the last process with the other end of its input exits: a loader that is killed does not end it.
 child_of_the_application = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("loader" if os.getpid() == loaded_in else "child"))))
 
@@ -87,7 +87,7 @@ def dies(environ, start_response):
     if how == "forks":
         yield b"begin, "
         if os.fork() == 0:
-            os.closerange(0, 3)  # the test waits for their end
+            os.closerange(0, 3)  # the test waits until these descriptors are closed
             while os.path.isdir(folder):  # until the end of the test
                 time.sleep(0.01)
             os._exit(0)

@@ -1,4 +1,4 @@
-"""Heads that must not reach the wire."""
+"""Heads of responses that must not be sent."""
 
 BAD = {
     "cr": "a\rX-Injected: 1",

@@ -1,4 +1,4 @@
-"""One table of everything: functions, classes, objects, applications, files."""
+"""One table of functions, classes, objects, applications and files."""
 import os
 
 from fapws import HTTPError

@@ -1,4 +1,4 @@
-"""Says which entry of PATHS answered and how it saw the path."""
+"""Returns the entry of PATHS that answered, and the path in its environ."""
 
 
 def entry(name):

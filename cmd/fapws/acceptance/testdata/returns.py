@@ -23,7 +23,7 @@ class Iterable:
 
 
 class Lines(list):
-    """A list by inheritance is a list."""
+    """A subclass of list is a list."""
 
 
 def from_position():
@@ -40,7 +40,7 @@ def big_file():
 
 
 class Odd:
-    """Has read() and nothing else of a file."""
+    """Has read(), but no other method of a file."""
 
     def __init__(self):
         self.left = 3

@@ -1,4 +1,4 @@
-"""Shows what a service manager, or another parent of the server, has left here."""
+"""Shows the traces of a service manager, or of another parent of the server, in this process."""
 import os
 import subprocess
 import sys
@@ -6,12 +6,12 @@ import sys
 
 def environment(environ, start_response):
     names = ("LISTEN_", "NOTIFY_", "WATCHDOG_", "FAPWS_")
-    ours = ("ALLOW_ROOT", "_TIMEOUT", "_WAIT")  # of the tests
+    ours = ("ALLOW_ROOT", "_TIMEOUT", "_WAIT")  # variables of the tests
     return " ".join(sorted(n for n in os.environ if n.startswith(names) and not n.endswith(ours))) or "clean"
 
 
 def child(environ, start_response):
-    """The sockets that a child inherits by default."""
+    """Returns the sockets that a child inherits by default."""
     code = """
 import os
 for fd in range(3, 200):
@@ -31,7 +31,7 @@ def mask(environ, start_response):
 
 
 def identity(environ, start_response):
-    """The user of this process, and whether it can become root again."""
+    """Returns the user of this process, and whether it can become root again."""
     try:
         os.setuid(0)
         again = "root again"

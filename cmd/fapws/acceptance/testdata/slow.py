@@ -1,4 +1,4 @@
-"""Handlers that wait for actions of a test, and one that streams endlessly."""
+"""Handlers that wait for actions of a test, and a handler that sends an endless stream."""
 import os
 import sys
 import threading
@@ -11,7 +11,7 @@ SHARED = b"s" * 16_000_000
 
 
 def note(name, text="yes"):
-    """Tells the test, which waits for a file to have a text."""
+    """Writes a text to a file. The test waits for the text."""
     with open(os.path.join(folder, name), "a") as f:
         f.write(text + "\n")
 
@@ -21,7 +21,7 @@ def there(name):
 
 
 def wait(environ, start_response):
-    """Waits until there is a file called go."""
+    """Waits until a file called go exists."""
     note("entered")
     while not there("go"):
         time.sleep(0.002)

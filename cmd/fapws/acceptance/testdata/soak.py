@@ -43,7 +43,7 @@ def raises(environ, start_response):
 
 
 async def pieces(scope, receive, send):
-    """Sends the body back while it comes."""
+    """Sends the body back while it arrives."""
     await send({"type": "http.response.start", "status": 200})
     while (event := await receive())["type"] == "http.request":
         await send({"type": "http.response.body", "body": event["body"], "more_body": event["more_body"]})
@@ -52,14 +52,14 @@ async def pieces(scope, receive, send):
 
 
 async def refuses(scope, receive, send):
-    """Takes a piece of the body."""
+    """Reads a piece of the body."""
     await receive()
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"6")]})
     await send({"type": "http.response.body", "body": b"enough"})
 
 
 def page(environ, start_response):
-    """Is kept for each language and query."""
+    """This page is cached for each language and query."""
     start_response("200 OK", [("Vary", "Accept-Language")])
     return f"{environ['QUERY_STRING']} {environ['HTTP_ACCEPT_LANGUAGE']} ".encode() * 300
 

@@ -1,6 +1,6 @@
 """Applications that wsgiref.validate watches, as a middleware of the standard library.
 
-What it warns of is an error here, like what it asserts.
+Its warnings are errors here, like its assertions.
 """
 import io
 import os
@@ -13,7 +13,7 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 def body_of(environ):
-    """Reads the body in every way, a part each."""
+    """Reads the body by every method, one part each."""
     stream = environ["wsgi.input"]
     parts = [stream.read(1), stream.readline(), stream.readline(2)]
     parts += stream.readlines(1)

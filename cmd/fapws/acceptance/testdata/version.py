@@ -1,4 +1,4 @@
-"""ASGI WebSockets that say which version of the code serves them."""
+"""ASGI WebSockets that send the version of their code."""
 VERSION = 1
 
 

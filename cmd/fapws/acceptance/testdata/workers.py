@@ -1,4 +1,4 @@
-"""What a supervisor's workers are asked in tests."""
+"""Handlers for tests of workers and their supervisor."""
 import ctypes
 import os
 import subprocess
@@ -21,7 +21,7 @@ def nap(environ, start_response):
 
 
 def enter(environ, start_response):
-    """Says that it has begun, and does not end before it is told to."""
+    """Records that it has begun, and returns when the test creates a file."""
     folder = environ["QUERY_STRING"]
     open(folder + "/entered", "w").write("yes")
     while not os.path.exists(folder + "/go"):
@@ -54,7 +54,7 @@ def healthy(environ, start_response):
 
 
 def blocked(environ, start_response):
-    """The signals that a child of the application starts with."""
+    """Returns the signals that are blocked in a child of the application."""
     return subprocess.run(["grep", "^SigBlk", "/proc/self/status"], stdout=subprocess.PIPE).stdout
 
 

@@ -1,4 +1,4 @@
-"""The write() callable: along with other results, endlessly, and wrongly."""
+"""Uses write() together with other results, without end, and in wrong ways."""
 import os
 import sys
 
@@ -69,7 +69,7 @@ def generator(environ, start_response):
 
     def rest():
         yield b"one,"
-        write(b"between,")  # forbidden by PEP 3333, and yet in order
+        write(b"between,")  # PEP 3333 forbids this, but the order is kept
         yield b"two"
 
     return rest()

@@ -1,4 +1,4 @@
-"""For fapws ctl metrics: an application with metrics of its own, and a handler that waits until it is told not to."""
+"""An application with its own metrics, and a handler that waits until a file exists, for fapws ctl metrics."""
 import os
 import time
 
@@ -45,7 +45,7 @@ def holds(environ, start_response):
 def collects(environ, start_response):
     import gc
 
-    return str(gc.collect())  # without the GIL, it stops all other threads, and so waits for holds
+    return str(gc.collect())  # without the GIL, this stops all other threads, and therefore waits for holds
 
 
 PATHS = [("/holds", holds), ("/collects", collects), ("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]

@@ -1,4 +1,4 @@
-"""Answers of 8 MiB, made in every way; /begun says how many were begun."""
+"""Responses of 8 MiB, made in every way. /begun returns how many responses have begun."""
 import itertools
 import threading
 

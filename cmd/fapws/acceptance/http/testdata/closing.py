@@ -1,4 +1,4 @@
-"""An answer with a length whose close() is quick a hundred times, and then waits."""
+"""A response with a length. Its close() returns at once a hundred times, and then waits."""
 import threading
 
 go_on = threading.Event()

@@ -1,4 +1,4 @@
-"""Handlers for many clients at once, and which of them came in which order."""
+"""Handlers for many simultaneous clients. They record the order of the clients."""
 import hashlib
 import os
 import threading
@@ -16,13 +16,13 @@ def wait(environ, start_response):
 
 
 def together(environ, start_response):
-    """Answers when eight requests are here at the same time."""
+    """Answers when eight requests have arrived."""
     eight.wait(120)
     return str(os.getpid())
 
 
 def everywhere(environ, start_response):
-    """Ends when a folder shows that three workers have entered it, or after a timeout."""
+    """Returns when files in a directory show that three workers run it, or after a timeout."""
     yield b"begun, "
     folder, late = environ["QUERY_STRING"], time.monotonic() + 5
     open(f"{folder}/{os.getpid()}", "w").close()

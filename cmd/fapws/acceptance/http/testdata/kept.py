@@ -1,4 +1,4 @@
-"""Keeps what belongs to a request, and uses it in the next one."""
+"""Keeps the objects of a request, and uses them in the next request."""
 kept = {}
 
 

@@ -1,4 +1,4 @@
-"""Uploads a file with the client of Debian (python3-tuspy): the first bytes, and then, as another client that knows the address, the rest."""
+"""Uploads the first bytes of a file with Debian's client (python3-tuspy), and the rest with another client."""
 import sys
 
 from tusclient import client

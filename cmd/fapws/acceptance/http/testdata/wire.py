@@ -31,13 +31,13 @@ def broken(environ, start_response):
 
 
 async def early(scope, receive, send):
-    """Answers before it has the body."""
+    """Answers before the body has arrived."""
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"no"})
 
 
 async def begins(scope, receive, send):
-    """Begins its answer, and ends it with the body."""
+    """Begins its response, and ends it with the body."""
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"begun", "more_body": True})
     while (event := await receive())["type"] == "http.request" and event["more_body"]:
@@ -46,7 +46,7 @@ async def begins(scope, receive, send):
 
 
 async def patient(scope, receive, send):
-    """Waits for some time before it reads the whole body."""
+    """Waits before it reads the whole body."""
     await asyncio.sleep(float(scope["query_string"]))
     size, more = 0, True
     while more:

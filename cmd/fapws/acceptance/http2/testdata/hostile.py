@@ -1,4 +1,4 @@
-"""Handlers that take time, or make much. FOLDER is told how many run at the same time."""
+"""Handlers that take time, or make large responses. They record in FOLDER how many run at the same time."""
 import os
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""A channel of events, and a page that publishes to it."""
+"""A channel of events, and a page that publishes to the channel."""
 from fapws import channel, publish
 
 

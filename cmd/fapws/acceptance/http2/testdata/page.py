@@ -1,4 +1,4 @@
-"""A page that listens to a channel, posts to it what it hears back, and has WebSockets."""
+"""A page that subscribes to a channel, posts the events that it receives to the channel, and has WebSockets."""
 import base64
 import hashlib
 
@@ -42,7 +42,7 @@ def hear(ws, message):
 
 
 def own(environ, start_response):
-    """Speaks WebSocket by itself."""
+    """Implements a WebSocket by itself."""
     sock = environ["werkzeug.socket"]
     key = environ["HTTP_SEC_WEBSOCKET_KEY"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     accept = base64.b64encode(hashlib.sha1(key.encode()).digest())

@@ -1,4 +1,4 @@
-"""WebSockets of all kinds, and a page that has none."""
+"""WebSockets of all kinds, and a page without a WebSocket."""
 import base64
 import hashlib
 import os
@@ -43,7 +43,7 @@ async def echo(scope, receive, send):
 
 
 def own(environ, start_response):
-    """Speaks WebSocket by itself: echoes one short message."""
+    """Implements a WebSocket by itself, which echoes one short message."""
     sock = environ["werkzeug.socket"]
     if environ["QUERY_STRING"] == "refuse":
         start_response("403 Forbidden", [])

@@ -1,4 +1,4 @@
-"""The WebSockets of ASGI 3, each path another order of events."""
+"""WebSockets of ASGI 3. Each path sends events in another order."""
 import asyncio
 import json
 
@@ -15,7 +15,7 @@ def text(headers):
 
 
 async def tries(send, *messages):
-    """Sends messages, and notes each success or exception."""
+    """Sends messages, and records each success or exception."""
     for message in messages:
         try:
             await send(message)
@@ -105,7 +105,7 @@ async def accepts(scope, receive, send):
 
 
 async def pours(scope, receive, send):
-    """Sends without end, and sees the client leave."""
+    """Sends without end, and notices when the client disconnects."""
     await receive()
     await send({"type": "websocket.accept"})
     sent = 0
@@ -128,7 +128,7 @@ async def waits(scope, receive, send):
 
 
 async def sleeps(scope, receive, send):
-    """Takes its time with each message."""
+    """Waits after each message."""
     await receive()
     await send({"type": "websocket.accept"})
     await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Publishes what it hears."""
+"""Publishes the messages that it receives."""
 from fapws import WebSocket, channel, publish
 
 

@@ -1,4 +1,4 @@
-"""WSGI handlers that speak WebSocket by themselves, as simple-websocket and Flask-Sock do."""
+"""WSGI handlers that implement WebSockets by themselves, like simple-websocket and Flask-Sock."""
 import base64
 import hashlib
 import struct

@@ -100,7 +100,7 @@ def hear(ws, message):
 def leave(ws, code, reason):
     clients.discard(ws)
     if ws.environ["QUERY_STRING"] == "lingers":
-        # longer than a turn of inline mode, which leaves the other records to the next turn
+        # This takes longer than a turn of inline mode, which leaves the other records to the next turn.
         time.sleep(0.01)
     note("left", code, reason)
     if reason == "raise":
@@ -108,7 +108,7 @@ def leave(ws, code, reason):
 
 
 def state(environ, start_response):
-    """How many are here, threads, descriptors, and KiB of memory."""
+    """Returns the number of WebSockets, threads and descriptors, and the KiB of memory."""
     with open("/proc/self/status") as status:
         memory = next(line.split()[1] for line in status if line.startswith("RssAnon"))
     return f"{len(clients)} {threading.active_count()} {len(os.listdir('/proc/self/fd'))} {memory}"

@@ -1,4 +1,4 @@
-"""WebSockets that go over to new code at a reload, and some that cannot."""
+"""WebSockets that move to new code at a reload, and some that cannot."""
 import os
 import threading
 import time

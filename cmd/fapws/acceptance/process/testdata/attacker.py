@@ -1,4 +1,4 @@
-"""Tries what --sandbox forbids, one way for each request, and what it must allow."""
+"""Tries an operation that --sandbox forbids or allows for each request."""
 import ctypes
 import errno
 import fcntl
@@ -14,12 +14,12 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 HERE = os.path.dirname(os.path.abspath(__file__))
-if len(sys.argv) > 1:  # needed while loading, and refused afterwards
+if len(sys.argv) > 1:  # needed while loading, and denied afterwards
     open(sys.argv[1]).close()
 
 
 def called(result):
-    """The error of a function of the C library."""
+    """Returns the error of a function of the C library."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -58,7 +58,7 @@ def write(path):
 
 
 def replace(paths):
-    """Puts a link in the place of a file of the server."""
+    """Replaces a file of the server by a link."""
     path, _, target = paths.partition(",")
     if os.path.lexists(path):
         os.rename(path, path + ".old")
@@ -79,7 +79,7 @@ def execute(path):
 
 
 def fork_exec(call):
-    """The result of a call in a forked child."""
+    """Returns the result of a call in a forked child."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -100,7 +100,7 @@ def from_memory():
 
 
 def in_thread(call):
-    """call in a thread that existed before the sandbox."""
+    """Runs call in a thread that existed before the sandbox."""
     done.clear()
     jobs.append(call)
     wake.set()
@@ -160,12 +160,12 @@ X86 = os.uname().machine == "x86_64"
 
 
 def system_call(x86, arm, *arguments):
-    """A way that makes a system call by its number on either machine."""
+    """Returns a function that makes a system call by its number on either machine."""
     return lambda: called(libc.syscall(x86 if X86 else arm, *arguments))
 
 
 def channel():
-    """The descriptor of the channel to the supervisor."""
+    """Returns the descriptor of the channel to the supervisor."""
     for name in os.listdir("/proc/self/fd"):
         try:
             with socket.socket(fileno=os.dup(int(name))) as s:
@@ -176,7 +176,7 @@ def channel():
 
 
 def order(kind):
-    """Sends the supervisor a message, and waits for the consequences."""
+    """Sends a message to the supervisor, and waits for the consequences."""
     os.write(channel(), json.dumps({"Kind": kind, "Text": "{}"}).encode())
     time.sleep(600)
 
@@ -186,12 +186,12 @@ def pidfd(pid):
 
 
 def sibling(pids):
-    """The worker of pids that is not this one."""
+    """Returns the other worker of pids."""
     return next(int(pid) for pid in pids.split(":") if int(pid) != os.getpid())
 
 
 def of_sibling(name, look):
-    """A way that looks at a file of another worker in /proc."""
+    """Returns a function that reads a file of another worker in /proc."""
     return lambda pids: look(f"/proc/{sibling(pids)}/{name}")
 
 

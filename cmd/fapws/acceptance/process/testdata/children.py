@@ -1,4 +1,4 @@
-"""Starts processes in every way, in handlers and while it is loaded."""
+"""Starts processes in every way, in handlers and while the script is loaded."""
 import concurrent.futures
 import json
 import multiprocessing
@@ -14,7 +14,7 @@ import time
 from fapws import channel, subscribers, publish
 from fapws.base import Environ, Start_response  # noqa: F401 - a spawned child must import them, too
 
-publish("news", "once")  # again in a child that imports this, where it does nothing
+publish("news", "once")  # has no effect in a child that imports this script
 
 folder = sys.argv[1]
 
@@ -32,14 +32,14 @@ spawning = multiprocessing.get_context("spawn")
 
 serving = multiprocessing.get_context("forkserver")
 
-if __name__ == "__main__":  # not in a child that imports this again
+if __name__ == "__main__":  # not in a child that imports this script
     with forking.Pool(2) as early:
         at_import = early.map(double, range(5))
     early.join()
 
 
 def descriptors():
-    """What a process has open beside its three streams: (kind, number)."""
+    """Returns the open descriptors of this process except its three streams: (kind, number)."""
     seen = []
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
@@ -47,13 +47,13 @@ def descriptors():
             try:
                 mode = os.fstat(fd).st_mode
             except OSError:
-                continue  # of listdir itself
+                continue  # the descriptor of listdir itself
             seen.append(("socket" if stat.S_ISSOCK(mode) else os.readlink("/proc/self/fd/%d" % fd), fd))
     return seen
 
 
 def sockets_with_names():
-    """Local addresses of the sockets that are open."""
+    """Returns the local addresses of the open sockets."""
     names = []
     for kind, fd in descriptors():
         if kind == "socket":
@@ -66,8 +66,8 @@ def sockets_with_names():
 
 
 def after_fork(environ, start_response):
-    """What a forked child has of the server."""
-    mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # the script's own: the child keeps it
+    """Returns the descriptors of the server that a forked child has."""
+    mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # a socket of the script, which the child keeps
     mine.bind(("127.0.0.1", 0))
     mine.listen()
     reading, writing = os.pipe()
@@ -86,17 +86,17 @@ def after_fork(environ, start_response):
 
 
 def after_exec(environ, start_response):
-    """What a program has that is started without close_fds."""
+    """Returns the descriptors of a program that was started without close_fds."""
     code = "import os; print([os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd') if int(n) > 3])"
     return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, close_fds=False, check=True).stdout
 
 
 def linger(environ, start_response):
-    """Leaves a child that lives until there is a file called go."""
+    """Leaves a child that lives until a file called go exists."""
     pid = os.fork()
     if pid == 0:
         null = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):  # or the test would wait for the end of these
+        for stream in range(3):  # otherwise the test would wait until these streams are closed
             os.dup2(null, stream)
         while os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "go")):
             time.sleep(0.01)
@@ -107,7 +107,7 @@ def linger(environ, start_response):
 
 
 def kill(environ, start_response):
-    """A child ends by a signal, as it would anywhere."""
+    """A signal ends a child, as in any process."""
     pid = os.fork()
     if pid == 0:
         while True:
@@ -122,7 +122,7 @@ def speaks(environ, start_response):
     pid = os.fork()
     if pid == 0:
         write(b"from the child")
-        os.kill(os.getpid(), signal.SIGUSR1)  # its handler writes to where the server listens
+        os.kill(os.getpid(), signal.SIGUSR1)  # its handler writes to a descriptor of the server
         os._exit(3)
     status = os.waitpid(pid, 0)[1]
     return [b"%d" % os.WEXITSTATUS(status)]
@@ -133,12 +133,12 @@ def in_generator(environ, start_response):
     yield b"parent,"
     pid = os.fork()
     if pid == 0:
-        yield b"child"  # and here it ends
+        yield b"child"  # the child exits here
     yield b"%d" % os.WEXITSTATUS(os.waitpid(pid, 0)[1])
 
 
 def crowd(environ, start_response):
-    """?n: so many children end at the same moment; each has its exit code."""
+    """?n starts n children that exit at the same moment, and returns their exit codes."""
     n = int(environ["QUERY_STRING"])
     reading, writing = os.pipe()
     children = []
@@ -151,7 +151,7 @@ def crowd(environ, start_response):
         children.append(pid)
     os.close(reading)
     os.close(writing)
-    time.sleep(0.01)  # all of them are there, and none is waited for
+    time.sleep(0.01)  # all children have exited, and none was waited for
     codes = [os.WEXITSTATUS(os.waitpid(pid, 0)[1]) for pid in children]
     return str(sum(code == i % 200 for i, code in enumerate(codes)))
 
@@ -199,7 +199,7 @@ def executor(context):
 
 
 def keep_executor(environ, start_response):
-    """One for the life of the server."""
+    """Keeps one executor for the life of the server."""
     if not kept:
         kept.append(concurrent.futures.ProcessPoolExecutor(2, mp_context=forking))
     return str(kept[0].submit(double, 21).result())
@@ -216,7 +216,7 @@ def say(queue):
 
 
 def speaks_up(context):
-    """What a child gets that publishes."""
+    """Returns a handler that returns the errors of a child that publishes."""
     def handler(environ, start_response):
         queue = context.Queue()
         child = context.Process(target=say, args=(queue,))

@@ -1,4 +1,4 @@
-"""What is left of the machine for a handler in a chroot."""
+"""Shows what a handler in a chroot can access."""
 import os
 import sys
 import time
@@ -7,7 +7,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def seen(environ, start_response):
-    """The root directory, a file by its path outside the chroot, and the user."""
+    """Returns the root directory, a file by its path outside the chroot, and the user."""
     with open(os.path.join(HERE, "beside.txt")) as f:
         beside = f.read().strip()
     ways = []
@@ -21,7 +21,7 @@ def seen(environ, start_response):
 
 
 def late(environ, start_response):
-    """Imports of handlers, and of Python itself."""
+    """Imports modules in a handler, and makes Python import its own modules."""
     import decimal
     import html
     import http.cookies

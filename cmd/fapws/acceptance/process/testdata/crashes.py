@@ -1,4 +1,4 @@
-"""Ends its process in the way that CRASH names, while it loads, or in a handler: /segv."""
+"""Crashes its process in the way that CRASH names, while it is loaded, or in a handler such as /segv."""
 import ctypes
 import faulthandler
 import os

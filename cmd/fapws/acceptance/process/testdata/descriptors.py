@@ -1,4 +1,4 @@
-"""Closes descriptors that are not its own."""
+"""Closes descriptors of the server."""
 import os
 import socket
 import stat
@@ -6,7 +6,7 @@ import time
 
 
 def watched(fd):
-    """The descriptors that an epoll watches (proc(5), fdinfo)."""
+    """Returns the descriptors that an epoll watches (proc(5), fdinfo)."""
     with open(f"/proc/self/fdinfo/{fd}") as text:
         return [int(line.split()[1]) for line in text if line.startswith("tfd:")]
 
@@ -44,7 +44,7 @@ def of_kind(kind):
     known = links()
     for fd, link in known.items():
         if link == "anon_inode:[eventpoll]":
-            if any(listening.get(w) == socket.AF_INET for w in watched(fd)):  # else it is Go's own
+            if any(listening.get(w) == socket.AF_INET for w in watched(fd)):  # otherwise it belongs to Go's runtime
                 return {"epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"]}[kind]
 
 

@@ -1,4 +1,4 @@
-"""Handlers for a server whose machine fails: no disk, no memory."""
+"""Handlers for a server without free disk space or memory."""
 import os
 import sys
 

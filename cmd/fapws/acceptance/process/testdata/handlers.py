@@ -43,7 +43,7 @@ def dies(environ, start_response):
 
 
 async def echo(scope, receive, send):
-    """An ASGI application: a WebSocket, or a body that is sent back as it comes."""
+    """An ASGI application with a WebSocket. It sends a request body back as it arrives."""
     if scope["type"] == "lifespan":
         raise NotImplementedError
     if scope["type"] == "websocket":

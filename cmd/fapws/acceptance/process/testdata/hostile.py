@@ -1,10 +1,10 @@
-"""An application that was taken over: it sends its supervisor messages of every kind, over the control channel of its process."""
+"""An application of an attacker. It sends messages of every kind to its supervisor, over the control channel."""
 import json
 import os
 import socket
 import sys
 
-# What the supervisor must not believe: files to write and an address to bind.
+# Values that the supervisor must not use: files to write and an address to bind.
 place = sys.argv[1]
 with open(place + "/say") as f:
     kinds = f.read().split(",")
@@ -25,7 +25,7 @@ def channels():
 
 
 def say(*kinds):
-    """Sends a message of each kind to whatever is at the other end, and returns to how many ends."""
+    """Sends a message of each kind over each channel, and returns the number of channels."""
     said = 0
     for channel in channels():
         said += 1

@@ -1,4 +1,4 @@
-"""Handlers that go wrong, in every way there is, for hosts with error logs."""
+"""Handlers that fail in every way, for hosts with error logs."""
 import os
 import sys
 import threading
@@ -122,7 +122,7 @@ def guarded(environ, start_response):
     return programs(environ, start_response)
 
 def fills(environ, start_response):
-    """Has the log of the server on a full disk, and says more than can wait for that of the host."""
+    """Fills the disk of the server's log, and writes more than can wait for the log of the host."""
     kept, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 2)
     environ["wsgi.errors"].write("lost\n" * 1_000_000)

@@ -1,4 +1,4 @@
-"""Loads until there is a file of the name of its argument with .go behind it, and fails with the text of that, if there is any."""
+"""Waits until the file ARG.go exists, and fails with its text if the file is not empty."""
 import os
 import sys
 import time

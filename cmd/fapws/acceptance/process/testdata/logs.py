@@ -1,4 +1,4 @@
-"""Handlers that say things, in every way there is."""
+"""Handlers that write messages in every way."""
 import os
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Needs what a sandbox denies, one kind for each path."""
+"""Needs permissions that a sandbox denies, one for each path."""
 import os
 import socket
 import sqlite3

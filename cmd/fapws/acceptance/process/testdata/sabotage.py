@@ -1,4 +1,4 @@
-"""Takes away what the server needs: descriptors, flags of descriptors, limits of the process."""
+"""Changes what the server needs: descriptors, flags of descriptors, limits of the process."""
 import fcntl
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Waits for the file ARG.go; fails with its text if that is not empty."""
+"""Waits for the file ARG.go, and fails with its text if the file is not empty."""
 import os
 import sys
 import time

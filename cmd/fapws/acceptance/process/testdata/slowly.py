@@ -1,4 +1,4 @@
-"""The first process loads at once, the others when a file exists; handlers end or stop their process."""
+"""The first process loads at once, the others when a file exists. Handlers end or stop their process."""
 import os
 import signal
 import sys

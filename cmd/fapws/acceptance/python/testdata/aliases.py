@@ -1,4 +1,4 @@
-"""The names of package fapws and of Fapws4 are the same things."""
+"""The names of package fapws and of Fapws4 are the same objects."""
 import fapws.base
 import fapws.contrib.headers
 import fapws.contrib.views
@@ -15,7 +15,7 @@ assert fapws.contrib.headers.redirect is fapws4.contrib.headers.redirect is head
 
 
 def built_in(environ, start_response):
-    """Without the classes there is a plain dict, and the same methods."""
+    """Without the classes, environ is a plain dict, and start_response has the same methods."""
     start_response.set_cookie("c", "v")
     start_response("200 OK", [])
     return repr(type(environ))

@@ -1,4 +1,4 @@
-"""Async handlers beside plain ones and an ASGI application."""
+"""Async handlers, plain handlers, and an ASGI application in one table."""
 import asyncio
 import threading
 

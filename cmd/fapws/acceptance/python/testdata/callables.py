@@ -1,4 +1,4 @@
-"""Handlers of every sort that can be called with two arguments."""
+"""Handlers of every kind that accept two arguments."""
 import functools
 
 
@@ -15,7 +15,7 @@ def needs(db, environ, start_response, *, debug):
 
 
 def none():
-    """What a decorator wraps: its arguments are not those of the handler."""
+    """A wrapped function. Its arguments are not the arguments of the handler."""
 
 
 @functools.wraps(none)

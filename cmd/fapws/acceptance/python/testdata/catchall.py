@@ -1,4 +1,4 @@
-"""A tuple of lists, and an entry for whatever path is left."""
+"""A tuple of lists, and an entry for all other paths."""
 
 
 def first(environ, start_response):

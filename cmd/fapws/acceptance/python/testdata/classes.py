@@ -1,4 +1,4 @@
-"""Environ and Start_response by import under the first name, one subclassed."""
+"""Environ and Start_response, imported by their first names. One class is subclassed."""
 from fapws4.base import Environ, Start_response as Base
 
 

@@ -1,4 +1,4 @@
-"""Shows what environ has, spoils it for the next request, and uses wsgi.errors."""
+"""Returns environ, changes it before the next request, and uses wsgi.errors."""
 import json
 import os
 import sys
@@ -18,7 +18,7 @@ def show(environ, start_response):
 
 
 def errors(environ, start_response):
-    """Writes, and goes on only when the test has seen it."""
+    """Writes, and continues only when the test has received the text."""
     stream = environ["wsgi.errors"]
     stream.write("first line\n")
     stream.writelines(["second ", "and third\nfourth\n"])

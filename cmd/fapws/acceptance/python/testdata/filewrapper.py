@@ -1,6 +1,6 @@
-"""wsgi.file_wrapper around files and what only looks like one.
+"""wsgi.file_wrapper with files, and with objects that only look like files.
 
-Each object says in a file when it was closed, and how it was read.
+Each object records in a file when it was closed, and how it was read.
 """
 import gzip
 import io
@@ -38,7 +38,7 @@ class Noted:
 
 
 class Opened(io.FileIO):
-    """A file of another class, whose read() may do anything: sendfile is not for it."""
+    """A file of another class. Its read() may differ, so sendfile must not be used."""
 
     def read(self, size=-1):
         return super().read(size).replace(b"\x00", b"\xff")
@@ -52,13 +52,13 @@ def real(name, skip=0):
     f = open(os.path.join(folder, "data"), "rb")
     f.seek(skip)
     close = f.close
-    f.close = lambda: (note(name, "closed"), close())  # as Django does it
+    f.close = lambda: (note(name, "closed"), close())  # like Django
     return f
 
 
 def partly_read(name):
     f = real(name)
-    f.readline()  # its buffer is further than tell()
+    f.readline()  # its buffer has read beyond tell()
     return f
 
 
@@ -114,7 +114,7 @@ def application(environ, start_response):
     opened = KINDS[query["kind"]](query.get("name"))
     size = [int(query["block"])] if "block" in query else []
     wrapped = environ["wsgi.file_wrapper"](opened, *size)
-    if "through" in query:  # as a middleware that looks at each block
+    if "through" in query:  # like a middleware that reads each block
         return (block for block in wrapped)
     return wrapped
 

@@ -1,4 +1,4 @@
-"""Exceptions whose messages have text of the client, in all places."""
+"""Exceptions in all places whose messages have text of the client."""
 import asyncio
 import gc
 import sys

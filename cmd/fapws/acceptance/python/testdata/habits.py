@@ -1,4 +1,4 @@
-"""What users of fapws3 know: timers by its names, Gzip, Log and Session."""
+"""Features of fapws3: timers by its names, Gzip, Log and Session."""
 import sys
 
 import fapws
@@ -164,7 +164,7 @@ def log_out(environ, start_response):
 
 @sessions
 def late(environ, start_response):
-    """While it runs, another request of its client logs out."""
+    """Another request of the client logs out while this handler runs."""
     log_out({"HTTP_COOKIE": environ["HTTP_COOKIE"]}, lambda status, fields: None)
     if environ["QUERY_STRING"]:
         environ["fapws.session"]["late"] = True
@@ -172,7 +172,7 @@ def late(environ, start_response):
 
 
 def record(environ, start_response):
-    """As scripts for fapws3 keep sessions."""
+    """Stores a session like scripts for fapws3."""
     row = {}
     first = Session(row, max_age=60)
     first.setdata({"n": 1})

@@ -1,4 +1,4 @@
-"""Handlers that hang, in Python, in C, and in C with the GIL; and others beside them."""
+"""Handlers that hang in Python, in C, and in C with the GIL, and handlers that do not."""
 import ctypes
 import os
 import sys
@@ -54,7 +54,7 @@ def locked(environ, start_response):
 
 
 def stubborn(environ, start_response):
-    """Goes on whatever is raised, until there is a file."""
+    """Continues after any exception, until a file exists."""
     while not os.path.exists(os.path.join(folder, "go")):
         try:
             time.sleep(0.01)
@@ -71,7 +71,7 @@ def waits_in_write(environ, start_response):
 
 
 def ticking(environ, start_response):
-    """Occupies its thread, without being late, until there is a file."""
+    """Occupies its thread without timing out, until a file exists."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     note("ticking")
     while not os.path.exists(os.path.join(folder, "go")):
@@ -100,7 +100,7 @@ def quick100(environ, start_response):
 
 
 def pieces(environ, start_response):
-    """Of each fifth piece it waits until the client has read it."""
+    """Waits before each fifth piece until the client has read the pieces."""
     for i in range(50):
         yield str(i % 10).encode()
         while i % 5 == 0 and not os.path.exists(os.path.join(folder, f"read{i}")):
@@ -108,7 +108,7 @@ def pieces(environ, start_response):
 
 
 def written(environ, start_response):
-    """The same by write()."""
+    """Does the same with write()."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     for piece in pieces(environ, start_response):
         write(piece)
@@ -146,7 +146,7 @@ def queued(environ, start_response):
 
 
 def alone(environ, start_response):
-    """How many run it at once, at most."""
+    """Returns the largest number of requests that have run it at the same time."""
     global running, most
     with lock:
         running += 1
@@ -162,7 +162,7 @@ def ident(environ, start_response):
 
 
 class Lasting:
-    """Something whose end takes much longer than a tick of the monitor."""
+    """An object whose end takes much longer than a tick of the monitor."""
 
     def __del__(self):
         time.sleep(0.03)
@@ -175,7 +175,7 @@ def lasting(environ, start_response):
 
 
 def together(environ, start_response):
-    """Returns when as many as the query says run it."""
+    """Returns when the number of requests in the query run it."""
     global running
     with lock:
         running += 1

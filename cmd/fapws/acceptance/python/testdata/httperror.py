@@ -2,7 +2,7 @@ from fapws import HTTPError
 
 
 class Closing:
-    """An iterable that fails at its first step, and has something to close."""
+    """An iterable that fails at its first step, and records its close()."""
 
     closed = 0
 

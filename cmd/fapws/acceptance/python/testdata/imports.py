@@ -1,4 +1,4 @@
-"""Imports a module that the environment has to lead to."""
+"""Imports a module that is found only by the environment."""
 import lead
 
 PATHS = [("/", lambda environ, start_response: lead.__file__)]

@@ -13,7 +13,7 @@ def outcome(expression, stream):
 
 
 def compare(environ, start_response):
-    """?expression, for each of them: what differs."""
+    """Returns the difference from io.BytesIO for ?expression."""
     stream = environ["wsgi.input"]
     body = stream.getvalue()
     expression = urllib.parse.unquote(environ["QUERY_STRING"])
@@ -22,13 +22,13 @@ def compare(environ, start_response):
 
 
 def about(environ, start_response):
-    """What an application can know of the body before it reads."""
+    """Returns what an application knows about the body before it reads."""
     keys = ("CONTENT_LENGTH", "CONTENT_TYPE", "wsgi.input_terminated", "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_LENGTH")
     return json.dumps({key: environ[key] for key in keys if key in environ})
 
 
 def lines(environ, start_response):
-    """The number of lines, and whether about as many bytes were read as the body has."""
+    """Returns the number of lines, and whether the bytes read are about as many as the body has."""
     def bytes_read():
         with open("/proc/self/io") as counts:
             return int(counts.readline().split()[1])
@@ -41,7 +41,7 @@ ends = []
 
 
 def elsewhere(environ, start_response):
-    """A thread reads on when the handler has returned."""
+    """A thread continues reading after the handler has returned."""
     def read():
         try:
             while stream.read(65536):

@@ -1,4 +1,4 @@
-"""Iterables of every shape. Each says in a file when its close() has run.
+"""Iterables of every shape. Each iterable records in a file when its close() has run.
 
 ?kind=...&length=N&status=CODE&how=...: see result() and application().
 """
@@ -42,7 +42,7 @@ class Sized(Plain):
 
 
 class Tuple(tuple):
-    """A tuple by inheritance, which closes."""
+    """A subclass of tuple with close()."""
 
     def close(self):
         Plain.close(self)
@@ -60,7 +60,7 @@ class Unready(Plain):
 
 
 class Separate(Plain):
-    """The iterator is another object than what has close()."""
+    """The iterator is another object than the iterable, which has close()."""
 
     def __iter__(self):
         return iter(self.chunks)

@@ -1,4 +1,4 @@
-"""Work that is put off, and repeated."""
+"""Deferred and repeated calls."""
 import os
 import sys
 import threading
@@ -21,7 +21,7 @@ def tick():
 
 
 def later(environ, start_response):
-    """The answer is there before what it has put off."""
+    """The response is sent before the deferred call runs."""
     defer(go.wait)
     defer(note, "later", text="from a request")
     return str(defer_queue_size())

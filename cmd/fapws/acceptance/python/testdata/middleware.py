@@ -1,4 +1,4 @@
-"""Any WSGI middleware goes into PATHS, and a chain of them; the profile page shows what they cost."""
+"""PATHS with WSGI middlewares, and chains of middlewares. The profile page shows their costs."""
 import threading
 import time
 from wsgiref.validate import validator
@@ -7,7 +7,7 @@ from fapws.contrib.profile import Profile
 
 
 class Header:
-    """Puts its name before those of the middleware inside."""
+    """Puts its name before the names of inner middlewares."""
 
     def __init__(self, app, name):
         self.app, self.name = app, name
@@ -23,7 +23,7 @@ class Header:
 
 
 class Shout:
-    """Changes the body as it goes by, and closes what it wraps."""
+    """Changes the body while it is sent, and closes the wrapped iterable."""
 
     def __init__(self, app):
         self.app = app
@@ -47,7 +47,7 @@ stop = threading.Event()
 
 
 def spin_here(environ, start_response):
-    """Works for half a second."""
+    """Computes for half a second."""
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
         sum(range(1000))

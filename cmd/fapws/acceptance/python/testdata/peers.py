@@ -1,10 +1,10 @@
-"""What applications do to other servers in the tests of these: see peers_test.go."""
+"""Applications from the tests of other servers: see peers_test.go."""
 TEXT = ("Content-Type", "text/plain")
 reused = [TEXT, ("X-Count", "0")]
 
 
 class Name(str):
-    """As frameworks have them, for strings that are safe to show."""
+    """A subclass of str, like strings of frameworks that are safe to show."""
 
 
 def fields(environ, start_response):

@@ -1,4 +1,4 @@
-# Applications that break PEP 3333, each in its own way, and one that keeps it in all ways.
+# Applications that each break PEP 3333 in another way, and one that follows it.
 import io
 
 

@@ -1,4 +1,4 @@
-"""What a script does with its process: threads, signals, children, output."""
+"""Uses threads, signals, children and output."""
 import os
 import signal
 import sqlite3
@@ -35,7 +35,7 @@ def fork(environ, start_response):
     pid = os.fork()
     if pid == 0:
         if environ["QUERY_STRING"] == "returns":
-            return "from the child"  # and no client may ever see it
+            return "from the child"  # no client may receive this
         if environ["QUERY_STRING"] == "raises":
             raise SystemExit(7)
         os._exit(len([str(i) for i in range(7)]))

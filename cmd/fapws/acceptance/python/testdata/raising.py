@@ -1,4 +1,4 @@
-"""Handlers that end in every way but a good one."""
+"""Handlers that end by an exception, in every way."""
 import sys
 
 entered = 0

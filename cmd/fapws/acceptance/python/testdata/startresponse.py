@@ -1,4 +1,4 @@
-"""Every way to call start_response, and what comes of it (PEP 3333)."""
+"""Calls start_response in every way (PEP 3333)."""
 import sys
 import weakref
 
@@ -7,7 +7,7 @@ seen = {}
 
 
 class Marker:
-    """Something that dies with the frame of the exception that knows it."""
+    """An object that is released with the frame of the exception."""
 
 
 def fails():
@@ -36,7 +36,7 @@ def first(environ, start_response):
 
 
 def late(environ, start_response):
-    """The middleware of PEP 3333 that fails in the middle."""
+    """The middleware of PEP 3333 that fails during the response."""
     start_response("200 OK", [TEXT])
     yield b"begun"
     try:
@@ -114,7 +114,7 @@ def never(environ, start_response):
 
 
 def half(environ, start_response):
-    """A call that fails leaves nothing behind."""
+    """A failed call has no effect."""
     start_response.add_header("X-Kept", "1")
     try:
         start_response("201 Created", [("Content-Length", "3"), ("Content-Type", "a/b"), ("X-Lost", "1"), ("Connection", "close"), ("X", 1)])

@@ -1,4 +1,4 @@
-"""Sends files as their sizes say, or as they are."""
+"""Sends files with the length of their reported size, or without a length."""
 import os
 
 
@@ -22,7 +22,7 @@ PATHS = [("/file", file), ("/stat", stat), ("/wrapped", wrapped)]
 
 
 async def application(scope, receive, send):
-    """As FileResponse of Starlette does."""
+    """Sends a file like FileResponse of Starlette."""
     name = scope["query_string"].decode()
     length = str(os.stat(name).st_size).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})

@@ -9,7 +9,7 @@ CALLS = os.environ["CALLS"]
 
 
 def page(environ, start_response):
-    """Answers with the header fields that its query names."""
+    """Answers with the header fields in its query."""
     path = environ["SCRIPT_NAME"] + environ["PATH_INFO"]
     with open(CALLS, "a") as calls:
         calls.write(f"{environ['REQUEST_METHOD']} {path}\n")
@@ -22,7 +22,7 @@ def page(environ, start_response):
 
 
 def slow(environ, start_response):
-    """Waits for a file."""
+    """Waits until a file exists."""
     result = page(environ, start_response)
     while not os.path.exists(CALLS + ".go"):
         time.sleep(0.01)
@@ -30,7 +30,7 @@ def slow(environ, start_response):
 
 
 def second(environ, start_response):
-    """Waits from the second call on."""
+    """Waits from the second call on until a file exists."""
     global seen
     seen += 1
     return page(environ, start_response) if seen == 1 else slow(environ, start_response)

@@ -1,4 +1,4 @@
-"""A folder with the arguments of Staticfile that the test gives as JSON."""
+"""A directory with the arguments of Staticfile that the test passes as JSON."""
 import json
 import sys
 from fapws.contrib.views import Staticfile

@@ -1,4 +1,4 @@
-"""Programs of a folder, by themselves and behind a guard."""
+"""Programs of a directory, with and without a guard."""
 import sys
 
 from fapws.contrib.cgi import CGIApplication

@@ -63,7 +63,7 @@ def send(environ, start_response):
     if how == "failed":
         write(b"dropped")
         raise ValueError("after write()")
-    if how == "headers":  # Fapws4's list has effect after the code has read it
+    if how == "headers":  # Fapws4 uses the list after the code has read it
         start_response.response_headers.append(("X-More", "yes"))
     return {
         "list": [b"dropped", b"too"],

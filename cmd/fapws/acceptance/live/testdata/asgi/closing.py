@@ -1,4 +1,4 @@
-"""WebSockets whose client says something and closes at once."""
+"""WebSockets whose client sends messages and closes at once."""
 import asyncio
 
 notes = {}
@@ -11,7 +11,7 @@ def note(path, text):
 
 
 async def tries(path, send, text):
-    """Sends, and notes whether that was refused."""
+    """Sends a message, and records whether send() raised."""
     try:
         await send({"type": "websocket.send", "text": text})
         note(path, "sent " + text)
@@ -21,7 +21,7 @@ async def tries(path, send, text):
 
 
 async def answers(path, receive, send):
-    """Answers each message after as many seconds as it says."""
+    """Answers each message after the seconds that the message contains."""
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
@@ -65,7 +65,7 @@ async def floods(path, receive, send):
 
 
 async def counts(path, receive, send):
-    """Sends without end when the connection has gone, and notes how much that was."""
+    """Sends without end after the client has disconnected, and records how many messages it sent."""
     await gone.wait()
     await asyncio.sleep(0.2)
     sent = 0

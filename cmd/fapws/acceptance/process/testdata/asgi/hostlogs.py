@@ -1,4 +1,4 @@
-"""An application that goes wrong, in every way there is, for a host with an error log."""
+"""An application that fails in every way, for a host with an error log."""
 
 
 async def app(scope, receive, send):

@@ -1,4 +1,4 @@
-"""Context variables: of each request its own, from the import on."""
+"""Context variables with values of the import, and values of each request."""
 import asyncio
 import contextvars
 import threading

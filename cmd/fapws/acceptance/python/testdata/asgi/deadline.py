@@ -1,4 +1,4 @@
-"""Handlers that take too long, in several ways, and what becomes of them."""
+"""Handlers that time out in several ways."""
 import asyncio
 import sys
 
@@ -13,7 +13,7 @@ async def deep():
 
 
 async def deeper():
-    await asyncio.sleep(1000)  # it stands here
+    await asyncio.sleep(1000)  # the task waits at this line
 
 
 async def app(scope, receive, send):

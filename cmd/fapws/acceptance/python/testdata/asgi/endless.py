@@ -1,4 +1,4 @@
-"""Responses without an end, and some that end when there is a file."""
+"""Responses without an end, and some that end when a file exists."""
 import asyncio
 import os
 import time

@@ -1,8 +1,8 @@
-"""Sends the events that a request lists, and tells what send() said to each.
+"""Sends the events that a request lists, and records the result of each send().
 
 POST /<name> with a list of messages as Python literals sends them in turn;
 GET /outcome/<name> then answers with the errors, one for each message, and
-GET /extensions with those of ASGI.
+GET /extensions with the extensions of ASGI.
 """
 import json
 

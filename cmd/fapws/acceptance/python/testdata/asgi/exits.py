@@ -1,4 +1,4 @@
-"""What goes through the event loop, sys.exit in a task and stop(); and ends without an answer."""
+"""Exceptions that pass through the event loop: sys.exit in a task, and stop(). Some requests have no response."""
 import asyncio
 import sys
 

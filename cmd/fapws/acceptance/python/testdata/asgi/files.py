@@ -1,4 +1,4 @@
-"""http.response.pathsend, and the bodies that responses may not have."""
+"""Sends files by http.response.pathsend, and bodies where a response must not have a body."""
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))

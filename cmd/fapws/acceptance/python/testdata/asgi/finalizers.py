@@ -1,4 +1,4 @@
-# What is collected, whenever that happens, still asks the event loop for something.
+# Objects that call the event loop when they are collected, at any time.
 import asyncio
 import gc
 

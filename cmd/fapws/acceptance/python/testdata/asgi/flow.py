@@ -1,4 +1,4 @@
-"""Bodies that are larger than what a client takes at once."""
+"""Bodies that are larger than the buffers for a client."""
 
 PIECE = b"0123456789abcdef" * 4096
 sent = {}
@@ -11,7 +11,7 @@ async def answer(send, text):
 
 
 async def download(scope, receive, send):
-    """Sends as much as the query says."""
+    """Sends the number of bytes in the query."""
     left = int(scope["query_string"])
     name = scope["path"]
     sent[name] = 0

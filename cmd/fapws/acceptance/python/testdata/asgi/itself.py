@@ -1,4 +1,4 @@
-# An application that drives the coroutine which it runs in.
+# An application that resumes its own coroutine.
 import asyncio
 
 

@@ -1,4 +1,4 @@
-# Tasks that are left behind by a request send when the server has ended it.
+# Tasks of a request that send after the server has ended the request.
 import asyncio
 
 LATE = [{"type": "http.response.start", "status": 200}, {"type": "http.response.body", "body": b"late", "more_body": True},
@@ -9,7 +9,7 @@ ended, said, tasks = None, [], []
 
 
 class Calls:
-    """A value of a message that sends another message."""
+    """A value of a message. Reading it sends another message."""
 
     def __init__(self, send):
         self.send = send

@@ -1,4 +1,4 @@
-"""A lifespan as the environment says (CASE), and an answer with what it left."""
+"""A lifespan that CASE in the environment selects. The response has the value that the lifespan left."""
 import asyncio
 import contextvars
 import os

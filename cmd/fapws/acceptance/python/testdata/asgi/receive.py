@@ -1,4 +1,4 @@
-"""What receive() says, at several times, and with send() at the same time."""
+"""Calls receive() at several times, alone and at the same time as send()."""
 import asyncio
 import json
 
@@ -30,7 +30,7 @@ async def all_of(receive):
 
 
 async def twice(scope, receive, send):
-    """receive() after the body is whole waits until the response is complete, or the client has disconnected."""
+    """After the whole body, receive() waits until the response is complete, or the client has disconnected."""
     events = await all_of(receive)
     extra = asyncio.create_task(receive())
     await asyncio.sleep(0.05)
@@ -40,7 +40,7 @@ async def twice(scope, receive, send):
 
 
 async def waits(scope, receive, send):
-    """The client leaves while nothing was sent."""
+    """The client disconnects before anything was sent."""
     await all_of(receive)
     note(scope["path"], "waits")
     note(scope["path"], sketch(await receive()))
@@ -53,7 +53,7 @@ async def waits(scope, receive, send):
 
 
 async def streams(scope, receive, send):
-    """The client leaves while the response goes on; nothing is cancelled."""
+    """The client disconnects while the response is sent. Nothing is cancelled."""
     gone = asyncio.create_task(receive_gone(receive))
     await send({"type": "http.response.start", "status": 200})
     try:
@@ -75,7 +75,7 @@ async def receive_gone(receive):
 
 
 async def leaves(scope, receive, send):
-    """The client has all that was promised, and leaves before the application says that it was all."""
+    """The client has the whole response, and disconnects before the application has ended the response."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
     await send({"type": "http.response.body", "body": b"hello", "more_body": True})
     await receive_gone(receive)
@@ -84,7 +84,7 @@ async def leaves(scope, receive, send):
 
 
 async def half(scope, receive, send):
-    """The client leaves in the middle of its body."""
+    """The client disconnects in the middle of its body."""
     events = []
     while True:
         event = await receive()
@@ -106,7 +106,7 @@ async def duplex(scope, receive, send):
 
 
 async def together(scope, receive, send):
-    """receive() and send() at the same time, in tasks of their own."""
+    """Two tasks call receive() and send() at the same time."""
     queue = asyncio.Queue()
 
     async def reader():
@@ -128,7 +128,7 @@ async def together(scope, receive, send):
 
 
 async def early(scope, receive, send):
-    """Answers before the body is here, and does not read it."""
+    """Answers before the body has arrived, and does not read the body."""
     await answer(send, "early", 403)
 
 
@@ -137,7 +137,7 @@ async def ignored(scope, receive, send):
 
 
 async def cancelled(scope, receive, send):
-    """A task that waits in receive() may be cancelled, and no event is lost by that."""
+    """A task that waits in receive() is cancelled. No event may be lost."""
     waiting = asyncio.create_task(receive())
     await asyncio.sleep(0)
     waiting.cancel()
@@ -159,7 +159,7 @@ def outcome(result):
 
 
 async def shared(scope, receive, send):
-    """One receive() awaited by several tasks, as itself and by coroutines: only the first may."""
+    """Several tasks await one receive(), directly and by coroutines. Only the first task may."""
     await receive()
     event = receive()
 
@@ -182,7 +182,7 @@ async def shared(scope, receive, send):
 
 
 async def several(scope, receive, send):
-    """Several tasks wait in receive(): each event goes to one of them, and none is lost when a task is cancelled."""
+    """Several tasks wait in receive(). Each event goes to one task, and cancelling a task loses no event."""
     await receive()
     got = []
 
@@ -197,7 +197,7 @@ async def several(scope, receive, send):
     note(scope["path"], "a waits")
     await a
     note(scope["path"], "c waits")
-    while not c._fut_waiter.done():  # there is something for it
+    while not c._fut_waiter.done():  # an event is ready for the task
         await asyncio.sleep(0)
     c.cancel()
     await d

@@ -1,4 +1,4 @@
-"""Tells what it is given: the scope, and the events of the request, as JSON."""
+"""Returns the scope, and the events of the request, as JSON."""
 import json
 
 
@@ -30,9 +30,9 @@ async def app(scope, receive, send):
                 return
     scope["types"] = {key: type(value).__name__ for key, value in scope.items()}
     scope["types"]["header"] = sorted({type(item).__name__ for pair in scope["headers"] for item in pair} | {type(pair).__name__ for pair in scope["headers"]})
-    scope["state"]["seen"] += 1  # of this request alone
+    scope["state"]["seen"] += 1  # only for this request
     scope["state"]["shared"].append(scope["path"])
-    scope["extensions"]["mine"] = {}  # and so is this
+    scope["extensions"]["mine"] = {}  # also only for this request
     scope["headers"].append((b"x-mine", b"1"))
     scope["version"] = scope["asgi"].pop("version")
     await answer(send, scope)

@@ -1,6 +1,6 @@
-"""Frameworks of today: streams that wait or produce, with background tasks, dependencies and handlers of exceptions.
+"""Current frameworks: streams that wait or produce, with background tasks, dependencies and handlers of exceptions.
 
-/NAME/KIND is a stream of the framework NAME; /noted/NAME/KIND says what has happened to it, as does the output.
+/NAME/KIND is a stream of the framework NAME. /noted/NAME/KIND, and the output, have the events of the stream.
 """
 import asyncio
 import json
