@@ -74,8 +74,7 @@
 // become messages for a handler, pings detect whether a silent client is still connected, and both sides end the
 // WebSocket by a close frame, in either order.
 //
-// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output. Start
-// reading at socket.go: a Socket is the protocol of a connection (conn.Protocol), and session.go its state machine.
+// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output.
 // Sockets contains all WebSockets of a loop.
 //
 // A WebSocket is a long exchange: a request, a part that accepts it, then messages as inputs and parts, until the last

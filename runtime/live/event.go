@@ -15,7 +15,6 @@ import (
 // MaxWord bounds the type and the id of an event, in bytes. A client returns the id in a header field.
 const MaxWord = 1024
 
-// Message is an event without a number.
 type Message struct {
 	Name string
 	Data string // UTF-8
@@ -50,20 +49,19 @@ func checkWord(what, word string) error {
 
 // An Event does not change, except for Variant; any goroutine may use it.
 type Event struct {
-	Seq  uint64 // number; numbers increase across all channels
+	Seq  uint64 // numbers increase across all channels
 	Name string
 	ID   string
 	Op   exchange.Op // op of NewFrame: OpText or OpBinary
 
-	wire       []byte           // with the framing of a chunk, or of a WebSocket's message
-	start, end int              // position of the text in wire
-	variants   map[uint8][]byte // variants by their keys
+	wire       []byte // with the framing of a chunk, or of a WebSocket's message
+	start, end int
+	variants   map[uint8][]byte
 
 	at int64 // time when it was kept, in nanoseconds
 	in *ring
 }
 
-// NewEvent formats m, which has been checked, as an event (HTML §9.2) with the number seq.
 func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	e := &Event{Seq: seq, Name: m.Name, ID: m.ID}
 	if e.ID == "" {
@@ -122,7 +120,7 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 
 func (e *Event) size() int { return e.end - e.start }
 
-// frame formats text as a chunk (RFC 9112 §7.1), and sets the position of the text.
+// frame also sets the position of the text.
 func (e *Event) frame(text []byte) {
 	e.wire = make([]byte, 0, len(text)+12)
 	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)
@@ -136,7 +134,7 @@ func (e *Event) frame(text []byte) {
 // Text returns the event in the form of an event stream. The caller must not change it.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
-// Wire returns the bytes for a client of HTTP/1.minor, which must not be changed.
+// The caller must not change the bytes, which are for a client of HTTP/1.minor.
 func (e *Event) Wire(minor uint8) []byte {
 	if minor == 0 {
 		return e.Text()
@@ -148,7 +146,6 @@ func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
 
-// ParseID returns the number in an id that MakeID made with the same epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
 	if err != nil || MakeID(epoch, seq) != id {
@@ -174,22 +171,21 @@ const overhead = 400
 
 type ring struct {
 	name   string
-	events []*Event // ordered by Seq
+	events []*Event
 	bytes  int
 }
 
 type history struct {
 	limits ChannelLimits
 	rings  map[string]*ring
-	all    []*Event // ordered by Seq
+	all    []*Event
 	bytes  int
 	// until this time, events are forgotten only because of limits.Total
 	hold int64
 	lost uint64 // number of the last event that was forgotten
 }
 
-// find returns the index of the event with a number in events, which are ordered by number, or the index for its
-// insertion.
+// The result is the index for the insertion of seq if it is missing.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
@@ -205,10 +201,9 @@ func without(events []*Event, e *Event) []*Event {
 	return slices.Delete(events, at, at+1)
 }
 
-// cost is the number of bytes of memory that an event counts while it waits or is kept.
+// cost is the memory in bytes that the event counts while it waits or is kept.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
-// keep inserts e at the position of its number, unless it is there already.
 func (h *history) keep(e *Event, now int64) {
 	if h.limits.Events == 0 && now >= h.hold {
 		h.lost = max(h.lost, e.Seq)
@@ -242,7 +237,6 @@ func (h *history) trim(r *ring, forget func(*Event)) {
 	}
 }
 
-// within returns the index of the first event of r within the limits of a channel.
 func (h *history) within(r *ring, now int64) int {
 	bytes := 0
 	for i, e := range slices.Backward(r.events) {

@@ -22,7 +22,7 @@ type Fanout struct {
 	inbox inbox
 	busy  func() bool
 	wake  func()
-	start time.Time // zero of the Hub's time
+	start time.Time
 
 	// batchBytes bounds the bytes of a batch with several events. It should be less than the kernel keeps for a
 	// connection, so that a client that reads at once is never treated as slow.
@@ -32,10 +32,10 @@ type Fanout struct {
 	batch   []*Event
 	begun   time.Time
 	due     []*Channel // remaining channels of the batch; the last one is current
-	// number of remaining subscribers of the current channel, the first ones
+	// remaining subscribers of the current channel, the first ones
 	left    int
 	mine    []*Event // reused buffer: the events of one subscriber
-	turning bool     // the loop will call Turn again
+	turning bool
 	pacer
 }
 
@@ -74,7 +74,7 @@ func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 // Sending reports whether some subscribers have not yet been given all taken events.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
-// Turn does a part of the work, and schedules another turn after other work of the loop if some is left.
+// Turn schedules another turn after other work of the loop if some work is left.
 func (f *Fanout) Turn() {
 	f.Take()
 	f.turning = false
@@ -103,7 +103,6 @@ func (f *Fanout) given() uint64 {
 	return f.Tip()
 }
 
-// finishWithin is the maximum time of the loop for events to subscribers that end.
 const finishWithin = time.Second
 
 // Finish gives all events to all subscribers at once, for at most the time within. Later turns of the loop give the
@@ -125,7 +124,7 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 				return false
 			}
 			if f.batch == nil {
-				continue // its channel no longer has subscribers
+				continue
 			}
 		}
 		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(until) {
@@ -181,7 +180,6 @@ func (f *Fanout) nextBatch() bool {
 	return true
 }
 
-// give gives s the events of the batch that it needs.
 func (f *Fanout) give(s Subscriber) {
 	p := s.Position()
 	f.mine = f.mine[:0]
@@ -204,7 +202,6 @@ type passed struct {
 	Text string
 }
 
-// Encode writes events for Decode.
 func Encode(events []*Event) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -215,7 +212,7 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// Decode reads the output of Encode, up to the first error.
+// The result ends at the first error.
 func Decode(text []byte) (events []*Event, err error) {
 	for line := range bytes.Lines(text) {
 		var p passed
@@ -231,7 +228,6 @@ func Decode(text []byte) (events []*Event, err error) {
 
 const maxBacklog = 16 << 20
 
-// ErrBacklog is the error of publishing while too many events wait to be sent.
 var ErrBacklog = errors.New("too many events wait to be sent")
 
 // inbox contains numbered events for the loop. It is safe for concurrent use.
@@ -240,7 +236,7 @@ type inbox struct {
 	events []*Event
 	seq    uint64
 	bytes  atomic.Int64 // cost of events that some subscribers have not been given yet
-	called atomic.Bool  // the loop was woken
+	called atomic.Bool
 }
 
 // Publish adds the event that make returns to the inbox, and wakes the loop. If seq is 0, the event gets the next
@@ -311,15 +307,15 @@ const (
 	savedPatience = time.Second
 )
 
-// pacer decides when the next batch may begin. It belongs to the loop.
+// A pacer belongs to the loop.
 type pacer struct {
-	young map[Subscriber]bool // subscribers that are behind
+	young map[Subscriber]bool
 	old   map[Subscriber]bool // subscribers among them for which the loop has waited in vain
 
 	waiting bool // a batch waits for the young subscribers
 	pausing atomic.Bool
 	paused  time.Duration // length of this wait, in pauses
-	budget  time.Duration // maximum length of this wait
+	budget  time.Duration
 	saved   time.Duration // additional patience that is left
 	counted time.Time     // time when saved was last increased
 }
@@ -337,7 +333,6 @@ func (p *pacer) CaughtUp(s Subscriber) {
 	delete(p.old, s)
 }
 
-// Continue makes the loop call Turn if the next batch was waiting and no longer needs to wait.
 func (f *Fanout) Continue() {
 	if len(f.backlog) > 0 && len(f.young) == 0 && !f.turning {
 		f.turning = true
@@ -374,7 +369,6 @@ func (p *pacer) waits(wake func()) bool {
 	return false
 }
 
-// giveUp stops waiting for subscribers until they have caught up.
 func (p *pacer) giveUp() {
 	maps.Copy(p.old, p.young)
 	clear(p.young)

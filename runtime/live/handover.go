@@ -23,7 +23,6 @@ import (
 // Compression has no state between two messages, because it is negotiated without context takeover.
 
 const (
-	// handOverPatience is the maximum wait for the end of a message or of a callback.
 	handOverPatience = 10 * time.Second
 
 	// handOverTick is the interval of further attempts for WebSockets that could not be asked.
@@ -114,7 +113,6 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	return list, more || len(list) > 0
 }
 
-// ask sends the request to the handler, unless a message is arriving.
 func (s *Socket) ask() {
 	if _, idle := s.decoder.Idle(); !idle {
 		return
@@ -186,7 +184,6 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 }
 
-// depart removes the connection, which has no unsent output, from the loop.
 func (s *Socket) depart(p *exchange.Part) {
 	c, d := s.conn, s.offer
 	begun, _ := s.decoder.Idle()
@@ -255,7 +252,7 @@ func (a *Sockets) Resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn
 	return s
 }
 
-// rejoin makes s a member of its groups. It gets their messages from the point where the other server stopped.
+// The groups' messages continue from the point where the other server stopped.
 func (s *Socket) rejoin(d *exchange.SocketState) {
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))

@@ -25,7 +25,7 @@ type Position struct {
 
 type subscription struct {
 	of *Channel
-	at int32 // index in the Channel's subscribers
+	at int32
 }
 
 type Channel struct {
@@ -48,7 +48,7 @@ func NewHub() *Hub {
 
 func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
-// Join makes s, which has not joined before, a subscriber of the channels with these names.
+// s must not have joined before.
 func (h *Hub) Join(s Subscriber, names []string) {
 	s.Position().subs = make([]subscription, 0, len(names))
 	for _, name := range names {
@@ -56,7 +56,6 @@ func (h *Hub) Join(s Subscriber, names []string) {
 	}
 }
 
-// Add makes s a subscriber of a channel, unless it is one already.
 func (h *Hub) Add(s Subscriber, name string) {
 	p := s.Position()
 	if p.In(name) {
@@ -130,7 +129,7 @@ func (p *Position) In(name string) bool {
 	return slices.ContainsFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name })
 }
 
-// Tip returns the number of the last event that was taken.
+// Tip is the number of the last event that was taken.
 func (h *Hub) Tip() uint64 { return h.tip }
 
 // Take keeps a new event. It returns false if an event with this number or a larger one was taken before. now is in

@@ -20,7 +20,7 @@ import (
 // limit that forbids it.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
-	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16) // 0 if unknown
+	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
 	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
 	if r.Parsed.Version == http1.HTTP11 { // over HTTP/2 events have no chunks, as over HTTP/1.0
 		p.minor = 1
@@ -33,7 +33,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	s.next++
 	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
 	if len(value) > MaxWord {
-		value = nil // no event has this id
+		value = nil
 	}
 	id := string(value)
 	p.know(r.Peer.User, id)
@@ -92,8 +92,7 @@ func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 }
 
-// mostSilence is below the maximum of the kernel, in milliseconds.
-const mostSilence = 24 * time.Hour
+const mostSilence = 24 * time.Hour // below the maximum of the kernel, in milliseconds
 
 func (s *Subscribers) begin(p *StreamSubscriber) {
 	if fd := p.conn.Fd(); fd >= 0 {
@@ -102,7 +101,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	p.conn.Stamp = s.conns.Now
 	p.conn.Schedule()
 	p.state = idle
-	if p.queue != nil { // events from the queue
+	if p.queue != nil {
 		s.flush(p)
 	}
 	if p.state != gone && s.retiring && !(s.stay && p.movable()) {
@@ -163,7 +162,6 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 	return refusal, true
 }
 
-// streamHead returns the head of an event stream, with the fields of a handler.
 func streamHead(h *exchange.Head) exchange.Head {
 	own := exchange.WithoutField(exchange.WithoutField(h.Fields, []byte("Content-Type")), []byte("Content-Encoding"))
 	fields := append([]byte("Content-Type: text/event-stream\r\n"), own...)

@@ -7,19 +7,17 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Input in memory that a WebSocket may have in addition to the share of its client, in bytes.
+// Limits in bytes for input in memory that does not count for the share of the client.
 const (
 	smallMessage = 16 << 10                 // of an unfinished message
 	smallInput   = 2 * exchange.InputWindow // of messages that the handler has, usually the maximum
 )
 
-// largeInput is input of a WebSocket in memory that counts towards the share of its client.
 type largeInput struct {
-	client string // see exchange.Shares
+	client string
 	bytes  int64
 }
 
-// errShare is the error of a message that exceeds the share of its client.
 var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of messages of this client are in memory"}
 
 // weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n

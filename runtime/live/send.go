@@ -86,7 +86,7 @@ func (p *StreamSubscriber) taken(n int) {
 	}
 }
 
-// drop disconnects a subscriber that does not read, and discards its data in the kernel.
+// drop also discards the data of p in the kernel.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
 		s.abandon(p) // serve ends its connection later
@@ -104,14 +104,13 @@ func (s *Subscribers) reset(p *StreamSubscriber, why string) {
 	p.conn.Abort()
 }
 
-// abandon ends a subscriber whose connection has ended before begin.
 func (s *Subscribers) abandon(p *StreamSubscriber) {
 	if p.state != gone {
 		s.remove(p, false)
 	}
 }
 
-// end ends p, which has accepted all data.
+// The connection has accepted all data.
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
@@ -127,7 +126,6 @@ func (s *Subscribers) account(p *StreamSubscriber) {
 	}
 }
 
-// remove removes p from everything except its connection.
 func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	if p.queue != nil {
 		s.CaughtUp(p)
@@ -158,10 +156,9 @@ func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), 
 	}
 }
 
-// finalChunk ends a stream of HTTP/1.1; other streams need no bytes.
 var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
-// finish ends p as a stream ends, so that its client reconnects after a while.
+// The client reconnects after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {
 	if p.state == ending {
 		return
@@ -238,7 +235,6 @@ func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	return true
 }
 
-// open gives p a connection of a socket, which then belongs to p.
 func (s *Subscribers) open(p *StreamSubscriber, fd int, local, remote net.Addr) error {
 	p.conn = &conn.Conn{Holder: p}
 	p.conn.Init(fd, local, remote)

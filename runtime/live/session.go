@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	// closeTimeout is the maximum time until a client answers a close frame.
 	closeTimeout = 5 * time.Second
 
 	// awayTimeout replaces closeTimeout when the server stops or is replaced.
@@ -23,11 +22,9 @@ const (
 	handlerGrace = time.Second
 )
 
-// ignores reports whether the handler gets no further messages, because it has ended or has closed the WebSocket (RFC
-// 6455 §1.4).
+// The handler has ended or has closed the WebSocket (RFC 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
-// ends reports whether the only expected input is the client's close frame.
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
 // frames processes frames from the front of data while the handler has room for their messages, and returns the number
@@ -111,7 +108,6 @@ func (s *Socket) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
-// deadline returns when expired must be called if nothing happens before.
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {
@@ -127,7 +123,6 @@ func (s *Socket) deadline() int64 {
 	return s.conn.Stamp + eventloop.Tick + ping
 }
 
-// expired is called after deadline: a ping or an answer is due.
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
@@ -171,7 +166,6 @@ func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	return websocket.AppendClose(nil, code, []byte(reason))
 }
 
-// awaitClose gives the client time to answer the close frame.
 func (s *Socket) awaitClose() {
 	s.due = s.all.in(closeTimeout)
 	if s.away != 0 {
@@ -179,7 +173,6 @@ func (s *Socket) awaitClose() {
 	}
 }
 
-// tell notifies the handler once that its WebSocket is closed.
 func (s *Socket) tell(code uint16, reason []byte) {
 	if !s.told {
 		s.told = true
@@ -244,7 +237,6 @@ func (s *Socket) goAway() {
 	}
 }
 
-// tellAway tells the handler of a WebSocket that goAway has closed that no further messages arrive.
 func (s *Socket) tellAway() {
 	if s.away == 0 || s.answer != answering {
 		return

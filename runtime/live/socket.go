@@ -14,7 +14,7 @@ import (
 // then makes the Socket the protocol. Socket implements exchange.Socket, conn.Protocol and live.Subscriber.
 type Socket struct {
 	all  *Sockets
-	x    *exchange.Exchange // nil after its last part was released
+	x    *exchange.Exchange // nil after the last part was released
 	conn *conn.Conn
 
 	accept      *[28]byte // Sec-WebSocket-Accept; nil after the handshake was answered
@@ -28,38 +28,38 @@ type Socket struct {
 
 	// error to send if the client has broken the protocol or closed the WebSocket; nil otherwise
 	broken  *websocket.Error
-	closing bool // a close frame was sent, after which no data may be sent
+	closing bool // after a close frame was sent, no data may be sent
 	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0. Messages that the client
 	// sent before it received the close frame are still delivered.
 	away   uint16
-	pinged bool   // a ping was sent and no data has arrived since
-	told   bool   // the handler knows of the end
+	pinged bool // a ping was sent, and no data has arrived since
+	told   bool
 	proper bool   // it was closed by both close frames
 	due    int64  // deadline of the client or the handler, in loop time
 	after  []byte // a control frame that waits until the connection has written
 
-	given exchange.Given // input that the handler has not released
+	given exchange.Given
 	// input that counts towards the share of the client; nil if it is small
 	large   *largeInput
-	in, out int64           // bytes received and sent, for the access log
-	held    []exchange.Part // parts that wait until the client takes the earlier output
-	unsent  *conn.Unsent    // large parts that wait for the client; nil if none
+	in, out int64 // for the access log
+	held    []exchange.Part
+	unsent  *conn.Unsent // large parts that wait for the client; nil if none
 	// the state for the hand-over, after the handler has released the WebSocket
 	offer *exchange.SocketState
 
 	position Position // its groups, which are channels of the Fanout
 	group    string   // group of its mount; "" if it cannot be handed over
-	awaits   bool     // its handshake counts in Sockets.awaited
-	left     bool     // it has left all groups
-	behind   int      // bytes of messages to its groups that wait (queue)
+	awaits   bool
+	left     bool
+	behind   int
 }
 
 type socketState uint8
 
 const (
-	socketOpening socketState = iota // the handler has not accepted the WebSocket
+	socketOpening socketState = iota
 	socketOpen
-	socketLingering // the connection closes after all output is sent
+	socketLingering
 	socketClosed
 )
 
@@ -68,7 +68,7 @@ type answerState uint8
 const (
 	answering answerState = iota
 	finished              // the handler has ended, or its output is no longer needed
-	cancelled             // the same, and the handler was cancelled
+	cancelled
 )
 
 type moveState uint8
@@ -77,7 +77,7 @@ const (
 	staying moveState = iota
 	// it is from another process, and the handler has not resumed it yet
 	resuming
-	asked // the handler was asked for the hand-over
+	asked
 	moved
 )
 
@@ -110,7 +110,6 @@ func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group stri
 	return s
 }
 
-// settled records that a handshake was answered, or never will be.
 func (s *Socket) settled() {
 	if s.awaits {
 		s.awaits = false
@@ -228,7 +227,6 @@ func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
 
-// Room implements conn.Protocol: it sends the output that waited for a transfer.
 func (s *Socket) Room(ended bool) {
 	c := s.conn
 	if !ended {
@@ -299,7 +297,6 @@ func (s *Socket) settle() {
 	}
 }
 
-// resumeReading continues to read, beginning with the pending input.
 func (s *Socket) resumeReading() {
 	c := s.conn
 	c.Continue()
@@ -321,7 +318,6 @@ func (s *Socket) write(frame []byte) {
 
 func (s *Socket) here() bool { return s.state == socketOpen }
 
-// linger ends the WebSocket after all output is sent, and discards further input.
 func (s *Socket) linger() {
 	s.conn.Linger, s.state = true, max(s.state, socketLingering)
 	s.settle()

@@ -25,7 +25,7 @@ type Sockets struct {
 	sites    *exchange.Server
 	conns    *conn.Set
 	cfg      SocketConfig
-	maxEvent int // StreamConfig.MaxEvent
+	maxEvent int
 	// nil until a client requests a WebSocket, and after the last one has left
 	codec *codec
 
@@ -38,11 +38,11 @@ type Sockets struct {
 	last uint64
 	// handshakes, without an answer of the handler, of WebSockets that can be handed over
 	awaited  int
-	resuming int // WebSockets of other servers that handlers have not resumed
+	resuming int
 	departed []departed
 }
 
-// codec compresses and decompresses messages, one at a time.
+// A codec processes one message at a time.
 type codec struct {
 	inflater websocket.Inflater
 	deflater websocket.Deflater
@@ -94,7 +94,6 @@ func (a *Sockets) each(do func(*Socket)) {
 // base64.
 const mostHandedOver = 80 << 10
 
-// describe returns the state of s without its handler's state.
 func (s *Socket) describe() *exchange.SocketState {
 	return &exchange.SocketState{
 		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
@@ -114,7 +113,6 @@ type GroupMessage struct {
 }
 
 const (
-	// groupBatch is the maximum size of a batch of messages for a WebSocket, in bytes.
 	groupBatch = 64 << 10
 
 	// leastBehind is the minimum of mostBehind, in bytes. A client that is further behind is closed with 1013 (try
@@ -125,10 +123,9 @@ const (
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
 
-	// stayWithin replaces finishWithin in a server whose WebSockets stay.
 	stayWithin = 10 * time.Millisecond
 
-	tooSlow = "too slow" // close reason
+	tooSlow = "too slow"
 )
 
 func (s *Socket) Position() *Position { return &s.position }
@@ -152,7 +149,7 @@ func (m *GroupMessage) event(seq uint64) *Event {
 	return NewFrame(m.Group, seq, append(wire, m.Data...), header, op)
 }
 
-// Join makes s a member of a group, unless it has left all groups.
+// Join does nothing if s has left all groups.
 func (s *Socket) Join(group string) {
 	if !s.left {
 		s.all.Add(s, group)
@@ -189,13 +186,11 @@ func (s *Socket) Give(events []*Event) {
 	}
 }
 
-// mostBehind is the maximum size of messages that wait for a client, in bytes.
+// mostBehind is in bytes.
 func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
-// shared replaces the parts of messages to groups, which have no owner.
 var shared = new(exchange.Part)
 
-// writeEvent sends a message to a client that has accepted all earlier output.
 func (s *Socket) writeEvent(e *Event) {
 	wire := s.frameOf(e)
 	s.out += int64(len(wire))

@@ -27,21 +27,21 @@ import (
 // If the new server has forgotten an event, it ends the stream: the client reconnects, and gets the events that are
 // kept after its Last-Event-ID. Either server may be ahead of the other.
 
-// StreamState is a subscriber for the transfer between servers, as JSON of at most 70 KiB.
+// JSON of at most 70 KiB
 type StreamState struct {
 	Names []string
 	// the subscriber was given all events of its channels up to this number
 	Seq         uint64
-	Minor       uint8 // HTTP/1.minor
+	Minor       uint8
 	Number      uint64
 	Address     string `json:",omitempty"`
 	Port        uint16 `json:",omitempty"`
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
 	Sent        int64
-	Framed      int64 // bytes of the response that are not its body
+	Framed      int64
 
-	Log *logfile.State `json:",omitempty"` // state of its line for the access log
+	Log *logfile.State `json:",omitempty"`
 }
 
 const (
@@ -120,7 +120,7 @@ func (p *StreamSubscriber) describe() *StreamState {
 	return d
 }
 
-// endStream ends the stream of a client without a server, if that is possible without waiting.
+// endStream does not wait for the client.
 func endStream(fd int, minor uint8) {
 	if minor > 0 {
 		_, _ = conn.Send(fd, finalChunk.Wire(minor), 0)

@@ -47,7 +47,7 @@ type StreamConfig struct {
 	Counted      func(name string, subscribers int)
 }
 
-// StreamClient is a subscriber for applications. It does not change.
+// A StreamClient does not change.
 type StreamClient struct {
 	Address     string
 	Port        string
@@ -62,7 +62,6 @@ type Loop interface {
 	// Do runs f on the loop, and returns after f has returned. It must not be called on the loop.
 	Do(f func())
 
-	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients.
 	Full() bool
 
 	// Count counts a client whose descriptor did not come from a connection of the server, or, if n is -1, a client
@@ -85,10 +84,10 @@ type response struct {
 	exchange.Source
 	sink   exchange.Sink
 	p      *StreamSubscriber
-	last   exchange.Part // last part of the handler, while it is sent
+	last   exchange.Part
 	text   bool
-	closed bool // the body ends with an empty line
-	begun  bool // the subscriber has the connection
+	closed bool
+	begun  bool
 }
 
 func (r *response) Send(p *exchange.Part) {
@@ -113,7 +112,6 @@ func (r *response) Send(p *exchange.Part) {
 	}
 }
 
-// end sends the last part of the handler, and then the part that gives the connection away.
 func (r *response) end(p *exchange.Part) {
 	r.Source = exchange.Memory{}
 	r.last = *p
@@ -145,7 +143,6 @@ func (r *response) Release(p *exchange.Part) {
 	}
 }
 
-// OnGone implements exchange.Source: the client has disconnected.
 func (r *response) OnGone(x *exchange.Exchange) {
 	r.p.s.abandon(r.p)
 	r.Source.OnGone(x)

@@ -19,10 +19,9 @@ const (
 	historyTotal = 16 << 20
 	historyAge   = time.Hour
 
-	// batchBytes is less than the kernel keeps for a subscriber.
+	// less than the kernel keeps for a subscriber
 	batchBytes = 16 << 10
 
-	// mostNamed is the maximum number of subscribers that the log names in a tick.
 	mostNamed = 8
 )
 
@@ -41,17 +40,16 @@ type Subscribers struct {
 	joined    int
 	addresses map[string]int32
 	// the number of the next subscriber; begins with the number of the process
-	next uint64
-	// first event of a stream: how long clients wait before they reconnect
+	next     uint64
 	retry    *Event
-	reported int // lines in the log since the last tick
+	reported int
 	// the server is retiring, and ends new subscribers like all others
 	retiring bool
-	stay     bool // subscribers that can be handed over stay
+	stay     bool
 	pieces   [][]byte
 }
 
-// eventFormat makes events of messages. It does not change.
+// An eventFormat does not change.
 type eventFormat struct {
 	epoch string
 	limit int
@@ -66,7 +64,7 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 	return s
 }
 
-// Configure replaces the Config, and sets the maximum number of client connections of the whole server.
+// clients is the maximum number of client connections of the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
@@ -113,7 +111,6 @@ func (s *Subscribers) Counts() map[string]int {
 	return counts
 }
 
-// Tick must be called on every tick while clients are connected.
 func (s *Subscribers) Tick() {
 	s.Expire()
 	if s.reported > mostNamed {
@@ -132,29 +129,28 @@ func (s *Subscribers) mayReport() bool {
 type StreamSubscriber struct {
 	s        *Subscribers
 	conn     *conn.Conn // nil before the handler has ended its response
-	minor    uint8      // HTTP/1.minor, which determines the form of its events
+	minor    uint8
 	state    state
 	input    uint16 // bytes from the client, which should send none
 	port     uint16
-	framed   uint32 // bytes of the response that are not its body
+	framed   uint32
 	sent     int64
 	position Position
 	addr     netip.Addr
-	queue    *queue // data that the client has not accepted; nil if none
+	queue    *queue // nil if the client has accepted all data
 	log      *logfile.Record
 	extra    *extra
 	number   uint64
 }
 
-// extra contains the values that most subscribers do not have.
 type extra struct{ user, lastID string }
 
 type state uint8
 
 const (
-	joining state = iota // the handler's response is not written yet
+	joining state = iota
 	idle
-	behind // the client has not accepted all data
+	behind
 	// as behind, and its stream ends after the client has accepted all data
 	ending
 	gone
@@ -206,7 +202,6 @@ func (p *StreamSubscriber) Room(ended bool) {
 	}
 }
 
-// lookAgain is the interval of checks of a connection without a deadline, in nanoseconds.
 const lookAgain = int64(time.Minute)
 
 // Due implements conn.Protocol. It sends a heartbeat to a client after a long time without data.
@@ -222,7 +217,6 @@ func (p *StreamSubscriber) Due() (next int64) {
 	return p.nextBeat()
 }
 
-// beats is the number of groups of subscribers that get their heartbeats at different times.
 const beats = 64
 
 // nextBeat returns the time of the next heartbeat of a subscriber without other data, which is at least half the
@@ -234,7 +228,7 @@ func (p *StreamSubscriber) nextBeat() int64 {
 
 var oneHeartbeat = []*Event{NewText(":\n\n")}
 
-// Drain implements conn.Protocol. Subscribers.Drain ends the subscriber.
+// Subscribers.Drain ends the subscriber.
 func (p *StreamSubscriber) Drain(bool) {}
 
 func (p *StreamSubscriber) Closed() {

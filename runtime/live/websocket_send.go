@@ -35,7 +35,6 @@ func (s *Socket) Send(p *exchange.Part) {
 	}
 }
 
-// advance sends the waiting parts until one of them becomes a transfer.
 func (s *Socket) advance() {
 	for len(s.held) > 0 && !s.conn.Writing() {
 		p := s.held[0]
@@ -49,7 +48,6 @@ func (s *Socket) advance() {
 	}
 }
 
-// hold keeps a part until the client has accepted the output before it.
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
 	if s.conn != nil {
@@ -64,7 +62,7 @@ func (s *Socket) uncount(p *exchange.Part, left int) {
 	}
 }
 
-// dropHeld releases the waiting parts. ended reports whether the last part was among them, which ends the exchange.
+// ended reports whether the last part was dropped, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held
 	s.held = nil
@@ -169,7 +167,6 @@ func (s *Socket) pack(message []byte) (packed []byte, ok bool) {
 	return s.all.codec.deflater.Deflate(message, c.Bits)
 }
 
-// compresses reports whether a message of n bytes is worth compressing.
 func compresses(c *websocket.Compression, n int) bool {
 	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
 }
