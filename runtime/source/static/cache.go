@@ -17,12 +17,12 @@ type variants [Codings]*representation
 // keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock only
 // briefly; their results are immutable.
 type cache struct {
-	limit int // in bytes; negative to cache nothing
+	limit int // negative to cache nothing
 
 	mu       sync.Mutex
 	records  map[string]*record
-	open     map[*record]bool // records with an open file
-	recent   list.List        // of *record, the most recently used first
+	open     map[*record]bool
+	recent   list.List // most recently used first
 	size     int
 	sweeping bool
 }
@@ -30,8 +30,8 @@ type cache struct {
 type record struct {
 	path     string
 	variants variants
-	checked  int64 // when the disk was checked, in nanoseconds
-	checking bool  // a goroutine is checking the disk again
+	checked  int64
+	checking bool
 	used     bool
 	cost     int
 	place    *list.Element
@@ -146,8 +146,7 @@ func (c *cache) empty() {
 // sweepAfter is how long an unused file stays open. Otherwise the disk space of a removed file would not be freed.
 const sweepAfter = 5 * time.Second
 
-// sweep drops records with open files that were not used since the last sweep, and schedules another sweep for the
-// rest.
+// sweep schedules another sweep for the remaining records.
 func (c *cache) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -98,7 +98,7 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 func TestRemovedVariantIsNoticedWithinTheSecond(t *testing.T) {
 	root := tree(t, map[string]string{"a": "first", "a.gz": "zip"})
 	f := serve(t, Options{Root: root})
-	open(t, f, request(t, "", "GET", "/a")) // the variant is known but was not read
+	open(t, f, request(t, "", "GET", "/a"))
 	if err := os.Remove(filepath.Join(root, "a.gz")); err != nil {
 		t.Fatal(err)
 	}
@@ -137,9 +137,9 @@ func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 	mustMiss(t, f, req)
 	open(t, f, req)
 	mustHit(t, f, req)
-	later(f, -time.Second) // a clock that is slightly late
+	later(f, -time.Second)
 	mustHit(t, f, req)
-	later(f, -time.Hour) // a clock that was set back
+	later(f, -time.Hour)
 	mustMiss(t, f, req)
 }
 
@@ -150,7 +150,7 @@ func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() } // the system clock was changed
+	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() }
 	start := time.Now()
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
@@ -217,7 +217,7 @@ func TestCacheIsBounded(t *testing.T) {
 		for i := range 50 {
 			get(t, f, request(t, "", "GET", fmt.Sprint("/", i)))
 			if c.least > 0 {
-				mustHit(t, f, first) // in constant use, therefore kept
+				mustHit(t, f, first)
 			}
 		}
 		kept := 0

@@ -61,7 +61,7 @@ func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 
 func TestVariantsOnDiskAreSent(t *testing.T) {
 	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b", "o.html": text, "o.html.gz": "g"})
-	touch(t, root+"/v.html.br", old.Add(-time.Hour)) // older than the original
+	touch(t, root+"/v.html.br", old.Add(-time.Hour))
 	f := serve(t, Options{Root: root, Compress: true})
 	for _, c := range []struct{ target, accept, body, coding string }{
 		{"/v.html", "gzip", "g", "gzip"},
@@ -137,7 +137,6 @@ func noise(n int) string {
 func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": strings.Repeat(text, 100)})
 	f := serve(t, Options{Root: root, Compress: true})
-	// All requests then use the same file.
 	open(t, f, request(t, "", "GET", "/a.html"))
 	var group sync.WaitGroup
 	bodies := make([][]byte, 20)
@@ -168,5 +167,5 @@ func TestCompressedFileThatIsTooLargeIsNotKept(t *testing.T) {
 	if a := get(t, f, req); a.get("Content-Encoding") != "" || a.length != int64(len(text)+20000) {
 		t.Errorf("%.200v", a)
 	}
-	mustHit(t, f, req) // the absence of other variants is cached
+	mustHit(t, f, req)
 }

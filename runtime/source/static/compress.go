@@ -29,7 +29,7 @@ var names = [Codings]string{"", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// CodingSet says which codings of a resource exist. Identity always exists.
+// Identity always exists.
 type CodingSet [Codings]bool
 
 var Made = CodingSet{Gzip: true, Zstd: true}
@@ -39,7 +39,7 @@ var Made = CodingSet{Gzip: true, Zstd: true}
 type AcceptedCodings struct {
 	// in thousandths plus one; 0 if the client does not name the coding
 	weights [Codings]int16
-	others  int16 // weight of "*"
+	others  int16 // of "*"
 }
 
 func (a *AcceptedCodings) Add(value []byte) {
@@ -144,7 +144,7 @@ func Compressible(mediaType string) bool {
 // turns limits the number of simultaneous compressions to half of the processors; the others handle requests.
 var turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
-// takeTurn takes one of the turns, and reports whether it got one within a second.
+// takeTurn returns false after a second without a turn.
 func takeTurn(turns chan struct{}) bool {
 	select {
 	case turns <- struct{}{}:
@@ -160,7 +160,7 @@ var (
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(turns)), zstd.WithLowerEncoderMem(true),
 			zstd.WithWindowSize(zstdWindow))
 		if err != nil {
-			panic(err) // the options are constants
+			panic(err)
 		}
 		return w
 	})
@@ -175,7 +175,6 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 	return compress(coding, body)
 }
 
-// compress is Compress for a caller that has a turn.
 func compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false

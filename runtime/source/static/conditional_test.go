@@ -54,7 +54,7 @@ var conditions = []struct {
 	fields string
 	status int
 	body   string
-	unlike string // why net/http responds differently
+	unlike string
 }{
 	{"", 200, "0123456789", ""},
 	// If-None-Match (RFC 9110 §13.1.2)

@@ -53,7 +53,6 @@ func OneRange(value []byte, size int64) (start, count int64, ok bool) {
 	return start, count, ok && len(set) <= 1
 }
 
-// parseRange parses "first-last", "first-" or "-suffix".
 func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	before, after, found := bytes.Cut(spec, []byte{'-'})
 	if !found {
@@ -185,7 +184,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name reports whether one of the fields with a name, in lower case, matches an entity tag (see matchesTag).
+// field is in lower case.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -240,7 +239,6 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 	}
 }
 
-// Conditions holds the fields of a request that affect the choice of the response.
 type Conditions struct {
 	head   []byte
 	fields []http1.Field

@@ -5,7 +5,7 @@
 //
 // Files.Hit responds on the event loop, from memory or with an open file, if the disk was checked within the last
 // second. Files.Open handles every other request on a goroutine and may wait for the disk. Source (serve.go) combines
-// both into an exchange.Source. Start reading at Source.Start.
+// both into an exchange.Source.
 //
 // static.go          Options and Files serve.go           Source; Request and Response; from a request to the segments
 // of its response cache.go           cache of files, variants and listings; open files lookup.go          the file for

@@ -25,7 +25,6 @@ var (
 	movedText   = []byte("301 Moved Permanently\n")
 )
 
-// fail sets the head of an error.
 func (out *Response) fail(status int) {
 	fields := failed
 	switch status {
@@ -37,7 +36,7 @@ func (out *Response) fail(status int) {
 	out.Head = exchange.Head{Status: status, Fields: fields}
 }
 
-// failRange sets the head of a 416: no range is within the file (RFC 9110 §15.5.17).
+// RFC 9110 §15.5.17
 func (out *Response) failRange(size int64) {
 	b := append(out.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)
@@ -59,7 +58,7 @@ type expire struct {
 	pattern *regexp.Regexp
 	// whole compares the pattern with the path below the root, not only with the file's name.
 	whole   bool
-	control string // "" to omit the field
+	control string
 }
 
 // parseExpire parses "PATTERN=VALUE". A pattern with a slash is compared with the whole path below the root, as in
@@ -100,7 +99,7 @@ func parseExpire(rule string) (e expire, err error) {
 
 func maxAge(seconds int) string { return "public, max-age=" + strconv.Itoa(seconds) }
 
-// parseAge parses a number with a unit and returns seconds, at most 2³¹-1 (RFC 9111 §1.2.2).
+// The result is at most 2³¹-1 (RFC 9111 §1.2.2).
 func parseAge(s string) (seconds int, ok bool) {
 	if s == "" {
 		return 0, false
@@ -150,8 +149,8 @@ func headerLines(headers map[string]string) (string, error) {
 
 // typeTable maps files to media types. Types from Options override the built-in types.
 type typeTable struct {
-	own     map[string]string // keyed by extension in lower case
-	charset string            // "" for none
+	own     map[string]string // by extension in lower case
+	charset string
 }
 
 func (t *typeTable) setCharset(name string) error {
@@ -203,7 +202,6 @@ func (t *typeTable) read(path string) error {
 	return nil
 }
 
-// isMediaType reports whether s is "type/subtype", with or without parameters, and is valid in a header field.
 func isMediaType(s string) bool {
 	kind, _, _ := strings.Cut(s, ";")
 	one, two, _ := strings.Cut(strings.TrimSpace(kind), "/")
@@ -221,7 +219,6 @@ func (t *typeTable) of(name string) string {
 	return t.withCharset(http1.MediaTypeByName(name))
 }
 
-// withCharset adds the charset to a textual type, or removes the built-in charset.
 func (t *typeTable) withCharset(mediaType string) string {
 	kind, parameters, found := strings.Cut(mediaType, "; ")
 	switch {

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/route"
 )
 
-// Fixed is a constant response.
 type Fixed struct {
 	exchange.Memory
 	reply exchange.Reply
@@ -24,7 +23,7 @@ type FixedOptions struct {
 	Fields []exchange.Field
 }
 
-// NewFixed returns a fixed response. The error is one line.
+// The error is one line.
 func NewFixed(o FixedOptions) (*Fixed, error) {
 	o.Status = cmp.Or(o.Status, 200)
 	if o.Status < 200 || o.Status > 599 {
@@ -49,13 +48,12 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 
 func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }
 
-// Redirect redirects clients to another URL.
 type Redirect struct {
 	exchange.Memory
 	status    int
 	target    route.Template
-	fragment  string // of target, with its "#"
-	keepQuery bool   // target has no query
+	fragment  string
+	keepQuery bool
 }
 
 // NewRedirect returns a redirect to target with the status 301, 302, 303, 307 or 308; 0 means 302. target is a URL or

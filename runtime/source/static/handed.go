@@ -24,7 +24,7 @@ type Handed struct {
 	private *Private
 
 	mu    sync.Mutex
-	roots map[string]*Files // document roots that handlers named, by options
+	roots map[string]*Files // by options
 
 	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. They do not change
 	// after Open.
@@ -52,13 +52,12 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 	return err
 }
 
-// handedOver is a file response that a handler requested.
 type handedOver struct {
 	exchange.Memory
 	*Handed
 	head   exchange.Head // its slices are copies
 	answer *Response
-	err    error // why nothing can be sent; nil on success
+	err    error
 }
 
 // Take responds to x, whose turn it is, with files, as p requests. p must be the first and last part of a handler's
@@ -90,7 +89,7 @@ func (o *handedOver) sends() bool { return len(o.head.SendFile) > 0 }
 
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
-// open opens the file. It may block for the disk.
+// open may block for the disk.
 func (o *handedOver) open() {
 	a := o.answer
 	var files *Files

@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// secret is the content of a file outside the root. No response may contain it.
 const secret = "TOP-SECRET-CONTENT"
 
 // old is the modification time of files in a test tree: a year ago, because a time more than three years before the
@@ -41,8 +40,6 @@ func touch(t testing.TB, path string, at time.Time) {
 	}
 }
 
-// tree creates a root with files, by path and content, and returns its path. A file with the secret is next to the
-// root.
 func tree(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -76,7 +73,6 @@ func later(f *Files, d time.Duration) {
 	f.clock = func() int64 { return now }
 }
 
-// request parses a request. target is the raw target; the files are mounted at mount.
 func request(t testing.TB, mount, method, target string, fields ...string) *Request {
 	t.Helper()
 	head := []byte(method + " " + target + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(fields, "\r\n"), "\r\n"))
@@ -97,7 +93,7 @@ type answered struct {
 	fields textproto.MIMEHeader
 	length int64
 	body   string
-	file   bool // the body came from a file, not from memory
+	file   bool
 }
 
 func (a answered) get(name string) string { return a.fields.Get(name) }
@@ -160,7 +156,6 @@ func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	return read(t, req, &out), true
 }
 
-// get responds with Open, and also with Hit if possible.
 func get(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	a := open(t, f, req)

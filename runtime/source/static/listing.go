@@ -38,7 +38,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// order is the sort order of a listing, as in Apache's links: ?C=S;O=D.
+// The query of a listing is as in Apache's links: ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)
@@ -146,7 +146,6 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 	return entries, more, nil
 }
 
-// listing returns the page of a directory.
 func listing(title string, parent bool, entries []listed, more bool, order order) []byte {
 	title = html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
 	b := []byte("<main><h1>" + title + "</h1>\n<table>\n<tr>")
@@ -198,7 +197,7 @@ func appendSize(b []byte, size int64) []byte {
 	}
 	value := float64(size)
 	unit := -1
-	for value >= 1023.5 { // rounds to 1024
+	for value >= 1023.5 {
 		value /= 1024
 		unit++
 	}

@@ -49,7 +49,7 @@ func TestListingIsSorted(t *testing.T) {
 		"": "dir/ a b c", "?C=N;O=A": "dir/ a b c", "?C=N;O=D": "dir/ c b a", "?C=S;O=A": "dir/ c b a", "?C=S&O=D": "dir/ a b c",
 		"?C=M;O=A": "dir/ c b a", "?C=M;O=D": "dir/ a b c", "?C=X;O=A": "dir/ a b c", "?C=N;O=A;": "dir/ a b c", "?x": "dir/ a b c",
 	} {
-		for range 2 { // the second response is from memory
+		for range 2 {
 			a := get(t, f, request(t, "", "GET", "/"+query))
 			var shown []string
 			for _, l := range link.FindAllStringSubmatch(a.body, -1) {
@@ -65,7 +65,7 @@ func TestListingIsSorted(t *testing.T) {
 			tags[tag] = true
 		}
 	}
-	if len(tags) != 6 { // each order has its own arrows and links
+	if len(tags) != 6 {
 		t.Errorf("%d tags", len(tags))
 	}
 	a := get(t, f, request(t, "", "GET", "/", "Accept-Encoding: gzip"))
@@ -127,7 +127,7 @@ func TestFilesDoNotWaitForListings(t *testing.T) {
 	}
 	answered := make(chan bool)
 	go func() {
-		time.Sleep(50 * time.Millisecond) // after the other requests
+		time.Sleep(50 * time.Millisecond)
 		open(t, f, request(t, "", "GET", "/a"))
 		close(answered)
 	}()

@@ -33,7 +33,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	case !info.IsDir():
 		return "", nil, fs.ErrNotExist
 	case !slash && !f.opt.Fall && (f.opt.SPA == "" && len(f.opt.Index) > 0 || f.opt.SPA != "" && name == "."):
-		return "", nil, errDirectory // regardless of its content
+		return "", nil, errDirectory
 	}
 	name, info, err = f.index(t, name)
 	switch {
@@ -51,7 +51,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 
 func (f *Files) isProgram(name string) bool { return FitsAny(f.opt.Programs, name) }
 
-// FitsAny reports whether the last segment of name matches one of the patterns (path.Match).
+// FitsAny compares the last segment of name (path.Match).
 func FitsAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		if ok, _ := path.Match(pattern, path.Base(name)); ok {
@@ -112,7 +112,6 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.cacheControl(name), extra: f.extra}, stamps, now)
 }
 
-// represent returns the representations of a file: those with a stamp, and those that can be compressed.
 func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
 	var made CodingSet
 	if f.opt.Compress && !stamps[Identity].unsized && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, stamps[Identity].size) {
@@ -147,7 +146,7 @@ func (v *variants) isLike(w *variants) bool {
 	return true
 }
 
-// onDisk returns r, or nil if r is compressed by the server.
+// onDisk returns nil if the server compresses r.
 func (r *representation) onDisk() *representation {
 	if r == nil || r.made {
 		return nil
@@ -158,7 +157,7 @@ func (r *representation) onDisk() *representation {
 // StatusOf returns the HTTP status for a file system error. A path that leads outside the root results in 404;
 // os.Root has no public error for this.
 func StatusOf(err error) int {
-	var reason syscall.Errno // errno; 0 if there is none
+	var reason syscall.Errno // 0 if the error has no number
 	errors.As(err, &reason)
 	switch {
 	case errors.Is(err, fs.ErrPermission):

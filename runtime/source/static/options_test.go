@@ -99,7 +99,6 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 	symlink(t, "real", dir+"/root")
 	symlink(t, "a.txt", root+"/in")
 	symlink(t, root+"/d", root+"/absolute")
-	// An absolute link with the configured path of the root.
 	symlink(t, dir+"/root/d/b.txt", root+"/by-name")
 	symlink(t, root, root+"/d/top")
 	symlink(t, root+"x", root+"/beside")
@@ -109,7 +108,7 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 	symlink(t, root+"/../secret.txt", root+"/out-by-way")
 	symlink(t, root+"/loop", root+"/loop")
 	symlink(t, "loose/c.txt", root+"/foreign")
-	foreign := os.Geteuid() == 0 // only root can change the owner of a link
+	foreign := os.Geteuid() == 0
 	if foreign {
 		if err := os.Lchown(root+"/foreign", 65534, -1); err != nil {
 			t.Fatal(err)
@@ -127,7 +126,7 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 			}
 			for target, want := range answers {
 				if target == "/by-name" && path == root || target == "/foreign" && !foreign {
-					continue // this root has another path
+					continue
 				}
 				a := get(t, f, request(t, "", "GET", target))
 				if want == "" && a.status != 404 || want != "" && a.body != want || strings.Contains(a.body, secret) {
@@ -158,7 +157,7 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 			t.Fatalf("%s: descriptors %d and %d, warm %v", c.target, one.Fd(), two.Fd(), one.Warm)
 		}
 		two.Close()
-		f.cache.sweep() // was used since the last sweep
+		f.cache.sweep()
 		f.cache.sweep()
 		mustMiss(t, f, req)
 		var stat syscall.Stat_t

@@ -29,7 +29,6 @@ func tries(t *testing.T) int {
 	return n
 }
 
-// outsideName is the name of a file outside the root. No listing may contain it.
 const outsideName = "OUTSIDE-NAME"
 
 // The test requests random paths in a tree whose links and directories are swapped all the time, under each policy for
@@ -135,8 +134,7 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	return found
 }
 
-// content returns the body of a response, and the decompressed body if it is compressed. The body may be truncated if
-// the file was changed meanwhile.
+// The body may be truncated if the file was changed meanwhile.
 func content(out *Response) string {
 	var body strings.Builder
 	for _, s := range out.Segments {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer implements exchange.Pages. It must be called on the event loop.
+// Answer must be called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {
@@ -37,7 +37,6 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	})
 }
 
-// plainGet is a request without conditions, ranges and codings.
 var plainGet = http1.Request{Get: true}
 
 func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
@@ -65,7 +64,6 @@ func pageFields(own, file []byte) []byte {
 	return fields
 }
 
-// Pages are the error pages of a site, as files or redirects.
 type Pages struct {
 	files   *Files
 	paths   map[int]string

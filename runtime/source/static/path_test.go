@@ -6,7 +6,7 @@ func TestPathsAreCleanedOrRejected(t *testing.T) {
 	for _, c := range []struct {
 		path     string
 		want     string // "-" if the path is rejected
-		dotFiles string // if different
+		dotFiles string
 	}{
 		{path: "", want: ""},
 		{path: "/", want: "/"},

@@ -22,7 +22,7 @@ import (
 // links and other spellings of the name are hidden, too. A nil Private has no files. It is safe for concurrent use.
 type Private struct {
 	paths []string
-	real  []string // symbolic links resolved in the existing part of the path
+	real  []string
 	files fileSet
 }
 
@@ -64,7 +64,7 @@ func NewPrivate(paths ...string) *Private {
 		}
 		p.paths = append(p.paths, abs)
 		real := system.RealPath(abs)
-		if real == abs { // the file may not exist
+		if real == abs {
 			real = filepath.Join(system.RealPath(filepath.Dir(abs)), filepath.Base(abs))
 		}
 		p.real = append(p.real, real)
@@ -99,8 +99,7 @@ var leftovers = []string{
 // example, is probably a page.
 var keyNames = []string{"*.pem", "*_key", "id_*"}
 
-// maxKeyFile limits how much of a file is searched for a key, in bytes.
-const maxKeyFile = 1 << 20
+const maxKeyFile = 1 << 20 // in bytes
 
 // within returns patterns for the names of private files below a root: the files themselves, files derived from them
 // (error.log.1.gz, app.py~), and leftovers.
@@ -169,7 +168,6 @@ func hasKey(file *os.File) bool {
 	return err != nil || bytes.Contains(text, []byte("PRIVATE KEY-----"))
 }
 
-// maxWalk limits the number of files that are searched for hidden names of hard links.
 const maxWalk = 50_000
 
 // hasHiddenName reports whether a file with several hard links has a hidden name. The search walks through the whole

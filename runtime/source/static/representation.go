@@ -15,12 +15,11 @@ import (
 	"fapws/runtime/http1"
 )
 
-// description is the part of a representation that is known before the file is examined.
 type description struct {
-	name      string // path below the root
+	name      string
 	mediaType string
 	coding    Coding
-	varies    bool // the resource has variants
+	varies    bool
 	// made says that the server compresses the variant from the original, whose name and stamp it has.
 	made    bool
 	control string
@@ -34,7 +33,7 @@ type representation struct {
 	stamp Stamp
 	// size of the body in bytes; unknown for a variant made by the server until it has a body
 	size int64
-	body []byte // nil if it is on disk or not compressed yet
+	body []byte
 	open *openFile
 
 	etag         []byte // quoted; nil if the file's time is not reliable
@@ -47,7 +46,7 @@ type representation struct {
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// newRepresentation returns a representation of a file in state s, which was observed at the time now.
+// now is the time at which s was observed.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -192,7 +191,6 @@ func (s *Stamp) date() (date int64, known bool) {
 	return s.modified, true
 }
 
-// StampOf returns the state of the file that info describes.
 func StampOf(info fs.FileInfo) Stamp {
 	sys := info.Sys().(*syscall.Stat_t)
 	changed := sys.Ctim
@@ -217,10 +215,9 @@ func endsAt(file *os.File, size int64) bool {
 	return n == 0
 }
 
-// maxUnsized limits the content of an unsized file, in bytes.
-const maxUnsized = 16 << 20
+const maxUnsized = 16 << 20 // in bytes
 
-// readUnsized returns r with the content of its unsized file, and closes the file.
+// readUnsized closes the file.
 func readUnsized(file *os.File, r *representation) (*representation, error) {
 	defer file.Close()
 	body, err := io.ReadAll(io.LimitReader(file, maxUnsized))
@@ -294,7 +291,6 @@ func (f *openFile) is(s Stamp) bool {
 		time.Unix(now.Mtim.Unix()).UnixNano() == s.modified && time.Unix(now.Ctim.Unix()).UnixNano() == s.status
 }
 
-// warmMost limits the size of files that are Warm, in bytes.
-const warmMost = 1 << 20
+const warmMost = 1 << 20 // in bytes
 
 func (f *openFile) read() { _, _ = io.Copy(io.Discard, io.NewSectionReader(f.file, 0, f.warm)) }

@@ -19,8 +19,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// freshFor is how long the state of the disk is assumed unchanged, in nanoseconds.
-const freshFor = int64(time.Second)
+const freshFor = int64(time.Second) // in nanoseconds
 
 // root is the document root. All files are opened with view.walk, which opens one directory after the other.
 // Therefore swapping symbolic links cannot lead outside.
@@ -29,7 +28,7 @@ type root struct {
 
 	mu      sync.Mutex
 	now     *view
-	checked int64 // when path was last compared with now
+	checked int64
 }
 
 func openRoot(path string, policy Symlinks, private *Private, expose []string) (*root, error) {
@@ -125,7 +124,7 @@ func ParseSymlinks(s string) (Symlinks, error) {
 type view struct {
 	dir  *os.Root
 	self *os.File
-	// prefix lists the configured and the resolved path of the root: absolute, without a trailing slash.
+	// absolute, without a trailing slash: the configured and the resolved path of the root
 	prefix []string
 	policy Symlinks
 	guard  guard
@@ -202,9 +201,8 @@ type followed struct {
 // The target of an absolute link must be below the root. The returned file has the name of its last segment after
 // following links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
-	// the open directories from the root to the current one
 	way := []int{int(t.self.Fd())}
-	var names []string // names of the directories, except the root
+	var names []string
 	back := func(to int) {
 		for _, fd := range way[to:] {
 			unix.Close(fd)
@@ -213,7 +211,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	}
 	defer func() { back(1) }()
 	parts := strings.Split(name, "/")
-	var links []followed // links whose target was not reached yet
+	var links []followed
 	for count := 0; count <= maxLinks; {
 		for n := len(links) - 1; n >= 0 && links[n].left == len(parts); n-- {
 			var st unix.Stat_t

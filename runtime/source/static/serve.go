@@ -135,8 +135,9 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out. It returns false and leaves out unchanged if the content is needed but r is neither in memory
-// nor open, or if before is set and the open file has changed. out holds the file that it needs.
+// answer returns false and leaves out unchanged if the content is needed but r is neither in memory nor open, or if
+// before is set and the open file has changed. It returns false and leaves out unchanged if the content is needed but r
+// is neither in memory nor open, or if before is set and the open file has changed. out holds the file that it needs.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
@@ -147,7 +148,7 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, befo
 		out.fail(412)
 		return true
 	case (r.made || r.stamp.unsized) && r.body == nil:
-		return false // the size is unknown
+		return false
 	}
 	// Ranges apply only to GET (RFC 9110 §14.2).
 	var buf [maxRanges]byteRange
@@ -218,7 +219,7 @@ type Request struct {
 type Segment struct {
 	Data   []byte // valid until the Response is closed
 	Offset int64
-	Count  int64 // number of bytes in the file; 0 if Data is set
+	Count  int64
 }
 
 // Response is filled in by Hit or Open. The zero value is ready for use. Close resets it but keeps its buffers, so
@@ -246,7 +247,7 @@ type Response struct {
 	// The fields below are used if an exchange sends the response, which then owns its parts.
 	request Request
 	part    exchange.Part
-	users   atomic.Int32 // send, and the last part
+	users   atomic.Int32
 }
 
 // Fd returns the descriptor of the response's file, or -1 if the body is in memory. The position of the descriptor
@@ -268,14 +269,12 @@ func (r *Response) Close() {
 	r.Head, r.Index, r.Warm, r.file, r.request = exchange.Head{}, "", false, nil, Request{}
 }
 
-// Source serves files for exchanges. It is an exchange.Source.
 type Source struct {
 	exchange.Memory
 	files    *Files
 	declines bool
 }
 
-// NewSource returns a Source for files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
 
 func (s *Source) Declines() bool { return s.declines }
@@ -333,7 +332,7 @@ func requestOf(x *exchange.Exchange) Request {
 // responses are reused, so that sending a file from memory does not allocate.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse returns an empty response for an exchange. The caller must call send or drop.
+// The caller must call send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)

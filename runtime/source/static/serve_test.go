@@ -77,7 +77,7 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
 		at    time.Time
-		dated bool // the response has Last-Modified
+		dated bool
 	}{
 		"zero":        {time.Unix(0, 0), false},
 		"one":         {time.Unix(1, 0), false},
@@ -103,7 +103,7 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 		if a := get(t, f, request(t, "", "GET", "/a", "If-Modified-Since: "+date)); c.dated != (a.status == 304) {
 			t.Errorf("%s: %+v", name, a)
 		}
-		if name == "future" { // not a constant
+		if name == "future" {
 			continue
 		}
 		begun := time.Now().Unix()

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FUSE request codes.
 const (
 	fuseLookup  = 1
 	fuseGetattr = 3
@@ -47,14 +46,14 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 				return
 			}
 			order := binary.LittleEndian
-			kind, attributes := order.Uint32(request[4:]), make([]byte, 88) // struct fuse_attr
+			kind, attributes := order.Uint32(request[4:]), make([]byte, 88)
 			order.PutUint32(attributes[60:], unix.S_IFDIR|0o755)
 			order.PutUint32(attributes[64:], 1)
 			if kind == fuseLookup || order.Uint64(request[16:]) != 1 {
 				order.PutUint64(attributes[8:], 3)
 				order.PutUint32(attributes[60:], unix.S_IFREG|0o644)
 			}
-			answer := make([]byte, 16) // struct fuse_out_header
+			answer := make([]byte, 16)
 			switch kind {
 			case dead.Load():
 				continue

@@ -99,17 +99,16 @@ const (
 // the process at 10,000 threads.
 const maxLooking = 256
 
-// ParseOptions parses the options of Python's Staticfile.
 func ParseOptions(text string) (Options, error) {
 	o := Options{MaxAge: -1}
 	err := json.Unmarshal([]byte(text), &o)
 	return o, err
 }
 
-// Files serves a document root. It is safe for concurrent use.
+// Files is safe for concurrent use.
 type Files struct {
 	opt     Options
-	name    string // the document root as configured, without a trailing slash
+	name    string
 	root    *root
 	types   typeTable
 	expires []expire
@@ -117,7 +116,7 @@ type Files struct {
 	cache   cache
 	makings sync.Map      // functions of running compressions, by *representation
 	making  chan struct{} // has an element for each compression with a file in memory
-	listing sync.Mutex    // held while the page of a directory is created
+	listing sync.Mutex
 	looking chan struct{} // has an element for each goroutine that may wait for the disk
 
 	// Both clocks are in nanoseconds since 1970; tests change them. clock never steps and measures the age of cached
@@ -130,13 +129,11 @@ type Files struct {
 // without a battery receives the time from the network.
 var started = time.Now()
 
-// OptionError reports an invalid option.
 type OptionError struct {
 	Option string
 	Err    error
 }
 
-// Error returns one line.
 func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
 func (e *OptionError) Unwrap() error { return e.Err }
 
