@@ -24,8 +24,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// Application is the application named by APP on the command line: a script or a module, and optionally an object in
-// its namespace.
 type Application struct {
 	pybridge.Application
 	Source []byte
@@ -127,7 +125,7 @@ func packageOf(name string) (args string, ok bool) {
 	return "-C " + filepath.Dir(name) + " " + filepath.Base(name), true
 }
 
-// nearFile returns a script in the directory of name with a similar name, or "".
+// "" if there is no such script
 func nearFile(name string) string {
 	folder, base := filepath.Split(name)
 	scripts, _ := filepath.Glob(filepath.Join(folder, "*.py"))

@@ -16,11 +16,10 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// Parts are the inputs of the sites of a serving process, in addition to its settings.
 type Parts struct {
-	Contents *pybridge.Contents // loaded applications; nil without applications
-	Pending  bool               // requests wait until the applications are loaded
-	Asleep   bool               // applications are loaded when a request needs them
+	Contents *pybridge.Contents // nil without applications
+	Pending  bool
+	Asleep   bool // applications are loaded when a request needs them
 	// its child processes run the handlers; nil if this process does
 	Loader   *programs.Loader
 	Programs *Programs
@@ -35,11 +34,11 @@ type Parts struct {
 	Log       func(logfile.Level, string) // writes a line for the operator; safe for concurrent use
 	// name of this run of the server, shared by its processes; empty for a single process
 	Run   string
-	Stops *atomic.Bool // the server is about to stop
+	Stops *atomic.Bool
 	// reports whether requests for the application wait in vain; nil if they never do
 	Stalled func() bool
-	Status  backend.Responder // the status page; nil if none
-	Uploads *upload.Group     // uploads of all mounts
+	Status  backend.Responder
+	Uploads *upload.Group
 }
 
 func (p *Parts) logClient(level logfile.Level, client, line string) {
@@ -114,7 +113,7 @@ type Built struct {
 	Reads, Writes []string
 
 	pool    *backend.Pool
-	idle    []func() int // number of idle connections of each responder
+	idle    []func() int
 	closers []func()
 }
 
@@ -149,22 +148,22 @@ type builder struct {
 	parts  *Parts
 	built  *Built
 	errs   []error
-	at     *settings.TOMLTable                            // of the current host
-	errors func(level logfile.Level, client, line string) // error log of the current host
+	at     *settings.TOMLTable
+	errors func(level logfile.Level, client, line string)
 
 	// authorities of the client certificates for the current host; empty if none
 	cas string
 
 	auths     map[*Auth]*auth.Basic
-	passwords *auth.Checker    // for all hosts
-	state     *auth.LoginState // all sessions; nil if no host has a login
+	passwords *auth.Checker
+	state     *auth.LoginState // nil if no host has a login
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
-	loginHere *hostLogin       // login of the current host; nil if none
+	loginHere *hostLogin
 	// patterns of the current host's programs, which are never sent as files
 	hidden []string
-	index  []string // names of the current host's programs that serve a directory
+	index  []string
 	routed []string // patterns of the current host's files that have a route
-	opened []opened // directories of all hosts
+	opened []opened
 	// mounts of the current host for paths without a file in its root
 	behind []exchange.Mount
 }
@@ -197,7 +196,6 @@ func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 
 const maxBackend = 1024
 
-// responder adds a mount for a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
 	return r.mounts(exchange.Mount{Handler: b.add(to)})
 }
@@ -214,7 +212,7 @@ func (b *builder) add(to backend.Responder) exchange.Handler {
 	if p, ok := to.(interface{ Idle() int }); ok {
 		b.built.idle = append(b.built.idle, p.Idle)
 	}
-	if c, ok := to.(io.Closer); ok { // a proxy or an upload
+	if c, ok := to.(io.Closer); ok {
 		b.built.closers = append(b.built.closers, func() { _ = c.Close() }) // an error no longer matters
 	}
 	return b.built.pool.Handler(to)

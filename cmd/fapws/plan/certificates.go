@@ -115,7 +115,7 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	return path, fingerprint
 }
 
-// KeepStateDir passes the state directory to child processes, which may run as another user.
+// Child processes may run as another user.
 func (p *Plan) KeepStateDir() error {
 	if p.Conf.StateDir != "" || p.StateDirs(nil) == nil {
 		return nil
@@ -197,10 +197,9 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 	return route.AnyClient
 }
 
-// Asked describes which client certificates a host requests.
 type Asked struct {
 	*Host
-	CAs   string // file with the authorities; empty if none are requested
+	CAs   string // "" if no certificates are requested
 	First bool   // the host also serves all unknown names
 }
 
@@ -262,7 +261,6 @@ func (p *Plan) checkClients() error {
 	return err
 }
 
-// certReqs reports whether the handshake requests certificates and rejects bad ones.
 func certReqs(conf *settings.Config) bool {
 	return conf.CertReqs != "" && conf.CertReqs != "none"
 }

@@ -24,14 +24,12 @@ type CGI struct {
 	programs.CGIOptions
 }
 
-// PHP is the value of the key php: a program or a table.
 type PHP struct {
 	Given bool     `short:"true"`
 	Ini   []string `key:"ini" is:"pairs"` // "name" = "value" of php.ini
 	programs.PHPOptions
 }
 
-// FastCGI is the value of the key fastcgi: an address or a table.
 type FastCGI struct {
 	Front string `key:"front"`
 	programs.FastCGIOptions
@@ -132,8 +130,7 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, p, scripts.Index), nil
 }
 
-// phpGrace limits how long the shutdown waits for active requests.
-const phpGrace = 5 * time.Second
+const phpGrace = 5 * time.Second // limit of the shutdown's wait for active requests
 
 // fastcgi adds mounts for a FastCGI server. With match, they run matching programs under the root. Without match, they
 // serve all paths.

@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// SiteConfig is the part of the configuration file and the command line that describes sites.
 type SiteConfig struct {
 	At    *settings.TOMLTable
 	Files // defaults of all hosts that are not settings: types
@@ -23,7 +22,6 @@ type SiteConfig struct {
 	Hosts       []*Host         `key:"host" value:"[[host]]" help:"a site with names, files, application and routes"`
 }
 
-// FileKeys returns the keys at the top of a file that are not settings.
 func FileKeys() []string {
 	return slices.DeleteFunc(settings.KeysOf(SiteConfig{}), func(key string) bool { return slices.Contains(inherited, key) })
 }
@@ -94,7 +92,6 @@ func (c *SiteConfig) Serve(root, app string) {
 	}
 }
 
-// ownHost reports whether the top of the file and the command line describe a host.
 func (c *SiteConfig) ownHost(conf *settings.Config) bool {
 	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
 }
@@ -142,13 +139,12 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	return apps
 }
 
-// Reach lists what the routes need outside of the serving process.
 type Reach struct {
 	Ports    []uint16
-	Unix     bool     // an upstream server has a unix socket, including PHP
-	Abstract bool     // an upstream server has an abstract unix socket ("@name")
-	Programs bool     // programs are run: CGI, PHP or commands in SSI pages
-	Uploads  []string // directories, files and devices of uploads
+	Unix     bool // an upstream server has a unix socket, including PHP
+	Abstract bool // an upstream server has an abstract unix socket ("@name")
+	Programs bool
+	Uploads  []string
 	Files    []string // files of users, which are read again after changes
 }
 

@@ -127,8 +127,7 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// outside returns the files that processes outside of the sandbox create, read and remove, by a description of their
-// setting. contents may be nil.
+// contents may be nil.
 func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[string][]string {
 	files := map[string][]string{}
 	add := func(name, path string) {
@@ -216,7 +215,7 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) 
 	return files, entries
 }
 
-// LogsIn reports whether users log in by a form anywhere. contents may be nil.
+// contents may be nil.
 func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, _ := p.users(contents)
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0
@@ -280,7 +279,6 @@ func keys(b *strings.Builder, indent string, at *settings.TOMLTable, without ...
 	}
 }
 
-// line uses the columns of settings.WriteConfig.
 func line(b *strings.Builder, what, value, from string) {
 	if from != "" {
 		from = "file " + from

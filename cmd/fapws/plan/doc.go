@@ -1,6 +1,6 @@
 // Package plan determines what a process serves from the command line and the configuration file, before anything is
 // loaded. It then loads the applications and builds the sites from the configuration file and the tables of paths. Load
-// and the functions before it must be called on the main thread. Start reading at plan.go.
+// and the functions before it must be called on the main thread.
 //
 // load.go also parses files of environment variables as for --env-file of Flask, Uvicorn and Docker: NAME=value,
 // optionally with export, and comments. ${NAME} is replaced by an earlier variable, except in single quotes,

@@ -64,7 +64,7 @@ type opened struct {
 // checkFallbacks finds unused settings about files: a spa that is in no directory, and spa or mime-types without a
 // directory.
 func (b *builder) checkFallbacks() {
-	roots, found := map[string][]string{}, map[string]bool{} // by spa
+	roots, found := map[string][]string{}, map[string]bool{}
 	for _, one := range b.opened {
 		roots[one.SPA] = append(roots[one.SPA], one.Root)
 		found[one.SPA] = found[one.SPA] || settings.IsFile(filepath.Join(one.Root, one.SPA))
@@ -92,7 +92,7 @@ func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {
 		if strings.ContainsRune(name, '/') {
-			continue // the mistake is reported elsewhere
+			continue
 		}
 		if index := strings.Replace(name, "*", "index", 1); !slices.Contains(r.Index, index) {
 			r.Index = append(slices.Clone(r.Index), index)
@@ -109,7 +109,6 @@ func options(o Files, root string) Files {
 	return o
 }
 
-// SSI is the value of the key ssi: true for pages named *.shtml, other names, or a table.
 type SSI struct {
 	Given bool `short:"true"`
 	ssi.Options
@@ -144,7 +143,6 @@ func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.pages(r, root, ""), nil
 }
 
-// pages adds mounts for the SSI pages in folder, which is mapped to the path base.
 func (b *builder) pages(r *Route, folder, base string) []exchange.Mount {
 	o := options(r.Files, folder)
 	o.CacheBytes = -1 // parsed pages are cached instead

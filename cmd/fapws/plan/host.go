@@ -241,7 +241,6 @@ func (r *Route) given() (of []kind) {
 	return of
 }
 
-// onlyRules reports whether the route has no kind but rules for the other sources of its paths.
 func (r *Route) onlyRules() bool {
 	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(r.At.Given(r.Rules)) > 0
 }
@@ -303,7 +302,7 @@ func (r *Route) What() string {
 func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	of := r.given()
 	if len(of) != 1 {
-		return nil // check has reported the mistake
+		return nil
 	}
 	settings.InheritTable(&r.Files, &h.Files, r.At)
 	r.Rules.inherit(h.Rules, r.At)

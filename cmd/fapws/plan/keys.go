@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// KeyDocs describes the keys of a configuration file that are not settings, for the man page and docs/settings.md.
 func KeyDocs() []settings.KeyDoc {
 	types := slices.DeleteFunc(settings.DescribeKeys("", Files{}), func(k settings.KeyDoc) bool { return slices.Contains(inherited, k.Key) })
 	return slices.Concat(settings.DescribeKeys("", SiteConfig{}), types, settings.DescribeKeys("host", Host{}), settings.DescribeKeys("host.route", Route{}),

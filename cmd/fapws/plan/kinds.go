@@ -22,10 +22,9 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// SiteApplication names a Python application: a script, a module, or an object in a script or module.
 type SiteApplication struct {
-	Name string             // APP as on the command line; the path of a script is absolute
-	At   settings.TOMLValue // place in the file
+	Name string // APP as on the command line; the path of a script is absolute
+	At   settings.TOMLValue
 }
 
 func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
@@ -167,7 +166,6 @@ func looksUp(folder string) bool {
 	return false
 }
 
-// Upload is the value of the key upload: a path or a table.
 type Upload struct {
 	At *settings.TOMLTable
 	upload.Options
@@ -265,7 +263,6 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	program.Respond(w, r)
 }
 
-// Handler returns the value of runtime.Config.Programs.
 func (p *Programs) Handler() exchange.Handler {
 	const most = 1024 // concurrent requests, most of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })

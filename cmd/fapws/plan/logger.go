@@ -36,12 +36,12 @@ import (
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
-	file  *logfile.Errors // w, or nil for standard error
+	file  *logfile.Errors // nil for standard error
 	least atomic.Int32
 	now   func() time.Time
 	line  []byte
 	tail  []ctl.Line
-	lost  int64 // lines that could not be written
+	lost  int64
 
 	chrooted bool // this process cannot open the path of the file in the chroot
 }
@@ -66,7 +66,6 @@ func (l *Logger) SetLevel(level string, debug int) {
 	l.least.Store(int32(least))
 }
 
-// Configure applies settings that a reload or the script may have changed: the level and the rotation of the file.
 func (l *Logger) Configure(conf *settings.Config, debug int) {
 	l.SetLevel(conf.LogLevel, debug)
 	if l.file != nil {
@@ -159,7 +158,7 @@ func appendPrintable(dst []byte, text string) []byte {
 	return dst
 }
 
-// Open redirects standard error to the error log of the settings, if any. moved is called after each rotation.
+// moved is called after each rotation.
 func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	if err := l.redirect(conf, moved); err != nil {
 		return process.ExitNotStarted("cannot write the %v", err)
@@ -189,7 +188,6 @@ func (l *Logger) redirect(conf *settings.Config, moved func()) error {
 
 func (l *Logger) Redirected() bool { return l.file != nil }
 
-// People returns the output for the user at the terminal.
 func (l *Logger) People() io.Writer {
 	if l.file == nil {
 		return l.w

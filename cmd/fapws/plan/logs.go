@@ -45,7 +45,6 @@ func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	b.errors = s.ErrorLog
 }
 
-// clientLog returns a function that logs a line about a client to the error log of the current host.
 func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {
@@ -63,10 +62,10 @@ type LogFiles struct {
 
 	// error logs of hosts; the index is the number minus 1; fixed while serving
 	writers []hostLog
-	numbers map[string]int // numbers of error logs by absolute path or off
+	numbers map[string]int
 
 	mu    sync.Mutex
-	files map[string]*logfile.File // by absolute path
+	files map[string]*logfile.File
 }
 
 // Configure must be called before the first file is opened. main logs problems of the files.
@@ -96,7 +95,6 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	}
 }
 
-// open opens the file of o once.
 func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,7 +134,6 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	return &logfile.AccessLog{File: file, Format: f}, nil
 }
 
-// errorFlush limits the delay of a line in a host's error log.
 const errorFlush = time.Second
 
 // Errors returns a function that logs lines about clients to path, and the number of this log for handlers
@@ -242,7 +239,7 @@ func giveLog(name string, to *confine.Identity) error {
 	}
 	dir, err := system.Open(filepath.Dir(name))
 	if err != nil {
-		return nil // opening the log reports it
+		return nil
 	}
 	defer unix.Close(dir)
 	var st unix.Stat_t
@@ -253,7 +250,7 @@ func giveLog(name string, to *confine.Identity) error {
 	if st.Uid == uint32(to.UID) {
 		restore, err := to.Borrow()
 		if err != nil {
-			return nil // the user creates the file
+			return nil
 		}
 		defer restore()
 		flags |= unix.O_EXCL

@@ -78,8 +78,8 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
-	stops                  *atomic.Bool // see Parts; nil means never
-	stalled                func() bool  // see Parts; nil means never
+	stops                  *atomic.Bool // nil means never
+	stalled                func() bool  // nil means never
 }
 
 func (r *readiness) Start(x *exchange.Exchange) {
@@ -110,7 +110,6 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	// A profile or a reload may take longer than --timeout.
 	rules := &exchange.Rules{Timeout: -1}
 	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
-	// login of an entry of PATHS
 	if at := slices.IndexFunc(rest, func(m exchange.Mount) bool { return m.Access != nil }); at >= 0 {
 		m.Access = rest[at].Access
 	}
@@ -151,7 +150,6 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 // authorityPath is the path of the certificate of the machine's own authority. Plain HTTP may be used as well.
 const authorityPath = "/.well-known/fapws-ca.crt"
 
-// authority returns the mount of that certificate, in a format that browsers and phones offer to trust.
 func (b *builder) authority() []exchange.Mount {
 	block, _ := pem.Decode(b.parts.Authority)
 	if block == nil {
@@ -161,7 +159,6 @@ func (b *builder) authority() []exchange.Mount {
 	return []exchange.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
 }
 
-// tokens returns the mount where a public authority requests its tokens.
 func (b *builder) tokens() []exchange.Mount {
 	find := b.parts.Token
 	if find == nil {

@@ -26,7 +26,7 @@ type Plan struct {
 	Path     string
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
-	Mistakes error               // mistakes in File
+	Mistakes error
 	// root has checked the certificates; this process may not read their keys
 	KeysRead bool
 	Dir      string
@@ -127,7 +127,6 @@ func (p *Plan) choose() error {
 	return nil
 }
 
-// serveNamed replaces app and root of the file by the application or site from the command line.
 func (p *Plan) serveNamed() {
 	switch {
 	case p.named == "":
@@ -138,7 +137,6 @@ func (p *Plan) serveNamed() {
 	}
 }
 
-// Later returns a copy of p with the sites of a changed file.
 func (p *Plan) Later(file *settings.TOMLFile) *Plan {
 	later := *p
 	later.Site = readSites(file, func(error) {})
@@ -158,8 +156,7 @@ func (p *Plan) checkSomething() error {
 	return nothingNamed(p.Command)
 }
 
-// Find finds the applications of the site. It may be called again. The error describes a failure or a mistake in the
-// file.
+// Find may be called again. The error describes a failure or a mistake in the file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := findApplication(app.Name, app.Folder(), p.Conf)
@@ -181,8 +178,7 @@ func (p *Plan) FirstApp() *Application {
 	return &p.apps[0]
 }
 
-// usualStateDir returns the state directory of the service manager (systemd.exec(5)), of root, or of the user (XDG Base
-// Directory Specification).
+// usualStateDir follows systemd.exec(5) and the XDG Base Directory Specification.
 func usualStateDir() string {
 	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
 		return dir
@@ -210,7 +206,6 @@ func (p *Plan) readBroker() (err error) {
 	return nil
 }
 
-// nothingNamed returns settings.ErrNothing, or an error with a command for an application in the working directory.
 func nothingNamed(cmd *settings.Command) error {
 	if flag, value := cmd.Flags.TookApp(); flag != "" {
 		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
@@ -235,7 +230,6 @@ func nothingNamed(cmd *settings.Command) error {
 		strings.Join(found, ", "), prefix, strings.Join(apps, ", or "+prefix))
 }
 
-// appsIn returns the files in folder that are probably applications, and the arguments that serve them.
 func appsIn(folder string) (found, apps []string) {
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py"} {
 		app := filepath.Join(folder, name)
@@ -306,7 +300,6 @@ func (p *Plan) doubts() (lines []string) {
 	return lines
 }
 
-// checkPaths finds settings with missing files or directories and invalid file patterns.
 func (p *Plan) checkPaths() error {
 	var wrong []error
 	conf := &p.Conf

@@ -65,7 +65,6 @@ func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
 	})
 }
 
-// restricts reports whether a rule restricts clients: auth, login, allow, deny or client-cert.
 func (c *SiteConfig) restricts() bool {
 	return c.anyRules(func(r *TopRules) bool {
 		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == certRequired
@@ -92,7 +91,7 @@ func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	return mounts
 }
 
-// ruled converts rules. It returns nil for empty rules.
+// ruled returns nil for empty rules.
 func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
@@ -130,7 +129,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
-// access returns how users log in; nil if they need not.
+// access returns nil if users need not log in.
 func (b *builder) access(r *Rules) exchange.Access {
 	basic, login := b.auth(r.Auth), b.login(r.Login)
 	switch {
@@ -160,7 +159,6 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	return basic
 }
 
-// errorPages returns the error pages of a host: files of its root, or URLs.
 func (b *builder) errorPages(h *Host) exchange.Pages {
 	if len(h.ErrorPages) == 0 {
 		return nil
@@ -230,14 +228,13 @@ func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 	}
 }
 
-// Login is the value of the key login or of an entry of PATHS: users log in by a form.
 type Login struct {
 	Given bool `short:"false"` // false if users need not log in
 	At    *settings.TOMLTable
 	// in htpasswd format; may be missing
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""`
-	Title string `key:"title"`          // heading of the form
-	Logo  string `key:"logo" is:"path"` // image above the heading
+	Title string `key:"title"`
+	Logo  string `key:"logo" is:"path"`
 }
 
 func (l *Login) wanted() bool { return l != nil && l.Given }
@@ -251,14 +248,14 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 		if r.Auth != nil {
 			files = append(files, r.Auth.Users)
 		}
-		return false // visit all rules
+		return false
 	})
 	return eachOnce(files)
 }
 
 type hostLogin struct {
 	login *auth.Login
-	users string // absolute path of the file of users
+	users string
 }
 
 // login returns the login of the current host. A host has only one, because it has one form.
@@ -286,7 +283,6 @@ func (b *builder) login(l *Login) *auth.Login {
 	return made
 }
 
-// newLogin returns nil for Check.
 func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	users, err := auth.NewUsers(b.passwords, path, true, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
@@ -344,7 +340,6 @@ func (b *builder) cannotWrite(place string) error {
 	return nil
 }
 
-// checkState returns the error that opening the directory of sessions would cause.
 func (b *builder) checkState() error {
 	dir, mode := filepath.Join(b.plan.stateDir, loginDir), uint32(unix.W_OK)
 	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
@@ -363,10 +358,9 @@ func (b *builder) checkState() error {
 
 const loginDir = "login"
 
-// maxLogo limits the size of a logo in bytes, because each page contains it.
-const maxLogo = 32 << 10
+const maxLogo = 32 << 10 // in bytes, because each page contains the logo
 
-// logo returns an image as a data URL, or "" if path is "".
+// logo returns "" if path is "".
 func logo(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -392,7 +386,7 @@ func logo(path string) (string, error) {
 // maxForms limits the concurrent requests for the form. Most of them wait for a password check.
 const maxForms = 1024
 
-// loginPages returns the mounts of the login form and of logging out; nil if the host has no login.
+// loginPages returns nil if the host has no login.
 func (b *builder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// settled reads a file like Read. The error lists all mistakes.
+// The error lists all mistakes.
 func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, error) {
 	t.Helper()
 	f, err := settings.ParseTOML("f", dir, []byte(text))
@@ -29,14 +29,14 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	return c, set, settings.JoinPath(wrong...)
 }
 
-// build builds a file. The PATHS of each application have /x and /.
+// The PATHS of each application have /x and /.
 func build(t testing.TB, dir, text string) (*Built, error) {
 	t.Helper()
 	c, set, err := settled(t, dir, text)
 	if c == nil {
 		return nil, err
 	}
-	conf, _ := set.Config() // package settings tests combinations of settings
+	conf, _ := set.Config()
 	contents := &pybridge.Contents{}
 	for range c.Apps() {
 		contents.Apps = append(contents.Apps, pybridge.Content{Table: []pybridge.Mount{{Prefix: "/x"}, {Prefix: ""}}, Class: "an application"})
@@ -161,7 +161,7 @@ func FuzzConfig(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "..") || strings.Contains(text, "/") && len(text) > 4096 {
-			return // the test must not use other directories of this machine
+			return
 		}
 		built, err := build(t, dir, text)
 		if built != nil {
