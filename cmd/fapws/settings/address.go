@@ -69,7 +69,7 @@ func parsePlain(s, usual string) (string, error) {
 	}
 	host, port, err := net.SplitHostPort(s)
 	switch {
-	case err != nil: // without a port
+	case err != nil:
 		host, port = s, usual
 	case host == "" && port == "", s[0] == '[' && !strings.Contains(host, ":"):
 		return "", errNoAddress
@@ -80,7 +80,7 @@ func parsePlain(s, usual string) (string, error) {
 	return joinAddress(host, cmp.Or(port, usual))
 }
 
-// splitTCP returns the parts of an address of Config.Bind, if it is one of TCP.
+// ok is false unless addr is a TCP address.
 func splitTCP(addr string) (host, port string, secure, ok bool) {
 	plain, secure := SplitSecure(addr)
 	host, port, err := net.SplitHostPort(plain)
@@ -133,8 +133,7 @@ var domain = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:` + label + `\.)*(` + label + `)\.?$`)
 })
 
-// hostName reports whether s has the form of a name (RFC 1123 §2.1). A name whose
-// last label is a number was meant to be an IPv4 address.
+// hostName follows RFC 1123 §2.1. A name whose last label is a number was meant to be an IPv4 address.
 func hostName(s string) bool {
 	parts := domain().FindStringSubmatch(s)
 	return parts != nil && len(s) <= 253 && !digitsOnly(parts[1])
@@ -178,7 +177,7 @@ const (
 	secureTCP    = "https://"
 	securePrefix = "https+"
 
-	// HTTPSPort is the port of URLs without one.
+	// port of URLs without one
 	HTTPSPort = "443"
 )
 
@@ -224,13 +223,10 @@ func (c *Config) SecureAddresses(addrs []string) []string {
 	return secured
 }
 
-// NoteHosts records whether hosts in the configuration file have certificates, and whether it has rules about client
-// certificates.
 func (s *Settings) NoteHosts(certs, clientRules bool) {
 	s.conf.HostCerts, s.conf.ClientRules = certs, clientRules
 }
 
-// settleTLS determines the addresses for HTTPS and reports contradicting settings.
 func (s *Settings) settleTLS(c *Config) error {
 	c.Bind = c.SecureAddresses(c.Bind)
 	if c.TLS == "acme" && c.Chroot != "" {
@@ -284,7 +280,7 @@ func (c *Config) HTTPSPort() string {
 			return HTTPSPort
 		}
 	}
-	if len(c.Proxies) > 0 { // one of them speaks HTTPS
+	if len(c.Proxies) > 0 {
 		return HTTPSPort
 	}
 	return ""

@@ -37,7 +37,6 @@ const (
 
 var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
 
-// IsWord reports whether a command is called so.
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
 type Command struct {
@@ -52,11 +51,8 @@ type Command struct {
 	Flags Flags
 }
 
-// ErrNothing is the error of a command line that names nothing to serve, where
-// no configuration file does either.
 var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or a directory), or write fapws.toml; see fapws --help")
 
-// ScriptName returns the name of the script or module for messages.
 func (c *Command) ScriptName() string {
 	place, _ := SplitApp(c.Script)
 	return filepath.Base(place)
@@ -64,7 +60,6 @@ func (c *Command) ScriptName() string {
 
 var dotted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*$`) })
 
-// IsDotted reports whether text is a name of Python, perhaps with others before it and dots between them.
 func IsDotted(text string) bool { return dotted().MatchString(text) }
 
 // isObject reports whether text can be the part of APP after the colon: a Python name with attributes, or a call of
@@ -123,16 +118,14 @@ func ParseCommand(args []string) (*Command, error) {
 type parser struct {
 	rows                 []*Setting
 	set                  *pflag.FlagSet
-	typed                []string // the whole command line
-	app                  string   // APP, where flags follow it
+	typed                []string
+	app                  string
 	cmd                  *Command
 	help                 string
 	version, printConfig bool
 	check                bool
 }
 
-// finish completes the command with the words that are not flags, and the arguments
-// of the application.
 func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 	cmd := p.cmd
 	first := ""
@@ -184,11 +177,10 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 type Flags map[string]flag
 
 type flag struct {
-	as   string // as typed: "--listen"
+	as   string
 	text string
 }
 
-// newParser returns a parser of the flags of rows on the command line typed.
 func newParser(rows []*Setting, typed []string) *parser {
 	p := &parser{rows: rows, typed: typed, cmd: &Command{Word: WordRun, Flags: Flags{}}}
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
@@ -273,7 +265,7 @@ func typedName(unknown *pflag.NotExistError) string {
 	return "--" + unknown.GetSpecifiedName()
 }
 
-// nearestFlag returns the flag that a misspelt one, "--name", most likely means, or nil.
+// nearestFlag returns nil if no flag is similar.
 func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	name, long := strings.CutPrefix(typed, "--")
 	if !long {
@@ -303,7 +295,7 @@ func (f Flags) TookApp() (flag, value string) {
 
 func (p *parser) add(row *Setting) {
 	names, alone := row.names(), ""
-	if row.Arg == "" { // a toggle
+	if row.Arg == "" {
 		alone = "yes"
 		names = append(names, variant{name: "no-" + row.Name, fixed: "no"})
 	}
@@ -335,7 +327,6 @@ func (p *parser) completed(args []string) []string {
 	return args
 }
 
-// recorder notes a flag as typed. New reads the value.
 type recorder struct {
 	into Flags
 	row  *Setting
@@ -362,7 +353,6 @@ func (r *recorder) Type() string   { return r.row.Arg }
 
 var errTakesNoValue = errors.New("the flag takes no value")
 
-// explain turns an error of pflag into a line for the user.
 func (p *parser) explain(err error) error {
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
@@ -394,7 +384,6 @@ func (p *parser) asTyped(f *pflag.Flag) string {
 	return "--" + f.Name
 }
 
-// valueOf returns what follows a flag on the command line, "" if that is another flag.
 func (p *parser) valueOf(typed string) string {
 	for i, one := range p.typed {
 		if value, joined := strings.CutPrefix(one, typed+"="); joined {
@@ -407,7 +396,6 @@ func (p *parser) valueOf(typed string) string {
 	return ""
 }
 
-// unknown returns the error for a flag, "--name" or "-n", that does not exist.
 func (p *parser) unknown(typed string) error {
 	if answer := foreignAnswer(typed, p.valueOf(typed)); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)

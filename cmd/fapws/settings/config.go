@@ -11,10 +11,10 @@ import (
 //
 // Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some of them.
 type Config struct {
-	Server runtime.Config `json:"-"` // settings of a serving process; unused by the supervisor
+	Server runtime.Config `json:"-"` // unused by the supervisor
 
-	HostCerts   bool // hosts of the configuration file have certificates
-	ClientRules bool // the configuration file has rules about client certificates
+	HostCerts   bool
+	ClientRules bool
 
 	// Bind lists addresses in the form of conn.Listen, with a prefix for HTTPS (SplitSecure).
 	Bind    []string
@@ -59,10 +59,10 @@ type Config struct {
 	EnvFiles   []string
 	Venv       string
 
-	File           string
-	Static         []static.AccelRoot
-	static.Options // of all folders
-	SSI            bool
+	File   string
+	Static []static.AccelRoot
+	static.Options
+	SSI bool
 
 	Cache bool
 

@@ -76,7 +76,6 @@ func keyFields(of reflect.Type) (fields []reflect.StructField) {
 	return fields
 }
 
-// KeysOf returns the keys of a struct for DecodeTOML, including those of embedded structs.
 func KeysOf(of any) (keys []string) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		keys = append(keys, f.Tag.Get("key"))
@@ -111,13 +110,12 @@ func place(s reflect.Value, t *TOMLTable) {
 	}
 }
 
-// Set reports whether the file has the key.
 func (t *TOMLTable) Set(key string) bool {
 	_, ok := t.value(key)
 	return ok
 }
 
-// Wants reports whether the file has the key with a value other than false.
+// Wants treats false like a missing key.
 func (t *TOMLTable) Wants(key string) bool {
 	v, ok := t.value(key)
 	return ok && v.Any != false
