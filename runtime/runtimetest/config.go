@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/app"
 )
 
-// Config returns the Config of a server whose user has set nothing.
+// Config returns the Config of a server without settings of a user.
 func Config() runtime.Config {
 	set, err := settings.New(nil, func(string) (string, bool) { return "", false })
 	if err != nil {
@@ -23,7 +23,8 @@ func Config() runtime.Config {
 	return conf.Server
 }
 
-// Serve starts a server of mounts on a free port, and returns it and its address. It closes at the end of the test.
+// Serve starts a server of mounts on a free port, and returns the server and its address. The server closes at the end
+// of the test.
 func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchange.Mount) (s *runtime.Server, address string) {
 	t.Helper()
 	s, err := runtime.New(cfg)

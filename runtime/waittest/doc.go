@@ -1,3 +1,4 @@
-// Package waittest has the waits of tests. They end with an event, never with time, unless a test fails. Any goroutine of a test may
-// call them, except that a failure ends only the goroutine of the test itself. Begin to read at [Eventually].
+// Package waittest contains the functions with which tests wait. A wait ends with an event; time ends it only if the
+// test fails. Any goroutine of a test may call these functions, but a failure ends only the goroutine of the test
+// itself. Start reading at [Eventually].
 package waittest

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ProcessorTime returns the processor time that f takes on its thread, which other processes on a busy machine do not prolong.
+// ProcessorTime returns the processor time of f on its thread. Other processes on a busy machine do not change it.
 func ProcessorTime(t testing.TB, f func()) time.Duration {
 	t.Helper()
 	runtime.LockOSThread()

@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// Patience bounds each wait for an event, so that a test fails rather than hangs, also on a machine that is many times slower.
+// Patience limits each wait for an event, so that a test fails instead of hanging. A machine may be many times slower
+// than usual.
 const Patience = 5 * time.Minute
 
-// Eventually waits until holds does, and ends the test if that does not come; what names it in the message. After a look that took its time, such as one
-// that starts a process, it waits for four times as long: the thing that it waits for needs the processor, too.
+// Eventually waits until holds returns true, and ends the test after Patience. The message contains what. After a slow
+// call of holds, such as one that starts a process, Eventually pauses for four times as long, because the event needs
+// the processor, too.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	end := time.Now().Add(Patience)
@@ -25,8 +27,8 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// InItsTime tries something that a timeout must not end, or not so soon, and again with a longer timeout if it fails:
-// a busy machine is late for a short one. try returns the mistake, or "".
+// InItsTime calls try, which must not be ended by a timeout, or not too soon. If try fails, InItsTime repeats it with a
+// longer timeout, because a busy machine may exceed a short timeout. try returns the error, or "".
 func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {
 	t.Helper()
 	for timeout := 2 * time.Second; ; timeout *= 2 {

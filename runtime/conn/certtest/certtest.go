@@ -28,11 +28,11 @@ type Options struct {
 	End    time.Time     // zero: in 90 days
 	Usages []x509.ExtKeyUsage
 	CA     bool
-	Common string // common name of the subject; "": the first of Names
+	Common string // common name of the subject; the first of Names if it is empty
 	Extra  []pkix.Extension
 }
 
-// Localhost returns a certificate for localhost that signs itself, and a pool with it alone. It is made once.
+// Localhost returns a self-signed certificate for localhost, and a pool with only this certificate. It is made once.
 var Localhost = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -60,7 +60,7 @@ type Authority struct {
 	key         crypto.Signer
 }
 
-// Certificate is one in PEM, with its key.
+// Certificate is a certificate in PEM with its key.
 type Certificate struct {
 	T           testing.TB
 	Certificate []byte // alone
@@ -69,7 +69,6 @@ type Certificate struct {
 	Leaf        *x509.Certificate
 }
 
-// NewAuthority makes an authority.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	key := ECDSA(t)
@@ -85,14 +84,13 @@ func NewAuthority(t testing.TB) *Authority {
 	return &Authority{t, c, block("CERTIFICATE", der), key}
 }
 
-// Pool returns the authority for a client that trusts it alone.
+// Pool returns a pool with only this authority, for clients.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.Certificate)
 	return pool
 }
 
-// Sign makes a certificate.
 func (a *Authority) Sign(o Options) *Certificate {
 	a.T.Helper()
 	if o.Key == nil {
@@ -115,7 +113,7 @@ func (a *Authority) Sign(o Options) *Certificate {
 	return c
 }
 
-// Revoke makes a list of revoked certificates, in PEM, that is good until a time.
+// Revoke makes a list of revoked certificates, in PEM, that is valid until a time.
 func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte {
 	a.T.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: until}
@@ -129,13 +127,14 @@ func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte
 	return block("X509 CRL", der)
 }
 
-// For makes a certificate for names.
+// For makes a certificate for host names.
 func (a *Authority) For(names ...string) *Certificate {
 	a.T.Helper()
 	return a.Sign(Options{Names: names})
 }
 
-// Write writes chain and key to cert.pem and key.pem in a directory, which is made if it is missing, and returns the paths.
+// Write writes chain and key to cert.pem and key.pem in a directory, and returns the paths. It creates the directory if
+// it is missing.
 func (c *Certificate) Write(dir string) (cert, key string) {
 	c.T.Helper()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -147,7 +146,7 @@ func (c *Certificate) Write(dir string) (cert, key string) {
 	return cert, key
 }
 
-// Write writes a file that only its owner may read, in one step, as certbot does.
+// Write writes a file atomically, like certbot. Only the owner may read the file.
 func Write(t testing.TB, name string, data []byte) string {
 	t.Helper()
 	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
@@ -159,7 +158,7 @@ func Write(t testing.TB, name string, data []byte) string {
 	return name
 }
 
-// ECDSA makes a key of P-256.
+// ECDSA makes a key on curve P-256.
 func ECDSA(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -169,7 +168,6 @@ func ECDSA(t testing.TB) crypto.Signer {
 	return key
 }
 
-// RSA makes a key of some bits.
 func RSA(t testing.TB, bits int) crypto.Signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
@@ -179,7 +177,6 @@ func RSA(t testing.TB, bits int) crypto.Signer {
 	return key
 }
 
-// Ed25519 makes a key.
 func Ed25519(t testing.TB) crypto.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)

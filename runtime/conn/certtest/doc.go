@@ -1,3 +1,2 @@
-// Package certtest makes certificates for tests: authorities, and certificates that they have signed. Start reading at
-// certtest.go.
+// Package certtest makes certificates for tests, and authorities that sign them. Start reading at certtest.go.
 package certtest

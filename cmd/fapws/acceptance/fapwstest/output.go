@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Output stores the output of a process, and tests can wait for a part of it.
+// Output stores the output of a process. Tests can wait for a part of the output.
 type Output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer

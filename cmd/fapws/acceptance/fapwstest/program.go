@@ -64,7 +64,8 @@ func isScript(program string) bool {
 
 func IsWheel(t *testing.T) bool { return Image(Binary(t)) != Binary(t) }
 
-// InstalledPython returns the interpreter with the packages for scripts; for a wheel, that of its virtual environment.
+// InstalledPython returns the interpreter with the packages for scripts. For a wheel, this is the interpreter of its
+// virtual environment.
 func InstalledPython(t *testing.T) string {
 	t.Helper()
 	if IsWheel(t) {

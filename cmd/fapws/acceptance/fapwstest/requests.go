@@ -23,7 +23,7 @@ func (s *Server) Get(target string, status int, fields ...string) *Answer {
 	return s.Ask(Get(target, fields...)).Want(s.T, status)
 }
 
-// Until504 requests target, whose handler does not return in time, until the log has a match of pattern: on a busy
+// Until504 requests target until the log has a match of pattern. The handler must not return in time. On a busy
 // machine, a request may time out before its handler runs.
 func (s *Server) Until504(target, pattern string) (match []string) {
 	s.T.Helper()

@@ -53,7 +53,6 @@ func (s *Server) Restart() {
 	}
 }
 
-// Kill kills the server.
 func (s *Server) Kill() {
 	if s.cmd.Process != nil {
 		_ = s.cmd.Process.Kill() // the process may have ended
