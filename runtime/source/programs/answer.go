@@ -26,8 +26,8 @@ type Answer struct {
 	// the server.
 	Plain bool
 
-	buf  []byte // the incomplete head
-	head Head   // the head with its status, after it is complete
+	buf  []byte
+	head Head // the head with its status, after it is complete
 	// a file is sent instead of the body, after the end of the output
 	sends bool
 }
@@ -53,7 +53,7 @@ func (a *Answer) Write(p []byte) error {
 		p, a.buf = a.buf[n:], nil
 	}
 	if a.head.Local || a.sends {
-		return nil // the rest of the output is discarded
+		return nil
 	}
 	if a.typeMissing() {
 		if len(p) > 0 {
@@ -124,8 +124,8 @@ const (
 // Head is the head of a program's answer (RFC 3875 §6.3).
 type Head struct {
 	exchange.Head
-	Location string // value of the field, which Fields also contains
-	Local    bool   // another path of this server answers (RFC 3875 §6.2.2)
+	Location string
+	Local    bool // another path of this server answers (RFC 3875 §6.2.2)
 	HasType  bool
 
 	// values of X-Sendfile and X-Accel-Redirect; Fields also contains the latter

@@ -35,7 +35,7 @@ type Common struct {
 
 type CGIOptions struct {
 	ScriptOptions
-	Common // if DocumentRoot is "", Root is used
+	Common
 
 	// Interpreters run scripts by the extension of their names, including the dot; these scripts need not be
 	// executable. The script is appended to the argument list: ".pl": {"/usr/bin/perl", "-w"}.
@@ -103,8 +103,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Check returns an error of one line about the only program, or the first program in the directory itself, that cannot
-// run.
+// The error is one line about the only program, or the first program in the directory itself, that cannot run.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {
@@ -174,7 +173,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
 		log("sent 403: the file is not executable; chmod +x " + script.File)
-		return errForbidden // and is never sent as a file
+		return errForbidden
 	}
 	if err := c.o.Gate.Enter(r.Context, r.Account()); err != nil {
 		return err
@@ -252,8 +251,7 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-// short is the delay of output of a program that may be incomplete.
-const short = 20 * time.Millisecond
+const short = 20 * time.Millisecond // delay of output that may be incomplete
 
 // respond makes the script of a request answer by run, or the application other if there are no scripts, and always
 // ends the response.

@@ -168,7 +168,6 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner.get("/cgi/in.cgi", 200)
-	// Only root can make a link that belongs to another user.
 	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil {
 		owner.get("/cgi/in.cgi", 404)
 	}
@@ -181,7 +180,7 @@ func TestProgramsAboveTheLimitGet503(t *testing.T) {
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()
 	waittest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.directory + "/begun"); return err == nil })
-	for range 4 { // one of the requests waits
+	for range 4 {
 		go ask()
 	}
 	for range 3 {

@@ -94,10 +94,10 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close closes the connections; connections in use are closed after their requests. It may be called on any goroutine.
+// Close closes the connections; connections in use are closed after their requests.
 func (f *FastCGI) Close() { f.links.Close() }
 
-// Idle returns the number of connections that wait for a request. It is safe for concurrent use.
+// Idle is safe for concurrent use.
 func (f *FastCGI) Idle() int { return f.links.Len() }
 
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
@@ -133,7 +133,7 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
 		if kept && !c.heard && r.Parsed.Safe && err == errBroken && r.Context.Err() == nil {
-			continue // the application closed the link just when it was taken
+			continue
 		}
 		if err == nil && c.status != 0 {
 			log(fmt.Sprintf("exit status %d", c.status))
@@ -157,7 +157,6 @@ type Link struct {
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxRecord) }}
 
-// fastcgiShort is the delay of output that may be incomplete.
 const fastcgiShort = 2 * time.Millisecond
 
 type call struct {
@@ -167,13 +166,13 @@ type call struct {
 	log    func(line string)
 	keep   bool           // the application keeps the link open after the answer
 	errors io.WriteCloser // receives standard error; nil before the first output
-	heard  bool           // a record has arrived
+	heard  bool
 	status int
 }
 
 var errBroken = errors.New("it closed the connection")
 
-// run sends the request and forwards the answer. reusable reports whether the link can carry another request.
+// reusable reports whether the link can carry another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
 	// When the client disconnects, the server stops waiting; the application may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
@@ -247,8 +246,7 @@ func (c *call) finish(content []byte) error {
 	}
 }
 
-// direct is the number of bytes of a body that are sent together with the head.
-const direct = 32 << 10
+const direct = 32 << 10 // up to this size, a body is sent together with the head
 
 // send makes write send a request, whose head has the given number of bytes, while its answer may already arrive. A
 // short request is sent at once, so that it is complete before its answer arrives. sent stops sending, if the answer
@@ -339,7 +337,6 @@ func (s stream) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// appendParam implements §3.4.
 func appendParam(dst []byte, name, value string) []byte {
 	dst = appendLength(appendLength(dst, len(name)), len(value))
 	return append(append(dst, name...), value...)

@@ -18,12 +18,12 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	s := newFolder(t, nil)
 	o.Log = s.logged
 	responder, err := programs.NewFastCGI(o)
-	t.Cleanup(func() { responder.Close() }) // after the server has closed
+	t.Cleanup(func() { responder.Close() })
 	s.serve("/app/", responder, err)
 	return s
 }
 
-// script simulates a FastCGI application: each connection gets the answers, one for each request, and is then closed.
+// Each connection gets the answers, one for each request, and is then closed.
 func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
 	t.Helper()
 	asked = new(atomic.Int32)

@@ -15,7 +15,7 @@ type Gate struct {
 
 	mu      sync.Mutex
 	running int
-	of      map[string]int // running programs by client
+	of      map[string]int // by client
 	waiting []*waiter      // in the order of their arrival
 }
 
@@ -25,7 +25,6 @@ type waiter struct {
 	refused bool
 }
 
-// NewGate returns a Gate for at most running programs and at most waiting callers.
 func NewGate(running, waiting int) *Gate {
 	return &Gate{most: running, share: running - running/4, queue: waiting, of: map[string]int{}}
 }
@@ -98,7 +97,7 @@ func (g *Gate) makeRoom(client string) bool {
 	return true
 }
 
-// Active returns the number of callers that have entered or wait.
+// Active includes callers that wait.
 func (g *Gate) Active() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

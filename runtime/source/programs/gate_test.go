@@ -44,17 +44,17 @@ func testGateShares(t *testing.T) {
 	for range 8 {
 		enter("a")
 	}
-	wants("a", "a", "a", "a refused") // three run, four wait
+	wants("a", "a", "a", "a refused")
 	enter("b")
 	wants("b")
 	enter("b")
-	wants("a refused") // the last waiter
+	wants("a refused")
 	g.Leave("a")
-	wants("b") // b has fewer programs
+	wants("b")
 	g.Leave("b")
 	wants("a")
 	g.Leave("b")
-	wants() // a has three running programs
+	wants()
 	g.Leave("a")
 	wants("a")
 }
@@ -82,7 +82,7 @@ func testGateOrder(t *testing.T) {
 				order <- -1
 			}
 		}()
-		synctest.Wait() // each waiter arrives before the next one
+		synctest.Wait()
 	}
 	if err := g.Enter(ctx, ""); !errors.Is(err, ErrBusy) {
 		t.Errorf("a fourth: %v", err)

@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// site is a server with the programs of a directory.
 type site struct {
 	t         *testing.T
 	directory string
@@ -35,7 +34,6 @@ func newFolder(t *testing.T, scripts map[string]string) *site {
 	return s
 }
 
-// serve serves a source at a prefix, made with the options of the site, and a plain response at /there.
 func (s *site) serve(prefix string, r backend.Responder, err error) {
 	s.t.Helper()
 	if err != nil {

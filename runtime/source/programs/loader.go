@@ -20,10 +20,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// stuckAfter is the maximum time for a fork, after which the process is killed.
-const stuckAfter = 10 * time.Second
+const stuckAfter = 10 * time.Second // a loader that needs more time for a fork is killed
 
-// LoaderOptions contains callbacks to the program that uses a Loader.
 type LoaderOptions struct {
 	// Killed returns why the kernel has killed a process (SIGKILL), or "" if unknown. It is called on any goroutine.
 	Killed func() string
@@ -33,7 +31,6 @@ type LoaderOptions struct {
 	Died func(how string)
 }
 
-// Serving contains the settings of a Loader after it has been opened.
 type Serving struct {
 	Site
 	Gate    *Gate         // limits the children, and the requests that wait for a child
@@ -50,26 +47,26 @@ type Loader struct {
 	serving Serving
 	cmd     *exec.Cmd
 	control *net.UnixConn
-	exited  chan struct{} // closed after the process has ended
-	closed  atomic.Bool   // the end of the process is intended
-	used    atomic.Int64  // end of the last request, in ns since 1970
+	exited  chan struct{}
+	closed  atomic.Bool
+	used    atomic.Int64 // in ns since 1970; the end of the last request
 
 	mu       sync.Mutex
-	children []*child // running children, in the order of their start
+	children []*child // oldest first
 }
 
 type child struct {
 	of       *Loader
 	conn     net.Conn // carries the request and the response
 	errors   *os.File
-	reports  *os.File     // receives the reports of the loader about the child
-	progress atomic.Int64 // time of the child's latest output, in ns since 1970
+	reports  *os.File
+	progress atomic.Int64
 
-	about string // handler and request line
+	about string
 	since time.Time
 	pid   int
-	ended chan struct{} // closed after it has ended
-	how   end           // valid after ended is closed
+	ended chan struct{}
+	how   end // valid after ended is closed
 }
 
 type end struct {
@@ -137,10 +134,10 @@ func (l *Loader) Serve(serving Serving) {
 	l.used.Store(time.Now().UnixNano())
 }
 
-// FollowStderr passes the current descriptor 2 of this process to the loader, after the error log was rotated.
+// Call FollowStderr after the error log was rotated.
 func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
 
-// Unused returns how long no request has needed the process, or 0 while a request needs it.
+// Unused is 0 while a request needs the process.
 func (l *Loader) Unused() time.Duration {
 	if l.serving.Gate.Active() > 0 {
 		return 0
@@ -153,7 +150,6 @@ func (l *Loader) leave(client string) {
 	l.serving.Gate.Leave(client)
 }
 
-// errGone is the error of a process that has ended.
 var errGone = errors.New("the loader of --fork exited")
 
 // order orders a child with these descriptors: its socket, its standard error and the pipe for reports. Without
@@ -238,7 +234,7 @@ func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 
 func (c *child) kill() { _ = c.of.order(c.pid) }
 
-// Running returns a line about each running child, the oldest first.
+// Running returns the oldest child first.
 func (l *Loader) Running() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -29,7 +29,7 @@ type PHPOptions struct {
 	// Root is the directory. Match contains patterns for the names of scripts, by default "*.php". Index contains the
 	// scripts that answer for a directory, by default "index.php".
 	ScriptOptions
-	Common // if DocumentRoot is "", Root is used
+	Common
 
 	// Front is a script below Root that answers for all paths without a script: "/index.php". If it is "", they get
 	// status 404.
@@ -48,7 +48,6 @@ type PHPOptions struct {
 	// Idle is the time without requests after which a process ends. 0 means 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Env has the meaning of CGIOptions.Env.
 	Env []string `key:"env" is:"pairs"`
 }
 
@@ -147,7 +146,7 @@ func (o *PHPOptions) command() ([]string, error) {
 	return nil, Unavailable(text)
 }
 
-// Missing returns one line if the program is not installed, otherwise "".
+// Missing returns "" if the program is installed.
 func (p *PHP) Missing() string {
 	if _, err := p.o.command(); err != nil {
 		return err.Error()
@@ -182,8 +181,8 @@ type manager struct {
 
 	mu      sync.Mutex
 	running map[*phpProcess]bool // nil after close
-	fails   int                  // number of consecutive processes that ended without an answer
-	pause   time.Time            // no process is started before this time
+	fails   int                  // consecutive processes that ended without an answer
+	pause   time.Time
 }
 
 type phpProcess struct {
@@ -218,7 +217,6 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 	return l, nil
 }
 
-// start starts a process and connects to it.
 func (m *manager) start(argv []string) (l *Link, err error) {
 	listener, conn, err := privateSocket()
 	if err != nil {

@@ -36,7 +36,7 @@ type process struct {
 	ended chan struct{}
 
 	mu   sync.Mutex
-	told bool // it was told to end
+	told bool
 }
 
 // onThread calls a function on the thread that starts all programs. In the sandbox, each thread has a separate domain
@@ -61,7 +61,7 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal sends a signal to a process, or to a group if pid is negative. The process may have ended.
+// The process may have ended.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
@@ -229,7 +229,7 @@ const (
 	maxLines = 200
 )
 
-// logLines logs the lines of a program's output until its end, and closes it.
+// logLines closes from at the end of the output.
 func logLines(from io.ReadCloser, log func(line string)) {
 	defer from.Close()
 	in := bufio.NewReaderSize(from, maxLine)
@@ -257,7 +257,6 @@ func logLines(from io.ReadCloser, log func(line string)) {
 	}
 }
 
-// awaitExit waits until a child has ended, without reaping it.
 func awaitExit(pid int) {
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}

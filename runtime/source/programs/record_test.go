@@ -33,7 +33,6 @@ func FuzzReadRecords(f *testing.F) {
 	})
 }
 
-// readAll formats the records of from, and the text after them.
 func readAll(from io.Reader) (text string, err error) {
 	in := bufio.NewReaderSize(from, maxRecord)
 	for {

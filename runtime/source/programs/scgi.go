@@ -42,7 +42,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		refuse(w, "too many requests are waiting")
 		return
 	case err != nil:
-		return // the response is no longer needed
+		return
 	}
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
@@ -136,7 +136,7 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 	})
 }
 
-// variables returns the head of an SCGI request. left is the remaining time of the child.
+// left is the remaining time of the child.
 func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	var text []byte
 	set := func(name, value string) {
@@ -147,7 +147,7 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	serving := &m.Loader.serving
 	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
 		switch name {
-		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME": // set in this function
+		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME":
 		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME": // not variables of WSGI
 		default:
 			set(name, value)

@@ -26,7 +26,6 @@ type Scripts struct {
 	directory string
 }
 
-// ScriptOptions determines which files of a directory are programs.
 type ScriptOptions struct {
 	// Root is the directory. No path or link can lead to a file outside it.
 	Root string
@@ -51,10 +50,10 @@ type ScriptOptions struct {
 }
 
 type Script struct {
-	File string // absolute path
+	File string // absolute
 	Name string // path below the root, beginning with a slash: "/dir/a.cgi"
 	Info string // rest of the path: "" or "/..."
-	Base int    // length of the part of Request.Path before Name
+	Base int
 
 	Executable bool
 }
@@ -89,7 +88,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		return script, err
 	}
 	rest := p
-	name := "" // the directory up to the current segment
+	name := ""
 	for {
 		segment, ok := strings.CutPrefix(rest, "/")
 		if !ok || segment == "" {
@@ -256,7 +255,7 @@ func fields(r *backend.Request, set func(name, value string)) {
 	}
 }
 
-// variableName returns the part after HTTP_ of the variable for a field, or "" for a field that is omitted.
+// "" means that the field is omitted
 func variableName(name []byte) string {
 	out := make([]byte, len(name))
 	for i, c := range name {
@@ -275,7 +274,6 @@ func variableName(name []byte) string {
 	return string(out)
 }
 
-// serverName returns the requested host without its port, and the port of the connection.
 func serverName(r *backend.Request) (name, port string) {
 	name = r.Host()
 	if host, _, err := net.SplitHostPort(name); err == nil {

@@ -50,7 +50,7 @@ static int become(char *path, char **argv, char **envv, const char *dir, const i
 
 int fapws_spawn(char *text, int argc, int envc, int in, int out, int err) {
   const int fds[3] = {in, out, err};
-  char **list = malloc(((size_t)argc + (size_t)envc + 2) * sizeof *list); /* freed in this function */
+  char **list = malloc(((size_t)argc + (size_t)envc + 2) * sizeof *list);
   if (!list) return -1;
   char *path = text, *p = next(text), **argv = list, **envv = list + argc + 1;
   for (int i = 0; i < argc; i++, p = next(p)) argv[i] = p;
