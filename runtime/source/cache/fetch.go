@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// fetch makes the origin answer x, and keeps the response.
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
 	x.Source, x.Fields = f, found.Verdict.field()
@@ -22,7 +21,6 @@ func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	}
 }
 
-// newFetch converts the request of x to the request of the origin for found.
 func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	f, r := found.Fill, *x.Req
 	f.source, f.depth = s, r.Depth
@@ -104,8 +102,6 @@ func (f *Fill) Send(p *exchange.Part) {
 	x.Sink.Send(p)
 }
 
-// record processes a part of a response that will be kept, and replaces it by a copy. done reports whether the part is
-// handled completely.
 func (f *Fill) record(p *exchange.Part) (done bool) {
 	h := &p.Head
 	switch {
@@ -144,7 +140,7 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	return false
 }
 
-// take keeps a part of the response, and returns a copy of its body. ok is false if the response will not be kept.
+// ok is false if the response will not be kept.
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
@@ -195,7 +191,6 @@ func (f *Fill) confirmed(p *exchange.Part) {
 	}
 }
 
-// fail answers the client, and all waiting clients, with the older page, because there is no other.
 func (f *Fill) fail() {
 	f.Failed(f.now())
 	f.answer(f.old, Stale)
@@ -218,7 +213,6 @@ func (f *Fill) answer(page *Page, v Verdict) {
 	}
 }
 
-// Reply implements exchange.Sink, for the origin, which has no response.
 func (f *Fill) Reply(r exchange.Reply) {
 	f.origin.Source = exchange.Memory{}
 	if !f.ended {
@@ -238,7 +232,6 @@ func (f *Fill) Reply(r exchange.Reply) {
 	}
 }
 
-// Start implements exchange.Source, for the client, whose turn has begun.
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
 // OnGone implements exchange.Source, for the client. The fetch continues if other clients wait for the page.
@@ -267,7 +260,6 @@ func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
 // beginWait is the maximum wait for a page that has begun, because it may have no end.
 const beginWait = int64(5 * time.Second)
 
-// Tick makes the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
 	for f := range p.Store.fills {
 		if f.waiting.Len() > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
@@ -279,7 +271,6 @@ func (p *Pages) Tick() {
 	}
 }
 
-// waiter is the Source of an exchange that waits for a page that another exchange fetches.
 type waiter struct {
 	exchange.Memory
 	source *Source
@@ -342,7 +333,6 @@ func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
 	}
 }
 
-// serve sends a page to all waiters of f for which it is right; other waiters send their own requests.
 func (f *Fill) serve(page *Page, v Verdict) {
 	f.release(func(w *waiter) {
 		if v == Stale || f.For(w.x.Req) {

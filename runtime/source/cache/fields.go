@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// answerFields contains the fields of a response that matter to a cache. Slices are copies.
+// Slices of answerFields are copies.
 type answerFields struct {
 	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
 	control control
@@ -22,13 +22,13 @@ type answerFields struct {
 	made int64 // Date, in seconds since 1970
 	// seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
 	apparent int64
-	expires  int64 // in seconds since 1970; -1 if missing, 0 if it is not a date
+	expires  int64 // in seconds since 1970; -1 if missing, 0 if invalid
 	vary     []string
 	// Vary makes every request different, or Vary or the directives are too long
 	never bool
 
 	setCookie bool
-	stream    bool // a response without an end
+	stream    bool
 	coded     bool // its bytes may not be sent in another coding
 	kind      string
 	etag      []byte
@@ -43,7 +43,7 @@ type answerFields struct {
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
 	var targeted []byte
-	directives := 0 // bytes of directives
+	directives := 0
 	for line := range bytes.Lines(fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimSpace(value)
@@ -102,7 +102,7 @@ func readFields(fields []byte, now int64) answerFields {
 	}
 	if len(targeted) > 0 {
 		if own := (control{}); own.setTargeted(targeted[1:]) {
-			if f.control.has("no-transform") { // applies to clients, too
+			if f.control.has("no-transform") {
 				own["no-transform"] = 0
 			}
 			f.control, f.expires = own, -1
@@ -123,7 +123,6 @@ func (f *answerFields) addTags(value []byte) {
 	}
 }
 
-// validates reports whether a 304 can confirm the response, because it has a validator for requests.
 func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
 
 func isTag(b []byte) bool {

@@ -23,17 +23,17 @@ type Fill struct {
 	personal bool // the request is personal (Compiled.personal)
 	// node whose fill is this Fill; nil if the node was evicted, or if every request has a Fill
 	node    *node
-	old     *Page // page that will be replaced or confirmed, or nil
+	old     *Page
 	base    []byte
-	path    string           // percent-decoded
+	path    string
 	request exchange.Request // Head and Parsed, as the client has sent them
 
 	// names of request fields that distinguish responses
 	names  []string
-	key    []byte // key of the stored page
+	key    []byte
 	page   *Page
 	age    int64 // age of the response at its arrival in seconds; -1 if unknown
-	length int64 // announced length of the body, or -1
+	length int64
 	taken  int64 // bytes that the store counts as used
 	purged bool  // the page may be older than a purge
 	ended  bool
@@ -44,9 +44,9 @@ type Fill struct {
 	origin      exchange.Exchange
 	conditional bool // the request to the origin asks it to confirm old
 	alone       bool // no client waits for it, because it replaces a stale page
-	depth       int  // depth of the request
+	depth       int
 	waiting     list.List
-	begun       int64 // Pages.now at the arrival of the head
+	begun       int64
 }
 
 // Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
@@ -224,7 +224,6 @@ func (f *Fill) For(r *exchange.Request) bool {
 	return string(s.key) == string(f.key)
 }
 
-// end ends the Fill without a decision about the response.
 func (f *Fill) end() {
 	f.ended, f.origin.Recorded = true, false
 	f.leave()

@@ -18,13 +18,13 @@ type terms struct {
 	// only fields of the request forbid keeping it; responses to other requests may be kept
 	personal bool
 
-	public   bool  // right for requests with Cookie or Authorization, too
-	fresh    int64 // duration from now; the next three follow it
-	stale    int64 // it answers while a new page is fetched
-	ifError  int64 // it answers instead of an error
-	down     int64 // it answers instead of no response
-	validate bool  // the handler must confirm it for each request
-	age      int64 // current age
+	public   bool // right for requests with Cookie or Authorization, too
+	fresh    int64
+	stale    int64
+	ifError  int64
+	down     int64
+	validate bool // the handler must confirm it for each request
+	age      int64
 	vary     []string
 	plain    bool // it may be sent in another coding
 }
@@ -82,8 +82,7 @@ func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	return t
 }
 
-// lifetime returns how long a response is fresh from its creation, in nanoseconds. ok is false without explicit or
-// heuristic lifetime.
+// lifetime is in nanoseconds. ok is false without an explicit or heuristic lifetime.
 func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok bool) {
 	cc := f.control
 	switch {
@@ -202,7 +201,6 @@ func (p *Page) update(fields []byte) []byte {
 	return merged
 }
 
-// fixed reports whether a 304 cannot change a field of the page.
 func (p *Page) fixed(name []byte) bool {
 	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5", "content-digest", "digest") ||
 		len(p.etag) > 0 && isOne(name, "etag")

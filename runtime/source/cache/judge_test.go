@@ -172,7 +172,7 @@ func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT|"
 	c := compile(t, Rule{TTL: 70 * time.Second, Heuristic: time.Hour})
 	for _, tt := range []struct {
-		later  int // seconds from the Date until the response arrived
+		later  int
 		fields string
 		age    int
 		fresh  int // -1 if the response is not kept

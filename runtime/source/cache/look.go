@@ -118,13 +118,12 @@ func saysMore(r *exchange.Request) bool {
 
 type Verdict uint8
 
-// The verdicts.
 const (
 	Bypass Verdict = iota // the handler answers, and the response is not kept
 	Hit                   // Page is the response
 	// Page is the response; if Fill is not nil, the caller must fetch a new page for it
 	Stale
-	Miss // the handler answers, and Fill records the response
+	Miss
 	// as Miss, but an older Page exists, whose Conditions must be sent
 	Expired
 	Wait // another request is fetching the page into Fill
@@ -234,7 +233,7 @@ func namesFields(connection []byte) bool {
 	return false
 }
 
-// begin returns a new Fill for a page that will replace old. n is its node, or nil.
+// n is the node of the page, or nil.
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)

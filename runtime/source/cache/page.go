@@ -17,7 +17,7 @@ type Page struct {
 	// Fields contains "Name: value\r
 	// " ... without Age, which differs in each response.
 	Fields []byte
-	Type   string // Content-Type, if Fields does not contain it
+	Type   string // "" if Fields contains it
 	Body   []byte
 
 	HasDate, HasServer bool // Fields contains them
@@ -27,7 +27,7 @@ type Page struct {
 	// length of the handler's part of Fields; the rest is from the cache
 	own   int
 	etag  []byte
-	date  []byte // Last-Modified
+	date  []byte
 	tags  []string
 	in    *node  // nil if the page is no longer kept
 	coded *coded // nil if the page has no other forms
@@ -73,7 +73,6 @@ func (p *Page) indivisible() bool {
 	return false
 }
 
-// appendSlim appends the fields that do not describe a body, for a response without a body.
 func appendSlim(dst, fields []byte) []byte {
 	for line := range bytes.Lines(fields) {
 		if !http1.HasPrefixFold(line, "content-") || http1.HasPrefixFold(line, "content-location:") || http1.HasPrefixFold(line, "content-security-policy") {

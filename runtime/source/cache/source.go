@@ -18,7 +18,6 @@ import (
 
 // Loop is the event loop of Pages. Its methods are called on the event loop.
 type Loop interface {
-	// Flush writes the output that is gathered for connections.
 	Flush()
 
 	// Invalidated is called when a request has made pages out of date, to notify other processes.
@@ -32,12 +31,11 @@ type Pages struct {
 	conns  *conn.Set
 	limits *http1.Limits
 
-	// Reused by the current exchange.
 	part   exchange.Part
 	fields []byte
 }
 
-// NewPages returns empty Pages for clients with the connections conns. limits are the limits of requests.
+// limits are the limits of requests.
 func NewPages(s *Store, h Loop, conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, loop: h, conns: conns, limits: limits}
 }
@@ -62,7 +60,7 @@ func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 
 func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
 
-// lookup answers x from the cache, or makes the origin answer it. turns is the number of its waits for a page.
+// turns is the number of waits of x for a page.
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	p, r := s.pages, x.Req
 	if !cacheable(r) {
@@ -101,7 +99,6 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	}
 }
 
-// bypass makes the origin answer x, and does not keep the response.
 func (s *Source) bypass(x *exchange.Exchange) {
 	x.Fields = Bypass.field()
 	s.origin.Start(x)
@@ -115,7 +112,7 @@ func cacheable(r *exchange.Request) bool {
 // send answers x, whose request is asked, with page: in the form that its client prefers, with the requested range, or
 // without a body if the client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
-	var from, count int64 // the range; the whole page if count is 0
+	var from, count int64 // the whole page if count is 0
 	unchanged := page.Unchanged(asked)
 	if !unchanged {
 		var asks bool
@@ -141,7 +138,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 		h.Status, h.Reason, h.Length = 206, nil, count
 	}
 	inTurn := x.InTurn()
-	var memory []byte // valid while the part waits
+	var memory []byte
 	if inTurn {
 		memory = p.fields[:0]
 	}
@@ -175,13 +172,12 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// patternOf returns a pattern of the pages that a request makes out of date (RFC 9111 §4.4).
+// RFC 9111 §4.4
 func patternOf(r *exchange.Request) Pattern {
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
 	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
 }
 
-// invalidation is the Sink of an exchange that makes pages out of date, unless it fails.
 type invalidation struct {
 	pages   *Pages
 	next    exchange.Sink

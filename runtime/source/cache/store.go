@@ -15,22 +15,21 @@ type Store struct {
 	limit, most int64
 	used        int64
 	nodes       map[string]*node
-	paths       map[string][]*node // nodes by path
-	recent      list.List          // nodes, the most recently used one first
+	paths       map[string][]*node // by path
+	recent      list.List          // most recently used node first
 	pages       int
-	fills       map[*Fill]struct{} // Fills that have not ended
-	now         int64              // time of the last call
+	fills       map[*Fill]struct{}
+	now         int64
 	// Difference to now of the machine's clock, by which origins date pages, if it was set since the start.
 	ahead int64
 	count [len(verdictFields)]int64
-	key   []byte // reused buffer
+	key   []byte
 }
 
-// Stats contains the state of a store, and counts its look-ups.
 type Stats struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
 
-	Revalidated int64 // number of misses in which a 304 has confirmed the page
+	Revalidated int64 // misses in which a 304 has confirmed the page
 	Entries     int
 	Bytes, Most int64
 }
@@ -48,10 +47,10 @@ func New(limit, page int64) *Store {
 type node struct {
 	key  string
 	host string
-	path string // percent-decoded
-	at   int    // index in Store.paths
+	path string
+	at   int
 	page *Page
-	fill *Fill // the Fill that fetches it, or nil
+	fill *Fill
 
 	// vary contains names of request fields that distinguish responses. The pages are in nodes with longer keys.
 	vary []string
@@ -64,7 +63,7 @@ type node struct {
 	excused int64
 
 	size  int64
-	place *list.Element // element of Store.recent
+	place *list.Element
 }
 
 const (
@@ -203,7 +202,7 @@ func (p *Pattern) Check() error {
 func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	before := s.pages
 	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}
-	lengths := map[int]bool{} // lengths of the prefixes
+	lengths := map[int]bool{}
 	for i := range all {
 		p := &all[i]
 		path, query, wide, queried := p.parts()
@@ -262,9 +261,8 @@ func (n *node) isOf(some []*Pattern) bool {
 	return slices.ContainsFunc(some, func(p *Pattern) bool { return p.of(n) })
 }
 
-// query returns the part after "?" in the key.
 func (n *node) query() string {
-	target := strings.Split(n.key, "\x00")[2] // after scheme and host
+	target := strings.Split(n.key, "\x00")[2]
 	_, query, _ := strings.Cut(target, "?")
 	return query
 }

@@ -39,11 +39,10 @@ func compile(t testing.TB, r Rule) *Compiled {
 
 type answer struct {
 	status int
-	fields string // lines divided by |
+	fields string
 	body   string
 }
 
-// put makes a handler answer a request that must be fetched, and reports whether the page was kept.
 func put(t testing.TB, s *Store, c *Compiled, r *exchange.Request, a answer, now int64) bool {
 	t.Helper()
 	f := s.Look(c, r, now)
@@ -429,7 +428,7 @@ func TestPageHasCodedForms(t *testing.T) {
 		t.Errorf("zstd is no use: %v", wanted)
 	}
 	s.PurgeNow(Pattern{Path: "*"})
-	s.SetCoded(p, static.Zstd, small, true) // too late
+	s.SetCoded(p, static.Zstd, small, true)
 	if n := s.Stats().Bytes; n != 0 {
 		t.Errorf("%d bytes are left", n)
 	}

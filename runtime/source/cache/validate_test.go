@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// confirm answers a Fill with a 304. Its fields are separated by |.
+// fields are separated by |.
 func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 	if fields != "" {
 		fields = strings.ReplaceAll(fields, "|", "\r\n") + "\r\n"
@@ -229,7 +229,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range []struct {
 		control string
-		at      int64 // seconds
+		at      int64
 		// The status is 503 of the handler, 502 because it is unreachable, or 404.
 		failed, down, refused bool
 	}{
