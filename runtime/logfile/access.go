@@ -16,7 +16,7 @@ import (
 // concurrent use.
 type AccessLog struct {
 	File   *File
-	Format *Format // names the parts of a request that a Record must keep
+	Format *Format
 }
 
 // Append adds a line. It never waits for the disk and does not allocate. If the disk cannot keep up, lines are
@@ -27,7 +27,7 @@ func (l *AccessLog) Append(e *Entry) {
 	}
 }
 
-// timestamp caches the formatted text of the latest second. It is safe for concurrent use.
+// A timestamp is safe for concurrent use.
 type timestamp struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -50,7 +50,7 @@ const hex = "0123456789abcdef"
 // to a terminal. Like Apache, it writes \" \\ \n and so on, and \xhh for every other byte that is not printable
 // ASCII.
 func appendEscaped(dst, s []byte) []byte {
-	plain := 0 // s[plain:i] needs no escape
+	plain := 0
 	for i, c := range s {
 		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
 			continue
@@ -84,11 +84,10 @@ func appendJSON(dst, s []byte) []byte {
 	return append(dst, '"')
 }
 
-// Record holds a request until its line is written.
 type Record struct {
 	Entry
 	Log    *AccessLog // the log for the line; nil for none
-	Client string     // human-readable, for debugging; may be empty
+	Client string     // for debugging; may be empty
 }
 
 var noFormat = new(Format)
@@ -109,7 +108,7 @@ type State struct {
 }
 
 const (
-	mostRequestLine = 8 << 10 // limit of the request line in a State, in bytes
+	mostRequestLine = 8 << 10 // in bytes
 	mostFields      = 32 << 10
 )
 

@@ -43,12 +43,12 @@ const (
 // the log.
 type archive struct {
 	o    *Options
-	keep atomic.Int64 // a copy of o.Keep that Errors.SetRotation changes
-	wait time.Time    // time of the next attempt after a failed rename
+	keep atomic.Int64
+	wait time.Time // time of the next attempt after a failed rename
 
-	mu    sync.Mutex    // held while files are compressed
-	delay time.Duration // current delay before files in use are tried again
-	again *time.Timer   // nil until a rotated file was in use
+	mu    sync.Mutex
+	delay time.Duration
+	again *time.Timer // nil until a rotated file was in use
 }
 
 func (a *archive) able() bool { return time.Now().After(a.wait) }
@@ -200,7 +200,7 @@ func shift(dir *os.Root, name string, keep int) error {
 	return nil
 }
 
-// removeOld removes files with numbers above keep, which remain if Keep was reduced.
+// Files with numbers above keep remain if Keep was reduced.
 func removeOld(dir *os.Root, name string, keep int) error {
 	for n := keep + 1; ; n++ {
 		if err := dir.Remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
@@ -274,7 +274,7 @@ func Rotate(o Options) error {
 		return nil
 	}
 	if st, err := os.Stat(o.Path); err != nil || !st.Mode().IsRegular() {
-		return nil // opening the log reports it
+		return nil
 	}
 	s, err := openSink(&o)
 	if err != nil {
@@ -306,7 +306,6 @@ var (
 	Weekly = Schedule{hours: 168}
 )
 
-// Each returns the Schedule of the multiples of d.
 func Each(d time.Duration) Schedule { return Schedule{each: d} }
 
 // period returns the beginning of the period that contains t, and of the next period. The zero time means that there

@@ -81,7 +81,7 @@ func urlPath(dst []byte, e *Entry) ([]byte, bool) {
 	return http1.DecodePath(dst, path), len(path) > 0
 }
 
-// apacheQuery is the atom %q: the query with its "?", or nothing.
+// apacheQuery appends the query with its "?".
 func apacheQuery(dst []byte, e *Entry) ([]byte, bool) {
 	_, query := e.pathAndQuery()
 	return append(dst, query...), true

@@ -1,6 +1,6 @@
 // Package logfile writes lines to files that are rotated and may be shared by several processes. Callers never wait for
 // a disk. Access logs and the error logs of hosts use File; the error log of the server is descriptor 2 itself
-// (Errors). Both are safe for concurrent use. Start reading at file.go.
+// (Errors). Both are safe for concurrent use.
 //
 // # Files that processes share
 //
@@ -31,5 +31,5 @@
 //
 // format.go and atoms.go compile a format of Apache's and gunicorn's atoms to a list of functions, which make one line
 // for each request. A Record keeps only the fields that the format names until the line is written. AccessLog is safe
-// for concurrent use; Records belong to the event loop (exchange/log.go). Start reading at format.go.
+// for concurrent use; Records belong to the event loop (exchange/log.go).
 package logfile

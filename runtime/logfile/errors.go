@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	retry     = time.Second // delay after a write that a full disk rejected
-	unsaidMax = 64 << 10    // limit of the lines that wait for the disk, in bytes
+	retry     = time.Second
+	unsaidMax = 64 << 10 // in bytes
 )
 
 // lookEvery is the interval at which the size and age of an error log are checked, even without an event that reports
@@ -37,11 +37,10 @@ type Errors struct {
 	end     chan struct{}
 	set     chan struct{} // signaled by SetRotation; has a buffer of one
 
-	mu    sync.Mutex
-	size  int64
-	every Schedule
-	out   sink // reports errors about the path in the log itself
-	// time of the last check whether the file belongs to the current period
+	mu     sync.Mutex
+	size   int64
+	every  Schedule
+	out    sink // reports errors about the path in the log itself
 	looked time.Time
 	unsaid []byte // pending bytes: whole lines, except the first
 	lost   int64  // number of lines dropped because the buffer was full
@@ -253,7 +252,7 @@ func (e *Errors) Rotate() {
 	}
 }
 
-// Close keeps descriptor 2, so that the last lines of the process are logged.
+// Descriptor 2 stays open, so that the last lines of the process are logged.
 func (e *Errors) Close() { close(e.end) }
 
 type Level int8
@@ -271,10 +270,8 @@ func (v Level) String() string { return [...]string{"debug", "info", "warning", 
 // use. It is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
-// Now returns true at most once a second.
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true at most once in the time a.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

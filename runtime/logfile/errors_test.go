@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rotated waits until a log was rotated this many times. It returns the lines of the newest rotated file.
+// The result is the lines of the newest rotated file.
 func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	eventually(t, "rotated", func() bool {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	memoryMax = 4 << 20 // limit of buffered lines in bytes, beyond which lines are dropped
-	keepMax   = 1 << 20 // buffers that have grown beyond this size are freed, in bytes
+	memoryMax = 4 << 20 // in bytes; further lines are dropped
+	keepMax   = 1 << 20 // in bytes; larger buffers are freed
 
 	closeWithin = 5 * time.Second
 )
@@ -91,12 +91,12 @@ type File struct {
 	dropped int64
 	closed  bool
 
-	reopen atomic.Bool // the writer must check the path, even without lines
+	reopen atomic.Bool
 
 	timer  *time.Timer   // calls Flush when the oldest line has waited for Options.Flush
 	urgent chan struct{} // tells the writer to write now
 	done   chan struct{}
-	lost   error // the writer's error; valid once done is closed
+	lost   error // valid after done is closed
 }
 
 // Open opens a file for appending. It also compresses rotated files that an earlier process left uncompressed.
@@ -199,17 +199,15 @@ func (f *File) Close() error {
 	}
 }
 
-// reportEvery limits reports, so that a slow disk cannot fill another log.
-const reportEvery = 10 * time.Second
+const reportEvery = 10 * time.Second // a slow disk must not fill another log with reports
 
-// writer passes lines to the kernel on its own goroutine.
 type writer struct {
 	file     *File
 	out      *sink
 	pending  []byte
-	written  int   // number of bytes of pending that are in the file
-	total    int64 // number of bytes written to the file from all buffers
-	failing  bool  // the last write failed and is retried
+	written  int
+	total    int64
+	failing  bool
 	reported time.Time
 	told     int64
 }
@@ -244,7 +242,7 @@ func (w *writer) run() {
 	}
 }
 
-// countLines counts lines, including a last line without a line end.
+// A last line without a line end counts.
 func countLines(b []byte) int {
 	n := bytes.Count(b, []byte{'\n'})
 	if len(b) > 0 && b[len(b)-1] != '\n' {
@@ -253,7 +251,7 @@ func countLines(b []byte) int {
 	return n
 }
 
-// flush writes the buffered lines and reports whether Close was called before.
+// flush reports whether Close was called before.
 func (w *writer) flush() (closed bool) {
 	f := w.file
 	for {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Formats with a name. combined and common are from Apache's manual, vhost_combined is from Debian.
+// combined and common are from Apache's manual, vhost_combined is from Debian.
 var named = map[string]string{
 	"combined":       `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`,
 	"common":         `%h %l %u %t "%r" %>s %b`,
@@ -24,7 +24,6 @@ var named = map[string]string{
 
 var FormatNames = []string{"combined", "common", "vhost_combined", "timed", "short", "json"}
 
-// jsonLine lists the names and atoms of the format "json" after the time.
 var jsonLine = [][2]string{
 	{"client", "%a"}, {"user", "%u"}, {"host", "%V"}, {"method", "%m"}, {"path", "%U"}, {"query", "%q"},
 	{"request", "%r"}, {"status", "%>s"}, {"bytes", "%B"}, {"duration_us", "%D"},
@@ -123,7 +122,6 @@ func (f *Format) add(a atom, only statuses) {
 	f.end = ""
 }
 
-// escapes maps the character after a backslash to the character that it means.
 var escapes = map[byte]byte{'\\': '\\', 'n': '\n', 'r': '\r', 't': '\t', '"': '"'}
 
 func (f *Format) parse(text string) error {
@@ -162,7 +160,6 @@ func (p *parser) wrong(end int, why string) error {
 	return fmt.Errorf("%s at position %d %s", p.text[p.at:end], p.at+1, why)
 }
 
-// gunicorn parses an atom such as %(h)s or %({Referer}i)s.
 func (p *parser) gunicorn() error {
 	name, after, ended := strings.Cut(p.text[p.at+2:], ")s")
 	if !ended {
@@ -187,7 +184,6 @@ func (p *parser) gunicorn() error {
 	return nil
 }
 
-// apache parses an atom such as %h, %>s or %!200,304{Referer}i.
 func (p *parser) apache() error {
 	rest := p.text[p.at+1:]
 	conditions := func() string {
@@ -270,7 +266,6 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 	return nil, fmt.Errorf("is not an atom")
 }
 
-// bracketed is the process id as gunicorn writes it.
 var bracketed = "<" + pid + ">"
 
 // apacheAtoms holds the atoms that need no header field. Keys are the text in braces and the letters; keys in

@@ -27,11 +27,11 @@ type sink struct {
 	o        *Options
 	fd       int
 	file     *os.File
-	standard bool // it is standard error (see Errors)
-	regular  bool // a regular file with a path
+	standard bool
+	regular  bool
 	whole    bool // a single write can append any number of lines
 	archive  archive
-	said     string // the last complaint about the path, to report it once
+	said     string
 }
 
 func openSink(o *Options) (*sink, error) {
@@ -224,7 +224,6 @@ func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 	return s.o.Every.between(time.Unix(sec, nsec), time.Now())
 }
 
-// rotate renames the file, whose lock the caller holds, and opens the next file.
 func (s *sink) rotate() error {
 	if err := s.archive.rename(); err != nil {
 		return err
@@ -235,7 +234,6 @@ func (s *sink) rotate() error {
 	return nil
 }
 
-// pass writes some of the lines to a pipe, a terminal or a device.
 func (s *sink) pass(lines []byte) (n int, err error) {
 	if !s.whole {
 		lines = firstLines(lines, pipeBuf)
@@ -253,7 +251,7 @@ func (s *sink) pass(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// firstLines returns the whole lines that fit in max bytes, and at least one line.
+// The result has at least one line.
 func firstLines(lines []byte, max int) []byte {
 	if len(lines) <= max {
 		return lines
@@ -282,7 +280,6 @@ func (o *Options) folder() (*os.Root, error) {
 	return dir, err
 }
 
-// at reports whether the path leads to file.
 func (o *Options) at(file *os.File) bool {
 	there, err := os.Stat(o.Path)
 	if o.Plain {
