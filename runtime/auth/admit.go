@@ -17,10 +17,9 @@ var (
 	_ exchange.Access = (*Login)(nil)
 )
 
-// progress holds the results of background work on the client of an exchange. It implements exchange.Check.
 type progress struct {
 	of      refresher // whose file was read again, or whose check runs
-	check   *Check    // the password check in progress; nil if none
+	check   *Check
 	verdict Verdict
 }
 
@@ -62,7 +61,6 @@ func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 
 func (*Basic) By() exchange.Login { return exchange.Basic }
 
-// Named does not check the password.
 func (*Basic) Named(head []byte, fields []http1.Field) string {
 	var buf [maxText]byte
 	credentials, _ := http1.First(head, fields, "authorization")
@@ -71,7 +69,6 @@ func (*Basic) Named(head []byte, fields []http1.Field) string {
 	return string(user)
 }
 
-// Admit checks the password of the request.
 func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	p, ok := progressOf(x, b)
 	if !ok {
@@ -114,7 +111,6 @@ func (*Login) By() exchange.Login { return exchange.Form }
 // Named implements exchange.Access. A request does not name its user.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
-// Admit checks the session that the cookie of the request names.
 func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	if _, ok := progressOf(x, l); !ok {
 		return nil, false
@@ -153,8 +149,7 @@ type Basic struct {
 	challenge []byte
 }
 
-// maxText limits the credentials of a request and the password in a form, in bytes.
-const maxText = 1 << 10
+const maxText = 1 << 10 // in bytes
 
 // NewBasic returns a Basic for a realm, which browsers display; "" means "restricted". The error is one line.
 func NewBasic(realm string, users *Users) (*Basic, error) {
@@ -176,7 +171,7 @@ func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	return pair, b.Known(pair)
 }
 
-// decode decodes credentials (RFC 7617 §2) into buf and returns "user:password".
+// RFC 7617 §2
 func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
 		return nil, false

@@ -14,7 +14,7 @@ import (
 // accounts with many wrong passwords are delayed (penalty). A process needs only one Checker. It is safe for
 // concurrent use.
 type Checker struct {
-	now func() time.Duration // monotonic clock
+	now func() time.Duration
 
 	mu        sync.Mutex
 	waiting   []*Check // sorted by Check.due
@@ -26,7 +26,7 @@ type Checker struct {
 }
 
 type Origin struct {
-	Addr string // IP address of the client, "" if it has none
+	Addr string // "" if the client has no IP address
 	// Conn identifies the connection by a comparable value; nil if it is unknown. Checks of one connection wait for
 	// each other.
 	Conn any
@@ -69,7 +69,7 @@ type Check struct {
 	user, password string
 	done           func(Verdict)
 
-	due       time.Duration // order of waiting checks
+	due       time.Duration
 	answer    *time.Timer
 	cancelled bool
 }
@@ -104,7 +104,7 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	return k
 }
 
-// Cancel cancels the check because its client disconnected. done may be running.
+// Cancel may be called while done runs.
 func (k *Check) Cancel() {
 	c := k.checker
 	c.mu.Lock()
@@ -130,7 +130,7 @@ func (k *Check) Defer() {
 // longAfter exceeds the delay of every other check.
 const longAfter = time.Hour
 
-// enqueue inserts a check after the checks that are due earlier or at the same time. c.mu must be held.
+// The caller holds c.mu.
 func (c *Checker) enqueue(k *Check) {
 	at := slices.IndexFunc(c.waiting, func(other *Check) bool { return other.due > k.due })
 	if at < 0 {
@@ -139,7 +139,7 @@ func (c *Checker) enqueue(k *Check) {
 	c.waiting = slices.Insert(c.waiting, at, k)
 }
 
-// dequeue removes a check from the queue and reports whether it was queued. c.mu must be held.
+// The caller holds c.mu.
 func (c *Checker) dequeue(k *Check) bool {
 	at := slices.Index(c.waiting, k)
 	if at < 0 {
@@ -197,7 +197,7 @@ func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	return max(c.ofClient(k), c.ofAccount(k))
 }
 
-// ofClient and ofAccount return the penalty of k. c.mu must be held.
+// The caller holds c.mu.
 func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(k.client, c.now()) }
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
@@ -233,7 +233,7 @@ type failures[K comparable] struct{ recent[K, tally] }
 
 type tally struct {
 	n  float64
-	at time.Duration // when n was computed
+	at time.Duration
 }
 
 const (

@@ -364,7 +364,7 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 	}
 	for i := range 100 {
 		m.add(i, true)
-		if !has(0) { // still in use
+		if !has(0) {
 			t.Fatalf("the first is forgotten after %d", i)
 		}
 	}

@@ -28,7 +28,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Add adds a user to a file and creates the file if it is missing.
+// Add creates the file if it is missing.
 func Add(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if t.hashes[name] != "" {

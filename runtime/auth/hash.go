@@ -37,7 +37,7 @@ const (
 	maxRounds = 1_000_000
 	// limit of the cost of bcrypt, which then takes seconds
 	maxCost = 17
-	minSum  = 22 // characters of the shortest checksum, which is MD5's
+	minSum  = 22 // characters of an MD5 checksum
 )
 
 var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")

@@ -32,8 +32,8 @@ type Login struct {
 	o   LoginOptions
 	now func() time.Time
 
-	key    []byte // key of the sessions' MACs
-	form   []byte // key of the MACs of form tokens
+	key    []byte
+	form   []byte
 	cookie string
 
 	announced atomic.Bool
@@ -52,7 +52,7 @@ type LoginOptions struct {
 	Users *Users
 	State *LoginState
 
-	Idle time.Duration // a session ends if it is not used for this time
+	Idle time.Duration
 	Age  time.Duration
 
 	Title string
@@ -67,7 +67,6 @@ type LoginOptions struct {
 	Event func(client, line string) // reports that a user logged in or out, or failed to log in
 }
 
-// Paths of the pages below the root of a site. Their responders are Form and Out.
 const (
 	FormPath = "/_fapws/login"
 	OutPath  = "/_fapws/logout"
@@ -123,8 +122,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation returns the URL of the form, which sends the client back to target. root is the path below which
-// clients see the site.
+// root is the path below which clients see the site.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -182,7 +180,7 @@ type LoginState struct {
 
 // File names. Only the user of the server may read the files.
 const (
-	KeyFile   = "key" // the key of all signatures, in hexadecimal digits
+	KeyFile   = "key"
 	EndedFile = "ended"
 	AsideFile = "key.damaged"
 	// CodeFile maps files of users to the runs that last showed a code for the first user (see Login.Announce).

@@ -157,12 +157,11 @@ func (v *visit) enter(values url.Values) {
 	}
 }
 
-// isFirstCode reports whether code is the code of the log, with which a client may create the first user.
 func (l *Login) isFirstCode(code string) bool {
 	return subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(l.firstCode()))) == 1
 }
 
-// makeFirst creates the first user. It returns "", or the reason why it failed.
+// makeFirst returns "", or the reason of the failure.
 func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	switch {
 	case !l.isFirstCode(values.Get("code")):
@@ -247,7 +246,6 @@ func (v *visit) known(token string) bool {
 	return nonce != "" && hmac.Equal([]byte(token), []byte(v.l.formToken(nonce)))
 }
 
-// formToken returns the token of the form for a browser with the cookie nonce.
 func (l *Login) formToken(nonce string) string {
 	mac := hmac.New(sha256.New, l.form)
 	mac.Write([]byte(nonce))

@@ -26,7 +26,6 @@ type Session struct {
 
 type sessionID [16]byte
 
-// loginAccount is a hash that identifies a user of a file in the list of ended sessions.
 type loginAccount [8]byte
 
 // A token is the base64 of a tokenHead, the user name, and a MAC of both. The key of the MAC depends on the hash of
@@ -37,7 +36,7 @@ const (
 	maxUser  = 64
 	maxToken = headSize + maxUser + sha256.Size
 
-	minToken = (headSize + 1 + sha256.Size) * 8 / 6 // in characters of base64
+	minToken = (headSize + 1 + sha256.Size) * 8 / 6
 )
 
 type tokenHead struct {
@@ -127,7 +126,6 @@ func (l *Login) expired(s *Session) bool {
 	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
-// account returns the hash of a user for the list of ended sessions.
 func (l *Login) account(user string) loginAccount {
 	sum := sha256.Sum256([]byte(l.o.Users.Path() + "\x00" + user))
 	return loginAccount(sum[:8])
@@ -203,7 +201,6 @@ type endedSession struct {
 	order   int64
 }
 
-// keptOfEach limits the sessions of an account that have their own lines.
 const keptOfEach = 100
 
 // has reports whether a session was ended. It does not block.
@@ -216,7 +213,6 @@ func (e *ended) has(s *Session) bool {
 	return some && s.Order <= upTo
 }
 
-// after returns the minimum order of a new session of an account.
 func (e *ended) after(of loginAccount) int64 {
 	if upTo, some := e.value.Load().upTo[of]; some {
 		return upTo + 1

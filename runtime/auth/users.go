@@ -84,7 +84,7 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	return Wrong, delay
 }
 
-// key is a keyed hash of a pair, so that a memory dump does not contain passwords.
+// A memory dump must not contain passwords.
 type key [32]byte
 
 func (u *Users) key(pair []byte) key {

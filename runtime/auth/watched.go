@@ -20,22 +20,22 @@ type watched[T any] struct {
 	optional bool // the file may be missing at first
 	parse    func(text []byte) (*T, error)
 	value    atomic.Pointer[T]
-	looked   atomic.Int64 // when the path was checked, as returned by now
+	looked   atomic.Int64
 
-	reading   sync.Mutex  // guards the fields below
-	file      *os.File    // nil if no file was read
-	info      fs.FileInfo // state of file before it was read
+	reading   sync.Mutex // guards the fields below
+	file      *os.File
+	info      fs.FileInfo
 	complaint string
 }
 
 const (
 	lookEvery = time.Second // interval for checking whether the path leads to another file
-	maxFile   = 16 << 20    // in bytes
+	maxFile   = 16 << 20
 )
 
 var started = time.Now()
 
-// now returns a monotonic time in nanoseconds.
+// now is monotonic, in nanoseconds.
 func now() int64 { return int64(time.Since(started)) }
 
 // Fresh reports whether the value is up to date, as far as this is known without the disk. Otherwise call Refresh
@@ -68,7 +68,7 @@ func (w *watched[T]) refresh() error {
 	return err
 }
 
-// look reads the file if it was changed or replaced. reading must be held.
+// The caller holds w.reading.
 func (w *watched[T]) look() error {
 	if found, err := os.Stat(w.path); err == nil && w.unchanged() && os.SameFile(found, w.info) {
 		return nil
