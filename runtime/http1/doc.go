@@ -3,8 +3,8 @@
 // loop; sources use its fields and dates.
 //
 // To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
-// AppendChunkHeader. Functions do not keep slices from their callers. Only functions that append to dst, and Parse
-// for Fields, allocate. Values are not safe for concurrent use. Start reading at Request and parse.go.
+// AppendChunkHeader. Functions do not keep slices from their callers. Only functions that append to dst, and Parse for
+// Fields, allocate. Values are not safe for concurrent use.
 //
 //   - Limits limits a head: a request line that is too long results in a 414, and fields that are too long or too many
 //     in a 431. A head that violates the rules results in a StatusError; the server sends it and closes the connection.

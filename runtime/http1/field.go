@@ -8,14 +8,14 @@ import (
 
 type known struct {
 	hosts     int
-	body      bool // Content-Length, Transfer-Encoding or Expect is present
+	body      bool
 	close     bool
 	keepAlive bool
 	upgrade   bool
 	trailers  bool
 }
 
-// field parses head[pos:end], a line "name: value" without CRLF (RFC 9112 §5).
+// RFC 9112 §5
 func (r *Request) field(head []byte, pos, end int, k *known) error {
 	line := head[pos:end]
 	n := 0
@@ -119,7 +119,7 @@ func (k *known) te(list []byte) {
 	}
 }
 
-// members yields the members of a comma-separated list (RFC 9110 §5.6.1), including empty members.
+// Empty members are included (RFC 9110 §5.6.1).
 func members(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest, more := list, true; more; {
@@ -260,14 +260,14 @@ func EqualFold(b []byte, lower string) bool {
 	return true
 }
 
-// HasPrefixFold reports whether b begins with lower in any case (see EqualFold).
+// lower is as in EqualFold.
 func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }
 
 func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
 
-// Values yields the values of the fields with a name, which must be in lower case.
+// lower is a name in lower case.
 func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, f := range fields {
@@ -278,8 +278,7 @@ func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	}
 }
 
-// First returns the value of the first field with a name, which must be in lower case. ok is false if the field is
-// missing.
+// lower is a name in lower case. ok is false if the field is missing.
 func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	for value := range Values(head, fields, lower) {
 		return value, true
@@ -287,5 +286,5 @@ func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// IsTokenByte reports whether field names may contain c (RFC 9110 §5.6.2).
+// RFC 9110 §5.6.2
 func IsTokenByte(c byte) bool { return class[c]&isToken != 0 }

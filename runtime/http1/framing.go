@@ -79,7 +79,6 @@ func (r *Request) framing(head []byte) error {
 	return nil
 }
 
-// Limits of a chunked body in addition to its data.
 const (
 	maxChunkDigits   = 16
 	maxChunkOverhead = 16 << 10 // limit of all chunk extensions and trailers of a body, in bytes
@@ -95,7 +94,7 @@ const (
 	chunkDataCR // CR LF after the data
 	chunkDataLF
 	trailerStart // start of a line after the last chunk
-	lastLF       // LF of the final empty line, after its CR
+	lastLF
 	chunkDone
 
 	// Bytes before the following states count toward maxChunkOverhead.
@@ -137,7 +136,7 @@ var chunkRules = [...]struct {
 // extensions, and checks and discards trailer fields (§7.1.2). Both are limited in number and size. The zero value is
 // ready for a body.
 type ChunkedReader struct {
-	// remaining bytes of the current chunk, or the size as far as it has been read
+	// remaining bytes of the current chunk; while a size arrives, the number so far
 	left     int64
 	overhead int32
 	trailers int16
@@ -145,10 +144,9 @@ type ChunkedReader struct {
 	state    chunkState
 }
 
-// Done reports whether the body and its trailers have ended.
+// The trailers must have ended, too.
 func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
-// Left returns the number of bytes missing in the current chunk.
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
 		return 0 // left may be an incomplete number
@@ -224,7 +222,7 @@ func AppendChunkHeader(dst []byte, size int64) []byte {
 // Limits of trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX in pybridge/wsgi.h and the
 // constant after it must be equal.
 const (
-	MaxTrailers = 100 // number of fields
+	MaxTrailers = 100
 	// bytes of all names and values, including ": " and CRLF
 	MaxTrailerBytes = 16 << 10
 )

@@ -139,7 +139,6 @@ func pathOf(u *url.URL) string {
 	return u.Path
 }
 
-// readBody decodes the body of r at the start of src and returns the number of consumed bytes.
 func readBody(r *Request, src []byte) (body []byte, n int, err error) {
 	switch r.Body {
 	case Sized:
@@ -173,7 +172,6 @@ func FuzzChunkedAgainstNetHTTP(f *testing.F) {
 	})
 }
 
-// laxOnPurpose reports whether this package may accept a chunked body although net/http rejected it with err.
 func laxOnPurpose(body []byte, err error) bool {
 	// Whitespace before ";" must be ignored (RFC 9112 §7.1.1).
 	if bytes.Contains(body, []byte(" ;")) || bytes.Contains(body, []byte("\t;")) {

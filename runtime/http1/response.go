@@ -11,10 +11,9 @@ import (
 // Continue is the interim response for Expect: 100-continue (RFC 9110 §15.2.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// Response is not validated by AppendHead.
 type Response struct {
 	Status int
-	Reason []byte // reason phrase; empty for the registered phrase
+	Reason []byte // empty for the registered phrase
 	// "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection and Keep-Alive
 	Fields []byte
 	Length int64 // bytes of the body, or -1 if unknown
@@ -28,16 +27,16 @@ type Response struct {
 	// KeepAlive requests a persistent connection. AppendHead clears it if the body must be delimited by closing.
 	KeepAlive bool
 
-	// Body is set by AppendHead and says how to send the body: Sized, Chunked or UntilClose. NoBody means not to send
-	// a body, even if there is one (HEAD, 1xx, 204, 205, 304).
+	// Body is set by AppendHead and says how to send the body. NoBody means not to send a body, even if there is one
+	// (HEAD, 1xx, 204, 205, 304).
 	Body Framing
 }
 
 // Template creates response heads. It caches the bytes that all responses of a second share. The zero value is not
 // usable; call NewTemplate.
 type Template struct {
-	ok     []byte // status line of 200, Server and Date fields
-	server int    // length of the Server field in ok
+	ok     []byte
+	server int
 	second int64
 }
 
@@ -159,7 +158,6 @@ func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// ErrNeedMore is the error of an incomplete message.
 var ErrNeedMore = errors.New("http1: need more bytes")
 
 // StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the
@@ -211,7 +209,6 @@ var (
 	errVersion       = &StatusError{Status: 505, Text: "HTTP version not supported"}
 )
 
-// DateFormat is IMF-fixdate (RFC 9110 §5.6.7), for time.Time.Format in UTC.
 const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // AppendDate appends an IMF-fixdate for seconds since 1970. It has 29 bytes for the years 0 to 9999.

@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// parseBytewise passes buf to r with one more byte in each call, until there is a result.
 func parseBytewise(r *Request, buf []byte, lim *Limits) (n int, err error) {
 	return parseInSteps(r, buf, lim, []byte{1})
 }

@@ -40,9 +40,9 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 		return dst, true
 	}
 	out := decoded[:0] // never longer than the input that was read
-	folder := false    // the last segment was a dot segment
+	folder := false
 	for rest := decoded; len(rest) > 0; {
-		segment := rest[1:] // without its slash
+		segment := rest[1:]
 		if i := bytes.IndexByte(segment, '/'); i >= 0 {
 			segment = segment[:i]
 		}

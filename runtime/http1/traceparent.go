@@ -91,10 +91,9 @@ func FindTraceparent(head []byte, r *Request) TraceID {
 	return id
 }
 
-// Tracer creates trace ids and span ids. It is not safe for concurrent use.
+// A Tracer is not safe for concurrent use.
 type Tracer struct{ random *rand.PCG } // ids must differ, but need not be secret (§3.2.2.3)
 
-// NewTracer returns a Tracer whose ids differ from those of other processes.
 func NewTracer() *Tracer { return &Tracer{rand.NewPCG(rand.Uint64(), rand.Uint64())} }
 
 // Rewrite appends head to dst, with a valid traceparent as the last field. If the client's traceparent is valid,
