@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int keeper_fd = -1; /* to the other process */
+static int keeper_fd = -1;
 static pid_t keeper;
 
 static void die(const char *what) {

@@ -1,6 +1,6 @@
 // Package confine removes rights that a process does not need: root, files outside of a directory (chroot), and most
 // other rights by the sandbox. It also adapts to limits of the system: processes, descriptors, memory, processors.
-// Packages supervisor and worker call it. Start reading at privilege.go.
+// Packages supervisor and worker call it.
 //
 // # User and group
 //
@@ -14,7 +14,7 @@
 //
 // A worker enters a chroot(2) after it has loaded its application outside. The supervisor, which may chroot, calls
 // FurnishChroot and sets ChrootVariable; a worker is prepared before Go starts in it (chroot.c) and calls EnterChroot,
-// on any goroutine, once. Start reading at chroot.c.
+// on any goroutine, once.
 //
 // The application must not have the capability that chroot(2) needs. Capabilities belong to threads, and neither Go nor
 // glibc makes all threads of a program with cgo give one up. So a constructor, while the new process has one thread,
@@ -36,7 +36,7 @@
 // that administer the machine (seccomp). A worker, or the loader of --fork, calls EnterSandbox once, when it has loaded
 // its application. Its children inherit the sandbox and cannot leave it. The supervisor stays outside, so that a reload
 // can load other code. MissingInSandbox returns the restrictions that the kernel does not support; the supervisor logs
-// them before it starts a worker. Start reading at rules.go.
+// them before it starts a worker.
 //
 // Landlock restricts a thread. go-landlock applies it to all threads of the process. Before Linux 7.0, it sends a
 // signal to each thread (libpsx, signal 33, which programs cannot block with glibc). Seccomp has a flag for all

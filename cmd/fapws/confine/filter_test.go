@@ -15,7 +15,6 @@ type call struct {
 	args   [6]uint32
 }
 
-// result runs the filter for a system call and returns its error; 0 if the call is allowed.
 func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	t.Helper()
 	// The virtual machine reads numbers in network byte order.
@@ -133,7 +132,7 @@ func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 		if got := (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t, vm); got != tt.socket {
 			t.Errorf("%+v: socket: %v", tt.rules, got)
 		}
-		for _, kind := range []uint32{unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, unix.SOCK_RAW} { // either can send to any address
+		for _, kind := range []uint32{unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, unix.SOCK_RAW} {
 			if got := (call{architecture, unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, kind}}).result(t, vm); got != tt.socket {
 				t.Errorf("%+v: a pair of kind %d: %v", tt.rules, kind, got)
 			}

@@ -11,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Returns the number at the beginning of a file, or ULLONG_MAX. */
+/* ULLONG_MAX if the file does not begin with a number. */
 static unsigned long long number_in(const char *path) {
   char text[32];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   if (fd >= 0) close(fd);
-  if (n <= 0 || text[0] < '0' || text[0] > '9') return ULLONG_MAX; /* "max" */
+  if (n <= 0 || text[0] < '0' || text[0] > '9') return ULLONG_MAX;
   text[n] = 0;
   return strtoull(text, NULL, 10);
 }

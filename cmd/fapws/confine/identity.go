@@ -39,7 +39,6 @@ func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
 
-// CheckIdentity returns the error that LookupIdentity would return to root.
 func CheckIdentity(username, group string) error {
 	_, err := lookup(username, group, 0, 0)
 	return err
@@ -74,7 +73,6 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	return id, nil
 }
 
-// take copies the result of userEntry.
 func (id *Identity) take(entry *user.User) (err error) {
 	id.Name, id.Home = entry.Username, entry.HomeDir
 	if id.UID, err = number(entry.Uid); err != nil {
@@ -124,7 +122,7 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
-// become makes all threads of this process, which is root, the identity.
+// This process must be root.
 func (id *Identity) become() error {
 	// Set the groups first, because only root may change them.
 	if err := syscall.Setgroups(id.Groups); err != nil {
@@ -184,8 +182,7 @@ func (id *Identity) MayRead(name string) (may bool) {
 	return may
 }
 
-// SetEnviron gives HOME, USER and LOGNAME in the environment of this process,
-// which its children inherit, the values that the identity's programs expect.
+// The values are those that programs of the identity expect.
 func (id *Identity) SetEnviron() error {
 	err := os.Setenv("HOME", id.Home)
 	for _, name := range []string{"USER", "LOGNAME"} {
@@ -217,7 +214,7 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry finds a user by name or number; a number without an entry gets one without a name.
+// The result for a number without an entry has no name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -284,8 +281,7 @@ var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/cont
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
-// inContainer reports whether the system with the root directory root is a container, according to its files, the
-// environment or the kernel.
+// root is the root directory of the system.
 func inContainer(root string, getenv func(string) string) bool {
 	if getenv("container") != "" || getenv("KUBERNETES_SERVICE_HOST") != "" { // systemd.io/CONTAINER_INTERFACE
 		return true
@@ -321,7 +317,6 @@ func readFile(root, name string) []byte {
 	return text
 }
 
-// onlyRoot reports whether the user database (passwd(5)) has no user but root.
 func onlyRoot(passwd string) bool {
 	for line := range strings.Lines(string(readFile("", passwd))) {
 		fields := strings.Split(line, ":")

@@ -30,7 +30,7 @@
 #define RESERVED (192 * MIB)
 #define LARGE_STACK (32 * MIB)
 #endif
-#define WRITABLE (96 * MIB) /* of RESERVED */
+#define WRITABLE (96 * MIB)
 
 #define MEMORY (14 * MIB) /* with less, also a server without Python reads its own program again and again */
 

@@ -228,11 +228,10 @@ func AnonymousMemory(pid int) int64 {
 	return numberAfter(text, "RssAnon:") << 10
 }
 
-// ResidentMemory returns the resident memory of a process in bytes, 0 if it is not known
-// (proc(5), statm).
+// 0 if unknown (proc(5), statm)
 func ResidentMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	return numberAfter(text, " ") * int64(os.Getpagesize()) // the second number
+	return numberAfter(text, " ") * int64(os.Getpagesize())
 }
 
 const (
@@ -257,7 +256,7 @@ type Trimmer struct {
 	Small bool
 
 	mu    sync.Mutex
-	next  time.Time // not before
+	next  time.Time
 	timer *time.Timer
 	left  int64
 }
@@ -277,7 +276,6 @@ func (t *Trimmer) soon(wait time.Duration) {
 	}
 }
 
-// Started arranges for the pages that only the start needed to be given back.
 func (t *Trimmer) Started() {
 	time.AfterFunc(littleMemoryAfter, func() { UseLittleMemory(t.Quiet) })
 	t.soon(startPagesAfter)
@@ -311,14 +309,13 @@ const (
 	slow    = 2 * time.Second
 )
 
-// pacer chooses between a little heap and few collections.
 type pacer struct {
 	set  func(percent int)
-	calm func()                              // is called when the heap is little again
-	wait func(d time.Duration, check func()) // time.AfterFunc
+	calm func()
+	wait func(d time.Duration, check func())
 
 	mu   sync.Mutex
-	last time.Duration // when the last collection was, since the start
+	last time.Duration // since the start
 	busy bool
 }
 

@@ -18,10 +18,10 @@ func TestProgramFileLinesAreRecognized(t *testing.T) {
 		{"00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws", 0x400000, 0xf00000, true},
 		{"7f00-8000 r--p 00000000 fe:00 12   /usr/lib/libpython3.11.so.1.0", 0x7f00, 0x8000, true},
 		{"7f00-8000 r-xp 00000000 fe:00 12   /a folder/lib.so (deleted)", 0x7f00, 0x8000, true},
-		{"7f00-8000 rw-p 00000000 fe:00 12   /usr/lib/libc.so.6", 0x7f00, 0x8000, false}, // data
-		{"7f00-8000 r--s 00000000 fe:00 12   /a/shared/file", 0x7f00, 0x8000, false},     // not private
-		{"7f00-8000 r-xp 00000000 00:00 0    [vdso]", 0, 0, false},                       // no file
-		{"7f00-8000 rw-p 00000000 00:00 0", 0, 0, false},                                 // heap of Go
+		{"7f00-8000 rw-p 00000000 fe:00 12   /usr/lib/libc.so.6", 0x7f00, 0x8000, false},
+		{"7f00-8000 r--s 00000000 fe:00 12   /a/shared/file", 0x7f00, 0x8000, false},
+		{"7f00-8000 r-xp 00000000 00:00 0    [vdso]", 0, 0, false},
+		{"7f00-8000 rw-p 00000000 00:00 0", 0, 0, false},
 		{"10000000000000000-10000000000001000 r-xp 00001000 fe:00 1234    /usr/bin/an-emulator", 0, 0, false},
 		{"zz-8000 r-xp 00000000 fe:00 12   /usr/bin/fapws", 0, 0x8000, false},
 	} {

@@ -71,7 +71,6 @@ func keepChroot(inherited bool) error {
 // one keep the capability that Assume has kept. It must be called on the same thread.
 func PassChroot() error { return keepChroot(true) }
 
-// MayChroot reports whether the calling thread, or its child processes, may use chroot(2).
 func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -89,7 +88,7 @@ func (id *Identity) verify(groups bool, keeper int) error {
 	for _, t := range threads {
 		status, err := os.ReadFile(tasks + "/" + t.Name() + "/status")
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-			continue // it has ended
+			continue
 		}
 		if err != nil {
 			return err

@@ -7,10 +7,10 @@ import "path/filepath"
 type Rules struct {
 	Read  []string
 	Write []string
-	Exec  []string // programs, or directories of them
+	Exec  []string
 
-	Connect []uint16 // TCP ports of other servers
-	Bind    []uint16 // TCP ports to listen on
+	Connect []uint16
+	Bind    []uint16
 
 	// Programs means that the server runs programs (CGI, PHP): programs of the system may be run and read.
 	Programs bool

@@ -93,7 +93,6 @@ func dropCapabilities() error {
 	return nil
 }
 
-// Versions of Landlock's interface (landlock(7)) and their additions.
 const (
 	abiFiles = 1 // Linux 5.13
 	// Linux 5.19: renaming to another directory, which is never possible in earlier versions
@@ -117,7 +116,7 @@ const (
 	fileExec   = ll.AccessFSExecute
 	dirRead    = ll.AccessFSReadDir
 	dirWrite   = ll.AccessFSMakeReg | ll.AccessFSMakeDir | ll.AccessFSMakeSym | ll.AccessFSMakeSock | ll.AccessFSMakeFifo | ll.AccessFSRemoveFile | ll.AccessFSRemoveDir
-	everything = 1<<16 - 1 // up to abiIoctl
+	everything = 1<<16 - 1
 )
 
 func restrict(r *Rules) error {
@@ -193,7 +192,6 @@ func restrict(r *Rules) error {
 	return nil
 }
 
-// meaningful returns the rights that an open file can have.
 func meaningful(fd int) landlock.AccessFSSet {
 	var st unix.Stat_t
 	switch {

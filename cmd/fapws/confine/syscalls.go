@@ -77,7 +77,6 @@ var ofProcesses = []struct {
 	{unix.SYS_PRLIMIT64, 1}, {unix.SYS_SETPRIORITY, 2}, {unix.SYS_SCHED_SETATTR, 1}, {unix.SYS_SCHED_SETPARAM, 1}, {unix.SYS_SCHED_SETSCHEDULER, 1},
 }
 
-// modeCall is a system call that gives a file its mode, which is the argument mode, counted from 0.
 type modeCall struct {
 	number uintptr
 	mode   uint32
@@ -146,7 +145,7 @@ func hasFilters() bool {
 	return architecture != 0 && errno == 0
 }
 
-// Offsets in struct seccomp_data (seccomp(2)), for machines whose first byte of a number is the lowest.
+// The lowest byte of a number is the first in struct seccomp_data (seccomp(2)).
 const (
 	offNumber = 0
 	offArch   = 4
@@ -157,7 +156,7 @@ func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
 
-// filter is a seccomp program. It allows all system calls that it does not deny.
+// A filter allows all system calls that it does not deny.
 type filter struct {
 	program []bpf.Instruction
 }
