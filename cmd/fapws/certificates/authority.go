@@ -22,11 +22,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// The files in the directory of maintain.
 const (
 	CAFile   = "ca.pem" // certificate of the authority, for clients
 	caKey    = "ca-key.pem"
-	CertFile = "cert.pem" // certificate of the server, with that of the authority
+	CertFile = "cert.pem" // certificate of the server, followed by that of the authority
 	KeyFile  = "key.pem"
 )
 
@@ -53,7 +52,7 @@ func Fingerprint(text []byte) (string, error) {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sha256.Sum256(block.Bytes)), " ", ":"), nil
 }
 
-// load reads the authority from a directory, or creates one for names.
+// names are those for a new authority.
 func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	text, err := d.read(CAFile)
 	keyText, keyErr := d.read(caKey)
@@ -73,7 +72,6 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	return &Authority{pair.Leaf, text, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-// lost is the advice about an unusable authority.
 const lost = "; restore it, or remove both files to make another authority, which all clients must be told to trust again"
 
 // create creates an authority. It writes the key first, because a certificate without its key is useless.

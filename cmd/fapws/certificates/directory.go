@@ -22,7 +22,7 @@ type directory struct {
 	uid, gid int
 }
 
-// openDirectory creates the directory if it is missing, and waits until no other process has locked it.
+// openDirectory waits until no other process has locked the directory.
 func openDirectory(name string) (*directory, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, cannot(name, err)

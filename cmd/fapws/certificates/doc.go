@@ -34,7 +34,7 @@
 // certificate for all names and addresses of the machine, which is made again when they change or when it gets old.
 //
 // A Reader calls maintain, and the server serves the files that it writes like any others. It is safe for several
-// processes at once. Start reading at authority.go.
+// processes at once.
 //
 //   - The authority can only vouch for names of local networks and for those that the machine had when it was made
 //     (name constraints, RFC 5280 §4.2.1.10): a thief of its key cannot pass for other sites.

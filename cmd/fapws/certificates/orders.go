@@ -43,7 +43,7 @@ const (
 type Orders struct {
 	issued func() // called on a goroutine after storing a new certificate
 	log    Log
-	wake   chan struct{} // there is something to do; holds one
+	wake   chan struct{} // buffer of one
 
 	mu    sync.Mutex
 	acme  ACME
@@ -51,15 +51,14 @@ type Orders struct {
 	retry bool
 }
 
-// host is a host whose certificate is ordered. All but its name is of the goroutine of run.
+// All fields of a host but the name belong to the goroutine of run.
 type host struct {
 	name  string
-	pause time.Duration // after the last failure; 0 if there was no failure
+	pause time.Duration // 0 after a success
 	next  time.Time
 }
 
-// NewOrders orders certificates for the hosts of a. It calls issued, on a goroutine, after storing a new certificate in
-// the directory.
+// issued is called on a goroutine after a new certificate was stored in the directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
 	orders.Order(a)
@@ -125,7 +124,7 @@ func (o *Orders) use(used *directory) *directory {
 	if used != nil {
 		used.close()
 	}
-	if name == "" { // orders have ended
+	if name == "" {
 		return nil
 	}
 	used, err := openDirectory(name)
@@ -226,7 +225,6 @@ func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
 	return min(time.Duration(n)*time.Second, 10*time.Second)
 }
 
-// without is a cache without a certificate for name until a new one is stored.
 type without struct {
 	autocert.Cache
 	name string
@@ -259,8 +257,8 @@ type conversation struct {
 	http.RoundTripper
 
 	mu       sync.Mutex
-	orders   map[string]string // URLs of orders by URLs of their finalization
-	refusals []problem         // each once
+	orders   map[string]string
+	refusals []problem
 }
 
 // problem is the reason of a refusal (RFC 8555 §6.7).

@@ -57,7 +57,6 @@ func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// matches reports whether key is that of c.
 func matches(key crypto.Signer, c *x509.Certificate) bool {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(c.PublicKey)
@@ -96,7 +95,7 @@ func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	return nil, errors.New("no certificate in this file; it must be in PEM format, with -----BEGIN CERTIFICATE-----")
 }
 
-// isDER reports whether data looks like the binary form of a certificate or key: an ASN.1 sequence.
+// ASN.1 sequence
 func isDER(data []byte) bool { return len(data) > 4 && data[0] == 0x30 && data[1]&0x80 != 0 }
 
 var errNoKey = errors.New("no private key in this file; it must be in PEM format, with -----BEGIN PRIVATE KEY-----")
@@ -181,7 +180,6 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 // power on.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// isWrongClock reports whether now is a time before this program was made.
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.
@@ -207,7 +205,6 @@ func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
 
 const day = "2006-01-02"
 
-// timeError is the error of a certificate that is valid at another time.
 type timeError struct{ text string }
 
 func (e *timeError) Error() string { return e.text }
@@ -227,7 +224,7 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// isOld reports whether two thirds of a certificate's lifetime have passed, when it should be replaced.
+// isOld is true after two thirds of the lifetime, when the certificate should be replaced.
 func isOld(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2))
 }
@@ -247,7 +244,6 @@ func covers(leaf *x509.Certificate, name string) bool {
 	return !strings.HasPrefix(name, "*.") && leaf.VerifyHostname(name) == nil
 }
 
-// hasOldName reports whether a certificate has no subjectAltName, so that its common name is the name of its host.
 func hasOldName(leaf *x509.Certificate) bool { return len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 }
 
 // mustStaple reports whether clients may refuse a certificate that comes without an OCSP response (RFC 7633).
@@ -264,7 +260,6 @@ func mustStaple(leaf *x509.Certificate) bool {
 	return false
 }
 
-// namesOf returns the names and addresses that a certificate is for.
 func namesOf(leaf *x509.Certificate) []string {
 	if name := leaf.Subject.CommonName; hasOldName(leaf) && name != "" {
 		return []string{name}
@@ -276,7 +271,6 @@ func namesOf(leaf *x509.Certificate) []string {
 	return names
 }
 
-// clients holds the authorities of client certificates and their revocation lists.
 type clients struct {
 	authorities *x509.CertPool
 	lists       []*x509.RevocationList
@@ -321,7 +315,6 @@ func parseClients(data []byte) (*clients, error) {
 	return c, nil
 }
 
-// signed reports whether one of the certificates has signed list.
 func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
 	for _, c := range by {
 		if bytes.Equal(c.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(c) == nil {
@@ -343,7 +336,8 @@ func (c *clients) outdated(now time.Time) (since time.Time) {
 
 var errRevoked = errors.New("the certificate is revoked")
 
-// verify reports why a client that has sent chain, its own certificate first, is not one that the authorities vouch for.
+// verify returns why the authorities do not vouch for the client that has sent chain, whose own certificate is the
+// first.
 func (c *clients) verify(chain []*x509.Certificate) error {
 	between := x509.NewCertPool()
 	for _, one := range chain[1:] {

@@ -19,7 +19,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// Log writes a line for the operator.
 type Log func(level logfile.Level, line string)
 
 // Reader reads the files of a Want and keeps the last valid contents of each. Log is required. Use it on one goroutine
@@ -38,8 +37,8 @@ type Reader struct {
 	// read.
 	Kept Bundle
 
-	told    map[string]string // the last log line, by its subject
-	rotated time.Time         // when Kept.Tickets got their newest secret
+	told    map[string]string // by subject
+	rotated time.Time
 }
 
 // Bundle returns the contents of the files of w. A file that was never valid is an error, with one line for each. For a
@@ -98,7 +97,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	return b, errors.Join(wrong...)
 }
 
-// maintain makes missing files in the directory w.Auto, and returns the certificate of the authority.
+// The result is the certificate of the authority.
 func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	names, unknown := machine(w.AutoHosts)
 	if unknown != nil {
@@ -118,7 +117,7 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep returns now, or, if err is not nil, the last valid contents of the subject.
+// keep returns now, or, if err is not nil, the last valid contents of subject.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now
@@ -133,7 +132,6 @@ func (r *Reader) keep(subject string, now Contents, err error, stays string) (Co
 	return old, nil
 }
 
-// from puts the place in the configuration before an error.
 func from(place string, err error) error {
 	if place == "" {
 		return err
@@ -156,7 +154,7 @@ func (r *Reader) init() {
 	}
 }
 
-// tell logs a line unless the last one about the same subject was the same.
+// A line that repeats the last line about the subject is not logged.
 func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	if r.told[subject] != line {
 		r.told[subject] = line
@@ -179,7 +177,6 @@ func (r *Reader) pair(p *Pair) (Contents, error) {
 	return r.keep(p.id(), now, err, "the certificate that was read before stays in use")
 }
 
-// load reads and judges the files of p.
 func (r *Reader) load(p *Pair) (c Contents, err error) {
 	var mode fs.FileMode
 	if c.Certificate, mode, err = r.Read(p.Cert); err != nil {
@@ -208,7 +205,6 @@ func readHint(err error) string {
 	return ""
 }
 
-// usable parses and judges contents.
 func (p *Pair) usable(c Contents, now time.Time) (*tls.Certificate, error) {
 	cert, err := p.parse(c.Certificate, c.PrivateKey)
 	if err == nil {
@@ -220,7 +216,7 @@ func (p *Pair) usable(c Contents, now time.Time) (*tls.Certificate, error) {
 // soon is the remaining time of a certificate that is worth a warning.
 const soon = 7 * 24 * time.Hour
 
-// doubt logs a setting that is valid but probably unintended.
+// doubt logs settings that are valid but probably unintended.
 func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	key := p.keyFile()
 	if mode&0o006 != 0 {
@@ -272,7 +268,7 @@ func (r *Reader) authorities(name string) (Contents, error) {
 	return r.keep(name, Contents{Certificate: data}, err, "the authorities that were read before stay in use")
 }
 
-// Files returns the names of the files of w, each once.
+// Files returns each name once.
 func (w *Want) Files() (names []string) {
 	for i := range w.Pairs {
 		names = append(names, w.Pairs[i].Cert, w.Pairs[i].keyFile())
@@ -306,7 +302,7 @@ type Follower struct {
 
 	mu    sync.Mutex
 	names []string
-	seen  []string  // results of statesOf
+	seen  []string
 	last  time.Time // when they were read again
 	timer *time.Timer
 }

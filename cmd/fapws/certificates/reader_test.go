@@ -23,7 +23,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// logged collects the lines of a Reader.
 type logged struct{ lines []string }
 
 func (l *logged) log(level logfile.Level, line string) {
@@ -72,7 +71,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		pair Pair
-		want []string // in the line
+		want []string
 	}{
 		{"missing certificate", Pair{Cert: dir + "/none.pem", Key: key}, []string{dir + "/none.pem", "no such file", "correct the name"}},
 		{"missing key", Pair{Cert: cert, Key: dir + "/none.key"}, []string{"key " + dir + "/none.key", "no such file"}},
@@ -137,7 +136,7 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	sec1 := append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}), block("EC PRIVATE KEY", der)...)
 	for name, of := range map[string]struct {
 		certtest.Options
-		key []byte // nil for the authority's default
+		key []byte
 	}{
 		"ECDSA": {}, "RSA": {certtest.Options{Key: rsaKey}, nil}, "Ed25519": {certtest.Options{Key: certtest.Ed25519(t)}, nil},
 		"wildcard": {certtest.Options{Names: []string{"*.example.org", "127.0.0.1"}}, nil},
@@ -296,7 +295,7 @@ func TestCertificateThatRequiresStaplingIsUsedWithAWarning(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	for _, c := range []struct {
 		id       asn1.ObjectIdentifier
-		features []byte // in DER
+		features []byte
 		warned   bool
 	}{
 		{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, []byte{0x30, 3, 2, 1, 5}, true},

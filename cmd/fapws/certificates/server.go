@@ -16,7 +16,6 @@ import (
 // protocols are those that clients may choose by ALPN (RFC 7301), the best first.
 var protocols = []string{"h2", "http/1.1"}
 
-// protocols returns those that w offers.
 func (w *Want) protocols() []string {
 	if w.NoHTTP2 {
 		return []string{"http/1.1"}
@@ -68,7 +67,6 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 	return nil
 }
 
-// Expiries returns when the certificates in use end.
 func (s *Server) Expiries() []Expiry {
 	if c := s.present.Load(); c != nil {
 		return c.expiry
@@ -76,7 +74,7 @@ func (s *Server) Expiries() []Expiry {
 	return nil
 }
 
-// parse parses the certificates that w asks for, and returns them all.
+// The result contains all certificates.
 func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) {
 	add := func(cert *tls.Certificate, names []string) {
 		for _, name := range names {
@@ -139,7 +137,7 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	return list[0] // if the client does not support it, the handshake tells why
 }
 
-// names has a value for each host: "example.org", "*.example.org", "example.*" or an IP address.
+// The hosts of names have the forms "example.org", "*.example.org", "example.*" or an IP address.
 type names[T any] struct {
 	hosts map[string]T
 	first T // for clients that name no host, or an unknown one
@@ -151,7 +149,7 @@ type names[T any] struct {
 // maxName is the maximum length of a name of a host (RFC 1035 §2.3.4). A client may send one of 64 KiB.
 const maxName = 253
 
-// hostKey is how a name of the configuration or of a certificate is compared.
+// hostKey makes names of the configuration and of certificates comparable.
 func hostKey(name string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
 }
@@ -212,7 +210,7 @@ type tickets [][]byte
 // next returns t with a new secret, and without the oldest.
 func (t tickets) next() tickets {
 	secret := make([]byte, sha256.Size)
-	_, _ = rand.Read(secret) // never fails
+	_, _ = rand.Read(secret)
 	return slices.Concat(tickets{secret}, t[:min(len(t), ticketSecrets-1)])
 }
 

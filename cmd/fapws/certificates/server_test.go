@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// shake performs a handshake of client with s and returns the state of both sides.
 func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,7 +31,7 @@ func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, er
 		defer nc.Close()
 		c := tls.Server(nc, s.Config())
 		if err = c.Handshake(); err == nil {
-			_, err = c.Write([]byte("hello")) // after the tickets of TLS 1.3
+			_, err = c.Write([]byte("hello"))
 		}
 		served <- err
 	}()
@@ -50,7 +49,6 @@ func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, er
 	return c.ConnectionState(), <-served
 }
 
-// serverWith returns a Server with pairs.
 func serverWith(t *testing.T, w *Want) *Server {
 	t.Helper()
 	s := new(Server)
@@ -72,7 +70,6 @@ func use(t *testing.T, s *Server, w *Want, secrets tickets) {
 	}
 }
 
-// pair writes a certificate.
 func pair(t *testing.T, c *certtest.Certificate, names ...string) Pair {
 	cert, key := c.Write(t.TempDir())
 	return Pair{Cert: cert, Key: key, Names: names}
@@ -186,7 +183,6 @@ func TestOnlyTLS12And13AreSupported(t *testing.T) {
 	}
 }
 
-// asking requests certificates of authorities from all clients.
 func asking(auth tls.ClientAuthType, cas string) []Asking {
 	if auth == tls.NoClientCert {
 		return nil

@@ -24,20 +24,19 @@ type Want struct {
 	// ACME, if its Dir is not "", is where certificates are ordered: Pairs has those of its Hosts.
 	ACME ACME
 
-	Hosts []string // names of hosts without a certificate of their own
+	Hosts []string
 
-	Asking []Asking // hosts that request client certificates; nil if none
+	Asking []Asking // nil if no host requests client certificates
 
-	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
-	NoHTTP2    bool   // HTTP/2 is not offered
-	Strict     bool   // refuse clients that name no host, or an unknown one
+	MinVersion uint16
+	NoHTTP2    bool
+	Strict     bool // refuse clients that name no host, or an unknown one
 }
 
-// Pair names the files of a certificate and its key.
 type Pair struct {
 	// file with the certificate, followed by the intermediate certificates
 	Cert string
-	Key  string // file with its private key; "": in Cert
+	Key  string // empty if the key is in Cert
 	// host names that use the certificate and that it must cover; nil means the names in it
 	Names []string
 	Later bool // the files need not exist yet
@@ -47,40 +46,37 @@ type Pair struct {
 
 // Asking describes the client certificates that some hosts request.
 type Asking struct {
-	Names   []string // of the hosts, as in Pair
-	Default bool     // also for clients that name no host, or another one
+	Names   []string // as in Pair
+	Default bool     // also for clients that name no host or an unknown one
 
 	// file of the accepted authorities; empty if none are requested
 	CAs  string
-	From string // where the configuration names it
+	From string // origin in the configuration, for messages
 
 	// Auth is tls.RequestClientCert if requests are refused instead of handshakes: their connection knows why the certificate is not good
 	// (conn.TLSState).
 	Auth tls.ClientAuthType
 }
 
-// ACME names the hosts and the authority for orders: see orders.go.
+// ACME names the hosts and the authority for orders (orders.go).
 type ACME struct {
 	Dir, Email, Directory string
 	Hosts                 []string
 }
 
-// keyFile returns the file that has the key.
 func (p *Pair) keyFile() string {
 	return cmp.Or(p.Key, p.Cert)
 }
 
-// id identifies the files of a pair.
 func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
-// Bundle has the contents of files, and the secrets of tickets.
 type Bundle struct {
 	// pairs by their id, authorities by their file, the own authority by Want.Auto
 	Files   map[string]Contents
 	Tickets tickets
 }
 
-// Contents are those of the files of a pair, or of a file of authorities, in PEM.
+// PEM of a pair, or of a file of authorities
 type Contents struct {
 	Certificate []byte // with its chain; authorities
 	PrivateKey  []byte
@@ -99,7 +95,7 @@ type configs struct {
 	// Certificates of the same name differ in the type of their key. Without first, clients without a matching name are
 	// rejected.
 	certs  names[[]*tls.Certificate]
-	asking names[*config]              // by host name
+	asking names[*config]
 	texts  map[*tls.Certificate]string // in PEM, without the chain
 	expiry []Expiry
 
@@ -107,16 +103,15 @@ type configs struct {
 	challenge *tls.Config
 }
 
-// Expiry says when a certificate ends.
 type Expiry struct {
-	Name string // first host of the certificate
+	Name string
 	At   time.Time
 }
 
 // mostExpiries limits the reported certificates to those that expire first.
 const mostExpiries = 250
 
-// expiries returns the ends of certificates, the first one first. Of those for the same name, as with keys of different kinds, it has the first.
+// Certificates of the same name, as with keys of different kinds, have one entry: the first to expire.
 func expiries(all []*tls.Certificate) (list []Expiry) {
 	for _, c := range all {
 		if names := namesOf(c.Leaf); len(names) > 0 {
@@ -133,15 +128,13 @@ func expiries(all []*tls.Certificate) (list []Expiry) {
 	return list[:min(len(list), mostExpiries)]
 }
 
-// config is that of hosts which ask the same.
 type config struct {
 	tls         *tls.Config
-	authorities string // Asking.CAs
+	authorities string
 	// nil if crypto/tls verifies the chain or no certificate is requested
 	verify func(chain []*x509.Certificate) error
 }
 
-// newConfigs makes the configs of a Want with the contents of its files.
 func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	c := &configs{texts: map[*tls.Certificate]string{}}
 	c.certs.hosts, c.asking.hosts = map[string][]*tls.Certificate{}, map[string]*config{}
@@ -183,7 +176,6 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	return c, err
 }
 
-// newConfig makes the config of an Asking.
 func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 	cas := b.Files[a.CAs].Certificate
 	made := &config{
