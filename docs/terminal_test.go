@@ -29,7 +29,7 @@ type terminal struct {
 	environ []string
 	ports   map[string]string // of the page → free ones
 	servers []*process
-	beside  []*process // commands that go on
+	beside  []*process // commands that continue
 }
 
 func newTerminal(t *testing.T) *terminal {

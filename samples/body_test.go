@@ -47,7 +47,7 @@ type formFile struct {
 
 // formWith returns a form with a field and files, and its Content-Type.
 func formWith(files ...formFile) (body, mediaType string) {
-	var b bytes.Buffer // which takes everything
+	var b bytes.Buffer // a buffer never returns an error
 	w := multipart.NewWriter(&b)
 	_ = w.WriteField("field", "a value")
 	for _, f := range files {

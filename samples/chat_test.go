@@ -126,7 +126,7 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
 	var all []*webSocket
-	for i := range 10 { // the kernel divides them
+	for i := range 10 { // the kernel distributes them
 		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
 	}
 	for _, w := range all {

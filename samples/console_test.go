@@ -313,7 +313,7 @@ func (d *device) reboot(p *tab) {
 	p.follow("main button")
 	p.shows("Not restarted: restart-device: busy")
 	d.write(p.t, "bin/restart-device", restart, 0o755)
-	p.follow("main button") // it is still there
+	p.follow("main button") // the page still has the button
 	p.shows("The device restarts.")
 	p.shows("51.5 °C")
 	if d.text(p.t, "restarted") == "" {

@@ -49,7 +49,7 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 				t.Errorf("204 with %q, Content-Length %q", resp.body, resp.Header.Get("Content-Length"))
 			}
 		}
-		for i := range 20 { // in whatever process: numbers go up
+		for i := range 20 { // numbers increase in any process
 			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201, fmt.Sprintf(`"id": %d`, i+2))
 		}
 		s.fails("/fails", "RuntimeError: this resource always fails")

@@ -63,7 +63,7 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	if err := b.Count(5, 0); err != nil {
 		t.Error(err)
 	}
-	if err := b.Count(0, 1); err != errTooLarge { // before its bytes have come
+	if err := b.Count(0, 1); err != errTooLarge { // before the bytes have arrived
 		t.Error(err)
 	}
 }

@@ -27,7 +27,7 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h.Stream(t) // other sites
+	h.Stream(t) // replaces the sites
 	h.Do(func() {
 		y := h.Held[0].TakeOver()
 		h.Held[0].Abandon()

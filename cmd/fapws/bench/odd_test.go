@@ -160,7 +160,7 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 			t.Errorf("%v instead of %q", err, c.want)
 		}
 	}
-	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // net/http says so
+	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // this is the response of net/http
 }
 
 // A name has several addresses.

@@ -17,7 +17,7 @@ func TestUserAndGroupAreLookedUp(t *testing.T) {
 	gid, _ := strconv.Atoi(daemon.Gid)
 	for _, tt := range []struct {
 		user, group string
-		by          int // user and group that ask
+		by          int // user and group of the process
 		want        *Identity
 		fails       string
 	}{

@@ -8,7 +8,7 @@ import (
 func TestSizesAreParsedAndShown(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
-		want  int64 // -1: refused
+		want  int64 // -1 if it is invalid
 		shown string
 	}{
 		{"0", 0, "0"}, {"500", 500, "500"}, {"1024", 1024, "1K"}, {"8K", 8192, "8K"}, {"8k", 8192, "8K"},
@@ -33,7 +33,7 @@ func TestSizesAreParsedAndShown(t *testing.T) {
 func TestDurationsAreParsedAndShown(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
-		want  time.Duration // -1: refused
+		want  time.Duration // -1 if it is invalid
 		shown string
 	}{
 		{"0", 0, "0s"}, {"75", 75 * time.Second, "75s"}, {"1.5", 1500 * time.Millisecond, "1.5s"}, {"75s", 75 * time.Second, "75s"},

@@ -20,7 +20,7 @@ func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 			s.Start(x)
 			x.Abandon()
 		})
-		time.Sleep(20 * time.Millisecond) // the file is opened meanwhile
+		time.Sleep(20 * time.Millisecond) // the file is opened during this time
 		looptest.Do(loop, func() {
 			if len(c.Parts)+len(c.Replies) > 0 {
 				t.Errorf("%+v", c)

@@ -105,12 +105,12 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 	for range 1 + random.IntN(20) {
 		sent++
 		switch what := random.IntN(40); {
-		case what == 0: // leaves during a request
+		case what == 0: // disconnects during a request
 			text := fapwstest.Request("POST", []string{"/echo", "/pieces"}[random.IntN(2)], strings.Repeat("x", 1+random.IntN(400_000)))
 			w.Send(text[:random.IntN(len(text))])
 			w.Reset()
 			return sent
-		case what == 1: // leaves during a response
+		case what == 1: // disconnects during a response
 			w.Get([]string{"/endless", "/bytes", "/stream", "/static/soak.py", "/page?1"}[random.IntN(5)])
 			_, _ = w.Read(make([]byte, 1+random.IntN(3000)))
 			w.Reset()

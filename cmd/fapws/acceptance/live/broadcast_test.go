@@ -409,7 +409,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
 		end := s.Socket("/room")
-		says(t, end, "thread end") // after all messages of the others
+		says(t, end, "thread end") // after all other messages
 		select {
 		case err := <-heard:
 			if err != nil || got.Load() != total {

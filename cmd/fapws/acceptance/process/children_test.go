@@ -42,7 +42,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body)
 		}
-		for range 20 { // a signal that comes at once is not lost
+		for range 20 { // a signal that arrives at once is not lost
 			s.Get("/kill", 200).Is(t, "-15")
 		}
 		// multiprocessing leaves only two helpers: the resource tracker for shared memory, and the forkserver.
@@ -103,7 +103,7 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "children.py", Args: []string{folder}, Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
 		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
-		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"), fapwstest.Dial(t, "tcp", other)} // these must stay the server's
+		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"), fapwstest.Dial(t, "tcp", other)} // children must not inherit these connections
 		for _, w := range idle {
 			w.Fetch("/").Is(t, "quick")
 		}

@@ -163,7 +163,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 		s.Get("/raises", 500)
 		fapwstest.FileSays(t, name, "ValueError: of the handler")
 		fapwstest.Eventually(t, "a process that has lost lines says so", func() bool {
-			s.Get("/raises", 500) // with workers, by any of them
+			s.Get("/raises", 500) // any worker may answer
 			text, err := os.ReadFile(name)
 			return err == nil && strings.Contains(string(text), " lines before this one\n")
 		})

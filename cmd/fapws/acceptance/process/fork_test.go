@@ -134,7 +134,7 @@ func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "all run", func() bool { return len(notesIn(folder)) == n })
 	for range 3 {
-		s.Get("/children", 200) // beside them
+		s.Get("/children", 200) // while they run
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	for _, w := range all {

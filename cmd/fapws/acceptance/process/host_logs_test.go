@@ -175,7 +175,7 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 func TestHostLogCountsLostLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"")
-	asks(s, "one.lan", "/raises?first") // an empty file takes anything
+	asks(s, "one.lan", "/raises?first") // an empty file accepts a line of any size
 	fapwstest.Eventually(t, "the log has begun", func() bool { return textOf(t, folder+"/one") != "" })
 	asks(s, "one.lan", "/fills")
 	asks(s, "two.lan", "/raises?second")

@@ -196,7 +196,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 			fapwstest.Must(t, os.Remove(file+".go"))
 			w := s.Dial()
 			w.Send(fapwstest.Get("/healthz") + fapwstest.Get("/"))
-			w.Answer().Want(t, 200) // so the other request has arrived
+			w.Answer().Want(t, 200) // the other request has therefore arrived
 			return w
 		}
 		for _, replace := range []func(){func() { s.Signal(syscall.SIGHUP) }, func() { s.Signal(syscall.SIGUSR2) }} {

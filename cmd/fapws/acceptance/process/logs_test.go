@@ -282,7 +282,7 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 		}
 		s.Signal(syscall.SIGUSR1)
 		fapwstest.FileSays(t, name, "/first")
-		for range 40 { // more than the buffers of two workers take
+		for range 40 { // more than the buffers of two workers
 			s.Get("/more", 200)
 		}
 		fapwstest.FileSays(t, name, "/more")
@@ -295,7 +295,7 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 // The directory of the logs belongs to root. If its permissions do not allow the rotation, the server reports this once
 // and continues the file.
 func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
-	if os.Geteuid() != 0 { // TestUserFlagLeavesNoThreadOfRoot looks at the message for others
+	if os.Geteuid() != 0 { // TestUserFlagLeavesNoThreadOfRoot checks the message for other users
 		fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Fails(t, 2, "only root can")
 		return
 	}

@@ -59,7 +59,7 @@ func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 		}
 		for i, w := range all {
 			w.Answer().Is(t, fmt.Sprintf("import %d", i))
-			w.Get(fmt.Sprintf("/receive?again%d", i)) // nothing stays on the connection
+			w.Get(fmt.Sprintf("/receive?again%d", i)) // nothing is left on the connection
 		}
 		for i, w := range all {
 			w.Answer().Is(t, fmt.Sprintf("import again%d", i))

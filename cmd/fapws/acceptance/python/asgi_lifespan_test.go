@@ -70,7 +70,7 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 			}
 			for i, m := range fapwstest.Modes {
 				if i > 0 && test.name != "raises" && test.name != "failed" {
-					break // the result is the same for the others
+					break // the other cases have the same result
 				}
 				c := lifespanOf(test.name)
 				c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), flags...)

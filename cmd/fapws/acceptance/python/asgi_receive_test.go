@@ -51,7 +51,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
 
-		w := s.Dial() // the client leaves before anything was sent
+		w := s.Dial() // the client disconnects before anything was sent
 		w.Get("/waits")
 		noted(s, "/waits", "waits")
 		w.Reset()
@@ -153,7 +153,7 @@ func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
-		w := s.Dial() // a little: the connection goes on
+		w := s.Dial() // after a small body the connection continues
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
 		w.Answer().Want(t, 403)
 		w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"), fapwstest.Get("/ignored"))

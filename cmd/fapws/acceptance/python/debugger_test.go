@@ -41,7 +41,7 @@ PATHS = [("/stops", stops), ("/hangs", hangs), ("/asgi", application)]
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		flags := []string{"--debug=1", "--timeout", "2"}
 		if !m.Inline() {
-			flags = append(flags, "--threads", "1") // pdb takes SIGINT on the main thread
+			flags = append(flags, "--threads", "1") // pdb handles SIGINT on the main thread
 		}
 		s := fapwstest.Command{Script: script, Flags: flags, Complains: true}.Serve(t, m)
 		for _, path := range []string{"/stops", "/asgi"} {

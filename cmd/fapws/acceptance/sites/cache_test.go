@@ -187,7 +187,7 @@ func TestStalePageDoesNotWaitForTheNewPage(t *testing.T) {
 
 func TestHandlerRunsOnceForManyClientsThatWaitForAPage(t *testing.T) {
 	t.Parallel()
-	p := servePages(t, fapwstest.Threads) // inline, no request arrives meanwhile
+	p := servePages(t, fapwstest.Threads) // inline, no other request would arrive
 	const clients = 200
 	var wg sync.WaitGroup
 	answers := make([]*fapwstest.Answer, clients)

@@ -61,7 +61,7 @@ func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 		s.Signal(syscall.SIGHUP)
 		becomes(t, s, third)
 		if m.Workers() {
-			return // the old connection has gone with its worker
+			return // the worker has closed the old connection
 		}
 		old.Fetch("/show/x").Want(t, 200)
 	})
@@ -145,7 +145,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 		for range 10 { // to both workers
 			w, state := dial(t, s, client)
 			w.Send(fapwstest.Get("/show/x", "Connection: close"))
-			w.Answer().Want(t, 200) // tickets come before
+			w.Answer().Want(t, 200) // the tickets precede the response
 			if state.DidResume != resumes {
 				t.Errorf("%s: resumed %v", when, state.DidResume)
 			}
@@ -167,7 +167,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // only root has such keys
+		return // only root has keys that others may not read
 	}
 	ca := certtest.NewAuthority(t)
 	folder := fapwstest.PublicFolder(t)

@@ -257,7 +257,7 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 		}
 	}
 	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
-	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} { // who the client is, no proxy has said
+	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} { // no proxy has named the client
 		plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py", flags...)
 		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
 			t.Error("a handshake on a port without TLS")
