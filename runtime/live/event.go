@@ -92,7 +92,8 @@ func appendData(text []byte, data string) []byte {
 	}
 }
 
-// NewText returns a comment, or the time that clients wait before they reconnect. It has no number and is not kept.
+// NewText returns a comment, or the time that clients wait before they reconnect. The event has no number and does not
+// become part of the history.
 func NewText(text string) *Event {
 	e := &Event{}
 	e.frame([]byte(text))

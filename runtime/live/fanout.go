@@ -71,7 +71,7 @@ func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 // published. wake must be safe for concurrent use.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
-// Sending reports whether some subscribers have not yet been given all taken events.
+// Sending reports whether some subscribers still need some of the taken events.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
 // Turn schedules another turn after other work of the loop if some work is left.
@@ -115,8 +115,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step gives events to at most most subscribers, and after least subscribers ends if the loop has other work. more
-// reports whether it has work left that can be done now.
+// step gives events to at most most subscribers. After least subscribers, step ends if the loop has other work. more
+// reports whether work is left that step can do now.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -156,7 +156,7 @@ func (f *Fanout) nextChannel() {
 	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
-// nextBatch begins the next batch, unless there is no event or it must wait for subscribers.
+// nextBatch does nothing without events, or while the batch must wait for subscribers.
 func (f *Fanout) nextBatch() bool {
 	if len(f.backlog) == 0 || f.waits(f.wake) {
 		return false

@@ -25,7 +25,7 @@ import (
 const (
 	handOverPatience = 10 * time.Second
 
-	// handOverTick is the interval of further attempts for WebSockets that could not be asked.
+	// handOverTick is the interval of further attempts for WebSockets that could not get the request to move.
 	handOverTick = 10 * time.Millisecond
 )
 
@@ -90,8 +90,7 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep asks the handlers of WebSockets that can be handed over, and returns the WebSockets that have left. more
-// reports whether others will follow. If late is set, it closes WebSockets whose handlers were not asked or have not
-// answered.
+// reports whether others will follow. If late is set, sweep closes the other WebSockets of these mounts.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true

@@ -98,7 +98,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1], " true") {
 					t.Errorf("the handler got back %q", handler.released)
 				}
-				// The client has released the last part before Begin.
+				// The client releases the last part before Begin.
 				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 {
 					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
 				}

@@ -28,7 +28,7 @@ func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.cl
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
 // frames processes frames from the front of data while the handler has room for their messages, and returns the number
-// of bytes that it has used.
+// of used bytes.
 func (s *Socket) frames(data []byte) (used int) {
 	for used < len(data) && s.here() && s.broken == nil && !s.conn.Stopped() {
 		s.decoder.Discard = s.ignores()
@@ -126,7 +126,7 @@ func (s *Socket) deadline() int64 {
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	// the handler has not taken all of the client's earlier messages
+	// some earlier messages of the client still wait for the handler
 	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()
@@ -151,7 +151,7 @@ func (s *Socket) expired() {
 	}
 }
 
-// closeFrame returns the close frame to send after the handler's output, and records that it is sent.
+// closeFrame returns the close frame to send after the handler's output, and marks the frame as sent.
 func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	if s.broken != nil {
 		code, reason = s.broken.Code, s.broken.Text
@@ -209,7 +209,7 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 }
 
 // end sends the close frame for s.broken, if that was not done, and ends the connection after all output is sent. It
-// discards further input. A handler that has not ended is cancelled although it knows of the close frame, because it
+// discards further input. A handler that still runs is cancelled, although it has received the close frame, because it
 // may only send.
 func (s *Socket) end() {
 	s.tellAway()

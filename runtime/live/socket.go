@@ -334,7 +334,7 @@ func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.St
 
 func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
 
-// deliver passes a message to the handler, which has not ended, and pauses reading if the handler has enough input.
+// deliver passes a message to the handler, which still runs, and pauses reading if the handler has enough input.
 func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	if !s.weigh(len(data)) {
 		s.fail(errShare)

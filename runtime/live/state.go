@@ -16,9 +16,9 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A server that retires hands its subscribers over to its successor: the descriptor of each, and the number of the last
-// event that it was given. Events have the same numbers in both servers, so the new server sends only later events. No
-// event is lost or sent twice if
+// A server that retires hands its subscribers over to its successor: the descriptor of each subscriber, and the number
+// of the last event for this subscriber. Events have the same numbers in both servers, so the new server sends only
+// later events. No event is lost or sent twice if
 //
 //   - the new server takes all events from some number K on (Publish), and the old one all events up to K-1, before it
 //     exports;
@@ -47,13 +47,13 @@ type StreamState struct {
 const (
 	exportAtOnce = 64
 
-	// exportPatience is how long Export waits for subscribers that have not read all data.
+	// exportPatience is how long Export waits for subscribers with unread data.
 	exportPatience = time.Second
 )
 
-// Export gives all subscribers away, one after the other, as export describes. After a second, subscribers that have
-// not read all data are disconnected. Clients that subscribe later must reconnect, and so must all others if give has
-// failed or ctx ends. StreamConfig.HandOver must be set.
+// Export gives all subscribers away, one after the other, as export describes. After a second, subscribers with unread
+// data are disconnected. Clients that subscribe later must reconnect, and so must all others if give has failed or ctx
+// ends. StreamConfig.HandOver must be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
 		if stop {
@@ -63,12 +63,12 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers. more reports whether others are left. If late is set, a subscriber that has not read
-// all data is disconnected.
+// sweep removes some subscribers. more reports whether others are left. If late is set, a subscriber with unread data
+// is disconnected.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {
-		// give the events first, so that the new server has fewer to send
+		// give the events first, because then the new server sends fewer events
 		return nil, true
 	}
 	for p := range s.all {

@@ -118,8 +118,9 @@ func (r *response) end(p *exchange.Part) {
 	body := *p
 	body.Last, body.Owner = false, r
 	r.sink.Send(&body)
-	// An empty line separates the body from the first event if the body may not end with one. The body of a framework
-	// may be "{}" or "null", and the first event would become a part of its line. Clients ignore a second empty line.
+	// An empty line separates the body from the first event, unless the body ends with an empty line. The body of a
+	// framework may be "{}" or "null", and the first event would become a part of its line. Clients ignore a second
+	// empty line.
 	separator := emptyLine
 	if r.closed || !r.text {
 		separator = nil

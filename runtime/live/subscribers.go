@@ -36,7 +36,7 @@ type Subscribers struct {
 	most   int
 	format atomic.Pointer[eventFormat]
 
-	// subscribers, including subscribers whose handlers have not answered yet
+	// including subscribers whose handlers still make their response
 	joined    int
 	addresses map[string]int32
 	// the number of the next subscriber; begins with the number of the process
