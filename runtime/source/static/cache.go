@@ -44,7 +44,8 @@ const lateClock = 2 * freshFor
 // variants.
 //
 // If the variants are slightly older, get returns false to one caller with loop set, which must check the disk again.
-// The other callers with loop set may use the variants for another second, so that they do not all wait for the disk.
+// The other callers with loop set may use the variants for another second. Otherwise all of them would wait for the
+// disk.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,8 +169,8 @@ func (c *cache) sweepLater() {
 	}
 }
 
-// make compresses the original for the representation r and caches the result. Requests for the same representation
-// wait for it. make returns nil if the original must be sent instead, for example because too many other files are
+// make compresses the original for the representation r and caches the result. Requests for this representation wait
+// for the result. make returns nil if the original must be sent instead, for example because too many other files are
 // being compressed.
 func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
 	made, _ := f.makings.LoadOrStore(r, sync.OnceValue(func() *representation {

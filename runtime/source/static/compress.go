@@ -113,7 +113,7 @@ const (
 	// head.
 	least = 1 << 10
 
-	// most limits the size of bodies that are compressed, in bytes, and thereby the memory and time.
+	// most limits the size of bodies that are compressed, in bytes, and so the memory and the time.
 	most = 8 << 20
 
 	// zstdWindow limits the memory that a client needs for decompression (RFC 9659 permits 8 MiB).
