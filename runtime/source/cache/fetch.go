@@ -73,8 +73,8 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// instead reports whether to send the older page instead of a response with that status. unreachable means that there
-// is no response.
+// instead reports whether to send the older page instead of a response with that status. unreachable means that the
+// origin has sent no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
@@ -257,7 +257,7 @@ func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
 	}
 }
 
-// beginWait is the maximum wait for a page that has begun, because it may have no end.
+// A page that has begun may be endless, so requests wait for at most beginWait.
 const beginWait = int64(5 * time.Second)
 
 func (p *Pages) Tick() {

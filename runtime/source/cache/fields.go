@@ -184,8 +184,8 @@ func (c control) setTargeted(value []byte) (ok bool) {
 
 var numbers = []string{"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"}
 
-// member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2): its key, its item, which is
-// empty for a list of items, and the comma after it.
+// member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2): the key, the item, which is
+// empty for a list of items, and the following comma.
 var member = sync.OnceValue(func() *regexp.Regexp {
 	const (
 		key    = `[a-z*][a-z0-9_.*-]*`

@@ -12,9 +12,9 @@ import (
 
 // Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). It ends with
 // Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin answers a separate
-// exchange, whose Sink is the Fill, which forwards the response to the client that has requested the page. The origin
-// never waits for that client: parts are copied and released at once, because a slow client would otherwise delay all
-// clients that wait for the page.
+// exchange. The Fill is the Sink of this exchange, and forwards the response to the client that has requested the page.
+// The origin never waits for that client: parts are copied and released at once, because a slow client would otherwise
+// delay all clients that wait for the page.
 //
 // The Fill is the Source of the client's exchange.
 type Fill struct {
@@ -43,14 +43,16 @@ type Fill struct {
 	// exist
 	origin      exchange.Exchange
 	conditional bool // the request to the origin asks it to confirm old
-	alone       bool // no client waits for it, because it replaces a stale page
-	depth       int
-	waiting     list.List
-	begun       int64
+	// the Fill replaces a stale page, and no client waits for the result
+	alone   bool
+	depth   int
+	waiting list.List
+	begun   int64
 }
 
 // Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
-// waiting requests must send their own requests. Slices in h are copied; the Page has the Fields that are kept.
+// waiting requests must send their own requests. Slices in h are copied, and the Page has those Fields that may be
+// stored.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now+f.s.ahead)

@@ -124,7 +124,7 @@ const (
 	// Page is the response; if Fill is not nil, the caller must fetch a new page for it
 	Stale
 	Miss
-	// as Miss, but an older Page exists, whose Conditions must be sent
+	// as Miss, with an older Page and its Conditions, which must be sent
 	Expired
 	Wait // another request is fetching the page into Fill
 	// Page is the response, and the handler has just confirmed it. Look does not return this verdict.
@@ -176,7 +176,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		case late < 0:
 			return Found{Verdict: Hit, Page: p}
 		case p.validate && !fetched:
-			// Other requests do not wait for it, because the result does not apply to them.
+			// Other requests cannot use the result, so they do not wait.
 			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
 		case late < p.stale, now < n.excused:
 			f = Found{Verdict: Stale, Page: p}

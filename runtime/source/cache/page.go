@@ -40,7 +40,7 @@ func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
 // Instead reports whether the page may be sent instead of a response with that status (RFC 5861 §4). unreachable means
-// that there was no response, and the status is the server's own (RFC 9111 §4.2.4).
+// that the origin has sent no response, and the status is the server's own (RFC 9111 §4.2.4).
 func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 	failed := status == 500 || status >= 502 && status <= 504
 	return failed && p.late(now) < p.ifError || unreachable && p.late(now) < p.down
@@ -86,7 +86,7 @@ func appendSlim(dst, fields []byte) []byte {
 // Page it changes.
 type coded struct {
 	can static.CodingSet // codings that may be useful
-	// the page itself marks a form that is being made, or for which there was no room
+	// the page itself marks a form that is being made or had no room
 	pages [static.Codings]*Page
 	size  int64
 }

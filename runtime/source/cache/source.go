@@ -109,8 +109,8 @@ func cacheable(r *exchange.Request) bool {
 	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// send answers x, whose request is asked, with page: in the form that its client prefers, with the requested range, or
-// without a body if the client already has the page.
+// send answers x with page. asked is the client's request, which determines the coding, the range, and whether the
+// client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	var from, count int64 // the whole page if count is 0
 	unchanged := page.Unchanged(asked)
