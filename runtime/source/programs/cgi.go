@@ -28,7 +28,7 @@ type Common struct {
 	// Timeout is the maximum time without output of a program. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log is called on any goroutine with the lines that programs write to standard error, and errors about them.
+	// Log is called on any goroutine, with the lines that programs write to standard error and with errors of programs.
 	// client is the client of the request, "192.0.2.7:4711", or "".
 	Log func(client, line string)
 }
@@ -253,8 +253,8 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 
 const short = 20 * time.Millisecond // delay of output that may be incomplete
 
-// respond makes the script of a request answer by run, or the application other if there are no scripts, and always
-// ends the response.
+// respond makes the script of a request answer by run, or the application other without scripts. respond always ends
+// the response.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string, run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
 	if scripts != nil {

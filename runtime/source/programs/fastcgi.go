@@ -248,9 +248,9 @@ func (c *call) finish(content []byte) error {
 
 const direct = 32 << 10 // up to this size, a body is sent together with the head
 
-// send makes write send a request, whose head has the given number of bytes, while its answer may already arrive. A
-// short request is sent at once, so that it is complete before its answer arrives. sent stops sending, if the answer
-// did not need the whole request, and returns its error.
+// send calls write to send a request with a head of the given number of bytes, while the answer may already arrive. A
+// short request is sent at once, and is complete before its answer arrives. sent returns the error of sending, and
+// stops sending if the answer did not need the whole request.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {
@@ -288,8 +288,8 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// readRecord reads a record from a Reader that has room for it. After os.ErrDeadlineExceeded, the bytes that have
-// arrived can be read again. content is valid until the next call.
+// readRecord reads a record. The Reader must have room for the whole record. After os.ErrDeadlineExceeded, the received
+// bytes are read again. content is valid until the next call.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
 	if err == nil {
@@ -322,7 +322,7 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// stream makes records of the bytes that are written to it. After an error of out, later calls return the same error.
+// stream converts the written bytes to records. After an error of out, later calls return the same error.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8

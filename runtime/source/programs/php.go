@@ -259,7 +259,7 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	}}, nil
 }
 
-// privateSocket returns a listening socket to which no other process can connect, and the only connection to it. Its
+// privateSocket returns a listening socket and the only connection to this socket. No other process can connect. Its
 // name is removed before the program starts.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateDirectory()
@@ -301,7 +301,7 @@ func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// A process that ended by itself may also have been told to end, because its connection breaks first.
+	// The connection of a process that ends by itself breaks first, so this process may also receive the signal to end.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++
@@ -316,7 +316,7 @@ func (m *manager) await(p *phpProcess) {
 	}
 }
 
-// failed reports whether a process ended by an error or a signal. php-cgi has the status 0 after it was told to end.
+// failed reports whether a process ended by an error or a signal. php-cgi exits with 0 after a signal to end.
 func failed(state *os.ProcessState) bool {
 	if state == nil {
 		return false

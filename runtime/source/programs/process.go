@@ -20,13 +20,13 @@ import (
 const (
 	grace = 2 * time.Second
 
-	// lateOutput is how long output is read after the end of a program, because processes that it has left in the
-	// background may hold its pipes indefinitely.
+	// lateOutput is how long output is read after the end of a program: background processes of the program may hold
+	// the pipes indefinitely.
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a running program. It leads its own session, so that its child processes can be ended with it, and have no
-// terminal.
+// process is a running program. The program leads its own session, so that the server can end the program's child
+// processes together with the program, and they have no terminal.
 type process struct {
 	child    *os.Process
 	out, err *os.File // the server's ends of its standard output and error
@@ -105,8 +105,8 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program, and reports whether it was told to end. state is nil if the application has
-// already waited for all children. It is called once, on a separate goroutine.
+// await waits for the end of the program, and reports whether the server has ended the program. state is nil if the
+// application has already waited for all children. It is called once, on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
 	awaitExit(p.child.Pid) // the process is not reaped yet, so its group keeps its number
 	p.mu.Lock()

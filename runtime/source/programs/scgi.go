@@ -22,7 +22,7 @@ type LoaderMount struct {
 }
 
 const (
-	// stackWithin is the time that an overdue child has to write its stack and end, before it is killed.
+	// An overdue child is killed stackWithin later, after writing its stack.
 	stackWithin = 5 * time.Second
 
 	// endedWithin is the maximum wait for the report about the end of a child that has closed its socket.
