@@ -150,8 +150,8 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	return nil
 }
 
-// tellViewers makes the viewers of the status page refresh it periodically. A supervisor does so instead, if there is
-// one, because it numbers the events.
+// tellViewers makes the viewers of the status page refresh it periodically. A supervisor does this for its workers,
+// because the supervisor numbers the events.
 func (r *relay) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		if pybridge.HasSubscribers(ctl.StatusChannel) {

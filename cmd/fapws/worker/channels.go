@@ -55,8 +55,8 @@ func (r *relay) took(cost int64) {
 	}
 }
 
-// publishOne sends an event to the clients of this process when the queue has room. seq is its number in the order of
-// all processes, or 0 if there are no others.
+// publishOne sends an event to the clients of this process when the queue has room. seq is the event's number in the
+// order of all processes, or 0 without other processes.
 func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	err := r.tryPublish(seq, e)
 	for errors.Is(err, live.ErrBacklog) && !r.over.Load() {

@@ -23,7 +23,7 @@ import (
 
 const (
 	// holdFor is how long a worker keeps all events after the start of its generation. A subscriber that is handed over
-	// during this time may have missed some of them.
+	// during this time may lack some of these events.
 	holdFor = time.Minute
 
 	// ownWithin limits how long WebSockets wait, before they are handed over, for published events to return from the
@@ -189,8 +189,8 @@ func (r *relay) settle(ctx context.Context) {
 	}
 }
 
-// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application. It
-// returns when the successor has returned all of them or has ended.
+// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application.
+// takeBack returns when the successor has returned all these WebSockets, or has ended.
 func (p *Parent) takeBack(to *pool.Channel) {
 	for {
 		m, files, err := to.Receive()
@@ -233,7 +233,7 @@ func (p *Parent) handIdleOver() {
 }
 
 // handClientsOver gives all subscribers and, where possible, WebSockets to the successor of this process. Without a
-// successor, clients are told to reconnect. It runs on a separate goroutine.
+// successor, clients receive a request to reconnect. It runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()

@@ -219,8 +219,8 @@ func (p *Parent) answer(m *pool.Message) {
 }
 
 // current implements exchange.Config.Current with --dev: changed files are loaded before a request is handled, perhaps
-// by a new process, which then receives the waiting connections. A worker that has not loaded, or that shows a failure
-// page, does nothing else here.
+// by a new process, which then receives the waiting connections. If the worker has not loaded, or shows a failure page,
+// current only calls done.
 func (p *Parent) current(done func()) {
 	go func() {
 		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {

@@ -232,8 +232,8 @@ func (p *Parent) configured() {
 	p.tell(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
 
-// checksFirst reports whether this worker sends the request of --reload-check before it serves clients, whose requests
-// could fail instead.
+// checksFirst reports whether this worker sends the request of --reload-check before it serves clients. Otherwise the
+// requests of clients could fail.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
 func (p *Parent) started() { p.tell(&pool.Message{Kind: pool.Started}) }

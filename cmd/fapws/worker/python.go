@@ -63,8 +63,8 @@ func (y *python) is(state appState) bool { return appState(y.state.Load()) == st
 // use.
 func (y *python) asleep() bool { return y.is(appAsleep) || y.is(appFailed) }
 
-// running returns the handler of the applications; nil if there are none or they are loading. It is safe for concurrent
-// use.
+// running returns the handler of the applications, or nil without applications and while they load. It is safe for
+// concurrent use.
 func (y *python) running() *pybridge.Handler {
 	if !y.is(appRunning) {
 		return nil
@@ -150,7 +150,7 @@ func (y *python) backlog() pybridge.Backlog {
 	return pybridge.Backlog{}
 }
 
-// stalledAfter is how long requests must wait for a thread before this process reports that it is busy.
+// requests that wait this long for a thread make the process report that it is busy
 const stalledAfter = 5 * time.Second
 
 func (y *python) isStalled() bool { return y.backlog().Stalled >= stalledAfter }

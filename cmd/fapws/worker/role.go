@@ -29,7 +29,7 @@ type role interface {
 	// serve calls install, which makes requests reach the applications, and accepts clients.
 	serve(listeners []*conn.Listener, install func() error) error
 
-	// tell sends a message to the supervisor, if there is one.
+	// tell sends a message to the supervisor of a worker; other roles ignore the message.
 	tell(m *pool.Message)
 }
 

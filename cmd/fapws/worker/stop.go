@@ -43,7 +43,7 @@ type signals struct {
 	// HUP means that the terminal that started the server was closed
 	terminal bool
 
-	// nothing is served: signals end the process as they end python3
+	// before anything is served, signals end the process as they end python3
 	checks bool
 
 	registered chan struct{}
@@ -143,7 +143,7 @@ func (s *signals) askReplace() {
 	})
 }
 
-// end forwards a request to stop, or ends the process if nothing is served yet. code is the exit code of a check.
+// end forwards a request to stop, or ends the process before anything is served. code is the exit code of a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
