@@ -1,4 +1,4 @@
-"""Sends files by http.response.pathsend, and bodies where a response must not have a body."""
+"""http.response.pathsend sends files. Other paths send a body where a response must not have one."""
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
