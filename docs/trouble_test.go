@@ -1,0 +1,79 @@
+package docs
+
+import (
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestQuotedMessagesExist: each message of fapws that trouble.md quotes is in the source. "…" stands for the parts that fapws puts in.
+func TestQuotedMessagesExist(t *testing.T) {
+	source := messages(t)
+	all, err := blocks("trouble.md", read(t, "trouble.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var quoted []string
+	for _, b := range all {
+		text := strings.ReplaceAll(b.text, "\n  ", " ") // a message on two lines
+		for line := range strings.Lines(text) {
+			quoted = append(quoted, strings.TrimSpace(line))
+		}
+	}
+	for _, found := range regexp.MustCompile("(?m)^\\|.*$").FindAllString(read(t, "trouble.md"), -1) {
+		for _, text := range regexp.MustCompile("`([a-zA-Z][^`={]* [^`={]*)`").FindAllStringSubmatch(found, -1) {
+			quoted = append(quoted, text[1])
+		}
+	}
+	for _, line := range quoted {
+		if strings.HasPrefix(line, "fapws c") || strings.HasPrefix(line, "fapws A") {
+			continue // a command
+		}
+		line = strings.TrimPrefix(line, "fapws: ")
+		for _, part := range strings.Split(regexp.MustCompile(`\b\d+\b`).ReplaceAllString(line, "…"), "…") {
+			if part = strings.Trim(part, " ();:,-"); len(part) > 3 && !ofPython.MatchString(part) && !hasTexts(source, part, 3) {
+				t.Errorf("%q of %q is not in the source", part, line)
+			}
+		}
+	}
+}
+
+// hasTexts reports whether the source has text, or up to n texts that it is made of.
+func hasTexts(source, text string, n int) bool {
+	text = strings.Trim(text, " :-")
+	if strings.Contains(source, text) {
+		return true
+	}
+	for end := strings.LastIndex(text, " "); n > 1 && end > 8; end = strings.LastIndex(text[:end], " ") {
+		if strings.Contains(source, strings.TrimRight(text[:end], ":;")) && hasTexts(source, text[end:], n-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofPython matches what messages have from Python.
+var ofPython = regexp.MustCompile(`ModuleNotFoundError`)
+
+// messages returns the strings in the source of fapws without tests, in which "…" stands for each verb of fmt.
+func messages(t *testing.T) string {
+	t.Helper()
+	var source strings.Builder
+	source.WriteString(`"address already in use" "connection refused" "permission denied"`) // texts of the kernel
+	for _, dir := range []string{"../cmd", "../runtime", "../pybridge", "../contrib/fapws"} {
+		err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+			if ext := filepath.Ext(name); err == nil && (ext == ".go" || ext == ".c" || ext == ".py") && !strings.HasSuffix(name, "_test.go") {
+				source.WriteString(read(t, name))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	joined := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(source.String(), "")
+	joined = strings.Join(regexp.MustCompile("\"[^\"\n]*\"|`[^`]*`").FindAllString(joined, -1), "\n")
+	return regexp.MustCompile(`%[+]?[.0-9]*[a-z]|\{[^{}"\n]*\}`).ReplaceAllString(joined, "…")
+}
