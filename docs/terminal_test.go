@@ -311,22 +311,13 @@ func (term *terminal) stop() {
 	term.servers, term.beside = nil, nil
 }
 
-// end ends a command and its children. The shell ends before a server that finishes its requests, which still has its port.
+// end ends a command and its children.
 func (term *terminal) end(p *process) {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
-	gone := func() bool {
-		select {
-		case <-p.ended:
-			return syscall.Kill(-p.cmd.Process.Pid, 0) != nil
-		default:
-			return false
-		}
-	}
-	for start := time.Now(); !gone(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > emergency {
-			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-			term.t.Errorf("%s does not end\n%s", p.cmd, strings.Join(term.output(p), "\n"))
-			return
-		}
+	select {
+	case <-p.ended:
+	case <-time.After(emergency):
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		term.t.Errorf("%s does not end\n%s", p.cmd, strings.Join(term.output(p), "\n"))
 	}
 }
