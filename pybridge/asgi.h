@@ -75,7 +75,6 @@ typedef struct {
   /* Stores the next message of receive() in *message. Returns 1 with a message, 0 if receive() must wait, -1 with an
    * exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
-  /* send(message): -1 with an exception. */
   int (*send)(asgi_exchange *x, PyObject *message);
   /* Called with the result of the awaitable. Returns the next awaitable, or NULL, as begin. */
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);

@@ -127,7 +127,6 @@ void core_report(const char *what, core_record *rec);
 /* Writes a line about rec to its error log: what, such as "error in", the name of the handler, and detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
 void core_log(core_record *rec, const char *format, ...);
-/* log_line(), a method of module _fapws. */
 PyObject *core_log_line(PyObject *module, PyObject *args);
 
 /* =============================================================================

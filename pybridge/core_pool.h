@@ -133,11 +133,7 @@ static inline unsigned long core_jobs_of(const core_thread *t) { return __atomic
 static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); }
 
 /* =============================================================================
- * The pool, which runs records.
- *
- * The pool lives as long as the process, with its mounts and their objects. Its mutex guards the fields that say so,
- * and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that takes it
- * owns it until it publishes the last part, or puts the record into a list again. */
+ * The pool, which runs records. */
 
 /* Requests do not wait for a handler that is slower than this. The first limit is for handlers that wait, the second
  * one for handlers that only compute: with the GIL, such handlers gain nothing from a second thread. Without the GIL
@@ -392,7 +388,6 @@ static inline int core_unlink_from(core_record **first, core_record **last, core
 
 /* --- core_metrics.c ---------------------------------------------------------- */
 
-/* Whether waits are counted. */
 extern int core_counts_waits; /* atomic */
 
 /* A handler is about to run rec. */
@@ -400,7 +395,6 @@ void core_count_queue_wait(const core_record *rec);
 /* Takes the GIL for the calling thread, which has the thread state state, and counts how long that took. Not under
  * the GIL. */
 void core_take_gil_counted(PyThreadState *state);
-/* Methods of module _fapws. */
 extern PyMethodDef core_metric_methods[];
 
 static inline int core_waits_are_counted(void) {
@@ -416,19 +410,19 @@ static inline int core_waits_are_counted(void) {
 
 /* --- core_output.c ----------------------------------------------------------- */
 
-/* A part for rec with room bytes in buf. The caller publishes or frees the part. NULL with MemoryError. */
+/* A part for rec with room bytes in buf. The caller publishes or frees the part. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
-/* Room for n more bytes in p->buf; -1 and MemoryError. */
+/* Room for n more bytes in p->buf. */
 int core_part_reserve(core_part *p, size_t n);
 /* Frees a part that is not part0, with everything it owns. */
 void core_part_delete(core_part *p);
-/* Appends n bytes to p->buf at *off. -1 and MemoryError. */
+/* Appends n bytes to p->buf at *off. */
 int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);
 
 /* Smaller bodies are copied, because a copy is cheaper than a reference to their object. */
 #define CORE_COPY_BELOW 16384
-/* A part with n bytes of owner as its body: a copy, or a reference to owner. NULL with MemoryError. */
+/* A part with n bytes of owner as its body: a copy, or a reference to owner. */
 core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
 /* Parts of a response that are published together, linked by next. first is NULL if the chain is empty. The caller
  * owns all parts but part0. */
@@ -465,7 +459,7 @@ core_part *core_part_of(core_record *rec, const core_message *message);
 core_part *core_message_part(core_record *rec, PyObject *message);
 /* The number of a WebSocket for the event loop. It changes when the record is reused. */
 static inline uint64_t core_socket_number(const core_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
-/* Frees released parts that own Python objects. With the GIL. */
+/* Frees released parts that own Python objects. */
 void core_collect_garbage(void);
 
 /* The following functions need no GIL. */

@@ -152,7 +152,6 @@ void core_alone(void (*f)(void *), void *arg);
 #define CORE_END_ORDER() ((void)0)
 #define CORE_BEGIN_HOLD_IF(o) {
 #define CORE_END_HOLD_IF() }
-/* Whether the caller has the only reference to o. */
 #define core_is_only_reference(o) (Py_REFCNT(o) == 1)
 static inline void core_alone(void (*f)(void *), void *arg) { f(arg); }
 

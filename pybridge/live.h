@@ -64,7 +64,6 @@ int live_ws_resume(live_ws_object *ws);
 extern PyTypeObject live_WebSocketConnection_Type;
 live_ws_object *live_ws_new(core_record *rec);
 PyObject *live_ws_environ(live_ws_object *ws);
-/* broadcast(), a method of module _fapws. */
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- live_groups.c ------------------------------------------------------------ */
@@ -75,20 +74,17 @@ int live_largest_event(void);
  * most bytes. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
-/* Methods of module _fapws. */
 extern PyMethodDef live_group_methods[];
 PyObject *live_ws_join(PyObject *self, PyObject *group);
 PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
 /* --- live_channels.c -------------------------------------------------------- */
 
-/* Methods of module _fapws. */
 extern PyMethodDef live_channel_methods[];
 PyObject *live_presence_handler(void);
 
 /* --- live_ipc.c -------------------------------------------------------------- */
 
-/* Methods of module _fapws. */
 extern PyMethodDef live_ipc_methods[];
 
 #endif

@@ -232,7 +232,7 @@ static inline core_span core_trace_id(const core_record *rec) {
 }
 
 /* =============================================================================
- * The calls from Go, and their options. */
+ * The calls from Go, and their options. Any thread may make a call without the GIL, unless a comment says otherwise. */
 
 typedef struct {
   /* Path of the interpreter that determines prefix and virtual environment; NULL if Python searches for it. */
@@ -307,7 +307,7 @@ typedef struct {
   const char *const *names;
 } core_options;
 
-/* Whether several threads run Python at the same time. After live_start_pool; any thread. */
+/* Whether several threads run Python at the same time. Call it after live_start_pool. */
 int core_pool_is_parallel(void);
 /* Sets how to wake the event loop (eventloop.Waker). Once, before the first core_flush. */
 void core_pool_attach(int signals, int event, int32_t *state);
@@ -317,15 +317,13 @@ void core_pool_attach(int signals, int event, int32_t *state);
 int core_flush(uintptr_t first);
 /* Starts requests that waited because of CORE_UNSEEN_MAX. Event loop only. */
 void core_loop_has_seen(void);
-/* Any thread. Ends core_serve; waits up to ms for the other threads.
- * Returns how many did not end. */
+/* Ends core_serve; waits up to ms for the other threads. Returns how many did not end. */
 int core_pool_stop(int ms);
 /* Makes thread 0 run the application's signal handlers. Event loop only. */
 void core_signalled(void);
-/* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. Any thread. */
+/* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. */
 int core_dequeue_expired(uintptr_t rec);
-/* If a thread still runs the job of a snapshot, makes another thread replace it (core_mode.replace), and returns 1.
- * Any thread. */
+/* If a thread still runs the job of a snapshot, makes another thread replace it (core_mode.replace), and returns 1. */
 int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
 
 /* --- core_threads.c: without the GIL ----------------------------------------- */
@@ -339,23 +337,23 @@ int core_serve(void);
 /* Runs the queued jobs in inline mode, such as on_close of WebSockets that closed while the server stopped. Later
  * turns of the event loop run nothing. Before core_finish, on the event loop, without the GIL. */
 void core_inline_finish(void);
-/* Returns the record that the loop runs in inline mode, or 0, and the number of its job. Any thread. */
+/* Returns the record that the loop runs in inline mode, or 0, and the number of its job. */
 uintptr_t core_inline_record(unsigned long *jobs);
 
 /* --- core_flow.c: without the GIL -------------------------------------------- */
 
 /* Delivers an input and passes its ownership to the Python side. Nothing runs before core_flush. Event loop only. */
 void core_deliver(uintptr_t rec, uintptr_t input);
-/* Counts n bytes of rec as released, except those of its last part. Any thread. */
+/* Counts n bytes of rec as released, except those of its last part. */
 void core_acked(uintptr_t rec, int64_t n);
-/* Tells the Python side that the client of rec has disconnected. Any thread. */
+/* Tells the Python side that the client of rec has disconnected. */
 void core_cancel(core_record *rec);
 
 /* --- core_output.c: without the GIL ------------------------------------------ */
 
-/* Frees a part that is not part0, with everything it owns. Any thread. */
+/* Frees a part that is not part0, with everything it owns. */
 void core_part_free(uintptr_t part);
-/* Wakes the event loop unless a wake-up is under way. Any thread. */
+/* Wakes the event loop unless a wake-up is under way. */
 void core_wake_loop(void);
 
 /* --- live_module.c ----------------------------------------------------------- */
@@ -376,8 +374,8 @@ void *live_start_class(void *globals);
  * started, or an error for the user, which the caller frees; "" if the error was written already. */
 char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n);
 /* Ends tasks after at most ms milliseconds, then lifespans, then the thread. Waits for the thread for some more
- * seconds, or for one second if it was abandoned and has made no progress since. Returns whether the thread has
- * ended. Any thread, without the GIL. */
+ * seconds, or for one second if it was abandoned and has made no progress since. Returns whether the thread has ended.
+ */
 int asgi_thread_stop(int ms);
 
 /* =============================================================================
@@ -399,9 +397,8 @@ enum {
   CORE_FULL,        /* one: a core_full */
 };
 
-/* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL.
- * A message is its kind (1 byte), its length (4 bytes, native byte order) and its texts,
- * each with its length. Any thread. */
+/* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL. A message is its kind
+ * (1 byte), its length (4 bytes, native byte order) and its texts, each with its length. */
 char *core_messages(size_t *n);
 
 /* --- core_errorlog.c ------------------------------------------------------------ */
@@ -410,18 +407,16 @@ char *core_messages(size_t *n);
  * for no limit), and at the time until (seconds since 1970). path is copied; if it is NULL, messages are dropped.
  * Returns the number of the log, or 0 without memory. Before handlers run, on one thread. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
-/* Reports that the first written messages for that log, which were passed to the loop, are in the file. Any thread. */
+/* Reports that the first written messages for that log, which were passed to the loop, are in the file. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);
-/* Tells the error logs that the loop has ended: messages are now written whatever the size of the file. Any thread. */
+/* Tells the error logs that the loop has ended: messages are now written whatever the size of the file. */
 void core_errorlog_direct(void);
-/* Writes text, which may end within a line, to an error log; to stderr if number is 0 or the log cannot be written. Any
- * thread. */
+/* Writes text, which may end within a line, to an error log; to stderr if number is 0 or the log cannot be written. */
 void core_errorlog_write(int number, const char *text, size_t n);
 
 /* --- live_channels.c ------------------------------------------------------------ */
 
-/* Sets the number of subscribers of a channel, in this process or elsewhere:
- * fapws.subscribers returns the sum. Any thread. */
+/* Sets the number of subscribers of a channel, in this process or elsewhere: fapws.subscribers returns the sum. */
 void live_count_subscribers(const char *name, size_t len, int elsewhere, int64_t subscribers);
 /* The sum of the subscribers in all processes. Any thread, with or without the GIL. */
 int64_t live_subscriber_count(const char *name, size_t len);
@@ -429,7 +424,7 @@ int64_t live_subscriber_count(const char *name, size_t len);
 /* --- live_ipc.c ---------------------------------------------------------------- */
 
 /* Passes a message to the asyncio thread if Python has requested messages. If there is no room, the message is lost,
- * and the result is 0 for the first lost message. Copies both texts. Any thread. */
+ * and the result is 0 for the first lost message. Copies both texts. */
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n);
 
 /* --- live_groups.c ----------------------------------------------------------- */
@@ -471,7 +466,7 @@ typedef struct {
   const core_durations *gil_wait;   /* waits of a thread for the GIL before it runs a handler */
 } core_waits;
 
-/* Reads the current values. Any thread, without the GIL. */
+/* Reads the current values. */
 void core_read_waits(core_waits *out);
 /* Returns the families that the application has declared, in their order, as JSON of package metrics: *n bytes of
  * malloc, which the caller frees; NULL if there are no families. One thread at a time, without the GIL. */
@@ -535,10 +530,10 @@ typedef struct {
 /* If a thread runs rec as its job number jobs (0 for any), fills *out, makes the thread raise fapws.Timeout as soon
  * as it executes bytecode, and returns 1. Takes the GIL, on any thread that is not Python's. */
 int core_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, core_snapshot *out);
-/* Fills in which threads run callbacks of open WebSockets, without their stacks, for at most max threads. Returns
- * their number. Without the GIL. */
+/* Fills in which threads run callbacks of open WebSockets, without their stacks, for at most max threads. Returns their
+ * number. */
 int core_running_callbacks(core_snapshot *out, int max);
-/* Place of an active record; *thread is set except for CORE_QUEUED. Any thread, without the GIL. */
+/* Place of an active record; *thread is set except for CORE_QUEUED. */
 enum { CORE_QUEUED, CORE_RUNNING, CORE_WAITING, CORE_PARKED, CORE_ANSWERED, CORE_OPEN, CORE_MESSAGES, CORE_AWAITING };
 int core_record_state(uintptr_t rec, int *thread);
 /* Begins a profile that ends after seconds. Returns 0 if a profile is already being recorded, -1 after an exception,
@@ -558,7 +553,7 @@ int core_dump_stacks(void);
  * their number. */
 int asgi_sample_stacks(core_snapshot *out, int max);
 /* Whether a debugger holds a thread of the server: the thread is in a function of sys.settrace or sys.monitoring, which
- * waits for a developer. Any thread, without the GIL. */
+ * waits for a developer. */
 int asgi_threads_are_debugged(void);
 /* If the task of rec has not ended, fills *out and returns 1 if the task will be cancelled, or 2 if it is running
  * and fapws.Timeout is raised in it. Takes the GIL as core_raise_timeout does. */
@@ -566,13 +561,13 @@ int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
 /* Whether the task of asgi_raise_timeout, whose result was how, is still not cancelled or still runs, and the
  * asyncio thread has not moved. Called some time later, without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
-/* A number that changes whenever the asyncio thread does something for the server. Any thread, without the GIL. */
+/* A number that changes whenever the asyncio thread does something for the server. */
 unsigned long asgi_progress(void);
-/* Whether work waits for the asyncio thread, which has not moved since progress, and whose current code belongs to
- * no active request: it may be the rest of an ended request, a task of the application, or a callback. Returns 0 if
- * the thread was already abandoned at this place. Any thread, without the GIL. */
+/* Whether work waits for the asyncio thread, which has not moved since progress, and whose current code belongs to no
+ * active request: it may be the rest of an ended request, a task of the application, or a callback. Returns 0 if the
+ * thread was already abandoned at this place. */
 int asgi_is_stalled(unsigned long progress);
-/* Abandons the thread at its current place: a shutdown does not wait for it. Any thread, without the GIL. */
+/* Abandons the thread at its current place: a shutdown does not wait for it. */
 void asgi_give_up(void);
 /* Fills in the stack of the asyncio thread. Takes the GIL as core_raise_timeout does. */
 void asgi_take_snapshot(core_snapshot *out);

@@ -22,7 +22,6 @@
 int wsgi_environ_init(const core_options *o);
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 void wsgi_forget_caches(void);
-/* The method of rec, a str. */
 PyObject *wsgi_method(const core_record *rec);
 
 /* Iterates over the variables of mod_ssl in rec->tls. *at begins with 0. Returns 0 after the last variable. Works
