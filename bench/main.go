@@ -69,7 +69,6 @@ func parseSettings() settings {
 }
 
 // wants reports whether name was asked for, among the names of its kind. No
-// Without a word of this kind, all names are wanted.
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {

@@ -62,7 +62,6 @@ func upstream(version string) string {
 	return version
 }
 
-// missing returns "" if the server can run.
 func (s *server) missing() string {
 	for _, p := range s.needs {
 		if p.file == "" {

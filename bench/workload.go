@@ -5,16 +5,16 @@ import "slices"
 type kind int
 
 const (
-	load        kind = iota // wrk sends requests as fast as possible
-	startup                 // from the start of the process to its first response
-	idle                    // memory of idle connections
-	reload                  // failed requests while HUP is sent every second
-	slowly                  // slow clients of a large file
-	echoing                 // echoes on WebSockets
-	sockets                 // memory of many WebSockets
-	subscribers             // many subscribers of server-sent events
-	handshaking             // TLS connections with one request each
-	overHTTP2               // h2load sends requests as fast as possible
+	load    kind = iota // wrk sends requests as fast as possible
+	startup             // from the start of the process to its first response
+	idle                // memory of idle connections
+	reload              // failed requests while HUP is sent every second
+	slowly              // slow clients of a large file
+	echoing
+	sockets     // memory of many WebSockets
+	subscribers // many subscribers of server-sent events
+	handshaking // TLS connections with one request each
+	overHTTP2   // h2load sends requests as fast as possible
 )
 
 type workload struct {

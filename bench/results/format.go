@@ -28,7 +28,6 @@ func numberOrDash(f float64) string {
 	return number(f)
 }
 
-// round rounds to three digits.
 func round(f float64) float64 {
 	if f == 0 {
 		return 0
@@ -37,7 +36,6 @@ func round(f float64) float64 {
 	return math.Round(f*scale) / scale
 }
 
-// duration writes seconds.
 func duration(seconds float64) string {
 	switch {
 	case seconds == 0:

@@ -118,7 +118,6 @@ func (p *page) plot(name, title, measured string, workloads ...string) (string, 
 	return fmt.Sprintf("![%s, %s](images/%s)", title, m.unit, file), nil
 }
 
-// column is a column of a table of servers.
 type column struct {
 	title string
 	cell  func(w *Workload, s *Server) string
@@ -290,7 +289,6 @@ func (p *page) versions() string {
 // quiet is the load of a machine that does nothing else.
 const quiet = 0.5
 
-// load says whether the machine had other work.
 func (p *page) load() string {
 	text := "The machine had no other work."
 	if p.Machine.Load > quiet {

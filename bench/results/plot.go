@@ -18,7 +18,6 @@ type group struct {
 	bars  []barOf
 }
 
-// barOf is the bar of a server.
 type barOf struct {
 	name  string
 	value float64
@@ -29,8 +28,8 @@ type barOf struct {
 // Sizes of a plot in units of its own, which are pixels at its natural width.
 const (
 	plotWidth  = 760
-	nameWidth  = 150 // of the names at the left
-	valueWidth = 100 // of the values at the right
+	nameWidth  = 150
+	valueWidth = 100
 	margin     = 16
 	rowHeight  = 24
 	barHeight  = 16
@@ -46,7 +45,6 @@ text{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weig
 </style>
 `
 
-// svg returns the plot as a file.
 func (p *plot) svg() []byte {
 	var body bytes.Buffer
 	y := margin + 16

@@ -55,7 +55,6 @@ type Sample struct {
 	Stolen float64 `json:"stolen,omitempty"` // share of the CPUs of server and client that other machines on the same host had meanwhile
 }
 
-// Load reads a file of bench --json.
 func Load(file string) (*Results, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -68,7 +67,6 @@ func Load(file string) (*Results, error) {
 	return &r, nil
 }
 
-// Save writes r to a file.
 func (r *Results) Save(file string) error {
 	text, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
@@ -95,7 +93,6 @@ func (w *Workload) server(name string) *Server {
 	return &w.Servers[i]
 }
 
-// median returns the median over the rounds of a value of s.
 func (s *Server) median(value func(Sample) float64) float64 {
 	var values []float64
 	for _, sample := range s.Samples {
@@ -123,7 +120,6 @@ func Median(values []float64) float64 {
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
-// Values of samples.
 func rate(s Sample) float64   { return s.Rate }
 func p50(s Sample) float64    { return s.P50 }
 func p99(s Sample) float64    { return s.P99 }
