@@ -14,7 +14,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// readAll returns the body of a response.
 func readAll(r *http.Response) string {
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)

@@ -56,7 +56,6 @@ func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool { return sample(t, metricsOf(t, s), name) == want })
 }
 
-// promtool checks text with Prometheus' promtool.
 func promtool(t *testing.T, text string) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")

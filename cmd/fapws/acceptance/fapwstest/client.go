@@ -41,7 +41,6 @@ func Listens(network, address string) bool {
 	return err == nil
 }
 
-// NewClient closes c at the end of the test.
 func NewClient(t *testing.T, c net.Conn) *Client {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
@@ -61,7 +60,6 @@ func (w *Client) Get(target string) {
 	w.Send(Get(target))
 }
 
-// method is that of the request.
 func (w *Client) Head(method string) *http.Response {
 	w.T.Helper()
 	r, err := http.ReadResponse(w.In, &http.Request{Method: method})
@@ -71,7 +69,6 @@ func (w *Client) Head(method string) *http.Response {
 	return r
 }
 
-// Tries returns the error that ended the connection, if any.
 func (w *Client) Tries(text string) (*Answer, error) {
 	if _, err := io.WriteString(w.Conn, text); err != nil {
 		return nil, err
@@ -79,7 +76,6 @@ func (w *Client) Tries(text string) (*Answer, error) {
 	return w.Reads()
 }
 
-// Reads returns the error that ended the connection, if any.
 func (w *Client) Reads() (*Answer, error) {
 	r, err := http.ReadResponse(w.In, &http.Request{Method: "GET"})
 	if err != nil {

@@ -25,7 +25,6 @@ func Request(method, target, body string, fields ...string) string {
 	return b.String() + "\r\n" + body
 }
 
-// size is that of a chunk.
 func Chunked(method, target, body string, size int, fields ...string) string {
 	var b strings.Builder
 	b.WriteString(strings.TrimSuffix(Request(method, target, "", append(fields, "Transfer-Encoding: chunked")...), ""))

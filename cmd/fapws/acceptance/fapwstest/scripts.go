@@ -9,7 +9,6 @@ func ServeSlow(t *testing.T, m Mode, flags ...string) (s *Server, folder string)
 	return Command{Script: "slow.py", Args: []string{folder}, Flags: flags}.Serve(t, m), folder
 }
 
-// lines are added to the route of the proxy.
 func ServeProxy(t *testing.T, target, lines string, flags ...string) *Server {
 	t.Helper()
 	dir := t.TempDir()

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// refusedRequest is a request in two parts.
 type refusedRequest struct{ name, head, body string }
 
 // refusedRequests lists requests after which the connection closes: the start of the next request cannot be found, or

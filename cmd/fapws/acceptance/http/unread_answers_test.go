@@ -79,7 +79,6 @@ func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
 	return r.Body
 }
 
-// all reads the rest of a body that has size bytes.
 func all(t *testing.T, body io.Reader, size int64) {
 	t.Helper()
 	if n, err := io.Copy(io.Discard, body); n != size || err != nil {

@@ -44,7 +44,6 @@ func (c *tusClient) create(target string, length int64, metadata ...string) *fap
 	return a
 }
 
-// offset requests the offset of the upload.
 func (c *tusClient) offset(length int) int {
 	c.s.T.Helper()
 	a := c.s.Dial()

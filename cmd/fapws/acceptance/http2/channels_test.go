@@ -28,7 +28,6 @@ func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *even
 	return &events{t, response.Body, bufio.NewReader(response.Body)}
 }
 
-// next returns the data of the next event.
 func (e *events) next() string {
 	e.t.Helper()
 	for {

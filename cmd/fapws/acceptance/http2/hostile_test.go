@@ -42,7 +42,6 @@ func dialFrames(t *testing.T, s *fapwstest.Server, settings ...http2.Setting) *f
 	return f
 }
 
-// request sends the head of a GET request.
 func (f *frames) request(id uint32, path string) error {
 	return f.head(id, true, ":method GET", ":scheme http", ":authority h", ":path "+path)
 }

@@ -37,7 +37,6 @@ func serveTLS(t *testing.T, m fapwstest.Mode, script string, flags ...string) *f
 	return s
 }
 
-// client returns a client with one connection.
 func client(t *testing.T) *http.Client {
 	transport := &http2.Transport{
 		AllowHTTP: true,

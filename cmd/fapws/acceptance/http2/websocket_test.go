@@ -73,7 +73,6 @@ func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 	})
 }
 
-// speaksItself opens a WebSocket of an application that gets the socket.
 func speaksItself(t *testing.T, address string) {
 	c := fapwstest.OpenSocket(t, address, "/own")
 	fapwstest.Hears(t, c, "hi")
@@ -87,7 +86,6 @@ func speaksItself(t *testing.T, address string) {
 	}
 }
 
-// closesWith waits for the close frame with code.
 func closesWith(t *testing.T, c *wstest.Client, code int) {
 	t.Helper()
 	var closed *wstest.Closed

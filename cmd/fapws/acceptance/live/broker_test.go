@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// node is a server with the channels of a broker.
 func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "nodes.py", Flags: append([]string{"--channels", url, "--channel-max-event", "1M", "--channel-buffer", "1M"}, flags...)}
@@ -182,7 +181,6 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	}
 }
 
-// metricOf returns the value of a metric without labels.
 func metricOf(s *fapwstest.Server, name string) string {
 	_, stdout, _ := s.Ctl("metrics", "--plain")
 	_, rest, _ := strings.Cut(stdout, "\n"+name+" ")

@@ -22,7 +22,6 @@ type subscriber struct {
 	last string // id of the last event that has an id
 }
 
-// event is an event that a client received.
 type event struct{ id, kind, data string }
 
 // listen connects and requests target. The response must be a stream.
@@ -35,7 +34,6 @@ func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
 	return l
 }
 
-// tryListen connects and requests target.
 func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscriber, error) {
 	c, err := net.Dial("tcp", s.Address)
 	if err != nil {

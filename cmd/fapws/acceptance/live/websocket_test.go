@@ -51,7 +51,6 @@ func kib(n int) int {
 	return n
 }
 
-// says sends a text.
 func says(t *testing.T, c *wstest.Client, text string) {
 	t.Helper()
 	if err := c.SendText(text); err != nil {

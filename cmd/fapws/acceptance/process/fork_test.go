@@ -25,7 +25,6 @@ func forked(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serve
 	return fapwstest.Command{Script: "fork.py", Flags: append([]string{"--fork"}, flags...), Args: []string{folder}, Complains: true}.Serve(t, m), folder
 }
 
-// loaders returns the process IDs of the loaders of s.
 func loaders(s *fapwstest.Server) []int {
 	s.T.Helper()
 	return slices.Collect(maps.Keys(fapwstest.ChildrenOf(s.T, s.Handlers()...)))

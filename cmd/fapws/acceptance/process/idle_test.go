@@ -321,7 +321,6 @@ func sleeps(s *fapwstest.Server) {
 	})
 }
 
-// states returns the states of all workers.
 func states(s *fapwstest.Server) (all []string) {
 	_, said, _ := s.Ctl("status")
 	for _, line := range regexp.MustCompile(`(?m)^ +\d+ +(\w+) `).FindAllStringSubmatch(said, -1) {
@@ -340,7 +339,6 @@ func countStates(s *fapwstest.Server, those ...string) (n int) {
 	return n
 }
 
-// getsEvent waits for an event.
 func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
 	t.Helper()
 	for line := ""; line != "data: "+data+"\n"; {
@@ -351,7 +349,6 @@ func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
 	}
 }
 
-// answerTo sends a message and returns the next one.
 func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	t.Helper()
 	fapwstest.Must(t, c.SendText(message))

@@ -25,7 +25,6 @@ func edited(t *testing.T, m fapwstest.Mode, text string, flags ...string) *workb
 	return &workbench{c.Serve(t, m), path}
 }
 
-// saying is a script that answers with text.
 func saying(text string) string {
 	return "PATHS = [('/', lambda environ, start_response: '" + text + "')]\n"
 }

@@ -55,7 +55,6 @@ func underLoad(t *testing.T, s *fapwstest.Server, path string, keeping, connecti
 	return l
 }
 
-// stop returns the failures.
 func (l *load) stop() []string {
 	select {
 	case <-l.end:

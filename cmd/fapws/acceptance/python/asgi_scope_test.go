@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// have checks that object has each value of want.
 func have(t *testing.T, what string, object, want map[string]any) {
 	t.Helper()
 	for name, value := range want {

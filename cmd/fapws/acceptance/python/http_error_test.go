@@ -14,7 +14,7 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 		path   string
 		status int
 		field  string // "Name: value"
-		body   string // a part of the body
+		body   string
 	}{
 		{"/missing", 404, "X-Own: yes", "<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
 		{"/missing", 404, "X-First: ", "<title>404 Not Found</title>"},

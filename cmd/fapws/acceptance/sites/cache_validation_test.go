@@ -51,7 +51,6 @@ func newOrigin(t *testing.T) *origin {
 	return o
 }
 
-// close ends the origin with all of its connections.
 func (o *origin) close() {
 	o.listener.Close()
 	o.mu.Lock()

@@ -41,7 +41,6 @@ func visit(t *testing.T, url string) *visitor {
 	}}
 }
 
-// reply is a response with its body.
 type reply struct {
 	*http.Response
 	body string

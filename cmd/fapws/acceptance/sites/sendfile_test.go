@@ -136,7 +136,7 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status string
-		fields []string // fields of the application
+		fields []string
 		asked  []string // fields of the client
 		want   int
 		body   string

@@ -24,7 +24,6 @@ func serve(t *testing.T, m fapwstest.Mode, c fapwstest.Command) *fapwstest.Serve
 	return s
 }
 
-// flagsFor writes a certificate and returns the flags that name it.
 func flagsFor(c *certtest.Certificate, dir string) []string {
 	cert, key := c.Write(dir)
 	return []string{"--certfile", cert, "--keyfile", key}

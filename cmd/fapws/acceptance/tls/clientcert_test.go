@@ -20,7 +20,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// ofClient makes a certificate and a key for a client.
 func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Certificate {
 	t.Helper()
 	o.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
