@@ -107,7 +107,7 @@ func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 type running struct {
 	cmd    *exec.Cmd
 	url    string
-	asked  net.Conn // from the last ask
+	asked  net.Conn
 	stdout bytes.Buffer
 	stderr *fapwstest.Output
 	waited chan error

@@ -29,7 +29,7 @@ type Result struct {
 	options *Options
 	elapsed time.Duration
 	cpu     time.Duration // of this process
-	stopped bool          // stopped by ctx
+	stopped bool
 }
 
 // Run ends when all requests are sent or ctx ends. Errors are lines for the user, without a result.

@@ -62,7 +62,7 @@ type generator struct {
 	counts   *counts
 	schedule schedule
 	open     int
-	lastOpen time.Duration // last time with an open connection
+	lastOpen time.Duration
 }
 
 func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *generator {

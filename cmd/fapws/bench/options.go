@@ -173,7 +173,6 @@ func (o *Options) setBody(s string) error {
 	return nil
 }
 
-// settle returns an error if options contradict each other.
 func (o *Options) settle() error {
 	if o.Method == "" {
 		o.Method = http.MethodGet

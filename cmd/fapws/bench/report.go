@@ -220,9 +220,9 @@ type counts struct {
 	refused  map[string]int64
 	received int64 // including heads
 	finished int64
-	inTime   int64         // responses before the end of the run
-	unsent   int64         // requests that were due and never sent
-	last     time.Duration // time of the last response
+	inTime   int64 // responses before the end of the run
+	unsent   int64 // requests that were due and never sent
+	last     time.Duration
 	late     time.Duration // maximum delay of the generator
 }
 

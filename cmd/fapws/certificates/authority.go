@@ -52,7 +52,6 @@ func Fingerprint(text []byte) (string, error) {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sha256.Sum256(block.Bytes)), " ", ":"), nil
 }
 
-// names are those for a new authority.
 func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	text, err := d.read(CAFile)
 	keyText, keyErr := d.read(caKey)

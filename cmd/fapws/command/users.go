@@ -30,7 +30,6 @@ password or a removed user ends the sessions of that user.
 Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
 `
 
-// The functions take the file, the name and the password.
 var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword, "check": auth.CheckPassword}
 
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {

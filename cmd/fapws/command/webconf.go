@@ -150,7 +150,6 @@ var mediaType = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
 })
 
-// The error says why the parameter has no equivalent.
 func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600
 	switch name {

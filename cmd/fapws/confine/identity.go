@@ -281,7 +281,6 @@ var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/cont
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
-// root is the root directory of the system.
 func inContainer(root string, getenv func(string) string) bool {
 	if getenv("container") != "" || getenv("KUBERNETES_SERVICE_HOST") != "" { // systemd.io/CONTAINER_INTERFACE
 		return true

@@ -81,7 +81,6 @@ func Run(args []string, stdout io.Writer) error {
 	return err
 }
 
-// Help is the text of "fapws ctl --help".
 const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a running server
   stack                  show active requests and their Python stacks
   status                 show addresses, workers and memory; --json for programs

@@ -52,8 +52,8 @@ var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 type Answer struct {
 	Error    string           `json:",omitempty"`
 	Text     string           `json:",omitempty"` // of Stack
-	Pages    int              `json:",omitempty"` // purged pages
-	Status   *Report          `json:",omitempty"` // of Status and Top
+	Pages    int              `json:",omitempty"`
+	Status   *Report          `json:",omitempty"`
 	Families []metrics.Family `json:",omitempty"` // of Metrics and Top, of all workers together
 	Active   []Active         `json:",omitempty"` // of Top, oldest first
 	Lines    []Line           `json:",omitempty"` // of Log
@@ -132,7 +132,6 @@ type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
-// The error is in the Answer.
 func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {

@@ -133,7 +133,6 @@ func (p *Pool) stop(kind Kind) {
 	}
 }
 
-// killAll follows a second stop signal.
 func (p *Pool) killAll() {
 	p.o.Log(logfile.Warning, "received a second stop signal; exiting immediately")
 	p.result = &process.ExitError{Code: process.Failed}

@@ -71,8 +71,8 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
 	for _, tt := range []struct {
 		what  string
-		next  func(i int) *Message // returns the i-th message
-		most  int                  // messages until the worker is killed
+		next  func(i int) *Message
+		most  int // messages until the worker is killed
 		state State
 	}{
 		{"sent the message \"certificates\" while it was serving", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 1, Serving},

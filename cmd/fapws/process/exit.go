@@ -59,7 +59,6 @@ func ExitFrom(err error) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitSilently is for errors that have been reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
 // An error of the system also has advice.

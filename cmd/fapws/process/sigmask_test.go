@@ -38,7 +38,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// late returns when this process has caught the signals.
 func late(signals ...syscall.Signal) {
 	for i, sig := range signals {
 		if err := syscall.Kill(os.Getpid(), sig); err != nil {

@@ -80,7 +80,6 @@ func parsePlain(s, usual string) (string, error) {
 	return joinAddress(host, cmp.Or(port, usual))
 }
 
-// ok is false unless addr is a TCP address.
 func splitTCP(addr string) (host, port string, secure, ok bool) {
 	plain, secure := SplitSecure(addr)
 	host, port, err := net.SplitHostPort(plain)

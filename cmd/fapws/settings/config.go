@@ -95,11 +95,10 @@ type Config struct {
 	Umask         int
 	PidFile       string
 	ControlSocket string
-	// Status and Health are "" if disabled.
-	Status      string
-	Health      string
-	LoadTimeout time.Duration
-	_           struct{}
+	Status        string
+	Health        string
+	LoadTimeout   time.Duration
+	_             struct{}
 
 	Channels string
 

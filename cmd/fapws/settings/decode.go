@@ -159,7 +159,6 @@ func (t *TOMLTable) value(key string) (TOMLValue, bool) {
 	return TOMLValue{}, false
 }
 
-// Given returns the keys of a struct that the table has.
 func (t *TOMLTable) Given(of any) []string {
 	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
 }
@@ -208,7 +207,6 @@ func (v TOMLValue) headerOf(names []string) string {
 	return ""
 }
 
-// into reads v into a field, which is declared as of.
 func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func(error)) error {
 	is := of.Tag.Get("is")
 	switch to := field.Addr().Interface().(type) {

@@ -172,7 +172,7 @@ func (s *Settings) KeptFromFile() string {
 			kept[row.Name] = keptValue{row.value(&s.conf).show(), from.Name}
 		}
 	}
-	text, _ := json.Marshal(kept) // of texts
+	text, _ := json.Marshal(kept)
 	return string(text)
 }
 
@@ -204,7 +204,6 @@ type keyed struct {
 	as  variant
 }
 
-// keys are the keys that are settings: any name that a flag has.
 func (s *Settings) keys() map[string]keyed {
 	all := map[string]keyed{}
 	for _, row := range table() {

@@ -366,7 +366,6 @@ func shellWords(text string) []string {
 	return words
 }
 
-// takeFlags applies the flags in words, the value of the variable name.
 func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
 	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })

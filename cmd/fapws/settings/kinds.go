@@ -83,7 +83,6 @@ func isPattern(s string) bool {
 	return s != "" && err == nil && !strings.ContainsRune(s, '/')
 }
 
-// textKinds are the kinds of texts by the tag "is".
 var textKinds = map[string]func(*string) *value{
 	"string":  like("a string", func(string) bool { return true }),
 	"name":    text,
@@ -128,7 +127,6 @@ var (
 	target = like("a path such as /health, or http://host/health", isTarget)
 )
 
-// inFile returns a kind with other words for the values of a file.
 func inFile(allowed string, kind func(*string) *value) func(*string) *value {
 	return func(to *string) *value {
 		v := kind(to)

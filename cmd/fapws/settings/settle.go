@@ -15,9 +15,9 @@ type Level int
 
 // The levels; a higher one wins.
 const (
-	FromDefault      Level = iota
-	FromSurroundings       // the surroundings of the application
-	FromForeign            // variables of other servers
+	FromDefault Level = iota
+	FromSurroundings
+	FromForeign // variables of other servers
 	FromScript
 	FromFile
 	FromEnvironment
@@ -47,7 +47,6 @@ func (s *Settings) Clone() *Settings {
 	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept}
 }
 
-// Globals are the names that a script may set.
 func (s *Settings) Globals() (names []string) {
 	for _, row := range table() {
 		if row.Global != "" {
@@ -200,7 +199,6 @@ func (s *Settings) Origin(name string) string {
 	return from.Name
 }
 
-// Wrong is the error of the value of a setting, err, with its Origin.
 func (s *Settings) Wrong(name string, err error) error {
 	return fmt.Errorf("%s: %w", s.Origin(name), err)
 }

@@ -122,7 +122,6 @@ func (v TOMLValue) Must(be error) error {
 	return v.Errorf("%s = %s%s: must be %v", v.Key, v.Show(), note, be)
 }
 
-// Type names the TOML type of the value, with its article.
 func (v TOMLValue) Type() string {
 	switch v.Any.(type) {
 	case string:
@@ -141,7 +140,6 @@ func (v TOMLValue) Type() string {
 	return "a date"
 }
 
-// Show formats the value for a message: as TOML, shortened.
 func (v TOMLValue) Show() string { return shown(v.plain(), strconv.FormatBool) }
 
 func (v TOMLValue) plain() any {

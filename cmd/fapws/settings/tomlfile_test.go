@@ -6,7 +6,6 @@ import (
 	"testing"
 )
 
-// flat lists the values of a table as "path@line".
 func flat(t *TOMLTable, path string) (list []string) {
 	for _, v := range t.Entries {
 		list = append(list, flatValue(v, path+v.Key)...)

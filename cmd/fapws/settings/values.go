@@ -23,7 +23,7 @@ type value struct {
 	kind kind
 	// allowed values, for errors about values of another kind in a file; "" if parse describes them
 	file   string
-	script string // the same for a script
+	script string
 	clear  func()
 	// clears the list, which replaces a default; nil if not allowed
 	empty func()
@@ -40,7 +40,6 @@ const (
 	isList // repeated flags are one, too
 )
 
-// of returns a value of a kind that is read into to.
 func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T) string) *value {
 	parse := func(text string) error {
 		x, err := read(text)

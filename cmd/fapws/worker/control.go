@@ -157,7 +157,6 @@ func LostLines(n int64) metrics.Family {
 	return metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines that logs did not take: the disk was full or too slow, or standard error is closed.", float64(n))
 }
 
-// Memory returns the memory of this process that is its own, as a family with the label process.
 func Memory(process string) metrics.Family {
 	return metrics.Family{Name: "fapws_memory_anonymous_bytes", Kind: metrics.Gauge, Unit: "bytes",
 		Help:   "Resident memory of processes that is their own (RssAnon), all workers together.",

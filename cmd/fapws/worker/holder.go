@@ -58,7 +58,6 @@ func holder(addr string) string {
 	return ""
 }
 
-// inodeOf returns "" if the line has another address.
 func inodeOf(line []string, addr string) string {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		const listens = "00010000"

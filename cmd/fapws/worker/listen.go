@@ -69,7 +69,6 @@ func BindFailed(addr string, err error) error {
 	return process.ExitNotStarted("%v%s", err, listenHint(addr, err))
 }
 
-// listenHint returns "" if there is no advice.
 func listenHint(addr string, err error) string {
 	isFile := strings.HasPrefix(addr, "unix:")
 	switch {

@@ -89,7 +89,6 @@ func (y *python) doBeside(f func()) {
 	f()
 }
 
-// start uses warn to log a line.
 func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {
 	if y.app == nil {
 		return nil
@@ -113,7 +112,6 @@ func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {
 	return nil
 }
 
-// The exit code is at least code.
 func (y *python) close(code int) int {
 	if y.app != nil {
 		y.do(func() { code = max(code, y.app.Close()) })

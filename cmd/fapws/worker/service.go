@@ -48,8 +48,8 @@ type service struct {
 	stops    atomic.Bool           // the readiness of --health is over
 	deadline time.Time             // of the graceful timeout; zero before stop
 
-	measured sync.Mutex // of measures
-	measures bool       // requests are counted
+	measured sync.Mutex
+	measures bool // requests are counted
 	traits
 }
 

@@ -38,7 +38,6 @@ func newLateLoad(p *Parent) *lateLoad {
 	return z
 }
 
-// "" without settings
 func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 	if conf.IdleStop == 0 || contents == nil || contents.Apps[0].Class != "" {
 		return ""

@@ -18,7 +18,6 @@ type Server struct {
 	cmd   *exec.Cmd
 }
 
-// Start starts a server with flags.
 func Start(t *testing.T, flags ...string) *Server {
 	t.Helper()
 	address := FreeAddress(t)
@@ -66,7 +65,6 @@ func FreeAddress(t *testing.T) string {
 	return net.JoinHostPort("127.0.0.1", fapwstest.FreePort(t))
 }
 
-// PortOf returns the port of an address.
 func PortOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
 	return port
