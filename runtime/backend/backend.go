@@ -54,7 +54,6 @@ func (r *Request) Method() string { return string(r.Parsed.Method.In(r.Head)) }
 
 func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
 
-// Query returns the query without "?".
 func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
 
 // Host returns "" if the request has neither a host nor a port (HTTP/1.0).

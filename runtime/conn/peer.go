@@ -48,7 +48,7 @@ type Login uint8
 
 const (
 	Basic Login = iota // by a password with each request (RFC 7617)
-	Form               // by a form and a session
+	Form
 )
 
 // String returns the AUTH_TYPE (RFC 3875 §4.1.1); "form" is also Apache's name.

@@ -191,7 +191,6 @@ func (h *Handshake) run() {
 	})
 }
 
-// try runs the handshake on the goroutine.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}

@@ -28,7 +28,6 @@ type transfer struct {
 }
 
 var (
-	// ErrShortFile is the error of a file that became shorter while it was sent.
 	ErrShortFile error = &FileError{"the file became shorter than announced"}
 
 	errAborted = errors.New("the server is shutting down")
@@ -83,7 +82,6 @@ const (
 // reading has an element for each reading goroutine.
 var reading = make(chan struct{}, maxReading)
 
-// leavesTimeout is the write timeout of connections with Leaves.
 const leavesTimeout = 2 * time.Second
 
 // awaitRoom makes the loop write t when there is room.

@@ -260,14 +260,12 @@ func EqualFold(b []byte, lower string) bool {
 	return true
 }
 
-// lower is as in EqualFold.
 func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }
 
 func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
 
-// lower is a name in lower case.
 func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, f := range fields {

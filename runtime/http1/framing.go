@@ -91,7 +91,7 @@ const (
 	chunkSize
 	chunkSizeLF // LF, after a CR
 	chunkData
-	chunkDataCR // CR LF after the data
+	chunkDataCR
 	chunkDataLF
 	trailerStart // start of a line after the last chunk
 	lastLF

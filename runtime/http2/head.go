@@ -37,7 +37,7 @@ type headerBlock struct {
 	extended                        bool   // the request is an extended CONNECT
 	regular                         bool   // a field other than a pseudo-header field was received
 	fields                          []byte // "name: value\r\n" ...
-	host                            string // value of the Host field
+	host                            string
 	cookie                          []byte // joined values of all Cookie fields
 	expects                         bool   // Expect: 100-continue was received
 	priority                        priority
@@ -315,7 +315,6 @@ func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // the size of head was counted
 }
 
-// ends marks the end of the stream.
 func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 	c := st.c
 	block := c.s.block[:0]

@@ -104,7 +104,6 @@ func (p *peer) next() http2.Frame {
 	return f
 }
 
-// fields are "name value".
 func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.block.Reset()
 	method := "POST"

@@ -150,7 +150,6 @@ func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	x.Out.Framed += frameHeader
 }
 
-// broken reports an incomplete last part.
 func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {

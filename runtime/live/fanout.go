@@ -28,7 +28,7 @@ type Fanout struct {
 	// connection, so that a client that reads at once is never treated as slow.
 	batchBytes int
 
-	backlog []*Event // events that are in no batch yet
+	backlog []*Event
 	batch   []*Event
 	begun   time.Time
 	due     []*Channel // remaining channels of the batch; the last one is current

@@ -174,7 +174,6 @@ func TestEndOfHoldTakesTimeProportionalToEvents(t *testing.T) {
 	}
 }
 
-// endOfHold returns the processor time of the end of Hold.
 func endOfHold(t *testing.T, events uint64) time.Duration {
 	const kept = 2
 	h := newTestHub(ChannelLimits{Events: kept, Bytes: 1 << 20, Total: 1 << 30, Age: 1 << 62})

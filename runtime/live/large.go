@@ -9,7 +9,7 @@ import (
 
 // Limits in bytes for input in memory that does not count for the share of the client.
 const (
-	smallMessage = 16 << 10                 // of an unfinished message
+	smallMessage = 16 << 10
 	smallInput   = 2 * exchange.InputWindow // of messages that the handler has, usually the maximum
 )
 

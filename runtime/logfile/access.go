@@ -187,7 +187,6 @@ func (v *Value) Add(text []byte) {
 	v.Text, v.There = append(v.Text, text...), true
 }
 
-// Begin empties e for a line of format f.
 func (e *Entry) Begin(f *Format) {
 	*e = Entry{
 		RequestLine: e.RequestLine[:0],

@@ -81,7 +81,6 @@ func urlPath(dst []byte, e *Entry) ([]byte, bool) {
 	return http1.DecodePath(dst, path), len(path) > 0
 }
 
-// apacheQuery appends the query with its "?".
 func apacheQuery(dst []byte, e *Entry) ([]byte, bool) {
 	_, query := e.pathAndQuery()
 	return append(dst, query...), true

@@ -275,7 +275,7 @@ func (o *Options) folder() (*os.Root, error) {
 	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
-		failed.Path = o.Path // the path in the settings
+		failed.Path = o.Path
 	}
 	return dir, err
 }

@@ -85,7 +85,6 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 	return max(1, hops)
 }
 
-// step returns whether node is a trusted proxy.
 func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {

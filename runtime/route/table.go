@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Site is a table of mounts for some host names.
 type Site struct {
 	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
 	// "[2001:db8::1]". Only the first site may have no names. It serves every host that no site names, unless New is

@@ -47,7 +47,7 @@ type Decoder struct {
 	packed  bool
 	buf     []byte // bytes of the message so far
 	checked int    // bytes in buf that were checked as UTF-8
-	control []byte // bytes of a control frame so far
+	control []byte
 }
 
 // Next consumes bytes from the front of data and unmasks payloads in place. n is the number of consumed bytes. m is

@@ -60,7 +60,6 @@ type Authority struct {
 	key         crypto.Signer
 }
 
-// Certificate is a certificate in PEM with its key.
 type Certificate struct {
 	T           testing.TB
 	Certificate []byte // alone
@@ -127,7 +126,6 @@ func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte
 	return block("X509 CRL", der)
 }
 
-// For makes a certificate for host names.
 func (a *Authority) For(names ...string) *Certificate {
 	a.T.Helper()
 	return a.Sign(Options{Names: names})

@@ -25,7 +25,6 @@ func (s *server) Flush()         { s.flushed++ }
 func (s *server) Occupied(n int) { s.occupied += n }
 func (s *server) Recover()       {}
 
-// after advances the clock by d.
 func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.set.Now + d))) }
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {

@@ -17,7 +17,7 @@ type call struct {
 	handler exchange.Handler
 	ticket  exchange.Ticket
 	parts   int32 // parts that were delivered and not yet released
-	next    *call // the next free call
+	next    *call
 
 	receiver *Receiving
 	peer     *exchange.Peer
@@ -180,7 +180,6 @@ func (c *call) cancel(took time.Duration) {
 	c.d.Due = true // an inline handler closes its iterators in Flush
 }
 
-// end ends the call; its exchange continues.
 func (c *call) end(p *exchange.Part) {
 	c.x = nil
 	if !p.Last {

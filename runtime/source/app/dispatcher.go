@@ -90,10 +90,10 @@ type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set
 	cfg         Config
-	app         Interpreter          // set by Serve; nil if the application has none
-	used        int64                // conn.Set.Now when the last call of an Interpreter ended
-	programs    *Source              // source of Config.Programs; nil before its first use
-	publish     func(*exchange.Part) // exchange.Request.Publish
+	app         Interpreter // set by Serve; nil if the application has none
+	used        int64       // conn.Set.Now when the last call of an Interpreter ended
+	programs    *Source     // source of Config.Programs; nil before its first use
+	publish     func(*exchange.Part)
 	senderAsked chan struct{}
 
 	calls []*call

@@ -233,7 +233,6 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	x.Req = nil
 }
 
-// The result is nil if the new source has no call.
 func (c *call) passOn(p *exchange.Part, to exchange.Source) (next *call) {
 	x := c.x
 	c.x = nil // the exchange continues without c

@@ -20,7 +20,7 @@ import (
 type Fill struct {
 	s        *Store
 	rule     *Compiled
-	personal bool // the request is personal (Compiled.personal)
+	personal bool
 	// node whose fill is this Fill; nil if the node was evicted, or if every request has a Fill
 	node    *node
 	old     *Page

@@ -60,7 +60,6 @@ func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 
 func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
 
-// turns is the number of waits of x for a page.
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	p, r := s.pages, x.Req
 	if !cacheable(r) {

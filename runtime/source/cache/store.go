@@ -15,8 +15,8 @@ type Store struct {
 	limit, most int64
 	used        int64
 	nodes       map[string]*node
-	paths       map[string][]*node // by path
-	recent      list.List          // most recently used node first
+	paths       map[string][]*node
+	recent      list.List // most recently used node first
 	pages       int
 	fills       map[*Fill]struct{}
 	now         int64

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// fields are separated by |.
 func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 	if fields != "" {
 		fields = strings.ReplaceAll(fields, "|", "\r\n") + "\r\n"

@@ -229,7 +229,6 @@ const (
 	maxLines = 200
 )
 
-// logLines closes from at the end of the output.
 func logLines(from io.ReadCloser, log func(line string)) {
 	defer from.Close()
 	in := bufio.NewReaderSize(from, maxLine)

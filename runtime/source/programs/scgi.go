@@ -136,7 +136,6 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 	})
 }
 
-// left is the remaining time of the child.
 func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	var text []byte
 	set := func(name, value string) {

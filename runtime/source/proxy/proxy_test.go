@@ -24,7 +24,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// front returns its address and a function that returns the log.
 func front(t *testing.T, prefix string, o proxy.Options) (address string, logged func() string) {
 	t.Helper()
 	cfg := runtimetest.Config()

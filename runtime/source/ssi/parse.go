@@ -29,7 +29,6 @@ type node struct {
 	element *element // nil for text
 }
 
-// element is <!--#name arg="value" ... -->.
 type element struct {
 	name string
 	args []argument

@@ -217,7 +217,6 @@ func endsAt(file *os.File, size int64) bool {
 
 const maxUnsized = 16 << 20 // in bytes
 
-// readUnsized closes the file.
 func readUnsized(file *os.File, r *representation) (*representation, error) {
 	defer file.Close()
 	body, err := io.ReadAll(io.LimitReader(file, maxUnsized))

@@ -177,7 +177,6 @@ func describe(dir *os.Root, id string) (what description, err error) {
 	return what, err
 }
 
-// touched is the time of the last activity.
 func (t *directory) expired(touched time.Time, size int64) bool {
 	return time.Now().After(t.expiry(touched, size))
 }

@@ -246,7 +246,6 @@ func (u *Upload) finish(w *backend.Response, done result) {
 	respondJSON(w, 201, "", done)
 }
 
-// fields are added to the response of the handler.
 func (u *Upload) handOn(w *backend.Response, done result, fields string) {
 	done.Key = u.options.Key
 	data, _ := json.Marshal(done)

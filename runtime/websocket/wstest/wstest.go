@@ -116,7 +116,6 @@ func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	return c, nil
 }
 
-// first is the first byte: bits and opcode.
 func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
 	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true, Length: int64(len(payload))}
 	binary.BigEndian.PutUint32(h.Mask[:], c.Mask)
@@ -134,7 +133,6 @@ func (c *Client) WriteFrame(first byte, payload []byte) error {
 	return err
 }
 
-// Send compresses the message if this was negotiated.
 func (c *Client) Send(op byte, message []byte) error {
 	if c.Deflate {
 		return c.WriteFrame(Fin|RSV1|op, c.Pack(message))
