@@ -136,8 +136,8 @@ struct asgi_exchange {
   uint8_t running;
   uint8_t sending; /* send() is on the stack: a value of its message may call it again */
   uint8_t gone;
-  uint8_t hung;    /* the client has shut down its side: receive() reports a disconnect, send() works */
-  uint8_t ended;   /* its coroutine has ended */
+  uint8_t hung; /* the client has shut down its side: receive() reports a disconnect, send() works */
+  uint8_t ended;
   uint8_t overdue; /* it was cancelled because of a timeout */
   /* Its event stream was ended, and the first of the two delays before its cancellation has passed. */
   uint8_t warned;
@@ -202,7 +202,6 @@ extern const asgi_kind asgi_handler;
 
 /* --- asgi_stack.c ------------------------------------------------------------ */
 
-/* core_mode.state_of of the asyncio thread. */
 int asgi_state_of(core_record *rec, int *thread);
 
 /* =============================================================================

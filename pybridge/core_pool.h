@@ -108,12 +108,12 @@ typedef struct core_thread {
   uint64_t unsignalled_ns;         /* approximate time of the jobs that made the unsignalled parts */
   PyObject *spare_start;           /* owned: a Start_response to use again */
   PyThreadState *python;
-  core_record *current;         /* the record whose code it runs; written under the GIL */
-  int raised;                   /* under the GIL: fapws.Timeout was raised for current */
-  int signalled;                /* under the GIL: a signal was sent for the timeout, and was not handled yet */
-  core_aside aside;             /* guarded by pool.mu; changed by core_set_aside */
-  struct {                      /* used by the monitor only */
-    unsigned long jobs;         /* number of the job */
+  core_record *current; /* the record whose code it runs; written under the GIL */
+  int raised;           /* under the GIL: fapws.Timeout was raised for current */
+  int signalled;        /* under the GIL: a signal was sent for the timeout, and was not handled yet */
+  core_aside aside;     /* guarded by pool.mu; changed by core_set_aside */
+  struct {              /* used by the monitor only */
+    unsigned long jobs;
     uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked */
     uint64_t since_ns;          /* when the monitor first saw the job, or last saw it use the CPU */
     uint64_t own_ns, others_ns; /* CPU time that the thread, and all handlers, had used at since_ns */

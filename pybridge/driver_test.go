@@ -146,7 +146,6 @@ type driver struct {
 	spare   []exchange.Ticket
 }
 
-// response collects the parts of one exchange.
 type response struct {
 	head   exchange.Head
 	fields string

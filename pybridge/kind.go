@@ -18,7 +18,7 @@ var kinds = [...]struct {
 	name, article string
 	arguments     []string
 	mode          mode // nil for the mode of the pool
-	lifespan      bool // has a lifespan, as ASGI does
+	lifespan      bool
 	webSocket     bool
 	// its WebSockets are served by callbacks on the threads of handlers
 	callbacks bool

@@ -39,7 +39,6 @@ static inline void live_ws_set_state(live_ws_object *ws, int state) {
 }
 
 int live_ws_accept(live_ws_object *ws);
-/* Publishes a part on any thread with the GIL. */
 void live_ws_publish(core_part *p);
 /* Closes the WebSocket with code and schedules on_close. reason is a str or NULL. */
 int live_ws_shut(live_ws_object *ws, int code, PyObject *reason);

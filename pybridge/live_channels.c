@@ -20,7 +20,7 @@ static int text_of(PyObject *o, core_bytes *out) {
 }
 
 static int64_t sent_size(const core_bytes *id, const core_bytes *type, const core_bytes *data) {
-  int64_t lines = 1, ends = 0; /* lines of data, and bytes that end the lines */
+  int64_t lines = 1, ends = 0;
   for (uint32_t i = 0; i < data->len; i++) {
     char c = data->text[i];
     if (c != '\n' && c != '\r') continue;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* *is_text is about the first item. */
 static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
   int64_t total = 0;
   for (Py_ssize_t i = 0; i < n; i++) {
