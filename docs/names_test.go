@@ -75,7 +75,6 @@ func TestMissingNameIsNoticed(t *testing.T) {
 	}
 }
 
-// sources contains the names in the repository.
 type sources struct {
 	// Files and directories, relative to the root of the repository, and imported packages.
 	paths []string
@@ -84,7 +83,6 @@ type sources struct {
 	members map[string]map[string]bool
 }
 
-// readSources reads the whole repository.
 func readSources(t *testing.T) *sources {
 	t.Helper()
 	s := &sources{words: map[string]bool{}, members: map[string]map[string]bool{}}
@@ -179,7 +177,6 @@ func (s *sources) add(owner string, names ...*ast.Ident) {
 	}
 }
 
-// typeName returns the name of the type of a receiver.
 func typeName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.StarExpr:

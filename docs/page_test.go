@@ -8,7 +8,6 @@ import (
 	"testing"
 )
 
-// block is a fenced block of a page.
 type block struct {
 	page string
 	line int    // of the opening fence
@@ -20,7 +19,6 @@ type block struct {
 
 func (b block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
 
-// pages returns the names of all pages.
 func pages(t *testing.T) []string {
 	t.Helper()
 	names, err := filepath.Glob("*.md")
@@ -69,7 +67,6 @@ type command struct {
 	output []string
 }
 
-// commands splits a console block.
 func commands(b block) (all []command, err error) {
 	continued := false
 	for i, line := range strings.Split(strings.TrimSuffix(b.text, "\n"), "\n") {

@@ -35,7 +35,6 @@ func TestPagesWorkAsWritten(t *testing.T) {
 	}
 }
 
-// framework finds the frameworks that examples import.
 var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\b`)
 
 // needFrameworks fails the test without the frameworks of a page. It skips the test if Python is not the system's,
@@ -116,7 +115,6 @@ var (
 	fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 )
 
-// anchor returns the anchor that GitHub makes of a heading.
 func anchor(heading string) string {
 	heading = strings.ToLower(strings.TrimSpace(heading))
 	heading = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(heading, "")

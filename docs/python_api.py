@@ -26,7 +26,6 @@ What a script can import; `help()` in `fapws shell` shows the same. `fapws.contr
 
 WIDTH = 88  # of a signature on one line
 
-# _native.pyi has the types of what is written in C.
 NATIVE = {}
 with open(os.path.join(os.path.dirname(fapws.__file__), "_native.pyi")) as stub:
     exec(stub.read(), NATIVE)

@@ -68,10 +68,8 @@ func (term *terminal) activate(venv string) {
 	}
 }
 
-// portOfPage matches the ports on pages.
 var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8443|8001|9000)\b`)
 
-// toFree replaces the ports on the page by free ports.
 func (term *terminal) toFree(text string) string {
 	return portOfPage.ReplaceAllStringFunc(text, func(port string) string {
 		if term.ports[port] == "" {
@@ -81,7 +79,6 @@ func (term *terminal) toFree(text string) string {
 	})
 }
 
-// toPage undoes toFree.
 func (term *terminal) toPage(text string) string {
 	for port, free := range term.ports {
 		text = regexp.MustCompile(`\b`+free+`\b`).ReplaceAllString(text, port)
@@ -89,7 +86,6 @@ func (term *terminal) toPage(text string) string {
 	return text
 }
 
-// write writes the file that b shows.
 func (term *terminal) write(b block) {
 	mode := os.FileMode(0o644)
 	if strings.HasPrefix(b.text, "#!") {
@@ -229,7 +225,6 @@ func (term *terminal) output(p *process) []string {
 	return strings.Split(term.toPage(text), "\n")
 }
 
-// start starts a command. ready is closed when a server reports that it is ready.
 func (term *terminal) start(typed string, server bool) (p *process, ready chan struct{}) {
 	term.t.Helper()
 	script := fmt.Sprintf("cd %q\n", term.folder) + `
@@ -311,7 +306,6 @@ func (term *terminal) stop() {
 	term.servers, term.beside = nil, nil
 }
 
-// end ends a command and its children.
 func (term *terminal) end(p *process) {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
 	select {
