@@ -39,13 +39,11 @@ func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 	}
 }
 
-// formFile is a file in a form.
 type formFile struct {
 	name string
 	data []byte
 }
 
-// formWith returns a form with a field and files, and its Content-Type.
 func formWith(files ...formFile) (body, mediaType string) {
 	var b bytes.Buffer // a buffer never returns an error
 	w := multipart.NewWriter(&b)

@@ -36,7 +36,6 @@ type tab struct {
 
 	mu      sync.Mutex
 	streams []network.RequestID // of each EventSource
-	// Last-Event-ID of requests that have the field.
 	lastIDs map[network.RequestID]string
 	thrown  []string // exceptions in scripts of the page
 }
@@ -115,7 +114,6 @@ func (p *tab) run(actions ...chromedp.Action) {
 	}
 }
 
-// enter types text into a field, and Enter.
 func (p *tab) enter(field, text string) {
 	p.t.Helper()
 	p.run(chromedp.SendKeys(field, text+"\n", chromedp.ByQuery))

@@ -63,7 +63,6 @@ func (c *layerClient) ask(path string) (answer any) {
 	return answer
 }
 
-// onBothLayers returns clients of both workers.
 func (s *server) onBothLayers() (a, b *layerClient) {
 	s.T.Helper()
 	a = s.layerClient()

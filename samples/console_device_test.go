@@ -202,7 +202,6 @@ func (p *tab) follow(selector string) {
 	}
 }
 
-// fill replaces the text of a field.
 func (p *tab) fill(selector, text string) {
 	p.t.Helper()
 	p.run(chromedp.Clear(selector, chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))

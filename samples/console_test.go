@@ -321,7 +321,6 @@ func (d *device) reboot(p *tab) {
 	}
 }
 
-// cookie is that of the session.
 func (p *tab) cookie() (cookie string) {
 	p.run(chromedp.ActionFunc(func(ctx context.Context) error {
 		cookies, err := network.GetCookies().Do(ctx)

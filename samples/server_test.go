@@ -49,7 +49,6 @@ func startServer(t *testing.T, flags []string, script string, args []string) *se
 	return s
 }
 
-// reply is a response with its whole body.
 type reply struct {
 	*http.Response
 	s    *server
@@ -115,7 +114,6 @@ func (r *reply) want(status int, texts ...string) *reply {
 	return r
 }
 
-// field checks the value of a field of the head.
 func (r *reply) field(name, want string) *reply {
 	r.s.T.Helper()
 	if got := r.Header.Get(name); got != want {
@@ -135,7 +133,6 @@ func (r *reply) lacks(texts ...string) *reply {
 	return r
 }
 
-// lines reads a response line by line.
 type lines struct {
 	t    *testing.T
 	scan *bufio.Scanner
@@ -145,7 +142,6 @@ func linesOf(t *testing.T, body io.Reader) *lines {
 	return &lines{t: t, scan: bufio.NewScanner(body)}
 }
 
-// next returns the next line that begins with prefix, without it.
 func (l *lines) next(prefix string) string {
 	l.t.Helper()
 	for l.scan.Scan() {

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// webSocket is a client's end of a WebSocket.
 type webSocket struct {
 	t *testing.T
 	*wstest.Client
