@@ -112,7 +112,7 @@ def chain(entry: Any) -> List[Any]:
         app = found[-1]
         inside = vars(app) if hasattr(app, "__dict__") else {}
         wrapped = [inside[name] for name in _INNER if callable(inside.get(name))]
-        owner = getattr(app, "__self__", None)  # app.wsgi_app, a method
+        owner = getattr(app, "__self__", None)
         if owner is not None:
             wrapped.append(owner)
         wrapped += _enclosed(app)

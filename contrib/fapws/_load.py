@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "theirs"]
 
-# Usual names of an application.
 _CALLED = ("application", "app")
 # Usual names of functions that return an application.
 _MADE_BY = ("create_app", "make_app")
