@@ -29,7 +29,7 @@ func TestEventsOfOtherServersDoNotDelayTheShutdown(t *testing.T) {
 	s := redistest.Start(t)
 	other := connect(t, s)
 	p := New(Options{Broker: dial(t, s).Broker})
-	p.startBroker()
+	p.relay.startBroker()
 	for range 20 * mostTogether {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
@@ -42,7 +42,7 @@ func TestBrokerIsReadNoFasterThanWorkersAcceptEvents(t *testing.T) {
 	s := redistest.Start(t)
 	p := New(Options{Broker: dial(t, s).Broker})
 	p.relay.congested.Store(1)
-	p.startBroker()
+	p.relay.startBroker()
 	defer p.o.Broker.Close(0)
 	defer close(p.over)
 	other := connect(t, s)

@@ -13,9 +13,10 @@ import (
 // generation is a set of workers that load together. They start to serve together, or none of them does. The first
 // worker starts alone, so that an application that fails to load is reported once.
 type generation struct {
+	p *Pool
 	request
 	workers []*worker
-	// number of workers that served early and left the generation: see leaveBatch
+	// number of workers that served early and left the generation: see leave
 	left   int
 	opened bool
 	// it serves; some workers of the old generation may still accept
@@ -49,7 +50,7 @@ func (p *Pool) begin(r request) {
 	}
 	if r.newer && p.batch != nil && !p.batch.serves && !p.batch.upgrade {
 		r.asked = append(r.asked, p.batch.asked...)
-		p.dropBatch()
+		p.batch.drop()
 	}
 	if p.batch != nil || p.handing || p.manyRetiring() {
 		if p.next == nil {
@@ -62,7 +63,7 @@ func (p *Pool) begin(r request) {
 		p.next.asked = append(p.next.asked, r.asked...)
 		return
 	}
-	p.batch = &generation{request: r}
+	p.batch = &generation{p: p, request: r}
 	if !r.sleep && (!p.first() || p.failure != "") {
 		what := "reloading: "
 		if r.upgrade {
@@ -71,7 +72,7 @@ func (p *Pool) begin(r request) {
 		p.o.Log(logfile.Info, what+r.why)
 		p.o.Event(Reloading, "")
 	}
-	p.startInBatch()
+	p.batch.startNext()
 }
 
 func (p *Pool) first() bool { return p.adopted == 0 }
@@ -106,21 +107,22 @@ func (p *Pool) maybeBegin() {
 	}
 }
 
-func (p *Pool) startInBatch() {
-	early, role := p.early(), ""
+func (g *generation) startNext() {
+	p := g.p
+	early, role := g.early(), ""
 	if len(early) > 0 {
 		role = Eager
 	}
-	if p.batch.sleep {
+	if g.sleep {
 		role = Asleep
 	}
-	w, err := p.start(p.batch.upgrade, role)
+	w, err := p.start(g.upgrade, role)
 	if err != nil {
-		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), process.NoStart, false)
+		g.fail(nil, fmt.Sprintf("cannot be started: %v", err), process.NoStart, false)
 		return
 	}
-	w.batch = p.batch
-	p.batch.workers = append(p.batch.workers, w)
+	w.batch = g
+	g.workers = append(g.workers, w)
 	if len(early) > 0 {
 		w.listenEarly(early)
 	}
@@ -128,8 +130,9 @@ func (p *Pool) startInBatch() {
 
 // early returns the sockets on which the next worker may accept while it loads. It returns nil unless that worker is
 // the very first and its failure would end the server.
-func (p *Pool) early() []Address {
-	if p.o.Stay || !p.first() || len(p.batch.workers) > 0 {
+func (g *generation) early() []Address {
+	p := g.p
+	if p.o.Stay || !p.first() || len(g.workers) > 0 {
 		return nil
 	}
 	if len(p.addresses) > 0 {
@@ -138,16 +141,10 @@ func (p *Pool) early() []Address {
 	return p.o.Early()
 }
 
-// servesEarly reports whether w serves before its generation does. Only the first worker of the first generation does,
-// which has the sockets while the others load.
-func (w *worker) servesEarly() bool {
-	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
-}
-
-// leaveBatch removes w from the loading generation. w serves early and has died or must be replaced. Its application
+// leave removes w from the loading generation. w serves early and has died or must be replaced. Its application
 // has loaded, so the generation does not fail: it is complete without w, and another of its workers gets the sockets.
-func (p *Pool) leaveBatch(w *worker) {
-	g := p.batch
+func (g *generation) leave(w *worker) {
+	p := g.p
 	w.batch = nil
 	g.left++
 	g.workers = slices.DeleteFunc(g.workers, func(other *worker) bool { return other == w })
@@ -162,13 +159,13 @@ func (p *Pool) progress() {
 		return
 	}
 	if !g.opened {
-		if !p.prepared(g.workers[0]) {
+		if !g.prepared(g.workers[0]) {
 			return
 		}
 		g.opened = true
 	}
 	for len(g.workers)+g.left < p.want && p.batch == g {
-		p.startInBatch()
+		g.startNext()
 	}
 	if p.batch != g {
 		return
@@ -178,18 +175,19 @@ func (p *Pool) progress() {
 			return
 		}
 	}
-	p.adopt(g)
+	g.adopt()
 }
 
 // prepared accepts the settings of w, the first loaded worker of a generation, and opens the sockets if necessary. It
 // returns false if the generation failed.
-func (p *Pool) prepared(w *worker) bool {
+func (g *generation) prepared(w *worker) bool {
+	p := g.p
 	if p.settled.Protocol == 0 {
 		if !p.open(w) {
 			return false
 		}
 	} else if why := p.o.Fits(w.settled); why != "" {
-		p.batchFailed(w, why, process.BadUsage, false)
+		g.fail(w, why, process.BadUsage, false)
 		return false
 	}
 	if !w.asleep {
@@ -209,8 +207,9 @@ func (p *Pool) open(w *worker) (ok bool) {
 }
 
 // adopt makes the workers of g serve. They receive the sockets before the old workers close them.
-func (p *Pool) adopt(g *generation) {
-	p.calm()
+func (g *generation) adopt() {
+	p := g.p
+	p.pace.calm()
 	p.asleep = g.sleep
 	for _, w := range g.workers {
 		w.batch = nil
@@ -231,7 +230,7 @@ func (p *Pool) adopt(g *generation) {
 			w.end(Quit)
 		}
 	}
-	time.AfterFunc(closedWithin, func() { p.post(func() { p.complete(g) }) })
+	time.AfterFunc(closedWithin, func() { p.post(func() { g.complete() }) })
 	p.closed()
 }
 
@@ -248,10 +247,11 @@ func (p *Pool) closed() {
 			return
 		}
 	}
-	p.complete(p.batch)
+	p.batch.complete()
 }
 
-func (p *Pool) complete(g *generation) {
+func (g *generation) complete() {
+	p := g.p
 	if p.batch != g {
 		return
 	}
@@ -282,8 +282,8 @@ func (p *Pool) complete(g *generation) {
 	p.maybeBegin()
 }
 
-func (p *Pool) dropBatch() {
-	g := p.batch
+func (g *generation) drop() {
+	p := g.p
 	p.batch = nil
 	for _, w := range g.workers {
 		w.batch = nil
@@ -291,12 +291,12 @@ func (p *Pool) dropBatch() {
 	}
 }
 
-// batchFailed cancels the loading generation because of w, or because no worker could be started if w is nil. said
+// fail cancels the loading generation because of w, or because no worker could be started if w is nil. said
 // reports whether the worker has already logged the reason, as fapws does with the exit codes 1 to 3. Other codes come
 // from code of the user, for example by os._exit.
-func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
-	g := p.batch
-	p.dropBatch()
+func (g *generation) fail(w *worker, how string, code int, said bool) {
+	p := g.p
+	g.drop()
 	name := "a worker"
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)
@@ -331,6 +331,82 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	p.o.Event(Failed, p.failure)
 	p.showFailure(w)
 	g.finished(errors.New(answer))
+	p.level()
+	p.maybeBegin()
+}
+
+// showFailure creates the page about the failure of w and sends it to the workers. w may be nil.
+func (p *Pool) showFailure(w *worker) {
+	if p.o.FailurePage == nil {
+		return
+	}
+	var said []byte
+	if w != nil {
+		said = w.stderrCapture.tail()
+	}
+	p.page = p.o.FailurePage(p.failure, said)
+	shown := false
+	for _, w := range p.workers {
+		if w.state == Serving {
+			w.sendPage()
+		}
+		shown = shown || w.page
+	}
+	if p.first() && !shown {
+		if _, err := p.start(false, PageOnly); err != nil {
+			p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
+		}
+	}
+}
+
+// servePage makes w serve the page after w has started.
+func (p *Pool) servePage(w *worker) {
+	if !p.first() || p.stopping {
+		w.end(Quit)
+		return
+	}
+	if !p.open(w) {
+		return
+	}
+	w.setState(Serving)
+	w.sendPage()
+	p.share()
+	p.o.Event(PageUp, "")
+}
+
+// beginHandOver stops reading from all channels, so that the next program receives all further messages.
+func (p *Pool) beginHandOver() {
+	p.handing = true
+	for _, w := range p.workers {
+		w.channel.interrupt()
+	}
+	p.maybeHandOver()
+}
+
+// maybeHandOver replaces this program by the next one if all channels are interrupted and all outboxes are empty.
+func (p *Pool) maybeHandOver() {
+	if !p.handing || p.stopping {
+		return
+	}
+	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
+	for _, w := range p.workers {
+		if !w.idle || w.reaped { // the next program could not wait for the process
+			return // called again by the worker's goroutine
+		}
+		waits = waits || w.out.bytes.Load() > 0
+	}
+	if waits {
+		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
+		return
+	}
+	err := handOver(p) // returns only after an error
+	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
+	p.handing = false
+	for _, w := range p.workers {
+		w.idle = false
+		w.channel.resume()
+		go w.receive()
+	}
 	p.level()
 	p.maybeBegin()
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/cmd/fapws/confine"
 )
 
 // checkEvery is the interval between health checks of serving workers, which also measure their memory. A broken worker
@@ -42,17 +40,7 @@ type health struct {
 	unread int // bytes that were unread at the last look
 }
 
-func (p *Pool) checkWorkers() {
-	for _, w := range p.workers {
-		w.check()
-		if w.state == Serving && p.o.MaxRSS > 0 {
-			if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
-				p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
-			}
-		}
-	}
-}
-
+// check kills a worker that does not read its messages.
 func (w *worker) check() {
 	h := &w.health
 	most, why := w.look()

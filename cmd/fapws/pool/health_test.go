@@ -28,7 +28,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 			channel, _ := channels(t)
 			process := inState(t, c.state, c.command...)
 			s := New(idle())
-			w := s.newWorker(process, channel)
+			w := newWorker(s, process, channel)
 			w.state = Serving
 			w.check()
 			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.bytes.Load() == 0 })
@@ -52,7 +52,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)
-	w := New(idle()).newWorker(process, channel)
+	w := newWorker(New(idle()), process, channel)
 	w.state = Serving
 	w.check()
 	for i := range 2 * silentChecks {

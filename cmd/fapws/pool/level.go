@@ -1,12 +1,15 @@
 package pool
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 const (
@@ -17,13 +20,35 @@ const (
 	steady = 5 * time.Second
 )
 
-func (w *worker) replaces() bool {
-	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
+// pace delays the replacement of workers that die soon after their start.
+type pace struct {
+	pause *time.Timer   // before the next start; nil if none
+	last  time.Duration // length of the last pause; 0 after a worker has lived for a while
+}
+
+// wait starts the pause before the next start, twice as long as the last pause. It does nothing during a pause.
+func (a *pace) wait(post func(func()) bool, ended func()) {
+	if a.pause == nil {
+		a.last = min(max(2*a.last, minBackoff), maxBackoff)
+		a.pause = time.AfterFunc(a.last, func() {
+			post(func() {
+				a.pause = nil
+				ended()
+			})
+		})
+	}
+}
+
+func (a *pace) calm() {
+	if a.pause != nil {
+		a.pause.Stop()
+	}
+	a.pause, a.last = nil, 0
 }
 
 func (p *Pool) level() {
-	if g := p.batch; g != nil && len(g.workers) == 0 && p.pause == nil {
-		p.startInBatch() // all workers of the generation have left it
+	if g := p.batch; g != nil && len(g.workers) == 0 && p.pace.pause == nil {
+		g.startNext() // all workers of the generation have left it
 	}
 	if p.first() || p.stopping {
 		return
@@ -40,7 +65,7 @@ func (p *Pool) level() {
 			stay = append(stay, w)
 		}
 	}
-	for n := len(stay) + len(load); n < p.want && p.pause == nil; n++ {
+	for n := len(stay) + len(load); n < p.want && p.pace.pause == nil; n++ {
 		p.startOne()
 	}
 	// give the sockets to new workers before old ones stop accepting
@@ -68,33 +93,57 @@ func (p *Pool) startOne() {
 		role = Asleep
 	}
 	if _, err := p.start(false, role); err != nil {
-		p.wait()
-		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.backoff))
+		p.pace.wait(p.post, p.level)
+		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.pace.last))
 	}
 }
 
-func (p *Pool) wait() {
-	if p.pause == nil {
-		p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff)
-		p.pause = time.AfterFunc(p.backoff, func() {
-			p.post(func() {
-				p.pause = nil
-				p.level()
-			})
-		})
+// start starts a worker process with a role, which may be "". If newest is true, it runs the program's current file
+// instead of this program.
+func (p *Pool) start(newest bool, role string) (*worker, error) {
+	channel, theirs, err := Pair()
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (p *Pool) calm() {
-	if p.pause != nil {
-		p.pause.Stop()
+	defer theirs.Close()
+	cmd := process.Again(newest, process.Arguments()...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	pass := func(f *os.File) (fd int) {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		return len(cmd.ExtraFiles) + 2 // after standard input, output and error
 	}
-	p.pause, p.backoff = nil, 0
+	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
+		Script: p.settled.Script, Watches: p.settled.Watches}
+	var heard *stderrCapture
+	if p.o.FailurePage != nil && role != PageOnly {
+		heard = new(stderrCapture)
+		cmd.Stderr, cmd.WaitDelay = heard, stderrWithin
+		start.Stderr = pass(os.Stderr)
+	}
+	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
+	text, err := json.Marshal(start)
+	if err == nil {
+		cmd.Env = append(cmd.Env, Variable+"="+string(text), settings.KeptVariable+"="+p.o.Kept)
+		err = cmd.Start()
+	}
+	if err != nil {
+		channel.Close()
+		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err does not name the directory
+			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))
+		}
+		return nil, err
+	}
+	w := newWorker(p, cmd, channel)
+	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
+	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
+	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
+	w.watch()
+	return w, nil
 }
 
 func (p *Pool) promote(w *worker) {
 	w.setState(Serving)
-	p.sendPage(w)
+	w.sendPage()
 	if p.handing {
 		w.channel.interrupt() // the other channels are interrupted as well
 	}
@@ -105,10 +154,10 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.deaths++
 	after := "starting a new one"
 	if time.Since(w.started) < steady || was == Starting {
-		p.wait()
-		after = fmt.Sprintf("starting a new one in %v", p.backoff)
+		p.pace.wait(p.post, p.level)
+		after = fmt.Sprintf("starting a new one in %v", p.pace.last)
 	} else {
-		p.calm()
+		p.pace.calm()
 	}
 	if was == Serving {
 		p.o.Log(logfile.Warning, w.ended(how, after))
@@ -124,9 +173,9 @@ func (p *Pool) recycle(w *worker, why string) {
 		return
 	}
 	if time.Since(w.started) < steady { // otherwise every new worker could request this at once
-		p.wait()
-	} else if p.pause == nil {
-		p.backoff = 0
+		p.pace.wait(p.post, p.level)
+	} else if p.pace.pause == nil {
+		p.pace.last = 0
 	}
 	if w.asleep && w.reason != "" {
 		p.notAwake(w)
@@ -136,7 +185,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
 	w.replaced = true
 	if w.servesEarly() {
-		p.leaveBatch(w)
+		p.batch.leave(w)
 		w.setState(Serving) // until the other workers have loaded
 		p.progress()
 	}
@@ -149,7 +198,7 @@ func (p *Pool) resize(by int) {
 	}
 	p.want = max(1, p.want+by)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
-	if p.batch == nil { // otherwise complete or batchFailed calls level
+	if p.batch == nil { // otherwise complete or fail calls level
 		p.level()
 	}
 }
@@ -185,34 +234,6 @@ func (p *Pool) share() {
 		early.unlisten()
 	case !serves && early == nil && loads != nil:
 		loads.listenEarly(p.addresses)
-	}
-}
-
-func (w *worker) listenEarly(addresses []Address) {
-	w.listen(addresses)
-	w.early = addresses
-}
-
-// Clients that w has accepted wait until it has loaded.
-func (w *worker) unlisten() {
-	w.listens = false
-	w.send(&Message{Kind: Listen, Text: Instead})
-}
-
-func (w *worker) listen(addresses []Address) {
-	text := ""
-	if len(w.early) > 0 {
-		text = Instead
-	}
-	w.listens = true
-	for some := range slices.Chunk(addresses, maxFiles) {
-		m := &Message{Kind: Listen, Text: text}
-		var files []*os.File
-		for _, a := range some {
-			m.Addresses, files = append(m.Addresses, a.Name), append(files, a.Socket)
-		}
-		w.send(m, files...)
-		text = ""
 	}
 }
 
@@ -263,4 +284,13 @@ func (p *Pool) notAwake(w *worker) {
 	}
 	w.replaced = true
 	p.level()
+}
+
+func (p *Pool) anyStaying() *worker {
+	for _, w := range p.workers {
+		if w.state == Serving && !w.replaced {
+			return w
+		}
+	}
+	return nil
 }

@@ -1,17 +1,12 @@
 package pool
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/logfile"
 )
 
 type Kind string
@@ -181,30 +176,6 @@ func (q *Questions) Answered(m *Message) {
 	}
 }
 
-// When ctx ends, it returns the answers received so far. It is safe for concurrent use.
-func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
-	var asked sync.WaitGroup
-	var mu sync.Mutex
-	p.do(func() {
-		for _, w := range p.workers {
-			if w.state < Ready {
-				continue
-			}
-			asked.Go(func() {
-				answer := w.questions.Ask(ctx, Message{Kind: Ask, Text: what}, func(m *Message) { w.send(m) })
-				if answer != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					replies = append(replies, Reply{w.pid, string(answer.Raw)})
-				}
-			})
-		}
-	})
-	asked.Wait()
-	slices.SortFunc(replies, func(a, b Reply) int { return a.Pid - b.Pid })
-	return replies
-}
-
 type Status struct {
 	Since   time.Time
 	Reloads int
@@ -222,72 +193,7 @@ type WorkerStatus struct {
 	RSS   int64
 }
 
-// Status returns the zero Status after Run has returned. It is safe for concurrent use.
-func (p *Pool) Status() (st Status) {
-	p.do(func() {
-		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
-		for _, w := range p.workers {
-			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: confine.ResidentMemory(w.pid)})
-		}
-		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
-	})
-	return st
-}
-
-// query answers a question of a worker on a separate goroutine, because the answer may depend on all workers.
-func (p *Pool) query(w *worker, m *Message) {
-	if w.querying == maxQueries {
-		w.send(&Message{Kind: Answer, ID: m.ID})
-		return
-	}
-	w.querying++
-	go func() {
-		text := p.o.Query(w.pid, m.Text)
-		p.post(func() {
-			w.querying--
-			w.send(&Message{Kind: Answer, ID: m.ID, Raw: []byte(text)})
-		})
-	}()
-}
+// Workers may also ask the supervisor. For example, a status page shows data about all workers.
 
 // A worker asks the supervisor for certificates and their keys, because it may not be allowed to read them. It receives
 // them in a message, never in its environment or arguments, and again after they have changed.
-
-// wanted answers the question of w for certificates. A worker may ask only once: a later question could request foreign
-// keys.
-func (p *Pool) wanted(w *worker, m *Message) {
-	if w.wants != "" {
-		w.distrust("asked for certificates twice")
-		return
-	}
-	if !w.believes("a question", m, maxWant) {
-		return
-	}
-	w.wants = string(m.Raw)
-	answer := &Message{Kind: Answer, ID: m.ID}
-	var err error
-	if answer.Raw, err = p.o.Certificates(w.wants, false); err != nil {
-		answer.Text = err.Error()
-	}
-	w.certificates = answer.Raw
-	w.send(answer)
-}
-
-// RenewCertificates is safe for concurrent use.
-func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
-
-func (p *Pool) renewCertificates() {
-	for _, w := range p.workers {
-		if w.wants == "" || w.state == Dead {
-			continue
-		}
-		text, err := p.o.Certificates(w.wants, true)
-		switch {
-		case err != nil:
-			p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
-		case !bytes.Equal(text, w.certificates):
-			w.certificates = text
-			w.send(&Message{Kind: Certificates, Raw: text})
-		}
-	}
-}

@@ -2,15 +2,12 @@ package pool
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
-	"fapws/runtime/eventloop"
-	"fapws/runtime/logfile"
-
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop"
 )
 
 const (
@@ -30,77 +27,58 @@ type datagram struct {
 
 // Senders do not wait for an outbox.
 type outbox struct {
-	queue  *eventloop.Queue[datagram]
-	bytes  atomic.Int64
-	sent   atomic.Int64
-	closed atomic.Bool
+	channel   *Channel
+	congested *atomic.Int32 // number of outboxes above muchWaiting
+	queue     *eventloop.Queue[datagram]
+	bytes     atomic.Int64
+	sent      atomic.Int64 // bytes that were sent to the worker since its start
+	closed    atomic.Bool  // all datagrams are dropped
 }
 
-// send queues m for w with duplicates of the descriptors of files, which stay open. It is safe for concurrent use.
-func (w *worker) send(m *Message, files ...*os.File) {
-	var own []int
-	for _, f := range files {
-		fd, err := Duplicate(f)
-		if err != nil {
-			closeDescriptors(own)
-			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
-			return
-		}
-		own = append(own, fd)
-	}
-	texts, err := m.encode()
-	if err != nil {
-		w.pool.o.Log(logfile.Error, err.Error())
-		closeDescriptors(own)
-		return
-	}
-	w.queue(texts, own...)
-}
-
-// The last datagram owns fds.
-func (w *worker) queue(texts [][]byte, fds ...int) {
+// add queues the datagrams of a message. The last datagram owns fds. It returns false if the worker does not read: o
+// is then closed.
+func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {
 		all[i].text = text
-		w.queued(len(text))
+		o.queued(len(text))
 	}
 	all[len(all)-1].fds = fds
-	if w.out.bytes.Load() > maxUnread && !w.out.closed.Swap(true) {
-		go w.pool.post(func() { w.kill("does not read messages") })
-	}
-	w.out.queue.Add(all...)
+	full := o.bytes.Load() > maxUnread && !o.closed.Swap(true)
+	o.queue.Add(all...)
+	return !full
 }
 
-func (w *worker) queued(by int) {
-	is := w.out.bytes.Add(int64(by))
+func (o *outbox) queued(by int) {
+	is := o.bytes.Add(int64(by))
 	switch was := is - int64(by); {
 	case was <= muchWaiting && is > muchWaiting:
-		w.pool.relay.congested.Add(1)
+		o.congested.Add(1)
 	case was > muchWaiting && is <= muchWaiting:
-		w.pool.relay.congested.Add(-1)
+		o.congested.Add(-1)
 	}
 }
 
 // deliver sends datagrams on the goroutine of the queue, or drops them if the outbox is closed.
-func (w *worker) deliver(all []datagram) {
+func (o *outbox) deliver(all []datagram) {
 	for i, d := range all {
-		for sent := false; !sent && !w.out.closed.Load(); {
+		for sent := false; !sent && !o.closed.Load(); {
 			var rights []byte
 			if len(d.fds) > 0 {
 				rights = unix.UnixRights(d.fds...)
 			}
-			err := w.channel.write(time.Time{}, [][]byte{d.text}, rights)
+			err := o.channel.write(time.Time{}, [][]byte{d.text}, rights)
 			switch {
 			case err == nil:
 				sent = true
-				w.out.sent.Add(int64(len(d.text)))
+				o.sent.Add(int64(len(d.text)))
 			case errors.Is(err, unix.ENOBUFS):
 				time.Sleep(offerAgain)
 			default: // the worker has died; channelClosed follows
-				w.out.closed.Store(true)
+				o.closed.Store(true)
 			}
 		}
-		w.queued(-len(d.text))
+		o.queued(-len(d.text))
 		closeDescriptors(d.fds)
 		all[i] = datagram{}
 	}

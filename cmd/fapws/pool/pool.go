@@ -1,11 +1,14 @@
 package pool
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,13 +35,11 @@ type Pool struct {
 	batch     *generation
 	next      *request
 	asleep    bool // new workers start Asleep
-	// pause before the next start after a worker died soon; nil if none
-	pause    *time.Timer
-	backoff  time.Duration
-	adopted  int
-	stopping bool
-	told     time.Time // time of the TERM or INT signal that stopped the pool
-	result   error
+	pace      pace
+	adopted   int
+	stopping  bool
+	told      time.Time // time of the TERM or INT signal that stopped the pool
+	result    error     // result of Run; nil after a clean shutdown
 	// the next program takes over when all channels are interrupted
 	handing  bool
 	failure  string
@@ -52,15 +53,16 @@ type Pool struct {
 var root = os.DirFS("/")
 
 func New(o Options) *Pool {
-	return &Pool{
+	p := &Pool{
 		o:       o,
 		events:  make(chan func()),
 		over:    make(chan struct{}),
 		since:   time.Now(),
 		want:    o.Workers,
 		workers: make(map[int]*worker),
-		relay:   newRelay(),
 	}
+	p.relay = newRelay(p)
+	return p
 }
 
 // Run starts the workers, or takes over the workers of handover. It returns when the last worker has ended. The result
@@ -74,9 +76,9 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	p.signals = signals
 	checks := time.NewTicker(checkEvery)
 	defer checks.Stop()
-	p.startBroker()
+	p.relay.startBroker()
 	if handover != nil {
-		p.resume(handover)
+		handover.resume(p)
 	} else {
 		p.begin(request{why: "start"})
 	}
@@ -97,7 +99,36 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	return p.result
 }
 
-// post returns false if Run has returned.
+// reap collects the processes that have ended: workers, and orphans that the kernel assigned to this process. In a
+// container, this may be process 1. Without reap, orphaned children of a worker would stay as zombies.
+func (p *Pool) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if pid <= 0 {
+			return
+		}
+		if w := p.workers[pid]; w != nil {
+			w.ends(status)
+		}
+	}
+}
+
+func (p *Pool) checkWorkers() {
+	for _, w := range p.workers {
+		w.check()
+		if w.state == Serving && p.o.MaxRSS > 0 {
+			if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
+				p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
+			}
+		}
+	}
+}
+
+// post runs f on the goroutine of Run. It returns false if Run has returned.
 func (p *Pool) post(f func()) bool {
 	select {
 	case p.events <- f:
@@ -135,6 +166,16 @@ func (p *Pool) Reopen() { p.post(p.reopen) }
 // old files, because that may never finish, for example in an endless loop that was just fixed.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
+}
+
+// PublishOwn publishes an event of the supervisor if the channel has subscribers on this server. With a broker, it does
+// nothing, because the event concerns only this server. It is safe for concurrent use.
+func (p *Pool) PublishOwn(channel string, raw []byte) {
+	p.post(func() {
+		if p.relay.subscribers(channel) > 0 && p.o.Broker == nil {
+			p.relay.deal(nil, 0, p.relay.seq+1, 1, raw)
+		}
+	})
 }
 
 // AwaitReload waits until the queued reload, or else the current one, has finished or failed, or until ctx ends.
@@ -207,25 +248,25 @@ func (p *Pool) heard(w *worker, m *Message) {
 			w.questions.Answered(m)
 		}
 	case Certificates:
-		p.wanted(w, m)
+		w.wanted(m)
 	case Confined:
 		w.confined = true
 	case Started:
 		w.handles = true
 	case Ask:
-		p.query(w, m)
+		w.query(m)
 	case LastWords:
 		if w.believes("last words", m, maxText) {
 			p.o.LastWords(w.pid, m.Raw)
 		}
 	case Join:
-		p.join(w)
+		p.relay.join(w)
 	case Publish:
-		p.publish(w, m)
+		p.relay.publish(w, m)
 	case Counts:
-		p.count(w, m.Counts)
+		p.relay.count(w, m.Counts)
 	case Purge:
-		p.purge(w, m.Text)
+		p.relay.purge(w, m.Text)
 		if p.o.Broker != nil {
 			p.o.Broker.Publish(Batch{Raw: []byte(m.Text), Purge: true})
 		}
@@ -234,7 +275,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 
 func (p *Pool) refuse(w *worker, err error) {
 	if w.batch != nil && w.batch == p.batch {
-		p.batchFailed(w, err.Error(), process.NoStart, false)
+		p.batch.fail(w, err.Error(), process.NoStart, false)
 	} else {
 		w.distrust(err.Error())
 	}
@@ -280,21 +321,6 @@ func speaks(text []byte) error {
 	return nil
 }
 
-// settle parses the settings of w. The text of the error follows "worker N".
-func (w *worker) settle(text []byte) error {
-	if err := speaks(text); err != nil {
-		return err
-	}
-	settled := new(Settled)
-	if err := json.Unmarshal(text, settled); err != nil {
-		return fmt.Errorf("has settings that cannot be read: %w", err)
-	}
-	settled.GracefulTimeout = min(max(settled.GracefulTimeout, 0), maxGrace)
-	settled.ShutdownDelay = min(max(settled.ShutdownDelay, 0), maxGrace)
-	w.settled = settled
-	return nil
-}
-
 func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	how, code := howEnded(status), status.ExitStatus()
 	switch {
@@ -313,17 +339,17 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	w.channel.Close()
 	delete(p.workers, w.pid)
 	for name := range w.counts {
-		p.tellSoon(name)
+		p.relay.tellSoon(name)
 	}
 	close(w.questions.ended)
 	p.closed()
 	switch {
 	case early:
-		p.leaveBatch(w)
+		p.batch.leave(w)
 		p.lost(w, Serving, how)
 		p.progress()
 	case w.batch != nil && w.batch == p.batch:
-		p.batchFailed(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
+		p.batch.fail(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.page && p.first() && !p.stopping:
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
 	case wanted:
@@ -335,6 +361,62 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	}
 	p.maybeHandOver()
 	p.maybeBegin()
+}
+
+// Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, it returns
+// the answers received so far. It is safe for concurrent use.
+func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
+	var asked sync.WaitGroup
+	var mu sync.Mutex
+	p.do(func() {
+		for _, w := range p.workers {
+			if w.state < Ready {
+				continue
+			}
+			asked.Go(func() {
+				answer := w.questions.Ask(ctx, Message{Kind: Ask, Text: what}, func(m *Message) { w.send(m) })
+				if answer != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					replies = append(replies, Reply{w.pid, string(answer.Raw)})
+				}
+			})
+		}
+	})
+	asked.Wait()
+	slices.SortFunc(replies, func(a, b Reply) int { return a.Pid - b.Pid })
+	return replies
+}
+
+// Status returns the current status, or the zero Status after Run has returned. It is safe for concurrent use.
+func (p *Pool) Status() (st Status) {
+	p.do(func() {
+		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
+		for _, w := range p.workers {
+			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: confine.ResidentMemory(w.pid)})
+		}
+		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
+	})
+	return st
+}
+
+// RenewCertificates sends changed certificates to the workers. It is safe for concurrent use.
+func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
+
+func (p *Pool) renewCertificates() {
+	for _, w := range p.workers {
+		if w.wants == "" || w.state == Dead {
+			continue
+		}
+		text, err := p.o.Certificates(w.wants, true)
+		switch {
+		case err != nil:
+			p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
+		case !bytes.Equal(text, w.certificates):
+			w.certificates = text
+			w.send(&Message{Kind: Certificates, Raw: text})
+		}
+	}
 }
 
 // Options configure a Pool. All fields are required unless marked optional.

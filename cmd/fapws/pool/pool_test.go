@@ -35,10 +35,10 @@ func TestPauseBetweenStartsDoublesUpToTenSeconds(t *testing.T) {
 	p := New(idle())
 	var waits []time.Duration
 	for range 9 {
-		p.wait()
-		p.pause.Stop()
-		p.pause = nil
-		waits = append(waits, p.backoff)
+		p.pace.wait(p.post, p.level)
+		p.pace.pause.Stop()
+		p.pace.pause = nil
+		waits = append(waits, p.pace.last)
 	}
 	const ms = time.Millisecond
 	want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms}

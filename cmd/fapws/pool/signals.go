@@ -96,18 +96,7 @@ func (p *Pool) signal(sig os.Signal) {
 	}
 }
 
-// mayEcho returns how long to wait before a worker that ended with status counts as lost. A signal to the whole process
-// group may have ended the worker before it stops the server.
-func (p *Pool) mayEcho(w *worker, status unix.WaitStatus) time.Duration {
-	sig := status.Signal()
-	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
-		if w.state < Retiring && w.why == "" && !p.stopping {
-			return Echo
-		}
-	}
-	return 0
-}
-
+// Stop ends all workers within the graceful timeout, then Run returns.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
 // stop ends all workers. kind is Stop or Quit. It closes the sockets first, so that new clients are refused at once.
@@ -125,7 +114,7 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Log(logfile.Info, text)
 		p.closeSockets()
 		p.cancelLoads()
-		p.calm()
+		p.pace.calm()
 	}
 	for _, w := range p.workers {
 		w.end(kind)

@@ -38,7 +38,7 @@ func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worke
 	t.Helper()
 	p = New(idle())
 	add := func(pid int) *worker {
-		w := p.newWorker(process, nil)
+		w := newWorker(p, process, nil)
 		w.pid, w.state, w.joined = pid, Serving, true
 		w.out.queue = eventloop.NewQueue(func(some []datagram) {
 			all, _ := outboxes.LoadOrStore(w, &[]datagram{})
@@ -48,7 +48,7 @@ func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worke
 		return w
 	}
 	attacker, victim = add(1), add(2)
-	p.count(victim, map[string]int64{"news": 3})
+	p.relay.count(victim, map[string]int64{"news": 3})
 	return p, attacker, victim
 }
 
@@ -97,8 +97,8 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 		if !strings.HasPrefix(attacker.why, tt.what) {
 			t.Errorf("%s: after %d messages: %q", tt.what, n, attacker.why)
 		}
-		if victim.why != "" || p.relay.seq != 0 || p.subscribers("news") != 3 {
-			t.Errorf("%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq, p.subscribers("news"))
+		if victim.why != "" || p.relay.seq != 0 || p.relay.subscribers("news") != 3 {
+			t.Errorf("%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq, p.relay.subscribers("news"))
 		}
 		p.heard(attacker, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
 		if p.relay.seq != 0 {
@@ -117,12 +117,12 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	for i := range most + 10 {
 		p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(i): 1}})
 	}
-	if attacker.why != "" || attacker.counted > maxCounted || p.subscribers(name(most-1)) != 1 || p.subscribers(name(most+1)) != 0 {
+	if attacker.why != "" || attacker.counted > maxCounted || p.relay.subscribers(name(most-1)) != 1 || p.relay.subscribers(name(most+1)) != 0 {
 		t.Errorf("%q; %d bytes are counted", attacker.why, attacker.counted)
 	}
 	p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(0): 0, name(most + 1): 0}})
 	p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(most + 1): 2}})
-	if p.subscribers(name(most+1)) != 2 {
+	if p.relay.subscribers(name(most+1)) != 2 {
 		t.Error("there is no room again")
 	}
 }
@@ -159,7 +159,7 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 			if victim.why != "" || victim.state != Serving || victim.replaced || p.stopping || p.batch != nil || len(p.workers) != 2 {
 				t.Errorf("%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
 			}
-			p.calm()
+			p.pace.calm()
 			attacker.limit.Stop()
 			discard(p)
 		}
@@ -185,10 +185,10 @@ func TestReplacementsOfNewWorkersPause(t *testing.T) {
 	defer discard(p)
 	p.adopted, p.want = 1, 2
 	p.heard(attacker, &Message{Kind: Recycle, Text: "x"})
-	if p.pause == nil || !attacker.replaced || len(p.workers) != 2 {
-		t.Fatalf("%v, %d workers", p.pause, len(p.workers))
+	if p.pace.pause == nil || !attacker.replaced || len(p.workers) != 2 {
+		t.Fatalf("%v, %d workers", p.pace.pause, len(p.workers))
 	}
-	p.pause.Stop()
+	p.pace.pause.Stop()
 }
 
 func TestReasonOfAWorkerIsOneLine(t *testing.T) {

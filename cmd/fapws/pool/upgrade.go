@@ -64,7 +64,8 @@ type handoverWorker struct {
 	Parts   []byte // of an incomplete message: see Channel.parts
 }
 
-func (w *worker) handover() handoverWorker {
+// stateOf returns the state of w for the next program, which inherits its channel.
+func stateOf(w *worker) handoverWorker {
 	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
@@ -105,46 +106,9 @@ func (h *Handover) Left() (files []*os.File) {
 	return files
 }
 
-// beginHandOver stops reading from all channels, so that the next program receives all further messages.
-func (p *Pool) beginHandOver() {
-	p.handing = true
-	for _, w := range p.workers {
-		w.channel.interrupt()
-	}
-	p.maybeHandOver()
-}
-
 const handOverAgain = 20 * time.Millisecond
 
-// maybeHandOver replaces this program by the next one if all channels are interrupted and all outboxes are empty.
-func (p *Pool) maybeHandOver() {
-	if !p.handing || p.stopping {
-		return
-	}
-	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
-	for _, w := range p.workers {
-		if !w.idle || w.reaped { // the next program could not wait for the process
-			return // called again by the worker's goroutine
-		}
-		waits = waits || w.out.bytes.Load() > 0
-	}
-	if waits {
-		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
-		return
-	}
-	err := p.handOver() // returns only after an error
-	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
-	p.handing = false
-	for _, w := range p.workers {
-		w.idle = false
-		w.channel.resume()
-		go w.receive()
-	}
-	p.level()
-	p.maybeBegin()
-}
-
-func (p *Pool) handOver() error {
+func handOver(p *Pool) error {
 	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Deaths: p.deaths, Recycled: p.recycled, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
@@ -159,7 +123,7 @@ func (p *Pool) handOver() error {
 		h.Addresses, pass = append(h.Addresses, a.Name), append(pass, a.Socket)
 	}
 	for _, w := range p.workers {
-		h.Workers, pass = append(h.Workers, w.handover()), append(pass, w.channel)
+		h.Workers, pass = append(h.Workers, stateOf(w)), append(pass, w.channel)
 	}
 	note, err := unix.MemfdCreate("fapws handover", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -200,7 +164,7 @@ func (p *Pool) handOver() error {
 	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note), settings.KeptVariable+"="+p.o.Kept))
 }
 
-func (p *Pool) resume(h *Handover) {
+func (h *Handover) resume(p *Pool) {
 	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
 	p.deaths, p.recycled = h.Deaths, h.Recycled
 	if h.Epoch != "" && p.o.Broker == nil {
@@ -219,15 +183,15 @@ func (p *Pool) resume(h *Handover) {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := p.newWorker(&exec.Cmd{Process: child}, channel)
+		w := newWorker(p, &exec.Cmd{Process: child}, channel)
 		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
 		if w.state >= Retiring {
 			w.closed = true
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
 		w.joined, w.channel.parts, w.confined, w.awakeSince = one.Joined, one.Parts, true, time.Now()
-		p.watch(w)
-		p.count(w, one.Counts)
+		w.watch()
+		p.relay.count(w, one.Counts)
 		if w.state < Serving { // it was about to replace a worker that died
 			w.end(Quit)
 		}

@@ -42,13 +42,13 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	}
 	theirs.conn.Write(texts[0])
 	ours.ReceiveWithin(10 * time.Millisecond)
-	w.pool.count(w, map[string]int64{"news": 2})
+	w.pool.relay.count(w, map[string]int64{"news": 2})
 
 	fd, err := Duplicate(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(Handover{Workers: []handoverWorker{w.handover()}, Files: []int{fd}})
+	text, err := json.Marshal(Handover{Workers: []handoverWorker{stateOf(w)}, Files: []int{fd}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	}
 	next := New(idle())
 	defer close(next.over)
-	next.resume(&h)
+	h.resume(next)
 	go func() {
 		for _, text := range texts[1:] {
 			theirs.conn.Write(text)
@@ -74,7 +74,7 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 			t.Errorf("the event has %d bytes", len(m.Raw))
 		}
 	}
-	if n := next.subscribers("news"); n != 2 {
+	if n := next.relay.subscribers("news"); n != 2 {
 		t.Errorf("%d subscribers", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,11 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
-	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/settings"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Variable is the environment variable that makes a process a worker. Its value is a Start in JSON.
@@ -105,79 +103,18 @@ type worker struct {
 	querying  int
 }
 
-// start starts a worker process with a role, which may be "". If newest is true, it runs the program's current file
-// instead of this program.
-func (p *Pool) start(newest bool, role string) (*worker, error) {
-	channel, theirs, err := Pair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	cmd := process.Again(newest, process.Arguments()...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	pass := func(f *os.File) (fd int) {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		return len(cmd.ExtraFiles) + 2
-	}
-	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
-		Script: p.settled.Script, Watches: p.settled.Watches}
-	var heard *stderrCapture
-	if p.o.FailurePage != nil && role != PageOnly {
-		heard = new(stderrCapture)
-		cmd.Stderr, cmd.WaitDelay = heard, stderrWithin
-		start.Stderr = pass(os.Stderr)
-	}
-	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
-	text, err := json.Marshal(start)
-	if err == nil {
-		cmd.Env = append(cmd.Env, Variable+"="+string(text), settings.KeptVariable+"="+p.o.Kept)
-		err = cmd.Start()
-	}
-	if err != nil {
-		channel.Close()
-		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err does not name the directory
-			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))
-		}
-		return nil, err
-	}
-	w := p.newWorker(cmd, channel)
-	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
-	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
-	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
-	p.watch(w)
-	return w, nil
-}
-
-func (p *Pool) newWorker(cmd *exec.Cmd, channel *Channel) *worker {
+func newWorker(p *Pool, cmd *exec.Cmd, channel *Channel) *worker {
 	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
-	w.out.queue = eventloop.NewQueue(w.deliver)
+	w.out.channel, w.out.congested, w.out.queue = channel, p.relay.congested, eventloop.NewQueue(w.out.deliver)
 	w.questions.ended = make(chan struct{})
 	return w
 }
 
-func (p *Pool) watch(w *worker) {
-	p.workers[w.pid] = w
+func (w *worker) watch() {
+	w.pool.workers[w.pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
 	go w.receive()
-}
-
-// reap collects the processes that have ended: workers, and orphans that the kernel assigned to this process. In a
-// container, this may be process 1. Without reap, orphaned children of a worker would stay as zombies.
-func (p *Pool) reap() {
-	for {
-		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if pid <= 0 {
-			return
-		}
-		if w := p.workers[pid]; w != nil {
-			w.ends(status)
-		}
-	}
 }
 
 const (
@@ -189,7 +126,7 @@ const (
 
 func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
-	echo := w.pool.mayEcho(w, status)
+	echo := w.mayEcho(status)
 	go func() {
 		_ = w.cmd.Wait() // waits for its output; the exit status is known
 		select {         // its last events must not be lost
@@ -214,13 +151,13 @@ func (w *worker) receive() {
 			})
 			return
 		case err != nil:
-			w.pool.post(func() { w.pool.channelClosed(w, err) })
+			w.pool.post(func() { w.channelClosed(err) })
 			w.said()
 			return
 		}
 		switch m.Kind {
-		case Publish, Purge, Counts:
-			w.pool.throttle(w.pool.brokerCongested)
+		case Publish, Purge, Counts: // these go to other workers
+			w.pool.relay.throttle(w.pool.relay.brokerCongested)
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })
 	}
@@ -228,7 +165,8 @@ func (w *worker) receive() {
 
 // channelClosed is called when the channel of w has ended. Usually the process has ended as well, and died follows.
 // Otherwise w can no longer be controlled and is killed.
-func (p *Pool) channelClosed(w *worker, err error) {
+func (w *worker) channelClosed(err error) {
+	p := w.pool
 	w.idle = true
 	p.maybeHandOver()
 	if w.state == Dead {
@@ -260,6 +198,34 @@ func (w *worker) within(d time.Duration, why string) {
 	})
 }
 
+// send queues m for w with duplicates of the descriptors of files, which stay open. It is safe for concurrent use.
+func (w *worker) send(m *Message, files ...*os.File) {
+	var own []int
+	for _, f := range files {
+		fd, err := Duplicate(f)
+		if err != nil {
+			closeDescriptors(own)
+			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
+			return
+		}
+		own = append(own, fd)
+	}
+	texts, err := m.encode()
+	if err != nil {
+		w.pool.o.Log(logfile.Error, err.Error())
+		closeDescriptors(own)
+		return
+	}
+	w.queue(texts, own...)
+}
+
+// queue queues the datagrams of a message. The last datagram owns fds.
+func (w *worker) queue(texts [][]byte, fds ...int) {
+	if !w.out.add(texts, fds...) {
+		go w.pool.post(func() { w.kill("does not read messages") })
+	}
+}
+
 func (w *worker) kill(why string) {
 	if !w.reaped {
 		w.why = why
@@ -288,6 +254,22 @@ func (w *worker) retireLoaded() {
 	}
 	w.leaves = true
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
+}
+
+// passSubscribers prepares worker to for the subscribers of w. It returns the file through which w sends them, or nil
+// if that is impossible. Then the clients reconnect.
+func (w *worker) passSubscribers(to *worker) []*os.File {
+	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
+		return nil
+	}
+	give, take, err := workerPair()
+	if err != nil {
+		w.pool.o.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
+		return nil
+	}
+	defer take.Close()
+	to.send(&Message{Kind: Take, Text: Subscribers}, take)
+	return []*os.File{give}
 }
 
 func (w *worker) depart() {
@@ -354,4 +336,111 @@ func (w *worker) setState(to State) {
 	}
 	w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
 	w.state = to
+}
+
+// settle parses the settings of w. The text of the error follows "worker N".
+func (w *worker) settle(text []byte) error {
+	if err := speaks(text); err != nil {
+		return err
+	}
+	settled := new(Settled)
+	if err := json.Unmarshal(text, settled); err != nil {
+		return fmt.Errorf("has settings that cannot be read: %w", err)
+	}
+	settled.GracefulTimeout = min(max(settled.GracefulTimeout, 0), maxGrace)
+	settled.ShutdownDelay = min(max(settled.ShutdownDelay, 0), maxGrace)
+	w.settled = settled
+	return nil
+}
+
+func (w *worker) replaces() bool {
+	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
+}
+
+func (w *worker) listenEarly(addresses []Address) {
+	w.listen(addresses)
+	w.early = addresses
+}
+
+// unlisten removes the sockets of w. Clients that w has accepted wait until it has loaded.
+func (w *worker) unlisten() {
+	w.listens = false
+	w.send(&Message{Kind: Listen, Text: Instead})
+}
+
+func (w *worker) listen(addresses []Address) {
+	text := ""
+	if len(w.early) > 0 {
+		text = Instead
+	}
+	w.listens = true
+	for some := range slices.Chunk(addresses, maxFiles) {
+		m := &Message{Kind: Listen, Text: text}
+		var files []*os.File
+		for _, a := range some {
+			m.Addresses, files = append(m.Addresses, a.Name), append(files, a.Socket)
+		}
+		w.send(m, files...)
+		text = ""
+	}
+}
+
+// servesEarly reports whether w serves before its generation does. Only the first worker of the first generation does,
+// which has the sockets while the others load.
+func (w *worker) servesEarly() bool {
+	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
+}
+
+func (w *worker) sendPage() {
+	if w.pool.page != nil {
+		w.send(&Message{Kind: Notice, Raw: w.pool.page})
+	}
+}
+
+// query answers a question of a worker on a separate goroutine, because the answer may depend on all workers.
+func (w *worker) query(m *Message) {
+	if w.querying == maxQueries {
+		w.send(&Message{Kind: Answer, ID: m.ID})
+		return
+	}
+	w.querying++
+	go func() {
+		text := w.pool.o.Query(w.pid, m.Text)
+		w.pool.post(func() {
+			w.querying--
+			w.send(&Message{Kind: Answer, ID: m.ID, Raw: []byte(text)})
+		})
+	}()
+}
+
+// wanted answers the question of w for certificates. A worker may ask only once: a later question could request foreign
+// keys.
+func (w *worker) wanted(m *Message) {
+	if w.wants != "" {
+		w.distrust("asked for certificates twice")
+		return
+	}
+	if !w.believes("a question", m, maxWant) {
+		return
+	}
+	w.wants = string(m.Raw)
+	answer := &Message{Kind: Answer, ID: m.ID}
+	var err error
+	if answer.Raw, err = w.pool.o.Certificates(w.wants, false); err != nil {
+		answer.Text = err.Error()
+	}
+	w.certificates = answer.Raw
+	w.send(answer)
+}
+
+// mayEcho returns how long to wait before w, which ended with status, counts as lost. A signal to the whole process
+// group may have ended the worker before it stops the server.
+func (w *worker) mayEcho(status unix.WaitStatus) time.Duration {
+	sig := status.Signal()
+	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
+		if w.state < Retiring && w.why == "" && !w.pool.stopping {
+			return Echo
+		}
+	}
+	return 0
 }
