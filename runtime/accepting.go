@@ -23,7 +23,7 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // At the limit of clients, Room closes the connection that has been idle for longest.
-func (l *loop) Room(ln *conn.Listener) bool {
+func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
 		l.conns.CloseIdlest()
@@ -35,7 +35,7 @@ func (l *loop) Room(ln *conn.Listener) bool {
 	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
 }
 
-func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
+func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
 	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
 	switch {
 	case v == conn.Reject && ln.Secure:

@@ -76,7 +76,7 @@ func newLoop(s *Server) *loop {
 	}
 	l.timer = time.AfterFunc(math.MaxInt64, l.watch)
 	l.tellEnd = sync.OnceFunc(func() { close(l.drained) })
-	l.accepting.Loop, l.accepting.Log = l, s.logf
+	l.accepting.Room, l.accepting.Accepted, l.accepting.Log = l.room, l.accepted, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }

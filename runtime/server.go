@@ -112,7 +112,7 @@ func (s *Server) configure(cfg Config) {
 	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
 		s.stored = s.cfg.CacheSize
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
-		s.loop.pages = cache.NewPages(s.store.Load(), s.loop, &s.loop.conns, &s.again)
+		s.loop.pages = cache.NewPages(s.store.Load(), s.loop.Flush, s.loop.invalidated, &s.loop.conns, &s.again)
 	}
 	s.loop.secure.Configure(s.cfg.TLSTimeout, s.cfg.TLSHandshakes)
 	if s.cfg.TLS != nil {

@@ -20,7 +20,7 @@ func (l *loop) Recover() {
 	}
 }
 
-func (l *loop) Invalidated(p cache.Pattern) {
+func (l *loop) invalidated(p cache.Pattern) {
 	if l.cfg.Purged != nil {
 		l.cfg.Purged(p)
 	}

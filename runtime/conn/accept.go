@@ -41,22 +41,18 @@ const (
 	Reject // it is accepted and answered with 503
 )
 
-// AcceptLoop receives the accepted connections, on the loop.
-type AcceptLoop interface {
-	// Room reports whether the server can take a connection of ln now. If not, the connection waits until
-	// Acceptor.Resume.
-	Room(ln *Listener) bool
-
-	// Accepted passes a connection of ln to the server, which owns fd from now on. v is Take, or Reject if the server
-	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed.
-	Accepted(ln *Listener, fd int, local, remote net.Addr, v Verdict)
-}
-
 // Set the exported fields of an Acceptor before its first use.
 type Acceptor struct {
 	Events *eventloop.Loop
-	Loop   AcceptLoop
 	Log    func(level logfile.Level, format string, args ...any)
+
+	// Room reports whether the server can take a connection of ln now. If not, the connection waits until Resume. It is
+	// called on the loop.
+	Room func(ln *Listener) bool
+
+	// Accepted passes a connection of ln to the server, which owns fd from now on. v is Take, or Reject if the server
+	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed. It is called on the loop.
+	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 
 	// The fields up to openFiles belong to the loop.
 	cfg     AcceptConfig
@@ -206,7 +202,7 @@ func (s *socket) Ready(eventloop.Readiness) {
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
-		if a.stopped.Load() || !a.Loop.Room(s.ln) {
+		if a.stopped.Load() || !a.Room(s.ln) {
 			return
 		}
 		v := a.admit()
@@ -231,7 +227,7 @@ func (s *socket) take(v Verdict) (more bool) {
 	case nil:
 		a.starved = time.Time{}
 		a.short.Store(false)
-		a.Loop.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
+		a.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
 	case unix.EINTR, unix.ECONNABORTED:
 	case unix.EAGAIN:
 		s.pending = false

@@ -11,12 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-type host struct{}
-
-func (host) Room(*Listener) bool { return true }
-
-func (host) Accepted(_ *Listener, fd int, _, _ net.Addr, _ Verdict) { unix.Close(fd) }
-
 type fixture struct {
 	Acceptor
 	t *testing.T
@@ -26,7 +20,9 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	loop := looptest.New(t)
 	f := &fixture{t: t}
-	f.Events, f.Loop, f.Log = loop, host{}, func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
+	f.Events, f.Log = loop, func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
+	f.Room = func(*Listener) bool { return true }
+	f.Accepted = func(_ *Listener, fd int, _, _ net.Addr, _ Verdict) { unix.Close(fd) }
 	looptest.Run(t, loop, func() {})
 	f.do(func() { f.Configure(AcceptConfig{MaxClients: 2}) })
 	return f

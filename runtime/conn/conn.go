@@ -134,7 +134,7 @@ func (c *Conn) scheduleAt(at int64) {
 }
 
 func (c *Conn) due() {
-	if c.roomExpired() {
+	if c.transfer.expired() {
 		c.Schedule()
 		return
 	}
@@ -309,13 +309,6 @@ const (
 )
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
-
-func (c *Conn) idle() (since int64, idle bool) {
-	if p, ok := c.proto.(idler); ok && !c.closed {
-		return p.Idle()
-	}
-	return 0, false
-}
 
 // Lingers reports whether c only waits for its client to close after the last response, and since when.
 func (c *Conn) Lingers() (since int64, lingers bool) {

@@ -187,12 +187,12 @@ func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 			}
 		}
 		r.transfer.progress -= int64(2 * time.Hour)
-		if !r.roomExpired() || !r.Writing() || r.transfer.progress != s.Now {
+		if !r.transfer.expired() || !r.Writing() || r.transfer.progress != s.Now {
 			t.Error("the room was not used")
 		}
 		for r.Writing() { // until the socket is full
 			r.transfer.progress -= int64(2 * time.Hour)
-			r.roomExpired()
+			r.transfer.expired()
 		}
 		if len(r.sent) != 1 || !errors.Is(r.sent[0], os.ErrDeadlineExceeded) || r.gone != 1 {
 			t.Error("the client has more time", r.sent)

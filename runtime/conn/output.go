@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math"
-	"os"
 	"slices"
 	"syscall"
 	"unsafe"
@@ -316,20 +315,6 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 		}
 	}
 	return sent, next, nil
-}
-
-// roomExpired is called when a deadline of c has passed. It reports whether that was the deadline of the transfer. It
-// first tries to write, because an inline handler may have kept the loop from writing.
-func (c *Conn) roomExpired() bool {
-	t := c.transfer
-	if t == nil || t.due() > c.set.Now {
-		return false
-	}
-	t.write()
-	if c.transfer == t && t.due() <= c.set.Now {
-		t.end(os.ErrDeadlineExceeded)
-	}
-	return true
 }
 
 var errCold = errors.New("the file is not in memory")

@@ -43,8 +43,11 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 	if c.Half || c.paused { // the bytes stay in the kernel
 		if c.paused && c.heed == HeedNothing {
 			c.readable = true
-		} else if r&eventloop.MaybeGone != 0 && c.hungUp() {
-			c.leaves(io.EOF)
+		} else if r&eventloop.MaybeGone != 0 {
+			// The kernel reports POLLHUP also after both sides have shut down; then only an error counts.
+			if has := poll(c.Fd(), 0); has != 0 && (!c.Half || has&unix.POLLERR != 0) {
+				c.leaves(io.EOF)
+			}
 		}
 		return
 	}
@@ -97,13 +100,6 @@ func (c *Conn) ReadMore(b []byte) (n int) {
 func (c *Conn) ReadAgain() {
 	c.readable, c.untilEmpty = true, true
 	c.watch.Again()
-}
-
-// hungUp reports whether the kernel knows that the client no longer receives anything. The kernel reports POLLHUP also
-// when both sides have shut down; then only POLLERR counts.
-func (c *Conn) hungUp() bool {
-	has := poll(c.Fd(), 0)
-	return has != 0 && (!c.Half || has&unix.POLLERR != 0)
 }
 
 // Pause stops reading from c: further input stays in the kernel, whose window then stops the client.

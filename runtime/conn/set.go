@@ -193,7 +193,7 @@ func (s *Set) CloseIdlest() {
 		last := len(s.idle) - 1
 		c, was := s.idle[last].c, s.idle[last].since
 		s.idle[last], s.idle = idleConn{}, s.idle[:last]
-		if since, idle := c.idle(); idle && since == was && !c.Unread() {
+		if since, idle := idleSince(c); idle && since == was && !c.Unread() {
 			c.proto.Drain(false)
 			s.Flush() // HTTP/2 announces the last request that it accepted
 			c.Close("another client gets its place")
@@ -206,9 +206,17 @@ func (s *Set) CloseIdlest() {
 func (s *Set) findIdle() {
 	s.idleAt = s.Now
 	for _, c := range s.All() {
-		if since, idle := c.idle(); idle && s.Now-since >= idleGrace {
+		if since, idle := idleSince(c); idle && s.Now-since >= idleGrace {
 			s.idle = append(s.idle, idleConn{c, since})
 		}
 	}
 	slices.SortFunc(s.idle, func(a, b idleConn) int { return cmp.Compare(b.since, a.since) })
+}
+
+// idleSince reports whether c may be closed for another client, and since when it has been idle.
+func idleSince(c *Conn) (since int64, idle bool) {
+	if p, ok := c.proto.(idler); ok && !c.closed {
+		return p.Idle()
+	}
+	return 0, false
 }

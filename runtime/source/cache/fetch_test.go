@@ -47,7 +47,7 @@ func newRig(t *testing.T) *rig {
 	limits := http1.DefaultLimits
 	r := &rig{t: t, server: &server{}, origin: &origin{}}
 	r.server.conns.Init()
-	r.pages = NewPages(New(1<<20, 0), r.server, &r.server.conns, &limits)
+	r.pages = NewPages(New(1<<20, 0), r.server.Flush, r.server.Invalidated, &r.server.conns, &limits)
 	r.source = r.pages.Source(compile(t, Rule{}), r.origin)
 	return r
 }

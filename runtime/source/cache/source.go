@@ -16,28 +16,22 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Loop is the event loop of Pages. Its methods are called on the event loop.
-type Loop interface {
-	Flush()
-
-	// Invalidated is called when a request has made pages out of date, to notify other processes.
-	Invalidated(Pattern)
-}
-
 // Methods of Pages must be called on the event loop.
 type Pages struct {
-	Store  *Store
-	loop   Loop
-	conns  *conn.Set
-	limits *http1.Limits
+	Store       *Store
+	flush       func()
+	invalidated func(Pattern)
+	conns       *conn.Set
+	limits      *http1.Limits
 
 	part   exchange.Part
 	fields []byte
 }
 
-// limits are the limits of requests.
-func NewPages(s *Store, h Loop, conns *conn.Set, limits *http1.Limits) *Pages {
-	return &Pages{Store: s, loop: h, conns: conns, limits: limits}
+// flush sends the output of the event loop. invalidated is called when a request has made pages out of date, to notify
+// other processes. limits are the limits of requests.
+func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
+	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
 // now returns the time in nanoseconds since 1970 by the clock as it was set at the start. It may be a tick late.
@@ -81,7 +75,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.newFetch(x, found)
 		f.alone, f.origin.Parent = true, nil
 		p.send(x, r, found.Page, found.Verdict)
-		p.loop.Flush() // first, because the handler may run on the loop
+		p.flush() // first, because the handler may run on the loop
 		f.ask()
 	case Miss, Expired:
 		s.fetch(x, found)
@@ -186,7 +180,7 @@ type invalidation struct {
 func (i *invalidation) Send(p *exchange.Part) {
 	if p.First && p.Head.Status >= 200 && p.Head.Status < 400 {
 		i.pages.Store.PurgeNow(i.pattern)
-		i.pages.loop.Invalidated(i.pattern)
+		i.pages.invalidated(i.pattern)
 	}
 	i.next.Send(p)
 }
