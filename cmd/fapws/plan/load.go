@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"fapws/cmd/fapws/process"
@@ -189,67 +187,4 @@ func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err erro
 		return conf, process.ExitUsage(err)
 	}
 	return conf, nil
-}
-
-var (
-	// assignment matches a line NAME=value. The value may be in double quotes, in single quotes, or unquoted.
-	assignment = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
-			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
-	})
-	nothing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:#.*)?(?:\n|$)`) })
-	reference = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?)([-+])([^}]*))?\}`)
-	})
-	escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
-)
-
-// parseEnvFile parses the content text of the file name. If a variable is set twice, the last value applies. lookup is
-// os.LookupEnv. The error is one line, "name:3: ...".
-func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
-	variables := map[string]string{}
-	value := func(ref string) string {
-		m := reference().FindStringSubmatch(ref)
-		v, ok := lookup(m[1])
-		if !ok {
-			v, ok = variables[m[1]]
-		}
-		if set := ok && (v != "" || m[2] == ""); set == (m[3] == "+") {
-			v = m[4]
-		}
-		return v
-	}
-	expand := func(s string) string { return reference().ReplaceAllStringFunc(s, value) }
-	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
-	for number := 1; text != ""; {
-		taken := nothing().FindString(text)
-		if taken == "" {
-			m := assignment().FindStringSubmatch(text)
-			if m == nil || strings.ContainsRune(m[0], 0) {
-				return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
-			}
-			value := m[3]
-			switch {
-			case m[2] != "":
-				value = escapes.Replace(expandUnescaped(m[2], expand))
-			case strings.HasPrefix(m[4], `"`) || strings.HasPrefix(m[4], "'"):
-				return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, m[1])
-			case m[4] != "":
-				value = expand(m[4])
-			}
-			variables[m[1]] = value
-			taken = m[0]
-		}
-		text = text[len(taken):]
-		number += strings.Count(taken, "\n")
-	}
-	return variables, nil
-}
-
-func expandUnescaped(s string, expand func(string) string) string {
-	parts := strings.Split(s, `\$`)
-	for i := range parts {
-		parts[i] = expand(parts[i])
-	}
-	return strings.Join(parts, `\$`)
 }
