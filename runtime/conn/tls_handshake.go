@@ -286,6 +286,8 @@ func (h *Handshake) explain(err error) {
 		// Encrypted alerts have the record type of data.
 		if h.t.wire.frames.head[0] == isAlert && strings.HasSuffix(why, "bad record MAC") {
 			r, why = refused, "the client has refused it; perhaps it does not trust the certificate"
+		} else if strings.HasSuffix(why, "error decoding message") {
+			why = "a message of the client is malformed; perhaps the host name in it ends with a dot, which RFC 6066 forbids"
 		}
 	case refused:
 		why = "the client has refused it: " + strings.TrimPrefix(why, "remote error: tls: ")

@@ -1,7 +1,10 @@
 package tls_test
 
 import (
+	"bytes"
+	"crypto/tls"
 	"io"
+	"net"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -44,4 +47,23 @@ func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 	if grown := s.RSS() - memory; grown > 80<<20 {
 		t.Errorf("%d MiB", grown>>20)
 	}
+}
+
+// dotted replaces the last letter of the host name in a ClientHello by a dot.
+type dotted struct{ net.Conn }
+
+func (d dotted) Write(b []byte) (int, error) {
+	_, err := d.Conn.Write(bytes.ReplaceAll(b, []byte("example.orgx"), []byte("example.org.")))
+	return len(b), err
+}
+
+func TestLogExplainsAHostNameWithADotAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads)
+	named := config.Clone()
+	named.ServerName = "example.orgx"
+	if err := tls.Client(dotted{s.Dial().Conn}, named).Handshake(); err == nil {
+		t.Error("the handshake succeeded")
+	}
+	s.Says("TLS handshake failed: a message of the client is malformed; perhaps the host name in it ends with a dot")
 }
