@@ -1,0 +1,200 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mostFields limits the fields of the types that all features use. A feature that needs another field belongs
+// elsewhere.
+var mostFields = map[string]int{"Exchange": 55, "Head": 20, "Part": 19, "Request": 27}
+
+// groups are the structs that only group fields of these types. Their fields count one by one.
+var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
+
+// mostMethods limits the methods of a type. The exceptions are mostMethodsOf.
+const mostMethods = 62
+
+var mostMethodsOf = map[string]int{
+	"runtime/exchange.Exchange": 79,
+	"runtime/live.Socket":       75,
+	"cmd/fapws/worker.service":  58,
+	"cmd/fapws/pool.Pool":       60,
+}
+
+// mostFiles limits the files in which the methods of a type lie. The exceptions are mostFilesOf.
+const mostFiles = 4
+
+var mostFilesOf = map[string]int{
+	"cmd/fapws/plan.Plan":         6,
+	"cmd/fapws/plan.SiteConfig":   6,
+	"cmd/fapws/plan.builder":      10,
+	"cmd/fapws/settings.Setting":  5,
+	"cmd/fapws/settings.Settings": 6,
+	"pybridge.App":                5,
+	"pybridge.Handler":            8,
+	"runtime.Server":              7,
+	"runtime.loop":                7,
+	"runtime/exchange.Exchange":   11,
+	"runtime/exchange.Server":     11,
+	"runtime/http1conn.Conn":      7,
+	"runtime/http2.Conn":          7,
+	"runtime/http2.stream":        7,
+	"runtime/live.Socket":         6,
+	"runtime/source/static.Files": 7,
+}
+
+// mostInterfaces limits the interfaces of the product, except those of one line.
+const mostInterfaces = 34
+
+// product calls do with each Go file from which the executable is built.
+func product(t *testing.T, do func(dir string, text []byte, f *ast.File)) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			skipped := []string{"bench", "build", "docs", "samples"}
+			if slices.Contains(skipped, rel) || entry.Name() == "acceptance" || len(rel) > 1 && entry.Name()[0] == '.' {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") || strings.HasSuffix(rel, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
+		if err == nil {
+			do(filepath.Dir(rel), text, f)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receiverOf returns the name of the type of a method, or "".
+func receiverOf(d ast.Decl) string {
+	method, ok := d.(*ast.FuncDecl)
+	if !ok || method.Recv == nil {
+		return ""
+	}
+	of := method.Recv.List[0].Type
+	for {
+		switch e := of.(type) {
+		case *ast.StarExpr:
+			of = e.X
+		case *ast.IndexExpr:
+			of = e.X
+		case *ast.Ident:
+			return e.Name
+		default:
+			return ""
+		}
+	}
+}
+
+// A type with many methods is several types. A reader finds its methods in a few files.
+func TestTypesHaveFewMethodsInFewFiles(t *testing.T) {
+	methods, files := map[string]int{}, map[string]int{}
+	product(t, func(dir string, _ []byte, f *ast.File) {
+		here := map[string]bool{}
+		for _, d := range f.Decls {
+			if of := receiverOf(d); of != "" {
+				methods[dir+"."+of]++
+				here[dir+"."+of] = true
+			}
+		}
+		for of := range here {
+			files[of]++
+		}
+	})
+	check := func(what string, counts map[string]int, most int, mostOf map[string]int) {
+		for _, of := range slices.Sorted(maps.Keys(counts)) {
+			limit, exception := mostOf[of]
+			if !exception {
+				limit = most
+			}
+			if n := counts[of]; n > limit {
+				t.Errorf("%s: %d %s, at most %d are allowed; split the type", of, n, what, limit)
+			}
+		}
+		for of := range mostOf {
+			if counts[of] == 0 {
+				t.Errorf("%s does not exist", of)
+			}
+		}
+	}
+	check("methods", methods, mostMethods, mostMethodsOf)
+	check("files with methods", files, mostFiles, mostFilesOf)
+}
+
+// fieldsOf returns the number of fields of a struct of structs, with those of its groups.
+func fieldsOf(structs map[string]*ast.StructType, name string) (n int) {
+	for _, field := range structs[name].Fields.List {
+		of, _ := field.Type.(*ast.Ident)
+		switch {
+		case of != nil && of.Name != name && slices.Contains(groups, of.Name) && structs[of.Name] != nil:
+			n += fieldsOf(structs, of.Name)
+		default:
+			n += max(1, len(field.Names))
+		}
+	}
+	return n
+}
+
+// Exchanges know no feature, so they stay small.
+func TestTypesOfExchangesHaveFewFields(t *testing.T) {
+	structs := map[string]*ast.StructType{}
+	product(t, func(dir string, _ []byte, f *ast.File) {
+		if dir != "runtime/exchange" {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := spec.Type.(*ast.StructType); ok {
+					structs[spec.Name.Name] = s
+				}
+			}
+			return true
+		})
+	})
+	for name, most := range mostFields {
+		if structs[name] == nil {
+			t.Errorf("runtime/exchange.%s does not exist", name)
+		} else if n := fieldsOf(structs, name); n > most {
+			t.Errorf("runtime/exchange.%s: %d fields, at most %d are allowed", name, n, most)
+		}
+	}
+}
+
+// An interface with one implementation is there only because of the layers of arrows_test.go.
+func TestInterfacesAreFew(t *testing.T) {
+	n := 0
+	product(t, func(_ string, text []byte, _ *ast.File) {
+		n += len(regexp.MustCompile(`(?m)^type \w+(?:\[.*?\])? interface \{|^\t\w+ interface \{`).FindAll(text, -1))
+	})
+	if n > mostInterfaces {
+		t.Errorf("%d interfaces, at most %d are allowed", n, mostInterfaces)
+	}
+}
