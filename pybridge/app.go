@@ -62,6 +62,8 @@ type Options struct {
 	Dev bool
 	// Fork tells that each request is served by a separate process (ServeForks).
 	Fork bool
+	// Users does the work of a function of fapws.users, whose name is action. It may be called on any Python thread.
+	Users func(action, file, name, password string) (string, error)
 	// Failed, if not nil, is called on the thread of Load with its error. It is called before Python is finalized,
 	// which waits for the threads of the script. The Contents are empty, or have only the globals of the first
 	// application if its PATHS are wrong.
@@ -138,6 +140,7 @@ func Load(o Options) (*App, error) {
 			return nil, err
 		}
 	}
+	changeUsers = o.Users
 	system.OpenPoll()
 	watchGoCrash()
 	if err := start(o); err != nil {

@@ -178,8 +178,8 @@ func (h *Handler) Attach(w *eventloop.Waker) {
 // sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has at most one such loop.
 var sendNow = func() {}
 
-// core_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C
-// to Go, on the event loop, during a call from Go to C.
+// core_loop_send_now makes the event loop send data of write() before the handler continues. It is called
+// on the event loop, during a call from Go to C.
 //
 //export core_loop_send_now
 func core_loop_send_now() { sendNow() }

@@ -77,6 +77,12 @@ extern PyMethodDef live_group_methods[];
 PyObject *live_ws_join(PyObject *self, PyObject *group);
 PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
+/* --- live_users.c ----------------------------------------------------------- */
+
+extern PyMethodDef live_user_methods[];
+/* In Go: does the work of a function of fapws.users. Returns a text that the caller frees. */
+char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
+
 /* --- live_channels.c -------------------------------------------------------- */
 
 extern PyMethodDef live_channel_methods[];

@@ -35,8 +35,8 @@ static PyObject *make_module(void) {
                {"StaticAnswer", &wsgi_StaticAnswer_Type},
                {"ChannelAnswer", &wsgi_ChannelAnswer_Type},
                {"WebSocketConnection", &live_WebSocketConnection_Type}};
-  PyMethodDef *methods[] = {core_metric_methods, wsgi_answer_methods, live_channel_methods, live_group_methods,
-                            live_ipc_methods};
+  PyMethodDef *methods[] = {core_metric_methods, wsgi_answer_methods, live_channel_methods,
+                            live_group_methods,  live_ipc_methods,    live_user_methods};
   PyObject *module = PyModule_Create(&definition);
 #if CORE_PARALLEL
   if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);

@@ -113,12 +113,12 @@ func (d *device) password(p *tab) {
 		p.follow("main button")
 	}
 	change("correct horse", "battery staple", "battery stable")
-	p.shows("The two passwords differ.")
+	p.shows("Not changed: the two passwords differ.")
 	p.picture("password")
 	change("wrong horse", "battery staple", "battery staple")
-	p.shows("This is not your present password.")
+	p.shows("Not changed: this is not your present password.")
 	change("correct horse", "short", "short")
-	p.shows("The password needs at least 8 characters.")
+	p.shows("Not changed: the password needs at least 8 characters.")
 	change("correct horse", "battery staple", "battery staple")
 	p.fill("[name=name]", "admin") // the session has ended
 	p.fill("[name=password]", "battery staple")

@@ -10,6 +10,7 @@
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
 ``fapws.metrics``                     ``counter``, ``gauge``, ``histogram``
+``fapws.users``                       ``check``, ``set``, ``list``, ``remove``: the users of a login
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.log``                 ``Log``, a line for each call of a handler
 ``fapws.contrib.sessions``            ``Sessions``, ``Session``

@@ -65,6 +65,29 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	return edit(path, name, hash, fits)
 }
 
+// Set adds a user, or changes the password of one, and creates the file if it is missing.
+func Set(path, name, password string) error {
+	return setPassword(path, name, password, func(*table) error { return nil })
+}
+
+// Act does the work of a function of fapws.users, whose name is action. It returns the names of "list", one a line, and
+// for "check" the name, or "" if the name or the password is wrong.
+func Act(action, path, name, password string) (string, error) {
+	switch action {
+	case "set":
+		return "", Set(path, name, password)
+	case "remove":
+		return "", Remove(path, name)
+	case "check":
+		if _, t, err := readUsers(path); err != nil || !verify(t.hashes[name], password) {
+			return "", err
+		}
+		return name, nil
+	}
+	names, err := Names(path)
+	return strings.Join(names, "\n"), err
+}
+
 func CheckPassword(path, name, password string) error {
 	_, t, err := readUsers(path)
 	switch {

@@ -1,14 +1,13 @@
 """The admin console of a small device, to copy and change; README.md explains it.
 
-./build.sh run -c samples/console/fapws.toml      then open http://127.0.0.1:8888/
+fapws      then open http://127.0.0.1:8888/
 """
 import os
-import sys
 import threading
 import time
 
 from common import HERE, RUN, USERS, attempt, html, page, parameter, run, words
-from fapws import HTTPError, Login, channel, upload
+from fapws import Login, channel, upload, users
 from fapws.contrib.views import Staticfile
 from firmware import IMAGE, check, firmware, install
 from logs import live_lines, logs
@@ -17,7 +16,6 @@ from settings import backup, restore, settings
 from terminal import shell, terminal
 from values import dashboard, latest
 
-FAPWS = [sys.executable, "-m", "fapws"] if "python" in os.readlink("/proc/self/exe") else ["/proc/self/exe"]
 guess = threading.Lock()
 
 @page("Reboot", "/reboot")
@@ -29,17 +27,14 @@ def reboot(environ, start_response):
     return html("overview", note="The device restarts. This page continues when it is back.", latest=latest())
 
 def change(name, old, new, again):
-    """Changes the password of a user. HTTPError: its text says what is wrong."""
-    command = [*FAPWS, "user", "-f", str(USERS)]
+    """Changes the password of a user. ValueError: its text says what is wrong."""
     if new != again:
-        raise HTTPError(422, "the two passwords differ")
+        raise ValueError("the two passwords differ")
     with guess:  # one after another, so that a session that is left open is of little use for guessing
-        try:
-            run([*command, "check", name], old.split("\n")[0] + "\n")
-        except HTTPError:
+        if not users.check(USERS, name, old):
             time.sleep(1)
-            raise HTTPError(422, "this is not your present password") from None
-    run([*command, "passwd", name], new.split("\n")[0] + "\n")
+            raise ValueError("this is not your present password")
+    users.set(USERS, name, new)
 
 @page("Password", "/password")
 def password(environ, start_response):
@@ -47,9 +42,9 @@ def password(environ, start_response):
     if environ["REQUEST_METHOD"] == "POST":
         try:
             change(name, *(environ["fapws.params"].get(field, [""])[0] for field in ("old", "new", "again")))
-        except HTTPError as error:
+        except (OSError, ValueError) as error:
             start_response("422 Unprocessable Content", [])
-            wrong = error.text.split(": ", 3)[-1].split(" (")[0].capitalize() + "."
+            wrong = f"Not changed: {error}."
         else:  # all sessions of this user have ended: the browser gets the form for logging in
             start_response("303 See Other", [("Location", "password?changed=1")])
     note = "Your password is changed." if parameter(environ, "changed") else ""

@@ -10,6 +10,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/auth"
 )
 
 // IsInline reports whether Python runs on the event loop. It must be known before the script runs, because Python must
@@ -74,6 +75,7 @@ func (p *Plan) options() pybridge.Options {
 		Venv:    p.Conf.Venv,
 		Dev:     p.Conf.Dev,
 		Fork:    p.Conf.Fork,
+		Users:   auth.Act,
 	}
 	if o.Venv == "off" {
 		o.Venv = ""
