@@ -1,5 +1,3 @@
-// Package samples contains scripts to learn from. Its tests run each script with the built fapws (FAPWS_BIN, default
-// ../build/fapws) and a real client.
 package samples
 
 import (

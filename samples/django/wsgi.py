@@ -1,6 +1,6 @@
 """Django: its admin, a form with a model in SQLite, an async view.
 
-./build.sh run samples/django/wsgi.py      then open http://127.0.0.1:8888/
+fapws wsgi.py      then open http://127.0.0.1:8888/
 
 The first start creates guestbook.sqlite3 next to this file, and prints the password
 of the user "admin" for http://127.0.0.1:8888/admin/.

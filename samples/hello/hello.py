@@ -1,6 +1,6 @@
 """Hello world.
 
-./build.sh run samples/hello/hello.py      then open http://127.0.0.1:8888/?name=you
+fapws hello.py      then open http://127.0.0.1:8888/?name=you
 """
 from html import escape
 

@@ -62,10 +62,12 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, bench.Help(), importHelp, hashHelp, userHelp)
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, bench.Help(), importHelp, hashHelp, userHelp, newHelp)
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
+	case settings.WordNew:
+		return process.OK, newSample(cmd.Args, stdout)
 	case settings.WordUser:
 		return process.OK, user(cmd.Args, stdin, stdout, stderr)
 	case settings.WordImport:
@@ -133,7 +135,7 @@ func ofAnotherUser(conf *settings.Config) bool {
 func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	word := settings.Word(topic)
 	switch word {
-	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser:
+	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser, settings.WordNew:
 		return Run([]string{topic, "--help"}, stdin, stdout, stderr)
 	}
 	text := docs.Page(topic)

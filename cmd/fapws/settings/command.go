@@ -18,7 +18,7 @@ type Word string
 
 // The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion precede APP; help and version are
 // also flags. Package ctl parses the arguments of WordCtl, and package bench those of WordBench. WordImport has a file
-// as argument, WordHash a user, and WordUser an action.
+// as argument, WordHash a user, WordUser an action, and WordNew a sample and a directory.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -32,10 +32,11 @@ const (
 	WordHash        Word = "hash-password"
 	WordBench       Word = "bench"
 	WordUser        Word = "user"
+	WordNew         Word = "new"
 	WordInternal    Word = "internal"
 )
 
-var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
+var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "new", "version", "help"}
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
@@ -45,8 +46,8 @@ type Command struct {
 	Topic string
 	// APP as typed (see SplitApp); "" for commands without APP, and if a file names it
 	Script string
-	// arguments after "--", sys.argv[1:] of the application; or arguments of WordCtl, WordBench, WordImport, WordHash
-	// or WordUser
+	// arguments after "--", sys.argv[1:] of the application; or arguments of WordCtl, WordBench, WordImport, WordHash,
+	// WordUser or WordNew
 	Args  []string
 	Flags Flags
 }
@@ -99,7 +100,7 @@ func ParseCommand(args []string) (*Command, error) {
 		switch w := Word(rest[0]); w {
 		case WordRun, WordCheck, WordRoutes, WordShell, WordHelp, WordVersion, WordInternal:
 			word, rest = w, rest[1:]
-		case WordCtl, WordBench, WordImport, WordHash, WordUser:
+		case WordCtl, WordBench, WordImport, WordHash, WordUser, WordNew:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
 			return p.cmd, nil
 		default:

@@ -111,6 +111,8 @@ _fapws() {
     case ${COMP_WORDS[1]}:$prev in
         import:* | user:-f | user:--file | bench:--cacert | ctl:--socket) compopt -o default; return ;;
         ctl:--pid) return ;;
+        new:new) COMPREPLY=($(compgen -W "console django hello --help" -- "$cur")); return ;;
+        new:*) compopt -o dirnames; return ;;
         user:*) COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur")); return ;;
         bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur")); return ;;
         ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help" -- "$cur")); return ;;

@@ -14,7 +14,7 @@ const (
 
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell APP   validate it, list its routes, open a shell
-       fapws ctl|bench|import|hash-password|user  see fapws COMMAND --help
+       fapws ctl|bench|import|hash-password|user|new  see fapws COMMAND --help
        fapws help TOPIC               a page of the docs; help topics lists them
 `
 

@@ -1,0 +1,56 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/process"
+	"fapws/samples"
+)
+
+const newHelp = `Usage: fapws new console|django|hello DIR
+Writes a sample to start from into DIR, a new or empty directory: console is the
+admin console of a device, django a site with the admin and SQLite (it needs
+Django), hello a script of a few lines. Prints the command that starts it.
+
+Exit status: 0 written; 2 not, for a reason that is printed.
+`
+
+func newSample(args []string, stdout io.Writer) error {
+	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+		_, err := io.WriteString(stdout, newHelp)
+		return err
+	}
+	dir, err := writeSample(args)
+	if err != nil {
+		return process.ExitUsage(fmt.Errorf("new: %w", err))
+	}
+	_, err = fmt.Fprintf(stdout, "%s has the sample %s; start it with: cd %[1]s && %[3]s\n", dir, args[0], samples.New[args[0]])
+	return err
+}
+
+// writeSample copies a sample into a directory, which must not exist or be empty.
+func writeSample(args []string) (dir string, err error) {
+	names := strings.Join(slices.Sorted(maps.Keys(samples.New)), ", ")
+	if len(args) != 2 {
+		return "", fmt.Errorf("name a sample (%s) and a directory, such as: fapws new hello mysite", names)
+	}
+	dir = args[1]
+	if samples.New[args[0]] == "" {
+		return "", fmt.Errorf("there is no sample %s; there are %s", args[0], names)
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case len(entries) > 0:
+		return "", fmt.Errorf("%s is not empty; name a new directory", dir)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", err
+	}
+	return dir, os.CopyFS(dir, samples.Open(args[0]))
+}
