@@ -67,9 +67,9 @@ def import_views(served: Any) -> None:
 def warnings(threads: bool) -> List[str]:
     """Lines about packages of greenlets that cannot work as the application uses them; threads: handlers run on threads of the server."""
     lines = []
-    for name, function in ("_thread", _thread.start_new_thread), ("time", time.sleep):
-        package = (function.__module__ or name).partition(".")[0]
-        if threads and package != name and not lines:
+    for function in _thread.start_new_thread, time.sleep:
+        package = (function.__module__ or "").partition(".")[0]
+        if threads and package in ("gevent", "eventlet") and not lines:  # debuggers such as debugpy patch, too
             lines.append(
                 f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the server, in subprocess"
                 " and queues for example: remove the patch, or use --threads 0, and --workers for several requests at once"
