@@ -2,8 +2,7 @@
  * (https://asgi.readthedocs.io/en/stable/specs/main.html).
  *
  * All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise. */
-#ifndef FAPWS_ASGI_H
-#define FAPWS_ASGI_H
+#pragma once
 
 #include "wsgi.h"
 
@@ -258,5 +257,3 @@ PyObject *asgi_scope(core_record *rec);
 /* Puts "tls", the TLS extension of ASGI, into the extensions of a scope, if the client uses TLS. -1 with an exception.
  * With the GIL. */
 int asgi_put_tls(PyObject *extensions, const core_record *rec);
-
-#endif

@@ -98,9 +98,8 @@ static void sample_alone(void *arg) {
 
 int asgi_sample_stacks(core_snapshot *out, int max) {
   struct sample s = {out, max, 0};
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_SERVING);
   core_alone(sample_alone, &s);
-  PyGILState_Release(gil);
   return s.found;
 }
 int asgi_threads_are_debugged(void) { return core_is_debugged(&A.thread) || core_threads_are_debugged(); }
@@ -133,27 +132,25 @@ int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out) {
 
 int asgi_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
   core_record *rec = (core_record *)number;
-  core_lock();
-  int stuck = how == 1 ? rec->serial == serial && (rec->events & ASGI_EVENT_OVERDUE)
-                       : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && core_jobs_of(&A.thread) == jobs;
-  core_unlock();
-  return stuck;
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
+  CORE_LOCKED();
+  return how == 1 ? rec->serial == serial && (rec->events & ASGI_EVENT_OVERDUE)
+                  : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && core_jobs_of(&A.thread) == jobs;
 }
 
 unsigned long asgi_progress(void) { return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + core_jobs_of(&A.thread); }
 
 int asgi_is_stalled(unsigned long progress) {
-  core_lock();
-  int known = A.left_at == progress + 1;
-  core_unlock();
-  return !known && asgi_progress() == progress && !__atomic_load_n(&A.asleep, __ATOMIC_SEQ_CST) &&
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
+  CORE_LOCKED();
+  return A.left_at != progress + 1 && asgi_progress() == progress && !__atomic_load_n(&A.asleep, __ATOMIC_SEQ_CST) &&
          !__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED);
 }
 
 void asgi_give_up(void) {
-  core_lock();
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
+  CORE_LOCKED();
   A.left_at = asgi_progress() + 1;
-  core_unlock();
 }
 
 static void write_alone(void *out) {
@@ -161,12 +158,11 @@ static void write_alone(void *out) {
 }
 
 void asgi_take_snapshot(core_snapshot *out) {
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_LOADING | CORE_SERVING);
   *out = (core_snapshot){.rec = NULL};
   FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
   if (f) {
     core_alone(write_alone, f);
     fclose(f);
   }
-  PyGILState_Release(gil);
 }

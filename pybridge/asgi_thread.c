@@ -229,7 +229,7 @@ static void go_on(core_record *rec, unsigned events) {
 }
 
 static core_record *next_record(unsigned *events) {
-  core_lock();
+  CORE_LOCKED();
   core_record *rec = A.head;
   int held = rec && (rec->events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
@@ -240,7 +240,6 @@ static core_record *next_record(unsigned *events) {
     rec->events = 0;
     if (*events & ASGI_EVENT_RUN) core_count_queued(-1);
   }
-  core_unlock();
   return rec;
 }
 
@@ -254,6 +253,7 @@ static void ask_to_stop(void) {
 
 static PyObject *turn(PyObject *self, PyObject *none) {
   core_exit_child();
+  CORE_CHECK(CORE_GIL | CORE_ON_ASYNCIO | CORE_LOADING | CORE_SERVING);
   uint64_t token;
   if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
   A.depth++;
@@ -297,21 +297,20 @@ static PyObject *begin(PyObject *self, PyObject *loop) {
   A.thread.id = pthread_self();
   A.thread.python = PyThreadState_Get();
   core_this_thread = &A.thread;
-  core_lock();
+  CORE_LOCKED();
   running = 1;
   if (__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) signal_eventfd();
-  core_unlock();
   return PyLong_FromLong(A.event);
 }
 
 static PyObject *end(PyObject *self, PyObject *none) {
+  CORE_CHECK(CORE_GIL | CORE_ON_ASYNCIO);
   A.thread.python = NULL;
   A.thread.current = NULL;
   Py_CLEAR(A.thread.spare_start);
-  core_lock();
+  CORE_LOCKED();
   running = 0;
   pthread_cond_broadcast(&ended);
-  core_unlock();
   Py_RETURN_NONE;
 }
 
@@ -343,6 +342,7 @@ static void bind_states(void) {
 }
 
 char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING | CORE_SERVING);
   PyObject *list = PyList_New(0), *result = NULL, *module = PyModule_New("_asgi_thread");
   core_cond_init(&ended);
   A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -379,8 +379,9 @@ static int runs_until(uint64_t from, int ms) {
 }
 
 int asgi_thread_stop(int ms) {
+  CORE_CHECK(CORE_NO_GIL | CORE_LOADING | CORE_SERVING);
   uint64_t now = core_now_ns();
-  core_lock();
+  CORE_LOCKED();
   int lost = A.left_at == asgi_progress() + 1, runs = running;
   __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* also for a thread that is about to begin */
   if (runs) {
@@ -388,6 +389,5 @@ int asgi_thread_stop(int ms) {
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
     if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
   }
-  core_unlock();
   return !runs;
 }

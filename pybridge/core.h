@@ -7,8 +7,7 @@
  *
  * A header has a section for each .c file, with the functions and variables of that file that others use
  * (headers_test.go). What a comment in core_python.h says of the GIL, errors and references holds in all headers. */
-#ifndef FAPWS_CORE_H
-#define FAPWS_CORE_H
+#pragma once
 
 #include "core_pool.h"
 
@@ -27,6 +26,8 @@ int core_system_exit(void);
 
 /* --- core_signals.c -------------------------------------------------------------- */
 
+/* Python's main thread. */
+extern pthread_t core_main_thread;
 /* Imports _signal before site and sitecustomize run. Must be called before Python is initialised. */
 void core_import_signals_early(void);
 /* signals_on_stack(), a method of module _fapws: makes signal handlers of libraries run on the alternate stack. */
@@ -178,5 +179,3 @@ void core_errorlog_forked(void);
 void core_crash_forked(void);
 /* Writes "fapws: " and three texts as one new line, and exits with the status of a crash. Async-signal-safe. */
 void core_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));
-
-#endif

@@ -31,12 +31,9 @@ int core_defer(core_thread *t, core_record *rec) {
 }
 
 int core_park(core_record *rec) {
-  core_lock();
+  CORE_LOCKED();
   int must = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec);
-  rec->parked = must ? ITERATOR : 0;
-  int parked = rec->parked;
-  core_unlock();
-  return parked;
+  return rec->parked = must ? ITERATOR : 0;
 }
 
 static pthread_cond_t writers;
@@ -73,9 +70,8 @@ void core_wait_for_writers(const uint32_t *number) {
 }
 
 void core_writer_left(void) {
-  core_lock();
+  CORE_LOCKED();
   pthread_cond_broadcast(&writers);
-  core_unlock();
 }
 
 int core_wait_for_client(core_record *rec, double seconds) {
@@ -112,6 +108,7 @@ static void unpark(core_record *rec) {
 }
 
 void core_acked(uintptr_t record, int64_t n) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
   core_record *rec = (core_record *)record;
   if (UNLIKELY(rec->pipeline != NULL)) __atomic_sub_fetch(&rec->pipeline->unacked, n, __ATOMIC_SEQ_CST);
   int64_t left = __atomic_sub_fetch(&rec->unacked, n, __ATOMIC_SEQ_CST);
@@ -119,6 +116,7 @@ void core_acked(uintptr_t record, int64_t n) {
 }
 
 void core_cancel(core_record *rec) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
   __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
   core_mode_of(rec)->cancelled(rec);
 }
@@ -135,6 +133,7 @@ void core_pool_cancelled(core_record *rec) {
 static core_record *first, *last; /* event loop only: records that have inputs and are not in the queue yet */
 
 void core_deliver(uintptr_t record, uintptr_t input) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
   core_record *rec = (core_record *)record;
   core_mode_of(rec)->deliver(rec, (core_input *)input);
 }

@@ -68,6 +68,7 @@ static int start(void) {
 }
 
 void core_inline_finish(void) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
   const core_thread *t = P.threads[0]; /* NULL if the event loop has never run handlers */
   unsigned long before;
   do { /* until a turn runs nothing, because requests may wait for the event loop, which no longer takes parts */

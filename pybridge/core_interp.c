@@ -11,19 +11,24 @@
 
 static PyThreadState *main_state;
 
-void core_release_gil(void) { main_state = PyEval_SaveThread(); }
+void core_release_gil(void) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
+  main_state = PyEval_SaveThread();
+}
 
-void core_take_gil(void) { PyEval_RestoreThread(main_state); }
+void core_take_gil(void) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN | CORE_LOADING | CORE_SERVING);
+  PyEval_RestoreThread(main_state);
+}
 
 char *core_executing(void) {
   if (!Py_IsInitialized()) return NULL;
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_LOADING | CORE_SERVING);
   PyObject *text = core_call("fapws._failure", "executing", "()");
   const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
   char *copy = utf8 ? strdup(utf8) : NULL;
   PyErr_Clear();
   Py_XDECREF(text);
-  PyGILState_Release(gil);
   return copy;
 }
 
@@ -107,6 +112,7 @@ static int insert_folders(const core_start_options *o) {
 }
 
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
+  CORE_CHECK(CORE_BEFORE);
   PyPreConfig pre;
   PyPreConfig_InitPythonConfig(&pre);
   if (failed(Py_PreInitialize(&pre), why)) return -1;
@@ -179,6 +185,7 @@ static PyObject *main_globals(PyObject *path) {
 }
 
 int core_run_script(const char *path, int *code, char **line) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING);
   PyObject *done = NULL, *globals = NULL;
   PyObject *name = PyUnicode_DecodeFSDefault(path);
   if (name && insert_script_folder(path) == 0) globals = main_globals(name);
@@ -213,6 +220,7 @@ static char *describe(const char *name) {
 }
 
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING);
   Py_XDECREF(core_signals_on_stack(NULL, NULL));
   core_exit_child();
   if (ok) return 0;
@@ -241,12 +249,12 @@ const char *core_library(void) {
 }
 
 int core_finish(void) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING | CORE_SERVING);
   core_dump_end();
   return Py_FinalizeEx();
 }
 
 void core_run_atexit(void) {
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_LOADING | CORE_SERVING);
   if (core_done(core_call("atexit", "_run_exitfuncs", "()")) < 0) PyErr_Print();
-  PyGILState_Release(gil);
 }

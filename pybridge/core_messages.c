@@ -61,6 +61,7 @@ int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n) {
 }
 
 char *core_messages(size_t *n) {
+  CORE_CHECK(CORE_NO_GIL);
   pthread_mutex_lock(&mu);
   char *taken = all;
   *n = used;
@@ -88,6 +89,7 @@ static int reserve(int64_t cost) {
 }
 
 PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n) {
+  CORE_CHECK(CORE_GIL | CORE_LOADING | CORE_SERVING);
   int64_t cost = CORE_EVENT_COST;
   for (int i = 0; i < n; i++) cost += texts[i].len;
   int room, bad;

@@ -64,6 +64,7 @@ void core_take_gil_counted(PyThreadState *state) {
 }
 
 void core_read_waits(core_waits *out) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
   core_lock();
   uint64_t now = core_now_ns(), stalled = core_stalled_since();
   *out = (core_waits){.live = P.live,
@@ -207,6 +208,7 @@ static void write_series(FILE *out, const series *s) {
 }
 
 char *core_application_metrics(size_t *n) {
+  CORE_CHECK(CORE_NO_GIL);
   char *text = NULL;
   /* The application may have set a locale with a decimal comma. */
   static locale_t c;

@@ -277,6 +277,7 @@ uint64_t core_notify_after(const core_mount *m) {
 static int64_t garbage_bytes;
 
 void core_part_free(uintptr_t number) {
+  CORE_CHECK(CORE_SERVING | CORE_ENDED);
   core_part *part = (core_part *)number;
   if (!part->owner) {
     free(part->buf);

@@ -68,6 +68,7 @@ int core_wait_until(pthread_cond_t *c, uint64_t until) {
 /* --- the start ---------------------------------------------------------------- */
 
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void)) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING);
   core_cond_init(&P.monitor);
   core_flow_init();
   sem_init(&main_thread.sleep, 0, 0);
@@ -98,6 +99,7 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
 int core_pool_is_parallel(void) { return P.parallel; }
 
 void core_pool_attach(int signals, int event, int32_t *state) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING);
   P.event_fd = event;
   P.loop_state = state;
   __atomic_store_n(&P.signal_fd, signals,
@@ -107,6 +109,7 @@ void core_pool_attach(int signals, int event, int32_t *state) {
 }
 
 void core_loop_has_seen(void) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
   P.mode->wake();
   P.coroutines->wake();
 }
@@ -116,13 +119,13 @@ static core_record *enqueue_some(core_record *first, uint64_t now) {
   core_record *last = first, *next;
   int n = 1;
   for (first->since_ns = now; (next = last->next) && core_mode_of(next) == mode; last = next, n++) next->since_ns = now;
-  core_lock();
+  CORE_LOCKED();
   mode->enqueue(first, last, n);
-  core_unlock();
   return next;
 }
 
 int core_flush(uintptr_t first) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
   struct timespec now;
   clock_gettime(core_waits_are_counted() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &now);
   for (core_record *rec = (core_record *)first; rec;)
@@ -133,24 +136,22 @@ int core_flush(uintptr_t first) {
 }
 
 void core_request_exit(int code) {
-  core_lock();
+  CORE_LOCKED();
   P.exit_code = code;
   __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
-  core_unlock();
 }
 
 int core_pool_stop(int ms) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   uint64_t until = core_now_ns() + (uint64_t)ms * 1000000u;
-  core_lock();
+  CORE_LOCKED();
   __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < P.nthreads; i++) core_wake_thread(P.threads[i]);
   __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
   pthread_cond_broadcast(&P.monitor);
   while (P.live > 0 && core_wait_until(&P.monitor, until)) {
   }
-  int left = P.live;
-  core_unlock();
-  return left;
+  return P.live;
 }
 
 void core_resume(core_record *rec) {
@@ -158,7 +159,10 @@ void core_resume(core_record *rec) {
   core_mode_of(rec)->resume(rec);
 }
 
-void core_signalled(void) { P.mode->signalled(); }
+void core_signalled(void) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
+  P.mode->signalled();
+}
 
 /* --- requests and threads that are given up ------------------------------
  *
@@ -177,6 +181,7 @@ core_part *core_give_up(core_record *rec) {
 }
 
 int core_dequeue_expired(uintptr_t number) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   core_record *rec = (core_record *)number;
   core_lock();
   int found = core_mode_of(rec)->dequeue(rec);
@@ -189,10 +194,10 @@ int core_dequeue_expired(uintptr_t number) {
 }
 
 int core_mark_thread_stuck(int index, uintptr_t number, unsigned long jobs) {
-  core_lock();
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
+  CORE_LOCKED();
   core_thread *t = P.threads[index];
   int same = core_jobs_of(t) == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (core_record *)number;
   if (same) t->mode->replace(t);
-  core_unlock();
   return same;
 }

@@ -4,8 +4,7 @@
  * say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list, then to the
  * thread that took it, until this thread publishes the last part. A part belongs to the thread that makes it until it
  * is published, then to the event loop. */
-#ifndef FAPWS_CORE_POOL_H
-#define FAPWS_CORE_POOL_H
+#pragma once
 
 #include "core_python.h"
 #include "shim.h"
@@ -243,6 +242,10 @@ static inline int core_queue_is_long(void) {
 void core_request_exit(int code);
 void core_resume(core_record *rec);
 static inline const core_mode *core_mode_of(const core_record *rec) { return core_the_pool.mounts[rec->mount].mode; }
+
+/* Holds the mutex until the end of the block. */
+#define CORE_LOCKED() __attribute__((cleanup(core_unlock_after))) int core_locked = (core_lock(), 1)
+static inline void core_unlock_after(const int *locked) { core_unlock(); }
 
 /* --- core_threads.c; the pool's mutex is held -------------------------------- */
 
@@ -533,5 +536,3 @@ PyObject *core_input_message(const core_input *in);
  * again, for the caller to publish, or NULL if it is too early. With the GIL. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 void core_free_inputs(core_input *in);
-
-#endif

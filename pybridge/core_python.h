@@ -3,8 +3,7 @@
  *
  * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
  * fails, and borrows the objects it is given. It returns objects as new references unless a comment says "borrowed". */
-#ifndef FAPWS_CORE_PYTHON_H
-#define FAPWS_CORE_PYTHON_H
+#pragma once
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -36,6 +35,39 @@ static inline PyObject *core_new_ref(PyObject *o) {
 #else
 #define CORE_AM_SEND(f) .am_send = (f),
 #endif
+
+/* =============================================================================
+ * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
+ * with CORE_CHECK. It aborts unless the caller is in one of the given states for the GIL, on one of the given threads,
+ * and in one of the given phases; a kind of which none is given is not checked. A forked child is not checked.
+ *
+ * While a thread is in a function of the event loop, CORE_ON_LOOP refuses other threads. In inline mode a handler may
+ * call the event loop (core_loop_send_now), which then calls functions that expect CORE_NO_GIL with the GIL. */
+
+enum { CORE_GIL = 1, CORE_NO_GIL = 2, CORE_ON_MAIN = 4, CORE_ON_LOOP = 8, CORE_ON_ASYNCIO = 16 };
+/* Before Python, before the pool, with the pool, and after the end of Python. */
+enum { CORE_BEFORE = 32, CORE_LOADING = 64, CORE_SERVING = 128, CORE_ENDED = 256 };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CORE_CHECKS 1
+#define CORE_CHECK(expected)                                                                                           \
+  __attribute__((cleanup(core_checked))) int core_took = core_check((expected), #expected, __FILE__, __LINE__, __func__)
+#else
+#define CORE_CHECKS 0
+#define CORE_CHECK(expected) ((void)0)
+#endif
+
+/* Takes the GIL until the end of the block, on a thread that is not Python's. */
+#define CORE_WITH_GIL(phases)                                                                                          \
+  CORE_CHECK(CORE_NO_GIL | (phases));                                                                                  \
+  __attribute__((cleanup(core_end_gil))) PyGILState_STATE core_gil = PyGILState_Ensure()
+static inline void core_end_gil(const PyGILState_STATE *gil) { PyGILState_Release(*gil); }
+
+/* --- core_check.c ------------------------------------------------------------- */
+
+/* Returns 1 if the thread has become the event loop until core_checked. */
+int core_check(unsigned expected, const char *text, const char *file, int line, const char *function);
+void core_checked(const int *took);
 
 /* --- core_python.c -------------------------------------------------------------- */
 
@@ -165,5 +197,3 @@ static inline void core_alone(void (*f)(void *), void *arg) { f(arg); }
     CORE_END_HOLD();                                                                                                   \
     core_value;                                                                                                        \
   })
-
-#endif

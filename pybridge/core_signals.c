@@ -18,7 +18,7 @@ static PyObject *stop_server(PyObject *self, PyObject *args) {
 
 /* --- handlers of the application ---------------------------------------------------- */
 
-static pthread_t main_thread;
+pthread_t core_main_thread;
 static PyObject *python_signal;
 static volatile sig_atomic_t stop_arrived;
 static void (*python_handler)(int); /* the process's handler for all signals that Python code handles */
@@ -28,10 +28,10 @@ static void (*python_handler)(int); /* the process's handler for all signals tha
 static void on_signal(int sig) {
   int before = errno;
   if (sig == SIGTERM || sig == SIGINT) stop_arrived = sig;
-  if (core_forked || pthread_equal(pthread_self(), main_thread))
+  if (core_forked || pthread_equal(pthread_self(), core_main_thread))
     python_handler(sig);
   else
-    pthread_kill(main_thread, sig);
+    pthread_kill(core_main_thread, sig);
   errno = before;
 }
 
@@ -113,7 +113,7 @@ void core_check_signals(void) {
 int core_is_exit_by_signal(PyObject *value) {
   int exits = value && (PyErr_GivenExceptionMatches(value, PyExc_SystemExit) ||
                         PyErr_GivenExceptionMatches(value, PyExc_KeyboardInterrupt));
-  if (LIKELY(!exits) || !pthread_equal(pthread_self(), main_thread)) return 0;
+  if (LIKELY(!exits) || !pthread_equal(pthread_self(), core_main_thread)) return 0;
   PyObject *found = core_call("fapws._failure", "is_of_signal", "(O)", value);
   int yes = found == Py_True;
   Py_XDECREF(found);
@@ -137,7 +137,7 @@ static void know_signals(void) {
     if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", SIGTERM, stop));
     sigaction(SIGTERM, &go_handler, NULL);
   }
-  main_thread = pthread_self();
+  core_main_thread = pthread_self();
   python_signal = module ? PyObject_GetAttrString(module, "signal") : NULL;
   PyObject *ours = python_signal ? PyCFunction_New(&set_method, NULL) : NULL;
   if (ours) PyObject_SetAttrString(module, "signal", ours);

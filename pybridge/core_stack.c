@@ -80,10 +80,8 @@ void core_take_snapshot(core_thread *t, core_snapshot *out) {
 }
 
 static int count_threads(void) {
-  core_lock();
-  int n = P.nthreads;
-  core_unlock();
-  return n;
+  CORE_LOCKED();
+  return P.nthreads;
 }
 
 int core_sample_threads(core_snapshot *out, int max) {
@@ -113,6 +111,7 @@ static int timeout_signal;
 
 /* The signal handler, on the main thread. The job may have ended meanwhile. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
+  CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
   core_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
@@ -142,6 +141,7 @@ void core_take_timeout_signal(void) {
 /* --- requests -------------------------------------------------------------- */
 
 int core_record_state(uintptr_t number, int *thread) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   core_record *rec = (core_record *)number;
   return core_thread_of(rec) ? core_mode_of(rec)->state_of(rec, thread) : CORE_QUEUED;
 }
@@ -192,12 +192,11 @@ static void announce_alone(void *arg) {
 }
 
 void core_raise_in_thread(core_overdue *o, void (*find)(void *)) {
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_SERVING);
   CORE_BEGIN_ORDER();
   core_alone(announce_alone, &(struct find){o, find});
   if (o->thread) raise_in(o->thread);
   CORE_END_ORDER();
-  PyGILState_Release(gil);
 }
 
 void core_withdraw_timeout(core_thread *t) {
@@ -214,15 +213,15 @@ int core_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, core_
 }
 
 int core_running_callbacks(core_snapshot *out, int max) {
+  CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   int found = 0;
-  core_lock();
+  CORE_LOCKED();
   for (int i = 0; i < P.nthreads && found < max; i++) {
     core_thread *t = P.threads[i];
     core_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
     if (!rec || !rec->started || !core_kind_of(rec)->run_inputs) continue;
     out[found++] = (core_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = core_jobs_of(t)};
   }
-  core_unlock();
   return found;
 }
 
@@ -246,23 +245,21 @@ PyMethodDef core_disconnected_method = {
 static const char module[] = "fapws.contrib.profile";
 
 int core_profile_begin(double seconds) {
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_SERVING);
   PyObject *done = core_call(module, "_begin_served", "(d)", seconds);
   int began = done ? PyObject_IsTrue(done) : -1;
   Py_XDECREF(done);
   if (PyErr_Occurred()) PyErr_Print();
-  PyGILState_Release(gil);
   return began;
 }
 
 char *core_profile_stacks(void) {
-  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_WITH_GIL(CORE_SERVING);
   PyObject *text = core_call(module, "_served_stacks", "()");
   const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
   char *copy = utf8 ? strdup(utf8) : NULL;
   Py_XDECREF(text);
   if (PyErr_Occurred()) PyErr_Print();
-  PyGILState_Release(gil);
   return copy;
 }
 

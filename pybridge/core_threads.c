@@ -103,9 +103,8 @@ static core_record *take(core_thread *t) {
  * did. With the GIL: a handler that held the GIL has published its answer by now. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
-  core_lock();
+  CORE_LOCKED();
   core_unpop_queue(rec);
-  core_unlock();
   return 1;
 }
 
@@ -258,6 +257,7 @@ void core_continue_thread(void) {
 }
 
 int core_serve(void) {
+  CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN | CORE_SERVING);
   core_take_gil();
   core_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
@@ -282,16 +282,14 @@ static void enqueue(core_record *first, core_record *last, int n) {
 static int start(void) { return -1; } /* enqueue woke the drainer */
 
 static void wake(void) {
-  core_lock();
+  CORE_LOCKED();
   core_appoint_drainer();
-  core_unlock();
 }
 
 static void resume(core_record *rec) {
-  core_lock();
+  CORE_LOCKED();
   core_append_inbox(rec->thread, rec, rec);
   core_wake_thread(rec->thread);
-  core_unlock();
 }
 
 static int dequeue(core_record *rec) { return core_unlink_from(&P.head, &P.tail, rec); }
@@ -302,10 +300,8 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 }
 
 static int others_wait(const core_thread *t) {
-  core_lock();
-  int wait = t->inbox || P.head;
-  core_unlock();
-  return wait;
+  CORE_LOCKED();
+  return t->inbox || P.head;
 }
 
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
@@ -317,19 +313,17 @@ static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_
 static void attached(int signals) {} /* core_serve watches them */
 
 static void signalled(void) {
-  core_lock();
+  CORE_LOCKED();
   P.check_signals = 1;
   core_wake_thread(P.threads[0]);
-  core_unlock();
 }
 
 static void collect(void) {
-  core_lock();
+  CORE_LOCKED();
   if (P.threads[0]->state == CORE_THREAD_IDLE) {
     P.threads[0]->collect = 1;
     core_wake_thread(P.threads[0]);
   }
-  core_unlock();
 }
 
 static void replace(core_thread *t) { core_set_aside(t, CORE_STUCK); }

@@ -103,7 +103,12 @@ func TestMain(m *testing.M) {
 			f()
 		}
 	} else {
-		handler.Attach(loop.far)
+		attached := make(chan struct{})
+		go func() { // this thread is Python's, and not the loop's
+			handler.Attach(loop.far)
+			close(attached)
+		}()
+		<-attached
 		app.Serve()
 		for range loop.calls {
 		}

@@ -2,8 +2,7 @@
  * which puts all parts together.
  *
  * On any thread with the GIL, unless a comment says otherwise. */
-#ifndef FAPWS_LIVE_H
-#define FAPWS_LIVE_H
+#pragma once
 
 #include "asgi.h"
 
@@ -91,5 +90,3 @@ PyObject *live_presence_handler(void);
 /* --- live_ipc.c -------------------------------------------------------------- */
 
 extern PyMethodDef live_ipc_methods[];
-
-#endif

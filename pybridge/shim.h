@@ -5,8 +5,7 @@
  * Python owns parts until they are published, then the event loop, until Handler.Release (doc.go has the table).
  * Records and parts cross as numbers, because cgo examines every pointer that it passes. Options and texts are borrowed
  * for the call, unless a comment says "copied"; objects in options live as long as the process. */
-#ifndef FAPWS_SHIM_H
-#define FAPWS_SHIM_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -571,5 +570,3 @@ int asgi_is_stalled(unsigned long progress);
 void asgi_give_up(void);
 /* Fills in the stack of the asyncio thread. Takes the GIL as core_raise_timeout does. */
 void asgi_take_snapshot(core_snapshot *out);
-
-#endif

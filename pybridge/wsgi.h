@@ -5,8 +5,7 @@
  * (CORE_PER_THREAD). The record owns its environ, input, start and iterator; wsgi_drop releases them before the last
  * part is published. A function that publishes the last part returns the record to the event loop: the caller must
  * no longer use it. */
-#ifndef FAPWS_WSGI_H
-#define FAPWS_WSGI_H
+#pragma once
 
 #include <sys/stat.h>
 
@@ -224,5 +223,3 @@ void wsgi_resume(core_thread *t, core_record *rec);
 void wsgi_fail(core_thread *t, core_record *rec);
 /* Does the same for an error without an exception; detail is one line about the error. */
 void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail);
-
-#endif

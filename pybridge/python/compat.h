@@ -6,8 +6,7 @@
  *
  * Python.h must not be included here: cgo's own wrappers define macros that Python.h must see first. Therefore only
  * <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX) are included. / */
-#ifndef FAPWS_PYTHON_COMPAT_H
-#define FAPWS_PYTHON_COMPAT_H
+#pragma once
 
 #include <patchlevel.h>
 #include <stddef.h>
@@ -58,6 +57,4 @@ static inline wchar_t *Py_GetExecPrefix(void) { return NULL; }
 static inline wchar_t *Py_GetPath(void) { return NULL; }
 static inline wchar_t *Py_GetPythonHome(void) { return NULL; }
 static inline void PySys_ResetWarnOptions(void) {}
-#endif
-
 #endif

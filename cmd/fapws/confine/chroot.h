@@ -1,10 +1,7 @@
-#ifndef FAPWS_CHROOT_H
-#define FAPWS_CHROOT_H
+#pragma once
 
 #define FAPWS_WORKER_ROOT "_FAPWS_WORKER_ROOT"
 
 /* Makes the directory of FAPWS_WORKER_ROOT, an absolute path, the root directory of this process, once. Returns 0, or
  * errno. */
 int fapws_chroot_enter(void);
-
-#endif

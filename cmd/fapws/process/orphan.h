@@ -1,5 +1,4 @@
-#ifndef FAPWS_ORPHAN_H
-#define FAPWS_ORPHAN_H
+#pragma once
 
 /* fapws_orphan_watch makes the kernel send sig to this process when its parent dies, and kill the process limit seconds
  * later. The handler of sig that is already installed receives sig, too. Returns errno or 0. Call it once, on the main
@@ -11,5 +10,3 @@ void fapws_orphan_limit(int limit);
 
 /* fapws_orphan_end makes the kernel kill this process after the limit unless it ends before. Any thread may call it. */
 void fapws_orphan_end(void);
-
-#endif

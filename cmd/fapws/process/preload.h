@@ -1,5 +1,4 @@
-#ifndef FAPWS_PRELOAD_H
-#define FAPWS_PRELOAD_H
+#pragma once
 
 /* Environment variables that make a process use the library as its program: the descriptor and the path of the
  * library, such as "3:/path", and the path of the interpreter. contrib/fapws/__main__.py sets them, too. */
@@ -13,5 +12,3 @@ extern struct fapws_preload {
   /* as typed, so that the interpreter finds its virtual environment; or "" */
   const char *interpreter;
 } fapws_preload;
-
-#endif

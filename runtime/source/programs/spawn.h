@@ -1,5 +1,4 @@
-#ifndef FAPWS_SPAWN_H
-#define FAPWS_SPAWN_H
+#pragma once
 
 #include <stddef.h>
 
@@ -7,5 +6,3 @@
  * the directory to start in, "" for the current one. in, out and err become its descriptors 0 to 2. Returns its
  * process number, or -1 with errno. The caller owns text. */
 int fapws_spawn(char *text, int argc, int envc, int in, int out, int err);
-
-#endif
