@@ -33,8 +33,8 @@ static void exchange_end(asgi_exchange *x) {
   *(x->prev ? &x->prev->next : &A.live) = x->next;
   if (x->next) x->next->prev = x->prev;
   x->next = x->prev = NULL;
-  if (x->rec && x->rec->exchange == x) {
-    x->rec->exchange = NULL;
+  if (x->rec && x->rec->run.exchange == x) {
+    x->rec->run.exchange = NULL;
     x->rec = NULL;
     Py_DECREF(x);
   }
@@ -202,7 +202,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
     memset((char *)x + sizeof(PyObject), 0, sizeof *x - sizeof(PyObject));
   }
   x->rec = rec;
-  x->mount = &core_the_pool.mounts[rec->mount];
+  x->mount = core_mount_of(rec);
   x->kind = (const asgi_kind *)core_kind_of(rec); /* asgi_kind begins with core_kind */
   x->task = x->inner = x->iterator = x->told = NULL;
   x->waiters = x->last_waiter = NULL;
@@ -226,14 +226,14 @@ static asgi_exchange *exchange_new(core_record *rec) {
 }
 
 void asgi_exchange_run(core_thread *t, core_record *rec) {
-  rec->closed_ns = 0;
+  rec->inputs.closed_ns = 0;
   asgi_exchange *x = exchange_new(rec);
   if (!x) {
     core_report("starting a task", rec);
     wsgi_stream_end(t, rec, 1);
     return;
   }
-  rec->exchange = Py_NewRef(x);
+  rec->run.exchange = Py_NewRef(x);
   PyObject *task = asgi_task_new(x);
   if (UNLIKELY(PyErr_Occurred())) {
     if (task) {

@@ -64,7 +64,7 @@ static PyObject *piece(asgi_exchange *x, PyObject *item) {
     wsgi_fail(&A.thread, rec);
     return closing(x);
   }
-  if (rec->whole || (rec->started && rec->bodyless)) {
+  if (rec->run.whole || (rec->run.started && rec->run.bodyless)) {
     wsgi_stream_end(&A.thread, rec, 0);
     return closing(x);
   }

@@ -81,19 +81,20 @@ static int disconnect(asgi_exchange *x, PyObject **message) {
 static int http_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
   if (!rec || x->gone || x->hung || core_is_cancelled(rec)) return disconnect(x, message);
-  int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
-  if (!x->received && (left > 0 || !rec->more)) { /* the part that arrived with the request */
-    int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
+  int64_t here = rec->run.spool >= 0 ? rec->req.size : (int64_t)rec->req.body_len, left = here - x->taken;
+  if (!x->received && (left > 0 || !rec->req.more)) { /* the part that arrived with the request */
+    int64_t n = rec->run.spool >= 0 && left > CHUNK ? CHUNK : left;
     PyObject *body;
     if (LIKELY(n == 0)) {
       body = Py_NewRef(bytes_empty);
     } else {
-      body = rec->spool >= 0 ? wsgi_read_spool(rec->spool, x->taken, n)
-                             : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
+      body = rec->run.spool >= 0
+                 ? wsgi_read_spool(rec->run.spool, x->taken, n)
+                 : PyBytes_FromStringAndSize(rec->req.data + rec->req.body_off + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
     }
     x->taken += n;
-    x->received = !rec->more && x->taken == here;
+    x->received = !rec->req.more && x->taken == here;
     return request_message(body, !x->received, message);
   }
   core_input *in = asgi_take_input(rec);
@@ -121,7 +122,7 @@ static void http_gone(asgi_exchange *x) {
 
 static void publish_chain(asgi_exchange *x, const core_chain *c) {
   core_record *rec = x->rec;
-  if (c->first->first) rec->started = 1;
+  if (c->first->first) rec->run.started = 1;
   if (c->last->last) {
     x->state = ASGI_COMPLETE;
     wsgi_drop(&A.thread, rec);
@@ -132,7 +133,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
 /* Whether trailers or more of the body follow. */
-static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->trailers); }
+static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->req.trailers); }
 
 static void discard(asgi_exchange *x, int more) {
   if (more)
@@ -143,7 +144,7 @@ static void discard(asgi_exchange *x, int more) {
 
 static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
   core_record *rec = x->rec;
-  int whole = !goes_on(x, more) || rec->bodyless || rec->whole;
+  int whole = !goes_on(x, more) || rec->run.bodyless || rec->run.whole;
   x->state = more ? ASGI_BODY : ASGI_TRAILERS;
   c->last->last = (uint8_t)whole;
   c->last->failed = (uint8_t)(whole && core_body_is_short(rec));
@@ -171,7 +172,7 @@ static int next_body(asgi_exchange *x, const core_message *m, int more) {
   core_record *rec = x->rec;
   core_chain c = {rec, NULL, NULL};
   if (core_add_body(&c, m->owner, m->data, (size_t)m->len) < 0) return -1;
-  if (!c.first && goes_on(x, more) && !rec->whole) {
+  if (!c.first && goes_on(x, more) && !rec->run.whole) {
     if (!more) x->state = ASGI_TRAILERS;
     return 0;
   }

@@ -15,7 +15,7 @@ static PyObject *receive(PyObject *self, PyObject *none) {
 }
 
 static int has_all(const core_record *rec) {
-  return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
+  return rec && rec->run.started && rec->run.declared >= 0 && rec->run.sent == rec->run.declared;
 }
 
 int asgi_left(asgi_exchange *x, PyObject *message) {
@@ -167,13 +167,13 @@ int asgi_message_type(PyObject *message, PyObject *const *text, const char *cons
 
 core_input *asgi_take_input(core_record *rec) {
   core_lock();
-  core_input *in = rec->inputs;
-  if (in && !(rec->inputs = in->next)) rec->inputs_tail = NULL;
+  core_input *in = rec->inputs.first;
+  if (in && !(rec->inputs.first = in->next)) rec->inputs.last = NULL;
   core_unlock();
   if (!in) return NULL;
   core_part *p = core_credit_part(rec, in);
   if (!p) return in;
-  core_publish(rec->thread, p);
+  core_publish(rec->run.thread, p);
   asgi_thread_notify();
   return in;
 }

@@ -50,7 +50,7 @@ int asgi_scope_init(void) {
   return the_asgi ? 0 : -1;
 }
 
-static const char *at(const core_record *rec, core_span s) { return rec->data + s.off; }
+static const char *at(const core_record *rec, core_span s) { return rec->req.data + s.off; }
 
 static PyObject *bytes_of(const core_record *rec, core_span s) { return PyBytes_FromStringAndSize(at(rec, s), s.len); }
 
@@ -101,13 +101,13 @@ static int is_for_application(const char *name, size_t n) {
  * target (RFC 9112 §3.2.2) or from a trusted proxy's request. ASGI has no key for the user. Frameworks therefore
  * read the field remote-user, which clients cannot set then (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
-  core_span host = rec->host.len ? rec->host : rec->authority;
-  uint32_t n = rec->nfields - rec->traced; /* the last one, traceparent, differs in each request */
+  core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
+  uint32_t n = rec->req.nfields - rec->req.traced; /* the last one, traceparent, differs in each request */
   PyObject *list = PyList_New(n);
   uint32_t kept = 0;
   int has_host = 0;
   for (uint32_t i = 0; list && i < n; i++) {
-    core_field f = rec->fields[i];
+    core_field f = rec->req.fields[i];
     if (UNLIKELY(!is_for_application(at(rec, f.name), f.name.len))) continue;
     int is_host = f.name.len == 4 && strncasecmp(at(rec, f.name), "host", 4) == 0;
     has_host |= is_host;
@@ -126,7 +126,7 @@ static PyObject *headers_of(const core_record *rec) {
   }
   if (UNLIKELY(list && kept < n) && PyList_SetSlice(list, kept, n, NULL) < 0) Py_CLEAR(list);
   if (host.len && !has_host) list = with_field(list, 0, "host", rec, host);
-  if (rec->user.len) list = with_field(list, n, "remote-user", rec, rec->user);
+  if (rec->req.user.len) list = with_field(list, n, "remote-user", rec, rec->req.user);
   return list;
 }
 
@@ -144,8 +144,8 @@ static PyObject *address(const core_record *rec, core_span host, core_span port)
 }
 
 static PyObject *server(const core_record *rec) {
-  core_span path = rec->socket_path;
-  if (LIKELY(!path.len)) return address(rec, rec->server_name, rec->server_port);
+  core_span path = rec->req.socket_path;
+  if (LIKELY(!path.len)) return address(rec, rec->req.server_name, rec->req.server_port);
   PyObject *name = PyUnicode_DecodeFSDefaultAndSize(at(rec, path), path.len);
   PyObject *pair = name ? PyTuple_Pack(2, name, Py_None) : NULL;
   Py_XDECREF(name);
@@ -155,11 +155,11 @@ static PyObject *server(const core_record *rec) {
 /* --- the line ----------------------------------------------------------------- */
 
 static PyObject *raw_path(const core_record *rec) {
-  const char *s = at(rec, rec->target);
-  size_t n = rec->target.len;
-  if (!rec->routed && n && (*s == '/' || rec->authority.len)) {
+  const char *s = at(rec, rec->req.target);
+  size_t n = rec->req.target.len;
+  if (!rec->req.routed && n && (*s == '/' || rec->req.authority.len)) {
     if (*s != '/') {
-      size_t skip = rec->authority.off + rec->authority.len - rec->target.off;
+      size_t skip = rec->req.authority.off + rec->req.authority.len - rec->req.target.off;
       s += skip;
       n -= skip;
     }
@@ -168,11 +168,11 @@ static PyObject *raw_path(const core_record *rec) {
     return n ? PyBytes_FromStringAndSize(s, (Py_ssize_t)n) : PyBytes_FromStringAndSize("/", 1);
   }
   static const char hex[] = "0123456789ABCDEF";
-  PyObject *bytes = PyBytes_FromStringAndSize(NULL, 3 * (Py_ssize_t)rec->path.len);
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, 3 * (Py_ssize_t)rec->req.path.len);
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
-  for (uint32_t i = 0; i < rec->path.len; i++) {
-    unsigned char c = (unsigned char)at(rec, rec->path)[i];
+  for (uint32_t i = 0; i < rec->req.path.len; i++) {
+    unsigned char c = (unsigned char)at(rec, rec->req.path)[i];
     if (c > 0x20 && c < 0x7f && !strchr("%?#\"<>", c)) {
       *out++ = (char)c;
     } else {
@@ -186,25 +186,26 @@ static PyObject *raw_path(const core_record *rec) {
 }
 
 static int put_line(PyObject *scope, const core_record *rec) {
-  const char *path = at(rec, rec->path);
-  size_t n = rec->path.len, root = rec->script_len, skip = core_the_pool.mounts[rec->mount].relative ? root : 0;
+  const char *path = at(rec, rec->req.path);
+  size_t n = rec->req.path.len, root = rec->req.script_len, skip = core_mount_of(rec)->relative ? root : 0;
   if (core_put(scope, text[K_METHOD], wsgi_method(rec)) < 0 ||
-      PyDict_SetItem(scope, text[K_HTTP_VERSION], text[T_HTTP10 + rec->version]) < 0)
+      PyDict_SetItem(scope, text[K_HTTP_VERSION], text[T_HTTP10 + rec->req.version]) < 0)
     return -1;
   PyObject *below = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
   if (below && skip && n == skip) Py_SETREF(below, PyUnicode_FromString("/"));
   if (core_put(scope, text[K_PATH], below) < 0 || core_put(scope, text[K_RAW_PATH], raw_path(rec)) < 0) return -1;
   if (root && core_put(scope, text[K_ROOT], PyUnicode_DecodeUTF8(path, (Py_ssize_t)root, "replace")) < 0) return -1;
-  return rec->query.len ? core_put(scope, text[K_QUERY], bytes_of(rec, rec->query)) : 0;
+  return rec->req.query.len ? core_put(scope, text[K_QUERY], bytes_of(rec, rec->req.query)) : 0;
 }
 
 static PyObject *scope_of_fields(core_record *rec) {
   PyObject *scope = PyDict_Copy(the_scope);
-  if (scope && (core_put(scope, text[K_SERVER], server(rec)) < 0 ||
-                core_put(scope, text[K_SCHEME],
-                         rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL)
-                                         : Py_NewRef(text[T_HTTP])) < 0 ||
-                core_put(scope, text[K_HEADERS], headers_of(rec)) < 0))
+  if (scope &&
+      (core_put(scope, text[K_SERVER], server(rec)) < 0 ||
+       core_put(scope, text[K_SCHEME],
+                rec->req.scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->req.scheme), rec->req.scheme.len, NULL)
+                                    : Py_NewRef(text[T_HTTP])) < 0 ||
+       core_put(scope, text[K_HEADERS], headers_of(rec)) < 0))
     Py_CLEAR(scope);
   return scope;
 }
@@ -241,13 +242,13 @@ static int client_of(const core_record *rec, PyObject *chain, PyObject **name, P
 
 /* https://asgi.readthedocs.io/en/latest/specs/tls.html */
 int asgi_put_tls(PyObject *extensions, const core_record *rec) {
-  if (LIKELY(!rec->tls_version)) return 0;
+  if (LIKELY(!rec->req.tls_version)) return 0;
   PyObject *chain = PyList_New(0), *name = Py_NewRef(Py_None), *error = Py_NewRef(Py_None), *dict = NULL;
   if (chain && client_of(rec, chain, &name, &error) == 0)
-    dict = Py_BuildValue("{s:z#,s:O,s:O,s:O,s:i,s:i}", "server_cert",
-                         rec->tls_server.len ? at(rec, rec->tls_server) : NULL, (Py_ssize_t)rec->tls_server.len,
-                         "client_cert_chain", chain, "client_cert_name", name, "client_cert_error", error,
-                         "tls_version", (int)rec->tls_version, "cipher_suite", (int)rec->tls_cipher);
+    dict = Py_BuildValue(
+        "{s:z#,s:O,s:O,s:O,s:i,s:i}", "server_cert", rec->req.tls_server.len ? at(rec, rec->req.tls_server) : NULL,
+        (Py_ssize_t)rec->req.tls_server.len, "client_cert_chain", chain, "client_cert_name", name, "client_cert_error",
+        error, "tls_version", (int)rec->req.tls_version, "cipher_suite", (int)rec->req.tls_cipher);
   int bad = !dict || PyDict_SetItemString(extensions, "tls", dict) < 0;
   Py_XDECREF(dict);
   Py_XDECREF(error);
@@ -259,14 +260,14 @@ int asgi_put_tls(PyObject *extensions, const core_record *rec) {
 static PyObject *extensions(const core_record *rec) {
   PyObject *dict = PyDict_New();
   if (dict && (core_put(dict, text[T_PATHSEND], PyDict_New()) < 0 || asgi_put_tls(dict, rec) < 0 ||
-               (rec->trailers && core_put(dict, text[T_TRAILERS], PyDict_New()) < 0)))
+               (rec->req.trailers && core_put(dict, text[T_TRAILERS], PyDict_New()) < 0)))
     Py_CLEAR(dict);
   return dict;
 }
 
 static int put_trace(PyObject *scope, PyObject *headers, const core_record *rec) {
-  if (LIKELY(!rec->traced)) return 0;
-  core_field f = rec->fields[rec->nfields - 1];
+  if (LIKELY(!rec->req.traced)) return 0;
+  core_field f = rec->req.fields[rec->req.nfields - 1];
   core_span id = core_trace_id(rec);
   PyObject *pair =
       Py_BuildValue("(y#y#)", at(rec, f.name), (Py_ssize_t)f.name.len, at(rec, f.value), (Py_ssize_t)f.value.len);
@@ -276,17 +277,17 @@ static int put_trace(PyObject *scope, PyObject *headers, const core_record *rec)
 
 PyObject *asgi_scope(core_record *rec) {
   static wsgi_head *heads[WSGI_HEAD_SLOTS];
-  PyObject *scope = wsgi_dict_of_head(rec->routed ? NULL : heads, rec, scope_of_fields, put_line);
+  PyObject *scope = wsgi_dict_of_head(rec->req.routed ? NULL : heads, rec, scope_of_fields, put_line);
   if (UNLIKELY(!scope)) return NULL;
   PyObject *shared = PyDict_GetItem(scope, text[K_HEADERS]);
   PyObject *headers = PyList_GetSlice(shared, 0, PyList_GET_SIZE(shared));
-  PyObject *state = core_the_pool.mounts[rec->mount].state;
+  PyObject *state = core_mount_of(rec)->state;
   /* The application may change these values, so each request gets copies. */
   if ((headers && put_trace(scope, headers, rec)) || core_put(scope, text[K_HEADERS], headers) < 0 ||
       core_put(scope, text[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
       core_put(scope, text[K_EXTENSIONS], extensions(rec)) < 0 ||
       core_put(scope, text[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||
-      core_put(scope, text[K_CLIENT], address(rec, rec->addr, rec->port)) < 0)
+      core_put(scope, text[K_CLIENT], address(rec, rec->req.addr, rec->req.port)) < 0)
     Py_CLEAR(scope);
   return scope;
 }

@@ -107,13 +107,13 @@ int asgi_threads_are_debugged(void) { return core_is_debugged(&A.thread) || core
 int asgi_state_of(core_record *rec, int *thread) {
   *thread = A.thread.index;
   if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
-  if (rec->closing) return CORE_ANSWERED;
-  return rec->exchange ? CORE_AWAITING : rec->parked ? CORE_PARKED : CORE_WAITING;
+  if (rec->inputs.closing) return CORE_ANSWERED;
+  return rec->run.exchange ? CORE_AWAITING : rec->run.parked ? CORE_PARKED : CORE_WAITING;
 }
 
 static void find_alone(void *arg) {
   core_overdue *o = arg;
-  asgi_exchange *x = o->rec->serial == o->serial ? o->rec->exchange : NULL;
+  asgi_exchange *x = o->rec->serial == o->serial ? o->rec->run.exchange : NULL;
   if (A.thread.python && o->rec->serial == o->serial && A.thread.current == o->rec) {
     core_take_snapshot(&A.thread, o->out);
     o->thread = &A.thread;
@@ -134,7 +134,7 @@ int asgi_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs
   core_record *rec = (core_record *)number;
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   CORE_LOCKED();
-  return how == 1 ? rec->serial == serial && (rec->events & ASGI_EVENT_OVERDUE)
+  return how == 1 ? rec->serial == serial && (rec->inputs.events & ASGI_EVENT_OVERDUE)
                   : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && core_jobs_of(&A.thread) == jobs;
 }
 

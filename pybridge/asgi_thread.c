@@ -36,20 +36,20 @@ static void bind_states(void);
 /* --- the list ---------------------------------------------------------------- */
 
 static void unlink_record(core_record *rec) {
-  *(rec->event_prev ? &rec->event_prev->event_next : &A.head) = rec->event_next;
-  *(rec->event_next ? &rec->event_next->event_prev : &A.tail) = rec->event_prev;
-  rec->event_next = rec->event_prev = NULL;
+  *(rec->inputs.event_prev ? &rec->inputs.event_prev->inputs.event_next : &A.head) = rec->inputs.event_next;
+  *(rec->inputs.event_next ? &rec->inputs.event_next->inputs.event_prev : &A.tail) = rec->inputs.event_prev;
+  rec->inputs.event_next = rec->inputs.event_prev = NULL;
 }
 
 static void add_events(core_record *rec, unsigned events) {
-  if (rec->closing) return;
-  if (!rec->events) {
-    rec->event_next = NULL;
-    rec->event_prev = A.tail;
-    *(A.tail ? &A.tail->event_next : &A.head) = rec;
+  if (rec->inputs.closing) return;
+  if (!rec->inputs.events) {
+    rec->inputs.event_next = NULL;
+    rec->inputs.event_prev = A.tail;
+    *(A.tail ? &A.tail->inputs.event_next : &A.head) = rec;
     A.tail = rec;
   }
-  rec->events |= (uint8_t)events;
+  rec->inputs.events |= (uint8_t)events;
 }
 
 static void signal_eventfd(void) {
@@ -70,23 +70,23 @@ void asgi_post_event(core_record *rec, unsigned events) {
 
 static void forget(core_record *rec) {
   core_lock();
-  rec->closing = 1;
-  rec->parked = 0; /* for the next exchange of the record, which a client may cancel before it begins */
-  if (rec->events) unlink_record(rec);
-  rec->events = 0;
+  rec->inputs.closing = 1;
+  rec->run.parked = 0; /* for the next exchange of the record, which a client may cancel before it begins */
+  if (rec->inputs.events) unlink_record(rec);
+  rec->inputs.events = 0;
   core_input *in = core_take_inputs(rec);
   core_unlock();
   core_free_inputs(in);
-  asgi_exchange *x = rec->exchange;
-  rec->exchange = NULL;
+  asgi_exchange *x = rec->run.exchange;
+  rec->run.exchange = NULL;
   if (!x) return;
   /* For reports of later exceptions, because frameworks raise the exception after they have answered 500. */
-  uint32_t line = rec->target.off + rec->target.len;
-  x->log = rec->log;
+  uint32_t line = rec->req.target.off + rec->req.target.len;
+  x->log = rec->req.log;
   x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
-  memcpy(x->line, rec->data, x->line_len);
-  x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);
-  memcpy(x->addr, rec->data + rec->addr.off, x->addr_len);
+  memcpy(x->line, rec->req.data, x->line_len);
+  x->addr_len = (uint8_t)(rec->req.addr.len < sizeof x->addr ? rec->req.addr.len : sizeof x->addr);
+  memcpy(x->addr, rec->req.data + rec->req.addr.off, x->addr_len);
   x->rec = NULL;
   x->state = ASGI_COMPLETE; /* also after a failure, because tasks of the application may still send */
   asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
@@ -125,23 +125,24 @@ static void resume(core_record *rec) { asgi_post_event(rec, ASGI_EVENT_NEXT); }
 static void cancelled(core_record *rec) { asgi_post_event(rec, ASGI_EVENT_GONE); }
 
 static int dequeue(core_record *rec) {
-  if (!(rec->events & ASGI_EVENT_RUN)) return 0;
+  if (!(rec->inputs.events & ASGI_EVENT_RUN)) return 0;
   unlink_record(rec);
-  rec->events = 0;
-  rec->closing = 1;
+  rec->inputs.events = 0;
+  rec->inputs.closing = 1;
   return 1;
 }
 
 static void deliver(core_record *rec, core_input *in) {
   fresh = 1;
   core_lock();
-  int closing = rec->closing;
-  int ends = in->op == CORE_OP_CLOSE && in->code == GOING_AWAY && !rec->websocket;
+  int closing = rec->inputs.closing;
+  int ends = in->op == CORE_OP_CLOSE && in->code == GOING_AWAY && !rec->req.websocket;
   if (!closing && ends) {
     add_events(rec, ASGI_EVENT_ENDS);
   } else if (!closing) {
     core_append_input(rec, in);
-    if (in->op == CORE_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, core_now_ns(), __ATOMIC_SEQ_CST);
+    if (in->op == CORE_OP_CLOSE && rec->req.websocket)
+      __atomic_store_n(&rec->inputs.closed_ns, core_now_ns(), __ATOMIC_SEQ_CST);
     core_wake_monitor();
     add_events(rec, ASGI_EVENT_INPUT);
   }
@@ -152,7 +153,7 @@ static void deliver(core_record *rec, core_input *in) {
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) { core_notify(t); }
 
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
-  return rec->chunk_ns > CORE_SLOW_NS || ns > CORE_SHARE_NS;
+  return rec->run.chunk_ns > CORE_SLOW_NS || ns > CORE_SHARE_NS;
 }
 
 const core_mode asgi_mode = {
@@ -204,16 +205,16 @@ static void cancel_later(asgi_exchange *x, double seconds) {
 }
 
 static void go_on(core_record *rec, unsigned events) {
-  asgi_exchange *x = rec->exchange;
+  asgi_exchange *x = rec->run.exchange;
   if (!x) { /* a plain iterator of an async handler */
-    if (rec->iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
+    if (rec->run.iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
     return;
   }
   Py_INCREF(x);
   if (events & ASGI_EVENT_GONE) {
     if (!x->gone &&
         /* otherwise earlier messages are received first */
-        !__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED)) {
+        !__atomic_load_n(&rec->inputs.closed_ns, __ATOMIC_RELAXED)) {
       x->gone = 1;
       if (x->kind->gone) x->kind->gone(x);
     }
@@ -231,13 +232,13 @@ static void go_on(core_record *rec, unsigned events) {
 static core_record *next_record(unsigned *events) {
   CORE_LOCKED();
   core_record *rec = A.head;
-  int held = rec && (rec->events & ASGI_EVENT_RUN) && core_loop_is_behind();
+  int held = rec && (rec->inputs.events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
   if (held && core_loop_is_behind()) rec = NULL; /* otherwise core_loop_has_seen may have been too early */
   if (rec) {
     unlink_record(rec);
-    *events = rec->events;
-    rec->events = 0;
+    *events = rec->inputs.events;
+    rec->inputs.events = 0;
     if (*events & ASGI_EVENT_RUN) core_count_queued(-1);
   }
   return rec;
@@ -261,7 +262,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   uint64_t began = core_now_ns(), now = began, told = began;
   unsigned events = 0;
   for (core_record *rec; (rec = next_record(&events));) {
-    core_mount *m = &P.mounts[rec->mount];
+    core_mount *m = core_mount_of(rec);
     uint64_t before = now;
     if (LIKELY(events & ASGI_EVENT_RUN)) {
       if (A.thread.unsignalled &&

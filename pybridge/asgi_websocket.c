@@ -61,10 +61,10 @@ static int add_names(PyObject *list, const char *s, size_t n) {
 static PyObject *subprotocols(const core_record *rec) {
   static const char name[] = "sec-websocket-protocol";
   PyObject *list = PyList_New(0);
-  for (uint32_t i = 0; list && i < rec->nfields; i++) {
-    core_field f = rec->fields[i];
-    if (f.name.len != sizeof name - 1 || strncasecmp(rec->data + f.name.off, name, f.name.len) != 0) continue;
-    if (add_names(list, rec->data + f.value.off, f.value.len) < 0) Py_CLEAR(list);
+  for (uint32_t i = 0; list && i < rec->req.nfields; i++) {
+    core_field f = rec->req.fields[i];
+    if (f.name.len != sizeof name - 1 || strncasecmp(rec->req.data + f.name.off, name, f.name.len) != 0) continue;
+    if (add_names(list, rec->req.data + f.value.off, f.value.len) < 0) Py_CLEAR(list);
   }
   return list;
 }
@@ -74,7 +74,7 @@ static PyObject *scope_of(core_record *rec) {
   PyObject *extensions = scope ? Py_BuildValue("{O:{},O:{O:K}}", text[T_DENIAL], text[T_GROUPS], text[T_SOCKET],
                                                (unsigned long long)core_socket_number(rec))
                                : NULL;
-  int secure = rec->scheme.len == strlen("https");
+  int secure = rec->req.scheme.len == strlen("https");
   int bad = !extensions || asgi_put_tls(extensions, rec) < 0 ||
             PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 ||
             PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
@@ -107,7 +107,7 @@ static int disconnect(asgi_exchange *x, PyObject **message) {
  * connection closed, no wait slows such an application down, so the number of its messages is limited, too. */
 int asgi_has_left(asgi_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
-  uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
+  uint64_t closed = __atomic_load_n(&x->rec->inputs.closed_ns, __ATOMIC_SEQ_CST);
   if (LIKELY(!closed)) return core_is_cancelled(x->rec);
   if (core_now_ns() - closed < LAST_WORDS_NS && (!core_is_cancelled(x->rec) || x->unheard++ < ASGI_LAST_WORDS))
     return 0;
@@ -141,7 +141,7 @@ static int ws_receive(asgi_exchange *x, PyObject **message) {
   core_input *in = rec && x->state == ASGI_ACCEPTED ? asgi_take_input(rec) : NULL;
   if (!in) return !rec || x->gone || core_is_cancelled(rec) ? disconnect(x, message) : 0;
   if (UNLIKELY(in->op == CORE_OP_CLOSE)) return received_close(x, in, message);
-  if (UNLIKELY(__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED))) x->words = ASGI_LAST_WORDS, x->unheard = 0;
+  if (UNLIKELY(__atomic_load_n(&rec->inputs.closed_ns, __ATOMIC_RELAXED))) x->words = ASGI_LAST_WORDS, x->unheard = 0;
   PyObject *key = text[in->op == CORE_OP_TEXT ? T_TEXT : T_BYTES], *data = core_input_message(in);
   free(in);
   return asgi_message(message, text[T_RECEIVE], key, data, NULL);

@@ -8,18 +8,19 @@
 
 PyObject *core_request_line(const core_record *rec) {
   static const char *const versions[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"};
-  PyObject *line = PyUnicode_DecodeLatin1(rec->data, rec->target.off + rec->target.len, NULL);
-  PyObject *whole = line ? PyUnicode_FromFormat("%U %s", line, versions[rec->version]) : NULL;
+  PyObject *line = PyUnicode_DecodeLatin1(rec->req.data, rec->req.target.off + rec->req.target.len, NULL);
+  PyObject *whole = line ? PyUnicode_FromFormat("%U %s", line, versions[rec->req.version]) : NULL;
   Py_XDECREF(line);
   return whole;
 }
 
 static int client(char *buf, const core_record *rec) {
-  const char *addr = rec->data + rec->addr.off;
-  int six = memchr(addr, ':', rec->addr.len) && rec->port.len;
-  return snprintf(buf, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50),
-                  addr, six ? "]" : "", rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5),
-                  rec->data + rec->port.off);
+  const char *addr = rec->req.data + rec->req.addr.off;
+  int six = memchr(addr, ':', rec->req.addr.len) && rec->req.port.len;
+  return snprintf(buf, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "",
+                  (int)(rec->req.addr.len < 50 ? rec->req.addr.len : 50), addr, six ? "]" : "",
+                  rec->req.port.len ? ":" : "", (int)(rec->req.port.len < 5 ? rec->req.port.len : 5),
+                  rec->req.data + rec->req.port.off);
 }
 
 /* --- the time of lines ------------------------------------------------------- */
@@ -57,13 +58,13 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
     int said = strncmp(what, level, strlen(level)) == 0;
     int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %s%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
                      tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, said ? "" : level, said ? "" : " ");
-    if (rec && rec->traced) snprintf(buf + n, 64, "trace %.32s: ", rec->data + core_trace_id(rec).off);
+    if (rec && rec->req.traced) snprintf(buf + n, 64, "trace %.32s: ", rec->req.data + core_trace_id(rec).off);
     return;
   }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
-  if (rec && rec->addr.len) n += client(buf + n, rec);
-  if (rec && rec->traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->data + core_trace_id(rec).off);
+  if (rec && rec->req.addr.len) n += client(buf + n, rec);
+  if (rec && rec->req.traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->req.data + core_trace_id(rec).off);
 }
 
 /* "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail" with a stamp. A new reference, or NULL
@@ -71,12 +72,12 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
 static PyObject *heading(core_record *rec, const char *level, const char *what, const char *thread,
                          const char *detail) {
   PyObject *line = core_request_line(rec), *text = NULL;
-  PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
+  PyObject *addr = PyUnicode_DecodeLatin1(rec->req.data + rec->req.addr.off, rec->req.addr.len, NULL);
   char start[STAMP];
-  stamp(start, (int)rec->log, rec, level, what);
+  stamp(start, (int)rec->req.log, rec, level, what);
   if (line && addr)
-    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s%s\n", start, what, core_the_pool.mounts[rec->mount].name,
-                                line, rec->addr.len ? " from " : "", addr, thread, *detail ? ": " : "", detail);
+    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s%s\n", start, what, core_mount_of(rec)->name, line,
+                                rec->req.addr.len ? " from " : "", addr, thread, *detail ? ": " : "", detail);
   Py_XDECREF(line);
   Py_XDECREF(addr);
   PyErr_Clear();
@@ -112,7 +113,7 @@ static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *va
 }
 
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail) {
-  say((int)rec->log, heading(rec, level, what, "", detail));
+  say((int)rec->req.log, heading(rec, level, what, "", detail));
 }
 
 void core_log(core_record *rec, const char *format, ...) {
@@ -156,7 +157,7 @@ PyObject *core_log_line(PyObject *module, PyObject *args) {
   return PyUnicode_FromFormat("%s%s\n", start, text);
 }
 
-void core_report(const char *what, core_record *rec) { report(rec ? (int)rec->log : 0, what, rec); }
+void core_report(const char *what, core_record *rec) { report(rec ? (int)rec->req.log : 0, what, rec); }
 
 void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len) {
   PyObject *type, *value, *tb;

@@ -8,20 +8,20 @@
 #define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
 #define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
 #define STREAMS_BYTES (16 << 20)  /* how far all streams of a connection may be ahead of its client */
-enum { ITERATOR = 1, WRITER };    /* values of record.parked */
+enum { ITERATOR = 1, WRITER };    /* values of record.run.parked */
 
-int core_must_wait(core_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
+int core_must_wait(core_record *rec) { return __atomic_load_n(&rec->run.unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
 int core_defer(core_thread *t, core_record *rec) {
-  core_pipeline *line = rec->pipeline;
+  core_pipeline *line = rec->req.pipeline;
   int running = __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   int64_t unacked = __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST);
-  rec->counted = 1;
-  if (core_is_cancelled(rec) || rec->resumed) return 0;
-  if (LIKELY(rec->multiplexed ? unacked <= STREAMS_BYTES : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
+  rec->run.counted = 1;
+  if (core_is_cancelled(rec) || rec->req.resumed) return 0;
+  if (LIKELY(rec->req.multiplexed ? unacked <= STREAMS_BYTES : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
     return 0;
   __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
-  rec->counted = 0;
+  rec->run.counted = 0;
   core_give_to(rec, NULL);
   core_part *p = &rec->part0;
   core_part_reset(p, rec);
@@ -32,8 +32,8 @@ int core_defer(core_thread *t, core_record *rec) {
 
 int core_park(core_record *rec) {
   CORE_LOCKED();
-  int must = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec);
-  return rec->parked = must ? ITERATOR : 0;
+  int must = __atomic_load_n(&rec->run.unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec);
+  return rec->run.parked = must ? ITERATOR : 0;
 }
 
 static pthread_cond_t writers;
@@ -47,12 +47,12 @@ void core_wait_for_room(core_record *rec, const uint8_t *ends) {
   int may;
   Py_BEGIN_ALLOW_THREADS core_lock();
   may = core_pause_thread();
-  while (may && __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec) &&
+  while (may && __atomic_load_n(&rec->run.unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec) &&
          !__atomic_load_n(ends, __ATOMIC_RELAXED)) {
-    rec->parked = WRITER;
+    rec->run.parked = WRITER;
     core_wait(&writers);
   }
-  rec->parked = 0;
+  rec->run.parked = 0;
   if (may) core_continue_thread();
   core_unlock();
   Py_END_ALLOW_THREADS if (UNLIKELY(!may)) {
@@ -79,30 +79,30 @@ int core_wait_for_client(core_record *rec, double seconds) {
   uint64_t until = core_now_ns() + (uint64_t)(most * 1e9);
   int room, late = 0, may;
   Py_BEGIN_ALLOW_THREADS core_lock();
-  rec->senders++;
+  rec->inputs.senders++;
   may = core_pause_thread();
   for (;;) {
-    room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
-    if (room || late || !may || !rec->open || core_is_cancelled(rec)) break;
+    room = __atomic_load_n(&rec->run.unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
+    if (room || late || !may || !rec->inputs.open || core_is_cancelled(rec)) break;
     late = !core_wait_until(&writers, until);
   }
   if (may) core_continue_thread();
-  if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
+  if (--rec->inputs.senders == 0 && !rec->inputs.open) pthread_cond_broadcast(&writers);
   core_unlock();
   Py_END_ALLOW_THREADS return room;
 }
 
 void core_release_senders(core_record *rec) {
-  if (rec->senders) pthread_cond_broadcast(&writers);
+  if (rec->inputs.senders) pthread_cond_broadcast(&writers);
   /* The waiting threads need the mutex to return, but not the GIL. */
-  while (rec->senders) core_wait(&writers);
+  while (rec->inputs.senders) core_wait(&writers);
 }
 
 static void unpark(core_record *rec) {
   core_lock();
-  int was = rec->parked;
-  rec->parked = 0;
-  if (was == WRITER || rec->senders) pthread_cond_broadcast(&writers);
+  int was = rec->run.parked;
+  rec->run.parked = 0;
+  if (was == WRITER || rec->inputs.senders) pthread_cond_broadcast(&writers);
   core_unlock();
   if (was == ITERATOR) core_resume(rec);
 }
@@ -110,8 +110,8 @@ static void unpark(core_record *rec) {
 void core_acked(uintptr_t record, int64_t n) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
   core_record *rec = (core_record *)record;
-  if (UNLIKELY(rec->pipeline != NULL)) __atomic_sub_fetch(&rec->pipeline->unacked, n, __ATOMIC_SEQ_CST);
-  int64_t left = __atomic_sub_fetch(&rec->unacked, n, __ATOMIC_SEQ_CST);
+  if (UNLIKELY(rec->req.pipeline != NULL)) __atomic_sub_fetch(&rec->req.pipeline->unacked, n, __ATOMIC_SEQ_CST);
+  int64_t left = __atomic_sub_fetch(&rec->run.unacked, n, __ATOMIC_SEQ_CST);
   if (left <= WINDOW_BYTES / 2 && left + n > WINDOW_BYTES / 2) unpark(rec);
 }
 
@@ -123,14 +123,14 @@ void core_cancel(core_record *rec) {
 
 void core_pool_cancelled(core_record *rec) {
   unpark(rec);
-  if (UNLIKELY(rec->websocket)) core_schedule(rec);
+  if (UNLIKELY(rec->req.websocket)) core_schedule(rec);
 }
 
 /* --- inputs; without the GIL ---------------------------------------------
  *
  * Passes inputs of WebSockets with callbacks from the event loop to a thread. */
 
-static core_record *first, *last; /* event loop only: records that have inputs and are not in the queue yet */
+static core_list delivered; /* event loop only: records that have inputs and are not in the queue yet */
 
 void core_deliver(uintptr_t record, uintptr_t input) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
@@ -140,26 +140,23 @@ void core_deliver(uintptr_t record, uintptr_t input) {
 
 void core_pool_deliver(core_record *rec, core_input *in) {
   core_lock();
-  int open = rec->open, wake = open && !rec->scheduled;
+  int open = rec->inputs.open, wake = open && !rec->inputs.scheduled;
   if (open) {
     core_append_input(rec, in);
-    rec->scheduled = 1;
+    rec->inputs.scheduled = 1;
   }
   core_unlock();
   if (!open) free(in); /* the WebSocket has ended */
   if (!wake) return;
   rec->job = CORE_INPUTS;
-  rec->next = NULL;
-  *(last ? &last->next : &first) = rec;
-  last = rec;
+  core_list_append(&delivered, rec, rec);
 }
 
 void core_enqueue_delivered(void) {
-  if (!first) return;
-  core_lock();
-  P.mode->enqueue(first, last, 0);
-  core_unlock();
-  first = last = NULL;
+  if (!delivered.first) return;
+  CORE_LOCKED();
+  P.mode->enqueue(delivered.first, delivered.last, 0);
+  delivered = (core_list){NULL, NULL};
 }
 
 static void enqueue(core_record *rec) {
@@ -169,9 +166,9 @@ static void enqueue(core_record *rec) {
 
 void core_schedule(core_record *rec) {
   core_lock();
-  int due = rec->open && !rec->scheduled;
+  int due = rec->inputs.open && !rec->inputs.scheduled;
   if (due) {
-    rec->scheduled = 1;
+    rec->inputs.scheduled = 1;
     enqueue(rec);
   }
   core_unlock();
@@ -191,13 +188,13 @@ PyObject *core_input_message(const core_input *in) {
 }
 
 core_part *core_credit_part(core_record *rec, const core_input *in) {
-  rec->credit += (int64_t)in->len + CORE_INPUT_COST;
-  if (rec->credit < CORE_INPUT_WINDOW / 8) return NULL;
+  rec->run.credit += (int64_t)in->len + CORE_INPUT_COST;
+  if (rec->run.credit < CORE_INPUT_WINDOW / 8) return NULL;
   core_part *p = core_part_new(rec, 0);
   if (!p) return PyErr_Clear(), NULL; /* retried with the next input */
   p->op = CORE_OP_CREDIT;
-  p->credit = rec->credit;
-  rec->credit = 0;
+  p->credit = rec->run.credit;
+  rec->run.credit = 0;
   return p;
 }
 

@@ -17,17 +17,17 @@ static void request_turn(void) {
 static void run_inbox(void) {
   core_thread *t = P.threads[0];
   core_lock();
-  core_record *rec = t->inbox, *last = t->inbox_tail;
-  t->inbox = t->inbox_tail = NULL;
+  core_record *rec = t->inbox.first, *last = t->inbox.last;
+  t->inbox = (core_list){NULL, NULL};
   core_unlock();
   /* Shorter turns would cost much CPU, because each end of a turn sends parts. */
-  uint64_t most = rec ? core_notify_after(&P.mounts[rec->mount]) : 0;
+  uint64_t most = rec ? core_notify_after(core_mount_of(rec)) : 0;
   for (uint64_t spent = 0; rec && spent < most && !(rec->job == CORE_RUN && core_loop_is_behind());) {
     core_record *next = rec->next;
     if (rec->job == CORE_RUN) core_count_queued(-1);
     core_count_job(t);
     uint64_t began = rec->job == CORE_NEXT ? core_now_ns() : 0;
-    spent += began ? 0 : core_run_ns(&P.mounts[rec->mount]);
+    spent += began ? 0 : core_run_ns(core_mount_of(rec));
     core_run(t, rec);
     spent += began ? core_now_ns() - began : 0;
     rec = next;
@@ -35,9 +35,7 @@ static void run_inbox(void) {
   t->unsignalled = 0;
   if (!rec) return;
   core_lock();
-  last->next = t->inbox;
-  if (!t->inbox) t->inbox_tail = last;
-  t->inbox = rec;
+  core_list_prepend(&t->inbox, rec, last);
   core_unlock();
   request_turn();
 }
@@ -88,31 +86,29 @@ uintptr_t core_inline_record(unsigned long *jobs) {
 static int prepare(void) { return 0; }
 
 static void enqueue(core_record *first, core_record *last, int n) {
-  core_append_inbox(P.threads[0], first, last);
+  core_list_append(&P.threads[0]->inbox, first, last);
   core_count_queued(n);
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* tells start to run; wake orders this store */
 }
 
 static void resume(core_record *rec) {
   core_lock();
-  core_append_inbox(P.threads[0], rec, rec);
+  core_list_append(&P.threads[0]->inbox, rec, rec);
   core_unlock();
   request_turn();
 }
 
-static int dequeue(core_record *rec) {
-  return rec->job == CORE_RUN && core_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
-}
+static int dequeue(core_record *rec) { return rec->job == CORE_RUN && core_list_unlink(&P.threads[0]->inbox, rec); }
 
 static void wake_loop(void) {}
 
 /* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts
  * during a turn (Handler.Attend). The chunk has been published. */
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
-  if (rec->chunk_ns > CORE_SLOW_NS || ns > CORE_UNSIGNALLED_NS) return 1;
+  if (rec->run.chunk_ns > CORE_SLOW_NS || ns > CORE_UNSIGNALLED_NS) return 1;
   if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
   __atomic_store_n(&P.shared.unattended, 1, __ATOMIC_RELAXED);
-  return rec->started;
+  return rec->run.started;
 }
 
 static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_UNSIGNALLED_NS; }

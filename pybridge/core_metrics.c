@@ -45,12 +45,12 @@ static void observe(core_durations *d, int64_t ns) {
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
   static CORE_PER_THREAD int known; /* number of further requests for which now is precise enough */
-  if (!known || rec->since_ns > now) {
+  if (!known || rec->req.since_ns > now) {
     now = core_now_ns();
     known = 8;
   }
-  observe(&queue_wait, (int64_t)(now - rec->since_ns));
-  uint64_t takes = core_run_ns(&P.mounts[rec->mount]);
+  observe(&queue_wait, (int64_t)(now - rec->req.since_ns));
+  uint64_t takes = core_run_ns(core_mount_of(rec));
   known = takes <= CORE_QUICK_NS ? known - 1 : 0;
   now += takes;
 }

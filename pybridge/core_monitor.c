@@ -55,16 +55,18 @@ static uint64_t patience = PATIENCE_NS;
 static uint64_t stalled_since;
 static uint64_t told_at;
 
-uint64_t core_stalled_since(void) { return P.head ? stalled_since : 0; }
+uint64_t core_stalled_since(void) { return P.queue.first ? stalled_since : 0; }
 
 uint64_t core_first_waits(uint64_t now) {
   /* The record of a WebSocket arrived long before its messages. */
-  uint64_t since = !P.head || P.idle ? 0 : P.head->job == CORE_RUN ? P.head->since_ns : stalled_since;
+  uint64_t since = !P.queue.first || P.idle         ? 0
+                   : P.queue.first->job == CORE_RUN ? P.queue.first->req.since_ns
+                                                    : stalled_since;
   return since && since < now ? now - since : 0;
 }
 
 static int is_full(void) {
-  return P.head && P.idle == 0 && (core_counted_threads() >= P.max || P.live >= CORE_MAX_THREADS);
+  return P.queue.first && P.idle == 0 && (core_counted_threads() >= P.max || P.live >= CORE_MAX_THREADS);
 }
 
 static uint64_t cpu_of(const core_thread *t) {
@@ -181,7 +183,7 @@ static void *monitor_main(void *arg) {
   int quiet = 0, still = 0, returning = 0;
   core_lock();
   while (!P.stopping) {
-    int work = P.head || P.drainer != NULL || parts_wait();
+    int work = P.queue.first || P.drainer != NULL || parts_wait();
     quiet = work ? 0 : quiet + 1;
     if (quiet > QUIET_TICKS) {
       __atomic_store_n(&P.monitor_parked, 1, __ATOMIC_RELAXED);
@@ -196,7 +198,7 @@ static void *monitor_main(void *arg) {
     last_jobs = P.drainer ? core_jobs_of(P.drainer) : 0;
     core_appoint_drainer();
     int serving = __atomic_load_n(&P.serving, __ATOMIC_RELAXED);
-    if (serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) {
+    if (serving && P.queue.first && P.idle == 0 && may_spawn() && P.pops == last_pops) {
       returning = one_returns() ? returning + 1 : RETURN_TICKS;
       if (returning >= RETURN_TICKS) core_spawn_thread(), returning = 0;
     } else {
@@ -205,7 +207,7 @@ static void *monitor_main(void *arg) {
         core_spawn_thread();
     }
     uint64_t now = core_now_ns();
-    if (!P.head || P.pops != last_pops || !stalled_since) stalled_since = P.head ? now : 0;
+    if (!P.queue.first || P.pops != last_pops || !stalled_since) stalled_since = P.queue.first ? now : 0;
     last_pops = P.pops;
     if (serving) watch_waiting(now);
     if (parts_wait() && !__atomic_load_n(&P.shared.wake_pending, __ATOMIC_RELAXED)) {

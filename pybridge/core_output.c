@@ -89,13 +89,13 @@ core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, s
 }
 
 int64_t core_fit_body(core_record *rec, int64_t n) {
-  if (rec->bodyless || rec->whole) return 0;
-  if (UNLIKELY(rec->declared >= 0 && rec->sent + n > rec->declared)) {
-    core_log(rec, "body exceeds its Content-Length of %lld; truncated", (long long)rec->declared);
-    n = rec->declared - rec->sent;
-    rec->whole = 1;
+  if (rec->run.bodyless || rec->run.whole) return 0;
+  if (UNLIKELY(rec->run.declared >= 0 && rec->run.sent + n > rec->run.declared)) {
+    core_log(rec, "body exceeds its Content-Length of %lld; truncated", (long long)rec->run.declared);
+    n = rec->run.declared - rec->run.sent;
+    rec->run.whole = 1;
   }
-  rec->sent += n;
+  rec->run.sent += n;
   return n;
 }
 
@@ -108,7 +108,7 @@ int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n) {
   else if (p->body || p->body_len + n > 4 * CORE_COPY_BELOW)
     p = core_part_new(c->rec, n);
   if (!p || (!alone && append_body(p, data, n) < 0)) {
-    c->rec->sent -= (int64_t)n;
+    c->rec->run.sent -= (int64_t)n;
     return -1;
   }
   if (p != c->last) {
@@ -127,8 +127,9 @@ void core_chain_abandon(core_chain *c) {
 }
 
 int core_body_is_short(core_record *rec) {
-  if (LIKELY(rec->bodyless || rec->declared <= rec->sent)) return 0;
-  core_log(rec, "body has %lld bytes, but its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
+  if (LIKELY(rec->run.bodyless || rec->run.declared <= rec->run.sent)) return 0;
+  core_log(rec, "body has %lld bytes, but its Content-Length is %lld", (long long)rec->run.sent,
+           (long long)rec->run.declared);
   return 1;
 }
 
@@ -214,7 +215,7 @@ static void before_go(void) { __tsan_release(&_cgo_sync); }
 static void before_go(void) {}
 #endif
 
-/* Bytes that a part counts in record.unacked in addition to its body: its memory in C and in Go. Otherwise small
+/* Bytes that a part counts in record.run.unacked in addition to its body: its memory in C and in Go. Otherwise small
  * chunks and messages could use hundreds of megabytes for a slow client. Messages count less, because a client that
  * is far behind is disconnected (live_object.c). */
 static const int64_t part_cost[] = {
@@ -222,14 +223,14 @@ static const int64_t part_cost[] = {
 
 void core_push_part(core_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off;
-  p->taken = p->last && p->rec->taken;
+  p->taken = p->last && p->rec->run.taken;
   core_record *rec = p->rec;
   int64_t size = (int64_t)p->body_len + p->count + part_cost[p->op];
   p->unacked = size;
-  __atomic_add_fetch(&rec->unacked, size, __ATOMIC_RELAXED);
-  if (UNLIKELY(rec->pipeline != NULL)) {
-    __atomic_add_fetch(&rec->pipeline->unacked, size, __ATOMIC_SEQ_CST);
-    if (p->last && rec->counted) __atomic_sub_fetch(&rec->pipeline->running, 1, __ATOMIC_SEQ_CST);
+  __atomic_add_fetch(&rec->run.unacked, size, __ATOMIC_RELAXED);
+  if (UNLIKELY(rec->req.pipeline != NULL)) {
+    __atomic_add_fetch(&rec->req.pipeline->unacked, size, __ATOMIC_SEQ_CST);
+    if (p->last && rec->run.counted) __atomic_sub_fetch(&rec->req.pipeline->running, 1, __ATOMIC_SEQ_CST);
   }
   if (UNLIKELY(p->body_len >= CORE_COPY_BELOW)) {
     p->unseen = 1;

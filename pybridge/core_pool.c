@@ -76,7 +76,7 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
   P.mode = o->threads > 0 ? &core_threads : &core_inline;
   P.coroutines = coroutines;
   P.thread_ends = thread_ends;
-  P.parallel = core_is_parallel();
+  P.shared.parallel = core_is_parallel();
   P.cpus = o->cpus;
   P.debug = o->debug;
   P.stamped = o->stamped;
@@ -95,8 +95,6 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
 }
 
 /* --- calls from Go --------------------------------------------------------- */
-
-int core_pool_is_parallel(void) { return P.parallel; }
 
 void core_pool_attach(int signals, int event, int32_t *state) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING);
@@ -118,7 +116,8 @@ static core_record *enqueue_some(core_record *first, uint64_t now) {
   const core_mode *mode = core_mode_of(first);
   core_record *last = first, *next;
   int n = 1;
-  for (first->since_ns = now; (next = last->next) && core_mode_of(next) == mode; last = next, n++) next->since_ns = now;
+  for (first->req.since_ns = now; (next = last->next) && core_mode_of(next) == mode; last = next, n++)
+    next->req.since_ns = now;
   CORE_LOCKED();
   mode->enqueue(first, last, n);
   return next;
@@ -170,10 +169,10 @@ void core_signalled(void) {
  * threads may hold. */
 
 core_part *core_give_up(core_record *rec) {
-  if (rec->spool >= 0) close(rec->spool);
-  rec->spool = -1;
-  if (rec->socket > 0) close(rec->socket);
-  rec->socket = 0;
+  if (rec->run.spool >= 0) close(rec->run.spool);
+  rec->run.spool = -1;
+  if (rec->run.socket > 0) close(rec->run.socket);
+  rec->run.socket = 0;
   core_part *p = &rec->part0;
   core_part_reset(p, rec);
   p->last = p->failed = 1;

@@ -17,6 +17,10 @@
  * live_start_pool on. A mount runs in that mode or in &asgi_mode (core_mount.mode), and a thread belongs to one mode
  * (core_thread.mode). */
 
+typedef struct {
+  core_record *first, *last;
+} core_list;
+
 struct core_thread;
 
 typedef struct core_mode {
@@ -96,16 +100,16 @@ typedef struct core_thread {
   enum core_thread_state state; /* guarded by pool.mu */
   pthread_t id;
   pid_t tid;
-  sem_t sleep;                     /* posted when the thread leaves the IDLE state */
-  int retire;                      /* it was idle for RETIRE_S, and ends */
-  core_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
-  int streams;                     /* iterators it owns; it may not retire before they end */
-  unsigned long jobs;              /* atomic, written by the thread: number of jobs it has taken */
-  int prefer_inbox;                /* the next job is an iterator's, not a new request */
-  int collect;                     /* woken to free released objects */
-  int unsignalled;                 /* parts that were published without waking the loop */
-  uint64_t unsignalled_ns;         /* approximate time of the jobs that made the unsignalled parts */
-  PyObject *spare_start;           /* owned: a Start_response to use again */
+  sem_t sleep;             /* posted when the thread leaves the IDLE state */
+  int retire;              /* it was idle for RETIRE_S, and ends */
+  core_list inbox;         /* guarded by pool.mu: iterators of this thread (inline: all records) */
+  int streams;             /* iterators it owns; it may not retire before they end */
+  unsigned long jobs;      /* atomic, written by the thread: number of jobs it has taken */
+  int prefer_inbox;        /* the next job is an iterator's, not a new request */
+  int collect;             /* woken to free released objects */
+  int unsignalled;         /* parts that were published without waking the loop */
+  uint64_t unsignalled_ns; /* approximate time of the jobs that made the unsignalled parts */
+  PyObject *spare_start;   /* owned: a Start_response to use again */
   PyThreadState *python;
   core_record *current; /* the record whose code it runs; written under the GIL */
   int raised;           /* under the GIL: fapws.Timeout was raised for current */
@@ -121,10 +125,10 @@ typedef struct core_thread {
 
 /* The thread that has taken rec, or NULL. Any thread. */
 static inline core_thread *core_thread_of(const core_record *rec) {
-  return __atomic_load_n(&rec->thread, __ATOMIC_RELAXED);
+  return __atomic_load_n(&rec->run.thread, __ATOMIC_RELAXED);
 }
 static inline void core_give_to(core_record *rec, core_thread *t) {
-  __atomic_store_n(&rec->thread, t, __ATOMIC_RELAXED);
+  __atomic_store_n(&rec->run.thread, t, __ATOMIC_RELAXED);
 }
 
 /* How many jobs t has taken. Any thread. */
@@ -136,7 +140,7 @@ static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t
 
 /* Requests do not wait for a handler that is slower than this. The first limit is for handlers that wait, the second
  * one for handlers that only compute: with the GIL, such handlers gain nothing from a second thread. Without the GIL
- * (core_pool.parallel) they do. */
+ * (core_shared.parallel) they do. */
 #define CORE_SLOW_NS 100000u
 #define CORE_HEAVY_NS 1000000u
 /* A faster handler is timed once in 16 calls, because reading the clock would be too slow for each call. */
@@ -181,7 +185,7 @@ typedef struct {
   const core_mode *coroutines; /* the mode of mounts whose handlers are coroutines */
   void (*thread_ends)(void);   /* called by a thread that ends: frees its caches. With the GIL */
   pthread_mutex_t mu;          /* guards the following members up to pops */
-  core_record *head, *tail;
+  core_list queue;
   core_thread *drainer;                   /* the thread that runs quick jobs (core_threads.c) */
   core_thread *threads[CORE_MAX_THREADS]; /* element 0 is Python's main thread */
   int nthreads, live, idle;
@@ -198,7 +202,6 @@ typedef struct {
   int event_fd;
   int32_t *loop_state; /* of eventloop.Waker: CORE_LOOP_... */
   int max;
-  int parallel;
   int cpus; /* number of processors that threads use at the same time */
   int debug;
   int stamped;
@@ -212,6 +215,7 @@ typedef struct {
 /* --- core_pool.c: without the GIL -------------------------------------------- */
 
 extern core_pool core_the_pool;
+static inline core_mount *core_mount_of(const core_record *rec) { return &core_the_pool.mounts[rec->req.mount]; }
 
 /* Makes the pool without its mounts, with coroutines and thread_ends as members. With the GIL, on the main thread. */
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
@@ -236,12 +240,13 @@ static inline int core_counted_threads(void) {
 /* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
 static inline int core_queue_is_long(void) {
   const core_pool *p = &core_the_pool;
-  return p->parallel && p->head &&
-         __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(&p->mounts[p->head->mount]) > CORE_LONG_NS;
+  return p->shared.parallel && p->queue.first &&
+         __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(core_mount_of(p->queue.first)) >
+             CORE_LONG_NS;
 }
 void core_request_exit(int code);
 void core_resume(core_record *rec);
-static inline const core_mode *core_mode_of(const core_record *rec) { return core_the_pool.mounts[rec->mount].mode; }
+static inline const core_mode *core_mode_of(const core_record *rec) { return core_mount_of(rec)->mode; }
 
 /* Holds the mutex until the end of the block. */
 #define CORE_LOCKED() __attribute__((cleanup(core_unlock_after))) int core_locked = (core_lock(), 1)
@@ -325,7 +330,7 @@ typedef struct core_kind {
 } core_kind;
 
 static inline const core_kind *core_kind_of(const core_record *rec) {
-  return core_the_pool.mounts[rec->mount].kinds[rec->websocket != 0];
+  return core_mount_of(rec)->kinds[rec->req.websocket != 0];
 }
 
 /* =============================================================================
@@ -337,50 +342,32 @@ static inline void core_count_queued(int n) {
   __atomic_add_fetch(&core_the_pool.shared.queued, (uint32_t)n, __ATOMIC_RELAXED);
 }
 
-/* n is the number of requests among the records, which count towards the maximum of the queue. */
-static inline void core_push_queue(core_record *first, core_record *last, int n) {
+static inline void core_list_append(core_list *list, core_record *first, core_record *last) {
   last->next = NULL;
-  *(core_the_pool.tail ? &core_the_pool.tail->next : &core_the_pool.head) = first;
-  core_the_pool.tail = last;
-  core_count_queued(n);
+  *(list->last ? &list->last->next : &list->first) = first;
+  list->last = last;
 }
 
-static inline core_record *core_pop_queue(void) {
-  core_record *rec = core_the_pool.head;
-  core_the_pool.head = rec->next;
-  if (!core_the_pool.head) core_the_pool.tail = NULL;
-  if (rec->job == CORE_RUN) core_count_queued(-1);
-  core_the_pool.pops++;
+static inline void core_list_prepend(core_list *list, core_record *first, core_record *last) {
+  last->next = list->first;
+  list->first = first;
+  if (!list->last) list->last = last;
+}
+
+static inline core_record *core_list_pop(core_list *list) {
+  core_record *rec = list->first;
+  list->first = rec->next;
+  if (!list->first) list->last = NULL;
   return rec;
 }
 
-static inline void core_unpop_queue(core_record *rec) {
-  rec->next = core_the_pool.head;
-  core_the_pool.head = rec;
-  if (!core_the_pool.tail) core_the_pool.tail = rec;
-  if (rec->job == CORE_RUN) core_count_queued(1);
-  core_the_pool.pops--;
-}
-
-static inline void core_append_inbox(core_thread *t, core_record *first, core_record *last) {
-  last->next = NULL;
-  *(t->inbox_tail ? &t->inbox_tail->next : &t->inbox) = first;
-  t->inbox_tail = last;
-}
-
-static inline core_record *core_pop_inbox(core_thread *t) {
-  core_record *rec = t->inbox;
-  t->inbox = rec->next;
-  if (!t->inbox) t->inbox_tail = NULL;
-  return rec;
-}
-
-static inline int core_unlink_from(core_record **first, core_record **last, core_record *rec) {
+/* Removes rec from a list if the list contains it. */
+static inline int core_list_unlink(core_list *list, core_record *rec) {
   core_record *before = NULL;
-  for (core_record *r = *first; r; before = r, r = r->next) {
+  for (core_record *r = list->first; r; before = r, r = r->next) {
     if (r != rec) continue;
-    *(before ? &before->next : first) = rec->next;
-    if (*last == rec) *last = before;
+    *(before ? &before->next : &list->first) = rec->next;
+    if (list->last == rec) list->last = before;
     return 1;
   }
   return 0;
@@ -486,7 +473,7 @@ void core_flow_init(void);
  * too many of its requests run. The result is 1 if rec belongs to the event loop until it is resumed. With or
  * without the GIL. */
 int core_defer(core_thread *t, core_record *rec);
-static inline int core_may_defer(core_record *rec) { return rec->pipeline != NULL; }
+static inline int core_may_defer(core_record *rec) { return rec->req.pipeline != NULL; }
 /* Whether new requests must wait because the event loop has to handle published parts first. */
 static inline int core_loop_is_behind(void) {
   return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
@@ -521,13 +508,13 @@ void core_give_way(core_record *rec);
 /* Adds in to the inputs of rec. The mutex is held. */
 static inline void core_append_input(core_record *rec, core_input *in) {
   in->next = NULL;
-  *(rec->inputs ? &rec->inputs_tail->next : &rec->inputs) = in;
-  rec->inputs_tail = in;
+  *(rec->inputs.first ? &rec->inputs.last->next : &rec->inputs.first) = in;
+  rec->inputs.last = in;
 }
 /* Takes all inputs of rec, and returns their list. The mutex is held. */
 static inline core_input *core_take_inputs(core_record *rec) {
-  core_input *in = rec->inputs;
-  rec->inputs = rec->inputs_tail = NULL;
+  core_input *in = rec->inputs.first;
+  rec->inputs.first = rec->inputs.last = NULL;
   return in;
 }
 /* The message in an input of a WebSocket: str or bytes. With the GIL. */

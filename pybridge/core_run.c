@@ -46,12 +46,12 @@ int core_record_begin(core_thread *t, core_record *rec) {
   if (UNLIKELY(core_may_defer(rec)) && core_defer(t, rec)) return 0;
   if (core_waits_are_counted()) core_count_queue_wait(rec);
   core_give_to(rec, t);
-  rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
-  rec->started = rec->whole = rec->bodyless = rec->single = 0;
-  rec->declared = -1;
-  rec->sent = rec->unacked = rec->credit = 0;
+  rec->run.iter = rec->run.result = rec->run.start = rec->run.input = rec->run.environ = rec->run.exchange = NULL;
+  rec->run.started = rec->run.whole = rec->run.bodyless = rec->run.single = 0;
+  rec->run.declared = -1;
+  rec->run.sent = rec->run.unacked = rec->run.credit = 0;
   /* A WebSocket that another process handed over still needs its on_close. */
-  if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->handed) return 1;
+  if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->req.handed) return 1;
   if (t->mode->forget) t->mode->forget(rec); /* the client disconnected: the handler does not run */
   core_publish(t, core_give_up(rec));
   return 0;

@@ -151,9 +151,9 @@ int core_pool_state_of(core_record *rec, int *thread) {
   if (!t) return CORE_QUEUED; /* the record was given back meanwhile */
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
-  if (rec->open) return rec->scheduled ? CORE_MESSAGES : CORE_OPEN;
-  if (rec->iter == NULL) return CORE_ANSWERED;
-  return rec->parked ? CORE_PARKED : CORE_WAITING;
+  if (rec->inputs.open) return rec->inputs.scheduled ? CORE_MESSAGES : CORE_OPEN;
+  if (rec->run.iter == NULL) return CORE_ANSWERED;
+  return rec->run.parked ? CORE_PARKED : CORE_WAITING;
 }
 
 static void find_alone(void *arg) {
@@ -219,7 +219,7 @@ int core_running_callbacks(core_snapshot *out, int max) {
   for (int i = 0; i < P.nthreads && found < max; i++) {
     core_thread *t = P.threads[i];
     core_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
-    if (!rec || !rec->started || !core_kind_of(rec)->run_inputs) continue;
+    if (!rec || !rec->run.started || !core_kind_of(rec)->run_inputs) continue;
     out[found++] = (core_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = core_jobs_of(t)};
   }
   return found;

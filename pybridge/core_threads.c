@@ -44,7 +44,7 @@ static void sleep_idle(core_thread *t) {
   if (t->state == CORE_THREAD_IDLE) {
     t->state = CORE_THREAD_BUSY;
     P.idle--;
-    t->retire = !t->streams && !t->inbox;
+    t->retire = !t->streams && !t->inbox.first;
   } else if (!awake) { /* woken at the last moment: the semaphore is posted soon */
     core_unlock();
     while (sem_wait(&t->sleep) != 0) {
@@ -54,7 +54,7 @@ static void sleep_idle(core_thread *t) {
 }
 
 void core_appoint_drainer(void) {
-  if (P.drainer || P.idle == 0 || !P.head || core_loop_is_behind()) return;
+  if (P.drainer || P.idle == 0 || !P.queue.first || core_loop_is_behind()) return;
   if (core_counted_threads() - P.idle >= P.max) return; /* a thread that did not count has returned */
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -70,23 +70,26 @@ void core_appoint_drainer(void) {
 
 static int is_slow(const core_record *rec) {
   if (UNLIKELY(P.hurry)) return 1;
-  const core_mount *m = &P.mounts[rec->mount];
-  if (rec->job == CORE_NEXT) return rec->chunk_ns > CORE_SLOW_NS;
+  const core_mount *m = core_mount_of(rec);
+  if (rec->job == CORE_NEXT) return rec->run.chunk_ns > CORE_SLOW_NS;
   uint64_t runs = core_run_ns(m);
-  return runs > CORE_HEAVY_NS || (runs > CORE_SLOW_NS && (P.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
+  return runs > CORE_HEAVY_NS ||
+         (runs > CORE_SLOW_NS && (P.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
 }
 
 /* Iterators and new requests alternate, so neither starves the other. P.mu is held. */
 static core_record *take(core_thread *t) {
-  int mine = P.parallel || P.drainer == NULL || P.drainer == t;
-  int may_drain = P.head && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
+  int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
+  int may_drain = P.queue.first && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
   core_record *rec = NULL;
-  if (t->inbox && (!may_drain || t->prefer_inbox)) {
+  if (t->inbox.first && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
-    rec = core_pop_inbox(t);
+    rec = core_list_pop(&t->inbox);
   } else if (may_drain) {
     t->prefer_inbox = 1;
-    rec = core_pop_queue();
+    rec = core_list_pop(&P.queue);
+    if (rec->job == CORE_RUN) core_count_queued(-1);
+    P.pops++;
     P.drainer = t;
   }
   if (rec == NULL) {
@@ -104,13 +107,15 @@ static core_record *take(core_thread *t) {
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();
-  core_unpop_queue(rec);
+  core_list_prepend(&P.queue, rec, rec);
+  core_count_queued(1);
+  P.pops--;
   return 1;
 }
 
 static void run_job(core_thread *t, core_record *rec) {
   if (UNLIKELY(put_back(rec))) return;
-  const core_mount *m = &P.mounts[rec->mount];
+  const core_mount *m = core_mount_of(rec);
   uint64_t most = core_notify_after(m);
   /* Finished parts must not wait for a slow job. */
   if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + core_run_ns(m) > most)) core_notify(t);
@@ -131,7 +136,7 @@ static void thread_loop(core_thread *t) {
   core_lock();
   while (!t->retire) {
     /* The surplus thread retires after a thread that did not count has returned. */
-    int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox;
+    int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
     t->collect = 0;
@@ -274,7 +279,8 @@ static int prepare(void) {
 }
 
 static void enqueue(core_record *first, core_record *last, int n) {
-  core_push_queue(first, last, n);
+  core_list_append(&P.queue, first, last);
+  core_count_queued(n);
   core_appoint_drainer();
   core_wake_monitor();
 }
@@ -288,11 +294,11 @@ static void wake(void) {
 
 static void resume(core_record *rec) {
   CORE_LOCKED();
-  core_append_inbox(rec->thread, rec, rec);
-  core_wake_thread(rec->thread);
+  core_list_append(&((core_thread *)rec->run.thread)->inbox, rec, rec);
+  core_wake_thread(rec->run.thread);
 }
 
-static int dequeue(core_record *rec) { return core_unlink_from(&P.head, &P.tail, rec); }
+static int dequeue(core_record *rec) { return core_list_unlink(&P.queue, rec); }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
   core_notify(t);
@@ -301,11 +307,11 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int others_wait(const core_thread *t) {
   CORE_LOCKED();
-  return t->inbox || P.head;
+  return t->inbox.first || P.queue.first;
 }
 
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
-  return (rec->chunk_ns > CORE_SLOW_NS || ns > CORE_SHARE_NS) && others_wait(t);
+  return (rec->run.chunk_ns > CORE_SLOW_NS || ns > CORE_SHARE_NS) && others_wait(t);
 }
 
 static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_SHARE_NS && others_wait(t); }

@@ -30,8 +30,8 @@
 //	buffer                made by             touched by                freed by
 //	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
 //	                                          then Python until Last
-//	record.data, .fields  Go (realloc)        read-only after Flush     Release, if large
-//	record.spool (fd)     the loop            Python, pread             Python (wsgi_drop)
+//	record.req: data...   Go (realloc)        read-only after Flush     Release, if large
+//	record.run.spool (fd) the loop            Python, pread             Python (wsgi_drop)
 //	part0.buf             Python (realloc)    Go from Next to Release   Release, if large
 //	other parts, .buf     Python (malloc)     Go from Next to Release   Release (core_part_free)
 //	part.owner (bytes)    the application     Go reads its memory       a Python thread, later
@@ -73,11 +73,11 @@
 //
 // # Iterators
 //
-// Each chunk is published when it is made (PEP 3333). record.unacked counts the bytes that the loop has not released,
-// and 256 more for each part. Above 256 KiB the iterator is parked (core_flow.c), and its thread is free. After half of
-// the bytes are released, the iterator continues in the inbox of the same thread, because generators may use
-// thread-local data. If other records wait, a quick iterator yields its thread after 1 ms, a slow iterator after each
-// chunk.
+// Each chunk is published when it is made (PEP 3333). record.run.unacked counts the bytes that the loop has not
+// released, and 256 more for each part. Above 256 KiB the iterator is parked (core_flow.c), and its thread is free.
+// After half of the bytes are released, the iterator continues in the inbox of the same thread, because generators may
+// use thread-local data. If other records wait, a quick iterator yields its thread after 1 ms, a slow iterator after
+// each chunk.
 //
 // # WebSockets with callbacks
 //

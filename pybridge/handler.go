@@ -125,7 +125,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 
 // Warning returns a line if Python could run handlers on several threads at the same time, but does not, otherwise "".
 func (h *Handler) Warning() string {
-	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || C.core_pool_is_parallel() != 0 {
+	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || h.shared.parallel != 0 {
 		return ""
 	}
 	return "Python's GIL is on, so threads take turns: PYTHON_GIL=1 is set, or the application imports an extension module that needs it (Python's warning names it)"
@@ -211,20 +211,20 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.records[r.Ticket] = rec
 	rec.ticket = C.uint32_t(r.Ticket)
 	rec.serial++
-	rec.thread = nil
+	rec.run.thread = nil
 	kind, certificate := &kinds[h.app.mounts[r.Mount].Kind], ""
 	if kind.mode != nil && r.Peer.TLS != nil {
 		certificate = r.Peer.TLS.Server
 	}
 	copyRequest(rec, r, certificate)
-	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
+	rec.req.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
 	if r.WebSocket && kind.callbacks {
 		h.sockets++
 		h.watchSockets()
 	}
 	h.mu.Unlock()
-	if rec.pipeline = nil; r.Pipeline != 0 {
-		rec.pipeline = h.pipeline(r.Pipeline)
+	if rec.req.pipeline = nil; r.Pipeline != 0 {
+		rec.req.pipeline = h.pipeline(r.Pipeline)
 	}
 	h.add(rec)
 	return true
@@ -255,7 +255,7 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.record(t)
 	h.mu.Unlock()
-	rec.resumed = 1
+	rec.req.resumed = 1
 	h.add(rec)
 }
 

@@ -79,8 +79,8 @@ static PyObject *pack(live_ws_object *ws) {
 /* Stops further inputs, unless an input has arrived or the client has disconnected. Returns whether it did. */
 static int closes_inbox(core_record *rec) {
   core_lock();
-  int empty = !rec->inputs && !rec->batch && !rec->senders && !core_is_cancelled(rec);
-  if (empty) rec->open = 0;
+  int empty = !rec->inputs.first && !rec->run.batch && !rec->inputs.senders && !core_is_cancelled(rec);
+  if (empty) rec->inputs.open = 0;
   core_unlock();
   return empty;
 }
@@ -153,10 +153,11 @@ static int unpack(live_ws_object *ws, PyObject *all) {
 
 int live_ws_resume(live_ws_object *ws) {
   const core_record *rec = ws->rec;
-  if (rec->subprotocol.len && !(ws->protocol = PyUnicode_DecodeUTF8(rec->data + rec->subprotocol.off,
-                                                                    (Py_ssize_t)rec->subprotocol.len, "replace")))
+  if (rec->req.subprotocol.len &&
+      !(ws->protocol = PyUnicode_DecodeUTF8(rec->req.data + rec->req.subprotocol.off,
+                                            (Py_ssize_t)rec->req.subprotocol.len, "replace")))
     return -1;
-  PyObject *all = PyMarshal_ReadObjectFromString(rec->data + rec->state.off, (Py_ssize_t)rec->state.len);
+  PyObject *all = PyMarshal_ReadObjectFromString(rec->req.data + rec->req.state.off, (Py_ssize_t)rec->req.state.len);
   int bad = !all || unpack(ws, all) < 0;
   Py_XDECREF(all);
   return bad ? -1 : live_ws_accept(ws);

@@ -18,8 +18,8 @@ static PyObject *environ_held(live_ws_object *ws) {
   core_record *rec = ws->rec;
   if (!ws->environ && !rec)
     return PyErr_Format(PyExc_RuntimeError, "environ is no longer available: the WebSocket is closed");
-  if (!ws->environ) ws->environ = Py_XNewRef(rec->environ);
-  if (!ws->environ) ws->environ = wsgi_environ(rec, P.mounts[rec->mount].environ, NULL);
+  if (!ws->environ) ws->environ = Py_XNewRef(rec->run.environ);
+  if (!ws->environ) ws->environ = wsgi_environ(rec, core_mount_of(rec)->environ, NULL);
   return Py_XNewRef(ws->environ);
 }
 
@@ -51,7 +51,7 @@ static int wait_for_client(live_ws_object *ws, double seconds) {
   core_thread *t = core_this_thread;
   int room;
   if (t && !t->mode->may_wait)
-    room = __atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) <= UNPACED_BYTES;
+    room = __atomic_load_n(&ws->rec->run.unacked, __ATOMIC_RELAXED) <= UNPACED_BYTES;
   else {
     if (t) core_notify(t);
     room = seconds == 0 ? 0 : core_wait_for_client(ws->rec, seconds);
@@ -88,7 +88,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
 static int send_held(live_ws_object *ws, const core_message *m) {
   if (is_closed(ws)) return 0;
   if (live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) return -1;
-  if (__atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
+  if (__atomic_load_n(&ws->rec->run.unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
     PyObject *reason = PyUnicode_FromString("too slow");
     int bad = !reason || live_ws_shut(ws, 1013, reason) < 0;
     Py_XDECREF(reason);

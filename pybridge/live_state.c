@@ -14,7 +14,7 @@ void live_ws_publish(core_part *p) {
   core_publish(t, p);
   /* A slow handler must not delay the message. The monitor notices a handler that is slow only once, unless the
    * monitor sleeps. */
-  if (core_run_ns(&P.mounts[mine->mount]) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
+  if (core_run_ns(core_mount_of(mine)) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
     core_notify(t);
 }
 
@@ -26,7 +26,7 @@ static int accept_held(live_ws_object *ws) {
   Py_ssize_t n = 0;
   const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
   if (!name || !wsgi_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
-  rec->started = 1;
+  rec->run.started = 1;
   live_ws_set_state(ws, LIVE_WS_OPEN);
   live_ws_publish(p);
   return 0;
@@ -39,7 +39,7 @@ int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); 
 static void take_close(live_ws_object *ws) {
   ws->code = 1006;
   core_lock();
-  const core_input *in = ws->rec->inputs ? ws->rec->inputs_tail : ws->rec->batch;
+  const core_input *in = ws->rec->inputs.first ? ws->rec->inputs.last : ws->rec->run.batch;
   while (in && in->next) in = in->next;
   int closed = in && in->op == CORE_OP_CLOSE;
   core_unlock();
@@ -83,13 +83,13 @@ void live_ws_detach(live_ws_object *ws) {
   }
   ws->rec = NULL;
   core_lock();
-  rec->open = 0;
+  rec->inputs.open = 0;
   core_release_senders(rec);
   core_input *in = core_take_inputs(rec);
   core_unlock();
   core_free_inputs(in);
-  core_free_inputs(rec->batch);
-  rec->batch = NULL;
-  rec->ws = NULL;
+  core_free_inputs(rec->run.batch);
+  rec->run.batch = NULL;
+  rec->run.ws = NULL;
   CORE_END_HOLD();
 }

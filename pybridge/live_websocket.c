@@ -18,7 +18,7 @@ static PyObject *name[CALLBACKS];
 /* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its
  * result, None if there is no callback of this kind, or NULL with an exception. A new reference. */
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
-  PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]),
+  PyObject *f = PyObject_GetAttr(core_mount_of(ws->rec)->callable, name[which]),
            *args[] = {(PyObject *)ws, second, third};
   size_t n = third ? 3 : second ? 2 : 1;
   PyObject *result = !f || f == Py_None ? Py_XNewRef(f) : PyObject_Vectorcall(f, args, n, NULL);
@@ -76,7 +76,7 @@ static int close_code(live_ws_object *ws, PyObject **reason) {
 /* Ends the WebSocket: calls on_close and publishes the last part. Takes the reference to reason, which may be NULL. */
 static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
-  if (t->unsignalled && core_run_ns(&P.mounts[rec->mount]) > CORE_SLOW_NS) core_notify(t);
+  if (t->unsignalled && core_run_ns(core_mount_of(rec)) > CORE_SLOW_NS) core_notify(t);
   call_on_close(t, ws, code, reason);
   int failed = code == 1011;
   live_ws_detach(ws);
@@ -93,7 +93,7 @@ static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) 
 
 static void on_message(core_thread *t, live_ws_object *ws, const core_input *in) {
   core_record *rec = ws->rec;
-  core_mount *m = &P.mounts[rec->mount];
+  core_mount *m = core_mount_of(rec);
   core_timing timing;
   core_begin_timing(&timing, m);
   PyObject *message = core_input_message(in);
@@ -107,14 +107,14 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
 
 static core_input *next_input(core_record *rec) {
   core_input *in;
-  CORE_BEGIN_HOLD(rec->ws); /* another thread may look for the close frame */
-  if (!rec->batch) {
+  CORE_BEGIN_HOLD(rec->run.ws); /* another thread may look for the close frame */
+  if (!rec->run.batch) {
     core_lock();
-    rec->batch = core_take_inputs(rec);
+    rec->run.batch = core_take_inputs(rec);
     core_unlock();
   }
-  in = rec->batch;
-  if (in) rec->batch = in->next;
+  in = rec->run.batch;
+  if (in) rec->run.batch = in->next;
   CORE_END_HOLD();
   return in;
 }
@@ -123,15 +123,15 @@ static core_input *next_input(core_record *rec) {
  * the WebSocket meanwhile. Returns whether it did. */
 static int comes_to_rest(core_record *rec) {
   core_lock();
-  int rests = !rec->inputs && !core_is_cancelled(rec) && live_ws_state(rec->ws) <= LIVE_WS_OPEN;
-  if (rests) rec->scheduled = 0;
+  int rests = !rec->inputs.first && !core_is_cancelled(rec) && live_ws_state(rec->run.ws) <= LIVE_WS_OPEN;
+  if (rests) rec->inputs.scheduled = 0;
   core_unlock();
   return rests;
 }
 
 static void run_inputs(core_thread *t, core_record *rec) {
-  live_ws_object *ws = rec->ws;
-  const core_mount *m = &P.mounts[rec->mount];
+  live_ws_object *ws = rec->run.ws;
+  const core_mount *m = core_mount_of(rec);
   for (uint64_t spent = 0;; spent += core_run_ns(m)) {
     if (live_ws_state(ws) > LIVE_WS_OPEN) {
       PyObject *reason;
@@ -147,7 +147,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
     core_input *in = next_input(rec);
     if (!in) {
       if (comes_to_rest(rec)) return;
-      if (!core_is_cancelled(rec) || rec->inputs || live_ws_state(ws) > LIVE_WS_OPEN) continue;
+      if (!core_is_cancelled(rec) || rec->inputs.first || live_ws_state(ws) > LIVE_WS_OPEN) continue;
       end(t, ws, 1006, NULL);
       return;
     }
@@ -182,7 +182,7 @@ static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRe
 static int keep_closed(live_ws_object *ws) {
   int closed;
   CORE_BEGIN_HOLD(ws);
-  closed = !ws->rec->started;
+  closed = !ws->rec->run.started;
   if (closed) live_ws_set_state(ws, LIVE_WS_CLOSED);
   CORE_END_HOLD();
   return closed;
@@ -199,7 +199,7 @@ static void refuse(PyObject *refusal) {
  * called. */
 static int admit(live_ws_object *ws, int *called) {
   core_record *rec = ws->rec;
-  PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
+  PyObject *protocol = PyObject_CallMethod(core_mount_of(rec)->callable, "_admit", "O", (PyObject *)rec->run.environ);
   core_exit_child();
   if (!protocol) return -1;
   if (PyUnicode_Check(protocol)) ws->protocol = Py_NewRef(protocol);
@@ -231,36 +231,36 @@ static void reject(core_thread *t, live_ws_object *ws, int called) {
 }
 
 static void open_websocket(core_thread *t, core_record *rec) {
-  core_mount *m = &P.mounts[rec->mount];
+  core_mount *m = core_mount_of(rec);
   core_timing timing;
-  rec->inputs = rec->inputs_tail = rec->batch = NULL;
-  rec->senders = 0;
+  rec->inputs.first = rec->inputs.last = rec->run.batch = NULL;
+  rec->inputs.senders = 0;
   core_lock();
-  rec->open = rec->scheduled = 1;
+  rec->inputs.open = rec->inputs.scheduled = 1;
   core_unlock();
   core_begin_timing(&timing, m);
   live_ws_object *ws = core_intern(name, names, CALLBACKS) < 0 ? NULL : live_ws_new(rec);
   if (!ws) {
-    rec->open = 0;
+    rec->inputs.open = 0;
     wsgi_fail(t, rec);
     return;
   }
-  rec->ws = ws;
+  rec->run.ws = ws;
   int called = 0, bad;
-  if (rec->handed)
+  if (rec->req.handed)
     bad = live_ws_resume(ws) < 0 || core_done(call(ws, ON_RESUME, NULL, NULL)) < 0;
   else
-    bad = !(rec->environ = wsgi_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
+    bad = !(rec->run.environ = wsgi_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
   core_end_timing(&timing, m);
   if (bad && keep_closed(ws)) {
     reject(t, ws, called);
     return;
   }
   if (!bad && live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) bad = 1;
-  if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
-  PyObject *environ = rec->environ;
+  if (bad) failed(t, ws, rec->req.handed ? "on_resume" : "on_open");
+  PyObject *environ = rec->run.environ;
   CORE_BEGIN_HOLD(ws);
-  rec->environ = NULL; /* ws makes a new environ if the application reads it */
+  rec->run.environ = NULL; /* ws makes a new environ if the application reads it */
   CORE_END_HOLD();
   Py_XDECREF(environ);
   run_inputs(t, rec);

@@ -184,7 +184,7 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	place := ""
 	h.mu.Lock()
 	if rec := h.record(exchange.Ticket(ticket)); rec != nil && uint32(rec.serial) == serial {
-		if m := &h.app.mounts[rec.mount]; m.Place != "" {
+		if m := &h.app.mounts[rec.req.mount]; m.Place != "" {
 			place = m.Place
 		} else if m.Kind.WebSockets() {
 			place = C.CORE_PLACE_ASGI
@@ -270,7 +270,7 @@ func (q *presenceQueue) step(h *Handler) {
 	}, "")
 	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
 	q.rec.serial++
-	q.rec.thread = nil
+	q.rec.run.thread = nil
 	if code := C.core_flush(number(q.rec)); code >= 0 {
 		h.app.exit(int(code))
 	}

@@ -30,18 +30,18 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
 	}
 	variables := ""
-	rec.tls_version, rec.tls_cipher = 0, 0
+	rec.req.tls_version, rec.req.tls_cipher = 0, 0
 	if t := peer.TLS; t != nil {
 		variables = t.Variables
-		rec.tls_version, rec.tls_cipher = C.uint16_t(t.Version), C.uint16_t(t.CipherSuite)
+		rec.req.tls_version, rec.req.tls_cipher = C.uint16_t(t.Version), C.uint16_t(t.CipherSuite)
 	}
-	if need += len(variables); need > int(rec.cap) {
+	if need += len(variables); need > int(rec.req.cap) {
 		size := max(1024, need)
-		C.free(unsafe.Pointer(rec.data))
-		rec.data = (*C.char)(C.malloc(C.size_t(size)))
-		rec.cap = C.size_t(size)
+		C.free(unsafe.Pointer(rec.req.data))
+		rec.req.data = (*C.char)(C.malloc(C.size_t(size)))
+		rec.req.cap = C.size_t(size)
 	}
-	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
+	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
 	n := copy(data, r.Head)
 	add := func(s string) C.core_span {
 		at := n
@@ -50,57 +50,57 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
-	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
+	rec.req.method, rec.req.target, rec.req.query, rec.req.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
 	// The path is in the head unless the head writes it differently, or a proxy has removed its beginning.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
-		rec.path = span(p.Path)
+		rec.req.path = span(p.Path)
 	} else {
-		rec.path = C.core_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
+		rec.req.path = C.core_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
 		n += copy(data[n:], r.Path)
 	}
 	from := n
-	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
-	rec.socket_path = add(peer.Socket)
-	rec.scheme, rec.host, rec.user, rec.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
+	rec.req.addr, rec.req.server_name, rec.req.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
+	rec.req.socket_path = add(peer.Socket)
+	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
 	if r.Routed { // the head does not contain the path
 		n += copy(data[n:], r.Path)
 	}
 	n += copy(data[n:], r.Path[:r.Root])
-	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
-	rec.port, rec.tls_server = add(peer.Port), add(certificate)
-	if rec.handed = boolByte(r.Resumed != nil); r.Resumed != nil {
-		rec.subprotocol, rec.state = add(r.Resumed.Subprotocol), add(string(r.Resumed.Data))
+	rec.req.head_len, rec.req.peer_len = C.uint32_t(head), C.uint32_t(n-from)
+	rec.req.port, rec.req.tls_server = add(peer.Port), add(certificate)
+	if rec.req.handed = boolByte(r.Resumed != nil); r.Resumed != nil {
+		rec.req.subprotocol, rec.req.state = add(r.Resumed.Subprotocol), add(string(r.Resumed.Data))
 	}
-	rec.body_off, rec.body_len = C.size_t(n), C.size_t(len(r.Body))
+	rec.req.body_off, rec.req.body_len = C.size_t(n), C.size_t(len(r.Body))
 	copy(data[n:], r.Body)
-	if n := len(p.Fields); n > int(rec.fields_cap) {
+	if n := len(p.Fields); n > int(rec.req.fields_cap) {
 		size := max(16, n)
-		C.free(unsafe.Pointer(rec.fields))
-		rec.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
-		rec.fields_cap = C.uint32_t(size)
+		C.free(unsafe.Pointer(rec.req.fields))
+		rec.req.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
+		rec.req.fields_cap = C.uint32_t(size)
 	}
-	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.fields)), int(rec.fields_cap)), p.Fields) // their layout is that of core_field
-	rec.nfields = C.uint32_t(len(p.Fields))
-	rec.mount = C.uint32_t(r.Mount)
-	rec.log = C.uint32_t(r.ErrorLog)
-	rec.script_len = C.uint32_t(r.Script)
-	rec.size = C.int64_t(r.Size)
-	rec.spool = C.int32_t(r.Spool)
-	rec.version = C.uint8_t(p.Version)
-	rec.head_only = boolByte(p.Head)
-	rec.trailers = boolByte(p.Trailers && !p.Head)
-	rec.by_form = boolByte(peer.Login == exchange.Form)
-	rec.foreign = 0
-	rec.has_length = boolByte(p.Body != http1.NoBody)
-	rec.chunked = boolByte(p.Body == http1.Chunked)
-	rec.has_body = boolByte(r.Size > 0)
-	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
-	rec.open, rec.socket_object, rec.taken = 0, nil, 0
+	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.req.fields)), int(rec.req.fields_cap)), p.Fields) // their layout is that of core_field
+	rec.req.nfields = C.uint32_t(len(p.Fields))
+	rec.req.mount = C.uint32_t(r.Mount)
+	rec.req.log = C.uint32_t(r.ErrorLog)
+	rec.req.script_len = C.uint32_t(r.Script)
+	rec.req.size = C.int64_t(r.Size)
+	rec.run.spool = C.int32_t(r.Spool)
+	rec.req.version = C.uint8_t(p.Version)
+	rec.req.head_only = boolByte(p.Head)
+	rec.req.trailers = boolByte(p.Trailers && !p.Head)
+	rec.req.by_form = boolByte(peer.Login == exchange.Form)
+	rec.req.foreign = 0
+	rec.req.has_length = boolByte(p.Body != http1.NoBody)
+	rec.req.chunked = boolByte(p.Body == http1.Chunked)
+	rec.req.has_body = boolByte(r.Size > 0)
+	rec.req.more, rec.req.websocket, rec.run.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
+	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.job = C.CORE_RUN
-	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
-	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
-	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
+	rec.run.unacked, rec.run.counted, rec.req.resumed, rec.req.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
+	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
+	rec.req.routed, rec.req.traced = boolByte(r.Routed), boolByte(r.Traced)
 }
 
 func span(s http1.Span) C.core_span {
@@ -222,7 +222,7 @@ func fill(out *exchange.Part, p *C.core_part) {
 	}
 	if p.failure != 0 {
 		out.Head.Instead = exchange.Refusal
-		if p.rec.foreign != 0 {
+		if p.rec.req.foreign != 0 {
 			head.Reason = tracebackElsewhere
 		}
 	}
@@ -246,7 +246,7 @@ func fill(out *exchange.Part, p *C.core_part) {
 var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.")
 
 func requestOf(p *C.core_part) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.req.data)), int(p.rec.req.head_len))
 }
 
 func within(p *C.core_part, off, n C.uint32_t) []byte {
@@ -273,19 +273,19 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		return
 	}
-	if rec.pipeline != nil { // the rest of unacked belongs to the last part
-		atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
+	if rec.req.pipeline != nil { // the rest of unacked belongs to the last part
+		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
 	h.mu.Lock() // describe reads the data
-	if rec.cap > keepBytes {
-		C.free(unsafe.Pointer(rec.data))
-		rec.data, rec.cap = nil, 0
+	if rec.req.cap > keepBytes {
+		C.free(unsafe.Pointer(rec.req.data))
+		rec.req.data, rec.req.cap = nil, 0
 	}
 	if rec.part0.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.part0.buf))
 		rec.part0.buf, rec.part0.cap = nil, 0
 	}
-	if rec.websocket != 0 && kinds[h.app.mounts[rec.mount].Kind].callbacks {
+	if rec.req.websocket != 0 && kinds[h.app.mounts[rec.req.mount].Kind].callbacks {
 		h.sockets--
 	}
 	h.records[rec.ticket] = nil

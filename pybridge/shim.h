@@ -56,7 +56,7 @@ typedef struct core_part {
   uint8_t failure;                   /* the handler failed: the server answers with its page for status */
   uint8_t op;                        /* exchange.Op; CORE_OP_BODY for a response */
   uint8_t websocket;
-  uint8_t taken; /* the application has used record.socket */
+  uint8_t taken; /* the application has used record.run.socket */
   uint16_t code;
   uint32_t subprotocol_off, subprotocol_len;
   int64_t credit; /* bytes that CORE_OP_CREDIT permits */
@@ -67,7 +67,7 @@ typedef struct core_part {
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* descriptor, or -1; closed by Release */
   int64_t offset, count; /* bytes of file */
-  int64_t unacked;       /* bytes that it adds to record.unacked until its release */
+  int64_t unacked;       /* bytes that it adds to record.run.unacked until its release */
   char *buf;             /* malloc; freed with the part, kept with part0 */
   uint32_t used, cap;
 } core_part;
@@ -75,13 +75,13 @@ typedef struct core_part {
 /* =============================================================================
  * The memory that the event loop and Python share: one record for each exchange, and a few counters.
  *
- * Go allocates and recycles records. The fields of the first half are written by Go before core_flush and read-only
- * afterwards; the second half belongs to the thread that runs the record, until its last part is published. Before
- * that, Python releases everything that the record owns (wsgi_drop). Records contain no pointers to Go memory. */
+ * Go allocates and recycles records. A record has three structs, each with its owner: the request, its run, and its
+ * inputs. Before the last part is published, Python releases everything that the record owns (wsgi_drop). Records
+ * contain no pointers to Go memory. */
 
 enum { CORE_HTTP10, CORE_HTTP11, CORE_HTTP2 };
 
-/* Same layout as http1.Field; spans into record.data. */
+/* Same layout as http1.Field; spans into record.req.data. */
 typedef struct {
   core_span name, value;
 } core_field;
@@ -109,18 +109,15 @@ enum { CORE_WSGI, CORE_ASGI, CORE_ASYNC_HANDLER, CORE_WEBSOCKET };
 
 /* State shared by pipelined requests of one connection. Allocated once for each connection slot, never freed. */
 typedef struct {
-  int64_t unacked; /* atomic: sum of record.unacked */
+  int64_t unacked; /* atomic: sum of record.run.unacked */
   int32_t running; /* atomic: requests that have started and not yet published their last part */
 } core_pipeline;
 
-typedef struct core_record {
-  struct core_record *next; /* in the free list, a queue, or an inbox */
-  uint32_t ticket;
-  uint32_t mount;
-  uint32_t log;       /* number of its error log (core_errorlog.c); 0 means stderr */
-  uint32_t cancelled; /* atomic; set by the loop */
-  uint32_t serial;    /* changes each time the record is reused */
-  uint64_t since_ns;  /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted */
+/* The request. Go's event loop writes it before core_flush; it is then constant for all threads until the last part is
+ * published. The record owns its memory. */
+struct core_request {
+  uint32_t mount, log; /* log: number of its error log (core_errorlog.c); 0 means stderr */
+  uint64_t since_ns;   /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted */
 
   char *data; /* malloc: head, path, peer, body; freed or kept by Handler.Release */
   size_t cap;
@@ -140,60 +137,73 @@ typedef struct core_record {
   uint8_t by_form; /* the user logged in by a form, not by Basic authentication */
   /* The client gets no traceback, because it used a host name that other people can point to this machine. */
   uint8_t foreign;
-  size_t body_off;
-  int64_t size;
-  int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */
-
-  uint8_t job;
-  uint8_t started;  /* the first part was published */
-  uint8_t parked;   /* guarded by the pool's mutex: an iterator or write() waits for the client */
-  uint8_t whole;    /* the body has its declared length */
-  uint8_t bodyless; /* the head is the whole response: HEAD, 204, 304 */
-  uint8_t single;   /* the result has one item, so its first chunk is the whole body */
-  void *thread;     /* core_thread * that runs it and owns iter; NULL while it is queued */
-  void *iter;       /* PyObject *, owned: yields chunks */
-  void *result;     /* PyObject *, owned: its close() will be called */
-  void *start;      /* owned Start_response (PyObject *) */
-  void *input;      /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
-  void *environ;    /* PyObject *, owned while the response is made */
-  int64_t declared; /* Content-Length from the handler, -1 if none */
-  int64_t sent;
-  uint64_t chunk_ns;       /* moving average of one next() */
-  int64_t unacked;         /* atomic: sum of core_part.unacked of published parts that are not released */
-  core_pipeline *pipeline; /* NULL if the request was not pipelined */
-  uint8_t counted;         /* in pipeline->running */
-  uint8_t resumed;         /* the event loop has permitted it to run */
-  uint8_t multiplexed;     /* responses of its connection do not wait for each other (HTTP/2) */
-
-  /* For exchanges with inputs, and exchanges on the asyncio thread. */
-  core_input *inputs, *inputs_tail;            /* guarded by the pool's mutex: in order of arrival; owned */
-  struct core_record *event_next, *event_prev; /* guarded by the mutex: in the list of the asyncio thread */
-  /* Guarded by the mutex: CORE_EVENT_ bits; nonzero while the record is in the list. */
-  uint8_t events;
-  uint8_t closing;   /* guarded by the mutex: takes no further events */
-  uint8_t more;      /* the body continues in inputs */
   uint8_t websocket; /* the client asks for a WebSocket */
   /* Another process has accepted the WebSocket, with this subprotocol and state (live_handover.c). */
   uint8_t handed;
   core_span subprotocol, state;
-  uint8_t routed;  /* the server has rewritten path */
-  uint8_t traced;  /* see core_trace_len */
-  size_t body_len; /* bytes of the body, or of its first part, at body_off */
-  /* The client's socket for an application that implements WebSocket itself; 0 if none. Closed by the Python side. */
-  int32_t socket;
-  int64_t credit;      /* bytes of inputs that the application has taken since the last CORE_OP_CREDIT */
-  void *socket_object; /* PyObject *, owned: object of socket in environ, or NULL */
-  uint8_t taken;
+  uint8_t routed;            /* the server has rewritten path */
+  uint8_t traced;            /* see core_trace_len */
+  uint8_t more;              /* the body continues in inputs */
+  uint8_t multiplexed;       /* responses of its connection do not wait for each other (HTTP/2) */
+  uint8_t resumed;           /* the event loop has permitted it to run */
+  core_pipeline *pipeline;   /* NULL if the request was not pipelined */
+  size_t body_off, body_len; /* the body, or its first part, in data */
+  int64_t size;
+};
+
+/* How the handler runs, and what is known of its response. The thread that runs the record writes it, under the GIL,
+ * until it publishes the last part; wsgi_drop releases its objects before. Go initializes it for a new request. */
+struct core_run {
+  void *thread; /* core_thread * that runs it and owns iter; NULL while it is queued */
+  /* Owned; Python's threads close them. */
+  int32_t spool;          /* descriptor of a body in a file, or -1 */
+  int32_t socket;         /* the client's socket for an application that implements WebSocket itself; 0 if none */
+  uint8_t started;        /* the first part was published */
+  uint8_t parked;         /* guarded by the pool's mutex: an iterator or write() waits for the client */
+  uint8_t whole;          /* the body has its declared length */
+  uint8_t bodyless;       /* the head is the whole response: HEAD, 204, 304 */
+  uint8_t single;         /* the result has one item, so its first chunk is the whole body */
+  uint8_t counted;        /* in pipeline->running */
+  uint8_t taken;          /* the application has used socket */
+  void *iter;             /* PyObject *, owned: yields chunks */
+  void *result;           /* PyObject *, owned: its close() will be called */
+  void *start;            /* owned Start_response (PyObject *) */
+  void *input;            /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
+  void *environ;          /* PyObject *, owned while the response is made */
+  void *socket_object;    /* PyObject *, owned: object of socket in environ, or NULL */
+  void *exchange;         /* asgi_exchange *, owned: exists as long as this record; NULL if none */
+  void *ws;               /* PyObject *, owned: argument of the callbacks of a WebSocket */
+  core_input *batch;      /* owned: inputs that the thread has taken */
+  int64_t declared, sent; /* Content-Length from the handler, -1 if none; bytes of the body that were published */
+  int64_t credit;         /* bytes of inputs that the application has taken since the last CORE_OP_CREDIT */
+  uint64_t chunk_ns;      /* moving average of one next() */
+  int64_t unacked;        /* atomic: sum of core_part.unacked of published parts that are not released */
+};
+
+/* What happens to an exchange after it began. The event loop adds inputs and events, and the thread that runs the
+ * record takes them. All members are guarded by the pool's mutex. */
+struct core_inputs {
+  core_input *first, *last;                    /* owned, in order of arrival */
+  struct core_record *event_next, *event_prev; /* in the list of the asyncio thread */
+  uint8_t events;                              /* ASGI_EVENT_ bits; nonzero while the record is in that list */
+  uint8_t closing;                             /* takes no further events */
+  uint8_t open;                                /* a WebSocket of synchronous code takes inputs */
+  uint8_t scheduled;                           /* its record is queued or runs */
+  uint32_t senders;                            /* threads that wait in its send() */
   /* Atomic: time when the client's close frame arrived, 0 before; asyncio thread only. */
   uint64_t closed_ns;
-  void *exchange; /* asgi_exchange *, owned: exists as long as this record; NULL if none */
+};
 
-  /* For WebSockets of synchronous code. */
-  uint8_t open;      /* guarded by the pool's mutex: takes inputs */
-  uint8_t scheduled; /* guarded by the mutex: queued or running */
-  uint32_t senders;  /* guarded by the mutex: threads that wait in send() */
-  core_input *batch; /* owned: inputs that the thread of the record has taken */
-  void *ws;          /* PyObject *, owned: argument of the callbacks */
+/* One exchange. Go allocates it with calloc. The list that it is in owns it, then the thread that took it from there,
+ * and after the last part Go again. */
+typedef struct core_record {
+  struct core_record *next; /* in the free list, a queue, or an inbox */
+  uint32_t ticket, serial;  /* serial changes each time the record is reused */
+  uint32_t cancelled;       /* atomic; set by the loop */
+  uint8_t job;              /* CORE_RUN ...; written by the owner */
+  struct core_request req;
+  struct core_run run;
+  struct core_inputs inputs;
   core_part part0;
 } core_record;
 
@@ -212,6 +222,7 @@ typedef struct {
   uint32_t unattended; /* inline mode: an iterator stopped because finished parts were not sent */
   uint32_t messages;   /* core_messages has messages to return */
   uint32_t purges;
+  uint32_t parallel;   /* constant: several threads may run Python at the same time */
   uint32_t watched;    /* the application has registered on_join or on_leave */
   int64_t unseen;      /* bytes of large parts that the event loop has not handled */
   int64_t event_bytes; /* bytes of published events that the server has not handled (Handler.Dealt) */
@@ -222,12 +233,12 @@ typedef struct {
 
 /* Bytes at the end of the head with that field: http1.TraceLineLen. */
 #define CORE_TRACE_LEN 72
-static inline uint32_t core_trace_len(const core_record *rec) { return rec->traced ? CORE_TRACE_LEN : 0; }
+static inline uint32_t core_trace_len(const core_record *rec) { return rec->req.traced ? CORE_TRACE_LEN : 0; }
 
 /* The trace-id of rec; empty if rec is not traced. */
 static inline core_span core_trace_id(const core_record *rec) {
-  if (!rec->traced) return (core_span){0, 0};
-  return (core_span){rec->fields[rec->nfields - 1].value.off + 3, 32};
+  if (!rec->req.traced) return (core_span){0, 0};
+  return (core_span){rec->req.fields[rec->req.nfields - 1].value.off + 3, 32};
 }
 
 /* =============================================================================
@@ -306,8 +317,6 @@ typedef struct {
   const char *const *names;
 } core_options;
 
-/* Whether several threads run Python at the same time. Call it after live_start_pool. */
-int core_pool_is_parallel(void);
 /* Sets how to wake the event loop (eventloop.Waker). Once, before the first core_flush. */
 void core_pool_attach(int signals, int event, int32_t *state);
 /* Starts the chain of records that begins at first (0 for none), and the records that received inputs by

@@ -68,19 +68,19 @@ type task struct {
 
 // describe needs h.mu.
 func (h *Handler) describe(rec *C.core_record) task {
-	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
+	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
 	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
-	m := &h.app.mounts[rec.mount]
+	m := &h.app.mounts[rec.req.mount]
 	t := task{
 		job:    job{rec, rec.serial},
 		ticket: int(rec.ticket),
-		since:  uint64(rec.since_ns),
-		line:   fmt.Sprintf("%s %s %s", text(rec.method), text(rec.target), http1.Version(rec.version)),
+		since:  uint64(rec.req.since_ns),
+		line:   fmt.Sprintf("%s %s %s", text(rec.req.method), text(rec.req.target), http1.Version(rec.req.version)),
 		name:   m.Name,
 		run:    cmp.Or[mode](kinds[m.Kind].mode, h.app.mode),
-		addr:   text(rec.addr),
-		port:   text(rec.port),
-		log:    int(rec.log),
+		addr:   text(rec.req.addr),
+		port:   text(rec.req.port),
+		log:    int(rec.req.log),
 	}
 	if id := C.core_trace_id(rec); id.len > 0 {
 		t.trace = text(id)

@@ -21,7 +21,7 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
-	if rec == nil || rec.open != 0 && rec.started != 0 { // a WebSocket that was accepted at the last moment
+	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 { // a WebSocket that was accepted at the last moment
 		h.mu.Unlock()
 		return
 	}
@@ -53,7 +53,7 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 		return 0, 0
 	}
 	for _, t := range h.tasks() {
-		if number(t.rec) == rec && (t.rec.started == 0 || t.rec.websocket == 0) {
+		if number(t.rec) == rec && (t.rec.run.started == 0 || t.rec.req.websocket == 0) {
 			return exchange.Ticket(t.ticket), time.Since(s.since)
 		}
 	}

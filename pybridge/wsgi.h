@@ -23,7 +23,7 @@ PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);
 
-/* Iterates over the variables of mod_ssl in rec->tls. *at begins with 0. Returns 0 after the last variable. Works
+/* Iterates over the variables of mod_ssl in rec->req.tls. *at begins with 0. Returns 0 after the last variable. Works
  * without the GIL. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
@@ -67,7 +67,7 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
 int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket unless the application owns it, and sets rec->taken if it was used. */
+/* Closes the socket unless the application owns it, and sets rec->run.taken if it was used. */
 void wsgi_close_socket(core_record *rec);
 
 /* =============================================================================
@@ -144,7 +144,7 @@ void wsgi_forget_channel(wsgi_start_object *s);
 
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
-/* Answers with a return value. Returns 0 if the response is published, 1 if wsgi_stream must drive rec->iter, -1
+/* Answers with a return value. Returns 0 if the response is published, 1 if wsgi_stream must drive rec->run.iter, -1
  * with an exception. After an exception, published parts remain published, and result.close() has been or will be
  * called. */
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
@@ -158,7 +158,7 @@ static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
 PyObject *wsgi_close(PyObject *o);
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
-/* Drives rec->iter until it ends, must wait, or yields the thread. */
+/* Drives rec->run.iter until it ends, must wait, or yields the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 /* Releases all objects of rec, before its last part is published. */
@@ -209,12 +209,12 @@ extern const core_kind wsgi_handlers;
 /* Calls the handler of rec with environ and start_response, which rec then owns. Returns its result, a new
  * reference, or NULL with an exception. */
 static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
-  const core_mount *m = &core_the_pool.mounts[rec->mount];
-  if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
-  if (!(rec->environ = wsgi_environ(rec, m->environ, rec->input))) return NULL;
-  if (UNLIKELY(rec->socket) && wsgi_expose_socket(rec) < 0) return NULL;
-  if (!(rec->start = wsgi_start_for(t, rec, m->start))) return NULL;
-  PyObject *args[] = {rec->environ, rec->start};
+  const core_mount *m = core_mount_of(rec);
+  if (rec->req.has_body && !(rec->run.input = wsgi_input_new(rec))) return NULL;
+  if (!(rec->run.environ = wsgi_environ(rec, m->environ, rec->run.input))) return NULL;
+  if (UNLIKELY(rec->run.socket) && wsgi_expose_socket(rec) < 0) return NULL;
+  if (!(rec->run.start = wsgi_start_for(t, rec, m->start))) return NULL;
+  PyObject *args[] = {rec->run.environ, rec->run.start};
   return PyObject_Vectorcall(m->callable, args, 2, NULL);
 }
 void wsgi_resume(core_thread *t, core_record *rec);

@@ -33,23 +33,23 @@ static unsigned slot_of(const char *fields, size_t n) {
 /* Returns the entry for a head with these fields. NULL with an exception, or without one if the head must not be
  * cached: an absolute-form target sets HTTP_HOST. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
-  const char *fields = rec->data + line, *peer = rec->data + rec->addr.off;
-  size_t n = rec->head_len - line - core_trace_len(rec);
-  if (rec->head_len + rec->peer_len > TEXT || rec->authority.len) return NULL;
+  const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
+  size_t n = rec->req.head_len - line - core_trace_len(rec);
+  if (rec->req.head_len + rec->req.peer_len > TEXT || rec->req.authority.len) return NULL;
   wsgi_head **slot = &slots[slot_of(fields, n)], *h = *slot;
   if (!h && !(h = *slot = calloc(1, sizeof *h))) return NULL;
-  if (h->of_fields && h->fields == n && h->peer == rec->peer_len && h->size == rec->size && h->log == rec->log &&
-      memcmp(h->text, fields, n) == 0 && memcmp(h->text + n, peer, h->peer) == 0)
+  if (h->of_fields && h->fields == n && h->peer == rec->req.peer_len && h->size == rec->req.size &&
+      h->log == rec->req.log && memcmp(h->text, fields, n) == 0 && memcmp(h->text + n, peer, h->peer) == 0)
     return h;
   PyObject *made = make(rec);
   Py_XSETREF(h->of_fields, made);
   Py_CLEAR(h->of_request);
   if (!made) return NULL;
   h->fields = n;
-  h->peer = rec->peer_len;
-  h->size = rec->size;
+  h->peer = rec->req.peer_len;
+  h->size = rec->req.size;
   h->line = 0;
-  h->log = rec->log;
+  h->log = rec->req.log;
   memcpy(h->text, fields, n);
   memcpy(h->text + n, peer, h->peer);
   return h;
@@ -57,12 +57,12 @@ static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t l
 
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *)) {
-  size_t line = rec->target.off + rec->target.len;
+  size_t line = rec->req.target.off + rec->req.target.len;
   wsgi_head *h = slots ? find_head(slots, rec, line, make) : NULL;
   if (!h && PyErr_Occurred()) return NULL;
   char *text = h ? h->text + h->fields + h->peer : NULL;
-  int again = h && h->line == line && h->mount == rec->mount && h->script == rec->script_len &&
-              memcmp(text, rec->data, line) == 0;
+  int again = h && h->line == line && h->mount == rec->req.mount && h->script == rec->req.script_len &&
+              memcmp(text, rec->req.data, line) == 0;
   if (again && h->of_request) return PyDict_Copy(h->of_request);
   PyObject *dict = h ? PyDict_Copy(h->of_fields) : make(rec);
   if (!dict || put_line(dict, rec) < 0) {
@@ -73,10 +73,10 @@ PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fi
     h->of_request = PyDict_Copy(dict);
     PyErr_Clear();
   } else if (h) {
-    memcpy(text, rec->data, line); /* text has room, because fields, peer and line together are the head */
+    memcpy(text, rec->req.data, line); /* text has room, because fields, peer and line together are the head */
     h->line = line;
-    h->mount = rec->mount;
-    h->script = rec->script_len;
+    h->mount = rec->req.mount;
+    h->script = rec->req.script_len;
     Py_CLEAR(h->of_request);
   }
   return dict;

@@ -121,17 +121,17 @@ static PyObject *latin1(const char *s, size_t n) {
   return PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
 }
 
-static PyObject *span_text(const core_record *rec, core_span s) { return latin1(rec->data + s.off, s.len); }
+static PyObject *span_text(const core_record *rec, core_span s) { return latin1(rec->req.data + s.off, s.len); }
 
 PyObject *wsgi_method(const core_record *rec) {
   for (int i = 0; i < METHODS; i++) {
     PyObject *m = text[T_METHODS + i];
-    if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len &&
-        memcmp(PyUnicode_1BYTE_DATA(m), rec->data + rec->method.off, rec->method.len) == 0) {
+    if ((size_t)PyUnicode_GET_LENGTH(m) == rec->req.method.len &&
+        memcmp(PyUnicode_1BYTE_DATA(m), rec->req.data + rec->req.method.off, rec->req.method.len) == 0) {
       return Py_NewRef(m);
     }
   }
-  return span_text(rec, rec->method);
+  return span_text(rec, rec->req.method);
 }
 
 /* Repeated fields are joined with a comma (RFC 9110 §5.3), Cookie with a semicolon, as other servers do (RFC 6265
@@ -146,9 +146,9 @@ static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon)
 }
 
 static int put_fields(PyObject *env, const core_record *rec) {
-  const char *data = rec->data;
-  for (uint32_t i = 0; i < rec->nfields - rec->traced; i++) {
-    core_field f = rec->fields[i];
+  const char *data = rec->req.data;
+  for (uint32_t i = 0; i < rec->req.nfields - rec->req.traced; i++) {
+    core_field f = rec->req.fields[i];
     const char *name = data + f.name.off;
     const wsgi_known_field *known = wsgi_find_field(name, f.name.len);
     if (LIKELY(known != NULL)) {
@@ -165,18 +165,18 @@ static int put_fields(PyObject *env, const core_record *rec) {
     if (bad) return -1;
   }
   /* The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2). */
-  if (rec->authority.len && core_put(env, key_host, span_text(rec, rec->authority)) < 0) return -1;
-  return rec->has_length ? core_put(env, key[K_LENGTH], PyUnicode_FromFormat("%lld", (long long)rec->size)) : 0;
+  if (rec->req.authority.len && core_put(env, key_host, span_text(rec, rec->req.authority)) < 0) return -1;
+  return rec->req.has_length ? core_put(env, key[K_LENGTH], PyUnicode_FromFormat("%lld", (long long)rec->req.size)) : 0;
 }
 
 static int put_target(PyObject *env, const core_record *rec) {
-  const char *path = rec->data + rec->path.off;
-  size_t script = rec->script_len, info = rec->path.len - script;
+  const char *path = rec->req.data + rec->req.path.off;
+  size_t script = rec->req.script_len, info = rec->req.path.len - script;
   PyObject *path_info = latin1(path + script, info);
   if (!path_info) return -1;
   /* Often the target is the path, so one object serves three keys. */
-  int same = script == 0 && rec->target.len == info && memcmp(rec->data + rec->target.off, path, info) == 0;
-  PyObject *raw = same ? path_info : span_text(rec, rec->target);
+  int same = script == 0 && rec->req.target.len == info && memcmp(rec->req.data + rec->req.target.off, path, info) == 0;
+  PyObject *raw = same ? path_info : span_text(rec, rec->req.target);
   if (!raw) {
     Py_DECREF(path_info);
     return -1;
@@ -187,16 +187,16 @@ static int put_target(PyObject *env, const core_record *rec) {
   Py_DECREF(path_info);
   if (bad) return -1;
   if (script && core_put(env, key[K_SCRIPT], latin1(path, script)) < 0) return -1;
-  return rec->query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
+  return rec->req.query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->req.query)) : 0;
 }
 
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value) {
-  const char *s = rec->data + rec->tls.off + *at;
-  size_t left = rec->tls.len - *at;
+  const char *s = rec->req.data + rec->req.tls.off + *at;
+  size_t left = rec->req.tls.len - *at;
   const char *end = memchr(s, 0, left), *equals = end ? memchr(s, '=', (size_t)(end - s)) : NULL;
   if (!equals) return 0;
-  *name = (core_span){(uint32_t)(s - rec->data), (uint32_t)(equals - s)};
-  *value = (core_span){(uint32_t)(equals + 1 - rec->data), (uint32_t)(end - equals - 1)};
+  *name = (core_span){(uint32_t)(s - rec->req.data), (uint32_t)(equals - s)};
+  *value = (core_span){(uint32_t)(equals + 1 - rec->req.data), (uint32_t)(end - equals - 1)};
   *at += (uint32_t)(end + 1 - s);
   return 1;
 }
@@ -215,54 +215,54 @@ static int put_variables(PyObject *env, const core_record *rec) {
 /* Adds the user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC
  * 3875, but all servers set it and libraries use it. */
 static int put_outside(PyObject *env, const core_record *rec) {
-  if (rec->host.len && core_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
-  if (rec->user.len && (core_put(env, key[K_USER], span_text(rec, rec->user)) < 0 ||
-                        PyDict_SetItem(env, key[K_AUTH], text[rec->by_form ? T_FORM : T_BASIC]) < 0))
+  if (rec->req.host.len && core_put(env, key_host, span_text(rec, rec->req.host)) < 0) return -1;
+  if (rec->req.user.len && (core_put(env, key[K_USER], span_text(rec, rec->req.user)) < 0 ||
+                            PyDict_SetItem(env, key[K_AUTH], text[rec->req.by_form ? T_FORM : T_BASIC]) < 0))
     return -1;
-  if (!rec->scheme.len) return 0;
-  if (core_put(env, key[K_SCHEME], span_text(rec, rec->scheme)) < 0) return -1;
-  if (rec->scheme.len == strlen("https") && PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) < 0) return -1;
+  if (!rec->req.scheme.len) return 0;
+  if (core_put(env, key[K_SCHEME], span_text(rec, rec->req.scheme)) < 0) return -1;
+  if (rec->req.scheme.len == strlen("https") && PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) < 0) return -1;
   return put_variables(env, rec);
 }
 
 static int put_errors(PyObject *env, const core_record *rec) {
-  PyObject *stream = core_errorlog_stream((int)rec->log);
+  PyObject *stream = core_errorlog_stream((int)rec->req.log);
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
 /* An environ without the request line and other values that differ in each request. */
 static PyObject *of_fields(core_record *rec) {
-  PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
-  if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
-              core_put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
-              core_put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
-              put_outside(env, rec) < 0 || (rec->log && put_errors(env, rec) < 0)))
+  PyObject *env = from_template(rec->req.nfields > 2 ? LARGE : SMALL);
+  if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->req.server_name)) < 0 ||
+              core_put(env, key[K_SERVER_PORT], span_text(rec, rec->req.server_port)) < 0 ||
+              core_put(env, key[K_ADDR], span_text(rec, rec->req.addr)) < 0 || put_fields(env, rec) < 0 ||
+              put_outside(env, rec) < 0 || (rec->req.log && put_errors(env, rec) < 0)))
     Py_CLEAR(env);
   return env;
 }
 
 static int put_line(PyObject *env, const core_record *rec) {
   if (core_put(env, key[K_METHOD], wsgi_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
-  return PyDict_SetItem(env, key[K_PROTOCOL], text[T_HTTP10 + rec->version]);
+  return PyDict_SetItem(env, key[K_PROTOCOL], text[T_HTTP10 + rec->req.version]);
 }
 
 static PyObject *ascii(const core_record *rec, core_span s) {
   PyObject *text = PyUnicode_New((Py_ssize_t)s.len, 127);
-  if (text) memcpy(PyUnicode_1BYTE_DATA(text), rec->data + s.off, s.len);
+  if (text) memcpy(PyUnicode_1BYTE_DATA(text), rec->req.data + s.off, s.len);
   return text;
 }
 
 /* Adds the values of the trace, which are not in the cache because they differ in each request. */
 static int put_trace(PyObject *env, const core_record *rec) {
-  if (LIKELY(!rec->traced)) return 0;
-  return core_put(env, key[K_TRACEPARENT], ascii(rec, rec->fields[rec->nfields - 1].value)) < 0 ||
+  if (LIKELY(!rec->req.traced)) return 0;
+  return core_put(env, key[K_TRACEPARENT], ascii(rec, rec->req.fields[rec->req.nfields - 1].value)) < 0 ||
          core_put(env, key[K_TRACE_ID], ascii(rec, core_trace_id(rec))) < 0;
 }
 
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
-  PyObject *env = wsgi_dict_of_head(rec->chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
+  PyObject *env = wsgi_dict_of_head(rec->req.chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
   if (!env) return NULL;
-  int bad = core_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || put_trace(env, rec) ||
+  int bad = core_put(env, key[K_PORT], span_text(rec, rec->req.port)) < 0 || put_trace(env, rec) ||
             (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
   if (!bad && cls) {
     PyObject *own = PyObject_CallNoArgs(cls);

@@ -5,8 +5,8 @@
 #include <strings.h>
 
 int wsgi_sends_file(core_record *rec) {
-  wsgi_start_object *s = rec->start;
-  if (LIKELY(!core_the_pool.send_fields) || !s || rec->started) return 0;
+  wsgi_start_object *s = rec->run.start;
+  if (LIKELY(!core_the_pool.send_fields) || !s || rec->run.started) return 0;
   return wsgi_start_settle(s) < 0 ? -1 : s->sends != 0;
 }
 
@@ -39,13 +39,13 @@ core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole
   if (fill(s, p) < 0) return NULL;
   p->first = 1;
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
-  rec->declared = s->length;
-  rec->bodyless = (uint8_t)wsgi_bodyless(rec, s->status);
+  rec->run.declared = s->length;
+  rec->run.bodyless = (uint8_t)wsgi_bodyless(rec, s->status);
   /* The response to HEAD has the Content-Length of GET, but an empty body of the handler does not show that length. */
-  int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
+  int unknown = rec->run.bodyless && (whole == 0 || !rec->req.head_only);
   p->length = s->length >= 0 || unknown ? s->length : whole;
   if (UNLIKELY(p->send_len)) { /* the event loop completes the head with the data of the file */
-    rec->declared = p->length = -1;
+    rec->run.declared = p->length = -1;
     p->type = CORE_TYPE_SET;
   }
   return p;
@@ -56,7 +56,7 @@ core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char 
   if (!p || core_part_put(p, subprotocol, n, &p->subprotocol_off, &p->subprotocol_len) < 0) return NULL;
   p->status = 101;
   p->websocket = 1;
-  p->length = rec->declared = -1;
+  p->length = rec->run.declared = -1;
   return p;
 }
 
@@ -64,7 +64,7 @@ void wsgi_write_page(core_record *rec, int status, const char *page, size_t n) {
   wsgi_start_object s = {.status = status, .length = -1};
   core_part *p = wsgi_write_head(rec, &s, (int64_t)n, CORE_TYPE_HTML);
   p->last = 1;
-  if (rec->head_only) return;
+  if (rec->req.head_only) return;
   uint32_t len = 0;
   if (core_part_put(p, page, n, &p->body_off, &len) < 0) {
     PyErr_Clear();

@@ -17,7 +17,7 @@ typedef struct {
   int left;
 } input_object;
 
-static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
+static int64_t remaining(const input_object *in) { return in->rec ? in->rec->req.size - in->pos : 0; }
 
 static int64_t limit_of(const input_object *in, int64_t size) {
   int64_t left = remaining(in);
@@ -54,7 +54,7 @@ static int64_t in_block(const input_object *in, int64_t at) {
 
 static PyObject *read_file(input_object *in, int64_t at, int64_t n) {
   in->readers++;
-  PyObject *bytes = wsgi_read_spool(in->rec->spool, at, n);
+  PyObject *bytes = wsgi_read_spool(in->rec->run.spool, at, n);
   if (--in->readers == 0 && UNLIKELY(in->left >= 0)) close(in->left), in->left = -1;
   return bytes;
 }
@@ -62,7 +62,7 @@ static PyObject *read_file(input_object *in, int64_t at, int64_t n) {
 static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
   const core_record *rec = in->rec;
   if (!rec) return PyBytes_FromStringAndSize(NULL, 0);
-  if (rec->spool < 0) return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
+  if (rec->run.spool < 0) return PyBytes_FromStringAndSize(rec->req.data + rec->req.body_off + at, (Py_ssize_t)n);
   if (n > in_block(in, at)) return read_file(in, at, n);
   return PyBytes_FromStringAndSize(PyBytes_AS_STRING(in->block) + (at - in->block_at), (Py_ssize_t)n);
 }
@@ -92,15 +92,15 @@ static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t na
 
 static int64_t line_length(input_object *in, int64_t limit) {
   core_record *rec = in->rec;
-  if (rec->spool < 0) {
-    const char *start = rec->data + rec->body_off + in->pos;
+  if (rec->run.spool < 0) {
+    const char *start = rec->req.data + rec->req.body_off + in->pos;
     const char *nl = memchr(start, '\n', (size_t)limit);
     return nl ? nl - start + 1 : limit;
   }
   for (int64_t seen = 0; seen < limit && seen < remaining(in);) { /* the request may end meanwhile */
     int64_t at = in->pos + seen, n = in_block(in, at);
     if (!n) {
-      PyObject *block = read_file(in, at, rec->size - at < BLOCK ? rec->size - at : BLOCK);
+      PyObject *block = read_file(in, at, rec->req.size - at < BLOCK ? rec->req.size - at : BLOCK);
       if (!block) return -1;
       Py_XSETREF(in->block, block);
       in->block_at = at;
@@ -149,7 +149,7 @@ static PyObject *input_next(PyObject *self) {
 
 static PyObject *input_getvalue(PyObject *self, PyObject *none) {
   input_object *in = (input_object *)self;
-  return CORE_HELD(self, read_at(in, 0, in->rec ? in->rec->size : 0));
+  return CORE_HELD(self, read_at(in, 0, in->rec ? in->rec->req.size : 0));
 }
 
 static void input_dealloc(PyObject *self) {
@@ -190,7 +190,7 @@ PyObject *wsgi_input_new(core_record *rec) {
 void wsgi_input_detach(PyObject *input) {
   input_object *in = (input_object *)input;
   CORE_BEGIN_HOLD(input);
-  if (UNLIKELY(in->readers && in->rec)) in->left = in->rec->spool, in->rec->spool = -1;
+  if (UNLIKELY(in->readers && in->rec)) in->left = in->rec->run.spool, in->rec->run.spool = -1;
   in->rec = NULL;
   Py_CLEAR(in->block);
   CORE_END_HOLD();
@@ -202,14 +202,15 @@ void wsgi_input_detach(PyObject *input) {
  * (contrib/fapws/_detachedsocket.py). */
 
 int wsgi_expose_socket(core_record *rec) {
-  rec->socket_object = core_call("fapws._detachedsocket", "offer", "(Oi)", (PyObject *)rec->environ, (int)rec->socket);
-  if (!rec->socket_object) return -1;
-  rec->socket = 0;
+  rec->run.socket_object =
+      core_call("fapws._detachedsocket", "offer", "(Oi)", (PyObject *)rec->run.environ, (int)rec->run.socket);
+  if (!rec->run.socket_object) return -1;
+  rec->run.socket = 0;
   return 0;
 }
 
 int wsgi_socket_was_used(core_record *rec) {
-  PyObject *used = rec->socket_object ? PyObject_GetAttrString(rec->socket_object, "used") : NULL;
+  PyObject *used = rec->run.socket_object ? PyObject_GetAttrString(rec->run.socket_object, "used") : NULL;
   int yes = used == Py_True;
   Py_XDECREF(used);
   PyErr_Clear();
@@ -217,15 +218,15 @@ int wsgi_socket_was_used(core_record *rec) {
 }
 
 void wsgi_close_socket(core_record *rec) {
-  if (rec->socket > 0) close(rec->socket);
-  rec->socket = 0;
-  if (!rec->socket_object) return;
+  if (rec->run.socket > 0) close(rec->run.socket);
+  rec->run.socket = 0;
+  if (!rec->run.socket_object) return;
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
-  PyObject *used = PyObject_CallMethod(rec->socket_object, "end", NULL);
-  if (!used) PyErr_WriteUnraisable(rec->socket_object);
-  rec->taken = !used || used == Py_True;
+  PyObject *used = PyObject_CallMethod(rec->run.socket_object, "end", NULL);
+  if (!used) PyErr_WriteUnraisable(rec->run.socket_object);
+  rec->run.taken = !used || used == Py_True;
   Py_XDECREF(used);
-  Py_CLEAR(*(PyObject **)&rec->socket_object);
+  Py_CLEAR(*(PyObject **)&rec->run.socket_object);
   PyErr_Restore(type, value, tb);
 }

@@ -32,7 +32,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   int64_t total = total_length(items, n, &is_text);
   if (total < 0) return -1;
   if (type < 0) type = is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY;
-  core_part *p = wsgi_write_head(rec, rec->start, total, type);
+  core_part *p = wsgi_write_head(rec, rec->run.start, total, type);
   if (!p) return -1;
   core_chain c = {rec, p, p};
   if (add_items(&c, items, n) < 0) {
@@ -41,7 +41,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   }
   c.last->failed = (uint8_t)core_body_is_short(rec);
   c.last->last = 1;
-  rec->started = 1;
+  rec->run.started = 1;
   wsgi_drop(t, rec);
   core_publish_chain(t, &c);
   return 0;
@@ -49,7 +49,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
 
 /* Sends the result of a handler that has called write(). */
 static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
-  for (Py_ssize_t i = 0; i < n && !rec->whole; i++)
+  for (Py_ssize_t i = 0; i < n && !rec->run.whole; i++)
     if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;
   wsgi_stream_end(t, rec, 0);
   return 0;
@@ -69,7 +69,7 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
   PyObject *encode = core_keep_first(&the_encoder, json_encoder);
   PyObject *text = encode ? PyObject_CallOneArg(encode, result) : NULL;
   if (!text) return -1;
-  int bad = rec->started ? answer_more(t, rec, &text, 1) : answer_items(t, rec, &text, 1, CORE_TYPE_JSON);
+  int bad = rec->run.started ? answer_more(t, rec, &text, 1) : answer_items(t, rec, &text, 1, CORE_TYPE_JSON);
   Py_DECREF(text);
   return bad;
 }
@@ -78,12 +78,12 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
  * is closed at once. */
 static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
   core_part probe = {.file = -1};
-  int is_file = wsgi_file_part(result, rec->start, &probe);
+  int is_file = wsgi_file_part(result, rec->run.start, &probe);
   if (is_file <= 0) {
     free(probe.buf);
     return is_file;
   }
-  core_part *p = wsgi_write_head(rec, rec->start, probe.count, CORE_TYPE_BY_NAME);
+  core_part *p = wsgi_write_head(rec, rec->run.start, probe.count, CORE_TYPE_BY_NAME);
   int bad = !p || core_part_put(p, probe.buf + probe.name_off, probe.name_len, &p->name_off, &p->name_len) < 0;
   if (!bad) {
     p->offset = probe.offset;
@@ -95,7 +95,7 @@ static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
   free(probe.buf);
   if (bad) return -1;
   p->last = 1;
-  rec->started = 1;
+  rec->run.started = 1;
   wsgi_close_result(rec, result);
   wsgi_drop(t, rec);
   core_publish(t, p);
@@ -106,23 +106,23 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   Py_ssize_t n, path_len = PyBytes_GET_SIZE(((wsgi_static_object *)result)->path);
   const char *path = PyBytes_AS_STRING(((wsgi_static_object *)result)->path);
   const char *options = PyUnicode_AsUTF8AndSize(((wsgi_static_object *)result)->options, &n);
-  core_part *p = options ? wsgi_write_head(rec, rec->start, -1, CORE_TYPE_SET) : NULL;
+  core_part *p = options ? wsgi_write_head(rec, rec->run.start, -1, CORE_TYPE_SET) : NULL;
   if (!p || core_part_put(p, options, (size_t)n, &p->static_off, &p->static_len) < 0 ||
       core_part_put(p, path, (size_t)path_len, &p->path_off, &p->path_len) < 0)
     return -1;
   p->program = (uint8_t)((wsgi_static_object *)result)->program;
   p->script_len = ((wsgi_static_object *)result)->script_len;
-  if (p->program && rec->spool >= 0) {
-    p->file = rec->spool;
-    p->count = rec->size;
-    rec->spool = -1;
-  } else if (p->program && rec->size > 0) {
-    p->body = rec->data + rec->body_off; /* the record is not reused before Release */
-    p->body_len = (size_t)rec->size;
+  if (p->program && rec->run.spool >= 0) {
+    p->file = rec->run.spool;
+    p->count = rec->req.size;
+    rec->run.spool = -1;
+  } else if (p->program && rec->req.size > 0) {
+    p->body = rec->req.data + rec->req.body_off; /* the record is not reused before Release */
+    p->body_len = (size_t)rec->req.size;
   }
   p->length = -1;
   p->last = 1;
-  rec->started = 1;
+  rec->run.started = 1;
   wsgi_drop(t, rec);
   core_publish(t, p);
   return 0;
@@ -138,7 +138,7 @@ static uint8_t is_single(PyObject *result) {
 }
 
 static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
-  int is_file = rec->started ? 0 : answer_file(t, rec, result);
+  int is_file = rec->run.started ? 0 : answer_file(t, rec, result);
   if (is_file) return is_file < 0 ? -1 : 0;
   PyObject *iter = NULL;
   if (Py_TYPE(result) != &wsgi_FileWrapper_Type && !PyGen_CheckExact(result)) iter = wsgi_blocks(result);
@@ -150,11 +150,11 @@ static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
     return core_raise(PyExc_TypeError,
                       "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a "
                       "file or a dict",
-                      core_the_pool.mounts[rec->mount].name, result);
-  rec->result = Py_NewRef(result);
-  rec->iter = iter;
-  rec->single = !in_blocks && is_single(result);
-  rec->chunk_ns = core_average_of(&core_the_pool.mounts[rec->mount].chunk_ns);
+                      core_mount_of(rec)->name, result);
+  rec->run.result = Py_NewRef(result);
+  rec->run.iter = iter;
+  rec->run.single = !in_blocks && is_single(result);
+  rec->run.chunk_ns = core_average_of(&core_mount_of(rec)->chunk_ns);
   t->streams++;
   return 1;
 }
@@ -174,13 +174,13 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
   int sends = wsgi_sends_file(rec);
   if (UNLIKELY(sends)) {
     if (sends < 0) return -1;
-    rec->result = Py_NewRef(result);
+    rec->run.result = Py_NewRef(result);
     wsgi_stream_end(t, rec, 0);
     return 0;
   }
-  if (UNLIKELY(rec->whole) && !rec->started)
+  if (UNLIKELY(rec->run.whole) && !rec->run.started)
     /* write() dropped its data because of a field that makes the server send a file, and the field was removed. */
-    rec->whole = 0;
+    rec->run.whole = 0;
   PyObject *const *items = &result;
   Py_ssize_t n = 1;
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {
@@ -188,22 +188,22 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
     n = PySequence_Fast_GET_SIZE(result);
   } else if (PyDict_Check(result)) {
     return answer_json(t, rec, result);
-  } else if (Py_TYPE(result) == &wsgi_StaticAnswer_Type && !rec->started) {
+  } else if (Py_TYPE(result) == &wsgi_StaticAnswer_Type && !rec->run.started) {
     return answer_static(t, rec, result);
-  } else if (Py_TYPE(result) == &wsgi_ChannelAnswer_Type && !rec->started) {
-    if (wsgi_channel_head(rec->start, result) < 0) return -1;
+  } else if (Py_TYPE(result) == &wsgi_ChannelAnswer_Type && !rec->run.started) {
+    if (wsgi_channel_head(rec->run.start, result) < 0) return -1;
     return answer_items(t, rec, &((wsgi_channel_object *)result)->start, 1, CORE_TYPE_SET);
   } else if (!PyBytes_Check(result) && !PyUnicode_Check(result) && !PyByteArray_Check(result) &&
              !PyMemoryView_Check(result)) {
     return answer_iterable(t, rec, result);
   }
-  if (UNLIKELY(rec->started)) return answer_more(t, rec, items, n);
+  if (UNLIKELY(rec->run.started)) return answer_more(t, rec, items, n);
   return answer_items(t, rec, items, n, -1);
 }
 
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result) {
   int how = answer(t, rec, result);
-  if (UNLIKELY(how < 0) && !rec->result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
+  if (UNLIKELY(how < 0) && !rec->run.result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
     PyObject *type, *value, *tb; /* close() always runs */
     PyErr_Fetch(&type, &value, &tb);
     wsgi_close_result(rec, result);

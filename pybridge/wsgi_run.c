@@ -23,19 +23,19 @@ static int socket_ended(core_record *rec) {
 }
 
 static void run_request(core_thread *t, core_record *rec) {
-  core_mount *m = &core_the_pool.mounts[rec->mount];
+  core_mount *m = core_mount_of(rec);
   core_timing timing;
   core_begin_timing(&timing, m);
   PyObject *result = wsgi_call(t, rec);
   core_exit_child();
   wsgi_end_writes(rec);
-  if (UNLIKELY(rec->socket_object) && socket_ended(rec)) {
-    rec->result = result; /* its close() will be called; nothing is sent */
+  if (UNLIKELY(rec->run.socket_object) && socket_ended(rec)) {
+    rec->run.result = result; /* its close() will be called; nothing is sent */
     wsgi_stream_end(t, rec, 1);
     core_end_timing(&timing, m);
     return;
   }
-  CORE_BEGIN_HOLD_IF(rec->start); /* other threads may change the head */
+  CORE_BEGIN_HOLD_IF(rec->run.start); /* other threads may change the head */
   int how = result ? wsgi_answer(t, rec, result) : -1;
   core_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {
@@ -48,7 +48,7 @@ static void run_request(core_thread *t, core_record *rec) {
 }
 
 void wsgi_resume(core_thread *t, core_record *rec) {
-  CORE_BEGIN_HOLD_IF(rec->start);
+  CORE_BEGIN_HOLD_IF(rec->run.start);
   wsgi_stream(t, rec);
   CORE_END_HOLD_IF();
 }
@@ -59,19 +59,19 @@ const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
 
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
-                             rec->environ ? (PyObject *)rec->environ : Py_None, core_the_pool.mounts[rec->mount].name);
+                             rec->run.environ ? (PyObject *)rec->run.environ : Py_None, core_mount_of(rec)->name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* If package fapws cannot be imported, for example, the client gets a page without details. */
-  if (PyErr_Occurred()) PyErr_WriteUnraisable(core_the_pool.mounts[rec->mount].name);
+  if (PyErr_Occurred()) PyErr_WriteUnraisable(core_mount_of(rec)->name);
   return page;
 }
 
 static void give_up_result(core_thread *t, core_record *rec) {
-  if (rec->iter) t->streams--;
-  Py_CLEAR(*(PyObject **)&rec->iter);
-  if (rec->result) {
-    PyObject *result = rec->result;
-    rec->result = NULL;
+  if (rec->run.iter) t->streams--;
+  Py_CLEAR(*(PyObject **)&rec->run.iter);
+  if (rec->run.result) {
+    PyObject *result = rec->run.result;
+    rec->run.result = NULL;
     wsgi_close_result(rec, result);
     Py_DECREF(result);
   }
@@ -80,7 +80,7 @@ static void give_up_result(core_thread *t, core_record *rec) {
 /* Answers with page, bytes, or with the server's page for status if page is NULL. Aborts the response if it has
  * begun. */
 static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page) {
-  if (rec->started) {
+  if (rec->run.started) {
     wsgi_stream_end(t, rec, 1);
     return;
   }
@@ -107,10 +107,10 @@ static int answer_with(core_thread *t, core_record *rec, PyObject *value) {
   }
   give_up_result(t, rec);
   /* Earlier arguments of start_response do not apply to this response. */
-  if (rec->start) wsgi_start_done(t, rec->start);
-  if (!(rec->start = wsgi_start_for(t, rec, NULL))) return -1;
-  PyObject *result =
-      PyObject_CallFunctionObjArgs(value, rec->environ ? (PyObject *)rec->environ : Py_None, rec->start, NULL);
+  if (rec->run.start) wsgi_start_done(t, rec->run.start);
+  if (!(rec->run.start = wsgi_start_for(t, rec, NULL))) return -1;
+  PyObject *result = PyObject_CallFunctionObjArgs(value, rec->run.environ ? (PyObject *)rec->run.environ : Py_None,
+                                                  rec->run.start, NULL);
   int bad = result ? wsgi_answer(t, rec, result) : -1;
   if (bad > 0) {
     PyErr_Format(PyExc_TypeError, "%.100s.__call__() must return a list of bytes", Py_TYPE(value)->tp_name);
@@ -123,7 +123,7 @@ static int answer_with(core_thread *t, core_record *rec, PyObject *value) {
 void wsgi_fail(core_thread *t, core_record *rec) {
   PyObject *type, *value, *tb, *page = NULL;
   core_fetch_exception(&type, &value, &tb);
-  if (value && !rec->started && core_is_http_error(value)) {
+  if (value && !rec->run.started && core_is_http_error(value)) {
     int bad = answer_with(t, rec, value);
     Py_XDECREF(type);
     Py_XDECREF(value);
@@ -133,7 +133,8 @@ void wsgi_fail(core_thread *t, core_record *rec) {
   }
   /* Its stack was logged when Timeout was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, core_timeout);
-  if (!late && !rec->started && core_the_pool.debug >= 1 && !rec->foreign) page = debug_page(rec, type, value, tb);
+  if (!late && !rec->run.started && core_the_pool.debug >= 1 && !rec->req.foreign)
+    page = debug_page(rec, type, value, tb);
   int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
   if (left || late) /* write() raised it because the client disconnected, or the timeout was logged */

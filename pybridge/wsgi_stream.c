@@ -1,30 +1,30 @@
 /* Responses in several chunks: iterables, generators and write().
  *
  * Each chunk is published at once, so that the event loop sends it while the next one is made (PEP 3333, "Buffering and
- * Streaming"). If record.unacked is too large, the client is slow, and the iterator is parked (core_flow.c). */
+ * Streaming"). If record.run.unacked is too large, the client is slow, and the iterator is parked (core_flow.c). */
 #include "wsgi.h"
 
 #include <unistd.h>
 
-int wsgi_bodyless(const core_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
+int wsgi_bodyless(const core_record *rec, int status) { return rec->req.head_only || status == 204 || status == 304; }
 
 static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
-  core_part *p = wsgi_write_head(rec, rec->start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
+  core_part *p = wsgi_write_head(rec, rec->run.start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
   if (!p) return -1;
   /* PEP 3333, "Handling the Content-Length Header". */
-  if (rec->single && rec->declared < 0 && !p->send_len) rec->declared = p->length = len;
+  if (rec->run.single && rec->run.declared < 0 && !p->send_len) rec->run.declared = p->length = len;
   return 0;
 }
 
 /* Publishes a chunk, with the head before the first one (PEP 3333). */
 static int publish_chunk(core_thread *t, core_record *rec, const core_message *m) {
   core_chain c = {rec, NULL, NULL};
-  if (!rec->started) {
+  if (!rec->run.started) {
     if (make_head(rec, m->op == CORE_OP_TEXT, m->len) < 0) return -1;
     c.first = c.last = &rec->part0;
   }
   if (core_add_body(&c, m->owner, m->data, (size_t)m->len) < 0) return -1;
-  rec->started = 1;
+  rec->run.started = 1;
   core_publish_chain(t, &c);
   return 0;
 }
@@ -34,7 +34,7 @@ int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
   if (wsgi_read_chunk(item, &m) < 0) return -1;
   int bad = wsgi_sends_file(rec);
   if (UNLIKELY(bad)) /* a file replaces the body, and the head is sent at the end */
-    rec->whole = 1;
+    rec->run.whole = 1;
   else if (m.len)
     bad = publish_chunk(t, rec, &m);
   Py_DECREF(m.owner);
@@ -45,20 +45,20 @@ void wsgi_drop(core_thread *t, core_record *rec) {
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
   if (t->mode->forget) t->mode->forget(rec);
-  Py_CLEAR(*(PyObject **)&rec->iter);
-  Py_CLEAR(*(PyObject **)&rec->environ);
-  if (rec->input) {
-    wsgi_input_detach(rec->input);
-    Py_CLEAR(*(PyObject **)&rec->input);
+  Py_CLEAR(*(PyObject **)&rec->run.iter);
+  Py_CLEAR(*(PyObject **)&rec->run.environ);
+  if (rec->run.input) {
+    wsgi_input_detach(rec->run.input);
+    Py_CLEAR(*(PyObject **)&rec->run.input);
   }
-  if (rec->spool >= 0) {
-    close(rec->spool);
-    rec->spool = -1;
+  if (rec->run.spool >= 0) {
+    close(rec->run.spool);
+    rec->run.spool = -1;
   }
-  if (UNLIKELY(rec->socket || rec->socket_object)) wsgi_close_socket(rec);
-  if (rec->start) {
-    wsgi_start_done(t, rec->start);
-    rec->start = NULL;
+  if (UNLIKELY(rec->run.socket || rec->run.socket_object)) wsgi_close_socket(rec);
+  if (rec->run.start) {
+    wsgi_start_done(t, rec->run.start);
+    rec->run.start = NULL;
   }
 }
 
@@ -80,29 +80,29 @@ void wsgi_close_result(core_record *rec, PyObject *result) {
 }
 
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
-  int empty = !failed && !rec->started; /* all chunks were empty, so only the head is sent */
+  int empty = !failed && !rec->run.started; /* all chunks were empty, so only the head is sent */
   if (empty && make_head(rec, 1, 0) < 0) {
     wsgi_fail(t, rec);
     return;
   }
   if (!failed) failed = core_body_is_short(rec);
   /* An error after the last byte of the declared Content-Length does not affect the client. */
-  if (rec->started && rec->declared >= 0 && rec->sent == rec->declared) failed = 0;
-  if (rec->iter) {
+  if (rec->run.started && rec->run.declared >= 0 && rec->run.sent == rec->run.declared) failed = 0;
+  if (rec->run.iter) {
     t->streams--;
-    __atomic_store_n(&core_the_pool.mounts[rec->mount].chunk_ns, rec->chunk_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&core_mount_of(rec)->chunk_ns, rec->run.chunk_ns, __ATOMIC_RELAXED);
   }
-  if (rec->result) {
-    PyObject *result = rec->result;
-    rec->result = NULL;
-    core_mount *m = &core_the_pool.mounts[rec->mount];
-    if (rec->started && core_average_of(&m->close_ns) > CORE_SLOW_NS) core_notify(t); /* close() may be slow */
+  if (rec->run.result) {
+    PyObject *result = rec->run.result;
+    rec->run.result = NULL;
+    core_mount *m = core_mount_of(rec);
+    if (rec->run.started && core_average_of(&m->close_ns) > CORE_SLOW_NS) core_notify(t); /* close() may be slow */
     uint64_t began = core_now_ns();
     wsgi_close_result(rec, result);
     core_average(&m->close_ns, core_now_ns() - began);
     Py_DECREF(result);
   }
-  core_part *p = rec->started ? core_part_new(rec, 0) : &rec->part0;
+  core_part *p = rec->run.started ? core_part_new(rec, 0) : &rec->part0;
   if (!p) {
     PyErr_Clear();
     Py_FatalError("fapws: out of memory while ending a response");
@@ -125,7 +125,7 @@ void wsgi_stream(core_thread *t, core_record *rec) {
       core_notify(t);
       if (core_park(rec)) return; /* rec may already run on another thread */
     }
-    PyObject *item = PyIter_Next(rec->iter);
+    PyObject *item = PyIter_Next(rec->run.iter);
     core_exit_child();
     if (!item) {
       if (PyErr_Occurred())
@@ -140,14 +140,14 @@ void wsgi_stream(core_thread *t, core_record *rec) {
       wsgi_fail(t, rec);
       return;
     }
-    if (rec->whole || (rec->started && rec->bodyless)) {
+    if (rec->run.whole || (rec->run.started && rec->run.bodyless)) {
       wsgi_stream_end(t, rec, 0);
       return;
     }
     uint64_t before = now;
     now = core_now_ns();
-    core_average(&rec->chunk_ns, now - before);
-    if (rec->chunk_ns > CORE_SLOW_NS) core_notify(t);
+    core_average(&rec->run.chunk_ns, now - before);
+    if (rec->run.chunk_ns > CORE_SLOW_NS) core_notify(t);
     if (t->mode->stream_yields(t, rec, now - began)) {
       core_notify(t);
       core_resume(rec);
@@ -193,7 +193,7 @@ static PyObject *write_held(PyObject *self, PyObject *data) {
 }
 
 void wsgi_end_writes(core_record *rec) {
-  wsgi_start_object *s = rec->start;
+  wsgi_start_object *s = rec->run.start;
   int writers;
   if (!s) return;
   CORE_BEGIN_HOLD(s);

@@ -75,8 +75,9 @@ test_race_whole() {
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to
-# memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Reports go
-# to files, because the tests read their own stderr.
+# memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Builds with a sanitizer also
+# check from which thread, with or without the GIL, and when each function of C is called (CORE_CHECK). Reports go to files, because
+# the tests read their own stderr.
 test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
