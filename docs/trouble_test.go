@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestQuotedMessagesExist: each message of fapws that trouble.md quotes is in the source. "…" stands for the parts that fapws puts in.
+// Each message of fapws on trouble.md is in the source. "…" replaces the parts that fapws inserts.
 func TestQuotedMessagesExist(t *testing.T) {
 	source := messages(t)
 	all, err := blocks("trouble.md", read(t, "trouble.md"))
