@@ -77,15 +77,13 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	r.seq = seq + uint64(n) - 1
 }
 
-// throttle delays a publisher while workers cannot keep up or more returns true. It returns after a limit, because a
+// throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. It returns after a limit, because a
 // worker that does not read has been killed by then. It must not be called on the goroutine of Run.
-func (r *relay) throttle(more func() bool) {
-	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 || more()) && time.Now().Before(end); {
+func (r *relay) throttle(broker *Broker) {
+	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 || broker != nil && broker.Congested()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
-
-func (r *relay) brokerCongested() bool { return r.p.o.Broker != nil && r.p.o.Broker.Congested() }
 
 // join sends w all events from now on. Another worker sends the history to w.
 func (r *relay) join(w *worker) {
@@ -222,7 +220,7 @@ func (r *relay) startBroker() {
 	}
 	r.epoch = r.p.o.Broker.Epoch()
 	r.seq = r.p.o.Broker.Start(func(b Batch) {
-		r.throttle(func() bool { return false }) // the workers of this server may be slower than others
+		r.throttle(nil) // the workers of this server may be slower than others
 		r.p.post(func() { r.delivered(b) })
 	})
 }

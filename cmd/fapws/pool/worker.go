@@ -157,7 +157,7 @@ func (w *worker) receive() {
 		}
 		switch m.Kind {
 		case Publish, Purge, Counts: // these go to other workers
-			w.pool.relay.throttle(w.pool.relay.brokerCongested)
+			w.pool.relay.throttle(w.pool.o.Broker)
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })
 	}

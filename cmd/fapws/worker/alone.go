@@ -50,7 +50,8 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 
 func (a *alone) use(s *service) {
 	a.s, a.files.to, s.https.read = s, &s.https, a.files.read
-	s.traits = traits{level: logfile.Info, stopping: stopsAlone, runID: strconv.FormatInt(s.opened.UnixNano(), 36)}
+	s.traits = traits{level: logfile.Info, stopping: "stopping; waiting up to %v for active requests (signal again to exit now)",
+		runID: strconv.FormatInt(s.opened.UnixNano(), 36)}
 }
 
 func (a *alone) configure(*runtime.Config) {}

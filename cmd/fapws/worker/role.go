@@ -49,6 +49,3 @@ type traits struct {
 	// stuck is pybridge.RunConfig.Stuck; nil without a supervisor
 	stuck func(why string)
 }
-
-// stopsAlone is the log line about a graceful stop without a supervisor.
-const stopsAlone = "stopping; waiting up to %v for active requests (signal again to exit now)"

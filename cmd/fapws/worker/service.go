@@ -56,7 +56,8 @@ type service struct {
 func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *service {
 	s := &service{plan: p, conf: p.Conf, log: p.Logger(stderr), opened: time.Now(), role: r, instance: instance}
 	s.https.log = s.log.Log
-	s.signals = newSignals(s)
+	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
+		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
 	s.relay = newRelay(s)
 	return s
 }

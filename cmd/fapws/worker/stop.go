@@ -55,11 +55,6 @@ type signals struct {
 	orders   chan shutdownRequest
 }
 
-func newSignals(s *service) *signals {
-	return &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
-		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
-}
-
 // begun returns when signals are watched. Call it before Python starts.
 func (s *signals) begun() { <-s.registered }
 
