@@ -97,7 +97,7 @@ func (p *page) plot(name, title, measured string, workloads ...string) (string, 
 	if !ok {
 		return "", fmt.Errorf("plot %s: no measure %q", name, measured)
 	}
-	made := plot{title: title, note: m.unit}
+	made := plot{title: title, note: fmt.Sprintf("%s (%s, %s)", m.unit, p.Machine.CPU, p.Date)}
 	for _, name := range workloads {
 		w, err := p.workload(name)
 		if err != nil {
