@@ -23,7 +23,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   asan             pybridge and the whole server with their C under AddressSanitizer, and Go's check of
                    pointers in memory of C
   tsan             pybridge with its C under ThreadSanitizer, for a Python without the GIL; --python names
-                   one that was built --with-thread-sanitizer (docs/free-threading.md)
+                   one that was built --with-thread-sanitizer (CONTRIBUTING.md)
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md. --root sid: with those of

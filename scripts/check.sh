@@ -234,7 +234,7 @@ word_tsan() {
 from sysconfig import get_config_var
 if "--with-thread-sanitizer" in get_config_var("CONFIG_ARGS"):
     print(get_config_var("abs_srcdir") + "/Tools/tsan/suppressions_free_threading.txt")')
-    [[ $suppressions ]] || die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
+    [[ $suppressions ]] || die "$python was not built --with-thread-sanitizer: build one as CONTRIBUTING.md says, and name it with --python PATH"
     [[ -e $suppressions ]] || die "$suppressions not found: tsan needs the source directory in which $python was built"
     stage "thread sanitizer" test_thread_sanitizer "$suppressions"
     summary

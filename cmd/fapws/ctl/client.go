@@ -96,7 +96,7 @@ const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a run
                          serves, or fails with status 1
   rotate                 compress the log files and start new ones
   stop                   shut down gracefully; returns when the server has exited
-  ca                     show the authority of --tls auto: its file, and the
+  ca                     show the CA of --tls auto: its file, and the
                          fingerprint to compare before a client trusts it
 Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or the
 only server of this user.
