@@ -15,6 +15,7 @@ var varying = []struct {
 	{regexp.MustCompile(`Python 3\.\d+\.\d+\+?`), "Python VERSION"},
 	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
 	{regexp.MustCompile(`up to \d+ threads`), "up to N threads"},
+	{regexp.MustCompile(`^ {10,}`), "          "}, // as wide as "fapws VERSION"
 	{regexp.MustCompile(`\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT`), "DATE"},
 	{regexp.MustCompile(`\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [-+]\d{4}`), "TIME"},
 }
