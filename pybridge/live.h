@@ -79,7 +79,10 @@ PyObject *live_ws_leave(PyObject *self, PyObject *group);
 /* --- live_users.c ----------------------------------------------------------- */
 
 extern PyMethodDef live_user_methods[];
-/* In Go: does the work of a function of fapws.users. Returns a text that the caller frees. */
+
+/* --- users.go ---------------------------------------------------------------- */
+
+/* Does the work of a function of fapws.users. Returns a text that the caller frees. Without the GIL. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
 
 /* --- live_channels.c -------------------------------------------------------- */
