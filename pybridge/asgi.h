@@ -36,7 +36,7 @@ typedef struct {
   unsigned long left_at;
   /* Atomic: argument of asgi_thread_stop plus one; 0 before the call, and after the thread has read it. */
   int asked;
-  void (*messages)(void);   /* atomic: called at the end of each turn; NULL if Python receives no messages */
+  void (*messages)(void);   /* atomic: called at the end of each turn, or NULL if Python receives no messages */
   int stopping;             /* the thread knows that asgi_thread_stop was called */
   core_record *head, *tail; /* records with events; guarded by the pool's mutex */
 } asgi_thread;
@@ -98,7 +98,7 @@ enum {
 /* A coroutine that ends when its exchange has a message or room for more of the response, or at once (asgi_done). */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
-  PyObject *future;                      /* owned: the future that the task awaits; NULL if the task does not wait */
+  PyObject *future;                      /* owned: the future that the task awaits, or NULL if the task does not wait */
   PyObject *message;                     /* owned: the message of ASGI_TO_SEND, otherwise NULL */
   struct asgi_waiter *next, *prev;       /* in exchange.waiters while there is a future */
   uint8_t what, ended;
@@ -174,7 +174,7 @@ void asgi_exchange_cancel(asgi_exchange *x);
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
 /* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
 PySendResult asgi_returned_value(PyObject **result);
-/* An iterator for asgi_iter_send that drives an awaitable; NULL with TypeError. */
+/* An iterator for asgi_iter_send that drives an awaitable, or NULL with TypeError. */
 PyObject *asgi_await(PyObject *awaitable);
 
 /* --- asgi_waiter.c ----------------------------------------------------------- */

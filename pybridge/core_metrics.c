@@ -93,14 +93,14 @@ typedef struct series {
   struct series *next;
   struct family *family;
   double value;
-  int64_t *counts; /* malloc: the count of each bucket, one more than the bounds; NULL if not a histogram */
+  int64_t *counts; /* malloc: the count of each bucket, one more than the bounds, or NULL if not a histogram */
   char labels[];   /* JSON, a string */
 } series;
 
 typedef struct family {
   series *first, *last;
   int nbounds;
-  double *bounds; /* malloc; NULL if not a histogram */
+  double *bounds; /* malloc, or NULL if not a histogram */
   char head[];    /* JSON: an object without its last brace */
 } family;
 

@@ -164,10 +164,10 @@ typedef struct {
   PyObject *state; /* ASGI: scope['state'] of its lifespan, a dict */
   PyObject *callable;
   PyObject *name; /* owned: its name in log lines */
-  /* malloc. Name of a WebSocket in all processes; NULL if the mount is not a WebSocket. */
+  /* malloc. Name of a WebSocket in all processes, or NULL if the mount is not a WebSocket. */
   char *place;
-  PyObject *environ; /* borrowed, immortal: the class of its environ; NULL for a dict */
-  PyObject *start;   /* borrowed, immortal: the class of its start_response; NULL for the built-in one */
+  PyObject *environ; /* borrowed, immortal: the class of its environ, or NULL for a dict */
+  PyObject *start;   /* borrowed, immortal: the class of its start_response, or NULL for the built-in one */
   /* Approximate, and atomic: threads change them without a lock. */
   unsigned calls;
   uint64_t run_ns;   /* moving average of one call */

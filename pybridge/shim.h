@@ -245,9 +245,9 @@ static inline core_span core_trace_id(const core_record *rec) {
  * The calls from Go, and their options. Any thread may make a call without the GIL, unless a comment says otherwise. */
 
 typedef struct {
-  /* Path of the interpreter that determines prefix and virtual environment; NULL if Python searches for it. */
+  /* Path of the interpreter that determines prefix and virtual environment, or NULL if Python searches for it. */
   const char *executable;
-  const char *home;    /* prefix of the standard library; NULL if Python searches for it */
+  const char *home;    /* prefix of the standard library, or NULL if Python searches for it */
   const char *script;  /* as on the command line: sys.argv[0] */
   const char *contrib; /* directory of package fapws, or NULL */
   int argc;
@@ -283,7 +283,7 @@ const char *core_library(void);
 void core_release_gil(void);
 /* Takes it again, on the same thread. */
 void core_take_gil(void);
-/* Returns the place of the code that Python's main thread executes, which the caller frees; NULL if unknown. Any
+/* Returns the place of the code that Python's main thread executes, which the caller frees, or NULL if unknown. Any
  * thread, without the GIL, while Python runs. */
 char *core_executing(void);
 /* Runs atexit and finalises. Same thread. Returns Py_FinalizeEx's result. */
@@ -477,7 +477,7 @@ typedef struct {
 /* Reads the current values. */
 void core_read_waits(core_waits *out);
 /* Returns the families that the application has declared, in their order, as JSON of package metrics: *n bytes of
- * malloc, which the caller frees; NULL if there are no families. One thread at a time, without the GIL. */
+ * malloc, which the caller frees, or NULL if there are no families. One thread at a time, without the GIL. */
 char *core_application_metrics(size_t *n);
 
 typedef struct {
@@ -547,7 +547,7 @@ int core_record_state(uintptr_t rec, int *thread);
 /* Begins a profile that ends after seconds. Returns 0 if a profile is already being recorded, -1 after an exception,
  * which it has printed. Takes the GIL as core_raise_timeout does. */
 int core_profile_begin(double seconds);
-/* Returns the stacks of that profile as JSON, [{"frames": [...], "n": 1}, ...], which the caller frees; NULL with an
+/* Returns the stacks of that profile as JSON, [{"frames": [...], "n": 1}, ...], which the caller frees, or NULL with an
  * exception. Takes the GIL as core_raise_timeout does. */
 char *core_profile_stacks(void);
 /* Writes the stacks of all Python threads without the GIL, as faulthandler does. Returns the file that holds them,

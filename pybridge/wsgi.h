@@ -124,7 +124,7 @@ int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* Returns the latin-1 bytes of a str, which live as long as o; NULL with an exception whose message begins with
+/* Returns the latin-1 bytes of a str, which live as long as o, or NULL with an exception whose message begins with
  * what. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
@@ -199,7 +199,7 @@ int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
 /* Whether a regular file ends at its size. Files of /proc and /sys do not. Sparse and empty files without blocks do. */
 int wsgi_has_size(int fd, const struct stat *st);
-/* Makes an iterator over blocks of a file-like object, a new reference; NULL without an exception if obj has no
+/* Makes an iterator over blocks of a file-like object, a new reference, or NULL without an exception if obj has no
  * read(). */
 PyObject *wsgi_blocks(PyObject *obj);
 

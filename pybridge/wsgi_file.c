@@ -103,7 +103,7 @@ static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   return (PyObject *)Py_TYPE(o) == type;
 }
 
-/* Returns the attribute of o and takes the reference to o; NULL with an exception. A new reference. */
+/* Returns the attribute of o, a new reference, or NULL with an exception. Takes the reference to o. */
 static PyObject *inside(PyObject *o, const char *name) {
   PyObject *inner = PyObject_GetAttrString(o, name);
   Py_DECREF(o);
