@@ -21,9 +21,9 @@ import (
 // watched is what a browser has requested and reported as errors.
 type watched struct {
 	mu        sync.Mutex
-	elsewhere []string // requests to other servers
-	wrong     []string // errors in the console, and exceptions
-	streams   int      // of server-sent events
+	elsewhere []string
+	wrong     []string
+	streams   int
 }
 
 func watch(ctx context.Context, origin string) *watched {
@@ -90,7 +90,7 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 		emulation.SetDeviceMetricsOverride(360, 740, 2, true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(order),
-		fapwstest.Shows(requests+` == "1"`), // the page was loaded before
+		fapwstest.Shows(requests+` == "1"`),
 		chromedp.ActionFunc(order),
 		fapwstest.Shows(requests+` == "2"`),
 		chromedp.Evaluate(`document.documentElement.scrollWidth <= innerWidth`, &fits),
@@ -108,7 +108,7 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 		}),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(order),
-		fapwstest.Shows(requests+` == "4"`), // also without events
+		fapwstest.Shows(requests+` == "4"`),
 		emulation.SetScriptExecutionDisabled(true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(func(ctx context.Context) error {

@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asked is a request for the status page.
 type asked struct {
 	method, path string
 	host         string

@@ -224,7 +224,7 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		t.Log(what)
 		w.Closed()
 	}
-	w := s.Dial() // a form with files of nearly the same size
+	w := s.Dial()
 	w.Send("POST /new HTTP/1.1\r\nHost: test\r\nContent-Length: 1152921504606846976\r\n"+severalType+"\r\n\r\n", several[:len(several)/2])
 	w.Answer().Want(t, 507)
 	for _, name := range []string{"bare", "new"} {

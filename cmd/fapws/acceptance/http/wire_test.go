@@ -56,7 +56,6 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 				t.Errorf("%s: %q, want %q", c.name, got, c.want)
 			}
 		}
-		// A client that has shut down its side of the connection gets the responses, too.
 		for _, c := range []struct{ sent, want string }{
 			{get("/later?1") + get("/later?2"), "200:later 1 200:later 2"},
 			{get("/later?1") + fapwstest.Request("POST", "/echo", "hi"), "200:later 1 200:hi"},

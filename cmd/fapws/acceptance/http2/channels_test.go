@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// events reads server-sent events.
 type events struct {
 	t    *testing.T
 	body io.ReadCloser
@@ -61,7 +60,7 @@ func TestSubscribersOnOneConnectionGetEachEvent(t *testing.T) {
 			}
 		}
 	}
-	all[0].body.Close() // resets its stream
+	all[0].body.Close()
 	say(20)
 	if got := all[1].next(); got != "20" {
 		t.Error(got)

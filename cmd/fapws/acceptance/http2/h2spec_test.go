@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// report is the result file of h2spec, in the format of JUnit.
 type report struct {
 	Suites []struct {
 		Name  string `xml:"name,attr"`

@@ -302,7 +302,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	is("1 slow", "3 hello", fmt.Sprintf("end %d NO_ERROR", last), "end 3 NO_ERROR")
 	idle.until(note)
 	idle.WritePing(true, leaving)
-	idle.until(note) // the connection closes, although its client does not close it
+	idle.until(note)
 	is("end 0 NO_ERROR", fmt.Sprintf("end %d NO_ERROR", last))
 
 	if err := os.Remove(folder + "/go"); err != nil {

@@ -99,7 +99,7 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 			}
 			id += 2
 			f.head(id, false, append(get[:3:3], ":path /show", "x-a b")...)
-			f.head(id, true, "x-trailer c", "x-a d", "content-length 7") // known to nothing
+			f.head(id, true, "x-trailer c", "x-a d", "content-length 7")
 			if text := f.body(id); strings.Contains(text, "TRAILER") || !strings.Contains(text, `"HTTP_X_A": "b"`) || strings.Contains(text, `"CONTENT_LENGTH": "7"`) {
 				t.Error(text)
 			}
@@ -141,7 +141,7 @@ func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	if _, code := f.outcome(3); code != http2.ErrCodeNo { // the rest of the body is not wanted
 		t.Error(code)
 	}
-	f.WriteData(3, false, make([]byte, 10_000)) // was on its way
+	f.WriteData(3, false, make([]byte, 10_000))
 	f.head(5, true, get...)
 	if text := f.body(5); !strings.HasPrefix(text, "call ") {
 		t.Error(text)

@@ -166,7 +166,7 @@ func TestASGIWebSocketBackPressureWorksInBothDirections(t *testing.T) {
 		if n := <-sent; n != 400 {
 			t.Error(n, "were sent")
 		}
-		for range 500 { // the application continues after its wait
+		for range 500 {
 			if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
 				t.Fatal(len(data), err)
 			}

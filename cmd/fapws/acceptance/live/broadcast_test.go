@@ -290,7 +290,6 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	says(t, a, "thread after it")
 	gets(t, a, "after it")
 	gets(t, b, "after it")
-	// The death of a worker closes no client of other workers.
 	pid, _ := pidOf(t, b)
 	number, _ := strconv.Atoi(pid)
 	fapwstest.Must(t, syscall.Kill(number, syscall.SIGKILL))
@@ -409,7 +408,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
 		end := s.Socket("/room")
-		says(t, end, "thread end") // after all other messages
+		says(t, end, "thread end")
 		select {
 		case err := <-heard:
 			if err != nil || got.Load() != total {

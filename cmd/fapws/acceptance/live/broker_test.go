@@ -94,7 +94,6 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	a.Get("/shout?hello", 200)
 	fapwstest.Hears(t, socket, "hello")
 
-	// While the broker is down, no event is lost or duplicated.
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
@@ -159,7 +158,6 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	resumes.getsAll("reloaded", "upgraded")
 	waits.getsAll("reloaded", "upgraded")
 	listen(c, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
-	// Each worker has the past events, and no further event has arrived.
 	d := node(t, url, "--workers", "2")
 	for range 8 {
 		listen(d, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
@@ -250,7 +248,6 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	defer c.Close()
 	const entries = 50
 	for range entries {
-		// These are no event, an event without a name, and an event of a wrong type.
 		for _, raw := range []string{"zzzz", `"\x00\x00\x00\x00"`, `"\x04news\x00\x03a\nb\x01c"`} {
 			_, err = fmt.Fprintf(c, "XADD {fapws}:events * n 1 from x id 1 pid 1 kind events raw %s\r\n", raw)
 			fapwstest.Must(t, err)

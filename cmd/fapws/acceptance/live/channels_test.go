@@ -13,7 +13,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// subscriber is a client of channels.
 type subscriber struct {
 	t    *testing.T
 	conn net.Conn
@@ -185,7 +184,6 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		sends(s, "room/1", "to one")
 		several.gets("to one")
 
-		// A client that reconnects gets the events that it has missed.
 		last := several.last
 		several.conn.Close()
 		sends(s, "news", "missed 1")
@@ -300,7 +298,6 @@ func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 		if numbers["é"] == numbers["None"] {
 			t.Error("both have the same number")
 		}
-		// No requests are sent meanwhile.
 		three := listen(s, "/listen/welcome")
 		three.gets("there are 1")
 		for range 3 {

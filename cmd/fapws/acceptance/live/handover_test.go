@@ -231,7 +231,6 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	}
 	sends(s, "news", "still here")
 	l.gets("still here")
-	// With fewer workers, the subscribers of a retiring worker move to the other one.
 	var more []*subscriber
 	for range 20 {
 		more = append(more, listen(s, "/listen/news"))
@@ -244,7 +243,6 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 		l.gets("to all")
 	}
 	counts(s, "news", 21)
-	// The subscribers of a worn worker move to its successor.
 	fapwstest.Write(t, script, text)
 	old := s.Workers()
 	syscall.Kill(old[0], syscall.SIGTERM)
@@ -253,7 +251,6 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	for _, l := range append(more, l) {
 		l.gets("to all once more")
 	}
-	// At the end the streams end.
 	s.Signal(syscall.SIGTERM)
 	if e, err := l.next(); err == nil {
 		t.Errorf("got %q", e)

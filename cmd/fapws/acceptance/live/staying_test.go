@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// stayer is a client of testdata/staying.py.
 type stayer struct {
 	t *testing.T
 	*wstest.Client

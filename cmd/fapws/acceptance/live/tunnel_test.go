@@ -27,7 +27,6 @@ func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 	}
 	says(t, c, "close 4001 enough")
 	closesWith(t, c, 4001, "enough")
-	// A rejection by the application is a response, and the connection remains open.
 	w := s.Dial()
 	for range 2 {
 		w.Send(wstest.Handshake("/room?teapot"))

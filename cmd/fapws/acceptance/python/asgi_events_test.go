@@ -20,7 +20,7 @@ const (
 // ASGI Message Format"). It checks the response, and the exceptions in the application.
 func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	const (
-		none   = "500" // the application has returned without a response
+		none   = "500"
 		broken = "200, broken:"
 		before = "RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' must come first"
 		after  = "RuntimeError: send(): unexpected 'http.response.body': the response is complete"

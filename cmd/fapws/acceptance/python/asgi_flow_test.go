@@ -59,7 +59,7 @@ func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 		}
 		for i, w := range all {
 			w.Answer().Is(t, fmt.Sprintf("import %d", i))
-			w.Get(fmt.Sprintf("/receive?again%d", i)) // nothing is left on the connection
+			w.Get(fmt.Sprintf("/receive?again%d", i))
 		}
 		for i, w := range all {
 			w.Answer().Is(t, fmt.Sprintf("import again%d", i))
@@ -89,13 +89,13 @@ func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 		}
 		w.Answer().Want(t, 404, "helloworld")
 
-		w = s.Dial() // more than was promised is cut
+		w = s.Dial()
 		w.Send(fapwstest.Get("/length/7/ab"), fapwstest.Get("/length/5/a"), fapwstest.Get("/length/0/"), fapwstest.Get("/length/0/ab"))
 		for _, want := range []string{"aaaaabb", "aaaaa", "", ""} {
 			w.Answer().Is(t, want)
 		}
 		s.Says(`body exceeds its Content-Length`)
-		w = s.Dial() // less breaks the connection
+		w = s.Dial()
 		w.Send(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
 		if a := w.Answer(); a.Err == nil || a.Text != "aaaaabbbbb" {
 			t.Errorf("a short body: %q, %v", a.Text, a.Err)

@@ -51,24 +51,24 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
 
-		w := s.Dial() // the client disconnects before anything was sent
+		w := s.Dial()
 		w.Get("/waits")
 		noted(s, "/waits", "waits")
 		w.Reset()
 		noted(s, "/waits", "waits", gone, "OSError", gone)
 
-		w = s.Dial() // or in the middle of the response
+		w = s.Dial()
 		w.Get("/streams")
 		w.Head("GET")
 		w.Reset()
 		noted(s, "/streams", "OSError", gone, "goes on")
 
-		w = s.Dial() // with all that was promised
+		w = s.Dial()
 		w.Fetch("/leaves").Is(t, "hello")
 		w.Close()
 		noted(s, "/leaves", "no error")
 
-		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) { w.Close() }} { // or of its body
+		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) { w.Close() }} {
 			w = s.Dial()
 			path := fmt.Sprintf("/half/%d", i)
 			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
@@ -153,7 +153,7 @@ func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
-		w := s.Dial() // after a small body the connection continues
+		w := s.Dial()
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
 		w.Answer().Want(t, 403)
 		w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"), fapwstest.Get("/ignored"))

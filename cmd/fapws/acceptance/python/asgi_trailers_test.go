@@ -81,7 +81,6 @@ func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 			saidOf(t, test.name, w.Answer(), len(test.messages), test.said)
 			w.Close()
 		}
-		// The next response follows a response without a body.
 		w := s.Dial()
 		for _, method := range []string{"HEAD", "POST"} {
 			w.Send(fapwstest.Request(method, "/next", "["+strings.Join([]string{begins, hello, ends}, ", ")+"]", "TE: trailers"))

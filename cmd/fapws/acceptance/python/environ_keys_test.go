@@ -55,7 +55,6 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{t.TempDir()}}.Serve(t, m)
 		for _, c := range cases {
-			// The environ is built, stored, and taken from the cache.
 			for range 3 {
 				got := s.Ask(c.request).Want(t, 200).Object(t)
 				for key, want := range c.want {

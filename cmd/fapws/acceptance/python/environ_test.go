@@ -45,7 +45,6 @@ func TestEnvironDescribesTheRequest(t *testing.T) {
 				t.Errorf("%s: %q", key, value)
 			}
 		}
-		// The second request has no values of the first request.
 		got = w.Fetch("/show").Want(t, 200).Object(t)
 		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "HTTP_X_TWICE"} {
 			if value, found := got[key]; found && value != "" {
@@ -69,7 +68,6 @@ func TestEnvironClassOfAScriptAddsKeys(t *testing.T) {
 	if got := a.Object(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	// A body of another type is not parsed.
 	a = s.Ask(fapwstest.Request("POST", "/show?n=1", "n=2", "Content-Type: text/plain")).Want(t, 200)
 	if got := a.Object(t)["params"]; !reflect.DeepEqual(got, map[string]any{"n": []any{"1"}}) {
 		t.Errorf("params: %q", got)

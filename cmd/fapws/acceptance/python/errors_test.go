@@ -25,7 +25,7 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 		for _, debug := range []string{"0", "1"} {
 			t.Run("debug "+debug, func(t *testing.T) {
 				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
-				w := s.Dial() // the connection stays open during the whole test
+				w := s.Dial()
 				for _, c := range cases {
 					w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
 					a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")

@@ -90,7 +90,7 @@ func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
 		w.Fetch("/spin").Want(t, 504, "Gateway Timeout")
-		w.InTime("/").Is(t, "quick") // the connection is as good as before
+		w.InTime("/").Is(t, "quick")
 
 		if a := s.Dial().InTime("/begun"); a.Err == nil || a.Text != "first" {
 			t.Errorf("a response that hung ended with %v after %q", a.Err, a.Text)
@@ -111,7 +111,7 @@ func TestTimeoutOfAHandlerInCAnswers504(t *testing.T) {
 		for range 2 {
 			w := s.Dial()
 			w.Fetch("/locked").Want(t, 504, "Gateway Timeout")
-			w.InTime("/").Is(t, "quick") // the connection is as good as before
+			w.InTime("/").Is(t, "quick")
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 			if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {
 				t.Error(target, rest, err)
 			}
-			w.Get("/") // the connection is as good as before
+			w.Get("/")
 			w.Answer().Is(t, "quick")
 		}
 	})
@@ -198,7 +198,6 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
 			unblock(t, folder)
-			// The replacements end.
 			var wait sync.WaitGroup
 			for range 20 {
 				wait.Go(func() { s.Dial().InTime("/alone").Want(t, 200) })
@@ -314,7 +313,7 @@ func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 		w.Reset()
 		fapwstest.Eventually(t, "the server has closed its end", func() bool { return !slices.Contains(s.Descriptors(), socket) })
 		unblock(t, folder)
-		first.Answer().Is(t, "too late") // no --timeout
+		first.Answer().Is(t, "too late")
 		fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 499 `)
 		if _, err := os.Stat(filepath.Join(folder, "queued")); err == nil {
 			t.Error("it was run without a client")

@@ -24,7 +24,7 @@ func TestInputReadsLikeBytesIO(t *testing.T) {
 	}
 	bodies := []string{
 		"", "\n", "one", "one\ntwo\n\nfour", "one\r\ntwo\r\n",
-		strings.Repeat("x", 150_000) + "\n" + strings.Repeat("a line of the body\n", 6_000) + "end", // in a file
+		strings.Repeat("x", 150_000) + "\n" + strings.Repeat("a line of the body\n", 6_000) + "end",
 	}
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "input_calls.py")

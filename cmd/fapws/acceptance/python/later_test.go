@@ -25,7 +25,7 @@ func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 		s.Get("/forks", 200).Is(t, "0") // after a call that waits
 		s.Get("/release", 200)
 		fapwstest.FileSays(t, folder+"/later", "from a request")
-		for before := ticks(); ticks() < before+3; { // also under load
+		for before := ticks(); ticks() < before+3; {
 			s.Get("/release", 200)
 		}
 		s.Get("/breaks", 200)

@@ -29,13 +29,13 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 		{"/made", "5"},
 		{"/count", "1"}, {"/count", "2"}, // the same object answers
 	} {
-		w.Get(c.path) // the same connection uses the same worker
+		w.Get(c.path)
 		w.Answer().Is(t, c.body)
 	}
 	s.Get("/wsgi/x", 200).Is(t, "/wsgi|/x")
 	s.Get("/lambda", 200).Is(t, "lambda")
 	s.Get("/files/page.html", 200)
-	s.Get("/files/mixed.py", 404) // the application's own source
+	s.Get("/files/mixed.py", 404)
 	s.Get("/files/nothing", 404)
 	s.Get("/error", 503)
 	s.Get("/other", 404)

@@ -14,7 +14,7 @@ import (
 func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "peers.py")
-	for range 3 { // stored fields must not change later fields
+	for range 3 {
 		a := s.Get("/fields", 200).Is(t, "ok").Field(t, "Content-Type", "text/plain").
 			Field(t, "Set-Cookie", "a=1, b=2; Path=/").Field(t, "X-Empty", "").Field(t, "X-Latin", "caf\xe9").
 			Field(t, "X-Long", strings.Repeat("l", 60000)).Field(t, "X-Tab", "a\tb")

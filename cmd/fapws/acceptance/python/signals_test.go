@@ -147,7 +147,7 @@ PATHS = [("/waits", waits), ("/streams", streams), ("/cleans", cleans), ("/exits
 			})
 		}
 		s := fapwstest.Command{Script: script}.Serve(t, m)
-		s.Get("/exits", 500) // without a signal, the server continues
+		s.Get("/exits", 500)
 		s.Get("/exits", 500)
 		s.Complains = true
 		s.Signal(syscall.SIGTERM)

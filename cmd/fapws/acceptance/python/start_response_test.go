@@ -23,7 +23,7 @@ func TestExcInfoReplacesAHeadThatWasNotSent(t *testing.T) {
 		if a := s.Ask(fapwstest.Get("/late")); a.StatusCode != 200 || a.Err == nil || a.Text != "begun" {
 			t.Errorf("late: %d, %q, %v", a.StatusCode, a.Text, a.Err)
 		}
-		s.Says(`in late\n(.*\n)*.*in fails\n(.*\n)*.*ValueError: the error\n`) // the original traceback
+		s.Says(`in late\n(.*\n)*.*in fails\n(.*\n)*.*ValueError: the error\n`)
 		freed()
 		s.Get("/caught", 200).Is(t, "begun raised the error").Field(t, "X-Late", "")
 		freed()

@@ -14,7 +14,7 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	p := servePages(t, fapwstest.Threads)
 	const date = "Fri, 20 Nov 2026 10:00:00 GMT"
 	page := target("/ttl", `Etag: "v1"`, "Last-Modified: "+date, "Content-Type: text/x-own")
-	p.asks("GET", page, "Range: bytes=0-1").Want(t, 200).Field(t, "Fapws-Cache", "bypass") // still the response of the handler
+	p.asks("GET", page, "Range: bytes=0-1").Want(t, 200).Field(t, "Fapws-Cache", "bypass")
 	whole := p.asks("GET", page).Want(t, 200).Field(t, "Fapws-Cache", "miss")
 	n := len(whole.Text)
 	part := func(body, where string, fields ...string) {
@@ -72,7 +72,6 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	p.asks("GET", weak, "Range: bytes=0-0", `If-Range: W/"v1"`).Is(t, body)
 	p.asks("GET", weak, "Range: bytes=0-0").Want(t, 206)
 
-	// Ranges are of the page in its original form, whatever forms exist.
 	large := p.asks("GET", "/large").Want(t, 200).Text
 	for end := time.Now().Add(fapwstest.Patience); p.asks("GET", "/large", "Accept-Encoding: gzip").Header.Get("Content-Encoding") == ""; {
 		if time.Now().After(end) {

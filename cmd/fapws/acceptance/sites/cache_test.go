@@ -403,8 +403,8 @@ app = "`+fapwstest.Testdata(t, "cached.py")+`"
 	p.saysOf("/never/date?Cache-Control:+max-age=60", "- -")
 	p.saysOf("/one/date?X:+1", "miss hit", "Cookie: a=b")
 	p.saysOf("/one/date?X:+2", "hit")
-	p.saysOf("/app/plain", "miss hit") // the rule of the host
-	p.saysOf("/app/obeys", "bypass")   // the rule in PATHS
+	p.saysOf("/app/plain", "miss hit")
+	p.saysOf("/app/obeys", "bypass")
 	if n := p.called("/one/date"); n != 1 {
 		t.Errorf("the program was run %d times", n)
 	}

@@ -209,7 +209,6 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	p.asks("GET", own, "If-Modified-Since: "+longAgo).Want(t, 304).Field(t, "Fapws-Cache", "revalidated")
 	p.asks("GET", own, "Range: bytes=0-1").Want(t, 200, "page").Field(t, "Fapws-Cache", "bypass")
 	p.asks("HEAD", own).Want(t, 200).Field(t, "Fapws-Cache", "bypass")
-	// Another page replaces the cached page.
 	o.mu.Lock()
 	o.body = "another"
 	o.mu.Unlock()

@@ -33,7 +33,6 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 		s.Get("/timed/hang", 504)
 		s.Get("/one", 200).Is(t, "/one,,,127.0.0.1,\n")
 		s.Get("/one/x/y", 200).Is(t, "/one,/x/y,,127.0.0.1,\n")
-		// A handler calls the application.
 		s.Get("/guarded/env", 403).Want(t, 403, "no")
 		const pass = "X-Pass: yes"
 		s.Get("/guarded/env/more?a=b", 200, pass).Field(t, "X-Guard", "seen").Is(t, "/guarded/env,/more,a=b,127.0.0.1,yes\n")
@@ -50,7 +49,6 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 		s.Get("/counting/env", 200).Field(t, "X-Counting", "1").Is(t, "/counting/env,,,127.0.0.1,\n")
 		s.Get("/wrong", 500)
 		s.Says(`a handler returned a program that cannot run: .*/no/such/folder`)
-		// The requests follow each other, or are pipelined, on one connection.
 		w := s.Dial()
 		for range 3 {
 			w.Send(fapwstest.Get("/guarded/env", pass), fapwstest.Get("/one"), fapwstest.Get("/guarded/env", pass))
@@ -58,7 +56,6 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 			w.Answer().Is(t, "/one,,,127.0.0.1,\n")
 			w.Answer().Is(t, "/guarded/env,,,127.0.0.1,yes\n")
 		}
-		// A client that disconnects ends the program.
 		idle := func() bool { return len(s.Children()) == 0 }
 		fapwstest.Eventually(t, "those before have ended", idle)
 		w = s.Dial()

@@ -66,7 +66,6 @@ func TestCGIRunsPrograms(t *testing.T) {
 		"site/page.txt":   "the page",
 		"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
 	})
-	// The program gets every variable.
 	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
 		"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).Want(t, 200)
 	env := map[string]string{}
@@ -94,13 +93,11 @@ func TestCGIRunsPrograms(t *testing.T) {
 			t.Errorf("%s is passed on", name)
 		}
 	}
-	// Standard input is the body, even if it is long or chunked.
 	for _, size := range []int{1, 100_000, 1_000_000} {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/cgi-bin/cat", body)).Is(t, body)
 	}
 	s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t, "abcd")
-	// The program sets Status and Location.
 	if a := s.Get("/cgi-bin/status", 404).Want(t, 404, "no"); a.Status != "404 Gone Fishing" {
 		t.Errorf("%s", a.Status)
 	}
@@ -114,13 +111,12 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Get("/cgi-bin/rubbish", 502)
 	s.Says(`/bin/rubbish: invalid header line`)
-	// The extension selects an interpreter. The source is never sent.
+	// The extension selects an interpreter.
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
 	s.Get("/cgi-bin/text", 403)
 	s.Says(`/bin/text: sent 403: the file is not executable; chmod \+x ` + folder + `/bin/text\n`)
 	s.Get("/cgi-bin/", 403)
 	s.Get("/cgi-bin/../bin/text", 404)
-	// Standard error and exit codes are in the error log.
 	s.Get("/cgi-bin/warn", 200)
 	for _, line := range []string{"one", "two", "oh dear"} {
 		s.Says(`error client 127\.0\.0\.1:\d+: ` + folder + `/bin/warn: ` + line + `\n`)
@@ -131,7 +127,6 @@ func TestCGIRunsPrograms(t *testing.T) {
 	if n := strings.Count(s.Stderr.String(), "bin/much"); n != 201 {
 		t.Errorf("%d lines", n)
 	}
-	// The client of a program may become a subscriber after the program has ended.
 	w = s.Dial()
 	w.Get("/cgi-bin/listen")
 	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" || h.Get("Fapws-Channel") != "" {
@@ -139,7 +134,6 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	reads(w, t, "retry: 3000")
 	reads(w, t, ": hello")
-	// Each of several programs waits until all of them run.
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { s.Get("/slow/wait", 200).Is(t, "waited\n") })
@@ -159,7 +153,6 @@ func TestCGIRunsPrograms(t *testing.T) {
 	for i := range 8 {
 		w.Answer().Is(t, fmt.Sprintln(i))
 	}
-	// A timeout ends the process group.
 	written := func(name string) string {
 		text, _ := os.ReadFile(folder + "/hang/" + name)
 		return strings.TrimSpace(string(text))

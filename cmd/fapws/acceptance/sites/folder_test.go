@@ -111,7 +111,7 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	packed := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
 	fapwstest.Write(t, root+"/small.txt", strings.ToUpper(text))
 	replacement := root + "/new"
-	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10)) // the size is the same
+	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10))
 	fapwstest.Must(t, os.Rename(replacement, root+"/large.bin"))
 	for target, want := range map[string]string{"/small.txt": strings.ToUpper(text), "/large.bin": strings.Repeat("2", 300<<10)} {
 		fapwstest.Eventually(t, target+" is served with its new content", func() bool {
@@ -133,12 +133,12 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 
 func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 	t.Parallel()
-	content := strings.Repeat("0123456789", 20<<10) // 200 KiB
+	content := strings.Repeat("0123456789", 20<<10)
 	s, _ := folder(t, fapwstest.Threads, `{"listing": true, "max_age": 60}`, map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
 	date := regexp.MustCompile(`Date: [^\r]*`)
 	for _, target := range []string{"/a.txt", "/big.bin", "/c.html", "/d/", "/d", "/none"} {
 		for _, field := range []string{"X: y", "Accept-Encoding: gzip, zstd", "If-None-Match: \"other\""} {
-			for range 2 { // from disk, and from memory
+			for range 2 {
 				var heads []string
 				for _, method := range []string{"GET", "HEAD"} {
 					w := s.Dial()

@@ -129,7 +129,7 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	}
 	more()
 	a.Signal(syscall.SIGKILL)
-	a.Ended() // and no longer listens
+	a.Ended()
 	more()
 	start(one)
 	more()

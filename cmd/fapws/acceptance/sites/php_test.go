@@ -59,7 +59,6 @@ func phpWorks(t *testing.T, how string) {
 		"site/picture.jpg":   `<?php echo "executed";`,
 		"site/plain.txt":     "plain",
 	})
-	// The cookie of a session is counted.
 	person := visit(t, s.URL)
 	for i := 1; i <= 3; i++ {
 		person.get("/count.php").want(t, 200, strconv.Itoa(i))
@@ -94,14 +93,12 @@ func phpWorks(t *testing.T, how string) {
 	if a := s.Ask(fapwstest.Request("HEAD", "/env.php", "")); a.StatusCode != 200 || a.Text != "" {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
 	}
-	// Only scripts are run, and scripts are never sent.
 	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404, "/x/%2e%2e/%2e%2e/fapws.toml": 400} {
 		if a := s.Get(target, status); strings.Contains(a.Text, "executed") {
 			t.Errorf("%s runs a picture", target)
 		}
 	}
 	s.Get("/picture.jpg", 200).Is(t, `<?php echo "executed";`)
-	// Text that PHP flushes arrives at once.
 	w := s.Dial()
 	w.Get("/late.php")
 	reads(w, t, "first")
@@ -110,7 +107,6 @@ func phpWorks(t *testing.T, how string) {
 	if how == "cgi" {
 		return
 	}
-	// A process stays, and ends with the server even if the server is killed.
 	pid := s.Get("/pid.php", 200).Text
 	s.Get("/pid.php", 200).Is(t, pid)
 	number, err := strconv.Atoi(pid)

@@ -90,7 +90,7 @@ status = 409
 	own := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	plain := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range statuses {
-		for range 2 { // from disk, then from memory
+		for range 2 {
 			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
 		}
 		plain.Ask(requests[status]).Want(t, status).Field(t, "Content-Type", "text/plain; charset=utf-8")
@@ -102,7 +102,6 @@ status = 409
 	fapwstest.Eventually(t, "the large page", func() bool { return own.Ask(requests[403]).Want(t, 403).Text == large })
 	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")
 	own.Get("/lost", 409).Want(t, 409, "Conflict")
-	// A page of the application, or a file, is not replaced.
 	has(own.Get("/said", 404), t, "said")
 	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
 	has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")

@@ -95,7 +95,7 @@ func TestStaticBigFileIsFollowedByOtherResponses(t *testing.T) {
 	s, folder := site(t, fapwstest.Threads)
 	want := fapwstest.Read(t, folder+"/site/big.bin")
 	w := s.Dial()
-	for range 3 { // on one connection, with requests after it
+	for range 3 {
 		w.Send(fapwstest.Get("/static/big.bin"), fapwstest.Get("/handler/big.bin"), fapwstest.Get("/static/one.txt"))
 		for range 2 {
 			if a := w.Answer().Want(t, 200); a.Text != want {

@@ -98,7 +98,6 @@ func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--tls", "auto", "--state-dir", folder + "/state", "--user", "daemon"}}.ForOtherUsers(t))
 	before := leaf(t, s, "localhost")
-	// The process is no longer root, but can still make another certificate.
 	fapwstest.Must(t, os.Remove(folder+"/state/tls/cert.pem"))
 	s.Signal(syscall.SIGHUP)
 	fapwstest.Eventually(t, "there is another certificate", func() bool { return !leaf(t, s, "localhost").Equal(before) })
