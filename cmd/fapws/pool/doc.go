@@ -35,8 +35,7 @@
 // An attacker may control a worker through its application (trust.go). A worker sends its settings before it enters its
 // sandbox and before any handler runs ("configured", "confined"). The supervisor ignores later settings. A table
 // defines the effect of each message in each phase of a worker. Messages change only their sender, except for events,
-// purges and counts of subscribers. A worker that sends a forged message or exceeds a bound is killed. FuzzHeard sends
-// random messages.
+// purges and counts of subscribers. A worker that sends a forged message or exceeds a bound is killed.
 //
 // # Health
 //
@@ -50,7 +49,7 @@
 // Workers send published events to the supervisor, which numbers them and sends them to all workers, including the
 // publisher (relay.go). So all workers receive the same events in the same order. The supervisor neither stores nor
 // parses events: the number of the first event and their count are in the JSON of a message, and the events follow
-// unchanged. Up to 64 KiB of events share a message; a larger event gets its own.
+// unchanged.
 //
 //   - Each worker has an outbox with a goroutine (outbox.go), so a worker that does not read delays no other. It is
 //     killed if it sleeps for three seconds while 1 MiB of messages wait, or does not read for ten (health.go).
@@ -65,7 +64,4 @@
 //   - Numbers of subscribers are exchanged at most four times a second. Each worker receives the sum of all others.
 //   - Broadcasts to WebSockets are events of channels without a history.
 //   - With --channels, a Broker numbers the events of all servers (broker.go).
-//
-// A test publishes events while subscribers go through reloads and an upgrade: each receives each event once and in
-// order.
 package pool

@@ -26,10 +26,10 @@ const (
 	Check  Kind = "check"
 	// Ask: answer the question in Text with an Answer of the same ID. Workers also send it to the supervisor.
 	Ask Kind = "ask"
-	// Answer: Raw is the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is the
+	// Answer: in Raw, the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is the
 	// reason.
 	Answer Kind = "answer"
-	// Notice: Raw is a page that browsers receive instead of all other pages.
+	// Notice: in Raw, a page that browsers receive instead of all other pages.
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which forwards it to all
 	// others.
@@ -47,7 +47,7 @@ const (
 	// with its descriptor, or, if Text says so, a WebSocket or an idle connection. A Piece without Raw follows the last
 	// subscriber.
 	Piece Kind = "piece"
-	// Certificates: Raw is the changed Answer to the worker's question of this Kind.
+	// Certificates: in Raw, the changed Answer to the worker's question of this Kind.
 	Certificates Kind = "certificates"
 )
 
@@ -65,7 +65,7 @@ const (
 )
 
 const (
-	// Configured: Raw is a Settled in JSON with all settings of the worker. The worker sends it before Confined. A
+	// Configured: in Raw, a Settled in JSON with all settings of the worker. The worker sends it before Confined. A
 	// worker without an application sends it before Loaded.
 	Configured Kind = "configured"
 	// Confined: the worker enters its sandbox, if it has one, and then runs handlers. Afterwards it must not send
@@ -94,10 +94,10 @@ const (
 	// worker the sum of all others.
 	Counts Kind = "counts"
 	Closed Kind = "closed"
-	// Certificates, from a worker: Raw lists the certificates that the worker wants (see Options.Certificates). It is
-	// sent once, before Confined and Loaded.
+	// Certificates, from a worker: in Raw, a list of the certificates that the worker wants (see Options.Certificates).
+	// It is sent once, before Confined and Loaded.
 
-	// LastWords: Raw is the state that outlives the worker, which is about to end.
+	// LastWords: in Raw, the state that outlives the worker, which is about to end.
 	LastWords Kind = "last words"
 )
 
