@@ -1,6 +1,5 @@
 // Package confine removes rights that a process does not need: root, files outside of a directory (chroot), and most
 // other rights by the sandbox. It also adapts to limits of the system: processes, descriptors, memory, processors.
-// Packages supervisor and worker call it.
 //
 // # User and group
 //
@@ -39,8 +38,7 @@
 // them before it starts a worker.
 //
 // Landlock restricts a thread. go-landlock applies it to all threads of the process. Before Linux 7.0, it sends a
-// signal to each thread (libpsx, signal 33, which programs cannot block with glibc). Seccomp has a flag for all
-// threads.
+// signal to each thread (libpsx, signal 33, which programs cannot block with glibc).
 //
 // # Limits of the process
 //
@@ -50,9 +48,8 @@
 //
 // It maps the memory that a start needs, most of which Go's allocator only reserves. If the limit of processes is low,
 // it also starts and ends the necessary threads. It writes the line if that fails. Under a limit of memory, glibc uses
-// two arenas instead of one for each thread, because each reserves 64 MiB of address space. Tests check each limit: the
-// server either serves or ends with one line. If the limit of the stack or data is too low for the executable, the
-// kernel ends the process before any of its code runs.
+// two arenas instead of one for each thread, because each reserves 64 MiB of address space. If the limit of the stack
+// or data is too low for the executable, the kernel ends the process before any of its code runs.
 //
 // # Control groups and memory
 //
