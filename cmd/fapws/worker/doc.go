@@ -5,9 +5,8 @@
 // imports the constants of the messages (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
-// starts Python. They return the exit code. A service has one of three roles (role.go): without a supervisor
-// (alone.go), as a worker (parent.go), or for "check --sandbox" (sandbox_check.go). Its application is in this process
-// or in a loader (python.go).
+// starts Python. A service has one of three roles (role.go): without a supervisor (alone.go), as a worker (parent.go),
+// or for "check --sandbox" (sandbox_check.go). Its application is in this process or in a loader (python.go).
 //
 // # Start
 //
@@ -40,15 +39,14 @@
 // # Where a server listens
 //
 // listen.go determines the addresses of a server: from the settings, from the text of a script before it runs, and from
-// the sockets of a service manager. Its errors contain advice about addresses in use and missing permissions.
+// the sockets of a service manager.
 //
 // # Banner, pid file and control socket
 //
 // A Shown describes a running server in a few lines: the banner at its start, with the addresses, the application, the
-// Python and the mode, and a warning if other machines can reach a server that is open. It does not write them; an
-// Instance does.
+// Python and the mode, and a warning if other machines can reach a server that is open.
 //
 // An Instance has the resources by which other programs find a server: its pid file, the messages to the service
 // manager, and its control socket (package ctl). The process that receives the signals has one: a worker without a
-// supervisor, or the supervisor. The Instance of other workers is empty and does nothing.
+// supervisor, or the supervisor.
 package worker
