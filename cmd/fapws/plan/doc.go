@@ -43,5 +43,5 @@
 //
 // A Logger writes lines to standard error or to a file that replaces it. LogFiles are the access logs and error logs of
 // hosts. Lines of the error log look like Apache's; lines on standard error are shorter. Package runtime/logfile writes
-// and rotates the files and formats the lines of requests. A Logger is safe for concurrent use.
+// and rotates the files and formats the lines of requests.
 package plan
