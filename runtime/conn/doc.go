@@ -26,8 +26,7 @@
 // (preadv2 with RWF_NOWAIT). If not, or if the kernel cannot tell, a goroutine reads the next 256 KiB into the page
 // cache, and the loop sends them from there: with sendfile or, over TLS and HTTP/2, in pieces that it reads when there
 // is room. A slow client therefore keeps no part of a file in the server's memory. The loop continues to read from the
-// connection and notices when the client disconnects. If the client has shut down its sending side, the descriptor
-// stays open until the transfer has ended.
+// connection and notices when the client disconnects.
 //
 // # Listening
 //
@@ -45,10 +44,9 @@
 //
 // # Accepting
 //
-// An Acceptor (accept.go) accepts connections from listening sockets while the server has room. It takes up to 64
-// connections from a queue before other descriptors have their turn. Connections beyond AcceptConfig.MaxClients stay in
-// the queue of the kernel or are rejected with 503. A busy process leaves connections to others that share the listener
-// (accept_balance.go).
+// An Acceptor (accept.go) accepts connections from listening sockets while the server has room. Connections beyond
+// AcceptConfig.MaxClients stay in the queue of the kernel or are rejected with 503. A busy process leaves connections
+// to others that share the listener (accept_balance.go).
 //
 // When accept fails because descriptors or memory are missing (EMFILE), the Acceptor retries 20 times a second and
 // whenever a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
@@ -67,24 +65,21 @@
 //
 // # Handshakes
 //
-// A goroutine starts when the first record, the ClientHello, is complete. A client that sends half of a ClientHello
-// costs no more than a client that sends half of an HTTP head. Only as many goroutines compute at once as leave a
-// processor to the loop and to Python. A goroutine that waits for its client gives its turn to another.
+// A goroutine starts when the first record, the ClientHello, is complete. Only as many goroutines compute at once as
+// leave a processor to the loop and to Python. A goroutine that waits for its client gives its turn to another.
 //
-// TLSServer.Configure limits the handshakes in progress. Further connections stay in the queue of their listener. For
-// them the handshake that has waited longest for its client is closed, but not within its first second. All handshakes
-// end with the timeout.
+// TLSServer.Configure limits the handshakes in progress. If further connections wait, the handshake that has waited
+// longest for its client is closed, but not within its first second.
 //
 // A client that speaks plain HTTP gets a response with the https address.
 //
 // Certificates of clients are verified on the goroutine, during or after the handshake (tls_state.go): a rule for a
-// path can refuse a request only when the path is known. Failed handshakes are counted by reason (tls_metrics.go).
+// path can refuse a request only when the path is known.
 //
 // # Memory
 //
 // Output is encrypted when there is room for it, 32 KiB at a time, and at most twice as much waits in memory. Nothing
-// is read while output waits, because crypto/tls may have to answer a read (KeyUpdate). Output buffers are reused, and
-// an idle connection has none.
+// is read while output waits, because crypto/tls may have to answer a read (KeyUpdate).
 //
 // Input is read into memory of the TLSServer and passed to crypto/tls one record at a time. crypto/tls keeps a buffer
 // for each connection that has room for the largest read; a read of several records would make it larger.
@@ -101,11 +96,10 @@
 // written. A side that reads slowly thus slows down the side that writes.
 //
 // Each direction ends by itself: after one side has sent its last byte and the other side has received all bytes, the
-// other side is shut down for writing. The tunnel ends with its second direction. A side whose peer has shut down may
-// be silent for 30 seconds. An upstream that closes while the client is sending resets its connection; the client still
-// receives the bytes that the upstream sent before.
+// other side is shut down for writing. A side whose peer has shut down may be silent for 30 seconds. An upstream that
+// closes while the client is sending resets its connection; the client still receives the bytes that the upstream sent
+// before.
 //
-// Tunnels count for --max-clients, but not for the limits of responders. A client that reads nothing for
-// --write-timeout is reset. Tunnels stay with their worker at a reload, are closed at the end of --graceful-timeout,
-// and have one line in the access log when they end.
+// Tunnels count for --max-clients, but not for the limits of responders. Tunnels stay with their worker at a reload,
+// are closed at the end of --graceful-timeout, and have one line in the access log when they end.
 package conn
