@@ -14,8 +14,7 @@
 // joins, because the client gets only events that are published later. All subscribers of a batch get it before the
 // next batch begins. Therefore a subscriber of several channels gets events in the order of their numbers, and the
 // number of its last event determines which events it has got. A turn serves at least four subscribers, and at most
-// 256, or half a millisecond, and ends earlier if the poller has other work. The older a batch is, the more subscribers
-// a turn serves; otherwise a batch would never end under full load.
+// 256, or half a millisecond, and ends earlier if the poller has other work.
 //
 // # Slow subscribers
 //
@@ -29,8 +28,7 @@
 //
 // The id of an event consists of the epoch, which is the time when numbering began, and the number of the event. A
 // client that sends Last-Event-ID gets the events with later numbers that its channels keep. An id from the application
-// is searched in the rings; for an unknown id, all kept events are sent. A number that is larger than the last one is
-// accepted, because another worker may have been quicker, unless it is a million ahead.
+// is searched in the rings; for an unknown id, all kept events are sent.
 //
 // # Event streams
 //
@@ -43,9 +41,7 @@
 // protocol of the connection, and begins after the response is written (Subscribers.serve in send.go). Without TLS it
 // continues with a separate connection of the same socket, which needs less memory than a connection with requests.
 //
-// A subscriber that does nothing needs about as much memory as an idle connection, and no CPU time (go test -v -run
-// AreSmall ./runtime; ./build.sh bench subscribers). Several events for one subscriber are sent by one sendmsg, from
-// bytes that all subscribers share. The queue of a subscriber is a list of pointers to these bytes.
+// Several events for one subscriber are sent by one sendmsg, from bytes that all subscribers share.
 //
 // # Slow and vanished clients
 //
@@ -66,7 +62,7 @@
 // it was given all of their events. export in handover.go does this for all kinds of clients; state.go has the
 // conditions under which events are neither lost nor doubled. A successor that has already forgotten a later event ends
 // the stream, so that the client reconnects. A subscriber that has not read everything within a second is disconnected,
-// because half an event cannot be handed over. Its line for the access log moves, too.
+// because half an event cannot be handed over.
 //
 // # WebSockets
 //
@@ -111,7 +107,7 @@
 // them as quickly as an idle worker. A message is never sent before the 101 (up to 1 MiB wait for it), nor after the
 // close frame. A client that is behind gets messages to its groups in order with the messages of its handler. If more
 // than 1 MiB, or two of the largest messages, wait for it, it is closed with 1013; until then the next batch waits for
-// it, as for a subscriber. The limit counts memory, including the overhead of each message.
+// it, as for a subscriber.
 //
 // # Hand-over of WebSockets
 //
@@ -119,12 +115,12 @@
 // reading, and adds OpHandOver after the messages that the handler was given. A Python thread answers between two
 // callbacks, with the GIL: the WebSocket may move if the application does not hold its object, and its data is plain.
 // The answer is the last part, after all earlier output, so only bytes that were read and are not a whole message must
-// move. Compression has no context between two messages.
+// move.
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed; no 101 is written. Position and groups let it continue the messages to groups without a gap;
 // Hub.Complete reports whether it has kept enough of them. A WebSocket that it cannot resume returns to the old server,
 // which closes it with 1012 and returns it to its handler, so that on_close is called in exactly one process. For the
 // same reason, a handler that has released a WebSocket whose client has disconnected gets it back on a connection that
-// ends at once. At most 64 WebSockets are resumed at a time, so --max-queue is never reached.
+// ends at once.
 package live
