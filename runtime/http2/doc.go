@@ -17,8 +17,7 @@
 // Heads and control frames are sent at once. The body of a response waits in its stream until the client's windows and
 // the socket have room; the exchange holds further parts. Streams that can send have turns of one frame: the lowest
 // urgency first (RFC 9218). Incremental streams of equal urgency alternate, other streams follow each other. A request
-// without a priority is incremental, so that a long response does not block others. A turn of a connection ends after 1
-// MiB, 512 frames or 64 requests.
+// without a priority is incremental, so that a long response does not block others.
 //
 // # WebSockets
 //
@@ -54,5 +53,5 @@
 // take points from a budget (window.go), which time and sent data refill. A client that exhausts it gets GOAWAY with
 // ENHANCE_YOUR_CALM. Header blocks are decoded as they arrive, and only as many bytes are kept as a head may have. A
 // larger block gets 431; a much larger block ends the connection. While too many control frames wait for a client that
-// does not read, its input is paused. A window that stays closed for the write timeout ends its stream.
+// does not read, its input is paused.
 package http2
