@@ -40,9 +40,8 @@
 //
 // # FastCGI
 //
-// FastCGI forwards requests to applications that speak FastCGI 1.0, each over its own connection unless Idle is set. It
-// is a responder of package backend, and shares scripts, variables and answers with CGI. A connection carries one
-// request at a time.
+// FastCGI forwards requests to applications that speak FastCGI 1.0, each over its own connection unless Idle is set. A
+// connection carries one request at a time.
 //
 // # PHP
 //
@@ -61,8 +60,7 @@
 //
 // # A process for each request
 //
-// A Loader answers each request in a process that is made for it and ends with it (--fork). It shares variables and
-// answers with CGI.
+// A Loader answers each request in a process that is made for it and ends with it (--fork).
 //
 // The loader is a process that has loaded the application. It forks a child for each order of the server, which
 // contains one end of a socketpair and of two pipes. Therefore no other process can reach a child, and a child has no
