@@ -52,6 +52,5 @@
 // # Error pages
 //
 // An error page of a site (Pages) is sent from the memory of Files on the event loop, or opened in the background. If
-// it cannot be read, package exchange sends the server's own page. The texts of refusals such as 431 are in package
-// http1. Requests are refused there, in package route and in package exchange.
+// it cannot be read, package exchange sends the server's own page.
 package static
