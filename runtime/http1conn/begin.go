@@ -38,11 +38,10 @@ func (c *Conn) handshake() conn.Protocol {
 	return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
 }
 
-// helloReader is the protocol of a connection with TLS, with Config.Current: its handshake waits for Current, because another
-// process can take a connection over only before the handshake.
+// helloReader is the protocol of a connection with TLS if Config.Current is set. The handshake waits for Current,
+// because another process can take a connection over only before the handshake.
 type helloReader struct{ *Conn }
 
-// Input implements conn.Protocol.
 func (h helloReader) Input(data []byte) {
 	c := h.Conn
 	c.Keep(data)
@@ -56,7 +55,6 @@ func (h helloReader) Input(data []byte) {
 	p.Input(nil)
 }
 
-// secured is called when TLS has begun.
 func (c *Conn) secured(t *conn.TLSTransport) {
 	c.awaitsTLS = false
 	c.Secured()
@@ -65,10 +63,8 @@ func (c *Conn) secured(t *conn.TLSTransport) {
 	}
 }
 
-// proxyHeader is the protocol of a connection that must begin with a header of the PROXY protocol.
 type proxyHeader struct{ *Conn }
 
-// Input implements conn.Protocol. TLS or HTTP begins behind the header.
 func (h proxyHeader) Input(data []byte) {
 	c, s := h.Conn, h.s
 	c.Keep(data)
@@ -91,14 +87,13 @@ func (h proxyHeader) Input(data []byte) {
 	}
 }
 
-// preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
+// preface is the first thing that a client with HTTP/2 sends (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// prefaceReader is the protocol of a connection that may begin with HTTP/2: its first bytes say so. Otherwise it goes on with HTTP/1 or,
-// if its client has chosen HTTP/2 by ALPN, closes (RFC 9113 §3.4).
+// prefaceReader is the protocol of a connection whose first bytes decide between HTTP/1 and HTTP/2. If ALPN has chosen
+// HTTP/2, other bytes close the connection (RFC 9113 §3.4).
 type prefaceReader struct{ *Conn }
 
-// Input implements conn.Protocol.
 func (p prefaceReader) Input(data []byte) {
 	c := p.Conn
 	c.Keep(data)

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// newServer returns a server without an event loop.
 func newServer(cfg exchange.Config) *Server {
 	s := new(Server)
 	s.Init(new(exchange.Server), nil, nil, nil)
@@ -26,7 +25,6 @@ func exchangeFrom(s *Server, addr string) *exchange.Exchange {
 	return s.New(&c.Client, c, nil)
 }
 
-// newExchange returns an exchange of a server.
 func newExchange(cfg exchange.Config) *exchange.Exchange {
 	return exchangeFrom(newServer(cfg), "192.0.2.1")
 }

@@ -16,13 +16,14 @@ import (
 type State uint8
 
 const (
-	StateNew      State = iota // nothing has arrived yet
-	StateHead                  // the beginning of a head has arrived
-	StateBody                  // the beginning of a body has arrived
-	StateReady                 // the next request; those before it may be active
-	StateWaiting               // a request has arrived that must wait for the active ones
-	StateEnding                // no request any more: it closes when the last response is out
-	StateUpgraded              // another protocol has the connection
+	StateNew     State = iota // no byte has arrived yet
+	StateHead                 // the beginning of a head has arrived
+	StateBody                 // the beginning of a body has arrived
+	StateReady                // the next request; those before it may be active
+	StateWaiting              // the next request waits for the active ones
+	// accepts no further request and closes after the last response
+	StateEnding
+	StateUpgraded // another protocol has the connection
 	StateClosed
 )
 
@@ -30,44 +31,43 @@ func (s State) String() string {
 	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
-// Server has the connections of HTTP/1 of an event loop, and memory that they share. All methods must be called on the event loop,
-// unless they say otherwise.
+// Server has the connections of HTTP/1 of an event loop, and memory that they share. Call its methods on the event
+// loop, unless they say otherwise.
 type Server struct {
 	*exchange.Server
 
 	tls   *conn.TLSServer
-	open  func(*Conn)            // has the event loop serve a connection, or closes it
-	http2 func(*exchange.Client) // continues a connection whose client has sent the preface of HTTP/2
+	open  func(*Conn) // has the event loop serve a connection, or closes it
+	http2 func(*exchange.Client)
 
-	rest  []byte      // input after the head of the request that is being routed
-	bulk  []byte      // memory of readOn; nil until it is needed
-	items []conn.Item // memory of sendFile
+	rest  []byte // input after the head of the request that is being routed
+	bulk  []byte // memory of readOn; nil until it is needed
+	items []conn.Item
 
 	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
 }
 
-// Init makes s ready. Connections with TLS begin with a handshake of tls, and connections with the preface of HTTP/2 continue with
-// http2. open has the event loop serve a connection, or closes it.
+// Init makes s ready. Connections with TLS begin with a handshake of tls. http2 continues connections that begin with
+// the preface of HTTP/2. open lets the event loop serve a connection, or closes the connection.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }
 
-// Trim gives memory back when no client is connected.
 func (s *Server) Trim() { s.bulk = nil }
 
-// Conn is a client's connection. It is the conn.Protocol of the connection as long as that speaks HTTP/1, and the exchange.Stream of its
-// exchanges. It belongs to the event loop. There may be many thousand idle connections, so what only a busy one needs is behind pointers.
+// Conn is a client's connection that speaks HTTP/1, and the exchange.Stream of its exchanges. It belongs to the event
+// loop. Fields that only a busy connection needs are behind pointers, because thousands of connections may be idle.
 type Conn struct {
 	exchange.Client
 	s *Server
 
 	first, last *exchange.Exchange // active exchanges in the order of their responses
-	body        *framedBody        // the body that is arriving; a streamed body belongs to the only exchange
+	body        *framedBody
 
 	resume http1.Resume // how far the head in the pending input was examined
 
 	state     State
-	awaitsTLS bool // the connection begins with TLS
+	awaitsTLS bool
 	gate      gate // of the next request
 }
 
@@ -76,8 +76,8 @@ var (
 	_ exchange.Stream = (*Conn)(nil)
 )
 
-// NewClient makes a connection of a socket, which it owns. awaitsHeader says that a header of the PROXY protocol comes first if the
-// client is a proxy that must send one.
+// NewClient returns a connection with the socket fd, which it owns. awaitsHeader reports whether the connection must
+// begin with a header of the PROXY protocol if its client is a proxy.
 func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -85,8 +85,8 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *C
 	return c
 }
 
-// NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It is safe for
-// concurrent use.
+// NewSubrequest returns a connection of the server to itself with the socket fd, which it owns, for requests on behalf
+// of o. It is safe for concurrent use.
 func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -94,7 +94,8 @@ func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	return c
 }
 
-// Open has the event loop watch c. p is its protocol: c, or one before it. The caller then sets Stamp, and calls Schedule.
+// Open registers c with the event loop. The protocol p is c, or one that comes before HTTP/1. The caller then sets
+// Stamp and calls Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
 	if err := c.Client.Open(c.s.Set, p); err != nil {
 		c.state = StateClosed
@@ -103,24 +104,21 @@ func (c *Conn) Open(p conn.Protocol) error {
 	return nil
 }
 
-// Gone implements conn.Holder.
 func (c *Conn) Gone() { c.s.Gone(&c.Client) }
 
-// State returns the kind of input that c expects next.
 func (c *Conn) State() State { return c.state }
 
-// Busy reports whether a response is under way, or waits for another one.
+// Busy reports whether a response is being sent, or waits for an earlier one.
 func (c *Conn) Busy() bool { return c.first != nil || c.Writing() }
 
-// Dismiss ends a connection of which no request is wanted: it closes when everything is sent that was sent before, and the client
-// has read it.
+// Dismiss ends a connection that the server wants no request from. The connection closes when its client has read all
+// output.
 func (c *Conn) Dismiss() {
 	c.Linger = true
 	c.setState(StateEnding)
 	c.Finish()
 }
 
-// shift takes the first exchange of c out of its list.
 func (c *Conn) shift() {
 	x := c.first
 	c.first = x.Next
@@ -130,14 +128,12 @@ func (c *Conn) shift() {
 	}
 }
 
-// tick is how exact deadlines are, in nanoseconds.
+// tick is the precision of deadlines in nanoseconds.
 const tick = eventloop.Tick
 
-// EOF implements conn.Protocol. It keeps a connection whose client has shut down its sending side
-// (printf ... | nc host port) for active exchanges whose response has not begun. It
-// cannot be told from a client that has left altogether, so Deadline gives it a short
-// time, and a response that has begun is cancelled:
-// that is how a client ends a stream.
+// EOF implements conn.Protocol. A client may shut down its sending side and still read (printf ... | nc host port). EOF
+// cannot tell this client from one that has left. So it keeps the connection for a short time (Due) if no active
+// exchange has begun its response. Otherwise it cancels the response: clients end streams like this.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
@@ -145,9 +141,8 @@ func (c *Conn) EOF() (stays bool) {
 	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
 		return false
 	}
-	// Sources that listen for it (http.disconnect of ASGI) are told that the client
-	// sends nothing more and has probably left. Their responses are sent all the same. To
-	// one that has not answered a WebSocket's handshake yet, it broke off.
+	// Tell sources that listen (http.disconnect of ASGI) that the client sends nothing further and has probably left.
+	// Their responses are still sent. For a source with an unanswered handshake of a WebSocket, the client has left.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
@@ -157,7 +152,6 @@ func (c *Conn) EOF() (stays bool) {
 	return true
 }
 
-// Closed implements conn.Protocol.
 func (c *Conn) Closed() {
 	c.s.Arrived(&c.Client)
 	c.setState(StateClosed)
@@ -168,7 +162,7 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain implements conn.Protocol. Idle connections close, or stay for as long as Retire says.
+// Drain implements conn.Protocol. Idle connections close, or stay as Retire says.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
 	defer c.Schedule() // deadlines are earlier now
@@ -178,7 +172,7 @@ func (c *Conn) Drain(retire bool) {
 			c.Stamp = s.Set.Now
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
-		if c.Unread() { // bytes of a request that the loop has not read yet
+		if c.Unread() { // bytes of a request are still in the socket
 			c.Stamp = s.Set.Now
 			return
 		}
@@ -188,8 +182,8 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
-// Idle reports whether the client keeps c open without a request: it has not begun one, or not sent a whole head, or its last response
-// is out. since is when that began.
+// Idle reports whether c has no request: none has begun, its head is incomplete, or the last response is sent. since is
+// the time when that began.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
 		return 0, false // it has no place of a client
@@ -201,22 +195,19 @@ func (c *Conn) Idle() (since int64, idle bool) {
 }
 
 const (
-	// halfTimeout is how long a client that has shut down its side is waited
-	// for: long enough for most handlers, short enough that one which gave up
-	// does not keep its request in the queue.
+	// halfTimeout is how long a connection waits after its client has shut down its sending side. Most handlers answer
+	// in this time.
 	halfTimeout = 2 * time.Second
 
-	// bodyLook is how often the rate of a body is looked at.
 	bodyLook = time.Second
 )
 
-// unread reports whether something has arrived that the loop has not come to,
-// because a handler that runs inline has kept it: then the client is not late.
+// unread reports whether bytes of the client are still in the socket. The client is then not late: a handler that runs
+// inline has delayed the loop.
 func (c *Conn) unread() bool {
 	return c.reading() && c.Unread()
 }
 
-// setState is where the state of a connection changes.
 func (c *Conn) setState(s State) {
 	if v := c.s; v.Set.Debug >= 2 && c.state != s {
 		v.Set.Tracef("%s: %s, was %s", c, s, c.state)
@@ -224,20 +215,19 @@ func (c *Conn) setState(s State) {
 	c.state = s
 	switch s {
 	case StateReady, StateHead, StateBody:
-		c.Schedule() // these may end sooner than where c is in the wheel
+		c.Schedule() // the new deadline may be earlier than the scheduled one
 	}
 }
 
-// deadline returns when something is due.
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
 	case c.gate == asking, c.Half && c.last != nil && c.last.AwaitsSites():
-		return s.Set.Now + int64(halfTimeout) // the server has it wait
+		return s.Set.Now + int64(halfTimeout) // the server is the reason for the wait
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half:
-		return s.Set.Now + int64(halfTimeout) // a transfer
+		return s.Set.Now + int64(halfTimeout) // a transfer is running
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
 		if s.End == exchange.Draining || s.End == exchange.Leaving && c.state == StateNew {
@@ -247,12 +237,11 @@ func (c *Conn) deadline() int64 {
 	case c.state == StateBody:
 		return c.bodyDeadline()
 	case c.Busy():
-		return s.Set.Now + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
+		return s.Set.Now + int64(s.Config.KeepAlive)
 	}
 	return c.Stamp + tick + int64(s.Config.KeepAlive)
 }
 
-// Due implements conn.Protocol.
 func (c *Conn) Due() (next int64) {
 	now := c.s.Set.Now
 	if at := c.deadline(); at > now {
@@ -280,5 +269,5 @@ func (c *Conn) Due() (next int64) {
 	return c.deadline()
 }
 
-// headTimedOut answers a request that did not become whole (RFC 9110 §15.5.9).
+// headTimedOut answers a request whose head is incomplete (RFC 9110 §15.5.9).
 var headTimedOut = exchange.Reply{Status: 408, Text: "timed out waiting for the request", Close: true}

@@ -1,37 +1,31 @@
-// Package http1conn is the connection of a client that speaks HTTP/1. It turns bytes into exchanges (package exchange), whose Stream it is,
-// and parts of responses into bytes, in the order of the requests. Package runtime makes connections (Server.NewClient, NewSubrequest) of
-// accepted sockets, and all of it belongs to the event loop.
+// Package http1conn is the connection of a client that speaks HTTP/1. A connection parses requests, makes an exchange
+// of each (package exchange), and writes the responses in the order of the requests. Package runtime creates
+// connections from accepted sockets (Server.NewClient, NewSubrequest). They belong to the event loop.
 //
-// A connection may begin with a header of the PROXY protocol, TLS or the preface of HTTP/2 (begin.go). Start reading at Conn (conn.go), then
-// input.go (bytes to requests and bodies) and output.go (parts to bytes). Idle connections and WebSockets move between processes in
-// handover.go.
+// A connection may begin with a header of the PROXY protocol, TLS or the preface of HTTP/2 (begin.go). Start reading at
+// Conn (conn.go), then input.go (requests and bodies) and output.go (responses). handover.go moves idle connections and
+// WebSockets between processes.
 //
 // # Requests of a connection
 //
-// An exchange exists from the moment its head is parsed. One that cannot begin yet is suspended, and continues where it
-// was; the requests behind it are not looked at meanwhile.
+// An exchange begins when its head is parsed. If the exchange cannot begin yet, it is suspended and continues later.
+// The connection parses no further request until then.
 //
-// Pipelined requests run side by side when all of them are safe methods without a body, up to 32 (RFC 9112 §9.3.2);
-// others wait for those before them. Parts that come early are held in their exchange, and responses leave in order.
-// A source that may give an answer of any size has at most three requests of a connection (streamed.go). The
-// interpreter gets up to 32 in one batch, because most answers are small, and checks before it starts one: while two
-// others of that connection run, or more than 256 KiB wait for its client, it gives the request back (OpDeferred),
-// and the loop resumes it when its turn comes near. 32 requests for 10 MiB cost 30 MB instead of 330, and 16
-// pipelined hellos the same CPU as before, within 3 %.
+// Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). Other
+// requests wait for earlier ones. Exchanges keep parts until the responses before them are sent. Up to three requests
+// of a connection may run with a source whose responses have no size limit (streamed.go). The interpreter gets up to 32
+// requests in one batch, because most answers are small. It returns a request (OpDeferred) while two others of the
+// connection run or more than 256 KiB wait for the client. The loop resumes that request shortly before its turn.
 //
 // # Bodies that are streamed
 //
-// A body that is streamed is delivered from the read buffer: one piece for each read, chunks moved
-// together in place. Until its body is whole such an exchange is the only one of its connection. When the last part of
-// the response comes first, up to 64 KiB of the body are awaited and thrown away, because clients often send a body
-// in another packet than the head and keep their connection; with more to come the connection closes, and lingers as
-// after a refusal.
+// A streamed body is delivered from the read buffer, one piece for each read. Chunks are moved together in place. No
+// other exchange of the connection begins before the body is complete. If the last part of the response comes earlier,
+// the connection reads and drops up to 64 KiB of the body, because clients often send a body in a separate packet and
+// then keep the connection open. If the rest is longer, the connection closes and lingers as after a refusal.
 //
-// While the handler has more than 64 KiB the connection is not read. Of a body with a length that has
-// filled the read buffer more is read at once, up to 256 KiB with the bytes that the handler has: waking a thread
-// costs more than reading. A paused client that resets the connection is noticed at once; one
-// that only shuts down its side is noticed when the handler has taken the bytes before that. An upload of 1 GiB to an
-// ASGI application costs, with a length, 0.4 to 0.6 s of CPU and 13,000 context switches (with 64 KiB at once 0.7 s
-// and 43,000; uvicorn with httptools 0.17, in turn with them: 0.4 to 0.5), in chunks 0.7 s (uvicorn 0.6), and 2 MiB
-// of memory. One that the application does not take costs 226 KiB.
+// The connection is not read while the handler has more than 64 KiB. When a body with a length fills the read buffer,
+// the connection reads further at once, up to 256 KiB for the handler, because waking a thread costs more. If a paused
+// client resets the connection, the loop notices immediately. If the client only shuts down its sending side, the loop
+// notices after the handler takes the bytes before the end.
 package http1conn

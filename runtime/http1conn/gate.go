@@ -1,15 +1,16 @@
 package http1conn
 
-// gate says whether the next request of a connection may be parsed. It matters only with Config.Current.
+// gate says whether the next request of a connection may be parsed. It is used only with Config.Current.
 type gate uint8
 
 const (
-	closed gate = iota // Current must be asked
-	asking             // Current was asked, and the request waits in the pending input
+	closed gate = iota // Config.Current must be called
+	// Config.Current was called, and the request waits in the pending input
+	asking
 	open
 )
 
-// mustAsk reports whether the next request, of which bytes have arrived, must wait for Config.Current, and asks Current.
+// mustAsk reports whether the arriving request must wait for Config.Current. It calls Current if necessary.
 func (c *Conn) mustAsk() bool {
 	s := c.s
 	if s.Config.Current == nil || c.gate == open || c.Busy() || c.Subrequest() {

@@ -11,22 +11,23 @@ import (
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
 type ClientState struct {
 	Local, Remote string // addresses with ports; "" of a unix socket
-	Untrusted     bool   `json:",omitempty"` // forwarding fields are ignored, whatever the address
-	Unannounced   bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
-	TLS           bool   `json:",omitempty"` // the connection must begin with TLS, perhaps after that header
-	Used          bool   `json:",omitempty"` // the connection has carried a request
-	Input         []byte `json:",omitempty"` // of a request that waits for Config.Current
+	// the client is a proxy that is not trusted; its forwarding fields are ignored
+	Untrusted   bool   `json:",omitempty"`
+	Unannounced bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
+	TLS         bool   `json:",omitempty"` // the connection must begin with TLS, perhaps after that header
+	Used        bool   `json:",omitempty"` // the connection has carried a request
+	Input       []byte `json:",omitempty"` // of a request that waits for Config.Current
 }
 
-// IdleClient is an idle connection that was taken from the loop.
 type IdleClient struct {
 	State ClientState
 	FD    int // belongs to the receiver
 }
 
-// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. It closes the idle connections of
-// TLS, whose keys stay here, except new ones: a client retries a request on another connection only if the first
-// connection has carried a request before (RFC 9110 §9.2.2). A connection with a request that has arrived stays.
+// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. Of the connections with TLS it
+// takes only new ones, because their keys stay here, and closes the others. A client retries a request on another
+// connection only if the first connection has carried a request before (RFC 9110 §9.2.2). A connection whose request
+// has arrived stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.Set.Each(func(p conn.Protocol) {
 		var c *Conn
@@ -53,11 +54,10 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 	return list
 }
 
-// maxUnused is how long the first request of a connection with TLS may be on its way, with Config.Current. Browsers open
-// connections before they need them, and open another one if the server closes such a connection.
+// maxUnused is how long the first request of a connection with TLS may be on its way if Config.Current is set. Browsers
+// open connections early, and open another one if the server closes an unused connection.
 const maxUnused = int64(2 * time.Second)
 
-// depart takes c, which is idle, from the loop.
 func (c *Conn) depart(unannounced bool) IdleClient {
 	d := IdleClient{FD: c.Fd(), State: ClientState{
 		Local: exchange.AddressText(c.Local), Remote: exchange.AddressText(c.Remote),
@@ -89,8 +89,8 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 	}
 }
 
-// ResumeSocket makes a connection of fd, and continues the WebSocket d of another process on it: see exchange.Server.Resume. fd remains
-// the caller's if there is an error.
+// ResumeSocket makes a connection with the socket fd, and continues the WebSocket d of another process: see
+// exchange.Server.Resume. If it returns an error, fd still belongs to the caller.
 func (s *Server) ResumeSocket(d *exchange.SocketState, fd int) (exchange.Socket, error) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)
 	return s.Resume(d, &c.Client, c, func() { s.open(c) })

@@ -7,22 +7,21 @@ import (
 )
 
 const (
-	// MaxActive is how many requests of one connection may be active.
+	// MaxActive is the limit of active requests of a connection.
 	MaxActive = 32
 
-	// MaxAhead bounds how many answers may be made before their turn without a bound
-	// on their size.
+	// MaxAhead limits the answers of unlimited size that are made before their turn.
 	MaxAhead = 2
 
-	// MaxPending bounds the bytes that are kept of what a client sends ahead
-	// of the responses; beyond it the connection is not read from.
+	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above the limit the connection is not
+	// read.
 	MaxPending = 64 << 10
 
-	// maxTurn is how many requests of one connection are begun before other connections have their turn.
+	// maxTurn is the limit of requests that a connection begins before other connections continue.
 	maxTurn = 128
 )
 
-// Input implements conn.Protocol: it takes new input, or nil to go on with the pending input.
+// Input implements conn.Protocol. If data is nil, it continues with the pending input.
 func (c *Conn) Input(data []byte) {
 	switch c.state {
 	case StateBody:
@@ -59,10 +58,8 @@ func (c *Conn) Input(data []byte) {
 	c.Room(false)
 }
 
-// reading reports whether more requests are wanted from c.
 func (c *Conn) reading() bool { return c.state <= StateWaiting }
 
-// keep stores input that cannot be used now.
 func (c *Conn) keep(data []byte) {
 	if !c.reading() {
 		return
@@ -73,8 +70,7 @@ func (c *Conn) keep(data []byte) {
 	}
 }
 
-// consume goes through the requests at the front of buf, behind one that has waited, and returns how many
-// bytes it used.
+// consume handles the requests at the front of buf, after a suspended one, and returns the number of used bytes.
 func (c *Conn) consume(buf []byte) int {
 	s := c.s
 	s.rest = buf
@@ -99,8 +95,8 @@ func (c *Conn) consume(buf []byte) int {
 	return used
 }
 
-// next takes one request from the front of buf, which is rest. It returns false when there is
-// no use in going on now: c.state says why.
+// next handles one request at the front of buf, which is rest. It returns false if c cannot continue now; c.state has
+// the reason.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
@@ -123,7 +119,7 @@ func (c *Conn) next(buf []byte) bool {
 	head := buf[max(n-req.HeadLen, 0):n]
 	if err == nil && req.Raw {
 		head = req.AppendEncoded(nil, head)
-		err = req.ParseWhole(head, &s.Config.Limits) // it may be too long now
+		err = req.ParseWhole(head, &s.Config.Limits) // the encoded head may be too long
 	}
 	if err != nil {
 		s.rest = nil
@@ -142,14 +138,15 @@ func (c *Conn) next(buf []byte) bool {
 	r.Head, s.rest = head, buf[n:]
 	c.gate = closed
 	if s.Config.Current != nil && c.Transport() != nil {
-		req.KeepAlive = false // the next request may need another process, which has no keys of this connection
+		// this process has the keys, but the next request may need another process
+		req.KeepAlive = false
 	}
 	c.newExchange().Decide()
 	return c.state == StateReady
 }
 
-// canPipeline reports whether a request may be worked on while those before
-// it, of which there is one at least, are: RFC 9112 §9.3.2 allows that if all of them are safe.
+// canPipeline reports whether req may run in parallel with the active requests. RFC 9112 §9.3.2 allows that if all of
+// them are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
 	active, unbounded := 0, 0
 	for x := c.first; x != nil; x = x.Next {
@@ -161,7 +158,7 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 	return req.Safe && !c.Writing() && c.last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
 }
 
-// newExchange puts an exchange behind those of c, which is attached.
+// newExchange appends an exchange to those of c.
 func (c *Conn) newExchange() *exchange.Exchange {
 	x := c.s.New(&c.Client, c, nil)
 	if c.first == nil {
@@ -173,7 +170,6 @@ func (c *Conn) newExchange() *exchange.Exchange {
 	return x
 }
 
-// framedBody is the body of a request that is arriving, decoded from its framing.
 type framedBody struct {
 	exchange.Body
 	chunked bool
@@ -181,14 +177,14 @@ type framedBody struct {
 	missing int64 // bytes, if not chunked
 
 	s       *Server
-	counted int64  // bytes in memory that Server.InputMemory counts
-	of      string // the client for whom they count
+	counted int64 // bytes in memory that Server.InputMemory counts
+	of      string
 }
 
-// smallBody is how many bytes of a body stay in memory whatever its client has there.
+// smallBody is how many bytes of each body always stay in memory.
 const smallBody = 16 << 10
 
-// store keeps a piece of b, which is collected: in memory, as far as its client may have that much there, or in a file.
+// store keeps a piece of a collected body in memory or, if the client has used its share of memory, in a file.
 func (b *framedBody) store(piece []byte) error {
 	s := b.s
 	memory := s.Config.SpoolSize
@@ -200,7 +196,7 @@ func (b *framedBody) store(piece []byte) error {
 	return err
 }
 
-// count updates Server.InputMemory. Call it after every change of what b has in memory.
+// count updates Server.InputMemory. Call count after each change of the bytes that b has in memory.
 func (b *framedBody) count() {
 	if n := int64(b.InMemory()); n != b.counted {
 		b.s.InputMemory().Add(b.of, n-b.counted)
@@ -208,7 +204,7 @@ func (b *framedBody) count() {
 	}
 }
 
-// Drop and End are those of Body.
+// Drop and End extend the methods of Body.
 func (b *framedBody) Drop() {
 	b.Body.Drop()
 	b.count()
@@ -219,21 +215,21 @@ func (b *framedBody) End() {
 	b.count()
 }
 
-// Begin makes b the body of a request, which may have up to max bytes (below 0: any number) and begins at the time now.
+// Begin makes b the body of the request r. The body may have max bytes. A negative max means no limit.
 func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
 }
 
-// Decode takes what belongs to b from the front of data and returns the content, which is part of data: the pieces of a chunked
-// body are moved together. rest is what follows when b is whole. The error is errTooLarge or a *http1.StatusError.
+// Decode decodes the bytes of b at the front of data. piece is the content, a part of data: Decode moves the pieces of
+// a chunked body together. rest is the input after a complete body. The error is errTooLarge or a *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))
 		b.missing -= k
 		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
 	}
-	from, to, at := 0, 0, 0 // the piece is data[from:to], data[:at] has been taken
+	from, to, at := 0, 0, 0 // the piece is data[from:to], and data[:at] is decoded
 	for {
 		next, n, err := b.chunks.Next(data[at:])
 		at += n
@@ -254,8 +250,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// beginBody has the body of x arrive, which is not here yet: it is collected before x is submitted or, where the mount streams, delivered
-// as it arrives. It may be here after all: chunks have to be looked at for that.
+// beginBody begins to receive the body of x. If the mount streams, it submits x and delivers the body piece by piece.
+// Otherwise it collects the body before it submits x. A chunked body may be complete already: only its chunks tell.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
@@ -292,11 +288,11 @@ func (c *Conn) beginBody(x *exchange.Exchange) {
 	}
 }
 
-// receive takes the bytes of the body from the front of data and returns the rest. When the body is whole, or refused, c has another
-// state.
+// receive takes the bytes of the body from the front of data and returns the rest. It changes the state of c when the
+// body is complete or refused.
 func (c *Conn) receive(data []byte) (rest []byte) {
 	s, b := c.s, c.body
-	x := b.X // nil: the body is thrown away
+	x := b.X // nil if the body is dropped
 	if x != nil && b.Streamed {
 		data = c.readOn(data)
 	}
@@ -339,7 +335,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 	return rest
 }
 
-// refuseBody answers a request whose body is arriving, as the client has done something wrong, or cuts the response off if that has begun.
+// refuseBody answers a request because of an error in its body, or breaks the response off if that has begun.
 func (c *Conn) refuseBody(r exchange.Reply) {
 	b := c.body
 	x := b.X
@@ -356,19 +352,19 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 		x.FailWith(r)
 		return
 	}
-	c.Reset = x.Out.Framing == http1.UntilClose // its end would look like the body's
+	// otherwise the end of the connection would look like the end of the body
+	c.Reset = x.Out.Framing == http1.UntilClose
 	c.cancelAll()
 	c.Room(false)
 }
 
-// bodyDeadline returns when to look at a body again; a time that has passed
-// means that it comes too slowly.
+// bodyDeadline returns when to check the body again. A time in the past means that the body is too slow.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
 	if c.Stopped() && c.body.Waits() {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
-	if c.Stopped() || c.body.Expects { // the delay is not the client's
+	if c.Stopped() || c.body.Expects { // the client is not the reason for the delay
 		return s.Set.Now + int64(bodyLook)
 	}
 	if c.body.TooSlow(s.Set.Now, s.Config.BodyTimeout, s.Config.BodyRate) {
@@ -377,7 +373,6 @@ func (c *Conn) bodyDeadline() int64 {
 	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Set.Now+int64(bodyLook))
 }
 
-// Read implements Stream.
 func (c *Conn) Read(x *exchange.Exchange) {
 	if !x.Deciding() {
 		c.readMore(x)
@@ -391,7 +386,7 @@ func (c *Conn) Read(x *exchange.Exchange) {
 		return
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
 		size = req.Length
-	case x.Choice == nil: // nothing takes it, and it is not here yet
+	case x.Choice == nil: // no source takes the body, and it is incomplete
 		x.KeepAlive, c.Linger = false, true
 		c.setState(StateEnding)
 		return
@@ -409,7 +404,7 @@ func (c *Conn) Read(x *exchange.Exchange) {
 	c.submit(x)
 }
 
-// submit submits x. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
+// submit submits x. After a request for a WebSocket, later input waits for the answer: it may be frames.
 func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {
@@ -425,7 +420,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 	x.Submit()
 }
 
-// Wait implements Stream. An exchange that is being decided about is the last one of c.
+// Wait implements exchange.Stream. An undecided exchange is always the last one of c.
 func (c *Conn) Wait(x *exchange.Exchange) {
 	if x.Delayed() {
 		c.advance()
@@ -437,10 +432,8 @@ func (c *Conn) Wait(x *exchange.Exchange) {
 	}
 }
 
-// suspended reports whether the last exchange of c must wait before its source is known or may begin.
 func (c *Conn) suspended() bool { return c.last != nil && c.last.Suspended() }
 
-// waits reports whether the input after the active exchanges of c must wait.
 func (c *Conn) waits() bool {
 	if c.suspended() {
 		return c.last.Waits()
@@ -448,7 +441,7 @@ func (c *Conn) waits() bool {
 	return c.Busy() || c.gate == asking
 }
 
-// readMore has the client send more of the body of x.
+// readMore continues to read the body of x.
 func (c *Conn) readMore(x *exchange.Exchange) {
 	if b := c.body; b != nil && b.X == x {
 		if b.Waits() {
@@ -468,15 +461,14 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 	}
 }
 
-// pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
-// is not the client's.
+// pauseReading stops reading from c until resumeReading is called. The pause does not count as a delay of the client.
 func (c *Conn) pauseReading() {
 	if c.Stop(conn.HeedReset) && c.body != nil {
 		c.body.Pause(c.s.Set.Now)
 	}
 }
 
-// resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
+// resumeReading ends a pause by pauseReading, or of a connection that needs no further input.
 // wanted.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {

@@ -9,10 +9,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// InTurn implements Stream.
 func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Writing() }
 
-// Write implements Stream. The connection may be gone afterwards, too.
+// Write implements exchange.Stream. It may close the connection.
 func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last && c.body != nil && p.Head.Tunnel == nil {
 		c.giveUpBody(x)
@@ -27,7 +26,7 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends the parts of the first exchange of c, and of those behind it, until a part is missing or a transfer has to end first.
+// advance sends held parts in the order of the exchanges, until a part is missing or a transfer begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
@@ -42,7 +41,7 @@ func (c *Conn) advance() {
 	c.beginDelayed()
 }
 
-// transmit sends a part of x, whose turn it is. x may be gone afterwards, the connection too.
+// transmit sends a part of x, the first exchange of c. It may end x and close the connection.
 func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
@@ -90,7 +89,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
+// upgrade hands the connection to another protocol and releases x. The response of x is written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
@@ -98,7 +97,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	x.PassOn(to)
 }
 
-// SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.
+// SwitchProtocols implements exchange.Stream. The input after the request stays for the other protocol.
 func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
@@ -109,14 +108,14 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 	return &c.Client.Conn, head
 }
 
-// complete takes an exchange, whose last bytes are on their way, from its
-// connection. broken: not all of the promised bytes, so that the connection
-// has to show it. The exchange ends when its last part is released.
+// complete removes x from the list of c. The last bytes of x are gathered. If broken is set, bytes of the response are
+// missing, and the connection closes in a way that shows this to the client. x ends when its last part is released.
 func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.KeepAlive = false
-		c.Reset = x.Out.Framing == http1.UntilClose // its end would look like the body's
+		// otherwise the end of the connection would look like the end of the body
+		c.Reset = x.Out.Framing == http1.UntilClose
 	}
 	if !x.KeepAlive {
 		if c.body != nil {
@@ -131,14 +130,12 @@ func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	}
 }
 
-// queue makes flushBatch go on with the pending input of c.
 func (c *Conn) queue() {
 	if !c.Writing() {
 		c.Again()
 	}
 }
 
-// cancelAll ends every exchange of c without a response.
 func (c *Conn) cancelAll() {
 	for c.first != nil {
 		x := c.first
@@ -147,7 +144,7 @@ func (c *Conn) cancelAll() {
 	}
 }
 
-// newErrorExchange puts an exchange without a request behind those of c; buf is the input that came instead.
+// newErrorExchange appends an exchange for input that is not a valid request.
 func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	x := c.newExchange()
 	x.Version = http1.HTTP11
@@ -155,7 +152,7 @@ func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	return x
 }
 
-// Replace implements Stream. If nothing answers, what the client has asked for behind x is lost, too.
+// Replace implements exchange.Stream. If y is nil, c closes, and the exchanges after x end, too.
 func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	if y == nil {
 		c.Reset = true
@@ -177,13 +174,13 @@ func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	}
 	x.KeepAlive = x.KeepAlive && !closes && c.s.End < exchange.Leaving
 	if !x.KeepAlive {
-		// The client may be sending bytes that are not read: see conn.Conn.Finish.
 		c.Linger = c.Linger || closes
 		c.setState(StateEnding)
 	}
 }
 
-// sendFile writes the gathered bytes for c, a body and count bytes of the file of p, which it releases then. Bytes in memory are sent at once, as far as the socket takes them.
+// sendFile writes the gathered bytes of c, then body, count bytes of the file of p, and tail. It releases p. It sends
+// immediately the bytes that the socket accepts.
 func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
@@ -213,7 +210,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	}
 }
 
-// Room implements conn.Protocol: it sends output that had to wait for a transfer, and closes c if its last response is out.
+// Room implements conn.Protocol: it sends output that has waited for a transfer, and closes c after the last response.
 func (c *Conn) Room(ended bool) {
 	s := c.s
 	if ended {
@@ -224,10 +221,10 @@ func (c *Conn) Room(ended bool) {
 		}
 	}
 	switch {
-	case c.state == StateReady && s.End < exchange.Draining && !c.Half: // the usual case
+	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
 	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
-		c.setState(StateEnding) // its head, sent before, said that it stays open
+		c.setState(StateEnding) // the head of its response said that the connection stays open
 		c.Finish()
 	case s.End == exchange.Draining && c.skipping():
 		c.endSkip()
@@ -244,7 +241,6 @@ var (
 	crlfLastChunk = []byte("\r\n0\r\n\r\n")
 )
 
-// appendChunk appends to dst the bytes that go before size bytes of the body of r, which is sent in chunks.
 func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	if size == 0 {
 		return dst
@@ -255,8 +251,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that go behind size bytes of the body of r, which end it, with trailers, if they are the last ones. They must not
-// be changed.
+// chunkTail returns the bytes after a chunk of size bytes. If last is set, they end the body, with trailers. The caller
+// must not change them.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

@@ -5,12 +5,10 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A body that is streamed (Mount.Streams) goes to the handler as it arrives, in
-// pieces of the read buffer. Its exchange is the only one of the connection until
-// it is whole: requests with a body wait for those before them, and what follows
-// is not looked at. The response may begin, and end, before that.
+// A streamed body (Mount.Streams) is delivered to the handler in pieces of the read buffer. Until the body is complete,
+// its exchange is the only one of the connection, and later input waits. The response may begin and end earlier.
 
-// askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
+// askForBody sends 100 Continue if the client expects it. The time of the body begins now.
 func (c *Conn) askForBody() {
 	b, s := c.body, c.s
 	if !b.Expects {
@@ -22,12 +20,12 @@ func (c *Conn) askForBody() {
 	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 }
 
-// maxPiece is how many bytes of a body are given to a handler at once, and at most.
+// maxPiece limits the bytes of a body that a handler gets in one piece.
 const maxPiece = 256 << 10
 
-// readOn returns data, if it has filled the loop's buffer, together with the bytes of the body that have arrived behind it:
-// waking the handler and waiting for its credit costs more than reading. The handler never gets more than maxPiece. Chunks
-// gain nothing, because they have to be moved together. conn.Conn.Ready reads the bytes that readOn leaves.
+// readOn returns data, with further bytes of the body from the socket if data has filled the loop's buffer: a read
+// costs less than a thread that wakes. The handler never gets more than maxPiece. readOn does not read chunks ahead,
+// because it would move chunks together. conn.Conn.Ready reads the remaining bytes.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
@@ -42,12 +40,11 @@ func (c *Conn) readOn(data []byte) []byte {
 	return s.bulk[:n+c.ReadMore(s.bulk[n:most])]
 }
 
-// maxSkip is how many bytes of an unwanted body are awaited so that the
-// connection can be kept: clients that send it behind the head, in another packet,
-// have sent it by now.
+// maxSkip limits the bytes of an unwanted body that are read and dropped to keep the connection. Clients that send the
+// body in a separate packet have sent this much by now.
 const maxSkip = 64 << 10
 
-// giveUpBody is called when nothing takes the rest of the body of x any more, if there is one.
+// giveUpBody is called when no source takes the rest of the body of x.
 func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
@@ -61,8 +58,8 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	}
 }
 
-// cutBody makes the connection close after the response to x, because its body will
-// not be whole. What the client sends until then is thrown away.
+// cutBody makes the connection close after the response to x, because the body of x stays incomplete. Until then, c
+// drops the input.
 func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.body.Arrived()
 	c.body = nil
@@ -72,23 +69,20 @@ func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.resumeReading()
 }
 
-// skipping reports whether c waits for the rest of a body that is not wanted.
 func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
 
-// endSkip waits for it no longer: the connection closes.
 func (c *Conn) endSkip() {
 	c.body, c.Linger = nil, true
 	c.setState(StateEnding)
 	c.Room(false)
 }
 
-// What is made for a client that does not read is bounded over all the requests that it has
-// sent ahead (RFC 9112 §9.3.2). Sources that may give an answer of any size have no more
-// than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
-// as most answers are small, and starts them only while the sum of those that wait is small (OpDeferred).
+// A client that does not read could fill memory with the answers to its pipelined requests (RFC 9112 §9.3.2). So up to
+// MaxAhead+1 requests of a connection run if their answers have no size limit (canPipeline). The application gets more
+// requests in one batch, as most answers are small, but starts them only while few bytes wait (OpDeferred).
 
-// beginDelayed has delayed exchanges of c begin in their order, the one whose turn it is, and others while no more than MaxAhead have been
-// started.
+// beginDelayed begins delayed exchanges of c in their order: the first one always, others while no more than MaxAhead
+// have begun.
 func (c *Conn) beginDelayed() {
 	if c.Writing() {
 		return

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// order answers requests at once, and records their paths.
 type order struct {
 	exchangetest.Host
 	paths []string
@@ -22,7 +21,7 @@ func (o *order) Start(x *exchange.Exchange) {
 	exchangetest.Answer(x, "")
 }
 
-// The client sends all requests at once. It gets all responses, even if it has shut down its side of the connection.
+// The client sends all requests at once. It gets all responses, even if it has shut down its sending side.
 func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	const many = 2000 // fewer bytes than are read at once
 	o := new(order)
@@ -64,7 +63,7 @@ func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	})
 }
 
-// hints sends many interim responses before the response.
+// hints is a source that sends many interim responses before the response.
 type hints struct {
 	exchangetest.Host
 	fields []byte
