@@ -163,7 +163,7 @@ func (s *Socket) answered(p *exchange.Part) {
 		return
 	}
 	if s.offer == nil {
-		s.offer = s.describe()
+		s.offer = describe(s)
 		if !s.left { // the other server sends later messages to its groups
 			s.offer.Seq = s.all.Reached(s)
 			for _, name := range s.position.Names() {
@@ -177,13 +177,13 @@ func (s *Socket) answered(p *exchange.Part) {
 	case s.answer != answering: // the connection is broken
 		s.release(p)
 	case s.conn.Writing():
-		s.held = append([]exchange.Part{*p}, s.held...)
+		s.held.putFirst(p)
 	default:
-		s.depart(p)
+		s.all.depart(s, p)
 	}
 }
 
-func (s *Socket) depart(p *exchange.Part) {
+func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 	c, d := s.conn, s.offer
 	begun, _ := s.decoder.Idle()
 	keep(d, p)
@@ -198,7 +198,7 @@ func (s *Socket) depart(p *exchange.Part) {
 	s.x.Save(d)
 	s.moving = moved
 	c.Unwatch()
-	a, fd := s.all, c.Fd()
+	fd := c.Fd()
 	a.departed = append(a.departed, departed{d, fd, func() { a.TakeBack(d, fd) }})
 	c.Detach()
 	s.release(p)
@@ -247,22 +247,18 @@ func (a *Sockets) Resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn
 	a.resuming++
 	s.take(c)
 	s.Input(d.Input)
-	s.rejoin(d)
-	return s
-}
-
-// The groups' messages continue from the point where the other server stopped.
-func (s *Socket) rejoin(d *exchange.SocketState) {
+	// The groups' messages continue from the point where the other server stopped.
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))
 	for i := range names {
 		names[i] = string(d.Groups[i])
 		s.Join(names[i])
 	}
-	if events := s.all.Since(names, d.Seq); len(events) > 0 {
+	if events := a.Since(names, d.Seq); len(events) > 0 {
 		s.position.Seq = events[len(events)-1].Seq
 		s.Give(events)
 	}
+	return s
 }
 
 func (s *Socket) notResumed() {
@@ -294,10 +290,10 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 // takeBack returns a WebSocket to its handler, which has released it with p. The WebSocket did not depart because its
 // client has disconnected meanwhile or because it is too large. The handler gets it with a connection that ends at
 // once, so that it learns of the end.
-func (s *Socket) takeBack(p *exchange.Part) {
-	a, d := s.all, s.offer
+func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
+	d := s.offer
 	if d == nil {
-		d = s.describe()
+		d = describe(s)
 	}
 	keep(d, p)
 	ends, err := system.SocketpairNonblock()

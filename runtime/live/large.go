@@ -22,7 +22,7 @@ var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of
 
 // weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n
 // bytes that the handler will get. It reports whether the client stays within its share; otherwise it changes nothing.
-func (s *Socket) weigh(n int) bool {
+func (a *Sockets) weigh(s *Socket, n int) bool {
 	bytes := int64(n) + int64(s.given)
 	if bytes <= smallInput {
 		bytes = 0
@@ -40,7 +40,7 @@ func (s *Socket) weigh(n int) bool {
 		s.large = &largeInput{client: s.x.Account()}
 	}
 	grows := bytes - s.large.bytes
-	memory := s.all.sites.InputMemory()
+	memory := a.sites.InputMemory()
 	if grows > 0 && memory.Room(s.large.client) < grows {
 		return false
 	}
@@ -51,14 +51,14 @@ func (s *Socket) weigh(n int) bool {
 	return true
 }
 
-func (s *Socket) reportTooBig(e *websocket.Error) {
+func (a *Sockets) reportTooBig(s *Socket, e *websocket.Error) {
 	if s.x == nil {
 		return
 	}
 	sent := fmt.Sprintf("WebSocket closed with %d: %s", e.Code, e.Text)
 	limit := exchange.Limit{Setting: "ws-max-size", Max: int64(s.decoder.Max), Size: int64(s.decoder.TooBig)}
 	if e == errShare {
-		sent += fmt.Sprintf(" (at most a third of %d)", s.all.sites.InputMemory().Max)
+		sent += fmt.Sprintf(" (at most a third of %d)", a.sites.InputMemory().Max)
 		limit = exchange.Limit{}
 	}
 	s.x.NoteLimit(sent, limit)

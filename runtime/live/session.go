@@ -36,7 +36,7 @@ func (s *Socket) frames(data []byte) (used int) {
 		used += n
 		// A control frame may arrive between fragments.
 		begun := err == websocket.ErrNeedMore || err == nil && m.Op >= websocket.Close
-		if begun && !s.weigh(0) {
+		if begun && !s.all.weigh(s, 0) {
 			err = errShare
 		}
 		if err == websocket.ErrNeedMore {
@@ -63,7 +63,13 @@ func (s *Socket) message(m *websocket.Message) {
 		}
 	case websocket.Pong:
 	case websocket.Close:
-		s.closedByClient(m)
+		// Earlier messages of the client may still be answered, so the frame is answered when the handler has ended, or
+		// after a short time.
+		s.broken = &websocket.Error{Code: m.Code}
+		if s.answer == answering && s.away == 0 {
+			s.proper = true
+		}
+		s.closeAfterHandler(m.Code, m.Data)
 	default:
 		if !s.ignores() {
 			s.deliver(m.Op, m.Data)
@@ -81,26 +87,13 @@ func (s *Socket) control(frame []byte) {
 	s.write(frame)
 }
 
-func (s *Socket) free() {
-	if len(s.after) > 0 {
-		s.write(s.after)
-		s.after = nil
-	}
-	if s.closing {
-		s.awaitClose()
-	}
-	if s.here() {
-		s.conn.Schedule()
-	}
-}
-
 // fail ends a WebSocket whose client breaks the protocol. The handler is notified after all earlier messages, and may
 // answer them, as after a close frame.
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
 	if e.Code == websocket.TooBig {
-		s.reportTooBig(e)
+		s.all.reportTooBig(s, e)
 	} else {
 		s.report("WebSocket: " + e.Text)
 	}
@@ -180,16 +173,6 @@ func (s *Socket) tell(code uint16, reason []byte) {
 	}
 }
 
-// closedByClient handles a close frame. Earlier messages of the client may still be answered, so the frame is answered
-// when the handler has ended, or after a short time.
-func (s *Socket) closedByClient(m *websocket.Message) {
-	s.broken = &websocket.Error{Code: m.Code}
-	if s.answer == answering && s.away == 0 {
-		s.proper = true
-	}
-	s.closeAfterHandler(m.Code, m.Data)
-}
-
 // closeAfterHandler tells the handler that no further messages arrive, and ends the WebSocket when the handler has
 // ended, or after a short time.
 func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
@@ -197,7 +180,7 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 		s.end()
 		return
 	}
-	if !s.lastIsHeld() {
+	if !s.held.endsWithLast() {
 		s.tell(code, reason)
 	}
 	if s.closing {
@@ -241,7 +224,7 @@ func (s *Socket) tellAway() {
 	if s.away == 0 || s.answer != answering {
 		return
 	}
-	if !s.lastIsHeld() {
+	if !s.held.endsWithLast() {
 		s.tell(s.away, nil)
 	}
 	s.leave()

@@ -42,8 +42,7 @@ type Socket struct {
 	// input that counts towards the share of the client; nil if it is small
 	large   *largeInput
 	in, out int64 // for the access log
-	held    []exchange.Part
-	unsent  *conn.Unsent // large parts that wait for the client; nil if none
+	held    parts
 	// the state for the hand-over, after the handler has released the WebSocket
 	offer *exchange.SocketState
 
@@ -234,7 +233,16 @@ func (s *Socket) Room(ended bool) {
 		return
 	}
 	c.Stamp = s.all.conns.Now
-	s.free()
+	if len(s.after) > 0 {
+		s.write(s.after)
+		s.after = nil
+	}
+	if s.closing {
+		s.awaitClose()
+	}
+	if s.here() {
+		c.Schedule()
+	}
 	s.advance()
 	if !c.Gathers() { // otherwise it is settled later
 		s.settle()
@@ -258,7 +266,7 @@ func (s *Socket) Due() (next int64) {
 
 func (s *Socket) Closed() {
 	s.state = socketClosed
-	s.weigh(0)
+	s.all.weigh(s, 0)
 	s.tellAway()
 	s.cancel()
 }
@@ -305,6 +313,32 @@ func (s *Socket) resumeReading() {
 	}
 }
 
+func (s *Socket) Position() *Position { return &s.position }
+
+// Join does nothing if s has left all groups.
+func (s *Socket) Join(group string) {
+	if !s.left {
+		s.all.Add(s, group)
+	}
+}
+
+func (s *Socket) Leave(group string) {
+	if !s.left {
+		s.all.Remove(s, group)
+	}
+}
+
+func (s *Socket) leave() {
+	if s.left {
+		return
+	}
+	s.left = true
+	s.settled()
+	s.all.Leave(s)
+	s.all.CaughtUp(s)
+	s.all.Continue()
+}
+
 func (s *Socket) Carried() (in, out int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
@@ -332,11 +366,9 @@ func (s *Socket) report(line string) {
 // in returns the time of the loop after d. It is more precise than the time of the connections.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
-func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
-
 // deliver passes a message to the handler, which still runs, and pauses reading if the handler has enough input.
 func (s *Socket) deliver(op websocket.Opcode, data []byte) {
-	if !s.weigh(len(data)) {
+	if !s.all.weigh(s, len(data)) {
 		s.fail(errShare)
 		return
 	}

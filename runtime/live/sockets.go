@@ -42,12 +42,6 @@ type Sockets struct {
 	departed []departed
 }
 
-// A codec processes one message at a time.
-type codec struct {
-	inflater websocket.Inflater
-	deflater websocket.Deflater
-}
-
 func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: loop, sites: sites, conns: conns}
 	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
@@ -94,7 +88,7 @@ func (a *Sockets) each(do func(*Socket)) {
 // base64.
 const mostHandedOver = 80 << 10
 
-func (s *Socket) describe() *exchange.SocketState {
+func describe(s *Socket) *exchange.SocketState {
 	return &exchange.SocketState{
 		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
 		Local: exchange.AddressText(s.conn.Local), Remote: exchange.AddressText(s.conn.Remote), User: s.x.User(),
@@ -128,8 +122,6 @@ const (
 	tooSlow = "too slow"
 )
 
-func (s *Socket) Position() *Position { return &s.position }
-
 // Broadcast sends a message to the WebSockets in its group. If seq is not 0, another process has numbered the message,
 // and Broadcast drops it unless seq is larger than all earlier numbers. It does not wait. The error is ErrBacklog. It
 // is safe for concurrent use, also on the loop.
@@ -149,98 +141,9 @@ func (m *GroupMessage) event(seq uint64) *Event {
 	return NewFrame(m.Group, seq, append(wire, m.Data...), header, op)
 }
 
-// Join does nothing if s has left all groups.
-func (s *Socket) Join(group string) {
-	if !s.left {
-		s.all.Add(s, group)
-	}
-}
-
-func (s *Socket) Leave(group string) {
-	if !s.left {
-		s.all.Remove(s, group)
-	}
-}
-
-func (s *Socket) leave() {
-	if s.left {
-		return
-	}
-	s.left = true
-	s.settled()
-	s.all.Leave(s)
-	s.all.CaughtUp(s)
-	s.all.Continue()
-}
-
-func (s *Socket) Give(events []*Event) {
-	for _, e := range events {
-		switch {
-		case s.left || s.closing:
-			return
-		case s.state == socketOpening || s.conn.Writing() || len(s.held) > 0:
-			s.queue(e)
-		default:
-			s.writeEvent(e)
-		}
-	}
-}
-
 // mostBehind is in bytes.
 func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
 var shared = new(exchange.Part)
 
-func (s *Socket) writeEvent(e *Event) {
-	wire := s.frameOf(e)
-	s.out += int64(len(wire))
-	s.put(shared, wire, nil)
-}
-
-// frameOf returns the frame of a message for s. A compressed frame is made once for all clients with the same window.
-func (s *Socket) frameOf(e *Event) []byte {
-	c := &s.compression
-	if !compresses(c, len(e.Text())) {
-		return e.Wire(1)
-	}
-	return e.Variant(uint8(c.Bits), func(text []byte) []byte {
-		packed, ok := s.pack(text)
-		if !ok {
-			return e.Wire(1)
-		}
-		return append(websocket.AppendHeader(make([]byte, 0, len(packed)+websocket.MaxHeader), opcodeOf(e.Op), true, len(packed)), packed...)
-	})
-}
-
-// queue keeps a message, in order with the messages of the handler, until the WebSocket is accepted and the client has
-// accepted the earlier output.
-func (s *Socket) queue(e *Event) {
-	p := exchange.Part{Op: e.Op, Body: e.Text(), File: -1}
-	switch most := s.all.mostBehind(); {
-	case s.behind <= most:
-		s.behind += cost(&p)
-		s.hold(&p)
-		if s.state != socketOpening && s.behind > most/2 {
-			s.all.Lag(s)
-		}
-	case s.state != socketOpening: // otherwise it is dropped after it is accepted
-		s.drop()
-	}
-}
-
 func cost(p *exchange.Part) int { return len(p.Body) + int(unsafe.Sizeof(*p)) }
-
-func (s *Socket) taken(p *exchange.Part) {
-	if s.behind = max(0, s.behind-cost(p)); s.behind <= s.all.mostBehind()/2 {
-		s.all.CaughtUp(s)
-		s.all.Continue()
-	}
-}
-
-// drop closes a WebSocket whose client does not read. Output that waits is sent before the close frame.
-func (s *Socket) drop() {
-	s.leave()
-	s.hold(&exchange.Part{Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1})
-	s.tell(websocket.TryAgainLater, []byte(tooSlow))
-	s.advance()
-}

@@ -11,7 +11,7 @@ func (s *Socket) Send(p *exchange.Part) {
 	case p.Op == exchange.OpCredit:
 		enough := s.given.Credit(p.Credit)
 		if s.large != nil {
-			s.weigh(0)
+			s.all.weigh(s, 0)
 		}
 		if enough && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
 			s.resumeReading()
@@ -27,7 +27,7 @@ func (s *Socket) Send(p *exchange.Part) {
 	case s.state == socketOpening:
 		s.opened()
 	}
-	if s.conn.Writing() || len(s.held) > 0 {
+	if s.conn.Writing() || !s.held.empty() {
 		s.hold(p)
 	} else {
 		s.send(p)
@@ -36,36 +36,29 @@ func (s *Socket) Send(p *exchange.Part) {
 }
 
 func (s *Socket) advance() {
-	for len(s.held) > 0 && !s.conn.Writing() {
-		p := s.held[0]
-		s.held[0] = exchange.Part{}
-		s.held = s.held[1:]
-		s.uncount(&p, len(p.Body))
-		if p.Owner == nil {
-			s.taken(&p)
+	for !s.held.empty() && !s.conn.Writing() {
+		p := s.held.take()
+		s.held.uncount(s.all.conns, &p, len(p.Body))
+		if p.Owner == nil { // it is from queue
+			if s.behind = max(0, s.behind-cost(&p)); s.behind <= s.all.mostBehind()/2 {
+				s.all.CaughtUp(s)
+				s.all.Continue()
+			}
 		}
 		s.send(&p)
 	}
 }
 
 func (s *Socket) hold(p *exchange.Part) {
-	s.held = append(s.held, *p)
+	s.held.put(p)
 	if s.conn != nil {
 		s.PartWaits(p, len(p.Body))
 	}
 }
 
-// uncount counts p as no longer waiting, if it was counted. left bytes of it were not written and need not be.
-func (s *Socket) uncount(p *exchange.Part, left int) {
-	if s.unsent != nil {
-		s.all.conns.Unsent.Drop(s.unsent, p.Body, left)
-	}
-}
-
 // ended reports whether the last part was dropped, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
-	held := s.held
-	s.held = nil
+	held := s.held.takeAll()
 	for i := range held {
 		ended = ended || held[i].Last
 		s.release(&held[i])
@@ -74,25 +67,18 @@ func (s *Socket) dropHeld() (ended bool) {
 }
 
 func (s *Socket) release(p *exchange.Part) {
-	s.uncount(p, 0)
+	s.held.uncount(s.all.conns, p, 0)
 	if p.Owner == nil {
 		return
 	}
 	x := s.x
 	if p.Last {
 		if p.Op == exchange.OpHandOver && s.moving != moved {
-			s.takeBack(p)
+			s.all.takeBack(s, p)
 		}
 		s.x = nil
 	}
 	x.Release(p)
-}
-
-func opcodeOf(op exchange.Op) websocket.Opcode {
-	if op == exchange.OpText {
-		return websocket.Text
-	}
-	return websocket.Binary
 }
 
 func (s *Socket) send(p *exchange.Part) {
@@ -104,7 +90,7 @@ func (s *Socket) send(p *exchange.Part) {
 	before := len(*out)
 	var body, tail []byte
 	if !s.closing && (p.Op == exchange.OpText || p.Op == exchange.OpBinary) {
-		body = s.frame(out, opcodeOf(p.Op), p.Body)
+		body = s.all.codec.frame(&s.compression, out, opcodeOf(p.Op), p.Body)
 	}
 	switch {
 	case s.closing:
@@ -147,40 +133,10 @@ func endCode(p *exchange.Part) uint16 {
 	return websocket.Normal
 }
 
-// frame appends the header of a message to out, or the whole frame if compression makes the message smaller. body is
-// the unsent part of the message.
-func (s *Socket) frame(out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
-	if packed, ok := s.pack(message); ok {
-		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
-		return nil
-	}
-	*out = websocket.AppendHeader(*out, op, false, len(message))
-	return message
-}
-
-// pack compresses a message. ok is false if the message must be sent uncompressed. packed is valid until the next call.
-func (s *Socket) pack(message []byte) (packed []byte, ok bool) {
-	c := &s.compression
-	if !compresses(c, len(message)) {
-		return nil, false
-	}
-	return s.all.codec.deflater.Deflate(message, c.Bits)
-}
-
-func compresses(c *websocket.Compression, n int) bool {
-	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
-}
-
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
 func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
-	if len(p.Body) >= conn.CountedPart {
-		if s.unsent == nil {
-			s.unsent = new(conn.Unsent)
-		}
-		s.all.conns.Unsent.Add(s.unsent, s, p.Body, left, s.all.conns.Now)
-	}
-	return s.unsent
+	return s.held.count(s.all.conns, s, p, left)
 }
 
 func (s *Socket) Cut() (client string) {
@@ -188,4 +144,43 @@ func (s *Socket) Cut() (client string) {
 	s.conn.Close("too much waits for its client")
 	s.conn.Abort()
 	return s.conn.String()
+}
+
+func (s *Socket) Give(events []*Event) {
+	for _, e := range events {
+		switch {
+		case s.left || s.closing:
+			return
+		case s.state == socketOpening || s.conn.Writing() || !s.held.empty():
+			s.queue(e)
+		default:
+			wire := s.all.codec.frameOf(&s.compression, e)
+			s.out += int64(len(wire))
+			s.put(shared, wire, nil)
+		}
+	}
+}
+
+// queue keeps a message, in order with the messages of the handler, until the WebSocket is accepted and the client has
+// accepted the earlier output.
+func (s *Socket) queue(e *Event) {
+	p := exchange.Part{Op: e.Op, Body: e.Text(), File: -1}
+	switch most := s.all.mostBehind(); {
+	case s.behind <= most:
+		s.behind += cost(&p)
+		s.hold(&p)
+		if s.state != socketOpening && s.behind > most/2 {
+			s.all.Lag(s)
+		}
+	case s.state != socketOpening: // otherwise it is dropped after it is accepted
+		s.drop()
+	}
+}
+
+// drop closes a WebSocket whose client does not read. Output that waits is sent before the close frame.
+func (s *Socket) drop() {
+	s.leave()
+	s.hold(&exchange.Part{Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1})
+	s.tell(websocket.TryAgainLater, []byte(tooSlow))
+	s.advance()
 }
