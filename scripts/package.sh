@@ -399,6 +399,8 @@ test_wheel_tools() (
     "$folder/venv/bin/python" -m pip install -q --disable-pip-version-check pip==20.0.2
     "$folder/venv/bin/python" -m pip install -q --no-index "$wheel"
     "$folder/venv/bin/fapws" --version
+    "$folder/venv/bin/fapws" new hello "$folder/hello" >/dev/null
+    [[ -s $folder/hello/hello.py ]] || die "fapws new has written no hello.py"
     said=$("$tools/mypy" --python-executable "$folder/venv/bin/python" -c 'from fapws import publish, typo' 2>&1) && die "mypy: $said"
     [[ $said == *'has no attribute "typo"'*"Found 1 error "* ]] || die "mypy: $said"
 )

@@ -17,7 +17,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import List, Union
+    from typing import List, Tuple, Union
 
 __all__ = ["check", "list", "remove", "set"]
 
@@ -59,7 +59,8 @@ def _act(action: str, file: Union[str, PathLike[str]], name: str = "", password:
         from _fapws import users  # type: ignore[import-not-found]
     except ImportError:
         raise RuntimeError(f"users.{action}: works under fapws only; the command for other programs is: fapws user") from None
-    error, text = users(action, os.fsencode(file), name, password)
+    answer: Tuple[int, str] = users(action, os.fsencode(file), name, password)
+    error, text = answer
     if error > 0:
         raise OSError(error, os.strerror(error), os.fspath(file))
     if error:
