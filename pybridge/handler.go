@@ -327,6 +327,8 @@ type ActiveRequest struct {
 	State   string // "running on thread 0", "queued"
 	// position of Python, such as `app.py:12 in view`; "" if unknown or not in Python
 	At string
+	// the handler runs, or waits to run, for longer than the timeout of requests
+	Late bool
 }
 
 // If Active cannot take the GIL within wait, the At of the requests is "". Active is safe for concurrent use.
@@ -335,7 +337,8 @@ func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	active := make([]ActiveRequest, len(list))
 	for i := range list {
 		t := &list[i]
-		active[i] = ActiveRequest{Request: withoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state()}
+		active[i] = ActiveRequest{Request: withoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
+			Late: h.config.Timeout > 0 && t.age() > h.config.Timeout && (t.where == C.CORE_QUEUED || t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
 		if len(t.stack) > 0 {
 			f := t.stack[0]
 			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)

@@ -83,7 +83,7 @@ func body(v *View, lines []Line, rates []float64) string {
 		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", clip(f.name, 100), text(f.value))
 	}
 	b.WriteString("</dl>")
-	for _, t := range []*table{v.routeTable(), v.activeTable(), r.workerTable()} {
+	for _, t := range []*table{routeTable(v.Routes), v.activeTable(), r.workerTable()} {
 		if len(t.rows) > 0 {
 			t.html(&b)
 		}

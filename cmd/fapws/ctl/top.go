@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
+	"unicode/utf8"
 )
 
 const (
@@ -25,29 +23,72 @@ const (
 	figuresWidth = 100
 )
 
+// top shows the activity of the server at path until the user ends it.
 func (o *options) top(path string, w io.Writer) error {
 	before, err := look(path, 0)
 	if err != nil {
 		return err
 	}
-	at := time.Now()
-	for {
-		time.Sleep(topEvery)
-		now, err := look(path, returnsWithin)
-		if err != nil {
-			return fmt.Errorf("the server has stopped: %w", err)
+	s := &screen{w: w, restore: func() {}}
+	if !o.once && !o.json {
+		s = openScreen(w)
+		defer s.restore()
+	}
+	var v *View
+	order, paused := 0, false
+	for at, next := time.Now(), time.After(topEvery); ; {
+		select {
+		case key := <-s.keys:
+			switch key {
+			case 'q':
+				_, err := io.WriteString(w, "\n")
+				return err
+			case 's':
+				order = (order + 1) % len(orders)
+			case 'p', ' ':
+				paused = !paused
+			}
+		case <-next:
+			now, err := look(path, returnsWithin)
+			if err != nil {
+				return fmt.Errorf("the server has stopped: %w", err)
+			}
+			if !paused {
+				v = Compare(before, now, time.Since(at).Seconds())
+			}
+			before, at, next = now, time.Now(), time.After(topEvery)
 		}
-		v := Compare(before, now, time.Since(at).Seconds())
-		before, at = now, time.Now()
-		if o.json {
+		switch {
+		case v == nil:
+		case o.json:
 			err = json.NewEncoder(w).Encode(v)
-		} else {
-			err = show(w, visible(v.String()), o.once)
+		default:
+			err = s.show(v.lines(s, order), hint(order, paused))
 		}
 		if err != nil || o.once {
 			return err
 		}
 	}
+}
+
+// orders are the orders of the routes; the key s changes to the next one.
+var orders = []struct {
+	name string
+	head int // index of the column
+	of   func(r *RouteView) float64
+}{
+	{"requests per second", 0, func(r *RouteView) float64 { return r.Rate }},
+	{"errors", 1, func(r *RouteView) float64 { return r.ErrRate }},
+	{"95th percentile", 3, func(r *RouteView) float64 { return r.P95 }},
+	{"requests", 5, func(r *RouteView) float64 { return float64(r.Requests) }},
+}
+
+func hint(order int, paused bool) string {
+	pause := "p: pause"
+	if paused {
+		pause = "paused; p: continue"
+	}
+	return "q: quit  s: sort, now by " + orders[order].name + "  " + pause
 }
 
 // The server may be absent for the time away.
@@ -64,55 +105,48 @@ func look(path string, away time.Duration) (*Answer, error) {
 	}
 }
 
-// On a terminal, the text replaces the previous text. Only the last text is written completely.
-func show(w io.Writer, text string, last bool) error {
-	var size *unix.Winsize
-	if f, ok := w.(*os.File); ok && !last {
-		size, _ = unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	}
-	if size == nil || size.Row == 0 || size.Col == 0 { // no terminal, or a terminal of unknown size
-		_, err := io.WriteString(w, text)
-		return err
-	}
-	rows, columns := int(size.Row), int(size.Col)
-	var b strings.Builder
-	b.WriteString("\x1b[H")
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	for _, line := range lines[:min(len(lines), rows-1)] {
-		if runes := []rune(line); len(runes) > columns {
-			line = string(runes[:columns])
+// lines formats the view for s, with the routes in an order.
+func (v *View) lines(s *screen, order int) (lines []string) {
+	width := s.width()
+	for i, line := range strings.Split(strings.TrimSuffix(visible(v.Report.heading()), "\n"), "\n") {
+		for _, line := range wrap(line, width) {
+			if i == 0 {
+				line = s.paint(bold, line)
+			}
+			lines = append(lines, line)
 		}
-		b.WriteString(line + "\x1b[K\n")
 	}
-	b.WriteString("\x1b[J")
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func (v *View) String() string {
-	var b strings.Builder
-	b.WriteString(v.Report.heading())
-	width := 0
-	for i, f := range v.figures() {
-		separator := ", "
-		if width += len(f.name) + len(f.value) + 3; i == 0 {
-			separator = ""
-		} else if width > figuresWidth {
-			separator, width = "\n", len(f.name)+len(f.value)+3
+	most, line := figuresWidth, ""
+	if width > 0 {
+		most = min(most, width)
+	}
+	for _, f := range v.figures() {
+		text := visible(f.name + " " + f.value)
+		switch {
+		case line == "":
+			line = text
+		case len(line)+len(text)+2 <= most:
+			line += ", " + text
+		default:
+			lines, line = append(lines, wrap(line, width)...), text
 		}
-		b.WriteString(separator + f.name + " " + f.value)
 	}
-	b.WriteByte('\n')
+	lines = append(lines, wrap(line, width)...)
 	if len(v.Routes) == 0 {
-		b.WriteString("no requests since counting began\n")
+		lines = append(lines, wrap("no requests since counting began", width)...)
 	}
-	for _, t := range []*table{v.routeTable(), v.Report.workerTable(), v.activeTable()} {
+	routes := slices.Clone(v.Routes)
+	slices.SortStableFunc(routes, func(x, y RouteView) int { return cmp.Compare(orders[order].of(&y), orders[order].of(&x)) })
+	t := routeTable(routes)
+	if s.keys != nil {
+		t.heads[orders[order].head] += "*"
+	}
+	for _, t := range []*table{t, v.Report.workerTable(), v.activeTable()} {
 		if len(t.rows) > 0 {
-			b.WriteByte('\n')
-			t.write(&b)
+			lines = append(append(lines, ""), t.lines(s)...)
 		}
 	}
-	return b.String()
+	return lines
 }
 
 type figure struct{ name, value string }
@@ -177,11 +211,17 @@ type table struct {
 	heads []string
 	words int
 	rows  [][]string
+	hot   []int // for each row the column to show in red, or -1; nil if there is none
 }
 
-func (v *View) routeTable() *table {
-	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil}
-	for _, r := range v.Routes {
+func routeTable(routes []RouteView) *table {
+	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil, nil}
+	for _, r := range routes {
+		hot := -1
+		if r.ErrRate > 0 {
+			hot = 1
+		}
+		t.hot = append(t.hot, hot)
 		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50), r.show(r.P95), r.show(r.P99),
 			strconv.FormatInt(r.Requests, 10), r.Host + r.Route})
 	}
@@ -189,15 +229,20 @@ func (v *View) routeTable() *table {
 }
 
 func (v *View) activeTable() *table {
-	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
+	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil, nil}
 	for _, a := range v.Active {
+		hot := -1
+		if a.Late {
+			hot = 0
+		}
+		t.hot = append(t.hot, hot)
 		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State, a.At})
 	}
 	return t
 }
 
 func (r *Report) workerTable() *table {
-	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
+	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil, nil}
 	for _, w := range r.Workers {
 		memory, requests := "-", "-"
 		if w.RSS > 0 {
@@ -211,21 +256,74 @@ func (r *Report) workerTable() *table {
 	return t
 }
 
-func (t *table) write(b *strings.Builder) {
-	row := func(cells []string) {
-		line, numbers := "", len(cells)-t.words
-		for _, cell := range cells[:numbers] {
-			line += fmt.Sprintf("%9s", cell)
+// Least widths of columns, in characters. Columns of numbers keep their place while the numbers change.
+const (
+	leastNumber = 6
+	leastText   = 8
+)
+
+// lines formats t for s. Columns are as wide as their longest cell. If a row is too long for s, the longest columns of
+// text are shortened.
+func (t *table) lines(s *screen) (lines []string) {
+	numbers, total := len(t.heads)-t.words, 0
+	widths := make([]int, len(t.heads))
+	for _, cells := range append([][]string{t.heads}, t.rows...) {
+		for i, cell := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
-		for _, cell := range cells[numbers:] {
-			line += "  " + cell
+	}
+	for i, n := range widths {
+		if i < numbers {
+			widths[i] = max(n, leastNumber)
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		total += widths[i] + 2
 	}
-	row(strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"))
-	for _, cells := range t.rows {
-		row(cells)
+	for total -= 2; s.width() > 0 && total > s.width() && t.words > 0; total-- {
+		longest := numbers
+		for i := numbers; i < len(widths); i++ {
+			if widths[i] > widths[longest] {
+				longest = i
+			}
+		}
+		if widths[longest] <= leastText {
+			break
+		}
+		widths[longest]--
 	}
+	row := func(cells []string, hot int, style string) {
+		var b strings.Builder
+		left := s.width()
+		for i, cell := range cells {
+			cell = fit(visible(cell), widths[i])
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < numbers {
+				cell = space + cell
+			} else if i < len(cells)-1 {
+				cell += space
+			}
+			if i > 0 {
+				cell = "  " + cell
+			}
+			if s.width() > 0 {
+				cell = fit(cell, left)
+				left -= utf8.RuneCountInString(cell)
+			}
+			if i == hot {
+				cell = s.paint(red, cell)
+			}
+			b.WriteString(cell)
+		}
+		lines = append(lines, s.paint(style, strings.TrimRight(b.String(), " ")))
+	}
+	row(strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"), -1, bold)
+	for i, cells := range t.rows {
+		hot := -1
+		if t.hot != nil {
+			hot = t.hot[i]
+		}
+		row(cells, hot, "")
+	}
+	return lines
 }
 
 func (q Quantiles) String() string { return fmt.Sprintf("%s, p95 %s", length(q.P50), length(q.P95)) }

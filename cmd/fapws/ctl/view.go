@@ -172,6 +172,7 @@ type Active struct {
 	Age     float64 `json:"age"` // seconds
 	State   string  `json:"state"`
 	At      string  `json:"at,omitempty"` // line of Python, or ""
+	Late    bool    `json:"late"`         // the handler runs, or waits to run, for longer than its timeout
 }
 
 func (r *Report) heading() string {
@@ -192,7 +193,9 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	}
 	var b strings.Builder
 	b.WriteString(r.heading())
-	r.workerTable().write(&b)
+	for _, line := range r.workerTable().lines(new(screen)) {
+		fmt.Fprintln(&b, line)
+	}
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
 			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; %.1f MB wait now\n",
@@ -205,7 +208,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 			fmt.Fprintf(&b, "worker %d: handlers that have waited for long, in addition to --threads: %d; fapws ctl stack shows where\n", worker.PID, worker.Waiting)
 		}
 	}
-	if r.Cache != nil && r.Cache.Limit > 0 {
+	if r.Cache != nil && (r.Cache.Entries > 0 || r.Cache.asked() > 0) {
 		fmt.Fprintln(&b, r.Cache)
 	}
 	_, err := io.WriteString(w, visible(b.String()))

@@ -204,7 +204,7 @@ func (y *python) active() (list []ctl.Active) {
 		return nil
 	}
 	for _, r := range h.Active(activeWait) {
-		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At})
+		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At, Late: r.Late})
 	}
 	return list
 }

@@ -210,7 +210,7 @@ func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 		if got := <-answer; got != "released" {
 			t.Errorf("the handler answers %q", got)
 		}
-		counted := regexp.MustCompile(`(?m)^ +\S+ +\S+ +\S+ +\S+ +\S+ +1  /waits$`)
+		counted := regexp.MustCompile(`(?m)^ *\S+ +\S+ +\S+ +\S+ +\S+ +1  /waits$`)
 		fapwstest.Eventually(t, "the request is counted", func() bool {
 			return counted.MatchString(s.Control("top", "--once"))
 		})

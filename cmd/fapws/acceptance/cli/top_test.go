@@ -2,10 +2,18 @@ package cli_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -56,4 +64,66 @@ func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Rows of "fapws ctl top" are never wider than the terminal. The key s sorts by another column, p pauses, q ends and
+// gives the terminal its earlier mode.
+func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
+	t.Parallel()
+	release := filepath.Join(t.TempDir(), "release")
+	s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, fapwstest.Workers)
+	go http.Get(s.URL + "/waits?" + strings.Repeat("long", 100))
+	fapwstest.Eventually(t, "the handler runs", func() bool { return strings.Contains(s.Control("stack"), "in waits") })
+	styles := regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
+	for _, columns := range []uint16{80, 60, 20} {
+		person, program := fapwstest.Terminal(t)
+		fapwstest.Must(t, unix.IoctlSetWinsize(int(person.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}))
+		cmd := exec.Command(fapwstest.Binary(t), "ctl", "top", "--pid", strconv.Itoa(s.Cmd.Process.Pid))
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
+		fapwstest.Must(t, cmd.Start())
+		var mu sync.Mutex
+		var shown string
+		go func() {
+			buf := make([]byte, 4096)
+			for {
+				n, err := person.Read(buf)
+				mu.Lock()
+				shown += string(buf[:n])
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		}()
+		until := func(text string) (seen string) {
+			t.Helper()
+			fapwstest.Eventually(t, text, func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = shown
+				return strings.Contains(shown, text)
+			})
+			return seen
+		}
+		frame := until("q: quit")
+		for line := range strings.SplitSeq(frame, "\n") {
+			if line = strings.TrimRight(styles.ReplaceAllString(line, ""), "\r"); utf8.RuneCountInString(line) > int(columns) {
+				t.Errorf("%d columns: %q", columns, line)
+			}
+		}
+		if columns > 20 && (!strings.Contains(frame, "metrics.py:2") || !strings.Contains(frame, "\x1b[1mWORKER")) {
+			t.Errorf("%q", frame)
+		}
+		if columns > 20 {
+			fmt.Fprint(person, "sp")
+			until("now by errors")
+			until("paused")
+		}
+		fmt.Fprint(person, "q")
+		fapwstest.Must(t, cmd.Wait())
+		if mode, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS); err != nil || mode.Lflag&unix.ECHO == 0 {
+			t.Error("the terminal no longer echoes", err)
+		}
+	}
+	fapwstest.Write(t, release, "")
 }

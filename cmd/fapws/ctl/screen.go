@@ -1,0 +1,142 @@
+package ctl
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// Control sequences for terminals (ECMA-48 §8.3).
+const (
+	bold  = "\x1b[1m"
+	dim   = "\x1b[2m"
+	red   = "\x1b[31m"
+	plain = "\x1b[0m"
+)
+
+// A screen is where "fapws ctl top" writes. On a terminal, each text replaces the previous text, and keys is not nil if
+// the terminal is also standard input.
+type screen struct {
+	w        io.Writer
+	terminal *os.File // nil if w is no terminal
+	color    bool
+	keys     chan byte
+	restore  func() // gives the terminal its earlier mode
+}
+
+// openScreen prepares w. Call restore after the last use.
+func openScreen(w io.Writer) *screen {
+	s := &screen{w: w, restore: func() {}}
+	f, ok := w.(*os.File)
+	if !ok {
+		return s
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return s
+	}
+	s.terminal, s.color = f, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	before, err := unix.IoctlGetTermios(0, unix.TCGETS)
+	if err != nil {
+		return s
+	}
+	single := *before
+	single.Lflag &^= unix.ICANON | unix.ECHO
+	if unix.IoctlSetTermios(0, unix.TCSETS, &single) != nil {
+		return s
+	}
+	s.restore = func() { _ = unix.IoctlSetTermios(0, unix.TCSETS, before) }
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	go func() {
+		sig := <-stopped
+		s.restore()
+		os.Exit(128 + int(sig.(unix.Signal)))
+	}()
+	s.keys = make(chan byte)
+	go func() {
+		var b [1]byte
+		for {
+			if n, err := os.Stdin.Read(b[:]); n == 0 || err != nil {
+				return
+			}
+			s.keys <- b[0]
+		}
+	}()
+	return s
+}
+
+// width returns the number of columns, or 0 if lines may have any length.
+func (s *screen) width() int {
+	_, columns := s.size()
+	return columns
+}
+
+func (s *screen) size() (rows, columns int) {
+	if s.terminal == nil {
+		return 0, 0
+	}
+	size, err := unix.IoctlGetWinsize(int(s.terminal.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, 0
+	}
+	return int(size.Row), int(size.Col)
+}
+
+// paint returns text in a style if the terminal has styles.
+func (s *screen) paint(style, text string) string {
+	if !s.color || style == "" || text == "" {
+		return text
+	}
+	return style + text + plain
+}
+
+// show writes lines that fit the width. hint goes to the last row of a terminal.
+func (s *screen) show(lines []string, hint string) error {
+	rows, columns := s.size()
+	var b strings.Builder
+	if rows == 0 || columns == 0 {
+		for _, line := range lines {
+			b.WriteString(line + "\n")
+		}
+		_, err := io.WriteString(s.w, b.String())
+		return err
+	}
+	b.WriteString("\x1b[H")
+	for _, line := range lines[:min(len(lines), max(rows-1, 0))] {
+		b.WriteString(line + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J\x1b[" + strings.Repeat("9", 3) + "H" + s.paint(dim, fit(hint, columns-1)))
+	_, err := io.WriteString(s.w, b.String())
+	return err
+}
+
+// fit returns text as at most n characters; n must not be negative.
+func fit(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	if n < 2 {
+		return ""
+	}
+	return string([]rune(text)[:n-1]) + "…"
+}
+
+// wrap splits text at spaces into lines of at most n characters; n == 0 means any length.
+func wrap(text string, n int) (lines []string) {
+	for n > 0 && utf8.RuneCountInString(text) > n {
+		head := string([]rune(text)[:n+1])
+		at := strings.LastIndexByte(head, ' ')
+		if at <= 0 {
+			break
+		}
+		lines, text = append(lines, text[:at]), text[at+1:]
+	}
+	if n > 0 {
+		text = fit(text, n)
+	}
+	return append(lines, text)
+}
