@@ -108,7 +108,7 @@ func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 	mounts := loop.app.Apps[socketApp].Table
 	crowd := mounts[len(mounts)-1]
 	said.take(t, 0)
-	loop.do(func() { loop.change = func(q *exchange.Request) { q.WebSocket = true } })
+	loop.do(func() { loop.change = func(q *exchange.Request) { q.Upgrade = true } })
 	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd", "")
 	loop.do(func() { loop.change = nil })
 	if all := said.take(t, 2); !strings.Contains(all[0], " joins ") {

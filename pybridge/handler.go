@@ -65,6 +65,7 @@ type RunConfig struct {
 	// ChangeGroup, if not nil, is called on the event loop when a WebSocket joins or leaves a group (Event.Group).
 	ChangeGroup func(t exchange.Ticket, group string, joins bool)
 
+	Then     Then
 	SendFile bool // the field X-Sendfile makes the server send a file
 	Accel    bool // the field X-Accel-Redirect makes the server send a file
 }
@@ -218,7 +219,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	}
 	copyRequest(rec, r, certificate)
 	rec.req.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
-	if r.WebSocket && kind.callbacks {
+	if r.Upgrade && kind.callbacks {
 		h.sockets++
 		h.watchSockets()
 	}

@@ -94,7 +94,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.has_length = boolByte(p.Body != http1.NoBody)
 	rec.req.chunked = boolByte(p.Body == http1.Chunked)
 	rec.req.has_body = boolByte(r.Size > 0)
-	rec.req.more, rec.req.websocket, rec.run.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
+	rec.req.more, rec.req.websocket, rec.run.socket = boolByte(r.More), boolByte(r.Upgrade), C.int32_t(r.Socket)
 	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.job = C.CORE_RUN
@@ -131,7 +131,7 @@ func (h *Handler) Next(out *exchange.Part) bool {
 			h.given = int64(p.body_len)
 		}
 		if p.rec != h.presence.rec {
-			fill(out, p)
+			h.fill(out, p)
 			return true
 		}
 		h.presence.release(h, p)
@@ -182,7 +182,7 @@ var mediaTypes = [...]string{
 	C.CORE_TYPE_BY_NAME: "",
 }
 
-func fill(out *exchange.Part, p *C.core_part) {
+func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	out.Ticket = exchange.Ticket(p.ticket)
 	out.First, out.Last, out.Failed = p.first != 0, p.last != 0, p.failed != 0
 	out.Body = nil
@@ -200,7 +200,7 @@ func fill(out *exchange.Part, p *C.core_part) {
 			out.Trailers = &trailers
 		}
 		if out.Op == exchange.OpHandOver {
-			out.Head.Request = requestOf(p)
+			out.Head.Fields = requestOf(p)
 		}
 		return
 	}
@@ -214,33 +214,48 @@ func fill(out *exchange.Part, p *C.core_part) {
 	head.Fields = within(p, p.fields_off, p.fields_len)
 	head.HasDate, head.HasServer, head.Close = p.has_date != 0, p.has_server != 0, p.close_conn != 0
 	if p.channel_len > 0 {
-		out.Head.Channel, out.Head.Length = within(p, p.channel_off, p.channel_len), -1
-		out.Head.Request = requestOf(p)
+		head.Length = -1
 	}
-	if p.websocket != 0 {
-		out.Head.WebSocket, out.Head.Subprotocol = true, within(p, p.subprotocol_off, p.subprotocol_len)
+	if p.failure != 0 && p.rec.req.foreign != 0 {
+		head.Reason = tracebackElsewhere
 	}
-	if p.failure != 0 {
-		out.Head.Instead = exchange.Refusal
-		if p.rec.req.foreign != 0 {
-			head.Reason = tracebackElsewhere
+	if p.websocket != 0 || p.channel_len > 0 || p.failure != 0 || p.send_len > 0 || p.static_len > 0 {
+		head.Then = h
+	}
+}
+
+// Then has the continuations of responses for which Python names more than a head and a body. They are called on the event loop.
+type Then struct {
+	SendFiles  exchange.Continuation // of X-Sendfile and X-Accel-Redirect, and of Staticfile with the path in Request.Path
+	RunProgram exchange.Continuation // of CGIApplication, with Path, Script and Options of the Request
+	Subscribe  exchange.Continuation // of Fapws-Channel
+	Accept     exchange.Continuation // of an accepted WebSocket, with the subprotocol and without a Request
+}
+
+// Continue implements exchange.Then for all responses of Python.
+func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	part, then := p.Ref.(*C.core_part), &h.config.Then
+	switch {
+	case part.failure != 0:
+		return exchange.Refusal{}.Continue(x, p)
+	case part.websocket != 0:
+		return then.Accept(x, p, nil, within(part, part.subprotocol_off, part.subprotocol_len))
+	}
+	r := &exchange.Request{Head: requestOf(part)}
+	switch {
+	case part.static_len > 0:
+		r.Options, r.Path, r.Script = string(within(part, part.static_off, part.static_len)), within(part, part.path_off, part.path_len), int(part.script_len)
+		if part.program != 0 {
+			return then.RunProgram(x, p, r, nil)
 		}
-	}
-	if p.send_len > 0 {
-		out.Head.Instead = exchange.NamedFile
-		out.Head.SendFile, out.Head.Accel = within(p, p.send_off, p.send_len), p.accel != 0
-		out.Head.Request = requestOf(p)
-	}
-	if p.static_len > 0 {
-		out.Head.Instead = exchange.StaticFiles
-		if p.program != 0 {
-			out.Head.Instead = exchange.Program
+		return then.SendFiles(x, p, r, nil)
+	case part.send_len > 0:
+		if r.Options = "X-Sendfile"; part.accel != 0 {
+			r.Options = "X-Accel-Redirect"
 		}
-		out.Head.Static = within(p, p.static_off, p.static_len)
-		out.Head.StaticPath = within(p, p.path_off, p.path_len)
-		out.Head.StaticScript = int(p.script_len)
-		out.Head.Request = requestOf(p)
+		return then.SendFiles(x, p, r, within(part, part.send_off, part.send_len))
 	}
+	return then.Subscribe(x, p, r, within(part, part.channel_off, part.channel_len))
 }
 
 var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.")

@@ -29,11 +29,13 @@ type instant struct {
 	app.Interpreter
 	body    []byte
 	channel []byte // channel that its clients subscribe to
+	server  *Server
 	request []byte // head of its last request
 	tickets []exchange.Ticket
 	next    int
 }
 
+func (h *instant) of(s *Server)           { h.server = s }
 func (h *instant) Deliver(exchange.Input) {}
 func (h *instant) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
@@ -54,6 +56,9 @@ func (h *instant) Release(*exchange.Part)                    {}
 func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
 func (h *instant) Attach(*eventloop.Waker)                   {}
 func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+func (h *instant) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	return h.server.Dispatcher().Subscribe(x, p, &exchange.Request{Head: h.request}, h.channel)
+}
 func (h *instant) Next(p *exchange.Part) bool {
 	if h.next == len(h.tickets) {
 		h.tickets, h.next = h.tickets[:0], 0
@@ -65,7 +70,10 @@ func (h *instant) Next(p *exchange.Part) bool {
 		Last:   true,
 		File:   -1,
 		Body:   h.body,
-		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8", Channel: h.channel, Request: h.request},
+		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8"},
+	}
+	if h.channel != nil {
+		p.Head.Then = h
 	}
 	h.next++
 	return true
@@ -116,6 +124,9 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()
+	if h, ok := h.(interface{ of(*Server) }); ok {
+		h.of(ts.Server)
+	}
 	if err := ts.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}

@@ -53,13 +53,13 @@ type Config struct {
 	// it the client gets 504, or an aborted response if it has begun, and the Handler is cancelled. 0 means no limit.
 	Timeout time.Duration
 
-	// SendfileRoots are the directories from which a handler may send files (exchange.Head.SendFile), AccelRoots those
-	// for exchange.Head.Accel.
+	// SendfileRoots are the directories from which a handler may send files by X-Sendfile, AccelRoots those for
+	// X-Accel-Redirect.
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler of the programs that other handlers name (exchange.Program). It is called once, on
-	// the loop, for the first program. If it is nil, such requests get 500.
+	// Programs returns the Handler of the programs that other handlers name. It is called once, on the loop, for the
+	// first program. If it is nil, such requests get 500.
 	Programs func() exchange.Handler
 
 	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.

@@ -48,11 +48,19 @@ func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	if x == nil {
 		return
 	}
-	switch socket, open := x.Socket.(*live.Socket); {
+	switch socket, open := x.Carrier.(*live.Socket); {
 	case !open:
 	case joins:
 		socket.Join(group)
 	default:
 		socket.Leave(group)
 	}
+}
+
+// offer makes the Carrier of x, which asks for another protocol of m: see exchange.Server.Init.
+func (l *loop) offer(x *exchange.Exchange, m *exchange.Mount) bool {
+	if m.Upgrades == exchange.ToMessages {
+		return l.sockets.Offer(x, m.Group)
+	}
+	return l.tunnels.Offer(x, m.Upgrades == exchange.ToDescriptor)
 }

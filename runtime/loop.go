@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
+	"fapws/runtime/tunnel"
 )
 
 const serverName = "fapws"
@@ -56,6 +57,7 @@ type loop struct {
 
 	subscribers *live.Subscribers
 	sockets     *live.Sockets
+	tunnels     tunnel.Server
 
 	ticking atomic.Bool // a tick was posted
 	unused  func()      // argument of Replace that was not called yet
@@ -87,7 +89,8 @@ func newLoop(s *Server) *loop {
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.http2.Init(&l.sites)
-	l.sites.Init(l, &l.conns, &l.secure, l.sockets, serverName)
+	l.tunnels = tunnel.Server{Set: &l.conns, TLS: &l.secure, Full: l.Full, Count: l.Count}
+	l.sites.Init(l, &l.conns, &l.secure, l.offer, serverName)
 	l.http1.Init(&l.sites, &l.secure, l.Open, l.http2.Begin)
 	l.clock(l.conns.Start)
 	return l

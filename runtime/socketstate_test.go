@@ -41,7 +41,7 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	if r.Resumed != nil {
 		a.notes += "resumed " + string(r.Resumed.Data)
 	}
-	t.add(exchange.Part{First: true, Head: exchange.Head{WebSocket: true}})
+	t.add(exchange.Part{First: true, Head: exchange.Head{Then: accepting{a.server}}})
 	return true
 }
 
@@ -53,7 +53,7 @@ func (a *talkApp) Deliver(in exchange.Input) {
 		t.end()
 	case exchange.OpHandOver:
 		a.lets(t)
-		t.add(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: t.data, Head: exchange.Head{Request: []byte(t.head)}})
+		t.add(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: t.data, Head: exchange.Head{Fields: []byte(t.head)}})
 	default:
 		t.data = bytes.Clone(in.Data)
 		t.add(exchange.Part{Op: in.Op, Body: t.data})
@@ -119,7 +119,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 				}
 			})
 			cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
-			s := start(t, cfg, a, exchange.Mount{Prefix: "/", WebSocket: true, Group: "all"})
+			s := start(t, cfg, a, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 			s.HoldHistory(time.Hour)
 			c, err := wstest.Dial(s.addr, "/")
 			if err != nil {
@@ -179,7 +179,7 @@ func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000
 	a := &talkApp{talks: map[exchange.Ticket]*talk{}, lets: func(*talk) {}}
-	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a, exchange.Mount{Prefix: "/", WebSocket: true, Group: "all"})
+	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 	for range clients {
 		c, err := wstest.Dial(s.addr, "/")
 		if err != nil {

@@ -11,6 +11,9 @@ import (
 
 // The following methods implement the Loop of package app and of package cache.
 
+// Dispatcher returns what gives requests to handlers.
+func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
+
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
 // Recover logs a panic outside of the loop's callbacks, and ends the work that it interrupted.

@@ -20,11 +20,18 @@ type echoing struct {
 	buf   []byte
 }
 
+// accepting is the Then of a response that accepts a WebSocket.
+type accepting struct{ s *Server }
+
+func (a accepting) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	return a.s.Sockets().Accept(x, p, nil, nil)
+}
+
 func (h *echoing) Submit(r *exchange.Request) bool {
-	if !r.WebSocket {
+	if !r.Upgrade {
 		return h.instant.Submit(r)
 	}
-	h.add(exchange.Part{Ticket: r.Ticket, First: true, Head: exchange.Head{WebSocket: true}})
+	h.add(exchange.Part{Ticket: r.Ticket, First: true, Head: exchange.Head{Then: accepting{h.server}}})
 	return true
 }
 
@@ -60,7 +67,7 @@ func (h *echoing) Next(p *exchange.Part) bool {
 
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
-	return start(t, settled(Config{}), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
+	return start(t, settled(Config{}), &echoing{}, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages})
 }
 
 func TestWebSocketMessagesDoNotAllocate(t *testing.T) {

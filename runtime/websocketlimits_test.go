@@ -33,7 +33,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 			t.Cleanup(func() { file.Close() })
 			// these clients send no pong
 			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}}, WebSockets: live.SocketConfig{Ping: time.Hour}}
-			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
+			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages})
 			buf := make([]byte, 4096)
 			var clients []rawClient
 			open := func() {

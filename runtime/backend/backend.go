@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/tunnel"
 )
 
 // Responder responds to requests. Respond is called on a separate goroutine for each request. The response ends when
@@ -29,7 +30,7 @@ type Func func(w *Response, r *Request)
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // Request is a request whose body has arrived completely, unless the mount streams (see Next). It embeds a copy of an
-// exchange.Request. If the copy has WebSocket set, Response.Tunnel may be used.
+// exchange.Request. If the copy has Upgrade set, Response.Tunnel may be used.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -145,19 +146,36 @@ func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
 	}
-	w.Start(exchange.Head{Status: status, Length: -1, Instead: exchange.Refusal, Reason: []byte(text)})
+	w.Start(exchange.Head{Status: status, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text)})
 }
 
 // HandOn leaves the response to the handler behind the pool (Receives of package exchange), with body as the body of
 // the request. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before Start, and
 // Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
-	w.Start(exchange.Head{Status: 200, Fields: fields, Instead: exchange.Behind})
+	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Behind.Then})
 	w.buf = body
 }
 
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
+// Then returns a Then that continues the response by do, because of the value of a field.
+func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
+	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
+}
+
+// continued is the Then of Response.Then.
+type continued struct {
+	do    exchange.Continuation
+	r     exchange.Request
+	value []byte
+}
+
+func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	return c.do(x, p, &c.r, c.value)
+}
+
+// Started reports whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
 
 // Write appends to the body. It blocks while too much of the response waits for the client. The error is ErrGone if
@@ -219,7 +237,6 @@ func (w *Response) put(p *part) error {
 		w.Start(exchange.Head{Status: 200, Length: -1})
 		p.First, w.sent = true, true
 		p.Head = w.head
-		p.Head.Request, p.Head.Parsed = w.r.Head, w.r.Parsed
 	}
 	return w.r.put(p)
 }
@@ -249,7 +266,7 @@ const (
 // even if the client has disconnected. body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
-	w.r.Inquire(body, func(s int, a []byte) {
+	w.r.Behind.Inquire(body, func(s int, a []byte) {
 		status, answer = s, a
 		close(done)
 	})
@@ -257,11 +274,11 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel responds to a Request with WebSocket with head, whose status is 101. The server then passes bytes between the
+// Tunnel responds to a Request with Upgrade with head, whose status is 101. The server then passes bytes between the
 // client and t.Upstream, which it owns from now on, and Respond may return. If the client has disconnected, t.Upstream
 // is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
-func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
-	head.Tunnel = t
+func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
+	head.Then = t
 	w.Start(head)
 }
 

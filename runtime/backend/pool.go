@@ -17,12 +17,14 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/tunnel"
 )
 
-// Sends says which response fields make the server send a file. Package runtime configures the permitted directories.
+// Sends has the continuations of responses by their fields. A field does not count if its function is nil.
 type Sends struct {
-	File  bool
-	Accel bool
+	File      exchange.Continuation // X-Sendfile
+	Accel     exchange.Continuation // X-Accel-Redirect
+	Subscribe exchange.Continuation // Fapws-Channel
 }
 
 // Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so
@@ -186,7 +188,7 @@ func (p *Pool) Release(one *exchange.Part) {
 		delete(p.open, r.Ticket)
 	}
 	p.mu.Unlock()
-	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
+	if t, ok := mine.Head.Then.(*tunnel.Tunnel); ok && t.Upstream != nil {
 		unix.Close(t.Upstream.Fd()) // the loop did not take over the descriptor
 	}
 }

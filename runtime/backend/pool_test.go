@@ -76,7 +76,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 			t.Error("the limit does not hold, or a body is left")
 		}
 		goOn <- true
-		if last := r.take(1 << 20); last.Failed != begun || !begun && (last.Head.Status != 500 || last.Head.Instead != exchange.Refusal) {
+		if last := r.take(1 << 20); last.Failed != begun || !begun && (last.Head.Status != 500 || last.Head.Then != exchange.Then(exchange.Refusal{})) {
 			t.Errorf("%+v", r.all)
 		}
 		if line := <-r.log; !strings.HasPrefix(line, "bug: on purpose") {

@@ -87,8 +87,8 @@
 // # Tunnels
 //
 // A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop, for WebSockets behind a proxy.
-// It does not know HTTP; package exchange makes a tunnel when an upstream has answered 101 (exchange/websocket.go,
-// source/proxy/upgrade.go).
+// It does not know HTTP; package tunnel makes a Tunnel when an upstream has answered 101
+// (source/proxy/upgrade.go). Start reading at TunnelEnd, the protocol of both connections.
 //
 // The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side
 // and, while no bytes wait, neither a buffer nor a goroutine. Bytes from one side are written to the other side at

@@ -8,12 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TunnelOwner is notified of the end of its Tunnel, on the loop.
-type TunnelOwner interface {
-	// Ended is called once. proper reports whether the client received all bytes of the upstream.
-	Ended(proper bool)
-}
-
 // Tunnel passes bytes between a client and an upstream. It discards what the client sends after the end of the tunnel.
 // Its methods must be called on the loop.
 type Tunnel struct {
@@ -21,7 +15,7 @@ type Tunnel struct {
 
 	set    *Set
 	secure *TLSServer
-	owner  TunnelOwner
+	ended  func(proper bool)
 	before Protocol    // the client's previous protocol; its Closed is called, too
 	idle   int64       // nanoseconds; 0 means no limit
 	failed func(error) // called when the tunnel has ended with an error
@@ -64,9 +58,10 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 
 // NewTunnel makes a tunnel to an upstream, which is not open yet and belongs to the tunnel from now on. The tunnel ends
 // after the time idle without a byte in either direction; 0 means no limit. failed is called if the tunnel has ended
-// for a reason that an operator should know. The caller must call Begin at once.
-func (s *TLSServer) NewTunnel(owner TunnelOwner, upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
-	t := &Tunnel{set: s.set, secure: s, owner: owner, idle: int64(idle), failed: failed}
+// for a reason that an operator should know. ended is called once, on the loop; proper reports whether the client
+// received all bytes of the upstream. The caller must call Begin at once.
+func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
+	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
 	t.upstream = TunnelEnd{t: t, other: &t.client, conn: upstream}
 	upstream.Patient = true
@@ -192,7 +187,7 @@ func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn
 	c.Linger = true
-	t.owner.Ended(true)
+	t.ended(true)
 	if !c.Writing() { // otherwise Room finishes it
 		c.Finish()
 	}
@@ -271,7 +266,7 @@ func (e *TunnelEnd) Closed() {
 		t.close()
 		t.before.Closed()
 		if !over {
-			t.owner.Ended(false)
+			t.ended(false)
 		}
 	case over:
 	case e.ended:

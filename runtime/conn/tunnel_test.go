@@ -50,7 +50,7 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 	f.do(func() {
 		up := new(Conn)
 		up.Init(fd, local, remote)
-		f.tunnel = server.NewTunnel(f, up, 0, func(err error) { f.err = err })
+		f.tunnel = server.NewTunnel(f.Ended, up, 0, func(err error) { f.err = err })
 		f.ends = [2]*TunnelEnd{&f.tunnel.client, &f.tunnel.upstream}
 		f.client.Keep([]byte(fromClient))
 		f.tunnel.Begin(&f.client.Conn, []byte(fromUpstream), 0)

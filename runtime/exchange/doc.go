@@ -2,7 +2,7 @@
 // each request, the sites decide which mount answers it, the Source of the mount sends the response in parts, whenever it has them, and the
 // connection or stream writes these. What differs between HTTP/1 and HTTP/2 is behind Stream (stream.go), and what the exchanges of a
 // connection share is Client (client.go). Sources are packages above this one, and so is all that a site may also have: pages for errors
-// (Pages), users (Access), WebSockets (Socket). None of them knows a protocol.
+// (Pages), users (Access), other protocols for requests that ask for one (Carrier). None of them knows a protocol.
 //
 // A request passes exchange.go (the steps of an exchange), decide.go (what answers), response.go (the head of the response) and log.go (its
 // line in the access log). The Sink of an exchange keeps the parts whose turn has not
@@ -48,10 +48,4 @@
 // Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for
 // its overhead. Above 64 KiB the client must wait until the handler has given half back. Time without reading does not
 // count against the client, and time spent waiting for the client does not count against the handler.
-//
-// # Detached sockets
-//
-// A request for a WebSocket may come with a socket, for WSGI libraries that speak that protocol themselves. A relay passes
-// bytes between that and the connection (websocket.go). A part with Taken ends the exchange without a response. There is no
-// --timeout for them.
 package exchange

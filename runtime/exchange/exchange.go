@@ -18,7 +18,6 @@ type Exchange struct {
 	Req    *Request // the request, until Start of its Source returns or, with Beside, later
 	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
 	Sink   Sink     // gets the response
-	Socket Socket   // that it is, or is to be; nil: none
 	By     string   // what answers, as access logs call it: "application", "files" or ""
 	Source Source   // answers the exchange; another one may take over until the head of the response is sent
 	Fields []byte   // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
@@ -67,13 +66,10 @@ type Exchange struct {
 	unsent    *conn.Unsent // what of it waits for the client; nil: nothing has
 	Out       Response
 
-	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	tunnel *conn.Tunnel // that its connection is, or nil
-	relay  *relay       // to an application that speaks the protocol of WebSockets by itself, or nil
+	Carrier Carrier // another protocol that carries it, or may do so; nil if none
 
 	// For the access log.
 	overridden bool // it gets the override page, and its browser asks again and again
-	proper     bool // a WebSocket or a tunnel that has ended as it should
 }
 
 // identity is what remains of a request when another exchange takes over its response: see Exchange.TakeOver.
@@ -170,9 +166,7 @@ func (x *Exchange) End() {
 	if x.began != 0 {
 		s.metrics.End(x.began, x.counts, x.Out.Status)
 	}
-	if x.Socket != nil {
-		x.leaveSocket()
-	}
+	x.dropCarrier()
 	if x.Record != nil && len(s.records) < spareRecords {
 		s.records = append(s.records, x.Record)
 	}
@@ -302,7 +296,7 @@ func (x *Exchange) TakeOver() *Exchange {
 	x.Stream.Replace(x, y, false)
 	y.identity, y.KeepAlive = x.identity, x.KeepAlive
 	x.Record, x.began, x.wait = nil, 0, nothing
-	x.leaveSocket()
+	x.dropCarrier()
 	x.Stream, x.Next = nil, nil
 	return y
 }
@@ -316,19 +310,12 @@ func (x *Exchange) FailWith(r Reply) {
 
 // Send implements Sink: the part goes to the stream, or waits for its turn there.
 func (x *Exchange) Send(p *Part) {
-	if s := x.Socket; s != nil && s.HasConn() {
-		s.Send(p)
-		return
-	}
 	if p.Op == OpCredit {
 		x.given.Credit(p.Credit)
 		if x.Stream != nil {
 			x.Stream.Read(x)
 		}
 		x.Release(p)
-		return
-	}
-	if r := x.relay; r != nil && r.take(p) {
 		return
 	}
 	c := x.Stream
@@ -464,10 +451,7 @@ func (x *Exchange) Release(p *Part) {
 // Abandon ends x, of whose response nothing is wanted any more.
 func (x *Exchange) Abandon() {
 	x.Stream, x.gone = nil, true
-	x.leaveSocket()
-	if x.relay != nil {
-		x.relay.close()
-	}
+	x.dropCarrier()
 	if x.Check != nil {
 		x.Check.Cancel()
 	}
@@ -507,12 +491,7 @@ func (x *Exchange) Reply(r Reply) {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
 	x.noteLimit(&r)
-	if s := x.Socket; s != nil && s.HasConn() { // it is open for its client
-		x.End()
-		s.Refused()
-		return
-	}
-	x.leaveSocket()
+	x.dropCarrier()
 	x.req, x.Check, x.overridden = nil, nil, r.Override
 	x.Replace(r.Close)
 	if pages := x.rules.site.Pages; pages != nil {

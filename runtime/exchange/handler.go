@@ -49,7 +49,7 @@ func (o Occupancy) EndsWith(p *Part) bool {
 	case OccupiesUntilHead:
 		return !p.Interim
 	case OccupiesUntilEnd:
-		return p.Last || p.First && p.Head.WebSocket
+		return p.Last
 	}
 	return false
 }

@@ -9,11 +9,11 @@ import (
 
 func TestOccupancyOfAResponseEndsWithItsPart(t *testing.T) {
 	head, whole := &Part{First: true}, &Part{First: true, Last: true}
-	socket, interim := &Part{First: true, Head: Head{WebSocket: true}}, &Part{Interim: true}
+	interim := &Part{Interim: true}
 	for o, ends := range map[Occupancy][]*Part{
-		OccupiesNothing: nil, OccupiesUntilHead: {head, whole, socket}, OccupiesUntilEnd: {whole, socket},
+		OccupiesNothing: nil, OccupiesUntilHead: {head, whole}, OccupiesUntilEnd: {whole},
 	} {
-		for _, p := range []*Part{head, whole, socket, interim} {
+		for _, p := range []*Part{head, whole, interim} {
 			if got, want := o.EndsWith(p), slices.Contains(ends, p); got != want {
 				t.Errorf("%d: %v after %+v", o, got, p)
 			}

@@ -31,16 +31,6 @@ func (x *Exchange) Malformed(received []byte) {
 	}
 }
 
-// Upgrade is called before the first part of x is sent. It reports whether it has taken the part, which gives the connection to another
-// protocol.
-func (x *Exchange) Upgrade(p *Part) (taken bool) {
-	if p.Head.Tunnel != nil {
-		x.s.openTunnel(x, p)
-		return true
-	}
-	return x.Socket != nil && x.acceptSocket(p)
-}
-
 // note remembers of x, whose mount is known, what its log line needs.
 func (s *Server) note(x *Exchange) {
 	if !s.timed {
@@ -90,17 +80,16 @@ func (s *Server) account(x *Exchange) {
 	if e == nil || x.client.Subrequest() {
 		return
 	}
-	var in, out int64 // of another protocol
-	if x.tunnel != nil {
-		in, out = x.tunnel.Carried()
-	} else if s := x.Socket; s != nil && s.HasConn() {
-		in, out, x.proper = s.Carried()
+	proper := false
+	if c := x.Carrier; c != nil && c.Begun() {
+		var in, out int64
+		in, out, proper = c.Carried()
+		x.Received += in
+		x.Out.Sent += out
 	}
-	x.Received += in
-	x.Out.Sent += out
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
-	e.Aborted = !x.proper && (x.Out.Status == 0 || x.broken())
+	e.Aborted = !proper && (x.Out.Status == 0 || x.broken())
 	s.writeLine(e, x.overridden)
 }
 

@@ -13,31 +13,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Instead is what answers in the place of a handler.
-type Instead uint8
-
-const (
-	// Itself is the usual case: nothing else answers.
-	Itself Instead = iota
-
-	// StaticFiles is a Staticfile: Head.Static. Fields are added to what the file gets; of a status the file's counts.
-	StaticFiles
-
-	// NamedFile is the file that Head.SendFile names. Head.Request is set.
-	NamedFile
-
-	// Program is the program of Head.Static (of package programs). The part's Body, or its File from 0 on, is the body of the request.
-	Program
-
-	// Behind is the handler behind this one, which has received the body of the request: app.Receiving. That gets the request with Body of
-	// the part as its body. Fields are added to its response.
-	Behind
-
-	// Refusal is the server's own page for Head.Status. Head.Reason is its text in addition to the status, and may be empty.
-	// The rest of the exchange is not sent.
-	Refusal
-)
-
 // Head is the head of a response as the handler made it. The loop frames it:
 // it adds the status line's version, Date, Server, Content-Length or
 // Transfer-Encoding, Connection.
@@ -48,39 +23,8 @@ type Head struct {
 	Length int64  // bytes the body will have, -1 if not known
 	Type   string // of the field Content-Type that the loop adds; "": Fields has one, or the response must not have one
 
-	// Instead says that something else answers. The part is the Last, but before a Refusal.
-	Instead Instead
-
-	// Static are the options of a Staticfile (JSON), or those of a program. StaticPath is the percent-decoded path below its root; for a program
-	// SCRIPT_NAME and PATH_INFO, the former StaticScript bytes long. Request is the head of the request as it was submitted.
-	Static, StaticPath, Request []byte
-	StaticScript                int
-
-	// Parsed, if not nil, is what Request was parsed to. It must not change.
-	Parsed *http1.Request
-
-	// SendFile is the value of X-Sendfile, or of X-Accel-Redirect if Accel. Config.SendfileRoots and AccelRoots say what may be sent.
-	SendFile []byte
-	Accel    bool
-
-	// WebSocket accepts what Request.WebSocket asked for: the loop answers 101 with
-	// Fields and, unless it is empty, Subprotocol. What follows are messages:
-	// parts with an Op.
-	WebSocket   bool
-	Subprotocol []byte
-
-	// Tunnel, if not nil, accepts what Request.WebSocket asked for, where
-	// Mount.Tunnels, with Status (101), Reason and Fields, with Connection and Upgrade among
-	// them. The part is the Last.
-	Tunnel *Tunnel
-
-	// Channel, when not empty, makes the client a subscriber: the names of
-	// channels, separated by commas, as the field Fapws-Channel has them. The
-	// response is one of server-sent events (Type and Length do not count), which
-	// begins with the body, if there is one, and goes on behind the Last part. Request is
-	// set as with Static. With another Status than 200, as of an error page, Channel does
-	// not count.
-	Channel []byte
+	// Then continues the response. nil if it is complete with its parts. Caches do not keep a response that has one.
+	Then Then
 
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server
@@ -108,7 +52,7 @@ const (
 //
 // OpHandOver asks whether a WebSocket can go to another process, behind all messages before. The handler answers with its Last part, which has this Op:
 // then it has let go of the WebSocket without telling the application that it is closed, and the bytes are what it wants
-// to be given in the other process (Request.Resumed); Head.Request is set as with Head.Static. Or it refuses, with a part that is not the Last.
+// to be given in the other process (Request.Resumed); Head.Fields is the head of the request as it was submitted. Or it refuses, with a part that is not the Last.
 //
 // OpClose without a WebSocket: the client sends nothing more and has probably left, but
 // what is answered is still sent. Its Cancel comes later. With websocket.GoingAway, the server has ended a response without

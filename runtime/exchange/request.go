@@ -69,28 +69,12 @@ func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	r := x.makeRequest()
 	x.peer = r.Peer
-	detaches := m.DetachSocket && q.parsed.UpgradeTo.Len > 0 && !q.parsed.HasBody && wantsWebSocket(x)
-	switch {
-	case (m.Unbounded || detaches) && !x.HoldDescriptor():
+	if m.Unbounded && !x.HoldDescriptor() {
 		x.AwaitDescriptor()
 		return
-	case (m.Tunnels || detaches) && x.Version == http1.HTTP2 && q.parsed.UpgradeTo.Len > 0 && s.loop.Full():
-		x.Refuse(Reply{Status: 503, Fields: RetryAfter})
-		return
 	}
-	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
-		s.handshake(x)
+	if m.Upgrades != NoUpgrades && q.parsed.UpgradeTo.Len > 0 && !x.client.Subrequest() && !s.offer(x, m) {
 		return
-	}
-	if detaches {
-		if !x.InTurn() {
-			x.AwaitTurn(false)
-			return
-		}
-		if !x.newRelay() {
-			x.Refuse(Reply{Status: 503, Fields: RetryAfter})
-			return
-		}
 	}
 	x.Choice = m
 	x.Stream.Read(x)

@@ -186,6 +186,7 @@ const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: U
 
 // AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
+	x.dropCarrier()
 	s, h := x.s, &p.Head
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields, Length: h.Length,
 		Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}

@@ -20,11 +20,6 @@ type Loop interface {
 	Arrived(c *Client)
 	Gone(c *Client)
 
-	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows. Count notes one more, whose
-	// connection is a stream, or, if n is -1, that such a client has gone.
-	Full() bool
-	Count(n int)
-
 	// Freed is called when connections may be accepted that had to wait for a descriptor.
 	Freed()
 }
@@ -92,9 +87,6 @@ type Config struct {
 	// called.
 	Needed func()
 
-	// NoDeflate agrees to no compression of messages of WebSockets (permessage-deflate).
-	NoDeflate bool
-
 	// H2C has connections without TLS speak HTTP/2 if their clients begin with it.
 	H2C bool
 
@@ -120,7 +112,7 @@ type Server struct {
 	Config Config
 
 	loop     Loop
-	sockets  Sockets
+	offer    func(*Exchange, *Mount) bool
 	table    *Table
 	override *Reply // see Override; nil: none
 	secure   *conn.TLSServer
@@ -165,9 +157,11 @@ type Table struct {
 	users   bool // some site or mount has users: see dropForged
 }
 
-// Init makes s ready, whose connections are in set. tls reports failed handshakes. name is the value of the field Server of responses.
-func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Sockets, name string) {
-	s.loop, s.Set, s.secure, s.sockets = h, set, tls, sockets
+// Init makes s ready, whose connections are in set. tls reports failed handshakes. name is the value of the field Server of responses. offer
+// makes a Carrier of an exchange that asks for another protocol at a mount with Upgrades, if x asks for one that exists; it returns false if
+// it has refused x, or has made x wait.
+func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
+	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
 	s.files.eases = func() { set.Soon(s.easeBodies) }
 	s.descriptors.eases = func() { set.Soon(s.easeDescriptors) }
@@ -307,15 +301,13 @@ type Mount struct {
 	Cache   any     // which of the Handler's answers are kept: a *cache.Compiled; nil: none
 	Index   int     // what the Handler calls this mount: Request.Mount
 
-	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
-	Occupies     Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
-	Streams      bool      // it takes requests whose body has not arrived: Request.More
-	MaxBody      int64     // limit of bodies in bytes without Rules and Config.MaxBodySize; 0: 10 MiB; below zero: none
-	Asks         bool      // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
-	WebSocket    bool      // and WebSockets: Request.WebSocket
-	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: Head.Tunnel
-	Group        string    // that each of its WebSockets joins; "": none
-	DetachSocket bool      // it is given a socket where a WebSocket is asked for: Request.Socket
+	// Abilities of the Handler beyond answering whole requests.
+	Occupies Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
+	Streams  bool      // it takes requests whose body has not arrived: Request.More
+	MaxBody  int64     // limit of bodies in bytes without Rules and Config.MaxBodySize; 0: 10 MiB; below zero: none
+	Asks     bool      // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
+	Upgrades Upgrades  // other protocols that it may speak
+	Group    string    // that each of its WebSockets joins; "": none
 
 	Unbounded bool // Prepare sets it: what answers may do so with any size before the loop knows
 
@@ -338,6 +330,16 @@ type Mount struct {
 	counts  *metrics.Route // of its requests; nil: they are not counted
 	missing notFoundCache
 }
+
+// Upgrades says how a Handler may speak another protocol than HTTP with a client that asks for it.
+type Upgrades uint8
+
+const (
+	NoUpgrades   Upgrades = iota
+	ToMessages            // it gets the messages as Input, and sends messages as Parts
+	ToUpstream            // it may give the connection to an upstream
+	ToDescriptor          // it gets Request.Socket
+)
 
 // route returns what package route has to know of a mount.
 func (m *Mount) route() route.Mount {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -94,21 +93,6 @@ type Upgrade interface {
 	Begin(c *conn.Conn, log *logfile.Record, sent, framed int64)
 }
 
-// Tunnel is the answer to a Request.WebSocket where Mount.Tunnels: the loop passes bytes between the client and an
-// upstream, which speak a protocol that is none of its business.
-type Tunnel struct {
-	// Upstream is the connection to the upstream: see conn.NewUpstream. The loop takes it by setting it to nil, and closes it then.
-	// Otherwise Release does.
-	Upstream *conn.Conn
-
-	Ahead []byte        // bytes from the upstream that were already read; they follow the head
-	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit
-
-	// Ended is called when the tunnel has ended for a reason that an operator should see. It must not block. It is
-	// called on the loop, and not nil.
-	Ended func(error)
-}
-
 // Origin is the request on whose behalf a handler asks the server itself for
 // something: a page that is included, the target of a local redirect.
 type Origin struct {
@@ -160,18 +144,16 @@ type Request struct {
 	// is then the announced length, -1 without one. Only where Mount.Streams.
 	More bool
 
-	// WebSocket says that the client asks for a WebSocket in a way that may be
-	// accepted (RFC 6455 §4.2.1), with Head.WebSocket where Mount.WebSocket, with
-	// Head.Tunnel where Mount.Tunnels. Elsewhere it is not set.
-	WebSocket bool
+	// Upgrade says that the client asks for another protocol, which the handler may accept by the Then of its response: for a WebSocket
+	// (RFC 6455 §4.2.1), where Mount.Upgrades says so.
+	Upgrade bool
 
 	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
-	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count. It lives until Submit returns.
+	// accepted it itself, and accepts it again. The fields of that response do not count. It lives until Submit returns.
 	Resumed *SocketState
 
-	// Socket, if not 0, is a descriptor that leads to the client, which the
-	// handler closes, also when Submit refuses: the client asks for a WebSocket where
-	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken).
+	// Socket, if not 0, is a descriptor that leads to the client, which the handler closes, also when Submit refuses. The application may
+	// speak another protocol over it (ToDescriptor, Part.Taken).
 	Socket int
 
 	// ErrorLog is the error log of this request: the number that a handler has given an error log
@@ -186,15 +168,25 @@ type Request struct {
 	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).
 	Multiplexed bool
 
-	Options string // of a program, from the handler that has handed the request over (Program); else ""
+	Options string // of a program, from the handler that has named it (Continuation); else ""
 
 	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
 	// concurrent use, also after Submit has returned. So is Ask, which lets the request have the server itself answer others.
 	Publish func(*Part)
 	Ask     Asker
 
-	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
-	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
+	// Behind is the source behind the handler (app.Receiving). nil if there is none.
+	Behind *Behind
+}
+
+// Behind is the source behind a handler that has received the body of a request.
+type Behind struct {
+	// Then makes that source answer the client, with Body of the part as the body of the request, and adds the fields of
+	// the part to its response. The part is the Last.
+	Then
+
+	// Inquire makes that source answer the request with another body, for the handler alone. It calls done on the loop,
+	// with the beginning of the answer. It is safe for concurrent use until the Last part.
 	Inquire func(body []byte, done func(status int, answer []byte))
 }
 

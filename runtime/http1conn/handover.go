@@ -91,7 +91,7 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 
 // ResumeSocket makes a connection with the socket fd, and continues the WebSocket d of another process: see
 // exchange.Server.Resume. If it returns an error, fd still belongs to the caller.
-func (s *Server) ResumeSocket(d *exchange.SocketState, fd int) (exchange.Socket, error) {
+func (s *Server) ResumeSocket(d *exchange.SocketState, fd int, resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)
-	return s.Resume(d, &c.Client, c, func() { s.open(c) })
+	return s.Resume(d, &c.Client, c, func() { s.open(c) }, resumed)
 }

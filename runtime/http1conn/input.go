@@ -408,7 +408,7 @@ func (c *Conn) Read(x *exchange.Exchange) {
 func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {
-	case r.WebSocket || r.Socket != 0:
+	case x.Carrier != nil:
 		c.setState(StateWaiting)
 	case c.body == nil && !x.KeepAlive:
 		c.setState(StateEnding)

@@ -13,7 +13,7 @@ func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Wri
 
 // Write implements exchange.Stream. It may close the connection.
 func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
-	if p.Last && c.body != nil && p.Head.Tunnel == nil {
+	if p.Last && c.body != nil {
 		c.giveUpBody(x)
 	}
 	if c.first != x || c.Writing() {
@@ -51,9 +51,6 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 		if len(s.Set.Buf) > conn.FlushLimit {
 			s.Set.Flush()
 		}
-		return
-	}
-	if p.First && (p.Head.Tunnel != nil || x.Socket != nil) && x.Upgrade(p) {
 		return
 	}
 	c.Use()

@@ -62,7 +62,7 @@ func (st *stream) sendContinue(x *exchange.Exchange) {
 }
 
 func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
-	if p.Last && !st.ended && p.Head.Tunnel == nil {
+	if p.Last && !st.ended {
 		st.drop()
 	}
 	if st.x != x || st.writing {
@@ -80,9 +80,6 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		s.text = x.AppendInterim(s.text[:0], p)
 		st.sendHead(x, s.text, false)
 		x.Release(p)
-		return
-	}
-	if p.First && (p.Head.Tunnel != nil || st.extended) && x.Upgrade(p) {
 		return
 	}
 	if p.First && st.extended && p.Head.Status/100 == 2 {

@@ -237,13 +237,22 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	case len(d.Groups) > 0 && !a.Complete(d.Seq):
 		return errors.New("messages to its groups have been lost")
 	}
-	_, err := a.loop.Resume(d, fd)
+	_, err := a.serve(d, fd)
 	return err
 }
 
-func (a *Sockets) Resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn.Conn) exchange.Socket {
+// serve submits the request of d again. The Socket is the protocol of the connection before a handler gets the request, and nil if the
+// connection has ended already.
+func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
+	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier { return a.resumed(x, d, c) })
+	s, _ := again.(*Socket)
+	return s, err
+}
+
+func (a *Sockets) resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn.Conn) *Socket {
 	s := a.socket(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
 	s.subprotocol, s.moving = d.Subprotocol, resuming
+	x.Carrier, x.Sink = s, s
 	a.resuming++
 	s.take(c)
 	s.Input(d.Input)
@@ -275,8 +284,7 @@ func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 
 func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	d.Groups = nil // the other server has their messages
-	again, err := a.loop.Resume(d, fd)
-	s, _ := again.(*Socket)
+	s, err := a.serve(d, fd)
 	if s != nil {
 		s.group = "" // prevents a second departure
 	}

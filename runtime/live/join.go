@@ -132,18 +132,18 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	return err
 }
 
-// Subscribe makes the client of x, which has sent r, a subscriber of the channels in p, the first part of a handler's
-// response (exchange.Head.Channel). It sends the head of the stream. The caller then passes the response, including p,
-// which is no longer its first part, to the Sink of x. If the client cannot become a subscriber, ok is false, and the
-// caller must send refusal instead.
+// Subscribe is an exchange.Continuation: it makes the client of x, which has sent r, a subscriber of channels, which are
+// separated by commas. p is the first part of a handler's response. Subscribe sends the head of the stream, and p is then
+// no longer the first part. The stream begins with the body of the response, and continues after its last part.
 //
 // A client that reads no stream (HEAD, a subrequest) gets only the response.
-func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool) {
-	names, err := ParseNames(string(p.Head.Channel))
+func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, channels []byte) exchange.Outcome {
+	names, err := ParseNames(string(channels))
 	if err != nil {
 		line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 		x.Log(logfile.Error, fmt.Sprintf("a handler answered %.200q with an invalid channel: %v", line, err))
-		return exchange.Reply{Status: 500}, false
+		x.Answer(exchange.Reply{Status: 500})
+		return exchange.Taken
 	}
 	if !r.Parsed.Head && r.Depth == 0 {
 		subscriber, err := s.admit(names, r)
@@ -151,7 +151,8 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 			if s.mayReport() {
 				x.Log(logfile.Warning, err.Error()+"; sent 503")
 			}
-			return exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, false
+			x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
+			return exchange.Taken
 		}
 		begin := &response{Source: x.Source, sink: x.Sink, p: subscriber}
 		x.Source, x.Sink = begin, begin
@@ -159,7 +160,7 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 	head := exchange.Part{First: true, File: -1, Head: streamHead(&p.Head), Body: s.retry.Text()}
 	x.Sink.Send(&head)
 	p.First = false
-	return refusal, true
+	return exchange.Goes
 }
 
 func streamHead(h *exchange.Head) exchange.Head {
@@ -173,6 +174,6 @@ func streamHead(h *exchange.Head) exchange.Head {
 	}
 	return exchange.Head{
 		Status: 200, Fields: fields, Length: -1, Close: true,
-		Channel: bytes.Clone(h.Channel), HasDate: h.HasDate, HasServer: h.HasServer,
+		Then: h.Then, HasDate: h.HasDate, HasServer: h.HasServer,
 	}
 }

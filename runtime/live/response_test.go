@@ -34,17 +34,12 @@ func (h *host) answer(request string, done func(x *exchange.Exchange, client *ex
 		r := *x.Req
 		r.Peer = &exchange.Peer{Addr: "192.0.2.1", Port: "80"}
 		parts[0].First = true
-		if parts[0].Head.Channel == nil {
-			parts[0].Head = exchange.Head{Status: 200, Channel: []byte("news"), Length: 1, Fields: []byte("X-A: 1\r\nContent-Type: a/b\r\n")}
-		}
+		parts[0].Head = exchange.Head{Status: 200, Length: 1, Fields: []byte("X-A: 1\r\nContent-Type: a/b\r\n")}
 		for i := range parts {
 			p := &parts[i]
 			p.File, p.Owner = -1, handler
-			if i == 0 {
-				if refusal, ok := h.s.Subscribe(x, p, &r); !ok {
-					x.Sink.Reply(refusal)
-					break
-				}
+			if i == 0 && h.s.Subscribe(x, p, &r, []byte("news")) == exchange.Taken {
+				break
 			}
 			x.Sink.Send(p)
 		}

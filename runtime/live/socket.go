@@ -1,17 +1,20 @@
 package live
 
 import (
+	"fmt"
 	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/websocket"
 )
 
-// Socket is a WebSocket, from its handshake on. The previous protocol of the connection answers the handshake, and Open
-// then makes the Socket the protocol. Socket implements exchange.Socket, conn.Protocol and live.Subscriber.
+// Socket is a WebSocket, from its handshake on. The previous protocol of the connection answers the handshake, and Accept
+// then makes the Socket the protocol, and the Sink of the exchange. Socket implements exchange.Carrier, conn.Protocol and
+// live.Subscriber.
 type Socket struct {
 	all  *Sockets
 	x    *exchange.Exchange // nil after the last part was released
@@ -84,7 +87,23 @@ const (
 // not read.
 const maxPending = 64 << 10
 
-func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string) exchange.Socket {
+// Offer makes a Socket the Carrier of x, which asks for a WebSocket of a mount with that group, "" if it has none. From now on it gets the
+// messages to its group. Offer returns false if it has refused x, or if x waits: later input is read behind the response, as it may
+// be frames.
+func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
+	r := x.Req
+	if !websocket.Asked(r.Parsed, r.Head) {
+		return true
+	}
+	h, refused := websocket.Check(r.Parsed, r.Head, !a.cfg.NoDeflate)
+	if refused != nil {
+		x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		return false
+	}
+	if !x.InTurn() {
+		x.AwaitTurn(false)
+		return false
+	}
 	s := a.socket(x, h, group)
 	a.Take() // only later messages to its groups are for it
 	s.position.Seq = a.Tip()
@@ -93,7 +112,36 @@ func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string)
 		a.awaited++
 		s.Join(group)
 	}
-	return s
+	x.Carrier, r.Upgrade = s, true
+	return true
+}
+
+// Accept is the exchange.Continuation of a response that accepts a WebSocket, whose parts are messages. The status and the
+// type do not count. subprotocol is the handler's choice, which is left out if it is not a token.
+func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request, subprotocol []byte) exchange.Outcome {
+	s, _ := x.Carrier.(*Socket)
+	switch {
+	case s == nil || s.answer != answering: // the client has disconnected
+		return exchange.Goes
+	case s.conn != nil: // it is from another process
+		if s.state == socketOpening {
+			s.opened()
+		}
+		return exchange.Opened
+	case !x.InTurn():
+		return exchange.Later
+	}
+	if len(subprotocol) > 0 && !websocket.IsToken(subprotocol) {
+		x.Log(logfile.Error, fmt.Sprintf("ignoring the invalid WebSocket subprotocol %q", subprotocol))
+	}
+	h := &p.Head
+	c, head := x.ChangeProtocol(s, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1,
+		Fields: append(s.fields(subprotocol), h.Fields...), HasDate: h.HasDate, HasServer: h.HasServer})
+	s.take(c)
+	out := c.Use()
+	*out = append(*out, head...)
+	s.opened()
+	return exchange.Opened
 }
 
 func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group string) *Socket {
@@ -129,10 +177,17 @@ func (s *Socket) Refused() {
 	}
 }
 
-func (s *Socket) HasConn() bool { return s.conn != nil }
+func (s *Socket) Begun() bool { return s.conn != nil }
 
-func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
-	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+// Reply implements exchange.Sink: the WebSocket ends, whose client can get no other response.
+func (s *Socket) Reply(exchange.Reply) {
+	s.x.End()
+	s.Refused()
+}
+
+// fields returns the fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), in memory that the next response uses again.
+func (s *Socket) fields(subprotocol []byte) []byte {
+	dst := append(s.all.sites.Heads.Fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(append(dst, s.accept[:]...), "\r\n"...)
 	if websocket.IsToken(subprotocol) {
 		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)
@@ -145,13 +200,7 @@ func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	return dst
 }
 
-func (s *Socket) Open(c *conn.Conn, head []byte) {
-	s.take(c)
-	out := c.Use()
-	*out = append(*out, head...)
-	s.opened()
-}
-
+// take makes s the protocol of c.
 func (s *Socket) take(c *conn.Conn) {
 	s.conn = c
 	c.Upgrade(s)

@@ -15,6 +15,8 @@ type SocketConfig struct {
 	MaxSize int
 	// Ping is the time without input before a ping, PingTimeout the time to answer it; 0 or less means no limit.
 	Ping, PingTimeout time.Duration
+
+	NoDeflate bool // messages are not compressed (permessage-deflate)
 }
 
 // Sockets contains the WebSockets of an event loop, and their shared state. Methods must be called on the loop, unless
@@ -97,7 +99,7 @@ func describe(s *Socket) *exchange.SocketState {
 
 // keep copies the handler's state from p, the part by which the handler releases the WebSocket, into d.
 func keep(d *exchange.SocketState, p *exchange.Part) {
-	d.Head, d.Data = append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
+	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
 
 type GroupMessage struct {

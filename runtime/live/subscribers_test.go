@@ -32,8 +32,10 @@ func (h *host) Full() bool          { return false }
 func (h *host) Count(n int)         { h.open += n }
 func (h *host) Dismiss(int, []byte) {}
 
-func (h *host) Resume(*exchange.SocketState, int) (exchange.Socket, error) { return nil, errFull }
-func (h *host) Do(f func())                                                { looptest.Do(h.loop, f) }
+func (h *host) Do(f func()) { looptest.Do(h.loop, f) }
+func (h *host) Resume(*exchange.SocketState, int, func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
+	return nil, errFull
+}
 
 func serve(t testing.TB, cfg StreamConfig) *host {
 	t.Helper()

@@ -21,11 +21,9 @@ func (s *Socket) Send(p *exchange.Part) {
 	case s.answer != answering:
 		s.release(p)
 		return
-	case s.moving == resuming && !(p.First && p.Head.WebSocket):
+	case s.moving == resuming: // the handler has not accepted it
 		s.notResumed()
 		s.advance()
-	case s.state == socketOpening:
-		s.opened()
 	}
 	if s.conn.Writing() || !s.held.empty() {
 		s.hold(p)

@@ -90,7 +90,7 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	case "POST":
 		p.post(w, r, path)
 	default:
-		w.Start(exchange.Head{Status: 405, Length: -1, Instead: exchange.Refusal, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
+		w.Start(exchange.Head{Status: 405, Length: -1, Then: exchange.Refusal{}, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
 	}
 }
 
@@ -103,7 +103,7 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 	case "/metrics":
 		p.metrics(ctx, w, r)
 	case "/events":
-		w.Start(exchange.Head{Status: 200, Length: -1, Channel: []byte(StatusChannel)})
+		w.Start(exchange.Head{Status: 200, Length: -1, Then: w.Then(w.Sends().Subscribe, "Fapws-Channel", []byte(StatusChannel))})
 	case "/", "/live", "/status.json":
 		view, lines, rates, err := p.look(ctx)
 		switch {

@@ -198,15 +198,18 @@ func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 
 func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	mount = exchange.Mount{
-		Prefix:    m.Prefix,
-		Index:     m.Index,
-		Resolved:  m.CGI == "",
-		WebSocket: m.Kind.WebSockets(),
-		Group:     m.Group(),
-		// inline, a WebSocket would block the event loop
-		DetachSocket: b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil,
-		Occupies:     b.occupies(m),
-		Streams:      m.Kind.Streams(),
+		Prefix:   m.Prefix,
+		Index:    m.Index,
+		Resolved: m.CGI == "",
+		Group:    m.Group(),
+		Occupies: b.occupies(m),
+		Streams:  m.Kind.Streams(),
+	}
+	switch {
+	case m.Kind.WebSockets():
+		mount.Upgrades = exchange.ToMessages
+	case b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil: // inline, a WebSocket would block the event loop
+		mount.Upgrades = exchange.ToDescriptor
 	}
 	if m.Cache != "" {
 		var rule cache.Rule // encoded by fapws.cache.cached

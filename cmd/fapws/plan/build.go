@@ -200,14 +200,10 @@ func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
 	return r.mounts(exchange.Mount{Handler: b.add(to)})
 }
 
-func Sends(conf *settings.Config) backend.Sends {
-	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
-}
-
 func (b *builder) add(to backend.Responder) exchange.Handler {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
-		b.built.pool.Sends = Sends(b.conf)
+		b.built.pool.Sends = b.parts.Programs.Sends
 	}
 	if p, ok := to.(interface{ Idle() int }); ok {
 		b.built.idle = append(b.built.idle, p.Idle)

@@ -153,7 +153,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
 	}
 	mounts := b.responder(r, p)
-	mounts[0].Tunnels, mounts[0].Resolved = true, true
+	mounts[0].Upgrades, mounts[0].Resolved = exchange.ToUpstream, true
 	return mounts, nil
 }
 

@@ -105,6 +105,7 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	if b.page == nil {
 		// a separate pool, which Upstreams does not count
 		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) })
+		pool.Sends = b.parts.Programs.Sends
 		b.page = pool.Handler(b.parts.Status)
 	}
 	// A profile or a reload may take longer than --timeout.

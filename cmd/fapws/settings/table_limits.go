@@ -67,7 +67,7 @@ var limitsSettings = []*Setting{
 		value: func(c *Config) *value { return size(&c.Server.WebSockets.MaxSize, 1, 1<<30) }},
 	{Name: "ws-per-message-deflate", Default: "yes", Global: "WS_PER_MESSAGE_DEFLATE",
 		Help:  "compress WebSocket messages for clients that ask for it (permessage-deflate)",
-		value: func(c *Config) *value { return toggle(&c.Server.Sites.NoDeflate, false) }},
+		value: func(c *Config) *value { return toggle(&c.Server.WebSockets.NoDeflate, false) }},
 	{Name: "channel-subscribers", Default: "100000", Global: "CHANNEL_SUBSCRIBERS",
 		Help:  "maximum number of subscribers of one channel per worker; further subscribers get 503",
 		value: func(c *Config) *value { return count(&c.Server.Channels.Subscribers, 1, 1<<30) }},

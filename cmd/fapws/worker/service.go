@@ -14,6 +14,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/backend"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
@@ -197,6 +198,8 @@ func (s *service) start() (err error) {
 	run := s.runConfig()
 	run.Threads, run.Timeout, run.Stuck = s.conf.Threads, s.conf.Server.Timeout, s.stuck
 	run.Purge, run.Publish, run.ChangeGroup = s.relay.purgeAll, s.relay.publishFrom, s.server.ChangeGroup
+	d := s.server.Dispatcher()
+	run.Then = pybridge.Then{SendFiles: d.SendFiles, RunProgram: d.RunProgram, Subscribe: d.Subscribe, Accept: s.server.Sockets().Accept}
 	if err = s.python.start(run, s.warn); err != nil {
 		closeAll(listeners)
 		return err
@@ -214,8 +217,25 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 		return process.ExitNotStarted("cannot write the %v", err)
 	}
 	p.Gate = programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting)
-	p.Log, p.Sends = s.logs.Client, plan.Sends(&s.conf)
+	p.Log, p.Sends = s.logs.Client, s.sends()
 	return s.https.use(s.plan.Certificates(&s.conf))
+}
+
+// sends returns what responders may make the server do. The server need not exist yet.
+func (s *service) sends() (sends backend.Sends) {
+	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
+		return s.server.Dispatcher().SendFiles(x, p, r, text)
+	}
+	sends.Subscribe = func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
+		return s.server.Dispatcher().Subscribe(x, p, r, text)
+	}
+	if len(s.conf.Server.SendfileRoots) > 0 {
+		sends.File = files
+	}
+	if len(s.conf.Server.AccelRoots) > 0 {
+		sends.Accel = files
+	}
+	return sends
 }
 
 func (s *service) parts(p *plan.Programs) plan.Parts {

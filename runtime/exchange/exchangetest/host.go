@@ -44,8 +44,6 @@ type around struct{}
 
 func (around) Arrived(*exchange.Client) {}
 func (around) Gone(*exchange.Client)    {}
-func (around) Full() bool               { return false }
-func (around) Count(int)                {}
 func (around) Freed()                   {}
 
 // application marks the mount as one that accepts bodies.

@@ -27,9 +27,9 @@ func (s *server) Recover()       {}
 
 func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.set.Now + d))) }
 
-func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
+func (s *server) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	x.Source = exchange.Memory{}
-	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(p.Head.Static)), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
+	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(name) + " for " + string(r.Parsed.Host.In(r.Head))), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
 }
 
 type handler struct {
@@ -176,7 +176,7 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue", ""},
 		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
 		{"waits for its client", func(r *rig) { r.client.Waits, r.x.Out.Begun = true, true }, "", "", "[late]"},
-		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, WebSocket: true}}) }, "[", "", "[ [late]"},
+		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, Then: opens{}}}) }, "[", "", "[ [late]"},
 		{"deferred", func(r *rig) { r.make(exchange.Part{Op: exchange.OpDeferred}) }, "", "", "[late]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 			}
 			r.want("sent", r.got(), c.sent)
 			r.want("told", r.told(), c.told)
-			if c.told != "" && (r.server.occupied != 0 || r.Owed() != 0) {
+			if (c.told != "" || c.name == "WebSocket") && (r.server.occupied != 0 || r.Owed() != 0) {
 				t.Errorf("%d occupy, %d are owed", r.server.occupied, r.Owed())
 			}
 			r.make(exchange.Part{First: true, Last: true, Head: head, Body: []byte("late")})
@@ -269,8 +269,8 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 		part       exchange.Part
 		sent, told string
 	}{
-		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Instead: exchange.Refusal, Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
-		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Instead: exchange.Refusal}}, "Bad Gateway", "cancel"},
+		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Then: exchange.Refusal{}, Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
+		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Then: exchange.Refusal{}}}, "Bad Gateway", "cancel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Options{}, Config{})
@@ -289,7 +289,17 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 	}
 }
 
-var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Instead: exchange.StaticFiles, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
+// opens is the Then of a handler that accepts a WebSocket.
+type opens struct{}
+
+func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }
+
+// sendsFile is the Then of a handler that names a file. It gives the head of its request back.
+type sendsFile struct{ d *Dispatcher }
+
+func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	return f.d.SendFiles(x, p, &exchange.Request{Head: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}, []byte("a"))
+}
 
 // The exchange ends if the client disconnects meanwhile.
 func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
@@ -297,7 +307,7 @@ func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 		r := newRig(t, Options{}, Config{})
 		r.client.Waits = true
 		r.start()
-		r.make(file)
+		r.make(exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Then: sendsFile{r.Dispatcher}}})
 		if r.got() != "" {
 			t.Fatalf("sent %q", r.got())
 		}
@@ -307,7 +317,7 @@ func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 			r.want("sent", r.got(), "/")
 		} else {
 			r.x.TakeTurn()
-			r.want("sent", r.got(), "[file {}]")
+			r.want("sent", r.got(), "[file a for x]")
 		}
 		if !r.Idle() {
 			t.Error("its ticket is taken")

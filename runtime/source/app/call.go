@@ -19,11 +19,9 @@ type call struct {
 	parts   int32 // parts that were delivered and not yet released
 	next    *call
 
-	receiver *Receiving
 	peer     *exchange.Peer
-	extra    []byte // fields that a handler adds to another handler's response
-	// names files or a program and waits for the turn of the exchange
-	waiting  *exchange.Part
+	extra    []byte         // fields that a handler adds to another handler's response
+	waiting  *exchange.Part // first part whose Then waits for the turn of the exchange; nil if none
 	last     *exchange.Part // the last part, if it was released before others
 	limit    int64          // Options.Timeout
 	since    int64          // conn.Set.Now when the handler began to owe a part
@@ -76,28 +74,41 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	switch {
 	case c.x == nil:
 		c.Release(p)
-		return
 	case p.First:
-		if p.Head.Instead != exchange.Itself && c.answersInstead(p) {
+		c.begin(p)
+	default:
+		c.x.Sink.Send(p)
+	}
+}
+
+// begin sends the first part, or has the Then of its head answer the exchange.
+func (c *call) begin(p *exchange.Part) {
+	if then := p.Head.Then; then != nil {
+		switch then.Continue(c.x, p) {
+		case exchange.Taken:
+			c.end(p)
 			return
-		}
-		c.begun = true
-		if p.Head.WebSocket {
+		case exchange.Later:
+			kept := *p
+			c.waiting = &kept
+			c.x.AwaitTurn(false)
+			return
+		case exchange.Opened:
 			c.owed = false // messages have no timeout
-		}
-		if c.extra != nil {
-			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
-		}
-		if len(p.Head.Channel) > 0 && p.Head.Status == 200 && !c.subscribes(p) {
-			return
-		}
-		c.peer = nil // only the head of a program or a subscriber needs it
-		if !p.Last && c.x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)), "text/event-stream") {
-			c.events = true
-			defer c.endEventsIf(d.endsEvents)
+			if c.occupies == exchange.OccupiesUntilEnd {
+				c.frees()
+			}
 		}
 	}
-	c.x.Sink.Send(p)
+	c.begun = true
+	c.mergeExtra(p)
+	c.peer = nil // it was for a program or a subscriber, which only a head can name
+	x, last := c.x, p.Last
+	c.events = !last && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)), "text/event-stream")
+	x.Sink.Send(p)
+	if c.events {
+		c.endEventsIf(c.d.endsEvents)
+	}
 }
 
 var contentType = []byte("content-type")
@@ -150,7 +161,7 @@ func (c *call) Start(*exchange.Exchange) {
 	switch p := c.waiting; {
 	case p != nil:
 		c.waiting = nil
-		c.answerNamed(p)
+		c.begin(p)
 	case c.deferred:
 		c.resume()
 	}

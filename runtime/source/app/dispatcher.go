@@ -65,17 +65,16 @@ type Loop interface {
 }
 
 type Config struct {
-	Limits *http1.Limits // of requests that handlers return in exchange.Head
-	Waker  *eventloop.Waker
+	Limits *http1.Limits    // of requests that handlers give back to an exchange.Continuation
+	Waker  *eventloop.Waker // for the Interpreter
 
-	// Take answers x with the file that p names (static.Handed). It is called when x has its turn. p may be released
-	// when Take returns.
-	Take func(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
+	// Take answers x, whose turn it is, with files that a handler names, as r, p and name say. p may be released when Take returns.
+	// It is that of static.Handed.
+	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
-	// Subscribe makes the client of x a subscriber of the channels that p names, the first part of the response to r
-	// (live.Subscribers). It sends the head, and clears p.First. If the client cannot be a subscriber, it returns false
-	// and the reply to send instead.
-	Subscribe func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
+	// Subscribe makes the client of x, which has asked for r, a subscriber of channels. p is the first part of
+	// the response. It is that of live.Subscribers.
+	Subscribe exchange.Continuation
 
 	// Programs returns the Handler of the programs that other handlers name. It is called once, on the event loop, for
 	// the first program. If it is nil, such requests get 500.

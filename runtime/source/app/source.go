@@ -69,9 +69,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	d.took()
 }
 
-// Receiving passes the body of a request to one handler as it arrives. When that handler hands the request on
-// (exchange.Behind), another source answers it with a body that the handler made. For uploads, the application receives
-// a description of the stored files.
+// Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler passes the request on
+// (exchange.Request.Behind), another source answers it, with a body that the handler has made. It is for uploads: an application
+// gets a description of the stored files.
 type Receiving struct {
 	exchange.Memory
 	first *Source
@@ -86,162 +86,129 @@ func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Re
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
 	body := r.Body
-	x.Keep() // for the source behind the handler
+	x.Keep() // for the source behind
 	r.Body = body
 	var c *call
-	r.Inquire = func(body []byte, done func(int, []byte)) {
-		s.first.d.set.Events.Post(func() { c.inquire(body, done) })
-	}
+	r.Behind = &exchange.Behind{Then: s, Inquire: func(body []byte, done func(int, []byte)) {
+		s.first.d.set.Events.Post(func() { c.inquire(s.then, body, done) })
+	}}
 	s.first.Start(x)
-	r.Body, r.Inquire = nil, nil
-	if c, _ = x.Source.(*call); c != nil {
-		c.receiver = s
-	}
+	r.Body, r.Behind = nil, nil
+	c, _ = x.Source.(*call)
 }
 
-func (c *call) handOn(p *exchange.Part) {
-	x, r := c.x, c.x.Req
-	if c.receiver == nil {
-		c.fail(p, "a handler handed on a request that is for nothing else")
-		return
-	}
+// Continue implements exchange.Then: the source behind the handler answers, as p says.
+func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	r := x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
 	if len(p.Head.Fields) > 0 {
 		x.Fields = bytes.Clone(p.Head.Fields)
 	}
-	c.passOn(p, c.receiver.then)
+	s.first.d.calls[p.Ticket].passOn(x, s.then)
 	r.Body = nil
+	return exchange.Taken
 }
 
-// answersInstead reports false if p names no other source and is the response.
-func (c *call) answersInstead(p *exchange.Part) bool {
-	switch p.Head.Instead {
-	case exchange.Behind:
-		c.handOn(p)
-		return true
-	case exchange.Refusal:
-		c.refuse(p)
-		return true
+// SendFiles is the exchange.Continuation of responses for which a handler names files, as Config.Take describes.
+func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) exchange.Outcome {
+	outcome, ready := d.prepare(x, r)
+	if ready {
+		d.calls[p.Ticket].mergeExtra(p)
+		d.cfg.Take(x, p, r, name)
 	}
-	if c.x.InTurn() {
-		c.answerNamed(p)
-		return true
+	return outcome
+}
+
+// RunProgram is the exchange.Continuation of responses for which a handler names a program. r has Options, Path and Script of the program.
+// Body, or File, of p is the body of the request.
+func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, _ []byte) exchange.Outcome {
+	outcome, ready := d.prepare(x, r)
+	if !ready {
+		return outcome
 	}
-	kept := *p
-	c.waiting = &kept
-	c.x.AwaitTurn(false)
-	return true
-}
-
-func (c *call) refuse(p *exchange.Part) {
-	h := &p.Head
-	c.reply(p, exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)})
-}
-
-func (c *call) reply(p *exchange.Part, r exchange.Reply) {
-	x := c.x
-	c.end(p)
-	x.Answer(r)
-}
-
-// subscribes reports false if the client cannot become a subscriber and the exchange was answered.
-func (c *call) subscribes(p *exchange.Part) bool {
-	if c.gone {
-		return true // p must not be sent
-	}
-	parsed, err := c.d.parsed(&p.Head)
-	if err != nil {
-		c.fail(p, fmt.Sprintf("a handler gave back another request: %v", err))
-		return false
-	}
-	r := exchange.Request{Head: p.Head.Request, Parsed: parsed, Peer: c.peer, Depth: int(c.depth)}
-	refusal, ok := c.d.cfg.Subscribe(c.x, p, &r)
-	if !ok {
-		c.reply(p, refusal)
-	}
-	return ok
-}
-
-func (c *call) answerNamed(p *exchange.Part) {
-	parsed, err := c.d.parsed(&p.Head)
-	switch {
-	case err != nil:
-		c.fail(p, fmt.Sprintf("a handler gave back another request: %v", err))
-	case p.Head.Instead == exchange.Program:
-		c.handToProgram(p, parsed)
-	default:
-		if c.extra != nil {
-			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
-		}
-		c.d.cfg.Take(c.x, p, parsed)
-		c.end(p)
-	}
-}
-
-func (c *call) fail(p *exchange.Part, line string) {
-	c.d.set.Log(logfile.Error, "bug: %s", line)
-	c.reply(p, exchange.Reply{Status: 500})
-}
-
-// parsed returns the request that a handler has returned with a head. It parses the request again if the handler has
-// not kept the result.
-func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
-	if h.Parsed != nil {
-		return h.Parsed, nil
-	}
-	parsed := new(http1.Request)
-	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
-}
-
-func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
-	d := c.d
 	if d.programs == nil {
 		if d.cfg.Programs == nil {
-			c.fail(p, "a handler let a program answer that cannot")
-			return
+			d.fail(x, "a handler let a program answer that cannot")
+			return exchange.Taken
 		}
 		d.programs = d.Source(d.cfg.Programs(), Options{})
 	}
-	r := &exchange.Request{
-		Head:     p.Head.Request,
-		Parsed:   parsed,
-		Path:     p.Head.StaticPath,
-		Root:     min(c.root, p.Head.StaticScript), // a middleware may have changed SCRIPT_NAME
-		Script:   p.Head.StaticScript,
-		Body:     p.Body,
-		Spool:    -1,
-		Size:     int64(len(p.Body)),
-		Peer:     c.peer,
-		Options:  string(p.Head.Static),
-		ErrorLog: c.errorLog,
-		Traced:   c.traced,
-		Depth:    int(c.depth),
-	}
+	c := d.calls[p.Ticket]
+	r.Root = min(c.root, r.Script) // a middleware may have changed SCRIPT_NAME
+	r.Body, r.Spool, r.Size = p.Body, -1, int64(len(p.Body))
+	r.Peer, r.ErrorLog, r.Traced, r.Depth = c.peer, c.errorLog, c.traced, int(c.depth)
 	if p.File >= 0 {
 		var err error
 		r.Size = p.Count
 		if r.Spool, err = unix.FcntlInt(uintptr(p.File), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-			c.reply(p, exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
-			return
+			x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
+			return exchange.Taken
 		}
 	}
-	x, limit, extra := c.x, c.limit, bytes.Clone(p.Head.Fields)
 	x.Req = r
-	if next := c.passOn(p, d.programs); next != nil {
-		next.limit, next.extra = limit, extra
+	if next := c.passOn(x, d.programs); next != nil {
+		next.limit, next.extra = c.limit, bytes.Clone(p.Head.Fields)
 	}
 	x.Req = nil
+	return exchange.Taken
 }
 
-func (c *call) passOn(p *exchange.Part, to exchange.Source) (next *call) {
-	x := c.x
-	c.x = nil // the exchange continues without c
+// Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see Config.Subscribe. A response with
+// another Status than 200, such as an error page, is a usual one.
+func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, channels []byte) exchange.Outcome {
+	c := d.calls[p.Ticket]
+	if c.gone || p.Head.Status != 200 {
+		return exchange.Goes
+	}
+	if !d.parse(x, r) {
+		return exchange.Taken
+	}
+	c.mergeExtra(p)
+	r.Peer, r.Depth = c.peer, int(c.depth)
+	return d.cfg.Subscribe(x, p, r, channels)
+}
+
+// prepare reports whether r, which answers x, is parsed and in turn; otherwise outcome is that of the Continuation.
+func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
+	if !x.InTurn() {
+		return exchange.Later, false
+	}
+	return exchange.Taken, d.parse(x, r)
+}
+
+// parse parses a request that a handler has given back, unless the handler has kept the parsed form. If that fails, parse answers x.
+func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
+	if r.Parsed != nil {
+		return true
+	}
+	r.Parsed = new(http1.Request)
+	err := r.Parsed.ParseWhole(r.Head, d.cfg.Limits)
+	if err != nil {
+		d.fail(x, fmt.Sprintf("a handler gave back another request: %v", err))
+	}
+	return err == nil
+}
+
+// fail answers 500 because of a bug of the server.
+func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
+	d.set.Log(logfile.Error, "bug: %s", line)
+	x.Answer(exchange.Reply{Status: 500})
+}
+
+// mergeExtra adds the fields of the handler that has named this one to the response.
+func (c *call) mergeExtra(p *exchange.Part) {
+	if c.extra != nil {
+		p.Head.Fields, c.extra = exchange.MergeFields(p.Head.Fields, c.extra), nil
+	}
+}
+
+// passOn makes another source answer x. It returns the new call if there is one.
+func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {
 		// its client has disconnected; an application still receives its upload
 		next.gone = c.gone
 	}
-	c.Release(p)
 	return next
 }
 
@@ -257,8 +224,8 @@ type inquiry struct {
 
 const maxInquiry = 64 << 10 // in bytes; the response may be an error page
 
-// inquire makes the source behind the handler answer an exchange with a body (exchange.Request.Inquire).
-func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
+// inquire has the source behind answer an exchange with a body: see exchange.Behind.
+func (c *call) inquire(behind exchange.Source, body []byte, done func(status int, answer []byte)) {
 	if c.x == nil {
 		done(500, nil)
 		return
@@ -266,8 +233,8 @@ func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
 	i := &inquiry{done: done, status: 500}
 	r := *c.x.Req
 	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-	i.Exchange = c.x.Sub(&r, c.receiver.then, i)
-	i.Parent = nil // it does not wait for a client
+	i.Exchange = c.x.Sub(&r, behind, i)
+	i.Parent = nil // it waits for no client
 	i.Source.Start(&i.Exchange)
 	i.Req = nil
 }

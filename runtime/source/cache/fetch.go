@@ -9,7 +9,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/static"
 )
 
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
@@ -125,7 +124,6 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 		if f.age >= 0 {
 			kept.Head.Fields = fmt.Appendf(slices.Clip(f.page.Fields), "Age: %d\r\n", f.age)
 		}
-		kept.Head.Request, kept.Head.Parsed = nil, nil
 	}
 	p.Release()
 	*p = kept
@@ -145,10 +143,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
 	// files have a cache of their own, which notices changes of a file
-	case p.First && static.IsHandedOver(&f.origin):
-		f.Refuse(h.Status, f.now())
-		return nil, false
-	case p.First && (p.Failed || len(h.Channel) > 0 || p.Count > 0):
+	case p.First && (p.Failed || h.Then != nil || p.Count > 0):
 		f.Refuse(h.Status, f.now())
 		return nil, false
 	case p.Failed || p.Count > 0:

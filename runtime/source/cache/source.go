@@ -99,7 +99,7 @@ func (s *Source) bypass(x *exchange.Exchange) {
 
 func cacheable(r *exchange.Request) bool {
 	q := r.Parsed
-	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
+	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.Upgrade && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
 // send answers x with page. asked is the client's request, which determines the coding, the range, and whether the

@@ -48,7 +48,7 @@ func (a *Answer) Write(p []byte) error {
 			return err
 		}
 		head.Local = head.Local && !a.Plain
-		a.sends = !a.Plain && !head.Local && head.send(a.W.Sends())
+		a.sends = !head.Local && head.send(a.W, a.Plain)
 		a.head = head
 		p, a.buf = a.buf[n:], nil
 	}
@@ -128,8 +128,8 @@ type Head struct {
 	Local    bool // another path of this server answers (RFC 3875 §6.2.2)
 	HasType  bool
 
-	// values of X-Sendfile and X-Accel-Redirect; Fields also contains the latter
-	sendfile, accel []byte
+	// values of X-Sendfile, X-Accel-Redirect, which Fields also contains, and Fapws-Channel
+	sendfile, accel, channels []byte
 }
 
 var ErrNeedMore = errors.New("the response ended within its header")
@@ -243,10 +243,10 @@ func (h *Head) field(line []byte, raw bool) error {
 			h.accel = bytes.Clone(value)
 		}
 	case "fapws-channel": // makes the client a subscriber, and is not sent to it
-		if len(h.Channel) > 0 {
-			h.Channel = append(h.Channel, ',')
+		if len(h.channels) > 0 {
+			h.channels = append(h.channels, ',')
 		}
-		h.Channel = append(h.Channel, value...)
+		h.channels = append(h.channels, value...)
 		h.HasType = true
 		return nil
 	}
@@ -254,13 +254,18 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send makes the server send a file if the program has named one in a field that counts, and reports whether it has.
-func (h *Head) send(counts backend.Sends) bool {
+// send makes the server continue the response if the program has named a file or channels in a field that counts. It
+// reports whether the server sends a file. plain is as Answer.Plain.
+func (h *Head) send(w *backend.Response, plain bool) (file bool) {
+	counts := w.Sends()
 	switch {
-	case counts.File && len(h.sendfile) > 0:
-		h.Instead, h.SendFile = exchange.NamedFile, h.sendfile
-	case counts.Accel && len(h.accel) > 0:
-		h.Instead, h.SendFile, h.Accel = exchange.NamedFile, h.accel, true
+	case !plain && counts.File != nil && len(h.sendfile) > 0:
+		h.Then = w.Then(counts.File, "X-Sendfile", h.sendfile)
+	case !plain && counts.Accel != nil && len(h.accel) > 0:
+		h.Then = w.Then(counts.Accel, "X-Accel-Redirect", h.accel)
+	case counts.Subscribe != nil && len(h.channels) > 0:
+		h.Then = w.Then(counts.Subscribe, "Fapws-Channel", h.channels)
+		return false
 	default:
 		return false
 	}

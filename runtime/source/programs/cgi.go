@@ -342,5 +342,5 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 }
 
 func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
+	w.Start(exchange.Head{Status: 503, Length: -1, Then: exchange.Refusal{}, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

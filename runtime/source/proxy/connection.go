@@ -251,7 +251,7 @@ func (p *Proxy) keeps(c *connection) bool {
 // upstream decides whether the next bytes are a request.
 func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
 	var c *connection
-	if r.WebSocket {
+	if r.Upgrade {
 		w = nil
 	} else {
 		c, _ = p.idle.Take()

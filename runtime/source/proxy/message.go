@@ -62,7 +62,7 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
 	// An upstream may send trailers even without TE (RFC 9110 §10.1.4).
-	trailers := h["Te"] != nil && takesTrailers(r) && !r.WebSocket
+	trailers := h["Te"] != nil && takesTrailers(r) && !r.Upgrade
 	drop(h)
 	if trailers {
 		h["Te"], h["Connection"] = []string{"trailers"}, []string{"TE"}
@@ -74,7 +74,7 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 		h["User-Agent"] = []string{""} // an empty value omits the field
 	}
 	h["Via"] = append(h["Via"], via(r.Parsed.Version.String()))
-	if r.WebSocket {
+	if r.Upgrade {
 		for name, values := range maps.Clone(h) {
 			delete(h, name)
 			h[spelling(name)] = values

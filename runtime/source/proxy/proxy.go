@@ -133,12 +133,12 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		p.refuse(w, r, err)
 		return
 	}
-	if r.WebSocket && response.StatusCode == http.StatusSwitchingProtocols {
+	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
 		p.tunnel(w, r, response, c)
 		c.close()
 		return
 	}
-	if !p.pass(w, r, response, c) || r.WebSocket {
+	if !p.pass(w, r, response, c) || r.Upgrade {
 		c.close()
 		return
 	}

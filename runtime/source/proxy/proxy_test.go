@@ -53,7 +53,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 			t.Error(text)
 		}
 	})
-	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p), Tunnels: true, Resolved: true})
+	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p), Upgrades: exchange.ToUpstream, Resolved: true})
 	t.Cleanup(func() { p.Close() })
 	return address, logged
 }

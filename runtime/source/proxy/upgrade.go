@@ -9,7 +9,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
+	"fapws/runtime/tunnel"
 	"fapws/runtime/websocket"
 )
 
@@ -26,7 +26,7 @@ func (p *Proxy) tunnel(w *backend.Response, r *backend.Request, response *http.R
 	}
 	head.Fields = append([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), head.Fields...)
 	ahead, _ := c.in.Peek(c.in.Buffered())
-	t := &exchange.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, p.opt.TunnelTimeout)}
+	t := &tunnel.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, p.opt.TunnelTimeout)}
 	client := r.Client()
 	t.Ended = func(err error) { p.complain(client, "WebSocket closed: %v", err) }
 	if !c.unbind() {

@@ -116,7 +116,7 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	switch r.Method() {
 	case "GET", "HEAD", "POST":
 	default:
-		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\n"), Length: -1, Instead: exchange.Refusal})
+		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\n"), Length: -1, Then: exchange.Refusal{}})
 		return
 	}
 	path, ok := s.below(r.Path[r.Root:])

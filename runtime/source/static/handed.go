@@ -18,8 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Handed sends files for the responses of handlers: from a document root that a handler names (exchange.Head.Static),
-// or a single file (SendFile). It is safe for concurrent use.
+// Handed sends files for the responses of handlers: from a document root that a handler names, or a single file. It is safe for concurrent use.
 type Handed struct {
 	private *Private
 
@@ -55,18 +54,23 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 type handedOver struct {
 	exchange.Memory
 	*Handed
-	head   exchange.Head // its slices are copies
-	answer *Response
-	err    error
+	head    exchange.Head // its slices are copies
+	options string        // of a document root, or the name of the field that names a file
+	name    string        // value of that field; empty with a document root
+	answer  *Response
+	err     error // why nothing can be sent; nil on success
 }
 
-// Take responds to x, whose turn it is, with files, as p requests. p must be the first and last part of a handler's
-// response. parsed is the parsed form of p.Head.Request. p may be released when Take returns.
-func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
-	o := &handedOver{Handed: h, head: p.Head, answer: newResponse()}
-	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
-	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
-	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
+// accelRedirect is the field whose value is a URL path. That of X-Sendfile is a path of the file system.
+const accelRedirect = "X-Accel-Redirect"
+
+// Take responds to x, whose turn it is, with files. p is the first and last part of a handler's response. A name is that
+// of a single file, and r.Options is the field that has it; without a name, r.Path is sent from the document root of
+// r.Options. p may be released when Take returns.
+func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
+	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)), answer: newResponse()}
+	o.head.Fields, o.head.Reason = bytes.Clone(p.Head.Fields), bytes.Clone(p.Head.Reason)
+	o.answer.request = Request{Path: bytes.Clone(r.Path), Prefix: x.Prefix, Head: bytes.Clone(r.Head), Parsed: r.Parsed}
 	x.Source = o
 	x.Beside(o.open, func(gone bool) {
 		switch {
@@ -80,12 +84,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	})
 }
 
-func IsHandedOver(x *exchange.Exchange) bool {
-	_, is := x.Source.(*handedOver)
-	return is
-}
-
-func (o *handedOver) sends() bool { return len(o.head.SendFile) > 0 }
+func (o *handedOver) sends() bool { return o.name != "" }
 
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
@@ -94,7 +93,7 @@ func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
 	if !o.sends() {
-		if files, o.err = o.root(string(o.head.Static)); o.err == nil {
+		if files, o.err = o.root(o.options); o.err == nil {
 			files.Open(&a.request, a)
 		}
 		return
@@ -108,7 +107,7 @@ func (o *handedOver) open() {
 		request.Parsed = &bare
 	}
 	var name string
-	if files, name, o.err = o.find(string(o.head.SendFile), o.head.Accel); o.err == nil {
+	if files, name, o.err = o.find(o.name, o.options == accelRedirect); o.err == nil {
 		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, a)
 	}
 }
@@ -117,11 +116,8 @@ func (o *handedOver) refuse(x *exchange.Exchange) {
 	r := exchange.Reply{Status: 500}
 	level, line := logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", o.err)
 	if o.sends() {
-		field, cause := "X-Sendfile", system.Cause(o.err)
-		if o.head.Accel {
-			field = "X-Accel-Redirect"
-		}
-		level, line = logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, cause)
+		cause := system.Cause(o.err)
+		level, line = logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", o.options, o.name, cause)
 		if r.Status = 404; cause == unix.EMFILE || cause == unix.ENFILE {
 			r.Status, r.Fields = 503, exchange.RetryAfter
 		}
@@ -135,7 +131,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	a := o.answer
 	h, own := &a.Head, o.head.Fields
 	failed := h.Status >= 400
-	h.Close = o.head.Close
+	h.Close, h.Then = o.head.Close, o.head.Then
 	switch {
 	case o.sends() && failed && !o.isError(): // conditions or ranges failed
 		a.send(x, true)

@@ -157,7 +157,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	case 503:
 		fields += "Retry-After: 5\r\n"
 	}
-	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Instead: exchange.Refusal})
+	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Then: exchange.Refusal{}})
 }
 
 // named reports whether clients choose the names of files. Otherwise the target is a single file.

@@ -227,7 +227,7 @@ func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 		opened <- c
 	}()
 	fapwstest.Eventually(t, "a client is in its handshake", func() bool { return s.Get("/count?gate", 200).Text == "1" })
-	const most = 1 << 20 / 400
+	const most = 1 << 20 / 200
 	s.Get(fmt.Sprintf("/heavy?%dx1", most), 200).Is(t, "all")
 	for n := 0; n < most; { // the other client already has them
 		if told(t, a) == "x" {

@@ -1,0 +1,178 @@
+package tunnel
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+	"fapws/runtime/system"
+)
+
+// relay is the server's end of a pair of sockets whose other end an application has. It is the Carrier and the Sink of the exchange. When the
+// application writes, a tunnel between the relay and the client begins. If the application answers like any other, nothing has happened.
+// Applications speak HTTP/1: for a stream of HTTP/2, the head of their response is read first.
+type relay struct {
+	link
+	fd       int // -1 if the tunnel has it, or if it is closed
+	watch    eventloop.Watch
+	answered bool // the last part of the exchange has come
+	over     bool // the tunnel has ended
+}
+
+// newRelay gives the request of x a descriptor. It returns nil if the system has none.
+func (s *Server) newRelay(x *exchange.Exchange) *relay {
+	r := &relay{link: link{s: s, x: x}}
+	r.ended = r.cut
+	pair, err := system.SocketpairNonblock()
+	if err == nil {
+		r.fd = pair[0]
+		if err = s.Set.Events.Add(&r.watch, r.fd, r); err != nil {
+			unix.Close(pair[0])
+			unix.Close(pair[1])
+		}
+	}
+	if err != nil {
+		x.Log(logfile.Error, fmt.Sprintf("no sockets for a WebSocket: %v", err))
+		return nil
+	}
+	x.Req.Socket = pair[1]
+	return r
+}
+
+// maxAnswer bounds the head that an application writes.
+const maxAnswer = 16 << 10
+
+// readAnswer reads the head of the response that the application has written to its socket, and nothing behind it. It returns nil if it has
+// not arrived yet, or does not accept a WebSocket: then the client was answered.
+func (r *relay) readAnswer() *http1.Response {
+	head := make([]byte, maxAnswer)
+	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	size := bytes.Index(head[:max(n, 0)], []byte("\r\n\r\n")) + 4
+	switch {
+	case size >= 4:
+	case err == unix.EAGAIN || n > 0 && n < maxAnswer:
+		return nil
+	default:
+		r.malformed("it has no head of at most 16 KiB")
+		return nil
+	}
+	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // which were there
+	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[:size])), nil)
+	switch {
+	case err != nil:
+		r.malformed(err.Error())
+		return nil
+	case answer.StatusCode >= 400:
+		r.x.FailWith(exchange.Reply{Status: answer.StatusCode})
+		return nil
+	case answer.StatusCode != http.StatusSwitchingProtocols:
+		r.malformed("its status is " + answer.Status)
+		return nil
+	}
+	var fields bytes.Buffer
+	answer.Header.Write(&fields) // into memory
+	return &http1.Response{
+		Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
+		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil,
+	}
+}
+
+// malformed refuses a WebSocket whose application has written something else than the head that accepts it.
+func (r *relay) malformed(why string) {
+	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
+	r.x.FailWith(exchange.Reply{Status: 502})
+}
+
+// Ready implements eventloop.Handler: the application has written something, or has closed its end.
+func (r *relay) Ready(eventloop.Readiness) {
+	var b [1]byte
+	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
+		r.open()
+	}
+}
+
+// open begins the tunnel.
+func (r *relay) open() {
+	x := r.x
+	if r.halfClosed() {
+		return
+	}
+	var head *http1.Response
+	if x.Version == http1.HTTP2 {
+		if head = r.readAnswer(); head == nil {
+			return
+		}
+	} else {
+		x.Out.Status = http.StatusSwitchingProtocols
+	}
+	r.watch.Remove()
+	upstream := new(conn.Conn)
+	upstream.Init(r.fd, nil, nil)
+	r.fd = -1
+	r.begin(r, upstream, 0, func(error) {}, head, nil) // the application knows why it has closed
+}
+
+// Send implements exchange.Sink: once the tunnel has begun, parts are dropped.
+func (r *relay) Send(p *exchange.Part) {
+	x := r.x
+	if p.Last && p.Taken && !r.Begun() && x.Conn() != nil {
+		r.open() // it may have written just before
+		if !r.Begun() && x.Version == http1.HTTP2 && x.Conn() != nil {
+			r.malformed("it has no end")
+		}
+	}
+	switch {
+	case !r.Begun():
+		x.Send(p)
+	case p.Last:
+		p.Release()
+		r.answered = true
+		r.end()
+	default:
+		p.Release()
+	}
+}
+
+// Reply implements exchange.Sink.
+func (r *relay) Reply(reply exchange.Reply) {
+	if !r.Begun() {
+		r.x.Reply(reply)
+		return
+	}
+	r.answered = true
+	r.end()
+}
+
+// Refused implements exchange.Carrier.
+func (r *relay) Refused() {
+	r.x.Sink = r.x
+	if r.fd >= 0 {
+		r.watch.Remove()
+		unix.Close(r.fd)
+		r.fd = -1
+	}
+}
+
+// cut is called when the tunnel has ended.
+func (r *relay) cut() {
+	r.over = true
+	if !r.answered {
+		r.x.Abandon()
+	}
+	r.end()
+}
+
+// end ends the exchange when both of its sides have ended.
+func (r *relay) end() {
+	if r.over && r.answered {
+		r.x.End()
+	}
+}

@@ -1,0 +1,154 @@
+// Package tunnel makes tunnels of exchanges whose requests ask for a WebSocket: the event loop passes bytes between the client and an
+// upstream, or an application, which speak the protocol themselves (conn.Tunnel). Start reading at Server.Offer. All of it belongs to the
+// event loop.
+//
+// What the client sends behind its request, before the response, is kept like what follows any request, and goes along. Without a tunnel,
+// it is the next request. Tunnels have no --timeout.
+package tunnel
+
+import (
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/websocket"
+)
+
+// Server offers tunnels to the requests of an event loop.
+type Server struct {
+	Set *conn.Set
+	TLS *conn.TLSServer
+
+	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows. Count counts one more, whose connection is a
+	// stream of HTTP/2, or, if n is -1, that such a client has gone.
+	Full  func() bool
+	Count func(n int)
+}
+
+// Offer makes a Carrier of x if its request asks for a WebSocket. With detaches, the handler gets a descriptor (exchange.Request.Socket);
+// otherwise it may answer with a Tunnel. It returns false if x was refused, or waits.
+func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
+	r := x.Req
+	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
+		return true
+	}
+	if detaches && !x.HoldDescriptor() {
+		x.AwaitDescriptor()
+		return false
+	}
+	if x.Version == http1.HTTP2 && s.Full() {
+		x.Refuse(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
+		return false
+	}
+	if !detaches {
+		if _, refused := websocket.Check(r.Parsed, r.Head, false); refused != nil {
+			x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+			return false
+		}
+	}
+	if !x.InTurn() {
+		x.AwaitTurn(false)
+		return false
+	}
+	if !detaches {
+		l := &link{s: s, x: x}
+		l.ended = x.End
+		x.Carrier, r.Upgrade = l, true
+		return true
+	}
+	relay := s.newRelay(x)
+	if relay == nil {
+		x.Refuse(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
+		return false
+	}
+	x.Carrier, x.Sink = relay, relay
+	return true
+}
+
+// link is the Carrier of an exchange that may become a tunnel.
+type link struct {
+	s      *Server
+	x      *exchange.Exchange
+	tunnel *conn.Tunnel // nil if it has not begun
+	ended  func()       // called when the tunnel has ended
+	proper bool         // the tunnel has ended as it should
+}
+
+// Begun implements exchange.Carrier.
+func (l *link) Begun() bool { return l.tunnel != nil }
+
+// Refused implements exchange.Carrier.
+func (l *link) Refused() {}
+
+// Carried implements exchange.Carrier.
+func (l *link) Carried() (in, out int64, proper bool) {
+	in, out = l.tunnel.Carried()
+	return in, out, l.proper
+}
+
+// begin makes the connection one end of a tunnel to upstream. The client gets r first, unless it is nil, and then ahead.
+func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response, ahead []byte) {
+	x := l.x
+	l.tunnel, x.KeepAlive = l.s.TLS.NewTunnel(l.end, upstream, idle, failed), false
+	if x.Version == http1.HTTP2 {
+		l.s.Count(1)
+	}
+	c, head := x.ChangeProtocol(sink, r)
+	l.tunnel.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
+}
+
+// end is called when the tunnel has ended.
+func (l *link) end(proper bool) {
+	l.proper = proper
+	if l.x.Version == http1.HTTP2 {
+		l.s.Count(-1)
+	}
+	l.ended()
+}
+
+// halfClosed closes the connection of a client that has shut down its side, which an upstream would not learn. It reports whether the client
+// has.
+func (l *link) halfClosed() bool {
+	c := l.x.Conn()
+	if c.Half {
+		c.Close("the client has shut down its side before its WebSocket began")
+	}
+	return c.Half
+}
+
+// Tunnel is the Then of a response to a Request with Upgrade, with the status 101 and the fields Connection and Upgrade. The part is the Last.
+type Tunnel struct {
+	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop takes it by setting it to nil. Otherwise the
+	// handler must close it when the part is released.
+	Upstream *conn.Conn
+
+	Ahead []byte        // bytes from the upstream that were already read; they follow the head
+	Idle  time.Duration // maximum time without a byte in either direction; 0 means no limit
+
+	// Ended is called when the tunnel has ended for a reason that an operator should see. It is called on the loop, and must not block.
+	Ended func(error)
+}
+
+// Continue implements exchange.Then.
+func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+	l, ok := x.Carrier.(*link)
+	if !ok || l.halfClosed() { // the client has disconnected
+		return exchange.Goes
+	}
+	l.s.Set.Flush()
+	switch {
+	case x.Conn() == nil:
+		return exchange.Goes
+	case !x.InTurn(): // the responses before go first
+		return exchange.Later
+	}
+	upstream, h := t.Upstream, &p.Head
+	t.Upstream = nil
+	x.Source = exchange.Memory{}
+	l.begin(x, upstream, t.Idle, t.Ended, &http1.Response{
+		Status: h.Status, Reason: h.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
+		Fields: h.Fields, HasDate: h.HasDate, HasServer: h.HasServer,
+	}, t.Ahead)
+	return exchange.Taken // the exchange continues until the tunnel has ended
+}
