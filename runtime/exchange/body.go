@@ -12,37 +12,38 @@ import (
 	"fapws/runtime/system"
 )
 
-// Body is the body of a request that is arriving. The handler hears of the request when it is whole, so that a slow client never holds
-// an application, or, where Mount.Streams, at once.
+// Body is the body of a request that is arriving. A handler gets the request when its body is complete, so that a slow
+// client never occupies an application, or at once if Mount.Streams is set.
 type Body struct {
-	X        *Exchange // whose body it is; nil: nothing takes the rest any more
-	Streamed bool      // it is delivered to X as it arrives; else it is collected
-	Expects  bool      // the client waits for 100 Continue before it sends it, if streamed
+	X        *Exchange // the exchange; nil if the rest of the body is dropped
+	Streamed bool      // delivered to X as it arrives; otherwise collected
+	// the client waits for 100 Continue before it sends a streamed body
+	Expects bool
 
-	max    int64 // bytes that it may have; below 0: any number
-	size   int64 // bytes that have arrived
-	begun  int64 // time of its first byte; later by as long as it was not read
-	Paused bool  // it is not read, which is not the fault of its client
+	max    int64 // limit in bytes; negative means no limit
+	size   int64
+	begun  int64 // time of its first byte, plus the length of all pauses
+	Paused bool  // the server does not read it now; the client is not late
 	paused int64 // time of the last Pause
 
-	data  []byte // the stored bytes, until they are too long for memory
-	spool int    // descriptor of the file with all of it, or -1
+	data  []byte // the stored bytes, until they exceed the limit for memory
+	spool int    // descriptor of the file with the stored bytes, or -1
 }
 
-// CollectedBody is the default limit of a body that is collected for an application, in bytes. Where bodies are stored,
-// such a body may also have a quarter of the free space at most.
+// CollectedBody is the default limit, in bytes, of bodies that are collected for an application. A stored body may also
+// use at most a quarter of the free space.
 const CollectedBody = 1 << 30
 
-// usualBody is the default limit of other bodies, in bytes. Free space matters only to longer ones.
+// usualBody is the default limit, in bytes, of other bodies. Only longer bodies need a check of the free space.
 const usualBody = 10 << 20
 
-// errTooLarge is the error of a body that exceeds Body.max, errNoRoom that of a body that exceeds its share of free space.
+// A body has errTooLarge if it exceeds Body.max, and errNoRoom if it exceeds its share of the free space.
 var (
 	errTooLarge = errors.New("input body too big")
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits returns nil if a body of size bytes may go on to arrive, errTooLarge or errNoRoom.
+// admits returns nil if a body of size bytes may continue, or errTooLarge or errNoRoom.
 func (s *Server) admits(size, max int64) error {
 	switch {
 	case TooLarge(size, max):
@@ -56,10 +57,9 @@ func (s *Server) admits(size, max int64) error {
 	return nil
 }
 
-// hasRoom reports whether a body of size bytes has at most its share of the free space.
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether a body of size bytes may arrive for x, which is being decided about. Otherwise it refuses x.
+// Admits reports whether x, which is undecided, may have a body of size bytes. If not, it refuses x.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, x.MaxBody)
 	if err != nil {
@@ -68,30 +68,29 @@ func (x *Exchange) Admits(size int64) bool {
 	return err == nil
 }
 
-// TooLarge reports whether a body of size bytes has more than max. It may have any number if max is below 0.
+// TooLarge reports whether size exceeds max. A negative max means no limit.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
-// Begin makes b the body of x, which may have up to max bytes (below 0: any number) and begins at the time now.
+// Begin begins a body with a limit of max bytes at the time now. A negative max means no limit.
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect has b, which has begun, collected for x, which is being decided about.
+// Collect lets x collect b, which has begun. x is undecided.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.enter(receiving, nothing)
 	b.X, x.body = x, b
 }
 
-// Stream has b, which has begun, delivered to x as it arrives.
 func (b *Body) Stream(x *Exchange) { b.X, b.Streamed, x.body = x, true, b }
 
-// Arrived says that nothing waits for more of b.
+// Arrived removes b from its exchange, which does not wait for b any longer.
 func (b *Body) Arrived() {
 	if x := b.X; x != nil && x.body == b {
 		x.body = nil
 	}
 }
 
-// End puts b, which is whole and was collected, into the request of its exchange, which is to be submitted.
+// End puts b, which is complete and collected, into the request of its exchange.
 func (b *Body) End() {
 	b.Arrived()
 	r := b.X.Req
@@ -100,10 +99,10 @@ func (b *Body) End() {
 	r.Body, r.Spool = b.stored()
 }
 
-// Size returns how many bytes have arrived.
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n bytes to those that have arrived. At least coming more are announced. The error is errTooLarge.
+// Count adds n bytes to those that have arrived. The client has announced at least coming further bytes. The error is
+// errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -112,28 +111,28 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store keeps a piece that was counted: in memory or, once more than memory bytes have arrived, in a file, as Spill does. The error is of the
-// file system.
+// Store keeps a counted piece in memory or, if the body has more than memory bytes, in a file: see Spill. The error is
+// from the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
-		const look = 1 << 20 // bytes between two looks at free space
+		const look = 1 << 20 // bytes between two checks of the free space
 		if before := b.size - int64(len(piece)); before/look != b.size/look {
-			// The part of b that was written is free no longer.
+			// The written part of b already reduces the free space.
 			if err := b.X.s.admits(b.size-before, b.max); err != nil {
 				return err
 			}
 		}
 		return writeAll(b.spool, piece)
 	}
-	b.data = append(b.data, piece...) // never by what the client announced
+	b.data = append(b.data, piece...) // independent of the length that the client announced
 	if b.size <= int64(memory) {
 		return nil
 	}
 	return b.Spill()
 }
 
-// Spill moves b from memory to a file without a name. While its client has as many files as it may have, b waits: nothing more should be read. The
-// error is of the file system.
+// Spill moves b from memory to a file without a name. If its client has reached its limit of files, b waits, and the
+// caller should not read further. The error is from the file system.
 func (b *Body) Spill() (err error) {
 	x := b.X
 	if !x.takeFile() {
@@ -148,23 +147,20 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file. Then Stream.Read is called when there may be one.
+// Waits reports whether b waits for a file. Stream.Read is called when one may be available.
 func (b *Body) Waits() bool { return b.X != nil && b.X.awaitsFile }
 
-// InFile reports whether b is in a file.
 func (b *Body) InFile() bool { return b.spool >= 0 }
 
-// InMemory returns how many bytes of the stored body are in memory.
 func (b *Body) InMemory() int { return len(b.data) }
 
-// stored returns the body, in memory or in a file that belongs to the caller. spool is -1 if there is none.
+// stored returns the body in memory, or a file that the caller must close. spool is -1 without a file.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
 	return data, spool
 }
 
-// Drop gives the stored body up.
 func (b *Body) Drop() {
 	if _, spool := b.stored(); spool >= 0 {
 		unix.Close(spool)
@@ -176,28 +172,26 @@ func (b *Body) Drop() {
 	}
 }
 
-// Asked says that the client, which waits for 100 Continue, gets that at the time now.
+// Asked records that the client gets 100 Continue at the time now.
 func (b *Body) Asked(now int64) { b.Expects, b.begun = false, now }
 
-// Pause says that b is not read from the time now on.
 func (b *Body) Pause(now int64) { b.Paused, b.paused = true, now }
 
-// Resume ends what Pause began.
 func (b *Body) Resume(now int64) {
 	b.begun += now - b.paused
 	b.Paused = false
 }
 
-// TooSlow reports whether b, once the timeout has passed, has arrived at less than rate bytes per second.
+// TooSlow reports whether the timeout has passed and b has arrived at less than rate bytes per second.
 func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	age := now - b.begun
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }
 
-// WaitsUntil returns until when b, which is paused, may wait for a file: longer than bodies that do not arrive any more have theirs.
+// WaitsUntil returns how long b, which is paused, may wait for a file: twice the timeout of a body.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
-// TimedOut returns what the client gets for a body that has not arrived in time.
+// TimedOut returns the reply for a body that is too slow.
 func (b *Body) TimedOut() Reply {
 	if b.Waits() {
 		if s := b.X.s; s.spoolWarnings.Once(time.Minute) {
@@ -209,8 +203,7 @@ func (b *Body) TimedOut() Reply {
 	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
-// writeAll writes to a regular file. The event loop calls it: the bytes go to the kernel's page cache, which takes about as long as
-// a copy.
+// writeAll writes to a regular file. The event loop may call it: the kernel only copies the bytes to its page cache.
 func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
@@ -225,44 +218,42 @@ func writeAll(fd int, data []byte) error {
 	return nil
 }
 
-// Pieces of bodies, and messages, wait in memory until the application takes
-// them. Their bytes are counted for each exchange, and beyond
-// InputWindow its client is stopped until the handler
-// has given credit for half of it. So the memory for a client is bounded.
+// Pieces of bodies and messages wait in memory until the application takes them. Each exchange counts their bytes.
+// Above InputWindow the server does not read from the client until the handler has given credit for half of the window.
+// This limits the memory for a client.
 
-// Deliver hands input over to the source of x, if it has one.
+// Deliver passes input to the source of x, if it has one.
 func (x *Exchange) Deliver(in Input) {
 	if x.Source != nil {
 		x.Source.Input(x, in)
 	}
 }
 
-// Feed is Deliver for a piece of a body, which the handler has to give credit for. enough reports whether it should get no more before that.
+// Feed delivers a piece of a body and counts it. enough reports whether the handler must give credit before it gets
+// more.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Deliver(Input{Data: piece, Last: last})
 	return x.given.Add(piece) && !last
 }
 
-// Given returns how many bytes of input the source of x has, and has not given back.
 func (x *Exchange) Given() int64 { return int64(x.given) }
 
-// Takes reports whether the source of x should get more input.
 func (x *Exchange) Takes() bool { return x.given < InputWindow/2 }
 
-// Shares divides what requests need among the clients: descriptors, or memory. A client may take half of the free
-// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
-// address, "", may take the whole free amount.
+// Shares divides a resource, such as descriptors or memory, among the clients. A client may take half of the free
+// amount. So one client gets a third of Max, two get a quarter each, and some remains for the next client. Clients
+// without a known address, "", may take the whole free amount.
 type Shares struct {
-	Max int64 // of all clients
+	Max int64
 
 	used    int64
 	clients map[string]int64
-	refused bool   // a client waits for more
-	eases   func() // is called when there is more since then; nil: nothing is
+	refused bool   // a client waits for a share
+	eases   func() // called when a share is free for a waiting client; may be nil
 }
 
-// Room returns how much more a client may have. It is below 0 for a client that has too much by now.
+// Room returns how much more a client may take. It is negative if the client has more than its share.
 func (s *Shares) Room(client string) int64 {
 	free := s.Max - s.used
 	if client == "" {
@@ -271,7 +262,6 @@ func (s *Shares) Room(client string) int64 {
 	return (free+1)/2 - s.clients[client]
 }
 
-// Add adds n, which may be negative, to what a client has.
 func (s *Shares) Add(client string, n int64) {
 	s.used += n
 	if n < 0 && s.refused && s.eases != nil {
@@ -289,15 +279,15 @@ func (s *Shares) Add(client string, n int64) {
 	}
 }
 
-// InputMemory returns what divides the memory for input of clients: for bodies of HTTP/1, and for large messages of WebSockets.
+// InputMemory returns the shares of memory for input: bodies of HTTP/1, and large messages of WebSockets.
 func (s *Server) InputMemory() *Shares { return &s.memory }
 
-// Account returns the name under which Shares count the client of x; "": they do not.
+// Account returns the name of the client of x in Shares, or "" if it has no known address.
 func (x *Exchange) Account() string {
 	return accountOf(cmp.Or(x.peer, x.from, x.client.direct()))
 }
 
-// takeFile counts a file for the body of x, or notes that x waits for one.
+// takeFile counts a file for the body of x. It returns false if x must wait for a file.
 func (x *Exchange) takeFile() bool {
 	files, client := &x.s.files, accountOf(x.peer)
 	x.awaitsFile = files.Room(client) < 1
@@ -310,7 +300,6 @@ func (x *Exchange) takeFile() bool {
 	return true
 }
 
-// giveFile counts it no longer, if there is one.
 func (x *Exchange) giveFile() {
 	if x.hasFile {
 		x.hasFile = false
@@ -318,7 +307,6 @@ func (x *Exchange) giveFile() {
 	}
 }
 
-// easeBodies resumes the bodies that have waited for a file.
 func (s *Server) easeBodies() {
 	files := &s.files
 	for _, x := range s.exchanges {

@@ -45,7 +45,7 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		if got != want || c.file != (spool >= 0) || b.Size() != int64(len(want)) {
 			t.Errorf("%q: %q, in a file: %v", c.pieces, got, spool >= 0)
 		}
-		b.Drop() // the body is empty now
+		b.Drop()
 	}
 }
 
@@ -68,7 +68,7 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	}
 }
 
-// They are the times in which the body is not read.
+// Pauses are times in which the server does not read the body.
 func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	const second = int64(time.Second)
 	for _, c := range []struct {
@@ -97,7 +97,7 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	}
 }
 
-// One client gets a third, and the next client gets something.
+// One client gets a third, and some remains for the next client.
 func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
 	s := Shares{Max: 30}
 	fill := func(client string) (n int64) {

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// accountOf returns the name under which limits count a client, "" if it has no known address.
+// accountOf returns the name under which limits count a client, or "" if its address is unknown.
 func accountOf(p *Peer) string {
 	if p == nil || p.Addr == "" {
 		return ""
@@ -23,22 +23,22 @@ func accountOf(p *Peer) string {
 	return conn.Network(p.Addr)
 }
 
-// Client is what the exchanges of a connection share: where the requests come from, and what a trusted proxy says of that. The
-// connection of HTTP/1 embeds it, and so one of HTTP/2 has it. It belongs to the event loop.
+// Client is the state that the exchanges of a connection share: the address of the client, and the reports of a trusted
+// proxy. A connection of HTTP/1 embeds it, and a connection of HTTP/2 gets it from there. It belongs to the event loop.
 type Client struct {
 	conn.Conn
 
-	subrequest *Origin       // of requests of the server to itself; nil for a client
-	proxy      *trustedProxy // a proxy or a path between the client and the server; nil if there is none
-	peer       *Peer         // of the connection itself; nil until direct makes it
+	subrequest *Origin
+	proxy      *trustedProxy // nil without a proxy or path before the server
+	peer       *Peer         // the peer of the connection itself; nil until direct sets it
 
-	Expected conn.Expected // of the acceptor
-	Counts   conn.Verdict  // how the acceptor counts the connection
-	requests uint32        // requests that were logged
+	Expected conn.Expected
+	Counts   conn.Verdict // how the acceptor counts the connection
+	requests uint32
 }
 
-// InitClient gives c, which is empty, a socket that it owns from now on. awaitsHeader says that a header of the PROXY protocol
-// comes first if the client is a proxy that must send one.
+// InitClient initializes c, which is empty, with the socket fd, which c then owns. awaitsHeader reports whether the
+// connection must begin with a header of the PROXY protocol if its client is a proxy.
 func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHeader bool) {
 	c.proxy, c.Counts = s.Config.proxy(remote), conn.Take
 	if c.proxy != nil && !awaitsHeader {
@@ -47,8 +47,8 @@ func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHea
 	c.Init(fd, local, remote)
 }
 
-// InitSubrequest gives c, which is empty, a socket that it owns from now on, for requests of the server to itself on behalf of o. It
-// is safe for concurrent use.
+// InitSubrequest initializes c, which is empty, with the socket fd, which c then owns, for requests of the server to
+// itself on behalf of o. It is safe for concurrent use.
 func (c *Client) InitSubrequest(fd int, o *Origin) {
 	peer := o.Peer
 	c.peer, c.subrequest = &peer, o
@@ -58,13 +58,13 @@ func (c *Client) InitSubrequest(fd int, o *Origin) {
 	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
 }
 
-// Arrived tells the acceptor that a request of c has come.
+// Arrived tells the acceptor that c has sent a request.
 func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 
 // Gone tells the acceptor that c needs no place any longer.
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
-// Account returns the name under which limits count the client of the request that applyForwarded was last called for; "": they do not.
+// Account returns the name under which limits count the client of the last request, or "" if its address is unknown.
 func (c *Client) Account() string {
 	if c.proxy != nil && c.proxy.trusted {
 		return accountOf(c.proxy.peer)
@@ -72,10 +72,9 @@ func (c *Client) Account() string {
 	return accountOf(c.direct())
 }
 
-// Subrequest reports whether c is a connection of the server to itself.
 func (c *Client) Subrequest() bool { return c.subrequest != nil }
 
-// direct returns the peer of the connection itself, whatever a proxy says.
+// direct returns the peer of the connection itself, without the reports of a proxy.
 func (c *Client) direct() *Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
@@ -86,10 +85,9 @@ func (c *Client) direct() *Peer {
 	return c.peer
 }
 
-// Secured notes that TLS has begun.
 func (c *Client) Secured() { c.peer = nil } // its scheme was http
 
-// LocalPeer is the client of a unix socket. PEP 3333: SERVER_NAME and SERVER_PORT can never be empty.
+// LocalPeer is the client of a unix socket. SERVER_NAME and SERVER_PORT must not be empty (PEP 3333).
 var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}
 
 func newPeer(local, remote net.Addr) *Peer {
@@ -110,28 +108,25 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy is what stands between a connection's client and us: a proxy that is
-// trusted, a path below which the application is seen. Most connections have
-// none, and theirs is nil.
+// trustedProxy describes a trusted proxy, or the path that the server is reached under. Most connections have none.
 type trustedProxy struct {
-	awaits  bool // a header of the PROXY protocol has to come first
-	trusted bool // the fields that proxies add are believed
+	// the connection must begin with a header of the PROXY protocol
+	awaits  bool
+	trusted bool // its forwarding fields are used
 
-	root string // of the last request: what the application is below
+	root string // path prefix of the application in the last request
 	peer *Peer  // the client of the last request, if trusted
-	key  []byte // the text about them, as route.AppendForwarded has it
+	key  []byte // its forwarding fields, in the form of route.AppendForwarded
 }
 
-// maxForwardKey bounds what is kept for the case that it is said again.
 const maxForwardKey = 1 << 10
 
-// trusts says whether a is a proxy that is believed.
 func (cfg *Config) trusts(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(cfg.Proxies, func(network netip.Prefix) bool { return network.Contains(a) })
 }
 
-// proxy decides about a connection from remote.
+// proxy returns the proxy of a connection from remote, or nil.
 func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 	trusted := cfg.ProxyUnix
 	if a, ok := remote.(*net.TCPAddr); ok {
@@ -143,21 +138,19 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 	return &trustedProxy{trusted: trusted, awaits: trusted && cfg.ProxyProtocol, root: cfg.RootPath}
 }
 
-// AwaitsProxyHeader reports whether c must begin with a header of the PROXY protocol.
 func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awaits }
 
-// Trusted reports whether c is a trusted proxy, or has nothing between it and the server.
+// Trusted reports whether c is a trusted proxy, or connects directly.
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
-// Distrust ignores the forwarding fields of c.
 func (c *Client) Distrust() {
 	if c.proxy != nil {
 		c.proxy.trusted = false
 	}
 }
 
-// ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. Forwarding fields are then those of the announced
-// client, and count if that is a trusted proxy itself.
+// ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. The forwarding fields then belong to
+// the announced client, and are used only if it is a trusted proxy itself.
 func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	switch h.Kind {
 	case conn.ProxyLocal:
@@ -179,8 +172,8 @@ func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	}
 }
 
-// applyForwarded finds the client of a request of a trusted proxy. A proxy mostly
-// says the same again on a connection, and that costs a comparison.
+// applyForwarded sets the client of a request from a trusted proxy. A proxy usually repeats the same fields on a
+// connection, so applyForwarded first compares them.
 func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
@@ -206,10 +199,9 @@ func (s *Server) applyForwarded(x *Exchange) {
 	}
 }
 
-// maxUnread is how many values of forwarding fields the log names that the server cannot read.
 const maxUnread = 16
 
-// warnUnread logs a field that the trusted proxy c sent and that is ignored. Each field with its value gets one line.
+// warnUnread logs an ignored field of the trusted proxy c, once for each value.
 func (s *Server) warnUnread(c *Client, field string) {
 	if s.unread[field] || len(s.unread) == maxUnread {
 		return
@@ -218,10 +210,10 @@ func (s *Server) warnUnread(c *Client, field string) {
 	s.Config.LogClient(logfile.Warning, c.String(), "ignored the field "+field+" of a trusted proxy; let the proxy send a value that RFC 7239 allows")
 }
 
-// dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). Where some site or mount has
-// users, a proxy cannot set Remote-User either: an application may see it on a path that needs no password, too. Fields
-// are removed from the head itself, which others parse again: another process, the next worker of a WebSocket. A
-// subrequest has what is left of those of its client.
+// dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). If some site or mount has
+// users, a proxy must not set Remote-User either, because an application may read it on a path without a password.
+// dropForged changes the head itself, because other processes and workers parse the head again. A subrequest has the
+// remaining fields of its client.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
 	untrusted := c.subrequest == nil && (c.proxy == nil || !c.proxy.trusted)
@@ -242,7 +234,7 @@ func (s *Server) dropForged(x *Exchange) {
 	q.parsed.HeadLen = len(q.Head)
 }
 
-// warnUndeclared tells the operator what to do if c is a proxy.
+// warnUndeclared tells the operator which option to set if c is a proxy.
 func (s *Server) warnUndeclared(c *Client) {
 	addr := c.direct().Addr
 	if addr == "" {

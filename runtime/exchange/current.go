@@ -1,13 +1,13 @@
 package exchange
 
-// AwaitCurrent calls f on the loop when Config.Current, which is not nil, says that requests that have arrived may be answered.
+// AwaitCurrent calls f on the loop when Config.Current, which must not be nil, allows the requests that have arrived.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
 		s.askCurrent()
 	}
 }
 
-// askCurrent calls Config.Current for the requests that have arrived. Requests that arrive later need another call.
+// askCurrent calls Config.Current for the requests that have arrived. Later requests need another call.
 func (s *Server) askCurrent() {
 	list := s.unasked
 	s.unasked, s.asked = nil, true

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
-// goes on here.
+// decide finds the source of x and starts it. If the decision needs the disk, a password or its turn, decide returns
+// and is called again later.
 func (s *Server) decide(x *Exchange) {
 	q := x.req
 	for {
@@ -67,7 +67,6 @@ func (s *Server) decide(x *Exchange) {
 	}
 }
 
-// refuseRouted answers x, which routing has refused.
 func (s *Server) refuseRouted(x *Exchange) {
 	q := x.req
 	if q.Fault != "" {
@@ -79,7 +78,6 @@ func (s *Server) refuseRouted(x *Exchange) {
 	x.Refuse(Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
 
-// startWith has x, which was decided about, answered by source.
 func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
@@ -90,7 +88,6 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	source.Start(x)
 }
 
-// route asks the table where x goes.
 func (s *Server) route(x *Exchange) {
 	q, c := x.req, x.client
 	if q.parsed.Forwarded {
@@ -111,7 +108,7 @@ func (s *Server) route(x *Exchange) {
 	}
 }
 
-// settleRules finds the mount and the rules of a decision.
+// settleRules sets the mount and the rules of x.
 func (s *Server) settleRules(x *Exchange) {
 	q := x.req
 	if q.Site < 0 {
@@ -133,9 +130,9 @@ func (s *Server) settleRules(x *Exchange) {
 	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
 }
 
-// Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and
-// status; nothing is to keep it. Other requests go where they always do. A page of nil ends this.
-// With local, only requests for http1.LocalHost get it.
+// Override answers each request whose Accept field names text/html with page, an HTML document in UTF-8, and status.
+// Clients must not store the page. If page is nil, no request is overridden. If local is set, only requests for
+// http1.LocalHost are.
 func (s *Server) Override(status int, page []byte, local bool) {
 	s.override, s.overrideLocal = nil, local
 	if page != nil {
@@ -143,21 +140,21 @@ func (s *Server) Override(status int, page []byte, local bool) {
 	}
 }
 
-// overrides reports whether the page of Override answers q.
 func (s *Server) overrides(q *request) bool {
 	return q.parsed.HTML && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
 }
 
-// notFoundCache remembers which paths the files of a mount have nothing for, so that
-// not each request for a page of an application looks at the disk.
+// notFoundCache remembers paths without a file. So a request for a page of an application does not always need the
+// disk.
 type notFoundCache struct {
-	since map[string]int64 // conn.Set.Now by path
+	since map[string]int64 // times of conn.Set.Now by path
 }
 
 const (
-	missesMax = 4096                     // paths
-	missesLen = 256                      // bytes of a path that is worth it
-	missesAge = int64(1_000_000_000) / 2 // with the loop's clock, a tick late at most, new files are seen within a second
+	missesMax = 4096 // paths
+	missesLen = 256  // longest path that is remembered, in bytes
+	// the loop's clock may be a tick late; new files are served within a second
+	missesAge = int64(1_000_000_000) / 2
 )
 
 func (s *notFoundCache) has(path []byte, now int64) bool {
@@ -175,7 +172,7 @@ func (s *notFoundCache) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// skipsFileMount reports whether the files of its mount are known to have nothing for x.
+// skipsFileMount reports whether the files of the mount are known to have no file for x.
 func (s *Server) skipsFileMount(x *Exchange) bool {
 	q := x.req
 	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
@@ -184,11 +181,10 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
-// While an application loads, its mounts are Pending: what the configuration says of them holds already (who may ask, passwords,
-// methods), but the request waits, undecided, for the next Use. So its body is not read, and nothing of it is lost. Browsers that
-// load a page soon get one that says so, and asks again.
+// While an application loads, its mounts are Pending. Rules about clients, passwords and methods hold already, but the
+// request waits, undecided, until the next Use. Its body is not read. Browsers that load a page soon get a page that
+// loads itself again.
 
-// await has x, whose mount is Pending, wait.
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
 	if x.until == 0 {
@@ -198,7 +194,7 @@ func (s *Server) await(x *Exchange) {
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
-			x.req.time = time.Now() // for the log, which may begin with the next sites
+			x.req.time = time.Now() // for the log of the next sites
 		}
 	}
 	switch {
@@ -216,12 +212,12 @@ func (s *Server) await(x *Exchange) {
 	}
 }
 
-// loadsPage reports whether a browser asks for a page, which it can ask for again.
+// loadsPage reports whether a browser requests a page and can repeat the request.
 func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// replaced lets everything go on that waits for other sites, and marks the exchanges that the former ones have begun.
+// replaced resumes exchanges that wait for other sites, and marks the others as begun under former sites.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -232,18 +228,18 @@ func (s *Server) replaced() {
 	}
 }
 
-// HasFormer reports whether something is not finished that was begun before the last Use.
+// HasFormer reports whether an exchange from before the last Use is still active.
 func (s *Server) HasFormer() bool {
 	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.former })
 }
 
-// GiveUp answers everything that waits, or would: the next Use does not come.
+// GiveUp answers the present and later requests for Pending mounts with an error, because the next Use will not happen.
 func (s *Server) GiveUp() {
 	s.gaveUp = true
 	s.Tick()
 }
 
-// Tick answers the requests that have waited for long enough, after GiveUp all of them.
+// Tick answers the requests that have waited long enough. After GiveUp it answers all that wait.
 func (s *Server) Tick() {
 	if !s.table.pending && !s.descriptors.refused {
 		return
@@ -258,8 +254,8 @@ func (s *Server) Tick() {
 	}
 }
 
-// Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and
-// begins that: it ends with one of Submit, Start, Refuse, suspend and AwaitTurn.
+// Decide makes x the exchange of Server.Request after its head has arrived, and begins to answer. It ends with one of
+// Submit, Start, Refuse, suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)
@@ -277,7 +273,7 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// begins makes x, which is new, the exchange of q, of which there is the head.
+// begins initializes x for the request q after its head has arrived.
 func (s *Server) begins(x *Exchange, q *request) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head

@@ -8,15 +8,15 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A connection of HTTP/2 carries many requests, and each may need a descriptor besides that of the connection: a file, a
-// connection to an upstream, a pipe to a program. Server.descriptors counts these descriptors together with all open
-// connections. A request of HTTP/1 needs no share: its client has a connection for it, which counts at --max-clients.
+// A connection of HTTP/2 carries many requests, and each may need a second descriptor: a file, a connection to an
+// upstream, a pipe to a program. Server.descriptors counts these descriptors together with all open connections. A
+// request of HTTP/1 needs no share: its connection counts for --max-clients.
 
-// fewDescriptors is how many descriptors the streams of a client may hold whatever others hold.
+// fewDescriptors is how many descriptors the streams of a client may always have.
 const fewDescriptors = 8
 
-// HoldDescriptor counts a descriptor that x needs besides that of its connection, until x ends. It reports whether the client
-// of x may have one; if x has one, it may.
+// HoldDescriptor reserves a descriptor, in addition to that of the connection, until x ends. It reports whether x has
+// one.
 func (x *Exchange) HoldDescriptor() bool {
 	if x.Parent != nil {
 		return x.Parent.HoldDescriptor()
@@ -33,13 +33,11 @@ func (x *Exchange) HoldDescriptor() bool {
 	return true
 }
 
-// roomForStreams returns how many more descriptors the streams of a client may hold.
 func (s *Shares) roomForStreams(client string) int64 {
 	return max(s.Room(client), fewDescriptors-s.clients[client])
 }
 
-// AwaitDescriptor suspends x, which is being decided about and may not have a descriptor now, until it may. It refuses x if
-// that takes too long.
+// AwaitDescriptor suspends x, which is undecided, until its client may have a descriptor. It refuses x after a timeout.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
@@ -53,7 +51,7 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forResume)
 }
 
-// NoDescriptor returns the reply to x, whose client has its share of descriptors, and logs that.
+// NoDescriptor logs that the client of x has its share of descriptors, and returns the reply.
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests over HTTP/2 hold too many files and connections "+
@@ -63,7 +61,8 @@ func (x *Exchange) NoDescriptor() Reply {
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter}
 }
 
-// easeDescriptors resumes exchanges that have waited for a descriptor, as many as may have one, and accepts connections again.
+// easeDescriptors resumes exchanges that wait for a descriptor, if they may have one, and tells the loop to accept
+// connections again.
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {
@@ -83,11 +82,10 @@ func (s *Server) easeDescriptors() {
 	s.loop.Freed()
 }
 
-// Opened counts n more open connections, which may be negative.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether connections and streams of HTTP/2 leave a descriptor for another connection. If not, Loop.Freed is
-// called when there may be one.
+// HasRoom reports whether there is a descriptor for another connection. If not, Loop.Freed is called when a descriptor
+// may be free.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
 	s.descriptors.refused = s.descriptors.refused || !free

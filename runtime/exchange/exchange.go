@@ -10,10 +10,10 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Exchange is one request with its response, and everything that the server has to know of it. It is made when the head of the request has
-// arrived and may be worked on; it ends when its last part has come back from the source, also if the client is gone by then. It belongs to
-// the event loop, and its memory is used again when it has ended: only its Source, its Sink and its Stream may keep a pointer to it, until
-// then. It is a Sink itself: that of its client.
+// Exchange is a request with its response. It begins when the head of the request has arrived, and ends when its source
+// has sent the last part and the bytes are released, even if the client has left earlier. It belongs to the event loop.
+// Its memory is used again, so only its Source, its Sink and its Stream may keep a pointer, until it ends. It is the
+// Sink of its client.
 type Exchange struct {
 	Req    *Request // the request, until Start of its Source returns or, with Beside, later
 	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
@@ -23,47 +23,50 @@ type Exchange struct {
 	Fields []byte   // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 
 	s      *Server
-	client *Client   // that has sent the request; it may have left. nil: x is of Sub
-	Stream Stream    // nil: no client waits for the response any more
-	Next   *Exchange // in a list of the stream, or in the table's free list
-	count  *int      // of New
+	client *Client   // its client, which may have left; nil for an exchange of Sub
+	Stream Stream    // nil if no client waits for the response
+	Next   *Exchange // next in a list of the stream, or in the free list
+	count  *int
 
 	state  state
 	wait   wait
-	beside bool  // its source does something beside the loop
-	gone   bool  // Abandon was called
-	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
+	beside bool // a goroutine works for the source: see method Beside
+	gone   bool // Abandon was called
+	// conn.Set.Now when waiting for other sites or a descriptor ends; 0 before it begins
+	until int64
 
-	// Of Sub.
-	Parent   *Exchange // on whose behalf it is; nil: its client has left, or there never was one
-	Recorded bool      // what it sends is kept, and does not wait for the client of Parent
+	// Fields for exchanges of Sub.
+	// the exchange that needs this one; nil without one, or after its client has left
+	Parent *Exchange
+	// the response is stored, and does not wait for the client of Parent
+	Recorded bool
 
-	// Of its request.
+	// Fields for the request.
 	identity
-	req     *request // nil: a source has taken over all that it needs
-	Check   Check    // whether its client has logged in, while that is found out; nil: it was not asked
-	MaxBody int64    // how many bytes the body may have; below 0: any number
-	peer    *Peer    // the client, if it has logged in or a handler is asked
-	renewal *Edit    // renewed cookie of the session; nil if the cookie stays
+	req     *request // nil if the source has all that it needs
+	Check   Check    // the running check of a login, or nil
+	MaxBody int64    // limit of the body in bytes; negative means no limit
+	peer    *Peer    // the client; set after a login or for a handler
+	renewal *Edit    // renewed cookie of the session, or nil
 
-	// Of its source.
-	lasting    bool   // Req stays as it is
-	Choice     *Mount // that is to get the request; nil: none is, or not yet
-	body       *Body  // that is arriving, and that the source waits for
-	given      Given  // input that the source has
-	hasFile    bool   // its body is, or was, in a file that is counted for account
-	awaitsFile bool   // its body waits for one
-	account    string // the client: see Shares
+	// Fields for the source.
+	lasting    bool
+	Choice     *Mount // the mount that gets the request, or nil
+	body       *Body  // the arriving body that the source waits for
+	given      Given  // input that the source has not given back
+	hasFile    bool   // a file for its body is counted for account
+	awaitsFile bool   // its body waits for a file
+	account    string // name of the client in Shares
 
-	// Of HTTP/2.
-	holds            bool // its descriptor is counted for account
+	// Fields for HTTP/2.
+	holds            bool
 	awaitsDescriptor bool // it waits, or has waited, for a descriptor
 
-	// Of its response.
-	KeepAlive bool         // the connection stays open behind it
-	held      []Part       // parts that arrived before their turn
-	taken     int          // how many of them TakeTurn has returned: less than half
-	unsent    *conn.Unsent // what of it waits for the client; nil: nothing has
+	// Fields for the response.
+	KeepAlive bool         // the connection stays open after the response
+	held      []Part       // parts that were sent before their turn
+	taken     int          // how many of held TakeTurn has returned: less than half
+	unsent    *conn.Unsent // waiting bytes of the response; nil if none have waited
 	Out       Response
 
 	Carrier Carrier // another protocol that carries it, or may do so; nil if none
@@ -72,50 +75,52 @@ type Exchange struct {
 	overridden bool // it gets the override page, and its browser asks again and again
 }
 
-// identity is what remains of a request when another exchange takes over its response: see Exchange.TakeOver.
+// identity is the part of an exchange that TakeOver copies.
 type identity struct {
 	Version  http1.Version
-	IsHead   bool   // the method is HEAD
-	Safe     bool   // the method is safe (RFC 9110 §9.2.1)
-	trailers bool   // the client takes trailers: see http1.Request.Trailers
-	html     bool   // the client is a browser: for replies when req is nil
-	former   bool   // the exchange began before Server.Use
-	Received int64  // bytes of the request
-	from     *Peer  // the client of the connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
-	rules    *rules // of the mount, or of the site, or noRules
+	IsHead   bool  // the method is HEAD
+	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
+	trailers bool  // the client takes trailers: see http1.Request.Trailers
+	html     bool  // the client is a browser; for replies when req is nil
+	former   bool  // the exchange began before Server.Use
+	Received int64 // bytes of the request
+	// client of the connection, or the one that a trusted proxy names; nil for an open WebSocket
+	from  *Peer
+	rules *rules // rules of the mount or the site, or noRules
 
-	// For counters and the access log. TakeOver leaves Record and began to the new exchange alone.
+	// Fields for counters and the access log. TakeOver moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log
-	began  int64           // of Recorder.Begin or BeganEarlier; 0 if the request is not counted
-	counts *metrics.Route  // of its route
-	trace  http1.TraceID   // of Config.Trace
+	// from Recorder.Begin or BeganEarlier; 0 if the request is not counted
+	began  int64
+	counts *metrics.Route
+	trace  http1.TraceID
 }
 
-// Answer ends x with r, before its first part.
+// Answer ends x with the reply r. Call it before the first part.
 func (x *Exchange) Answer(r Reply) {
 	x.Source = Memory{}
 	x.Sink.Reply(r)
 }
 
-// BreakOff ends x without the rest of its response.
+// BreakOff ends x without the rest of the response.
 func (x *Exchange) BreakOff() {
 	x.Source = Memory{}
 	x.Sink.Send(&Part{Last: true, Failed: true, File: -1})
 }
 
-// CutShort ends the response with what was sent of it, in the place of its source. The connection closes.
+// CutShort ends the response after the sent bytes and closes the connection.
 func (x *Exchange) CutShort() {
 	x.Source, x.KeepAlive = Memory{}, false
 	x.Sink.Send(&Part{Last: true, File: -1})
 }
 
-// Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
-// the parts, and the reply.
+// Sub returns an exchange for a part of the response of x. The source of x passes it to another source, which answers
+// r. It has no client; to gets the parts and the reply.
 func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, state: answering}
 }
 
-// Conn returns the connection of the client; nil: no client waits for the response any more.
+// Conn returns the connection of the client, or nil if no client waits for the response.
 func (x *Exchange) Conn() *conn.Conn {
 	if x.Stream == nil {
 		return nil
@@ -123,11 +128,10 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// broken reports whether the client has left before the exchange has ended.
 func (x *Exchange) broken() bool { return x.Stream == nil || x.client.IsClosed() }
 
-// New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
-// count is one more until it has ended; nil: nothing counts it.
+// New returns an exchange without a request, for the stream c of a client. New uses ended exchanges again to save
+// allocations. It increments *count, which may be nil, and End decrements it.
 func (s *Server) New(client *Client, c Stream, count *int) *Exchange {
 	x := s.free
 	if x == nil {
@@ -148,10 +152,9 @@ func (s *Server) New(client *Client, c Stream, count *int) *Exchange {
 	return x
 }
 
-// spareRecords is how many records are kept for later exchanges. Each has the longest request line that it was used for.
+// spareRecords limits the unused records that are kept for later exchanges.
 const spareRecords = 1 << 10
 
-// End ends an exchange for good.
 func (x *Exchange) End() {
 	s := x.s
 	if x.hasFile {
@@ -177,13 +180,13 @@ func (x *Exchange) End() {
 	if cap(held) > 16 {
 		held = nil
 	}
-	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
+	*x = Exchange{} // a composite literal with these fields would be copied
 	x.Sink = x
 	x.s, x.held, x.Next = s, held, s.free
 	s.free = x
 }
 
-// begun returns the exchanges that have begun and not ended.
+// begun returns the active exchanges.
 func (s *Server) begun() iter.Seq[*Exchange] {
 	return func(yield func(*Exchange) bool) {
 		for _, x := range s.exchanges {
@@ -194,7 +197,6 @@ func (s *Server) begun() iter.Seq[*Exchange] {
 	}
 }
 
-// Active returns the number of exchanges that have begun and not ended.
 func (s *Server) Active() int {
 	n := len(s.exchanges)
 	for x := s.free; x != nil; x = x.Next {
@@ -203,11 +205,11 @@ func (s *Server) Active() int {
 	return n
 }
 
-// Submit hands x over to the source of its Choice. Size, Body and Pipeline of its request are set.
+// Submit passes x to the source of its Choice. Size, Body and Pipeline of its request must be set.
 func (x *Exchange) Submit() {
 	r := x.Req
 	x.enter(answering, nothing)
-	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
+	// The size of a chunked body excludes the framing. The rest of a streamed body is added as it arrives.
 	if x.Received += r.Size; r.More {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
@@ -217,7 +219,6 @@ func (x *Exchange) Submit() {
 	}
 }
 
-// Hold keeps a part of x until its turn comes.
 func (x *Exchange) Hold(p *Part) {
 	x.held = append(x.held, *p)
 	if len(p.Body) >= conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
@@ -230,7 +231,7 @@ func (x *Exchange) Hold(p *Part) {
 	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
 }
 
-// unheld records that a part that was held, and still is counted for that, waits no longer.
+// unheld stops counting a part that was held.
 func (x *Exchange) unheld(p *Part) {
 	if x.unsent == nil {
 		return
@@ -242,7 +243,7 @@ func (x *Exchange) unheld(p *Part) {
 	}
 }
 
-// PartWaits implements PartOwner. What waits for a subrequest is counted where its client waits.
+// PartWaits implements PartOwner. A part for a subrequest is counted for the client of the page.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	if len(p.Body) < conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
 		return x.unsent
@@ -254,10 +255,8 @@ func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	return x.unsent
 }
 
-// Unsent returns how many bytes of the response wait in memory for the client.
 func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
 
-// Cut implements conn.Response: the client loses the rest of the response.
 func (x *Exchange) Cut() (client string) {
 	client = x.clientText()
 	if x.Stream != nil {
@@ -266,7 +265,7 @@ func (x *Exchange) Cut() (client string) {
 	return client
 }
 
-// Begin has the source of x begin with its response, if it waits with that.
+// Begin starts the source of x if x is Delayed.
 func (x *Exchange) Begin() {
 	if x.Delayed() {
 		x.enter(answering, nothing)
@@ -274,7 +273,7 @@ func (x *Exchange) Begin() {
 	}
 }
 
-// Refuse answers x, which is being decided about, without a source.
+// Refuse answers x, which is undecided, without a source.
 func (x *Exchange) Refuse(r Reply) {
 	if !r.Close {
 		x.Stream.Read(x)
@@ -282,15 +281,15 @@ func (x *Exchange) Refuse(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// Replace makes x, which has not begun, a response of the server itself, which Send has to follow. Its source has nothing to do with it
-// any more. closes says that nothing more can be understood of what the client sends. Exchanges without a client cannot be answered.
+// Replace makes x, which has not begun, a response of the server itself; the caller must then call Send. The former
+// source of x is not called again. closes reports that the rest of the input cannot be parsed. x must have a client.
 func (x *Exchange) Replace(closes bool) {
 	x.Stream.Replace(x, x, closes)
 	x.enter(answering, nothing)
 	x.Req, x.Source, x.Fields = nil, Memory{}, nil
 }
 
-// TakeOver puts a new exchange, which the server itself must answer, in the place of x. The handler of x no longer has a client.
+// TakeOver replaces x with a new exchange that the server itself must answer. The handler of x no longer has a client.
 func (x *Exchange) TakeOver() *Exchange {
 	y := x.s.New(x.client, x.Stream, x.count)
 	x.Stream.Replace(x, y, false)
@@ -301,14 +300,12 @@ func (x *Exchange) TakeOver() *Exchange {
 	return y
 }
 
-// FailWith ends x and sends r to its client instead.
 func (x *Exchange) FailWith(r Reply) {
 	y := x.TakeOver()
 	x.Abandon()
 	y.Reply(r)
 }
 
-// Send implements Sink: the part goes to the stream, or waits for its turn there.
 func (x *Exchange) Send(p *Part) {
 	if p.Op == OpCredit {
 		x.given.Credit(p.Credit)
@@ -320,15 +317,16 @@ func (x *Exchange) Send(p *Part) {
 	}
 	c := x.Stream
 	switch {
-	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()): // such a client has no use for a 1xx
+	// such clients have no use for a 1xx
+	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()):
 		x.Release(p)
 	default:
 		c.Write(x, p)
 	}
 }
 
-// InTurn reports whether the response is the next one that the client is to be sent, and nothing before it waits for the
-// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
+// InTurn reports whether the response is the next one for the client, and no earlier bytes wait. In this case Sink.Send
+// uses the memory of a part without an Owner, except Body, only until it returns.
 func (x *Exchange) InTurn() bool {
 	if x.Stream == nil {
 		return x.Parent == nil || x.Parent.InTurn()
@@ -336,8 +334,8 @@ func (x *Exchange) InTurn() bool {
 	return x.Stream.InTurn(x)
 }
 
-// AwaitTurn has Source.Start called again as soon as InTurn or, with early, perhaps before that, when less of
-// what the connection was asked for waits for the client: the source does not begin to make the response until then.
+// AwaitTurn calls Source.Start again when it is the turn of x. If early is set, this may happen earlier, when few bytes
+// wait for the client. The source makes no response earlier.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
 	case early && x.Stream == nil:
@@ -354,13 +352,13 @@ func (x *Exchange) AwaitTurn(early bool) {
 	}
 }
 
-// TakeTurn returns the next part of x, whose turn it is, that was held, or nil. If its source has waited for its turn, it is started.
-// ok reports whether there was either.
+// TakeTurn is called when it is the turn of x. It returns the next held part, or starts the source if that waits for
+// its turn. ok is false if neither is possible.
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
 		p := x.held[x.taken]
-		if x.taken++; 2*x.taken >= len(x.held) { // not each time: there may be a thousand
+		if x.taken++; 2*x.taken >= len(x.held) { // rarely, because a thousand parts may be held
 			x.held, x.taken = slices.Delete(x.held, 0, x.taken), 0
 		}
 		x.unheld(&p)
@@ -373,7 +371,7 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	return nil, false
 }
 
-// Keep has Req stay as it is until the exchange ends.
+// Keep keeps Req valid until the exchange ends.
 func (x *Exchange) Keep() {
 	switch {
 	case x.req != nil:
@@ -384,8 +382,8 @@ func (x *Exchange) Keep() {
 	}
 }
 
-// WaitsForClient reports whether the response cannot go on before the client has read or sent something: parts may wait for the client, or
-// for earlier responses, or the rest of a body is awaited.
+// WaitsForClient reports whether the client must read or send something before the response continues. Parts may wait
+// for the client or for earlier responses, or the body is incomplete.
 func (x *Exchange) WaitsForClient() bool {
 	if x.Parent != nil {
 		return !x.Recorded && x.Parent.WaitsForClient()
@@ -393,8 +391,8 @@ func (x *Exchange) WaitsForClient() bool {
 	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
-// Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
-// on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.
+// Beside runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles no
+// later request. gone reports whether the client has left; the exchange then ends after done.
 func (x *Exchange) Beside(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source
@@ -405,7 +403,6 @@ func (x *Exchange) Beside(work func(), done func(gone bool)) {
 	x.s.Set.Beside(work, func(bug bool) { x.besideDone(done, bug) })
 }
 
-// besideDone goes on with x, whose source has done its work beside the loop.
 func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	if x.client == nil {
 		x.beside = false
@@ -434,7 +431,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	done(false)
 }
 
-// Release gives a part of x back. With the last one x ends.
+// Release gives a part of x back. It ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last
 	if x.unsent != nil {
@@ -448,7 +445,7 @@ func (x *Exchange) Release(p *Part) {
 	}
 }
 
-// Abandon ends x, of whose response nothing is wanted any more.
+// Abandon ends x without the rest of its response.
 func (x *Exchange) Abandon() {
 	x.Stream, x.gone = nil, true
 	x.dropCarrier()
@@ -464,7 +461,7 @@ func (x *Exchange) Abandon() {
 	}
 	clear(held)
 	switch {
-	case ended || x.beside: // or it ends with that
+	case ended || x.beside: // it ends later
 	case x.state != answering:
 		x.End()
 	default:
@@ -472,7 +469,6 @@ func (x *Exchange) Abandon() {
 	}
 }
 
-// PartSent implements PartOwner.
 func (x *Exchange) PartSent(p *Part, err error) {
 	if err != nil {
 		x.LogShort(err)
@@ -480,7 +476,6 @@ func (x *Exchange) PartSent(p *Part, err error) {
 	x.Release(p)
 }
 
-// Reply implements Sink.
 func (x *Exchange) Reply(r Reply) {
 	s, c := x.s, x.Conn()
 	if c == nil {
@@ -501,12 +496,12 @@ func (x *Exchange) Reply(r Reply) {
 	}
 }
 
-// Decline has routing go on, before the first part: behind the mount, or, if index is not empty, with that name appended to
-// the path, which is that of a directory. It reports false, and does nothing, if the path has got an index before.
+// Decline makes routing continue with the next mount or, if index is not empty, with index appended to the path of a
+// directory. Call it before the first part. Decline returns false, and does nothing, if an index was already appended.
 func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {
-	case q == nil: // it is of Sub
+	case q == nil: // an exchange of Sub
 		return false
 	case index == "":
 		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)
@@ -521,7 +516,7 @@ func (x *Exchange) Decline(index string) bool {
 	return true
 }
 
-// Log writes a line about the client to the error log of its site.
+// Log writes a line about the client to the error log of the site.
 func (x *Exchange) Log(level logfile.Level, line string) {
 	switch {
 	case x.client != nil:

@@ -2,28 +2,25 @@ package exchange
 
 import "time"
 
-// Handler answers requests. The loop gives it requests, and gets parts of responses; neither side ever waits for the other.
+// Handler answers requests. The loop gives it requests, and gets parts of responses. Neither side ever waits for the
+// other.
 //
-// All methods but Release are called on the loop only.
+// All methods except Release are called on the loop.
 type Handler interface {
-	// Submit hands over a request. It returns false when too many wait: the
-	// loop then answers 503.
+	// Submit passes a request to the handler. It returns false if too many requests wait: the loop then answers 503.
 	Submit(*Request) bool
 
-	// Deliver hands over the data that has arrived for an exchange of which the loop has not
-	// yet taken the Last part; the handler may have made it, and then drops the input.
-	// It does not wait and cannot fail; excess data is not read
-	// (InputWindow).
+	// Deliver passes input to an exchange. The loop may not have taken the Last part yet. A handler that has already
+	// made that part drops the input. Deliver must not wait and cannot fail: the loop stops reading at InputWindow.
 	Deliver(Input)
 
-	// Release gives a part back: its bytes were sent or are not wanted any
-	// more. Any goroutine may call it. Unreleased bytes are what the handler
-	// uses for back-pressure; releasing the Last part ends the exchange.
+	// Release returns a part whose bytes are sent or not needed. Any goroutine may call it. Handlers limit their output
+	// by unreleased bytes. Release of the Last part ends the exchange.
 	Release(*Part)
 
-	// Cancel says that no client waits for this exchange any more. Work not yet started is dropped, iterators are closed. The Last part still
-	// comes. If the reason is that the exchange has taken longer than its Source allows, took is how long; its client has been answered
-	// then, as far as that goes, and Cancel may have been called before. Otherwise it is 0. It must not block.
+	// Cancel reports that no client waits for this exchange. The handler drops waiting work, and closes iterators. It
+	// still sends the Last part. took is the duration of an exchange that exceeds the time limit of its Source,
+	// otherwise 0. Its client is then answered, and Cancel may be called a second time. Cancel must not block.
 	Cancel(t Ticket, took time.Duration)
 }
 
@@ -31,19 +28,19 @@ type Handler interface {
 type Occupancy uint8
 
 const (
-	// OccupiesNothing is for requests that do not wait for each other.
+	// OccupiesNothing: requests do not wait for each other.
 	OccupiesNothing Occupancy = iota
 
-	// OccupiesUntilHead is until the answer begins. It is for handlers that run on the loop, which asks for the
-	// rest of an answer in between.
+	// OccupiesUntilHead: until the response begins. Handlers that run on the loop use it, because the loop gets the
+	// rest of the response in small steps.
 	OccupiesUntilHead
 
-	// OccupiesUntilEnd is until the whole answer was made, or a WebSocket has begun. It is for handlers that run on threads:
-	// a thread that runs a generator can do nothing else.
+	// OccupiesUntilEnd: until the response is complete or a WebSocket has begun. Handlers that run on threads use it,
+	// because a thread that runs a generator cannot do other work.
 	OccupiesUntilEnd
 )
 
-// EndsWith reports whether an exchange with this Occupancy no longer occupies the application after p.
+// EndsWith reports whether p ends the time in which an exchange occupies the application.
 func (o Occupancy) EndsWith(p *Part) bool {
 	switch o {
 	case OccupiesUntilHead:

@@ -2,5 +2,5 @@
 
 package exchange
 
-// invariants says that enter checks each change of state, as in tests with the race detector and in fuzzing.
+// invariants turns on the checks of enter. Builds with the race detector and for fuzzing have it.
 const invariants = true

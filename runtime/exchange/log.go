@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Malformed prepares x, which has no request, to be refused by the first site. received is what the client has sent instead.
+// Malformed prepares x, which has no valid request, for a refusal by the first site. received is the input.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
 	x.html = bytes.Contains(received, []byte("text/html"))
@@ -49,7 +49,6 @@ func (s *Server) note(x *Exchange) {
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
 }
 
-// beginEntry begins the entry of x, in memory that was used before if there is some.
 func (s *Server) beginEntry(x *Exchange) {
 	if n := len(s.records); x.Record == nil && n > 0 {
 		x.Record, s.records = s.records[n-1], s.records[:n-1]
@@ -74,7 +73,6 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 }
 
-// account writes the log lines of an exchange that has ended.
 func (s *Server) account(x *Exchange) {
 	e := x.Record
 	if e == nil || x.client.Subrequest() {
@@ -93,7 +91,7 @@ func (s *Server) account(x *Exchange) {
 	s.writeLine(e, x.overridden)
 }
 
-// writeLine writes the log lines of a request that has ended. overridden: Config.Answered is not told.
+// writeLine writes the log line of a request. If overridden is set, it does not call Config.Answered.
 func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 	e.Duration = time.Since(e.Time)
 	if e.Status == 0 {
@@ -108,7 +106,6 @@ func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 	e.End()
 }
 
-// logClient logs a line about the client of x and what answers it.
 func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args ...any) {
 	log := s.Config.LogClient
 	if own := x.rules.site.ErrorLog; own != nil {
@@ -117,12 +114,11 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
 }
 
-// clientText is how the error log calls the client.
 func (x *Exchange) clientText() string {
 	return cmp.Or(cmp.Or(x.from, x.client.direct()).String(), x.client.String())
 }
 
-// RecordOf returns the record of a request from another process, for the log of its site; nil if nothing is logged.
+// RecordOf returns a record for a request from another process, or nil if its site has no log.
 func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	if !s.timed {
 		return nil
@@ -136,13 +132,14 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	return state.Record(log)
 }
 
-// LogSubscriber writes the log lines of a subscriber that has ended: sent is the number of bytes of the body, framed of the rest.
+// LogSubscriber writes the log line of a subscriber. sent counts the bytes of the body, framed those of the rest.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
 	s.writeLine(r, false)
 }
 
-// PassOn gives what carries x, whose response is written or gathered, to another protocol, which writes its line to the access log.
+// PassOn gives the connection or stream of x to another protocol when the response is written or gathered. The protocol
+// writes the line of the access log.
 func (x *Exchange) PassOn(to Upgrade) {
 	log, sent, framed := x.Record, x.Out.Sent, x.Out.Framed
 	if log != nil {
@@ -153,7 +150,7 @@ func (x *Exchange) PassOn(to Upgrade) {
 	to.Begin(c, log, sent, framed)
 }
 
-// Measure counts requests with r from now on. Requests that began earlier count as active only.
+// Measure counts requests with r from now on. Earlier requests count only as active.
 func (s *Server) Measure(r *metrics.Recorder) {
 	s.metrics = r
 	for x := range s.begun() {
@@ -164,8 +161,8 @@ func (s *Server) Measure(r *metrics.Recorder) {
 	s.nameRoutes()
 }
 
-// nameRoutes finds what counts the requests of each mount: mounts with the same name, as files and an application for the same
-// path, share it.
+// nameRoutes finds the counter of each mount. Mounts with the same name, such as files and an application at one path,
+// share a counter.
 func (s *Server) nameRoutes() {
 	if s.metrics == nil {
 		return
@@ -183,7 +180,7 @@ func (s *Server) nameRoutes() {
 	}
 }
 
-// label is how the operator knows the mount: the paths it answers, as the configuration has them.
+// label returns the name of the mount for operators: its paths as in the configuration.
 func (m *Mount) label() string {
 	name := cmp.Or(m.Within, m.Prefix, "/")
 	for _, pattern := range [...]string{m.Having, m.Match} {

@@ -2,7 +2,8 @@ package exchange
 
 import "testing"
 
-// The handler has enough above InputWindow, and gets more below half of the window. Too much credit has no effect.
+// The handler may exceed InputWindow by one piece, and gets more below half of the window. Too much credit has no
+// effect.
 func TestHandlerGetsInputUpToItsWindow(t *testing.T) {
 	var g Given
 	piece := make([]byte, InputWindow/4)

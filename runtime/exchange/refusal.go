@@ -14,21 +14,20 @@ const (
 	htmlType = "text/html; charset=utf-8"
 )
 
-// Pages are the pages of a site for errors that the server itself answers.
 type Pages interface {
 	// Answer answers x with r, or with the page for its status.
 	Answer(x *Exchange, r Reply)
 }
 
-// SendReply answers x with r as it is.
+// SendReply answers x with r, without a page of the site.
 func (x *Exchange) SendReply(r *Reply) {
 	p := Part{First: true, Last: true, File: -1}
 	p.Body = fillHead(&p.Head, r, x.html, x.Prefix)
 	x.Sink.Send(&p)
 }
 
-// fillHead makes h the head of the response that r describes, and returns the body. html: an error is a page, and prefix the path that
-// a proxy stripped.
+// fillHead makes h the head of the reply r, and returns the body. If html is set, an error is a page in HTML. prefix is
+// the path prefix that a proxy has removed.
 func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
@@ -45,11 +44,11 @@ func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	return body
 }
 
-// pageWait is how long a browser waits for a page before it gets Starting. Most applications load in less.
+// pageWait is how long a browser waits before it gets Starting. Most applications load in less time.
 const pageWait = time.Second
 
-// Starting is the answer to a browser while the application of its site loads, which it has done for so long: a page that asks
-// again after a second. It needs no JavaScript and nothing from anywhere.
+// Starting is the answer to a browser while the application of its site loads: a page that loads itself again after a
+// second. since is the time that the application has been loading. The page needs no JavaScript and no other resources.
 func Starting(since time.Duration) Reply {
 	seconds := "1 second"
 	if n := int(since.Seconds()); n > 1 {

@@ -8,45 +8,44 @@ import (
 	"fapws/runtime/route"
 )
 
-// request is the request of an exchange, with the decision about it. Exchange.req is nil once a
-// source has taken over what it needs.
+// request is the request of an exchange, with the decision. Exchange.req is nil when a source has taken all that it
+// needs.
 //
-// All exchanges that do not wait share one, and its slices belong to the input of their connection. keep gives an exchange
-// that has to wait one that lasts: then it goes on later where it was.
+// All exchanges that do not wait share one request. Its slices refer to the input of the connection. keep makes the
+// request of a waiting exchange permanent.
 type request struct {
-	route.Decision // where it goes; Head is the head as received
+	route.Decision // Head is the head as received
 	parsed         http1.Request
-	mount          *Mount // nil: none
+	mount          *Mount // nil if no mount fits
 	kept           bool
 
-	time    time.Time // when its head had arrived, if Server.timed
-	earlier uint32    // requests of its connection before it, as far as they are logged
+	time    time.Time // arrival of the head, if Server.timed is set
+	earlier uint32    // logged requests of its connection before this one
 
-	index string // it is for a directory that has this for its index, which is not a plain file
+	// index of a directory that is appended to the path; the index is not a plain file
+	index string
 
-	handed Request // as a source gets it: see makeRequest
+	handed Request // the request for the source: see makeRequest
 
-	// Memory for the sources that answer it.
-	forwarded []byte // what proxies say of it
-	traced    []byte // its head with traceparent
+	// Memory for the sources.
+	forwarded []byte
+	traced    []byte
 }
 
-// newRequest returns memory for requests.
 func newRequest() *request {
 	q := &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}}
 	q.reset()
 	return q
 }
 
-// reset makes q ready for another request. Slices keep their memory.
 func (q *request) reset() {
 	q.mount, q.index = nil, ""
-	// One by one: a literal would be made elsewhere and then copied.
+	// A composite literal would be copied.
 	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
 }
 
-// keep makes q last: it refers to the input of a connection no more.
+// keep copies the slices of q, which then no longer refer to the input of the connection.
 func (q *request) keep() {
 	if q.kept {
 		return
@@ -57,14 +56,14 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// trace has the head continue the trace of the client, or begin one, and puts it into id.
+// trace adds a field traceparent to the head, which continues the trace of the client or begins one, and stores the id
+// in id.
 func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 	r := &q.handed
 	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
 	r.Head, r.Traced = q.traced, true
 }
 
-// admit has x, which is for an application, answered by its mount.
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	r := x.makeRequest()
@@ -80,7 +79,6 @@ func (s *Server) admit(x *Exchange) {
 	x.Stream.Read(x)
 }
 
-// makeRequest puts together the request that the source of x gets.
 func (x *Exchange) makeRequest() *Request {
 	q, c := x.req, x.client
 	r := &q.handed
@@ -101,7 +99,7 @@ func (x *Exchange) makeRequest() *Request {
 	return r
 }
 
-// Request returns memory for the next request, with Parsed. It is the same again until that was kept.
+// Request returns memory for the next request, with Parsed. It returns the same memory until the request is kept.
 func (s *Server) Request() *Request {
 	if s.next.kept {
 		s.next = newRequest()

@@ -15,20 +15,23 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Response counts the sent bytes of a response, and knows how the rest is framed. Its zero value is one that has not begun.
+// Response counts the sent bytes of a response and has the framing of the rest. The zero value is a response that has
+// not begun.
 type Response struct {
-	Status int   // 0 before it has begun
+	Status int   // 0 before the response begins
 	Sent   int64 // bytes of the body
 	Framed int64 // bytes that are not of the body
-	Left   int64 // bytes of the promised Content-Length that have not been sent; 0: none was promised
+	// bytes of the announced Content-Length that are not sent; 0 without one
+	Left int64
 
 	Framing http1.Framing // of the body
-	Begun   bool          // the head was sent
-	cut     bool          // it was longer than promised
+	Begun   bool          // the head is sent
+	cut     bool          // the body was longer than announced
 }
 
-// Take returns how much may be sent of p: nothing where a response has no body, and no more than its Content-Length has promised. broken reports
-// that p is the last part, and not all that was promised. The error log gets a line if the handler has promised another length.
+// Take returns how much of p may be sent: nothing if the response has no body, otherwise no more than its
+// Content-Length. broken reports that p is the last part, and Failed or too short for the Content-Length. Take logs a
+// wrong Content-Length of a handler.
 func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	r := &x.Out
 	if r.Framing != http1.NoBody {
@@ -53,14 +56,14 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.Last && p.Failed
 }
 
-// LogShort tells the operator that a file has not all that the response to x was promised, if err says so.
+// LogShort logs that a file was shorter than announced, if err says so.
 func (x *Exchange) LogShort(err error) {
 	if errors.As(err, new(*conn.FileError)) {
 		x.Log(logfile.Warning, "response aborted: "+err.Error())
 	}
 }
 
-// Refused returns the response to a request whose body b could not be taken because of err.
+// Refused returns the reply to a request whose body b has failed with err.
 func (b *Body) Refused(s *Server, err error) Reply { return s.refused(err, b.size, b.max) }
 
 func (s *Server) refused(err error, size, max int64) Reply {
@@ -86,7 +89,7 @@ func (s *Server) refused(err error, size, max int64) Reply {
 	return r
 }
 
-// Malformed returns the response to a malformed request, of which received has arrived.
+// Malformed returns the reply to a malformed request that begins with received.
 func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	r := Reply{Status: err.Status, Text: err.Text, Close: true}
 	if err.Setting == "" {
@@ -107,7 +110,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings are the lines of noteLimit, by setting; "": limits without one.
+// limitWarnings returns the lines of noteLimit for each setting, and for limits without a setting ("").
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size", "limit-request-fields",
@@ -117,7 +120,7 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs that a client exceeds a limit, once a minute for each limit. sent describes what it gets.
+// NoteLimit logs that a client exceeds a limit, once a minute for each limit. sent describes the answer.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return
@@ -128,7 +131,6 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 	x.Log(logfile.Warning, sent)
 }
 
-// noteLimit logs that r is sent because x exceeds a limit.
 func (x *Exchange) noteLimit(r *Reply) {
 	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
 		text, _, _ := strings.Cut(r.Text, ": the limit is")
@@ -136,17 +138,17 @@ func (x *Exchange) noteLimit(r *Reply) {
 	}
 }
 
-// Heads makes the heads of all responses of an event loop.
 type Heads struct {
-	// Fields is memory for callers that put the fields of a response together. It is free again when AppendHead returns.
+	// Fields is memory for callers that build the fields of a response. They may use it again when AppendHead has
+	// returned.
 	Fields []byte
 
-	*http1.Template        // with the fields Server and Date
-	edited          []byte // memory for fields that rules have changed
+	*http1.Template
+	edited []byte
 }
 
-// AppendHead appends the head of r, the response to x, to dst as HTTP/1 has it, and notes in x how the body is sent. All heads are made
-// here.
+// AppendHead appends the head of r, the response to x, to dst in the form of HTTP/1, and sets the framing of the body
+// in x. All heads are made here.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -171,7 +173,6 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	return dst
 }
 
-// AppendInterim appends the head of p, a response of 1xx, which is not the answer to x.
 func (x *Exchange) AppendInterim(dst []byte, p *Part) []byte {
 	before := len(dst)
 	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
@@ -184,7 +185,7 @@ var crlf = []byte("\r\n")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
+// AppendHeadOf appends the head of p, the first part of x. keepAlive reports whether the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	x.dropCarrier()
 	s, h := x.s, &p.Head
@@ -193,13 +194,13 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
+	if r.Status == 426 { // a handler cannot set Upgrade itself (RFC 9110 §15.5.22)
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)
 		if FieldValue(h.Fields, []byte("upgrade")) == "" {
 			r.Fields = append(r.Fields, upgradeField...)
 		}
 	}
-	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client takes a 1xx for the end of a response
+	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client treats a 1xx as the end of a response
 	if r.Length < 0 && p.Last && !p.Failed {
 		if size := int64(len(p.Body)) + p.Count; size > 0 || !x.IsHead {
 			r.Length = size
@@ -212,8 +213,8 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	return x.AppendHead(dst, &r)
 }
 
-// Trailers returns the fields that end the response to x behind p: nil where there are none, its client does not take them, or the
-// response has no body. Those of HTTP/1 need chunks.
+// Trailers returns the fields that follow the body of x after p, or nil without trailers, without a body, or if the
+// client does not accept trailers. HTTP/1 requires chunks for trailers.
 func (x *Exchange) Trailers(p *Part) []byte {
 	if p.Trailers == nil || !p.Last || p.First || p.Failed || !x.trailers || x.Out.Framing == http1.NoBody {
 		return nil

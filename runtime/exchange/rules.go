@@ -12,39 +12,39 @@ import (
 	"fapws/runtime/route"
 )
 
-// Rules say what holds for requests whatever answers them. What a mount says
-// goes before what its site says. The zero value of each means nothing. NewRules makes them.
+// Rules apply to requests independent of their source. Rules of a mount override those of its site. The zero value of
+// each field has no effect. Use NewRules to create them.
 type Rules struct {
-	Set    []Field  // fields of all responses, errors too; they replace those of the same name
-	Add    []Field  // fields beside those of the same name
-	Remove []string // names of fields that responses do not have
+	// fields of all responses, also of errors; they replace fields of the same name
+	Set    []Field
+	Add    []Field  // fields that do not replace others of the same name
+	Remove []string // names of fields that are removed from responses
 
-	// SetSecure is as Set, for responses to requests that have come over HTTPS, as far as trusted proxies say.
+	// SetSecure is like Set, for requests over HTTPS. The scheme may be from a trusted proxy.
 	SetSecure []Field
 
-	// Allow and Deny are networks of the client, as trusted proxies report it. A client in
-	// Allow is allowed; one that is only in Deny gets 403; one in neither is allowed,
-	// unless Deny is empty and Allow is not. A client without an address, of a unix socket,
-	// is only in networks that have all addresses.
+	// Allow and Deny are networks of the client, which a trusted proxy may report. A client in Allow is allowed; one
+	// that is only in Deny gets 403. Other clients are allowed, unless Deny is empty and Allow is not. A client without
+	// an address, on a unix socket, is only in networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Methods are the allowed ones (405 for others); GET allows HEAD.
+	// Methods are the allowed methods. Others get 405. GET allows HEAD.
 	Methods []string
 
-	Cert route.ClientCert // that clients have to show
+	Cert route.ClientCert
 
-	Access  Access // who may have what these rules are for; nil: everybody
-	NoLogin bool   // no user has to log in, whatever the site says
+	Access  Access // users that are allowed; nil allows everybody
+	NoLogin bool   // no user must log in, even if the site requires it
 
-	MaxBodySize int64         // as in Config
-	Timeout     time.Duration // as in Config; below zero: none
+	MaxBodySize int64
+	Timeout     time.Duration // as in Config; negative for no timeout
 
-	edit       *Edit  // of Set, Add and Remove; nil: none
-	editSecure *Edit  // of SetSecure; nil: none
-	allow      []byte // the Allow field of a 405, with its line
+	edit       *Edit  // of Set, Add and Remove, or nil
+	editSecure *Edit  // of SetSecure, or nil
+	allow      []byte // the Allow field of a 405
 }
 
-// NewRules makes rules of r ready for use. The error is one line.
+// NewRules prepares rules for use. The error has one line.
 func NewRules(r Rules) (_ *Rules, err error) {
 	if r.edit, err = newEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
@@ -67,26 +67,24 @@ func NewRules(r Rules) (_ *Rules, err error) {
 	return &r, nil
 }
 
-// rules are those of a mount and its site together, as exchanges have them.
+// rules are the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
 	headers Edits         // the site's first
-	plain   int           // how many of them are not only for requests over HTTPS
-	guard   route.Guard   // what package route has to know
-	access  Access        // nil: everybody may have it
+	plain   int           // number of headers that apply without HTTPS
+	guard   route.Guard   // the part for package route
+	access  Access        // nil allows everybody
 	local   bool          // clients on this machine need no session
-	timeout time.Duration // 0: that of Config
-	maxBody int64         // 0: that of Config
+	timeout time.Duration // 0 means Config.Timeout
+	maxBody int64         // 0 means Config.MaxBodySize
 }
 
-// noRules are those of an exchange that is for no site, or not yet.
 var noRules = &rules{site: new(Site)}
 
-// onlyForUser keeps responses out of caches that several users share. With Basic authentication, caches see that
-// by themselves (RFC 9111 §3.5).
+// onlyForUser keeps responses out of shared caches. With Basic authentication, caches do so without it (RFC 9111 §3.5).
 var onlyForUser, _ = newEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
-// rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits.
+// rulesOf returns the rules of mount m of site s or, if m is nil, of requests that no mount fits.
 func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
 		m = new(Mount)
@@ -132,50 +130,49 @@ func rulesOf(s *Site, m *Mount) *rules {
 	}
 	out.plain = len(out.headers)
 	out.headers = append(out.headers, secure...)
-	if m.OwnPolicy { // pages of the server work only with their own
+	if m.OwnPolicy {
 		out.headers = out.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
 	out.guard.Password = out.access != nil
 	return out
 }
 
-// ownsLog reports whether the requests of the site are logged, or not logged, apart from others.
+// ownsLog reports whether the site has its own setting for the access log.
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
-// Access decides who may have what a mount answers: users, who log in. Its methods are called on the event loop.
+// Access decides which users may use a mount. Its methods are called on the event loop.
 type Access interface {
-	// Admit decides about the client of x, of whose Req it uses Head, Parsed, Path and Peer: refusal is what that gets instead, or nil. Before,
-	// it calls Exchange.LogIn for a user. known is false if that takes long, to read a file or to check a password: it is done beside the loop,
-	// which resumes x, and Admit is called again.
+	// Admit decides on the client of x. It uses Head, Parsed, Path and Peer of x.Req. refusal is the reply to a client
+	// that is refused, or nil. Before Admit accepts a user, it calls Exchange.LogIn. known is false if it must read a
+	// file or check a password first. That happens off the loop, which then resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	// By returns how users log in.
 	By() Login
 
-	// Named returns the user that a request names, rightly or not; "": none.
+	// Named returns the user that a request names, without a check, or "".
 	Named(head []byte, fields []http1.Field) string
 }
 
-// Check is what an Access has begun for an exchange, or found out: Exchange.Check.
+// Check is a running check or a result of an Access: see Exchange.Check.
 type Check interface {
 	Cancel() // the client has left
 	Defer()  // the client has probably left
 }
 
-// LogIn notes the user of x.
 func (x *Exchange) LogIn(user string, by Login) {
 	peer := *x.from
 	peer.User, peer.Login = user, by
 	x.peer = &peer
 }
 
-// SetCookie gives the response to x a field Set-Cookie, which replaces none.
+// SetCookie adds a field Set-Cookie to the response to x.
 func (x *Exchange) SetCookie(value string) {
-	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // no cookie of ours is wrong
+	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // cookies of the server are valid
 }
 
-// LocalNeedsNoLogin reports whether clients on this machine may go where the decision about x leads, whoever they are.
+// LocalNeedsNoLogin reports whether clients on this machine may use the mount of x without a login.
 func (x *Exchange) LocalNeedsNoLogin() bool { return x.rules.local }
 
-// Poster returns the function that runs another one on the event loop, soon. It is safe for concurrent use.
+// Poster returns a function that runs another function on the event loop. That function is safe for concurrent use.
 func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }

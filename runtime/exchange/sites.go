@@ -14,9 +14,10 @@ import (
 	"fapws/runtime/route"
 )
 
-// Loop is what surrounds a Server. Its methods are called on the event loop.
+// Loop is the environment of a Server. Its methods are called on the event loop.
 type Loop interface {
-	// Arrived is called when c has sent its first request, or was closed before. Gone is called when c needs no room any more.
+	// Arrived is called when c has sent its first request or is closed before. Gone is called when c needs no place any
+	// longer.
 	Arrived(c *Client)
 	Gone(c *Client)
 
@@ -24,88 +25,86 @@ type Loop interface {
 	Freed()
 }
 
-// Config says how a Server behaves.
+// Config is the configuration of a Server.
 type Config struct {
-	Limits      http1.Limits  // of the head of a request (414 and 431 beyond)
-	HeadTimeout time.Duration // in which it has to arrive, from its first byte or from the start of the connection
-	BodyTimeout time.Duration // how long a client may pause while it sends a body
-	BodyRate    int64         // bytes per second that a body has to have on average after that; 0 or less: any
-	KeepAlive   time.Duration // how long a connection may be idle
+	Limits http1.Limits // limits of the head of a request; longer heads get 414 or 431
+	// time limit of a head, from its first byte or from the start of the connection
+	HeadTimeout time.Duration
+	BodyTimeout time.Duration // how long a client may pause in a body
+	// minimum average rate of a body after BodyTimeout in bytes per second; 0 or less for none
+	BodyRate  int64
+	KeepAlive time.Duration // how long a connection may be idle
 
-	SpoolSize int    // bytes of a body that are kept in memory; 0: 256 KiB
-	SpoolDir  string // where the others go, as files without a name; "": os.TempDir
+	SpoolSize int // bytes of a body that are kept in memory; 0 means 256 KiB
+	// directory of longer bodies, in files without a name; "" means os.TempDir
+	SpoolDir string
 
-	// MaxSpools bounds the number of these files. One client gets up to a third of them; its further bodies wait for one, and are not read
-	// meanwhile. 0: an eighth of the descriptors that the process may have open.
+	// MaxSpools limits the number of these files. A client gets up to a third. Its further bodies are not read before a
+	// file is free. 0 means an eighth of the limit of open files of the process.
 	MaxSpools int
 
-	// MaxDescriptors bounds the descriptors of open connections, together with those that requests of HTTP/2 need besides. One
-	// client gets up to a third of them for its requests; further requests wait for one. 0: three quarters of the descriptors
-	// that the process may have open, or conn.AcceptConfig.MaxClients, if that is more.
+	// MaxDescriptors limits the descriptors of open connections and the additional ones of HTTP/2 requests. The
+	// requests of a client get up to a third. Further requests wait. 0 means three quarters of the limit of open files
+	// of the process, or conn.AcceptConfig.MaxClients if it is larger.
 	MaxDescriptors int
 
-	// MaxBodyMemory bounds the memory of bodies of HTTP/1 that are not whole, above 16 KiB for each. One client gets up to a third of it; its further
-	// bodies are in files. 0: 96 MiB.
+	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, without the first 16 KiB of each. A client gets up
+	// to a third. Its further bodies are in files. 0 means 96 MiB.
 	MaxBodyMemory int64
 
-	// MaxBodySize bounds the body of a request in bytes; beyond it the client
-	// gets 413 and the connection closes. Below zero: no bound. 0: Mount.MaxBody
-	// decides.
+	// MaxBodySize limits the body of a request in bytes. Above it the client gets 413, and the connection closes. A
+	// negative value means no limit. 0 means Mount.MaxBody.
 	MaxBodySize int64
 
-	// StartWait bounds how long a request waits for what answers it (Mount.Pending). 0: it does not wait.
+	// StartWait limits how long a request waits for a Pending mount. 0 means no wait.
 	StartWait time.Duration
 
-	// Proxies are the networks whose Forwarded and X-Forwarded-* fields are
-	// believed; ProxyUnix stands for unix sockets.
+	// Proxies are networks of trusted proxies. Their fields Forwarded and X-Forwarded-* are used. ProxyUnix trusts unix
+	// sockets.
 	Proxies   []netip.Prefix
 	ProxyUnix bool
 
-	// ProxyProtocol expects connections from Proxies to begin with a header of
-	// the PROXY protocol, version 1 or 2.
+	// ProxyProtocol requires connections from Proxies to begin with a header of the PROXY protocol, version 1 or 2.
 	ProxyProtocol bool
 
-	// RefuseUnknownHosts answers requests for a host that no site names with 421
-	// (RFC 9110 §15.5.20) instead of by the first site. Requests without a host
-	// (HTTP/1.0) are the first site's.
+	// RefuseUnknownHosts answers 421 (RFC 9110 §15.5.20) to requests for a host without a site. Otherwise the first
+	// site gets them. The first site always gets requests without a host (HTTP/1.0).
 	RefuseUnknownHosts bool
 
-	// RootPath is put before SCRIPT_NAME: "" or "/a/b". It is taken off a path
-	// that begins with it.
+	// RootPath, "" or "/a/b", is the beginning of SCRIPT_NAME. It is removed from the beginning of paths.
 	RootPath string
 
-	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
-	// separate goroutine. 0: never.
+	// OnMaxRequests is called once after MaxRequests requests, on a separate goroutine. 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
 
-	// Current calls done, on any goroutine, when requests that have come before may be answered. It is called on the loop and must not
-	// block. Requests of the server to itself do not wait for it. nil: no request waits.
+	// Current calls done, on any goroutine, when the requests that arrived before the call may be answered. It is
+	// called on the loop and must not block. Requests of the server to itself do not wait. nil means that no request
+	// waits.
 	Current func(done func())
 
-	// Needed is called on the loop when a request waits at a mount that is Pending, for each of them. It must not block. nil: it is not
-	// called.
+	// Needed, if not nil, is called on the loop for each request that waits at a Pending mount. It must not block.
 	Needed func()
 
 	// H2C has connections without TLS speak HTTP/2 if their clients begin with it.
 	H2C bool
 
-	// Trace gives each request a field traceparent, which continues the trace of the client or begins one (W3C Trace Context).
+	// Trace adds a field traceparent to each request, which continues the trace of the client or begins one (W3C Trace
+	// Context).
 	Trace bool
 
-	// Answered is called on the loop for each request that has been answered,
-	// but not with an override page, for a log that is read while it is written. The entry lives
-	// until it returns. nil: it is not called.
+	// Answered, if not nil, is called on the loop for each answered request, except those with an override page. The
+	// entry is valid until it returns.
 	Answered func(*logfile.Entry)
 
-	// AccessLog gets a line per request. nil: none, which costs nothing.
+	// AccessLog gets a line for each request. nil means no log and has no cost.
 	AccessLog *logfile.AccessLog
 
-	// LogClient gets lines about a client, "192.0.2.7:4711".
+	// LogClient gets lines about a client such as "192.0.2.7:4711".
 	LogClient func(level logfile.Level, client, line string)
 }
 
-// Server serves sites to connections of HTTP. All methods must be called on the event loop, unless they say otherwise.
+// Server serves sites to connections of HTTP. Call its methods on the event loop, unless they say otherwise.
 type Server struct {
 	Heads  Heads
 	Set    *conn.Set
@@ -114,46 +113,46 @@ type Server struct {
 	loop     Loop
 	offer    func(*Exchange, *Mount) bool
 	table    *Table
-	override *Reply // see Override; nil: none
+	override *Reply // the reply of Override, or nil
 	secure   *conn.TLSServer
 
-	unasked []func() // wait for another call of Config.Current than the call of asked: see AwaitCurrent
-	asked   bool     // Config.Current has not called done yet
+	unasked []func() // calls of AwaitCurrent that need a new call of Config.Current
+	asked   bool     // Config.Current will still call done
 
-	exchanges []*Exchange       // all of them
-	free      *Exchange         // those that have ended
-	next      *request          // memory for the next request
-	records   []*logfile.Record // spare ones
-	files     Shares            // with bodies
-	memory    Shares            // of bodies that are not in files
+	exchanges []*Exchange // all exchanges, also ended ones
+	free      *Exchange   // list of ended exchanges
+	next      *request
+	records   []*logfile.Record
+	files     Shares
+	memory    Shares
 
-	descriptors Shares // of connections, and of what streams of HTTP/2 hold
+	descriptors Shares // descriptors of connections, and of HTTP/2 streams
 
-	overrideLocal bool // only for http1.LocalHost
+	overrideLocal bool // only requests for http1.LocalHost are overridden
 
-	gaveUp bool   // GiveUp was called
-	End    Ending // conn.Set.Drain has to follow when it becomes Leaving or Draining
+	gaveUp bool
+	End    Ending // call conn.Set.Drain after a change to Leaving or Draining
 
 	spoolWarnings logfile.Seldom
 
 	descriptorWarnings logfile.Seldom
-	limitWarnings      map[string]*logfile.Seldom // see NoteLimit
-	undeclared         logfile.Seldom             // lines about clients that send forwarding fields
-	unread             map[string]bool            // fields of trusted proxies that warnUnread has logged
+	limitWarnings      map[string]*logfile.Seldom
+	undeclared         logfile.Seldom  // limits lines about clients that send forwarding fields
+	unread             map[string]bool // fields of trusted proxies that warnUnread has logged
 
-	metrics *metrics.Recorder // nil: requests are not counted
-	tracer  *http1.Tracer     // nil: they are not traced
-	timed   bool              // requests are timed, for the access log or Debug
-	served  int64             // requests there have been
+	metrics *metrics.Recorder // nil if requests are not counted
+	tracer  *http1.Tracer
+	timed   bool // requests are timed for the access log or Debug
+	served  int64
 }
 
-// Table is the sites that Prepare has made.
+// Table is a set of sites from Prepare.
 type Table struct {
-	sites []Site // the first one is the default
+	sites []Site
 	route *route.Table
 
 	pending bool // some mount is Pending
-	logged  bool // some site has an access log of its own
+	logged  bool // some site has its own setting for the access log
 	users   bool // some site or mount has users: see dropForged
 }
 
@@ -168,7 +167,6 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 
-// Configure sets how s behaves from now on.
 func (s *Server) Configure(cfg Config) {
 	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	s.descriptors.Max = int64(cfg.MaxDescriptors)
@@ -178,19 +176,21 @@ func (s *Server) Configure(cfg Config) {
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
 }
 
-// Ending is how far a server has come to its end.
+// Ending is how far a server has shut down.
 type Ending uint8
 
 const (
-	Serving     Ending = iota
-	Discouraged        // clients should change to other servers: responses say that their connection closes
-	Leaving            // and no connection comes any more: each one stays until its next request is answered, or until it was idle for too long
-	Draining           // and connections close when they have answered the requests that have arrived
+	Serving Ending = iota
+	// responses close their connections, so that clients change to other servers
+	Discouraged
+	// also, no connection is accepted; open ones stay until the next response or until they are idle for too long
+	Leaving
+	Draining // also, connections close after the requests that have arrived
 )
 
-// Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
-// source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
-// line. Prepare may be called anywhere, after Configure.
+// Prepare copies sites and makes their table. In the copy, mounts without a source or handler have h. source makes the
+// sources of handlers. unbounded reports whether a handler may answer with any size before the loop knows. The error
+// has one line. Prepare may be called on any goroutine, after Configure.
 func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
@@ -223,7 +223,7 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 	return t, err
 }
 
-// Use has t answer from now on, also the requests that wait. What was begun before is finished as it was begun.
+// Use lets t answer all requests from now on, also those that wait. Active exchanges end as they began.
 func (s *Server) Use(t *Table) {
 	s.table = t
 	s.Configure(s.Config)
@@ -231,75 +231,73 @@ func (s *Server) Use(t *Table) {
 	s.replaced()
 }
 
-// Served returns the number of requests there have been.
 func (s *Server) Served() int64 { return s.served }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
 
-// Site is what answers for some host names.
 type Site struct {
-	// Names are the hosts it answers for, in any case and without a port:
-	// "example.org", "*.example.org" (any depth), "example.*" or "[2001:db8::1]".
-	// None, which only the first site may have: it answers for all others. The
-	// first one answers for them anyway, unless Config.RefuseUnknownHosts.
+	// Names are hosts in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
+	// "[2001:db8::1]". Only the first site may have none. The first site also answers for unknown hosts, unless
+	// Config.RefuseUnknownHosts is set.
 	Names []string
 
-	// Table is gone through in its order.
+	// Table is searched in order.
 	Table []Mount
 
-	Rules *Rules // of all its responses; nil: none
-	Pages Pages  // for its errors; nil: the server's own
+	Rules *Rules // for all responses; may be nil
+	Pages Pages  // for errors; nil means those of the server
 
-	// AccessLog gets its requests. nil: Config.AccessLog.
+	// AccessLog gets a line for each request of the site. nil means Config.AccessLog.
 	AccessLog   *logfile.AccessLog
-	NoAccessLog bool // they have no line in any
+	NoAccessLog bool // requests of the site have no line
 
-	// ErrorLog gets the lines about its clients. nil: Config.LogClient.
+	// ErrorLog gets lines about clients of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	// ErrorLogNumber is Request.ErrorLog of its requests: the same log, as
-	// handlers know it.
+	// ErrorLogNumber is the number of this log for handlers: see Request.ErrorLog.
 	ErrorLogNumber int
 
 	name   string         // for logs: the first of Names that is no pattern, or ""
-	rules  *rules         // where no mount fits
-	counts *metrics.Route // of requests that no mount fits; nil: they are not counted
+	rules  *rules         // if no mount fits
+	counts *metrics.Route // counter of requests that no mount fits, or nil
 }
 
-// Mount binds paths to what answers them: the first of Source, Rewrite and Handler that is not nil.
+// Mount maps paths to the first of Source, Rewrite and Handler that is not nil.
 type Mount struct {
-	// Pending says that nothing can answer yet: requests wait for other sites (Server.Use), see decide.go.
+	// Pending means that the source is not ready: requests wait for other sites (Server.Use).
 	Pending bool
 
-	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
+	Prefix string // compared with the canonical path (http1.ResolvePath)
 
-	// Within, if not empty, is a second prefix that the path must have. It has
-	// no part in SCRIPT_NAME.
+	// Within, if not empty, is a second prefix of the path. It is not part of SCRIPT_NAME.
 	Within string
 
-	// Having, if not empty, is a pattern as Match that some segment of the path below Within has to match, too.
+	// Having, if not empty, is a pattern like Match that some segment of the path below Within must match, too.
 	Having string
 
-	// Match, if not empty, is a pattern for names as path.Match has it, without a
-	// slash: "*.php". Below Prefix, for a Handler any segment may match, and
-	// SCRIPT_NAME ends with it; for others the last one has to.
+	// Match, if not empty, is a pattern for names without a slash, as for path.Match: "*.php". For a Handler any
+	// segment below Prefix may match, and SCRIPT_NAME ends with that segment. For others the last segment must match.
 	Match string
 
-	Except []string // the path must not have one of these prefixes
+	Except []string // prefixes that the path must not have
 
-	Plain bool // it is for requests that have not come over HTTPS, as far as trusted proxies say
-	Open  bool // every client may use it, without a password, whatever the rules of the site say
+	// only for requests without HTTPS; the scheme may be from a trusted proxy
+	Plain bool
+	// for all clients, without a password, even if the site has rules
+	Open bool
 
-	OwnPolicy bool // rules do not replace the Content-Security-Policy and Referrer-Policy of its responses
+	// rules do not replace Content-Security-Policy and Referrer-Policy of its responses
+	OwnPolicy bool
 
-	ToLogIn bool // it is for clients that have not logged in: those that its site allows may use it without a password, and send forms
+	// a login page: clients that the site allows may use it without a password and may send forms
+	ToLogIn bool
 
 	Source  Source         // a static.Source, a static.Fixed, a redirect.Redirect
-	Rewrite *route.Rewrite // routing goes on behind this mount
+	Rewrite *route.Rewrite // routing continues with the next mounts
 
-	Handler Handler // nil: the one of Serve
-	Cache   any     // which of the Handler's answers are kept: a *cache.Compiled; nil: none
-	Index   int     // what the Handler calls this mount: Request.Mount
+	Handler Handler // nil means the Handler of Serve
+	Cache   any     // a *cache.Compiled for answers of the Handler, or nil
+	Index   int     // number of this mount for the Handler: see Request.Mount
 
 	// Abilities of the Handler beyond answering whole requests.
 	Occupies Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
@@ -309,25 +307,25 @@ type Mount struct {
 	Upgrades Upgrades  // other protocols that it may speak
 	Group    string    // that each of its WebSockets joins; "": none
 
-	Unbounded bool // Prepare sets it: what answers may do so with any size before the loop knows
+	// set by Prepare: the Handler may answer with any size before the loop knows
+	Unbounded bool
 
-	// Resolved gives the Handler the resolved form of the path (http1.ResolvePath), with the
-	// empty segments that the client has sent, instead of the canonical one. Applications
-	// and servers behind this one decide by themselves what these mean.
+	// Resolved gives the Handler the resolved path (http1.ResolvePath) with the empty segments that the client has
+	// sent, instead of the canonical one. Applications and servers decide themselves what these segments mean.
 	Resolved bool
 
-	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
-	// Behind.
+	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets only
+	// the requests that Receives passes on (Behind).
 	Receives Handler
 
-	Rules  *Rules // in addition to those of the site; nil: none
-	Access Access // in the place of that of the rules; nil: as these say
+	Rules  *Rules // in addition to those of the site; may be nil
+	Access Access // instead of that of the rules; may be nil
 
-	// LocalWithoutLogin says that clients on this machine need no session, where others do.
+	// LocalWithoutLogin allows clients on this machine without a session.
 	LocalWithoutLogin bool
 
 	rules   *rules
-	counts  *metrics.Route // of its requests; nil: they are not counted
+	counts  *metrics.Route
 	missing notFoundCache
 }
 
@@ -358,5 +356,6 @@ func (m *Mount) route() route.Mount {
 	}
 }
 
-// Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.
+// Timeout returns the timeout of the rules of m or of its site; 0 means that of the server. Call it in or after
+// Prepare.
 func (m *Mount) Timeout() time.Duration { return m.rules.timeout }

@@ -5,32 +5,32 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Stream carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
-// the event loop, with an exchange that it carries.
+// Stream carries exchanges between a client and the server: it is a connection of HTTP/1, or a stream of HTTP/2. All
+// methods are called on the event loop, with an exchange that the Stream carries.
 type Stream interface {
-	// Read is called for x, which is being decided about, when it is known what takes its body: Exchange.Choice, which gets the request by
-	// Exchange.Submit when the body has arrived, or at once if it streams; if there is none, the body is thrown away. Later calls say
-	// that the source has dealt with input, or that there is a file for the body: the client may send more.
+	// Read is called for x, which is undecided, when Exchange.Choice is known. If Choice is nil, the stream drops the
+	// body. Otherwise it calls Exchange.Submit when the body is complete or, if Choice streams, immediately. Later
+	// calls report that the source has used input, or that a file is free for the body: the client may send more.
 	Read(x *Exchange)
 
-	// Wait is called when x has to wait, and again when it does not wait any more: the stream has it go on, soon, by Exchange.GoOn or, if
-	// x is Delayed, by Exchange.Begin.
+	// Wait is called when x begins and ends to wait. When the wait ends, the stream must call Exchange.GoOn soon or, if
+	// x is Delayed, Exchange.Begin.
 	Wait(x *Exchange)
 
-	// InTurn reports whether a part of x would be written now.
+	// InTurn reports whether a part of x would be written immediately.
 	InTurn(x *Exchange) bool
 
-	// Write writes a part of x as far as there is room, and releases it when that is done; x may have ended then. A part whose turn has not
-	// come is kept by Exchange.Hold.
+	// Write writes a part of x when there is room, and releases it when it is sent; x may then have ended. It passes a
+	// part that is not in turn to Exchange.Hold.
 	Write(x *Exchange, p *Part)
 
-	// Replace is called when the server itself answers, with y, which may be x: nothing takes the rest of the body of x. closes says that
-	// nothing more can be understood of what the client sends. y is nil if nothing answers: the client of x, whose response has begun or
-	// waits for another one, has to see that something is missing.
+	// Replace is called when the server itself answers with y, which may be x. The stream then drops the rest of the
+	// body of x. closes reports that the rest of the input cannot be parsed. If y is nil, the client gets no answer:
+	// the stream must show the client of x that the response is incomplete.
 	Replace(x, y *Exchange, closes bool)
 
-	// SwitchProtocols takes what carries x for another protocol. It returns the connection for that, and the head that has to be sent on it
-	// first: nil if it has been sent as it should. r is the response with the status 101; nil: another response went before, and x goes on
-	// (Upgrade).
+	// SwitchProtocols gives the connection or stream of x to another protocol. It returns a connection for that
+	// protocol, and the head that must be sent on it first, or nil if the stream has sent the head. r is the response
+	// with the status 101. If r is nil, another response was sent before, and x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// holding holds requests.
 type holding struct{ exchangetest.Host }
 
 func (h *holding) Start(x *exchange.Exchange) { h.Held = append(h.Held, x) }
@@ -27,7 +26,7 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h.Stream(t) // replaces the sites
+	h.Stream(t) // the sites are replaced here
 	h.Do(func() {
 		y := h.Held[0].TakeOver()
 		h.Held[0].Abandon()
