@@ -18,10 +18,7 @@ const fewDescriptors = 8
 // HoldDescriptor reserves a descriptor, in addition to that of the connection, until x ends. It reports whether x has
 // one.
 func (x *Exchange) HoldDescriptor() bool {
-	if x.Parent != nil {
-		return x.Parent.HoldDescriptor()
-	}
-	if x.holds || x.Version != http1.HTTP2 {
+	if x.holds || x.Version != http1.HTTP2 { // an exchange of Sub has no Version; its parent has a descriptor
 		return true
 	}
 	all, client := &x.s.descriptors, x.Account()

@@ -30,18 +30,10 @@ type Exchange struct {
 
 	state  state
 	wait   wait
-	beside bool // a goroutine works for the source: see method Beside
-	gone   bool // Abandon was called
-	// conn.Set.Now when waiting for other sites or a descriptor ends; 0 before it begins
-	until int64
+	beside bool  // its source does something beside the loop
+	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
 
-	// Fields for exchanges of Sub.
-	// the exchange that needs this one; nil without one, or after its client has left
-	Parent *Exchange
-	// the response is stored, and does not wait for the client of Parent
-	Recorded bool
-
-	// Fields for the request.
+	// Of its request.
 	identity
 	req     *request // nil if the source has all that it needs
 	Check   Check    // the running check of a login, or nil
@@ -114,10 +106,10 @@ func (x *Exchange) CutShort() {
 	x.Sink.Send(&Part{Last: true, File: -1})
 }
 
-// Sub returns an exchange for a part of the response of x. The source of x passes it to another source, which answers
-// r. It has no client; to gets the parts and the reply.
-func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {
-	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, state: answering}
+// Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
+// the parts, and the reply. c is a Sub.
+func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
+	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c, state: answering}
 }
 
 // Conn returns the connection of the client, or nil if no client waits for the response.
@@ -328,10 +320,7 @@ func (x *Exchange) Send(p *Part) {
 // InTurn reports whether the response is the next one for the client, and no earlier bytes wait. In this case Sink.Send
 // uses the memory of a part without an Owner, except Body, only until it returns.
 func (x *Exchange) InTurn() bool {
-	if x.Stream == nil {
-		return x.Parent == nil || x.Parent.InTurn()
-	}
-	return x.Stream.InTurn(x)
+	return x.Stream == nil || x.Stream.InTurn(x)
 }
 
 // AwaitTurn calls Source.Start again when it is the turn of x. If early is set, this may happen earlier, when few bytes
@@ -346,8 +335,8 @@ func (x *Exchange) AwaitTurn(early bool) {
 	case x.state == routing:
 		x.suspend(forTurn)
 	default:
-		if x.enter(answering, forTurn); x.Parent != nil {
-			x.Parent.AwaitTurn(false)
+		if x.enter(answering, forTurn); x.Stream != nil {
+			x.Stream.Wait(x)
 		}
 	}
 }
@@ -373,21 +362,15 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 
 // Keep keeps Req valid until the exchange ends.
 func (x *Exchange) Keep() {
-	switch {
-	case x.req != nil:
+	if x.req != nil { // otherwise x is of Sub
 		x.req.keep()
 		x.lasting = true
-	case x.Parent != nil:
-		x.Parent.Keep()
 	}
 }
 
 // WaitsForClient reports whether the client must read or send something before the response continues. Parts may wait
 // for the client or for earlier responses, or the body is incomplete.
 func (x *Exchange) WaitsForClient() bool {
-	if x.Parent != nil {
-		return !x.Recorded && x.Parent.WaitsForClient()
-	}
 	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
@@ -409,7 +392,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 		if bug {
 			x.Sink.Reply(Reply{Status: 500})
 		} else {
-			done(x.gone)
+			done(x.Stream == nil)
 		}
 		return
 	}
@@ -447,7 +430,7 @@ func (x *Exchange) Release(p *Part) {
 
 // Abandon ends x without the rest of its response.
 func (x *Exchange) Abandon() {
-	x.Stream, x.gone = nil, true
+	x.Stream = nil
 	x.dropCarrier()
 	if x.Check != nil {
 		x.Check.Cancel()
@@ -518,12 +501,11 @@ func (x *Exchange) Decline(index string) bool {
 
 // Log writes a line about the client to the error log of the site.
 func (x *Exchange) Log(level logfile.Level, line string) {
-	switch {
-	case x.client != nil:
+	if x.client != nil {
 		x.s.logClient(x, level, "%s", line)
-	case x.Parent != nil:
-		x.Parent.Log(level, line)
-	default:
+	} else if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
+		sub.Parent.Log(level, line)
+	} else {
 		x.s.Set.Log(level, "%s", line)
 	}
 }

@@ -13,8 +13,8 @@ type Stream interface {
 	// calls report that the source has used input, or that a file is free for the body: the client may send more.
 	Read(x *Exchange)
 
-	// Wait is called when x begins and ends to wait. When the wait ends, the stream must call Exchange.GoOn soon or, if
-	// x is Delayed, Exchange.Begin.
+	// Wait is called when x starts to wait, and again when it no longer waits. The stream continues x soon: by Exchange.GoOn if x is
+	// Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is in turn.
 	Wait(x *Exchange)
 
 	// InTurn reports whether a part of x would be written immediately.
@@ -34,3 +34,27 @@ type Stream interface {
 	// with the status 101. If r is nil, another response was sent before, and x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
+
+// Sub is the Stream of an exchange of Exchange.Sub. The Sink of that exchange takes all parts and the reply.
+type Sub struct {
+	Parent *Exchange // the exchange for whose response the other source answers; nil if its client has disconnected, or there is none
+}
+
+// InTurn implements Stream.
+func (s *Sub) InTurn(*Exchange) bool { return s.Parent == nil || s.Parent.InTurn() }
+
+// Wait implements Stream. The source of Parent is started when Parent is in turn, and calls TakeTurn of x.
+func (s *Sub) Wait(x *Exchange) {
+	if x.Delayed() {
+		x.Begin()
+	} else if s.Parent != nil {
+		s.Parent.AwaitTurn(false)
+	}
+}
+
+// The other methods of Stream have nothing to do.
+
+func (*Sub) Read(*Exchange)                                                  {}
+func (*Sub) Write(*Exchange, *Part)                                          {}
+func (*Sub) Replace(_, _ *Exchange, _ bool)                                  {}
+func (*Sub) SwitchProtocols(*Exchange, *http1.Response) (*conn.Conn, []byte) { return nil, nil }

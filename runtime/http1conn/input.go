@@ -426,6 +426,9 @@ func (c *Conn) Wait(x *exchange.Exchange) {
 		c.advance()
 		return
 	}
+	if !x.Suspended() {
+		return
+	}
 	c.setState(StateWaiting)
 	if !x.Waits() {
 		c.queue()

@@ -39,8 +39,7 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	x := s.New(client, c, nil).Sub(&exchange.Request{
 		Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Spool: -1,
 		Prefix: len(prefix), Script: len(prefix), Peer: &exchange.Peer{},
-	}, nil, c)
-	x.Stream, x.Parent = c, nil
+	}, nil, c, c)
 	return &x
 }
 
@@ -63,7 +62,11 @@ func (c *Client) Reply(r exchange.Reply) { c.Replies = append(c.Replies, r) }
 
 func (c *Client) InTurn(*exchange.Exchange) bool { return !c.Waits }
 
-func (c *Client) Wait(*exchange.Exchange) { c.Delayed++ }
+func (c *Client) Wait(x *exchange.Exchange) {
+	if x.Delayed() {
+		c.Delayed++
+	}
+}
 
 // Sources do not need the other methods of exchange.Stream.
 

@@ -233,8 +233,7 @@ func (c *call) inquire(behind exchange.Source, body []byte, done func(status int
 	i := &inquiry{done: done, status: 500}
 	r := *c.x.Req
 	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-	i.Exchange = c.x.Sub(&r, behind, i)
-	i.Parent = nil // it waits for no client
+	i.Exchange = c.x.Sub(&r, behind, i, new(exchange.Sub)) // it does not wait for a client
 	i.Source.Start(&i.Exchange)
 	i.Req = nil
 }

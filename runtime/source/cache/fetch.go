@@ -15,7 +15,7 @@ func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
 	x.Source, x.Fields = f, found.Verdict.field()
 	f.ask()
-	if f.origin.Parent != nil {
+	if f.sub.Parent != nil {
 		x.By = f.origin.By
 	}
 }
@@ -23,8 +23,8 @@ func (s *Source) fetch(x *exchange.Exchange, found Found) {
 func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	f, r := found.Fill, *x.Req
 	f.source, f.depth = s, r.Depth
-	f.origin = x.Sub(&r, s.origin, f)
-	f.origin.Recorded = true
+	f.sub.Parent = x
+	f.origin = x.Sub(&r, s.origin, f, &f.sub)
 	var conditions []byte
 	if found.Page != nil {
 		conditions = found.Page.Conditions()
@@ -90,14 +90,15 @@ func (f *Fill) Send(p *exchange.Part) {
 	if last {
 		f.origin.Source = exchange.Memory{}
 	}
-	x := f.origin.Parent
+	x := f.sub.Parent
 	if x == nil {
 		p.Release()
 		return
 	}
 	if last {
-		f.origin.Parent = nil
+		f.sub.Parent = nil
 	}
+	f.origin.Out.Begun = f.ended // the origin waits for the client, unless the response is recorded
 	x.Sink.Send(p)
 }
 
@@ -166,11 +167,11 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 // pass ends the recording of a response that will not be kept: each waiter sends its own request. last reports whether
 // the response has ended.
 func (f *Fill) pass(last bool) {
-	if f.origin.Parent != nil {
-		f.origin.Parent.Fields = Bypass.field()
+	if f.sub.Parent != nil {
+		f.sub.Parent.Fields = Bypass.field()
 	}
 	f.release((*waiter).askAgain)
-	if f.origin.Parent == nil && !last {
+	if f.sub.Parent == nil && !last {
 		f.origin.Abandon()
 	}
 }
@@ -202,8 +203,8 @@ func (f *Fill) drop(p *exchange.Part) {
 }
 
 func (f *Fill) answer(page *Page, v Verdict) {
-	if x := f.origin.Parent; x != nil {
-		f.origin.Parent = nil
+	if x := f.sub.Parent; x != nil {
+		f.sub.Parent = nil
 		f.source.pages.send(x, &f.request, page, v)
 	}
 }
@@ -221,8 +222,8 @@ func (f *Fill) Reply(r exchange.Reply) {
 		}
 		f.pass(true)
 	}
-	if x := f.origin.Parent; x != nil {
-		f.origin.Parent = nil
+	if x := f.sub.Parent; x != nil {
+		f.sub.Parent = nil
 		x.Answer(r)
 	}
 }
@@ -231,7 +232,7 @@ func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
 // OnGone implements exchange.Source, for the client. The fetch continues if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
-	f.origin.Parent = nil
+	f.sub.Parent = nil
 	x.BreakOff()
 	if f.waiting.Len() == 0 {
 		f.giveUp()
@@ -295,7 +296,7 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 		return
 	}
 	f.waiting.Remove(w.place)
-	if f.waiting.Len() == 0 && !f.alone && f.origin.Parent == nil {
+	if f.waiting.Len() == 0 && !f.alone && f.sub.Parent == nil {
 		f.giveUp()
 	}
 }

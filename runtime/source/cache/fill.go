@@ -38,16 +38,14 @@ type Fill struct {
 	purged bool  // the page may be older than a purge
 	ended  bool
 
-	source *Source
-	// request to the origin. Its Parent gets the parts; nil if the client has disconnected, was answered, or does not
-	// exist
-	origin      exchange.Exchange
-	conditional bool // the request to the origin asks it to confirm old
-	// the Fill replaces a stale page, and no client waits for the result
-	alone   bool
-	depth   int
-	waiting list.List
-	begun   int64
+	source      *Source
+	origin      exchange.Exchange // request to the origin
+	sub         exchange.Sub      // Stream of origin. Its Parent gets the parts; nil if it was answered, too
+	conditional bool              // the request to the origin asks it to confirm old
+	alone       bool              // no client waits for it, because it replaces a stale page
+	depth       int               // depth of the request
+	waiting     list.List
+	begun       int64 // Pages.now at the arrival of the head
 }
 
 // Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
@@ -227,7 +225,7 @@ func (f *Fill) For(r *exchange.Request) bool {
 }
 
 func (f *Fill) end() {
-	f.ended, f.origin.Recorded = true, false
+	f.ended = true
 	f.leave()
 	delete(f.s.fills, f)
 	f.s.used -= f.taken

@@ -73,7 +73,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		}
 		x.Keep()
 		s.newFetch(x, found)
-		f.alone, f.origin.Parent = true, nil
+		f.alone, f.sub.Parent = true, nil
 		p.send(x, r, found.Page, found.Verdict)
 		p.flush() // first, because the handler may run on the loop
 		f.ask()
