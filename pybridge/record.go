@@ -224,7 +224,8 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// Then has the continuations of responses for which Python names more than a head and a body. They are called on the event loop.
+// Then has the continuations of responses for which Python names more than a head and a body. They are called on the
+// event loop.
 type Then struct {
 	SendFiles  exchange.Continuation // of X-Sendfile and X-Accel-Redirect, and of Staticfile with the path in Request.Path
 	RunProgram exchange.Continuation // of CGIApplication, with Path, Script and Options of the Request

@@ -26,8 +26,9 @@ type Body struct {
 	Paused bool  // the server does not read it now; the client is not late
 	paused int64 // time of the last Pause
 
-	data  []byte // the stored bytes, until they exceed the limit for memory
-	spool int    // descriptor of the file with the stored bytes, or -1
+	data  []byte // the stored bytes, until they are too long for memory
+	spool int    // descriptor of the file with all of it, or -1
+	waits bool   // its client has as many files as it may have
 }
 
 // CollectedBody is the default limit, in bytes, of bodies that are collected for an application. A stored body may also
@@ -94,7 +95,7 @@ func (b *Body) Arrived() {
 func (b *Body) End() {
 	b.Arrived()
 	r := b.X.Req
-	b.X.awaitsFile = false
+	b.waits = false
 	r.Size = b.size
 	r.Body, r.Spool = b.stored()
 }
@@ -135,11 +136,14 @@ func (b *Body) Store(piece []byte, memory int) error {
 // caller should not read further. The error is from the file system.
 func (b *Body) Spill() (err error) {
 	x := b.X
-	if !x.takeFile() {
+	files, client := &x.s.files, accountOf(x.from)
+	if b.waits = files.Room(client) < 1; b.waits {
+		files.refused = true
 		return nil
 	}
+	x.file.take(files, client)
 	if b.spool, err = system.UnnamedFile(x.s.Config.SpoolDir); err != nil {
-		x.giveFile()
+		x.file.release()
 		return err
 	}
 	data := b.data
@@ -147,8 +151,8 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file. Stream.Read is called when one may be available.
-func (b *Body) Waits() bool { return b.X != nil && b.X.awaitsFile }
+// Waits reports whether b waits for a file. Then Stream.Read is called when there may be one.
+func (b *Body) Waits() bool { return b.waits }
 
 func (b *Body) InFile() bool { return b.spool >= 0 }
 
@@ -164,10 +168,10 @@ func (b *Body) stored() (data []byte, spool int) {
 func (b *Body) Drop() {
 	if _, spool := b.stored(); spool >= 0 {
 		unix.Close(spool)
-		b.X.giveFile()
+		b.X.file.release()
 	}
 	if b.X != nil {
-		b.X.awaitsFile = false
+		b.waits = false
 		b.Arrived()
 	}
 }
@@ -234,16 +238,12 @@ func (x *Exchange) Deliver(in Input) {
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Deliver(Input{Data: piece, Last: last})
-	return x.given.Add(piece) && !last
+	return x.Given.Add(piece) && !last
 }
 
-func (x *Exchange) Given() int64 { return int64(x.given) }
-
-func (x *Exchange) Takes() bool { return x.given < InputWindow/2 }
-
-// Shares divides a resource, such as descriptors or memory, among the clients. A client may take half of the free
-// amount. So one client gets a third of Max, two get a quarter each, and some remains for the next client. Clients
-// without a known address, "", may take the whole free amount.
+// Shares divides what requests need among the clients: descriptors, or memory. A client may take half of the free
+// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
+// address, "", may take the whole free amount.
 type Shares struct {
 	Max int64
 
@@ -284,35 +284,35 @@ func (s *Server) InputMemory() *Shares { return &s.memory }
 
 // Account returns the name of the client of x in Shares, or "" if it has no known address.
 func (x *Exchange) Account() string {
-	return accountOf(cmp.Or(x.peer, x.from, x.client.direct()))
+	return accountOf(cmp.Or(x.from, x.client.direct()))
 }
 
-// takeFile counts a file for the body of x. It returns false if x must wait for a file.
-func (x *Exchange) takeFile() bool {
-	files, client := &x.s.files, accountOf(x.peer)
-	x.awaitsFile = files.Room(client) < 1
-	if x.awaitsFile {
-		files.refused = true
-		return false
-	}
-	files.Add(client, 1)
-	x.hasFile, x.account = true, client
-	return true
+// A claim is what an exchange has of Shares: one file, or one descriptor. The zero value is none.
+type claim struct {
+	shares *Shares
+	client string // the name under which Shares count it
 }
 
-func (x *Exchange) giveFile() {
-	if x.hasFile {
-		x.hasFile = false
-		x.s.files.Add(x.account, -1)
+// take makes c a claim on s.
+func (c *claim) take(s *Shares, client string) {
+	s.Add(client, 1)
+	*c = claim{s, client}
+}
+
+// release ends c, if it is one.
+func (c *claim) release() {
+	if s := c.shares; s != nil {
+		c.shares = nil
+		s.Add(c.client, -1)
 	}
 }
 
 func (s *Server) easeBodies() {
 	files := &s.files
 	for _, x := range s.exchanges {
-		if x.awaitsFile && x.Stream != nil {
+		if b := x.body; b != nil && b.waits && x.Stream != nil {
 			x.Stream.Read(x)
-			files.refused = files.refused || x.awaitsFile
+			files.refused = files.refused || b.waits
 		}
 	}
 }

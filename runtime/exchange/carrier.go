@@ -13,8 +13,9 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier is another protocol that may carry an exchange in place of HTTP: a WebSocket, or a tunnel. The function of Server.Init makes
-// it when the request asks for another protocol; the handler then accepts it or answers like any other.
+// A Carrier is another protocol that may carry an exchange in place of HTTP: a WebSocket, or a tunnel. The function of
+// Server.Init makes it when the request asks for another protocol; the handler then accepts it or answers like any
+// other.
 type Carrier interface {
 	// Begun reports whether the protocol has the connection. The Sink of the exchange is then that of the Carrier.
 	Begun() bool
@@ -22,8 +23,8 @@ type Carrier interface {
 	// Refused is called if HTTP answers instead, or the client has disconnected, before the protocol has begun.
 	Refused()
 
-	// Carried returns the bytes that have come from the client, and those that were sent to it. proper reports whether the protocol is open or
-	// has ended as it should.
+	// Carried returns the bytes that have come from the client, and those that were sent to it. proper reports whether
+	// the protocol is open or has ended as it should.
 	Carried() (in, out int64, proper bool)
 }
 
@@ -52,26 +53,28 @@ func (x *Exchange) dropCarrier() {
 	}
 }
 
-// ChangeProtocol gives the connection of x to its Carrier, whose sink takes the parts of x from now on. r is the response with the status
-// 101. nil if another response went before. It returns the connection and the head that the Carrier must send first: see Stream.
+// ChangeProtocol gives the connection of x to its Carrier, whose sink takes the parts of x from now on. r is the
+// response with the status 101. nil if another response went before. It returns the connection and the head that the
+// Carrier must send first: see Stream.
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	if x.peer == x.client.peer { // an idle connection does not keep the peer, which direct makes again
-		x.peer, x.from, x.client.peer = nil, nil, nil
+	if x.from == x.client.peer { // an idle connection does not keep the peer, which direct makes again
+		x.from, x.client.peer = nil, nil
 	}
 	return c, head
 }
 
 // User returns the name of the logged-in user, or "".
-func (x *Exchange) User() string {
-	if x.peer == nil {
+func (x *identity) User() string {
+	if x.from == nil {
 		return ""
 	}
-	return x.peer.User
+	return x.from.User
 }
 
-// Save notes in d what the server that takes the WebSocket of x over needs for the access log, in which x has no line then.
+// Save notes in d what the server that takes the WebSocket of x over needs for the access log, in which x has no line
+// then.
 func (x *Exchange) Save(d *SocketState) {
 	in, out, _ := x.Carrier.Carried()
 	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
@@ -82,9 +85,10 @@ func (x *Exchange) Save(d *SocketState) {
 	}
 }
 
-// Resume continues the WebSocket d of another process, whose connection client is: it submits the request again, to a handler that gets
-// Resumed. open has the event loop serve the connection, if a mount takes the request; resumed then makes the Carrier of the exchange, and
-// its Sink. The Carrier is nil if the connection has ended already. With an error, open was not called.
+// Resume continues the WebSocket d of another process, whose connection client is: it submits the request again, to a
+// handler that gets Resumed. open has the event loop serve the connection, if a mount takes the request; resumed then
+// makes the Carrier of the exchange, and its Sink. The Carrier is nil if the connection has ended already. With an
+// error, open was not called.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(), resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
@@ -92,7 +96,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 		return nil, fmt.Errorf("its request: %w", err)
 	}
 	q.handed.Head = d.Head
-	x := s.New(client, stream, nil)
+	x := s.New(client, stream)
 	s.begins(x, q)
 	if !s.findSocket(x, string(d.Group)) {
 		x.End()
@@ -117,8 +121,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 	x.Out.Status, x.Out.Begun = 101, true
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	carrier := resumed(x, &client.Conn)
-	r := x.makeRequest()
-	x.peer = r.Peer
+	r := q.hand(x)
 	r.Upgrade, r.Resumed = true, d
 	x.Choice = q.mount
 	x.Submit()

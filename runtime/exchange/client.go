@@ -32,9 +32,10 @@ type Client struct {
 	proxy      *trustedProxy // nil without a proxy or path before the server
 	peer       *Peer         // the peer of the connection itself; nil until direct sets it
 
-	Expected conn.Expected
-	Counts   conn.Verdict // how the acceptor counts the connection
-	requests uint32
+	Expected conn.Expected // of the acceptor
+	Counts   conn.Verdict  // how the acceptor counts the connection
+	requests uint32        // requests that were logged
+	Active   int32         // exchanges that have not ended, also those whose streams were reset
 }
 
 // InitClient initializes c, which is empty, with the socket fd, which c then owns. awaitsHeader reports whether the

@@ -46,7 +46,7 @@ func (s *Server) decide(x *Exchange) {
 			q.Skip()
 		case route.NeedsPassword:
 			if o := x.client.subrequest; o == nil || !o.Own {
-				x.makeRequest()
+				x.req.hand(x)
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
 					x.suspend(forResume)
@@ -82,7 +82,7 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
 	}
-	x.makeRequest()
+	x.req.hand(x)
 	x.Source = source
 	x.Stream.Read(x)
 	source.Start(x)
@@ -221,6 +221,7 @@ func (q *request) loadsPage() bool {
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
+			x.until = 0
 			x.Resume()
 		} else {
 			x.former = true
@@ -248,7 +249,7 @@ func (s *Server) Tick() {
 	for x := range s.begun() {
 		switch {
 		case x.wait == forSites && (s.gaveUp || now >= x.until),
-			x.wait == forResume && x.awaitsDescriptor && now >= x.until:
+			x.wait == forDescriptor && now >= x.until:
 			x.Resume()
 		}
 	}
@@ -277,7 +278,7 @@ func (x *Exchange) Decide() {
 func (s *Server) begins(x *Exchange, q *request) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
-	x.Version, x.IsHead, x.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers, parsed.KeepAlive, parsed.Safe
+	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers, parsed.KeepAlive, parsed.Safe
 	x.html = parsed.HTML
 	x.Received = int64(len(r.Head))
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {

@@ -18,15 +18,15 @@ const fewDescriptors = 8
 // HoldDescriptor reserves a descriptor, in addition to that of the connection, until x ends. It reports whether x has
 // one.
 func (x *Exchange) HoldDescriptor() bool {
-	if x.holds || x.Version != http1.HTTP2 { // an exchange of Sub has no Version; its parent has a descriptor
+	if x.descriptor.shares != nil || x.Version != http1.HTTP2 { // an exchange of Sub has no Version; its parent has a descriptor
 		return true
 	}
 	all, client := &x.s.descriptors, x.Account()
 	if all.roomForStreams(client) < 1 {
 		return false
 	}
-	all.Add(client, 1)
-	x.holds, x.account, x.awaitsDescriptor = true, client, false
+	x.descriptor.take(all, client)
+	x.until = 0
 	return true
 }
 
@@ -38,14 +38,14 @@ func (s *Shares) roomForStreams(client string) int64 {
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
-	case !x.awaitsDescriptor:
-		x.awaitsDescriptor, x.until = true, now+timeout
+	case x.until == 0:
+		x.until = now + timeout
 	case now >= x.until:
 		x.Refuse(x.NoDescriptor())
 		return
 	}
-	x.s.descriptors.refused, x.account = true, x.Account()
-	x.suspend(forResume)
+	x.s.descriptors.refused = true
+	x.suspend(forDescriptor)
 }
 
 // NoDescriptor logs that the client of x has its share of descriptors, and returns the reply.
@@ -63,14 +63,15 @@ func (x *Exchange) NoDescriptor() Reply {
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {
-		if !x.awaitsDescriptor || x.wait != forResume {
+		if x.wait != forDescriptor {
 			continue
 		}
-		left, known := room[x.account]
+		client := x.Account()
+		left, known := room[client]
 		if !known {
-			left = s.descriptors.roomForStreams(x.account)
+			left = s.descriptors.roomForStreams(client)
 		}
-		if room[x.account] = left - 1; left > 0 {
+		if room[client] = left - 1; left > 0 {
 			x.Resume()
 		} else {
 			s.descriptors.refused = true

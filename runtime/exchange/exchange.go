@@ -1,8 +1,11 @@
 package exchange
 
 import (
+	"cmp"
+	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -23,36 +26,27 @@ type Exchange struct {
 	Fields []byte   // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 
 	s      *Server
-	client *Client   // its client, which may have left; nil for an exchange of Sub
-	Stream Stream    // nil if no client waits for the response
-	Next   *Exchange // next in a list of the stream, or in the free list
-	count  *int
+	client *Client   // that has sent the request; it may have left. nil: x is of Sub
+	Stream Stream    // nil: no client waits for the response any more
+	Next   *Exchange // in a list of the stream, or in the table's free list
 
-	state  state
-	wait   wait
+	progress
 	beside bool  // its source does something beside the loop
-	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
+	until  int64 // deadline for other sites or a descriptor, by conn.Set.Now; 0 if it has not waited
 
-	// Of its request.
+	// Fields for the request.
 	identity
-	req     *request // nil if the source has all that it needs
-	Check   Check    // the running check of a login, or nil
-	MaxBody int64    // limit of the body in bytes; negative means no limit
-	peer    *Peer    // the client; set after a login or for a handler
-	renewal *Edit    // renewed cookie of the session, or nil
+	req     *request // nil: a source has taken over all that it needs
+	Check   Check    // whether its client has logged in, while that is found out; nil: it was not asked
+	MaxBody int64    // how many bytes the body may have; below 0: any number
+	renewal *Edit    // renewed cookie of the session; nil if the cookie stays
 
-	// Fields for the source.
-	lasting    bool
-	Choice     *Mount // the mount that gets the request, or nil
-	body       *Body  // the arriving body that the source waits for
-	given      Given  // input that the source has not given back
-	hasFile    bool   // a file for its body is counted for account
-	awaitsFile bool   // its body waits for a file
-	account    string // name of the client in Shares
-
-	// Fields for HTTP/2.
-	holds            bool
-	awaitsDescriptor bool // it waits, or has waited, for a descriptor
+	// Of its source.
+	Choice     *Mount // that is to get the request; nil: none is, or not yet
+	body       *Body  // that is arriving, and that the source waits for
+	Given      Given  // input that the source has
+	file       claim  // its body is, or was, in a file
+	descriptor claim  // of HTTP/2: one besides that of the connection
 
 	// Fields for the response.
 	KeepAlive bool         // the connection stays open after the response
@@ -62,23 +56,18 @@ type Exchange struct {
 	Out       Response
 
 	Carrier Carrier // another protocol that carries it, or may do so; nil if none
-
-	// For the access log.
-	overridden bool // it gets the override page, and its browser asks again and again
 }
 
 // identity is the part of an exchange that TakeOver copies.
 type identity struct {
 	Version  http1.Version
-	IsHead   bool  // the method is HEAD
-	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
-	trailers bool  // the client takes trailers: see http1.Request.Trailers
-	html     bool  // the client is a browser; for replies when req is nil
-	former   bool  // the exchange began before Server.Use
-	Received int64 // bytes of the request
-	// client of the connection, or the one that a trusted proxy names; nil for an open WebSocket
-	from  *Peer
-	rules *rules // rules of the mount or the site, or noRules
+	IsHead   bool   // the method is HEAD
+	Safe     bool   // the method is safe (RFC 9110 §9.2.1)
+	html     bool   // the client is a browser: for replies when req is nil
+	former   bool   // the exchange began before Server.Use
+	Received int64  // bytes of the request
+	from     *Peer  // the client, with its login: that of the connection, or the one that a trusted proxy has named; nil if an open WebSocket does not keep it
+	rules    *rules // of the mount, or of the site, or noRules
 
 	// Fields for counters and the access log. TakeOver moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log
@@ -94,37 +83,30 @@ func (x *Exchange) Answer(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// BreakOff ends x without the rest of the response.
-func (x *Exchange) BreakOff() {
-	x.Source = Memory{}
-	x.Sink.Send(&Part{Last: true, Failed: true, File: -1})
-}
-
-// CutShort ends the response after the sent bytes and closes the connection.
-func (x *Exchange) CutShort() {
-	x.Source, x.KeepAlive = Memory{}, false
-	x.Sink.Send(&Part{Last: true, File: -1})
+// Stop ends x with the part of the response that was sent, in place of its source. failed says that the client must
+// notice that the rest is missing; otherwise the connection closes.
+func (x *Exchange) Stop(failed bool) {
+	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
+	x.Sink.Send(&Part{Last: true, Failed: failed, File: -1})
 }
 
 // Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
 // the parts, and the reply. c is a Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
-	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c, state: answering}
+	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c, progress: progress{state: answering}}
 }
 
-// Conn returns the connection of the client, or nil if no client waits for the response.
+// Conn returns the connection of the client. nil if no client waits for the response, or x is of Sub.
 func (x *Exchange) Conn() *conn.Conn {
-	if x.Stream == nil {
+	if x.Stream == nil || x.client == nil {
 		return nil
 	}
 	return &x.client.Conn
 }
 
-func (x *Exchange) broken() bool { return x.Stream == nil || x.client.IsClosed() }
-
-// New returns an exchange without a request, for the stream c of a client. New uses ended exchanges again to save
-// allocations. It increments *count, which may be nil, and End decrements it.
-func (s *Server) New(client *Client, c Stream, count *int) *Exchange {
+// New returns an exchange of client without a request, which c carries. Exchanges are used again, so that a request
+// costs no allocation.
+func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
 		x = &Exchange{s: s}
@@ -138,9 +120,7 @@ func (s *Server) New(client *Client, c Stream, count *int) *Exchange {
 		x.from = client.direct()
 	}
 	x.client, x.Stream, x.rules = client, c, noRules
-	if x.count = count; count != nil {
-		*count++
-	}
+	client.Active++
 	return x
 }
 
@@ -149,12 +129,8 @@ const spareRecords = 1 << 10
 
 func (x *Exchange) End() {
 	s := x.s
-	if x.hasFile {
-		x.giveFile()
-	}
-	if x.holds {
-		s.descriptors.Add(x.account, -1)
-	}
+	x.file.release()
+	x.descriptor.release()
 	if s.timed {
 		s.account(x)
 	}
@@ -165,9 +141,7 @@ func (x *Exchange) End() {
 	if x.Record != nil && len(s.records) < spareRecords {
 		s.records = append(s.records, x.Record)
 	}
-	if x.count != nil {
-		*x.count--
-	}
+	x.client.Active--
 	held := x.held[:0]
 	if cap(held) > 16 {
 		held = nil
@@ -206,7 +180,7 @@ func (x *Exchange) Submit() {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
 	x.Source = x.Choice.Source
-	if x.Source.Start(x); x.Req == r && !x.lasting {
+	if x.Source.Start(x); x.Req == r && !x.req.lasting {
 		x.Req, x.req = nil, nil
 	}
 }
@@ -273,17 +247,9 @@ func (x *Exchange) Refuse(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// Replace makes x, which has not begun, a response of the server itself; the caller must then call Send. The former
-// source of x is not called again. closes reports that the rest of the input cannot be parsed. x must have a client.
-func (x *Exchange) Replace(closes bool) {
-	x.Stream.Replace(x, x, closes)
-	x.enter(answering, nothing)
-	x.Req, x.Source, x.Fields = nil, Memory{}, nil
-}
-
-// TakeOver replaces x with a new exchange that the server itself must answer. The handler of x no longer has a client.
+// TakeOver puts a new exchange, which the server itself must answer, in the place of x. The handler of x no longer has a client.
 func (x *Exchange) TakeOver() *Exchange {
-	y := x.s.New(x.client, x.Stream, x.count)
+	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
 	y.identity, y.KeepAlive = x.identity, x.KeepAlive
 	x.Record, x.began, x.wait = nil, 0, nothing
@@ -300,7 +266,7 @@ func (x *Exchange) FailWith(r Reply) {
 
 func (x *Exchange) Send(p *Part) {
 	if p.Op == OpCredit {
-		x.given.Credit(p.Credit)
+		x.Given.Credit(p.Credit)
 		if x.Stream != nil {
 			x.Stream.Read(x)
 		}
@@ -364,7 +330,7 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 func (x *Exchange) Keep() {
 	if x.req != nil { // otherwise x is of Sub
 		x.req.keep()
-		x.lasting = true
+		x.req.lasting = true
 	}
 }
 
@@ -383,35 +349,30 @@ func (x *Exchange) Beside(work func(), done func(gone bool)) {
 		x.Source = source
 	}
 	x.beside = true
-	x.s.Set.Beside(work, func(bug bool) { x.besideDone(done, bug) })
-}
-
-func (x *Exchange) besideDone(done func(gone bool), bug bool) {
-	if x.client == nil {
+	x.s.Set.Beside(work, func(bug bool) {
+		c := x.Conn()
+		if bug && c != nil {
+			c.Close("internal error") // abandons x
+		}
 		x.beside = false
-		if bug {
+		switch {
+		case x.client == nil && bug: // x is of Sub
 			x.Sink.Reply(Reply{Status: 500})
-		} else {
+		case x.client == nil:
 			done(x.Stream == nil)
+		case x.Stream == nil:
+			if !bug {
+				done(true)
+			}
+			x.End()
+		default:
+			if x.wait == forWork {
+				x.enter(answering, nothing)
+			}
+			c.Stamp = x.s.Set.Now
+			done(false)
 		}
-		return
-	}
-	if c := x.Conn(); c != nil && bug {
-		c.Close("internal error")
-	}
-	x.beside = false
-	if x.Stream == nil {
-		if !bug {
-			done(true)
-		}
-		x.End()
-		return
-	}
-	if x.wait == forWork {
-		x.enter(answering, nothing)
-	}
-	x.client.Stamp = x.s.Set.Now
-	done(false)
+	})
 }
 
 // Release gives a part of x back. It ends x after the last part.
@@ -468,10 +429,18 @@ func (x *Exchange) Reply(r Reply) {
 	if s.Set.Debug >= 1 {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
-	x.noteLimit(&r)
+	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
+		text, _, _ := strings.Cut(r.Text, ": the limit is")
+		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
+	}
 	x.dropCarrier()
-	x.req, x.Check, x.overridden = nil, nil, r.Override
-	x.Replace(r.Close)
+	x.req, x.Check = nil, nil
+	if x.Record != nil {
+		x.Record.Overridden = r.Override
+	}
+	x.Stream.Replace(x, x, r.Close)
+	x.enter(answering, nothing)
+	x.Req, x.Source, x.Fields = nil, Memory{}, nil
 	if pages := x.rules.site.Pages; pages != nil {
 		pages.Answer(x, r)
 	} else {

@@ -27,7 +27,7 @@ func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	c := &Client{peer: &Peer{}}
 	var all []*Exchange
 	for range 3 * spareRecords {
-		x := s.New(c, nil, nil)
+		x := s.New(c, nil)
 		x.Record = new(logfile.Record)
 		all = append(all, x)
 	}

@@ -40,8 +40,8 @@ func (s *Server) note(x *Exchange) {
 	s.beginEntry(x)
 	e := x.Record
 	switch {
-	case x.peer != nil:
-		e.User = x.peer.User
+	case x.from.User != "":
+		e.User = x.from.User
 	case x.rules.access != nil:
 		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // with a wrong password, which Apache logs, too
 	}
@@ -60,6 +60,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	if site.ownsLog() {
 		e.Log = site.AccessLog
 	}
+	e.Overridden = false
 	e.Begin(e.Format())
 	e.Site = site.name
 	direct, peer := c.direct(), x.from
@@ -67,7 +68,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
 	if s.Set.Debug > 0 {
 		e.Client = c.String()
-		if peer != direct {
+		if peer.Addr != direct.Addr {
 			e.Client = peer.Addr + " through " + e.Client
 		}
 	}
@@ -87,12 +88,12 @@ func (s *Server) account(x *Exchange) {
 	}
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
-	e.Aborted = !proper && (x.Out.Status == 0 || x.broken())
-	s.writeLine(e, x.overridden)
+	e.Aborted = !proper && (x.Out.Status == 0 || x.Stream == nil || x.client.IsClosed())
+	s.writeLine(e)
 }
 
-// writeLine writes the log line of a request. If overridden is set, it does not call Config.Answered.
-func (s *Server) writeLine(e *logfile.Record, overridden bool) {
+// writeLine writes the log lines of a request that has ended.
+func (s *Server) writeLine(e *logfile.Record) {
 	e.Duration = time.Since(e.Time)
 	if e.Status == 0 {
 		e.Status = logfile.StatusGone
@@ -100,7 +101,7 @@ func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 	if s.Set.Debug >= 1 {
 		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent, e.Duration.Round(time.Microsecond))
 	}
-	if s.Config.Answered != nil && !overridden {
+	if s.Config.Answered != nil && !e.Overridden {
 		s.Config.Answered(&e.Entry)
 	}
 	e.End()
@@ -135,7 +136,7 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 // LogSubscriber writes the log line of a subscriber. sent counts the bytes of the body, framed those of the rest.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
-	s.writeLine(r, false)
+	s.writeLine(r)
 }
 
 // PassOn gives the connection or stream of x to another protocol when the response is written or gathered. The protocol

@@ -54,9 +54,10 @@ const (
 // After OpClose the handler should end soon. Its answers to earlier messages and the Last part are sent before the
 // close frame.
 //
-// OpHandOver asks whether a WebSocket can go to another process, behind all messages before. The handler answers with its Last part, which has this Op:
-// then it has let go of the WebSocket without telling the application that it is closed, and the bytes are what it wants
-// to be given in the other process (Request.Resumed); Head.Fields is the head of the request as it was submitted. Or it refuses, with a part that is not the Last.
+// OpHandOver asks whether a WebSocket can go to another process, behind all messages before. The handler answers with
+// its Last part, which has this Op: then it has let go of the WebSocket without telling the application that it is
+// closed, and the bytes are what it wants to be given in the other process (Request.Resumed); Head.Fields is the head
+// of the request as it was submitted. Or it refuses, with a part that is not the Last.
 //
 // For other requests, OpClose means that the client sends nothing further and has probably left. The response is still
 // sent, and the Cancel comes later. With the code websocket.GoingAway, the server has ended an endless response, and
@@ -86,10 +87,13 @@ func (g *Given) Add(data []byte) (enough bool) {
 	return *g > InputWindow
 }
 
-// Credit subtracts n bytes that the handler has given back. It reports whether the handler should get more.
+// Low reports whether the handler should get more input.
+func (g Given) Low() bool { return g < InputWindow/2 }
+
+// Credit counts n bytes that the handler has given back. It reports whether the handler should get more.
 func (g *Given) Credit(n int64) (more bool) {
 	*g = max(0, *g-Given(n))
-	return *g < InputWindow/2
+	return g.Low()
 }
 
 // Trailers are fields after a body, in the form of Head.Fields. http1.ValidTrailer must accept them (RFC 9110 §6.5).

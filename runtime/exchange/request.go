@@ -16,8 +16,9 @@ import (
 type request struct {
 	route.Decision // Head is the head as received
 	parsed         http1.Request
-	mount          *Mount // nil if no mount fits
-	kept           bool
+	mount          *Mount // nil: none
+	kept           bool   // it no longer refers to the input of its connection
+	lasting        bool   // it remains valid until End of its exchange
 
 	time    time.Time // arrival of the head, if Server.timed is set
 	earlier uint32    // logged requests of its connection before this one
@@ -25,7 +26,7 @@ type request struct {
 	// index of a directory that is appended to the path; the index is not a plain file
 	index string
 
-	handed Request // the request for the source: see makeRequest
+	handed Request // as a source gets it: see hand
 
 	// Memory for the sources.
 	forwarded []byte
@@ -66,8 +67,7 @@ func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
-	r := x.makeRequest()
-	x.peer = r.Peer
+	q.hand(x)
 	if m.Unbounded && !x.HoldDescriptor() {
 		x.AwaitDescriptor()
 		return
@@ -79,9 +79,9 @@ func (s *Server) admit(x *Exchange) {
 	x.Stream.Read(x)
 }
 
-func (x *Exchange) makeRequest() *Request {
-	q, c := x.req, x.client
-	r := &q.handed
+// hand puts together the request that the source of x gets.
+func (q *request) hand(x *Exchange) *Request {
+	r, c := &q.handed, x.client
 	r.Head, r.Path, r.Root = q.Head, q.Path, q.Root
 	if m := q.mount; m != nil {
 		r.Mount, r.Prefix, r.Script, r.Routed = m.Index, q.Root+len(m.Prefix), q.Script, q.Rewritten
@@ -89,9 +89,7 @@ func (x *Exchange) makeRequest() *Request {
 			r.Path = q.Asked()
 		}
 	}
-	if r.Peer = x.peer; r.Peer == nil {
-		r.Peer = x.from
-	}
+	r.Peer = x.from
 	r.ErrorLog = x.rules.site.ErrorLogNumber
 	if c.subrequest != nil {
 		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value

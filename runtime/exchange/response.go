@@ -2,10 +2,8 @@ package exchange
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +23,10 @@ type Response struct {
 	Left int64
 
 	Framing http1.Framing // of the body
-	Begun   bool          // the head is sent
-	cut     bool          // the body was longer than announced
+	Begun   bool          // the head was sent
+	cut     bool          // it was longer than promised
+
+	trailers bool // the client accepts trailers: see http1.Request.Trailers
 }
 
 // Take returns how much of p may be sent: nothing if the response has no body, otherwise no more than its
@@ -110,7 +110,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns the lines of noteLimit for each setting, and for limits without a setting ("").
+// limitWarnings are the lines of NoteLimit, by setting; "": limits without one.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size", "limit-request-fields",
@@ -131,13 +131,7 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 	x.Log(logfile.Warning, sent)
 }
 
-func (x *Exchange) noteLimit(r *Reply) {
-	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
-		text, _, _ := strings.Cut(r.Text, ": the limit is")
-		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
-	}
-}
-
+// Heads makes the heads of all responses of an event loop.
 type Heads struct {
 	// Fields is memory for callers that build the fields of a response. They may use it again when AppendHead has
 	// returned.
@@ -173,22 +167,22 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	return dst
 }
 
-func (x *Exchange) AppendInterim(dst []byte, p *Part) []byte {
-	before := len(dst)
-	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
-	dst = append(append(dst, p.Head.Fields...), crlf...)
-	x.Out.Framed += int64(len(dst) - before)
-	return dst
-}
-
 var crlf = []byte("\r\n")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf appends the head of p, the first part of x. keepAlive reports whether the connection can stay open.
+// AppendHeadOf is AppendHead for the head of p, the first part of x or a response of 1xx, which is not the answer to x.
+// keepAlive says that the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
-	x.dropCarrier()
 	s, h := x.s, &p.Head
+	if p.Interim {
+		before := len(dst)
+		dst = http1.AppendStatusLine(dst, h.Status, h.Reason)
+		dst = append(append(dst, h.Fields...), crlf...)
+		x.Out.Framed += int64(len(dst) - before)
+		return dst
+	}
+	x.dropCarrier()
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields, Length: h.Length,
 		Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
 	if r.Status < 100 || r.Status > 999 {
@@ -213,10 +207,10 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	return x.AppendHead(dst, &r)
 }
 
-// Trailers returns the fields that follow the body of x after p, or nil without trailers, without a body, or if the
-// client does not accept trailers. HTTP/1 requires chunks for trailers.
-func (x *Exchange) Trailers(p *Part) []byte {
-	if p.Trailers == nil || !p.Last || p.First || p.Failed || !x.trailers || x.Out.Framing == http1.NoBody {
+// Trailers returns the fields that end the response behind p: nil where there are none, the client does not accept
+// them, or the response has no body. Those of HTTP/1 need chunks.
+func (r *Response) Trailers(p *Part) []byte {
+	if p.Trailers == nil || !p.Last || p.First || p.Failed || !r.trailers || r.Framing == http1.NoBody {
 		return nil
 	}
 	return *p.Trailers

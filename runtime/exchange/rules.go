@@ -160,10 +160,11 @@ type Check interface {
 	Defer()  // the client has probably left
 }
 
-func (x *Exchange) LogIn(user string, by Login) {
+// LogIn notes the user of x.
+func (x *identity) LogIn(user string, by Login) {
 	peer := *x.from
 	peer.User, peer.Login = user, by
-	x.peer = &peer
+	x.from = &peer
 }
 
 // SetCookie adds a field Set-Cookie to the response to x.
@@ -171,8 +172,8 @@ func (x *Exchange) SetCookie(value string) {
 	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // cookies of the server are valid
 }
 
-// LocalNeedsNoLogin reports whether clients on this machine may use the mount of x without a login.
-func (x *Exchange) LocalNeedsNoLogin() bool { return x.rules.local }
+// LocalNeedsNoLogin reports whether clients on this machine may go where the decision about x leads, whoever they are.
+func (x *identity) LocalNeedsNoLogin() bool { return x.rules.local }
 
 // Poster returns a function that runs another function on the event loop. That function is safe for concurrent use.
 func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }

@@ -156,9 +156,9 @@ type Table struct {
 	users   bool // some site or mount has users: see dropForged
 }
 
-// Init makes s ready, whose connections are in set. tls reports failed handshakes. name is the value of the field Server of responses. offer
-// makes a Carrier of an exchange that asks for another protocol at a mount with Upgrades, if x asks for one that exists; it returns false if
-// it has refused x, or has made x wait.
+// Init makes s ready, whose connections are in set. tls reports failed handshakes. name is the value of the field
+// Server of responses. offer makes a Carrier of an exchange that asks for another protocol at a mount with Upgrades, if
+// x asks for one that exists; it returns false if it has refused x, or has made x wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}

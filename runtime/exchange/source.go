@@ -145,16 +145,17 @@ type Request struct {
 	// Input. Size is the announced length, or -1 without one. It is set only if Mount.Streams is.
 	More bool
 
-	// Upgrade says that the client asks for another protocol, which the handler may accept by the Then of its response: for a WebSocket
-	// (RFC 6455 §4.2.1), where Mount.Upgrades says so.
+	// Upgrade says that the client asks for another protocol, which the handler may accept by the Then of its response:
+	// for a WebSocket (RFC 6455 §4.2.1), where Mount.Upgrades says so.
 	Upgrade bool
 
-	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
-	// accepted it itself, and accepts it again. The fields of that response do not count. It lives until Submit returns.
+	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if
+	// it had accepted it itself, and accepts it again. The fields of that response do not count. It lives until Submit
+	// returns.
 	Resumed *SocketState
 
-	// Socket, if not 0, is a descriptor that leads to the client, which the handler closes, also when Submit refuses. The application may
-	// speak another protocol over it (ToDescriptor, Part.Taken).
+	// Socket, if not 0, is a descriptor that leads to the client, which the handler closes, also when Submit refuses.
+	// The application may speak another protocol over it (ToDescriptor, Part.Taken).
 	Socket int
 
 	// ErrorLog is the error log of this request, as Site.ErrorLogNumber. 0 means the log of the server.

@@ -18,19 +18,26 @@ const (
 type wait uint8
 
 const (
-	nothing    wait = iota
-	forReady        // routing: the stream calls GoOn soon
-	forResume       // routing: Resume must be called
-	forSites        // routing: Server.Use must be called
-	forWork         // routing: a goroutine checks whether the source answers
-	forTurn         // earlier responses of the connection are unfinished
-	forEarlier      // answering: too many bytes wait for the client
+	nothing       wait = iota
+	forReady           // routing: the stream continues it soon, by GoOn
+	forResume          // routing: Resume is called
+	forSites           // routing: Server.Use is called
+	forDescriptor      // routing: other requests of the client release a descriptor
+	forWork            // routing: a goroutine finds out whether the source answers
+	forTurn            // earlier responses of its connection must leave first
+	forEarlier         // answering: less of what its connection was asked for waits for the client
 )
 
 func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }
 
 func (w wait) String() string {
-	return [...]string{"nothing", "ready", "resume", "sites", "work", "turn", "earlier"}[w]
+	return [...]string{"nothing", "ready", "resume", "sites", "descriptor", "work", "turn", "earlier"}[w]
+}
+
+// progress is the state of an exchange, and what it waits for.
+type progress struct {
+	state state
+	wait  wait
 }
 
 var follows = [...][]state{
@@ -41,23 +48,24 @@ var follows = [...][]state{
 
 // waits lists the possible reasons to wait in each state.
 var waits = [...][]wait{
-	routing:   {nothing, forReady, forResume, forSites, forWork, forTurn},
+	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
 	receiving: {nothing},
 	answering: {nothing, forTurn, forEarlier},
 }
 
-func (x *Exchange) enter(s state, w wait) {
+// enter is where the state of an exchange changes, and what it waits for.
+func (x *progress) enter(s state, w wait) {
 	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
 		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait, s, w))
 	}
 	x.state, x.wait = s, w
 }
 
-// Deciding reports whether the source of x is undecided and x does not wait.
-func (x *Exchange) Deciding() bool { return x.state == routing && x.wait == nothing }
+// Deciding reports whether what answers x is being decided, and x does not wait.
+func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
 
-// Suspended reports whether the routing of x is interrupted.
-func (x *Exchange) Suspended() bool { return x.state == routing && x.wait != nothing }
+// Suspended reports whether routing of x has stopped and not continued.
+func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
 
 // Waits reports whether x, which is suspended, cannot continue yet.
 func (x *Exchange) Waits() bool {
@@ -67,10 +75,11 @@ func (x *Exchange) Waits() bool {
 	return x.wait != forReady
 }
 
-func (x *Exchange) AwaitsSites() bool { return x.wait == forSites }
+// AwaitsSites reports whether x waits for Server.Use.
+func (x *progress) AwaitsSites() bool { return x.wait == forSites }
 
-// Delayed reports whether the source of x delays the response: see Begin.
-func (x *Exchange) Delayed() bool { return x.wait == forEarlier }
+// Delayed reports whether the source of x waits with the response: see Begin.
+func (x *progress) Delayed() bool { return x.wait == forEarlier }
 
 // suspend interrupts the routing of x until the reason w ends. The stream reads no later request until then.
 func (x *Exchange) suspend(w wait) {

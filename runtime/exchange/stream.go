@@ -13,8 +13,9 @@ type Stream interface {
 	// calls report that the source has used input, or that a file is free for the body: the client may send more.
 	Read(x *Exchange)
 
-	// Wait is called when x starts to wait, and again when it no longer waits. The stream continues x soon: by Exchange.GoOn if x is
-	// Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is in turn.
+	// Wait is called when x starts to wait, and again when it no longer waits. The stream continues x soon: by
+	// Exchange.GoOn if x is Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is in
+	// turn.
 	Wait(x *Exchange)
 
 	// InTurn reports whether a part of x would be written immediately.

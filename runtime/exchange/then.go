@@ -2,8 +2,8 @@ package exchange
 
 import "bytes"
 
-// A Then continues a response for which its handler has made more than a head and a body, or less: a file, a program or a page of the server
-// is the response, or the connection changes its protocol. It is called on the event loop.
+// A Then continues a response for which its handler has made more than a head and a body, or less: a file, a program or
+// a page of the server is the response, or the connection changes its protocol. It is called on the event loop.
 type Then interface {
 	// Continue is called with p, the first part of the response to x, before the Sink of x gets p.
 	Continue(x *Exchange, p *Part) Outcome
@@ -13,7 +13,8 @@ type Then interface {
 type Outcome uint8
 
 const (
-	// Goes means that the Sink of x must get p and the parts after p. It is also the Outcome if nothing of the response is wanted.
+	// Goes means that the Sink of x must get p and the parts after p. It is also the Outcome if nothing of the response
+	// is wanted.
 	Goes Outcome = iota
 
 	// Later means that Continue must be called again when x is in turn: see Exchange.AwaitTurn.
@@ -26,12 +27,12 @@ const (
 	Taken
 )
 
-// Continuation continues a response as Then.Continue does. r has Head, and Parsed if that was kept; more of it, and text, depend on the
-// feature.
+// Continuation continues a response as Then.Continue does. r has Head, and Parsed if that was kept; more of it, and
+// text, depend on the feature.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
-// Refusal is the Then of a response in whose place the server sends its own page, for Head.Status and with Head.Fields. Head.Reason is a
-// text in addition to the status, and may be empty.
+// Refusal is the Then of a response in whose place the server sends its own page, for Head.Status and with Head.Fields.
+// Head.Reason is a text in addition to the status, and may be empty.
 type Refusal struct{}
 
 // Continue implements Then.

@@ -160,7 +160,7 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 
 // newExchange appends an exchange to those of c.
 func (c *Conn) newExchange() *exchange.Exchange {
-	x := c.s.New(&c.Client, c, nil)
+	x := c.s.New(&c.Client, c)
 	if c.first == nil {
 		c.first = x
 	} else {
@@ -459,7 +459,7 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 		}
 		c.askForBody()
 	}
-	if c.Stopped() && x.Takes() {
+	if c.Stopped() && x.Given.Low() {
 		c.resumeReading()
 	}
 }

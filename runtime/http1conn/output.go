@@ -46,7 +46,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
 		c.Use()
-		s.Set.Buf = x.AppendInterim(s.Set.Buf, p)
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, true)
 		x.Release(p)
 		if len(s.Set.Buf) > conn.FlushLimit {
 			s.Set.Flush()
@@ -62,7 +62,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	if x.Out.Framing == http1.Chunked {
 		size := int64(len(body)) + count
 		s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
-		tail = chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Trailers(p))
+		tail = chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Out.Trailers(p))
 	}
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)

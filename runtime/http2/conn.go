@@ -37,7 +37,6 @@ type Conn struct {
 
 	streams map[uint32]*stream
 	last    uint32 // highest stream number that the client has opened
-	working int    // active exchanges, including exchanges of reset streams
 	// streams that the server reset recently: the client may still send frames for them
 	reset []uint32
 
@@ -437,7 +436,7 @@ func (c *Conn) Idle() (since int64, idle bool) {
 	} else {
 		since = c.conn.Stamp
 	}
-	return since, len(c.streams) == 0 && c.working == 0 && !c.conn.Writing()
+	return since, len(c.streams) == 0 && c.client.Active == 0 && !c.conn.Writing()
 }
 
 func (c *Conn) expireStreams() {

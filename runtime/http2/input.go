@@ -140,7 +140,7 @@ func (st *stream) readMore(x *exchange.Exchange) {
 	default:
 		st.askForBody(x)
 	}
-	if x.Takes() {
+	if x.Given.Low() {
 		st.openWindow()
 	}
 }
@@ -154,11 +154,11 @@ func (st *stream) openWindow() {
 	case st.body.InFile():
 		st.target = storeWindow
 	case st.body.Streamed:
-		if st.x == nil || !st.x.Takes() {
+		if st.x == nil || !st.x.Given.Low() {
 			st.pause()
 			return
 		}
-		if st.x.Given() == 0 && st.window < st.target/2 {
+		if st.x.Given == 0 && st.window < st.target/2 {
 			st.target = min(2*st.target, int64(c.s.cfg.MaxWindow))
 		}
 	}

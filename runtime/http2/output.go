@@ -77,7 +77,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
 	if p.Interim {
-		s.text = x.AppendInterim(s.text[:0], p)
+		s.text = x.AppendHeadOf(s.text[:0], p, true)
 		st.sendHead(x, s.text, false)
 		x.Release(p)
 		return
@@ -102,7 +102,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 			c.Drain(true) // like "Connection: close" of HTTP/1
 		}
 	} else if ends {
-		st.sendEnd(x, x.Trailers(p))
+		st.sendEnd(x, x.Out.Trailers(p))
 	}
 	if len(body) == 0 && count == 0 {
 		st.partWritten(x, p, broken)
@@ -225,13 +225,13 @@ func (st *stream) write() {
 		}
 	}
 	ends := part.Last && part.Upgrade == nil && !st.broken && left.Count == 0
-	trailed := ends && part.Trailers != nil && len(x.Trailers(part)) > 0
+	trailed := ends && part.Trailers != nil && len(x.Out.Trailers(part)) > 0
 	n := st.appendData(piece, ends && !trailed)
 	left.Data = piece[n:]
 	done := len(left.Data) == 0 && left.Count == 0
 	x.Out.Framed += frameHeader
 	if done && trailed {
-		st.sendEnd(x, x.Trailers(part))
+		st.sendEnd(x, x.Out.Trailers(part))
 	}
 	st.stamp = c.sent
 	if st.unsent != nil {

@@ -54,7 +54,7 @@ func (c *Conn) open(b *headerBlock) {
 	if head <= smallHead {
 		head = 0
 	}
-	if len(c.streams) >= s.cfg.MaxStreams || c.working >= s.cfg.MaxStreams || head > 0 && s.heads.Room(c.inflow.client) < head {
+	if len(c.streams) >= s.cfg.MaxStreams || int(c.client.Active) >= s.cfg.MaxStreams || head > 0 && s.heads.Room(c.inflow.client) < head {
 		c.writeReset(b.id, http2.ErrCodeRefusedStream)
 		c.spend(costReset)
 		return
@@ -117,7 +117,7 @@ func (c *Conn) open(b *headerBlock) {
 		req.Body, req.Expect100 = http1.Chunked, b.expects // the rest of the code treats an unknown length like chunked
 	}
 	r.Head = s.head
-	st.x = s.New(c.client, st, &c.working)
+	st.x = s.New(c.client, st)
 	st.x.Decide()
 }
 
@@ -146,7 +146,7 @@ func (s *Server) stream() *stream {
 
 func (st *stream) refuse(r exchange.Reply) {
 	c := st.c
-	x := c.s.New(c.client, st, &c.working)
+	x := c.s.New(c.client, st)
 	x.Version = http1.HTTP2
 	st.x, st.unwanted = x, true
 	x.Malformed(c.s.head)

@@ -34,7 +34,7 @@ func (st *stream) holds(n int64) {
 // holdsGiven is holds for the bytes that the handler of x was given. A handler that has taken everything may still owe
 // the credit for an eighth of its window.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
-	n := x.Given()
+	n := int64(x.Given)
 	if n < exchange.InputWindow/8 {
 		n = 0
 	}

@@ -241,8 +241,8 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	return err
 }
 
-// serve submits the request of d again. The Socket is the protocol of the connection before a handler gets the request, and nil if the
-// connection has ended already.
+// serve submits the request of d again. The Socket is the protocol of the connection before a handler gets the request,
+// and nil if the connection has ended already.
 func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
 	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier { return a.resumed(x, d, c) })
 	s, _ := again.(*Socket)

@@ -132,9 +132,9 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	return err
 }
 
-// Subscribe is an exchange.Continuation: it makes the client of x, which has sent r, a subscriber of channels, which are
-// separated by commas. p is the first part of a handler's response. Subscribe sends the head of the stream, and p is then
-// no longer the first part. The stream begins with the body of the response, and continues after its last part.
+// Subscribe is an exchange.Continuation: it makes the client of x, which has sent r, a subscriber of channels, which
+// are separated by commas. p is the first part of a handler's response. Subscribe sends the head of the stream, and p
+// is then no longer the first part. The stream begins with the body of the response, and continues after its last part.
 //
 // A client that reads no stream (HEAD, a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, channels []byte) exchange.Outcome {

@@ -12,9 +12,9 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Socket is a WebSocket, from its handshake on. The previous protocol of the connection answers the handshake, and Accept
-// then makes the Socket the protocol, and the Sink of the exchange. Socket implements exchange.Carrier, conn.Protocol and
-// live.Subscriber.
+// Socket is a WebSocket, from its handshake on. The previous protocol of the connection answers the handshake, and
+// Accept then makes the Socket the protocol, and the Sink of the exchange. Socket implements exchange.Carrier,
+// conn.Protocol and live.Subscriber.
 type Socket struct {
 	all  *Sockets
 	x    *exchange.Exchange // nil after the last part was released
@@ -87,9 +87,9 @@ const (
 // not read.
 const maxPending = 64 << 10
 
-// Offer makes a Socket the Carrier of x, which asks for a WebSocket of a mount with that group, "" if it has none. From now on it gets the
-// messages to its group. Offer returns false if it has refused x, or if x waits: later input is read behind the response, as it may
-// be frames.
+// Offer makes a Socket the Carrier of x, which asks for a WebSocket of a mount with that group, "" if it has none. From
+// now on it gets the messages to its group. Offer returns false if it has refused x, or if x waits: later input is read
+// behind the response, as it may be frames.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -116,8 +116,8 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	return true
 }
 
-// Accept is the exchange.Continuation of a response that accepts a WebSocket, whose parts are messages. The status and the
-// type do not count. subprotocol is the handler's choice, which is left out if it is not a token.
+// Accept is the exchange.Continuation of a response that accepts a WebSocket, whose parts are messages. The status and
+// the type do not count. subprotocol is the handler's choice, which is left out if it is not a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request, subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
 	switch {
@@ -185,7 +185,8 @@ func (s *Socket) Reply(exchange.Reply) {
 	s.Refused()
 }
 
-// fields returns the fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), in memory that the next response uses again.
+// fields returns the fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), in memory that the next
+// response uses again.
 func (s *Socket) fields(subprotocol []byte) []byte {
 	dst := append(s.all.sites.Heads.Fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(append(dst, s.accept[:]...), "\r\n"...)

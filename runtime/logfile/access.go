@@ -88,6 +88,8 @@ type Record struct {
 	Entry
 	Log    *AccessLog // the log for the line; nil for none
 	Client string     // for debugging; may be empty
+
+	Overridden bool // an override page answers, and its browser repeats the request
 }
 
 var noFormat = new(Format)

@@ -16,9 +16,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// relay is the server's end of a pair of sockets whose other end an application has. It is the Carrier and the Sink of the exchange. When the
-// application writes, a tunnel between the relay and the client begins. If the application answers like any other, nothing has happened.
-// Applications speak HTTP/1: for a stream of HTTP/2, the head of their response is read first.
+// relay is the server's end of a pair of sockets whose other end an application has. It is the Carrier and the Sink of
+// the exchange. When the application writes, a tunnel between the relay and the client begins. If the application
+// answers like any other, nothing has happened. Applications speak HTTP/1: for a stream of HTTP/2, the head of their
+// response is read first.
 type relay struct {
 	link
 	fd       int // -1 if the tunnel has it, or if it is closed
@@ -50,8 +51,8 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 // maxAnswer bounds the head that an application writes.
 const maxAnswer = 16 << 10
 
-// readAnswer reads the head of the response that the application has written to its socket, and nothing behind it. It returns nil if it has
-// not arrived yet, or does not accept a WebSocket: then the client was answered.
+// readAnswer reads the head of the response that the application has written to its socket, and nothing behind it. It
+// returns nil if it has not arrived yet, or does not accept a WebSocket: then the client was answered.
 func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)

@@ -1,9 +1,9 @@
-// Package tunnel makes tunnels of exchanges whose requests ask for a WebSocket: the event loop passes bytes between the client and an
-// upstream, or an application, which speak the protocol themselves (conn.Tunnel). Start reading at Server.Offer. All of it belongs to the
-// event loop.
+// Package tunnel makes tunnels of exchanges whose requests ask for a WebSocket: the event loop passes bytes between the
+// client and an upstream, or an application, which speak the protocol themselves (conn.Tunnel). Start reading at
+// Server.Offer. All of it belongs to the event loop.
 //
-// What the client sends behind its request, before the response, is kept like what follows any request, and goes along. Without a tunnel,
-// it is the next request. Tunnels have no --timeout.
+// What the client sends behind its request, before the response, is kept like what follows any request, and goes along.
+// Without a tunnel, it is the next request. Tunnels have no --timeout.
 package tunnel
 
 import (
@@ -20,14 +20,14 @@ type Server struct {
 	Set *conn.Set
 	TLS *conn.TLSServer
 
-	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows. Count counts one more, whose connection is a
-	// stream of HTTP/2, or, if n is -1, that such a client has gone.
+	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows. Count counts one more,
+	// whose connection is a stream of HTTP/2, or, if n is -1, that such a client has gone.
 	Full  func() bool
 	Count func(n int)
 }
 
-// Offer makes a Carrier of x if its request asks for a WebSocket. With detaches, the handler gets a descriptor (exchange.Request.Socket);
-// otherwise it may answer with a Tunnel. It returns false if x was refused, or waits.
+// Offer makes a Carrier of x if its request asks for a WebSocket. With detaches, the handler gets a descriptor
+// (exchange.Request.Socket); otherwise it may answer with a Tunnel. It returns false if x was refused, or waits.
 func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
@@ -87,7 +87,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 	return in, out, l.proper
 }
 
-// begin makes the connection one end of a tunnel to upstream. The client gets r first, unless it is nil, and then ahead.
+// begin makes the connection one end of a tunnel to upstream. The client gets r first, unless it is nil, and then
+// ahead.
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response, ahead []byte) {
 	x := l.x
 	l.tunnel, x.KeepAlive = l.s.TLS.NewTunnel(l.end, upstream, idle, failed), false
@@ -107,8 +108,8 @@ func (l *link) end(proper bool) {
 	l.ended()
 }
 
-// halfClosed closes the connection of a client that has shut down its side, which an upstream would not learn. It reports whether the client
-// has.
+// halfClosed closes the connection of a client that has shut down its side, which an upstream would not learn. It
+// reports whether the client has.
 func (l *link) halfClosed() bool {
 	c := l.x.Conn()
 	if c.Half {
@@ -117,16 +118,18 @@ func (l *link) halfClosed() bool {
 	return c.Half
 }
 
-// Tunnel is the Then of a response to a Request with Upgrade, with the status 101 and the fields Connection and Upgrade. The part is the Last.
+// Tunnel is the Then of a response to a Request with Upgrade, with the status 101 and the fields Connection and
+// Upgrade. The part is the Last.
 type Tunnel struct {
-	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop takes it by setting it to nil. Otherwise the
-	// handler must close it when the part is released.
+	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop takes it by setting it to nil.
+	// Otherwise the handler must close it when the part is released.
 	Upstream *conn.Conn
 
 	Ahead []byte        // bytes from the upstream that were already read; they follow the head
 	Idle  time.Duration // maximum time without a byte in either direction; 0 means no limit
 
-	// Ended is called when the tunnel has ended for a reason that an operator should see. It is called on the loop, and must not block.
+	// Ended is called when the tunnel has ended for a reason that an operator should see. It is called on the loop, and
+	// must not block.
 	Ended func(error)
 }
 

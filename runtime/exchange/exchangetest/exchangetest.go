@@ -36,7 +36,7 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	}}}
 	client := new(exchange.Client)
 	s.InitClient(client, -1, &net.UnixAddr{}, &net.UnixAddr{}, false)
-	x := s.New(client, c, nil).Sub(&exchange.Request{
+	x := s.New(client, c).Sub(&exchange.Request{
 		Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Spool: -1,
 		Prefix: len(prefix), Script: len(prefix), Peer: &exchange.Peer{},
 	}, nil, c, c)

@@ -133,7 +133,7 @@ func (c *call) endEventsIf(due bool) {
 	c.x = nil
 	c.handler.Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpClose, Code: websocket.GoingAway})
 	c.cancel(0)
-	x.CutShort()
+	x.Stop(false)
 }
 
 // The handler gets the last part back after all others, although the part that is being written is released late when a
@@ -171,7 +171,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 	if p := c.waiting; p != nil {
 		c.waiting = nil
 		c.end(p)
-		x.BreakOff()
+		x.Stop(true)
 		return
 	}
 	c.gone = true
@@ -343,7 +343,7 @@ func (c *call) overdue(took time.Duration) {
 	c.x = nil
 	if x != nil {
 		if c.begun || c.gone {
-			x.BreakOff()
+			x.Stop(true)
 		} else {
 			x.Answer(exchange.Reply{Status: 504})
 		}

@@ -68,8 +68,8 @@ type Config struct {
 	Limits *http1.Limits    // of requests that handlers give back to an exchange.Continuation
 	Waker  *eventloop.Waker // for the Interpreter
 
-	// Take answers x, whose turn it is, with files that a handler names, as r, p and name say. p may be released when Take returns.
-	// It is that of static.Handed.
+	// Take answers x, whose turn it is, with files that a handler names, as r, p and name say. p may be released when
+	// Take returns. It is that of static.Handed.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
 	// Subscribe makes the client of x, which has asked for r, a subscriber of channels. p is the first part of

@@ -69,9 +69,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	d.took()
 }
 
-// Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler passes the request on
-// (exchange.Request.Behind), another source answers it, with a body that the handler has made. It is for uploads: an application
-// gets a description of the stored files.
+// Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler passes the
+// request on (exchange.Request.Behind), another source answers it, with a body that the handler has made. It is for
+// uploads: an application gets a description of the stored files.
 type Receiving struct {
 	exchange.Memory
 	first *Source
@@ -119,8 +119,8 @@ func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return outcome
 }
 
-// RunProgram is the exchange.Continuation of responses for which a handler names a program. r has Options, Path and Script of the program.
-// Body, or File, of p is the body of the request.
+// RunProgram is the exchange.Continuation of responses for which a handler names a program. r has Options, Path and
+// Script of the program. Body, or File, of p is the body of the request.
 func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, _ []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
 	if !ready {
@@ -153,8 +153,8 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 	return exchange.Taken
 }
 
-// Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see Config.Subscribe. A response with
-// another Status than 200, such as an error page, is a usual one.
+// Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see
+// Config.Subscribe. A response with another Status than 200, such as an error page, is a usual one.
 func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, channels []byte) exchange.Outcome {
 	c := d.calls[p.Ticket]
 	if c.gone || p.Head.Status != 200 {
@@ -176,7 +176,8 @@ func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome
 	return exchange.Taken, d.parse(x, r)
 }
 
-// parse parses a request that a handler has given back, unless the handler has kept the parsed form. If that fails, parse answers x.
+// parse parses a request that a handler has given back, unless the handler has kept the parsed form. If that fails,
+// parse answers x.
 func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 	if r.Parsed != nil {
 		return true

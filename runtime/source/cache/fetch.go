@@ -233,7 +233,7 @@ func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 // OnGone implements exchange.Source, for the client. The fetch continues if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.sub.Parent = nil
-	x.BreakOff()
+	x.Stop(true)
 	if f.waiting.Len() == 0 {
 		f.giveUp()
 	} else {
@@ -291,7 +291,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
-	x.BreakOff()
+	x.Stop(true)
 	if f == nil {
 		return
 	}

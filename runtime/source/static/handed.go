@@ -18,7 +18,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Handed sends files for the responses of handlers: from a document root that a handler names, or a single file. It is safe for concurrent use.
+// Handed sends files for the responses of handlers: from a document root that a handler names, or a single file. It is
+// safe for concurrent use.
 type Handed struct {
 	private *Private
 
@@ -64,9 +65,9 @@ type handedOver struct {
 // accelRedirect is the field whose value is a URL path. That of X-Sendfile is a path of the file system.
 const accelRedirect = "X-Accel-Redirect"
 
-// Take responds to x, whose turn it is, with files. p is the first and last part of a handler's response. A name is that
-// of a single file, and r.Options is the field that has it; without a name, r.Path is sent from the document root of
-// r.Options. p may be released when Take returns.
+// Take responds to x, whose turn it is, with files. p is the first and last part of a handler's response. A name is
+// that of a single file, and r.Options is the field that has it; without a name, r.Path is sent from the document root
+// of r.Options. p may be released when Take returns.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)), answer: newResponse()}
 	o.head.Fields, o.head.Reason = bytes.Clone(p.Head.Fields), bytes.Clone(p.Head.Reason)
