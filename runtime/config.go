@@ -165,7 +165,7 @@ func (l *loop) ticked() {
 	l.sites.Tick()
 	l.app.Tick()
 	l.dismiss()
-	l.owed.Store(int64(l.app.Owed()))
+	l.owed.Store(int64(l.app.AwaitsPart()))
 	if l.pages != nil {
 		l.pages.Tick()
 	}

@@ -305,7 +305,7 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 // makeRoom is called after a connection has closed that was counted as v.
 func (l *loop) makeRoom(v conn.Verdict) {
 	if l.live.Load() == 1 { // ticks continue for overdue handlers
-		l.owed.Store(int64(l.app.Owed()))
+		l.owed.Store(int64(l.app.AwaitsPart()))
 	}
 	live := l.live.Add(-1)
 	l.sites.Opened(-1)

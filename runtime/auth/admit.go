@@ -51,7 +51,7 @@ func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if of.Fresh() {
 		return nil, true
 	}
-	x.Beside(of.Refresh, func(gone bool) {
+	x.Offload(of.Refresh, func(gone bool) {
 		if x.Check = (&progress{of: of}); !gone {
 			x.Resume()
 		}

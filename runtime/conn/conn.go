@@ -77,9 +77,9 @@ type Conn struct {
 	closed    bool
 	lingering bool // the sending side is shut down, and input is discarded
 	paused    bool
-	stopped   bool // paused by Stop, not only by Pause
-	heed      Heed // the events that matter while c is paused
-	readable  bool // unread input may have arrived
+	stopped   bool      // paused by Stop, not only by Pause
+	pauseMode PauseMode // the events that matter while c is paused
+	readable  bool      // unread input may have arrived
 	// readable until recv returns EAGAIN: a read may end early at urgent data, and the end may follow data
 	untilEmpty bool
 	tcp        bool // the socket is TCP, regardless of Remote
@@ -179,14 +179,14 @@ func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr
 
 func (c *Conn) virtual() bool { return c.fd < 0 }
 
-// Stop stops reading from c until Continue, because its handler has enough input. h selects the events that matter
+// Stop stops reading from c until Continue, because its handler has enough input. mode selects the events that matter
 // meanwhile. Stop returns false if c is already stopped or its input has ended.
-func (c *Conn) Stop(h Heed) bool {
+func (c *Conn) Stop(mode PauseMode) bool {
 	if c.stopped || c.Half {
 		return false
 	}
 	if !c.paused {
-		c.Pause(h)
+		c.Pause(mode)
 	}
 	c.stopped = true
 	return true

@@ -113,10 +113,10 @@ func pattern(n int) []byte {
 
 // Reading was paused when the client shut down its side. The end is noticed although it is not reported again.
 func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
-	for _, heed := range []Heed{HeedReset, HeedNothing} {
+	for _, pauseMode := range []PauseMode{PauseForReset, PauseForHandover} {
 		s := newSet(t, 1000)
 		r, client := s.open()
-		s.do(func() { r.Pause(heed) })
+		s.do(func() { r.Pause(pauseMode) })
 		sent := pattern(2345)
 		client.Write(sent)
 		client.CloseWrite()
@@ -134,11 +134,11 @@ func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	}
 }
 
-// The mode is HeedReset.
+// The mode is PauseForReset.
 func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 	s := newSet(t, 1000)
 	breaks, reset := s.open()
-	s.do(func() { breaks.Pause(HeedReset) })
+	s.do(func() { breaks.Pause(PauseForReset) })
 	reset.SetLinger(0)
 	reset.Close()
 	s.until("it is closed", func() bool { return breaks.gone == 1 })
@@ -330,22 +330,22 @@ func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
 	s.do(func() {
-		if !r.Stop(HeedReset) || r.Stop(HeedReset) || !r.Stopped() || !r.Paused() {
+		if !r.Stop(PauseForReset) || r.Stop(PauseForReset) || !r.Stopped() || !r.Paused() {
 			t.Error("it was not stopped, once")
 		}
 		r.Continue()
 		if r.Stopped() || r.Paused() {
 			t.Error("it has not continued")
 		}
-		r.Pause(HeedReset)
-		r.Stop(HeedReset)
+		r.Pause(PauseForReset)
+		r.Stop(PauseForReset)
 		r.Upgrade(r)
 		if r.Stopped() || !r.Paused() {
 			t.Error("the protocol behind it finds it stopped, or not paused")
 		}
 		r.Continue()
 		r.Half = true
-		if r.Stop(HeedReset) || r.Paused() {
+		if r.Stop(PauseForReset) || r.Paused() {
 			t.Error("it was stopped although nothing comes")
 		}
 	})

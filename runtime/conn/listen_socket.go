@@ -107,7 +107,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}()
-	// The file gets the mode of the socket minus the umask. It never allows more than o.File.Mode, even before dress.
+	// The file gets the mode of the socket minus the umask. It never allows more than o.File.Mode, even before setOwnerAndMode.
 	if o.File != nil && o.File.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err
@@ -119,7 +119,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if !isAbstract(path) {
 		made = true
 		if o.File != nil {
-			if err := dress(path, o.File); err != nil {
+			if err := setOwnerAndMode(path, o.File); err != nil {
 				return -1, err
 			}
 		}

@@ -11,12 +11,12 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Heed selects the events that still matter while reading is paused.
-type Heed uint8
+// PauseMode selects the events that still matter while reading is paused.
+type PauseMode uint8
 
 const (
-	HeedReset   Heed = iota // an error of the connection
-	HeedNothing             // no event: the connection is passed to another process
+	PauseForReset    PauseMode = iota // an error of the connection
+	PauseForHandover                  // no event: the connection is passed to another process
 )
 
 func (c *Conn) Ready(r eventloop.Readiness) {
@@ -41,7 +41,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		}
 	}
 	if c.Half || c.paused { // the bytes stay in the kernel
-		if c.paused && c.heed == HeedNothing {
+		if c.paused && c.pauseMode == PauseForHandover {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 {
 			// The kernel reports POLLHUP also after both sides have shut down; then only an error counts.
@@ -103,8 +103,8 @@ func (c *Conn) ReadAgain() {
 }
 
 // Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
-func (c *Conn) Pause(h Heed) {
-	c.paused, c.heed = true, h
+func (c *Conn) Pause(mode PauseMode) {
+	c.paused, c.pauseMode = true, mode
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
 }
 

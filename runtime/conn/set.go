@@ -148,9 +148,9 @@ func Excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// Beside runs work on a goroutine, and then done on the loop unless the loop has ended. bug reports whether work
+// Offload runs work on a goroutine, and then done on the loop unless the loop has ended. bug reports whether work
 // panicked, which is logged.
-func (s *Set) Beside(work func(), done func(bug bool)) {
+func (s *Set) Offload(work func(), done func(bug bool)) {
 	go func() {
 		bug := s.try(work)
 		s.Events.Post(func() { done(bug) })

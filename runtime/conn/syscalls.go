@@ -25,9 +25,9 @@ func setCongestion(fd int, name string) error {
 	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 }
 
-// dress sets the owner and the mode of a socket file. It holds the file open, so that another file cannot take its
+// setOwnerAndMode sets the owner and the mode of a socket file. It holds the file open, so that another file cannot take its
 // place.
-func dress(path string, o *SocketFile) error {
+func setOwnerAndMode(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err

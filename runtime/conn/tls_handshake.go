@@ -177,13 +177,13 @@ func (h *Handshake) run() {
 	h.stage, h.over = making, os.NewFile(uintptr(fd), c.String())
 	h.t = &TLSTransport{wire: wire{Conn: unopened, c: c, s: s, over: h, in: bytes.Clone(c.Pending())}}
 	c.DropInput()
-	c.Pause(HeedReset)
+	c.Pause(PauseForReset)
 	config := s.config.Load()
 	if config == nil {
 		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
-	s.set.Beside(func() { err = h.try() }, func(bug bool) {
+	s.set.Offload(func() { err = h.try() }, func(bug bool) {
 		if bug { // for example in a callback of the configuration
 			err = errors.New("internal error")
 		}

@@ -143,7 +143,7 @@ func (s *Set) IsWarm(it *Item) bool {
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.File, it.Offset, min(it.Count, coldMost)
 	n, err := 0, io.ErrUnexpectedEOF // kept if the goroutine panics
-	s.Beside(func() {
+	s.Offload(func() {
 		if turns != nil {
 			turns <- struct{}{}
 			defer func() { <-turns }()

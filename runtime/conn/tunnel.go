@@ -139,11 +139,11 @@ func (e *TunnelEnd) send(b []byte) (n int) {
 // pause stops reading from e. A reset by the client is still noticed, unless the client has received everything: then
 // it may close.
 func (e *TunnelEnd) pause() {
-	heed := HeedNothing
+	pauseMode := PauseForHandover
 	if e.IsClient() && e.conn.tcp && !e.over {
-		heed = HeedReset
+		pauseMode = PauseForReset
 	}
-	e.conn.Pause(heed)
+	e.conn.Pause(pauseMode)
 }
 
 // refuse is called when e no longer accepts data. The bytes that an upstream sent before it closed still go to the

@@ -224,14 +224,14 @@ func (s *Server) replaced() {
 			x.until = 0
 			x.Resume()
 		} else {
-			x.former = true
+			x.replaced = true
 		}
 	}
 }
 
 // HasFormer reports whether an exchange from before the last Use is still active.
 func (s *Server) HasFormer() bool {
-	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.former })
+	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.replaced })
 }
 
 // GiveUp answers the present and later requests for Pending mounts with an error, because the next Use will not happen.

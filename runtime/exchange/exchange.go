@@ -18,7 +18,7 @@ import (
 // Its memory is used again, so only its Source, its Sink and its Stream may keep a pointer, until it ends. It is the
 // Sink of its client.
 type Exchange struct {
-	Req    *Request // the request, until Start of its Source returns or, with Beside, later
+	Req    *Request // the request, until Start of its Source returns or, with Offload, later
 	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
 	Sink   Sink     // gets the response
 	By     string   // what answers, as access logs call it: "application", "files" or ""
@@ -64,7 +64,7 @@ type identity struct {
 	IsHead   bool   // the method is HEAD
 	Safe     bool   // the method is safe (RFC 9110 §9.2.1)
 	html     bool   // the client is a browser: for replies when req is nil
-	former   bool   // the exchange began before Server.Use
+	replaced bool   // the exchange began before Server.Use
 	Received int64  // bytes of the request
 	from     *Peer  // the client, with its login: that of the connection, or the one that a trusted proxy has named; nil if an open WebSocket does not keep it
 	rules    *rules // of the mount, or of the site, or noRules
@@ -340,16 +340,16 @@ func (x *Exchange) WaitsForClient() bool {
 	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
-// Beside runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles no
+// Offload runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles no
 // later request. gone reports whether the client has left; the exchange then ends after done.
-func (x *Exchange) Beside(work func(), done func(gone bool)) {
+func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source
 		x.suspend(forWork)
 		x.Source = source
 	}
 	x.beside = true
-	x.s.Set.Beside(work, func(bug bool) {
+	x.s.Set.Offload(work, func(bug bool) {
 		c := x.Conn()
 		if bug && c != nil {
 			c.Close("internal error") // abandons x

@@ -19,7 +19,7 @@ type wait uint8
 
 const (
 	nothing       wait = iota
-	forReady           // routing: the stream continues it soon, by GoOn
+	forReady           // routing: the stream continues it soon, by Continue
 	forResume          // routing: Resume is called
 	forSites           // routing: Server.Use is called
 	forDescriptor      // routing: other requests of the client release a descriptor
@@ -89,13 +89,14 @@ func (x *Exchange) suspend(w wait) {
 	x.Stream.Wait(x)
 }
 
+// Resume lets the stream continue the routing of x soon, in turn: see Continue.
 func (x *Exchange) Resume() {
 	x.enter(routing, forReady)
 	x.Stream.Wait(x)
 }
 
-// GoOn continues the routing of x, which was suspended.
-func (x *Exchange) GoOn() {
+// Continue continues the routing of x, which was suspended.
+func (x *Exchange) Continue() {
 	s, q := x.s, x.req
 	x.enter(routing, nothing)
 	if !q.Of(s.table.route) { // the decision is from before Use

@@ -14,7 +14,7 @@ type Stream interface {
 	Read(x *Exchange)
 
 	// Wait is called when x starts to wait, and again when it no longer waits. The stream continues x soon: by
-	// Exchange.GoOn if x is Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is in
+	// Exchange.Continue if x is Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is in
 	// turn.
 	Wait(x *Exchange)
 

@@ -66,7 +66,7 @@ func (c *Conn) keep(data []byte) {
 	}
 	c.Keep(data)
 	if c.state == StateWaiting && len(c.Pending()) > MaxPending && !c.Paused() {
-		c.Pause(conn.HeedReset)
+		c.Pause(conn.PauseForReset)
 	}
 }
 
@@ -77,7 +77,7 @@ func (c *Conn) consume(buf []byte) int {
 	goOn := true
 	if c.suspended() {
 		c.Stamp = s.Set.Now
-		c.last.GoOn()
+		c.last.Continue()
 		goOn = c.state == StateReady
 	}
 	for n := 0; goOn && len(s.rest) > 0; n++ {
@@ -466,7 +466,7 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 
 // pauseReading stops reading from c until resumeReading is called. The pause does not count as a delay of the client.
 func (c *Conn) pauseReading() {
-	if c.Stop(conn.HeedReset) && c.body != nil {
+	if c.Stop(conn.PauseForReset) && c.body != nil {
 		c.body.Pause(c.s.Set.Now)
 	}
 }

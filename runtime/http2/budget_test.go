@@ -16,7 +16,7 @@ func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
 	var b budget
 	b.begin(resets, 0)
 	n := 0
-	for b.spend(costReset, 0) {
+	for b.charge(costReset, 0) {
 		n++
 	}
 	if n != resets {
@@ -24,7 +24,7 @@ func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
 	}
 	n = 0
 	for second := range int64(10) {
-		for b.spend(costReset, (second+1)*1e9) {
+		for b.charge(costReset, (second+1)*1e9) {
 			n++
 		}
 	}

@@ -37,7 +37,7 @@ func (e *echo) Input(b []byte) {
 func (e *echo) send() {
 	c := e.conn
 	if c.Writing() {
-		c.Pause(conn.HeedReset)
+		c.Pause(conn.PauseForReset)
 		return
 	}
 	out := c.Use()

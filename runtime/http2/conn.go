@@ -162,12 +162,12 @@ func (c *Conn) consume(buf []byte) (n int) {
 		}
 		// c.late grows when the client does not read the responses to its frames
 		if len(c.late) > maxLate || c.used >= turnBytes {
-			c.conn.Pause(conn.HeedReset)
+			c.conn.Pause(conn.PauseForReset)
 			break
 		}
 		if c.s.Config.Current != nil {
 			if c.mustAsk(rest) {
-				c.conn.Pause(conn.HeedReset)
+				c.conn.Pause(conn.PauseForReset)
 				break
 			}
 			c.gate.current = max(c.gate.current-frameHeader-size, 0)

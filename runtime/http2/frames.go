@@ -43,9 +43,9 @@ func (c *Conn) read(frame []byte) {
 	case *http2.ContinuationFrame:
 		c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
 	case *http2.PriorityFrame:
-		c.spend(costUpdate)
+		c.charge(costUpdate)
 		if f.StreamDep == f.StreamID { // RFC 7540 §5.3.1
-			c.breach(f.StreamID, http2.ErrCodeProtocol)
+			c.protocolError(f.StreamID, http2.ErrCodeProtocol)
 		}
 	case *http2.RSTStreamFrame:
 		c.onReset(f)
@@ -56,14 +56,14 @@ func (c *Conn) read(frame []byte) {
 	case *http2.PingFrame:
 		c.onPing(f)
 	case *http2.GoAwayFrame:
-		c.spend(costEmpty)
+		c.charge(costEmpty)
 	case *http2.WindowUpdateFrame:
 		c.onWindowUpdate(f)
 	case *http2.PriorityUpdateFrame:
-		c.spend(costUpdate)
+		c.charge(costUpdate)
 		c.onPriorityUpdate(f)
 	case *http2.UnknownFrame:
-		c.spend(costUpdate)
+		c.charge(costUpdate)
 	}
 }
 
@@ -80,7 +80,7 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 			c.fail(stream.Code, "a malformed frame of no stream")
 			return
 		}
-		c.breach(h.StreamID, stream.Code)
+		c.protocolError(h.StreamID, stream.Code)
 	case errors.As(err, &connection):
 		c.fail(http2.ErrCode(connection), "a malformed frame")
 	default:
@@ -92,23 +92,25 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 // §6.8).
 func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != refuses }
 
-// spend takes points from the budget of c, and ends c if too few are left.
-func (c *Conn) spend(points int64) {
-	if !c.budget.spend(points, c.s.Set.Now) {
-		c.calm()
+// charge takes points from the budget of c, and ends c if too few are left.
+func (c *Conn) charge(points int64) {
+	if !c.budget.charge(points, c.s.Set.Now) {
+		c.failForFlood()
 	}
 }
 
-// calm ends c because its client causes too much work.
-func (c *Conn) calm() { c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames that bring nothing on") }
+// failForFlood ends c because its client causes too much work.
+func (c *Conn) failForFlood() {
+	c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames without progress")
+}
 
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	if f.IsAck() {
-		c.spend(costEmpty)
+		c.charge(costEmpty)
 		return
 	}
 	if c.settled {
-		if c.spend(costSettings); c.dead {
+		if c.charge(costSettings); c.dead {
 			return
 		}
 	}
@@ -170,10 +172,10 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 			c.refuse()
 			return
 		}
-		c.spend(costEmpty)
+		c.charge(costEmpty)
 		return
 	}
-	if c.spend(costPing); c.dead {
+	if c.charge(costPing); c.dead {
 		return
 	}
 	c.frames().WritePing(true, f.Data)
@@ -185,7 +187,7 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 		c.fail(http2.ErrCodeProtocol, "a reset of no stream")
 		return
 	}
-	if c.spend(costReset); c.dead || st == nil {
+	if c.charge(costReset); c.dead || st == nil {
 		return
 	}
 	c.forget(st)
@@ -194,7 +196,7 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 
 func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	if !c.budget.updated(c.s.Set.Now) {
-		c.calm()
+		c.failForFlood()
 		return
 	}
 	if f.StreamID == 0 {
@@ -213,7 +215,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	case st == nil: // it has ended
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
-			c.breach(st.id, http2.ErrCodeFlowControl)
+			c.protocolError(st.id, http2.ErrCodeFlowControl)
 			return
 		}
 		if st.credit > 0 {
@@ -265,14 +267,14 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 		if st == nil {
 			c.last = max(c.last, id)
 		}
-		c.breach(id, http2.ErrCodeProtocol)
+		c.protocolError(id, http2.ErrCodeProtocol)
 		use = ofNothing
 	}
 	switch use {
 	case ofRequest:
 		c.last = id
 	case ofNothing:
-		if c.spend(costEmpty); c.dead {
+		if c.charge(costEmpty); c.dead {
 			return
 		}
 	}
@@ -293,7 +295,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 			c.conn.Schedule()
 		}
 	} else if len(fragment) < maxFrame/2 {
-		c.spend(costEmpty)
+		c.charge(costEmpty)
 	}
 	if b.coded += len(fragment); b.coded > s.maxBlock {
 		c.fail(http2.ErrCodeEnhanceYourCalm, "a header block is too large")
@@ -324,7 +326,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 		c.open(b)
 	case b.use == ofNothing || st == nil:
 	case b.fault != "" || !b.end: // invalid trailers (RFC 9113 §8.1)
-		c.breach(st.id, http2.ErrCodeProtocol)
+		c.protocolError(st.id, http2.ErrCodeProtocol)
 	default:
 		st.receive(nil, true)
 	}

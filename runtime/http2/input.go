@@ -196,7 +196,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		return
 	}
 	if len(f.Data()) == 0 && !f.StreamEnded() {
-		if c.spend(costEmpty); c.dead {
+		if c.charge(costEmpty); c.dead {
 			return
 		}
 	}
@@ -206,16 +206,16 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		c.fail(http2.ErrCodeProtocol, "data of no stream")
 		return
 	case st == nil:
-		if c.spend(costUpdate); !c.dead && f.StreamID <= c.last && !c.wasReset(f.StreamID) {
-			c.breach(f.StreamID, http2.ErrCodeStreamClosed)
+		if c.charge(costUpdate); !c.dead && f.StreamID <= c.last && !c.wasReset(f.StreamID) {
+			c.protocolError(f.StreamID, http2.ErrCodeStreamClosed)
 		}
 		return
 	case st.ended:
-		c.breach(st.id, http2.ErrCodeStreamClosed)
+		c.protocolError(st.id, http2.ErrCodeStreamClosed)
 		return
 	}
 	if st.window -= size; st.window < 0 {
-		c.breach(st.id, http2.ErrCodeFlowControl)
+		c.protocolError(st.id, http2.ErrCodeFlowControl)
 		return
 	}
 	data := f.Data()
@@ -225,7 +225,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	}
 	if st.missing >= 0 {
 		if st.missing -= int64(len(data)); st.missing < 0 {
-			c.breach(st.id, http2.ErrCodeProtocol)
+			c.protocolError(st.id, http2.ErrCodeProtocol)
 			return
 		}
 	}
@@ -263,7 +263,7 @@ func (st *stream) receive(piece []byte, last bool) {
 	if last {
 		st.ended = true
 		if st.missing > 0 { // RFC 9113 §8.1.1
-			c.breach(st.id, http2.ErrCodeProtocol)
+			c.protocolError(st.id, http2.ErrCodeProtocol)
 			return
 		}
 	}

@@ -56,7 +56,7 @@ func (c *Conn) open(b *headerBlock) {
 	}
 	if len(c.streams) >= s.cfg.MaxStreams || int(c.client.Active) >= s.cfg.MaxStreams || head > 0 && s.heads.Room(c.inflow.client) < head {
 		c.writeReset(b.id, http2.ErrCodeRefusedStream)
-		c.spend(costReset)
+		c.charge(costReset)
 		return
 	}
 	st := s.stream()
@@ -151,7 +151,7 @@ func (st *stream) refuse(r exchange.Reply) {
 	st.x, st.unwanted = x, true
 	x.Malformed(c.s.head)
 	x.Sink.Reply(r)
-	c.spend(costReset)
+	c.charge(costReset)
 }
 
 func (c *Conn) forget(st *stream) {
@@ -201,16 +201,16 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// breach resets a stream, which may have ended, because its client violated the protocol. It costs the same points as a
+// protocolError resets a stream, which may have ended, because its client violated the protocol. It costs the same points as a
 // reset by the client, because the request has caused the same work (CVE-2025-8671).
-func (c *Conn) breach(id uint32, code http2.ErrCode) {
+func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)
-		c.spend(costReset)
+		c.charge(costReset)
 		return
 	}
 	c.writeReset(id, code)
-	c.spend(costEmpty)
+	c.charge(costEmpty)
 }
 
 func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
@@ -252,7 +252,7 @@ func (st *stream) Wait(x *exchange.Exchange) {
 func (st *stream) goOn() {
 	st.woken = false
 	if x := st.x; x != nil && !x.Waits() {
-		x.GoOn()
+		x.Continue()
 		st.c.settle()
 	}
 }

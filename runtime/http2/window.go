@@ -158,11 +158,11 @@ func (b *budget) updated(now int64) bool {
 		b.updates--
 		return true
 	}
-	return b.spend(costUpdate, now)
+	return b.charge(costUpdate, now)
 }
 
-// spend takes points at the time now, in nanoseconds, and reports whether the budget is sufficient.
-func (b *budget) spend(points, now int64) bool {
+// charge takes points at the time now, in nanoseconds, and reports whether the budget is sufficient.
+func (b *budget) charge(points, now int64) bool {
 	b.points -= points
 	if b.points >= 0 {
 		return true

@@ -117,8 +117,8 @@ func (s *Socket) ask() {
 		return
 	}
 	s.moving = asked
-	s.conn.Stop(conn.HeedReset)
-	s.conn.Pause(conn.HeedNothing) // further input, including its end, is for the new process
+	s.conn.Stop(conn.PauseForReset)
+	s.conn.Pause(conn.PauseForHandover) // further input, including its end, is for the new process
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
 }
 
@@ -128,7 +128,7 @@ func (s *Socket) remain() {
 		if s.answer == answering && s.given < exchange.InputWindow {
 			s.resumeReading()
 		} else {
-			s.conn.Pause(conn.HeedReset)
+			s.conn.Pause(conn.PauseForReset)
 		}
 	}
 	s.goAway()

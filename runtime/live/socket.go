@@ -239,7 +239,7 @@ func (s *Socket) Input(data []byte) {
 	case s.state == socketOpening || s.moving == asked: // the received bytes are handed over, too
 		c.Keep(data)
 		if s.state == socketOpening && len(c.Pending()) > maxPending && !c.Paused() {
-			c.Pause(conn.HeedReset)
+			c.Pause(conn.PauseForReset)
 		}
 		return
 	}
@@ -428,6 +428,6 @@ func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	}
 	s.x.Deliver(in)
 	if s.given.Add(data) {
-		s.conn.Stop(conn.HeedReset)
+		s.conn.Stop(conn.PauseForReset)
 	}
 }

@@ -18,7 +18,7 @@ type Client struct {
 	Replies []exchange.Reply
 	Logged  []string
 	Waits   bool            // an earlier response is not complete
-	Loop    *eventloop.Loop // for Exchange.Beside; nil if not called
+	Loop    *eventloop.Loop // for Exchange.Offload; nil if not called
 
 	Delayed  int // calls of AwaitTurn with early
 	Credited int64

@@ -189,8 +189,8 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 			}
 			r.want("sent", r.got(), c.sent)
 			r.want("told", r.told(), c.told)
-			if (c.told != "" || c.name == "WebSocket") && (r.server.occupied != 0 || r.Owed() != 0) {
-				t.Errorf("%d occupy, %d are owed", r.server.occupied, r.Owed())
+			if (c.told != "" || c.name == "WebSocket") && (r.server.occupied != 0 || r.AwaitsPart() != 0) {
+				t.Errorf("%d occupy, %d are owed", r.server.occupied, r.AwaitsPart())
 			}
 			r.make(exchange.Part{First: true, Last: true, Head: head, Body: []byte("late")})
 			if c.late == "" {
@@ -230,8 +230,8 @@ func TestDeferredHandlerIsResumedUntilItsLastPart(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
 	r.make(exchange.Part{Op: exchange.OpDeferred})
-	if r.client.Delayed != 1 || r.Owed() != 0 {
-		t.Errorf("%d times deferred, %d owed", r.client.Delayed, r.Owed())
+	if r.client.Delayed != 1 || r.AwaitsPart() != 0 {
+		t.Errorf("%d times deferred, %d owed", r.client.Delayed, r.AwaitsPart())
 	}
 	r.x.Source.Start(r.x)
 	r.x.Source.Start(r.x)

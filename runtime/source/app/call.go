@@ -294,8 +294,8 @@ func (d *Dispatcher) Tick() {
 	}
 }
 
-// Owed returns the number of exchanges that may become overdue, with or without a client.
-func (d *Dispatcher) Owed() (n int) {
+// AwaitsPart returns the number of exchanges that may become overdue, with or without a client.
+func (d *Dispatcher) AwaitsPart() (n int) {
 	for _, c := range d.calls {
 		if c.owed && c.limit > 0 {
 			n++

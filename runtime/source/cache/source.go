@@ -160,7 +160,7 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	if c != static.Identity {
 		var body []byte
 		made := false
-		p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+		p.conns.Offload(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
 	}
 	return form
 }

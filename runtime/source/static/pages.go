@@ -28,7 +28,7 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 		return
 	}
 	r.Fields = bytes.Clone(r.Fields)
-	x.Beside(func() { p.files.Open(&a.request, a) }, func(gone bool) {
+	x.Offload(func() { p.files.Open(&a.request, a) }, func(gone bool) {
 		if gone {
 			a.drop()
 		} else {

@@ -309,7 +309,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		a.send(x, true)
 		return
 	}
-	x.Beside(func() {
+	x.Offload(func() {
 		a.request = requestOf(x)
 		s.files.Open(&a.request, a)
 	}, func(gone bool) {
