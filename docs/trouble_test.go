@@ -22,7 +22,7 @@ func TestQuotedMessagesExist(t *testing.T) {
 			quoted = append(quoted, strings.TrimSpace(line))
 		}
 	}
-	for _, found := range regexp.MustCompile("(?m)^\\|.*$").FindAllString(read(t, "trouble.md"), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^\|.*$`).FindAllString(read(t, "trouble.md"), -1) {
 		for _, text := range regexp.MustCompile("`([a-zA-Z][^`={]* [^`={]*)`").FindAllStringSubmatch(found, -1) {
 			quoted = append(quoted, text[1])
 		}
