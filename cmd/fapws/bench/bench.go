@@ -58,7 +58,7 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 	return r, nil
 }
 
-// GOGC for the generator, whose heap is small while responses produce garbage
+// moreGarbage is GOGC of the generator, whose heap is small although responses produce garbage.
 const moreGarbage = 800
 
 func cpuTime() time.Duration {
@@ -87,7 +87,7 @@ type target struct {
 	timeout          time.Duration
 }
 
-// Errors are lines for the user.
+// newTarget returns errors that are lines for the user.
 func newTarget(o *Options) (*target, error) {
 	socket, u, err := parseURL(o.URL)
 	if err != nil {
@@ -108,7 +108,7 @@ func newTarget(o *Options) (*target, error) {
 	return t, t.makeRequest(u, o)
 }
 
-// socket is "" unless the URL names a unix socket.
+// parseURL returns the socket as "" unless the URL names a unix socket.
 func parseURL(typed string) (socket string, u *url.URL, err error) {
 	socket, text := onSocket(typed)
 	if u, err = url.Parse(text); err != nil {
@@ -174,7 +174,7 @@ func tlsConfig(host string, o *Options) (*tls.Config, error) {
 	return c, nil
 }
 
-// Fields from the user replace the defaults.
+// makeRequest prefers fields from the user to the defaults.
 func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 	var body io.Reader
 	if o.Body != nil {

@@ -114,7 +114,7 @@ func (s *http1Session) usable() bool {
 	return !s.last
 }
 
-// The end of the stream counts, too.
+// hasNews reports whether bytes or the end of the stream have arrived.
 func (s *http1Session) hasNews() bool {
 	raw, err := s.raw.(syscall.Conn).SyscallConn()
 	if err == nil {
@@ -126,7 +126,8 @@ func (s *http1Session) hasNews() bool {
 	return !errors.Is(err, unix.EAGAIN)
 }
 
-// A larger request is not written completely before the response is read, because a server may respond earlier.
+// inOne limits the part of a request that is written before the response is read, in bytes. A server may respond before
+// it has read a larger request.
 const inOne = 64 << 10
 
 func (s *http1Session) request() (status int, err error) {

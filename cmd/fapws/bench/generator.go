@@ -16,7 +16,7 @@ import (
 
 const tick = 100 * time.Millisecond
 
-// Times are relative to the start.
+// schedule has times relative to the start.
 type schedule struct {
 	left     int64 // requests that may still be started
 	until    time.Duration
@@ -26,7 +26,7 @@ type schedule struct {
 
 const never = time.Duration(math.MaxInt64)
 
-// Without a rate, the next request is due now.
+// due returns now if there is no rate.
 func (s *schedule) due(now time.Duration) time.Duration {
 	if s.interval == 0 {
 		return now
@@ -42,7 +42,7 @@ func (s *schedule) next(now time.Duration) time.Duration {
 	return due
 }
 
-// n is -1 for a request that was not sent.
+// start counts n requests as sent; -1 takes back a request that was not sent.
 func (s *schedule) start(n int64) {
 	s.started += n
 	s.left -= n
@@ -223,8 +223,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// i numbers the senders of a connection. A latency starts when the request was due, or when it was sent if c was idle
-// at that time.
+// send measures a latency from the time when the request was due, or was sent if c was idle at that time. i numbers the
+// senders of a connection.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {

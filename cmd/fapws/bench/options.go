@@ -55,7 +55,7 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 `
 }
 
-// Errors are lines for the user.
+// ParseArgs returns errors that are lines for the user.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)

@@ -172,7 +172,7 @@ func size(bytes float64) string {
 // latency has three digits.
 func latency(ns int64) string { return ctl.Span(float64(ns) / 1e9) }
 
-// Times are in seconds, sizes in bytes.
+// WriteJSON writes times in seconds and sizes in bytes.
 func (r *Result) WriteJSON(w io.Writer) error {
 	seconds := func(ns float64) float64 { return ns / 1e9 }
 	quantiles := map[string]float64{}
@@ -212,7 +212,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 
 const longest = int64(time.Hour) // longer latencies share a bucket
 
-// Latencies are in nanoseconds, to three digits.
+// counts has latencies in nanoseconds, to three digits.
 type counts struct {
 	latency  *hdrhistogram.Histogram
 	statuses map[int]int64

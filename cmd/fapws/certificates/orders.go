@@ -58,7 +58,8 @@ type host struct {
 	next  time.Time
 }
 
-// issued is called on a goroutine after a new certificate was stored in the directory.
+// NewOrders returns the orders of a. issued is called on a goroutine after a new certificate was stored in the
+// directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
 	orders.Order(a)

@@ -95,7 +95,7 @@ func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	return nil, errors.New("no certificate in this file; it must be in PEM format, with -----BEGIN CERTIFICATE-----")
 }
 
-// ASN.1 sequence
+// isDER reports whether data begins like an ASN.1 sequence.
 func isDER(data []byte) bool { return len(data) > 4 && data[0] == 0x30 && data[1]&0x80 != 0 }
 
 var errNoKey = errors.New("no private key in this file; it must be in PEM format, with -----BEGIN PRIVATE KEY-----")
@@ -180,6 +180,7 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 // power on.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// isWrongClock reports whether now is before the time when this program was built.
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.

@@ -97,7 +97,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	return b, errors.Join(wrong...)
 }
 
-// The result is the certificate of the authority.
+// maintain returns the certificate of the authority.
 func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	names, unknown := machine(w.AutoHosts)
 	if unknown != nil {
@@ -154,7 +154,7 @@ func (r *Reader) init() {
 	}
 }
 
-// A line that repeats the last line about the subject is not logged.
+// tell does not repeat the last line about the subject.
 func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	if r.told[subject] != line {
 		r.told[subject] = line

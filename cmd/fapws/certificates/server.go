@@ -74,7 +74,7 @@ func (s *Server) Expiries() []Expiry {
 	return nil
 }
 
-// The result contains all certificates.
+// parse returns all certificates.
 func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) {
 	add := func(cert *tls.Certificate, names []string) {
 		for _, name := range names {
@@ -137,7 +137,7 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	return list[0] // if the client does not support it, the handshake tells why
 }
 
-// The hosts of names have the forms "example.org", "*.example.org", "example.*" or an IP address.
+// names are hosts in the forms "example.org", "*.example.org", "example.*" or an IP address.
 type names[T any] struct {
 	hosts map[string]T
 	first T // for clients that name no host, or an unknown one

@@ -76,7 +76,7 @@ type Bundle struct {
 	Tickets tickets
 }
 
-// PEM of a pair, or of a file of authorities
+// Contents is the PEM of a pair, or of a file of authorities.
 type Contents struct {
 	Certificate []byte // with its chain; authorities
 	PrivateKey  []byte
@@ -111,7 +111,7 @@ type Expiry struct {
 // mostExpiries limits the reported certificates to those that expire first.
 const mostExpiries = 250
 
-// Certificates of the same name, as with keys of different kinds, have one entry: the first to expire.
+// expiries returns one entry for certificates of the same name, as with keys of different kinds: the first to expire.
 func expiries(all []*tls.Certificate) (list []Expiry) {
 	for _, c := range all {
 		if names := namesOf(c.Leaf); len(names) > 0 {

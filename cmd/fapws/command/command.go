@@ -34,7 +34,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// args is the command line without the name of the program. Errors have their own exit codes (process.ExitReport).
+// Run takes the command line without the name of the program. Errors have their own exit codes (process.ExitReport).
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	return run(args, false, stdin, stdout, stderr)
 }
@@ -309,7 +309,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	return max(code, app.Close()), nil
 }
 
-// contents is nil for a site without an application.
+// show takes nil as contents for a site without an application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case p.Command.Word == settings.WordShell && contents == nil:

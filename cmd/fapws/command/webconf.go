@@ -67,7 +67,7 @@ func (c *conf) note(line int, format string, args ...any) {
 
 var words = []string{"host", "media", "parameter"}
 
-// in bytes, so that the converted and escaped line fits into fapws.toml
+// maxLine limits a line, in bytes, so that the converted and escaped line fits into fapws.toml.
 const maxLine = 2048
 
 func (c *conf) read(n int, line string) {

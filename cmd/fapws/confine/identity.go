@@ -39,6 +39,7 @@ func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
 
+// CheckIdentity returns the error that LookupIdentity would return to root.
 func CheckIdentity(username, group string) error {
 	_, err := lookup(username, group, 0, 0)
 	return err
@@ -122,7 +123,7 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
-// This process must be root.
+// become changes all threads of this process, which must be root.
 func (id *Identity) become() error {
 	// Set the groups first, because only root may change them.
 	if err := syscall.Setgroups(id.Groups); err != nil {
@@ -182,7 +183,7 @@ func (id *Identity) MayRead(name string) (may bool) {
 	return may
 }
 
-// The values are those that programs of the identity expect.
+// SetEnviron sets the values that programs of the identity expect.
 func (id *Identity) SetEnviron() error {
 	err := os.Setenv("HOME", id.Home)
 	for _, name := range []string{"USER", "LOGNAME"} {
@@ -214,7 +215,7 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// The result for a number without an entry has no name.
+// userEntry returns a user without a name for a number without an entry.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -311,6 +312,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// readFile returns nil for a file that cannot be read.
 func readFile(root, name string) []byte {
 	text, _ := os.ReadFile(filepath.Join(root, name))
 	return text

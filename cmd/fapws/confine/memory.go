@@ -65,6 +65,7 @@ func Processors(root fs.FS, n int) int {
 	return max(n, 1)
 }
 
+// cgroupNumber returns 0 for a missing file, and for a file without a number, such as "max".
 func cgroupNumber(root fs.FS, name string) int64 {
 	text, _ := fs.ReadFile(root, name)
 	return numberAfter(text, "")
@@ -125,6 +126,7 @@ func MemoryExceeded(root fs.FS, before int) string {
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
 }
 
+// numberAfter returns 0 if key is missing.
 func numberAfter(text []byte, key string) int64 {
 	_, rest, _ := bytes.Cut(text, []byte(key))
 	fields := bytes.Fields(rest)
@@ -228,7 +230,7 @@ func AnonymousMemory(pid int) int64 {
 	return numberAfter(text, "RssAnon:") << 10
 }
 
-// 0 if unknown (proc(5), statm)
+// ResidentMemory returns bytes, or 0 if they are unknown (proc(5), statm).
 func ResidentMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	return numberAfter(text, " ") * int64(os.Getpagesize())
@@ -346,6 +348,7 @@ func (p *pacer) look(at time.Duration) {
 	p.calm()
 }
 
+// afterCollection calls f after each garbage collection, on a goroutine of the runtime.
 func afterCollection(f func()) {
 	// An object without a pointer would share its memory with others.
 	runtime.AddCleanup(new(*int), func(struct{}) {

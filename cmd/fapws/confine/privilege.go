@@ -71,6 +71,7 @@ func keepChroot(inherited bool) error {
 // one keep the capability that Assume has kept. It must be called on the same thread.
 func PassChroot() error { return keepChroot(true) }
 
+// MayChroot reports whether the calling thread or its child processes may use chroot(2).
 func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -119,6 +119,7 @@ const (
 	everything = 1<<16 - 1
 )
 
+// restrict applies Landlock to all threads, within the limits of the kernel's version.
 func restrict(r *Rules) error {
 	abi := landlockABI()
 	if abi < abiFiles {

@@ -124,6 +124,7 @@ func sockets(f *filter, r *Rules) {
 	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
 }
 
+// filterSyscalls applies to all threads.
 func filterSyscalls(r *Rules) error {
 	if !hasFilters() {
 		return nil

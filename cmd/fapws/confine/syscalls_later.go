@@ -2,5 +2,6 @@
 
 package confine
 
-// These architectures have only the system calls of modeCalls and openCalls.
+// olderModeCalls and olderOpenCalls are empty on these architectures, which have only the calls of modeCalls and
+// openCalls.
 var olderModeCalls, olderOpenCalls []modeCall

@@ -84,7 +84,7 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 	return nil, a, err
 }
 
-// within 0 means no limit while the server is alive.
+// ask waits for the answer while the server is alive if within is 0.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
@@ -133,7 +133,7 @@ func places(uid int) (list []string) {
 	return append(list, fmt.Sprintf("/run/fapws-%d", uid), fmt.Sprintf("/tmp/fapws-%d", uid))
 }
 
-// The directory must be writable by this user only.
+// openPlace requires that only this user may write to the directory.
 func openPlace(path string, uid int) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -160,7 +160,7 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// A directory may be read-only, or its path too long for a socket (unix(7)).
+// bindInFirst skips directories that are read-only, or whose path is too long for a socket (unix(7)).
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
@@ -192,7 +192,7 @@ type found struct {
 	path string
 }
 
-// pid 0 means all servers of the user.
+// search returns all servers of the user if pid is 0.
 func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
 		if private(p, uid) != nil {
@@ -246,7 +246,7 @@ func clean(folder string) {
 	}
 }
 
-// A process that only inherited the socket does not listen.
+// answers reports false for a process that only inherited the socket.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err == nil {

@@ -112,7 +112,7 @@ const (
 	busyAfter = 1
 )
 
-// state is the state without these counters, such as "serving".
+// StateOf refines a state such as "serving" by the counters.
 func (c *Counters) StateOf(state string) string {
 	switch {
 	case c.Asleep:
@@ -132,6 +132,7 @@ type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
+// Answer returns errors within the Answer.
 func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {
@@ -180,7 +181,7 @@ const (
 	Off  = "off"
 )
 
-// Sockets that servers left are removed.
+// Listen removes sockets that servers left.
 func Listen(path string, server Server) (*Socket, error) {
 	var ln *net.UnixListener
 	var err error
@@ -226,7 +227,7 @@ func bind(path string) (*net.UnixListener, error) {
 
 func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
 
-// Clients that wait for the end of the server stay connected.
+// Close keeps clients connected that wait for the end of the server.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
 		// accept would block until the next client if an application has made the socket blocking.
@@ -262,7 +263,7 @@ func (s *Socket) serve() {
 	}
 }
 
-// If there are too many clients, c replaces a client without a request. admit reports whether c may stay.
+// admit reports whether c may stay. If there are too many clients, c replaces a client without a request.
 func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -64,7 +64,7 @@ func NewPage(source func(context.Context, Command) (Answer, error), reloads bool
 	return &Page{source: source, reloads: reloads, log: log}
 }
 
-// An answer with an error is an error.
+// ask returns an error for an answer that contains an error.
 func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 	a, err := p.source(ctx, c)
 	if err == nil && a.Error != "" {
@@ -209,7 +209,7 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
 
-// Queries may contain secrets.
+// withoutQueries removes queries, because they may contain secrets.
 func withoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
 
 // refused returns "" if the client may see the page.

@@ -121,7 +121,7 @@ func (t *table) html(b *strings.Builder) {
 	}
 }
 
-// The newest rate is on the right.
+// curve draws the newest rate on the right.
 func curve(rates []float64) string {
 	if len(rates) < 2 {
 		return ""
@@ -191,7 +191,7 @@ type node struct {
 	children []*node
 }
 
-// The width of a function is its share of the samples. Called functions are below their callers.
+// flame draws functions as wide as their share of the samples, and called functions below their callers.
 func flame(stacks []StatusStack) string {
 	root, leafs := &node{name: "all"}, map[string]int{}
 	nodes := []*node{}
@@ -233,7 +233,7 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// Children with fewer than least samples are omitted. all is the number of all samples.
+// write omits children with fewer than least samples. all is the number of all samples.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// For a server, the process is the one that called listen.
+// peer returns the process that called listen, if c is a connection to a server. pid is 0 if the process is in another
+// PID namespace.
 func peer(c *net.UnixConn) (uid, pid int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -23,7 +24,7 @@ func peer(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, cmp.Or(failed, err)
 }
 
-// A zombie has ended.
+// ended also reports true for a zombie.
 func ended(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil { // before Linux 5.3

@@ -91,7 +91,7 @@ func hint(order int, paused bool) string {
 	return "q: quit  s: sort, now by " + orders[order].name + "  " + pause
 }
 
-// The server may be absent for the time away.
+// look returns the answer to Top. If the server does not answer, look tries again for the time away.
 func look(path string, away time.Duration) (*Answer, error) {
 	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
 		c, a, err := converse(path, &request{Command: Top}, answerWithin)
@@ -204,7 +204,7 @@ func (v *View) figures() (all []figure) {
 	return all
 }
 
-// The last words columns are text; the others are numbers.
+// table has numbers in its columns except the last words columns, which are text.
 type table struct {
 	title string
 	most  int // limit of rows on the page

@@ -127,7 +127,7 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// contents may be nil.
+// outside accepts nil as contents.
 func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[string][]string {
 	files := map[string][]string{}
 	add := func(name, path string) {
@@ -215,7 +215,7 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) 
 	return files, entries
 }
 
-// contents may be nil.
+// LogsIn accepts nil as contents.
 func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, _ := p.users(contents)
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0

@@ -179,7 +179,7 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 		script, conf.Threads, conf.Threads))
 }
 
-// globals are those of the script, as read by another process.
+// Recall takes the globals of the script as read by another process.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
 	set := p.Settings.Clone() // the script may define other values when it runs here
 	if err = set.ReadScript(p.Command.ScriptName(), globals); err == nil {

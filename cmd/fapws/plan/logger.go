@@ -158,7 +158,7 @@ func appendPrintable(dst []byte, text string) []byte {
 	return dst
 }
 
-// moved is called after each rotation.
+// Open redirects standard error to the error log of the settings, if any. moved is called after each rotation.
 func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	if err := l.redirect(conf, moved); err != nil {
 		return process.ExitNotStarted("cannot write the %v", err)

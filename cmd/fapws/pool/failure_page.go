@@ -9,9 +9,9 @@ import (
 // With Options.FailurePage, browsers see a page about code that fails to load. Serving workers receive the page as a
 // Notice. Before the first successful load, a worker without an application serves it.
 
-const keptStderr = 32 << 10
+const keptStderr = 32 << 10 // in bytes
 
-// A nil stderrCapture is empty.
+// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is empty.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte

@@ -197,7 +197,7 @@ func (g *generation) prepared(w *worker) bool {
 	return true
 }
 
-// If open fails, the server stops.
+// open stops the server if it fails.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
 	if p.addresses, err = p.o.Open(w.settled); err != nil {

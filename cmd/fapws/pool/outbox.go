@@ -25,7 +25,7 @@ type datagram struct {
 	fds  []int // closed after the datagram was sent or dropped
 }
 
-// Senders do not wait for an outbox.
+// outbox queues datagrams for a worker, so that senders do not wait.
 type outbox struct {
 	channel   *Channel
 	congested *atomic.Int32 // number of outboxes above muchWaiting

@@ -136,7 +136,7 @@ func (p *Pool) fail(err error) {
 	p.stop(Quit)
 }
 
-// The workers keep their sockets.
+// closeSockets leaves the workers their sockets.
 func (p *Pool) closeSockets() {
 	for _, a := range p.addresses {
 		a.Socket.Close()

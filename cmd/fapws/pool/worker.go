@@ -233,7 +233,7 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// Another process may have the same ID after the worker has ended.
+// signal sends nothing to a worker that has ended, because another process may have the same ID.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
 		_ = w.cmd.Process.Signal(sig) // if it fails, the process is about to end

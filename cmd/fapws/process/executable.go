@@ -39,7 +39,8 @@ func Interpreter() string { return "" }
 
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }
 
-// The kernel has named a process that Again has started after /proc/self/exe. It must be called on the main thread.
+// TakeName replaces the name that the kernel gave to a process started by Again after /proc/self/exe. It must be called
+// on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
 // Again starts the program that runs, even if its file was replaced or removed since, or with newest the program that

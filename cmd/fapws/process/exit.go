@@ -24,6 +24,7 @@ const (
 	NoStart  = 3
 )
 
+// ExitError ends fapws with lines for the user and an exit code.
 type ExitError struct {
 	Code int
 	Text string // lines separated by newlines; "" if the user was informed
@@ -38,7 +39,7 @@ func ExitUsage(err error) error {
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// The code is BadUsage if one of args is an error about a missing file.
+// ExitNotStarted uses the code BadUsage if one of args is an error about a missing file.
 func ExitNotStarted(format string, args ...any) error {
 	code := NoStart
 	for _, arg := range args {
@@ -50,7 +51,7 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// The code is from the first *ExitError in err, or BadUsage.
+// ExitFrom uses the code of the first *ExitError in err, or BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {
@@ -59,9 +60,10 @@ func ExitFrom(err error) error {
 	return &ExitError{code, err.Error(), err}
 }
 
+// ExitSilently is for errors that have been reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// An error of the system also has advice.
+// ExitLines adds advice to an error of the operating system.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {

@@ -28,7 +28,8 @@ func File() string { return C.GoString(C.fapws_preload.path) }
 
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
-// The dynamic loader preloads nothing into an interpreter that has capabilities.
+// LowPorts does not suggest capabilities, because the dynamic loader preloads nothing into an interpreter that has
+// them.
 func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
 
 // The constructor of the library has named the process.

@@ -25,7 +25,7 @@ var Version = "dev"
 // Software names the program as SERVER_SOFTWARE does (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// A nil PIDFile has nothing to remove.
+// PIDFile may be nil, and then has nothing to remove.
 type PIDFile struct {
 	path string // absolute, because the process may change its directory
 	file *os.File
@@ -34,8 +34,8 @@ type PIDFile struct {
 
 func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
-// path is absolute. The file appears as a whole or not at all, and a symbolic link is replaced, never followed. If the
-// file names another running process, WritePIDFile returns an error. Errors are one line.
+// WritePIDFile creates the file as a whole or not at all, and replaces a symbolic link instead of following it. path is
+// absolute. If the file names another running process, WritePIDFile returns an error. Errors are one line.
 func WritePIDFile(path string) (*PIDFile, error) {
 	pid := os.Getpid()
 	other, err := owner(path)
@@ -115,7 +115,7 @@ func (f *PIDFile) remove() error {
 
 const maxPID = 64 // in bytes
 
-// 0 if the file is missing or contains no number
+// owner returns 0 if the file is missing or contains no number.
 func owner(path string) (int, error) {
 	// a FIFO would wait for a writer
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)

@@ -25,7 +25,7 @@ func catchEarly() chan os.Signal {
 	return c
 }
 
-// A terminal sends HUP when it closes, unless the process ignores HUP.
+// AtTerminal reports false if the process ignores HUP, which a terminal sends when it closes.
 func AtTerminal() bool {
 	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
 	return err == nil && !signal.Ignored(syscall.SIGHUP)

@@ -96,7 +96,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	return id != nil && os.Geteuid() == 0 && id.UID != 0 && slices.ContainsFunc(w.Files(), func(name string) bool { return !id.MayRead(name) })
 }
 
-// A process with more rights reads files that this process may not read.
+// read asks a process with more rights for files that this process may not read.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {
@@ -123,7 +123,7 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// Orders begin when workers serve, because only then can the authority request tokens.
+// serving begins the orders when workers serve, because only then can the authority request tokens.
 func (k *keyring) serving() {
 	w := k.p.plan.Certificates(&k.p.conf)
 	if w == nil {
@@ -136,7 +136,7 @@ func (k *keyring) serving() {
 	k.order(w)
 }
 
-// If the order has begun, bundle changes it.
+// order changes an order that has begun.
 func (k *keyring) order(w *certificates.Want) {
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
@@ -231,7 +231,7 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 	return &KeyReader{channel}, nil
 }
 
-// f is the channel of the previous program's key reader.
+// TakeKeyReader takes f, the channel of the previous program's key reader.
 func TakeKeyReader(f *os.File) (*KeyReader, error) {
 	channel, err := pool.ChannelOf(f)
 	return &KeyReader{channel}, err

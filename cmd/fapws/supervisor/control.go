@@ -186,7 +186,7 @@ func (p *supervisor) awaitCurrent() {
 	}
 }
 
-// The status page may not reload more often than each reloadPause.
+// pageCommand lets the status page reload only once in each reloadPause.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answer, error) {
 	switch {
 	case c != ctl.Reload:
@@ -197,7 +197,7 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 	return ctl.Answer{}, p.reload("status page")
 }
 
-// A worker orders these reloads, and must not keep all others loading.
+// reloadPause limits reloads that a worker orders, so that it cannot keep all others loading.
 const reloadPause = 5 * time.Second
 
 func (p *supervisor) uploads(asks int, question string) string {
@@ -268,7 +268,7 @@ func (l *ledger) sum(live []int) []metrics.Family {
 	return metrics.Merge(append(present, l.ended)...)
 }
 
-// above this number of workers, the ended workers are added up even if no client requests metrics
+// mostKnown is the number of workers above which the ended ones are added up even if no client requests metrics.
 const mostKnown = 50
 
 func (p *supervisor) lastWords(pid int, text []byte) {
@@ -286,7 +286,7 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// A worker without an answer in time counts with its previous answer.
+// metrics uses the previous answer of a worker that did not answer in time.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // later workers report without a question
 	st := p.pool.Status()

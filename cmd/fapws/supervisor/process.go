@@ -57,7 +57,7 @@ type supervisor struct {
 	reloads logfile.Seldom
 }
 
-// The owner of the control socket is the user of this process.
+// openControl makes the user of this process the owner of the control socket.
 func (p *supervisor) openControl() error {
 	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), p.command)
 }

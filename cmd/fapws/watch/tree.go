@@ -95,7 +95,7 @@ func (t *tree) wanted(dir string) bool {
 	return err != nil
 }
 
-// Larger files, in bytes, are compared by size and time only.
+// hashedSize is the size, in bytes, above which files are compared by size and time only.
 const hashedSize = 256 << 10
 
 var seed = maphash.MakeSeed()
@@ -121,7 +121,7 @@ func idOf(info os.FileInfo) fileID {
 // time as they are.
 const racy = 2 * time.Second
 
-// If the metadata is the same as in old and nothing suggests a change, the file is not read again.
+// take does not read the file again if its metadata is the same as in old and nothing suggests a change.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -142,7 +142,7 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// A file that becomes readable or unreadable has changed.
+// same reports false for a file that became readable or unreadable.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false
@@ -194,7 +194,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// A relative pattern with a slash applies to the paths in from.
+// parsePatterns applies a relative pattern with a slash to the paths in from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

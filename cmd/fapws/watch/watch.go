@@ -232,7 +232,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	}
 }
 
-// Other files, such as a database or a log, may change often.
+// concerns ignores other files, such as a database or a log, which may change often.
 func (w *Watcher) concerns(e fsnotify.Event) bool {
 	if w.tree.patterns.file(e.Name) {
 		return e.Op != fsnotify.Chmod

@@ -171,7 +171,7 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) er
 	return nil
 }
 
-// The sockets stay with e until Take.
+// Sockets returns sockets that stay with e until Take.
 func (e *Early[S]) Sockets() []S {
 	e.mu.Lock()
 	defer e.mu.Unlock()

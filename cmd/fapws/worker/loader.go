@@ -122,7 +122,7 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// Call it once, when the settings and the log files are known.
+// useLoader is called once, when the settings and the log files are known.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {

@@ -237,7 +237,7 @@ func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
-// A nil Parent does nothing.
+// Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil {
 		tellFailing(p, err)

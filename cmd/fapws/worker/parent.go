@@ -94,7 +94,7 @@ func (p *Parent) begin() (early bool, err error) {
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
 }
 
-// If the supervisor has ended, listen sees the end of the channel.
+// tell ignores errors, because listen sees the end of the channel if the supervisor has ended.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
 // enter implements role: it enters the sandbox and the directory of --chroot. The supervisor sends the listeners.
@@ -246,7 +246,7 @@ func (p *Parent) loaded() {
 	p.tell(m)
 }
 
-// 0 stays 0
+// withJitter returns 0 for 0.
 func withJitter(n, jitter int) int {
 	if n == 0 || jitter == 0 {
 		return n

@@ -148,7 +148,7 @@ func (y *python) backlog() pybridge.Backlog {
 	return pybridge.Backlog{}
 }
 
-// requests that wait this long for a thread make the process report that it is busy
+// stalledAfter is how long requests wait for a thread until the process reports that it is busy.
 const stalledAfter = 5 * time.Second
 
 func (y *python) isStalled() bool { return y.backlog().Stalled >= stalledAfter }
