@@ -27,8 +27,8 @@ type Body struct {
 	paused int64 // time of the last Pause
 
 	data  []byte // the stored bytes, until they are too long for memory
-	spool int    // descriptor of the file with all of it, or -1
-	waits bool   // its client has as many files as it may have
+	spool int    // descriptor of the file with the whole body, or -1
+	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
 // CollectedBody is the default limit, in bytes, of bodies that are collected for an application. A stored body may also
@@ -151,7 +151,7 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file. Then Stream.Read is called when there may be one.
+// Waits reports whether b waits for a file. Stream.Read is called when a file may be available.
 func (b *Body) Waits() bool { return b.waits }
 
 func (b *Body) InFile() bool { return b.spool >= 0 }

@@ -23,29 +23,29 @@ type Carrier interface {
 	// Refused is called if HTTP answers instead, or the client has disconnected, before the protocol has begun.
 	Refused()
 
-	// Carried returns the bytes that have come from the client, and those that were sent to it. proper reports whether
-	// the protocol is open or has ended as it should.
+	// Carried returns the numbers of bytes that were received from the client and sent to the client. proper reports
+	// whether the protocol is open or ended without an error.
 	Carried() (in, out int64, proper bool)
 }
 
-// SocketState is an open WebSocket that goes from one server to another, for JSON.
+// SocketState is the state of an open WebSocket that one server hands over to another. It is sent as JSON.
 type SocketState struct {
-	Group         []byte // of its mount
-	Head          []byte // of the request
+	Group         []byte // Mount.Group of its mount
+	Head          []byte // head of the request
 	Local, Remote string // addresses with ports; "" of a unix socket
 	User          string `json:",omitempty"`
 	Subprotocol   string `json:",omitempty"`
 	Compression   websocket.Compression
-	Groups        [][]byte // that it has joined
-	Seq           uint64   // it was sent all messages to them up to this one
-	Data          []byte   // of the handler: of the Last part with OpHandOver
-	Input         []byte   // that was read and is no whole message
+	Groups        [][]byte // the groups that the WebSocket has joined
+	Seq           uint64   // number of the last message to Groups that was sent
+	Data          []byte   // data of the handler, from the Last part with OpHandOver
+	Input         []byte   // the received part of an incomplete message
 	Sent, Framed  int64
 
-	Log *logfile.State `json:",omitempty"` // of the line in the access log to come
+	Log *logfile.State `json:",omitempty"` // state of the unwritten line of the access log
 }
 
-// dropCarrier ends that another protocol may carry x.
+// dropCarrier removes a Carrier that has not begun, and calls its Refused.
 func (x *Exchange) dropCarrier() {
 	if c := x.Carrier; c != nil && !c.Begun() {
 		x.Carrier = nil
@@ -53,13 +53,13 @@ func (x *Exchange) dropCarrier() {
 	}
 }
 
-// ChangeProtocol gives the connection of x to its Carrier, whose sink takes the parts of x from now on. r is the
-// response with the status 101. nil if another response went before. It returns the connection and the head that the
+// ChangeProtocol gives the connection of x to its Carrier. From now on, sink gets the parts of x. r is the response with
+// the status 101; nil if another response was sent before. ChangeProtocol returns the connection and the head that the
 // Carrier must send first: see Stream.
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	if x.from == x.client.peer { // an idle connection does not keep the peer, which direct makes again
+	if x.from == x.client.peer { // saves the memory of the peer; direct makes it again
 		x.from, x.client.peer = nil, nil
 	}
 	return c, head
@@ -73,22 +73,22 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Save notes in d what the server that takes the WebSocket of x over needs for the access log, in which x has no line
-// then.
+// Save stores the state of the access log line of x in d. The server that receives the WebSocket writes the line, so x
+// itself writes none.
 func (x *Exchange) Save(d *SocketState) {
 	in, out, _ := x.Carrier.Carried()
 	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
 	if e := x.Record; e != nil {
 		e.WireIn = x.Received + in
 		d.Log = e.State()
-		x.Record = nil // its line comes when the WebSocket ends
+		x.Record = nil // the other server logs the WebSocket when it ends
 	}
 }
 
-// Resume continues the WebSocket d of another process, whose connection client is: it submits the request again, to a
-// handler that gets Resumed. open has the event loop serve the connection, if a mount takes the request; resumed then
-// makes the Carrier of the exchange, and its Sink. The Carrier is nil if the connection has ended already. With an
-// error, open was not called.
+// Resume continues the WebSocket d of another process on the connection client. It submits the request again, with
+// Request.Resumed. If a mount accepts the request, open adds the connection to the event loop, and resumed then makes
+// the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection is already closed. If Resume
+// returns an error, it has not called open.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(), resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
@@ -102,7 +102,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 		x.End()
 		return nil, errOtherMount
 	}
-	if open(); client.IsClosed() { // it could not be watched, or the server stops
+	if open(); client.IsClosed() { // the event loop could not watch it, or the server stops
 		x.End()
 		return nil, nil
 	}
@@ -138,7 +138,7 @@ func AddressText(a net.Addr) string {
 	return ""
 }
 
-// AddressOf returns the address of a connection that a text names; "": of a unix socket.
+// AddressOf returns the address for a text of AddressText. For "", it returns the address of a unix socket.
 func AddressOf(text string) net.Addr {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(a)
@@ -146,7 +146,8 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket decides about the request of x, whose password was checked before.
+// findSocket routes the request of x and reports whether it leads to a mount for WebSockets with this group. It checks
+// no password, because the other process has checked it.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)

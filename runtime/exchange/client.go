@@ -35,7 +35,7 @@ type Client struct {
 	Expected conn.Expected // of the acceptor
 	Counts   conn.Verdict  // how the acceptor counts the connection
 	requests uint32        // requests that were logged
-	Active   int32         // exchanges that have not ended, also those whose streams were reset
+	Active   int32         // exchanges that have not ended, including exchanges of streams that were reset
 }
 
 // InitClient initializes c, which is empty, with the socket fd, which c then owns. awaitsHeader reports whether the

@@ -14,60 +14,62 @@ import (
 )
 
 // Exchange is a request with its response. It begins when the head of the request has arrived, and ends when its source
-// has sent the last part and the bytes are released, even if the client has left earlier. It belongs to the event loop.
-// Its memory is used again, so only its Source, its Sink and its Stream may keep a pointer, until it ends. It is the
-// Sink of its client.
+// has sent the last part and the bytes are released, even if the client disconnects earlier. It belongs to the event
+// loop. Its memory is reused, so only its Source, its Sink and its Stream may keep a pointer, until it ends. It
+// implements Sink for its client.
 type Exchange struct {
 	Req    *Request // the request, until Start of its Source returns or, with Offload, later
-	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
+	Prefix string   // path prefix that a proxy stripped: "" or "/a/b"
 	Sink   Sink     // gets the response
-	By     string   // what answers, as access logs call it: "application", "files" or ""
-	Source Source   // answers the exchange; another one may take over until the head of the response is sent
-	Fields []byte   // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
+	By     string   // name of the source in access logs, such as "application" or "files"; may be empty
+	Source Source   // answers the exchange; another source may take over until the head of the response is sent
+	Fields []byte   // "Name: value\r\n" ... appended to the head of the response, except for replies (Sink.Reply)
 
 	s      *Server
-	client *Client   // that has sent the request; it may have left. nil: x is of Sub
-	Stream Stream    // nil: no client waits for the response any more
-	Next   *Exchange // in a list of the stream, or in the table's free list
+	client *Client   // the client, even after it has disconnected; nil for an exchange of Sub
+	Stream Stream    // nil if no client waits for the response
+	Next   *Exchange // next exchange in a list of the stream, or in the free list of the Server
 
 	progress
-	beside bool  // its source does something beside the loop
-	until  int64 // deadline for other sites or a descriptor, by conn.Set.Now; 0 if it has not waited
+	beside bool  // a function of Offload is running
+	until  int64 // deadline of a wait for other sites or a descriptor, by conn.Set.Now; 0 without a wait
 
 	// Fields for the request.
 	identity
-	req     *request // nil: a source has taken over all that it needs
-	Check   Check    // whether its client has logged in, while that is found out; nil: it was not asked
-	MaxBody int64    // how many bytes the body may have; below 0: any number
-	renewal *Edit    // renewed cookie of the session; nil if the cookie stays
+	req     *request // nil after the source has taken over the request
+	Check   Check    // the check of the client's login; nil if no check has started
+	MaxBody int64    // limit of the body in bytes; negative means no limit
+	renewal *Edit    // renewed cookie of the session; nil if the cookie is unchanged
 
-	// Of its source.
-	Choice     *Mount // that is to get the request; nil: none is, or not yet
-	body       *Body  // that is arriving, and that the source waits for
-	Given      Given  // input that the source has
-	file       claim  // its body is, or was, in a file
-	descriptor claim  // of HTTP/2: one besides that of the connection
+	// Fields for the source.
+	Choice     *Mount // the mount that gets the request; nil if none, or not yet known
+	body       *Body  // nil if no body is arriving
+	Given      Given  // input that the source has not given back
+	file       claim  // claim of a file for the body
+	descriptor claim  // claim of a descriptor for a request of HTTP/2, in addition to its connection
 
 	// Fields for the response.
 	KeepAlive bool         // the connection stays open after the response
 	held      []Part       // parts that were sent before their turn
-	taken     int          // how many of held TakeTurn has returned: less than half
+	taken     int          // number of held parts that TakeTurn has returned; less than half
 	unsent    *conn.Unsent // waiting bytes of the response; nil if none have waited
 	Out       Response
 
-	Carrier Carrier // another protocol that carries it, or may do so; nil if none
+	Carrier Carrier // another protocol that carries the exchange or may carry it; nil if HTTP carries it
 }
 
 // identity is the part of an exchange that TakeOver copies.
 type identity struct {
 	Version  http1.Version
-	IsHead   bool   // the method is HEAD
-	Safe     bool   // the method is safe (RFC 9110 §9.2.1)
-	html     bool   // the client is a browser: for replies when req is nil
-	replaced bool   // the exchange began before Server.Use
-	Received int64  // bytes of the request
-	from     *Peer  // the client, with its login: that of the connection, or the one that a trusted proxy has named; nil if an open WebSocket does not keep it
-	rules    *rules // of the mount, or of the site, or noRules
+	IsHead   bool  // the method is HEAD
+	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
+	html     bool  // the client is a browser: for replies when req is nil
+	replaced bool  // the exchange began before Server.Use
+	Received int64 // bytes of the request
+	// address and login of the client, from the connection or from a trusted proxy; nil if an open WebSocket does not
+	// keep it
+	from  *Peer
+	rules *rules // rules of the mount or of the site, or noRules
 
 	// Fields for counters and the access log. TakeOver moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log
@@ -83,20 +85,21 @@ func (x *Exchange) Answer(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// Stop ends x with the part of the response that was sent, in place of its source. failed says that the client must
-// notice that the rest is missing; otherwise the connection closes.
+// Stop ends the response of x after the parts that were sent. If failed is set, the client must notice that the rest is
+// missing. Otherwise the response ends normally and the connection closes.
 func (x *Exchange) Stop(failed bool) {
 	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
 	x.Sink.Send(&Part{Last: true, Failed: failed, File: -1})
 }
 
-// Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
-// the parts, and the reply. c is a Sub.
+// Sub returns an exchange in which another source answers r, as a part of the response of x. The exchange has no
+// client: to gets its parts and its reply. c is a Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c, progress: progress{state: answering}}
 }
 
-// Conn returns the connection of the client. nil if no client waits for the response, or x is of Sub.
+// Conn returns the connection of the client. It returns nil if no client waits for the response, or x is an exchange of
+// Sub.
 func (x *Exchange) Conn() *conn.Conn {
 	if x.Stream == nil || x.client == nil {
 		return nil
@@ -104,8 +107,7 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// New returns an exchange of client without a request, which c carries. Exchanges are used again, so that a request
-// costs no allocation.
+// New returns an exchange of client and stream c, without a request. Exchanges are reused to save allocations.
 func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
@@ -247,7 +249,8 @@ func (x *Exchange) Refuse(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// TakeOver puts a new exchange, which the server itself must answer, in the place of x. The handler of x no longer has a client.
+// TakeOver replaces x with a new exchange, which the server itself must answer. The handler of x no longer has a
+// client.
 func (x *Exchange) TakeOver() *Exchange {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
@@ -275,7 +278,7 @@ func (x *Exchange) Send(p *Part) {
 	}
 	c := x.Stream
 	switch {
-	// such clients have no use for a 1xx
+	// HTTP/1.0 clients and subrequests do not understand a 1xx
 	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()):
 		x.Release(p)
 	default:
@@ -328,7 +331,7 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 
 // Keep keeps Req valid until the exchange ends.
 func (x *Exchange) Keep() {
-	if x.req != nil { // otherwise x is of Sub
+	if x.req != nil { // otherwise x is an exchange of Sub
 		x.req.keep()
 		x.req.lasting = true
 	}
@@ -341,7 +344,7 @@ func (x *Exchange) WaitsForClient() bool {
 }
 
 // Offload runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles no
-// later request. gone reports whether the client has left; the exchange then ends after done.
+// later request. gone reports whether the client has disconnected; the exchange then ends after done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source
@@ -356,7 +359,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 		}
 		x.beside = false
 		switch {
-		case x.client == nil && bug: // x is of Sub
+		case x.client == nil && bug: // x is an exchange of Sub
 			x.Sink.Reply(Reply{Status: 500})
 		case x.client == nil:
 			done(x.Stream == nil)
@@ -375,7 +378,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	})
 }
 
-// Release gives a part of x back. It ends x after the last part.
+// Release returns a part of x to its Owner. It ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last
 	if x.unsent != nil {

@@ -10,8 +10,8 @@ type Handler interface {
 	// Submit passes a request to the handler. It returns false if too many requests wait: the loop then answers 503.
 	Submit(*Request) bool
 
-	// Deliver passes input to an exchange. The loop may not have taken the Last part yet. A handler that has already
-	// made that part drops the input. Deliver must not wait and cannot fail: the loop stops reading at InputWindow.
+	// Deliver passes input to an exchange. A handler drops input that arrives after it has made the Last part. Deliver
+	// must not wait and cannot fail: the loop stops reading at InputWindow.
 	Deliver(Input)
 
 	// Release returns a part whose bytes are sent or not needed. Any goroutine may call it. Handlers limit their output

@@ -31,7 +31,7 @@ func (x *Exchange) Malformed(received []byte) {
 	}
 }
 
-// note remembers of x, whose mount is known, what its log line needs.
+// note stores the data of the request for the log line of x. The mount of x must be known.
 func (s *Server) note(x *Exchange) {
 	if !s.timed {
 		return

@@ -54,13 +54,13 @@ const (
 // After OpClose the handler should end soon. Its answers to earlier messages and the Last part are sent before the
 // close frame.
 //
-// OpHandOver asks whether a WebSocket can go to another process, behind all messages before. The handler answers with
-// its Last part, which has this Op: then it has let go of the WebSocket without telling the application that it is
-// closed, and the bytes are what it wants to be given in the other process (Request.Resumed); Head.Fields is the head
-// of the request as it was submitted. Or it refuses, with a part that is not the Last.
+// OpHandOver asks whether a WebSocket can move to another process after all earlier messages. A handler agrees with its
+// Last part, which has this Op, and does not tell the application that the WebSocket is closed. Body of the part is data
+// for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted. A
+// handler refuses with a part that has this Op and is not the Last.
 //
-// For other requests, OpClose means that the client sends nothing further and has probably left. The response is still
-// sent, and the Cancel comes later. With the code websocket.GoingAway, the server has ended an endless response, and
+// For other requests, OpClose means that the client sends no more data and has probably disconnected. The response is
+// still sent, and the Cancel follows later. With the code websocket.GoingAway, the server has ended an endless response, and
 // the Cancel follows immediately: a handler that does not stop must be interrupted.
 type Input struct {
 	Ticket Ticket

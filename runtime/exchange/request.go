@@ -8,15 +8,14 @@ import (
 	"fapws/runtime/route"
 )
 
-// request is the request of an exchange, with the decision. Exchange.req is nil when a source has taken all that it
-// needs.
+// request is the request of an exchange, with the decision.
 //
 // All exchanges that do not wait share one request. Its slices refer to the input of the connection. keep makes the
 // request of a waiting exchange permanent.
 type request struct {
 	route.Decision // Head is the head as received
 	parsed         http1.Request
-	mount          *Mount // nil: none
+	mount          *Mount // the mount of the decision; nil if none
 	kept           bool   // it no longer refers to the input of its connection
 	lasting        bool   // it remains valid until End of its exchange
 

@@ -171,8 +171,8 @@ var crlf = []byte("\r\n")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf is AppendHead for the head of p, the first part of x or a response of 1xx, which is not the answer to x.
-// keepAlive says that the connection can stay open.
+// AppendHeadOf is AppendHead for the head of p. p is the first part of x or an interim response (1xx). keepAlive reports
+// whether the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	if p.Interim {
@@ -207,8 +207,8 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	return x.AppendHead(dst, &r)
 }
 
-// Trailers returns the fields that end the response behind p: nil where there are none, the client does not accept
-// them, or the response has no body. Those of HTTP/1 need chunks.
+// Trailers returns the trailers to send after p. It returns nil if p has no trailers, the client does not accept
+// trailers, or the response has no body. HTTP/1 sends trailers only after a chunked body.
 func (r *Response) Trailers(p *Part) []byte {
 	if p.Trailers == nil || !p.Last || p.First || p.Failed || !r.trailers || r.Framing == http1.NoBody {
 		return nil

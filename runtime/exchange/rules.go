@@ -172,7 +172,7 @@ func (x *Exchange) SetCookie(value string) {
 	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // cookies of the server are valid
 }
 
-// LocalNeedsNoLogin reports whether clients on this machine may go where the decision about x leads, whoever they are.
+// LocalNeedsNoLogin reports whether clients on this machine may access the mount of x without a login.
 func (x *identity) LocalNeedsNoLogin() bool { return x.rules.local }
 
 // Poster returns a function that runs another function on the event loop. That function is safe for concurrent use.

@@ -16,12 +16,12 @@ import (
 
 // Loop is the environment of a Server. Its methods are called on the event loop.
 type Loop interface {
-	// Arrived is called when c has sent its first request or is closed before. Gone is called when c needs no place any
-	// longer.
+	// Arrived is called when c has sent its first request or is closed before that. Gone is called when c is no longer
+	// counted as a connection.
 	Arrived(c *Client)
 	Gone(c *Client)
 
-	// Freed is called when connections may be accepted that had to wait for a descriptor.
+	// Freed is called when a descriptor is free, so that waiting connections can be accepted.
 	Freed()
 }
 
@@ -86,7 +86,7 @@ type Config struct {
 	// Needed, if not nil, is called on the loop for each request that waits at a Pending mount. It must not block.
 	Needed func()
 
-	// H2C has connections without TLS speak HTTP/2 if their clients begin with it.
+	// H2C allows HTTP/2 without TLS if the client begins with the preface of HTTP/2.
 	H2C bool
 
 	// Trace adds a field traceparent to each request, which continues the trace of the client or begins one (W3C Trace
@@ -156,9 +156,9 @@ type Table struct {
 	users   bool // some site or mount has users: see dropForged
 }
 
-// Init makes s ready, whose connections are in set. tls reports failed handshakes. name is the value of the field
-// Server of responses. offer makes a Carrier of an exchange that asks for another protocol at a mount with Upgrades, if
-// x asks for one that exists; it returns false if it has refused x, or has made x wait.
+// Init initializes s for the connections in set. tls reports failed handshakes. name is the value of the field Server of
+// responses. offer gives x a Carrier if its request asks for a supported protocol at a mount with Upgrades. offer
+// returns false if it has refused x or x must wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
@@ -302,10 +302,13 @@ type Mount struct {
 	// Abilities of the Handler beyond answering whole requests.
 	Occupies Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
 	Streams  bool      // it takes requests whose body has not arrived: Request.More
-	MaxBody  int64     // limit of bodies in bytes without Rules and Config.MaxBodySize; 0: 10 MiB; below zero: none
-	Asks     bool      // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
-	Upgrades Upgrades  // other protocols that it may speak
-	Group    string    // that each of its WebSockets joins; "": none
+	// limit of bodies in bytes if Rules and Config.MaxBodySize set none; 0 means 10 MiB; negative means no limit
+	MaxBody int64
+	// in addition to Streams: the Handler asks for the body with its first credit (100 Continue), limits the size itself,
+	// and may read slowly
+	Asks     bool
+	Upgrades Upgrades // the other protocol that the Handler may speak
+	Group    string   // the group that each WebSocket of the mount joins; "" if none
 
 	// set by Prepare: the Handler may answer with any size before the loop knows
 	Unbounded bool
@@ -329,17 +332,17 @@ type Mount struct {
 	missing notFoundCache
 }
 
-// Upgrades says how a Handler may speak another protocol than HTTP with a client that asks for it.
+// Upgrades is the way in which a Handler may speak a protocol other than HTTP.
 type Upgrades uint8
 
 const (
 	NoUpgrades   Upgrades = iota
-	ToMessages            // it gets the messages as Input, and sends messages as Parts
-	ToUpstream            // it may give the connection to an upstream
-	ToDescriptor          // it gets Request.Socket
+	ToMessages            // WebSocket: the Handler gets messages as Input, and sends messages as Parts
+	ToUpstream            // the Handler may connect the client to an upstream
+	ToDescriptor          // the Handler gets Request.Socket
 )
 
-// route returns what package route has to know of a mount.
+// route returns the description of m for package route.
 func (m *Mount) route() route.Mount {
 	source, optional := m.Source.(Optional)
 	return route.Mount{

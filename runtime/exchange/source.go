@@ -145,17 +145,16 @@ type Request struct {
 	// Input. Size is the announced length, or -1 without one. It is set only if Mount.Streams is.
 	More bool
 
-	// Upgrade says that the client asks for another protocol, which the handler may accept by the Then of its response:
-	// for a WebSocket (RFC 6455 §4.2.1), where Mount.Upgrades says so.
+	// Upgrade is set if the client asks for another protocol that Mount.Upgrades allows, such as a WebSocket (RFC 6455
+	// §4.2.1). The handler accepts it with the Then of its response.
 	Upgrade bool
 
-	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if
-	// it had accepted it itself, and accepts it again. The fields of that response do not count. It lives until Submit
-	// returns.
+	// Resumed is the state of a WebSocket that another process has accepted; nil for other requests. The handler accepts
+	// it again and continues it. The fields of this response are ignored. Resumed is valid until Submit returns.
 	Resumed *SocketState
 
-	// Socket, if not 0, is a descriptor that leads to the client, which the handler closes, also when Submit refuses.
-	// The application may speak another protocol over it (ToDescriptor, Part.Taken).
+	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close it, also if Submit
+	// returns false. The application may speak another protocol over it (ToDescriptor, Part.Taken).
 	Socket int
 
 	// ErrorLog is the error log of this request, as Site.ErrorLogNumber. 0 means the log of the server.
@@ -168,25 +167,25 @@ type Request struct {
 	// Multiplexed means that responses with the same Pipeline do not wait for each other (RFC 9113 §5).
 	Multiplexed bool
 
-	Options string // of a program, from the handler that has named it (Continuation); else ""
+	Options string // options for a program, set by the handler that names it (Continuation); else ""
 
 	// Publish gives the loop a part of the response, with the Ticket. Handlers may call it on any thread, also after
 	// Submit has returned. This also holds for Ask, which makes subrequests.
 	Publish func(*Part)
 	Ask     Asker
 
-	// Behind is the source behind the handler (app.Receiving). nil if there is none.
+	// Behind is the source behind the handler (app.Receiving); nil for other handlers.
 	Behind *Behind
 }
 
 // Behind is the source behind a handler that has received the body of a request.
 type Behind struct {
-	// Then makes that source answer the client, with Body of the part as the body of the request, and adds the fields of
-	// the part to its response. The part is the Last.
+	// Then passes the request to the source, with Body of the part as the body of the request. The source answers the
+	// client, and its response gets the fields of the part. The part is the Last.
 	Then
 
-	// Inquire makes that source answer the request with another body, for the handler alone. It calls done on the loop,
-	// with the beginning of the answer. It is safe for concurrent use until the Last part.
+	// Inquire passes the request to the source with another body, and the client does not get the answer. It calls done
+	// on the loop with the beginning of the answer. It is safe for concurrent use until the Last part.
 	Inquire func(body []byte, done func(status int, answer []byte))
 }
 

@@ -25,7 +25,7 @@ const (
 	forDescriptor      // routing: other requests of the client release a descriptor
 	forWork            // routing: a goroutine finds out whether the source answers
 	forTurn            // earlier responses of its connection must leave first
-	forEarlier         // answering: less of what its connection was asked for waits for the client
+	forEarlier         // answering: fewer bytes of earlier responses wait for the client
 )
 
 func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }
@@ -53,7 +53,7 @@ var waits = [...][]wait{
 	answering: {nothing, forTurn, forEarlier},
 }
 
-// enter is where the state of an exchange changes, and what it waits for.
+// enter changes the state of an exchange and the reason for which it waits.
 func (x *progress) enter(s state, w wait) {
 	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
 		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait, s, w))
@@ -61,7 +61,7 @@ func (x *progress) enter(s state, w wait) {
 	x.state, x.wait = s, w
 }
 
-// Deciding reports whether what answers x is being decided, and x does not wait.
+// Deciding reports whether x is being routed and does not wait.
 func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
 
 // Suspended reports whether routing of x has stopped and not continued.

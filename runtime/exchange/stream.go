@@ -38,7 +38,7 @@ type Stream interface {
 
 // Sub is the Stream of an exchange of Exchange.Sub. The Sink of that exchange takes all parts and the reply.
 type Sub struct {
-	Parent *Exchange // the exchange for whose response the other source answers; nil if its client has disconnected, or there is none
+	Parent *Exchange // the exchange whose response contains the answer; nil without one, or if its client has disconnected
 }
 
 // InTurn implements Stream.

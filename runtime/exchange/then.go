@@ -2,8 +2,8 @@ package exchange
 
 import "bytes"
 
-// A Then continues a response for which its handler has made more than a head and a body, or less: a file, a program or
-// a page of the server is the response, or the connection changes its protocol. It is called on the event loop.
+// A Then continues a response that is more than the head and body of its handler: a file, a program or a page of the
+// server is the response, or the connection changes its protocol. It is called on the event loop.
 type Then interface {
 	// Continue is called with p, the first part of the response to x, before the Sink of x gets p.
 	Continue(x *Exchange, p *Part) Outcome
@@ -13,8 +13,8 @@ type Then interface {
 type Outcome uint8
 
 const (
-	// Goes means that the Sink of x must get p and the parts after p. It is also the Outcome if nothing of the response
-	// is wanted.
+	// Goes means that the Sink of x must get p and the parts after p. It is also the Outcome if the response is not
+	// needed.
 	Goes Outcome = iota
 
 	// Later means that Continue must be called again when x is in turn: see Exchange.AwaitTurn.
@@ -27,8 +27,8 @@ const (
 	Taken
 )
 
-// Continuation continues a response as Then.Continue does. r has Head, and Parsed if that was kept; more of it, and
-// text, depend on the feature.
+// Continuation continues a response as Then.Continue does. r has Head, and Parsed if the parsed head was kept. The
+// feature determines the other fields of r, and text.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
 // Refusal is the Then of a response in whose place the server sends its own page, for Head.Status and with Head.Fields.
