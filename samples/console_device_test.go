@@ -173,7 +173,7 @@ func (d *device) processes(t *testing.T, part string) (n int) {
 	return n
 }
 
-// zombies returns how many children of workers have ended and were not waited for.
+// zombies returns the number of ended children of workers whose exit status was not collected.
 func (d *device) zombies() (n int) {
 	for _, state := range d.Children() {
 		if state == "Z" {

@@ -164,8 +164,8 @@ func (d *device) services(p *tab) {
 	p.follow(`[aria-label="start broken"]`)
 	p.shows("broken did not keep running: it is failed a second after the start.")
 
-	// Without systemd, the page has the services of OpenRC; otherwise the services of this machine, or the reason why
-	// there are none.
+	// Without systemd, the page shows the services of OpenRC. Otherwise it shows the services of this machine, or the
+	// reason why it cannot list them.
 	d.remove(p.t, "running")
 	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
 	p.visit("services")

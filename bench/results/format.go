@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// number writes a number of three digits, with commas: what a measurement can tell.
+// number formats f with three significant digits, the precision of a measurement, and commas between thousands.
 func number(f float64) string {
 	if f < 100 {
 		return strconv.FormatFloat(round(f), 'f', -1, 64)

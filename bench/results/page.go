@@ -161,7 +161,7 @@ func relativeCPU(w *Workload, s *Server) string {
 	return fmt.Sprintf("%.2f", ratio)
 }
 
-// table is a table of a workload, without columns that have no values. The best servers come first.
+// table returns a table of a workload without empty columns. It lists the best servers first.
 func (p *page) table(name string) (string, error) {
 	w, err := p.workload(name)
 	if err != nil {
@@ -223,7 +223,7 @@ func (p *page) summary() string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
-// bestOther returns the best server of w that is not fapws, nil if there is none with a value.
+// bestOther returns the best server of w that is not fapws, or nil if no other server has a value.
 func (w *Workload) bestOther(m measure) *Server {
 	for _, s := range w.byValue(m.value, m.smallest) {
 		if !isOwn(s) && s.median(m.value) > 0 && s.Name != pythonPass {
@@ -286,7 +286,7 @@ func (p *page) versions() string {
 	return strings.Join(all, ", ")
 }
 
-// quiet is the load of a machine that does nothing else.
+// quiet is the maximum load of a machine without other work.
 const quiet = 0.5
 
 func (p *page) load() string {

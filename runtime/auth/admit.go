@@ -18,7 +18,7 @@ var (
 )
 
 type progress struct {
-	of      refresher // whose file was read again, or whose check runs
+	of      refresher // the file that was read again, or that a running check uses
 	check   *Check
 	verdict Verdict
 }

@@ -30,7 +30,7 @@ type Origin struct {
 	// Conn identifies the connection by a comparable value; nil if it is unknown. Checks of one connection wait for
 	// each other.
 	Conn any
-	// Ends says that the client closed its side and has probably disconnected. The check is deferred as by Defer.
+	// Ends is set if the client closed its side and has probably disconnected. The check is deferred as by Defer.
 	Ends bool
 }
 

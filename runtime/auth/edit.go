@@ -65,13 +65,13 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	return edit(path, name, hash, fits)
 }
 
-// Set adds a user, or changes the password of one, and creates the file if it is missing.
+// Set adds a user or changes the user's password. It creates the file if it is missing.
 func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
 
-// Act does the work of a function of fapws.users, whose name is action. It returns the names of "list", one a line, and
-// for "check" the name, or "" if the name or the password is wrong.
+// Act implements the function of fapws.users with the name action. For "list" it returns the names, one a line. For
+// "check" it returns the name, or "" if the name or the password is wrong.
 func Act(action, path, name, password string) (string, error) {
 	switch action {
 	case "set":

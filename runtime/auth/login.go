@@ -59,7 +59,7 @@ type LoginOptions struct {
 	// URL of an image above the heading, "data:image/png;base64,..."; empty for none
 	Logo string
 
-	// ByCommand says that the form cannot write the file of users, and a command must create the first user.
+	// ByCommand is set if the form cannot write the file of users. A command must then create the first user.
 	ByCommand bool
 
 	Run   string                    // a name of this server run, which all processes share
@@ -99,7 +99,7 @@ func (l *Login) Refresh() {
 	}
 }
 
-// Session returns the session of a request, or nil. secure says that the request arrived over HTTPS. Session does not
+// Session returns the session of a request, or nil. secure is set if the request arrived over HTTPS. Session does not
 // block.
 func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session {
 	for token := range cookies(head, fields, l.cookieName("", secure), minToken) {
@@ -188,7 +188,7 @@ const (
 )
 
 // OpenLoginState opens a directory. If it is missing, it is created with access for this user only. age is the
-// maximum duration of a session. warn receives a line if the key was damaged and had to be replaced. The error is one
+// maximum duration of a session. warn receives a line if the key was damaged and therefore replaced. The error is one
 // line.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}

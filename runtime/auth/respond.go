@@ -280,9 +280,8 @@ func (v *visit) answer(status int, body string) {
 	}
 }
 
-// If there are no users, Announce tells the operator how to create the first one: with a code that only the log of
-// the server shows. All processes of a server run share the code. A file in the state directory names the last run
-// that showed it.
+// Announce logs how to create the first user if the file of users is empty. The operator needs a code that only the log
+// shows. All processes of a server run share the code. A file in the state directory names the last run that logged it.
 func (l *Login) Announce() {
 	if !l.o.Users.Empty() || l.announced.Swap(true) {
 		return

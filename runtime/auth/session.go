@@ -41,11 +41,11 @@ const (
 
 type tokenHead struct {
 	Version uint8
-	// Order is the time of the login in microseconds since 1970, increased if necessary so that it is later than all
-	// ended sessions of the user.
+	// Order is the time of the login in microseconds since 1970. It is increased if necessary, so that it exceeds the
+	// Order of all ended sessions of the user.
 	Order int64
 	Start int64 // time of the login, in seconds since 1970
-	Seen  int64 // when the cookie was created, in seconds since 1970
+	Seen  int64 // time when the cookie was created, in seconds since 1970
 	ID    sessionID
 }
 
@@ -203,7 +203,7 @@ type endedSession struct {
 
 const keptOfEach = 100
 
-// has reports whether a session was ended. It does not block.
+// has reports whether s has ended. It does not block.
 func (e *ended) has(s *Session) bool {
 	set := e.value.Load()
 	if _, ended := set.ids[s.ID]; ended {

@@ -38,8 +38,8 @@ var started = time.Now()
 // now is monotonic, in nanoseconds.
 func now() int64 { return int64(time.Since(started)) }
 
-// Fresh reports whether the value is up to date, as far as this is known without the disk. Otherwise call Refresh
-// first. An invalid file is read once a second, not for each request. Fresh does not block.
+// Fresh reports whether the value is up to date. If not, call Refresh first. An invalid file is read once a second, not
+// for each request. Fresh does not block, because it does not read the disk.
 func (w *watched[T]) Fresh() bool {
 	if now()-w.looked.Load() > int64(lookEvery) || !w.reading.TryLock() {
 		return false
@@ -80,8 +80,7 @@ func (w *watched[T]) look() error {
 	return err
 }
 
-// unchanged reports whether the open file still exists and is in the state in which it was read. reading must be
-// held.
+// unchanged reports whether the open file still exists and has not changed since it was read. reading must be held.
 func (w *watched[T]) unchanged() bool {
 	if w.file == nil {
 		return false

@@ -60,7 +60,7 @@ const (
 // handler refuses with a part that has this Op and is not the Last.
 //
 // For other requests, OpClose means that the client sends no more data and has probably disconnected. The response is
-// still sent, and the Cancel follows later. With the code websocket.GoingAway, the server has ended an endless response, and
+// still sent, and the Cancel follows later. With the code websocket.GoingAway, the server ends an endless response, and
 // the Cancel follows immediately: a handler that does not stop must be interrupted.
 type Input struct {
 	Ticket Ticket

@@ -52,15 +52,15 @@
 //
 // Clients beyond the limits of StreamConfig for channels and for addresses get status 503. The last sixteenth of
 // --max-clients is reserved for other clients, because subscribers could otherwise occupy all connections for a long
-// time. An error page is never a stream, whatever its fields say. The field Fapws-Channel of programs has an effect;
-// the field of a proxied server is removed, because that server must not choose the subscribers of this server's
+// time. An error page is never a stream, even if its fields ask for one. A program may send the field Fapws-Channel. The
+// field is removed from responses of proxied servers, because they must not choose the subscribers of this server's
 // events.
 //
 // # Hand-over of subscribers
 //
-// When a server retires, its successor gets each subscriber as its descriptor, its channels and the number up to which
-// it was given all of their events. export in handover.go does this for all kinds of clients; state.go has the
-// conditions under which events are neither lost nor doubled. A successor that has already forgotten a later event ends
+// When a server retires, its successor gets the descriptor of each subscriber, its channels and the number of the last
+// event that it was given. export in handover.go does this for all kinds of clients; state.go has the conditions under which events are
+// neither lost nor doubled. A successor that has already forgotten a later event ends
 // the stream, so that the client reconnects. A subscriber that has not read everything within a second is disconnected,
 // because half an event cannot be handed over.
 //
@@ -84,11 +84,11 @@
 //   - Writing. Frames are gathered with other output, for one write for each connection and batch. A message of more
 //     than 16 KiB is sent without a copy. Only the last waiting pong is kept, so a client that floods and does not read
 //     is paused, or gets only this pong.
-//   - Closing. A client that closes, or breaks the protocol, may have sent a message just before, whose answer is sent
-//     first: a close frame is answered when the handler has ended, or after a second; a broken connection, if a message
-//     was delivered, on the next tick. After both close frames the loop shuts down its side and lingers, because
-//     closing at once may destroy the bytes sent last. A client that does not answer a close frame is disconnected
-//     after 5 s.
+//   - Closing. A client may send a message immediately before it closes the WebSocket or breaks the protocol. The answer
+//     to this message is sent first. Therefore a close frame is answered when the handler has ended, or after a second.
+//     After a violation of the protocol, the close frame is sent on the next tick if a message was delivered. After both
+//     close frames the loop shuts down its side and lingers, because closing at once may destroy the bytes sent last. A
+//     client that does not answer a close frame is disconnected after 5 s.
 //   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. A
 //     connection that is paused, or that is being written to, gets no ping.
 //   - Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
@@ -104,10 +104,10 @@
 //
 // A group is a channel, and a message to it an event whose transmitted form is a frame, made once; compressed, once for
 // each size of window. Messages to groups need no Python and no GIL, so a worker whose threads are all busy delivers
-// them as quickly as an idle worker. A message is never sent before the 101 (up to 1 MiB wait for it), nor after the
-// close frame. A client that is behind gets messages to its groups in order with the messages of its handler. If more
-// than 1 MiB, or two of the largest messages, wait for it, it is closed with 1013; until then the next batch waits for
-// it, as for a subscriber.
+// them as quickly as an idle worker. A message is never sent before the 101 or after the close frame; up to 1 MiB of
+// messages wait for the 101. A slow client gets messages to its groups in order with the messages of its handler. If
+// more than 1 MiB, or two of the largest messages, wait for a client, its WebSocket is closed with 1013. Below this
+// limit the next batch waits for the client, as for a subscriber.
 //
 // # Hand-over of WebSockets
 //
@@ -118,9 +118,9 @@
 // move.
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
-// Request.Resumed; no 101 is written. Position and groups let it continue the messages to groups without a gap;
-// Hub.Complete reports whether it has kept enough of them. A WebSocket that it cannot resume returns to the old server,
-// which closes it with 1012 and returns it to its handler, so that on_close is called in exactly one process. For the
-// same reason, a handler that has released a WebSocket whose client has disconnected gets it back on a connection that
-// ends at once.
+// Request.Resumed; no 101 is written. The WebSocket's groups and the number of its last message allow the new server to
+// continue without a gap. Hub.Complete reports whether the Hub has kept enough messages. A WebSocket that the new server
+// cannot resume returns to the old server. The old server closes it with 1012 and returns it to its handler, so that
+// on_close is called in exactly one process. For the same reason, a handler gets a released WebSocket back if its client
+// has disconnected; the connection then ends at once.
 package live

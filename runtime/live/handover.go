@@ -310,7 +310,7 @@ func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client has left before a close frame was sent
+	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client disconnected before a close frame was sent
 		again.broken = &websocket.Error{Code: websocket.Abnormal}
 	}
 }

@@ -33,7 +33,7 @@ func (q *parts) takeAll() []exchange.Part {
 	return all
 }
 
-// count counts p, of which left bytes wait for the client, if it is large.
+// count adds p to the waiting output of the server if p is large. left is the number of its unwritten bytes.
 func (q *parts) count(in *conn.Set, of conn.Response, p *exchange.Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		if q.unsent == nil {

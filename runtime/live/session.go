@@ -192,8 +192,7 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 }
 
 // end sends the close frame for s.broken, if that was not done, and ends the connection after all output is sent. It
-// discards further input. A handler that still runs is cancelled, although it has received the close frame, because it
-// may only send.
+// discards further input. It also cancels the handler: a handler that only sends may not have noticed the close frame.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {

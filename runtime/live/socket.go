@@ -88,8 +88,8 @@ const (
 const maxPending = 64 << 10
 
 // Offer makes a Socket the Carrier of x, which asks for a WebSocket of a mount with that group, "" if it has none. From
-// now on it gets the messages to its group. Offer returns false if it has refused x, or if x waits: later input is read
-// behind the response, as it may be frames.
+// now on it gets the messages to its group. Offer returns false if it has refused x or if x must wait. Later input is
+// not read before the response, because it may be frames.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -116,8 +116,9 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	return true
 }
 
-// Accept is the exchange.Continuation of a response that accepts a WebSocket, whose parts are messages. The status and
-// the type do not count. subprotocol is the handler's choice, which is left out if it is not a token.
+// Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
+// messages. The status and the type are ignored. subprotocol is the handler's choice, which is ignored if it is not a
+// token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request, subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
 	switch {
@@ -179,7 +180,7 @@ func (s *Socket) Refused() {
 
 func (s *Socket) Begun() bool { return s.conn != nil }
 
-// Reply implements exchange.Sink: the WebSocket ends, whose client can get no other response.
+// Reply implements exchange.Sink. It ends the WebSocket, because an HTTP response is no longer possible.
 func (s *Socket) Reply(exchange.Reply) {
 	s.x.End()
 	s.Refused()

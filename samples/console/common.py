@@ -1,4 +1,4 @@
-"""What all pages share: settings of the device, the frame, HTML, files and commands."""
+"""Code that all pages share: settings of the device, the frame, HTML, files and commands."""
 import fcntl
 import os
 import shlex
@@ -19,7 +19,7 @@ ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # lines of boxes are characters of UTF-8
 
 class Html(str):
-    """Text that is HTML already, so that it is not escaped."""
+    """HTML text, which is not escaped again."""
 
 def html(file, /, **values):
     """Fills a file of the directory pages with values: text, which is escaped, HTML, or a list of HTML."""

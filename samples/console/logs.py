@@ -1,4 +1,4 @@
-"""Log files and the journal: the last lines, a search in them, and new lines as they arrive."""
+"""Log files and the journal: the last lines, a search, and new lines as they arrive."""
 import collections
 import glob
 import os

@@ -30,11 +30,11 @@ def find():
 
 def control(name, action):
     found, command = find()
-    if name not in found or action not in DONE:  # nothing else reaches the command
+    if name not in found or action not in DONE:  # only known names reach the command
         raise HTTPError(400, "No such service.")
     run([word.format(name=name, action=action) for word in command.split()], root=True)
     if action != "stop":
-        time.sleep(1)  # the command succeeds when the service is started, whether or not it can go on
+        time.sleep(1)  # the service may fail shortly after a successful start
         state = find()[0].get(name, "unknown")
         if state != "running":
             raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}. "

@@ -41,7 +41,7 @@ def mistakes(values):
     return [name for name in {**FIELDS, **values} if not fits(name, values.get(name))]
 
 def load():
-    """The settings of the file; defaults for those that it does not have, or if it is damaged."""
+    """Returns the settings of the file, with defaults for missing settings or a damaged file."""
     values = {name: default for name, (default, *_) in FIELDS.items()}
     with suppress(OSError, ValueError, TypeError, AttributeError):
         values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)

@@ -20,9 +20,9 @@ path, seconds, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind(path + ".new")
 listener.listen(4)
-os.rename(path + ".new", path)  # whoever finds it can connect
+os.rename(path + ".new", path)  # a process that finds the socket can connect
 if os.fork():
-    os._exit(0)  # the server does not have to wait for the other one
+    os._exit(0)  # the server need not wait for the child
 child, terminal = pty.fork()
 if not child:
     os.chdir("/")

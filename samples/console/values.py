@@ -13,7 +13,7 @@ from fapws import HTTPError, publish, subscribers, timer
 STEP, STEPS = 10, 180  # seconds between two points of a curve; points
 LEVELS = [(95, "critical"), (80, "high")]  # percent, or degrees
 HISTORY = Path(RUN, "history.json")  # in memory, and lost at a reboot
-Card = collections.namedtuple("Card", "name text detail values top unit")  # values and top of the curves; 0: any top
+Card = collections.namedtuple("Card", "name text detail values top unit")  # values and top of the curves, 0 for automatic
 
 def amount(n, form="#.3g"):
     """Three digits and a unit."""
@@ -29,7 +29,7 @@ def counters():
     network = {row[0]: (int(row[1]), int(row[9])) for row in rows if row[0] != "lo" and {row[1], row[9]} != {"0"}}
     return time.monotonic(), sum(ticks) - ticks[3] - ticks[4], sum(ticks), network  # 3 and 4: idle, waiting for disks
 
-counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)  # after the first, those of the last ten seconds
+counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)  # at first with zeros; later ten seconds
 points = collections.deque(maxlen=STEPS)  # [step, {card: values}]
 with suppress(OSError, ValueError):
     points.extend(json.loads(HISTORY.read_text()))

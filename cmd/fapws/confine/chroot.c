@@ -1,11 +1,10 @@
-/* Before Go starts: leaves the right to chroot(2) to another process.
+/* Before Go starts, gives the right to chroot(2) to another process.
  *
- * A worker has to load the application outside, as the user it serves as, and to
- * enter the new root directory afterwards. The right to do so must not be the application's
- * meanwhile, and Go's threads cannot all be made to give it up, as capabilities
- * belong to threads. So the process that the supervisor has started, while it
- * still has one thread, makes another that shares nothing with it but root and
- * working directory (CLONE_FS), keeps the capability, and waits for a byte.
+ * A worker must load the application outside the new root directory, as the user of the worker, and
+ * enter the directory afterwards. The application must not have the right to chroot(2) while it loads.
+ * Capabilities belong to threads, and Go cannot remove them from all of its threads. Therefore this code
+ * runs while the process has one thread. It starts a second process that keeps the capability and waits
+ * for a byte. Both processes share only the root and the working directory (CLONE_FS).
  */
 #define _GNU_SOURCE
 #include "chroot.h"

@@ -18,7 +18,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// nobody is the group of a user without an entry in the user database. By convention, it owns no files.
+// nobody is the number of the group of a user without an entry in the user database. By convention, this group owns no
+// files.
 const nobody = "65534"
 
 // Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
@@ -114,7 +115,7 @@ func (id *Identity) username() string {
 // Credential returns the identity for a child process of os/exec; nil if it does not differ from this process.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
-		return nil // LookupIdentity has checked that it is the same user
+		return nil // LookupIdentity has checked that this process already runs as the user
 	}
 	c := &syscall.Credential{Uid: uint32(id.UID), Gid: uint32(id.GID)}
 	for _, g := range id.Groups {
@@ -277,7 +278,7 @@ var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/co
 // Only version 1 shows them inside.
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
-// initialNamespaces are the links in /proc/self/ns of the initial namespaces, whose numbers are fixed
+// initialNamespaces are the links in /proc/self/ns of the initial namespaces. The kernel fixes their numbers
 // (include/linux/proc_ns.h).
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}

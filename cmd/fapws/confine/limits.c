@@ -1,6 +1,6 @@
-/* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. What a
- * limit leaves depends on earlier mappings and threads, so each check takes what the start needs, and
- * gives it back. Without a tight limit a check costs one system call. */
+/* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. Earlier
+ * mappings and threads count toward a limit, so each check allocates the amount that the start needs, and
+ * releases it. Without a tight limit a check needs one system call. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -19,7 +19,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-/* What a start takes, measured with Go 1.26 and Python 3.11, rounded up. */
+/* Resources that a start needs, measured with Go 1.26 and Python 3.11, rounded up. */
 #define FILES 32
 #define THREADS 12
 #define STACK (MIB / 4)

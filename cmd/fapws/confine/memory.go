@@ -72,8 +72,8 @@ func cgroupNumber(root fs.FS, name string) int64 {
 }
 
 // UseLittleMemory configures the garbage collector for small machines, once. It calls calm after each burst of
-// collections. GOGC in the environment takes precedence. Call it after the start: before that, collections free
-// nothing.
+// collections. GOGC in the environment takes precedence. Call it after the start, because collections during the start
+// free no memory.
 func UseLittleMemory(calm func()) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -104,8 +104,8 @@ func MemoryLimit(root fs.FS) int64 {
 	return limit
 }
 
-// MemoryKills returns how many processes of this control group the kernel has killed because memory ran out; 0 if there
-// is no limit or it is unknown. root is the root directory.
+// MemoryKills returns how many processes of this control group the kernel has killed because memory ran out. It returns
+// 0 if there is no limit or the number is unknown. root is the root directory.
 func MemoryKills(root fs.FS) int {
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {

@@ -29,7 +29,7 @@ func (id *Identity) Assume(chroot bool) error {
 	if wasRoot {
 		if chroot {
 			keeper = unix.Gettid()
-			// Of this thread alone, until the program is another.
+			// KEEPCAPS applies only to this thread, and ends with execve(2).
 			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 				return fmt.Errorf("cannot keep the right to chroot: %w", err)
 			}

@@ -157,7 +157,7 @@ func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
 
-// A filter allows all system calls that it does not deny.
+// A filter is a seccomp program. It allows the system calls that no rule denies.
 type filter struct {
 	program []bpf.Instruction
 }
