@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The server owns ln from now on. Call Accept after Serve; after Shutdown or Retire, Accept only closes ln. It is safe
+// Accept gives ln to the server. Call Accept after Serve; after Shutdown or Retire, Accept only closes ln. It is safe
 // for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 

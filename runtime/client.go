@@ -94,7 +94,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// Closing a body ends the connection.
+// body ends the connection when it is closed.
 type body struct {
 	io.Reader
 	end func()

@@ -37,7 +37,7 @@ func (s *Server) Metrics() (all []metrics.Family) {
 // answersWithin is enough for a loop that is not blocked.
 const answersWithin = 20 * time.Millisecond
 
-// Call noteMetrics on the loop.
+// noteMetrics must be called on the loop.
 func (s *Server) noteMetrics() []metrics.Family {
 	if r := s.loop.counts; r != nil {
 		r.Turn()
@@ -106,7 +106,7 @@ func (s *Server) PurgeNow(all ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// ok is false if there is no cache or the loop is blocked. CacheStats must not be called on the loop.
+// CacheStats returns false if there is no cache or the loop is blocked. It must not be called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
 	if store == nil {

@@ -21,7 +21,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// The methods of a Server may be called on any goroutine except the loop's.
+// Server has methods that may be called on any goroutine except the loop's.
 type Server struct {
 	cfg   Config
 	again http1.Limits // limits for heads that are parsed again

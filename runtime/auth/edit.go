@@ -20,6 +20,7 @@ func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprint
 
 const minPassword = 8
 
+// CheckName returns an *InvalidError if name cannot be the name of a user.
 func CheckName(name string) error {
 	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") || !utf8.ValidString(name) ||
 		strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {

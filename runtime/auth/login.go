@@ -122,7 +122,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// root is the path below which clients see the site.
+// loginLocation takes the path below which clients see the site as root.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-const MaxLoginBody = 16 << 10
+const MaxLoginBody = 16 << 10 // in bytes
 
 type visit struct {
 	l      *Login

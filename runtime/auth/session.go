@@ -78,6 +78,7 @@ func (l *Login) seal(b []byte, user string) []byte {
 	return mac.Sum(b)
 }
 
+// open returns nil if the token is invalid or has expired.
 func (l *Login) open(token []byte) *Session {
 	l.verifying.Lock()
 	one, ok := l.verified.get(string(token))
@@ -98,6 +99,7 @@ func (l *Login) open(token []byte) *Session {
 	return one.session
 }
 
+// verify returns nil unless this server has signed the token.
 func (l *Login) verify(token []byte) *Session {
 	var buf, sealed [maxToken]byte
 	if len(token) > encoding.EncodedLen(maxToken) {

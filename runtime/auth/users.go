@@ -84,7 +84,7 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	return Wrong, delay
 }
 
-// A memory dump must not contain passwords.
+// key is a keyed hash, because a memory dump must not contain passwords.
 type key [32]byte
 
 func (u *Users) key(pair []byte) key {

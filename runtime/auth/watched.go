@@ -30,7 +30,7 @@ type watched[T any] struct {
 
 const (
 	lookEvery = time.Second // interval for checking whether the path leads to another file
-	maxFile   = 16 << 20
+	maxFile   = 16 << 20    // in bytes
 )
 
 var started = time.Now()
@@ -129,6 +129,7 @@ func (w *watched[T]) read() error {
 	return nil
 }
 
+// The caller holds w.reading.
 func (w *watched[T]) close() {
 	if w.file != nil {
 		w.file.Close()

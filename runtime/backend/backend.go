@@ -72,7 +72,7 @@ func (r *Request) Client() string {
 	return client
 }
 
-// The name is not case-sensitive.
+// Field ignores the case of the name.
 func (r *Request) Field(name string) string {
 	value, _ := http1.First(r.Head, r.Parsed.Fields, strings.ToLower(name))
 	return string(value)
@@ -230,7 +230,7 @@ func (w *Response) Fail() {
 	}
 }
 
-// The first part also carries the head.
+// put sends the head with the first part.
 func (w *Response) put(p *part) error {
 	p.Body, w.buf = w.buf, nil
 	if !w.sent {
@@ -257,7 +257,8 @@ func (w *Response) end() {
 }
 
 const (
-	chunkSize  = 32 << 10
+	chunkSize = 32 << 10
+	// bytes of a response in memory, beyond which Write blocks
 	unackedMax = 256 << 10
 )
 

@@ -54,7 +54,7 @@ func (p *Idle[C]) remove(at int) {
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// If there are too many connections, Put drops the oldest one.
+// Put drops the oldest connection if there are too many.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()

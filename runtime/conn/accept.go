@@ -41,7 +41,7 @@ const (
 	Reject // it is accepted and answered with 503
 )
 
-// Set the exported fields of an Acceptor before its first use.
+// Acceptor accepts connections for the loop. Set its exported fields before its first use.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)

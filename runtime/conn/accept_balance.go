@@ -26,7 +26,7 @@ const (
 	maxAllowed = 1024
 )
 
-// 0 if the connection has no expected request
+// Expected is 0 if the connection has no expected request.
 type Expected uint32
 
 // Expect counts a connection that was just accepted and has sent nothing yet.

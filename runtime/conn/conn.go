@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// The loop calls all methods of a Protocol.
+// Protocol is called only by the loop.
 type Protocol interface {
 	// Input passes bytes that have arrived. They are valid until Input returns. b is nil after Again: the protocol
 	// continues with the pending input.
@@ -55,8 +55,8 @@ type Conn struct {
 	// time of the last event that counts for the deadline, in loop time
 	Stamp int64
 
-	transport *secured
-	in        []byte // in[off:] is the pending input
+	transport *secured // nil if the socket carries the bytes unchanged
+	in        []byte   // in[off:] is the pending input
 	transfer  *transfer
 	fd        int32
 	off       int32

@@ -57,7 +57,7 @@ const CountedPart = 4 << 10
 // smallCost is the memory that a small part needs in addition to its bytes, here and in the handler.
 const smallCost = 512
 
-// left bytes of body wait in u for the client of r.
+// Add counts left unwritten bytes of body, which wait in u for the client of r.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -191,10 +191,10 @@ func (l *Ledger) largest() *Unsent {
 	return most
 }
 
-// u may be nil.
+// Waits accepts nil as u.
 func (u *Unsent) Waits() bool { return u != nil && len(u.parts)+int(u.small) > 0 }
 
-// u may be nil.
+// Size returns the bytes of u that wait in memory. u may be nil.
 func (u *Unsent) Size() (n int64) {
 	if u != nil {
 		n = u.small

@@ -89,6 +89,7 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
+// Fd returns the descriptor, which the listener owns.
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
 // Queued reports whether a connection waits to be accepted. It makes a system call.

@@ -19,7 +19,7 @@ type Output struct {
 	Unsent *Unsent // counts the written bytes; nil if they are not counted
 }
 
-// The bytes of an Item come before its range of a file.
+// Item is Data, followed by a range of File.
 type Item struct {
 	Data          []byte
 	File          int

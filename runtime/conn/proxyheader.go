@@ -15,7 +15,7 @@ import (
 // connected to (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
 type ProxyHeader struct {
 	Kind     ProxyKind
-	From, To netip.AddrPort
+	From, To netip.AddrPort // valid if Kind is ProxyAddresses
 }
 
 type ProxyKind uint8

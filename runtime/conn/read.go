@@ -198,10 +198,10 @@ func (c *Conn) Yield() {
 	c.watch.Again()
 }
 
-// Input has not been called since Yield.
+// Yields reports whether Input has not been called since Yield.
 func (c *Conn) Yields() bool { return c.yields }
 
-// Input has not been called since Again.
+// WaitsForAgain reports whether Input has not been called since Again.
 func (c *Conn) WaitsForAgain() bool { return c.again }
 
 func (c *Conn) DropInput() {

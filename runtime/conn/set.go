@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The fields of the first group must be set before connections are opened.
+// Set holds the connections of an event loop. The fields of the first group must be set before connections are opened.
 type Set struct {
 	Events       *eventloop.Loop
 	Log          func(level logfile.Level, format string, args ...any)
@@ -60,6 +60,7 @@ func (s *Set) SetTime(t time.Time) {
 
 func (s *Set) Unix() int64 { return s.unix }
 
+// SetReadSize sets the maximum bytes of one read.
 func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }
 
 func (s *Set) ReadSize() int { return len(s.input) }

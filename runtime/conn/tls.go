@@ -84,7 +84,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// No slice may refer to b when giveBuffer takes it back.
+// giveBuffer takes back b, to which no slice may refer.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])

@@ -191,6 +191,7 @@ func (h *Handshake) run() {
 	})
 }
 
+// try runs on the goroutine.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}

@@ -33,6 +33,7 @@ var (
 	errAborted = errors.New("the server is shutting down")
 )
 
+// end takes nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
 	if c.transfer != t { // c is virtual, and its carrier broke while t was writing
@@ -72,7 +73,7 @@ const (
 	// cachedMost is the range of a file that the loop asks the kernel about at once, in bytes.
 	cachedMost = 2 << 20
 
-	coldMost = 256 << 10
+	coldMost = 256 << 10 // in bytes
 
 	// maxReading limits the goroutines that read files at the same time. Each blocks a thread while the disk does not
 	// respond, and Go ends the process at 10,000 threads.

@@ -63,7 +63,7 @@ func (q *posts) add(f func(), w *Waker) bool {
 	return true
 }
 
-// The functions are valid until the next call of take.
+// take returns functions that are valid until its next call.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

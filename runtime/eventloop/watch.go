@@ -1,6 +1,6 @@
 package eventloop
 
-// The bits are hints (see the package comment).
+// Readiness has bits that are hints (see the package comment).
 type Readiness uint8
 
 const (
@@ -104,7 +104,7 @@ func (w *Watch) Again() {
 	w.loop.again = append(w.loop.again, w)
 }
 
-// Call Remove before the descriptor is closed.
+// Remove must be called before the descriptor is closed.
 func (w *Watch) Remove() {
 	l := w.loop
 	if l == nil {

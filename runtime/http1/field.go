@@ -260,12 +260,14 @@ func EqualFold(b []byte, lower string) bool {
 	return true
 }
 
+// HasPrefixFold is like EqualFold for the start of b.
 func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }
 
 func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
 
+// Values yields the values of all fields with the name lower, which is in lower case.
 func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, f := range fields {
@@ -276,7 +278,8 @@ func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	}
 }
 
-// lower is a name in lower case. ok is false if the field is missing.
+// First returns the value of the first field with the name lower, which is in lower case. ok is false if the field is
+// missing.
 func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	for value := range Values(head, fields, lower) {
 		return value, true
@@ -284,5 +287,5 @@ func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// RFC 9110 §5.6.2
+// IsTokenByte reports whether c may be in a token (RFC 9110 §5.6.2).
 func IsTokenByte(c byte) bool { return class[c]&isToken != 0 }

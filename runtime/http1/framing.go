@@ -144,9 +144,10 @@ type ChunkedReader struct {
 	state    chunkState
 }
 
-// The trailers must have ended, too.
+// Done reports whether the body and its trailers have ended.
 func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
+// Left returns the missing bytes of the current chunk.
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
 		return 0 // left may be an incomplete number
@@ -236,6 +237,7 @@ var NotTrailers = []string{
 	"transfer-encoding", "upgrade", "vary", "warning", "www-authenticate", "x-accel-redirect", "x-sendfile",
 }
 
+// ValidTrailer reports whether name is a token that NotTrailers does not exclude.
 func ValidTrailer(name string) bool {
 	if name == "" || !all([]byte(name), isToken) {
 		return false

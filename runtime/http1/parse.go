@@ -11,6 +11,7 @@ type Span struct {
 	Off, Len uint32
 }
 
+// In returns the bytes of buf that s covers.
 func (s Span) In(buf []byte) []byte { return buf[s.Off : s.Off+s.Len : s.Off+s.Len] }
 
 // Field is a header field: its name as received, and its value without surrounding whitespace.
@@ -18,6 +19,7 @@ type Field struct {
 	Name, Value Span
 }
 
+// Framing is how the length of a body is determined (RFC 9112 §6.3).
 type Framing uint8
 
 const (
@@ -49,7 +51,7 @@ type Request struct {
 	Query Span
 	// authority of an absolute-form target, which overrides Host; otherwise empty
 	Authority Span
-	Host      Span
+	Host      Span // empty if missing (HTTP/1.0)
 	UpgradeTo Span
 	Fields    []Field
 	// length of the head with its empty line, but without the empty lines that Parse skipped
@@ -86,6 +88,7 @@ type Resume struct {
 	fields uint32
 }
 
+// Limits are in bytes, except Fields, the number of fields (431 if exceeded).
 type Limits struct {
 	RequestLine int // method, target and version without CRLF; 414 if exceeded
 	FieldLine   int // name, colon and value of a field without CRLF; 431 if exceeded

@@ -11,6 +11,7 @@ import (
 // Continue is the interim response for Expect: 100-continue (RFC 9110 §15.2.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
+// Response holds the parameters of AppendHead, which does not validate them.
 type Response struct {
 	Status int
 	Reason []byte // empty for the registered phrase
@@ -158,6 +159,7 @@ func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// ErrNeedMore is the error of an incomplete message.
 var ErrNeedMore = errors.New("http1: need more bytes")
 
 // StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the
@@ -209,6 +211,7 @@ var (
 	errVersion       = &StatusError{Status: 505, Text: "HTTP version not supported"}
 )
 
+// DateFormat is the IMF-fixdate (RFC 9110 §5.6.7), for times in UTC.
 const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // AppendDate appends an IMF-fixdate for seconds since 1970. It has 29 bytes for the years 0 to 9999.

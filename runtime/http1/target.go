@@ -96,6 +96,7 @@ func MergeSlashes(buf, path []byte) []byte {
 	return buf
 }
 
+// IsCanonicalPath reports whether path begins with a slash and ResolvePath and MergeSlashes do not change it.
 func IsCanonicalPath(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
@@ -185,6 +186,7 @@ func LocalHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
+// ParsePort returns a decimal number without leading zeros.
 func ParsePort(s string) (uint16, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
 		return 0, false

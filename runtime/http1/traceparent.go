@@ -78,6 +78,7 @@ func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
 	return TraceID(trace), unhex(value[valueLen-1]) & sampled, true
 }
 
+// FindTraceparent returns the zero value if the request has no valid trace.
 func FindTraceparent(head []byte, r *Request) TraceID {
 	n := 0
 	var id TraceID

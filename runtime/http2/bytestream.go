@@ -87,7 +87,7 @@ func (b *byteStream) drop(n int) {
 	b.in = nil
 }
 
-// The window grows while everything is read.
+// openWindow makes the window grow while everything is read.
 func (b *byteStream) openWindow() {
 	st := b.st
 	if len(b.in) == 0 && st.window < st.target/2 {
@@ -96,7 +96,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Streams that are ready have turns of one frame.
+// Write writes one frame in each turn if other streams are ready.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {

@@ -179,7 +179,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	return n
 }
 
-// The destination is the gathered output or, during a transfer, c.late.
+// output is the gathered output or, during a transfer, c.late.
 func (c *Conn) output() *[]byte {
 	if c.conn.Writing() || c.closed {
 		return &c.late
@@ -318,7 +318,7 @@ const lingerTimeout = 2 * int64(time.Second)
 // GOAWAY arrive before its answer to the PING. Python's h2 reports an error if a PING follows GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
-// RFC 9113 §5.4.1
+// fail ends c with a connection error (RFC 9113 §5.4.1).
 func (c *Conn) fail(code http2.ErrCode, why string) {
 	if c.dead {
 		return

@@ -104,6 +104,7 @@ func (c *Conn) failForFlood() {
 	c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames without progress")
 }
 
+// RFC 9113 §6.5
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	if f.IsAck() {
 		c.charge(costEmpty)

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// The fields of a headerBlock are rewritten in the form of HTTP/1.
+// headerBlock has fields that were rewritten in the form of HTTP/1.
 type headerBlock struct {
 	id     uint32
 	use    blockUse

@@ -378,7 +378,7 @@ func (c *Conn) turned(st *stream) {
 // maxExpected limits the priorities of streams that are not open yet. Browsers send a priority just before the request.
 const maxExpected = 16
 
-// If too many priorities are recorded, expect drops the entry with the lowest stream number.
+// expect drops the priority with the lowest stream number if too many are recorded.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

@@ -135,7 +135,7 @@ func (e *Event) frame(text []byte) {
 // Text returns the event in the form of an event stream. The caller must not change it.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
-// The caller must not change the bytes, which are for a client of HTTP/1.minor.
+// Wire returns the bytes for a client of HTTP/1.minor. The caller must not change them.
 func (e *Event) Wire(minor uint8) []byte {
 	if minor == 0 {
 		return e.Text()
@@ -186,7 +186,7 @@ type history struct {
 	lost uint64 // number of the last event that was forgotten
 }
 
-// The result is the index for the insertion of seq if it is missing.
+// find returns the index for the insertion of seq if it is missing.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }

@@ -212,7 +212,7 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// The result ends at the first error.
+// Decode also returns the events before the first error.
 func Decode(text []byte) (events []*Event, err error) {
 	for line := range bytes.Lines(text) {
 		var p passed
@@ -226,7 +226,7 @@ func Decode(text []byte) (events []*Event, err error) {
 	return events, nil
 }
 
-const maxBacklog = 16 << 20
+const maxBacklog = 16 << 20 // in bytes
 
 var ErrBacklog = errors.New("too many events wait to be sent")
 

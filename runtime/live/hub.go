@@ -48,7 +48,7 @@ func NewHub() *Hub {
 
 func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
-// s must not have joined before.
+// Join requires that s has not joined before.
 func (h *Hub) Join(s Subscriber, names []string) {
 	s.Position().subs = make([]subscription, 0, len(names))
 	for _, name := range names {
@@ -115,6 +115,7 @@ func (h *Hub) vacate(sub subscription) {
 	h.changed(c)
 }
 
+// Of returns nil if the channel has no subscribers.
 func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
 func (p *Position) Names() []string {
@@ -215,7 +216,7 @@ const maxAhead = 1 << 20
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (
-	MaxName = 128
+	MaxName = 128 // in bytes
 
 	MaxNames = 16
 )

@@ -110,7 +110,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 	}
 }
 
-// The connection has accepted all data.
+// end is called when the connection has accepted all data.
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
@@ -158,7 +158,7 @@ func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), 
 
 var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
-// The client reconnects after a while.
+// finish ends the stream of p, so that its client reconnects after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {
 	if p.state == ending {
 		return

@@ -22,7 +22,7 @@ const (
 	handlerGrace = time.Second
 )
 
-// The handler has ended or has closed the WebSocket (RFC 6455 §1.4).
+// ignores reports whether the handler has ended or has closed the WebSocket (RFC 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }

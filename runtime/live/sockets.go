@@ -109,7 +109,7 @@ type GroupMessage struct {
 }
 
 const (
-	groupBatch = 64 << 10
+	groupBatch = 64 << 10 // in bytes
 
 	// leastBehind is the minimum of mostBehind, in bytes. A client that is further behind is closed with 1013 (try
 	// again later; RFC 6455 §7.4, IANA).

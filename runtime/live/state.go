@@ -27,7 +27,7 @@ import (
 // If the new server has forgotten an event, it ends the stream: the client reconnects, and gets the events that are
 // kept after its Last-Event-ID. Either server may be ahead of the other.
 
-// JSON of at most 70 KiB
+// StreamState is at most 70 KiB as JSON.
 type StreamState struct {
 	Names []string
 	// the subscriber was given all events of its channels up to this number
@@ -39,7 +39,7 @@ type StreamState struct {
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
 	Sent        int64
-	Framed      int64
+	Framed      int64 // bytes of the response that are not its body
 
 	Log *logfile.State `json:",omitempty"`
 }

@@ -27,8 +27,10 @@ type StreamConfig struct {
 	// A client that acknowledges nothing for two intervals has disconnected.
 	Heartbeat time.Duration
 
+	// Retry is how long clients wait before they reconnect.
 	Retry time.Duration
 
+	// MaxEvent limits an event, in bytes.
 	MaxEvent int
 
 	// Epoch is a part of the ids of events, and distinguishes them from the events before a restart. Processes that

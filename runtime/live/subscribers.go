@@ -64,7 +64,7 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 	return s
 }
 
-// clients is the maximum number of client connections of the whole server.
+// Configure takes the maximum number of client connections of the whole server as clients.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
@@ -228,7 +228,7 @@ func (p *StreamSubscriber) nextBeat() int64 {
 
 var oneHeartbeat = []*Event{NewText(":\n\n")}
 
-// Subscribers.Drain ends the subscriber.
+// Drain does nothing, because Subscribers.Drain ends the subscriber.
 func (p *StreamSubscriber) Drain(bool) {}
 
 func (p *StreamSubscriber) Closed() {

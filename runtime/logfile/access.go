@@ -164,8 +164,8 @@ type Entry struct {
 
 	Status    int   // of the response, or StatusGone
 	BytesSent int64 // bytes of the response body, without framing
-	WireIn    int64
-	WireOut   int64
+	WireIn    int64 // includes the head
+	WireOut   int64 // includes the head and framing
 	Earlier   int
 	Aborted   bool // the client disconnected before the end of the response
 	KeepAlive bool

@@ -200,7 +200,7 @@ func shift(dir *os.Root, name string, keep int) error {
 	return nil
 }
 
-// Files with numbers above keep remain if Keep was reduced.
+// removeOld leaves files with numbers above keep, which exist if Keep was reduced.
 func removeOld(dir *os.Root, name string, keep int) error {
 	for n := keep + 1; ; n++ {
 		if err := dir.Remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
@@ -331,6 +331,7 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	return midnight(day), midnight(day + s.hours/24)
 }
 
+// Next returns the start of the period after the period of t, or the zero time.
 func (s Schedule) Next(t time.Time) time.Time {
 	_, next := s.period(t)
 	return next

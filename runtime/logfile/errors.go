@@ -252,7 +252,7 @@ func (e *Errors) Rotate() {
 	}
 }
 
-// Descriptor 2 stays open, so that the last lines of the process are logged.
+// Close keeps descriptor 2 open, so that the last lines of the process are logged.
 func (e *Errors) Close() { close(e.end) }
 
 type Level int8
@@ -270,6 +270,7 @@ func (v Level) String() string { return [...]string{"debug", "info", "warning", 
 // use. It is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
+// Now returns true at most once a second.
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
 func (s *Seldom) Once(a time.Duration) bool {

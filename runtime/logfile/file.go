@@ -242,7 +242,7 @@ func (w *writer) run() {
 	}
 }
 
-// A last line without a line end counts.
+// countLines also counts a last line without a line end.
 func countLines(b []byte) int {
 	n := bytes.Count(b, []byte{'\n'})
 	if len(b) > 0 && b[len(b)-1] != '\n' {

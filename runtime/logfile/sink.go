@@ -251,7 +251,7 @@ func (s *sink) pass(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// The result has at least one line.
+// firstLines returns at least one line.
 func firstLines(lines []byte, max int) []byte {
 	if len(lines) <= max {
 		return lines

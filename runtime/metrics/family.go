@@ -24,7 +24,7 @@ const (
 	Min Over = "min"
 )
 
-// Processes exchange families as JSON.
+// Family is exchanged by processes as JSON.
 type Family struct {
 	// Name has no suffix "_total", but ends with Unit, if any.
 	Name string `json:"name"`
@@ -67,8 +67,8 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// The order is that of the first occurrence. A family whose kind or bounds differ, for example because the application
-// has a new version, is omitted.
+// Merge keeps the order of the first occurrence. It omits a family whose kind or bounds differ, for example because the
+// application has a new version.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {
@@ -95,7 +95,7 @@ func Lasting(families []Family) []Family {
 	return slices.DeleteFunc(slices.Clone(families), func(f Family) bool { return f.Kind == Gauge })
 }
 
-// g has the same kind and bounds.
+// add requires that g has the same kind and bounds.
 func (f *Family) add(g *Family) {
 	at := make(map[string]int, len(f.Series))
 	for i := range f.Series {
@@ -127,7 +127,7 @@ func (f *Family) add(g *Family) {
 	}
 }
 
-// nil if missing
+// Find returns nil if the family is missing.
 func Find(families []Family, name string) *Family {
 	if i := slices.IndexFunc(families, func(f Family) bool { return f.Name == name }); i >= 0 {
 		return &families[i]

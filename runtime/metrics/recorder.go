@@ -13,6 +13,7 @@ var Bounds = [...]int64{
 	1e5, 25e4, 5e5, 1e6, 25e5, 5e6, 1e7, 25e6, 5e7, 1e8, 25e7, 5e8, 1e9, 25e8, 5e9, 1e10, 3e10,
 }
 
+// Seconds returns Bounds in seconds.
 func Seconds() []float64 {
 	out := make([]float64, len(Bounds))
 	for i, ns := range Bounds {
@@ -21,7 +22,7 @@ func Seconds() []float64 {
 	return out
 }
 
-// One goroutine may write durations, and any goroutine may read them.
+// durations may be written by one goroutine and read by any goroutine.
 type durations struct {
 	counts [len(Bounds) + 1]atomic.Int64
 	sum    atomic.Int64
@@ -41,7 +42,7 @@ func (d *durations) series(labels string) (Series, bool) {
 // disconnected before the response began.
 var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// Requests of other routes are counted in the route "other".
+// mostRoutes limits the routes with their own series; requests of others are counted in the route "other".
 const mostRoutes = 250
 
 // Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop; Families may
@@ -74,7 +75,7 @@ func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), byName: map[[2]string]*Route{}}
 }
 
-// host is "" for the default host; name is from the configuration.
+// Route takes "" as the default host. name is from the configuration.
 func (r *Recorder) Route(host, name string) *Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -39,7 +39,7 @@ const (
 	NeedsLookup
 )
 
-// The slices of a Decision point into Request.Head until Keep is called. The next call of Decide reuses the memory.
+// Decision has slices of Request.Head until Keep is called. The next call of Decide reuses the memory.
 type Decision struct {
 	Outcome Outcome
 
@@ -76,7 +76,7 @@ var (
 	slash    = []byte("/")
 )
 
-// A rewrite changes Parsed.Query.
+// Decide changes Parsed.Query if it rewrites the path.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -114,7 +114,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 
 func (d *Decision) Of(t *Table) bool { return d.table == t }
 
-// Call Admit after NeedsPassword, when the client has sent a valid password.
+// Admit is called after NeedsPassword, when the client has sent a valid password.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)
@@ -123,7 +123,7 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Call Skip after NeedsLookup, when the mount has nothing for the path.
+// Skip is called after NeedsLookup, when the mount has nothing for the path.
 func (d *Decision) Skip() { d.follow() }
 
 // Keep copies Head and Path, so that d no longer depends on Request.Head. Request.Parsed must stay valid as long as

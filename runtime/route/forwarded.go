@@ -30,7 +30,7 @@ const (
 
 type forwarding [len(forwardFields)][]string
 
-// Strings are empty if no trusted proxy sent them.
+// Origin has empty strings for values that no trusted proxy sent.
 type Origin struct {
 	addr, port     string
 	proto          string
@@ -129,7 +129,7 @@ func (o *Origin) bad(field, value string) {
 	}
 }
 
-// An empty value is ignored.
+// set ignores an empty value.
 func (o *Origin) set(to *string, field, value string, valid bool) {
 	switch {
 	case value == "":
@@ -194,7 +194,7 @@ func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	return &p
 }
 
-// The name keeps the brackets of an IPv6 address.
+// splitHost keeps the brackets of an IPv6 address.
 func splitHost(host string) (name, port string) {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		return host[:i], host[i+1:]
@@ -202,7 +202,8 @@ func splitHost(host string) (name, port string) {
 	return host, ""
 }
 
-// The port is optional, and "" if it is obfuscated (RFC 7239 §6.3): 192.0.2.1, 192.0.2.1:4711, [2001:db8::1]:4711.
+// parseNode accepts 192.0.2.1, 192.0.2.1:4711 and [2001:db8::1]:4711. The port is "" if it is missing or obfuscated
+// (RFC 7239 §6.3).
 func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	host, hasPort := s, false
 	if strings.HasPrefix(s, "[") {

@@ -15,8 +15,8 @@ type Rewrite struct {
 	keepQuery   bool
 }
 
-// target is an absolute, percent-encoded path, which may contain ${path}, ${rest} or $1, and ${query} after a "?".
-// Without a "?", the query does not change. The error is one line.
+// NewRewrite takes an absolute, percent-encoded path, which may contain ${path}, ${rest} or $1, and ${query} after a
+// "?". Without a "?", the query does not change. The error is one line.
 func NewRewrite(target string) (*Rewrite, error) {
 	path, query, found := strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${path}") {
@@ -60,7 +60,7 @@ func (d *Decision) rewrite(m *compiled) bool {
 	return true
 }
 
-// The values are valid as long as d.
+// Values are valid as long as d.
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
 	return ValuesOf(Request{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
@@ -156,7 +156,7 @@ type Values struct {
 
 func (v *Values) Query() []byte { return v.query }
 
-// The result cannot contain a byte that ends a header field, nor name another host than the template.
+// Append never adds a byte that ends a header field, nor another host than that of the template.
 func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)
 	for _, p := range t {

@@ -48,7 +48,7 @@ type Mount struct {
 	Guard   Guard
 }
 
-// The zero value of a Guard admits every client.
+// Guard admits every client in its zero value.
 type Guard struct {
 	// Allow and Deny are networks of clients. Clients in Allow are admitted, other clients in Deny are refused (403),
 	// and the remaining clients are admitted unless only Allow is set. A client of a unix socket has no address and
@@ -86,7 +86,7 @@ type compiled struct {
 	guarded bool
 }
 
-// strict rejects hosts that no site names. There must be at least one site. The error is one line.
+// New requires at least one site. strict rejects hosts that no site names. The error is one line.
 func New(sites []Site, strict bool) (*Table, error) {
 	t := &Table{sites: make([]site, len(sites))}
 	for i := range sites {
@@ -162,7 +162,7 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// addr is "" for a unix socket.
+// admits takes "" as the address of a client of a unix socket.
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)
 	a = a.Unmap().WithZone("")
@@ -195,7 +195,7 @@ func Foreign(text string, isPrefix bool) string {
 	return ""
 }
 
-// The error is one line.
+// checkPattern returns errors of one line.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
 		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
@@ -295,7 +295,7 @@ func isDomain(name string) bool {
 	return true
 }
 
-// -1 if no site has the host
+// find returns -1 if no site has the host.
 func (h *hosts) find(host []byte) int {
 	name := NormalHost(h.scratch[:0], host)
 	if site, ok := h.exact[string(name)]; ok {

@@ -55,14 +55,14 @@ func SocketpairNonblock() (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
-// 0 if unknown
+// OpenFiles returns 0 if the limit is unknown.
 func OpenFiles() uint64 {
 	var limit unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	return uint64(limit.Cur)
 }
 
-// 0 if fd is not open
+// Inode returns 0 if fd is not open.
 func Inode(fd int) uint64 {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
@@ -95,7 +95,7 @@ func Directories() (names []string) {
 	return names
 }
 
-// Without /proc, only descriptors below 1024 are found.
+// Descriptors finds only those below 1024 without /proc.
 func Descriptors() (fds []int) {
 	list, err := os.Open("/proc/self/fd")
 	if err != nil {

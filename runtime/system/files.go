@@ -133,7 +133,7 @@ func UnnamedFile(dir string) (fd int, err error) {
 	return fd, nil
 }
 
-// dir "" means the directory for temporary files.
+// unnamed uses the directory for temporary files if dir is "".
 func unnamed(dir string) (fd int, err error) {
 	f, err := os.CreateTemp(dir, "fapws-")
 	if err != nil {

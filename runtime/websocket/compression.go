@@ -90,6 +90,7 @@ func windowBits(text string) uint8 {
 	return uint8(n)
 }
 
+// IsToken reports whether b is a token (RFC 9110 §5.6.2), as subprotocols must be.
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
 // tail is the bytes that a sender removes from each message (RFC 7692 §7.2.1), followed by an empty final block,

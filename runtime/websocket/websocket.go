@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/http1"
 )
 
+// Opcode is the kind of a frame (RFC 6455 §5.2).
 type Opcode uint8
 
 const (
@@ -59,7 +60,7 @@ func (e *Error) Error() string { return e.Text }
 
 const (
 	finBit  = 0x80
-	rsv1    = 0x40
+	rsv1    = 0x40 // the message is compressed (RFC 7692 §6)
 	rsvBits = 0x70
 	maskBit = 0x80
 
@@ -73,7 +74,7 @@ const (
 	MaxHeader = 10
 )
 
-// size is the length of the payload in bytes.
+// AppendHeader takes the length of the payload in bytes as size.
 func AppendHeader(dst []byte, op Opcode, compressed bool, size int) []byte {
 	first := finBit | byte(op)
 	if compressed {

@@ -141,6 +141,7 @@ func (d *Dispatcher) Serve(app Interpreter) {
 	}
 }
 
+// HasFormer reports whether a call that began before the last Serve is active.
 func (d *Dispatcher) HasFormer() bool {
 	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.former })
 }

@@ -23,7 +23,7 @@ type Fill struct {
 	personal bool
 	// node whose fill is this Fill; nil if the node was evicted, or if every request has a Fill
 	node    *node
-	old     *Page
+	old     *Page // the page to replace or confirm; nil if none
 	base    []byte
 	path    string
 	request exchange.Request // Head and Parsed, as the client has sent them

@@ -18,8 +18,8 @@ type terms struct {
 	// only fields of the request forbid keeping it; responses to other requests may be kept
 	personal bool
 
-	public   bool // right for requests with Cookie or Authorization, too
-	fresh    int64
+	public   bool  // right for requests with Cookie or Authorization, too
+	fresh    int64 // in nanoseconds, like the fields below
 	stale    int64
 	ifError  int64
 	down     int64
@@ -156,6 +156,7 @@ func (c control) add(value []byte) {
 	}
 }
 
+// seconds returns 0 for an invalid value, and MaxTTL for a larger one (RFC 9111 §1.2.2).
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
 	return min(n, int64(MaxTTL)/second)

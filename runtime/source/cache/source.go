@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Methods of Pages must be called on the event loop.
+// Pages has methods that must be called on the event loop.
 type Pages struct {
 	Store       *Store
 	flush       func()
@@ -165,7 +165,7 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// RFC 9111 §4.4
+// patternOf follows RFC 9111 §4.4.
 func patternOf(r *exchange.Request) Pattern {
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
 	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}

@@ -50,7 +50,7 @@ type node struct {
 	path string
 	at   int
 	page *Page
-	fill *Fill
+	fill *Fill // nil if none
 
 	// vary contains names of request fields that distinguish responses. The pages are in nodes with longer keys.
 	vary []string
@@ -98,6 +98,7 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
+// node makes a missing node, or returns nil if there is no room.
 func (s *Store) node(key []byte, path string) *node {
 	if n := s.nodes[string(key)]; n != nil {
 		return n

@@ -117,7 +117,7 @@ func (a *Answer) Redirect() error {
 }
 
 const (
-	MaxHead   = 64 << 10
+	MaxHead   = 64 << 10 // in bytes
 	maxFields = 200
 )
 

@@ -94,7 +94,7 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close closes the connections; connections in use are closed after their requests.
+// Close closes the connections; those in use are closed after their requests. It may be called on any goroutine.
 func (f *FastCGI) Close() { f.links.Close() }
 
 // Idle is safe for concurrent use.
@@ -337,6 +337,7 @@ func (s stream) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
+// §3.4
 func appendParam(dst []byte, name, value string) []byte {
 	dst = appendLength(appendLength(dst, len(name)), len(value))
 	return append(append(dst, name...), value...)

@@ -61,7 +61,7 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// The process may have ended.
+// signal also accepts a process that has ended.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
@@ -256,6 +256,7 @@ func logLines(from io.ReadCloser, log func(line string)) {
 	}
 }
 
+// awaitExit does not reap the child.
 func awaitExit(pid int) {
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}

@@ -255,7 +255,7 @@ func fields(r *backend.Request, set func(name, value string)) {
 	}
 }
 
-// "" means that the field is omitted
+// variableName returns "" for a field that is omitted.
 func variableName(name []byte) string {
 	out := make([]byte, len(name))
 	for i, c := range name {

@@ -222,7 +222,8 @@ const (
 type waiting struct {
 	opened   atomic.Uint64
 	answered atomic.Uint64
-	overdue  atomic.Uint64
+	// highest number of a connection without a response after patience
+	overdue atomic.Uint64
 }
 
 func raise(n *atomic.Uint64, v uint64) {

@@ -47,7 +47,7 @@ func drop(h http.Header) {
 	}
 }
 
-// ok is false if the path must not be sent.
+// request returns false if the path must not be sent.
 func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	target, ok := p.url(r)
 	if !ok {
@@ -219,7 +219,7 @@ func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	}
 }
 
-// ok is false if a field is invalid.
+// responseHead returns false if a field is invalid.
 func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	_, reason, _ := strings.Cut(response.Status, " ")
 	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}
@@ -275,7 +275,7 @@ func spelling(name string) string {
 
 func takesTrailers(r *backend.Request) bool { return r.Parsed.Trailers && !r.Parsed.Head }
 
-// "" without trailers that can be forwarded
+// announced returns "" if there are no trailers that can be forwarded.
 func announced(r *backend.Request, response *http.Response) string {
 	var names []string
 	for name := range response.Trailer {

@@ -24,7 +24,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Only Target is required.
+// Options requires only Target.
 type Options struct {
 	// Target is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally followed by a path
 	// ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the request path that
@@ -115,7 +115,7 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// Connections in use are closed after their response.
+// Close closes connections in use after their response.
 func (p *Proxy) Close() error {
 	p.idle.Close()
 	return nil

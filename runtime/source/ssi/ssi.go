@@ -89,7 +89,7 @@ const (
 	maxWaiting  = 1 << 30
 )
 
-// The error is one line.
+// New returns errors of one line.
 func New(o Options) (*Pages, error) {
 	if len(o.Patterns) == 0 {
 		o.Patterns = []string{"*.shtml"}

@@ -17,7 +17,7 @@ type variants [Codings]*representation
 // keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock only
 // briefly; their results are immutable.
 type cache struct {
-	limit int // negative to cache nothing
+	limit int //  in bytes; negative to cache nothing
 
 	mu       sync.Mutex
 	records  map[string]*record
@@ -30,7 +30,7 @@ type cache struct {
 type record struct {
 	path     string
 	variants variants
-	checked  int64
+	checked  int64 // in nanoseconds
 	checking bool
 	used     bool
 	cost     int

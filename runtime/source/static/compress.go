@@ -175,6 +175,7 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 	return compress(coding, body)
 }
 
+// compress is Compress for a caller that has a turn.
 func compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false

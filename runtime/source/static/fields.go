@@ -99,7 +99,7 @@ func parseExpire(rule string) (e expire, err error) {
 
 func maxAge(seconds int) string { return "public, max-age=" + strconv.Itoa(seconds) }
 
-// The result is at most 2³¹-1 (RFC 9111 §1.2.2).
+// parseAge returns at most 2³¹-1 (RFC 9111 §1.2.2).
 func parseAge(s string) (seconds int, ok bool) {
 	if s == "" {
 		return 0, false

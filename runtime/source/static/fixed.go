@@ -23,7 +23,7 @@ type FixedOptions struct {
 	Fields []exchange.Field
 }
 
-// The error is one line.
+// NewFixed returns errors of one line.
 func NewFixed(o FixedOptions) (*Fixed, error) {
 	o.Status = cmp.Or(o.Status, 200)
 	if o.Status < 200 || o.Status > 599 {

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/route"
 )
 
+// errDirectory means that the path must be requested with a trailing slash.
 var errDirectory = errors.New("is a directory")
 
 var errListing = errors.New("is a directory without index")

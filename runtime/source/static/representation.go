@@ -37,7 +37,7 @@ type representation struct {
 	open *openFile
 
 	etag         []byte // quoted; nil if the file's time is not reliable
-	modified     int64
+	modified     int64  // in seconds since 1970
 	lastModified []byte // modified as a date; nil to omit the field
 
 	// fields are the header fields of a response. The fields of a 304 and of a multipart response are prefixes.
@@ -46,7 +46,7 @@ type representation struct {
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// now is the time at which s was observed.
+// newRepresentation takes as now the time at which s was observed.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -93,6 +93,7 @@ func (r *representation) withBody(body []byte) *representation {
 	return &loaded
 }
 
+// keptOpen returns a copy with the open file, which the caller holds.
 func (r *representation) keptOpen(file *os.File) *representation {
 	opened := *r
 	opened.open = &openFile{file: file, fd: int(file.Fd())}

@@ -219,7 +219,7 @@ type Request struct {
 type Segment struct {
 	Data   []byte // valid until the Response is closed
 	Offset int64
-	Count  int64
+	Count  int64 //  number of bytes in the file; 0 if Data is set
 }
 
 // Response is filled in by Hit or Open. The zero value is ready for use. Close resets it but keeps its buffers, so

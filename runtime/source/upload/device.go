@@ -100,9 +100,9 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 	return d, nil
 }
 
-const maxPiece = 1 << 20
+const maxPiece = 1 << 20 // in bytes
 
-// contrib/fapws/_upload.py parses an inquiry.
+// inquiry is parsed by contrib/fapws/_upload.py.
 type inquiry struct {
 	Op   string  `json:"op"`
 	ID   string  `json:"id"`

@@ -154,7 +154,7 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// The error is errBusy if another upload, possibly of another process, holds the lock.
+// openLocked returns errBusy if another upload, possibly of another process, holds the lock.
 func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
@@ -184,7 +184,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	}
 }
 
-// The error is errBusy if another upload holds the lock.
+// lock returns errBusy if another upload holds the lock. It lasts until the descriptor is closed.
 func lock(f *os.File) error {
 	switch err := system.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:

@@ -137,7 +137,7 @@ func (t *directory) find(dir *os.Root) {
 	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
-// The error is errUnknown if it does not exist, and errBusy if another request holds its lock.
+// resume returns errUnknown if the upload does not exist, and errBusy if another request holds its lock.
 func (t *directory) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
@@ -239,7 +239,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// p must not be used afterwards.
+// remove makes p unusable.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()

@@ -111,7 +111,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// state is the outcome, and text the reason of a failure.
+// end takes the outcome as state, and the reason of a failure as text.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()
@@ -163,6 +163,7 @@ func (g *Group) add(u *Upload) {
 	g.all = append(g.all, u)
 }
 
+// find returns nil if there is none.
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -30,7 +30,7 @@ type target interface {
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
-// The error is one line.
+// newTarget returns errors of one line.
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
@@ -87,6 +87,7 @@ func resolved(path string) string {
 	return path
 }
 
+// inside converts a path to its form after the process has entered o.Root.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {
 		return full, nil
@@ -128,7 +129,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// The first call also removes files that a killed server left.
+// open also removes, in its first call, files that a killed server left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -188,7 +189,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	return d, nil
 }
 
-// With O_CREATE, name must be available.
+// draft requires with O_CREATE that name is available.
 func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	dir, err := t.open()
 	if err != nil {
@@ -257,7 +258,7 @@ func checkName(name string) (wrong string) {
 	return ""
 }
 
-// The error is EEXIST if the new name exists.
+// renameNew returns EEXIST if the new name exists.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL || err == unix.ENOSYS {

@@ -125,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// A negative size is unknown.
+// fits takes a negative size if it is unknown.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -216,7 +216,7 @@ func readDigest(value string) (sum string, err error) {
 	return "", refuse(400, "sha-256 is the only digest that is supported")
 }
 
-// announced has hexadecimal digits in any case; "" means none.
+// checkSum takes hexadecimal digits in any case; "" means none.
 func (d *draft) checkSum(announced string) error {
 	if announced != "" && !strings.EqualFold(strings.TrimSpace(announced), d.sum()) {
 		return refuse(400, "the upload has another SHA-256 than announced: %s", d.sum())

@@ -30,7 +30,7 @@ const (
 	tusFields     = "Tus-Resumable: " + tusVersion + "\r\n"
 	tusExtensions = "creation,creation-with-upload,termination,checksum,expiration"
 	tusType       = "application/offset+octet-stream"
-	maxMetadata   = 8 << 10
+	maxMetadata   = 8 << 10 // in bytes
 )
 
 type tus struct {

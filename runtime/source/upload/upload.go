@@ -39,7 +39,7 @@ type Upload struct {
 	finished []finished // the tus uploads that were stored last; guarded by mu
 }
 
-// The error is one line.
+// New returns errors of one line.
 func New(o Options) (*Upload, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -289,7 +289,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// Errors of the file system are also logged for the operator.
+// refusalOf also logs errors of the file system for the operator.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -352,7 +352,7 @@ const (
 	defaultExpires   = 24 * time.Hour
 )
 
-// The error is one line.
+// ParseOptions returns errors of one line.
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
