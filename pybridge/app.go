@@ -307,6 +307,7 @@ func Version() string { return C.GoString(C.core_python_version()) }
 
 type cArena struct{ runtime.Pinner }
 
+// str returns nil for "".
 func (a *cArena) str(s string) *C.char {
 	p := cString(s)
 	if p != nil {
@@ -327,7 +328,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// The result is for a call that does not keep it; nil for "".
+// cString is for a call that does not keep the result, which is nil for "".
 func cString(s string) *C.char {
 	if s == "" {
 		return nil
@@ -335,7 +336,7 @@ func cString(s string) *C.char {
 	return bytesOf(s + "\x00")
 }
 
-// The address is for a call that does not keep it.
+// bytesOf is for a call that does not keep the address.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // CheckVenv returns an error of one line if a directory is not a virtual environment

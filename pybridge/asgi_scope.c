@@ -82,6 +82,7 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
+/* Releases list and returns NULL if it fails. */
 static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const core_record *rec,
                             core_span value) {
   PyObject *pair =

@@ -18,6 +18,7 @@ static int is_native(PyObject *o, const char *name) {
   return native;
 }
 
+/* NULL without an exception if the attribute is missing or None. */
 static PyObject *attribute(PyObject *o, const char *name) {
   if (CORE_PARALLEL && !is_native(o, name)) return NULL;
   PyObject *value = PyObject_GetAttrString(o, name);

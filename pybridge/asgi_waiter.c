@@ -95,6 +95,7 @@ static int lacks_room(asgi_exchange *x) {
   return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
 }
 
+/* Returns 1 with *result, 0 if w must wait, or -1 with an exception. */
 static int look(asgi_waiter *w, PyObject **result) {
   asgi_exchange *x = w->exchange;
   if (w->what == ASGI_FOR_MESSAGE) return x->kind->receive(x, result);

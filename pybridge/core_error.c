@@ -84,6 +84,7 @@ static PyObject *heading(core_record *rec, const char *level, const char *what, 
   return text;
 }
 
+/* Takes the reference to text. */
 static void say(int log, PyObject *text) {
   if (text && log)
     core_errorlog_say(log, text);

@@ -110,6 +110,7 @@ void core_keep_from_children(int fd) {
   __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* another thread may fork at any time */
 }
 
+/* Runs in the child of os.fork() before other Python code. */
 static PyObject *close_kept(PyObject *self, PyObject *none) {
   if (core_the_pool.signal_fd > 0) { /* Python may know this descriptor for signals */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -104,7 +104,7 @@ typedef struct family {
   char head[];    /* JSON: an object without its last brace */
 } family;
 
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the variables below */
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* also atomic: earlier elements do not change */

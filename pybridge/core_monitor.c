@@ -24,6 +24,7 @@
 #define SWITCH_NS 5000000u
 /* number of intervals in which each waiting thread has certainly had the GIL */
 #define TURNS 64ull
+/* A thread that waits for the GIL uses CPU at least once in this time, because it wakes after each SWITCH_NS. */
 #define ASLEEP_NS 100000000u
 #define LATE_NS 1000000000u    /* a request that waits longer is logged */
 #define SILENT_NS 60000000000u /* minimum time between two such lines */

@@ -24,7 +24,7 @@ typedef struct {
 struct core_thread;
 
 typedef struct core_mode {
-  /* Whether code on its threads may wait for a client. */
+  /* Whether code on its threads may wait for a client: not if the thread is the only one that could make room. */
   int may_wait;
 
   /* Called once by live_start_pool, with the GIL, on Python's main thread. 0, or -1 with errno. */
@@ -436,7 +436,7 @@ core_part *core_close_frame(core_record *rec, int code, const char *reason, size
 /* Whether a close frame may have that code (RFC 6455 §7.4). */
 int core_sendable_code(long code);
 typedef struct {
-  PyObject *owner;
+  PyObject *owner; /* a new reference */
   const char *data;
   Py_ssize_t len;
   int op;

@@ -70,7 +70,7 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect makes the server send a file
 }
 
-// The methods of app.Interpreter say on which goroutine they may be called.
+// Handler has methods of app.Interpreter, whose comments say on which goroutine they may be called.
 type Handler struct {
 	app    *App
 	config RunConfig

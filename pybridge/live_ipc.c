@@ -55,6 +55,7 @@ static PyObject *as_list(message *l) {
   return list;
 }
 
+/* Called on the asyncio thread. */
 static void deliver(void) {
   pthread_mutex_lock(&mu);
   message *all = first;

@@ -38,6 +38,7 @@ static int is_closed(const live_ws_object *ws) {
   return live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal || core_is_cancelled(ws->rec);
 }
 
+/* Returns -1 with BrokenPipeError if send() is not possible. */
 static int check_open(live_ws_object *ws) {
   if (core_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;

@@ -50,6 +50,7 @@ static void failed(core_thread *t, live_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
+/* Takes the reference to reason, which may be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
@@ -64,6 +65,7 @@ static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject
     core_report("on_close", rec);
 }
 
+/* Stores a new reference in *reason, or NULL. */
 static int close_code(live_ws_object *ws, PyObject **reason) {
   int code;
   CORE_BEGIN_HOLD(ws); /* another thread may be in close() still */

@@ -34,7 +34,7 @@ type Event struct {
 	Data string
 }
 
-const eventCost = 64
+const eventCost = 64 // CORE_EVENT_COST, in bytes
 
 func (e *Event) Cost() int64 {
 	n := int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost
@@ -247,6 +247,7 @@ func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
+// step must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	if q.busy {
 		return

@@ -33,6 +33,7 @@ type poolMode interface {
 	mode
 	// start prepares the pool if the mode prepares it on the thread of Load.
 	start(h *Handler) error
+	// attach is called on the loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
 	serve(a *App) int
 	stop(a *App) int

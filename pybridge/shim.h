@@ -148,7 +148,7 @@ struct core_request {
   uint8_t resumed;           /* the event loop has permitted it to run */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
   size_t body_off, body_len; /* the body, or its first part, in data */
-  int64_t size;
+  int64_t size;              /* bytes of the body */
 };
 
 /* How the handler runs, and what is known of its response. The thread that runs the record writes it, under the GIL,

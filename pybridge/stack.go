@@ -202,7 +202,7 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// The innermost frame of a callStack is the first.
+// callStack begins with the innermost frame.
 type callStack []frame
 
 type frame struct {

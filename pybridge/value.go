@@ -44,6 +44,7 @@ func valueOf(o *python3.PyObject, depth int) any {
 	return Object(repr(o))
 }
 
+// items returns borrowed references.
 func items(o *python3.PyObject) []*python3.PyObject {
 	var all []*python3.PyObject
 	if python3.PyList_Check(o) {

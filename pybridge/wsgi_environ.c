@@ -190,6 +190,7 @@ static int put_target(PyObject *env, const core_record *rec) {
   return rec->req.query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->req.query)) : 0;
 }
 
+/* Returns 0 after the last variable, otherwise moves *at to the next one. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value) {
   const char *s = rec->req.data + rec->req.tls.off + *at;
   size_t left = rec->req.tls.len - *at;

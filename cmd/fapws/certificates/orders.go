@@ -247,7 +247,7 @@ func (c *without) Put(ctx context.Context, key string, data []byte) error {
 	return err
 }
 
-const maxResponse = 1 << 20
+const maxResponse = 1 << 20 // in bytes
 
 // maxReason limits the length of a reason in the log, because the authority may quote a page of the host.
 const maxReason = 1000

@@ -69,6 +69,7 @@ func blocks(data []byte) iter.Seq[*pem.Block] {
 	}
 }
 
+// parseChain returns an error if data contains no certificate.
 func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	keys := false
 	for block := range blocks(data) {
@@ -147,7 +148,7 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 	return nil, errors.New("a key must be RSA, ECDSA or Ed25519")
 }
 
-const maxFile = 1 << 20
+const maxFile = 1 << 20 // in bytes
 
 // ReadFile reads a regular file of certificates or keys and returns its permissions. It does not wait for a FIFO. The
 // error is only the cause.

@@ -77,6 +77,7 @@ var ofProcesses = []struct {
 	{unix.SYS_PRLIMIT64, 1}, {unix.SYS_SETPRIORITY, 2}, {unix.SYS_SCHED_SETATTR, 1}, {unix.SYS_SCHED_SETPARAM, 1}, {unix.SYS_SCHED_SETSCHEDULER, 1},
 }
 
+// modeCall has the number of its argument with the mode of a file, counted from 0.
 type modeCall struct {
 	number uintptr
 	mode   uint32

@@ -17,7 +17,7 @@ import (
 type View struct {
 	Interval    float64            `json:"interval"` // in seconds
 	Report      Report             `json:"report"`
-	Rate        float64            `json:"rate"`
+	Rate        float64            `json:"rate"` // responses per second
 	InFlight    float64            `json:"in_flight"`
 	Routes      []RouteView        `json:"routes"` // busiest first
 	Active      []Active           `json:"active"` // oldest first

@@ -18,8 +18,8 @@ import (
 
 type Parts struct {
 	Contents *pybridge.Contents // nil without applications
-	Pending  bool
-	Asleep   bool // applications are loaded when a request needs them
+	Pending  bool               // requests wait until the applications are loaded
+	Asleep   bool               // applications are loaded when a request needs them
 	// its child processes run the handlers; nil if this process does
 	Loader   *programs.Loader
 	Programs *Programs
@@ -37,7 +37,7 @@ type Parts struct {
 	Stops *atomic.Bool
 	// reports whether requests for the application wait in vain; nil if they never do
 	Stalled func() bool
-	Status  backend.Responder
+	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
 }
 
@@ -149,7 +149,7 @@ type builder struct {
 	built  *Built
 	errs   []error
 	at     *settings.TOMLTable
-	errors func(level logfile.Level, client, line string)
+	errors func(level logfile.Level, client, line string) // error log of the current host
 
 	// authorities of the client certificates for the current host; empty if none
 	cas string
@@ -158,7 +158,7 @@ type builder struct {
 	passwords *auth.Checker
 	state     *auth.LoginState // nil if no host has a login
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
-	loginHere *hostLogin
+	loginHere *hostLogin       // of the current host; nil if none
 	// patterns of the current host's programs, which are never sent as files
 	hidden []string
 	index  []string

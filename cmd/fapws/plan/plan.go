@@ -21,15 +21,15 @@ import (
 type Plan struct {
 	Command  *settings.Command // APP and its arguments belong to the first application
 	Settings *settings.Settings
-	Conf     settings.Config // settings before the first application changes them
-	File     *settings.TOMLFile
-	Path     string
+	Conf     settings.Config    // settings before the first application changes them
+	File     *settings.TOMLFile // nil if none
+	Path     string             // absolute path of File
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
 	Mistakes error
 	// root has checked the certificates; this process may not read their keys
 	KeysRead bool
-	Dir      string
+	Dir      string // working directory before --chdir
 
 	stateDir string
 	named    string        // application or site from the command line, or ""

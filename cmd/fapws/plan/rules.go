@@ -254,7 +254,7 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 }
 
 type hostLogin struct {
-	login *auth.Login
+	login *auth.Login // nil for Check
 	users string
 }
 

@@ -286,6 +286,7 @@ func (p *Pool) notAwake(w *worker) {
 	p.level()
 }
 
+// anyStaying returns a serving worker that is not being replaced, or nil.
 func (p *Pool) anyStaying() *worker {
 	for _, w := range p.workers {
 		if w.state == Serving && !w.replaced {

@@ -190,7 +190,7 @@ type WorkerStatus struct {
 	Pid   int
 	State State
 	Since time.Time
-	RSS   int64
+	RSS   int64 // in bytes
 }
 
 // Workers may also ask the supervisor. For example, a status page shows data about all workers.

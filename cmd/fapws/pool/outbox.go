@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	muchWaiting = 4 << 20
+	muchWaiting = 4 << 20 // in bytes; publishers wait above it
 
 	// urgentWaiting is the number of queued bytes above which a worker must read soon.
 	urgentWaiting = 1 << 20
 
-	// after ENOBUFS
+	// pause after ENOBUFS
 	offerAgain = 20 * time.Millisecond
 )
 

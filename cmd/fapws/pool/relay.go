@@ -253,6 +253,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
+// purge spares the worker but, which may be nil.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -25,9 +25,9 @@ type phase uint8
 
 const (
 	// no handler has run; includes workers without an application before Loaded
-	isLoading phase = iota
-	isEntering
-	isLoaded // after Loaded, while its generation is loading
+	isLoading  phase = iota
+	isEntering       // after Confined, before Loaded
+	isLoaded         // after Loaded, while its generation is loading
 	isServing
 	isAsleep // Loaded without its application (Asleep)
 	isWaking // after Confined of a worker that was asleep

@@ -19,8 +19,8 @@ func Arguments() []string { return os.Args[1:] }
 // A script that exits has its own codes.
 const (
 	OK       = 0
-	Failed   = 1
-	BadUsage = 2
+	Failed   = 1 // failed while running, or received a second stop signal
+	BadUsage = 2 // wrong usage or setting, or a missing file
 	NoStart  = 3
 )
 

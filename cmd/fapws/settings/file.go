@@ -17,7 +17,7 @@ import (
 
 const fileName = "fapws.toml"
 
-const maxBytes = 1 << 20
+const maxBytes = 1 << 20 // of a file
 
 var serviceDir = "/etc/fapws"
 

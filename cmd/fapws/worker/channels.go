@@ -111,7 +111,7 @@ var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
 const (
-	batchBytes = 64 << 10
+	batchBytes = 64 << 10 // approximate limit of the events in one message
 
 	// in bytes
 	mostDown = 64 << 20
@@ -164,6 +164,7 @@ func runAll(all []func()) {
 	}
 }
 
+// publish may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 // flush waits until all events were sent to other processes, at most for limit.

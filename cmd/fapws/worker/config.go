@@ -54,7 +54,7 @@ func (s *service) private() *static.Private {
 	return nil
 }
 
-var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("/")) })
+var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("/")) }) // in bytes; 0 if unknown
 
 func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {

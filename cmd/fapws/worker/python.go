@@ -72,6 +72,7 @@ func (y *python) running() *pybridge.Handler {
 	return y.handler
 }
 
+// do runs f on Python's main thread.
 func (y *python) do(f func()) {
 	if y.inline {
 		y.server.Do(f)

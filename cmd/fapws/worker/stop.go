@@ -166,6 +166,8 @@ func (s *signals) end(o shutdownRequest, code int) {
 	}
 }
 
+// scriptGrace replaces the graceful timeout after a signal handler of the script called sys.exit, because Python no
+// longer serves requests.
 const scriptGrace = time.Second
 
 // cutTime exceeds the time in which the event loop closes connections, and is less than the wait of Shutdown for an

@@ -5,7 +5,7 @@
 // A Store decides and keeps pages. A Source answers exchanges on the event loop, after hosts, rules and passwords: with
 // a page of the store, or by the source that makes the pages of its mount. A missing page is fetched by a separate
 // exchange (Fill): the cache is its client, records the response, and forwards it to the client that has sent the first
-// request. Times in a Store are nanoseconds since 1970.
+// request. All objects belong to the event loop. Times in a Store are nanoseconds since 1970.
 //
 //	source.go  Source, which answers an exchange; Rule of a route; pages that a request makes out of date
 //	look.go    the key of a request, and the result of its look-up: Verdict

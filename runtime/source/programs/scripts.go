@@ -53,7 +53,7 @@ type Script struct {
 	File string // absolute
 	Name string // path below the root, beginning with a slash: "/dir/a.cgi"
 	Info string // rest of the path: "" or "/..."
-	Base int
+	Base int    // length of the part of Request.Path before Name
 
 	Executable bool
 }
