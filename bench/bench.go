@@ -123,7 +123,6 @@ func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, err
 	return taken, err
 }
 
-// warmUp loads the server for a second.
 func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	if _, err := p.waitReady("/hello"); err != nil {
 		return err

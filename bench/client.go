@@ -48,7 +48,6 @@ func (p *process) waitReady(path string) (time.Duration, error) {
 	}
 }
 
-// check fails unless the response is right, because a fast error must not win.
 func (p *process) check(w *workload) error {
 	method, body := "GET", io.Reader(nil)
 	if w.post {
@@ -90,7 +89,7 @@ type sample struct {
 	memory   int64         // private bytes, after the measurement
 	requests int
 	errors   int
-	alone    float64       // slow: requests a second just before, without slow handlers
+	alone    float64
 	took     time.Duration // startup: to the first answer
 	each     int64         // idle: bytes per connection
 	idle     float64       // subscribers: share of a CPU without events
@@ -100,7 +99,6 @@ type sample struct {
 	stolen   float64 // share of the two CPUs that other machines used meanwhile
 }
 
-// loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.
 func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu int) (sample, error) {
 	if err := wrk.need(); err != nil {
 		return sample{}, err

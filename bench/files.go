@@ -81,7 +81,6 @@ func (b *bench) measureSlow(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// A mebibyte counts as a request.
 func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1, ReadBufferSize: slowPiece}}
 	var mu sync.Mutex
@@ -113,7 +112,7 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 			}
 		})
 	}
-	time.Sleep(time.Second) // the sockets are full then
+	time.Sleep(time.Second)
 	before, beginCPU := p.memory(), p.ran()
 	close(begin)
 	started := time.Now()

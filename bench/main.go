@@ -15,8 +15,8 @@ import (
 )
 
 type settings struct {
-	apps    string        // folder with app.py and asgi.py
-	work    string        // folder for built files, logs and documents
+	apps    string
+	work    string
 	rounds  int           // per server and workload
 	length  time.Duration // whole seconds, for wrk
 	filters []string      // names of workloads and servers; empty means all

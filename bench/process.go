@@ -24,7 +24,7 @@ type process struct {
 	begun  time.Time
 	gone   chan struct{}
 
-	modified string // Last-Modified of the answer that was checked
+	modified string
 	tls      bool
 }
 
@@ -34,7 +34,6 @@ var running struct {
 	processes map[*process]bool
 }
 
-// start does not wait until the server responds.
 func start(s *server, w *workload, set *settings) (*process, error) {
 	port, err := freePort()
 	if err != nil {

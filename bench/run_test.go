@@ -11,7 +11,6 @@ import (
 	"fapws/bench/results"
 )
 
-// The test measures fapws once, like `./build.sh bench hello threads`, and reads the stored results.
 func TestShortRunStoresResults(t *testing.T) {
 	program, err := filepath.Abs(cmp.Or(os.Getenv("FAPWS_BIN"), "../build/fapws"))
 	if err != nil {

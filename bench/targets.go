@@ -11,8 +11,8 @@ type target struct {
 	title    string
 	workload string
 	value    func(sample) float64
-	against  []string                          // the best of these servers is compared
-	compare  func(mine, other float64) float64 // nil uses only mine
+	against  []string // the best of these servers is compared
+	compare  func(mine, other float64) float64
 	atMost   bool
 	threads  float64
 	inline   float64
@@ -104,7 +104,6 @@ var targets = []target{
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
 }
 
-// measured returns false without samples.
 func (b *bench) measured(t *target, server string) (float64, bool) {
 	mine := b.results[key{t.workload, server}]
 	if len(mine) == 0 {

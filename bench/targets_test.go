@@ -29,7 +29,7 @@ func TestTargetsCompareRatiosOfEachRound(t *testing.T) {
 	}}
 	for _, c := range []struct {
 		workload string
-		want     []string // after the title
+		want     []string
 		found    bool
 	}{
 		{"hello", []string{"1.10", "≤ 1.03", "MISS", "1.20", "≤ 1.03", "MISS"}, true},

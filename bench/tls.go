@@ -25,7 +25,6 @@ import (
 	"time"
 )
 
-// All except fapws answer /hello with a fixed text.
 var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
 // tlsClient trusts the certificate of this run. It offers one group that all servers have in assembly: by default
@@ -35,7 +34,6 @@ var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.Version
 func (s *settings) certificate() string { return filepath.Join(s.work, "cert.pem") }
 func (s *settings) key() string         { return filepath.Join(s.work, "key.pem") }
 
-// The certificate is ECDSA with P-256, for 127.0.0.1.
 func (s *settings) prepareCertificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -128,7 +128,7 @@ func (s *socket) receive() (whole bool, err error) {
 		}
 		opcode, frame := s.in[0], s.in[2:2+int(s.in[1]&0x7f)]
 		switch {
-		case s.in[1] > 125: // masked, or longer than any sent message
+		case s.in[1] > 125:
 			return false, fmt.Errorf("a frame with the length byte %#x", s.in[1])
 		case opcode == 0x89: // a ping, which may stay unanswered during a measurement
 			s.in = slices.Delete(s.in, 0, 2+len(frame))

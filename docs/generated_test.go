@@ -79,7 +79,6 @@ func internal(t *testing.T, topic string) []byte {
 	return out
 }
 
-// generated compares a page with its source, or writes the page.
 func generated(t *testing.T, name, want string) {
 	t.Helper()
 	if *update {

@@ -20,7 +20,6 @@ var varying = []struct {
 	{regexp.MustCompile(`\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [-+]\d{4}`), "TIME"},
 }
 
-// same returns a line with its varying parts replaced.
 func same(line string) string {
 	line = strings.TrimRight(strings.TrimSuffix(line, "\r"), " ")
 	for _, v := range varying {

@@ -49,7 +49,6 @@ func TestPackageDocsNameOnlyFilesThatExist(t *testing.T) {
 	}
 }
 
-// testsOnly reports whether all files of a package are tests.
 func testsOnly(files []string) bool {
 	return !slices.ContainsFunc(files, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
 }

@@ -28,7 +28,6 @@ func pages(t *testing.T) []string {
 	return append(names, "../README.md")
 }
 
-// read returns the text of a page.
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -60,9 +59,8 @@ func blocks(page, text string) (found []block, err error) {
 	return found, nil
 }
 
-// command is a line of a console block with the output that follows it.
 type command struct {
-	at     string // position on the page, for messages
+	at     string
 	typed  string
 	output []string
 }

@@ -15,7 +15,6 @@ import (
 // block of type py is a piece of Python.
 var languages = []string{"console", "python", "toml", "html", "ini", "sh", "text", "py"}
 
-// The test types the commands of each page.
 func TestPagesWorkAsWritten(t *testing.T) {
 	for _, page := range pages(t) {
 		t.Run(page, func(t *testing.T) {
@@ -71,7 +70,6 @@ func (term *terminal) carryOutAll(all []block) {
 	}
 }
 
-// isUsed reports whether a command in one of the blocks has the name of a file, without its extension.
 func isUsed(file string, later []block) bool {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	return slices.ContainsFunc(later, func(b block) bool { return b.lang == "console" && strings.Contains(b.text, name) })

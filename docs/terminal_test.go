@@ -17,7 +17,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// emergency limits commands that hang.
 const emergency = 2 * time.Minute
 
 // terminal is used by the reader of one page. It has a directory with the files of the page, and the servers that run.
@@ -27,9 +26,9 @@ type terminal struct {
 	// Directory for the state between commands: working directory and variables.
 	state   string
 	environ []string
-	ports   map[string]string // of the page → free ones
+	ports   map[string]string
 	servers []*process
-	beside  []*process // commands that continue
+	beside  []*process
 }
 
 func newTerminal(t *testing.T) *terminal {
@@ -96,7 +95,6 @@ func (term *terminal) write(b block) {
 	}
 }
 
-// process is a running command.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -115,7 +113,6 @@ func (p *process) Write(b []byte) (int, error) {
 // notServing matches arguments with which fapws does not serve.
 var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|user|new|-V|--version|-h|--help|--print-config)$`)
 
-// serves reports whether a command is a server, which keeps running.
 func serves(typed string) bool {
 	words := strings.Fields(typed)
 	for len(words) > 0 && (strings.Contains(words[0], "=") || words[0] == "sudo") {
@@ -214,7 +211,6 @@ func (term *terminal) serve(c command, text string) {
 	}
 }
 
-// output returns the output of a command, with the ports of the page.
 func (term *terminal) output(p *process) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -298,7 +294,6 @@ func (term *terminal) awaitReady(ready chan struct{}) string {
 	return name
 }
 
-// stop ends the servers and the commands that run meanwhile.
 func (term *terminal) stop() {
 	for _, p := range append(term.beside, term.servers...) {
 		term.end(p)

@@ -29,7 +29,7 @@ func TestQuotedMessagesExist(t *testing.T) {
 	}
 	for _, line := range quoted {
 		if strings.HasPrefix(line, "fapws c") || strings.HasPrefix(line, "fapws A") {
-			continue // a command
+			continue
 		}
 		line = strings.TrimPrefix(line, "fapws: ")
 		for _, part := range strings.Split(regexp.MustCompile(`\b\d+\b`).ReplaceAllString(line, "…"), "…") {

@@ -143,7 +143,7 @@ type driver struct {
 	h       *Handler
 	calls   chan func()
 	deaf    chan struct{}
-	near    *os.File // the eventfd of far
+	near    *os.File
 	far     *eventloop.Waker
 	mu      sync.Mutex // in threads mode one goroutine at a time acts as the loop
 	waiting map[exchange.Ticket]*response

@@ -30,8 +30,8 @@ func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 			<-r.done
 		}
 	}
-	done(blocked()) // four threads exist now
-	for range 50 {  // the drainer runs quick handlers
+	done(blocked())
+	for range 50 { // the drainer runs quick handlers
 		loop.get(t, "/writes")
 	}
 	writer, behind := &response{done: make(chan struct{}), hold: true}, &response{done: make(chan struct{})}

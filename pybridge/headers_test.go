@@ -87,7 +87,7 @@ func sectionsOf(header string) (all []section) {
 	for _, found := range append(heading.FindAllStringSubmatchIndex(header, -1), []int{len(header), 0, 0, 0}) {
 		text := header[at:found[0]]
 		if end := strings.Index(text, "*/"); end >= 0 && at > 0 && !strings.Contains(text[:end], "/*") {
-			text = text[end+2:] // the rest of the comment that began the section
+			text = text[end+2:]
 		}
 		all = append(all, section{file, comment.ReplaceAllString(text, "")})
 		if found[3] > 0 {
@@ -116,7 +116,7 @@ func globals(code string) (defines, declares []string) {
 			depth--
 			from = i + 1
 			if text := statement.String(); depth == 0 && strings.Contains(text, "(") && !strings.Contains(text, "=") {
-				statement.Reset() // the end of a function
+				statement.Reset()
 				defines = append(defines, namesIn(text)...)
 			}
 		case c == ';' && depth == 0:

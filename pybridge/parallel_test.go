@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// freeThreaded reports whether handlers run at the same time.
 func freeThreaded() bool { return strings.HasSuffix(Version(), "t") && loop.h.Warning() == "" }
 
 func TestHandlersComputeInParallelWithoutTheGIL(t *testing.T) {

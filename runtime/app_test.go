@@ -28,9 +28,9 @@ import (
 type instant struct {
 	app.Interpreter
 	body    []byte
-	channel []byte // channel that its clients subscribe to
+	channel []byte
 	server  *Server
-	request []byte // head of its last request
+	request []byte
 	tickets []exchange.Ticket
 	next    int
 }

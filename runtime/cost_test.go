@@ -75,7 +75,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		name    string
 		request []byte
 		size    int
-		times   int // responses per request
+		times   int
 	}{
 		{"plain", plain, 13, 1},
 		{"with rules", []byte("GET /ruled HTTP/1.1\r\nHost: x\r\n\r\n"), 13, 1},
@@ -114,7 +114,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 
 func memory() int64 {
 	goruntime.GC()
-	goruntime.GC() // a second collection empties the pools
+	goruntime.GC()
 	var m goruntime.MemStats
 	goruntime.ReadMemStats(&m)
 	return int64(m.HeapAlloc + m.StackInuse)

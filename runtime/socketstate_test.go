@@ -92,11 +92,11 @@ func (t *talk) end() {
 func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")
-	large := strings.Repeat("x", 4<<20) // more than the kernel buffers
+	large := strings.Repeat("x", 4<<20)
 	for _, test := range []struct {
 		name  string
 		lets  func(s *testServer, k *talk, c *wstest.Client) // called when the handler has released the WebSocket
-		fails bool                                           // giving the WebSocket fails
+		fails bool
 		// close code that the client receives; 0 if it has disconnected
 		code uint16
 	}{
@@ -113,7 +113,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := &talkApp{talks: map[exchange.Ticket]*talk{}}
-			t.Cleanup(func() { // when the server has closed
+			t.Cleanup(func() {
 				if !a.idle() {
 					t.Error("an exchange has not ended")
 				}
@@ -134,7 +134,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 			closed := make(chan error, 1)
 			if test.code != 0 {
 				go func() {
-					_, _, err := c.Receive() // the client answers the close frame
+					_, _, err := c.Receive()
 					closed <- err
 				}()
 			}

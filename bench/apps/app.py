@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-FILE = os.environ.get("BENCH_FILE", "")  # a file of 1 MiB
+FILE = os.environ.get("BENCH_FILE", "")
 MEBIBYTE = b"x" * (1 << 20)
 CHUNK = b"c" * 128
 PAGE = b"x" * 4096

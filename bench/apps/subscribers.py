@@ -1,7 +1,7 @@
 """Subscribers to a channel, a page that publishes, and another page."""
 from fapws import channel, publish
 
-CHANNEL_SUBSCRIBERS_PER_ADDRESS = 1000000  # all clients are 127.0.0.1
+CHANNEL_SUBSCRIBERS_PER_ADDRESS = 1000000
 
 
 def post(environ, start_response):

@@ -47,7 +47,6 @@ type server struct {
 	scratch []byte
 }
 
-// OnTraffic answers every complete request that has arrived.
 func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 	input, _ := c.Peek(-1)
 	out, used := s.scratch[:0], 0
@@ -74,7 +73,6 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// split returns the first request of input, or a nil head while it is incomplete.
 func split(input []byte) (head, body []byte, err error) {
 	end := bytes.Index(input, headEnd)
 	if end < 0 {

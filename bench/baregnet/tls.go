@@ -13,10 +13,9 @@ import (
 type secureServer struct {
 	server
 	config *tls.Config
-	plain  [16 << 10]byte // a decrypted record
+	plain  [16 << 10]byte
 }
 
-// OnOpen starts the handshake.
 func (s *secureServer) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	w := &wire{conn: c}
 	w.arrived.L = &w.mu
@@ -26,7 +25,6 @@ func (s *secureServer) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	return nil, gnet.None
 }
 
-// OnClose ends a handshake.
 func (s *secureServer) OnClose(c gnet.Conn, _ error) gnet.Action {
 	if w, ok := c.Context().(*wire); ok {
 		w.end()
@@ -84,7 +82,7 @@ type wire struct {
 	mu      sync.Mutex
 	arrived sync.Cond
 	in      []byte
-	done    bool // the loop's
+	done    bool
 	ended   bool
 }
 
@@ -106,7 +104,7 @@ func (w *wire) handshake() {
 		_ = w.conn.Close()
 		return
 	}
-	_ = w.conn.Wake(nil) // for the bytes behind the handshake
+	_ = w.conn.Wake(nil)
 }
 
 // feed takes over the bytes that have arrived. It reports whether the handshake has ended.
@@ -129,7 +127,6 @@ func (w *wire) end() {
 	w.arrived.Signal()
 }
 
-// Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
 	if !w.done {
 		w.mu.Lock()
@@ -148,7 +145,6 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write implements net.Conn.
 func (w *wire) Write(b []byte) (int, error) {
 	if w.done {
 		w.out = append(w.out, b...)
@@ -157,5 +153,4 @@ func (w *wire) Write(b []byte) (int, error) {
 	return len(b), w.conn.AsyncWrite(append([]byte(nil), b...), nil)
 }
 
-// Close implements net.Conn.
 func (w *wire) Close() error { return nil }

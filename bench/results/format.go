@@ -20,7 +20,6 @@ func number(f float64) string {
 	return s
 }
 
-// numberOrDash writes a number that is 0 where too little was measured.
 func numberOrDash(f float64) string {
 	if f == 0 {
 		return "–"
@@ -57,7 +56,6 @@ func megabytes(bytes float64) string {
 
 func kibibytes(bytes float64) string { return fmt.Sprintf("%.1f KiB", bytes/1024) }
 
-// capital writes the first letter in upper case.
 func capital(s string) string {
 	first, size := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(first)) + s[size:]

@@ -13,10 +13,9 @@ import (
 //go:embed page.md.tmpl
 var pageTemplate string
 
-// page makes the page and collects its plots.
 type page struct {
 	*Results
-	plots map[string][]byte // by name of the file
+	plots map[string][]byte
 }
 
 // Page returns the page about performance, and its plots by the names of their files in the directory images.
@@ -35,12 +34,10 @@ func (r *Results) Page() (text []byte, plots map[string][]byte, err error) {
 	return out.Bytes(), p.plots, nil
 }
 
-// ownNames are the modes of fapws, the first of which is the default.
 var ownNames = []string{"threads", "inline"}
 
 func isOwn(s Server) bool { return slices.Contains(ownNames, s.Name) }
 
-// shownNames are names of servers as the page writes them.
 var shownNames = map[string]string{
 	"threads": "fapws, threads", "inline": "fapws, inline", "uwsgi": "uWSGI", "granian": "Granian", "caddy": "Caddy", "apache": "Apache",
 	"cheroot": "Cheroot", "waitress": "Waitress", "gunicorn": "Gunicorn", "daphne": "Daphne", "hypercorn": "Hypercorn", "uvicorn": "Uvicorn",
@@ -54,7 +51,6 @@ func shown(name string) string {
 	return name
 }
 
-// byValue returns the servers of w, those with the largest median first, or with the smallest.
 func (w *Workload) byValue(value func(Sample) float64, smallest bool) []Server {
 	servers := slices.Clone(w.Servers)
 	slices.SortStableFunc(servers, func(a, b Server) int {
@@ -73,12 +69,11 @@ func (w *Workload) byValue(value func(Sample) float64, smallest bool) []Server {
 	return servers
 }
 
-// measure is something that a plot or a table shows.
 type measure struct {
 	value    func(Sample) float64
-	smallest bool // the smallest value is the best
+	smallest bool
 	text     func(float64) string
-	unit     string // as a note below the title of a plot
+	unit     string
 }
 
 var measures = map[string]measure{
@@ -91,7 +86,6 @@ var measures = map[string]measure{
 	"each":   {each, true, kibibytes, "memory of an idle connection; shorter is better"},
 }
 
-// plot makes images/performance-NAME.svg, with a group of bars for each workload.
 func (p *page) plot(name, title, measured string, workloads ...string) (string, error) {
 	m, ok := measures[measured]
 	if !ok {
@@ -124,7 +118,6 @@ type column struct {
 	skip  func(w *Workload) bool
 }
 
-// without reports whether no server has a value.
 func without(value func(Sample) float64) func(*Workload) bool {
 	return func(w *Workload) bool {
 		return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.median(value) != 0 })
@@ -161,7 +154,6 @@ func relativeCPU(w *Workload, s *Server) string {
 	return fmt.Sprintf("%.2f", ratio)
 }
 
-// table returns a table of a workload without empty columns. It lists the best servers first.
 func (p *page) table(name string) (string, error) {
 	w, err := p.workload(name)
 	if err != nil {
@@ -223,7 +215,6 @@ func (p *page) summary() string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
-// bestOther returns the best server of w that is not fapws, or nil if no other server has a value.
 func (w *Workload) bestOther(m measure) *Server {
 	for _, s := range w.byValue(m.value, m.smallest) {
 		if !isOwn(s) && s.median(m.value) > 0 && s.Name != pythonPass {
@@ -267,7 +258,6 @@ func (p *page) better() string {
 	return strings.Join(lines, "\n")
 }
 
-// bestOwn returns the better mode of fapws.
 func (w *Workload) bestOwn(m measure) *Server {
 	for _, s := range w.byValue(m.value, m.smallest) {
 		if isOwn(s) && s.median(m.value) > 0 {
@@ -277,7 +267,6 @@ func (w *Workload) bestOwn(m measure) *Server {
 	return nil
 }
 
-// versions lists what took part.
 func (p *page) versions() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(p.Versions)) {

@@ -9,12 +9,12 @@ import (
 // plot is a chart of horizontal bars. Each group has a scale that begins with 0.
 type plot struct {
 	title  string
-	note   string // below the title: the unit
+	note   string
 	groups []group
 }
 
 type group struct {
-	title string // empty in a plot of one group
+	title string
 	bars  []barOf
 }
 
@@ -22,7 +22,7 @@ type barOf struct {
 	name  string
 	value float64
 	text  string // the value as it is written behind the bar
-	own   bool   // it is fapws
+	own   bool
 }
 
 // Sizes of a plot in units of its own, which are pixels at its natural width.
@@ -69,7 +69,6 @@ func (p *plot) svg() []byte {
 	return out.Bytes()
 }
 
-// draw draws the bars from y downwards. It returns where they end.
 func (g *group) draw(out *bytes.Buffer, y int) int {
 	longest := 0.0
 	for _, b := range g.bars {

@@ -10,16 +10,15 @@ import (
 // Results are the measurements of a run of bench. Times are in seconds, sizes in bytes.
 type Results struct {
 	Command   string            `json:"command"`
-	Date      string            `json:"date"` // year-month-day
+	Date      string            `json:"date"`
 	Rounds    int               `json:"rounds"`
 	Seconds   float64           `json:"seconds"` // of each measurement
 	Machine   Machine           `json:"machine"`
-	Versions  map[string]string `json:"versions"`           // of servers, loaders and Python
+	Versions  map[string]string `json:"versions"`
 	LeftOut   []string          `json:"left_out,omitempty"` // "name: reason"
 	Workloads []Workload        `json:"workloads"`
 }
 
-// Machine is where a run was made.
 type Machine struct {
 	CPU               string  `json:"cpu"`
 	CPUs              int     `json:"cpus"`
@@ -29,7 +28,6 @@ type Machine struct {
 	Load              float64 `json:"load"` // average of runnable threads in the minute before the run
 }
 
-// Workload is a comparison of servers.
 type Workload struct {
 	Name    string   `json:"name"`
 	Title   string   `json:"title"`
@@ -75,7 +73,6 @@ func (r *Results) Save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// workload returns the workload of a name. The error says which run has it.
 func (r *Results) workload(name string) (*Workload, error) {
 	i := slices.IndexFunc(r.Workloads, func(w Workload) bool { return w.Name == name })
 	if i < 0 {
@@ -84,7 +81,6 @@ func (r *Results) workload(name string) (*Workload, error) {
 	return &r.Workloads[i], nil
 }
 
-// server returns the samples of a server, nil if it did not take part.
 func (w *Workload) server(name string) *Server {
 	i := slices.IndexFunc(w.Servers, func(s Server) bool { return s.Name == name })
 	if i < 0 {

@@ -52,7 +52,6 @@ func example() *Results {
 	}}}}
 }
 
-// TestPerformancePageHasTheStoredResults of docs covers the other tables.
 func TestPageOfAMissingWorkloadIsAnError(t *testing.T) {
 	p := &page{Results: example()}
 	if _, err := p.table("missing"); err == nil || !strings.Contains(err.Error(), `no workload "missing"`) {
@@ -86,7 +85,6 @@ func TestSavedResultsAreLoadedUnchanged(t *testing.T) {
 	}
 }
 
-// The picture loads nothing, and all parts are inside the picture.
 func TestPlotIsXMLWithBarsInProportion(t *testing.T) {
 	p := &page{Results: example(), plots: map[string][]byte{}}
 	link, err := p.plot("hello", "A <title>", "CPU", "hello", "hello")

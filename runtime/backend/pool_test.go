@@ -40,7 +40,6 @@ func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	return body, ok
 }
 
-// bytes limits the parts that take waits for.
 func (r *rig) take(bytes int64) (last exchange.Part) {
 	waittest.Eventually(r.t, "parts", func() bool {
 		for len(r.parts) > 0 {

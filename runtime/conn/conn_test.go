@@ -102,7 +102,6 @@ func (s *set) open() (*recorder, *net.TCPConn) {
 	return r, client
 }
 
-// pattern returns n bytes that identify their position.
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

@@ -95,7 +95,6 @@ var (
 	updateAlone     = []byte{24, 0, 0, 1, 0}
 )
 
-// raw makes a handshake and returns the keys of both directions.
 func (s *server) raw() (c *net.TCPConn, out, in *half) {
 	s.t.Helper()
 	var log bytes.Buffer

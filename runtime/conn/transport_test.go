@@ -9,7 +9,6 @@ import (
 	"testing"
 )
 
-// The test covers each version of TLS and different sizes of reads.
 func TestRandomSplitsOfRecordsMakeNoDifference(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

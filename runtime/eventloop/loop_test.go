@@ -14,7 +14,6 @@ import (
 
 const patience = waittest.Patience
 
-// set is called before the loop runs.
 func start(t *testing.T, set func(*Loop)) *Loop {
 	t.Helper()
 	l, err := New()
@@ -484,7 +483,7 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 		waker.Wake()
 		called = l.Busy()
 	})
-	do(t, l, func() {}) // the loop notices the call
+	do(t, l, func() {})
 	do(t, l, func() {
 		write(t, theirs)
 		event = l.Busy()

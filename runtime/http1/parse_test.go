@@ -482,7 +482,7 @@ func TestReusedRequestHasNothingOfThePreviousRequest(t *testing.T) {
 func TestParseDoesNotAllocate(t *testing.T) {
 	var r Request
 	lim := &DefaultLimits
-	r.Parse([]byte(browserRequest), lim) // grow Fields once
+	r.Parse([]byte(browserRequest), lim)
 	for _, in := range []string{helloRequest, browserRequest, postRequest,
 		on11("POST /", "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"),
 		on11("GET http://a/", "Connection: close\r\n"),

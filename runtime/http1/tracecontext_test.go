@@ -18,7 +18,6 @@ var tracer = http1.NewTracer()
 
 var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 
-// rewrite returns the head for a request with the given fields, without its request line, and the trace.
 func rewrite(t *testing.T, fields string) (string, string) {
 	t.Helper()
 	head := "GET /a?b HTTP/1.1\r\nHost: h\r\n" + fields + "Upgrade: websocket\r\n\r\n"

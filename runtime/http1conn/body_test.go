@@ -19,7 +19,6 @@ func newServer(cfg exchange.Config) *Server {
 	return s
 }
 
-// exchangeFrom returns an exchange of s for a client with an address.
 func exchangeFrom(s *Server, addr string) *exchange.Exchange {
 	c := s.NewClient(-1, new(net.TCPAddr), &net.TCPAddr{IP: net.ParseIP(addr)}, false)
 	return s.New(&c.Client, c)

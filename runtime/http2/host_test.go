@@ -117,7 +117,6 @@ func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: ends})
 }
 
-// response returns the status, a space, the body, and a reset, if any.
 func (p *peer) response(id uint32) (text string) {
 	p.t.Helper()
 	for {

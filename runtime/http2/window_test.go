@@ -120,7 +120,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 		t.Errorf("the client may send %d bytes", u.window)
 	}
 	u.send(3, u.window)
-	h.Do(func() { exchangetest.Answer(h.Held[0], "end") }) // its input is discarded
+	h.Do(func() { exchangetest.Answer(h.Held[0], "end") })
 	for u.window == 0 {
 		u.frame()
 	}

@@ -122,7 +122,6 @@ func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
 	}
 }
 
-// The test covers Hub.Complete with each limit.
 func TestHubNoticesAForgottenEvent(t *testing.T) {
 	for name, limits := range map[string]ChannelLimits{
 		"events of a channel": {Events: 3, Bytes: 1 << 20, Total: 1 << 20, Age: 100},

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// handler is the source of an exchange. It counts its calls.
 type handler struct {
 	exchange.Memory
 	gone     int

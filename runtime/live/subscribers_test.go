@@ -84,7 +84,7 @@ func (h *host) publish(name, data string) {
 		h.t.Fatal(err)
 	}
 	for h.s.Waiting() > 0 {
-		h.Do(func() {}) // each call is a turn of the loop
+		h.Do(func() {})
 	}
 }
 

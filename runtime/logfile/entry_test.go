@@ -245,7 +245,6 @@ func TestTimestampFollowsTheClock(t *testing.T) {
 	}
 }
 
-// The test covers all atoms.
 func TestAppendingALineDoesNotAllocate(t *testing.T) {
 	formats := append([]string{
 		"%a %{c}a %A %B %b %D %{ms}T %T %f %h %H %{X}i %k %l %L %m %{ETag}o %p %P %q %r %R %s %t %{%F %T}t %u %U %v %V %X %I %O %{b}C",

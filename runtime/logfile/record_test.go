@@ -70,7 +70,7 @@ func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
 	if string(r.RequestLine) != "GET /a HTTP/1.1" || string(r.Request[0].Text) != "1, 3" || string(r.Response[0].Text) != "4, 6" || r.Response[1].There {
 		t.Errorf("%q, %+v, %+v", r.RequestLine, r.Request, r.Response)
 	}
-	none := &Record{} // for a request without a log
+	none := &Record{}
 	none.Begin(none.Format())
 	none.NoteRequest(head, parsed.Fields)
 	none.NoteResponse(head)

@@ -43,7 +43,7 @@ func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
 func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
-	time.Sleep(time.Microsecond) // the clock advances
+	time.Sleep(time.Microsecond)
 	if second := r.Begin(); second != first || first == 0 {
 		t.Errorf("%d and %d", first, second)
 	}

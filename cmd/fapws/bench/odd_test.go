@@ -30,7 +30,6 @@ func repeat(c net.Conn, b string) {
 	}
 }
 
-// http2Server responds to requests until answer returns an error.
 func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error) (address string) {
 	return backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		f := http2.NewFramer(c, c)

@@ -210,7 +210,6 @@ func TestFixedRateSpreadsRequests(t *testing.T) {
 	}
 }
 
-// raw sends answer for any request and closes the connection.
 func raw(t *testing.T, answer string) string {
 	return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		_, _ = c.Read(make([]byte, 1000))

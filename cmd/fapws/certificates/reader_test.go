@@ -29,7 +29,6 @@ func (l *logged) log(level logfile.Level, line string) {
 	l.lines = append(l.lines, fmt.Sprintf("%s: %s", level, line))
 }
 
-// want checks that the logged lines contain texts in this order, and clears the lines.
 func (l *logged) want(t *testing.T, texts ...string) {
 	t.Helper()
 	if len(l.lines) != len(texts) {

@@ -11,7 +11,7 @@ func TestHeapIsLargerOnlyWhileCollectionsFollowFast(t *testing.T) {
 	var (
 		set   []int
 		calm  int
-		check func() // at
+		check func()
 		due   time.Duration
 		now   time.Duration
 	)

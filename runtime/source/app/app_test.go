@@ -289,7 +289,6 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 	}
 }
 
-// opens is the Then of a handler that accepts a WebSocket.
 type opens struct{}
 
 func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }

@@ -224,7 +224,6 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	look(t, s, c, get(t, "/", "Cookie: a"), 10, Bypass)
 }
 
-// The test also covers a missing response.
 func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range []struct {
 		control string

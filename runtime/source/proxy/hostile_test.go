@@ -28,7 +28,6 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 			}
 			for i, piece := range pieces {
 				if i > 0 {
-					// Send a separate packet.
 					time.Sleep(time.Millisecond)
 				}
 				if _, err := io.WriteString(c, piece); err != nil {
@@ -256,7 +255,6 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 	}
 }
 
-// The test covers requests and responses (RFC 9110 §7.6.3).
 func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		via := strings.Join(r.Header["Via"], "|")
@@ -278,7 +276,6 @@ func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 	}
 }
 
-// The test tries many spellings.
 func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}

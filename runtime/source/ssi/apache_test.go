@@ -55,7 +55,6 @@ func showsBadConditions(t *testing.T) bool {
 	return patch < 68
 }
 
-// The test compares fapws and mod_include for the pages in testdata/site.
 func TestPagesAreProcessedLikeApache(t *testing.T) {
 	root := copySite(t)
 	address := backendtest.Unused(t)

@@ -76,7 +76,6 @@ root = "c"
 	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 421)
 }
 
-// Scripts after the route still run.
 func TestFileKeysOfRoutesWithoutASourceApplyToTheHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

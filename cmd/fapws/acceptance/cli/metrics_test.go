@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// get requests a page on its own connection and returns the body.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -29,13 +28,11 @@ func get(t *testing.T, url string) string {
 	return readAll(r)
 }
 
-// metricsOf returns the output of "fapws ctl metrics".
 func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
 	t.Helper()
 	return s.Control(append([]string{"metrics"}, flags...)...)
 }
 
-// sample returns the value of a sample. It fails the test if there is no sample.
 func sample(t *testing.T, text, name string) float64 {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(text)
@@ -139,7 +136,6 @@ func TestCtlMetricsOutliveReplacedWorkers(t *testing.T) {
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 }
 
-// Two programs request metrics while the worker ends. Another worker, which is stopped, makes both wait.
 func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
@@ -264,7 +260,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release.Close()
-	asked := 1 // and not answered
+	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
 		// The request was quicker than the handler, which releases the GIL to open the pipe.

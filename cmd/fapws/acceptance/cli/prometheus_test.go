@@ -50,7 +50,7 @@ func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	query := func(what string) string {
 		r, err := http.Get("http://" + at + "/api/v1/query?query=" + url.QueryEscape(what))
 		if err != nil {
-			return err.Error() // Prometheus is starting
+			return err.Error()
 		}
 		defer r.Body.Close()
 		text, _ := io.ReadAll(r.Body)
@@ -100,7 +100,6 @@ func checkDashboard(t *testing.T, query func(string) string, exported string) {
 	}
 }
 
-// everything is the configuration of a site with all kinds of metrics.
 const everything = `
 status = "/_fapws"
 cache = true

@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Without DEBUG, requests are not logged.
 func TestDebugLevelsLogMoreDetails(t *testing.T) {
 	t.Parallel()
 	shown := []*regexp.Regexp{

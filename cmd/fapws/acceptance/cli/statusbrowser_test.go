@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// watched is what a browser has requested and reported as errors.
 type watched struct {
 	mu        sync.Mutex
 	elsewhere []string
@@ -50,7 +49,6 @@ func watch(ctx context.Context, origin string) *watched {
 	return w
 }
 
-// colors returns the background and the text color of the page with a color scheme.
 func colors(scheme string, into *string) chromedp.Action {
 	return chromedp.Tasks{
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
@@ -74,8 +72,6 @@ func keepBusy(url string, done <-chan struct{}) {
 	}
 }
 
-// It is updated by server-sent events, fits a phone, has a light and a dark mode, and requests nothing from other
-// servers. Its buttons also work without JavaScript.
 func TestStatusPageInABrowserIsLive(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")

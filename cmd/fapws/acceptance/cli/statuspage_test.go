@@ -18,7 +18,6 @@ type asked struct {
 	fields       map[string]string
 }
 
-// answerTo sends a request and returns status, fields and body.
 func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequest(q.method, s.URL+q.path, http.NoBody)

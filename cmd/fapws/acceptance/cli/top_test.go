@@ -52,7 +52,6 @@ func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 	})
 }
 
-// The profile is complete, and shows no thread of the server.
 func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 	for _, script := range []string{"metrics.py", "version.py"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, script, "--status", "/_fapws", "--timeout", "2s")

@@ -11,12 +11,12 @@ import (
 
 type Command struct {
 	Flags  []string
-	Script string // in testdata, or an absolute path
+	Script string
 	Args   []string
-	Env    []string   // additional variables: "NAME=value"
-	Dir    string     // working directory; "" means the directory of the test
-	Shell  string     // text of sh that runs first, such as "ulimit -n 64"
-	Files  []*os.File // descriptors from 3 on
+	Env    []string // additional variables: "NAME=value"
+	Dir    string   // working directory; "" means the directory of the test
+	Shell  string   // text of sh that runs first, such as "ulimit -n 64"
+	Files  []*os.File
 
 	Program string // instead of Binary
 

@@ -70,7 +70,6 @@ func Source(t *testing.T, script string) string {
 	return Read(t, Testdata(t, script))
 }
 
-// Copied returns a copy of a script in testdata, which the test may change.
 func Copied(t *testing.T, script string) string {
 	t.Helper()
 	return Write(t, filepath.Join(t.TempDir(), script), Source(t, script))

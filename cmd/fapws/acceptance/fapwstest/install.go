@@ -73,7 +73,6 @@ func install(program string) (folder string, err error) {
 	return folder, copyProgram(program, folder)
 }
 
-// denied returns nil if user 65534 can start the copy.
 func denied(folder string) []byte {
 	cmd := exec.Command(folder+"/build/fapws", "--version")
 	cmd.Dir, cmd.SysProcAttr = folder, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Output stores the output of a process. Tests can wait for a part of the output.
 type Output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
@@ -29,7 +28,6 @@ func (o *Output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// Close marks the end of the output.
 func (o *Output) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

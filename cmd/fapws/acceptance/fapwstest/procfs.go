@@ -100,7 +100,7 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 		if err != nil {
 			continue
 		}
-		_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
+		_, rest, _ := strings.Cut(string(text), ") ")
 		f := strings.Fields(rest)
 		if parent, err := strconv.Atoi(f[1]); err == nil && slices.Contains(parents, parent) {
 			states[pid] = f[0]

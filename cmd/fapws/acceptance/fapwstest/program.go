@@ -9,7 +9,6 @@ import (
 	"testing"
 )
 
-// CopyOfProgram makes a copy of fapws and its Python package, which the test may replace.
 func CopyOfProgram(t *testing.T) string {
 	t.Helper()
 	folder, err := filepath.EvalSymlinks(t.TempDir())

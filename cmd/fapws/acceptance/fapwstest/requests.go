@@ -40,8 +40,6 @@ func (s *Server) Until504(target, pattern string) (match []string) {
 	return match
 }
 
-// TooBig fails unless the response to a request is that of a body that is too large, followed by the end of the
-// connection.
 func TooBig(t *testing.T, s *Server, request, more string) {
 	t.Helper()
 	w := s.Dial()

@@ -12,8 +12,8 @@ import (
 
 type Server struct {
 	T              *testing.T
-	Address        string // host:port
-	URL            string // without a slash at the end
+	Address        string
+	URL            string
 	Cmd            *exec.Cmd
 	Stdout, Stderr *Output
 	Complains      bool
@@ -24,7 +24,6 @@ type Server struct {
 // The group of BannerURL is the address.
 var BannerURL = regexp.MustCompile(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)
 
-// cleanup stops the server, unless the test has stopped it, and checks how it ended.
 func (s *Server) cleanup() {
 	select {
 	case <-s.Exited:
@@ -73,14 +72,12 @@ func (s *Server) EndsWith(code int) {
 	}
 }
 
-// Stop waits until the server has shut down.
 func (s *Server) Stop() {
 	s.T.Helper()
 	s.Signal(syscall.SIGTERM)
 	s.EndsWith(0)
 }
 
-// Says waits for a match of pattern in stderr.
 func (s *Server) Says(pattern string) []string {
 	s.T.Helper()
 	return s.Stderr.Await(s.T, regexp.MustCompile(pattern))

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminal opens a pseudo terminal: person is the end that a user sees and types on, program the end of a process.
 func Terminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

@@ -49,7 +49,6 @@ func (s *Server) Socket(path string, fields ...string) *wstest.Client {
 	return OpenSocket(s.T, s.Address, path, fields...)
 }
 
-// DeniesSocket fails unless the response to the handshake has this status and a body with this text.
 func DeniesSocket(t *testing.T, address string, status int, text, path string, fields ...string) {
 	t.Helper()
 	var denied *wstest.Denied

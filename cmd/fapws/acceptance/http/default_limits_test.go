@@ -32,7 +32,6 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"takes it"})
 `
 
-// announced returns the head of a request with a body of n bytes.
 func announced(n int64) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
 }
@@ -92,16 +91,16 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	c := s.Socket("/callbacks")
 	fapwstest.Must(t, c.Send(wstest.Binary, make([]byte, 2<<20)))
 	fapwstest.Hears(t, c, string(make([]byte, 2<<20)))
-	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20))) // the message is complete
+	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20)))
 	tooBig := s.Socket("/callbacks")
 	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1)) // the rest may reach a closed socket
 	s.Says(`WebSocket closed with 1009: a message is too big: size 16777217 or more, limit 16777216 \(--ws-max-size\)`)
 
 	var open []*wstest.Client
-	for range 4 { // more than a third of 96 MiB
+	for range 4 {
 		c := s.Socket("/callbacks")
 		open = append(open, c)
-		_ = c.WriteFrame(wstest.Binary, make([]byte, 15<<20)) // an incomplete message
+		_ = c.WriteFrame(wstest.Binary, make([]byte, 15<<20))
 	}
 	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
 	for _, c := range open {
@@ -121,7 +120,7 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 // The messages count even if each fragment arrives together with a ping.
 func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 	t.Parallel()
-	const sockets, size, pieces = 40, 1<<20 - 1, 16 // more than a third of 96 MiB
+	const sockets, size, pieces = 40, 1<<20 - 1, 16
 	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))
 	for _, fragments := range []bool{false, true} {
 		var open []*wstest.Client

@@ -42,7 +42,7 @@ func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
 			w := s.Dial()
 			w.Get("/wait")
 			fapwstest.FileSays(t, folder+"/entered", "yes")
-			w.Get("/endless?10") // after the request that is being answered
+			w.Get("/endless?10")
 			w.Reset()
 			fapwstest.Write(t, folder+"/go", "")
 			s.Get("/", 200).Is(t, "quick")

@@ -43,7 +43,7 @@ func TestRequestAfterHostileFramingIsNotAnswered(t *testing.T) {
 	smuggled := fapwstest.Get("/smuggled")
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
 	for _, c := range hostile {
-		for _, first := range []string{"", fapwstest.Get("/count")} { // alone, and after a valid request
+		for _, first := range []string{"", fapwstest.Get("/count")} {
 			w := s.Dial()
 			w.Send(first, c.text, smuggled)
 			if first != "" {
@@ -56,7 +56,7 @@ func TestRequestAfterHostileFramingIsNotAnswered(t *testing.T) {
 			w.Closed()
 		}
 	}
-	s.Get("/count", 200).Is(t, "0") // no handler was called
+	s.Get("/count", 200).Is(t, "0")
 }
 
 func TestUnusualButValidRequestsAreAnswered(t *testing.T) {

@@ -17,11 +17,11 @@ func TestResponseDoesNotDependOnHowRequestBytesAreSplit(t *testing.T) {
 	}
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
 	w := s.Dial()
-	for i := range len(requests) { // one byte at a time
+	for i := range len(requests) {
 		w.Send(requests[i : i+1])
 	}
 	want(w)
-	for i := 1; i < len(requests); i++ { // two pieces, on one connection
+	for i := 1; i < len(requests); i++ {
 		w.Send(requests[:i])
 		// When this request is answered, the server has read the first piece.
 		if i%7 == 0 {

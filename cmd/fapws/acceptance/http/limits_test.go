@@ -47,7 +47,7 @@ func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
 			}
 		})
 	}
-	for range len(answers) - 3 { // the others wait
+	for range len(answers) - 3 {
 		<-refused
 	}
 	fapwstest.Write(t, folder+"/go", "")

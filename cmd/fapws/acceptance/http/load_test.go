@@ -16,8 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ticks returns the CPU time of the processes that run handlers, in hundredths of
-// a second.
 func ticks(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	for _, pid := range s.Handlers() {
@@ -100,7 +98,6 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	}
 }
 
-// The 500 clients send heads and bodies byte by byte.
 func TestLoadOfSlowClientsNeitherDelaysOthersNorFillsMemory(t *testing.T) {
 	t.Parallel()
 	const clients = 500
@@ -122,7 +119,6 @@ func TestLoadOfSlowClientsNeitherDelaysOthersNorFillsMemory(t *testing.T) {
 	fapwstest.Eventually(t, "slow clients take little memory", func() bool { return s.RSS()-memory <= clients*24<<10 })
 }
 
-// slow connects a client that does not send its whole head or body.
 func slow(s *fapwstest.Server, i int) {
 	w := s.Dial()
 	if i%2 == 0 {
@@ -165,7 +161,6 @@ func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 	})
 }
 
-// connections returns the number of established connections of the server's port.
 func connections(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	text := fapwstest.Read(s.T, "/proc/net/tcp")

@@ -16,7 +16,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Meanwhile, the loop answers other clients.
 func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	t.Parallel()
 	var lim unix.Rlimit

@@ -15,17 +15,14 @@ type pace struct {
 	longest time.Duration
 }
 
-// step records that the client has received data.
 func (p *pace) step() {
 	now := time.Now()
 	p.longest = max(p.longest, now.Sub(p.last))
 	p.last = now
 }
 
-// restart ignores the time since the last step, when the server was not waiting for the client.
 func (p *pace) restart() { p.last = time.Now() }
 
-// stepping is a Reader that calls step for each piece.
 type stepping struct {
 	io.Reader
 	*pace

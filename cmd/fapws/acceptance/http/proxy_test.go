@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// dialFrom connects from an address of this machine.
 func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	t.Helper()
 	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", to)
@@ -29,7 +28,7 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	const other = "127.0.0.2" // all addresses in 127/8 are local
 	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
 	w, others := s.Dial(), dialFrom(t, other, s.Address)
-	for range 4 { // the third response comes from a cache
+	for range 4 {
 		for _, c := range []struct {
 			w      *fapwstest.Client
 			fields []string
@@ -63,7 +62,7 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	}
 	w.Send(fapwstest.Get("/show/last", fields...))
 	w.Answer()
-	s.Stop() // the log is then complete
+	s.Stop()
 	text, err := os.ReadFile(log)
 	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") || strings.Contains(string(text), "198.51.100.9") {
 		t.Errorf("access log: %s, %v", text, err)
@@ -100,7 +99,7 @@ func TestRootPathIsStrippedFromThePathAndAddedToRedirects(t *testing.T) {
 	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--root-path", "/outer/app"}}.Serve(t, fapwstest.Threads)
 	fapwstest.Write(t, folder+"/site/sub/index.html", "index")
 	for _, before := range []string{"/outer/app", ""} {
-		for _, mount := range []string{"/static", "/handler"} { // served by the loop, and called by a handler
+		for _, mount := range []string{"/static", "/handler"} {
 			s.Get(before+mount+"/sub/", 200).Is(t, "index")
 			s.Get(before+mount+"/sub?x", 301).Field(t, "Location", "/outer/app"+mount+"/sub/?x")
 		}

@@ -115,7 +115,6 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 	}
 }
 
-// untilEnd reads until the server closes. Only a timeout is an error.
 func untilEnd(in *bufio.Reader) error {
 	for {
 		if _, err := in.ReadByte(); err != nil {

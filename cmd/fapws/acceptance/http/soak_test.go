@@ -54,7 +54,6 @@ func (f figures) String() string {
 	return fmt.Sprintf("%d KiB, %d threads, %v", f.rss>>10, f.threads, f.kinds)
 }
 
-// opens reports whether files of some kind are open that were not open before.
 func (f figures) opens(before figures) bool {
 	for name, n := range f.kinds {
 		if n > before.kinds[name] {
@@ -64,7 +63,6 @@ func (f figures) opens(before figures) bool {
 	return false
 }
 
-// measure waits until all connections are closed.
 func measure(s *fapwstest.Server) (f figures) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "all connections are closed", func() bool {
@@ -82,7 +80,6 @@ func measure(s *fapwstest.Server) (f figures) {
 	return f
 }
 
-// soak sends n requests from a few clients at the same time.
 func soak(s *fapwstest.Server, n int) {
 	var left atomic.Int64
 	left.Store(int64(n))
@@ -98,32 +95,31 @@ func soak(s *fapwstest.Server, n int) {
 	all.Wait()
 }
 
-// soakConnection runs one connection of a client, and returns the number of its requests.
 func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 	w := s.Dial()
 	defer w.Close()
 	for range 1 + random.IntN(20) {
 		sent++
 		switch what := random.IntN(40); {
-		case what == 0: // disconnects during a request
+		case what == 0:
 			text := fapwstest.Request("POST", []string{"/echo", "/pieces"}[random.IntN(2)], strings.Repeat("x", 1+random.IntN(400_000)))
 			w.Send(text[:random.IntN(len(text))])
 			w.Reset()
 			return sent
-		case what == 1: // disconnects during a response
+		case what == 1:
 			w.Get([]string{"/endless", "/bytes", "/stream", "/static/soak.py", "/page?1"}[random.IntN(5)])
 			_, _ = w.Read(make([]byte, 1+random.IntN(3000)))
 			w.Reset()
 			return sent
-		case what == 2: // sends invalid bytes
+		case what == 2:
 			w.Send("GET / HTTP/1.1\r\nHost : a\r\n\r\n")
 			w.Answer().Want(s.T, 400)
 			return sent
-		case what == 3: // does not wait for responses
+		case what == 3:
 			w.Send(fapwstest.Get("/text?1"), fapwstest.Get("/stream"), fapwstest.Get("/none"), fapwstest.Get("/bytes"))
 			w.Reset()
 			return sent + 3
-		case what == 4: // sends several requests at once
+		case what == 4:
 			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"), fapwstest.Get("/static/page.html"), keptPage("5", "de"), fapwstest.Get("/text?5"))
 			w.Answer().Is(s.T, "text 1")
 			w.Answer().Is(s.T, "two")
@@ -137,7 +133,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			if a := w.Answer().Want(s.T, 200); a.Text != body {
 				s.T.Errorf("echo of %d bytes has %d", len(body), len(a.Text))
 			}
-		case what == 6: // the response arrives while the body is sent
+		case what == 6:
 			body := strings.Repeat(strconv.Itoa(random.IntN(1_000_000)), 1+random.IntN(30_000))
 			text := fapwstest.Chunked("POST", "/pieces", body, 1+random.IntN(9000))
 			go func() { _, _ = w.Write([]byte(text)) }()
@@ -186,7 +182,6 @@ func keptPage(number, language string) string {
 	return fapwstest.Get("/page?"+number, "Accept-Language: "+language)
 }
 
-// socket opens a WebSocket that disconnects in one of several ways.
 func socket(s *fapwstest.Server, random *rand.Rand) {
 	c, err := wstest.Dial(s.Address, "/socket", []string{wstest.Deflate, "X-A: b"}[random.IntN(2)])
 	if err != nil {

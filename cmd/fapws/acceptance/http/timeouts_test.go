@@ -85,7 +85,6 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 	}
 }
 
-// drip sends text, and then more repeatedly until the server closes the connection.
 func drip(w *fapwstest.Client, text, more string) {
 	io.WriteString(w.Conn, text) // the server may have closed the connection
 	if more == "" {

@@ -33,7 +33,6 @@ func unsent(s *fapwstest.Server) (bytes, cut int) {
 	return bytes, cut
 }
 
-// readers makes clients, with a connection each, that read the bodies of responses only when the test reads from them.
 type readers func(t *testing.T) *http.Client
 
 func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -68,7 +67,6 @@ func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
 	}
 }
 
-// begin returns the body of a response after its head has arrived.
 func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
 	t.Helper()
 	r, err := c.Get(url)

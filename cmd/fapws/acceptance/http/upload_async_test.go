@@ -28,7 +28,6 @@ func TestUploadHandlerMayBeAsyncOrASGI(t *testing.T) {
 	})
 }
 
-// A request gets the progress only for its own path.
 func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -19,14 +19,12 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// serveUploads starts upload.py in a separate directory.
 func serveUploads(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	return fapwstest.Command{Flags: flags, Script: "upload.py", Dir: dir}.Serve(t, m), dir
 }
 
-// stored fails unless a directory has exactly these files, including hidden files.
 func stored(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
 	if got := contents(t, dir); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
@@ -52,7 +50,6 @@ func contents(t *testing.T, dir string) []string {
 	return all
 }
 
-// random returns n pseudorandom bytes.
 func random(n int) string {
 	var b strings.Builder
 	for sum := sha256.Sum256(nil); b.Len() < n; sum = sha256.Sum256(sum[:]) {
@@ -135,7 +132,6 @@ func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 	})
 }
 
-// Connections and names can be reused.
 func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -353,7 +349,7 @@ func TestUploadToAFullDiskGets507AndLeavesNoFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := fapwstest.Command{Script: "upload.py", Dir: dir, Shell: "ulimit -f 256", Complains: true}.Serve(t, fapwstest.Threads)
 	text := random(300_000)
-	s.Ask(fapwstest.Chunked("PUT", "/bare/a", text, 60_000)).Want(t, 507, "space") // the size is not announced
+	s.Ask(fapwstest.Chunked("PUT", "/bare/a", text, 60_000)).Want(t, 507, "space")
 	s.Ask(fapwstest.Request("PUT", "/bare/a", text)).Want(t, 507, "space")
 	s.Ask(fapwstest.Request("PUT", "/bare/b", text[:100_000])).Want(t, 201)
 	stored(t, filepath.Join(dir, "bare"), map[string]string{"b": text[:100_000]})
@@ -410,7 +406,6 @@ func TestUploadDirectoriesAreWritableInTheSandbox(t *testing.T) {
 	})
 }
 
-// The route of fapws.toml needs no Python.
 func TestUploadRouteChecksItsRulesBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -88,7 +88,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	c.patch(100_000, "x", "Upload-Checksum: md5 YQ==").Want(t, 400, "sha1")
 	c.patch(99_999, "x").Want(t, 409, "100000")
 
-	w := s.Dial() // is interrupted
+	w := s.Dial()
 	w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: 600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
 	partial := func() (size int64) {
 		for _, name := range contents(t, files) {
@@ -206,7 +206,6 @@ func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 	c.patch(0, "12", "Upload-Part: 1").Want(t, 400, "Upload-Part")
 	c.patch(0, "12", "Upload-Length: 4").Want(t, 204)
 
-	// Without tus, a partial upload is rejected and a whole file is stored.
 	for _, field := range []string{"Upload-Complete: ?0", "Upload-Incomplete: ?1", "Upload-Offset: 4", "Upload-Length: 12", "Upload-Concat: partial"} {
 		s.Ask(fapwstest.Request("POST", "/one", "1234", field)).Want(t, 400, strings.Fields(field)[0])
 	}

@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// answers reads all responses until the server closes, as "200:body 404:body".
 func answers(w *fapwstest.Client) string {
 	w.T.Helper()
 	var all []string

@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The WebSockets use RFC 8441.
 func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "page.py")

@@ -40,7 +40,6 @@ func (e *events) next() string {
 	}
 }
 
-// They share the connection with other requests, and also get the events that they have missed.
 func TestSubscribersOnOneConnectionGetEachEvent(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Workers, "news.py")

@@ -53,7 +53,6 @@ proxy = %q
 	s.Get("/files/0.bin", 200)
 	before := len(s.Descriptors())
 	for _, c := range []struct {
-		// The path is empty for an extended CONNECT for a WebSocket of the upstream.
 		name, path string
 	}{
 		{"tunnels", ""},

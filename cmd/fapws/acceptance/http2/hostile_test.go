@@ -17,7 +17,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// frames is a client that may send any frame at any time.
 type frames struct {
 	t *testing.T
 	net.Conn
@@ -187,7 +186,7 @@ func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 		}
 		f.coder.WriteField(large)
 		known := f.block.Len()
-		f.coder.WriteField(large) // by its number
+		f.coder.WriteField(large)
 		number := bytes.Clone(f.block.Bytes()[known:])
 		f.block.Write(bytes.Repeat(number, 11_000))
 		fapwstest.Must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: true}))

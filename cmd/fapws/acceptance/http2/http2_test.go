@@ -70,7 +70,6 @@ func TestCookiesOfARequestMayBeLongerThanOneField(t *testing.T) {
 	}
 }
 
-// The bodies have all sizes, and are sent in both directions.
 func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py", "--max-body-size", "3M")
@@ -82,7 +81,7 @@ func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 				data := bytes.Repeat([]byte{byte('a' + i%26)}, size)
 				var body io.Reader = bytes.NewReader(data)
 				if i%2 == 1 {
-					body = io.MultiReader(body) // of unknown length
+					body = io.MultiReader(body)
 				}
 				if r, text := ask(t, c, "POST", s.URL+"/digest", body); text != digest(data) || r.StatusCode != 200 {
 					t.Errorf("%d bytes: %d %.100s", size, r.StatusCode, text)
@@ -139,7 +138,6 @@ func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 	r.Body.Close()
 }
 
-// The request body arrives in pieces, and the response is sent in pieces.
 func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
@@ -153,7 +151,7 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go io.WriteString(out, "000000") // the head of the response arrives with its first piece
+		go io.WriteString(out, "000000")
 		response, err := c.Do(r)
 		if err != nil {
 			t.Fatal(err)

@@ -20,12 +20,10 @@ import (
 
 func TestMain(m *testing.M) { fapwstest.Main(m) }
 
-// serve starts a server with HTTP/2 without TLS.
 func serve(t *testing.T, m fapwstest.Mode, script string, flags ...string) *fapwstest.Server {
 	return fapwstest.Serve(t, m, script, append([]string{"--h2c"}, flags...)...)
 }
 
-// serveTLS starts a server with a certificate for localhost.
 func serveTLS(t *testing.T, m fapwstest.Mode, script string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	certificate, key := certtest.NewAuthority(t).For("localhost", "127.0.0.1").Write(t.TempDir())
@@ -65,7 +63,6 @@ func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fiel
 	return response
 }
 
-// ask sends a request like send, and reads the response.
 func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) (*http.Response, string) {
 	t.Helper()
 	response := send(t, c, method, url, body, fields...)

@@ -32,7 +32,6 @@ func TestCacheAndSendfileAnswerHTTP2Streams(t *testing.T) {
 	}
 }
 
-// The site has CGI programs, passwords and error pages.
 func TestSiteAnswersHTTP2Streams(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

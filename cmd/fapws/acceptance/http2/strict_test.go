@@ -21,7 +21,6 @@ func (f *frames) head(id uint32, end bool, lines ...string) error {
 	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
 }
 
-// body reads the body of a response completely.
 func (f *frames) body(id uint32) string {
 	f.t.Helper()
 	var text bytes.Buffer
@@ -54,7 +53,7 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 			id := uint32(1)
 			for _, c := range []struct {
 				fields []string
-				body   []byte // nil: the head is the end
+				body   []byte
 			}{
 				{[]string{"x-a b\r\nx-c: d"}, nil},
 				{[]string{"x-a b\nx-c: d"}, nil},

@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// second connects to s from another address than the other clients.
 func second(s *fapwstest.Server) *fapwstest.Client {
 	s.T.Helper()
 	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", s.Address)
@@ -154,7 +153,6 @@ func TestUploadContinuesWhileLargeResponsesAreUnread(t *testing.T) {
 	s.Get("/enough", 200)
 }
 
-// settle waits until the server has processed all earlier frames.
 func (f *frames) settle() {
 	f.t.Helper()
 	f.WritePing(false, [8]byte{1})

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The streams share one connection.
 func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "sockets.py", "--lifespan", "off")
@@ -61,7 +60,7 @@ func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 			fapwstest.Hears(t, c, "joined")
 			members = append(members, c)
 		}
-		members = append(members, fapwstest.OpenSocket(t, s.Address, "/asgi?group")) // HTTP/1
+		members = append(members, fapwstest.OpenSocket(t, s.Address, "/asgi?group"))
 		fapwstest.Hears(t, members[5], "joined")
 		for i, c := range members {
 			text := fmt.Sprintf("from %d, with some text that is worth compressing, compressing, compressing", i)

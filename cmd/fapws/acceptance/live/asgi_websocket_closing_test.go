@@ -14,7 +14,6 @@ import (
 func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // the log has no errors
-		// open sends messages and a close frame in one packet.
 		open := func(path string, messages ...string) *wstest.Client {
 			c := s.Socket(path)
 			var all []byte

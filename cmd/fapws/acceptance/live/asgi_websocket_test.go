@@ -52,7 +52,7 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 
 		c = s.Socket("/closes")
 		fapwstest.Hears(t, c, "last words")
-		closesWith(t, c, 4321, strings.Repeat("é", 61)) // cut to the maximum length
+		closesWith(t, c, 4321, strings.Repeat("é", 61))
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
 		closesWith(t, s.Socket("/returns"), 1000, "")
 		closesWith(t, s.Socket("/raises"), 1011, "")
@@ -114,7 +114,6 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	}
 }
 
-// The tasks send or wait.
 func TestASGIWebSocketTasksNoticeADisconnectAtOnce(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py") // the log has no errors

@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// pidOf returns the worker of a WebSocket of testdata/broadcast.py.
 func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
 	t.Helper()
 	says(t, c, "pid")
@@ -24,7 +23,6 @@ func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
 	return pid, version
 }
 
-// told returns the next message that is not empty. Empty messages are sent to count the clients.
 func told(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {
@@ -45,7 +43,6 @@ func gets(t *testing.T, c *wstest.Client, want string) {
 	}
 }
 
-// onBoth opens WebSockets until both workers have one, and returns two.
 func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	s.T.Helper()
 	a = s.Socket(path)
@@ -149,7 +146,7 @@ func TestBroadcastsReachAllClientsInTheSameOrder(t *testing.T) {
 			a, b := onBoth(s, "/room")
 			clients = append(clients, a, b)
 		}
-		for _, c := range clients { // accepted clients get all later messages
+		for _, c := range clients {
 			pidOf(t, c)
 		}
 		const each = 200
@@ -229,7 +226,7 @@ func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 	fapwstest.Eventually(t, "a client is in its handshake", func() bool { return s.Get("/count?gate", 200).Text == "1" })
 	const most = 1 << 20 / 200
 	s.Get(fmt.Sprintf("/heavy?%dx1", most), 200).Is(t, "all")
-	for n := 0; n < most; { // the other client already has them
+	for n := 0; n < most; {
 		if told(t, a) == "x" {
 			n++
 		}

@@ -45,7 +45,6 @@ func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, re
 	return s, all[0], all[1]
 }
 
-// getsAll reads events, which must have data.
 func (l *subscriber) getsAll(data ...string) (last event) {
 	l.t.Helper()
 	for _, one := range data {

@@ -23,7 +23,6 @@ type subscriber struct {
 
 type event struct{ id, kind, data string }
 
-// listen connects and requests target. The response must be a stream.
 func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
 	s.T.Helper()
 	l, err := tryListen(s, target, fields...)
@@ -44,7 +43,6 @@ func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscribe
 	return l, l.subscribe(target, fields...)
 }
 
-// subscribe requests target on the connection of l. The response must be a stream.
 func (l *subscriber) subscribe(target string, fields ...string) error {
 	// An HTTP/1.0 response has no chunks.
 	if _, err := fmt.Fprintf(l.conn, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
@@ -69,7 +67,6 @@ func (l *subscriber) subscribe(target string, fields ...string) error {
 	return nil
 }
 
-// block reads up to an empty line.
 func (l *subscriber) block() (text string, err error) {
 	for {
 		line, err := l.in.ReadString('\n')
@@ -83,7 +80,6 @@ func (l *subscriber) block() (text string, err error) {
 	}
 }
 
-// next reads the next event; it skips comments.
 func (l *subscriber) next() (e event, err error) {
 	for {
 		text, err := l.block()
@@ -108,7 +104,6 @@ func (l *subscriber) next() (e event, err error) {
 	}
 }
 
-// gets reads the next event, which must have data, and returns it.
 func (l *subscriber) gets(data string) event {
 	l.t.Helper()
 	e, err := l.next()
@@ -118,7 +113,6 @@ func (l *subscriber) gets(data string) event {
 	return e
 }
 
-// sends publishes by a request and returns the process that published.
 func sends(s *fapwstest.Server, name, data string, more ...string) (pid string) {
 	s.T.Helper()
 	query := url.Values{"name": {name}, "data": {data}}
@@ -128,13 +122,11 @@ func sends(s *fapwstest.Server, name, data string, more ...string) (pid string) 
 	return s.Get("/send?"+query.Encode(), 200).Text
 }
 
-// counts waits until a channel has n subscribers.
 func counts(s *fapwstest.Server, name string, n int) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool { return s.Get("/count/"+name, 200).Text == strconv.Itoa(n) })
 }
 
-// Handlers of all kinds can make their clients subscribers.
 func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
@@ -210,7 +202,6 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 	})
 }
 
-// gets2 reads events in any order, and returns their data in the order of arrival.
 func (l *subscriber) gets2(want ...string) (got []string) {
 	l.t.Helper()
 	left := map[string]bool{}
@@ -228,7 +219,6 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 	return got
 }
 
-// The errors are wrong arguments, and calls in a process that is not the server.
 func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")

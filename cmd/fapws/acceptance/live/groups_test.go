@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// groupsOnBoth opens two WebSockets of testdata/groups.py, in separate workers if there are two.
 func groupsOnBoth(s *fapwstest.Server, m fapwstest.Mode) (a, b *wstest.Client) {
 	s.T.Helper()
 	pid := func(c *wstest.Client) string {
@@ -32,7 +31,6 @@ func groupsOnBoth(s *fapwstest.Server, m fapwstest.Mode) (a, b *wstest.Client) {
 	return a, b
 }
 
-// leaves closes c and waits for the close frame of the server.
 func leaves(t *testing.T, c *wstest.Client) {
 	t.Helper()
 	if _, err := c.CloseWith(1000, ""); err != nil {
@@ -40,7 +38,6 @@ func leaves(t *testing.T, c *wstest.Client) {
 	}
 }
 
-// hearsNext returns the next message to the lobby. It skips messages about clients that left.
 func hearsNext(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {

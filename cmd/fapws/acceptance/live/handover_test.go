@@ -131,7 +131,7 @@ func TestReplayIsLimitedToTheHistory(t *testing.T) {
 		w.Fetch("/send?name=news&data="+strconv.Itoa(n)).Want(t, 200)
 	}
 	first.gets("0")
-	for range 8 { // from both workers
+	for range 8 {
 		// A worker may not have received the last event yet.
 		fapwstest.Eventually(t, "the last events come again", func() bool {
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
@@ -156,7 +156,7 @@ func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-subscribers-per-address", "1000000")
 	var all []*subscriber
-	of := map[string]int{} // subscribers of each worker
+	of := map[string]int{}
 	fapwstest.Eventually(t, "both workers have subscribers", func() bool {
 		w := s.Dial()
 		w.Get("/pid")
@@ -208,7 +208,7 @@ func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 	s.Control("reload")
 	s.HasWorkers(2, old...)
 	sends(s, "news", "after")
-	for range 10 { // of both workers
+	for range 10 {
 		l := listen(s, "/listen/news", "Last-Event-ID: "+last)
 		for e, err := (event{}), error(nil); e.data != "after"; {
 			if e, err = l.next(); err != nil {

@@ -54,7 +54,7 @@ func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	close(stop)
 	senders.Wait()
 	var lost []string
-	arrived := func() bool { // the callbacks of a replaced worker may still run
+	arrived := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		lost = slices.DeleteFunc(slices.Clone(said), func(text string) bool { return heard[text] })
@@ -68,7 +68,6 @@ func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	t.Logf("%d messages", len(said))
 }
 
-// livePeer is a client that reconnects if the close code reports the replacement of its worker.
 type livePeer struct {
 	t    *testing.T
 	s    *fapwstest.Server
@@ -95,7 +94,6 @@ func (p *livePeer) connect() *wstest.Client {
 	return c
 }
 
-// replaced reports whether err is the close frame of a worker that stops.
 func replaced(err error) bool {
 	var closed *wstest.Closed
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
@@ -137,7 +135,7 @@ func (p *livePeer) sends() (said []string) {
 		} else if !replaced(err) {
 			p.t.Errorf("%s: %v", p.path, err)
 		}
-		if _, err := c.ReadFrame(); err == nil { // the worker has finished with the connection
+		if _, err := c.ReadFrame(); err == nil {
 			p.t.Errorf("%s got a frame behind the close frame", p.path)
 		}
 		c.Conn.Close()

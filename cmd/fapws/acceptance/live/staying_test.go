@@ -30,14 +30,12 @@ func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
 	return &stayer{s.T, c, "resumed by 1"}
 }
 
-// asks sends a message and returns the next message.
 func (c *stayer) asks(text string) string {
 	c.t.Helper()
 	says(c.t, c.Client, text)
 	return c.hears()
 }
 
-// hears returns the next message. It skips messages of an application that resumes after sleep.
 func (c *stayer) hears() string {
 	c.t.Helper()
 	for {
@@ -51,7 +49,6 @@ func (c *stayer) hears() string {
 	}
 }
 
-// staying serves a copy of testdata/staying.py, and returns the copy.
 func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string) {
 	script = fapwstest.Copied(t, "staying.py")
 	return fapwstest.Command{Script: script}.Serve(t, m), script

@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// serveChildren serves children.py, which waits for files in folder.
 func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -26,7 +25,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		{"/kill", "-15"},
 		{"/speaks", "3"},
 		{"/in-generator", "parent,0"},
-		{"/crowd?60", "60"}, // the children exit at the same time
+		{"/crowd?60", "60"},
 		{"/popens?40", "40"},
 		{"/process/fork", "[0, 1, 2, 0, 0, 0]"},
 		{"/process/spawn", "[0, 1, 2, 0, 0, 0]"},
@@ -97,7 +96,6 @@ PATHS = [("/", show)]
 	})
 }
 
-// The test covers fork and exec.
 func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -133,7 +131,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := serveChildren(t, m)
 		defer fapwstest.Write(t, folder+"/go", "")
-		bystander := s.Dial() // accepted before the fork
+		bystander := s.Dial()
 		bystander.Fetch("/").Is(t, "quick")
 
 		w := s.Dial()

@@ -58,7 +58,6 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	}
 	onlyMainMay(t, s.Cmd.Process.Pid, daemon.Uid)
 
-	// A large body is stored, and a traceback shows its lines.
 	w := s.Dial()
 	body := strings.Repeat("x", 1<<20)
 	w.Send(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
@@ -93,7 +92,6 @@ func TestChrootedApplicationThatWakesLoadsOutside(t *testing.T) {
 	}
 }
 
-// rotates renames the access log, and checks that after USR1 a request is logged in a new file.
 func rotates(s *fapwstest.Server, log, target string) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "the log has something", func() bool { st, err := os.Stat(log); return err == nil && st.Size() > 0 })

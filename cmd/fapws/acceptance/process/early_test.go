@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// early starts loads.py, and waits until the application is loading and the server answers clients.
 func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, file string) {
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
@@ -25,7 +24,6 @@ func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server
 	return s, file
 }
 
-// goOn makes the application finish loading, or fail if why is not empty.
 func goOn(t *testing.T, file, why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
 
 const (
@@ -104,7 +102,7 @@ func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
 		w := s.Dial()
 		w.Get("/")
-		s.Get("/page", 503, page).Want(t, 503, refresh) // a second later: w waits
+		s.Get("/page", 503, page).Want(t, 503, refresh)
 		s.Signal(syscall.SIGHUP)
 		s.Says("reloading: HUP")
 		goOn(t, file, "")
@@ -114,7 +112,6 @@ func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	})
 }
 
-// overHTTP2 posts body to /length and returns the response.
 func overHTTP2(t *testing.T, address, body string) string {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -137,7 +134,7 @@ func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 		s, file := early(t, m)
 		w := s.Dial()
 		w.Get("/")
-		s.Get("/page", 503, page) // a second later: w waits
+		s.Get("/page", 503, page)
 		goOn(t, file, "no database")
 		w.Answer().Want(t, 503, "the application failed to start")
 		s.EndsWith(3)

@@ -155,7 +155,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 		}
 		s.Signal(syscall.SIGUSR1)
 		s.Says(`fapws: error log: .*error_log: file too large; keeping lines in memory while possible`)
-		if err := os.Truncate(name, 0); err != nil { // a user makes room
+		if err := os.Truncate(name, 0); err != nil {
 			t.Fatal(err)
 		}
 		s.Says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)

@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// failing returns a command for failures.py, with a site in a new directory.
 func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string) {
 	t.Helper()
 	folder = t.TempDir()

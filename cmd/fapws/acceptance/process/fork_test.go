@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// forked serves fork.py with --fork. The script writes notes to folder, and waits for files in it.
 func forked(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -30,7 +29,6 @@ func loaders(s *fapwstest.Server) []int {
 	return slices.Collect(maps.Keys(fapwstest.ChildrenOf(s.T, s.Handlers()...)))
 }
 
-// notesIn returns the lines that fork.py has noted.
 func notesIn(folder string) []string {
 	text, _ := os.ReadFile(filepath.Join(folder, "notes"))
 	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
@@ -133,7 +131,7 @@ func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "all run", func() bool { return len(notesIn(folder)) == n })
 	for range 3 {
-		s.Get("/children", 200) // while they run
+		s.Get("/children", 200)
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	for _, w := range all {
@@ -250,7 +248,7 @@ func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 			}
 			return number != 0 && in.MatchString(s.Stderr.String())
 		})
-		s.Dial().InTime("/who").Want(t, 200) // there is room again
+		s.Dial().InTime("/who").Want(t, 200)
 	}
 }
 
@@ -323,7 +321,7 @@ func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 		s.Says(regexp.QuoteMeta(want))
 	}
 	for range 2 {
-		s.Get("/page", 200) // from the cache
+		s.Get("/page", 200)
 	}
 }
 

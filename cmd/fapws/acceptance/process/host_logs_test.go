@@ -54,7 +54,6 @@ error-log = "asgi-errors"
 	return fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder, Complains: true}
 }
 
-// asks sends a request to a host and waits until the response is complete or aborted.
 func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
 	w := s.Dial()
@@ -209,7 +208,7 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 		fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.Succeeds(t)
 	}
 	group.Wait()
-	s.Signal(syscall.SIGUSR1) // all is written
+	s.Signal(syscall.SIGUSR1)
 	whole := regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
 	part := regexp.MustCompile(`^(c\dr|thread|number)`)
 	want := clients*rounds*(each+1) + 4*200
@@ -279,7 +278,7 @@ func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 		for n := range old + 1 {
 			lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
 		}
-		if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // the disk may be full again
+		if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 {
 			fapwstest.Must(t, os.Rename(one, oldName(one, old, -1)))
 			old++
 		}

@@ -37,10 +37,8 @@ func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...strin
 	return x
 }
 
-// says makes new workers send messages of kinds, separated by commas, before Loaded.
 func (x *takenOver) says(kinds string) { _ = os.WriteFile(x.place+"/say", []byte(kinds), 0o644) }
 
-// isUnharmed fails the test if the supervisor has believed a forged message.
 func (x *takenOver) isUnharmed(when string) {
 	x.T.Helper()
 	files, err := os.ReadDir(x.place)
@@ -53,7 +51,6 @@ func (x *takenOver) isUnharmed(when string) {
 	}
 }
 
-// wsgi is an application that sends a message of a kind for each request.
 const wsgi = `
 
 def app(environ, start_response):

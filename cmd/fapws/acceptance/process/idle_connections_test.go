@@ -33,7 +33,7 @@ func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 			}
 			idle = append(idle, w)
 		}
-		unused := s.Dial() // nothing was sent yet
+		unused := s.Dial()
 		for i, change := range []func(){s.Reload, s.Upgrade} {
 			text := fmt.Sprintf("new %d ", i)
 			fapwstest.Must(t, os.WriteFile(s.path, []byte(code(text)), 0o644))

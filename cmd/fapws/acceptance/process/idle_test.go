@@ -196,7 +196,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 			fapwstest.Must(t, os.Remove(file+".go"))
 			w := s.Dial()
 			w.Send(fapwstest.Get("/healthz") + fapwstest.Get("/"))
-			w.Answer().Want(t, 200) // the other request has therefore arrived
+			w.Answer().Want(t, 200)
 			return w
 		}
 		for _, replace := range []func(){func() { s.Signal(syscall.SIGHUP) }, func() { s.Signal(syscall.SIGUSR2) }} {
@@ -310,7 +310,6 @@ func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	sleeps(s)
 }
 
-// sleeps waits until no process runs the application.
 func sleeps(s *fapwstest.Server) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "the application is asleep", func() bool {
@@ -329,7 +328,6 @@ func states(s *fapwstest.Server) (all []string) {
 	return all
 }
 
-// countStates returns how many workers are in these states.
 func countStates(s *fapwstest.Server, those ...string) (n int) {
 	for _, state := range states(s) {
 		if slices.Contains(those, state) {

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// loading starts loads.py with code before its own code. The script writes file and loads until file.go exists.
 func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, file string) {
 	t.Helper()
 	text := fapwstest.Source(t, "loads.py")

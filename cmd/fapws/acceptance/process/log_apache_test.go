@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// recorded lists the requests for which Apache and fapws write the same lines.
 var recorded = []string{
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/x?y=1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n",
@@ -77,7 +76,6 @@ var quirks = map[string]struct{ formats, why string }{
 	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n": {"atoms", "it takes that for the method GET of HTTP/0.9 without a path"},
 }
 
-// logSite makes a folder for both servers, and returns the date of a.txt.
 func logSite(t *testing.T, folder string) (date string) {
 	t.Helper()
 	fapwstest.Write(t, folder+"/site/a.txt", "hello\n")
@@ -129,7 +127,6 @@ DirectoryIndex index.html
 	return address, backendtest.Apache(t, folder, address, modules, b.String())
 }
 
-// record sends the requests, one connection for each, and waits for the responses.
 func record(t *testing.T, address, date string) {
 	t.Helper()
 	for _, text := range recorded {
@@ -220,7 +217,6 @@ auth = { realm = "locked", users = "users" }
 	}
 }
 
-// eachRequest returns the recorded requests in the order of the log. Some connections have two requests.
 func eachRequest() (list []string) {
 	for _, text := range recorded {
 		for part := range strings.SplitAfterSeq(text, "\r\n\r\n") {

@@ -64,7 +64,6 @@ func readLog(path string) (lines []string, err error) {
 	return lines, nil
 }
 
-// compressed waits until all rotated files are compressed.
 func compressed(t *testing.T, path string) {
 	t.Helper()
 	fapwstest.Eventually(t, "rotated logs compressed", func() bool {
@@ -81,7 +80,7 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	s := c.Serve(t, fapwstest.Workers)
 	const each = 1000
 	rotated := func() int {
-		got, _ := filepath.Glob(name + ".*[0-9z]") // without files that are half compressed
+		got, _ := filepath.Glob(name + ".*[0-9z]")
 		return len(got)
 	}
 	rounds := 0
@@ -201,7 +200,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 		s.Says(`access_log: .*(file too large|no space).*; keeping lines in memory while possible`)
 		request(100)
 		var got []string
-		empty := func() { // a user makes room
+		empty := func() {
 			log, err := os.OpenFile(name, os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -249,7 +248,7 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o604 {
 		t.Errorf("the new file has mode %v, %v", st.Mode(), err)
 	}
-	if err := os.Truncate(name, 0); err != nil { // copytruncate has copied the file
+	if err := os.Truncate(name, 0); err != nil {
 		t.Fatal(err)
 	}
 	s.Get("/three", 200)
@@ -282,7 +281,7 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 		}
 		s.Signal(syscall.SIGUSR1)
 		fapwstest.FileSays(t, name, "/first")
-		for range 40 { // more than the buffers of two workers
+		for range 40 {
 			s.Get("/more", 200)
 		}
 		fapwstest.FileSays(t, name, "/more")
@@ -380,7 +379,7 @@ func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 	ask(fapwstest.Request("HEAD", "/", ""), "HEAD", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
 	file := "4 - text/plain; charset=utf-8 DATE files " + folder + "/files/a b.txt PORT PID test"
 	ask(fapwstest.Get("/files/a%20b.txt"), "GET", file)
-	ask(fapwstest.Get("/files/a%20b.txt"), "GET", file) // from memory
+	ask(fapwstest.Get("/files/a%20b.txt"), "GET", file)
 	w.Close()
 	s.Stop()
 	pid := regexp.MustCompile(` \d+ test$`)

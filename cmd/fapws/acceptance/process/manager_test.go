@@ -16,7 +16,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// passed opens listeners and returns them as blocking files for a child, which gets them as descriptors 3 and above.
 func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 	t.Helper()
 	for _, ln := range listeners {
@@ -137,7 +136,6 @@ func newManager(t *testing.T) *manager {
 	return m
 }
 
-// next waits for a message.
 func (m *manager) next() []byte {
 	m.t.Helper()
 	select {
@@ -149,7 +147,6 @@ func (m *manager) next() []byte {
 	}
 }
 
-// hears waits for a matching message.
 func (m *manager) hears(pattern string) {
 	m.t.Helper()
 	for !regexp.MustCompile(pattern).Match(m.next()) {

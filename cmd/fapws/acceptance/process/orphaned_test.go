@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// inWorker lists modes with one worker, with threads or inline.
 var inWorker = []fapwstest.Mode{
 	{Name: "threads", Flags: []string{"--workers", "1"}},
 	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},

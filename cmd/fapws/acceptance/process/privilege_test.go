@@ -174,21 +174,19 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	}
 }
 
-// threadsOf returns the status of each thread of a process (proc(5)), by the name of its file.
 func threadsOf(t *testing.T, pid int) map[string]string {
 	t.Helper()
 	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	fapwstest.Must(t, err)
 	all := map[string]string{}
 	for _, name := range names {
-		if text, err := os.ReadFile(name); err == nil { // otherwise the thread has ended
+		if text, err := os.ReadFile(name); err == nil {
 			all[name] = string(text)
 		}
 	}
 	return all
 }
 
-// noThreadIs checks that no thread of a process has uid or gid.
 func noThreadIs(t *testing.T, pid int, uid, gid string) {
 	t.Helper()
 	all := threadsOf(t, pid)

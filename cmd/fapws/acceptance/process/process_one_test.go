@@ -27,11 +27,11 @@ PATHS = [("/", orphan)]
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		s := fapwstest.Command{Script: script, Shell: "set -- " + namespace + ` "$@"`}.Serve(t, fapwstest.Threads)
 		for range 10 {
-			if got := s.Get("/", 200).Text; !strings.HasSuffix(got, " 1") { // the parent is process 1
+			if got := s.Get("/", 200).Text; !strings.HasSuffix(got, " 1") {
 				t.Fatalf("worker and its parent: %s", got)
 			}
 		}
-		first := s.Workers() // of unshare: the only child is process 1
+		first := s.Workers()
 		if len(first) != 1 {
 			t.Fatalf("children of unshare: %v", first)
 		}

@@ -11,13 +11,11 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// workbench is a script that is edited while it is served.
 type workbench struct {
 	*fapwstest.Server
 	path string
 }
 
-// edited starts fapws on a script with text.
 func edited(t *testing.T, m fapwstest.Mode, text string, flags ...string) *workbench {
 	t.Helper()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
@@ -29,7 +27,6 @@ func saying(text string) string {
 	return "PATHS = [('/', lambda environ, start_response: '" + text + "')]\n"
 }
 
-// ask sends a request on a new connection, and returns status and body.
 func (s *workbench) ask(accept string) (status int, body string) {
 	s.T.Helper()
 	a := s.Ask("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: " + accept + "\r\nConnection: close\r\n\r\n")

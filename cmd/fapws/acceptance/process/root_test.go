@@ -126,7 +126,6 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	}
 }
 
-// lowPort returns an address with port 80 that no other test gets.
 func lowPort(t *testing.T) string {
 	t.Helper()
 	host, _, err := net.SplitHostPort(backendtest.Unused(t))

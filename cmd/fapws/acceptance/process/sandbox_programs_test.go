@@ -23,7 +23,7 @@ func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	secret := fapwstest.Write(t, outside+"/secret", "secret")
 	fapwstest.Write(t, folder+"/site/page.txt", "page")
 	fapwstest.Write(t, folder+"/site/page.shtml", `<!--#include virtual="/page.txt" -->`)
-	fapwstest.Write(t, folder+"/users", "anna:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n") // password
+	fapwstest.Write(t, folder+"/users", "anna:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
 	fapwstest.Write(t, folder+"/site/a.php", "<?php echo PHP_MAJOR_VERSION > 6, '|', @file_get_contents('"+secret+"'), '|', dirname(tempnam('', 'x'));")
 	script := fapwstest.Write(t, folder+"/programs/a.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\ncat "+secret+
 		" 2>/dev/null\necho x >"+folder+"/site/new 2>/dev/null && echo written\ndate +%Y | tr 0-9 d\nmktemp\n")

@@ -28,20 +28,18 @@ func landlock() int {
 
 // Parts of a sandbox, by the version of Landlock that has them.
 const (
-	always  = 0 // by seccomp
+	always  = 0
 	files   = 1
 	lengths = 3
 	ports   = 4
 	scopes  = 6
 )
 
-// sandboxed is a directory with the attacker as application, and files that the application may not access.
 type sandboxed struct {
-	c fapwstest.Command
-	// data is a directory that the application may write to.
+	c             fapwstest.Command
 	app, data     string
-	secret        string // file that the application may not read
-	other, listed string // ports of listeners; listed is in the list
+	secret        string
+	other, listed string
 }
 
 func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
@@ -187,7 +185,7 @@ func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 		for _, pid := range s.Family()[1:] {
 			everyThreadIsFiltered(t, pid)
 		}
-		body := strings.Repeat("x", 1<<20) // is stored in a file
+		body := strings.Repeat("x", 1<<20)
 		s.Ask(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)).Want(t, 200).Is(t, fmt.Sprint(len(body)))
 		s.Get("/fails", 500)
 		s.Says(`raise ValueError\("in the sandbox"\)`)

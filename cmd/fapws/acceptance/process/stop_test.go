@@ -31,7 +31,7 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.Says("info stopping")
 		if !m.Inline() { // where the loop itself is in the handler
-			for _, w := range idle { // closed once the worker stops
+			for _, w := range idle {
 				w.Closed()
 			}
 			fapwstest.Eventually(t, "no connection comes any more", func() bool { return !fapwstest.Listens("tcp", s.Address) })
@@ -56,7 +56,7 @@ func TestStopFinishesARequestWhoseBodyIsArriving(t *testing.T) {
 		s := fapwstest.Serve(t, m, "entered.py")
 		w := s.Dial()
 		w.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
-		w.Head("POST") // 100
+		w.Head("POST")
 		s.Signal(syscall.SIGTERM)
 		s.Says("info stopping")
 		w.Send("body")

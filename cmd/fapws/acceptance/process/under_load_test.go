@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// answering returns the processes that answer one of a number of requests.
 func answering(s *fapwstest.Server) (pids []int) {
 	s.T.Helper()
 	for range 40 {
@@ -41,7 +40,6 @@ type load struct {
 	failed []string
 }
 
-// underLoad starts clients. Some keep their connections, some open a connection for each request.
 func underLoad(t *testing.T, s *fapwstest.Server, path string, keeping, connecting int) *load {
 	t.Helper()
 	l := &load{t: t, s: s, path: path, end: make(chan struct{})}
@@ -65,7 +63,6 @@ func (l *load) stop() []string {
 	return l.failed
 }
 
-// unharmed fails the test if a request has failed or no request was sent.
 func (l *load) unharmed() {
 	l.t.Helper()
 	if failed := l.stop(); len(failed) > 0 {
@@ -76,7 +73,6 @@ func (l *load) unharmed() {
 	}
 }
 
-// goesOn waits for n more responses.
 func (l *load) goesOn(n int64) {
 	l.t.Helper()
 	from := l.answered.Load()

@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// noted waits until the application has noted all of want for a path.
 func noted(s *fapwstest.Server, path string, want ...any) {
 	s.T.Helper()
 	var got []any
@@ -120,7 +119,6 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 	})
 }
 
-// The application uses one task or two.
 func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
@@ -149,7 +147,6 @@ func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 	})
 }
 
-// The bodies are small or large, and arrive before or after the response.
 func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")

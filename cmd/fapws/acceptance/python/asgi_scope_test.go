@@ -95,7 +95,6 @@ func TestASGIStateIsCopiedForEachRequest(t *testing.T) {
 	})
 }
 
-// The test also covers a root path and a unix socket.
 func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
 	t.Parallel()
 	t.Run("prefix", func(t *testing.T) {

@@ -63,7 +63,7 @@ func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 		}
 		s.Ask("GET /extensions HTTP/1.0\r\nTE: trailers\r\n\r\n").Is(t, "http.response.pathsend")
 		for i, test := range tests {
-			w := s.Dial() // the worker that has noted the outcome
+			w := s.Dial()
 			w.Send(fapwstest.Request("POST", fmt.Sprint("/", i), "["+strings.Join(test.messages, ", ")+"]", "TE: "+test.te))
 			a := w.Answer()
 			got := fmt.Sprintf("%d:%s|%s", a.StatusCode, a.Text, listed(a.Trailer))
@@ -91,7 +91,6 @@ func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 	})
 }
 
-// listed returns fields as "Name=value,value Name=value", sorted by name.
 func listed(fields http.Header) string {
 	var list []string
 	for _, name := range []string{"X-A", "X-Kept", "X-Sum", "X-C", "Set-Cookie"} {

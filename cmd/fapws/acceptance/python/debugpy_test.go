@@ -14,7 +14,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// editor is a client of the Debug Adapter Protocol.
 type editor struct {
 	t     *testing.T
 	conn  net.Conn
@@ -39,7 +38,6 @@ func (e *editor) ask(command string, arguments any) {
 	fapwstest.Must(e.t, err)
 }
 
-// until reads messages until the response to a command, or an event.
 func (e *editor) until(name string) message {
 	e.t.Helper()
 	for {

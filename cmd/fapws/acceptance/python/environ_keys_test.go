@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// absent is the value of a key that environ must not contain.
 type absent struct{}
 
 // They are native strings.

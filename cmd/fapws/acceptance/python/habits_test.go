@@ -14,7 +14,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// habits starts habits.py with a new directory.
 func habits(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -34,7 +33,6 @@ func TestHabitsTimersAndDatesHaveTheNamesOfFapws3(t *testing.T) {
 	})
 }
 
-// unzipped returns the body of a response that must be compressed.
 func unzipped(t *testing.T, a *fapwstest.Answer) string {
 	t.Helper()
 	a.Field(t, "Content-Encoding", "gzip")
@@ -87,7 +85,7 @@ func TestHabitsGzipCompressesForClientsThatAcceptIt(t *testing.T) {
 			t.Errorf("%s is compressed", path)
 		}
 	}
-	s.Get("/closed", 200).Is(t, "4") // once for each of its requests
+	s.Get("/closed", 200).Is(t, "4")
 }
 
 // A client cannot inject a line.

@@ -17,7 +17,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hanging starts hang.py with a new directory.
 func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -140,12 +139,12 @@ func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 			w.Get(target)
 			r := w.Head("GET")
 			piece := make([]byte, 1)
-			for i := range 50 { // the later ones after quick ones
+			for i := range 50 {
 				if _, err := io.ReadFull(r.Body, piece); err != nil || piece[0] != byte('0'+i%10) {
 					t.Fatal(target, i, piece, err)
 				}
 				if i%5 == 0 {
-					fapwstest.Write(t, fmt.Sprintf("%s/read%d", folder, i), "") // the handler waits for this file
+					fapwstest.Write(t, fmt.Sprintf("%s/read%d", folder, i), "")
 				}
 			}
 			if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {

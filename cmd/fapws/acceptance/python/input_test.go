@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test covers wsgi.input in memory and in the temporary file, with Content-Length and in chunks.
 func TestInputReadsLikeBytesIO(t *testing.T) {
 	calls := []string{
 		"i.read()", "i.read(-1)", "i.read(None)", "i.read(0)", "i.read(5)", "i.read(10**9)", "i.read(2**40)",

@@ -23,14 +23,12 @@ func serveIterables(t *testing.T, m fapwstest.Mode, flags ...string) *closings {
 	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder}, Flags: flags, Complains: true}.Serve(t, m), folder, 0}
 }
 
-// target returns a target for application() in iterables.py, and the file to which close() writes.
 func (c *closings) target(kind, more string) (target, mark string) {
 	c.n++
 	name := fmt.Sprintf("%s-%d", kind, c.n)
 	return "/?kind=" + kind + "&name=" + name + more, c.folder + "/" + name
 }
 
-// once checks that close() has run exactly once.
 func (c *closings) once(what, mark string) {
 	c.T.Helper()
 	fapwstest.FileSays(c.T, mark, "closed\n")

@@ -22,7 +22,7 @@ func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 		if _, err := os.Stat(folder + "/later"); err == nil {
 			t.Error("the answer came after the postponed work")
 		}
-		s.Get("/forks", 200).Is(t, "0") // after a call that waits
+		s.Get("/forks", 200).Is(t, "0")
 		s.Get("/release", 200)
 		fapwstest.FileSays(t, folder+"/later", "from a request")
 		for before := ticks(); ticks() < before+3; {

@@ -27,7 +27,7 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	for _, c := range []struct{ path, body string }{
 		// There is an object for each request, but none for 405 and OPTIONS.
 		{"/made", "5"},
-		{"/count", "1"}, {"/count", "2"}, // the same object answers
+		{"/count", "1"}, {"/count", "2"},
 	} {
 		w.Get(c.path)
 		w.Answer().Is(t, c.body)

@@ -15,7 +15,7 @@ func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "process.py")
 
-		t.Run("print", func(t *testing.T) { // stdout is a pipe
+		t.Run("print", func(t *testing.T) {
 			for i := range 3 {
 				s.Get(fmt.Sprint("/print?", i), 200)
 				s.Stdout.Await(t, regexp.MustCompile(fmt.Sprint("printed ", i, "\n")))

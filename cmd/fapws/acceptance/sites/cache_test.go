@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// cacheReport is the part of "fapws ctl status --json" about the cache.
 type cacheReport struct {
 	Entries, Bytes, Limit, Hits, Stale, Misses, Bypassed int64
 }
@@ -27,7 +26,6 @@ func cacheReportOf(s *fapwstest.Server) (r cacheReport) {
 	return report.Cache
 }
 
-// pages is a server with cached.py and one connection, so that one worker answers.
 type pages struct {
 	*fapwstest.Server
 	*fapwstest.Client
@@ -42,14 +40,12 @@ func servePages(t *testing.T, m fapwstest.Mode, flags ...string) *pages {
 	return p
 }
 
-// asks sends a request on the connection.
 func (p *pages) asks(method, target string, fields ...string) *fapwstest.Answer {
 	p.Server.T.Helper()
 	p.Client.Send(fapwstest.Request(method, target, "", fields...))
 	return p.Client.AnswerTo(method)
 }
 
-// saysOf checks the values of Fapws-Cache in successive responses to the same request.
 func (p *pages) saysOf(target, said string, fields ...string) {
 	p.Server.T.Helper()
 	for i, want := range strings.Fields(said) {
@@ -60,7 +56,6 @@ func (p *pages) saysOf(target, said string, fields ...string) {
 	}
 }
 
-// called returns how often the handler was called for a path.
 func (p *pages) called(path string) int {
 	p.Server.T.Helper()
 	text, err := os.ReadFile(p.calls)
@@ -82,7 +77,7 @@ func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 		return "?" + q.Encode()
 	}
 	for _, c := range []struct{ target, said, field string }{
-		{"/plain", "- -", ""}, // no rule
+		{"/plain", "- -", ""},
 		{"/plain" + with("Cache-Control", "public, max-age=60"), "- -", ""},
 		{"/ttl", "miss hit hit", ""},
 		{"/ttl" + with("Set-Cookie", "a=b"), "bypass bypass", ""},
@@ -300,7 +295,6 @@ func TestPurgeByManyPatternsIteratesOverPagesOnce(t *testing.T) {
 	}
 }
 
-// fillAll sends requests until n workers have the page.
 func (p *pages) fillAll(target string, n int) {
 	p.Server.T.Helper()
 	seen := map[string]bool{}

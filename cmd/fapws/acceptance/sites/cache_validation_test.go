@@ -23,7 +23,7 @@ type origin struct {
 	listener net.Listener
 
 	mu       sync.Mutex
-	requests map[string][]*http.Request // by path
+	requests map[string][]*http.Request
 	conns    map[net.Conn]struct{}
 	body     string
 }
@@ -107,14 +107,12 @@ func (o *origin) serve(c net.Conn) {
 	}
 }
 
-// saw returns the requests for a path that have reached the origin.
 func (o *origin) saw(path string) []*http.Request {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.requests[path]
 }
 
-// target returns a path with a query that makes the origin answer with fields.
 func target(path string, fields ...string) string {
 	q := url.Values{}
 	for _, f := range fields {
@@ -126,7 +124,6 @@ func target(path string, fields ...string) string {
 
 const longAgo = "Sun, 06 Nov 1994 08:49:37 GMT"
 
-// serveOrigin serves a proxy to an origin with a cache, and opens one connection. lines are part of its route.
 func serveOrigin(t *testing.T, lines string) (*pages, *origin) {
 	t.Helper()
 	o := newOrigin(t)
@@ -139,12 +136,11 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
 	for i, tt := range []struct {
-		fields string // fields of the response, separated by |
+		fields string
 		said   string // Fapws-Cache of two requests
 	}{
 		{"Cache-Control: max-age=60", "miss hit"},
 		{"ETag: \"a\"", "bypass bypass"},
-		// Validation.
 		{`Cache-Control: no-cache|ETag: "a"`, "miss revalidated"},
 		{`Cache-Control: max-age=60, no-cache|ETag: W/"a"`, "miss revalidated"},
 		{"Cache-Control: max-age=0, must-revalidate|Last-Modified: " + longAgo, "miss revalidated"},
@@ -153,14 +149,10 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 		{"Cache-Control: no-cache", "bypass bypass"},
 		{`Cache-Control: no-cache|ETag: "a"|Set-Cookie: a=b`, "bypass bypass"},
 		{`Cache-Control: no-cache|ETag: "a"|304-Set-Cookie: a=b`, "miss revalidated"},
-		// Dates.
 		{"Expires: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
-		// Age.
 		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo, "miss revalidated"},
 		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo + "|304-Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss revalidated"},
-		// Targeted fields.
 		{"CDN-Cache-Control: max-age=60|Cache-Control: no-store", "miss hit"},
-		// Statuses.
 		{"status: 503|Cache-Control: max-age=60, must-understand", "bypass bypass"},
 	} {
 		path := "/" + strconv.Itoa(i)

@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test covers all kinds of the entry and of later entries.
 func TestSpellingsOfPathsDoNotBypassEntriesOfPATHS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -54,7 +53,7 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 		{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
 		{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
 	} {
-		for range 2 { // the cache of the last request changes nothing
+		for range 2 {
 			a := s.Ask(fapwstest.Get(c.target))
 			if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
 				t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
@@ -206,7 +205,6 @@ deny = ["all"]
 `
 }
 
-// spellings requests /admin/users of a framework in many spellings.
 func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 	t.Helper()
 	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users", "/x/%2e%2e/admin/users", "/x/.%2E/admin/users",

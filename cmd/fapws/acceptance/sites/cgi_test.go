@@ -13,8 +13,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// configured starts a server with a configuration file in a folder with files. Files whose text begins with "#!" are
-// executable.
 func configured(t *testing.T, m fapwstest.Mode, config string, files map[string]string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()

@@ -12,7 +12,6 @@ import (
 // ownPageForm matches the server's pages for browsers, which have a sentence and a link back.
 var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n<p>[^<]+</p>\n<p>(<a class="do" href="">Try again</a> )?<a class="do" href="/">Home page</a></p>`)
 
-// ownPage checks that a is an error page of the server.
 func ownPage(t *testing.T, a *fapwstest.Answer) {
 	t.Helper()
 	a.Field(t, "Content-Type", "text/html; charset=utf-8")

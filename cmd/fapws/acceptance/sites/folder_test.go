@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// folder starts a server of a new folder with files, by name and content.
 func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]string) (s *fapwstest.Server, root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -207,7 +206,6 @@ func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 	}
 }
 
-// There are one and twenty clients.
 func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 	t.Parallel()
 	const gigabyte = 1 << 30

@@ -57,7 +57,7 @@ PATHS = [('/die', die), ('/', page)]
 	proxy.Stdout, proxy.Stderr = &log, &log
 	fapwstest.Must(t, proxy.Start())
 	t.Cleanup(func() {
-		_ = proxy.Process.Kill() // the process may have ended
+		_ = proxy.Process.Kill()
 		_ = proxy.Wait()
 		if t.Failed() {
 			t.Log(log.String())

@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// consoleScript is a page that uses a session in all ways.
 const consoleScript = `from fapws import WebSocket, channel, publish, timer
 
 @timer(0.2)

@@ -91,7 +91,6 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	flood.Wait()
 }
 
-// readAnswer reads one response, or until the flood is over.
 func readAnswer(c net.Conn, over chan struct{}) {
 	done := make(chan struct{})
 	go func() {

@@ -21,7 +21,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// visitor is a browser without JavaScript.
 type visitor struct {
 	t      *testing.T
 	url    string
@@ -90,7 +89,6 @@ func (r reply) want(t *testing.T, status int, text string) reply {
 
 var tokenOf = regexp.MustCompile(`name="token" value="([^"]+)"`)
 
-// logIn fills in the form.
 func (v *visitor) logIn(name, password, next string, more ...string) reply {
 	v.t.Helper()
 	token := tokenOf.FindStringSubmatch(v.get("/_fapws/login").body)
@@ -119,7 +117,6 @@ func (v *visitor) session() *http.Cookie {
 	return nil
 }
 
-// users runs "fapws user" for a file, with a password on standard input.
 func users(t *testing.T, file, password string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(fapwstest.Binary(t), append([]string{"user", "-f", file}, args...)...)
@@ -189,7 +186,7 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	asks := func(credentials string) int {
 		return s.Ask(fapwstest.Get("/", "Authorization: "+credentials)).StatusCode
 	}
-	for range 2 { // also from the cache
+	for range 2 {
 		for _, right := range []string{"Basic " + encoded("one:first"), "Basic " + encoded("two:a:b"), "bAsIc  " + encoded("one:first")} {
 			if status := asks(right); status != 200 {
 				t.Errorf("%s: %d", right, status)
@@ -369,7 +366,6 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	ann.get("/a").want(t, 303, "")
 }
 
-// loginScript returns the user of the session.
 const loginScript = `import fapws
 
 def who(environ, start_response):

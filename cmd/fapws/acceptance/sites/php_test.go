@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// need fails the test if a program of Debian is missing.
 func need(t *testing.T, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err != nil {
@@ -176,7 +175,6 @@ php = { command = "/bin/false" }
 	}
 }
 
-// reads waits for a line with text in the rest of a response.
 func reads(w *fapwstest.Client, t *testing.T, text string) {
 	t.Helper()
 	for {

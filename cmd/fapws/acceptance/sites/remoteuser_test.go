@@ -67,7 +67,7 @@ func TestRemoteUserCannotBeForged(t *testing.T) {
 		t.Parallel()
 		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`, upstream.URL), files)
 		c := s.Dial()
-		for range 2 { // heads are cached
+		for range 2 {
 			for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
 				for _, fields := range [][]string{nil, forged} {
 					c.Send(fapwstest.Get(prefix, fields...))

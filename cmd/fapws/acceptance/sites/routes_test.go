@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// routesApp answers with its part of environ.
 const routesApp = `
 from fapws import HTTPError
 
@@ -316,7 +315,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	if dates := a.Header["Date"]; len(dates) != 1 || len(a.Header["Server"]) != 1 {
 		t.Errorf("%q", a.Header)
 	}
-	for _, size := range []int{5, 2 << 20} { // the large body comes from a file
+	for _, size := range []int{5, 2 << 20} {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/body", body)).Is(t, body)
 		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)

@@ -8,8 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// sendPrograms serves programs that respond with X-Sendfile and X-Accel-Redirect: by CGI, PHP, FastCGI and
-// CGIApplication.
 func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()

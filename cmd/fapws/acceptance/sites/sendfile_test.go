@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// sendURL returns a request to sendfile.py.
 func sendURL(how, status string, fields ...string) string {
 	q := url.Values{"how": {how}, "h": fields}
 	if status != "" {
@@ -82,7 +81,7 @@ func TestXSendfileAllowsOnlyFilesBelowItsDirectories(t *testing.T) {
 	}{
 		{"X-Sendfile: " + folder + "/files/one.txt", "0123456789"},
 		{"X-Sendfile: " + folder + "/linked/two.txt", "two"},
-		{"X-Sendfile: " + folder + "/more/two.txt", "two"}, // with links resolved
+		{"X-Sendfile: " + folder + "/more/two.txt", "two"},
 		{"X-Sendfile: " + folder + "/files/../files//one.txt", "0123456789"},
 		{"X-Sendfile: in", "0123456789"},
 		{"X-Sendfile: .hidden/caf\u00e9 \\ 100%.txt", "hidden"}, // the bytes of the name, as WSGI encodes them
@@ -137,7 +136,7 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 		name   string
 		status string
 		fields []string
-		asked  []string // fields of the client
+		asked  []string
 		want   int
 		body   string
 		gives  map[string]string

@@ -25,7 +25,6 @@ func atOnce(s *fapwstest.Server, n int, target string) {
 	}
 }
 
-// begin starts a program that ends with the test, and returns its first line.
 func begin(t *testing.T, program *exec.Cmd) (line string) {
 	t.Helper()
 	out, err := program.StdoutPipe()

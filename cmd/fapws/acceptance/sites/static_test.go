@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// site starts files.py and fills its directory.
 func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -106,7 +105,6 @@ func TestStaticBigFileIsFollowedByOtherResponses(t *testing.T) {
 	}
 }
 
-// The test tries paths and links.
 func TestStaticFileOutsideTheRootIsNotServed(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)

@@ -115,7 +115,6 @@ func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 	}
 }
 
-// plainServer returns the address of a server without TLS.
 func plainServer(t *testing.T) string {
 	behind := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(behind.Close)

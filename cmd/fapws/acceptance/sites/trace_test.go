@@ -93,7 +93,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	spans := map[string]bool{"00f067aa0ba902b7": true}
 	for _, path := range paths {
 		var traces []string
-		for range 3 { // heads of the same connection are cached
+		for range 3 {
 			made, goesOn := ask(path), ask(path, theirs, "tracestate: a=b")
 			if goesOn[2] != theirTrace || goesOn[5] != "a=b" {
 				t.Errorf("%s: %q", path, goesOn)

@@ -55,7 +55,7 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	paths := []string{"/asgi/", "/wsgi/", "/cgi/seen.sh", "/proxy/"}
 	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, "", upstream.URL), files)
 	c := s.Dial()
-	for range 3 { // heads are cached
+	for range 3 {
 		for _, path := range paths {
 			c.Send(fapwstest.Get(path, append(fields, "X-Last: still here")...), fapwstest.Get(path, "X-Next: whole"))
 			for _, mark := range []string{"still here", "whole"} {

@@ -76,7 +76,6 @@ php = { children = 2 }
 	})
 }
 
-// from connects from an address of this machine.
 func from(t *testing.T, s *fapwstest.Server, address string) *fapwstest.Client {
 	t.Helper()
 	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)

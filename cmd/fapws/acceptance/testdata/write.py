@@ -22,7 +22,7 @@ def only(environ, start_response):
 def many(environ, start_response):
     write = start_response("200 OK", [TEXT])
     for _ in range(int(environ["QUERY_STRING"])):
-        write(b"w" * SIZE)  # new memory each time
+        write(b"w" * SIZE)
     return [b"end"]
 
 

@@ -24,7 +24,6 @@ type pebble struct {
 	http, https string // ports at which the authority requests tokens
 }
 
-// startPebble starts an authority that requests tokens at two free ports.
 func startPebble(t *testing.T) *pebble {
 	t.Helper()
 	for _, program := range []string{"pebble", "pebble-challtestsrv"} {
@@ -59,7 +58,6 @@ func startPebble(t *testing.T) *pebble {
 	return p
 }
 
-// run runs a program until the end of the test, and waits until it listens at an address.
 func run(t *testing.T, address, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -94,7 +92,6 @@ func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string
 	return s
 }
 
-// issued waits until new clients get a certificate of the authority for a name, and returns it.
 func issued(t *testing.T, s *fapwstest.Server, name string) (c *x509.Certificate) {
 	t.Helper()
 	fapwstest.Eventually(t, "there is a certificate for "+name, func() bool {

@@ -142,7 +142,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	client := &tls.Config{RootCAs: ca.Pool(), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	connect := func(when string, resumes bool) {
 		t.Helper()
-		for range 10 { // to both workers
+		for range 10 {
 			w, state := dial(t, s, client)
 			w.Send(fapwstest.Get("/show/x", "Connection: close"))
 			w.Answer().Want(t, 200) // the tickets precede the response

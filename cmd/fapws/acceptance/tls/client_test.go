@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// serve starts a server at an HTTPS address, and waits for it.
 func serve(t *testing.T, m fapwstest.Mode, c fapwstest.Command) *fapwstest.Server {
 	t.Helper()
 	if c.Script == "" {
@@ -55,7 +54,6 @@ func tryDial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*tls.Conn, 
 	return c, err
 }
 
-// leaf returns the certificate that a new client gets, without a check.
 func leaf(t *testing.T, s *fapwstest.Server, name string) *x509.Certificate {
 	t.Helper()
 	w, state := dial(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true})
@@ -63,7 +61,6 @@ func leaf(t *testing.T, s *fapwstest.Server, name string) *x509.Certificate {
 	return state.PeerCertificates[0]
 }
 
-// becomes waits until new clients get the certificate c.
 func becomes(t *testing.T, s *fapwstest.Server, c *certtest.Certificate) {
 	t.Helper()
 	fapwstest.Eventually(t, "the new certificate is in use", func() bool { return leaf(t, s, "example.org").Equal(c.Leaf) })

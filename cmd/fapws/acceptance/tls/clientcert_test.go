@@ -167,7 +167,7 @@ text = "c"
 		} {
 			for _, protocol := range []string{"http/1.1", "h2"} {
 				client := showing(t, s, ca.Pool(), c.sni, c.certificate, protocol)
-				for range 2 { // on the same connection
+				for range 2 {
 					r, err := http.NewRequest("GET", "https://"+s.Address+c.path, nil)
 					if err != nil {
 						t.Fatal(err)
@@ -226,7 +226,6 @@ text = "c"
 	})
 }
 
-// counted checks the metrics of TLS.
 func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 	t.Helper()
 	tryDial(t, s, &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()}) // the client does not trust the server

@@ -28,7 +28,6 @@ func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server
 	return s, &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
 }
 
-// The connection is kept alive.
 func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads)
@@ -68,7 +67,7 @@ func TestApplicationGetsTheClientCertificate(t *testing.T) {
 				want["SSL_CLIENT_VERIFY"], want["SSL_CLIENT_S_DN"], want["SSL_CLIENT_CERT"] = "SUCCESS", "CN=Ann", string(own.Certificate)
 			}
 			w, _ := dial(t, s, config)
-			for range 3 { // a response from the cache is the same
+			for range 3 {
 				got := w.Fetch("/show/x").Want(t, 200).Object(t)
 				for name, value := range want {
 					if got[name] != value {

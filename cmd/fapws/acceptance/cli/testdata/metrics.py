@@ -18,7 +18,7 @@ def order(environ, start_response):
 
 
 def waits(environ, start_response):
-    while not os.path.exists(os.environ["RELEASE"]):  # line 21
+    while not os.path.exists(os.environ["RELEASE"]):
         time.sleep(0.01)
     return "released"
 
@@ -36,7 +36,7 @@ def works(environ, start_response):
 def holds(environ, start_response):
     import ctypes
 
-    fd = os.open(os.environ["RELEASE"], os.O_RDONLY)  # a pipe
+    fd = os.open(os.environ["RELEASE"], os.O_RDONLY)
     ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)  # with the GIL
     os.close(fd)
     return "held"

@@ -38,7 +38,7 @@ async def app(scope, receive, send):
         await answer(send, b"")
     elif path == "/large":
         await answer(send, bytes(20 << 20))
-    elif path == "/trailers":  # after this many bytes, or after this file
+    elif path == "/trailers":
         assert "http.response.trailers" in scope["extensions"] or scope["method"] == "HEAD"
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
         if scope["query_string"] == b"file":

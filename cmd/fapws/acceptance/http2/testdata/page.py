@@ -49,7 +49,7 @@ def own(environ, start_response):
     text = b"own socket by %s" % environ["SERVER_PROTOCOL"].encode()
     sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n\x81" + bytes([len(text)]) + text)
-    sock.recv(100)  # a close frame
+    sock.recv(100)
     sock.sendall(b"\x88\x02\x0b\xb8")
     return "not sent"
 

@@ -59,7 +59,7 @@ def own(environ, start_response):
     size = sock.recv(2)[1] & 127
     data = sock.recv(4 + size)
     sock.sendall(bytes([0x81, size]) + bytes(c ^ data[i % 4] for i, c in enumerate(data[4:])))
-    sock.recv(100)  # a close frame
+    sock.recv(100)
     sock.sendall(b"\x88\x02\x03\xe8")
     start_response("200 OK", [])
     return []

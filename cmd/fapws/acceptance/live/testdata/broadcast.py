@@ -17,7 +17,7 @@ class Name(str):
     def __hash__(self):
         self.ws.close()
         while "GET" in repr(self.ws) and threading.current_thread() is not threading.main_thread():
-            time.sleep(0.01)  # until the server no longer knows the WebSocket
+            time.sleep(0.01)
         return 1
 
 

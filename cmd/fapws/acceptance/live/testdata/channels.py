@@ -4,7 +4,7 @@ import threading
 
 from fapws import channel, defer, subscribers, on_join, on_leave, publish, timer
 
-events = []  # events that the callbacks received
+events = []
 publish("imported", "while the script is imported")
 
 

@@ -133,7 +133,7 @@ def in_generator(environ, start_response):
     yield b"parent,"
     pid = os.fork()
     if pid == 0:
-        yield b"child"  # the child exits here
+        yield b"child"
     yield b"%d" % os.WEXITSTATUS(os.waitpid(pid, 0)[1])
 
 
@@ -146,7 +146,7 @@ def crowd(environ, start_response):
         pid = os.fork()
         if pid == 0:
             os.close(writing)
-            os.read(reading, 1)  # until the parent closes it
+            os.read(reading, 1)
             os._exit(i % 200)
         children.append(pid)
     os.close(reading)

@@ -13,7 +13,7 @@ async def deep():
 
 
 async def deeper():
-    await asyncio.sleep(1000)  # the task waits at this line
+    await asyncio.sleep(1000)
 
 
 async def app(scope, receive, send):

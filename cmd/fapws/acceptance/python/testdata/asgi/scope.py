@@ -30,9 +30,9 @@ async def app(scope, receive, send):
                 return
     scope["types"] = {key: type(value).__name__ for key, value in scope.items()}
     scope["types"]["header"] = sorted({type(item).__name__ for pair in scope["headers"] for item in pair} | {type(pair).__name__ for pair in scope["headers"]})
-    scope["state"]["seen"] += 1  # only for this request
+    scope["state"]["seen"] += 1
     scope["state"]["shared"].append(scope["path"])
-    scope["extensions"]["mine"] = {}  # also only for this request
+    scope["extensions"]["mine"] = {}
     scope["headers"].append((b"x-mine", b"1"))
     scope["version"] = scope["asgi"].pop("version")
     await answer(send, scope)

@@ -57,7 +57,7 @@ async def failed(request, error):
 async def by_starlette(request):
     if request.path_params["kind"] != "late":
         return await answer(request.url.path[1:])
-    note("starlette/late", "began")  # answers when its client has disconnected
+    note("starlette/late", "began")
     while not await request.is_disconnected():
         await asyncio.sleep(0.01)
     note("starlette/late", "ended")
