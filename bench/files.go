@@ -128,7 +128,7 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 }
 
 // ran returns the run time of the tree's threads from the scheduler, which is more precise than user and system time.
-// Ended threads are missing.
+// The sum does not include ended threads.
 func (p *process) ran() (sum time.Duration) {
 	for _, id := range p.tree() {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", id))

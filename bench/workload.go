@@ -35,7 +35,7 @@ type workload struct {
 	early       bool
 	php         bool // PHP responds, by FastCGI
 	asgi        bool
-	fields      []string // of the requests
+	fields      []string // fields of the requests
 	since       bool     // requests have If-Modified-Since and expect 304
 	coding      string   // expected Content-Encoding
 	status      int      // expected status; 0 means 200

@@ -96,7 +96,7 @@ def signature(name, value):
     except (TypeError, ValueError):
         return ""
     if isinstance(typed, type(object.__init__)):
-        return ""  # nothing of its own
+        return ""  # the class inherits object.__init__
     hints = typing.get_type_hints(typed, localns=names_for_types(getattr(typed, "__module__", None) or ""))
     if parameters and parameters[0].name == "self":
         del parameters[0]

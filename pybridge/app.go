@@ -115,7 +115,7 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with 
 type App struct {
 	Contents
 	loaded  []*Content
-	mounts  []Mount // of all applications, by Mount.Index
+	mounts  []Mount // mounts of all applications; the index is Mount.Index
 	mode    poolMode
 	handler *Handler // after Start
 	stop    chan int

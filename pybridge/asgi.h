@@ -56,7 +56,7 @@ void asgi_thread_notify(void);
  * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
  * asgi_handler.c and asgi_stack.c.
  *
- * An exchange is a coroutine that a Task runs. Its core_kind has the protocol: ASGI, an async handler, a WebSocket.
+ * An exchange is a coroutine that a Task runs. Its core_kind tells whether it is ASGI, an async handler or a WebSocket.
  * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
  * exchange may outlive its record: rec is NULL from the last part on. */
 

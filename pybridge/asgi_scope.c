@@ -32,7 +32,7 @@
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 static PyObject *text[T_COUNT], *the_asgi;
-static PyObject *the_scope; /* has the values of most requests, otherwise None */
+static PyObject *the_scope; /* template of a scope: the most common values, and None for the other keys */
 
 int asgi_scope_init(void) {
   if (the_scope) return 0;

@@ -34,8 +34,8 @@ void core_import_signals_early(void);
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void core_check_signals(void);
-/* Whether value, SystemExit or KeyboardInterrupt of the application, comes from a signal handler. Ends serving if
- * so. */
+/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. In
+ * this case it also stops the server. */
 int core_is_exit_by_signal(PyObject *value);
 /* Makes signals of the application write to fd, which wakes the event loop. */
 void core_watch_signals(int fd);
@@ -170,8 +170,8 @@ int core_errorlog_init(void);
 void core_errorlog_forked(void);
 
 /* =============================================================================
- * Reports of a process that C code of the application ends, in one line. Texts are borrowed for the call; the functions
- * allocate no memory and take no lock. */
+ * One-line reports about a crash or exit of the process in C code of the application. Texts are borrowed for the call;
+ * the functions allocate no memory and take no lock. */
 
 /* --- core_crash.c ------------------------------------------------------------ */
 

@@ -260,7 +260,7 @@ extern const core_mode core_threads;
 /* Makes an idle thread the drainer if no thread is the drainer. Prefers the lowest index: many objects of scripts
  * belong to thread 0, and the other threads may retire. */
 void core_appoint_drainer(void);
-/* Starts one more thread, if possible. Returns whether it did. */
+/* Starts one more thread, if possible. Returns whether a thread was started. */
 int core_spawn_thread(void);
 /* Changes why t does not count, and appoints a drainer if t is no longer one. */
 void core_set_aside(core_thread *t, core_aside why);
@@ -441,8 +441,9 @@ typedef struct {
   Py_ssize_t len;
   int op;
 } core_message;
-/* Reads a str (text), bytes or a similar object (binary). Returns -1 with an exception and owner NULL; the message
- * of TypeError is wrong, a format for the name of the type and the object. */
+/* Reads a str (text), or bytes or a similar object (binary). On failure, sets owner to NULL and returns -1 with an
+ * exception. The parameter
+ * wrong is the format of the message of TypeError, with the name of the type and the object. */
 int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
 core_part *core_part_of(core_record *rec, const core_message *message);

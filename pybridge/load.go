@@ -41,7 +41,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 			return f, f.take(table, "PATHS", app.Interface)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
-		main = mainGlobals() // another object of the script that was run
+		main = mainGlobals() // app names another object of the script that was run
 	}
 	result, err := search(app, path, f.name, o.Dev, main)
 	if err != nil {

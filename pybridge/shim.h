@@ -248,7 +248,7 @@ typedef struct {
   /* Path of the interpreter that determines prefix and virtual environment, or NULL if Python searches for it. */
   const char *executable;
   const char *home;    /* prefix of the standard library, or NULL if Python searches for it */
-  const char *script;  /* as on the command line: sys.argv[0] */
+  const char *script;  /* sys.argv[0]: the script as named on the command line */
   const char *contrib; /* directory of package fapws, or NULL */
   int argc;
   const char *const *argv; /* arguments after the script */
@@ -413,7 +413,7 @@ char *core_messages(size_t *n);
 
 /* Adds an error log: a regular file that package logfile also writes. It is rotated before it exceeds max bytes (0
  * for no limit), and at the time until (seconds since 1970). path is copied; if it is NULL, messages are dropped.
- * Returns the number of the log, or 0 without memory. Before handlers run, on one thread. */
+ * Returns the number of the log, or 0 without memory. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
 /* Reports that the first written messages for that log, which were passed to the loop, are in the file. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);

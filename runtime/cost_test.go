@@ -120,8 +120,8 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// eachCosts waits until each of n things costs at most most bytes, because goroutines that made them may still hold
-// memory. The result is the cost of each.
+// eachCosts returns the memory that each of n things uses, in bytes. It waits until the result is at most most, because
+// goroutines that made the things may still hold memory.
 func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("at most %d bytes for %s", most, what), func() bool {

@@ -55,7 +55,7 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	}
 }
 
-// It does not need a proxy either.
+// The request also needs no header of the PROXY protocol.
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

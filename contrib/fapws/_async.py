@@ -26,14 +26,14 @@ _CLOSING = 1.0  # maximum seconds until cancelled tasks end
 
 
 def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:
-    """Starts the thread and the lifespan of each of applications, and waits for that.
+    """Starts the thread and the lifespan of each application, and waits for their startup.
 
     loop      -- "auto", "asyncio" or "uvloop"
     lifespan  -- "auto", "on" or "off"
     functions -- begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
 
-    Returns [(application, state)], or one line about an error. On the thread that has loaded the applications, whose
-    context variables are then seen by all tasks.
+    Returns [(application, state)], or one line about an error. Must be called on the thread that has loaded the
+    applications: all tasks inherit its context variables.
     """
     global _thread
     try:
@@ -51,7 +51,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
 
 
 def stop(seconds: float) -> None:
-    """Ends the thread after requests have had the given seconds. On the thread itself."""
+    """Ends the thread when the requests have ended, or after the given seconds. Must be called on the thread itself."""
     if _thread is not None and not _thread.stopped.done():
         _thread.stopped.set_result(seconds)
 
@@ -155,7 +155,7 @@ async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends like asyncio.run(), within a bound."""
+    """Closes the loop like asyncio.run(), but with limits of time."""
     try:
         loop.run_until_complete(_end([task for task in asyncio.all_tasks(loop)], 0))
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _CLOSING))

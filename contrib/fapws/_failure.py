@@ -23,8 +23,8 @@ _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 def describe(error: BaseException, name: str) -> str:
     """Return "FILE:LINE: REASON", and "; NEXT STEP" where one is known.
 
-    error -- what the code of the user raised while it was loaded
-    name  -- what stands for FILE:LINE where no code of the user is involved
+    error -- the exception that the user's code raised while it was loaded
+    name  -- replaces FILE:LINE if no code of the user is involved
     """
     place = _place(error) or name
     step = _next_step(error)

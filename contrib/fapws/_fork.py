@@ -5,8 +5,8 @@ writes the response as a CGI program does; one pipe is its standard error. The l
 its exit status to the other pipe. The child runs only Python, without Go, and therefore needs none of the loader's
 threads.
 
-A response is complete when the child has read the last byte of the request, which it does after sending everything. If
-the child dies earlier, the kernel reports unread data to the server (ECONNRESET) instead of an end.
+The child reads the last byte of the request after it has sent the response. If the child dies earlier, the kernel
+reports unread data to the server (ECONNRESET) instead of an end, so the server notices that the response is incomplete.
 """
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _REPORTED = 70
 
 
 def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> None:
-    """Forks children for the orders that come from descriptor, until its other end is closed.
+    """Forks a child for each order from descriptor, until the other end of descriptor is closed.
 
-    timeout -- seconds for which a handler may make nothing of its response; 0: any
+    timeout -- maximum seconds without output of a handler; 0 means no limit
     sends   -- the server would send files for X-Sendfile or X-Accel-Redirect
     """
     if getattr(sys.modules.get("fapws.metrics"), "_declared", None):

@@ -83,7 +83,7 @@ def _function(entry: Any) -> Tuple[Any, int]:
 
 
 def _without(entry: Any, names: Any) -> Any:
-    """A function like entry without the named arguments, which are given."""
+    """Describes entry like a function without the arguments in names. Returns None if its code is not known."""
     function, _ = _function(entry)
     code = getattr(function, "__code__", None)
     if code is None:

@@ -1,8 +1,7 @@
-"""From what the command line names (``app.py:obj``, ``pkg.mod``) to the object that is served.
+"""Imports the object that the command line names (``app.py:obj``, ``pkg.mod``) and that the server serves.
 
-The executable imports this when a script has no PATHS of its own to run for.
-Mistakes come back as a line for the user, exceptions of the user's own code
-as they are.
+The executable imports this module for scripts without PATHS. Mistakes of the user are returned as a line of text, and
+exceptions of the user's code are returned unchanged.
 """
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ def load(
 
     script    -- absolute path of a script to import as a module, or ""
     module    -- dotted name to import instead, or ""
-    folder    -- where module is looked for first; "" for the current one
+    folder    -- directory that is searched for module first; "" for the current directory
     obj       -- "name.attribute" to serve, or a call of it, "name('text', key=1)"; "" looks for PATHS, application, app
     interface -- "auto", "paths", "wsgi" or "asgi"
     factory   -- the object is a function that returns the one to serve

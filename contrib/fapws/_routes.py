@@ -35,7 +35,7 @@ _QUIET = {"HEAD", "OPTIONS"}  # methods that each GET implies
 
 
 def main(apps: List[App]) -> None:
-    """Prints the tables of apps, which are (name, globals, entries), and those (prefix, object, name)."""
+    """Prints a table of the routes of each app (name, globals, entries). An entry is (prefix, object, name)."""
     heading = Row("PATH", "METHODS", "HANDLER")
     tables = [[heading] + [row for entry in entries for row in rows(*entry)] for _, _, entries in apps]
     widths = [max(len(row[column]) for table in tables for row in table) for column in range(2)]

@@ -14,12 +14,12 @@ __all__ = ["main"]
 
 
 def main(apps: List[App]) -> Optional[BaseException]:
-    """Runs what comes in from stdin in the globals of the first of apps, which
-    are (name, globals, entries) with entries (prefix, object, name).
+    """Runs Python code from stdin in the globals of the first of apps. An app is (name, globals, entries) with
+    entries (prefix, object, name).
 
-    ``app`` is what is served there if that is one object; with several
-    applications, ``apps`` has the globals of each by its name. At a terminal that is
-    a dialogue, with IPython when it is installed; otherwise stdin is a script. Returns what ended it by being raised.
+    If the first app serves one object, ``app`` is this object. With several applications, ``apps`` maps each name to
+    the globals. At a terminal, this is an interactive shell, with IPython if it is installed; otherwise stdin is a
+    script. Returns the exception that ended the code, or None.
     """
     from fapws._load import theirs
     from fapws._framework import framework

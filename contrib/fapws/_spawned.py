@@ -95,7 +95,7 @@ def channel_publish(name: str, id: str, type: str, data: str) -> bool:
 
 
 def channel_watch() -> None:
-    """No client subscribes there."""
+    """Does nothing, because no client subscribes in this process."""
 
 
 class WebSocketConnection:

@@ -171,7 +171,7 @@ class upload:
         return dumps(self._rule)
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """The server calls it with a finished upload in the place of the body."""
+        """Called by the server with a finished upload instead of a body."""
         given, piece = self._given(environ["wsgi.input"].read())
         if "op" in given:
             try:

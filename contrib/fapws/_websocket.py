@@ -97,7 +97,7 @@ class WebSocket:
         self._told = False  # the log already has a line about a rejected origin
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
-        """What a client gets that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
+        """Answers a request that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
         start_response("426 Upgrade Required", [("Upgrade", "websocket"), ("Content-Type", "text/plain; charset=utf-8")])
         return [b"This address is for WebSockets.\n"]
 

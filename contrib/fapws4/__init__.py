@@ -9,7 +9,7 @@ import fapws
 
 
 class _Alias:
-    """Finds ``fapws4.x`` by importing ``fapws.x``; a finder and its loader in one."""
+    """Finder and loader that import ``fapws.x`` for ``fapws4.x``."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -20,7 +20,7 @@ class _Alias:
             module = importlib.import_module(real)
         except ModuleNotFoundError as error:
             if error.name == real:
-                return None  # the import system then names the module that was asked for
+                return None  # the error of the import system then has the name fapws4.x
             raise
         return importlib.machinery.ModuleSpec(name, cls(module))
 
@@ -36,6 +36,6 @@ class _Alias:
         module.__spec__ = self._spec
 
 
-# Before the finder of files: that one would load a second copy of each module.
+# First, because the finder of files would load a second copy of each module.
 sys.meta_path.insert(0, _Alias)
 sys.modules[__name__] = fapws

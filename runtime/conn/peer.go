@@ -33,7 +33,7 @@ func (p *Peer) String() string {
 }
 
 // AppendHost appends the requested host and port: from a trusted proxy, an absolute target or the field Host (RFC 9112
-// §3.2.2). An HTTP/1.0 request may have none.
+// §3.2.2). It appends nothing for an HTTP/1.0 request without a host.
 func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 	switch {
 	case p.Host != "":

@@ -32,7 +32,7 @@ type Client struct {
 	proxy      *trustedProxy // nil without a proxy or path before the server
 	peer       *Peer         // the peer of the connection itself; nil until direct sets it
 
-	Expected conn.Expected // of the acceptor
+	Expected conn.Expected // data of the acceptor
 	Counts   conn.Verdict  // how the acceptor counts the connection
 	requests uint32        // requests that were logged
 	Active   int32         // exchanges that have not ended, including exchanges of streams that were reset

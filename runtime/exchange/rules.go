@@ -70,7 +70,7 @@ func NewRules(r Rules) (_ *Rules, err error) {
 // rules are the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers Edits         // the site's first
+	headers Edits         // the edits of the site, then the edits of the mount
 	plain   int           // number of headers that apply without HTTPS
 	guard   route.Guard   // the part for package route
 	access  Access        // nil allows everybody
@@ -142,9 +142,10 @@ func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
 // Access decides which users may use a mount. Its methods are called on the event loop.
 type Access interface {
-	// Admit decides on the client of x. It uses Head, Parsed, Path and Peer of x.Req. refusal is the reply to a client
-	// that is refused, or nil. Before Admit accepts a user, it calls Exchange.LogIn. known is false if it must read a
-	// file or check a password first. That happens off the loop, which then resumes x and calls Admit again.
+	// Admit decides whether the client of x has access. It uses Head, Parsed, Path and Peer of x.Req. refusal is the
+	// reply to a client without access, or nil. Before Admit accepts a user, it calls Exchange.LogIn. known is false if
+	// a file must be read or a password checked first. This happens off the loop; afterwards the loop resumes x and
+	// calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	// By returns how users log in.

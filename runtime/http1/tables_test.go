@@ -46,7 +46,7 @@ func TestValidValueAgreesWithTheTableAtEveryPosition(t *testing.T) {
 	}
 }
 
-// They must not hide each other in a word.
+// Adjacent bytes must not hide each other in the check of a machine word.
 func TestValidValueChecksAdjacentBytes(t *testing.T) {
 	b := make([]byte, 12)
 	for i := range 1 << 16 {

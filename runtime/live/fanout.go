@@ -340,7 +340,7 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// waits reports whether the next batch must wait. It wakes the loop when that may have changed.
+// waits reports whether the next batch must wait. In this case it calls wake later, so that the loop asks again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

@@ -25,7 +25,7 @@ import (
 const (
 	handOverPatience = 10 * time.Second
 
-	// handOverTick is the interval of further attempts for WebSockets that could not get the request to move.
+	// handOverTick is the interval between attempts to hand over the remaining WebSockets.
 	handOverTick = 10 * time.Millisecond
 )
 

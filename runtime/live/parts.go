@@ -44,7 +44,7 @@ func (q *parts) count(in *conn.Set, of conn.Response, p *exchange.Part, left int
 	return q.unsent
 }
 
-// uncount counts p as no longer waiting, if it was counted. left bytes of it were not written and need not be.
+// uncount removes p from the waiting output if count has added it. left is the number of discarded bytes.
 func (q *parts) uncount(in *conn.Set, p *exchange.Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)

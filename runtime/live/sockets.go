@@ -38,7 +38,7 @@ type Sockets struct {
 	// number of the last message before the server began to retire; WebSockets get all messages up to it before they
 	// are handed over
 	last uint64
-	// handshakes, without an answer of the handler, of WebSockets that can be handed over
+	// number of movable WebSockets whose handshake the handler has not answered
 	awaited  int
 	resuming int
 	departed []departed

@@ -202,8 +202,8 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// shorten truncates the file by the given number of bytes, and reports whether they are gone. Another process may
-// have emptied the file to free space, so the size is checked first; otherwise Ftruncate would extend the file with
+// shorten removes the given number of bytes from the end of the file, and reports whether it succeeded. Another process
+// may have emptied the file to free space, so the size is checked first. Otherwise Ftruncate would extend the file with
 // zeros.
 func (s *sink) shorten(bytes int64) bool {
 	var st unix.Stat_t

@@ -39,7 +39,7 @@ def follow():
             with followers.pop(log)[0]:
                 process.terminate()
             continue
-        with suppress(BlockingIOError, RuntimeError):  # no new lines; the server is behind: lines are lost
+        with suppress(BlockingIOError, RuntimeError):  # no new lines, or the server is overloaded and drops lines
             *complete, rest = (begun + os.read(process.stdout.fileno(), 32768)).split(b"\n")  # in a second, at most
             followers[log] = process, rest[:LENGTH]
             for line in complete if publishes() else []:

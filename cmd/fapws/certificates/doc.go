@@ -29,9 +29,11 @@
 //
 // # The machine's own authority
 //
-// authority.go makes certificates for a server that no public authority can vouch for, such as a device on a local
-// network (--tls auto): once an authority of the machine's own, which clients are told to trust, and with it a
-// certificate for all names and addresses of the machine, which is made again when they change or when it gets old.
+// authority.go makes certificates for a server that cannot get a public certificate, such as a device on a
+// local network (--tls auto).
+// It creates an authority for this machine once, and users install the authority in their clients. The authority signs a
+// certificate for all names and addresses of the machine. The certificate is renewed when they change or before it
+// expires.
 //
 // A Reader calls maintain, and the server serves the files that it writes like any others. It is safe for several
 // processes at once.

@@ -41,8 +41,8 @@ type Reader struct {
 	rotated time.Time
 }
 
-// Bundle returns the contents of the files of w. A file that was never valid is an error, with one line for each. For a
-// file that has become invalid, the last valid contents are used, and the reason is logged once.
+// Bundle returns the contents of the files of w. The error has one line for each file that was never valid. For a file
+// that has become invalid, Bundle uses the last valid contents, and logs the reason once.
 func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	r.init()
 	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
@@ -117,7 +117,7 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep returns now, or, if err is not nil, the last valid contents of subject.
+// keep stores and returns the contents now of subject if err is nil. Otherwise it returns the last valid contents.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now

@@ -53,8 +53,8 @@ type Asking struct {
 	CAs  string
 	From string // origin in the configuration, for messages
 
-	// Auth is tls.RequestClientCert if requests are refused instead of handshakes: their connection knows why the certificate is not good
-	// (conn.TLSState).
+	// Auth is the policy for client certificates. With tls.RequestClientCert, a handshake with an invalid certificate
+	// succeeds, and requests are refused with the reason from conn.TLSState.
 	Auth tls.ClientAuthType
 }
 

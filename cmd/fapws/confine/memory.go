@@ -240,8 +240,7 @@ const (
 	// littleMemoryAfter is how long after the start memory is saved: the collection that begins then would delay the first answers.
 	littleMemoryAfter = 20 * time.Millisecond
 
-	// startPagesAfter is how long after the start the pages are given back
-	// that only the start needed.
+	// startPagesAfter is the time from the start until pages that only the start needed are returned to the kernel.
 	startPagesAfter = time.Second
 
 	// memoryEvery is the minimum interval between returns of memory, unless the memory has grown by memoryGrowth bytes.

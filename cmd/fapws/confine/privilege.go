@@ -223,7 +223,7 @@ func FurnishChroot(root string) error {
 // more memory. Kernels without these folios reject the advice.
 func divide(start, end uintptr) {
 	if end-start <= divided {
-		// This includes existing parts: with the same advice as the next part, they would be merged.
+		// The parts of an earlier division are this small. With the advice, the kernel would merge them with the next part.
 		return
 	}
 	for at := start; at < end; at += 2 * divided {

@@ -71,7 +71,7 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// orders are the orders of the routes; the key s changes to the next one.
+// orders lists the columns by which the table of routes can be sorted. The key s selects the next column.
 var orders = []struct {
 	name string
 	head int // index of the column

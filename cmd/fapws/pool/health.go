@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkEvery is the interval between health checks of serving workers, which also measure their memory. A broken worker
-// is killed after checkEvery or after silentChecks more. A worker that was stopped by a signal is killed after
-// stoppedChecks.
+// checkEvery is the interval between health checks of serving workers, which also measure their memory. A worker is
+// killed if it sleeps and reads no message for silentChecks checks, or was stopped by a signal for stoppedChecks checks.
 const (
 	checkEvery    = time.Second
 	silentChecks  = 3

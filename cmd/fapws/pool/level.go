@@ -48,7 +48,7 @@ func (a *pace) calm() {
 
 func (p *Pool) level() {
 	if g := p.batch; g != nil && len(g.workers) == 0 && p.pace.pause == nil {
-		g.startNext() // all workers of the generation have left it
+		g.startNext() // the batch has no workers left
 	}
 	if p.first() || p.stopping {
 		return

@@ -90,8 +90,8 @@ const (
 	Join Kind = "join"
 	// Publish: N events in Raw for all workers.
 	Publish Kind = "publish"
-	// Counts: changed numbers of subscribers of channels. A worker sends its own numbers. The supervisor sends each
-	// worker the sum of all others.
+	// Counts: changed numbers of subscribers of channels. A worker sends the numbers of its own subscribers. The
+	// supervisor sends each worker the sums of all other workers.
 	Counts Kind = "counts"
 	Closed Kind = "closed"
 	// Certificates, from a worker: in Raw, a list of the certificates that the worker wants (see Options.Certificates).

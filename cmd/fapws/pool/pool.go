@@ -233,7 +233,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		// A hostile application could claim this at once and keep the server loading.
+		// A hostile application could send Unused immediately after each start, and the server would load all the time.
 		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()

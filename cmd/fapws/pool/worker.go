@@ -256,8 +256,8 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// passSubscribers prepares worker to for the subscribers of w. It returns the file through which w sends them, or nil
-// if that is impossible. Then the clients reconnect.
+// passSubscribers prepares the worker to to receive the subscribers of w. It returns the file through which w sends
+// them, or nil if a hand-over is impossible and the clients must reconnect.
 func (w *worker) passSubscribers(to *worker) []*os.File {
 	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil

@@ -128,7 +128,7 @@ func ExitPlain(err error) error {
 	switch {
 	case errors.As(err, &done): // "cannot read x" would lose a word again
 		return err
-	case errors.As(err, &name): // before the OpError around it
+	case errors.As(err, &name): // checked before net.OpError, which wraps it
 		raw, text = name.Error(), "host "+name.Name+" is not known"
 		if !name.IsNotFound {
 			text = "host " + name.Name + " cannot be looked up: " + name.Err

@@ -231,9 +231,8 @@ func foreignKey(key string) string {
 	return foreignAnswer("--"+key, "VALUE")
 }
 
-// UnknownWord answers a word that was meant as a command: one of another tool, or a
-// misspelt one of typedWords. app is the word that follows it, or "". It returns "" for
-// other words.
+// UnknownWord returns advice about a word that the user typed as a command: a command of another tool, or a misspelt
+// word of typedWords. app is the next word, or "". It returns "" for other words.
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"
@@ -398,8 +397,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	return lines
 }
 
-// ForeignGlobals returns a line for each global that the source of a script with PATHS sets and mentions nowhere else, and that looks
-// like a setting which scripts do not have.
+// ForeignGlobals finds unused globals in the source of a script with PATHS that look like settings, although scripts
+// have no such setting. It returns a line of advice for each global.
 func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
 	ours := s.Globals()
 	for statement := range statements(source) {

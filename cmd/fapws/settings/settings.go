@@ -16,7 +16,7 @@ var LogLevels = []string{"debug", "info", "warning", "error"}
 
 // Setting is a setting, as a file table_*.go declares it.
 type Setting struct {
-	Name    string // of the flag, without dashes; the key of fapws.toml
+	Name    string // name of the flag, without dashes, and key of fapws.toml
 	Arg     string // placeholder for the value in the help; empty means value.arg
 	Default string // as a user would type it
 	Note    string // the default in the help, where it depends on the machine
@@ -24,7 +24,7 @@ type Setting struct {
 	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
 	Help   string
 	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
-	Global string // of a script; empty if a script cannot set it
+	Global string // global of a script with this setting; empty if scripts cannot set it
 
 	// also has other names of the flag, as other servers have them, separated by spaces: "-b" is a letter, "uds=unix:*" takes a part of
 	// the value, "no-access-log=off" has this value.
@@ -61,7 +61,7 @@ func option(key string) func(*Config) *value {
 	}
 }
 
-var unset Config // only its fields are pointed at
+var unset Config // used only for pointers to its fields
 
 // table returns all settings in the order of the help. They must not be changed.
 var table = sync.OnceValue(func() (rows []*Setting) {

@@ -54,7 +54,7 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// reads adds synonyms, in lower case, for some texts.
+// reads makes v accept synonyms. The keys of same are synonyms in lower case, and its values are the texts to parse.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {

@@ -158,7 +158,8 @@ func (k *keyring) follow(text string, w *certificates.Want) {
 	k.follower.Files(slices.Compact(names), auto)
 }
 
-// reloaded forgets the wants of workers that are being replaced, and orders certificates that are new, or whose order has failed.
+// reloaded discards the certificates.Want of each replaced worker. It orders certificates that are new, and repeats
+// failed orders.
 func (k *keyring) reloaded() {
 	if k.orders != nil {
 		k.orders.Retry()

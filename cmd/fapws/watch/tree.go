@@ -159,10 +159,9 @@ var (
 	AlwaysExclude = []string{".*", "*~", "__pycache__", "node_modules"}
 )
 
-// patterns decides which files count. A pattern without a slash is compared
-// with base names; one with a slash with the whole path, or if it does not
-// begin with a slash, with the path from the working directory and from the
-// watched folder. The wildcards are those of path/filepath.Match.
+// patterns selects the watched files. A pattern without a slash matches base names. A pattern that begins with a slash
+// matches whole paths. Other patterns with a slash match paths relative to the working directory or to the watched
+// folder. The syntax is that of path/filepath.Match.
 type patterns struct {
 	include, exclude []pattern
 	// absolute paths of files from patterns with a slash and without wildcards, in any directory

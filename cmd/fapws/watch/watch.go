@@ -173,7 +173,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	}
 	next := time.NewTimer(interval)
 	defer next.Stop()
-	// time of the first change until a scan finds no more; zero if no file is changing
+	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
 	soon := false              // the next scan is due within quiet
 	var asked, looked []func() // functions of Settle, before and after a scan

@@ -45,7 +45,7 @@ class Recorder(Start_response):
             return f"{self.status_code} Unknown"
 
     def send(self, start_response: Callable[..., Callable[[bytes], object]]) -> None:
-        """Passes status, fields and written bytes on, unless the handler has left all of that to the server."""
+        """Passes the status, the fields and the written bytes to the server, unless the handler has set none of them."""
         self.target = start_response
         if self.line or self.response_headers or self.status_code != 200:
             write = start_response(self.status(), self.response_headers)
@@ -53,11 +53,11 @@ class Recorder(Start_response):
                 write(piece)
 
     def begun(self, result: Any) -> Any:
-        """result; a generator has made its first piece, because it calls start_response before that."""
+        """Returns result. A generator makes its first piece here, because it calls start_response before that piece."""
         return _Begun(result) if not self.line and hasattr(result, "send") else result
 
     def get(self, name: str) -> str:
-        """The value of a header field, several values joined by commas; "" if there is none."""
+        """Returns the value of a header field, or "". Several values are joined by commas."""
         return ", ".join(value for field, value in self.response_headers if field.lower() == name)
 
 

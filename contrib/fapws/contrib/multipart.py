@@ -237,7 +237,7 @@ class _Source:
             self.fill()
 
     def body(self, keep: Callable[[bytes], None]) -> None:
-        """Give keep the bytes up to the next delimiter, and step behind it."""
+        """Passes the bytes before the next delimiter to keep, and skips the delimiter."""
         while True:
             at = self.buffer.find(self.delimiter)
             if at >= 0:

@@ -106,8 +106,8 @@ type Dispatcher struct {
 
 	endsEvents bool
 
-	// state is held by the event loop except during Interpreter.Flush, in which a handler may block. Its holder may
-	// access all state of the loop (see Stalled).
+	// The event loop holds the mutex state, except during Interpreter.Flush, in which a handler may block. The holder of
+	// the mutex may access all state of the loop (see Stalled).
 	state   sync.Mutex
 	running bool
 }

@@ -49,7 +49,7 @@ type Loader struct {
 	control *net.UnixConn
 	exited  chan struct{}
 	closed  atomic.Bool
-	used    atomic.Int64 // in ns since 1970; the end of the last request
+	used    atomic.Int64 // time when the last request ended, in ns since 1970
 
 	mu       sync.Mutex
 	children []*child // oldest first

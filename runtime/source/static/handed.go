@@ -24,7 +24,7 @@ type Handed struct {
 	private *Private
 
 	mu    sync.Mutex
-	roots map[string]*Files // by options
+	roots map[string]*Files // the key is the text of the options
 
 	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. They do not change
 	// after Open.

@@ -169,7 +169,7 @@ var buildTimes = [...]time.Time{
 
 const (
 	firstDate  = 20 * 365 * 24 * time.Hour // since 1970; earlier times are not trusted
-	mostOffset = 14 * time.Hour            // of a time zone; archives such as zip contain local times
+	mostOffset = 14 * time.Hour            // maximum offset of a time zone from UTC, because archives such as zip contain local times
 	// A modification time this long before the status change may be a constant.
 	longTimeAgo = 3 * 365 * 24 * time.Hour
 )

@@ -37,8 +37,8 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
-		// closes reads until the close frame, which must arrive little later than the second that an application has,
-		// and returns the earlier messages.
+		// closes reads until the close frame and returns the earlier messages. The frame must arrive soon after the
+		// second for which the server waits for the application.
 		closes := func(c *wstest.Client) (before []string) {
 			t.Helper()
 			for {

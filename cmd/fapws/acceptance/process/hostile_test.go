@@ -12,7 +12,7 @@ import (
 // takenOver is a server in a sandbox whose application sends forged messages to its supervisor (testdata/hostile.py).
 type takenOver struct {
 	*fapwstest.Server
-	// Directory for files that messages name. Only the supervisor may write there.
+	// place is a directory for the files named in messages. Only the supervisor may write there.
 	place string
 }
 

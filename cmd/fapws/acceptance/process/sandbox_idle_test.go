@@ -40,8 +40,8 @@ def link(environ, start_response):
 PATHS = [("/file", file), ("/program", program), ("/link", link)]
 `
 
-// It restricts work for a waking application, and for clients while it is asleep. Only health checks are answered
-// earlier.
+// The sandbox applies to requests that arrive while the application wakes or sleeps. Only health checks are answered
+// before the sandbox is entered.
 func TestSandboxAppliesWhileTheApplicationSleepsOrWakes(t *testing.T) {
 	for _, mode := range []string{"on", "strict"} {
 		t.Run(mode, func(t *testing.T) {

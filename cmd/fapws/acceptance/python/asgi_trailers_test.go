@@ -26,7 +26,7 @@ func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 		name, te string
 		messages []string
 		want     string // "status:body|trailers"
-		// The beginning of the error for each message that has an error.
+		// The beginnings of the errors of the messages, in their order.
 		said []string
 	}{
 		{"one body", "trailers", []string{begins, hello, ends}, "200:hello|X-Sum=1", nil},

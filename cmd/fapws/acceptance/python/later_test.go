@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// They also run while the server is idle, and until they have ended.
+// Deferred calls and timers also run while the server is idle. The server stops after the calls have ended.
 func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

@@ -1,4 +1,4 @@
-"""What the script sees of itself; python3 is asked for the same."""
+"""Returns the identity of the script as seen by itself. The test compares it with a run by python3."""
 import json
 import os
 import sys
