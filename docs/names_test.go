@@ -77,7 +77,7 @@ func TestMissingNameIsNoticed(t *testing.T) {
 type sources struct {
 	// Files and directories, relative to the root of the repository, and imported packages.
 	paths []string
-	words map[string]bool // words of all source files, without comments
+	words map[string]bool
 	// Names declared in Go packages and types, by the name of the package or type.
 	members map[string]map[string]bool
 }

@@ -10,7 +10,7 @@ import (
 
 type block struct {
 	page string
-	line int    // of the opening fence
+	line int
 	lang string // "console", "python", "toml" …
 	// Relative name of the file with this content, or "".
 	file string

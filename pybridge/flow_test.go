@@ -31,7 +31,7 @@ func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 		}
 	}
 	done(blocked())
-	for range 50 { // the drainer runs quick handlers
+	for range 50 {
 		loop.get(t, "/writes")
 	}
 	writer, behind := &response{done: make(chan struct{}), hold: true}, &response{done: make(chan struct{})}

@@ -71,7 +71,7 @@ func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
 }
 
 var (
-	comment   = regexp.MustCompile(`(?s)/\*.*?\*/|"(\\.|[^"\\\n])*"`) // and strings
+	comment   = regexp.MustCompile(`(?s)/\*.*?\*/|"(\\.|[^"\\\n])*"`)
 	directive = regexp.MustCompile(`(?m)^#(.*\\\n)*.*\n`)
 	heading   = regexp.MustCompile(`(?m)^/\* --- (\w+\.(?:c|go))\b.*\n|^/\* =====*\n`)
 	ours      = regexp.MustCompile(`^(core|wsgi|asgi|live)_`)

@@ -52,7 +52,7 @@ func shows(t *testing.T, pattern string) {
 
 func TestStackOfARecursionIsShortened(t *testing.T) {
 	f, g, h := frame{"none.py", 1, "f"}, frame{"none.py", 2, "g"}, frame{"none.py", 3, "h"}
-	for want, s := range map[string]callStack{ // innermost first
+	for want, s := range map[string]callStack{
 		"":                            {},
 		"f":                           {f},
 		"fgh":                         {h, g, f},

@@ -39,7 +39,7 @@ func TestSubrequestEndsWithItsContext(t *testing.T) {
 		if err == nil {
 			t.Cleanup(func() { other.Close() })
 			go func() {
-				_, _ = other.Read(make([]byte, 100)) // the request has arrived
+				_, _ = other.Read(make([]byte, 100))
 				cancel()
 			}()
 		}

@@ -44,7 +44,7 @@ func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	s.do(func() {
 		s.loop.conns.Cached = func(int, int64) bool {
 			asked++
-			return asked%3 == 0 // some pieces are in memory
+			return asked%3 == 0
 		}
 	})
 	for _, end := range []string{"next", "half", "leave"} {

@@ -30,7 +30,7 @@ func TestStuckLoopDoesNotDelayTheShutdown(t *testing.T) {
 	defer close(gate)
 	go s.do(func() { close(stuck); <-gate })
 	<-stuck
-	s.dial(t) // on its way to the loop
+	s.dial(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {

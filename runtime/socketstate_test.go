@@ -106,7 +106,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 		}},
 		{name: "left in the middle of a message", lets: func(s *testServer, k *talk, c *wstest.Client) {
 			k.add(exchange.Part{Op: exchange.OpText, Body: []byte(large)})
-			s.loop.post(func() { reset(c) }) // when the loop has written a part
+			s.loop.post(func() { reset(c) })
 		}},
 		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) }, code: 1012},
 		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},

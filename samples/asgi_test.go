@@ -62,7 +62,7 @@ func TestStarletteSampleEchoesOverAWebSocket(t *testing.T) {
 	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 4321`))
 
 	w = s.talk("/echo")
-	w.Conn.Close() // without a word
+	w.Conn.Close()
 	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
 	if w, _, status := s.dial("/nothing"); w != nil || status != 403 {
 		t.Errorf("a WebSocket that has no route: status %d", status)

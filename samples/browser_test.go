@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// browser is a running Chromium.
 type browser struct{ ctx context.Context }
 
 // startBrowser starts Chromium. Several tabs are used, but only one has the focus. The other tabs must not be slowed
@@ -29,7 +28,6 @@ func startBrowser(t *testing.T) *browser {
 		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true))}
 }
 
-// tab is an open page, and its requests to the server.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -119,14 +117,12 @@ func (p *tab) enter(field, text string) {
 	p.run(chromedp.SendKeys(field, text+"\n", chromedp.ByQuery))
 }
 
-// value returns the value of a JavaScript expression in the page.
 func value[T any](p *tab, expression string) (result T) {
 	p.t.Helper()
 	p.run(chromedp.Evaluate(expression, &result))
 	return result
 }
 
-// await waits until an expression is true in the page.
 func (p *tab) await(condition string) {
 	p.t.Helper()
 	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(fapwstest.Patience))

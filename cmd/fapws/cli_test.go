@@ -226,7 +226,7 @@ func signalNamed(ts *testscript.TestScript, name string) syscall.Signal {
 func againCommand(ts *testscript.TestScript, neg bool, args []string) {
 	r := serverOf(ts)
 	for late := time.After(patience); ; {
-		_ = r.cmd.Process.Signal(signalNamed(ts, args[0])) // the process may have ended
+		_ = r.cmd.Process.Signal(signalNamed(ts, args[0]))
 		select {
 		case err := <-r.waited:
 			r.waited <- err // for the command ended

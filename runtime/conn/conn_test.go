@@ -178,7 +178,7 @@ func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 	r, client := s.open()
 	s.do(func() { r.Queue(Output{Items: []Item{{Data: make([]byte, 32<<20)}}, Owner: r}, false) })
 	s.until("it waits for room", func() bool { return r.AwaitsRoom() })
-	s.do(func() { // the loop does not notice that the client reads
+	s.do(func() {
 		for room := []unix.PollFd{{Fd: r.fd, Events: unix.POLLOUT}}; room[0].Revents == 0; unix.Poll(room, 0) {
 			if _, err := io.ReadFull(client, make([]byte, 32<<10)); err != nil {
 				t.Error(err)
@@ -189,7 +189,7 @@ func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 		if !r.transfer.expired() || !r.Writing() || r.transfer.progress != s.Now {
 			t.Error("the room was not used")
 		}
-		for r.Writing() { // until the socket is full
+		for r.Writing() {
 			r.transfer.progress -= int64(2 * time.Hour)
 			r.transfer.expired()
 		}

@@ -26,7 +26,7 @@ func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 			if read(ours) < 0 {
 				return
 			}
-			if leaves { // the other descriptors are ready, too
+			if leaves {
 				leaves = false
 				l.Leave()
 			}

@@ -375,7 +375,7 @@ func TestFinishedResponsesPrecedePostedFunctions(t *testing.T) {
 			}
 		})
 		l.AtEndOfBatch(func() {
-			if recording && len(order) > 0 { // not the first batch
+			if recording && len(order) > 0 {
 				recording = false
 				orders <- append(order, "end")
 			}

@@ -26,7 +26,7 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h.Stream(t) // the sites are replaced here
+	h.Stream(t)
 	h.Do(func() {
 		y := h.Held[0].TakeOver()
 		h.Held[0].Abandon()

@@ -23,7 +23,7 @@ func (o *order) Start(x *exchange.Exchange) {
 
 // The client sends all requests at once. It gets all responses, even if it has shut down its sending side.
 func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
-	const many = 2000 // fewer bytes than are read at once
+	const many = 2000
 	o := new(order)
 	o.Run(t, o, exchange.Config{})
 	var fds [2]int

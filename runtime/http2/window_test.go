@@ -97,7 +97,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 			given += int64(st.x.Given)
 		}
 	})
-	if given < window-minUpdate || given > window+1<<10 { // pieces count a little more than their size
+	if given < window-minUpdate || given > window+1<<10 {
 		t.Errorf("handlers have %d bytes", given)
 	}
 	h.Do(func() {
@@ -124,7 +124,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	for u.window == 0 {
 		u.frame()
 	}
-	u.window = 1 << 20 // a false value
+	u.window = 1 << 20
 	u.begin("/later", 60<<10, 2*window/each+1, 2*window/each+5)
 	for {
 		f, err := u.framer.ReadFrame()
@@ -148,7 +148,7 @@ func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	cfg.MaxUnread = most
 	h.http2.Configure(cfg)
 	c, p := h.open(t)
-	value := strings.Repeat("v", 3500) // it is in the dynamic table
+	value := strings.Repeat("v", 3500)
 	for id := uint32(1); id < 2*streams; id += 2 {
 		p.request(id, "/later", true, "x "+value, "x "+value, "x "+value, "x "+value)
 	}

@@ -43,7 +43,7 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
 		switch rand.IntN(4) {
 		case 0:
-			f.Finish(time.Hour) // a change affects later events
+			f.Finish(time.Hour)
 			f.Add(e, name)
 		case 1:
 			f.Finish(time.Hour)

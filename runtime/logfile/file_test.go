@@ -79,7 +79,7 @@ func waiting(t *testing.T, path string) int {
 	o := Options{Path: path}
 	dir, err := o.folder()
 	if err != nil {
-		return 0 // the directory is gone
+		return 0
 	}
 	defer dir.Close()
 	return len(pending(dir, &o))
@@ -175,7 +175,7 @@ func TestLineWithoutAnEndIsWrittenAndCounted(t *testing.T) {
 	for _, piece := range []string{"begun", " and ended\nbegun", x, "\n"} {
 		fmt.Fprint(f, piece)
 		if piece == x {
-			text = "" // the file has no room for this piece
+			text = ""
 		}
 		text += piece
 		eventually(t, piece, func() bool {

@@ -10,7 +10,7 @@ import (
 func TestWebconfIsConvertedToTOML(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
-		want       []string // lines of the result
+		want       []string
 		notes      []string
 	}{
 		{"as the course has it",

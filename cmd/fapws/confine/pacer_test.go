@@ -30,7 +30,7 @@ func TestHeapIsLargerOnlyWhileCollectionsFollowFast(t *testing.T) {
 		{tooFast, nil, 0},
 		{tooFast - 1, []int{busyPercent}, 0},
 		{1, []int{busyPercent}, 0},
-		{slow - 1, []int{busyPercent}, 0}, // the first check noticed the previous collection
+		{slow - 1, []int{busyPercent}, 0},
 		{slow + 1, []int{busyPercent, littlePercent}, 1},
 		{tooFast, []int{busyPercent, littlePercent}, 1},
 		{0, []int{busyPercent, littlePercent, busyPercent}, 1},

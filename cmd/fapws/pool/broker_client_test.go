@@ -158,7 +158,7 @@ func TestBrokerThatRejectsEventsIsUnreachable(t *testing.T) {
 	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
 		t.Errorf("%+v", st)
 	}
-	n.failed(reading, context.DeadlineExceeded) // the broker is reported as reachable after these calls
+	n.failed(reading, context.DeadlineExceeded)
 	set("0")
 	n.says(t, "; 3 events waited")
 	if b := <-n.batches; string(b.Raw) != "later" {

@@ -33,9 +33,9 @@ func TestEventsOfOtherServersDoNotDelayTheShutdown(t *testing.T) {
 	for range 20 * mostTogether {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
-	<-p.events // more events wait
+	<-p.events
 	close(p.over)
-	p.o.Broker.Close(time.Minute) // must return
+	p.o.Broker.Close(time.Minute)
 }
 
 func TestBrokerIsReadNoFasterThanWorkersAcceptEvents(t *testing.T) {

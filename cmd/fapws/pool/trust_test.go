@@ -72,7 +72,7 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	for _, tt := range []struct {
 		what  string
 		next  func(i int) *Message
-		most  int // messages until the worker is killed
+		most  int
 		state State
 	}{
 		{"sent the message \"certificates\" while it was serving", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 1, Serving},

@@ -11,7 +11,7 @@ import (
 
 func TestQuestionToAWorkerDelaysTheHandoverUntilItIsSent(t *testing.T) {
 	w := &worker{idle: true}
-	w.out.bytes.Store(1) // the question is queued
+	w.out.bytes.Store(1)
 	p := &Pool{handing: true, workers: map[int]*worker{1: w}, events: make(chan func(), 1)}
 	p.maybeHandOver()
 	select {

@@ -55,7 +55,7 @@ func TestEachExampleCanBeSet(t *testing.T) {
 	for line := range strings.Lines(examples) {
 		key, _, found := strings.Cut(line, " = ")
 		if !found {
-			continue // a comment
+			continue
 		}
 		have = append(have, key)
 		if _, err := read(t, line); err != nil {
@@ -212,7 +212,7 @@ func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
-		within := row.Name == "config" || row.Name == "spa" // below the root
+		within := row.Name == "config" || row.Name == "spa"
 		if names && !within && !row.path || row.path && !names {
 			t.Errorf("%s %s: path is %v", row.Name, row.Arg, row.path)
 		}

@@ -90,7 +90,7 @@ func next(t *testing.T, w *Watcher) string {
 
 // An ignored change is followed by a change of another file, which must be reported first.
 func TestEachChangeIsReportedOnce(t *testing.T) {
-	const sign = "app/sign.py" // the file that ends a silent change
+	const sign = "app/sign.py"
 	for _, tt := range []struct {
 		name   string
 		o      Options
@@ -207,7 +207,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 			}
 			o := tt.o
 			if strings.HasPrefix(tt.name, "steps: ") {
-				set(t, &quiet, 300*time.Millisecond) // longer than the steps
+				set(t, &quiet, 300*time.Millisecond)
 			}
 			got, want := tells(o)
 			for quiet >= 300*time.Millisecond && quiet < patience && got != want { // a slow machine may need more time

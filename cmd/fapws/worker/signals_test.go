@@ -58,7 +58,7 @@ func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 			}
 		}
 		if slices.Contains(tt.want, "replace") {
-			got = append(got, <-replaced) // after pool.Echo
+			got = append(got, <-replaced)
 		}
 		for len(s.orders) > 0 {
 			got = append(got, fmt.Sprint("end ", (<-s.orders).how))

@@ -28,7 +28,7 @@ func TestPublisherCannotTakeMoreNumbersThanItAnnounced(t *testing.T) {
 func TestPublisherWhoseEventsAreDroppedMayPublishOthers(t *testing.T) {
 	r := newRelay(new(service))
 	r.waiting.Store(mostDown + 1)
-	r.overflowed.Store(true) // it is logged already
+	r.overflowed.Store(true)
 	r.arrived(&pool.Message{Seq: 7, N: 1, Raw: appendEvent(nil, &pybridge.Event{Name: "news", Data: "x"}), ID: 70})
 	r.down.Hold(false)
 	r.down.Wait(time.Minute)

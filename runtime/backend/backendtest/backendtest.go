@@ -62,7 +62,6 @@ func Dial(t testing.TB, addr string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// Answer is a response with its whole body and the error that ended the body.
 type Answer struct {
 	*http.Response
 	Text string

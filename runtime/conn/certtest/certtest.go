@@ -52,7 +52,6 @@ var Localhost = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
 })
 
-// Authority signs certificates.
 type Authority struct {
 	T           testing.TB
 	Certificate *x509.Certificate

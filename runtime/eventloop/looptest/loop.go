@@ -31,7 +31,6 @@ func Run(t testing.TB, loop *eventloop.Loop, end func()) {
 	})
 }
 
-// Do calls a function on a loop and waits until it has returned.
 func Do(loop *eventloop.Loop, f func()) {
 	done := make(chan struct{})
 	if loop.Post(func() { defer close(done); f() }) {
@@ -39,7 +38,6 @@ func Do(loop *eventloop.Loop, f func()) {
 	}
 }
 
-// Until waits until something is true on a loop.
 func Until(t testing.TB, loop *eventloop.Loop, what string, holds func() bool) {
 	t.Helper()
 	waittest.Eventually(t, what, func() (ok bool) {

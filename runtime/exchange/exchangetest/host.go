@@ -19,9 +19,9 @@ import (
 type Host struct {
 	exchange.Server
 	exchange.Memory
-	Held    []*exchange.Exchange // the test answers them
-	Gone    int                  // exchanges whose clients have disconnected
-	Streams bool                 // bodies are streamed; set by Stream
+	Held    []*exchange.Exchange
+	Gone    int
+	Streams bool // bodies are streamed; set by Stream
 
 	conns   conn.Set
 	clients http1conn.Server

@@ -237,7 +237,7 @@ func TestDeferredHandlerIsResumedUntilItsLastPart(t *testing.T) {
 	r.x.Source.Start(r.x)
 	r.want("told", r.told(), "resume")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
-	r.x.Source.OnGone(r.x) // the last part must still arrive
+	r.x.Source.OnGone(r.x)
 	r.want("told", r.told(), "resume resume cancel")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
 	r.want("told", r.told(), "resume resume cancel resume")

@@ -204,7 +204,7 @@ func TestRequestsWaitForAFetchOfTheSamePage(t *testing.T) {
 	}
 	look(t, s, c, r, 2, Bypass)
 	f := look(t, s, c, r, 1+tryEvery, Miss)
-	look(t, s, c, r, 1+tryEvery, Bypass) // and not Wait
+	look(t, s, c, r, 1+tryEvery, Bypass)
 	feed(f.Fill, answer{body: "now"}, 1+tryEvery)
 	look(t, s, c, r, 1+tryEvery, Hit)
 

@@ -317,7 +317,7 @@ func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 				}
 				answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)
 				switch r.Method {
-				case "OPTIONS": // in the same TLS record
+				case "OPTIONS":
 					answer += poison
 				}
 				io.WriteString(c, answer)

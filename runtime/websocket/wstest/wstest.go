@@ -77,7 +77,6 @@ func Dial(addr, path string, fields ...string) (*Client, error) {
 	return c, err
 }
 
-// Denied is a response to a handshake with a status other than 101.
 type Denied struct {
 	Response *http.Response
 	Body     string

@@ -32,7 +32,7 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 	}{
 		{"secret", "secret", 0, `^ann:\$2y\$10\$.{53}\n$`, `^Password: \r?\nAgain: \r?\n$`},
 		{"secret", "other", 2, `^$`, `the two passwords differ`},
-		{"", "", -1, `^$`, `^Password: \r?\n$`}, // interrupted
+		{"", "", -1, `^$`, `^Password: \r?\n$`},
 	} {
 		person, program := fapwstest.Terminal(t)
 		cmd := exec.Command(fapwstest.Binary(t), "hash-password", "ann")

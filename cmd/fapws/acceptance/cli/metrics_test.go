@@ -70,7 +70,7 @@ func promtool(t *testing.T, text string) {
 func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")
-		metricsOf(t, s) // starts to count
+		metricsOf(t, s)
 		began := time.Now()
 		for i := range 10 {
 			get(t, fmt.Sprint(s.URL, "/order?", i))

@@ -97,7 +97,7 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 		chromedp.ActionFunc(func(context.Context) error { close(profiled); return nil }),
 		chromedp.Click(`form[action=reload] button`), fapwstest.Shows(`/reload/.test(document.querySelector("#out").innerText)`), chromedp.Text("#out", &answer),
 		chromedp.ActionFunc(func(context.Context) error { s.HasWorkers(2, fresh...); return order(ctx) }),
-		fapwstest.Shows(requests+` == "3"`), // another process sends the events now
+		fapwstest.Shows(requests+` == "3"`),
 		chromedp.ActionFunc(func(ctx context.Context) error {
 			_, err := page.AddScriptToEvaluateOnNewDocument("window.EventSource = class {}").Do(ctx)
 			return err

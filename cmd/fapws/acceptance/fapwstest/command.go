@@ -18,7 +18,7 @@ type Command struct {
 	Shell  string   // text of sh that runs first, such as "ulimit -n 64"
 	Files  []*os.File
 
-	Program string // instead of Binary
+	Program string
 
 	// A traceback in the messages fails the test unless Complains is true.
 	Complains bool

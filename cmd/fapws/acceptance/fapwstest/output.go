@@ -14,7 +14,7 @@ import (
 type Output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
-	grown chan struct{} // closed and replaced when output arrives
+	grown chan struct{}
 	ended bool
 }
 

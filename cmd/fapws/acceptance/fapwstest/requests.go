@@ -17,7 +17,6 @@ func (s *Server) Ask(text string) *Answer {
 	return w.AnswerTo(method)
 }
 
-// Get fails unless the response has this status.
 func (s *Server) Get(target string, status int, fields ...string) *Answer {
 	s.T.Helper()
 	return s.Ask(Get(target, fields...)).Want(s.T, status)

@@ -16,7 +16,6 @@ func ServeProxy(t *testing.T, target, lines string, flags ...string) *Server {
 	return Command{Flags: append(flags, "-c", file), Dir: dir}.Serve(t, Mode{})
 }
 
-// Supervised starts two workers with a copy of workers.py, which a test may change.
 func Supervised(t *testing.T, flags ...string) (s *Server, script string) {
 	t.Helper()
 	script = Copied(t, "workers.py")

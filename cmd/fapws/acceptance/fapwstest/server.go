@@ -18,7 +18,7 @@ type Server struct {
 	Stdout, Stderr *Output
 	Complains      bool
 	crashes        bool
-	Exited         chan struct{} // closed when the process has ended
+	Exited         chan struct{}
 }
 
 // The group of BannerURL is the address.
@@ -57,14 +57,13 @@ func (s *Server) Ended() int {
 	select {
 	case <-s.Exited:
 	case <-time.After(Patience):
-		_ = s.Cmd.Process.Signal(syscall.SIGABRT) // prints the stacks of the goroutines
+		_ = s.Cmd.Process.Signal(syscall.SIGABRT)
 		<-s.Exited
 		s.T.Error("fapws does not end")
 	}
 	return s.Cmd.ProcessState.ExitCode()
 }
 
-// EndsWith fails unless the exit code is this one.
 func (s *Server) EndsWith(code int) {
 	s.T.Helper()
 	if got := s.Ended(); got != code {
@@ -92,7 +91,6 @@ func (s *Server) ctl(words []string) Command {
 	return Command{Flags: append([]string{"ctl", "--pid", strconv.Itoa(s.Cmd.Process.Pid)}, words...)}
 }
 
-// Control requires that "fapws ctl" succeeds, and returns its output.
 func (s *Server) Control(words ...string) (stdout string) {
 	s.T.Helper()
 	return s.ctl(words).Succeeds(s.T)

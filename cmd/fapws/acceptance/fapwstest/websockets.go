@@ -33,7 +33,6 @@ func WebSocketCases(t *testing.T, address, path string) {
 	all.Wait()
 }
 
-// OpenSocket closes the WebSocket at the end of the test.
 func OpenSocket(t *testing.T, address, path string, fields ...string) *wstest.Client {
 	t.Helper()
 	c, err := wstest.Dial(address, path, fields...)

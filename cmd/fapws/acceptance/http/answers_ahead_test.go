@@ -20,7 +20,7 @@ func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Serve(t, m, "ahead.py")
 				begun := func() int {
-					where := "/begun" // runs after all requests of the client
+					where := "/begun"
 					if path == "/asgi" || path == "/handler" {
 						where = "/async/begun"
 					}

@@ -86,7 +86,7 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 		var crowd []*fapwstest.Client
 		var want []string
 		for i := range clients {
-			w := s.Dial() // connected, in this order
+			w := s.Dial()
 			w.Send(fapwstest.Get(fmt.Sprint("/enter?", i), "Connection: close"))
 			crowd, want = append(crowd, w), append(want, strconv.Itoa(i))
 		}

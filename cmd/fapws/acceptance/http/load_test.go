@@ -74,7 +74,7 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	fapwstest.Eventually(t, "at the limit it takes little CPU in two seconds", func() bool {
 		before := ticks(s)
 		time.Sleep(2 * time.Second)
-		return ticks(s)-before <= 40 // hundredths of a second
+		return ticks(s)-before <= 40
 	})
 	fapwstest.Eventually(t, "a client gets 503", func() bool {
 		w := s.Dial()

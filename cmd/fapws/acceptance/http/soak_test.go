@@ -28,7 +28,7 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 	}
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "soak.py", Complains: true}.Serve(t, m)
-		soak(s, max(requests/4, 2000)) // caches, pools and threads reach their size
+		soak(s, max(requests/4, 2000))
 		before := measure(s)
 		soak(s, requests)
 		after := measure(s)

@@ -130,7 +130,7 @@ func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 				return err
 			}
 			p.step()
-			time.Sleep(timeout + 2*time.Second) // longer than all timeouts and the interval of the sweep
+			time.Sleep(timeout + 2*time.Second)
 			p.restart()
 			fapwstest.Write(t, folder+"/go", "")
 			return <-answered
@@ -159,7 +159,7 @@ func TestClientThatStopsReadingIsDisconnected(t *testing.T) {
 				} else {
 					fapwstest.Eventually(t, "the connection is gone", func() bool { return connections(s) == 0 })
 				}
-				if grown := s.RSS() - before; grown > 48<<20 { // /large itself has 30 MB
+				if grown := s.RSS() - before; grown > 48<<20 {
 					t.Errorf("grown by %d MiB", grown>>20)
 				}
 				s.Get("/", 200).Is(t, "quick")
@@ -184,7 +184,7 @@ func TestSlowClientThatContinuesToReadGetsTheWholeResponse(t *testing.T) {
 				return fmt.Errorf("after %d bytes: %v", n, err)
 			}
 			p.step()
-			time.Sleep(timeout / 12) // together longer than the timeout
+			time.Sleep(timeout / 12)
 		}
 		k, err := io.Copy(io.Discard, stepping{r.Body, p})
 		if n += k; err != nil || n != 30_000_000 {

@@ -85,7 +85,7 @@ func all(t *testing.T, body io.Reader, size int64) {
 }
 
 const (
-	wholeSize = 8 << 20 // size of the responses of ahead.py
+	wholeSize = 8 << 20
 	hugeSize  = 80 << 20
 )
 

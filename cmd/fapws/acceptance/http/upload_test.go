@@ -216,7 +216,7 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		w := s.Dial()
 		w.Send("PUT " + c.target + " HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: " + c.length + "\r\n" +
 			map[bool]string{true: "Origin: null\r\n"}[c.status == 403] + "\r\n")
-		w.Answer().Want(t, c.status) // and not 100
+		w.Answer().Want(t, c.status)
 		t.Log(what)
 		w.Closed()
 	}
@@ -513,7 +513,7 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	}
 	body, kind := form(t, "a@b=|")
 	head, tail, _ := strings.Cut(body, "|")
-	send(2, "", "") // the first upload loads parts of the program
+	send(2, "", "")
 	send(2, head, tail, kind)
 	for what, measure := range map[string]func() int{
 		"body": func() int { return send(size, "", "") },

@@ -20,7 +20,7 @@ const tusVersion = "Tus-Resumable: 1.0.0"
 
 type tusClient struct {
 	s        *fapwstest.Server
-	location string // path of the upload
+	location string
 }
 
 func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstest.Answer {
@@ -124,7 +124,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	}
 	stored(t, files, map[string]string{"ü 1.bin": text})
 	c.patch(700_000, "").Want(t, 404)
-	w = c.s.Dial() // the client has not received the last response
+	w = c.s.Dial()
 	w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
 	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000").Field(t, "Upload-Length", "700000")
 }

@@ -102,7 +102,7 @@ func TestBodyAfterAnEarlyResponseIsNotParsedAsARequest(t *testing.T) {
 	w.Send("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx")
 	w.Answer().Want(t, 404)
 	w.Send(strings.Repeat("x", 59_999), fapwstest.Get("/say?next"))
-	w.Answer().Want(t, 200).Is(t, "GET next") // the rest was small
+	w.Answer().Want(t, 200).Is(t, "GET next")
 }
 
 // The test covers each way to mark the end of a response.

@@ -125,7 +125,7 @@ func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 		}
 		f.Close()
 	}
-	s.Get("/", 200) // from the same address
+	s.Get("/", 200)
 }
 
 func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {

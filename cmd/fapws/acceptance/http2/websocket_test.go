@@ -18,7 +18,7 @@ func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 		path := "/callbacks"
 		if m.Inline() {
 			path = "/asgi"
-		} else { // a tunnel
+		} else {
 			s = fapwstest.ServeProxy(t, s.URL, "", "--h2c")
 		}
 		fapwstest.WebSocketCases(t, bridge(t, s), path)

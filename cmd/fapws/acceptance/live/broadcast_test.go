@@ -319,7 +319,7 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	for _, c := range clients {
 		closesWith(t, c, 1012, "")
 	}
-	time.Sleep(300 * time.Millisecond) // its handler releases the WebSocket
+	time.Sleep(300 * time.Millisecond)
 	fapwstest.ResetSocket(behind)
 	s.Says("reloaded: 2 workers")
 	s.HasWorkers(2, old...)

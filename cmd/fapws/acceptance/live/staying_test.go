@@ -20,7 +20,7 @@ import (
 type stayer struct {
 	t *testing.T
 	*wstest.Client
-	resumed string // message of on_resume in the current code
+	resumed string
 }
 
 func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
@@ -172,7 +172,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {
 			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // an old worker has just ended
+				continue
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -241,7 +241,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
 	}
 	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held), func() bool {
-		return t.Failed() || files() <= held+clients/10 // a few open and close
+		return t.Failed() || files() <= held+clients/10
 	})
 	close(ended)
 	done.Wait()

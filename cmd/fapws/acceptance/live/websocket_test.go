@@ -65,7 +65,7 @@ func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
 	for {
 		_, _, err := c.Receive()
 		if err == nil {
-			continue // a message that was sent before
+			continue
 		}
 		if !errors.As(err, &closed) || closed.Code != code || closed.Reason != reason {
 			t.Errorf("got %v; want it closed with %d %q", err, code, reason)
@@ -185,7 +185,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 			fapwstest.DeniesSocket(t, s.Address, r.status, r.body, r.path, fields...)
 		}
 		s.Says(`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
-		notes(s, "left 1011 ") // of on_open that failed
+		notes(s, "left 1011 ")
 		for _, fields := range [][]string{nil, {"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 12", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}} {
 			if h := s.Get("/room", 426, fields...).Header; !slices.Equal(h["Upgrade"], []string{"websocket"}) || !slices.Equal(h["Connection"], []string{"Upgrade"}) {
 				t.Errorf("426: %v", h)
@@ -400,7 +400,7 @@ func TestWebSocketSlowReaderAffectsNobodyElse(t *testing.T) {
 		var n, threads, files, before, after int
 		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
 		sent := 0
-		for range 800 { // 50 MiB
+		for range 800 {
 			sent++
 			if s.Get("/shout?65536", 200).Text == "1" {
 				break
@@ -428,7 +428,7 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := s.Socket("/room")
 		other := s.Socket("/room")
-		c.Conn.Close() // only this client gets messages
+		c.Conn.Close()
 		notes(s, "left 1006 ")
 		s.Get("/task", 200).Is(t, "TimeoutError")
 		other.Conn.Close()
@@ -460,7 +460,7 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 			got = string(data)
 		}
 		says(t, c, "pour")
-		c.Receive() // the handler sends continuously
+		c.Receive()
 		fapwstest.ResetSocket(c)
 		notes(s, "pouring: BrokenPipeError\nleft 1006 ")
 	})

@@ -100,7 +100,7 @@ func controlGroup(t *testing.T, controller string, files map[string]string) (dir
 	written := 0
 	for name, text := range files {
 		if _, err := os.Stat(dir + "/" + name); err != nil {
-			continue // a file of the other version
+			continue
 		}
 		fapwstest.Must(t, os.WriteFile(dir+"/"+name, []byte(text), 0o644))
 		written++

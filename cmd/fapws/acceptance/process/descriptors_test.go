@@ -66,7 +66,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 					continue
 				}
 			}
-			if w.name == "files" { // a client finds out
+			if w.name == "files" {
 				s.Dial()
 			}
 			if !m.Workers() {

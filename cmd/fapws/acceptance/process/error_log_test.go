@@ -163,7 +163,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 		s.Get("/raises", 500)
 		fapwstest.FileSays(t, name, "ValueError: of the handler")
 		fapwstest.Eventually(t, "a process that has lost lines says so", func() bool {
-			s.Get("/raises", 500) // any worker may answer
+			s.Get("/raises", 500)
 			text, err := os.ReadFile(name)
 			return err == nil && strings.Contains(string(text), " lines before this one\n")
 		})
@@ -188,7 +188,7 @@ func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 		}
 		lines := 0
 		fapwstest.Eventually(t, "two files, compressed", func() bool {
-			if lines++; lines <= 100 { // much less than the default
+			if lines++; lines <= 100 {
 				s.Get("/printed?"+strings.Repeat("x", 1000), 200)
 			}
 			_, err := os.Stat(name + ".2.gz")

@@ -47,7 +47,7 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 		if status, body = s.ask(accept); status == wantStatus && strings.Contains(body, want) {
 			return body
 		}
-		time.Sleep(5 * time.Millisecond) // the reload needs the processor
+		time.Sleep(5 * time.Millisecond)
 	}
 	s.T.Fatalf("the answer is %d %q, want %d %q", status, body, wantStatus, want)
 	return ""

@@ -97,7 +97,7 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	if os.Geteuid() != 0 {
 		c.Flags[1] = "root"
 		c.Fails(t, 2, "cannot become root:")
-		c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // the same user
+		c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())}
 		c.Serve(t, fapwstest.Workers).Get("/identity", 200)
 		return
 	}

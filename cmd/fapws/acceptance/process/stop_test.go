@@ -30,7 +30,7 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 		fapwstest.FileSays(t, folder+"/entered", "yes")
 		s.Signal(syscall.SIGTERM)
 		s.Says("info stopping")
-		if !m.Inline() { // where the loop itself is in the handler
+		if !m.Inline() {
 			for _, w := range idle {
 				w.Closed()
 			}

@@ -230,7 +230,7 @@ func TestStuckInlineWorkerIsReplacedWithoutPastEvents(t *testing.T) {
 	s.Get("/hold", 504)
 	s.Says(`replacing worker \d+: stuck \(GET /hold `)
 	s.Get("/pid", 200)
-	s.Stop() // its messages have all arrived
+	s.Stop()
 	if said := s.Stderr.String(); strings.Contains(said, "past events") {
 		t.Errorf("%s", said)
 	}

@@ -22,7 +22,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	const any = "any"
 	for _, tt := range []struct {
 		limit string
-		says  string // part of the line; empty if it serves
+		says  string
 	}{
 		{"-v 200000", `address space limit of 200000 KiB is too low \(ulimit -v\)`},
 		{"-v 1500000", `address space limit of 1500000 KiB`},

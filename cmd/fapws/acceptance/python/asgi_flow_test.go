@@ -16,7 +16,7 @@ import (
 func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	const (
 		size  = 64 << 20
-		bound = 24 << 20 // how much memory may grow
+		bound = 24 << 20
 	)
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/flow.py:app")
@@ -35,7 +35,7 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 			last = now
 			return waits && now > 0
 		})
-		if last > 16<<20 { // in the buffers of the kernel
+		if last > 16<<20 {
 			t.Errorf("the application has sent %d bytes to a client that reads nothing", last)
 		}
 		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {

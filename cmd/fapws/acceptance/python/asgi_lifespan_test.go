@@ -20,7 +20,7 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 		for i, test := range []struct {
 			name, answer string
 			flags        []string
-			says         string // on stderr, of its lifespan
+			says         string
 			not          string
 		}{
 			{"plain", "from the lifespan, import", nil, `(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}.*shutting down\nshut down\n.*atexit`, "Traceback"},
@@ -70,7 +70,7 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 			}
 			for i, m := range fapwstest.Modes {
 				if i > 0 && test.name != "raises" && test.name != "failed" {
-					break // the other cases have the same result
+					break
 				}
 				c := lifespanOf(test.name)
 				c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), flags...)
@@ -135,7 +135,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 			t.Error("no Connection: close while it stops")
 		}
 		s.EndsWith(0)
-		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`) // among the lines of another worker
+		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`)
 
 		s = lifespanOf("plain", "--graceful-timeout", "1s").Serve(t, m)
 		w = s.Dial()

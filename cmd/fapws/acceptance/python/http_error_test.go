@@ -41,7 +41,7 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 						a.Field(t, name, value)
 					}
 				}
-				s.Get("/closed", 200) // all before is in the log
+				s.Get("/closed", 200)
 				if debug == "0" {
 					if said := s.Stderr.String(); strings.Contains(said, "answer of handler") {
 						t.Errorf("says more than asked for: %s", said)

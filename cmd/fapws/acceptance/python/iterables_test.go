@@ -158,7 +158,7 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			if c.broken {
 				w.Gone()
 			} else {
-				w.Get("/quick") // the response has ended where the client thinks
+				w.Get("/quick")
 				w.Answer().Is(t, "quick")
 			}
 		}

@@ -17,7 +17,7 @@ func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
 	for _, test := range []struct{ path, want string }{
 		{"/starlette/waits", "ended background"},
-		{"/starlette/produces", "background"}, // the collector ends the generator
+		{"/starlette/produces", "background"},
 		{"/starlette/spins", "background"},
 		{"/starlette/late", "ended background"},
 		{"/middleware/waits", "ended background"},

@@ -49,7 +49,7 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 			}
 			s.Ask(text).Is(t, "whole "+sent)
 		}
-		s.Ask(fapwstest.Request("POST", "/single", body)).Is(t, "single") // unread
+		s.Ask(fapwstest.Request("POST", "/single", body)).Is(t, "single")
 
 		w := s.Dial()
 		w.Get("/endless")
@@ -61,7 +61,7 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 				t.Errorf("stderr has %q", bad)
 			}
 		}
-		s.Complains = true // from here on
+		s.Complains = true
 		if a := s.Ask(fapwstest.Get("/too-late")); a.Err == nil || a.Text != "begun" {
 			t.Errorf("too late: %q, %v", a.Text, a.Err)
 		}

@@ -268,7 +268,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 			}
 		}
 		// A page that the handler purges has left the cache when the handler's response arrives.
-		p.Client = p.Server.Dial() // the first connection has waited too long
+		p.Client = p.Server.Dial()
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")
 		p.saysOf("/ttl/c", "miss")

@@ -137,7 +137,7 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	p, o := serveOrigin(t, "cache = true\n")
 	for i, tt := range []struct {
 		fields string
-		said   string // Fapws-Cache of two requests
+		said   string
 	}{
 		{"Cache-Control: max-age=60", "miss hit"},
 		{"ETag: \"a\"", "bypass bypass"},

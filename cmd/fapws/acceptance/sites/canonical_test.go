@@ -169,7 +169,7 @@ def guard(environ, start_response):
 		name string
 		// Either these files with fapws.toml, or shops.py is served.
 		files map[string]string
-		shops []string // prefixes of the frameworks
+		shops []string
 	}{
 		{"below entries", map[string]string{"shops.py": views + guards + `PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`}, []string{"/d", "/f"}},
 		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},

@@ -16,7 +16,7 @@ import (
 func TestFastCGIUsesProcessesOfAnotherManager(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	socket := fapwstest.PublicFolder(t) + "/php.sock" // its path is short
+	socket := fapwstest.PublicFolder(t) + "/php.sock"
 	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(`
 [[host]]
 root = "site"

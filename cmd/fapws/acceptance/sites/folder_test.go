@@ -286,7 +286,7 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	for range 2 {
 		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
 		s.Get("/doc/", 200).Is(t, "doc")
-		s.Get("/img", 200).Is(t, "app") // this directory has no page
+		s.Get("/img", 200).Is(t, "app")
 		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
 		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
 		s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")

@@ -102,7 +102,7 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 
 	for range 3 {
 		s.Get("/", 200, "X-Forwarded-Proto: gopher").Is(t, "http off")
-		s.Get("/", 200) // clears the cached fields of the last request
+		s.Get("/", 200)
 		s.Get("/", 200, "Forwarded: for=192.0.2.7;proto=wsss").Is(t, "http off")
 	}
 	s.Says(`warning client \S+: ignored the field X-Forwarded-Proto: "gopher" of a trusted proxy`)

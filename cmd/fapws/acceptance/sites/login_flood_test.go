@@ -58,17 +58,17 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 					return "GET /basic HTTP/1.1\r\nHost: x\r\n" + basicAuth(fmt.Sprint("user", k%honest), fmt.Sprintf("wrong %d %d %d", i, n, k)) + "\r\n"
 				}
 				switch {
-				case i%8 == 0: // waits
+				case i%8 == 0:
 					fmt.Fprint(c, guess(0))
 					readAnswer(c, over)
-				case i%8 == 1: // pipelines requests
+				case i%8 == 1:
 					var all strings.Builder
 					for k := range 32 {
 						all.WriteString(guess(k))
 					}
 					fmt.Fprint(c, all.String())
 					readAnswer(c, over)
-				default: // disconnects before the response
+				default:
 					fmt.Fprint(c, guess(n))
 					c.(*net.TCPConn).CloseWrite()
 				}

@@ -35,7 +35,7 @@ func visit(t *testing.T, url string) *visitor {
 	}
 	return &visitor{t, url, http.Client{
 		Jar:           jar,
-		Transport:     &http.Transport{DisableKeepAlives: true}, // any worker
+		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

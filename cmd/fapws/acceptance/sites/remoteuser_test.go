@@ -90,7 +90,7 @@ func TestRemoteUserCannotBeForged(t *testing.T) {
 		site := "forwarded-allow-ips = \"127.0.0.1\"\n" + fmt.Sprintf(remoteUserSite, "", upstream.URL)
 		s, _ := configured(t, fapwstest.Threads, site, files)
 		for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
-			s.Get(prefix, 200, "Remote-User: ann").Is(t, "['ann']") // from a proxy in front
+			s.Get(prefix, 200, "Remote-User: ann").Is(t, "['ann']")
 		}
 	})
 }

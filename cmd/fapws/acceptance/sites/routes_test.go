@@ -96,7 +96,7 @@ status = 409
 		ownPage(t, plain.Ask(strings.Replace(requests[status], "Host: x\r\n", "Host: x\r\nAccept: text/html,*/*;q=0.8\r\n", 1)).Want(t, status))
 	}
 	own.Ask(requests[405]).Field(t, "Allow", "GET, HEAD")
-	large := strings.Repeat("our own 403", 10000) // larger than the files that are kept in memory
+	large := strings.Repeat("our own 403", 10000)
 	fapwstest.Write(t, dir+"/site/errors/403.html", large)
 	fapwstest.Eventually(t, "the large page", func() bool { return own.Ask(requests[403]).Want(t, 403).Text == large })
 	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")

@@ -18,7 +18,7 @@ func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	fapwstest.Write(t, folder+"/site/page.html", "<p>page</p>")
 	fapwstest.Write(t, folder+"/site/index.html", "<p>index</p>")
 	fapwstest.Write(t, folder+"/site/sub/caf\u00e9 & co.txt", "coffee")
-	fapwstest.Write(t, folder+"/site/big.bin", strings.Repeat("0123456789abcdef", 1<<17)) // 2 MiB
+	fapwstest.Write(t, folder+"/site/big.bin", strings.Repeat("0123456789abcdef", 1<<17))
 	fapwstest.Write(t, folder+"/site/app.js", "plain")
 	fapwstest.Write(t, folder+"/site/app.js.gz", "gzipped")
 	fapwstest.Write(t, folder+"/site/app.js.br", "brotli")

@@ -2,7 +2,7 @@
 import os
 from hashlib import md5
 
-LARGE = bytes(range(256)) * 16384  # 4 MiB
+LARGE = bytes(range(256)) * 16384
 
 
 class Item:

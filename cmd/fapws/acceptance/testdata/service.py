@@ -6,7 +6,7 @@ import sys
 
 def environment(environ, start_response):
     names = ("LISTEN_", "NOTIFY_", "WATCHDOG_", "FAPWS_")
-    ours = ("ALLOW_ROOT", "_TIMEOUT", "_WAIT")  # variables of the tests
+    ours = ("ALLOW_ROOT", "_TIMEOUT", "_WAIT")
     return " ".join(sorted(n for n in os.environ if n.startswith(names) and not n.endswith(ours))) or "clean"
 
 

@@ -20,8 +20,8 @@ import (
 // pebble is a certificate authority of Let's Encrypt for tests. It needs no DNS: every name is this machine.
 type pebble struct {
 	directory   string // URL
-	trust       string // file with the root certificate for clients
-	http, https string // ports at which the authority requests tokens
+	trust       string
+	http, https string
 }
 
 func startPebble(t *testing.T) *pebble {

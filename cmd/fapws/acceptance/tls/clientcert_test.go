@@ -228,7 +228,7 @@ text = "c"
 
 func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 	t.Helper()
-	tryDial(t, s, &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()}) // the client does not trust the server
+	tryDial(t, s, &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()})
 	s.Dial().Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
 	want := []*regexp.Regexp{
 		regexp.MustCompile(`(?m)^fapws_tls_handshakes_total\{kind="full"\} [1-9]\d+$`),

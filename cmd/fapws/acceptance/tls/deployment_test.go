@@ -17,7 +17,7 @@ func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
 	dir := t.TempDir()
-	link := func(to, name string) { // in one step
+	link := func(to, name string) {
 		t.Helper()
 		fapwstest.Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
 		fapwstest.Must(t, os.Symlink(to, name+".new"))

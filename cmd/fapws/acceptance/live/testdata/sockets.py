@@ -73,7 +73,7 @@ def hear(ws, message):
                 os._exit(7)
             return
         ws.send(str(os.WEXITSTATUS(os.waitpid(child, 0)[1])))
-    elif command == "pour":  # more than all buffers together
+    elif command == "pour":
         try:
             for _ in range(4096):
                 ws.send(b"x" * 16384)

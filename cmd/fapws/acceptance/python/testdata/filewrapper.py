@@ -52,7 +52,7 @@ def real(name, skip=0):
     f = open(os.path.join(folder, "data"), "rb")
     f.seek(skip)
     close = f.close
-    f.close = lambda: (note(name, "closed"), close())  # like Django
+    f.close = lambda: (note(name, "closed"), close())
     return f
 
 

@@ -3,7 +3,7 @@ import sys
 from urllib.parse import parse_qs
 
 folder = sys.argv[1] if len(sys.argv) > 1 else "."
-seen = []  # events of the bodies that are not sent
+seen = []
 
 
 class Body:

@@ -30,4 +30,4 @@ async def app(scope, receive, send):
     if path.startswith("/download/"):
         await download(scope, receive, send)
     else:
-        await answer(send, str(sent.get(path[5:])))  # /sent...
+        await answer(send, str(sent.get(path[5:])))
