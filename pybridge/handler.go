@@ -332,7 +332,7 @@ type ActiveRequest struct {
 	Late bool
 }
 
-// If Active cannot take the GIL within wait, the At of the requests is "". Active is safe for concurrent use.
+// Active waits for the GIL at most wait; without it, the At of the requests is "". It is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	list, _ := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

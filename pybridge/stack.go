@@ -272,7 +272,7 @@ func (s callStack) text() string {
 	return out.String()
 }
 
-// Python's linecache would need the GIL, and locks that other threads may hold.
+// sourceLine replaces Python's linecache, which would need the GIL, and locks that other threads may hold.
 func sourceLine(name string, line int) string {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -22,7 +22,7 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
-// At the limit of clients, Room closes the connection that has been idle for longest.
+// room closes, at the limit of clients, the connection that has been idle for longest.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {

@@ -171,7 +171,7 @@ func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	return pair, b.Known(pair)
 }
 
-// RFC 7617 §2
+// decode follows RFC 7617 §2.
 func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
 		return nil, false

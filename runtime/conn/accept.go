@@ -91,7 +91,8 @@ type socket struct {
 	pending bool
 }
 
-// -3
+// Accept starts to accept on ln, which the acceptor owns from now on. After Stop, Accept only closes ln. It is safe for
+// concurrent use.
 func (a *Acceptor) Accept(ln *Listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -198,7 +199,7 @@ func (s *socket) Ready(eventloop.Readiness) {
 	s.accept()
 }
 
-// Connections for which the server has no room stay in the queue, in order.
+// accept leaves connections for which the server has no room in the queue, in order.
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {

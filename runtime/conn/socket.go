@@ -43,7 +43,7 @@ func (e *FileError) Error() string { return e.text }
 
 const MaxPieces = 64
 
-// The zero value of a vector is ready for use.
+// vector is ready for use as its zero value.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec

@@ -123,7 +123,7 @@ func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
-// From begin until the end of the batch, threads need not wake the loop.
+// begin makes it unnecessary for threads to wake the loop until the end of the batch.
 func (l *Loop) begin() {
 	if atomic.SwapInt32(l.wake.waker.State, Awake) == Called {
 		l.call(l.onWake)

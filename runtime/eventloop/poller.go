@@ -40,7 +40,7 @@ func (p *poller) wantRoom(fd int, want bool) error {
 	return p.gnet.ModRead(&pa, true)
 }
 
-// Without a registration the error does not matter.
+// remove ignores the error, which means that fd is not registered.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
 // poll returns nil after Stop and after Leave.
@@ -68,7 +68,7 @@ func (l *Loop) goOn() {
 	l.wake.ring()
 }
 
-// gnet's poller calls event. An error ends poll.
+// event is called by gnet's poller. An error ends poll.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown

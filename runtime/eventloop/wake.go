@@ -34,7 +34,7 @@ func (w *wake) open(p *poller) (err error) {
 	return nil
 }
 
-// The word stays mapped, because threads that end late may set it.
+// close leaves the word mapped, because threads that end late may set it.
 func (w *wake) close() { unix.Close(w.waker.Event) }
 
 func (w *wake) ring() { writeEvent(w.waker.Event) }
@@ -114,7 +114,7 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// The eventfd is edge-triggered and never read: each write is an event.
+// openEvent returns an edge-triggered eventfd that is never read: each write is an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

@@ -15,7 +15,7 @@ type known struct {
 	trailers  bool
 }
 
-// RFC 9112 §5
+// field parses a field line (RFC 9112 §5).
 func (r *Request) field(head []byte, pos, end int, k *known) error {
 	line := head[pos:end]
 	n := 0
@@ -119,7 +119,7 @@ func (k *known) te(list []byte) {
 	}
 }
 
-// Empty members are included (RFC 9110 §5.6.1).
+// members also yields empty members (RFC 9110 §5.6.1).
 func members(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest, more := list, true; more; {

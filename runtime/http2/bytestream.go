@@ -144,7 +144,7 @@ func (b *byteStream) room() {
 	b.conn.Ready(eventloop.Writable)
 }
 
-// Write keeps nothing in memory, so Flush has nothing to do.
+// Flush has nothing to do, because Write keeps nothing in memory.
 func (b *byteStream) Flush() error { return nil }
 
 // CloseWrite implements conn.Transport with END_STREAM (RFC 8441 §5).

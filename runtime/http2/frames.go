@@ -104,7 +104,7 @@ func (c *Conn) failForFlood() {
 	c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames without progress")
 }
 
-// RFC 9113 §6.5
+// onSettings follows RFC 9113 §6.5.
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	if f.IsAck() {
 		c.charge(costEmpty)
@@ -147,7 +147,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	c.pump()
 }
 
-// RFC 9113 §6.9.2
+// resize follows RFC 9113 §6.9.2.
 func (c *Conn) resize(initial int64) error {
 	grow := initial - c.initial
 	if grow == 0 {

@@ -314,7 +314,7 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 
 const urgencies = 8
 
-// RFC 9218
+// priority is defined in RFC 9218.
 type priority struct {
 	urgency     uint8 // 0 is the most urgent, 7 the least
 	incremental bool  // it alternates with other incremental streams of its urgency

@@ -54,7 +54,7 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// ended reports whether the last part was dropped, which ends the exchange.
+// dropHeld reports whether it dropped the last part, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.takeAll()
 	for i := range held {

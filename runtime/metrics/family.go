@@ -227,7 +227,7 @@ func OpenMetrics(families []Family) string { return text(families, true) + "# EO
 // Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
 func Plain(families []Family) string { return text(families, false) }
 
-// Only OpenMetrics has units, and names families without a suffix.
+// text writes units, and names without a suffix, only for OpenMetrics.
 func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {
@@ -287,7 +287,7 @@ func sample(b *strings.Builder, name, labels, more, value string) {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// OpenMetrics requires a float.
+// bucket returns a float, as OpenMetrics requires.
 func bucket(v float64) string {
 	text := number(v)
 	if !strings.ContainsAny(text, ".e") {

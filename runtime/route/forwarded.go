@@ -98,8 +98,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// ok is false if nothing in the field could be parsed. The scheme and host of an outer trusted proxy override those of
-// an inner proxy, because the outer proxy is nearer to the client.
+// followForwarded returns false if nothing in the field could be parsed. The scheme and host of an outer trusted proxy
+// override those of an inner proxy, because the outer proxy is nearer to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
@@ -140,7 +140,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// For the handshake of a WebSocket, Traefik sends wss or ws instead of https or http.
+// setProto accepts wss and ws, which Traefik sends for the handshake of a WebSocket.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":

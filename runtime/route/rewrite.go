@@ -203,7 +203,7 @@ func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInU
 
 func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
 
-// Characters that are not visible are encoded, too.
+// appendEncoded also encodes characters that are not visible.
 func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {

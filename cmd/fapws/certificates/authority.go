@@ -116,7 +116,7 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches reports whether clients accept certificates of the authority for name. They accept all addresses.
+// vouches accepts all addresses, as clients do.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -188,7 +188,7 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 		return nil, nil, err
 	}
 	if missing != nil {
-		print, _ := Fingerprint(a.PEM) // it has been parsed
+		print, _ := Fingerprint(a.PEM)
 		done = append(done, fmt.Sprintf("made an authority for this machine, %s; clients that trust it can be sure of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
 	}
 	for _, name := range hosts {

@@ -61,7 +61,7 @@ func (d *directory) close() {
 
 func (d *directory) path(file string) string { return filepath.Join(d.name, file) }
 
-// create opens a file for writing. The file belongs to the owner of the directory.
+// create makes the file belong to the owner of the directory.
 func (d *directory) create(file string, flags int, mode os.FileMode) (*os.File, error) {
 	f, err := d.root.OpenFile(file, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 	if err == nil && os.Geteuid() == 0 {

@@ -47,11 +47,11 @@ type Orders struct {
 
 	mu    sync.Mutex
 	acme  ACME
-	hosts []*host // of acme
+	hosts []*host
 	retry bool
 }
 
-// All fields of a host but the name belong to the goroutine of run.
+// host has fields that belong to the goroutine of run, except name.
 type host struct {
 	name  string
 	pause time.Duration // 0 after a success
@@ -249,7 +249,7 @@ func (c *without) Put(ctx context.Context, key string, data []byte) error {
 
 const maxResponse = 1 << 20 // in bytes
 
-// maxReason limits the length of a reason in the log, because the authority may quote a page of the host.
+// maxReason limits a reason in the log, because the authority may quote a page of the host.
 const maxReason = 1000
 
 // conversation sends the requests of an order to an authority. It adds information to responses that

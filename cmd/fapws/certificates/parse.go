@@ -276,7 +276,7 @@ func namesOf(leaf *x509.Certificate) []string {
 type clients struct {
 	authorities *x509.CertPool
 	lists       []*x509.RevocationList
-	revoked     map[string]bool // by issuer and serial number (keyOf)
+	revoked     map[string]bool
 }
 
 // keyOf identifies a certificate: a name in DER tells its own length.

@@ -37,7 +37,7 @@ type Reader struct {
 	// read.
 	Kept Bundle
 
-	told    map[string]string // by subject
+	told    map[string]string
 	rotated time.Time
 }
 
@@ -162,7 +162,6 @@ func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	}
 }
 
-// pair returns the contents of the files of p, or their last valid contents.
 func (r *Reader) pair(p *Pair) (Contents, error) {
 	old, known := r.Kept.Files[p.id()]
 	now, err := r.load(p)
@@ -255,7 +254,6 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	}
 }
 
-// authorities returns the contents of a file of authorities, or the last good ones.
 func (r *Reader) authorities(name string) (Contents, error) {
 	data, _, err := r.Read(name)
 	if err != nil {

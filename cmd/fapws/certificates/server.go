@@ -207,7 +207,6 @@ const (
 // expired tickets are dropped.
 type tickets [][]byte
 
-// next returns t with a new secret, and without the oldest.
 func (t tickets) next() tickets {
 	secret := make([]byte, sha256.Size)
 	_, _ = rand.Read(secret)

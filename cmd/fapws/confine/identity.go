@@ -25,7 +25,7 @@ const nobody = "65534"
 // Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
 type Identity struct {
 	UID, GID int
-	Groups   []int // supplementary ones, sorted, with GID
+	Groups   []int // supplementary groups, sorted, with GID
 	Name     string
 	Home     string
 }

@@ -237,7 +237,7 @@ func ResidentMemory(pid int) int64 {
 }
 
 const (
-	// littleMemoryAfter is how long after the start memory is saved: the collection that begins then would delay the first answers.
+	// littleMemoryAfter delays the first collection, which would delay the first answers.
 	littleMemoryAfter = 20 * time.Millisecond
 
 	// startPagesAfter is the time from the start until pages that only the start needed are returned to the kernel.

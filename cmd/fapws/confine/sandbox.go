@@ -31,7 +31,7 @@ func EnterSandbox(r *Rules) error {
 	return filterSyscalls(r)
 }
 
-// MissingInSandbox returns what Enter cannot restrict in this kernel, in words for one line, or "".
+// MissingInSandbox returns "" or what the kernel cannot restrict, in words for one line.
 func MissingInSandbox() string { return missing(landlockABI(), hasFilters()) }
 
 func missing(abi int, filters bool) string {
@@ -148,7 +148,7 @@ func restrict(r *Rules) error {
 				if !errors.As(err, new(*os.PathError)) {
 					wrong = err
 				}
-				continue // missing, or out of reach
+				continue
 			}
 			fds = append(fds, fd)
 			if here := access & meaningful(fd); here != 0 {

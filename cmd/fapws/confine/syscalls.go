@@ -132,7 +132,7 @@ func filterSyscalls(r *Rules) error {
 	}
 	err := filterOf(r).install()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return nil // MissingInSandbox has said so
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot enter the sandbox: seccomp: %w", err)
@@ -140,7 +140,6 @@ func filterSyscalls(r *Rules) error {
 	return nil
 }
 
-// hasFilters reports whether system calls can be denied in this kernel, on this architecture.
 func hasFilters() bool {
 	action := uint32(unix.SECCOMP_RET_ERRNO)
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))

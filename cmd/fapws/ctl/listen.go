@@ -51,13 +51,13 @@ var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 // An Answer is one line of JSON. After Stop, the connection stays open until the server process ends.
 type Answer struct {
 	Error    string           `json:",omitempty"`
-	Text     string           `json:",omitempty"` // of Stack
+	Text     string           `json:",omitempty"`
 	Pages    int              `json:",omitempty"`
 	Status   *Report          `json:",omitempty"`
 	Families []metrics.Family `json:",omitempty"` // of Metrics and Top, of all workers together
 	Active   []Active         `json:",omitempty"` // of Top, oldest first
-	Lines    []Line           `json:",omitempty"` // of Log
-	Stacks   []StatusStack    `json:",omitempty"` // of Profile
+	Lines    []Line           `json:",omitempty"`
+	Stacks   []StatusStack    `json:",omitempty"`
 }
 
 type Report struct {

@@ -148,7 +148,6 @@ func python(r *Report) string {
 
 func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }
 
-// clip returns at most n bytes.
 func clip(s string, n int) string {
 	var b strings.Builder
 	for _, r := range s {

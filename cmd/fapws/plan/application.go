@@ -58,7 +58,6 @@ func isScript(place string) bool {
 	if err != nil {
 		return false
 	}
-	// The error of readScript about a directory is clearer than Python's.
 	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 

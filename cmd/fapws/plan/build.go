@@ -117,7 +117,7 @@ type Built struct {
 	closers []func()
 }
 
-// Close releases all resources. No request may be active.
+// Close may be called when no request is active.
 func (b *Built) Close() {
 	for _, f := range b.closers {
 		f()
@@ -209,7 +209,7 @@ func (b *builder) add(to backend.Responder) exchange.Handler {
 		b.built.idle = append(b.built.idle, p.Idle)
 	}
 	if c, ok := to.(io.Closer); ok {
-		b.built.closers = append(b.built.closers, func() { _ = c.Close() }) // an error no longer matters
+		b.built.closers = append(b.built.closers, func() { _ = c.Close() })
 	}
 	return b.built.pool.Handler(to)
 }

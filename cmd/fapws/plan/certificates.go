@@ -157,7 +157,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	if w == nil || p.KeysRead {
 		return nil
 	}
-	w.ACME.Dir = "" // a check creates no files
+	w.ACME.Dir = ""
 	w.Pairs = slices.DeleteFunc(w.Pairs, func(p certificates.Pair) bool { return p.Later })
 	if w.Auto != "" {
 		w.Auto, w.Pairs = "", w.Pairs[:len(w.Pairs)-1]

@@ -153,7 +153,7 @@ func (c *SiteConfig) Reach() (r Reach) {
 		if rules.Auth != nil && rules.Auth.Users != "" {
 			r.Files = append(r.Files, rules.Auth.Users)
 		}
-		return false // visit all rules
+		return false
 	})
 	for _, h := range c.Hosts {
 		r.Programs = r.Programs || h.SSI.AllowExec

@@ -53,7 +53,6 @@ func (h *Host) check(report func(error)) {
 	}
 }
 
-// host builds the site of a host: its routes, then its files, then its application.
 func (b *builder) host(h *Host) exchange.Site {
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Given = true
@@ -212,7 +211,7 @@ type kind struct {
 	key   string
 	given func(*Route) bool
 	what  func(*Route) string // value for users
-	// build returns the mounts. Its error is about the key. Mistakes in other keys are passed to builder.wrong.
+	// build returns an error about the key; mistakes in other keys are passed to builder.wrong.
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 

@@ -80,7 +80,7 @@ func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 		}
 	}
 	if r.Prefix != "" { // unknown paths must not continue to other routes
-		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // the options are valid
+		none, _ := static.NewFixed(static.FixedOptions{Status: 404})
 		mounts = append(mounts, r.mounts(exchange.Mount{Source: none})...)
 	}
 	return mounts, nil

@@ -195,8 +195,6 @@ func (l *Logger) People() io.Writer {
 	return l.file.Console()
 }
 
-// Report writes the reasons why the process ends, to the user and to the error log, one line for each. It returns the
-// exit code.
 func (l *Logger) Report(err error) int {
 	people := l.People()
 	if l.file != nil {

@@ -89,7 +89,7 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 		MaxSize: conf.LogMaxSize,
 		Every:   conf.LogSchedule(),
 		Keep:    conf.LogKeep,
-		Plain:   conf.Sandboxed(), // the application may write to the directory
+		Plain:   conf.Sandboxed(),
 		Buffer:  conf.LogBuffer,
 		Flush:   conf.LogFlush,
 	}

@@ -56,7 +56,6 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 		return nil
 	}
 	answer := func(status int, body string) *static.Fixed {
-		// the options are valid
 		f, _ := static.NewFixed(static.FixedOptions{Status: status, Body: body, Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
 		return f
 	}
@@ -144,7 +143,7 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	default:
 		port = ":" + port
 	}
-	to, _ := static.NewRedirect("https://${host}"+port+"${path}", 308) // the options are valid
+	to, _ := static.NewRedirect("https://${host}"+port+"${path}", 308)
 	return []exchange.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
 }
 
@@ -172,7 +171,7 @@ func (b *builder) tokens() []exchange.Mount {
 			return
 		}
 		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"), Length: int64(len(text))})
-		_, _ = w.Write(text) // the client may have disconnected
+		_, _ = w.Write(text)
 	}))
 	return []exchange.Mount{{Prefix: challenges, Open: true, Handler: handler}}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 type Plan struct {
-	Command  *settings.Command // APP and its arguments belong to the first application
+	Command  *settings.Command
 	Settings *settings.Settings
 	Conf     settings.Config    // settings before the first application changes them
 	File     *settings.TOMLFile // nil if none

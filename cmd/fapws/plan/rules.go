@@ -258,7 +258,6 @@ type hostLogin struct {
 	users string
 }
 
-// login returns the login of the current host. A host has only one, because it has one form.
 func (b *builder) login(l *Login) *auth.Login {
 	if !l.wanted() {
 		return nil
@@ -329,7 +328,6 @@ func isBelow(file, dir string) bool {
 	return err == nil && e == nil && other == nil && filepath.IsLocal(way)
 }
 
-// cannotWrite returns an error if the user of the workers may not write to a directory or device.
 func (b *builder) cannotWrite(place string) error {
 	if _, err := confine.LookupIdentity(b.conf.User, b.conf.Group); err != nil {
 		return nil // another user is checking the settings
@@ -391,7 +389,7 @@ func (b *builder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody}) // the options are valid
+	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody})
 	// a separate pool from proxies and programs
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) })
 	return []exchange.Mount{

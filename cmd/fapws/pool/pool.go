@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The exported methods of a Pool are safe for concurrent use.
+// Pool has exported methods that are safe for concurrent use.
 type Pool struct {
 	o       Options
 	events  chan func()

@@ -194,7 +194,7 @@ func (n *Notifier) Leave() {
 	}
 }
 
-// status is one line for users, or "".
+// Ready takes one line for users as status, or "".
 func (n *Notifier) Ready(status string) error {
 	if status == "" {
 		return n.send("READY=1")

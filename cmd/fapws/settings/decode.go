@@ -193,7 +193,6 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
 }
 
-// headerOf returns the name of the table that v begins if the table has keys among names or is empty, such as "tool.fapws"; else "".
 func (v TOMLValue) headerOf(names []string) string {
 	t, isTable := v.Any.(*TOMLTable)
 	switch {

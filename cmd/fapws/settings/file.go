@@ -191,7 +191,7 @@ func (s *Settings) Keep() {
 		v.clear()
 		delete(s.from, row.Name)
 		if given {
-			_ = v.parse(kept.Text) // show has written it
+			_ = v.parse(kept.Text)
 			s.from[row.Name] = Source{FromFile, kept.From}
 		} else if row.Default != "" {
 			_ = v.parse(row.Default)
@@ -218,8 +218,6 @@ func (s *Settings) keys() map[string]keyed {
 
 func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
-// inFile reports whether the setting has a key: each has but the one that names
-// the file.
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
 // fromFile reads a value of the file for one of the names of the setting. The error follows "must be ".

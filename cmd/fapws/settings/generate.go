@@ -76,8 +76,6 @@ the archive below its prefix.
 `)
 }
 
-// roff keeps hyphens as the minus signs that a user types, and keeps a leading
-// dot or quote from being a request.
 func roff(s string) string {
 	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

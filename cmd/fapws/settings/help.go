@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	helpWidth  = 79 // columns of a line, for 80-column terminals
+	helpWidth  = 79
 	helpIndent = 27 // column where the sentences start
 )
 
@@ -122,7 +122,6 @@ var commands = []*Setting{
 	{Name: "print-config", Group: "Instead of serving", Brief: "show every setting and its source", Help: "show every setting and its source, and exit; runs the script if APP is given"},
 }
 
-// synopsis is "-b, --bind ADDR".
 func (s *Setting) synopsis() string {
 	line := "    --" + s.Name
 	if s.Short != "" {

@@ -10,7 +10,7 @@ type KeyDoc struct {
 	Table string
 	Key   string
 	Value string // as an example shows it, in TOML
-	Help  string // without a full stop
+	Help  string
 }
 
 // keyTables are the tables of a file, with a title, and sentences about what the table takes.

@@ -23,7 +23,6 @@ var token = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
 })
 
-// next skips comments.
 func (w *walker) next() {
 	for {
 		w.line += strings.Count(w.token, "\n")
@@ -58,7 +57,6 @@ func (w *walker) document(top *TOMLTable) {
 	}
 }
 
-// header reads [a.b] or [[a.b]], and returns the table that it begins.
 func (w *walker) header(t *TOMLTable) *TOMLTable {
 	line := w.line
 	w.next()
@@ -195,8 +193,6 @@ func begin(a, b string) (n int) {
 	return n
 }
 
-// distance counts the letters to insert, remove, replace or swap with their
-// neighbour to get from a to b (optimal string alignment).
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

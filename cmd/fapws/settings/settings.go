@@ -20,7 +20,7 @@ type Setting struct {
 	Arg     string // placeholder for the value in the help; empty means value.arg
 	Default string // as a user would type it
 	Note    string // the default in the help, where it depends on the machine
-	Brief   string // for --help, which shows the settings that have one
+	Brief   string
 	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
 	Help   string
 	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
@@ -35,14 +35,13 @@ type Setting struct {
 	kept  bool // a supervisor keeps the value for as long as it runs
 	sugar bool // another form of a setting, which --print-config omits
 
-	value func(c *Config) *value // of the setting in c, with its kind and limits
+	value func(c *Config) *value
 
 	Group    string
 	Short    string // one letter, or ""
 	variants []variant
 }
 
-// EnvName returns the variable of the environment that holds the setting.
 func (s *Setting) EnvName() string {
 	return "FAPWS_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
 }

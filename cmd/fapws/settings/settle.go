@@ -78,7 +78,7 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 			continue
 		}
 		if row.Default != "" {
-			_ = v.parse(row.Default) // TestTableRowsReadTheirDefaultsAndAreDocumented holds each to its kind
+			_ = v.parse(row.Default)
 		}
 	}
 	if s.from["bind"].Level == FromFlag {
@@ -186,7 +186,7 @@ func (s *Settings) Anchor(dir string) {
 		for i, path := range paths {
 			paths[i] = row.resolve(&TOMLFile{Dir: dir}, path)
 		}
-		_ = v.parse(strings.Join(paths, ",")) // it was right before
+		_ = v.parse(strings.Join(paths, ","))
 	}
 }
 

@@ -83,7 +83,7 @@ type Mistake struct {
 	File string
 	Line int
 	Text string
-	err  error // the cause; nil if the format had no %w
+	err  error // nil if the format had no %w
 }
 
 func (m *Mistake) Unwrap() error { return m.err }

@@ -15,8 +15,8 @@ import (
 // value reads one setting into its field of a Config. The errors of parse name the allowed values; their text follows
 // "must be ".
 type value struct {
-	parse func(text string) error // of a flag, the environment, the table
-	show  func() string           // as parse reads it
+	parse func(text string) error
+	show  func() string // as parse reads it
 
 	// placeholder in the help; "" for a toggle, and if the setting has its own
 	arg  string
@@ -27,7 +27,7 @@ type value struct {
 	clear  func()
 	// clears the list, which replaces a default; nil if not allowed
 	empty func()
-	words []string // to be completed
+	words []string
 }
 
 type kind int
@@ -142,7 +142,6 @@ func debugLevel(to *int) *value {
 	return v
 }
 
-// size is a number of bytes in a range.
 func size[T int | int64](to *T, least, most T) *value {
 	show := func(n T) string { return showSize(int64(n)) }
 	return of(to, isText|isNumber, func(text string) (T, error) {

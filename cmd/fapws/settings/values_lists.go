@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// switches gives the words for on and off a meaning.
 func switches(on, off string) map[string]string {
 	return map[string]string{"yes": on, "true": on, "on": on, "1": on, "no": off, "false": off, "off": off, "0": off}
 }
@@ -59,7 +58,7 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 // choice accepts one of words, or one of others as a synonym.
 func choice(to *string, words, others []string) *value {
 	v := oneOf(to, words, words...)
-	v.kind |= isNumber | isBool // 421 and true are words to some
+	v.kind |= isNumber | isBool
 	same := map[string]string{}
 	for _, one := range others {
 		other, meant, _ := strings.Cut(one, "=")

@@ -20,7 +20,7 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// All fields of a keyring but its Follower belong to the goroutine of pool.Pool.Run.
+// keyring has fields that belong to the goroutine of pool.Pool.Run, except its Follower.
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader

@@ -112,7 +112,7 @@ func (p *supervisor) prepareChroot() error {
 	return os.Setenv(confine.ChrootVariable, folder)
 }
 
-// Workers start as the user to whom this process switches after binding the addresses.
+// attributes makes workers start as the user to whom this process switches after binding the addresses.
 func (p *supervisor) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{}
 	if p.identity != nil {

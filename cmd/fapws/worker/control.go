@@ -110,7 +110,7 @@ func (s *service) measure() {
 	}
 }
 
-// The first call of metrics starts to count requests, unless the setting status did.
+// metrics starts to count requests at its first call, unless the setting status did.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()

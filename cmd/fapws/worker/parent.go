@@ -148,7 +148,7 @@ func (p *Parent) joinEarly() {
 
 func (p *Parent) serveEarly() { p.served() }
 
-// The supervisor is notified after the request of --reload-check was answered.
+// serve notifies the supervisor after the request of --reload-check was answered.
 func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
 	checks := p.checksFirst() // then clients wait until it has
 	if !checks {

@@ -136,8 +136,8 @@ func (c *call) endEventsIf(due bool) {
 	x.Stop(false)
 }
 
-// The handler gets the last part back after all others, although the part that is being written is released late when a
-// client disconnects.
+// Release gives the last part to the handler after all others, although the part that is being written is released late
+// when a client disconnects.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
 	if p.Last && c.parts > 0 {

@@ -52,8 +52,8 @@ type Interpreter interface {
 	Signalled()
 }
 
-// The methods of a Loop are called on the event loop or, while an inline handler blocks the event loop, on a goroutine
-// that holds Dispatcher.state.
+// Loop is called on the event loop or, while an inline handler blocks the event loop, on a goroutine that holds
+// Dispatcher.state.
 type Loop interface {
 	Flush()
 

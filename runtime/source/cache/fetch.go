@@ -139,7 +139,7 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	return false
 }
 
-// ok is false if the response will not be kept.
+// take returns false if the response will not be kept.
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
@@ -253,7 +253,7 @@ func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
 	}
 }
 
-// A page that has begun may be endless, so requests wait for at most beginWait.
+// beginWait limits the wait for a page that has begun, which may be endless.
 const beginWait = int64(5 * time.Second)
 
 func (p *Pages) Tick() {

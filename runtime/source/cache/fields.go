@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Slices of answerFields are copies.
+// answerFields has slices that are copies.
 type answerFields struct {
 	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
 	control control

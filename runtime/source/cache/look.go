@@ -233,7 +233,7 @@ func namesFields(connection []byte) bool {
 	return false
 }
 
-// n is the node of the page, or nil.
+// begin takes the node of the page, or nil, as n.
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)

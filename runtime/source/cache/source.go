@@ -28,8 +28,8 @@ type Pages struct {
 	fields []byte
 }
 
-// flush sends the output of the event loop. invalidated is called when a request has made pages out of date, to notify
-// other processes. limits are the limits of requests.
+// NewPages takes flush, which sends the output of the event loop, and invalidated, which is called when a request has
+// made pages out of date, to notify other processes. limits are the limits of requests.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }

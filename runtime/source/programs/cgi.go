@@ -103,7 +103,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// The error is one line about the only program, or the first program in the directory itself, that cannot run.
+// Check returns an error of one line about the only program, or the first program in the directory itself, that cannot
+// run.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {

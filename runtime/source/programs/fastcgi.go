@@ -172,7 +172,7 @@ type call struct {
 
 var errBroken = errors.New("it closed the connection")
 
-// reusable reports whether the link can carry another request.
+// run reports whether the link can carry another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
 	// When the client disconnects, the server stops waiting; the application may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
@@ -265,7 +265,8 @@ func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Wri
 	}
 }
 
-// The protocol is the FastCGI Specification, version 1.0 (1996). A connection has one request at a time, with this ID.
+// requestID is the ID of every request, because a connection has one request at a time (FastCGI Specification, version
+// 1.0, 1996).
 const requestID = 1
 
 const (
@@ -337,7 +338,7 @@ func (s stream) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// §3.4
+// appendParam follows §3.4.
 func appendParam(dst []byte, name, value string) []byte {
 	dst = appendLength(appendLength(dst, len(name)), len(value))
 	return append(append(dst, name...), value...)

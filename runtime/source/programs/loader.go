@@ -134,7 +134,7 @@ func (l *Loader) Serve(serving Serving) {
 	l.used.Store(time.Now().UnixNano())
 }
 
-// Call FollowStderr after the error log was rotated.
+// FollowStderr must be called after the error log was rotated.
 func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
 
 // Unused is 0 while a request needs the process.

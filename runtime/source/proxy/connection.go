@@ -107,7 +107,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// The error of write is ignored if there is a response: an upstream may reject a body without reading it.
+// write returns an error that is ignored if there is a response: an upstream may reject a body without reading it.
 func (c *connection) write(request *http.Request) {
 	size := 4 << 10
 	if request.Body != nil {
@@ -164,8 +164,8 @@ func (c *connection) putReader() {
 	}
 }
 
-// Surplus bytes occur if an upstream sends a body after HEAD, 204 or 304, or a body that is longer than announced. The
-// next request would receive them as its response.
+// settle returns surplus bytes, which occur if an upstream sends a body after HEAD, 204 or 304, or a body that is
+// longer than announced. The next request would receive them as its response.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
@@ -231,7 +231,7 @@ func raise(n *atomic.Uint64, v uint64) {
 	}
 }
 
-// If no response begins within patience of opening c, all idle connections are closed.
+// watch closes all idle connections if no response begins within patience of opening c.
 func (p *Proxy) watch(c *connection) {
 	c.opened, c.number = time.Now(), p.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
@@ -240,8 +240,8 @@ func (p *Proxy) watch(c *connection) {
 	})
 }
 
-// c must not become idle while a newer connection waits. An upstream accepts connections in order, so a connection is
-// not waiting if a later one received a response.
+// keeps reports whether c may become idle: not while a newer connection waits. An upstream accepts connections in
+// order, so a connection is not waiting if a later one received a response.
 func (p *Proxy) keeps(c *connection) bool {
 	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }

@@ -104,7 +104,8 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	return request.WithContext(r.Context), true
 }
 
-// Fields of the client that describe it were removed; r.Peer includes the fields of trusted proxies.
+// introduce adds fields that describe the client, whose own fields of this kind were removed. r.Peer includes the
+// fields of trusted proxies.
 func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
@@ -132,7 +133,7 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	}
 }
 
-// The client's own certificate is first (RFC 9440).
+// showCertificates begins with the client's own certificate (RFC 9440).
 func showCertificates(h http.Header, chain []*x509.Certificate) {
 	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
 	h["Client-Cert"] = []string{item(chain[0])}
@@ -265,7 +266,8 @@ func trimNames(response *http.Response) bool {
 	return true
 }
 
-// net/http spells the fields of WebSockets in another way than RFC 6455, and some programs compare names exactly.
+// spelling returns a field of WebSockets as in RFC 6455, because net/http spells it in another way, and some programs
+// compare names exactly.
 func spelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest

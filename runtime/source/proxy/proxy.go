@@ -195,7 +195,7 @@ func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Res
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// Time spent waiting for the client does not count as a pause in the body.
+// copy does not count the time spent waiting for the client as a pause in the body.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
@@ -243,7 +243,7 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	w.Refuse(502, "invalid or no response from the upstream server")
 }
 
-// client is the result of backend.Request.Client.
+// complain takes the result of backend.Request.Client as client.
 func (p *Proxy) complain(client, format string, args ...any) {
 	if p.opt.Log == nil || !p.lines.Now() {
 		return

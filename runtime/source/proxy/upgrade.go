@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// response is the 101 of the upstream.
+// tunnel takes the 101 of the upstream as response.
 func (p *Proxy) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if wrong := switches(response, r); wrong != "" {
 		p.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)

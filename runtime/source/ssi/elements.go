@@ -200,7 +200,7 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// If the evaluation fails, neither branch is shown.
+// ask shows neither branch if the evaluation fails.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
 		p.printing = true // the message is always shown

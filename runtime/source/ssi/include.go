@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// After a response that fails, only onerror has an effect, until a response succeeds.
+// include ignores everything but onerror after a response that fails, until a response succeeds.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -92,7 +92,7 @@ func (p *page) target(s string) string {
 
 func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// A removed segment of a directory leaves a slash. The result never leads above the top.
+// withoutDots leaves a slash for each removed segment of a directory. The result never leads above the top.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
 	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
@@ -103,7 +103,7 @@ func withoutDots(s string) string {
 
 var errOutside = errors.New("the file must be in the directory of the page or under it")
 
-// name is relative to the page's directory and must not lead out of it.
+// below takes a name that is relative to the page's directory, and must not lead out of it.
 func below(base, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", errOutside
@@ -111,7 +111,7 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// The file must exist, but the server decides what it sends for the path.
+// fileTarget requires that the file exists, but the server decides what it sends for the path.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -123,7 +123,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
-// name is decoded and below the root.
+// stat takes a name that is decoded and below the root.
 func (p *page) stat(name string) (fs.FileInfo, error) {
 	f, info, err := p.s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -195,7 +195,7 @@ func (p *page) exec(e *element) {
 	})
 }
 
-// The program receives the query of the page.
+// cgiTarget passes the query of the page to the program.
 func (p *page) cgiTarget(name string) string {
 	path, _, _ := strings.Cut(p.target(name), "?")
 	if q := p.r.Query(); q != "" {

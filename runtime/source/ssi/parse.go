@@ -180,7 +180,7 @@ func (s *Pages) load(name string) (*file, error) {
 	return f, nil
 }
 
-// If the parsed pages are too large, all of them are removed.
+// cache removes all parsed pages if they are too large.
 type cache struct {
 	limit int // in bytes
 

@@ -296,7 +296,7 @@ func (p *page) stop(why string) {
 	p.buf = append(p.buf, p.errmsg...)
 }
 
-// A page that has begun and cannot be completed is aborted, so that its client notices.
+// finish aborts a page that has begun and cannot be completed, so that its client notices.
 func (p *page) finish() {
 	broken := p.stopped && p.w.Started()
 	p.start(int64(len(p.buf)))
@@ -329,7 +329,7 @@ func (p *page) fail(format string, args ...any) {
 	p.write(p.errmsg)
 }
 
-// A regular expression with groups sets $0 ... $9, even without a match.
+// match sets $0 ... $9 if the regular expression has groups, even without a match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
 	if re.NumSubexp() == 0 {
 		return re.MatchString(text)
@@ -338,7 +338,7 @@ func (p *page) match(re *regexp.Regexp, text string) bool {
 	return p.captured != nil
 }
 
-// ok is false for a group that did not take part in the match.
+// capture returns false for a group that did not take part in the match.
 func (p *page) capture(n int) (string, bool) {
 	if 2*n >= len(p.captured) || p.captured[2*n] < 0 {
 		return "", false

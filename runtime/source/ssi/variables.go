@@ -90,7 +90,7 @@ func (v *variables) depend(field string) {
 	}
 }
 
-// The included response was requested without codings; vary is its Vary.
+// dependOn takes the Vary of an included response, which was requested without codings.
 func (v *variables) dependOn(vary []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -116,7 +116,7 @@ func (v *variables) each(f func(name, value string)) {
 	}
 }
 
-// %Z formats greenwich as GMT.
+// greenwich is formatted as GMT by %Z.
 var greenwich = time.FixedZone("GMT", 0)
 
 func (v *variables) setTimes(format string) {
@@ -129,7 +129,7 @@ func (v *variables) setTimes(format string) {
 var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT REQUEST_SCHEME SCRIPT_FILENAME " +
 	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI SCRIPT_NAME")
 
-// The variables are those of a program without secrets, and those of pages.
+// newVariables returns the variables of a program, without secrets, and those of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
@@ -159,7 +159,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// As in mod_include, the variables of an included page remain after the page.
+// putQuery sets variables that remain after an included page, as in mod_include.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))

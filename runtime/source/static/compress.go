@@ -29,7 +29,7 @@ var names = [Codings]string{"", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// Identity always exists.
+// CodingSet always contains Identity.
 type CodingSet [Codings]bool
 
 var Made = CodingSet{Gzip: true, Zstd: true}

@@ -184,7 +184,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// field is in lower case.
+// name takes a field in lower case.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {

@@ -36,7 +36,7 @@ func (out *Response) fail(status int) {
 	out.Head = exchange.Head{Status: status, Fields: fields}
 }
 
-// RFC 9110 §15.5.17
+// failRange follows RFC 9110 §15.5.17.
 func (out *Response) failRange(size int64) {
 	b := append(out.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)

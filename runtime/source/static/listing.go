@@ -38,7 +38,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// The query of a listing is as in Apache's links: ?C=S;O=D.
+// order is in the query of a listing, as in the links of Apache: ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)

@@ -332,7 +332,7 @@ func requestOf(x *exchange.Exchange) Request {
 // responses are reused, so that sending a file from memory does not allocate.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// The caller must call send or drop.
+// newResponse requires that the caller calls send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)

@@ -43,7 +43,7 @@ type progress struct {
 	published time.Time // belongs to the upload's goroutine
 }
 
-// A client may have at most half of all uploads. The error is a *refusal if there are too many.
+// begin allows a client at most half of all uploads. The error is a *refusal if there are too many.
 func (u *Upload) begin(p *progress) error {
 	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
@@ -200,7 +200,7 @@ func (u *Upload) ask(question string) []string {
 	return nil
 }
 
-// Reports of other processes are reused for askEvery, so that many clients cause no more questions than one.
+// askEvery is how long reports of other processes are reused, so that many clients cause no more questions than one.
 const askEvery = publishEvery
 
 func (u *Upload) others() []report {

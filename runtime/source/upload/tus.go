@@ -243,7 +243,7 @@ func (x *tus) patch(id string) error {
 	return x.receive(p, 204, "")
 }
 
-// A client that disconnects may resume the upload later.
+// receive keeps the upload of a client that disconnects, which may resume it later.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
 	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: x.r.Account(), token: p.id, interrupt: x.r.Interrupt}
@@ -375,8 +375,8 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	return check, sum, nil
 }
 
-// After an error, the upload keeps the bytes that were written, unless the client announced a checksum: then these
-// bytes are removed.
+// store keeps the bytes that were written before an error, unless the client announced a checksum: then these bytes are
+// removed.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
 	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length, tooLarge: errTooMuch}
