@@ -100,7 +100,7 @@ typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
   PyObject *future;                      /* owned: the future that the task awaits, or NULL if the task does not wait */
   PyObject *message;                     /* owned: the message of ASGI_TO_SEND, otherwise NULL */
-  struct asgi_waiter *next, *prev;       /* in exchange.waiters while there is a future */
+  struct asgi_waiter *next, *prev;       /* in the list exchange.waiters unless future is NULL */
   uint8_t what, ended;
   uint8_t woken; /* its future has a result */
 } asgi_waiter;

@@ -76,7 +76,7 @@ static PyObject *pack(live_ws_object *ws) {
   return state;
 }
 
-/* Stops further inputs, unless an input has arrived or the client has disconnected. Returns whether it did. */
+/* Stops further inputs and returns 1. Returns 0 if an input has arrived or the client has disconnected. */
 static int closes_inbox(core_record *rec) {
   core_lock();
   int empty = !rec->inputs.first && !rec->run.batch && !rec->inputs.senders && !core_is_cancelled(rec);

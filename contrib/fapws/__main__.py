@@ -34,8 +34,8 @@ def main() -> None:
     if not os.path.exists("/proc/self/fd"):
         sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
-    # Spaces and colons separate the libraries, and the loader expands $ORIGIN. Other paths are named as they are: a debugger
-    # that starts this program would open its own descriptor of that number.
+    # Spaces and colons separate the libraries, and the loader expands $ORIGIN: a path with one of these characters is
+    # replaced by a descriptor. Other paths stay: a debugger of this program would open its own descriptor of that number.
     preload = "/proc/self/fd/%d" % fd if set(library) & set(" :$") else library
     others = os.environ.get("LD_PRELOAD")
     os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload

@@ -118,7 +118,7 @@ def _put_first(*folders: str) -> None:
 
 
 def _import_script(script: str) -> ModuleType:
-    """The file as a module called by its stem, or pkg.stem when it lies in a package."""
+    """Imports the file as a module. Its name is the stem of the file, or pkg.stem if the file is in a package."""
     real = os.path.realpath(script)
     folder = os.path.dirname(real)
     name, top = _stem(script), folder

@@ -1,7 +1,7 @@
-"""Imports threading on another thread than the main one, for Pythons before 3.13.
+"""Imports threading on a thread other than the main thread, for Python before 3.13.
 
-They take the thread that imports it for the main thread. Most scripts import it while they are loaded, on the main thread; those
-that do not need it save its memory, 0.7 MB.
+Before 3.13, module threading regards the thread that imports it as the main thread. Most scripts import it on the main
+thread while they are loaded. Other scripts save its memory.
 """
 from __future__ import annotations
 

@@ -301,7 +301,7 @@ type Mount struct {
 
 	// Abilities of the Handler beyond answering whole requests.
 	Occupies Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
-	Streams  bool      // it takes requests whose body has not arrived: Request.More
+	Streams  bool      // the Handler accepts requests before their body has arrived (Request.More)
 	// limit of bodies in bytes if Rules and Config.MaxBodySize set none; 0 means 10 MiB; negative means no limit
 	MaxBody int64
 	// in addition to Streams: the Handler asks for the body with its first credit (100 Continue), limits the size itself,

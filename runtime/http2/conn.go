@@ -247,8 +247,8 @@ type Config struct {
 	ConnectionWindow int
 
 	// MaxUnread limits the bytes that clients may send ahead on all connections, above 64 KiB on each (see
-	// exchange.Shares). A client gets up to a third. The same limit applies to the heads of active requests with more
-	// than 4 KiB. 0 means twelve times ConnectionWindow.
+	// exchange.Shares). A client gets at most a third of these bytes. The same limit applies to the heads of active
+	// requests with more than 4 KiB. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
 

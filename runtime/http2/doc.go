@@ -23,9 +23,9 @@
 //
 // An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 request for a WebSocket with a key of the server, so all
 // code for WebSockets handles it, including programs and upstreams. After it is accepted, the stream is the transport
-// of a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). Its window opens
-// as they read. END_STREAM is the end of the connection, and RST_STREAM resets it. A 2xx response that does not accept
-// a WebSocket would look like an acceptance and becomes a 501.
+// of a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). The window of the
+// stream opens as the connection is read. END_STREAM is the end of the connection, and RST_STREAM resets it. A 2xx
+// response that does not accept a WebSocket would look like an acceptance and becomes a 501.
 //
 // # Files
 //

@@ -48,8 +48,9 @@ func (c *Conn) mayHold(n int) bool {
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// blocks reports whether the window of the connection has been closed, but not longer than timeout. Later, requests
-// that wait for input time out, because the requests that occupy the window may depend on their end.
+// blocks reports whether the window of the connection is closed and was closed within the last timeout. Requests that
+// wait for input do not time out during this time. After it they do, because requests that occupy the window may wait
+// for their end.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }

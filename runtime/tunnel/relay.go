@@ -16,15 +16,15 @@ import (
 	"fapws/runtime/system"
 )
 
-// relay is the server's end of a pair of sockets whose other end an application has. It is the Carrier and the Sink of
+// relay is the server's end of a pair of sockets; the application has the other end. It is the Carrier and the Sink of
 // the exchange. When the application writes, a tunnel between the relay and the client begins. If the application
-// answers like any other, nothing has happened. Applications speak HTTP/1: for a stream of HTTP/2, the head of their
-// response is read first.
+// returns an ordinary response instead, no tunnel begins. Applications speak HTTP/1: for a stream of HTTP/2, the head of
+// their response is read first.
 type relay struct {
 	link
 	fd       int // -1 if the tunnel has it, or if it is closed
 	watch    eventloop.Watch
-	answered bool // the last part of the exchange has come
+	answered bool // the last part of the exchange was received
 	over     bool // the tunnel has ended
 }
 
@@ -51,8 +51,8 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 // maxAnswer bounds the head that an application writes.
 const maxAnswer = 16 << 10
 
-// readAnswer reads the head of the response that the application has written to its socket, and nothing behind it. It
-// returns nil if it has not arrived yet, or does not accept a WebSocket: then the client was answered.
+// readAnswer reads the head of the response that the application has written to its socket, and no later bytes. It
+// returns nil if the head is incomplete or does not accept a WebSocket. In the latter case, the client was answered.
 func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -92,7 +92,7 @@ func (r *relay) malformed(why string) {
 	r.x.FailWith(exchange.Reply{Status: 502})
 }
 
-// Ready implements eventloop.Handler: the application has written something, or has closed its end.
+// Ready implements eventloop.Handler. The application wrote to its end of the pair or closed it.
 func (r *relay) Ready(eventloop.Readiness) {
 	var b [1]byte
 	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {

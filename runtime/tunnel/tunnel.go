@@ -2,8 +2,8 @@
 // client and an upstream, or an application, which speak the protocol themselves (conn.Tunnel). Start reading at
 // Server.Offer. All of it belongs to the event loop.
 //
-// What the client sends behind its request, before the response, is kept like what follows any request, and goes along.
-// Without a tunnel, it is the next request. Tunnels have no --timeout.
+// Bytes that the client sends after its request and before the response are kept, and passed to the tunnel. Without a
+// tunnel, they are the next request. Tunnels have no --timeout.
 package tunnel
 
 import (
@@ -20,8 +20,8 @@ type Server struct {
 	Set *conn.Set
 	TLS *conn.TLSServer
 
-	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows. Count counts one more,
-	// whose connection is a stream of HTTP/2, or, if n is -1, that such a client has gone.
+	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to this number:
+	// 1 for a new client whose connection is a stream of HTTP/2, and -1 when it disconnects.
 	Full  func() bool
 	Count func(n int)
 }
@@ -108,8 +108,8 @@ func (l *link) end(proper bool) {
 	l.ended()
 }
 
-// halfClosed closes the connection of a client that has shut down its side, which an upstream would not learn. It
-// reports whether the client has.
+// halfClosed reports whether the client has shut down its side. In this case it closes the connection, because the
+// upstream would not learn of the shutdown.
 func (l *link) halfClosed() bool {
 	c := l.x.Conn()
 	if c.Half {

@@ -32,7 +32,7 @@ FIELDS = {  # name: default, check of a word, possible numbers of words
 }
 
 def fits(name, text):
-    with suppress(KeyError, AttributeError, ValueError):  # unknown; no text; ValueError: of ipaddress
+    with suppress(KeyError, AttributeError, ValueError):  # unknown name; not a str; rejected by ipaddress
         _, check, numbers = FIELDS[name]
         return len(text.split()) in numbers and all(map(check, text.split())) and len(text) <= 300
 

@@ -101,7 +101,8 @@ func TestAuthorityRenewsTheCertificate(t *testing.T) {
 	}
 }
 
-// They are neither local nor names of the machine. A host with a foreign name does not invalidate the certificate.
+// Foreign names are neither local nor names of the machine. A host with a foreign name does not invalidate the
+// certificate.
 func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	dir := t.TempDir()
 	ca, _, _, _ := keep(t, dir, of("box.example.org"), today)

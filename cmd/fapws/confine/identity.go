@@ -337,7 +337,7 @@ func KeepZone() error {
 	}
 	rule := zoneRule("/etc/localtime")
 	if rule == "" {
-		return nil // UTC, then and now
+		return nil // UTC, which is also the default
 	}
 	return os.Setenv("TZ", rule)
 }

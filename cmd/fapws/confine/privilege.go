@@ -16,14 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Assume makes this process, with all of its threads, the identity for good,
-// and proves it: every thread must have the new numbers everywhere, and none
-// may become root again. After an error the process must end, since it may be
-// half of each. A process that is the identity already stays as it is.
+// Assume permanently changes the user and groups of all threads of this process to the identity. It then checks that
+// every thread has the new user and groups, and that no thread can become root again. After an error the process must
+// end, because only some threads may have changed. Assume does nothing if the process already has the identity.
 //
-// With chroot, the calling thread, which must be locked, keeps the capability
-// CAP_SYS_CHROOT, but not in force: the processes that it starts may be given it
-// (syscall.SysProcAttr.AmbientCaps).
+// With chroot, the calling thread, which must be locked, keeps the capability CAP_SYS_CHROOT in its permitted set only.
+// It can pass the capability to the processes that it starts (syscall.SysProcAttr.AmbientCaps).
 func (id *Identity) Assume(chroot bool) error {
 	wasRoot, keeper := os.Geteuid() == 0, 0
 	if wasRoot {

@@ -32,8 +32,8 @@ const (
 )
 
 // lastOfStream is the beginning of both scripts. The Lua function last returns the number of the last entry. Its second
-// result is true if the number was chosen instead: the broker has lost entries with numbers up to ARGV[1], or foreign
-// ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
+// result is true if last chose the number itself, because the broker has lost entries with numbers up to ARGV[1], or
+// because foreign ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
 const lastOfStream = `
 local function last()
   local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0

@@ -120,7 +120,7 @@ func owner(path string) (int, error) {
 	// a FIFO would wait for a writer
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // not owned; a link is replaced
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // a missing file has no owner, and a link is replaced
 		return 0, nil
 	case err != nil:
 		return 0, system.Cause(err)

@@ -86,8 +86,8 @@ func ReadFileLimited(name string) ([]byte, error) {
 	return text, nil
 }
 
-// formatHint is added to the error of a configuration file that cannot be parsed,
-// where its name or its text is that of another format.
+// formatHint returns a hint for the error of a configuration file that cannot be parsed: its name or text may show that
+// it has another format.
 func formatHint(name string, text []byte) string {
 	ext := filepath.Ext(name)
 	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))

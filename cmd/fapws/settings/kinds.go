@@ -158,7 +158,7 @@ func each(check func(one string) error) func(*[]string) *value {
 	}
 }
 
-// age is a time in whole seconds, long enough for a promise.
+// age is a duration in whole seconds, of up to 100 times longest, such as the age of HSTS.
 func age(to *time.Duration) *value {
 	return of(to, isText|isNumber, func(text string) (time.Duration, error) {
 		d, ok := ParseDuration(text)

@@ -121,7 +121,7 @@ func (w *walker) keys() (parts []string) {
 	}
 }
 
-// value reads the value of v. A table in it has the name.
+// value reads the value of v. name is the name of a table in the value.
 func (w *walker) value(v *TOMLValue, name string) {
 	switch w.token {
 	case "[":

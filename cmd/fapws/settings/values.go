@@ -252,7 +252,7 @@ func ParseDuration(s string) (d time.Duration, ok bool) {
 		end := len(part) - 1
 		n, err := strconv.ParseFloat(part[:end], 64)
 		if err != nil {
-			return part // it has two points, and no such unit is known below
+			return part // a number with two points; time.ParseDuration rejects it
 		}
 		return strconv.FormatFloat(n*longUnits[part[end]], 'f', 6, 64) + "s"
 	})

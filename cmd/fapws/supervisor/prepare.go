@@ -293,7 +293,7 @@ func (p *supervisor) logKept() {
 	}
 	file, err := settings.ReadFile(p.plan.Path)
 	if err != nil || set.ReadFile(file, plan.FileKeys()) != nil {
-		return // likewise, or this user may not read the file
+		return // the workers have reported the error, or this user may not read the file
 	}
 	later := p.plan.Later(file)
 	p.site.Store(later.Site)

@@ -63,9 +63,9 @@ func (z *lateLoad) run() (code int, err error) {
 	p.configured()
 	p.loaded()
 	if s.python.is(appFailed) {
-		select {} // until other workers serve: see obeyOrders
+		select {} // obeyOrders ends the process when other workers serve
 	}
-	<-z.needed // or the process ends: see obeyOrders
+	<-z.needed // obeyOrders may end the process during this wait
 	limit := s.conf.LoadTimeout
 	late := time.AfterFunc(limit, func() { z.fail(fmt.Errorf("the application did not load within %v", limit)) })
 	if err = s.load(z.fail); err == nil && !s.python.is(appFailed) {

@@ -335,12 +335,12 @@ class Shared:
 
 
 def _arrives() -> bool:
-    """Whether what this process posts arrives here, too."""
+    """Whether this process also receives the messages that it posts."""
     return _ipc is None or _ipc.arrives()
 
 
 def _wake(waiter: Waiter) -> bool:
-    """Ends the wait of a task, in whichever event loop; whether it has waited."""
+    """Ends the wait of a task in any event loop. Returns whether the task was waiting."""
     loop, future = waiter
     if future.done():
         return False

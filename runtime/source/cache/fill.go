@@ -213,8 +213,8 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// For reports, after Finish, whether the page is right for another request that has waited. A page with no-cache is
-// right for no request, because it may have been out of date before that request arrived.
+// For reports, after Finish, whether the page may answer another request that has waited. A page with no-cache may not,
+// because it may have been out of date before that request arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false

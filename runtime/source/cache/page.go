@@ -23,7 +23,7 @@ type Page struct {
 	HasDate, HasServer bool // Fields contains them
 
 	terms       // conditions on which the page is kept
-	since int64 // time from which the terms count
+	since int64 // time when the terms begin to apply
 	// length of the handler's part of Fields; the rest is from the cache
 	own   int
 	etag  []byte

@@ -222,7 +222,7 @@ const (
 type waiting struct {
 	opened   atomic.Uint64
 	answered atomic.Uint64
-	// highest number of a connection without a response after patience
+	// number of the latest connection that got no response within patience
 	overdue atomic.Uint64
 }
 

@@ -62,7 +62,7 @@ type handedOver struct {
 	err     error // why nothing can be sent; nil on success
 }
 
-// accelRedirect is the field whose value is a URL path. That of X-Sendfile is a path of the file system.
+// accelRedirect is a field whose value is a URL path. The value of X-Sendfile is a path of the file system.
 const accelRedirect = "X-Accel-Redirect"
 
 // Take responds to x, whose turn it is, with files. p is the first and last part of a handler's response. A name is

@@ -20,7 +20,7 @@ type description struct {
 	mediaType string
 	coding    Coding
 	varies    bool
-	// made says that the server compresses the variant from the original, whose name and stamp it has.
+	// made is set if the server itself compresses the original. The variant then has the name and stamp of the original.
 	made    bool
 	control string
 	extra   string

@@ -134,7 +134,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	}
 }
 
-// No other upload need begin. A previous server may have left the upload.
+// An abandoned upload is removed even if no other upload begins. It may be from a previous server.
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})

@@ -62,7 +62,7 @@ func numbers(from, to int) (all []string) {
 
 const redisPassword = "a secret"
 
-// This holds for subscribers, WebSockets and caches.
+// Subscribers, WebSockets and caches of all servers get the same messages.
 func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword)

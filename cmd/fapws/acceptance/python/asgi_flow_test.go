@@ -47,7 +47,7 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	})
 }
 
-// They start with the values of the import, and are also valid in tasks and threads of the request.
+// Context variables start with the values of the import, and are also valid in tasks and threads of the request.
 func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/context.py:app")
