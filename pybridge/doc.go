@@ -97,7 +97,7 @@
 //     (timeout.go) checks twice a second whether threads are still in the same job. Each callback counts as one job, so
 //     an exception for one callback cannot hit the next callback.
 //   - environ['werkzeug.socket'] is for libraries that implement WebSocket themselves: a subclass of socket.socket that
-//     records its first use. The loop passes bytes between it and the connection (runtime/exchange/websocket.go).
+//     records its first use. The loop passes bytes between it and the connection (runtime/tunnel/relay.go).
 //   - environ is released after the handshake to save memory, and made again from the record on demand.
 //   - Broadcasts and groups are messages to the event loop (messages.go; sockets.go of runtime/live). The name of a
 //     group begins with a place that is the same in all processes. A broadcast is dropped if new code has a different

@@ -1,9 +1,3 @@
-// Package tunnel makes tunnels of exchanges whose requests ask for a WebSocket: the event loop passes bytes between the
-// client and an upstream, or an application, which speak the protocol themselves (conn.Tunnel). Start reading at
-// Server.Offer. All of it belongs to the event loop.
-//
-// Bytes that the client sends after its request and before the response are kept, and passed to the tunnel. Without a
-// tunnel, they are the next request. Tunnels have no --timeout.
 package tunnel
 
 import (
