@@ -45,6 +45,7 @@ func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 // Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
+// OnThreads also reports true for inline handlers, but not for the asyncio thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
 func (k MountKind) Streams() bool { return kinds[k].streams }

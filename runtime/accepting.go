@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Accept gives ln to the server. Call Accept after Serve; after Shutdown or Retire, Accept only closes ln. It is safe
-// for concurrent use.
+// Accept gives ln to the server, which owns it. Call Accept after Serve; after Shutdown or Retire, Accept only closes
+// ln. It is safe for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
 // Unlisten closes ln before it returns. Do not call Unlisten on the loop.

@@ -145,7 +145,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// do does nothing if the loop has ended.
+// do waits until f has returned on the loop, and does nothing if the loop has ended.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {

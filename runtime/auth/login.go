@@ -262,6 +262,7 @@ func makeKey(path string) ([]byte, error) {
 	return key, replaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
+// derive returns a key for one purpose (RFC 5869).
 func (s *LoginState) derive(purpose string) []byte {
 	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
 	if err != nil {

@@ -58,6 +58,7 @@ func (s *Set) SetTime(t time.Time) {
 	s.unix = t.Unix()
 }
 
+// Unix returns seconds since 1970.
 func (s *Set) Unix() int64 { return s.unix }
 
 // SetReadSize sets the maximum bytes of one read.

@@ -74,7 +74,7 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	for _, c := range []struct {
 		size   int
 		now    int64
-		pauses bool // for 60 s
+		pauses bool
 		want   bool
 	}{
 		{0, 10, false, false}, // the timeout has not passed

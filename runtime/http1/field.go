@@ -100,6 +100,7 @@ func IsSpelled(name []byte, lower string) bool {
 	return true
 }
 
+// connection ignores unknown options (RFC 9110 §7.6.1).
 func (k *known) connection(list []byte) {
 	for option := range members(list) {
 		switch {
@@ -113,6 +114,7 @@ func (k *known) connection(list []byte) {
 	}
 }
 
+// te parses transfer codings and "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
 	for coding := range members(list) {
 		k.trailers = k.trailers || EqualFold(coding, "trailers")

@@ -170,6 +170,7 @@ func ValidHost(b []byte) bool {
 	return i == len(b) || b[i] == ':' && validPort(b[i+1:])
 }
 
+// validPort accepts a port number or nothing (RFC 3986 §3.2.3).
 func validPort(b []byte) bool {
 	_, err := strconv.ParseUint(string(b), 10, 16)
 	return len(b) == 0 || err == nil

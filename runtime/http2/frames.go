@@ -195,6 +195,7 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 	st.abandon()
 }
 
+// onWindowUpdate follows RFC 9113 §6.9.
 func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	if !c.budget.updated(c.s.Set.Now) {
 		c.failForFlood()
@@ -246,6 +247,7 @@ func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
 	}
 }
 
+// onHeaders follows RFC 9113 §6.2.
 func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	id, use := f.StreamID, ofRequest
 	st := c.streams[id]

@@ -188,6 +188,7 @@ func (st *stream) resume() {
 	st.received = now
 }
 
+// onData follows RFC 9113 §6.1.
 func (c *Conn) onData(f *http2.DataFrame) {
 	size := int64(f.Length)
 	c.inflow.moved = true

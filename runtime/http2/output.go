@@ -312,7 +312,7 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	return ended
 }
 
-const urgencies = 8
+const urgencies = 8 // RFC 9218 §4.1
 
 // priority is defined in RFC 9218.
 type priority struct {

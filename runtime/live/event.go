@@ -121,7 +121,7 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 
 func (e *Event) size() int { return e.end - e.start }
 
-// frame also sets the position of the text.
+// frame formats text as a chunk (RFC 9112 §7.1) and sets the position of the text.
 func (e *Event) frame(text []byte) {
 	e.wire = make([]byte, 0, len(text)+12)
 	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)

@@ -101,6 +101,7 @@ func (s *Socket) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
+// deadline returns when expired must be called if nothing happens before.
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {

@@ -111,6 +111,7 @@ func (s *Subscribers) Counts() map[string]int {
 	return counts
 }
 
+// Tick must be called on every tick while clients are connected.
 func (s *Subscribers) Tick() {
 	s.Expire()
 	if s.reported > mostNamed {

@@ -232,6 +232,7 @@ func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	return addr.Unmap(), port, true
 }
 
+// backwards yields the members of a list from its end (RFC 9110 §5.6.1).
 func backwards(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range slices.Backward(lines) {
@@ -257,6 +258,7 @@ func fromRight(lines []string, n int) (member string) {
 	return member
 }
 
+// element has the parameters that one proxy added (RFC 7239 §4).
 type element struct{ node, proto, host string }
 
 const maxReach = 16

@@ -17,7 +17,7 @@ func TestUserAndGroupAreLookedUp(t *testing.T) {
 	gid, _ := strconv.Atoi(daemon.Gid)
 	for _, tt := range []struct {
 		user, group string
-		by          int // user and group of the process
+		by          int
 		want        *Identity
 		fails       string
 	}{

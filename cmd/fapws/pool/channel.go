@@ -62,6 +62,7 @@ func Pair() (c *Channel, theirs *os.File, err error) {
 	return c, theirs, nil
 }
 
+// NewChannel returns a channel that owns the descriptor.
 func NewChannel(fd int) (*Channel, error) {
 	nc, err := system.Conn(fd, "control channel")
 	if err != nil {

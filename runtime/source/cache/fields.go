@@ -125,6 +125,7 @@ func (f *answerFields) addTags(value []byte) {
 
 func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
 
+// isTag reports whether b is an entity tag (RFC 9110 §8.8.3).
 func isTag(b []byte) bool {
 	b = bytes.TrimPrefix(b, []byte("W/"))
 	return len(b) >= 2 && b[0] == '"' && bytes.IndexByte(b[1:], '"') == len(b)-2

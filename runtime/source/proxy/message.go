@@ -247,6 +247,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	return head, true
 }
 
+// via returns the entry of this server (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
 // net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames returns false if a name is

@@ -88,6 +88,7 @@ func ParseDigits(s []byte) (n int64, ok bool) {
 	return n, true
 }
 
+// onePart follows RFC 9110 §15.3.7.1.
 func (out *Response) onePart(r *representation, part byteRange) {
 	b := append(out.scratch[:0], r.fields...)
 	b = AppendContentRange(b, part.start, part.count, r.size)
@@ -96,6 +97,7 @@ func (out *Response) onePart(r *representation, part byteRange) {
 	out.add(r, part)
 }
 
+// manyParts creates a multipart/byteranges (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
 	// The boundary has 13 unpredictable characters, so that a file cannot contain it on purpose.

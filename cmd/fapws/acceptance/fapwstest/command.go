@@ -22,7 +22,7 @@ type Command struct {
 
 	// A traceback in the messages fails the test unless Complains is true.
 	Complains bool
-	Crashes   bool // C code of the script crashes
+	Crashes   bool
 }
 
 // Serve returns when the server listens. At the end of the test, the server must stop without an error in its messages.

@@ -14,7 +14,7 @@ import (
 // reads.
 func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
-	const requests, size = 6, 8 << 20 // more than the kernel buffers for a client
+	const requests, size = 6, 8 << 20
 	for _, path := range []string{"/whole", "/items", "/generator", "/handler", "/asgi"} {
 		t.Run(path[1:], func(t *testing.T) {
 			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {

@@ -93,7 +93,7 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	fapwstest.Hears(t, c, string(make([]byte, 2<<20)))
 	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20)))
 	tooBig := s.Socket("/callbacks")
-	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1)) // the rest may reach a closed socket
+	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1))
 	s.Says(`WebSocket closed with 1009: a message is too big: size 16777217 or more, limit 16777216 \(--ws-max-size\)`)
 
 	var open []*wstest.Client
@@ -128,7 +128,7 @@ func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 			c := s.Socket("/callbacks")
 			open = append(open, c)
 			if !fragments {
-				_ = c.WriteFrame(wstest.Binary, make([]byte, size)) // may reach a closed socket
+				_ = c.WriteFrame(wstest.Binary, make([]byte, size))
 				continue
 			}
 			for i := range pieces {

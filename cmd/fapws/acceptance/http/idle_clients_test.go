@@ -17,7 +17,7 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout", "1h", "--h2c")
 	working := s.Dial()
 	working.Send("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-	response := working.Head("POST") // the response ends with the body
+	response := working.Head("POST")
 	var clients []*fapwstest.Client
 	for _, begins := range []func(w *fapwstest.Client){
 		func(w *fapwstest.Client) { w.Fetch("/say?kept").Is(t, "GET kept") },

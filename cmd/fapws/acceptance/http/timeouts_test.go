@@ -97,7 +97,7 @@ func drip(w *fapwstest.Client, text, more string) {
 			if _, err := io.WriteString(w.Conn, more); err != nil {
 				return
 			}
-			time.Sleep(100 * time.Millisecond) // the test needs this interval
+			time.Sleep(100 * time.Millisecond)
 		}
 	}()
 	w.T.Cleanup(func() { w.Close(); <-ended })

@@ -272,7 +272,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 		if r := w.Head("PUT"); r.StatusCode != 100 {
 			t.Fatal(r.Status)
 		}
-		if i == 1 { // half of the places, rounded up
+		if i == 1 {
 			s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
 		}
 	}

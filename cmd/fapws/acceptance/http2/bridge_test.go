@@ -20,7 +20,7 @@ import (
 func bridge(t *testing.T, s *fapwstest.Server) string {
 	t.Helper()
 	c := client(t)
-	ask(t, c, "GET", s.URL+"/page", nil) // the client then has the settings of the server
+	ask(t, c, "GET", s.URL+"/page", nil)
 	return backendtest.Serve(t, func(_ int, near *net.TCPConn) { bridgeOne(c, s.URL, near) })
 }
 

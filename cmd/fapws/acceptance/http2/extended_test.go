@@ -118,7 +118,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	if status, _ := f.outcome(id + 2); status != "200" {
 		t.Error(status)
 	}
-	f.WriteData(id+2, true, nil) // like a TCP connection that its client shuts down
+	f.WriteData(id+2, true, nil)
 	if !f.until(func(frame http2.Frame) bool {
 		d, ok := frame.(*http2.DataFrame)
 		return ok && d.StreamID == id+2 && d.StreamEnded()

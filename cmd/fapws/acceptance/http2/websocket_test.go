@@ -41,7 +41,7 @@ func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 		}
 		statuses := map[string]int{"/asgi?deny": 403, "/own?refuse": 403, "/own?garbage": 502, "/none": 404,
 			"/page": 501, "/pieces": 501, "/news": 501, "/files/main_test.go": 501, "/files/none": 404}
-		if m.Inline() { // handlers get no socket
+		if m.Inline() {
 			delete(statuses, "/own?refuse")
 			delete(statuses, "/own?garbage")
 		} else {

@@ -13,7 +13,7 @@ import (
 // The application may send responses, because it does not know yet that the client has closed.
 func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // the log has no errors
+		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s")
 		open := func(path string, messages ...string) *wstest.Client {
 			c := s.Socket(path)
 			var all []byte

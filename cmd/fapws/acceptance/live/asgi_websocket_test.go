@@ -116,7 +116,7 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 
 func TestASGIWebSocketTasksNoticeADisconnectAtOnce(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgisockets.py") // the log has no errors
+		s := fapwstest.Serve(t, m, "asgisockets.py")
 		for range 2 {
 			c := s.Socket("/waits")
 			fapwstest.ResetSocket(c)

@@ -340,7 +340,7 @@ func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 		switch {
 		// The loop runs the handler, and cannot send meanwhile.
 		case m.Inline() && got == behind+"at once":
-		case !m.Inline() && (got == "all" || got == behind+"after a second"): // on a busy machine
+		case !m.Inline() && (got == "all" || got == behind+"after a second"):
 		default:
 			t.Errorf("got %q", got)
 		}

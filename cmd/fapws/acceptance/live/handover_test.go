@@ -185,7 +185,7 @@ func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 		}
 		for len(left) > 0 {
 			e, err := l.next()
-			if err != nil { // as browsers do
+			if err != nil {
 				again, err := tryListen(s, "/listen/news", "Last-Event-ID: "+l.last)
 				if err != nil {
 					time.Sleep(10 * time.Millisecond)

@@ -172,7 +172,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 		}
 		return err == nil
 	})
-	clients[1].Conn.Close() // without a close frame
+	clients[1].Conn.Close()
 	fapwstest.Eventually(t, "room for a request", func() bool {
 		w := s.Dial()
 		w.Get("/noted")

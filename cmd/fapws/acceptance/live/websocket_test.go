@@ -323,7 +323,7 @@ func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "all have left", func() bool {
 		look(2)
-		return n[2] == 0 && files[2] <= files[0]+2 && threads[2] <= threads[0]+4 // idle threads end
+		return n[2] == 0 && files[2] <= files[0]+2 && threads[2] <= threads[0]+4
 	})
 }
 
@@ -336,7 +336,7 @@ func TestWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 			switch turn {
 			case 0:
 				c.CloseWith(1000, "")
-			case 1: // both sides close at once
+			case 1:
 				c.SendText("close 4000 here")
 				c.CloseWith(4001, "there")
 			case 2:

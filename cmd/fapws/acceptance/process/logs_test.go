@@ -325,7 +325,7 @@ func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 				t.Errorf("error log: %s", errors)
 			}
 			said := bytes.Count(errors, []byte("not rotated"))
-			if open && said > 0 || !open && (said == 0 || said > 2) { // once for each worker
+			if open && said > 0 || !open && (said == 0 || said > 2) {
 				t.Errorf("said %d times: %s", said, errors)
 			}
 			if !open && len(logLines(t, logs+"/access_log")) != 101 {

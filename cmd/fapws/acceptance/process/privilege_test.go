@@ -26,7 +26,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	} {
 		t.Run(tt.user, func(t *testing.T) {
 			t.Parallel()
-			folder := fapwstest.PublicFolder(t) // root's
+			folder := fapwstest.PublicFolder(t)
 			source := fapwstest.Source(t, "service.py")
 			script := fapwstest.Write(t, folder+"/service.py", source)
 			flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s", "--uds-permissions", "666"}

@@ -89,7 +89,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		{files, "create,/tmp/fapws-attack", "EACCES"},
 		{99, "create," + x.data + "/new", "None"},
 		{99, "link," + x.data + "/" + m.Name, "None"},
-		{files, "list," + x.data + "/" + m.Name, "EACCES"}, // a link to /etc
+		{files, "list," + x.data + "/" + m.Name, "EACCES"},
 		{99, "temporary", `/tmp/fapws-sandbox-\d+`},
 		{99, "late", "7"},
 		{99, "fork", "None"},
@@ -159,7 +159,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 			want = "done: " + tt.want
 		}
 		places := []string{"/attack"}
-		if !m.Forks() { // threads do not outlive a fork
+		if !m.Forks() {
 			places = append(places, "/thread")
 		}
 		for _, place := range places {
@@ -284,7 +284,7 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 		s.Get("/attack?replace,"+log+"/"+name+","+x.secret, 200).Is(t, "done: None")
 	}
 	s.Get("/fails", 500)
-	s.Ctl("rotate") // may print an error
+	s.Ctl("rotate")
 	s.Get("/fails", 500)
 	s.Ctl("rotate")
 	s.Stop()
@@ -318,7 +318,7 @@ func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	s.Get("/attack?replace,"+log+","+victim, 200).Is(t, "done: None")
 	for range 2 {
 		s.Get("/fails", 500)
-		s.Ctl("rotate") // may print an error
+		s.Ctl("rotate")
 		s.Signal(syscall.SIGUSR1)
 	}
 	s.ReloadFails("leads through a symbolic link that the application can have made")

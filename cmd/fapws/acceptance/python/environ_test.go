@@ -27,7 +27,7 @@ func TestEnvironDescribesTheRequest(t *testing.T) {
 			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
 			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks() && m.Name != serial.Name, "wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
 		}
-		if m.Forks() { // the variables of CGI
+		if m.Forks() {
 			want["HTTP_X_TWICE"] = "one, two"
 		}
 		_, clientPort, _ := net.SplitHostPort(w.LocalAddr().String())

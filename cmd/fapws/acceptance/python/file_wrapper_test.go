@@ -46,7 +46,7 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 		s := fapwstest.Command{Script: "filewrapper.py", Args: []string{folder}, Complains: true}.Serve(t, m)
 		w := s.Dial()
 		methods := []string{"GET", "HEAD"}
-		if m.Forks() { // a process for each request
+		if m.Forks() {
 			methods = methods[:1]
 		}
 		for i, c := range cases {
@@ -82,7 +82,7 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 		w.Gone()
 		fapwstest.FileSays(t, folder+"/short", "closed")
 		if m.Forks() {
-			return // files end with their process
+			return
 		}
 		before := s.OpenFiles()
 		w = s.Dial()

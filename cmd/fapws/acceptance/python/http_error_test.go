@@ -30,7 +30,7 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, debug := range []string{"0", "1"} {
 			t.Run("debug "+debug, func(t *testing.T) {
-				s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug) // which fails for a traceback
+				s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug)
 				w := s.Dial()
 				for _, c := range cases {
 					a := w.Fetch(c.path).Want(t, c.status)

@@ -22,7 +22,7 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "validated.py")
 		methods := []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"}
-		if m.Forks() { // a process for each request
+		if m.Forks() {
 			methods = methods[:1]
 		}
 		for _, c := range cases {

@@ -136,7 +136,7 @@ text = "c"
 		}{
 			{"a.test", "a.test", nil, "/", 200, "open"},
 			{"a.test", "a.test", &ann, "/", 200, "open"},
-			{"a.test", "a.test", &bob, "/", 200, "open"}, // the rule needs no certificate
+			{"a.test", "a.test", &bob, "/", 200, "open"},
 			{"a.test", "a.test", nil, "/admin/", 403, required},
 			{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
 			{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
@@ -216,7 +216,7 @@ text = "c"
 		for _, c := range []struct {
 			host   string
 			status int
-		}{{"a.test", 200}, {"b.test", 421}} { // the session of a.test
+		}{{"a.test", 200}, {"b.test", 421}} {
 			w, _ := dial(t, s, config)
 			w.Send("GET /admin/ HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
 			w.Answer().Want(t, c.status)
