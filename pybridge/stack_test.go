@@ -86,7 +86,6 @@ a handler holds the GIL in C code, .*
 	<-(<-sent).done
 }
 
-// It must not reach a terminal unescaped.
 func TestStackEscapesTextOfAClient(t *testing.T) {
 	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {
 		t.Errorf("got %q", got)

@@ -38,7 +38,6 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	return u
 }
 
-// It is not read for each request until it is repaired.
 func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
 	good, err := os.ReadFile(u.Path())

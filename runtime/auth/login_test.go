@@ -70,7 +70,6 @@ func (l *Login) user(token string) string {
 	return ""
 }
 
-// It is logged once.
 func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)

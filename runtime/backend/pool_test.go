@@ -172,7 +172,6 @@ func TestRequestHasMethodTargetQueryHostAndFields(t *testing.T) {
 	}
 }
 
-// It ends when the client disconnects.
 func TestResponderBlocksWhileItsResponseWaits(t *testing.T) {
 	ended := make(chan error)
 	r := newRig(t, func(w *Response, q *Request) {

@@ -35,7 +35,6 @@ func (k *keeper) Write(b []byte) (int, error) {
 
 func (k *keeper) Close() error { return nil }
 
-// They do not block other clients.
 func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 	s := newServer(t, nil)
 	first := hello(t)

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// It also notices that they refer to other files.
 func TestLoopNoticesThatItsDescriptorsWereClosed(t *testing.T) {
 	for i := range 3 {
 		for _, replaced := range []bool{false, true} {

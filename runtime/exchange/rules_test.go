@@ -21,7 +21,6 @@ func TestInvalidRulesAreRejected(t *testing.T) {
 	}
 }
 
-// This also holds over HTTPS.
 func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	field := func(name string) Field { return Field{Name: name, Value: "rule"} }
 	given, err := NewRules(Rules{Set: []Field{field("content-security-policy"), field("X-A")}, Add: []Field{field("Referrer-Policy")},

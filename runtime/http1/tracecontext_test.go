@@ -107,7 +107,6 @@ func TestTraceparentContinuesAValidTrace(t *testing.T) {
 	}
 }
 
-// It is removed if one of them is invalid.
 func TestTracestateStaysWithItsTraceparent(t *testing.T) {
 	parent := "traceparent: " + valid + "\r\n"
 	many := strings.TrimSuffix(strings.Repeat("a=1,", 32), ",")

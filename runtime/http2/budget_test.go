@@ -33,7 +33,6 @@ func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
 	}
 }
 
-// They may arrive at any time.
 func TestWindowUpdatesForSentDataCostNothing(t *testing.T) {
 	var b budget
 	b.begin(1, 0)

@@ -185,7 +185,6 @@ func TestHistoryKeepsTheNewestEventsOfAChannel(t *testing.T) {
 	}
 }
 
-// It keeps the newest events.
 func TestHistoryIsBoundedWithManyNames(t *testing.T) {
 	const total = 1 << 20
 	h := newTestHub(ChannelLimits{Events: 100, Bytes: 256 << 10, Total: total, Age: 1 << 60})

@@ -166,7 +166,6 @@ func TestLineAboveTheLimitGetsItsOwnFile(t *testing.T) {
 	}
 }
 
-// It is dropped like other lines.
 func TestLineWithoutAnEndIsWrittenAndCounted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 100, Keep: 1})

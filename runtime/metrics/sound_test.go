@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// It accepts the metrics of the server.
 func TestSoundRejectsInvalidFamilies(t *testing.T) {
 	r := NewRecorder()
 	r.End(r.Begin(), r.Route("a.example", "/a\"b\\c\nd"), 200)

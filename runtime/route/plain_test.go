@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// It does not match the paths in Except either.
 func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
 	if err != nil {

@@ -52,7 +52,6 @@ func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
 	}
 }
 
-// They have no address.
 func TestUnixSocketClientsMatchOnlyNetworksOfAllAddresses(t *testing.T) {
 	all := []string{"0.0.0.0/0", "::/0"}
 	for _, test := range []struct {

@@ -134,7 +134,6 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 	}
 }
 
-// It is for another name, or of an unknown authority.
 func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	ca := filepath.Join(t.TempDir(), "ca.pem")

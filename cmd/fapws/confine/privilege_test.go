@@ -71,7 +71,6 @@ func TestOwnerIsParsed(t *testing.T) {
 	}
 }
 
-// It may be in any field of the status.
 func TestRemainderOfRootInAThreadIsFound(t *testing.T) {
 	id := &Identity{UID: 7, GID: 8, Groups: []int{8, 9}}
 	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"

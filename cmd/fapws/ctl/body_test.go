@@ -8,7 +8,6 @@ import (
 
 const maxPage = 40 << 10 // in bytes
 
-// It is small for any server.
 func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 	long := strings.Repeat(`<script>"&'`, 100)
 	v := &View{Report: Report{App: long, Python: "3", Addresses: []string{long, long}, Failure: long}}

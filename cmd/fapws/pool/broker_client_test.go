@@ -143,7 +143,6 @@ func TestBatchesAfterAFailedBatchAreNotAdded(t *testing.T) {
 	}
 }
 
-// It can still be read.
 func TestBrokerThatRejectsEventsIsUnreachable(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	set := func(replicas string) {

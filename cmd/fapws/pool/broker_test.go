@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/pool/redistest"
 )
 
-// It may then publish other events.
 func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)

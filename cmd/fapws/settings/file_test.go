@@ -67,7 +67,6 @@ func TestEachExampleCanBeSet(t *testing.T) {
 	}
 }
 
-// It is a key by each of its names.
 func TestEveryFlagIsAKeyOfTheFile(t *testing.T) {
 	n := 0
 	for _, row := range table() {

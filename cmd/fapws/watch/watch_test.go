@@ -352,7 +352,6 @@ func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	}
 }
 
-// It was not written.
 func TestFileThatBecomesReadableHasChanged(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return // root may read everything

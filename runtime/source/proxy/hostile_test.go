@@ -166,7 +166,6 @@ func TestConnectionIsReusedAfterAResponseWithoutABody(t *testing.T) {
 	}
 }
 
-// It may also close the connection.
 func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")

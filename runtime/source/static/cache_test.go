@@ -123,7 +123,6 @@ func TestReplacedLargeFileIsNoticedWithinTheSecond(t *testing.T) {
 	}
 }
 
-// They use it for at most a second.
 func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
 	req := request(t, "", "GET", "/a")

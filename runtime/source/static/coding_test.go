@@ -133,7 +133,6 @@ func noise(n int) string {
 	return string(b)
 }
 
-// They are simultaneous.
 func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": strings.Repeat(text, 100)})
 	f := serve(t, Options{Root: root, Compress: true})

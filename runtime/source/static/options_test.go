@@ -142,7 +142,6 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 	}
 }
 
-// It is opened once.
 func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})
 	f := serve(t, Options{Root: root})

@@ -146,7 +146,6 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// This also holds through a proxy.
 func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -105,7 +105,6 @@ func TestBodyAfterAnEarlyResponseIsNotParsedAsARequest(t *testing.T) {
 	w.Answer().Want(t, 200).Is(t, "GET next")
 }
 
-// The test covers each way to mark the end of a response.
 func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "wire.py", Complains: true}.Serve(t, fapwstest.Threads)

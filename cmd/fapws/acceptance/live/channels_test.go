@@ -388,7 +388,6 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	}
 }
 
-// They are sent in pieces.
 func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")

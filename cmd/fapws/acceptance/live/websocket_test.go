@@ -422,7 +422,6 @@ func TestWebSocketSlowReaderAffectsNobodyElse(t *testing.T) {
 	})
 }
 
-// It waits if it can, and ends after the client has disconnected.
 func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")

@@ -77,7 +77,6 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	}
 }
 
-// It answers inside, as after the start.
 func TestChrootedApplicationThatWakesLoadsOutside(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -41,7 +41,6 @@ func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 	s.comes(tool, 200, "two")
 }
 
-// It is shown on the addresses that are known before the script has run.
 func TestDevShowsAFailedFirstStartInTheBrowser(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")

@@ -366,7 +366,6 @@ func TestForkReloadThatFailsPrintsTheReason(t *testing.T) {
 	}
 }
 
-// They are rejected at the start.
 func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

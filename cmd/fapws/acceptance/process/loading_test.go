@@ -22,7 +22,6 @@ func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, f
 	return s, file
 }
 
-// It also closes the connections of clients.
 func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		socket := t.TempDir() + "/socket"

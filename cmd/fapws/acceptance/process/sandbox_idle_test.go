@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// It answers inside, each time.
 func TestSandboxedApplicationThatWakesLoadsOutside(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		x := newSandboxed(t, m, "--idle-stop", "50ms")

@@ -401,7 +401,6 @@ func TestStoppedWorkerEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// They end as soon as they continue.
 func TestStoppedWorkersEndAfterTheirSupervisorWasKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)

@@ -60,7 +60,6 @@ func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 	})
 }
 
-// It waits for news.
 func TestAsyncGeneratorEndsWhenItsClientDisconnects(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py")

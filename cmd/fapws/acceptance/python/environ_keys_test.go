@@ -11,7 +11,6 @@ import (
 
 type absent struct{}
 
-// They are native strings.
 func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 	type keys map[string]any
 	cases := []struct {

@@ -38,7 +38,6 @@ func (c *closings) once(what, mark string) {
 	}
 }
 
-// It is reported.
 func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m)

@@ -51,7 +51,6 @@ func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 	})
 }
 
-// This holds with one thread and inline.
 func TestObjectsOfTheImportBelongToTheHandlerThread(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		flags := []string{"--threads", "1"}

@@ -269,7 +269,6 @@ func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 	}
 }
 
-// They reach the client that requested the page.
 func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true\n")

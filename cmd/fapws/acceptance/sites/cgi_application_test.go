@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// It is an entry of PATHS, or is called by a handler.
 func TestCGIApplicationRunsPrograms(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

@@ -347,7 +347,6 @@ func TestProxyRemovesFieldsNamedInConnection(t *testing.T) {
 	s.Get("/", 200).Is(t, "behind").Field(t, "X-End", "for the client").Field(t, "X-Hop", "").Field(t, "Connection", "")
 }
 
-// They are reported in the error log.
 func TestProxyDiscardsBytesAfterAResponse(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

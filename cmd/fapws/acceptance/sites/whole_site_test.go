@@ -37,7 +37,6 @@ func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	}
 }
 
-// They also apply to the application of the file.
 func TestRulesAtTheTopApplyToAllHostsWithoutTheKey(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `

@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// It accepts TLS 1.2, too.
 func TestCurlAcceptsTheCertificate(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")
@@ -132,7 +131,6 @@ text = "shop"
 	}
 }
 
-// This also holds after a reload and after an upgrade.
 func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
