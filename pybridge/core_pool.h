@@ -421,11 +421,11 @@ typedef struct {
   core_part *first, *last;
 } core_chain;
 /* Adds at most n bytes of owner to the body, up to the Content-Length: a copy in the last part, or a reference in an
- * additional part. After wsgi_write_head. -1 and MemoryError. */
+ * additional part. Call it after wsgi_write_head. Returns -1 with MemoryError on failure. */
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
 void core_chain_abandon(core_chain *c);
 /* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length,
- * with a line in the error log. After wsgi_write_head. */
+ * with a line in the error log. Call it after wsgi_write_head. */
 int64_t core_fit_body(core_record *rec, int64_t n);
 /* Whether rec's complete body is shorter than its Content-Length; writes a line to the error log if so. */
 int core_body_is_short(core_record *rec);

@@ -162,11 +162,11 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 		r.checkOn("one", u, fmt.Sprintf("2001:db8:0:1::%x", i), "eve", "right")
 	}
 	gone := r.check(u, "192.0.2.3", "eve", "right")
-	// From another network, for an account that others guess.
+	// A check from another network, for an account whose password others guess.
 	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
 	r.check(u, "192.0.2.4", "ann", "right")
-	// From the network of a connection with many checks.
+	// A check from the network of a connection with many checks.
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
 	// From a network where admin has logged in before.
 	r.check(u, "192.0.2.9", "admin", "right")

@@ -58,9 +58,9 @@ func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
-	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed resumes
+	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed resumes accepting
 		return Wait
-	case a.leavesToOthers(): // balance resumes
+	case a.leavesToOthers(): // balance resumes accepting
 		return Wait
 	case full:
 		return Reject

@@ -24,7 +24,7 @@ const keepAliveIdle = 60
 type ListenOptions struct {
 	// maximum number of connections in the queue of the kernel; 0 means the system's maximum
 	Backlog int
-	// of a unix socket; nil keeps the defaults of the process and its umask
+	// owner and mode of a unix socket; nil means the defaults of the process and its umask
 	File *SocketFile
 }
 

@@ -11,7 +11,7 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. It belongs to the loop, except during a handshake and
 // before NewUpstream.
 type wire struct {
-	// to an upstream until that connection is closed; otherwise unopened
+	// connection to an upstream until it is closed; otherwise unopened
 	net.Conn
 	c *Conn
 	s *TLSServer

@@ -62,7 +62,7 @@ func (c *Client) InitSubrequest(fd int, o *Origin) {
 // Arrived tells the acceptor that c has sent a request.
 func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 
-// Gone tells the acceptor that c needs no place any longer.
+// Gone tells the acceptor that c is no longer counted as a connection.
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
 // Account returns the name under which limits count the client of the last request, or "" if its address is unknown.
@@ -109,7 +109,8 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy describes a trusted proxy, or the path that the server is reached under. Most connections have none.
+// trustedProxy describes a trusted proxy, or the path that the server is reached under. Most connections have no
+// trustedProxy.
 type trustedProxy struct {
 	// the connection must begin with a header of the PROXY protocol
 	awaits  bool

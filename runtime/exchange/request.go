@@ -27,7 +27,7 @@ type request struct {
 
 	handed Request // as a source gets it: see hand
 
-	// Memory for the sources.
+	// Reused memory for the forwarding fields, and for a head with a traceparent.
 	forwarded []byte
 	traced    []byte
 }

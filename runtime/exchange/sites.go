@@ -39,12 +39,12 @@ type Config struct {
 	// directory of longer bodies, in files without a name; "" means os.TempDir
 	SpoolDir string
 
-	// MaxSpools limits the number of these files. A client gets up to a third. Its further bodies are not read before a
-	// file is free. 0 means an eighth of the limit of open files of the process.
+	// MaxSpools limits the number of these files. A client gets at most a third of them. Its further bodies are not read
+	// before a file is free. 0 means an eighth of the limit of open files of the process.
 	MaxSpools int
 
-	// MaxDescriptors limits the descriptors of open connections and the additional ones of HTTP/2 requests. The
-	// requests of a client get up to a third. Further requests wait. 0 means three quarters of the limit of open files
+	// MaxDescriptors limits the descriptors of open connections and the additional descriptors of HTTP/2 requests. The
+	// requests of a client get at most a third. Further requests wait. 0 means three quarters of the limit of open files
 	// of the process, or conn.AcceptConfig.MaxClients if it is larger.
 	MaxDescriptors int
 

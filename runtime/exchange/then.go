@@ -31,8 +31,8 @@ const (
 // feature determines the other fields of r, and text.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
-// Refusal is the Then of a response in whose place the server sends its own page, for Head.Status and with Head.Fields.
-// Head.Reason is a text in addition to the status, and may be empty.
+// Refusal replaces the response of a handler by a page of the server with Head.Status and Head.Fields. Head.Reason is a
+// text in addition to the status, and may be empty.
 type Refusal struct{}
 
 // Continue implements Then.

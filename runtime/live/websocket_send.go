@@ -37,7 +37,7 @@ func (s *Socket) advance() {
 	for !s.held.empty() && !s.conn.Writing() {
 		p := s.held.take()
 		s.held.uncount(s.all.conns, &p, len(p.Body))
-		if p.Owner == nil { // it is from queue
+		if p.Owner == nil { // a message of a group, added by queue
 			if s.behind = max(0, s.behind-cost(&p)); s.behind <= s.all.mostBehind()/2 {
 				s.all.CaughtUp(s)
 				s.all.Continue()

@@ -75,7 +75,7 @@ class Fails:
         raise RuntimeError("this resource always fails")  # a traceback in the log, a 500 for the client
 
 
-# Once, before the first request; a second worker finds it done.
+# Runs before the first request. The table already exists when a second worker starts.
 database().execute("CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT, done INTEGER)")
 
 application = falcon.App()

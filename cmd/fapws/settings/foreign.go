@@ -332,7 +332,8 @@ func isHost(s string) bool {
 
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
-// foreignPrefixes are the prefixes of environment variables of other servers. The name of a flag follows.
+// foreignPrefixes are the prefixes of environment variables of other servers. The rest of a variable's name is the name
+// of a flag.
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
 // TakeForeign sets settings that still have their default from variables of other servers in environ ("NAME=value").

@@ -28,8 +28,8 @@ type Options struct {
 	// file and to directories in its path may be replaced.
 	Include []string
 
-	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
-	// environments below Dirs never do.
+	// Exclude are patterns of files and directories that are not watched, in addition to AlwaysExclude. Virtual
+	// environments below Dirs are never watched.
 	Exclude []string
 
 	// Log is called on any goroutine, one call at a time.

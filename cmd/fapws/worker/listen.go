@@ -226,8 +226,8 @@ func TakePassed() Passed {
 	return passed
 }
 
-// KeepFromWorkers closes those of the addresses that are descriptors in the
-// programs that this process starts: they get them when they may accept.
+// KeepFromWorkers sets close-on-exec for the descriptors in bind ("fd://3"). Workers get the sockets later, when they
+// may accept.
 func KeepFromWorkers(bind []string) {
 	for _, addr := range bind {
 		plain, _ := settings.SplitSecure(addr)

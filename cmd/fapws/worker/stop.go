@@ -271,7 +271,7 @@ func (s *service) stop(o shutdownRequest) {
 			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
 		}
 	}()
-	stuck := time.NewTimer(grace + cutTime) // inline: a handler keeps the loop
+	stuck := time.NewTimer(grace + cutTime) // an inline handler may block the loop
 	for waiting := true; waiting; {
 		select {
 		case <-quiet:

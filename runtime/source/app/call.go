@@ -102,7 +102,7 @@ func (c *call) begin(p *exchange.Part) {
 	}
 	c.begun = true
 	c.mergeExtra(p)
-	c.peer = nil // it was for a program or a subscriber, which only a head can name
+	c.peer = nil // only the first part can name a program or a channel, which need the peer
 	x, last := c.x, p.Last
 	c.events = !last && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)), "text/event-stream")
 	x.Sink.Send(p)

@@ -68,12 +68,11 @@ type Config struct {
 	Limits *http1.Limits    // of requests that handlers give back to an exchange.Continuation
 	Waker  *eventloop.Waker // for the Interpreter
 
-	// Take answers x, whose turn it is, with files that a handler names, as r, p and name say. p may be released when
-	// Take returns. It is that of static.Handed.
+	// Take is Take of a static.Handed. It answers x, whose turn it is, with files that a handler names. p may be
+	// released when Take returns.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
-	// Subscribe makes the client of x, which has asked for r, a subscriber of channels. p is the first part of
-	// the response. It is that of live.Subscribers.
+	// Subscribe is Subscribe of a live.Subscribers. It makes the client of an exchange a subscriber of channels.
 	Subscribe exchange.Continuation
 
 	// Programs returns the Handler of the programs that other handlers name. It is called once, on the event loop, for

@@ -183,7 +183,7 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 // expect.
 func pipe() (ours, theirs *os.File, err error) {
 	if ours, theirs, err = os.Pipe(); err == nil {
-		theirs.Fd() // makes it blocking
+		theirs.Fd() // Fd makes the descriptor blocking
 	}
 	return ours, theirs, err
 }

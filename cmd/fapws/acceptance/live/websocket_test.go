@@ -89,7 +89,7 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// A callback that only sends learns from send() that its client has closed. The server calls on_close after it. In
+// send() tells a callback that only sends that its client has closed. The server calls on_close after this callback. In
 // inline mode the callback would block the loop.
 func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {
 	t.Parallel()

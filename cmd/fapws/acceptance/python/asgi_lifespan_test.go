@@ -86,8 +86,8 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	}
 }
 
-// The startup cleans up. An application that continues nevertheless is shut down. The graceful timeout limits the
-// startup and a shutdown that hangs.
+// A cancelled startup may clean up. An application that ignores the cancellation is shut down after its startup. The
+// graceful timeout limits the startup and a shutdown that hangs.
 func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{

@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The generator waits or produces. Background tasks and the ends of dependencies run as after any other response,
-// without an exception.
+// The client disconnects while the generator waits or produces. Background tasks and the ends of dependencies then run
+// as after any other response, without an exception.
 func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
