@@ -193,6 +193,7 @@ PyObject *asgi_send_result(PySendResult how, PyObject *result);
 /* Raises the exception in the arguments of throw(type[, value[, traceback]]). Always NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
 void asgi_wake_waiters(asgi_exchange *x, int what);
+/* Whether a task of the application waits for a message. */
 int asgi_listens(asgi_exchange *x);
 
 /* --- asgi_handler.c ---------------------------------------------------------- */
@@ -226,6 +227,7 @@ int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObj
 /* Makes a message for receive(): a dict with its type and further pairs of key and value. Takes the references to
  * the values. NULL ends the arguments. Returns 1 or -1, like receive. */
 int asgi_message(PyObject **message, PyObject *type, ...);
+/* Reports the current exception, and ends the exchange with status 500, or aborts a response that has begun. */
 void asgi_raised(asgi_exchange *x);
 /* Messages that send() discards after the client disconnected. */
 #define ASGI_LAST_WORDS 64

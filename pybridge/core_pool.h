@@ -244,6 +244,7 @@ static inline int core_queue_is_long(void) {
          __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(core_mount_of(p->queue.first)) >
              CORE_LONG_NS;
 }
+/* Makes core_serve return code. */
 void core_request_exit(int code);
 void core_resume(core_record *rec);
 static inline const core_mode *core_mode_of(const core_record *rec) { return core_mount_of(rec)->mode; }
@@ -423,6 +424,7 @@ typedef struct {
 /* Adds at most n bytes of owner to the body, up to the Content-Length: a copy in the last part, or a reference in an
  * additional part. Call it after wsgi_write_head. Returns -1 with MemoryError on failure. */
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
+/* Frees all parts but part0. */
 void core_chain_abandon(core_chain *c);
 /* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length,
  * with a line in the error log. Call it after wsgi_write_head. */
@@ -479,6 +481,7 @@ static inline int core_may_defer(core_record *rec) { return rec->req.pipeline !=
 static inline int core_loop_is_behind(void) {
   return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
 }
+/* Whether too much of the response waits for the client. */
 int core_must_wait(core_record *rec);
 /* Parks rec until the client has received more. Returns 1, or 0 if the client has received enough already. */
 int core_park(core_record *rec);
@@ -491,6 +494,7 @@ void core_release_senders(core_record *rec);
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
 /* Ends core_wait_for_room on other threads, and waits until *writers, which is atomic, is 0. Releases the GIL. */
 void core_wait_for_writers(const uint32_t *writers);
+/* Wakes core_wait_for_writers. */
 void core_writer_left(void);
 void core_pool_cancelled(core_record *rec);
 /* Whether the client of rec has disconnected. Any thread. */

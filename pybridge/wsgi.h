@@ -19,7 +19,9 @@
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
+/* environ of rec: a dict, or an instance of cls unless cls is NULL. input is NULL if there is no body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
+/* Frees the caches of the calling thread, which is about to end. */
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);
 
@@ -66,6 +68,7 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches the object from its record, which will be reused. */
 void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
+/* If the application has used the socket, the server sends no response. */
 int wsgi_socket_was_used(core_record *rec);
 /* Closes the socket unless the application owns it, and sets rec->run.taken if it was used. */
 void wsgi_close_socket(core_record *rec);
@@ -129,6 +132,7 @@ int wsgi_valid_trailer(const char *name, size_t n);
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
+/* Validates and appends a field, or all fields of an iterable of pairs. */
 int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
 /* The same with pairs of bytes (ASGI). */
@@ -160,6 +164,7 @@ void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
 /* Drives rec->run.iter until it ends, must wait, or yields the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
+/* Publishes the last part, after wsgi_drop. */
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 /* Releases all objects of rec, before its last part is published. */
 void wsgi_drop(core_thread *t, core_record *rec);
