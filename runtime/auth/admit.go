@@ -69,6 +69,7 @@ func (*Basic) Named(head []byte, fields []http1.Field) string {
 	return string(user)
 }
 
+// Admit checks the password of the request.
 func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	p, ok := progressOf(x, b)
 	if !ok {
@@ -111,6 +112,7 @@ func (*Login) By() exchange.Login { return exchange.Form }
 // Named implements exchange.Access. A request does not name its user.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
+// Admit checks the session that the cookie of the request names.
 func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	if _, ok := progressOf(x, l); !ok {
 		return nil, false

@@ -49,6 +49,7 @@ func (a *Acceptor) Arrived(e Expected) {
 	}
 }
 
+// Occupied counts n more requests that occupy the application.
 func (a *Acceptor) Occupied(n int) {
 	a.balance.running += n
 	if n < 0 {

@@ -128,6 +128,7 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	l.leave(u)
 }
 
+// DropSmall is called when a part of AddSmall was written or is no longer wanted.
 func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	u.small -= int64(n) + smallCost
 	l.total -= int64(n) + smallCost

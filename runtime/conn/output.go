@@ -245,6 +245,7 @@ func (c *Conn) Queue(o Output, full bool) {
 	c.Schedule()
 }
 
+// AwaitsRoom reports whether a transfer waits for the client.
 func (c *Conn) AwaitsRoom() bool {
 	t := c.transfer
 	return t != nil && !t.loading && !t.again

@@ -80,6 +80,7 @@ func (s *Server) easeDescriptors() {
 	s.loop.Freed()
 }
 
+// Opened counts n more open connections; n may be negative.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
 // HasRoom reports whether there is a descriptor for another connection. If not, Loop.Freed is called when a descriptor

@@ -326,6 +326,7 @@ func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	return dst
 }
 
+// HasField compares names in any case.
 func HasField(fields, name []byte) bool {
 	for line := range bytes.Lines(fields) {
 		if bytes.EqualFold(FieldName(line), name) {

@@ -147,6 +147,7 @@ func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
 
+// ParseID is the inverse of MakeID with the same epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
 	if err != nil || MakeID(epoch, seq) != id {

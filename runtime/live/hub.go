@@ -213,6 +213,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 // events that can wait to be sent.
 const maxAhead = 1 << 20
 
+// Kept returns all kept events in the order of their numbers.
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (

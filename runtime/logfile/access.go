@@ -229,6 +229,7 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	}
 }
 
+// NoteResponse keeps the response fields that the format needs.
 func (r *Record) NoteResponse(head []byte) {
 	_, fields, _ := bytes.Cut(head, []byte("\n"))
 	collectLines(r.Response, r.Format().Response, fields)

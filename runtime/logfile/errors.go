@@ -273,6 +273,7 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 // Now returns true at most once a second.
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
+// Once returns true at most once in the time a.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

@@ -199,6 +199,7 @@ func (r *relay) tell() {
 	clear(r.news)
 }
 
+// EachCounts passes numbers of subscribers to tell, in messages that are short enough.
 func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
