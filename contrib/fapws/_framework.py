@@ -123,7 +123,7 @@ def chain(entry: Any) -> List[Any]:
 
 
 def _enclosed(app: Any) -> List[Any]:
-    """The objects that a function that wraps an application has in its closure."""
+    """Returns the objects in the closure of a function, which may wrap an application."""
     if type(app) is not type(_enclosed):
         return []
     found: List[Any] = []

@@ -20,8 +20,8 @@ _inside = local()
 
 
 def main(apps: List[App]) -> None:
-    """Begins to note: one line for each file, program and port that was denied, with a setting that allows it, in the file
-    "denied" of the directory for temporary files."""
+    """Starts to write the file "denied" in the directory for temporary files. It gets a line for each denied file,
+    program and port, with a setting that allows it."""
     global _output
     _output = os.open(os.path.join(os.environ["TMPDIR"], "denied"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.addaudithook(_hook)

@@ -24,7 +24,7 @@ type Response struct {
 
 	Framing http1.Framing // of the body
 	Begun   bool          // the head was sent
-	cut     bool          // it was longer than promised
+	cut     bool          // the body was longer than its Content-Length
 
 	trailers bool // the client accepts trailers: see http1.Request.Trailers
 }

@@ -223,7 +223,7 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 	return t, err
 }
 
-// Use lets t answer all requests from now on, also those that wait. Active exchanges end as they began.
+// Use makes t answer all requests from now on, including waiting requests. Active exchanges end with the former Table.
 func (s *Server) Use(t *Table) {
 	s.table = t
 	s.Configure(s.Config)

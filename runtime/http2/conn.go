@@ -340,8 +340,8 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 // Drain implements conn.Protocol. It announces the end of the connection with one GOAWAY, or two if retire is true (RFC
 // 9113 §6.8).
 //
-// One step is enough for a client that has been silent after a request: clients retry a request on its way, and Python's httpx,
-// which reads both steps with its next request, does so only if it reads the second step first.
+// A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses it. Python's httpx
+// reads frames only with its next request, and would not retry this request after a second GOAWAY.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {

@@ -21,7 +21,7 @@ func (p *peer) requests(first uint32, n int) []byte {
 	return out.Bytes()
 }
 
-// A client sends them at once. The number of requests that wait is bounded, too.
+// A client sends the requests at once. The number of waiting requests is bounded, too.
 func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 	const all = 20_000
 	h := newHost(t)

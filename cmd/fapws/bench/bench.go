@@ -58,7 +58,7 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 	return r, nil
 }
 
-// moreGarbage is GOGC of the generator, whose heap is small although responses produce garbage.
+// moreGarbage is GOGC of the generator. The heap is small, but responses produce much garbage.
 const moreGarbage = 800
 
 func cpuTime() time.Duration {

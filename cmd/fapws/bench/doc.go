@@ -10,8 +10,8 @@
 // between sending and the last byte of the response. A server that stops for a second delays one request of each
 // connection, so the percentiles hide the many requests that users would have sent meanwhile (coordinated omission).
 //
-// With a rate, requests are due at fixed times, whatever the server does. A request that is due while all connections
-// wait for responses is sent later, but its latency begins when it was due. Requests that were due but never sent count
-// at the end with the time that they have waited. If the generator itself wakes up too late, the latency begins when
+// With a rate, requests are due at fixed times, independent of the server. A request that is due while all connections
+// wait for responses is sent later, but its latency begins when it was due. A request that was due but never sent
+// counts with its waiting time at the end. If the generator itself wakes up too late, the latency begins when
 // the request is sent, and the report contains the delay of the generator.
 package bench

@@ -60,7 +60,7 @@ __attribute__((constructor(103))) static void part(void) {
   int pair[2];
   if (!dir || !getenv("_FAPWS_WORKER")) return;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
-  /* Without a signal at its end: it is no child that the application waits for. */
+  /* The process sends no signal when it ends, because the application must not wait for it as for a child. */
   keeper = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_FS, 0, 0, 0, 0);
   if (keeper < 0) die("clone");
   if (keeper == 0) keep(dir, pair[1]);

@@ -30,12 +30,10 @@ type Identity struct {
 	Home     string
 }
 
-// LookupIdentity returns the identity of a user and a group, by name or number, for a
-// process that is to run as such. Without group it is the user's own, with the
-// supplementary groups that the user is in; a user without an entry in the user
-// database gets the group 65534. Without user, the one of this process keeps
-// running, in group alone. A process that is not root may only ask for what
-// it is; that error, too, is one line.
+// LookupIdentity returns the identity for a process that will run as a user and a group, each a name or a number. If
+// group is empty, the result has the user's group and supplementary groups, or the group 65534 for a user without an
+// entry in the user database. If username is empty, the result has the user of this process, and only the given group. A
+// process that is not root can only get its own identity. The error is one line.
 func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }

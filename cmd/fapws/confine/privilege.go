@@ -140,10 +140,9 @@ func (id *Identity) matches(status string, groups bool, permitted uint64) error 
 	return nil
 }
 
-// Borrow gives the calling thread the groups and the file system identity
-// (setfsuid(2)) of id until restore is called. Other threads keep theirs: these are
-// the system calls themselves, not those of package syscall, which change all
-// threads. The caller must be root and have locked its goroutine to its thread.
+// Borrow gives the calling thread the groups and the file system identity (setfsuid(2)) of id until restore is called.
+// It makes the system calls directly, because package syscall would change all threads. The caller must be root and
+// must have locked its goroutine to its thread.
 func (id *Identity) Borrow() (restore func(), err error) {
 	groups, err := unix.Getgroups()
 	if err != nil {

@@ -166,7 +166,7 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	}
 }
 
-// It claims to be unused before the time of idle-stop.
+// The worker claims to be unused before the time of idle-stop.
 func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	p, attacker, victim := suspects(t, ended(t))
 	defer discard(p)

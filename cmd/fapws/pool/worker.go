@@ -385,8 +385,8 @@ func (w *worker) listen(addresses []Address) {
 	}
 }
 
-// servesEarly reports whether w serves before its generation does. Only the first worker of the first generation does,
-// which has the sockets while the others load.
+// servesEarly reports whether w serves before the rest of its generation. Only the first worker of the first generation
+// serves early: it has the sockets while the other workers load.
 func (w *worker) servesEarly() bool {
 	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
 }

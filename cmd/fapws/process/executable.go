@@ -43,8 +43,8 @@ func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File()
 // on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
-// Again starts the program that runs, even if its file was replaced or removed since, or with newest the program that
-// is installed now. Callers append to ExtraFiles, which may not be empty.
+// Again returns a command for the running program, even if its file was replaced or removed since the start. If newest
+// is set, the command is for the program that is installed now. Callers append to ExtraFiles, which may not be empty.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

@@ -8,8 +8,8 @@ import (
 )
 
 // Package time searches for the value of TZ only among the names of time zone files, and uses UTC for a POSIX rule (XBD
-// §8.3), as on OpenWrt and embedded systems. The C library, and so Python, supports rules. Both must have the same
-// local time in logs, messages and pages, and for the rotation of logs.
+// §8.3), as on OpenWrt and embedded systems. The C library, and so Python, supports rules. Go and Python must have the
+// same local time in logs, messages and pages, and for the rotation of logs.
 func init() {
 	if zone := zoneOf(os.Getenv("TZ")); zone != nil {
 		time.Local = zone

@@ -93,8 +93,8 @@ func DescribeKeys(table string, of any) (docs []KeyDoc) {
 	return docs
 }
 
-// InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
-// type, if their keys are not given in the table of to.
+// InheritTable copies fields from one struct to another. to and from are pointers to structs of one type. It copies the
+// fields whose keys are not in at, the table of to.
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {

@@ -112,8 +112,8 @@ func JoinPath(errs ...error) error {
 	return errors.Join(all...)
 }
 
-// Must is the error that v, shown as it is, must be something else: "file:3: key
-// = 5, an integer: must be …". A table shows its type by itself.
+// Must returns an error that shows v and says what it must be: "file:3: key = 5, an integer: must be …". The type is
+// omitted for a table.
 func (v TOMLValue) Must(be error) error {
 	note := ""
 	if _, isTable := v.Any.(*TOMLTable); !isTable {

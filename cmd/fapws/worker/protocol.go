@@ -57,8 +57,8 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 
 var errEvents = errors.New("cannot read what another worker or a broker has sent")
 
-// eachEvent calls f with the events of a message and their numbers. Another worker has written it: events beyond the number of events that
-// it told the supervisor would have the numbers of others.
+// eachEvent calls f with the events of a message and their numbers. Another worker has written the message. It must not
+// contain more events than the worker announced to the supervisor, because they would get the numbers of other events.
 func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
 	raw := m.Raw
 	for i := 0; i < m.N && len(raw) > 0; i++ {

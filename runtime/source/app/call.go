@@ -114,8 +114,8 @@ func (c *call) begin(p *exchange.Part) {
 var contentType = []byte("content-type")
 
 // EndEvents ends all event streams, and each new event stream after its first part: a stream that waits for an event
-// would delay the end of the server. Clients reconnect. The response to a POST is not requested again and may be
-// finished.
+// would delay the end of the server. Clients reconnect. A response to a POST may finish, because clients do not request
+// it again.
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {

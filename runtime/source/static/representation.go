@@ -155,7 +155,7 @@ type Stamp struct {
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 
-	// unsized says that the file has another size than it reports, as in /proc and /sys. Its times are unrelated to
+	// unsized is set if the size that the file reports is not its size, as in /proc and /sys. Its times are unrelated to
 	// its content, which is read for each response.
 	unsized bool
 }

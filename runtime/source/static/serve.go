@@ -236,8 +236,8 @@ type Response struct {
 	// Index is not empty in a 404 for a directory whose index is a program. It is the name of the program.
 	Index string
 
-	// Warm says that the file is small and was read within the last two seconds, so that sendfile(2) finds it in
-	// memory and does not wait for the disk.
+	// Warm is set if the file is small and was read within the last two seconds, so that sendfile(2) finds it in memory
+	// and does not wait for the disk.
 	Warm bool
 
 	file *openFile

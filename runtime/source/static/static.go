@@ -78,7 +78,7 @@ type Options struct {
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose" key:"expose"`
 
-	// Fall says that another source may handle missing files. A directory is then redirected to the path with a slash
+	// Fall is set if another source may handle missing files. A directory is then redirected to the path with a slash
 	// only if it has a page.
 	Fall bool `json:"-"`
 
