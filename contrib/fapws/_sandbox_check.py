@@ -28,7 +28,7 @@ def main(apps: List[App]) -> None:
 
 
 def targets(apps: List[App]) -> List[str]:
-    """The paths that a GET request without further knowledge can be for."""
+    """Returns the paths for which a GET request can be made without knowledge of the application."""
     from fapws._routes import rows
 
     found: List[str] = []

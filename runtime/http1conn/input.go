@@ -88,7 +88,7 @@ func (c *Conn) consume(buf []byte) int {
 		goOn = c.next(s.rest)
 	}
 	used := len(buf)
-	if c.state != StateEnding { // a connection that ends leaves nothing
+	if c.state != StateEnding { // a connection that ends discards the rest
 		used -= len(s.rest)
 	}
 	s.rest = nil

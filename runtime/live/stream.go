@@ -100,7 +100,7 @@ func (r *response) Send(p *exchange.Part) {
 		r.text, r.closed = true, false
 	}
 	switch {
-	case p.First: // a part of end
+	case p.First: // the head, sent by Subscribe
 		r.text = false
 		r.sink.Send(p)
 	case !p.Last:

@@ -326,7 +326,8 @@ func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
 	return false
 }
 
-// outdated returns when the first list should have been replaced, zero if none.
+// outdated returns the earliest time when a list should have been replaced. It returns the zero time if all lists are
+// current.
 func (c *clients) outdated(now time.Time) (since time.Time) {
 	for _, list := range c.lists {
 		if end := list.NextUpdate; !end.IsZero() && end.Before(now) && (since.IsZero() || end.Before(since)) {

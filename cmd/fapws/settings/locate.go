@@ -9,12 +9,12 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// walker walks through a text that the TOML library has accepted, and makes tables of it with their lines, which the library does not know.
-// It must only find the ends of values, not check them.
+// walker makes tables with line numbers of a text that the TOML library has accepted. The library does not return line
+// numbers. A walker only finds the ends of values, and does not check them.
 type walker struct {
 	token string // "" at the end
-	line  int    // where it begins
-	text  string // from the token on
+	line  int    // line of the beginning of token
+	text  string // the rest of the text, which begins with token
 }
 
 // token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes
@@ -175,7 +175,7 @@ func Nearest(wrong string, names []string) string {
 	for _, name := range names {
 		d := distance(wrong, name)
 		if len(wrong) >= 4 && strings.HasPrefix(name, wrong) {
-			d = 1 // typed only the beginning
+			d = 1 // wrong is the beginning of name
 		}
 		closer := best == "" || begin(wrong, name) > begin(wrong, best) || begin(wrong, name) == begin(wrong, best) && len(name) < len(best)
 		if len(name) > 2 && (d < least || d == least && closer) { // of two letters each word is near

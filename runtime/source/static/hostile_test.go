@@ -48,7 +48,7 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 	}
 }
 
-// It is replaced between the check and the opening.
+// The file is replaced between the check and the opening.
 func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	f := serve(t, Options{Root: root})

@@ -1,4 +1,4 @@
-"""Handlers for many simultaneous clients. They record the order of the clients."""
+"""Handlers for many simultaneous clients, which record the order of the clients."""
 import hashlib
 import os
 import threading
