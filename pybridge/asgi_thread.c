@@ -384,7 +384,7 @@ int asgi_thread_stop(int ms) {
   uint64_t now = core_now_ns();
   CORE_LOCKED();
   int lost = A.left_at == asgi_progress() + 1, runs = running;
-  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* also for a thread that is about to begin */
+  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* a thread that is about to begin reads it, too */
   if (runs) {
     signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);

@@ -316,7 +316,7 @@ static int stream_yields(const core_thread *t, const core_record *rec, uint64_t 
 
 static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_SHARE_NS && others_wait(t); }
 
-static void attached(int signals) {} /* core_serve watches them */
+static void attached(int signals) {} /* core_serve itself watches for signals */
 
 static void signalled(void) {
   CORE_LOCKED();

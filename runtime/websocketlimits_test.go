@@ -42,7 +42,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 				unix.Write(c.fd, []byte(request[:20]))
 				unix.Write(c.fd, []byte(request[20:]))
 				c.read(buf)
-				if also != nil { // a message was there
+				if also != nil { // a WebSocket message, in two pieces
 					unix.Write(c.fd, also[:7])
 					unix.Write(c.fd, also[7:])
 				}

@@ -170,7 +170,7 @@ def _starlette(app: Any) -> Iterator[Row]:
 
 def _starlette_routes(routes: Iterable[Any], prefix: str) -> Iterator[Row]:
     for route in routes:
-        path = prefix + getattr(route, "path", "")  # a Host has none
+        path = prefix + getattr(route, "path", "")  # a Host of Starlette has no path
         if hasattr(route, "endpoint"):
             methods = _listed(route.methods or ()) if hasattr(route, "methods") else _WEBSOCKET
             yield Row(path, methods, _named(route.endpoint, route.name))

@@ -80,7 +80,7 @@ def _refused(path: Any, flags: int) -> bool:
 
 
 def _creation(path: Any) -> Optional[str]:
-    """A line if no file can be made beside path."""
+    """Returns a line if no file can be created in the directory of path, otherwise None."""
     folder = os.path.dirname(os.path.abspath(os.fsdecode(path)))
     if hasattr(os, "O_TMPFILE") and _refused(folder, os.O_TMPFILE | os.O_WRONLY):
         return f"cannot change {folder}; --sandbox-write {folder} allows it"

@@ -24,7 +24,7 @@ func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
 	}
 }
 
-// A process that expects a request leaves them, too.
+// A process that expects a request also leaves new connections to other processes.
 func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	a := newBalanced(t)
 	a.expect(t, "idle", Take)
