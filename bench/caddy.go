@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// caddyConfig writes a configuration of Caddy without its administration, which answers /hello with a fixed text, or serves
-// the folder.
+// caddyConfig writes a configuration of Caddy without its administration, which answers /hello with a fixed text, or
+// serves the folder.
 func caddyConfig(port int, w *workload, s *settings) string {
 	lines := []string{"{", "\tadmin off", "\tauto_https off", "\tpersist_config off", "\tskip_install_trust", "\tlog {", "\t\tlevel ERROR", "\t}", "}"}
 	if w.tls {

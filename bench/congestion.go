@@ -12,7 +12,8 @@ const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 // its peers do: the comparison would measure that difference.
 const congestionControl = "cubic"
 
-// useCongestionControl must be called before the first server starts. If the privilege is missing, the error says what to type.
+// useCongestionControl must be called before the first server starts. If the privilege is missing, the error says what
+// to type.
 func useCongestionControl() (restore func(), err error) {
 	previous, err := os.ReadFile(congestionFile)
 	if err != nil {

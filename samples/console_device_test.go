@@ -227,7 +227,8 @@ func (p *tab) visitAccount(page string) {
 	p.follow(fmt.Sprintf(`#account a[href="/%s"]`, page))
 }
 
-// picture checks that the page fits a desk and a phone, is small, keeps to its policy, and can be used by everyone, light and dark.
+// picture checks that the page fits a desk and a phone, is small, keeps to its policy, and can be used by everyone,
+// light and dark.
 func (p *tab) picture(name string) {
 	p.t.Helper()
 	for _, screen := range screens {

@@ -93,7 +93,8 @@ func (d *device) backup(p *tab) {
 	d.unapplied(p)
 }
 
-// unapplied saves settings that the command refuses: the form has them still, and the page does not say that they count.
+// unapplied saves settings that the command refuses: the form has them still, and the page does not say that they
+// count.
 func (d *device) unapplied(p *tab) {
 	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
 	p.fill("[name=hostname]", "other")

@@ -9,7 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// secureServer answers like server, over TLS. The handshake of crypto/tls blocks, so a goroutine makes it; records are on the loop.
+// secureServer answers like server, over TLS. The handshake of crypto/tls blocks, so a goroutine makes it; records are
+// on the loop.
 type secureServer struct {
 	server
 	config *tls.Config
@@ -32,7 +33,8 @@ func (s *secureServer) OnClose(c gnet.Conn, _ error) gnet.Action {
 	return gnet.None
 }
 
-// OnTraffic answers the requests of every complete record that has arrived. A request that is in two records is not understood.
+// OnTraffic answers the requests of every complete record that has arrived. A request that is in two records is not
+// understood.
 func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	w := c.Context().(*wire)
 	input, _ := c.Next(-1)
@@ -72,7 +74,8 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// wire is the net.Conn that crypto/tls reads from and writes to: of the goroutine during the handshake, then of the loop.
+// wire is the net.Conn that crypto/tls reads from and writes to: of the goroutine during the handshake, then of the
+// loop.
 type wire struct {
 	net.Conn // nil: crypto/tls calls no other methods
 	conn     gnet.Conn

@@ -1,4 +1,5 @@
-// Command nethttp answers with a fixed text over TLS, as Go's net/http serves it: what a program in Go costs without a server of its own.
+// Command nethttp answers with a fixed text over TLS, as Go's net/http serves it: what a program in Go costs without a
+// server of its own.
 //
 // usage: nethttp ADDR CERTIFICATE KEY
 package main

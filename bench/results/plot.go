@@ -37,7 +37,8 @@ const (
 )
 
 // plotStyle contains the colors of both themes. The plot has its own background, because the theme of a page may differ
-// from the theme of the system. The contrast with the background is at least 3:1 for bars and 4.5:1 for text (WCAG 2.2).
+// from the theme of the system. The contrast with the background is at least 3:1 for bars and 4.5:1 for text (WCAG
+// 2.2).
 const plotStyle = `<style>
 text{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.note{fill:#59636e}.group{font-weight:600}
 .paper{fill:#fff}.own{fill:#0b7a4b}.other{fill:#7d8590}

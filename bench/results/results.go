@@ -97,7 +97,8 @@ func (s *Server) median(value func(Sample) float64) float64 {
 	return Median(values)
 }
 
-// ratio returns the median over the rounds of a value of s divided by that of other: the samples of a round saw the same machine.
+// ratio returns the median over the rounds of a value of s divided by that of other: the samples of a round saw the
+// same machine.
 func (s *Server) ratio(other *Server, value func(Sample) float64) float64 {
 	var values []float64
 	for i := range min(len(s.Samples), len(other.Samples)) {

@@ -27,8 +27,8 @@ const (
 )
 
 // NewUsers reads a file with a line "user:hash" for each user. If optional is set, the file may be missing at first,
-// and the list of users is then empty. The directory must exist. log, unless nil, receives a line if the changed file is
-// invalid; the previous users remain valid. The error is one line that names the file and the line.
+// and the list of users is then empty. The directory must exist. log, unless nil, receives a line if the changed file
+// is invalid; the previous users remain valid. The error is one line that names the file and the line.
 func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
 	u := &Users{checker: c, log: log}
 	u.path, u.optional = path, optional

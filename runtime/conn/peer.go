@@ -7,7 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Peer is immutable. The requests of a connection share it, unless a trusted proxy describes the client in each request.
+// A Peer is immutable. The requests of a connection share it, unless a trusted proxy describes the client in each
+// request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
 	Port       string // REMOTE_PORT: "" for a unix socket

@@ -192,8 +192,8 @@ func (t *transfer) timeout() time.Duration {
 	return t.c.set.WriteTimeout
 }
 
-// expired is called when a deadline of the connection has passed. It reports whether that was the deadline of t, which may
-// be nil. It tries to write first: a handler that runs on the loop may have kept the loop from writing.
+// expired is called when a deadline of the connection has passed. It reports whether that was the deadline of t, which
+// may be nil. It tries to write first: a handler that runs on the loop may have kept the loop from writing.
 func (t *transfer) expired() bool {
 	if t == nil || t.due() > t.c.set.Now {
 		return false

@@ -242,8 +242,8 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 }
 
 // Shares divides what requests need among the clients: descriptors, or memory. A client may take half of the free
-// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
-// address, "", may take the whole free amount.
+// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients
+// without a known address, "", may take the whole free amount.
 type Shares struct {
 	Max int64
 

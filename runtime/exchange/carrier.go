@@ -53,9 +53,9 @@ func (x *Exchange) dropCarrier() {
 	}
 }
 
-// ChangeProtocol gives the connection of x to its Carrier. From now on, sink gets the parts of x. r is the response with
-// the status 101; nil if another response was sent before. ChangeProtocol returns the connection and the head that the
-// Carrier must send first: see Stream.
+// ChangeProtocol gives the connection of x to its Carrier. From now on, sink gets the parts of x. r is the response
+// with the status 101; nil if another response was sent before. ChangeProtocol returns the connection and the head that
+// the Carrier must send first: see Stream.
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)

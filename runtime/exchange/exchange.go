@@ -343,8 +343,8 @@ func (x *Exchange) WaitsForClient() bool {
 	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
-// Offload runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles no
-// later request. gone reports whether the client has disconnected; the exchange then ends after done.
+// Offload runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles
+// no later request. gone reports whether the client has disconnected; the exchange then ends after done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source

@@ -55,9 +55,9 @@ const (
 // close frame.
 //
 // OpHandOver asks whether a WebSocket can move to another process after all earlier messages. A handler agrees with its
-// Last part, which has this Op, and does not tell the application that the WebSocket is closed. Body of the part is data
-// for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted. A
-// handler refuses with a part that has this Op and is not the Last.
+// Last part, which has this Op, and does not tell the application that the WebSocket is closed. Body of the part is
+// data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted.
+// A handler refuses with a part that has this Op and is not the Last.
 //
 // For other requests, OpClose means that the client sends no more data and has probably disconnected. The response is
 // still sent, and the Cancel follows later. With the code websocket.GoingAway, the server ends an endless response, and

@@ -171,8 +171,8 @@ var crlf = []byte("\r\n")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf is AppendHead for the head of p. p is the first part of x or an interim response (1xx). keepAlive reports
-// whether the connection can stay open.
+// AppendHeadOf is AppendHead for the head of p. p is the first part of x or an interim response (1xx). keepAlive
+// reports whether the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	if p.Interim {

@@ -156,8 +156,8 @@ type Table struct {
 	users   bool // some site or mount has users: see dropForged
 }
 
-// Init initializes s for the connections in set. tls reports failed handshakes. name is the value of the field Server of
-// responses. offer gives x a Carrier if its request asks for a supported protocol at a mount with Upgrades. offer
+// Init initializes s for the connections in set. tls reports failed handshakes. name is the value of the field Server
+// of responses. offer gives x a Carrier if its request asks for a supported protocol at a mount with Upgrades. offer
 // returns false if it has refused x or x must wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer

@@ -314,8 +314,8 @@ const look = int64(time.Second)
 // meanwhile.
 const lingerTimeout = 2 * int64(time.Second)
 
-// leavingPing is the content of the PING before the first GOAWAY. Almost all requests that the client sends before it receives
-// GOAWAY arrive before its answer to the PING. Python's h2 reports an error if a PING follows GOAWAY.
+// leavingPing is the content of the PING before the first GOAWAY. Almost all requests that the client sends before it
+// receives GOAWAY arrive before its answer to the PING. Python's h2 reports an error if a PING follows GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
 // fail ends c with a connection error (RFC 9113 §5.4.1).
@@ -340,8 +340,8 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 // Drain implements conn.Protocol. It announces the end of the connection with one GOAWAY, or two if retire is true (RFC
 // 9113 §6.8).
 //
-// A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses it. Python's httpx
-// reads frames only with its next request, and would not retry this request after a second GOAWAY.
+// A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses it. Python's
+// httpx reads frames only with its next request, and would not retry this request after a second GOAWAY.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {

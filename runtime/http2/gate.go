@@ -14,8 +14,9 @@ type gate struct {
 	current int  // bytes at the front of the pending input that had arrived when Current was asked, which has called done
 }
 
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current, and asks Current. If
-// another process replaces this one before Current calls done, the client must open the stream on another connection (RFC 9113 §6.8).
+// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current, and asks
+// Current. If another process replaces this one before Current calls done, the client must open the stream on another
+// connection (RFC 9113 §6.8).
 func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:

@@ -201,8 +201,8 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// protocolError resets a stream, which may have ended, because its client violated the protocol. It costs the same points as a
-// reset by the client, because the request has caused the same work (CVE-2025-8671).
+// protocolError resets a stream, which may have ended, because its client violated the protocol. It costs the same
+// points as a reset by the client, because the request has caused the same work (CVE-2025-8671).
 func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)

@@ -30,7 +30,8 @@ func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, o
 	return k.deflater.Deflate(message, c.Bits)
 }
 
-// frameOf returns the frame of a message for a client. A compressed frame is made once for all clients with the same window.
+// frameOf returns the frame of a message for a client. A compressed frame is made once for all clients with the same
+// window.
 func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
 		return e.Wire(1)

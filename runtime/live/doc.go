@@ -52,17 +52,17 @@
 //
 // Clients beyond the limits of StreamConfig for channels and for addresses get status 503. The last sixteenth of
 // --max-clients is reserved for other clients, because subscribers could otherwise occupy all connections for a long
-// time. An error page is never a stream, even if its fields ask for one. A program may send the field Fapws-Channel. The
-// field is removed from responses of proxied servers, because they must not choose the subscribers of this server's
+// time. An error page is never a stream, even if its fields ask for one. A program may send the field Fapws-Channel.
+// The field is removed from responses of proxied servers, because they must not choose the subscribers of this server's
 // events.
 //
 // # Hand-over of subscribers
 //
 // When a server retires, its successor gets the descriptor of each subscriber, its channels and the number of the last
-// event that it was given. export in handover.go does this for all kinds of clients; state.go has the conditions under which events are
-// neither lost nor doubled. A successor that has already forgotten a later event ends
-// the stream, so that the client reconnects. A subscriber that has not read everything within a second is disconnected,
-// because half an event cannot be handed over.
+// event that it was given. export in handover.go does this for all kinds of clients; state.go has the conditions under
+// which events are neither lost nor doubled. A successor that has already forgotten a later event ends the stream, so
+// that the client reconnects. A subscriber that has not read everything within a second is disconnected, because half
+// an event cannot be handed over.
 //
 // # WebSockets
 //
@@ -119,8 +119,8 @@
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed; no 101 is written. The WebSocket's groups and the number of its last message allow the new server to
-// continue without a gap. Hub.Complete reports whether the Hub has kept enough messages. A WebSocket that the new server
-// cannot resume returns to the old server. The old server closes it with 1012 and returns it to its handler, so that
-// on_close is called in exactly one process. For the same reason, a handler gets a released WebSocket back if its client
-// has disconnected; the connection then ends at once.
+// continue without a gap. Hub.Complete reports whether the Hub has kept enough messages. A WebSocket that the new
+// server cannot resume returns to the old server. The old server closes it with 1012 and returns it to its handler, so
+// that on_close is called in exactly one process. For the same reason, a handler gets a released WebSocket back if its
+// client has disconnected; the connection then ends at once.
 package live

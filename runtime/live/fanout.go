@@ -269,7 +269,8 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the cost of published events that some subscribers have not been given yet. It is safe for concurrent use.
+// Waiting returns the cost of published events that some subscribers have not been given yet. It is safe for concurrent
+// use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
 // Take moves published events to the rings and to the backlog. Subscribers that join later do not get them.

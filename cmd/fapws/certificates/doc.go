@@ -31,8 +31,8 @@
 //
 // authority.go makes certificates for a server that cannot get a public certificate, such as a device on a
 // local network (--tls auto).
-// It creates an authority for this machine once, and users install the authority in their clients. The authority signs a
-// certificate for all names and addresses of the machine. The certificate is renewed when they change or before it
+// It creates an authority for this machine once, and users install the authority in their clients. The authority signs
+// a certificate for all names and addresses of the machine. The certificate is renewed when they change or before it
 // expires.
 //
 // A Reader calls maintain, and the server serves the files that it writes like any others. It is safe for several

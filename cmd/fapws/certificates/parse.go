@@ -339,8 +339,8 @@ func (c *clients) outdated(now time.Time) (since time.Time) {
 
 var errRevoked = errors.New("the certificate is revoked")
 
-// verify returns nil if the authorities vouch for the first certificate of chain, the client's own. Otherwise it returns
-// the reason.
+// verify returns nil if the authorities vouch for the first certificate of chain, the client's own. Otherwise it
+// returns the reason.
 func (c *clients) verify(chain []*x509.Certificate) error {
 	between := x509.NewCertPool()
 	for _, one := range chain[1:] {

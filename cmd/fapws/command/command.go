@@ -359,7 +359,8 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	return p.CheckCertificates(conf, log)
 }
 
-// judge checks the settings, the site and the loaded applications, and prints the result; with --print-config, the settings.
+// judge checks the settings, the site and the loaded applications, and prints the result; with --print-config, the
+// settings.
 func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) (err error) {
 	conf := p.Conf
 	if app != nil {

@@ -32,8 +32,8 @@ type Identity struct {
 
 // LookupIdentity returns the identity for a process that will run as a user and a group, each a name or a number. If
 // group is empty, the result has the user's group and supplementary groups, or the group 65534 for a user without an
-// entry in the user database. If username is empty, the result has the user of this process, and only the given group. A
-// process that is not root can only get its own identity. The error is one line.
+// entry in the user database. If username is empty, the result has the user of this process, and only the given group.
+// A process that is not root can only get its own identity. The error is one line.
 func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
@@ -268,8 +268,8 @@ func RootReason() string {
 	return ""
 }
 
-// containerFiles are made by container engines: Docker, Podman and CRI-O, systemd and LXC. A virtual machine whose disk was made from an
-// image has them as well.
+// containerFiles are made by container engines: Docker, Podman and CRI-O, systemd and LXC. A virtual machine whose disk
+// was made from an image has them as well.
 var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/container"}
 
 // containerGroups are parts of the control groups in which engines put containers.
@@ -292,7 +292,8 @@ func inContainer(root string, getenv func(string) string) bool {
 			separate[name] = is != initial
 		}
 	}
-	// Services of a normal system may have a separate name (uts) or memory (ipc). Root in another user namespace is not the root of the machine.
+	// Services of a normal system may have a separate name (uts) or memory (ipc). Root in another user namespace is not
+	// the root of the machine.
 	unusual := !known || separate["uts"] || separate["ipc"] || separate["cgroup"]
 	environ, groups := "\x00"+string(readFile(root, "proc/1/environ")), string(readFile(root, "proc/1/cgroup"))
 	switch {

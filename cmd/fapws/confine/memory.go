@@ -19,10 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupDirs returns the directories of the control group that limits a resource of this process, and of those above it.
-// Version 1 has hierarchies for one or several controllers: "4:memory:/a", "3:cpu,cpuacct:/a" in /proc/self/cgroup; version
-// 2 has one for all: "0::/a". In a container the directory of the group is missing, and the top has its limits. root is the
-// root directory.
+// cgroupDirs returns the directories of the control group that limits a resource of this process, and of those above
+// it. Version 1 has hierarchies for one or several controllers: "4:memory:/a", "3:cpu,cpuacct:/a" in /proc/self/cgroup;
+// version 2 has one for all: "0::/a". In a container the directory of the group is missing, and the top has its limits.
+// root is the root directory.
 func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
 	// the group in the controller's hierarchy and in the unified one
@@ -191,7 +191,8 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	}
 }
 
-// place returns the addresses of a mapping, its offset and its file. Its rights differ between maps and smaps of an emulator.
+// place returns the addresses of a mapping, its offset and its file. Its rights differ between maps and smaps of an
+// emulator.
 func place(line []byte) string {
 	f := bytes.Fields(line)
 	if len(f) < 5 {
@@ -223,8 +224,8 @@ func madvise(start, length uintptr, advice int) {
 	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
 }
 
-// AnonymousMemory returns the resident memory of a process in bytes that is its own, and not of files that others have as well
-// (RssAnon of proc(5), status); 0 if it is not known.
+// AnonymousMemory returns the resident memory of a process in bytes that is its own, and not of files that others have
+// as well (RssAnon of proc(5), status); 0 if it is not known.
 func AnonymousMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	return numberAfter(text, "RssAnon:") << 10

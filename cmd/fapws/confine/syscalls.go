@@ -25,8 +25,8 @@ var administration = []uintptr{
 	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
 }
 
-// shared are system calls for memory, semaphores and queues by number or name, which reach all processes of the same user, and which
-// Landlock does not see.
+// shared are system calls for memory, semaphores and queues by number or name, which reach all processes of the same
+// user, and which Landlock does not see.
 var shared = []uintptr{
 	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND, unix.SYS_SEMCTL,
 	unix.SYS_SEMGET, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_SHMGET,
@@ -35,8 +35,8 @@ var shared = []uintptr{
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf makes the filter for a process. System calls in the form of another architecture (32 bits on a machine of 64) have other
-// numbers and are denied.
+// filterOf makes the filter for a process. System calls in the form of another architecture (32 bits on a machine of
+// 64) have other numbers and are denied.
 func filterOf(r *Rules) *filter {
 	f := &filter{[]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},
@@ -89,8 +89,8 @@ var (
 	openCalls = []modeCall{{unix.SYS_OPENAT, 3}}
 )
 
-// privilegedFiles denies files that give the rights of their owner or group to every user who runs them: those users are outside
-// of the sandbox.
+// privilegedFiles denies files that give the rights of their owner or group to every user who runs them: those users
+// are outside of the sandbox.
 func privilegedFiles(f *filter) {
 	const bits, creates = unix.S_ISUID | unix.S_ISGID, unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
 	for _, c := range append(modeCalls, olderModeCalls...) {
@@ -102,7 +102,8 @@ func privilegedFiles(f *filter) {
 	f.deny(unix.SYS_OPENAT2, unix.ENOSYS) // the mode is in memory; callers then use openat
 }
 
-// sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not see.
+// sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not
+// see.
 func sockets(f *filter, r *Rules) {
 	if !r.Unix {
 		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
@@ -177,8 +178,8 @@ func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	f.program = append(f.program, deny(errno), bpf.LoadAbsolute{Off: offNumber, Size: 4})
 }
 
-// cond is a condition about the lower 32 bits of an argument, the upper ones of which the kernel ignores in all of these
-// system calls. Its test skips to the end if the condition does not hold.
+// cond is a condition about the lower 32 bits of an argument, the upper ones of which the kernel ignores in all of
+// these system calls. Its test skips to the end if the condition does not hold.
 type cond struct {
 	arg  uint32
 	test bpf.JumpIf

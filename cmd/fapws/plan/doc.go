@@ -5,7 +5,8 @@
 // envfile.go parses files of environment variables as for --env-file of Flask, Uvicorn and Docker: NAME=value,
 // optionally with export, and comments. ${NAME} is replaced by an earlier variable, except in single quotes,
 // ${NAME:-default} by default if the variable is unset or empty, and ${NAME:+text} by text if it is neither. Without
-// the colon, an empty variable counts as set. Defaults and texts may have references, too. A quoted value may span lines.
+// the colon, an empty variable counts as set. Defaults and texts may have references, too. A quoted value may span
+// lines.
 //
 // All mistakes in the file are collected, and the command check builds the sites to find more. The table of a host
 // starts with its routes, then has the files of its root, which may decline (exchange.Optional), and the application

@@ -12,7 +12,8 @@ import (
 )
 
 // checkEvery is the interval between health checks of serving workers, which also measure their memory. A worker is
-// killed if it sleeps and reads no message for silentChecks checks, or was stopped by a signal for stoppedChecks checks.
+// killed if it sleeps and reads no message for silentChecks checks, or was stopped by a signal for stoppedChecks
+// checks.
 const (
 	checkEvery    = time.Second
 	silentChecks  = 3

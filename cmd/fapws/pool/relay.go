@@ -77,8 +77,8 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	r.seq = seq + uint64(n) - 1
 }
 
-// throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. It returns after a limit, because a
-// worker that does not read has been killed by then. It must not be called on the goroutine of Run.
+// throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. It returns after a limit,
+// because a worker that does not read has been killed by then. It must not be called on the goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 || broker != nil && broker.Congested()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)

@@ -49,7 +49,8 @@ const Eager = "eager"
 // requests.
 const Asleep = "asleep"
 
-// Instead is the Text of a Listen whose sockets replace all previous ones. A Listen with this Text may carry no sockets.
+// Instead is the Text of a Listen whose sockets replace all previous ones. A Listen with this Text may carry no
+// sockets.
 const Instead = "instead"
 
 // endMargin is added to the graceful timeout before a worker is killed. It exceeds the worker's own limits for atexit

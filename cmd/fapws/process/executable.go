@@ -14,8 +14,8 @@ import (
 // expect to run on that thread.
 func init() { runtime.LockOSThread() }
 
-// started is the absolute path by which the executable was called, with which an upgrade finds a new version; "" if it cannot be known.
-// It is found before the program changes its working directory.
+// started is the absolute path by which the executable was called, with which an upgrade finds a new version; "" if it
+// cannot be known. It is found before the program changes its working directory.
 var started = func() string {
 	path, err := exec.LookPath(os.Args[0])
 	if err == nil || errors.Is(err, exec.ErrDot) {

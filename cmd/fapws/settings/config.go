@@ -9,7 +9,8 @@ import (
 
 // Config holds the settled value of every setting. Sizes are in bytes.
 //
-// Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some of them.
+// Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some
+// of them.
 type Config struct {
 	Server runtime.Config `json:"-"` // unused by the supervisor
 

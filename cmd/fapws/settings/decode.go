@@ -20,9 +20,9 @@ type TableReader interface {
 }
 
 // DecodeTOML fills the fields of the struct that to points at from t. A field says by the tag `key:"name"` which key it
-// takes; its type is one that single or into knows, a struct, a pointer to one, a slice of pointers to structs ([[key]]), or a TableReader.
-// The keys of embedded structs stand beside the others. A field called At, a *TOMLTable, is told where the table and each of its keys stand.
-// Further tags:
+// takes; its type is one that single or into knows, a struct, a pointer to one, a slice of pointers to structs
+// ([[key]]), or a TableReader. The keys of embedded structs stand beside the others. A field called At, a *TOMLTable,
+// is told where the table and each of its keys stand. Further tags:
 //
 //   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
 //     and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
@@ -83,7 +83,8 @@ func KeysOf(of any) (keys []string) {
 	return keys
 }
 
-// DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value, with "'" for '"', and help.
+// DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value,
+// with "'" for '"', and help.
 func DescribeKeys(table string, of any) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {

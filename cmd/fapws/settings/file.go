@@ -21,8 +21,8 @@ const maxBytes = 1 << 20 // of a file
 
 var serviceDir = "/etc/fapws"
 
-// FindFile returns the name of the file to read, or "" for none: the one of --config, or the first existing one, even if it
-// cannot be read. The file of the service is not for applications that the command line names.
+// FindFile returns the name of the file to read, or "" for none: the one of --config, or the first existing one, even
+// if it cannot be read. The file of the service is not for applications that the command line names.
 func FindFile(set *Settings, appNamed bool) string {
 	switch name := set.File(); name {
 	case "off":
@@ -164,7 +164,8 @@ type keptValue struct {
 	From string // Source.Name
 }
 
-// KeptFromFile returns the settings from the file that a reload keeps, for TakeKept in the processes of this supervisor.
+// KeptFromFile returns the settings from the file that a reload keeps, for TakeKept in the processes of this
+// supervisor.
 func (s *Settings) KeptFromFile() string {
 	kept := map[string]keptValue{}
 	for _, row := range table() {

@@ -14,17 +14,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// foreign is what users of gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S, nginx and caddy
-// type or set, with the line that says what to do here. Of several rows for a word, the first whose condition holds counts. A flag with
-// the same meaning here is an alias in its row of settings.
+// foreign is what users of gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S,
+// nginx and caddy type or set, with the line that says what to do here. Of several rows for a word, the first whose
+// condition holds counts. A flag with the same meaning here is an alias in its row of settings.
 var foreign = []struct {
-	// names, separated by spaces: flags ("--name", "-n"), keys of a configuration file ("key="), files ("/Caddyfile", or a pattern),
-	// commands, and globals of a script in capitals.
+	// names, separated by spaces: flags ("--name", "-n"), keys of a configuration file ("key="), files ("/Caddyfile", or a
+	// pattern), commands, and globals of a script in capitals.
 	names string
-	// when is a regular expression for the whole value of the flag, "" if none follows. "" matches any. Flags of fapws need one.
+	// when is a regular expression for the whole value of the flag, "" if none follows. "" matches any. Flags of fapws
+	// need one.
 	when string
-	// answer follows "unknown flag --name: ", and for a file its name and "is". %s is the value, of a command the next word, or the
-	// file; %d is the directory of the file, %m the module of its Django site.
+	// answer follows "unknown flag --name: ", and for a file its name and "is". %s is the value, of a command the next
+	// word, or the file; %d is the directory of the file, %m the module of its Django site.
 	answer string
 }{
 	{"-t --timeout", `|-[^0-9].*|.*\.(conf|toml|ini|py)`, "to test a configuration, type fapws check; -t TIME limits the time of a handler"},
@@ -221,7 +222,8 @@ func fits(name, word string) bool {
 	return ok
 }
 
-// ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another way; "" for others.
+// ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another
+// way; "" for others.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
 func foreignKey(key string) string {

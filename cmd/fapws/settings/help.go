@@ -47,7 +47,8 @@ func WriteHelp(w io.Writer, all bool) {
 	}
 }
 
-// wordHelp are the texts of the commands that take APP, and of version; the others have theirs where they are carried out.
+// wordHelp are the texts of the commands that take APP, and of version; the others have theirs where they are carried
+// out.
 var wordHelp = map[Word]string{
 	WordCheck: `Usage: fapws check [FLAGS] [APP [-- ARGS...]]
 Loads the application, or what the configuration file names, as a server would,

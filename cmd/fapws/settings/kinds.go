@@ -13,7 +13,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// single returns the value that a field of one text, number, time or boolean takes, or of a list of texts; nil for other fields.
+// single returns the value that a field of one text, number, time or boolean takes, or of a list of texts; nil for
+// other fields.
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")

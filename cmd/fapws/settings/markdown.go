@@ -90,7 +90,8 @@ func (k *KeyDoc) example() string {
 	return strings.Join(lines, ", ")
 }
 
-// asSentence returns a text of the help as a sentence in Markdown, in lines for a terminal. Words that Markdown would change are code.
+// asSentence returns a text of the help as a sentence in Markdown, in lines for a terminal. Words that Markdown would
+// change are code.
 func asSentence(text string) string {
 	words := strings.Split(text, " ")
 	for i, word := range words {
@@ -101,5 +102,6 @@ func asSentence(text string) string {
 	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
 }
 
-// codeWord matches a word with characters that paths, patterns, flags, variables and keys have, and the brackets and punctuation around it.
+// codeWord matches a word with characters that paths, patterns, flags, variables and keys have, and the brackets and
+// punctuation around it.
 var codeWord = regexp.MustCompile(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)

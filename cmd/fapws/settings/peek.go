@@ -67,7 +67,8 @@ func (s *Settings) MentionedIn(source []byte) bool {
 	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && HasWord(source, name) })
 }
 
-// HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a quote.
+// HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a
+// quote.
 func HasWord(source []byte, word string) bool {
 	const beside = `\w"'\x{80}-\x{10FFFF}`
 	return bytes.Contains(source, []byte(word)) &&
@@ -181,8 +182,8 @@ func djangoModule(folder string) string {
 	return ""
 }
 
-// DjangoArguments returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR mysite.wsgi". Where it does
-// not tell the module, that is unknown; "" if unknown is.
+// DjangoArguments returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR
+// mysite.wsgi". Where it does not tell the module, that is unknown; "" if unknown is.
 func DjangoArguments(manage, unknown string) string {
 	folder := filepath.Dir(manage)
 	module := cmp.Or(djangoModule(folder), unknown)

@@ -26,8 +26,8 @@ type Setting struct {
 	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
 	Global string // global of a script with this setting; empty if scripts cannot set it
 
-	// also has other names of the flag, as other servers have them, separated by spaces: "-b" is a letter, "uds=unix:*" takes a part of
-	// the value, "no-access-log=off" has this value.
+	// also has other names of the flag, as other servers have them, separated by spaces: "-b" is a letter, "uds=unix:*"
+	// takes a part of the value, "no-access-log=off" has this value.
 	also  string
 	alone string // the value of the flag if none follows, as with --debug
 	// values are files and directories, relative to the configuration file that names them
@@ -50,8 +50,8 @@ func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
-// option returns the value of an option of all folders. Its kind stands at the field of static.Options, because it is a key of hosts and
-// routes, too.
+// option returns the value of an option of all folders. Its kind stands at the field of static.Options, because it is a
+// key of hosts and routes, too.
 func option(key string) func(*Config) *value {
 	fields := keyFields(reflect.TypeFor[static.Options]())
 	field := fields[slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })]

@@ -10,8 +10,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords are the mistakes in the syntax of a file that users make. The first row counts whose patterns match the message of
-// the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
+// syntaxWords are the mistakes in the syntax of a file that users make. The first row counts whose patterns match the
+// message of the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`, `the table $1 is defined above; where several have the same name, write [[$1]] for each`},
 	{`already`, `^\s*([^=]*[^=\s])`, `$1 is set above; remove one of the lines`},
@@ -70,8 +70,8 @@ func syntaxError(name, text string, err error) error {
 	return fmt.Errorf("%s:%d:%d: %s", name, strings.Count(text[:start], "\n")+1, utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf returns where a mistake is that the TOML library has noticed at an offset of text: at the quote or bracket that
-// nothing closes, the backslash or the control character.
+// placeOf returns where a mistake is that the TOML library has noticed at an offset of text: at the quote or bracket
+// that nothing closes, the backslash or the control character.
 func placeOf(text string, at int, message string) int {
 	rest := text[at:]
 	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {

@@ -96,8 +96,8 @@ func (v *value) single(x any) (text string, ok bool) {
 	return "", false
 }
 
-// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something that no setting can have. Each text goes
-// through edit.
+// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something that no setting can
+// have. Each text goes through edit.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)
 	switch {

@@ -66,7 +66,8 @@ func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	r.complain(err)
 }
 
-// publishFrom publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
+// publishFrom publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep
+// the application awake.
 func (r *relay) publishFrom(events []pybridge.Event) {
 	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool { return pybridge.HasSubscribers(e.Name) }) {
 		r.s.python.used()
@@ -120,9 +121,9 @@ const (
 	countsEvery = 250 * time.Millisecond
 )
 
-// relay carries what handlers publish and purge to the clients of all processes of the server: the supervisor numbers the events that all
-// workers publish. Without a supervisor, events go straight to the clients, on a goroutine, because only the event loop makes room for
-// more. Its methods are safe for concurrent use.
+// relay carries what handlers publish and purge to the clients of all processes of the server: the supervisor numbers
+// the events that all workers publish. Without a supervisor, events go straight to the clients, on a goroutine, because
+// only the event loop makes room for more. Its methods are safe for concurrent use.
 type relay struct {
 	s          *service
 	channel    *pool.Channel // to the supervisor; nil if none

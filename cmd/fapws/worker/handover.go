@@ -54,8 +54,8 @@ type giver struct {
 	last uint64
 }
 
-// takeHistory receives what giveHistory sends, events up to the number last. It ends when the other worker has ended, or has sent nothing
-// for the limit.
+// takeHistory receives what giveHistory sends, events up to the number last. It ends when the other worker has ended,
+// or has sent nothing for the limit.
 func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
 	m, _, err := from.ReceiveWithin(silence)
 	if err != nil {

@@ -142,8 +142,9 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 	return addrs, certain
 }
 
-// Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the queues of
-// the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the process meanwhile.
+// Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the
+// queues of the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the
+// process meanwhile.
 type Early[S syscall.Conn] struct {
 	// after an error, Open returns the sockets that were opened before
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)

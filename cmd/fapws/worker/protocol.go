@@ -27,7 +27,8 @@ const (
 	Alive = "yes"
 )
 
-// QueryCurrent asks the supervisor to answer when the files of the application are loaded as they are now, or cannot be.
+// QueryCurrent asks the supervisor to answer when the files of the application are loaded as they are now, or cannot
+// be.
 const QueryCurrent = "current"
 
 // AnswerWithin is the time that a supervisor waits for the answers of its workers.

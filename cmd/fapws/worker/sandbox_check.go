@@ -27,9 +27,9 @@ type sandboxCheck struct {
 	denied  map[string]bool
 }
 
-// CheckSandbox makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and what
-// was denied, and returns the exit code: 1 if something was. os.TempDir() must be the directory of the sandbox. It must be
-// called on the main thread.
+// CheckSandbox makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and
+// what was denied, and returns the exit code: 1 if something was. os.TempDir() must be the directory of the sandbox. It
+// must be called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
 	r := &sandboxCheck{out: stdout, denied: map[string]bool{}}

@@ -19,8 +19,8 @@ import (
 )
 
 // signals turns signals into shutdown requests, in three steps: while the application
-// loads, TERM, INT and QUIT stop the process at once; then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
-// second TERM or INT, unless it is an echo of the first, ends it at once.
+// loads, TERM, INT and QUIT stop the process at once; then the first TERM or INT asks for a graceful stop, QUIT for a
+// quick one; a second TERM or INT, unless it is an echo of the first, ends it at once.
 //
 // A worker leaves them to its supervisor, except TERM, which no terminal sends: it means
 // the worker itself, and another one takes its place first.
@@ -218,8 +218,8 @@ func (s *service) obeyOrders() <-chan int {
 	return ended
 }
 
-// serve returns when obeyOrders, to which ended belongs, or the script has ended serving, and all active requests, too. It returns the
-// exit code.
+// serve returns when obeyOrders, to which ended belongs, or the script has ended serving, and all active requests, too.
+// It returns the exit code.
 func (s *service) serve(ended <-chan int) (code int) {
 	if s.python.app == nil {
 		return <-ended

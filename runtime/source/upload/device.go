@@ -62,9 +62,9 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// single is a target for one upload at a time. The target is either a descriptor that the script opened, or the handler.
-// All uploads share the position of the descriptor. The handler is for memory without a file, such as flash that is
-// erased and written in blocks (MTD). It receives a line of JSON (inquiry), followed by a piece.
+// single is a target for one upload at a time. The target is either a descriptor that the script opened, or the
+// handler. All uploads share the position of the descriptor. The handler is for memory without a file, such as flash
+// that is erased and written in blocks (MTD). It receives a line of JSON (inquiry), followed by a piece.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler

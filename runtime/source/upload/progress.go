@@ -200,8 +200,8 @@ func (u *Upload) ask(question string) []string {
 	return nil
 }
 
-// askEvery is how long reports of other processes are reused, so that the number of clients does not increase the number
-// of questions.
+// askEvery is how long reports of other processes are reused, so that the number of clients does not increase the
+// number of questions.
 const askEvery = publishEvery
 
 func (u *Upload) others() []report {

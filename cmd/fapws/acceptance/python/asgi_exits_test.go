@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asyncio lets SystemExit and KeyboardInterrupt of a background task leave its event loop. Middlewares start such tasks.
-// An application may also call stop() of the loop.
+// asyncio lets SystemExit and KeyboardInterrupt of a background task leave its event loop. Middlewares start such
+// tasks. An application may also call stop() of the loop.
 func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {

@@ -59,8 +59,8 @@ func (e *editor) until(name string) message {
 	}
 }
 
-// A handler stops at a breakpoint that an editor sets over debugpy, which patches the module for threads, as gevent does.
-// The start logs no warning of that.
+// A handler stops at a breakpoint that an editor sets over debugpy, which patches the module for threads, as gevent
+// does. The start logs no warning of that.
 func TestEditorStopsHandlerOverDebugpy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
