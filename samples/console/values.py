@@ -13,7 +13,8 @@ from fapws import HTTPError, publish, subscribers, timer
 STEP, STEPS = 10, 180  # seconds between two points of a curve; points
 LEVELS = [(95, "critical"), (80, "high")]  # percent, or degrees
 HISTORY = Path(RUN, "history.json")  # in memory, and lost at a reboot
-Card = collections.namedtuple("Card", "name text detail values top unit")  # values and top of the curves, 0 for automatic
+# values are of the curve, and top is its upper end; 0 means automatic
+Card = collections.namedtuple("Card", "name text detail values top unit")
 
 def amount(n, form="#.3g"):
     """Three digits and a unit."""
