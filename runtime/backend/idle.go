@@ -15,7 +15,7 @@ import (
 type Idle[C any] struct {
 	After time.Duration // how long a connection is kept
 	Most  int
-	// Quiet reports whether the upstream has neither sent data nor closed the connection (see the function Quiet).
+	// Quiet reports whether the connection is open and has no unread data: see the function Quiet.
 	Quiet func(C) bool
 	Drop  func(C)
 

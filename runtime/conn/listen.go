@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// keepAliveIdle is after how many silent seconds the kernel probes a connection. Otherwise the server would not notice
-// a vanished client while it has nothing to write, for example during server-sent events.
+// keepAliveIdle is the silence after which the kernel probes a connection, in seconds. The probes find clients that
+// vanished while the server has nothing to write, for example during server-sent events.
 const keepAliveIdle = 60
 
 // ListenOptions are the options of new sockets. For inherited sockets only Backlog counts.

@@ -20,7 +20,6 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		r    Response
-		// The text after the status line and common, unless want begins with one of them.
 		want string
 		body Framing
 		keep bool
