@@ -5,9 +5,11 @@ import "fmt"
 // caddyConfig writes a configuration of Caddy without its administration, which answers /hello with a fixed text, or
 // serves the folder.
 func caddyConfig(port int, w *workload, s *settings) string {
-	lines := []string{"{", "\tadmin off", "\tauto_https off", "\tpersist_config off", "\tskip_install_trust", "\tlog {", "\t\tlevel ERROR", "\t}", "}"}
+	lines := []string{"{", "\tadmin off", "\tauto_https off", "\tpersist_config off", "\tskip_install_trust", "\tlog {",
+		"\t\tlevel ERROR", "\t}", "}"}
 	if w.tls {
-		lines = append(lines, "https://"+address(port)+" {", fmt.Sprintf("\ttls %s %s {", s.certificate(), s.key()), "\t\tcurves x25519", "\t}")
+		lines = append(lines, "https://"+address(port)+" {", fmt.Sprintf("\ttls %s %s {", s.certificate(), s.key()),
+			"\t\tcurves x25519", "\t}")
 	} else {
 		lines = append(lines, "http://"+address(port)+" {")
 	}

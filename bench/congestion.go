@@ -23,7 +23,8 @@ func useCongestionControl() (restore func(), err error) {
 		return func() {}, nil
 	}
 	if err := os.WriteFile(congestionFile, []byte(congestionControl), 0o644); err != nil {
-		return nil, fmt.Errorf("cannot give all servers the same congestion control: %w; run as root: sysctl net.ipv4.tcp_congestion_control=%s",
+		return nil, fmt.Errorf("cannot give all servers the same congestion control: %w; run as root: sysctl "+
+			"net.ipv4.tcp_congestion_control=%s",
 			err, congestionControl)
 	}
 	return func() { _ = os.WriteFile(congestionFile, previous, 0o644) }, nil

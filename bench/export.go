@@ -11,7 +11,8 @@ import (
 )
 
 func machine() results.Machine {
-	m := results.Machine{CPU: "unknown CPU", CPUs: runtime.NumCPU(), System: "Linux", CongestionControl: congestionControl}
+	m := results.Machine{CPU: "unknown CPU", CPUs: runtime.NumCPU(), System: "Linux",
+		CongestionControl: congestionControl}
 	if _, rest, found := strings.Cut(text("/proc/cpuinfo"), "model name\t: "); found {
 		m.CPU, _, _ = strings.Cut(rest, "\n")
 	}
@@ -29,7 +30,8 @@ func text(file string) string {
 }
 
 func (b *bench) export(m results.Machine) *results.Results {
-	r := &results.Results{Command: b.typed, Date: time.Now().Format(time.DateOnly), Rounds: b.rounds, Seconds: b.length.Seconds(), Machine: m,
+	r := &results.Results{Command: b.typed, Date: time.Now().Format(time.DateOnly), Rounds: b.rounds,
+		Seconds: b.length.Seconds(), Machine: m,
 		Versions: versions(b.servers), LeftOut: b.leftOut}
 	for _, w := range b.done {
 		stored := results.Workload{Name: w.name, Title: w.title}
@@ -47,6 +49,7 @@ func (b *bench) export(m results.Machine) *results.Results {
 
 // Values that only a few workloads measure are left out.
 func (s *sample) stored() results.Sample {
-	return results.Sample{Rate: math.Round(s.rate*10) / 10, P50: s.p50.Seconds(), P99: s.p99.Seconds(), CPU: s.cpu.Seconds(), Memory: s.memory, Errors: s.errors,
+	return results.Sample{Rate: math.Round(s.rate*10) / 10, P50: s.p50.Seconds(), P99: s.p99.Seconds(),
+		CPU: s.cpu.Seconds(), Memory: s.memory, Errors: s.errors,
 		Start: s.took.Seconds(), Each: s.each, Stolen: math.Round(s.stolen*1000) / 1000}
 }

@@ -147,13 +147,17 @@ func apacheConfig(port int, w *workload, s *settings) string {
 	lines := []string{
 		"Listen " + address(port), "ServerName localhost", "PidFile " + s.work + "/apache.pid",
 		"ErrorLog " + s.work + "/apache-error.log", "LogLevel error", "DocumentRoot " + s.folder(),
-		"StartServers 1", "ServerLimit 1", "ThreadsPerChild 64", "ThreadLimit 64", "MaxRequestWorkers 64", "AsyncRequestWorkerFactor 100",
-		"KeepAlive On", "MaxKeepAliveRequests 0", "KeepAliveTimeout 60", "EnableSendfile On", "EnableMMAP On", "Timeout 600",
+		"StartServers 1", "ServerLimit 1", "ThreadsPerChild 64", "ThreadLimit 64", "MaxRequestWorkers 64",
+		"AsyncRequestWorkerFactor 100",
+		"KeepAlive On", "MaxKeepAliveRequests 0", "KeepAliveTimeout 60", "EnableSendfile On", "EnableMMAP On",
+		"Timeout 600",
 		"DefaultRuntimeDir " + s.work, "TypesConfig /etc/mime.types",
-		"<Directory " + s.folder() + ">", "  Require all granted", "  Options Indexes", "  AllowOverride None", "</Directory>",
+		"<Directory " + s.folder() + ">", "  Require all granted", "  Options Indexes", "  AllowOverride None",
+		"</Directory>",
 	}
 	for _, module := range []string{"mpm_event", "authz_core", "mime", "dir", "autoindex", "filter", "deflate"} {
-		lines = append([]string{"LoadModule " + module + "_module /usr/lib/apache2/modules/mod_" + module + ".so"}, lines...)
+		lines = append([]string{"LoadModule " + module + "_module /usr/lib/apache2/modules/mod_" + module + ".so"},
+			lines...)
 	}
 	if w.name == "gzip" {
 		lines = append(lines, "AddOutputFilterByType DEFLATE text/html", "DeflateCompressionLevel 1")

@@ -34,7 +34,8 @@ func parseSettings() settings {
 	packages := flag.Bool("packages", false, "print the Debian packages that are missing, and nothing else")
 	flag.Usage = func() {
 		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [--json FILE] [quick] [WORKLOAD|SERVER ...]\n"+
-			"workloads: %s; tls: those with TLS; page: those of docs/performance.md\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
+			"workloads: %s; tls: those with TLS; page: those of docs/performance.md\nservers: %s\n",
+			strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
 	}
 	arguments, words := os.Args[1:], []string(nil)
 	for {

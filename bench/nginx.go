@@ -8,7 +8,8 @@ func nginxConfig(port int, w *workload, s *settings) string {
 		"events { worker_connections 4096; }",
 		"http {",
 		"  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;",
-		"  open_file_cache max=1000; open_file_cache_valid 60s; types { application/octet-stream bin; text/html html; text/plain txt; }",
+		"  open_file_cache max=1000; open_file_cache_valid 60s; types { application/octet-stream bin; text/html " +
+			"html; text/plain txt; }",
 	}
 	root := s.work + "/documents"
 	if w.folder {
@@ -34,10 +35,12 @@ func nginxConfig(port int, w *workload, s *settings) string {
 		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",
 		"  server { listen "+address(port)+nginxListens(w, s)+" root "+root+";",
 		"    location = /hello { default_type text/plain; return 200 \"Hello world!\\n\"; }",
-		"    location /cached { proxy_pass http://"+origin+"; proxy_cache pages; proxy_cache_valid 1h; add_header Fapws-Cache $upstream_cache_status; }",
+		"    location /cached { proxy_pass http://"+origin+
+			"; proxy_cache pages; proxy_cache_valid 1h; add_header Fapws-Cache $upstream_cache_status; }",
 	)
 	if w.php {
-		lines = append(lines, "    location /hello.php { fastcgi_pass php; fastcgi_keep_conn on; root "+phpFolder(s)+"; include /etc/nginx/fastcgi.conf; }")
+		lines = append(lines, "    location /hello.php { fastcgi_pass php; fastcgi_keep_conn on; root "+phpFolder(s)+
+			"; include /etc/nginx/fastcgi.conf; }")
 	}
 	lines = append(lines, "  }", "}")
 	if os.Geteuid() == 0 {
@@ -52,8 +55,8 @@ func nginxListens(w *workload, s *settings) string {
 	if !w.tls {
 		return ";"
 	}
-	secure := " ssl; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_certificate " + s.certificate() +
-		"; ssl_certificate_key " + s.key() + ";"
+	secure := " ssl; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_certificate " +
+		s.certificate() + "; ssl_certificate_key " + s.key() + ";"
 	if w.streams > 0 {
 		return " http2" + secure
 	}

@@ -22,14 +22,16 @@ func phpConfig(s *settings) string {
 func phpBeside(s *settings) []string {
 	preparePHP(s)
 	os.Remove(phpSocket(s))
-	return []string{"/bin/sh", "-c", `PHP_FCGI_CHILDREN=2 PHP_FCGI_MAX_REQUESTS=0 php-cgi -b "$0" & while [ ! -S "$0" ]; do sleep 0.05; done; exec "$@"`, phpSocket(s)}
+	return []string{"/bin/sh", "-c",
+		`PHP_FCGI_CHILDREN=2 PHP_FCGI_MAX_REQUESTS=0 php-cgi -b "$0" & while [ ! -S "$0" ]; do sleep 0.05; done; exec "$@"`, phpSocket(s)}
 }
 
 func preparePHP(s *settings) {
 	if err := os.MkdirAll(phpFolder(s), 0o755); err != nil {
 		panic(err)
 	}
-	if err := os.WriteFile(filepath.Join(phpFolder(s), "hello.php"), []byte("<?php echo \"hello, world\\n\";"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(phpFolder(s), "hello.php"), []byte("<?php echo \"hello, world\\n\";"),
+		0o644); err != nil {
 		panic(err)
 	}
 }

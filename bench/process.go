@@ -200,7 +200,8 @@ func (p *process) memory() int64 {
 	for _, id := range p.tree() {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", id))
 		for line := range strings.Lines(string(text)) {
-			if fields := strings.Fields(line); len(fields) == 3 && (fields[0] == "Pss_Anon:" || fields[0] == "Pss_Shmem:") {
+			if fields := strings.Fields(line); len(fields) == 3 && (fields[0] == "Pss_Anon:" ||
+				fields[0] == "Pss_Shmem:") {
 				n, _ := strconv.ParseInt(fields[1], 10, 64)
 				kib += n
 			}

@@ -97,7 +97,8 @@ func versions(servers []*server) map[string]string {
 	for _, p := range helpers {
 		found[filepath.Base(p.file)] = p.version()
 	}
-	for name, command := range map[string][]string{"fapws": {os.Getenv("FAPWS_BIN"), "--version"}, "Python": {python, "--version"}} {
+	for name, command := range map[string][]string{"fapws": {os.Getenv("FAPWS_BIN"), "--version"},
+		"Python": {python, "--version"}} {
 		if out, err := exec.Command(command[0], command[1:]...).Output(); err == nil {
 			if words := strings.Fields(string(out)); len(words) > 1 {
 				found[name] = words[1]

@@ -117,7 +117,8 @@ func (c *strictClient) ask() (err error) {
 		connection = "close"
 	}
 	_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: %s\r\n\r\n", c.workload.path, connection); err != nil {
+	if _, err := fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: %s\r\n\r\n", c.workload.path,
+		connection); err != nil {
 		return err
 	}
 	answer, err := http.ReadResponse(c.in, nil)

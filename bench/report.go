@@ -59,8 +59,8 @@ func perWhole(s sample) float64 {
 }
 
 func printMachine(m results.Machine) {
-	fmt.Printf("%s, %d CPUs, %s, Linux %s, congestion control %s, load %.1f, %s, %s\n", m.CPU, m.CPUs, m.System, m.Kernel, m.CongestionControl, m.Load,
-		runtime.Version(), time.Now().Format(time.DateOnly))
+	fmt.Printf("%s, %d CPUs, %s, Linux %s, congestion control %s, load %.1f, %s, %s\n", m.CPU, m.CPUs, m.System,
+		m.Kernel, m.CongestionControl, m.Load, runtime.Version(), time.Now().Format(time.DateOnly))
 }
 
 type table struct{ w *tabwriter.Writer }
@@ -95,11 +95,13 @@ func (b *bench) printWorkload(w *workload, who []string) {
 	case sockets:
 		t = newTable("server", "KiB each", "memory MB", "ms until all have echoed")
 	case subscribers:
-		t = newTable("server", "KiB each", "memory MB", "CPU idle %", "ms until all have an event", "p99 µs of hello beside", "p99 µs before")
+		t = newTable("server", "KiB each", "memory MB", "CPU idle %", "ms until all have an event",
+			"p99 µs of hello beside", "p99 µs before")
 	case handshaking, overHTTP2:
 		t = newTable("server", "requests/s", "CPU µs/request", "requests/CPU s", "memory MB", "errors")
 	default:
-		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "memory MB", "errors"}
+		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "memory MB",
+			"errors"}
 		if w.php {
 			titles = append(titles, "PHP's CPU µs/request")
 		}
@@ -124,11 +126,13 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		case sockets:
 			t.row(name, of("%.1f", each), of("%.1f", memory), of("%.0f", took))
 		case subscribers:
-			t.row(name, of("%.2f", each), of("%.1f", memory), of("%.2f", idling), of("%.0f", took), of("%.0f", p99), of("%.0f", before))
+			t.row(name, of("%.2f", each), of("%.1f", memory), of("%.2f", idling), of("%.0f", took), of("%.0f", p99),
+				of("%.0f", before))
 		case handshaking, overHTTP2:
 			t.row(name, of("%.0f", rate), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", memory), of("%.0f", errors))
 		default:
-			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", memory), of("%.0f", errors)}
+			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu),
+				of("%.0f", perCPU), of("%.1f", memory), of("%.0f", errors)}
 			if w.php {
 				cells = append(cells, of("%.2f", php))
 			}

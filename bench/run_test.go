@@ -28,7 +28,8 @@ func TestShortRunStoresResults(t *testing.T) {
 		t.Logf("%v: both have the same here", err)
 	}
 	t.Cleanup(stopAll)
-	b := &bench{settings: settings{apps: apps, work: t.TempDir(), rounds: 1, length: time.Second}, results: map[key][]sample{}}
+	b := &bench{settings: settings{apps: apps, work: t.TempDir(), rounds: 1, length: time.Second},
+		results: map[key][]sample{}}
 	for _, s := range servers {
 		if s.name == "threads" {
 			b.servers = append(b.servers, s)
@@ -37,7 +38,8 @@ func TestShortRunStoresResults(t *testing.T) {
 	if err := prepareFiles(b.work); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.measure(workloads[slices.IndexFunc(workloads, func(w workload) bool { return w.name == "hello" })]); err != nil {
+	if err := b.measure(workloads[slices.IndexFunc(workloads,
+		func(w workload) bool { return w.name == "hello" })]); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(b.work, "results.json")
@@ -50,7 +52,8 @@ func TestShortRunStoresResults(t *testing.T) {
 	}
 	s := r.Workloads[0].Servers[0]
 	taken := s.Samples[0]
-	if s.Name != "threads" || taken.Rate <= 0 || taken.P50 <= 0 || taken.P99 <= 0 || taken.CPU <= 0 || taken.Memory <= 0 || taken.Errors != 0 {
+	if s.Name != "threads" || taken.Rate <= 0 || taken.P50 <= 0 || taken.P99 <= 0 || taken.CPU <= 0 ||
+		taken.Memory <= 0 || taken.Errors != 0 {
 		t.Errorf("%+v", r.Workloads[0])
 	}
 	if r.Versions["fapws"] == "" || r.Machine.Kernel == "" || r.Machine.System == "" || r.Date == "" {
@@ -70,7 +73,8 @@ func TestGroupsContainOnlyWorkloadsAndServers(t *testing.T) {
 }
 
 func TestUpstreamVersionIsCutFromADebianVersion(t *testing.T) {
-	for version, want := range map[string]string{"1.26.3-3+b1": "1.26.3", "2.6.2-14": "2.6.2", "1:4.0.17-3": "4.0.17", "2.0.30+dfsg-1": "2.0.30", "0.14.6": "0.14.6", "": ""} {
+	for version, want := range map[string]string{"1.26.3-3+b1": "1.26.3", "2.6.2-14": "2.6.2", "1:4.0.17-3": "4.0.17",
+		"2.0.30+dfsg-1": "2.0.30", "0.14.6": "0.14.6", "": ""} {
 		if got := upstream(version); got != want {
 			t.Errorf("%s is %s, want %s", version, got, want)
 		}

@@ -78,7 +78,8 @@ var servers = []*server{
 		// With one process, a connection for each request is fastest: uWSGI's keep-alive (http11-socket) serves one
 		// connection until it closes.
 		name: "uwsgi", paths: wsgi,
-		needs: []program{{"/usr/bin/uwsgi", "uwsgi-core"}, {"/usr/lib/uwsgi/plugins/python3_plugin.so", "uwsgi-plugin-python3"}},
+		needs: []program{{"/usr/bin/uwsgi", "uwsgi-core"},
+			{"/usr/lib/uwsgi/plugins/python3_plugin.so", "uwsgi-plugin-python3"}},
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{"/usr/bin/uwsgi", "--plugin", "python3", "--http-socket", address(port), "--listen", "128",
 				"--disable-logging", "--need-app", "--single-interpreter",
@@ -94,7 +95,8 @@ var servers = []*server{
 	{
 		name: "gunicorn", paths: wsgi, needs: []program{{"/usr/bin/gunicorn", "gunicorn"}},
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)), "--threads", "4",
+			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)),
+				"--threads", "4",
 				"--worker-class", "gthread", "--log-level", "warning", "--chdir", s.apps, w.app + ":application"}
 		},
 	},
@@ -117,7 +119,8 @@ var servers = []*server{
 		needs: []program{{"/usr/bin/uvicorn", "uvicorn"}, module("uvloop"), module("httptools"), module("websockets")},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/uvicorn", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
-				"--http", "httptools", "--ws", "websockets", "--no-access-log", "--log-level", "warning", "--app-dir", s.apps, w.asgiApp()}
+				"--http", "httptools", "--ws", "websockets", "--no-access-log", "--log-level", "warning", "--app-dir",
+				s.apps, w.asgiApp()}
 		},
 	},
 	{
@@ -129,7 +132,8 @@ var servers = []*server{
 	{
 		name: "daphne", needs: []program{{"/usr/bin/daphne", "daphne"}},
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/bin/daphne", "--verbosity", "0", "--bind", "127.0.0.1", "--port", fmt.Sprint(port), w.asgiApp()}
+			return []string{"/usr/bin/daphne", "--verbosity", "0", "--bind", "127.0.0.1", "--port", fmt.Sprint(port),
+				w.asgiApp()}
 		},
 	},
 	{
@@ -139,7 +143,8 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "nginx", paths: []string{"/static/mebibyte.bin", "/cached"}, needs: []program{{"/usr/sbin/nginx", "nginx-light"}},
+		name: "nginx", paths: []string{"/static/mebibyte.bin", "/cached"},
+		needs: []program{{"/usr/sbin/nginx", "nginx-light"}},
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, w, s)}
 			if w.php {
@@ -249,7 +254,8 @@ func prepareFiles(work string) error {
 func (s *server) environment(set *settings) []string {
 	documents := filepath.Join(set.work, "documents", "static")
 	env := append(os.Environ(),
-		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"), "FAPWS_ALLOW_ROOT=1",
+		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"),
+		"FAPWS_ALLOW_ROOT=1",
 		"PYTHONDONTWRITEBYTECODE=") // all servers start with bytecode, like installed ones
 	if slices.Contains(s.paths, "/static/mebibyte.bin") {
 		env = append(env, "BENCH_STATIC="+documents)

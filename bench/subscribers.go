@@ -87,7 +87,8 @@ func await(all []*subscriber, n int) error {
 			continue
 		}
 		open++
-		if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, one.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+		if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, one.fd,
+			&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,8 @@ var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
 // tlsClient trusts the certificate of this run. It offers one group that all servers have in assembly: by default
 // crypto/tls would negotiate ML-KEM with fapws, but not with an older OpenSSL.
-var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.CurveP256}}
+var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13,
+	CurvePreferences: []tls.CurveID{tls.CurveP256}}
 
 func (s *settings) certificate() string { return filepath.Join(s.work, "cert.pem") }
 func (s *settings) key() string         { return filepath.Join(s.work, "key.pem") }
@@ -41,8 +42,9 @@ func (s *settings) prepareCertificate() error {
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "bench"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), BasicConstraintsValid: true, IsCA: true,
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "bench"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), BasicConstraintsValid: true, IsCA: true,
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -119,8 +121,8 @@ func (p *process) http2Of(w *workload, length time.Duration) (sample, error) {
 	if err := h2load.need(); err != nil {
 		return sample{}, err
 	}
-	cmd := exec.Command(h2load.file, "--clients", strconv.Itoa(w.connections), "--max-concurrent-streams", strconv.Itoa(w.streams),
-		"--threads", "1", "--duration", strconv.Itoa(int(length.Seconds())), p.url(w.path))
+	cmd := exec.Command(h2load.file, "--clients", strconv.Itoa(w.connections), "--max-concurrent-streams",
+		strconv.Itoa(w.streams), "--threads", "1", "--duration", strconv.Itoa(int(length.Seconds())), p.url(w.path))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	before := p.cpu()

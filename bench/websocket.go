@@ -153,7 +153,8 @@ func echo(sockets []*socket, length time.Duration) (latencies []time.Duration, e
 	defer unix.Close(poll)
 	begin := time.Now()
 	for i, s := range sockets {
-		if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+		if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, s.fd,
+			&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
 			return nil, err
 		}
 		if err := s.send(); err != nil {
@@ -246,5 +247,6 @@ func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 	}
 	took := time.Since(begin)
 	after := p.memory()
-	return sample{took: took, requests: len(latencies), memory: after, each: (after - before) / int64(w.connections)}, nil
+	return sample{took: took, requests: len(latencies), memory: after, each: (after - before) / int64(w.connections)},
+		nil
 }

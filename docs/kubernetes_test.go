@@ -34,7 +34,8 @@ func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 	if err := json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args); err != nil {
 		t.Fatal(err)
 	}
-	config, err := exec.Command(fapwstest.Binary(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).CombinedOutput()
+	config, err := exec.Command(fapwstest.Binary(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).
+		CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, config)
 	}
@@ -58,11 +59,13 @@ func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 	if i := slices.Index(args, "--bind"); i < 0 || args[i+1] != "0.0.0.0:"+port {
 		t.Errorf("%q does not listen on port %s", args, port)
 	}
-	for probe, path := range map[string]string{"startup": health + "/ready", "readiness": health + "/ready", "liveness": health} {
+	for probe, path := range map[string]string{"startup": health + "/ready", "readiness": health + "/ready",
+		"liveness": health} {
 		find(`(` + probe + `Probe:\n +httpGet: \{path: ` + path + `, port: ` + port + `\}\n)`)
 	}
 	find(`(targetPort: ` + port + `)\n`)
-	if allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`), lasts("load-timeout"); allowed < load {
+	if allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`),
+		lasts("load-timeout"); allowed < load {
 		t.Errorf("the startup probe ends after %v, loading after %v", allowed, load)
 	}
 	ends := seconds(`preStop:\n +sleep: \{seconds: (\d+)\}`) + lasts("shutdown-delay") + lasts("graceful-timeout")

@@ -34,7 +34,8 @@ func TestPackageDocsNameOnlyFilesThatExist(t *testing.T) {
 	for _, dir := range s.paths {
 		code, _ := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		name := filepath.Base(dir)
-		if len(code) == 0 || testsOnly(code) || !regexp.MustCompile(`^(runtime|pybridge|cmd/fapws/.*)(/|$)`).MatchString(dir) {
+		if len(code) == 0 || testsOnly(code) || !regexp.MustCompile(`^(runtime|pybridge|cmd/fapws/.*)(/|$)`).
+			MatchString(dir) {
 			continue
 		}
 		text := read(t, filepath.Join("..", dir, "doc.go"))
@@ -123,14 +124,16 @@ func (s *sources) addWords(text string) {
 	}
 }
 
-// addGo adds the identifiers of a Go file, the keys of its fields, its strings without blanks unless it is a test, its imports and its declarations.
+// addGo adds the identifiers of a Go file, the keys of its fields, its strings without blanks unless it is a test, its
+// imports and its declarations.
 func (s *sources) addGo(t *testing.T, name string) {
 	text := []byte(read(t, name))
 	files := token.NewFileSet()
 	var scan scanner.Scanner
 	scan.Init(files.AddFile(name, -1, len(text)), text, nil, 0)
 	for _, tok, literal := scan.Scan(); tok != token.EOF; _, tok, literal = scan.Scan() {
-		if tok == token.IDENT || tok == token.STRING && !strings.Contains(literal, " ") && !strings.HasSuffix(name, "_test.go") {
+		if tok == token.IDENT || tok == token.STRING && !strings.Contains(literal, " ") && !strings.HasSuffix(name,
+			"_test.go") {
 			s.addWords(literal)
 		}
 		s.addWords(keyTag.FindString(literal))
@@ -228,13 +231,15 @@ func (s *sources) has(name string) bool {
 // hasPath reports whether a path ends with name, in which "*" and "{a,b}" are patterns.
 func (s *sources) hasPath(name string) bool {
 	name = strings.Trim(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/..."), "/")
-	pattern := regexp.MustCompile(`\\[{*}]|,`).ReplaceAllStringFunc(regexp.QuoteMeta(name), func(special string) string {
-		return map[string]string{`\*`: `[^/]*`, `\{`: "(", `\}`: ")", ",": "|"}[special]
-	})
+	pattern := regexp.MustCompile(`\\[{*}]|,`).ReplaceAllStringFunc(regexp.QuoteMeta(name),
+		func(special string) string {
+			return map[string]string{`\*`: `[^/]*`, `\{`: "(", `\}`: ")", ",": "|"}[special]
+		})
 	return slices.ContainsFunc(s.paths, regexp.MustCompile("(^|/)"+pattern+"$").MatchString)
 }
 
-// hasIdentifier reports whether all parts of a name exist, and what follows a package or an exported type is declared there.
+// hasIdentifier reports whether all parts of a name exist, and what follows a package or an exported type is declared
+// there.
 func (s *sources) hasIdentifier(name string) bool {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {

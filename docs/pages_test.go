@@ -72,7 +72,9 @@ func (term *terminal) carryOutAll(all []block) {
 
 func isUsed(file string, later []block) bool {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	return slices.ContainsFunc(later, func(b block) bool { return b.lang == "console" && strings.Contains(b.text, name) })
+	return slices.ContainsFunc(later, func(b block) bool {
+		return b.lang == "console" && strings.Contains(b.text, name)
+	})
 }
 
 // check runs fapws check for a file that is in no command of the page.
@@ -96,8 +98,10 @@ var (
 // flags of fapws in the unit.
 func (term *terminal) checkUnit(b block) {
 	program := fapwstest.Binary(term.t)
-	unit := dirLine.ReplaceAllString(execLine.ReplaceAllString(b.text, "ExecStart="+program+"$1"), "WorkingDirectory="+term.folder)
-	term.write(block{file: b.file, text: strings.Replace(unit, "ExecStart="+program+" ctl", "ExecReload="+program+" ctl", 1)})
+	unit := dirLine.ReplaceAllString(execLine.ReplaceAllString(b.text, "ExecStart="+program+"$1"), "WorkingDirectory="+
+		term.folder)
+	term.write(block{file: b.file, text: strings.Replace(unit, "ExecStart="+program+" ctl", "ExecReload="+program+
+		" ctl", 1)})
 	term.typed(command{at: b.String(), typed: "systemd-analyze verify ./" + b.file})
 	found := execLine.FindStringSubmatch(b.text)
 	if found == nil || !strings.HasPrefix(found[0], "ExecStart=") {
@@ -149,7 +153,9 @@ func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
 func TestIndexListsEachPage(t *testing.T) {
 	listed := regexp.MustCompile(`(?m)^- \[(.+)\]\((\w[\w-]*\.md)\): `).FindAllStringSubmatch(read(t, "README.md"), -1)
 	for _, page := range pages(t) {
-		if !strings.HasSuffix(page, "README.md") && !slices.ContainsFunc(listed, func(l []string) bool { return l[2] == page }) {
+		if !strings.HasSuffix(page, "README.md") && !slices.ContainsFunc(listed, func(l []string) bool {
+			return l[2] == page
+		}) {
 			t.Errorf("README.md does not list %s", page)
 		}
 	}

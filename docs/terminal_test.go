@@ -49,7 +49,8 @@ func newTerminal(t *testing.T) *terminal {
 		t.Fatal(err)
 	}
 	term.environ = []string{
-		"HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"), "LANG=C.UTF-8", "FAPWS_ALLOW_ROOT=1", "FAPWS_CTL_SOCKET=" + filepath.Join(home, "run", "ctl"), "PYTHONDONTWRITEBYTECODE=1",
+		"HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"), "LANG=C.UTF-8", "FAPWS_ALLOW_ROOT=1",
+		"FAPWS_CTL_SOCKET=" + filepath.Join(home, "run", "ctl"), "PYTHONDONTWRITEBYTECODE=1",
 		"STATE_DIRECTORY=" + filepath.Join(home, ".local/state/fapws"), // also for root
 		"PATH=" + filepath.Dir(program) + ":" + filepath.Join(home, "bin") + ":" + os.Getenv("PATH"),
 	}
@@ -90,7 +91,8 @@ func (term *terminal) write(b block) {
 	if strings.HasPrefix(b.text, "#!") {
 		mode = 0o755
 	}
-	if err := os.Chmod(fapwstest.Write(term.t, filepath.Join(term.folder, b.file), term.toFree(b.text)), mode); err != nil {
+	if err := os.Chmod(fapwstest.Write(term.t, filepath.Join(term.folder, b.file), term.toFree(b.text)),
+		mode); err != nil {
 		term.t.Fatal(err)
 	}
 }
@@ -205,7 +207,8 @@ func (term *terminal) serve(c command, text string) {
 		case len(c.output) > 0 && matches(c.output, output) || len(c.output) == 0 && !over:
 			return
 		case over:
-			term.t.Errorf("%s: %s: the server writes\n%s\nnot\n%s", c.at, c.typed, strings.Join(output, "\n"), strings.Join(c.output, "\n"))
+			term.t.Errorf("%s: %s: the server writes\n%s\nnot\n%s", c.at, c.typed, strings.Join(output, "\n"),
+				strings.Join(c.output, "\n"))
 			return
 		}
 	}
@@ -263,7 +266,8 @@ func (term *terminal) saysWhere(typed string) bool {
 	}
 	for _, name := range files {
 		text, _ := os.ReadFile(name)
-		if base := filepath.Base(name); (base == "fapws.toml" || strings.Contains(typed, base)) && regexp.MustCompile(`(?m)^(SERVER|bind) *=`).Match(text) {
+		if base := filepath.Base(name); (base == "fapws.toml" || strings.Contains(typed, base)) &&
+			regexp.MustCompile(`(?m)^(SERVER|bind) *=`).Match(text) {
 			return true
 		}
 	}

@@ -33,7 +33,8 @@ func TestQuotedMessagesExist(t *testing.T) {
 		}
 		line = strings.TrimPrefix(line, "fapws: ")
 		for _, part := range strings.Split(regexp.MustCompile(`\b\d+\b`).ReplaceAllString(line, "…"), "…") {
-			if part = strings.Trim(part, " ();:,-"); len(part) > 3 && !ofPython.MatchString(part) && !hasTexts(source, part, 3) {
+			if part = strings.Trim(part, " ();:,-"); len(part) > 3 && !ofPython.MatchString(part) && !hasTexts(source,
+				part, 3) {
 				t.Errorf("%q of %q is not in the source", part, line)
 			}
 		}
@@ -64,7 +65,8 @@ func messages(t *testing.T) string {
 	source.WriteString(`"address already in use" "connection refused" "permission denied"`) // texts of the kernel
 	for _, dir := range []string{"../cmd", "../runtime", "../pybridge", "../contrib/fapws"} {
 		err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
-			if ext := filepath.Ext(name); err == nil && (ext == ".go" || ext == ".c" || ext == ".py") && !strings.HasSuffix(name, "_test.go") {
+			if ext := filepath.Ext(name); err == nil && (ext == ".go" || ext == ".c" || ext == ".py") &&
+				!strings.HasSuffix(name, "_test.go") {
 				source.WriteString(read(t, name))
 			}
 			return err

@@ -358,11 +358,13 @@ func findInterpreter(venv string) (executable, home string, err error) {
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "pyvenv.cfg"))
 	if err != nil {
-		return "", "", fmt.Errorf("%s is not a virtual environment: pyvenv.cfg not found; create one with python%s -m venv %s", venv, minor(Version()), venv)
+		return "", "", fmt.Errorf("%s is not a virtual environment: pyvenv.cfg not found; create one with "+
+			"python%s -m venv %s", venv, minor(Version()), venv)
 	}
 	executable = venvPython(folder)
 	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
-		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one with python%s -m venv DIR, or "+otherPython,
+		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one "+
+			"with python%s -m venv DIR, or "+otherPython,
 			venv, theirs, Version(), C.GoString(C.core_library()), minor(Version()), executable)
 	}
 	return executable, ownHome(string(text)), nil
@@ -399,7 +401,8 @@ func venvPython(folder string) string {
 // venvVersion appends "t" for a free-threaded Python, which only the directory of its packages shows.
 func venvVersion(folder, cfg string) string {
 	lib := filepath.Join(folder, "lib", "python")
-	line := regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`) // virtualenv and uv write version_info
+	// virtualenv and uv write version_info
+	line := regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
 	if m := line.FindStringSubmatch(cfg); m != nil {
 		_, plain := os.Stat(lib + minor(m[1]))
 		_, free := os.Stat(lib + minor(m[1]) + "t")

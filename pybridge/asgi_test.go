@@ -54,7 +54,8 @@ func same(t testing.TB, got, want string) {
 // The name may be in upper or lower case. No trailer of its message is sent.
 func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 	var names []string
-	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"}, http1.NotTrailers...) {
+	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"},
+		http1.NotTrailers...) {
 		if strings.HasSuffix(name, "-") {
 			name += "Type"
 		}
@@ -98,7 +99,8 @@ func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 		<-r.done
 	}
 	said := captured(t, func() {
-		same(t, asgi(t, strings.Replace("GET "+g.target(), "blocked", "blocks_afterwards", 1), "").body.String(), "answered")
+		same(t, asgi(t, strings.Replace("GET "+g.target(), "blocked", "blocks_afterwards", 1), "").body.String(),
+			"answered")
 		late()
 		select {
 		case why := <-stuck:
@@ -121,9 +123,11 @@ func TestAsyncLeavesNothing(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}
-	paths := []string{"hello", "scope", "context", "stream", "echo", "large", "raise", "raise_later", "raise_after", "nothing", "half",
+	paths := []string{"hello", "scope", "context", "stream", "echo", "large", "raise", "raise_later", "raise_after",
+		"nothing", "half",
 		"head_only", "empty", "short", "file", "no_file", "cancelled", "wrong"}
-	entries := []string{"text", "fields", "json", "file", "plain_generator", "generator", "bad_piece", "fails", "bad_result", "body", "http_error", "verbs", "double"}
+	entries := []string{"text", "fields", "json", "file", "plain_generator", "generator", "bad_piece", "fails",
+		"bad_result", "body", "http_error", "verbs", "double"}
 	leave := func(r *response, meanwhile ...string) {
 		loop.do(func() {
 			loop.h.Cancel(r.ticket, 0)
@@ -179,7 +183,9 @@ func TestAsyncLeavesNothing(t *testing.T) {
 // They pass send() to the event loop of the application, because they cannot await it themselves.
 func TestASGISendWorksFromOtherThreads(t *testing.T) {
 	body := asgi(t, "GET /elsewhere", "").body.String()
-	same(t, strings.TrimLeft(body, "x"), "receive() and send() must be awaited on the thread that runs the application; use asyncio.run_coroutine_threadsafe")
+	same(t, strings.TrimLeft(body, "x"),
+		"receive() and send() must be awaited on the thread that runs the application; use "+
+			"asyncio.run_coroutine_threadsafe")
 	if n := strings.Count(body, "x"); n != 50*20000 {
 		t.Error(n, "bytes")
 	}

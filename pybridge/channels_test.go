@@ -85,7 +85,8 @@ func TestCallbacksOfChannelsRunInOrder(t *testing.T) {
 		t.Fatalf("%d calls, %s", len(calls), text[max(0, len(text)-100):])
 	}
 	for i := range n {
-		if in, out := fmt.Sprintf("+room/1 %d ada é\"\n", i), fmt.Sprintf("-hall %d None None", i); calls[2*i] != in || calls[2*i+1] != out {
+		if in, out := fmt.Sprintf("+room/1 %d ada é\"\n", i), fmt.Sprintf("-hall %d None None", i); calls[2*i] != in ||
+			calls[2*i+1] != out {
 			t.Fatalf("calls %q, want %q and %q", calls[2*i:2*i+2], in, out)
 		}
 	}
@@ -109,7 +110,8 @@ func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 	crowd := mounts[len(mounts)-1]
 	said.take(t, 0)
 	loop.do(func() { loop.change = func(q *exchange.Request) { q.Upgrade = true } })
-	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd", "")
+	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd",
+		"")
 	loop.do(func() { loop.change = nil })
 	if all := said.take(t, 2); !strings.Contains(all[0], " joins ") {
 		t.Errorf("%q", all)

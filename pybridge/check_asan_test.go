@@ -20,9 +20,11 @@ func TestCallAgainstTheRulesAborts(t *testing.T) {
 		f          func()
 		want       string
 	}{
-		{"with the GIL", "", func() { python3.PyGILState_Ensure(); loop.h.Metrics() }, "core_read_waits expects CORE_NO_GIL"},
+		{"with the GIL", "", func() { python3.PyGILState_Ensure(); loop.h.Metrics() },
+			"core_read_waits expects CORE_NO_GIL"},
 		{"not on the main thread", "", func() { loop.app.Close() }, "core_take_gil expects CORE_NO_GIL | CORE_ON_MAIN"},
-		{"not on the loop", "inline", func() { loop.h.Signalled() }, "core_signalled expects CORE_NO_GIL | CORE_ON_LOOP"},
+		{"not on the loop", "inline", func() { loop.h.Signalled() },
+			"core_signalled expects CORE_NO_GIL | CORE_ON_LOOP"},
 		{"too late", "", func() { start(Options{Apps: applications}) }, "core_start expects CORE_BEFORE"},
 	} {
 		switch os.Getenv("FAPWS_TEST_VIOLATION") {

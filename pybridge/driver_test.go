@@ -40,7 +40,8 @@ var applications = []Application{
 const socketApp, asyncPaths, asgiApp, socketsAgain = 1, 2, 3, 4
 
 func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
-	if a, b := loop.app.Apps[socketApp].Table[0], loop.app.Apps[socketsAgain].Table[0]; a.Index != b.Index || a.callable != b.callable {
+	if a, b := loop.app.Apps[socketApp].Table[0], loop.app.Apps[socketsAgain].Table[0]; a.Index != b.Index ||
+		a.callable != b.callable {
 		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
 	}
 }
@@ -71,7 +72,8 @@ func TestMain(m *testing.M) {
 	if inline {
 		threads = 0
 	}
-	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64, Publish: said.events, Purge: said.purge, ChangeGroup: said.change})
+	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64, Publish: said.events, Purge: said.purge,
+		ChangeGroup: said.change})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -175,7 +177,8 @@ func newDriver(app *App, h *Handler) *driver {
 		panic(err)
 	}
 	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(event), "wake"),
-		far: &eventloop.Waker{Event: event, State: new(int32), Signals: pair[1]}, waiting: map[exchange.Ticket]*response{}}
+		far:     &eventloop.Waker{Event: event, State: new(int32), Signals: pair[1]},
+		waiting: map[exchange.Ticket]*response{}}
 	*d.far.State = eventloop.Asleep
 	d.deaf = make(chan struct{})
 	go d.listen()
@@ -256,7 +259,8 @@ func (d *driver) submit(t testing.TB, r *response, line, body string, fields ...
 	return d.submitAs(t, r, func(path string) (int, int) { return d.route(t, path) }, line, body, fields...)
 }
 
-func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mount, script int), line, body string, fields ...string) *response {
+func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mount, script int), line, body string,
+	fields ...string) *response {
 	t.Helper()
 	size := int64(len(body))
 	head, parsed := parseHead(t, line, size, fields...)

@@ -58,8 +58,10 @@ func TestNothingLeaks(t *testing.T) {
 		rounds = n
 	}
 	// From Python 3.13 on, the traceback of recursion takes 0.1 s.
-	skip := map[string]bool{"/recursion": true, "/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
-		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true, "/spins_later": true, "/watches": true,
+	skip := map[string]bool{"/recursion": true, "/slow": true, "/forks": true, "/stats": true, "/closed_names": true,
+		"/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
+		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true,
+		"/spins_later": true, "/watches": true,
 		"/shares_and_returns": true, "/writes_elsewhere": true, "/joins_writer": true}
 	round := func() {
 		for _, m := range loop.app.Apps[0].Table {
@@ -111,7 +113,8 @@ func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 	d.waiting[r.ticket] = r
 	head, parsed := parseHead(t, "GET "+target, 0)
 	mount, script := d.route(t, target)
-	return d.h.Submit(&exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: []byte(target),
+	return d.h.Submit(&exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed,
+		Path:   []byte(target),
 		Script: script, Spool: -1, Peer: testPeer})
 }
 

@@ -54,12 +54,14 @@ func (h *Handler) tellFull(full C.core_full) {
 	}
 	advice := "--threads and --workers run more handlers at a time"
 	if full.replaced > 0 {
-		advice = fmt.Sprintf("%d of them wait for something and no longer count: others run in their place", full.replaced)
+		advice = fmt.Sprintf("%d of them wait for something and no longer count: others run in their place",
+			full.replaced)
 	}
 	if h.config.Timeout == 0 {
 		advice += "; --timeout ends handlers that hang"
 	}
-	say("%s busy, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(h.Active(tellWait)), advice)
+	say("%s busy, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)),
+		whereBusy(h.Active(tellWait)), advice)
 }
 
 func waitFor(queued int, first time.Duration) string {

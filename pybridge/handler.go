@@ -129,7 +129,8 @@ func (h *Handler) Warning() string {
 	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || h.shared.parallel != 0 {
 		return ""
 	}
-	return "Python's GIL is on, so threads take turns: PYTHON_GIL=1 is set, or the application imports an extension module that needs it (Python's warning names it)"
+	return "Python's GIL is on, so threads take turns: PYTHON_GIL=1 is set, or the application imports an extension " +
+		"module that needs it (Python's warning names it)"
 }
 
 // startPool must run on Python's main thread.
@@ -143,7 +144,8 @@ func (h *Handler) startPool() error {
 	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = C.core_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
+		out[i] = C.core_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)),
+			callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	stamped.Store(h.config.Stamped)
 	C.core_take_gil()
@@ -165,7 +167,8 @@ func (h *Handler) startPool() error {
 		err = unix.ENOMEM
 	}
 	if shared == nil {
-		return fmt.Errorf("cannot start a thread: %w; see the limits of processes and memory (ulimit -u, -v; TasksMax of systemd)", err)
+		return fmt.Errorf("cannot start a thread: %w; see the limits of processes and memory (ulimit -u, -v; "+
+			"TasksMax of systemd)", err)
 	}
 	h.shared = shared
 	return nil
@@ -218,7 +221,8 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		certificate = r.Peer.TLS.Server
 	}
 	copyRequest(rec, r, certificate)
-	rec.req.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
+	rec.req.foreign = boolByte(h.config.DebugLocal &&
+		!http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
 	if r.Upgrade && kind.callbacks {
 		h.sockets++
 		h.watchSockets()
@@ -272,7 +276,8 @@ func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
 		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
-		if code := C.core_flush(C.uintptr_t(uintptr(unsafe.Pointer(first)))); code >= 0 { // a signal handler of the script has called sys.exit
+		// a signal handler of the script has called sys.exit
+		if code := C.core_flush(C.uintptr_t(uintptr(unsafe.Pointer(first)))); code >= 0 {
 			h.app.exit(int(code))
 		}
 		if h.askForSender != nil && atomic.SwapUint32((*uint32)(&h.shared.unattended), 0) != 0 {
@@ -339,7 +344,8 @@ func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	for i := range list {
 		t := &list[i]
 		active[i] = ActiveRequest{Request: withoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
-			Late: h.config.Timeout > 0 && t.age() > h.config.Timeout && (t.where == C.CORE_QUEUED || t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
+			Late: h.config.Timeout > 0 && t.age() > h.config.Timeout && (t.where == C.CORE_QUEUED ||
+				t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
 		if len(t.stack) > 0 {
 			f := t.stack[0]
 			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)

@@ -27,10 +27,13 @@ var kinds = [...]struct {
 	pep3333   bool // --dev warns where it violates PEP 3333
 	forks     bool // a process may serve a single request of it and end
 }{
-	WSGI:         {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true, pep3333: true},
-	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true},
+	WSGI: {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true,
+		pep3333: true},
+	ASGI: {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{},
+		lifespan: true, webSocket: true, streams: true},
 	AsyncHandler: {name: "async handler", article: "an async handler", arguments: wsgiArguments, mode: asyncio{}},
-	WebSocket:    {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true, callbacks: true},
+	WebSocket: {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true,
+		callbacks: true},
 }
 
 var (

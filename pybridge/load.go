@@ -36,7 +36,8 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 		}
 		main = mainGlobals()
 		table := python3.PyDict_GetItemString(main, "PATHS")
-		if (app.Interface == "paths" || (app.Interface != "wsgi" && app.Interface != "asgi" && table != nil)) && !lazyViews() {
+		if (app.Interface == "paths" || (app.Interface != "wsgi" && app.Interface != "asgi" && table != nil)) &&
+			!lazyViews() {
 			f.globals = main
 			return f, f.take(table, "PATHS", app.Interface)
 		}
@@ -113,12 +114,15 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 // search calls load of fapws._load and returns its tuple, which lives as long as the process, like its arguments. name
 // is the name of the application in messages.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
-	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface),
-		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name), python3.PyBool_FromLong(int(boolByte(dev))), main)
+	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object),
+		text(app.Interface), python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name),
+		python3.PyBool_FromLong(int(boolByte(dev))),
+		main)
 	if err != nil {
 		return nil, err
 	}
-	if failed := ended(result, result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)), name); failed != nil {
+	if failed := ended(result, result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)),
+		name); failed != nil {
 		return nil, failed
 	}
 	if python3.PyUnicode_Check(result) {
@@ -237,7 +241,8 @@ func checkPackage() error {
 	if places := packagePlaces(); len(places) > 0 {
 		where = "to " + places[0] + "/fapws"
 	}
-	return fmt.Errorf("the Python package fapws is missing: install fapws again, or copy contrib/fapws of the source %s", where)
+	return fmt.Errorf("the Python package fapws is missing: install fapws again, or copy contrib/fapws of "+
+		"the source %s", where)
 }
 
 func isFile(path string) bool {

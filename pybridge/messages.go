@@ -64,7 +64,8 @@ func (h *Handler) listen() {
 		case C.CORE_EVENT:
 			events = append(events, Event{Name: texts[0], ID: texts[1], Type: texts[2], Data: texts[3]})
 		case C.CORE_BROADCAST:
-			events = append(events, Event{Place: texts[0], Name: texts[1], Binary: texts[2][0] == C.CORE_OP_BINARY, Data: texts[3]})
+			events = append(events, Event{Place: texts[0], Name: texts[1], Binary: texts[2][0] == C.CORE_OP_BINARY,
+				Data: texts[3]})
 		case C.CORE_JOIN, C.CORE_LEAVE:
 			h.changeGroup(binary.NativeEndian.Uint64([]byte(texts[0])), texts[1], kind == C.CORE_JOIN)
 		case C.CORE_ERROR_LINES:

@@ -68,7 +68,8 @@ func (threaded) stuck(h *Handler, t *task, _ C.int, _ time.Time) string {
 	if C.core_mark_thread_stuck(C.int(t.thread), number(t.rec), t.jobs) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace), t.name)
+	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace),
+		t.name)
 }
 
 type inline struct{ threaded }
@@ -177,7 +178,8 @@ func (h *Handler) checkAsync() {
 		return
 	}
 	if done := h.logAsync(began); done != nil && !endsWithin(done, p.forGIL) {
-		say("the asyncio thread has been blocked for %s; %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL, dumpStacks())
+		say("the asyncio thread has been blocked for %s; %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL,
+			dumpStacks())
 	}
 	C.asgi_give_up()
 	h.stuck("requests wait for the asyncio thread, which is stuck")

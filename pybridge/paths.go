@@ -40,7 +40,8 @@ type Mount struct {
 // Main thread, GIL held.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
-		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", where)
+		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = "+
+			"[('/hello', hello)]", where)
 	}
 	if !isTable(table) {
 		return nil, fmt.Errorf("%s: %s is %s; it must be a list of (uri, callable) tuples", where, name, aType(table))
@@ -94,7 +95,9 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: cache, Login: login, entry: entry, callable: callable}
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"),
+		CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: cache,
+		Login: login, entry: entry, callable: callable}
 	if m.Upload != "" && cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}

@@ -57,10 +57,12 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	mounts := python3.PyList_New(0)
 	for i := range a.mounts {
 		m := &a.mounts[i]
-		python3.PyList_Append(mounts, tuple(m.callable, text(m.Name), orNone(m.environ), orNone(m.start))) // lives as long as the process
+		// lives as long as the process
+		python3.PyList_Append(mounts, tuple(m.callable, text(m.Name), orNone(m.environ), orNone(m.start)))
 	}
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
-		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug), python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
+		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug),
+		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
 	runtime.KeepAlive(control) // otherwise Go's garbage collector could close control
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()
@@ -82,7 +84,8 @@ func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
 			if m.Static == "" && m.CGI == "" && !kinds[m.Kind].forks {
-				return fmt.Errorf("--fork serves synchronous handlers only, but %s is %s: remove --fork, or use --workers", m.Name, kinds[m.Kind].article)
+				return fmt.Errorf("--fork serves synchronous handlers only, but %s is %s: remove --fork, or "+
+					"use --workers", m.Name, kinds[m.Kind].article)
 			}
 		}
 	}
@@ -95,11 +98,15 @@ func (c *Contents) Hidden() (lines []string) {
 	for _, one := range c.Apps {
 		for n, m := range one.Table {
 			if sign := route.Foreign(m.Prefix, true); sign != "" {
-				lines = append(lines, fmt.Sprintf("%s: entry %q: %s is compared as it is; an entry is a prefix, not a pattern", one.name, m.Prefix, sign))
+				lines = append(lines, fmt.Sprintf("%s: entry %q: %s is compared as it is; an entry is a prefix, "+
+					"not a pattern", one.name, m.Prefix, sign))
 			}
-			first := slices.IndexFunc(one.Table[:n], func(e Mount) bool { return e.Static == "" && e.CGI == "" && strings.HasPrefix(m.Prefix, e.Prefix) })
+			first := slices.IndexFunc(one.Table[:n], func(e Mount) bool {
+				return e.Static == "" && e.CGI == "" && strings.HasPrefix(m.Prefix, e.Prefix)
+			})
 			if first >= 0 {
-				lines = append(lines, fmt.Sprintf("%s: entry %q gets no requests, because %q comes before it; put longer prefixes first", one.name, m.Prefix, one.Table[first].Prefix))
+				lines = append(lines, fmt.Sprintf("%s: entry %q gets no requests, because %q comes before it; put "+
+					"longer prefixes first", one.name, m.Prefix, one.Table[first].Prefix))
 			}
 		}
 	}
@@ -172,20 +179,29 @@ func (h *Handler) Metrics() []metrics.Family {
 	}
 	if h.config.Threads > 0 {
 		all = append(all,
-			waits("fapws_gil_wait_seconds", "Time that a thread with a new request waits for the GIL; waits inside of handlers are not seen.", w.gil_wait),
-			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge, Help: "Python threads for handlers; gil: they wait for the GIL with a new request; waiting: their handlers have waited for long, so that others run in their place; stuck: their requests have timed out.", Series: []metrics.Series{
-				{Labels: metrics.Labels("state", "busy"), Value: float64(max(0, w.live-w.idle-w.stuck-w.aside-w.waiting))},
-				{Labels: metrics.Labels("state", "gil"), Value: float64(w.waiting)},
-				{Labels: metrics.Labels("state", "idle"), Value: float64(w.idle)},
-				{Labels: metrics.Labels("state", "stuck"), Value: float64(w.stuck)},
-				{Labels: metrics.Labels("state", "waiting"), Value: float64(w.aside)},
-			}},
-			metrics.One("fapws_threads_limit", metrics.Gauge, "", "Python threads that there may be, without those that wait or are stuck.", float64(h.config.Threads)),
+			waits("fapws_gil_wait_seconds",
+				"Time that a thread with a new request waits for the GIL; waits inside of handlers are not seen.",
+				w.gil_wait),
+			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge,
+				Help: "Python threads for handlers; gil: they wait for the GIL with a new request; waiting: their " +
+					"handlers have waited for long, so that others run in their place; stuck: their requests " +
+					"have timed out.", Series: []metrics.Series{
+					{Labels: metrics.Labels("state", "busy"),
+						Value: float64(max(0, w.live-w.idle-w.stuck-w.aside-w.waiting))},
+					{Labels: metrics.Labels("state", "gil"), Value: float64(w.waiting)},
+					{Labels: metrics.Labels("state", "idle"), Value: float64(w.idle)},
+					{Labels: metrics.Labels("state", "stuck"), Value: float64(w.stuck)},
+					{Labels: metrics.Labels("state", "waiting"), Value: float64(w.aside)},
+				}},
+			metrics.One("fapws_threads_limit", metrics.Gauge, "",
+				"Python threads that there may be, without those that wait or are stuck.", float64(h.config.Threads)),
 		)
 	}
-	all = append(all, metrics.One("fapws_queue_length", metrics.Gauge, "", "Requests that wait for a thread.", float64(w.queued)),
+	all = append(all, metrics.One("fapws_queue_length", metrics.Gauge, "", "Requests that wait for a thread.",
+		float64(w.queued)),
 		metrics.Family{Name: "fapws_queue_first_wait_seconds", Kind: metrics.Gauge, Unit: "seconds", Over: metrics.Max,
-			Help: "How long the request has waited that waits longest for a thread; 0: none does.", Series: []metrics.Series{{Value: time.Duration(w.first_ns).Seconds()}}})
+			Help:   "How long the request has waited that waits longest for a thread; 0: none does.",
+			Series: []metrics.Series{{Value: time.Duration(w.first_ns).Seconds()}}})
 	return append(all, applicationMetrics()...)
 }
 

@@ -24,8 +24,9 @@ const peerTexts = 10
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
-	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) + len(peer.Socket) +
-		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + len(certificate) + peerTexts + len(r.Body)
+	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
+		len(peer.Socket) + len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root +
+		len(certificate) + peerTexts + len(r.Body)
 	if r.Resumed != nil {
 		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
 	}
@@ -50,7 +51,8 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
-	rec.req.method, rec.req.target, rec.req.query, rec.req.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
+	rec.req.method, rec.req.target, rec.req.query, rec.req.authority = span(p.Method), span(p.Target), span(p.Query),
+		span(p.Authority)
 	// The path is in the head unless the head writes it differently, or a proxy has removed its beginning.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.req.path = span(p.Path)
@@ -61,7 +63,8 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	from := n
 	rec.req.addr, rec.req.server_name, rec.req.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
 	rec.req.socket_path = add(peer.Socket)
-	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
+	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(peer.Scheme), add(peer.Host), add(peer.User),
+		add(variables)
 	if r.Routed { // the head does not contain the path
 		n += copy(data[n:], r.Path)
 	}
@@ -79,7 +82,8 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		rec.req.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
 		rec.req.fields_cap = C.uint32_t(size)
 	}
-	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.req.fields)), int(rec.req.fields_cap)), p.Fields) // their layout is that of core_field
+	// their layout is that of core_field
+	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.req.fields)), int(rec.req.fields_cap)), p.Fields)
 	rec.req.nfields = C.uint32_t(len(p.Fields))
 	rec.req.mount = C.uint32_t(r.Mount)
 	rec.req.log = C.uint32_t(r.ErrorLog)
@@ -227,7 +231,8 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 // Then has the continuations of responses for which Python names more than a head and a body. They are called on the
 // event loop.
 type Then struct {
-	SendFiles  exchange.Continuation // of X-Sendfile and X-Accel-Redirect, and of Staticfile with the path in Request.Path
+	// of X-Sendfile and X-Accel-Redirect, and of Staticfile with the path in Request.Path
+	SendFiles  exchange.Continuation
 	RunProgram exchange.Continuation // of CGIApplication, with Path, Script and Options of the Request
 	Subscribe  exchange.Continuation // of Fapws-Channel
 	Accept     exchange.Continuation // of an accepted WebSocket, with the subprotocol and without a Request
@@ -245,7 +250,8 @@ func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outc
 	r := &exchange.Request{Head: requestOf(part)}
 	switch {
 	case part.static_len > 0:
-		r.Options, r.Path, r.Script = string(within(part, part.static_off, part.static_len)), within(part, part.path_off, part.path_len), int(part.script_len)
+		r.Options, r.Path, r.Script = string(within(part, part.static_off, part.static_len)),
+			within(part, part.path_off, part.path_len), int(part.script_len)
 		if part.program != 0 {
 			return then.RunProgram(x, p, r, nil)
 		}
@@ -259,7 +265,8 @@ func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outc
 	return then.Subscribe(x, p, r, within(part, part.channel_off, part.channel_len))
 }
 
-var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.")
+var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost " +
+	"or 127.0.0.1.")
 
 func requestOf(p *C.core_part) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.req.data)), int(p.rec.req.head_len))

@@ -150,7 +150,8 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 		fmt.Fprintln(out, "no active requests")
 	}
 	if !ok {
-		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n", errNoGIL)
+		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n",
+			errNoGIL)
 		out.Write(dumpStacks())
 	}
 	_, err := out.WriteTo(w)

@@ -60,7 +60,8 @@ func TestStackOfARecursionIsShortened(t *testing.T) {
 		"fg[the same 1 times more]":   {g, g, f},
 		"f[the same 1 times more]ghg": {g, h, g, f, f},
 	} {
-		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(s.text(), "$1$2")
+		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(s.text(),
+			"$1$2")
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

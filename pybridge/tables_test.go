@@ -11,15 +11,20 @@ import (
 
 // The tables contain the differences (core_mode and core_kind of core.h, asgi_kind of asgi.h, mode.go, kind.go).
 func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
-	names := regexp.MustCompile(`\bCORE_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\b(wsgi_handlers|live_websockets|asgi_http|asgi_websocket|asgi_handler|core_threads|core_inline|asgi_mode)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
-	chosen := regexp.MustCompile(`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |P\.mode = |A\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
+	names :=
+		regexp.MustCompile(
+			`\bCORE_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\b(wsgi_handlers|live_websockets|asgi_http|asgi_websocket|asgi_handler|core_threads|core_inline|asgi_mode)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
+	chosen :=
+		regexp.MustCompile(
+			`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |P\.mode = |A\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
 	for _, name := range sources(t, "*.c", "*.h", "*.go") {
 		if name == "kind.go" {
 			continue
 		}
 		for i, line := range lines(t, name) {
 			line = prose.ReplaceAllString(line, "")
-			if names.MatchString(line) && !chosen.MatchString(line) && (name != "live_module.c" || !strings.HasPrefix(line, "    [CORE_")) {
+			if names.MatchString(line) && !chosen.MatchString(line) && (name != "live_module.c" ||
+				!strings.HasPrefix(line, "    [CORE_")) {
 				t.Errorf("%s:%d asks for a mode or a kind: %s", name, i+1, line)
 			}
 		}
@@ -32,7 +37,8 @@ var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`)
 // There are four parts. Each part has one header, which includes the header of the part below.
 func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 	parts := []string{"core", "wsgi", "asgi", "live"}
-	includes := map[string][]string{"core_python.h": {}, "core_pool.h": {"core_python.h", "shim.h"}, "core.h": {"core_pool.h"},
+	includes := map[string][]string{"core_python.h": {}, "core_pool.h": {"core_python.h", "shim.h"},
+		"core.h": {"core_pool.h"},
 		"wsgi.h": {"core.h"}, "asgi.h": {"wsgi.h"}, "live.h": {"asgi.h"}, "shim.h": {}}
 	for _, header := range sources(t, "*.h") {
 		if _, known := includes[header]; !known {
@@ -46,17 +52,20 @@ func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 			for i, line := range lines(t, name) {
 				if include, ok := strings.CutPrefix(line, `#include "`); ok {
 					include = strings.TrimSuffix(include, `"`)
-					if allowed, isHeader := includes[name]; isHeader && !slices.Contains(allowed, include) || !isHeader && include != part+".h" {
+					if allowed, isHeader := includes[name]; isHeader && !slices.Contains(allowed, include) ||
+						!isHeader && include != part+".h" {
 						t.Errorf("%s:%d includes %s", name, i+1, include)
 					}
 					continue
 				}
 				line = prose.ReplaceAllString(line, "")
-				if found := higher.FindString(line); found != "" && !strings.Contains(found, "_H") && found != "fapws_main" {
+				if found := higher.FindString(line); found != "" && !strings.Contains(found, "_H") &&
+					found != "fapws_main" {
 					t.Errorf("%s:%d mentions %s: %s", name, i+1, found, line)
 				}
 				found := defined.FindStringSubmatch(line)
-				if found == nil || strings.HasPrefix(line, "static ") || strings.HasPrefix(line, "extern ") || strings.HasPrefix(line, "typedef ") || strings.HasPrefix(line, "__attribute__") {
+				if found == nil || strings.HasPrefix(line, "static ") || strings.HasPrefix(line, "extern ") ||
+					strings.HasPrefix(line, "typedef ") || strings.HasPrefix(line, "__attribute__") {
 					continue
 				}
 				if !strings.HasPrefix(found[1], part+"_") && !replacesLibc[found[1]] {

@@ -100,7 +100,8 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s", // in the server's log, because the message concerns all hosts
+	// in the server's log, because the message concerns all hosts
+	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s",
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
 		giveUp()

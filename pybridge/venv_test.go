@@ -19,16 +19,24 @@ func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 		want  string
 		err   string
 	}{
-		"venv":                 {map[string]string{"pyvenv.cfg": "home = /usr/bin\nversion = " + ours + "\n", "bin/python3": ""}, "bin/python3", ""},
-		"virtualenv":           {map[string]string{"pyvenv.cfg": "version_info = " + ours + ".final.0\n", "bin/python": ""}, "bin/python", ""},
-		"other bugfix release": {map[string]string{"pyvenv.cfg": "version=" + plain + ".99", "bin/python3": ""}, "bin/python3", ""},
-		"no version":           {map[string]string{"pyvenv.cfg": "home = /usr/bin\n"}, "bin/python3", ""},
-		"by its folder":        {map[string]string{"pyvenv.cfg": "", "lib/python3.2/site-packages/x": ""}, "", "has Python 3.2, and this fapws Python " + ours},
-		"free-threaded":        {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "lib/python3.1t/site-packages/x": ""}, "", "has Python 3.1.4t, and this fapws Python " + ours},
-		"not free-threaded":    {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "lib/python3.1/site-packages/x": ""}, "", "has Python 3.1.4, and this fapws Python " + ours},
-		"another Python":       {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "bin/python3": ""}, "", "has Python 3.1.4" + flavour + ", and this fapws Python " + ours},
-		"the first digits":     {map[string]string{"pyvenv.cfg": "version = " + plain + "0.1\n"}, "", "has Python " + plain + "0.1" + flavour + ","},
-		"none":                 {nil, "", "is not a virtual environment: pyvenv.cfg not found"},
+		"venv": {map[string]string{"pyvenv.cfg": "home = /usr/bin\nversion = " + ours + "\n",
+			"bin/python3": ""}, "bin/python3", ""},
+		"virtualenv": {map[string]string{"pyvenv.cfg": "version_info = " + ours + ".final.0\n",
+			"bin/python": ""}, "bin/python", ""},
+		"other bugfix release": {map[string]string{"pyvenv.cfg": "version=" + plain + ".99", "bin/python3": ""},
+			"bin/python3", ""},
+		"no version": {map[string]string{"pyvenv.cfg": "home = /usr/bin\n"}, "bin/python3", ""},
+		"by its folder": {map[string]string{"pyvenv.cfg": "", "lib/python3.2/site-packages/x": ""}, "",
+			"has Python 3.2, and this fapws Python " + ours},
+		"free-threaded": {map[string]string{"pyvenv.cfg": "version = 3.1.4\n",
+			"lib/python3.1t/site-packages/x": ""}, "", "has Python 3.1.4t, and this fapws Python " + ours},
+		"not free-threaded": {map[string]string{"pyvenv.cfg": "version = 3.1.4\n",
+			"lib/python3.1/site-packages/x": ""}, "", "has Python 3.1.4, and this fapws Python " + ours},
+		"another Python": {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "bin/python3": ""}, "",
+			"has Python 3.1.4" + flavour + ", and this fapws Python " + ours},
+		"the first digits": {map[string]string{"pyvenv.cfg": "version = " + plain + "0.1\n"}, "", "has Python " +
+			plain + "0.1" + flavour + ","},
+		"none": {nil, "", "is not a virtual environment: pyvenv.cfg not found"},
 	} {
 		folder := t.TempDir()
 		for file, text := range tt.files {
@@ -62,7 +70,8 @@ func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
 	defer func() { interpreter = before }()
 	root := t.TempDir()
 	ours, bare := filepath.Join(root, "ours"), filepath.Join(root, "bare")
-	for _, folder := range []string{ours + "/bin", ours + "/lib/python" + minor(Version()), bare + "/bin", root + "/theirs/bin"} {
+	for _, folder := range []string{ours + "/bin", ours + "/lib/python" + minor(Version()), bare + "/bin",
+		root + "/theirs/bin"} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -89,7 +89,8 @@ func (l *loop) Count(n int) {
 	l.accepting.Opened(conn.Take)
 }
 
-func (l *loop) Resume(d *exchange.SocketState, fd int, resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
+func (l *loop) Resume(d *exchange.SocketState, fd int,
+	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	return l.http1.ResumeSocket(d, fd, resumed)
 }
 

@@ -141,7 +141,8 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 
 // patient sets long timeouts for busy machines, unless cfg has timeouts.
 func patient(cfg Config) Config {
-	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
+	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
+		&cfg.WriteTimeout, &cfg.WebSockets.Ping,
 		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
 		setDefault(timeout, time.Hour)
 	}
@@ -152,11 +153,13 @@ func settled(cfg Config) Config {
 	setDefault(&cfg.Sites.Limits, http1.DefaultLimits)
 	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
 	setDefault(&cfg.Sites.BodyRate, 500)
-	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
+	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
+		&cfg.WriteTimeout, &cfg.WebSockets.Ping,
 		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
 		setDefault(timeout, 20*time.Second)
 	}
-	setDefault(&cfg.HTTP2, http2.Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, ConnectionWindow: 8 << 20})
+	setDefault(&cfg.HTTP2, http2.Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10,
+		ConnectionWindow: 8 << 20})
 	setDefault(&cfg.WebSockets.MaxSize, 1<<20)
 	setDefault(&cfg.Channels.Subscribers, 100000)
 	setDefault(&cfg.Channels.PerAddress, 256)

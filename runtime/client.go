@@ -22,7 +22,8 @@ var errBadTarget = errors.New("not an absolute path of a URL")
 // subrequest implements exchange.Request.Ask. The request arrives on a connection like those of clients and passes all
 // rules. The connection does not count as a client, has no line in the access log, and may begin while the server
 // stops, because its parent request began before.
-func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response, error) {
+func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
+	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
 		c := s.loop.http1.NewSubrequest(fd, &o)
 		if !s.loop.post(func() { s.loop.Open(c) }) {
@@ -39,7 +40,8 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 	if err != nil {
 		return 0, err
 	}
-	o := exchange.Origin{Peer: exchange.LocalPeer, Host: cmp.Or(u.Host, "localhost"), Root: s.cfg.Sites.RootPath, Depth: -1, Own: true}
+	o := exchange.Origin{Peer: exchange.LocalPeer, Host: cmp.Or(u.Host, "localhost"), Root: s.cfg.Sites.RootPath,
+		Depth: -1, Own: true}
 	r, err := s.subrequest(ctx, o, u.RequestURI(), []byte("User-Agent: fapws-reload-check\r\n"))
 	if err != nil {
 		return 0, err
@@ -55,7 +57,8 @@ var errStopped = errors.New("the server has stopped")
 
 // subrequest makes a request. serve makes the server accept its connection; the server owns the descriptor unless serve
 // returns an error.
-func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte, serve func(fd int) error) (*http.Response, error) {
+func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte,
+	serve func(fd int) error) (*http.Response, error) {
 	if o.Depth >= exchange.MaxDepth {
 		return nil, exchange.ErrTooDeep
 	}

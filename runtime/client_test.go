@@ -26,7 +26,9 @@ func TestInvalidSubrequestIsAnError(t *testing.T) {
 		{"cancelled", cancelled, 0, "/", context.Canceled},
 		{"stopped", t.Context(), 0, "/", stopped},
 	} {
-		if _, err := subrequest(test.ctx, exchange.Origin{Depth: test.depth}, test.target, nil, func(int) error { return stopped }); !errors.Is(err, test.want) {
+		if _, err := subrequest(test.ctx, exchange.Origin{Depth: test.depth}, test.target, nil, func(int) error {
+			return stopped
+		}); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}

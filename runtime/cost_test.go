@@ -55,22 +55,27 @@ func (c rawClient) read(buf []byte) int {
 }
 
 var (
-	plain     = []byte("GET /hello?name=world HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n")
-	form      = append([]byte("POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 4096\r\n\r\n"), bytes.Repeat([]byte("x"), 4096)...)
+	plain = []byte("GET /hello?name=world HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: " +
+		"*/*\r\n\r\n")
+	form = append([]byte("POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: "+
+		"4096\r\n\r\n"), bytes.Repeat([]byte("x"), 4096)...)
 	pipelined = bytes.Repeat(plain, 16)
 )
 
 func TestRequestsDoNotAllocate(t *testing.T) {
 	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.Rules{
-		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
+		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"},
+		Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
 	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled,
+	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)),
+		"open": string(pattern(100000))}), ruled,
 		exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})
-	cfg := settled(Config{CacheSize: 1 << 20, Sites: exchange.Config{Proxies: mustPrefixes("127.0.0.0/8"), RootPath: "/app"}})
+	cfg := settled(Config{CacheSize: 1 << 20, Sites: exchange.Config{Proxies: mustPrefixes("127.0.0.0/8"),
+		RootPath: "/app"}})
 	for _, test := range []struct {
 		name    string
 		request []byte
@@ -86,8 +91,10 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		{"larger file from memory", []byte("GET /s/cached HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
 		{"open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\n\r\n"), 100000, 1},
 		{"page of the cache", []byte("GET /page HTTP/1.1\r\nHost: x\r\n\r\n"), 13, 1},
-		{"of a trusted proxy", bytes.Replace(plain, []byte("\r\n\r\n"), []byte("\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\nX-Forwarded-Proto: https\r\n\r\n"), 1), 13, 1},
-		{"part of an open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\nRange: bytes=70000-79999\r\n\r\n"), 10000, 1},
+		{"of a trusted proxy", bytes.Replace(plain, []byte("\r\n\r\n"),
+			[]byte("\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\nX-Forwarded-Proto: https\r\n\r\n"), 1), 13, 1},
+		{"part of an open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\nRange: bytes=70000-79999\r\n\r\n"), 10000,
+			1},
 	} {
 		s := start(t, cfg, &instant{body: bytes.Repeat([]byte("x"), test.size)}, mounts...)
 		c := dialRaw(t, s.addr)

@@ -33,7 +33,8 @@ func FuzzConnection(f *testing.F) {
 	}
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n\r\nGET * HTTP/1.1\r\n"), uint16(3))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"), uint16(70))
-	s := serve(f, Config{Sites: exchange.Config{MaxBodySize: 10000, SpoolSize: 1000, HeadTimeout: time.Second, BodyTimeout: time.Second}})
+	s := serve(f, Config{Sites: exchange.Config{MaxBodySize: 10000, SpoolSize: 1000, HeadTimeout: time.Second,
+		BodyTimeout: time.Second}})
 	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
 		c := s.dial(t)
 		defer c.Close()

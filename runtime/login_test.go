@@ -42,7 +42,8 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
 	cfg := Config{Sites: exchange.Config{Answered: func(*logfile.Entry) { answered.Add(1) }}}
-	s := start(t, patient(cfg), &instant{}, exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
+	s := start(t, patient(cfg), &instant{},
+		exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	for i := range 200 {
 		c := s.dial(t)
 		password := base64.StdEncoding.EncodeToString(fmt.Append(nil, "ann:wrong", i))
@@ -59,7 +60,8 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
-	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, exchange.Mount{Prefix: "/", Rules: rules})
+	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{},
+		exchange.Mount{Prefix: "/", Rules: rules})
 	if status, err := s.Try(t.Context(), "/"); status != 200 || err != nil {
 		t.Error(status, err)
 	}

@@ -60,23 +60,27 @@ func (l *loop) metrics() []metrics.Family {
 	connections := metrics.Family{Name: "fapws_connections", Kind: metrics.Gauge,
 		Help: "Open connections of clients by kind: sse are subscribers of channels, tunnel are proxied WebSockets."}
 	for _, kind := range [...]string{"http", "http2", "sse", "websocket", "tunnel"} {
-		connections.Series = append(connections.Series, metrics.Series{Labels: metrics.Labels("kind", kind), Value: open[kind]})
+		connections.Series = append(connections.Series, metrics.Series{Labels: metrics.Labels("kind", kind),
+			Value: open[kind]})
 	}
 	all := []metrics.Family{
 		connections,
-		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes", "Memory of responses that wait for clients, without that of the kernel.", float64(l.conns.Unsent.Total())),
-		metrics.One("fapws_responses_cut", metrics.Counter, "", "Responses ended because more than max-unsent waited for clients.", float64(l.conns.Unsent.Ended())),
+		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes",
+			"Memory of responses that wait for clients, without that of the kernel.", float64(l.conns.Unsent.Total())),
+		metrics.One("fapws_responses_cut", metrics.Counter, "",
+			"Responses ended because more than max-unsent waited for clients.", float64(l.conns.Unsent.Ended())),
 	}
 	all = append(all, l.secure.Metrics(encrypted)...)
 	if store := l.s.store.Load(); store != nil {
 		st := store.Stats()
 		all = append(all,
-			metrics.Family{Name: "fapws_cache_requests", Kind: metrics.Counter, Help: "Requests that asked the cache, by what they found.", Series: []metrics.Series{
-				{Labels: metrics.Labels("result", "hit"), Value: float64(st.Hits + st.Waited)},
-				{Labels: metrics.Labels("result", "stale"), Value: float64(st.Stale)},
-				{Labels: metrics.Labels("result", "miss"), Value: float64(st.Misses)},
-				{Labels: metrics.Labels("result", "bypass"), Value: float64(st.Bypassed)},
-			}},
+			metrics.Family{Name: "fapws_cache_requests", Kind: metrics.Counter,
+				Help: "Requests that asked the cache, by what they found.", Series: []metrics.Series{
+					{Labels: metrics.Labels("result", "hit"), Value: float64(st.Hits + st.Waited)},
+					{Labels: metrics.Labels("result", "stale"), Value: float64(st.Stale)},
+					{Labels: metrics.Labels("result", "miss"), Value: float64(st.Misses)},
+					{Labels: metrics.Labels("result", "bypass"), Value: float64(st.Bypassed)},
+				}},
 			metrics.One("fapws_cache_entries", metrics.Gauge, "", "Pages in the cache.", float64(st.Entries)),
 			metrics.One("fapws_cache_bytes", metrics.Gauge, "bytes", "Memory of the cache.", float64(st.Bytes)),
 		)

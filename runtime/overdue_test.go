@@ -20,7 +20,9 @@ func TestRecentHeadDoesNotTimeOutIfTheClockOfTheLoopIsLate(t *testing.T) {
 		s.do(func() {
 			l := s.loop
 			all := l.all()
-			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *http1conn.Conn) bool { return c.State() == http1conn.StateHead })
+			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *http1conn.Conn) bool {
+				return c.State() == http1conn.StateHead
+			})
 			if !begun {
 				return
 			}

@@ -39,7 +39,8 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
-	s := start(t, patient(Config{}), &instant{body: []byte("small")}, append(tree(t, map[string]string{"large": string(body)}), exchange.Mount{Prefix: "/app"})...)
+	s := start(t, patient(Config{}), &instant{body: []byte("small")},
+		append(tree(t, map[string]string{"large": string(body)}), exchange.Mount{Prefix: "/app"})...)
 	asked := 0
 	s.do(func() {
 		s.loop.conns.Cached = func(int, int64) bool {
@@ -178,7 +179,8 @@ func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	ending := serve(t, Config{})
 	release := ending.HoldEnd()
 	ending.do(ending.loop.drain)
-	if a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil); err != nil || a.StatusCode != 200 || a.Body.Close() != nil {
+	if a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil); err != nil ||
+		a.StatusCode != 200 || a.Body.Close() != nil {
 		t.Error(a, err)
 	}
 	ending.do(ending.loop.closeAll)

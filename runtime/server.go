@@ -105,7 +105,8 @@ func (s *Server) configure(cfg Config) {
 	if s.again = s.cfg.Sites.Limits; s.cfg.Sites.Trace {
 		s.again = s.again.Plus(1, http1.TraceLineLen)
 	}
-	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
+	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout,
+		s.cfg.MaxUnsent
 	s.loop.accepting.Configure(s.cfg.Accept)
 	s.loop.sites.Configure(s.cfg.Sites)
 	s.loop.http2.Configure(s.cfg.HTTP2)
@@ -361,8 +362,9 @@ func (l *loop) boundUnsent() {
 		others = fmt.Sprintf(", and %d more since the last such line", l.cut-1)
 	}
 	l.cut = 0
-	l.s.logClient(logfile.Warning, client, fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
-		float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
+	l.s.logClient(logfile.Warning, client,
+		fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
+			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
 
 // SetOverridePage makes the server answer every request of a browser (whose Accept names text/html) with status and

@@ -53,7 +53,8 @@ func (a *talkApp) Deliver(in exchange.Input) {
 		t.end()
 	case exchange.OpHandOver:
 		a.lets(t)
-		t.add(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: t.data, Head: exchange.Head{Fields: []byte(t.head)}})
+		t.add(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: t.data,
+			Head: exchange.Head{Fields: []byte(t.head)}})
 	default:
 		t.data = bytes.Clone(in.Data)
 		t.add(exchange.Part{Op: in.Op, Body: t.data})
@@ -108,7 +109,8 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 			k.add(exchange.Part{Op: exchange.OpText, Body: []byte(large)})
 			s.loop.post(func() { reset(c) })
 		}},
-		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) }, code: 1012},
+		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) },
+			code: 1012},
 		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -161,7 +163,8 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 				s.do(func() { told = strings.HasSuffix(a.notes, "; ended") && a.idle() })
 				return told
 			})
-			if notes := a.notes; !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 || (test.code != 0) != strings.Contains(notes, "closed") {
+			if notes := a.notes; !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 ||
+				(test.code != 0) != strings.Contains(notes, "closed") {
 				t.Errorf("%.100q", notes)
 			}
 		})
@@ -179,7 +182,8 @@ func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000
 	a := &talkApp{talks: map[exchange.Ticket]*talk{}, lets: func(*talk) {}}
-	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
+	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a,
+		exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 	for range clients {
 		c, err := wstest.Dial(s.addr, "/")
 		if err != nil {

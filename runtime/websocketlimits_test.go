@@ -32,7 +32,8 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 			}
 			t.Cleanup(func() { file.Close() })
 			// these clients send no pong
-			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}}, WebSockets: live.SocketConfig{Ping: time.Hour}}
+			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}},
+				WebSockets: live.SocketConfig{Ping: time.Hour}}
 			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages})
 			buf := make([]byte, 4096)
 			var clients []rawClient
@@ -60,7 +61,8 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 			}
 		})
 	}
-	const fields = "Host: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+	const fields = "Host: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 " +
+		"Firefox/128.0\r\n"
 	each("an idle connection", "GET / HTTP/1.1\r\n"+fields+"\r\n", nil, 4096)
 	message := (&wstest.Client{}).AppendFrame(nil, wstest.Fin|wstest.Ping, make([]byte, 100))
 	handshake := wstest.Handshake("/", strings.TrimSpace(fields[strings.Index(fields, "User"):]), wstest.Deflate)

@@ -22,10 +22,12 @@ func TestStarletteSampleServesNotesAndStreams(t *testing.T) {
 
 		s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`)).want(201, `"number":1`)
 		// This body is sent in chunks.
-		s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)}).want(201, `"number":2`)
+		s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)}).
+			want(201, `"number":2`)
 		resp := s.get("/notes").want(200)
 		var got struct{ Notes []string }
-		if err := json.Unmarshal([]byte(resp.body), &got); err != nil || len(got.Notes) != 2 || got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
+		if err := json.Unmarshal([]byte(resp.body), &got); err != nil || len(got.Notes) != 2 ||
+			got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
 			t.Errorf("%v %.200s", err, resp.body)
 		}
 		for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
@@ -79,12 +81,15 @@ func TestFastAPISampleManagesTasks(t *testing.T) {
 		texts              []string
 	}{
 		{"GET", "/docs", "", 200, []string{"Made of <a href=openapi.json>"}},
-		{"GET", "/openapi.json", "", 200, []string{`"title":"Tasks"`, `"/tasks/{number}/done"`, `"HTTPValidationError"`}},
+		{"GET", "/openapi.json", "", 200, []string{`"title":"Tasks"`, `"/tasks/{number}/done"`,
+			`"HTTPValidationError"`}},
 		{"GET", "/tasks", "", 200, []string{"[]"}},
 		{"POST", "/tasks", `{"title": "Learn FastAPI ☕", "due": "2030-01-31"}`, 201,
 			[]string{`{"title":"Learn FastAPI ☕","due":"2030-01-31","tags":[],"id":1,"done":false}`}},
-		{"POST", "/tasks", `{"title": "Rest", "tags": ["a", "b"]}`, 201, []string{`"due":null,"tags":["a","b"],"id":2`}},
-		{"POST", "/tasks", `{"title": "", "due": "soon"}`, 422, []string{`"loc":["body","title"]`, `"loc":["body","due"]`}},
+		{"POST", "/tasks", `{"title": "Rest", "tags": ["a", "b"]}`, 201,
+			[]string{`"due":null,"tags":["a","b"],"id":2`}},
+		{"POST", "/tasks", `{"title": "", "due": "soon"}`, 422,
+			[]string{`"loc":["body","title"]`, `"loc":["body","due"]`}},
 		{"POST", "/tasks", `{"title": `, 422, []string{`"loc":["body",10]`}},
 		{"POST", "/tasks", ``, 422, []string{`ield required`}}, // pydantic 2 begins the text with a capital
 		{"GET", "/tasks?limit=1", "", 200, []string{`"id":1`}},

@@ -19,7 +19,8 @@ func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 					form, formType := formWith(formFile{"file.bin", bytes.Repeat([]byte{0xff}, size)})
 					list := fmt.Sprintf(`{"list": [%s0]}`, strings.Repeat("0,", size/2))
 					for _, c := range []struct{ path, mediaType, body, want string }{
-						{"/raw", "application/octet-stream", strings.Repeat("abc", size), fmt.Sprintf("%d bytes, first abc", 3*size)},
+						{"/raw", "application/octet-stream", strings.Repeat("abc", size),
+							fmt.Sprintf("%d bytes, first abc", 3*size)},
 						{"/form", formType, form, fmt.Sprintf("a value, file %d", size)},
 						{"/json", "application/json", list, fmt.Sprint(size/2 + 1)},
 					} {
@@ -28,8 +29,10 @@ func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 							if chunked {
 								body = io.MultiReader(body) // which has no length
 							}
-							if resp := s.post(c.path, c.mediaType, body); resp.StatusCode != 200 || resp.body != c.want {
-								t.Errorf("%s, chunked %v: %d %.200q, want %q", c.path, chunked, resp.StatusCode, resp.body, c.want)
+							if resp := s.post(c.path, c.mediaType, body); resp.StatusCode != 200 ||
+								resp.body != c.want {
+								t.Errorf("%s, chunked %v: %d %.200q, want %q", c.path, chunked, resp.StatusCode,
+									resp.body, c.want)
 							}
 						}
 					}

@@ -25,7 +25,8 @@ type browser struct{ ctx context.Context }
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true))}
+		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding",
+			true))}
 }
 
 type tab struct {
@@ -125,9 +126,11 @@ func value[T any](p *tab, expression string) (result T) {
 
 func (p *tab) await(condition string) {
 	p.t.Helper()
-	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(fapwstest.Patience))
+	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond),
+		chromedp.WithPollingTimeout(fapwstest.Patience))
 	err := chromedp.Run(p.ctx, poll)
-	for end := time.Now().Add(fapwstest.Patience); err != nil && strings.Contains(err.Error(), "Cannot find context") && time.Now().Before(end); {
+	for end := time.Now().Add(fapwstest.Patience); err != nil && strings.Contains(err.Error(), "Cannot find context") &&
+		time.Now().Before(end); {
 		err = chromedp.Run(p.ctx, poll) // returns after the parallel subtests have ended
 	}
 	if err != nil {
@@ -226,7 +229,8 @@ func (b *browser) chat(t *testing.T, script string) {
 	const evil = `<img src=x onerror="document.title='taken over'"> & "you"?`
 	ann.enter("#text", evil)
 	shown := func(name, text string) string {
-		return fmt.Sprintf("[...document.querySelectorAll('li')].some(li => li.querySelector('b').textContent == %q && li.querySelector('span').textContent == %q)", name, text)
+		return fmt.Sprintf("[...document.querySelectorAll('li')].some(li => li.querySelector('b').textContent == %q "+
+			"&& li.querySelector('span').textContent == %q)", name, text)
 	}
 	for _, p := range []*tab{ann, bob} {
 		p.await(shown("Ann", evil))
@@ -269,7 +273,8 @@ func (b *browser) chatOfTheDocs(t *testing.T) {
 	for i, speaker := range pages {
 		speaker.enter("#text", "Hello ☕")
 		for _, p := range pages {
-			p.await(fmt.Sprintf("lines.children.length == %d && lines.lastChild.textContent.endsWith(': Hello ☕')", i+1))
+			p.await(fmt.Sprintf("lines.children.length == %d && lines.lastChild.textContent.endsWith(': Hello ☕')",
+				i+1))
 		}
 	}
 }
@@ -293,6 +298,7 @@ func (b *browser) fastapi(t *testing.T) {
 const post = [...document.querySelectorAll("details")].find(it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))
 post.open = true
 post.querySelector("button").click()`, nil))
-	p.await(`post.querySelector("pre").textContent.startsWith("201") && post.querySelector("pre").textContent.includes('"id": 1')`)
+	p.await(
+		`post.querySelector("pre").textContent.startsWith("201") && post.querySelector("pre").textContent.includes('"id": 1')`)
 	s.get("/tasks").want(200, `"id":1`)
 }

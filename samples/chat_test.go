@@ -42,7 +42,9 @@ func (s *server) enter(room, name string, people ...string) *webSocket {
 // people waits until exactly these people are in the room.
 func (w *webSocket) people(names ...string) {
 	w.t.Helper()
-	w.await(strings.Join(names, ", "), func(m map[string]any) bool { return fmt.Sprint(m["people"]) == fmt.Sprint(names) })
+	w.await(strings.Join(names, ", "), func(m map[string]any) bool {
+		return fmt.Sprint(m["people"]) == fmt.Sprint(names)
+	})
 }
 
 // hears waits for a line, and returns its number.
@@ -181,12 +183,14 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 	}
 	var names []string
 	for range 5 {
-		names = append(names, fmt.Sprint(ann.await("after", func(m map[string]any) bool { return m["text"] == "after" })["name"]))
+		names = append(names,
+			fmt.Sprint(ann.await("after", func(m map[string]any) bool { return m["text"] == "after" })["name"]))
 	}
 	if slices.Sort(names); fmt.Sprint(names) != "[Ann c0 c1 c2 c3]" {
 		t.Error(names)
 	}
-	code, _, said := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "chat/chat.py"}, Args: []string{t.TempDir() + "/none/chat.db"}}.Run(t)
+	code, _, said := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "chat/chat.py"},
+		Args: []string{t.TempDir() + "/none/chat.db"}}.Run(t)
 	if code == 0 || strings.Count(said, "\n") != 2 || !strings.Contains(said, "chat.db: unable to open database file") {
 		t.Errorf("%d, %s", code, said)
 	}
@@ -197,7 +201,8 @@ func TestChatRejectsInvalidRoomsAndNames(t *testing.T) {
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
 			s := startServer(t, nil, script, chatArgs(t, script))
-			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "), chatPath("x", "a\nb\x00"),
+			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "),
+				chatPath("x", "a\nb\x00"),
 				chatPath(strings.Repeat("x", 41), "x"), "/ws?room=%FF%00&name=x"} {
 				if _, _, status := s.dial(path); status < 400 || status > 403 {
 					t.Errorf("%s: status %d", path, status)

@@ -92,19 +92,24 @@ func startConsole(t *testing.T) *device {
 	d.write(t, "log/system.log", "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done\n", 0o644)
 	d.write(t, "running", "cron\nnginx\n", 0o644)
 	d.write(t, "bin/systemctl", systemctl, 0o755)
-	d.write(t, "bin/ip", "#!/bin/sh\necho '2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0'\n", 0o755)
+	d.write(t, "bin/ip", "#!/bin/sh\necho '2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0'\n",
+		0o755)
 	d.write(t, "bin/apply", "#!/bin/sh\ncat > \"${0%/*}/../applied\"\n", 0o755)
 	d.write(t, "bin/check-firmware", "#!/bin/sh\n", 0o755)
 	d.write(t, "bin/install-firmware", "#!/bin/sh\ncp \"$1\" \"${0%/*}/../installed\"\n", 0o755)
 	d.write(t, "bin/restart-device", "#!/bin/sh\necho now > \"${0%/*}/../restarted\"\n", 0o755)
 	for name, value := range map[string]string{
-		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_PROC": d.dir + "/proc", "CONSOLE_RUN": d.dir + "/run", "CONSOLE_VERSION": d.dir + "/version", "CONSOLE_KEEP": "6",
-		"CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply", "CONSOLE_CHECK": "check-firmware", "CONSOLE_INSTALL": "install-firmware",
-		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" + os.Getenv("PATH"), "PS1": "$ ", "ENV": "",
+		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_PROC": d.dir + "/proc", "CONSOLE_RUN": d.dir + "/run",
+		"CONSOLE_VERSION": d.dir + "/version", "CONSOLE_KEEP": "6",
+		"CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply",
+		"CONSOLE_CHECK": "check-firmware", "CONSOLE_INSTALL": "install-firmware",
+		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" +
+			os.Getenv("PATH"), "PS1": "$ ", "ENV": "",
 	} {
 		t.Setenv(name, value)
 	}
-	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--workers", "2", "--config"}, filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
+	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--workers", "2", "--config"},
+		filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
 	return d
 }
 
@@ -114,7 +119,8 @@ func (d *device) work(t *testing.T) {
 	count := func() {
 		n := int64(time.Since(start)/(10*time.Millisecond)) + 1000
 		d.write(t, "proc/stat.new", fmt.Sprintf("cpu  %d 0 0 %d 0 0 0 0 0 0\n", n*23, n*77), 0o644)
-		d.write(t, "proc/net/dev.new", fmt.Sprintf("Inter-|\n face |\n    lo: 1 1 0 0 0 0 0 0 1\n  eth0: %d 1 0 0 0 0 0 0 %d\n", n*8560, n*1470), 0o644)
+		d.write(t, "proc/net/dev.new", fmt.Sprintf("Inter-|\n face |\n    lo: 1 1 0 0 0 0 0 0 1\n  eth0: %d 1 0 0 "+
+			"0 0 0 0 %d\n", n*8560, n*1470), 0o644)
 		for _, name := range []string{"stat", "net/dev"} { // whole, as the kernel's
 			if err := os.Rename(d.dir+"/proc/"+name+".new", d.dir+"/proc/"+name); err != nil {
 				t.Error(err)
@@ -144,11 +150,12 @@ func (d *device) remember(t *testing.T) {
 	for n := range 180 {
 		i := float64(n)
 		points = append(points, []any{time.Now().Unix()/10 - 179 + int64(n), map[string][]float64{
-			"CPU":          {17 + 6*math.Sin(i/9) + 4*math.Sin(i/2.3) + 46*hill(i, 118, 9)},
-			"Memory":       {38 + 2*math.Sin(i/30) + 9*hill(i, 126, 22)},
-			"Disk":         {11 + i/180},
-			"Temperature":  {45 + math.Sin(i/14) + 9*hill(i, 124, 16) + 2*hill(i, 180, 20)},
-			"Network-eth0": {6e5 + 3e5*math.Sin(i/7) + 2.2e6*hill(i, 116, 8), 2e5 + 1e5*math.Sin(i/5) + 6e5*hill(i, 122, 9)},
+			"CPU":         {17 + 6*math.Sin(i/9) + 4*math.Sin(i/2.3) + 46*hill(i, 118, 9)},
+			"Memory":      {38 + 2*math.Sin(i/30) + 9*hill(i, 126, 22)},
+			"Disk":        {11 + i/180},
+			"Temperature": {45 + math.Sin(i/14) + 9*hill(i, 124, 16) + 2*hill(i, 180, 20)},
+			"Network-eth0": {6e5 + 3e5*math.Sin(i/7) + 2.2e6*hill(i, 116, 8), 2e5 + 1e5*math.Sin(i/5) +
+				6e5*hill(i, 122, 9)},
 		}})
 	}
 	text, err := json.Marshal(points)
@@ -241,7 +248,9 @@ func (p *tab) picture(name string) {
 	if refused := value[string](p, "window.refused.join()"); refused != "" {
 		p.t.Errorf("%s: Content-Security-Policy has refused %s", name, refused)
 	}
-	if size := value[int](p, `performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`); size == 0 || size > 60_000 {
+	if size := value[int](p,
+		`performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`); size == 0 ||
+		size > 60_000 {
 		p.t.Errorf("%s: the page and what it loads have %d bytes", name, size)
 	}
 }
@@ -319,7 +328,8 @@ func (p *tab) keep(name string, picture image.Image) {
 // scheme selects the light or the dark mode.
 func (p *tab) scheme(name string) {
 	p.t.Helper()
-	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
+	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme",
+		Value: name}}))
 }
 
 // pair makes a picture of a page on a desktop and on a phone.

@@ -24,8 +24,11 @@ func (d *device) settings(p *tab) {
 	p.fill("[name=zone]", "../../../etc/passwd")
 	p.follow(".fields button")
 	p.picture("settings")
-	for name, wrong := range map[string]bool{"hostname": true, "address": true, "zone": true, "ntp": false, "gateway": false} {
-		message := value[string](p, fmt.Sprintf(`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
+	for name, wrong := range map[string]bool{"hostname": true, "address": true, "zone": true, "ntp": false,
+		"gateway": false} {
+		message := value[string](p,
+			fmt.Sprintf(
+				`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
 		if (message != "") != wrong {
 			p.t.Errorf("%s: %q", name, message)
 		}
@@ -36,7 +39,8 @@ func (d *device) settings(p *tab) {
 	if kept := d.text(p.t, "data/settings.json"); kept != "" {
 		p.t.Errorf("kept in spite of mistakes: %s", kept)
 	}
-	want := map[string]string{"hostname": "router", "zone": "Etc/UTC", "ntp": "a.example 2001:db8::1", "address": "192.168.1.2/24", "gateway": "192.168.1.1", "dns": ""}
+	want := map[string]string{"hostname": "router", "zone": "Etc/UTC", "ntp": "a.example 2001:db8::1",
+		"address": "192.168.1.2/24", "gateway": "192.168.1.1", "dns": ""}
 	for name, text := range want {
 		p.fill("[name="+name+"]", text)
 	}
@@ -55,7 +59,8 @@ func (d *device) backup(p *tab) {
 	cookie := p.cookie()
 	resp := d.get("/backup", "Cookie", cookie)
 	kept := resp.body
-	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") || !strings.Contains(kept, `"hostname": "router"`) {
+	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") ||
+		!strings.Contains(kept, `"hostname": "router"`) {
 		p.t.Fatalf("%s: %s", resp.Status, kept)
 	}
 	p.fill("[name=hostname]", "changed")
@@ -77,7 +82,9 @@ func (d *device) backup(p *tab) {
 		{"large.json", strings.Repeat(" ", 70_000) + kept, "too large"},
 	} {
 		restore(c.name, c.text)
-		p.await(fmt.Sprintf(`document.querySelector("#restore .bad").innerText.includes(%q) && document.querySelector("[name=hostname]").value == "changed"`, c.says))
+		p.await(
+			fmt.Sprintf(
+				`document.querySelector("#restore .bad").innerText.includes(%q) && document.querySelector("[name=hostname]").value == "changed"`, c.says))
 		if now := d.text(p.t, "data/settings.json"); now != before {
 			p.t.Errorf("%s: replaced by %s", c.name, now)
 		}
@@ -100,7 +107,8 @@ func (d *device) unapplied(p *tab) {
 	p.fill("[name=hostname]", "other")
 	p.follow(".fields button")
 	p.shows("Kept, but not applied: apply: no such network")
-	if got := value[string](p, `document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`); got != "other0" {
+	if got := value[string](p,
+		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`); got != "other0" {
 		p.t.Errorf("the field and the number of notes: %s", got)
 	}
 }
@@ -151,7 +159,9 @@ func (d *device) firmware(p *tab) {
 		p.t.Error("a refused file is kept")
 	}
 	d.write(p.t, "bin/check-firmware", "#!/bin/sh\nhead -n 1 \"$1\"\n", 0o755)
-	p.run(chromedp.Evaluate(`window.most = 0; new MutationObserver(() => { const bar = document.querySelector("progress"); most = Math.max(most, bar?.value || 0) })
+	p.run(
+		chromedp.Evaluate(
+			`window.most = 0; new MutationObserver(() => { const bar = document.querySelector("progress"); most = Math.max(most, bar?.value || 0) })
 .observe(document.querySelector("progress"), {attributes: true})`, nil))
 	send(digest)
 	p.shows("Install this file?")
@@ -168,7 +178,8 @@ func (d *device) firmware(p *tab) {
 // install answers the question with no, after another upload with yes, and after a failure with yes again.
 func (d *device) install(p *tab, image string) {
 	again := func() {
-		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery), chromedp.Click("main button", chromedp.ByQuery))
+		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery),
+			chromedp.Click("main button", chromedp.ByQuery))
 		p.shows("Install this file?")
 	}
 	p.follow("[value=cancel]")

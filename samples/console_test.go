@@ -30,7 +30,8 @@ func TestConsoleWorksFromTheLoginToTheReboot(t *testing.T) {
 		name string
 		use  func(*tab)
 	}{
-		{"login", d.logIn}, {"dashboard", d.dashboard}, {"services", d.services}, {"logs", d.logs}, {"settings", d.settings}, {"backup", d.backup}, {"terminal", d.terminal},
+		{"login", d.logIn}, {"dashboard", d.dashboard}, {"services", d.services}, {"logs", d.logs},
+		{"settings", d.settings}, {"backup", d.backup}, {"terminal", d.terminal},
 		{"firmware", d.firmware}, {"reboot", d.reboot}, {"password", d.password}, {"refusals", d.refusals},
 	} {
 		if !t.Run(part.name, func(t *testing.T) {
@@ -70,8 +71,10 @@ func (d *device) logIn(p *tab) {
 
 func (d *device) dashboard(p *tab) {
 	p.shows("48.2 °C")
-	p.await(`[...document.querySelectorAll(".curve path")].every(line => line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
-	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", ", 6.6.51", "2.4.1", "Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 04 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
+	p.await(
+		`[...document.querySelectorAll(".curve path")].every(line => line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
+	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", ", 6.6.51", "2.4.1",
+		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 04 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
 		p.shows(text)
 	}
 	p.await(`/CPU\s+[\u2007\d]\d %/.test(document.body.innerText)`)
@@ -97,7 +100,9 @@ func (d *device) dashboard(p *tab) {
 	p.await(`document.getElementById("Temperature-number").className == "number "`)
 	for temperature, level := range map[string]string{"79900": "", "80000": "high", "96000": "critical"} {
 		d.write(p.t, "sys/class/thermal/thermal_zone0/temp", temperature+"\n", 0o644)
-		p.await(fmt.Sprintf(`document.getElementById("Temperature-number").innerText.replace("\u2007", "").trim() == "%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
+		p.await(
+			fmt.Sprintf(
+				`document.getElementById("Temperature-number").innerText.replace("\u2007", "").trim() == "%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
 		if level == "critical" {
 			p.picture(level)
 		}
@@ -108,8 +113,10 @@ func (d *device) dashboard(p *tab) {
 
 // pointer reads values off the curves.
 func (d *device) pointer(p *tab) {
-	for name, want := range map[string]string{"CPU": `^\d\d:\d\d:\d\d  \d+ %$`, "Temperature": `  4\d\.\d °C$`, "Network-eth0": `  ↓ \d\.?\d+ [KM]B/s  ↑ \d+ KB/s$`} {
-		got := value[string](p, fmt.Sprintf(`{ const picture = document.querySelector("#%s svg"), box = picture.getBoundingClientRect()
+	for name, want := range map[string]string{"CPU": `^\d\d:\d\d:\d\d  \d+ %$`, "Temperature": `  4\d\.\d °C$`,
+		"Network-eth0": `  ↓ \d\.?\d+ [KM]B/s  ↑ \d+ KB/s$`} {
+		got := value[string](p,
+			fmt.Sprintf(`{ const picture = document.querySelector("#%s svg"), box = picture.getBoundingClientRect()
 picture.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: box.left + box.width / 2}))
 document.querySelector("#%[1]s output").textContent }`, name))
 		if !regexp.MustCompile(want).MatchString(got) {
@@ -144,7 +151,9 @@ func (p *tab) keyboard() {
 func (d *device) services(p *tab) {
 	p.visit("services")
 	p.await(`/cron\s+running[^]*nginx\s+running[^]*ntpd\s+stopped/.test(document.body.innerText)`)
-	if got := value[string](p, `[...document.querySelectorAll(".state")].map(one => one.innerText + getComputedStyle(one).color).join()`); len(slices.Compact(strings.Split(strings.ReplaceAll(got, ", ", " "), ","))) != 3 {
+	if got := value[string](p,
+		`[...document.querySelectorAll(".state")].map(one => one.innerText + getComputedStyle(one).color).join()`); len(
+		slices.Compact(strings.Split(strings.ReplaceAll(got, ", ", " "), ","))) != 3 {
 		p.t.Errorf("the words and colors of failed, running, running, stopped: %s", got)
 	}
 	p.picture("services")
@@ -167,12 +176,15 @@ func (d *device) services(p *tab) {
 	// Without systemd, the page shows the services of OpenRC. Otherwise it shows the services of this machine, or the
 	// reason why it cannot list them.
 	d.remove(p.t, "running")
-	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
+	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  "+
+		"started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
 	p.visit("services")
-	p.await(`/^crond\s+stopped\s+Start\s+sshd\s+running\s+Restart\s+Stop$/.test(document.querySelector("tbody")?.innerText.trim())`)
+	p.await(
+		`/^crond\s+stopped\s+Start\s+sshd\s+running\s+Restart\s+Stop$/.test(document.querySelector("tbody")?.innerText.trim())`)
 	d.remove(p.t, "bin/rc-status")
 	p.visit("services")
-	if !value[bool](p, `!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`) {
+	if !value[bool](p,
+		`!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`) {
 		p.t.Error(value[string](p, "document.body.innerText"))
 	}
 }
@@ -180,14 +192,16 @@ func (d *device) services(p *tab) {
 func (d *device) logs(p *tab) {
 	log := filepath.Join(d.dir, "log/system.log")
 	p.run(chromedp.Navigate(d.URL + "/logs?" + url.Values{"log": {log}}.Encode()))
-	p.await(`document.getElementById("lines").innerText.trim() == "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done"`)
+	p.await(
+		`document.getElementById("lines").innerText.trim() == "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done"`)
 	p.shows("3 lines")
 	p.shows("Following")
 	p.picture("logs")
 	p.run(chromedp.SendKeys(`[name=search]`, "absent", chromedp.ByQuery))
 	p.follow(`#find button`)
 	p.shows("No lines")
-	if none := value[string](p, `getComputedStyle(document.getElementById("lines"), "::before").content`); none != `"No line contains this text."` {
+	if none := value[string](p,
+		`getComputedStyle(document.getElementById("lines"), "::before").content`); none != `"No line contains this text."` {
 		p.t.Errorf("an empty log says %s", none)
 	}
 	p.picture("no-lines")
@@ -231,7 +245,8 @@ func (d *device) logs(p *tab) {
 // dressed checks that a page with an error looks like the others.
 func (p *tab) dressed(name string) {
 	p.t.Helper()
-	if !value[bool](p, `!!document.querySelector("main .error .code") && getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`) {
+	if !value[bool](p,
+		`!!document.querySelector("main .error .code") && getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`) {
 		p.t.Errorf("%s: not in the dress of the console", name)
 	}
 	p.picture(name)
@@ -246,11 +261,13 @@ func (d *device) terminal(p *tab) {
 	p.await(`/42 \/dev\/pts\/\d+ xterm/.test(` + screen + `)`)
 	kind("stty size\r")
 	p.await("/\\n[1-9]\\d [1-9]\\d+\\s/.test(" + screen + ")")
-	kind("printf '\\033[3'; sleep 0.3; printf '1mred\\033[0m\\033[5DX\\033[3b\\033[K\\r\\n'\r") // a sequence in two parts; X, repeated
+	// a sequence in two parts; X, repeated
+	kind("printf '\\033[3'; sleep 0.3; printf '1mred\\033[0m\\033[5DX\\033[3b\\033[K\\r\\n'\r")
 	p.await(`/^XXXX\s*$/m.test(` + screen + `)`)
 	// This simulates the page of an editor, which disappears again. chromedp types each \r twice, and the echo of the
 	// second \r would appear at any time.
-	kind("stty -echo; printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; read b; printf '\\033[r\\033[?1049l'; stty echo\r")
+	kind("stty -echo; printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; " +
+		"read b; printf '\\033[r\\033[?1049l'; stty echo\r")
 	p.await(`/^one\s+three\s+four\s*$/.test(` + screen + `)`)
 	kind("\r")
 	p.await(`/42 \/dev\/pts/.test(` + screen + `)`)
@@ -259,7 +276,8 @@ func (d *device) terminal(p *tab) {
 	p.run(chromedp.Click("[data-key=Control]", chromedp.ByQuery))
 	kind("c")
 	eventually(p.t, "Ctrl-C ends the program", func() bool { return d.processes(p.t, "sleep 12345") == 0 })
-	kind("clear; ls --color=always -d /bin /boot /dev /etc /home /lib /proc /run /sys /usr /var; printf '\\033[7m%20s\\033[0m\\n' console\r")
+	kind("clear; ls --color=always -d /bin /boot /dev /etc /home /lib /proc /run /sys /usr /var; printf " +
+		"'\\033[7m%20s\\033[0m\\n' console\r")
 	p.await(screen + `.includes("console")`)
 	p.picture("terminal")
 	kind("kept=still; clear; echo; echo rea''dy\r")
@@ -285,14 +303,18 @@ func (d *device) terminal(p *tab) {
 	}
 	d.fifthShell(p)
 	p.visitAccount("reboot")
-	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0 })
+	eventually(p.t, "the shell has ended", func() bool {
+		return d.processes(p.t, "-s "+d.dir) == 0 &&
+			d.zombies() == 0
+	})
 }
 
 // fifthShell opens three shells in addition to the shell of the browser. The next shell is rejected.
 func (d *device) fifthShell(p *tab) {
 	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
 	for i := range 4 {
-		conn, _, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"), i))
+		conn, _, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"),
+			i))
 		if err == nil {
 			defer conn.Close()
 		}
@@ -379,9 +401,12 @@ func (d *device) refusals(p *tab) {
 		{"POST", "/reboot", "", other, 403},
 		{"POST", "/firmware-image", "image", other, 403},
 	} {
-		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded, "Sec-Fetch-Site", c.site, "Cookie", cookie)
-		if resp := d.do(req); resp.StatusCode != c.status || c.status == 500 && !strings.Contains(resp.body, "settings.json: Is a directory") ||
-			c.status == 403 && !strings.Contains(resp.body, `<p class="code">403</p>`) || strings.Contains(resp.body, "Traceback") {
+		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded, "Sec-Fetch-Site",
+			c.site, "Cookie", cookie)
+		if resp := d.do(req); resp.StatusCode != c.status || c.status == 500 && !strings.Contains(resp.body,
+			"settings.json: Is a directory") ||
+			c.status == 403 && !strings.Contains(resp.body, `<p class="code">403</p>`) ||
+			strings.Contains(resp.body, "Traceback") {
 			t.Errorf("%s %s %.40s, %s: %s, %s", c.method, c.path, c.body, c.site, resp.Status, resp.body)
 		}
 	}

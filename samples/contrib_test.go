@@ -40,7 +40,8 @@ func TestDebugPageIsShownOnlyWithDebug(t *testing.T) {
 		with, not []string
 	}{
 		{[]string{"0"}, nil, plain},
-		{[]string{"1"}, []string{"ZeroDivisionError", "division by zero", "raises.py", "in <b>fails</b>", "token"}, []string{"hush-hush"}},
+		{[]string{"1"}, []string{"ZeroDivisionError", "division by zero", "raises.py", "in <b>fails</b>", "token"},
+			[]string{"hush-hush"}},
 		{[]string{"1", "without page"}, nil, plain},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {

@@ -28,7 +28,8 @@ func TestDjangoSampleServesFormsAdminAndAsyncViews(t *testing.T) {
 		s.run("async view", func(t *testing.T) {
 			resp := s.get("/together").want(200)
 			var answer struct{ Squares []int }
-			if err := json.Unmarshal([]byte(resp.body), &answer); err != nil || !slices.Equal(answer.Squares, []int{1, 4, 9}) {
+			if err := json.Unmarshal([]byte(resp.body), &answer); err != nil ||
+				!slices.Equal(answer.Squares, []int{1, 4, 9}) {
 				t.Errorf("%s: %v", resp.body, err)
 			}
 		})
@@ -59,7 +60,8 @@ func (s *server) formOf(page, path string, values url.Values) *reply {
 
 func (s *server) djangoForm(t *testing.T) {
 	s.get("/").want(200, "Nobody has signed yet.")
-	s.get(s.form("/", url.Values{"name": {"Zoë <b>"}, "text": {"First\nSecond"}}).want(302).location()).want(200, "Zoë &lt;b&gt;", "First<br>Second")
+	s.get(s.form("/", url.Values{"name": {"Zoë <b>"}, "text": {"First\nSecond"}}).want(302).location()).want(200,
+		"Zoë &lt;b&gt;", "First<br>Second")
 	s.form("/", url.Values{"name": {""}, "text": {"nameless"}}).want(200, "This field is required.")
 
 	s.post("/", urlencoded, strings.NewReader("name=x&text=without+a+token")).want(403)
@@ -81,14 +83,17 @@ func (s *server) djangoAdmin(t *testing.T) {
 	}
 	s.get("/static/admin/css/nothing.css").want(404)
 
-	s.form(login, url.Values{"username": {"admin"}, "password": {"wrong"}}).want(200, "Please enter the correct username and password")
+	s.form(login, url.Values{"username": {"admin"}, "password": {"wrong"}}).want(200,
+		"Please enter the correct username and password")
 	password := adminPassword.FindStringSubmatch(s.Stderr.String())
 	if password == nil {
 		t.Fatal("no password was told")
 	}
-	s.get(s.form(login, url.Values{"username": {"admin"}, "password": {password[1]}}).want(302).location()).want(200, "Site administration", "Entries")
+	s.get(s.form(login, url.Values{"username": {"admin"}, "password": {password[1]}}).want(302).location()).want(200,
+		"Site administration", "Entries")
 
-	added := s.form("/admin/guestbook/entry/add/", url.Values{"name": {"The admin"}, "text": {"from the admin"}}).want(302)
+	added := s.form("/admin/guestbook/entry/add/", url.Values{"name": {"The admin"}, "text": {"from the admin"}}).
+		want(302)
 	resp := s.get(added.location()+"?q=from+the+admin").want(200, "was added successfully", "1 entry")
 	entry := entryLink.FindStringSubmatch(resp.body)
 	if entry == nil {
@@ -96,7 +101,8 @@ func (s *server) djangoAdmin(t *testing.T) {
 	}
 	s.form(strings.Replace(entry[1], "change", "delete", 1), url.Values{"post": {"yes"}}).want(302)
 	s.get("/").want(200, "First<br>Second").lacks("from the admin")
-	s.formOf("/admin/guestbook/entry/add/", "/admin/logout/", url.Values{}).want(200, "Logged out") // Django 5 does not accept GET here
+	// Django 5 does not accept GET here
+	s.formOf("/admin/guestbook/entry/add/", "/admin/logout/", url.Values{}).want(200, "Logged out")
 	s.get("/admin/").want(302)
 }
 
@@ -108,8 +114,9 @@ func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 	for name, text := range map[string]string{
 		"site.py": "from django.conf import settings\nsettings.configure(ROOT_URLCONF='urls', SECRET_KEY='x')\n" +
 			"from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
-		"table.py":  "import runpy\nPATHS = [('/', runpy.run_path('site.py')['application'])]\n",
-		"bare.py":   "from django.conf import settings\nsettings.configure()\nfrom django.core.handlers.wsgi import WSGIHandler\napp = WSGIHandler()\n",
+		"table.py": "import runpy\nPATHS = [('/', runpy.run_path('site.py')['application'])]\n",
+		"bare.py": "from django.conf import settings\nsettings.configure()\nfrom django.core.handlers.wsgi import " +
+			"WSGIHandler\napp = WSGIHandler()\n",
 		"urls.py":   "import views\nurlpatterns = []\n",
 		"broken.py": "import nowhere\n",
 		"fine.py":   "",

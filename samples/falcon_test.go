@@ -50,7 +50,8 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 			}
 		}
 		for i := range 20 { // numbers increase in any process
-			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201, fmt.Sprintf(`"id": %d`, i+2))
+			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201,
+				fmt.Sprintf(`"id": %d`, i+2))
 		}
 		s.fails("/fails", "RuntimeError: this resource always fails")
 	})

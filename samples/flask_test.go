@@ -31,7 +31,8 @@ func (s *server) flaskSession(t *testing.T) {
 	s.get("/").want(200, "Hello stranger.")
 	greet := func(name string) {
 		t.Helper()
-		if to := s.post("/greet", urlencoded, strings.NewReader(url.Values{"name": {name}}.Encode())).want(302).location(); to != "/" {
+		if to := s.post("/greet", urlencoded, strings.NewReader(url.Values{"name": {name}}.Encode())).want(302).
+			location(); to != "/" {
 			t.Errorf("sent to %s", to)
 		}
 	}

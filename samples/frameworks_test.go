@@ -25,7 +25,8 @@ func withFramework(t *testing.T, module, script string, test func(t *testing.T, 
 	for i := range flags {
 		flags[i] = strings.ReplaceAll(flags[i], "FOLDER", folder)
 	}
-	s := startServer(t, slices.Concat([]string{"--workers", "2"}, flags), filepath.Join(folder, filepath.Base(script)), nil)
+	s := startServer(t, slices.Concat([]string{"--workers", "2"}, flags), filepath.Join(folder, filepath.Base(script)),
+		nil)
 	s.folder = folder
 	s.browse()
 	test(t, s)

@@ -25,7 +25,8 @@ func TestPyramidSampleServesAWiki(t *testing.T) {
 		s.get("/static/style.css", "If-Modified-Since", resp.Header.Get("Last-Modified")).want(304)
 
 		for _, text := range []string{"Zoë <b> was here\n", "and here\n" + strings.Repeat("a long page\n", 50_000)} {
-			saved := s.post("/wiki/Visitors/edit", urlencoded, strings.NewReader(url.Values{"text": {text}}.Encode())).want(303)
+			saved := s.post("/wiki/Visitors/edit", urlencoded, strings.NewReader(url.Values{"text": {text}}.Encode())).
+				want(303)
 			s.get(saved.location()).want(200, strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(text))
 		}
 		s.get("/pages.json").want(200, `["Start", "Visitors"]`).field("Content-Type", "application/json")

@@ -33,11 +33,13 @@ func TestRoutesOfEachFrameworkAreListed(t *testing.T) {
 		module, app string
 		rows        []string // regular expressions of path, methods, handler
 	}{
-		{"flask", "app.py", []string{`/ GET app\.index`, `/greet POST app\.greet`, `/api/add/<int:a>/<int:b> GET api\.add`, `/static/<path:filename> GET static`}},
+		{"flask", "app.py", []string{`/ GET app\.index`, `/greet POST app\.greet`,
+			`/api/add/<int:a>/<int:b> GET api\.add`, `/static/<path:filename> GET static`}},
 		{"django", "wsgi.py", []string{`/ any guestbook\.views\.book`, `/admin/login/ any .*AdminSite\.login`}},
 		{"bottle", "app.py", []string{`/hello/<name> GET app\.hello`, `/upload POST app\.upload`}},
 		{"falcon", "app.py", []string{`/todo GET POST Items`, `/todo/\{number:int\} DELETE GET PUT Item`}},
-		{"pyramid", "app.py", []string{`/wiki/\S+/edit GET app\.edit`, `/wiki/\S+/edit POST app\.save`, `/static/\*subpath any __static/`}},
+		{"pyramid", "app.py", []string{`/wiki/\S+/edit GET app\.edit`, `/wiki/\S+/edit POST app\.save`,
+			`/static/\*subpath any __static/`}},
 		{"starlette", "app.py", []string{`/notes GET POST app\.notes`, `/echo WEBSOCKET app\.echo`}},
 		{"fastapi", "app.py", []string{`/tasks POST app\.new_task`, `/tasks/\{number\}/done POST app\.do_task`}},
 	} {
@@ -57,8 +59,10 @@ func TestRoutesOfEachFrameworkAreListed(t *testing.T) {
 // The test uses applications with their own context.
 func TestShellRunsInTheContextOfTheApplication(t *testing.T) {
 	for _, tt := range []struct{ module, app, text, want string }{
-		{"flask", "app:app", "from flask import current_app; print(current_app.name, app is current_app._get_current_object(), g)", "app True <flask.g of 'app'>\n"},
-		{"django", "wsgi:application", "from guestbook.models import Entry; Entry.objects.create(name='x', text='y'); print(Entry.objects.count())", "1\n"},
+		{"flask", "app:app", "from flask import current_app; print(current_app.name, app is " +
+			"current_app._get_current_object(), g)", "app True <flask.g of 'app'>\n"},
+		{"django", "wsgi:application", "from guestbook.models import Entry; Entry.objects.create(name='x', " +
+			"text='y'); print(Entry.objects.count())", "1\n"},
 	} {
 		t.Run(tt.module, func(t *testing.T) {
 			fapwstest.NeedModule(t, tt.module)

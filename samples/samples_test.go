@@ -23,7 +23,8 @@ const urlencoded = "application/x-www-form-urlencoded"
 func TestHelloSampleEscapesTheName(t *testing.T) {
 	t.Parallel()
 	s := start(t, "hello/hello.py")
-	for path, want := range map[string]string{"/hello": "world", "/": "world", "/?name=x": "x", "/?name=%3Cscript%3E": "&lt;script&gt;"} {
+	for path, want := range map[string]string{"/hello": "world", "/": "world", "/?name=x": "x",
+		"/?name=%3Cscript%3E": "&lt;script&gt;"} {
 		resp := s.get(path).want(200)
 		if resp.body != "Hello "+want+"!\n" || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("%s: %q, %q", path, resp.body, resp.Header)
@@ -37,7 +38,8 @@ func TestFormsSampleGreets(t *testing.T) {
 	s.get("/").want(200, "<form action=/greet", "<form action=/upload")
 
 	form := url.Values{"name": {"Zoë <b>"}, "like": {"cats", "dogs"}}
-	s.post("/greet", urlencoded, strings.NewReader(form.Encode())).want(200, "Hello Zoë &lt;b&gt;, you like cats and dogs.")
+	s.post("/greet", urlencoded, strings.NewReader(form.Encode())).want(200,
+		"Hello Zoë &lt;b&gt;, you like cats and dogs.")
 	s.get("/greet?"+form.Encode()).want(200, "Hello Zoë &lt;b&gt;, you like cats and dogs.")
 
 	s.get("/nothing").want(404)
@@ -59,7 +61,8 @@ func TestFormsSampleStoresUploads(t *testing.T) {
 	form, mediaType := formWith(files...)
 	s.post("/upload", mediaType, strings.NewReader(form)).want(303).field("Location", "/")
 	list := s.get("/").want(200, "&lt;script&gt;.txt</a>", "small.bin</a>", "empty.txt</a>").body
-	links := regexp.MustCompile(`<a href='(/files/[0-9a-f]+)'>[^<]*</a><td>[0-9,]+ bytes<td><code>([0-9a-f]+)`).FindAllStringSubmatch(list, -1)
+	links := regexp.MustCompile(`<a href='(/files/[0-9a-f]+)'>[^<]*</a><td>[0-9,]+ bytes<td><code>([0-9a-f]+)`).
+		FindAllStringSubmatch(list, -1)
 	if len(links) != len(files) {
 		t.Fatalf("%d links to %d files in %s", len(links), len(files), list)
 	}
@@ -91,7 +94,8 @@ func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 		{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 	} {
 		// The client asks first. Otherwise the rejection could arrive while the body is sent.
-		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect", "100-continue"))
+		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect",
+			"100-continue"))
 		if resp.StatusCode != c.status {
 			t.Errorf("%s: status %d, want %d: %s", c.what, resp.StatusCode, c.status, resp.body)
 		}
@@ -250,7 +254,8 @@ func TestSQLiteSampleStoresEntries(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range guests {
 			all.Go(func() {
-				resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)}, "text": {"hi"}})
+				resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)},
+					"text": {"hi"}})
 				if err != nil || resp.StatusCode != 303 {
 					t.Errorf("guest %d: %+v, %v", i, resp, err)
 				} else {

@@ -30,7 +30,8 @@ const (
 		"X-Frame-Options: DENY\r\nX-Request-Id: 0123456789abcdef\r\nContent-Length: 28\r\n\r\n" +
 		`{"message": "Hello, World!"}`
 
-	cachedHead = common + "Content-Type: text/html; charset=utf-8\r\nETag: \"0123456789abcdef\"\r\nAge: 1\r\nFapws-Cache: hit\r\n" +
+	cachedHead = common + "Content-Type: text/html; charset=utf-8\r\nETag: \"0123456789abcdef\"\r\nAge: " +
+		"1\r\nFapws-Cache: hit\r\n" +
 		"Content-Length: 4096\r\n\r\n"
 
 	echoHead = common + "Content-Type: application/octet-stream\r\nContent-Length: "

@@ -22,7 +22,8 @@ type page struct {
 func (r *Results) Page() (text []byte, plots map[string][]byte, err error) {
 	p := &page{Results: r, plots: map[string][]byte{}}
 	t, err := template.New("page.md").Funcs(template.FuncMap{
-		"plot": p.plot, "table": p.table, "summary": p.summary, "better": p.better, "versions": p.versions, "load": p.load,
+		"plot": p.plot, "table": p.table, "summary": p.summary, "better": p.better, "versions": p.versions,
+		"load": p.load,
 	}).Parse(pageTemplate)
 	if err != nil {
 		return nil, nil, err
@@ -39,8 +40,10 @@ var ownNames = []string{"threads", "inline"}
 func isOwn(s Server) bool { return slices.Contains(ownNames, s.Name) }
 
 var shownNames = map[string]string{
-	"threads": "fapws, threads", "inline": "fapws, inline", "uwsgi": "uWSGI", "granian": "Granian", "caddy": "Caddy", "apache": "Apache",
-	"cheroot": "Cheroot", "waitress": "Waitress", "gunicorn": "Gunicorn", "daphne": "Daphne", "hypercorn": "Hypercorn", "uvicorn": "Uvicorn",
+	"threads": "fapws, threads", "inline": "fapws, inline", "uwsgi": "uWSGI", "granian": "Granian", "caddy": "Caddy",
+	"apache":  "Apache",
+	"cheroot": "Cheroot", "waitress": "Waitress", "gunicorn": "Gunicorn", "daphne": "Daphne", "hypercorn": "Hypercorn",
+	"uvicorn": "Uvicorn",
 	"nethttp": "Go's net/http", "django": "Django", "fastapi": "FastAPI", "flask": "Flask", "starlette": "Starlette",
 }
 
@@ -194,7 +197,8 @@ func row(out *strings.Builder, cells []string) {
 // summary is a table with a line for each workload under load: both modes of fapws, and the best of the others.
 func (p *page) summary() string {
 	var out strings.Builder
-	row(&out, []string{"requests per CPU second", "fapws, threads", "fapws, inline", "the best other server", "fapws, threads, compared with it"})
+	row(&out, []string{"requests per CPU second", "fapws, threads", "fapws, inline", "the best other server",
+		"fapws, threads, compared with it"})
 	row(&out, []string{"---", "---", "---", "---", "---"})
 	for i := range p.Workloads {
 		w := &p.Workloads[i]
@@ -210,7 +214,8 @@ func (p *page) summary() string {
 			}
 			cells = append(cells, cell)
 		}
-		row(&out, append(cells, shown(best.Name)+": "+number(best.median(perCPU)), fmt.Sprintf("%.2f ×", own.ratio(best, perCPU))))
+		row(&out, append(cells, shown(best.Name)+": "+number(best.median(perCPU)),
+			fmt.Sprintf("%.2f ×", own.ratio(best, perCPU))))
 	}
 	return strings.TrimSuffix(out.String(), "\n")
 }
@@ -245,7 +250,8 @@ func (p *page) better() string {
 			mine, theirs := own.median(m.value), other.median(m.value)
 			if m.smallest && theirs < mine*(1-noise) || !m.smallest && theirs > mine*(1+noise) {
 				what, _, _ := strings.Cut(m.unit, ";")
-				found = append(found, fmt.Sprintf("%s: %s %s, fapws %s", what, shown(other.Name), m.text(theirs), m.text(mine)))
+				found = append(found, fmt.Sprintf("%s: %s %s, fapws %s", what, shown(other.Name), m.text(theirs),
+					m.text(mine)))
 			}
 		}
 		if found != nil {
@@ -281,10 +287,12 @@ const quiet = 0.5
 func (p *page) load() string {
 	text := "The machine had no other work."
 	if p.Machine.Load > quiet {
-		text = fmt.Sprintf("The machine had other work: %.1f threads were running on average in the minute before. Compare servers; a quiet machine shows higher figures for all of them.", p.Machine.Load)
+		text = fmt.Sprintf("The machine had other work: %.1f threads were running on average in the minute before. "+
+			"Compare servers; a quiet machine shows higher figures for all of them.", p.Machine.Load)
 	}
 	if most := p.mostStolen(); most > 0 {
-		text += fmt.Sprintf(" Other machines on the same host took up to %.1f %% of the two processors during a measurement.", 100*most)
+		text += fmt.Sprintf(" Other machines on the same host took up to %.1f %% of the two processors during a "+
+			"measurement.", 100*most)
 	}
 	return text
 }

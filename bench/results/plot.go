@@ -62,7 +62,8 @@ func (p *plot) svg() []byte {
 	}
 	y += margin
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title">`+"\n", plotWidth, y)
+	fmt.Fprintf(&out,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title">`+"\n", plotWidth, y)
 	fmt.Fprintf(&out, "<title id=\"title\">%s, %s</title>\n%s", escape(p.title), escape(p.note), plotStyle)
 	fmt.Fprintf(&out, "<rect class=\"paper\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", plotWidth, y)
 	out.Write(body.Bytes())
@@ -86,7 +87,8 @@ func (g *group) draw(out *bytes.Buffer, y int) int {
 		}
 		base := y + rowHeight/2 + 5
 		fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, base, escape(b.name))
-		fmt.Fprintf(out, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left, y+(rowHeight-barHeight)/2, width, barHeight)
+		fmt.Fprintf(out, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left,
+			y+(rowHeight-barHeight)/2, width, barHeight)
 		fmt.Fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", left+width+6, base, escape(b.text))
 		y += rowHeight
 	}

@@ -48,9 +48,10 @@ type Sample struct {
 	CPU    float64 `json:"cpu_per_request,omitempty"`
 	Memory int64   `json:"memory,omitempty"`
 	Errors int     `json:"errors,omitempty"`
-	Start  float64 `json:"start,omitempty"`  // from the start of the process to the first response
-	Each   int64   `json:"each,omitempty"`   // memory of a connection
-	Stolen float64 `json:"stolen,omitempty"` // share of the CPUs of server and client that other machines on the same host had meanwhile
+	Start  float64 `json:"start,omitempty"` // from the start of the process to the first response
+	Each   int64   `json:"each,omitempty"`  // memory of a connection
+	// share of the CPUs of server and client that other machines on the same host had meanwhile
+	Stolen float64 `json:"stolen,omitempty"`
 }
 
 func Load(file string) (*Results, error) {

@@ -28,9 +28,11 @@ func TestMedianOfValues(t *testing.T) {
 
 func TestNumbersAreRoundedToThreeDigits(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{number(0), "0"}, {number(0.1234), "0.123"}, {number(9.999), "10"}, {number(99.96), "100"}, {number(1234567), "1,230,000"},
+		{number(0), "0"}, {number(0.1234), "0.123"}, {number(9.999), "10"}, {number(99.96), "100"},
+		{number(1234567), "1,230,000"},
 		{number(238_400), "238,000"}, {number(999.6), "1,000"}, {number(999_900), "1,000,000"},
-		{duration(0), "–"}, {duration(0.0000123), "12.3 µs"}, {duration(0.00099996), "1 ms"}, {duration(0.0456), "45.6 ms"}, {duration(2.5), "2.5 s"},
+		{duration(0), "–"}, {duration(0.0000123), "12.3 µs"}, {duration(0.00099996), "1 ms"},
+		{duration(0.0456), "45.6 ms"}, {duration(2.5), "2.5 s"},
 		{megabytes(7_150_000), "7.2 MB"}, {kibibytes(2253), "2.2 KiB"}, {capital("élan"), "Élan"},
 	} {
 		if c.got != c.want {
@@ -43,13 +45,15 @@ func TestNumbersAreRoundedToThreeDigits(t *testing.T) {
 // median of ratios.
 func example() *Results {
 	samples := func(cpu, p99 float64, memory int64) []Sample {
-		return []Sample{{Rate: 1000, CPU: cpu, P50: 0.001, P99: p99, Memory: memory}, {Rate: 500, CPU: 2 * cpu, P50: 0.001, P99: p99, Memory: memory}}
+		return []Sample{{Rate: 1000, CPU: cpu, P50: 0.001, P99: p99, Memory: memory},
+			{Rate: 500, CPU: 2 * cpu, P50: 0.001, P99: p99, Memory: memory}}
 	}
-	return &Results{Rounds: 2, Versions: map[string]string{"uwsgi": "2.0"}, Workloads: []Workload{{Name: "hello", Title: "hello, 2 & 3", Servers: []Server{
-		{"uwsgi", samples(42e-6, 0.002, 9e6)},
-		{"threads", samples(10e-6, 0.004, 7e6)},
-		{"inline", samples(8e-6, 0.003, 8e6)},
-	}}}}
+	return &Results{Rounds: 2, Versions: map[string]string{"uwsgi": "2.0"},
+		Workloads: []Workload{{Name: "hello", Title: "hello, 2 & 3", Servers: []Server{
+			{"uwsgi", samples(42e-6, 0.002, 9e6)},
+			{"threads", samples(10e-6, 0.004, 7e6)},
+			{"inline", samples(8e-6, 0.003, 8e6)},
+		}}}}
 }
 
 func TestPageOfAMissingWorkloadIsAnError(t *testing.T) {
@@ -70,7 +74,8 @@ func TestPageNamesOtherUsersOfTheProcessors(t *testing.T) {
 		t.Error(got)
 	}
 	r.Machine.Load, r.Workloads[0].Servers[0].Samples[0].Stolen = 2, 0.025
-	if got := p.load(); !strings.Contains(got, "2.0 threads") || !strings.Contains(got, "took up to 2.5 % of the two processors") {
+	if got := p.load(); !strings.Contains(got, "2.0 threads") ||
+		!strings.Contains(got, "took up to 2.5 % of the two processors") {
 		t.Error(got)
 	}
 }
@@ -88,7 +93,8 @@ func TestSavedResultsAreLoadedUnchanged(t *testing.T) {
 func TestPlotIsXMLWithBarsInProportion(t *testing.T) {
 	p := &page{Results: example(), plots: map[string][]byte{}}
 	link, err := p.plot("hello", "A <title>", "CPU", "hello", "hello")
-	if err != nil || link != "![A <title>, requests for each second of CPU time; longer is better](images/performance-hello.svg)" {
+	if err != nil || link != "![A <title>, requests for each second of CPU time; longer is "+
+		"better](images/performance-hello.svg)" {
 		t.Fatal(link, err)
 	}
 	var bars []float64

@@ -32,7 +32,8 @@ func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 		}
 	}
 	level["fapws/pybridge"] = level["fapws/runtime/exchange"] + 1
-	imports, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "fapws/runtime/...", "fapws/pybridge").Output()
+	imports, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "fapws/runtime/...",
+		"fapws/pybridge").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,8 @@ func TestExecutableHasNoPackagesForTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forTests := regexp.MustCompile(`^(github\.com/(chromedp|gobwas|rogpeppe)|fapws/cmd/fapws/acceptance)\b|^fapws/.*test$`)
+	forTests :=
+		regexp.MustCompile(`^(github\.com/(chromedp|gobwas|rogpeppe)|fapws/cmd/fapws/acceptance)\b|^fapws/.*test$`)
 	for name := range strings.FieldsSeq(string(out)) {
 		if forTests.MatchString(name) {
 			t.Errorf("the executable has %s", name)

@@ -59,7 +59,8 @@ func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": codeCommand, "start": startCommand, "get": getCommand, "ask": askCommand, "answer": answerCommand,
-			"signal": signalCommand, "again": againCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
+			"signal": signalCommand, "again": againCommand, "ended": endedCommand, "occupy": occupyCommand,
+			"say": sayCommand,
 		},
 	})
 }
@@ -129,7 +130,8 @@ func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "fapws")
 	r := &running{cmd: exec.Command(program, args...), stderr: fapwstest.NewOutput(), waited: make(chan error, 1)}
 	r.cmd.Dir = ts.MkAbs(".")
-	r.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + r.cmd.Dir, "PYTHONDONTWRITEBYTECODE=1", "FAPWS_ALLOW_ROOT=1"}
+	r.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + r.cmd.Dir, "PYTHONDONTWRITEBYTECODE=1",
+		"FAPWS_ALLOW_ROOT=1"}
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, r.stderr
 	ts.Check(r.cmd.Start())
 	go func() {
@@ -214,7 +216,8 @@ func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalNamed(ts *testscript.TestScript, name string) syscall.Signal {
-	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL,
+		"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
 		"QUIT": syscall.SIGQUIT, "TTIN": syscall.SIGTTIN, "TTOU": syscall.SIGTTOU}
 	sig, ok := named[name]
 	if !ok {

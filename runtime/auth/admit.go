@@ -96,14 +96,15 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p
-	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password), func(v Verdict) {
-		post(func() {
-			if x.Check == exchange.Check(p) { // false if the client disconnected
-				p.check, p.verdict = nil, v
-				x.Resume()
-			}
+	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password),
+		func(v Verdict) {
+			post(func() {
+				if x.Check == exchange.Check(p) { // false if the client disconnected
+					p.check, p.verdict = nil, v
+					x.Resume()
+				}
+			})
 		})
-	})
 	return nil, false
 }
 
@@ -129,7 +130,8 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case session == nil: // a browser that requests a page gets the form
 		root := string(r.Path[:r.Root])
 		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
-		return &exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
+		return &exchange.Reply{Status: 303, Whole: true,
+			Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
 	case changes && FromElsewhere(r.Head, r.Parsed.Fields, string(r.Peer.AppendHost(nil, r.Parsed, r.Head))):
 		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, true
 	}

@@ -17,13 +17,17 @@ import (
 var vectors = []struct{ hash, password string }{
 	{`$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.`, `secret`},
 	{`$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.`, `secret`},
-	{`$6$rounds=1234$abc$O3ZOa0XiEWN0HewyM3s5mh16Zs29hmX3DWLNjonHRN//nTlr0lwJJMRhAJl66.NpDwazhmHN3f756IRDgrSzs.`, `secret`},
+	{`$6$rounds=1234$abc$O3ZOa0XiEWN0HewyM3s5mh16Zs29hmX3DWLNjonHRN//nTlr0lwJJMRhAJl66.NpDwazhmHN3f756IRDgrSzs.`,
+		`secret`},
 	{`$5$rounds=1400$anotherlongsalts$hA9phAhHgeqcKTycY/LRKamQM18d5P2uD0VRrWGWMX6`, `secret`},
 	{`$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1`, `secret`},
 	{`$5$saltstring$4Dbc1xtYOZHjmCjeUnLCwK.HWyIucFFuVMguB4yxCmA`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
-	{`$6$saltstring$fHYz3gn00KlL4YTsPnNP97RKz02FigkzXnb38dgYGj9KsYQdtNmaIhEpjLhNbpA2dQHzf85Xda8oMZ0sOeZLW1`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
-	{`$6$rounds=1234$abc$Jz7K6ieQMOmV.fxK.rQar./ymXV1P7UQu.zdOvY14Ef2Zl.4sriLvEncwUgVAIRHFWWch0IhaI/TcV4m8GgDr.`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
-	{`$5$rounds=1400$anotherlongsalts$flw/QdJC0WehKa4oOQkbRGGnn7XlRxFK11YwOkKmmND`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$6$saltstring$fHYz3gn00KlL4YTsPnNP97RKz02FigkzXnb38dgYGj9KsYQdtNmaIhEpjLhNbpA2dQHzf85Xda8oMZ0sOeZLW1`,
+		`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$6$rounds=1234$abc$Jz7K6ieQMOmV.fxK.rQar./ymXV1P7UQu.zdOvY14Ef2Zl.4sriLvEncwUgVAIRHFWWch0IhaI/TcV4m8GgDr.`,
+		`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$5$rounds=1400$anotherlongsalts$flw/QdJC0WehKa4oOQkbRGGnn7XlRxFK11YwOkKmmND`,
+		`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
 	{`$1$abcdefgh$qbqmpT5c4yFc3.1Qef15o.`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
 	{`$5$saltstring$FdNfA4gXqvCeO6iZs7G/.wwwoywYZqo0l1pwmfWaBA7`, ``},
 	{`$6$saltstring$kyGrqt6gmjAdtFLPrflEFifSYLCWWq1pyx95SvqinLDy2UHmj0sTF0MSLMwxPFZc3tu5kQckI8fks0zOPda3n1`, ``},
@@ -66,7 +70,8 @@ func TestHashesOfHtpasswdAndOpenSSLAreAccepted(t *testing.T) {
 			t.Fatalf("%s is missing: install %s (./build.sh does)", program, name)
 		}
 	}
-	for _, maker := range []string{"htpasswd -nbm someone", "htpasswd -nbB someone", "htpasswd -nbs someone", "openssl passwd -5", "openssl passwd -6"} {
+	for _, maker := range []string{"htpasswd -nbm someone", "htpasswd -nbB someone", "htpasswd -nbs someone",
+		"openssl passwd -5", "openssl passwd -6"} {
 		for _, password := range []string{"x", "correct horse", "äöü€", strings.Repeat("long", 15)} {
 			words := append(strings.Fields(maker), password)
 			out, err := exec.Command(words[0], words[1:]...).Output()
@@ -102,14 +107,17 @@ func TestUserFileErrorsNameLineUserAndCause(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "users")
 		os.WriteFile(file, []byte(text), 0o600)
-		if _, err := NewUsers(NewChecker(), file, false, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := NewUsers(NewChecker(), file, false, nil); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	if _, err := NewUsers(NewChecker(), "/nowhere/users", false, nil); err == nil || !strings.Contains(err.Error(), "/nowhere/users") {
+	if _, err := NewUsers(NewChecker(), "/nowhere/users", false, nil); err == nil ||
+		!strings.Contains(err.Error(), "/nowhere/users") {
 		t.Error(err)
 	}
-	if _, err := NewUsers(NewChecker(), t.TempDir(), false, nil); err == nil || !strings.Contains(err.Error(), "is not a file") {
+	if _, err := NewUsers(NewChecker(), t.TempDir(), false, nil); err == nil ||
+		!strings.Contains(err.Error(), "is not a file") {
 		t.Error(err)
 	}
 	if _, err := NewBasic("a\nb", nil); err == nil || !strings.Contains(err.Error(), "realm") {

@@ -81,7 +81,8 @@ type Check struct {
 // wrong password is reported. Guessing on many connections at once thus leaves time for other checks.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
+	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password,
+		done: done}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
@@ -169,7 +170,9 @@ func (c *Checker) work() {
 		k := c.waiting[0]
 		c.dequeue(k)
 		c.mu.Unlock()
-		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration { return c.failed(k, computed) })
+		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration {
+			return c.failed(k, computed)
+		})
 		c.mu.Lock()
 		if v == Right {
 			c.friends.add(friend{k.account(), k.client}, true)

@@ -136,7 +136,8 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	if last := r.order[len(r.order)-1]; last != "198.51.100.2 bob right" {
 		t.Errorf("%s went last", last)
 	}
-	for _, name := range []string{"192.0.2.1 admin right", "192.0.2.1 bob right", "198.51.100.1 admin right", "2001:db8::ffff ann right", "198.51.100.1 ann right", "198.51.100.2 bob right"} {
+	for _, name := range []string{"192.0.2.1 admin right", "192.0.2.1 bob right", "198.51.100.1 admin right",
+		"2001:db8::ffff ann right", "198.51.100.1 ann right", "198.51.100.2 bob right"} {
 		if v := r.verdict(name); v != Right {
 			t.Errorf("%s: %v", name, v)
 		}
@@ -174,8 +175,9 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	r.order = nil
 	release()
 	for name, latest := range map[string]int{
-		"192.0.2.4 ann right": 12, "192.0.2.9 admin right": 12, "2001:db8:0:1::ffff bob right": 115, "198.51.100.200 admin right": 130,
-		"2001:db8::63 eve right": 110, "2001:db8:0:1::63 eve right": 203, "192.0.2.3 eve right": 204,
+		"192.0.2.4 ann right": 12, "192.0.2.9 admin right": 12, "2001:db8:0:1::ffff bob right": 115,
+		"198.51.100.200 admin right": 130,
+		"2001:db8::63 eve right":     110, "2001:db8:0:1::63 eve right": 203, "192.0.2.3 eve right": 204,
 	} {
 		if at := slices.Index(r.order, name); at < 0 || at > latest {
 			t.Errorf("%s: %d of %d", name, at, len(r.order))
@@ -234,7 +236,8 @@ func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	release := blocked(c)
 	var all []*Check
 	for i := range 2 * maxWaiting {
-		all = append(all, u.Check(Origin{Addr: "192.0.2.1", Ends: true}, "admin", fmt.Sprint("guess", i), func(Verdict) {}))
+		all = append(all, u.Check(Origin{Addr: "192.0.2.1", Ends: true}, "admin", fmt.Sprint("guess", i),
+			func(Verdict) {}))
 	}
 	var r results
 	r.check(u, "192.0.2.1", "ann", "right")
@@ -266,7 +269,11 @@ func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 		}
 		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i))
 	}
-	eventually(t, "all are answered", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.order) == 2*freeOfCost })
+	eventually(t, "all are answered", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.order) == 2*freeOfCost
+	})
 	c.mu.Lock()
 	if f, _ := c.addresses.get("192.0.2.1"); f.n != freeOfCost {
 		t.Errorf("%v failures, want %v", f.n, freeOfCost)
@@ -345,7 +352,8 @@ func TestPenaltyGrowsWithFailuresAndHalves(t *testing.T) {
 	if n := len(f.newer) + len(f.older); n > 2*maxFailures {
 		t.Errorf("%d are remembered", n)
 	}
-	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
+	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1",
+		"2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
 		if want == "192.0.2.1" {
 			want = conn.Network("192.0.2.1")
 		}

@@ -22,8 +22,8 @@ const minPassword = 8
 
 // CheckName returns an *InvalidError if name cannot be the name of a user.
 func CheckName(name string) error {
-	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") || !utf8.ValidString(name) ||
-		strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") ||
+		!utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
 		return invalid("%q cannot be the name of a user", name)
 	}
 	return nil

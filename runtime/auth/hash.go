@@ -40,7 +40,8 @@ const (
 	minSum  = 22 // characters of an MD5 checksum
 )
 
-var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
+var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, " +
+	"apr1 and {SHA}")
 
 func checkHash(hash string) error {
 	switch {

@@ -204,7 +204,8 @@ func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*Log
 				if err = os.Rename(path, aside); err != nil {
 					return err
 				}
-				warn(fmt.Sprintf("the key of sessions, %s, was damaged, perhaps by a loss of power: all users must log in again; "+
+				warn(fmt.Sprintf("the key of sessions, %s, was damaged, perhaps by a loss of power: all users must "+
+					"log in again; "+
 					"there is a new key, and the old file is kept as %s", path, aside))
 				err = fs.ErrNotExist
 			}
@@ -218,7 +219,8 @@ func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*Log
 		err = s.ended.refresh()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another directory with --state-dir", dir, system.Cause(err))
+		return nil, fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another "+
+			"directory with --state-dir", dir, system.Cause(err))
 	}
 	return s, nil
 }
@@ -303,7 +305,8 @@ button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--r
 // policy permits the style, images in the page, and the form. It forbids scripts, frames and external resources.
 var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }()
 
 type content struct {
@@ -322,8 +325,9 @@ type content struct {
 func (l *Login) page(c *content) string {
 	var b strings.Builder
 	title := cmp.Or(c.title, l.o.Title, "Log in")
-	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
-		`<title>%s</title><style>%s</style></head><body><main class="card">`, text(title), style)
+	fmt.Fprintf(&b,
+		`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
+			`<title>%s</title><style>%s</style></head><body><main class="card">`, text(title), style)
 	if l.o.Logo != "" {
 		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(l.o.Logo))
 	}
@@ -345,17 +349,23 @@ func (l *Login) page(c *content) string {
 }
 
 func (c *content) form(b *strings.Builder) {
-	fmt.Fprintf(b, `<form method="post"><input type="hidden" name="token" value="%s"><input type="hidden" name="next" value="%s">`, text(c.token), text(c.next))
+	fmt.Fprintf(b,
+		`<form method="post"><input type="hidden" name="token" value="%s"><input type="hidden" name="next" value="%s">`,
+		text(c.token), text(c.next))
 	button, secret := "Log in", "current-password"
 	if c.first {
-		b.WriteString(`<p class="dim">No user exists yet. This form creates the first user. The code is in the log of the server.</p>` +
-			`<label>Code<input name="code" value="` + text(c.code) + `" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
+		b.WriteString(
+			`<p class="dim">No user exists yet. This form creates the first user. The code is in the log of the server.</p>` +
+				`<label>Code<input name="code" value="` + text(c.code) +
+				`" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
 		button, secret = "Create the user", "new-password"
 	}
-	fmt.Fprintf(b, `<label>Name<input name="name" value="%s" required maxlength="%d" autocomplete="username" autocapitalize="none" spellcheck="false"></label>`, text(c.name), maxUser)
+	fmt.Fprintf(b,
+		`<label>Name<input name="name" value="%s" required maxlength="%d" autocomplete="username" autocapitalize="none" spellcheck="false"></label>`, text(c.name), maxUser)
 	fmt.Fprintf(b, `<label>Password<input name="password" type="password" required autocomplete="%s"></label>`, secret)
 	if c.first {
-		b.WriteString(`<label>Password again<input name="again" type="password" required autocomplete="new-password"></label>`)
+		b.WriteString(
+			`<label>Password again<input name="again" type="password" required autocomplete="new-password"></label>`)
 	}
 	fmt.Fprintf(b, `<button>%s</button></form>`, button)
 }

@@ -52,7 +52,8 @@ func (p place) open(t testing.TB) *Login {
 		t.Fatal(err)
 	}
 	t.Cleanup(state.Close)
-	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour, Log: func(line string) { t.Log(line) }})
+	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour,
+		Log: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,8 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 			t.Errorf("byte %d may be changed: %s", i, user)
 		}
 	}
-	for _, forged := range []string{"", "a", token[:len(token)-1], token + "A", token + "=", strings.Repeat("A", 1000), newPlace(t).open(t).token(l.newSession("ann"))} {
+	for _, forged := range []string{"", "a", token[:len(token)-1], token + "A", token + "=", strings.Repeat("A", 1000),
+		newPlace(t).open(t).token(l.newSession("ann"))} {
 		if user := l.user(forged); user != "" {
 			t.Errorf("%q is a session of %s", forged, user)
 		}
@@ -257,15 +259,18 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 func TestLoginRedirectsOnlyToLocalTargets(t *testing.T) {
 	for target, want := range map[string]bool{
 		"/": true, "/a?b=c&d=%2F": true, "/a//b": true, "/%09/x": true,
-		"": false, "a": false, "//evil.test": false, "/\\evil.test": false, "\\/evil.test": false, "https://evil.test": false,
-		"/\t/evil.test": false, "/\n/evil.test": false, " /a": false, "/a\x00": false, "/é": false, "javascript:alert(1)": false,
+		"": false, "a": false, "//evil.test": false, "/\\evil.test": false, "\\/evil.test": false,
+		"https://evil.test": false,
+		"/\t/evil.test":     false, "/\n/evil.test": false, " /a": false, "/a\x00": false, "/é": false,
+		"javascript:alert(1)":                false,
 		"/" + strings.Repeat("a", maxTarget): false,
 	} {
 		if got := local(target); got != want {
 			t.Errorf("%q: %v", target, got)
 		}
 	}
-	if got, want := loginLocation("/site", "/site/a?b=c&d"), "/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"; got != want {
+	if got, want := loginLocation("/site", "/site/a?b=c&d"),
+		"/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"; got != want {
 		t.Error(got)
 	}
 }
@@ -376,7 +381,8 @@ func TestErrorsInTheStateDirectoryAreReportedInOneLine(t *testing.T) {
 		if err := os.Chmod(key, test.mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || !strings.Contains(err.Error(), test.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -389,7 +395,8 @@ func TestErrorsInTheStateDirectoryAreReportedInOneLine(t *testing.T) {
 	if _, err := OpenLoginState(p.dir, time.Hour, nil); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link in the place of the key: %v", err)
 	}
-	if _, err := OpenLoginState(filepath.Join(p.users, "state"), time.Hour, nil); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+	if _, err := OpenLoginState(filepath.Join(p.users, "state"), time.Hour, nil); err == nil ||
+		!strings.Contains(err.Error(), "--state-dir") {
 		t.Errorf("%v", err)
 	}
 }

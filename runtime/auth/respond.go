@@ -81,7 +81,8 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 		}
 		if err := l.end(s, values.Has("all")); err != nil {
 			l.o.Log("login: cannot log out: " + err.Error())
-			v.page(500, content{title: "Log out", user: s.User, message: "The server could not note that this session has ended. Please try again."})
+			v.page(500, content{title: "Log out", user: s.User,
+				message: "The server could not note that this session has ended. Please try again."})
 			return
 		}
 		l.tell(r, s.User+" has logged out")
@@ -195,7 +196,9 @@ func (v *visit) check(name, password string) Verdict {
 		defer v.l.checking.Delete(conn)
 	}
 	verdict := make(chan Verdict, 1)
-	k := v.l.o.Users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found Verdict) { verdict <- found })
+	k := v.l.o.Users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found Verdict) {
+		verdict <- found
+	})
 	select {
 	case found := <-verdict:
 		return found
@@ -255,7 +258,8 @@ func (l *Login) formToken(nonce string) string {
 func (v *visit) set(cookie string) { v.fields = append(v.fields, "Set-Cookie: "+cookie) }
 
 func (v *visit) page(status int, c content) {
-	v.fields = append(v.fields, "Content-Security-Policy: "+policy, "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Content-Type: text/html; charset=utf-8")
+	v.fields = append(v.fields, "Content-Security-Policy: "+policy, "X-Frame-Options: DENY",
+		"X-Content-Type-Options: nosniff", "Content-Type: text/html; charset=utf-8")
 	v.answer(status, v.l.page(&c))
 }
 
@@ -273,7 +277,8 @@ func (v *visit) other() {
 // origin of the forms of these pages.
 func (v *visit) answer(status int, body string) {
 	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
-	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"), Length: int64(len(body))})
+	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"),
+		Length: int64(len(body))})
 	if v.r.Method() != "HEAD" {
 		// An error means that the client disconnected.
 		fmt.Fprint(v.w, body)
@@ -302,7 +307,8 @@ func (l *Login) Announce() {
 		if l.o.ByCommand {
 			way = "type"
 		}
-		l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, %s: %s", l.o.Users.Path(), way, AddCommand(l.o.Users.Path())))
+		l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, %s: %s", l.o.Users.Path(), way,
+			AddCommand(l.o.Users.Path())))
 	}
 }
 
@@ -312,7 +318,9 @@ func AddCommand(users string) string {
 	if err != nil {
 		path = users
 	}
-	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r) }) {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r)
+	}) {
 		path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	}
 	return "fapws user add -f " + path

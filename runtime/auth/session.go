@@ -125,7 +125,8 @@ const fromFuture = 5 * time.Minute
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
 	start, seen := time.Unix(s.Start, 0), time.Unix(s.Seen, 0)
-	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
+	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture ||
+		seen.Sub(now) > fromFuture
 }
 
 func (l *Login) account(user string) loginAccount {

@@ -86,7 +86,8 @@ func (w *watched[T]) unchanged() bool {
 		return false
 	}
 	var st syscall.Stat_t
-	return syscall.Fstat(int(w.file.Fd()), &st) == nil && st.Nlink > 0 && stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
+	return syscall.Fstat(int(w.file.Fd()), &st) == nil && st.Nlink > 0 &&
+		stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
 }
 
 // stamp identifies a state of a file. Writing, and renaming or replacing the file, change the time of the last status

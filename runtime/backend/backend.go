@@ -331,7 +331,8 @@ func (w *Response) Relay(r *Request, target string) error {
 	var fields bytes.Buffer
 	a.Header.Write(&fields)
 	_, reason, _ := strings.Cut(a.Status, " ")
-	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
+	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(),
+		Length: a.ContentLength})
 	to := io.Writer(w)
 	if a.ContentLength < 0 {
 		to = flusher{w}
@@ -373,7 +374,8 @@ func (r *Request) inheritance() []byte {
 // or codings.
 func own(name []byte) bool {
 	switch string(bytes.ToLower(name)) {
-	case "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "expect",
+	case "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade",
+		"expect",
 		"accept-encoding", "range":
 		return true
 	}

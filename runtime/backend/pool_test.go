@@ -36,7 +36,8 @@ func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ok = r.Submit(&exchange.Request{Ticket: ticket, Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body, Publish: func(p *exchange.Part) { r.parts <- *p }})
+	ok = r.Submit(&exchange.Request{Ticket: ticket, Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body,
+		Publish: func(p *exchange.Part) { r.parts <- *p }})
 	return body, ok
 }
 
@@ -75,7 +76,8 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 			t.Error("the limit does not hold, or a body is left")
 		}
 		goOn <- true
-		if last := r.take(1 << 20); last.Failed != begun || !begun && (last.Head.Status != 500 || last.Head.Then != exchange.Then(exchange.Refusal{})) {
+		if last := r.take(1 << 20); last.Failed != begun || !begun && (last.Head.Status != 500 ||
+			last.Head.Then != exchange.Then(exchange.Refusal{})) {
 			t.Errorf("%+v", r.all)
 		}
 		if line := <-r.log; !strings.HasPrefix(line, "bug: on purpose") {
@@ -125,7 +127,8 @@ func TestHangingResponderLeavesRoomForOthers(t *testing.T) {
 	r := newRig(t, nil)
 	r.Pool = New(4, func(line string) { t.Error(line) })
 	hang := make(chan bool)
-	hangs, other := r.Pool.Handler(Func(func(*Response, *Request) { <-hang })), r.Pool.Handler(Func(func(*Response, *Request) { <-hang }))
+	hangs, other := r.Pool.Handler(Func(func(*Response, *Request) { <-hang })),
+		r.Pool.Handler(Func(func(*Response, *Request) { <-hang }))
 	ticket := exchange.Ticket(0)
 	takes := func(h *Handler, want bool) {
 		t.Helper()
@@ -164,9 +167,11 @@ func TestRequestHasMethodTargetQueryHostAndFields(t *testing.T) {
 		{"GET /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-Test: yes\r\nX-Test: no\r\n\r\n", "GET /a%20b?c=d c=d h:1 yes"},
 		{"PUT http://abs/ HTTP/1.1\r\nHost: h\r\n\r\n", "PUT http://abs/  abs "},
 	} {
-		r, limits := Request{Request: exchange.Request{Head: []byte(c.head), Parsed: new(http1.Request), Peer: &exchange.Peer{}}}, http1.DefaultLimits
+		r, limits := Request{Request: exchange.Request{Head: []byte(c.head), Parsed: new(http1.Request),
+			Peer: &exchange.Peer{}}}, http1.DefaultLimits
 		_, err := r.Parsed.Parse(r.Head, &limits)
-		if got := strings.Join([]string{r.Method(), r.Target(), r.Query(), r.Host(), r.Field("x-test")}, " "); got != c.want || err != nil {
+		if got := strings.Join([]string{r.Method(), r.Target(), r.Query(), r.Host(), r.Field("x-test")},
+			" "); got != c.want || err != nil {
 			t.Errorf("%q: %q, %v", c.head, got, err)
 		}
 	}

@@ -51,7 +51,8 @@ type Acceptor struct {
 	Room func(ln *Listener) bool
 
 	// Accepted passes a connection of ln to the server, which owns fd from now on. v is Take, or Reject if the server
-	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed. It is called on the loop.
+	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed. It is called on the
+	// loop.
 	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 
 	// The fields up to openFiles belong to the loop.

@@ -33,7 +33,8 @@ const defaultMoment = 100 * time.Millisecond
 // rejectedAtOnce limits the connections that are being answered with 503 because of AcceptConfig.MaxClients.
 const rejectedAtOnce = 64
 
-var ServiceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n" +
+var ServiceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; " +
+	"charset=utf-8\r\nContent-Length: 20\r\n" +
 	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
 
 func (a *Acceptor) Configure(c AcceptConfig) {
@@ -72,7 +73,8 @@ func (a *Acceptor) admit() Verdict {
 // open files. It is safe for concurrent use.
 func (a *Acceptor) openFilesIntact() error {
 	if now := system.OpenFiles(); a.short.Load() && now < a.openFiles {
-		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no client can connect", a.openFiles, now)
+		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no "+
+			"client can connect", a.openFiles, now)
 	}
 	return nil
 }
@@ -82,7 +84,8 @@ func hint(err error) string {
 	if err != unix.EMFILE {
 		return ""
 	}
-	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", system.OpenFiles())
+	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients",
+		system.OpenFiles())
 }
 
 func (a *Acceptor) warnFull(ln *Listener) {
@@ -93,6 +96,7 @@ func (a *Acceptor) warnFull(ln *Listener) {
 	if a.cfg.Refuse {
 		fate = "get 503"
 	}
-	a.Log(logfile.Warning, "max-clients reached: %d connections are open, further clients %s; raise --max-clients, or the limit of open files "+
+	a.Log(logfile.Warning, "max-clients reached: %d connections are open, further clients %s; raise --max-clients, "+
+		"or the limit of open files "+
 		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.open[Take], fate, system.OpenFiles())
 }

@@ -85,5 +85,6 @@ func (a *Acceptor) standardIntact() error {
 	if closed < 0 {
 		return nil
 	}
-	return fmt.Errorf("the application closed descriptor %d, standard %s, which clients must not get", closed, [...]string{"input", "output", "error"}[closed])
+	return fmt.Errorf("the application closed descriptor %d, standard %s, which clients must not get", closed,
+		[...]string{"input", "output", "error"}[closed])
 }

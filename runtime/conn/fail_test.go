@@ -22,7 +22,8 @@ func TestFailedHandshakesAreLoggedWithTheirReason(t *testing.T) {
 	s.until("a line", func() bool { return strings.Contains(s.logged(), "the client has refused it") })
 	config = clientConfig()
 	config.MaxVersion, config.MinVersion = tls.VersionTLS11, tls.VersionTLS10
-	if err := tls.Client(s.tcp(), config).Handshake(); err == nil || !strings.Contains(err.Error(), "protocol version") {
+	if err := tls.Client(s.tcp(), config).Handshake(); err == nil ||
+		!strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.1: %v", err)
 	}
 	s.until("a line", func() bool {

@@ -41,7 +41,8 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 			s := newServer(t, func() *peer {
 				return &peer{finish: true, answer: func(p *peer, _ []byte) {
 					items := []Item{
-						{Data: []byte("head"), More: true}, {File: int(file.Fd()), Offset: c.offset, Count: c.count, Warm: c.warm, More: true}, {Data: []byte("tail")},
+						{Data: []byte("head"), More: true}, {File: int(file.Fd()), Offset: c.offset, Count: c.count,
+							Warm: c.warm, More: true}, {Data: []byte("tail")},
 					}
 					left, full, err := p.WriteItems(items)
 					switch {
@@ -64,7 +65,8 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 			client := s.dial(nil, nil)
 			client.Write([]byte("question"))
 			got, err := io.ReadAll(client)
-			want := slices.Concat([]byte("head"), content[c.offset:min(c.offset+c.count, int64(len(content)))], []byte("tail"))
+			want := slices.Concat([]byte("head"), content[c.offset:min(c.offset+c.count, int64(len(content)))],
+				[]byte("tail"))
 			p := s.only()
 			s.until("the file is sent", func() bool { return len(p.sent) == 1 })
 			if !errors.Is(p.sent[0], c.err) {

@@ -132,7 +132,10 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 
 func TestPanicInATLSCallbackEndsItsHandshake(t *testing.T) {
 	s := newServer(t, nil)
-	s.SetConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("on purpose") }})
+	s.SetConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate,
+		error) {
+		panic("on purpose")
+	}})
 	if err := tls.Client(s.tcp(), clientConfig()).Handshake(); err == nil {
 		t.Fatal("no error")
 	}

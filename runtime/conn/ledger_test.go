@@ -31,7 +31,8 @@ func TestLedgerAbortsResponsesInOrderOfTheirExpectedWait(t *testing.T) {
 		want string
 		left int64
 	}{
-		{"the only one", func(wait func(string, []byte, int64) *waiting) { wait("a", make([]byte, 100*mib), 0) }, 99 * second, "", 100 * mib},
+		{"the only one", func(wait func(string, []byte, int64) *waiting) { wait("a", make([]byte, 100*mib), 0) },
+			99 * second, "", 100 * mib},
 		{"a large one beside small ones", func(wait func(string, []byte, int64) *waiting) {
 			wait("large", make([]byte, 100*mib), 0)
 			wait("small", make([]byte, 4*mib), second)

@@ -76,7 +76,8 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 	}
 	fd = int(held.Fd())
 	// The application of another process that shares the socket may have called shutdown(2).
-	if listening, unknown := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); unknown == nil && listening == 0 {
+	if listening, unknown := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); unknown == nil &&
+		listening == 0 {
 		err = listen(fd, ListenOptions{})
 	}
 	at, failed := syscall.Getsockname(fd)

@@ -19,7 +19,8 @@ const (
 	someTLV  = "\x03\x00\x04abcd"
 )
 
-var sixSix = "\x20\x01\x0d\xb8" + strings.Repeat("\x00", 11) + "\x01" + "\xfd" + strings.Repeat("\x00", 14) + "\x02" + "\x12\x67\x01\xbb"
+var sixSix = "\x20\x01\x0d\xb8" + strings.Repeat("\x00", 11) + "\x01" + "\xfd" + strings.Repeat("\x00", 14) + "\x02" +
+	"\x12\x67\x01\xbb"
 
 func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 	addresses := func(from, to string) ProxyHeader {
@@ -34,7 +35,8 @@ func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 		{"TCP4", "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\n", four, nil},
 		{"TCP6", "PROXY TCP6 2001:db8::1 fd00::2 4711 443\r\n", addresses("[2001:db8::1]:4711", "[fd00::2]:443"), nil},
 		{"TCP6, mapped", "PROXY TCP6 ::ffff:192.0.2.1 ::ffff:10.0.0.2 4711 80\r\n", four, nil},
-		{"longest", "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", ProxyHeader{Kind: ProxyUnknown}, nil},
+		{"longest", "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff " +
+			"65535 65535\r\n", ProxyHeader{Kind: ProxyUnknown}, nil},
 		{"unknown", "PROXY UNKNOWN\r\n", ProxyHeader{Kind: ProxyUnknown}, nil},
 		{"too long", "PROXY UNKNOWN " + strings.Repeat("x", 92) + "\r\n", ProxyHeader{}, errProxyLine},
 		{"no end", "PROXY TCP4 " + strings.Repeat("1", 200), ProxyHeader{}, errProxyLine},
@@ -62,7 +64,8 @@ func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 		{"v2, unspecified", binaryHeader(0x21, 0x00, someTLV), ProxyHeader{Kind: ProxyUnknown}, nil},
 		{"v2, datagrams", binaryHeader(0x21, 0x12, fourFour), ProxyHeader{Kind: ProxyUnknown}, nil},
 		{"v2, longest", binaryHeader(0x21, 0x11, fourFour+strings.Repeat("x", 4096-16-12)), four, nil},
-		{"v2, too long", binaryHeader(0x21, 0x11, fourFour+strings.Repeat("x", 4096-16-11)), ProxyHeader{}, errProxyTooLong},
+		{"v2, too long", binaryHeader(0x21, 0x11, fourFour+strings.Repeat("x", 4096-16-11)), ProxyHeader{},
+			errProxyTooLong},
 		{"v2, too long, not here yet", proxySignature + "\x21\x11\xff\xff", ProxyHeader{}, errProxyTooLong},
 		{"v2, short", binaryHeader(0x21, 0x11, fourFour[:11]), ProxyHeader{}, errProxyAddress},
 		{"v2, short IPv6", binaryHeader(0x21, 0x21, sixSix[:35]), ProxyHeader{}, errProxyAddress},

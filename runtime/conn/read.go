@@ -21,7 +21,8 @@ const (
 
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
-		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
+		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or "+
+			"fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
 		c.Abort() // no event will report room
 		return

@@ -62,7 +62,8 @@ func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	v.msg = unix.Msghdr{Iov: &v.iov[0]}
 	v.msg.SetIovlen(k)
 	defer clear(v.iov[:k])
-	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL|
+		unix.MSG_DONTWAIT)
 	if e != 0 {
 		return 0, e
 	}

@@ -75,7 +75,8 @@ const (
 // sendCached is sendfile(2) for a file that is in memory.
 func sendCached(to, from int, offset *int64, count int64) (int, error) {
 	for {
-		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)
+		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)),
+			uintptr(count), 0, 0)
 		if e == 0 {
 			return int(n), nil
 		}

@@ -71,7 +71,8 @@ func clientHello(b []byte) (size int, whole bool) {
 		if len(message) < 4 {
 			continue
 		}
-		if size = 4 + int(message[1])<<16 + int(message[2])<<8 + int(message[3]); len(message) >= size || message[0] != 1 {
+		if size = 4 + int(message[1])<<16 + int(message[2])<<8 + int(message[3]); len(message) >= size ||
+			message[0] != 1 {
 			return size, true
 		}
 	}
@@ -180,7 +181,9 @@ func (h *Handshake) run() {
 	c.Pause(PauseForReset)
 	config := s.config.Load()
 	if config == nil {
-		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}
+		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return nil, errNoConfig
+		}}
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
 	s.set.Offload(func() { err = h.try() }, func(bug bool) {
@@ -205,7 +208,8 @@ func (h *Handshake) try() error {
 		if err = checkChain(state.PeerCertificates); err != nil {
 			return err
 		}
-		h.t.client, h.t.http2, h.t.resumed = describe(&state, &h.choice), state.NegotiatedProtocol == "h2", state.DidResume
+		h.t.client, h.t.http2, h.t.resumed = describe(&state, &h.choice), state.NegotiatedProtocol == "h2",
+			state.DidResume
 	}
 	return err
 }
@@ -288,7 +292,8 @@ func (h *Handshake) explain(err error) {
 		if h.t.wire.frames.head[0] == isAlert && strings.HasSuffix(why, "bad record MAC") {
 			r, why = refused, "the client has refused it; perhaps it does not trust the certificate"
 		} else if strings.HasSuffix(why, "error decoding message") {
-			why = "a message of the client is malformed; perhaps the host name in it ends with a dot, which RFC 6066 forbids"
+			why = "a message of the client is malformed; perhaps the host name in it ends with a dot, which RFC " +
+				"6066 forbids"
 		}
 	case refused:
 		why = "the client has refused it: " + strings.TrimPrefix(why, "remote error: tls: ")
@@ -297,11 +302,12 @@ func (h *Handshake) explain(err error) {
 }
 
 // versions replaces the numbers of TLS versions in errors of crypto/tls, such as "unsupported versions: [302 301]".
-var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300", "SSL 3.0", "[", "",
-	" 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
+var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300",
+	"SSL 3.0", "[", "", " 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
 
 func hasLeft(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) ||
+		errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
 func (h *Handshake) fail(r reason, level logfile.Level, why string) {

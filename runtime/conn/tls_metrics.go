@@ -26,7 +26,8 @@ const (
 	reasons
 )
 
-var reasonNames = [reasons]string{"other", "timeout", "disconnected", "refused", "plain_http", "not_tls", "incompatible", "unknown_host", "client_certificate", "displaced"}
+var reasonNames = [reasons]string{"other", "timeout", "disconnected", "refused", "plain_http", "not_tls",
+	"incompatible", "unknown_host", "client_certificate", "displaced"}
 
 type counts struct {
 	full, resumed int64
@@ -45,7 +46,8 @@ func reasonOf(err error) reason {
 		return badCertificate
 	case strings.Contains(text, "no certificates configured"):
 		return unknownHost
-	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"), strings.Contains(text, "supported by both"):
+	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"),
+		strings.Contains(text, "supported by both"):
 		return incompatible
 	}
 	return other
@@ -57,17 +59,23 @@ func (s *TLSServer) Metrics(open int) []metrics.Family {
 	if s.config.Load() == nil {
 		return nil
 	}
-	failed := metrics.Family{Name: "fapws_tls_handshake_failures", Kind: metrics.Counter, Help: "TLS handshakes that have failed, by reason."}
+	failed := metrics.Family{Name: "fapws_tls_handshake_failures", Kind: metrics.Counter,
+		Help: "TLS handshakes that have failed, by reason."}
 	for r, n := range s.counts.failed {
-		failed.Series = append(failed.Series, metrics.Series{Labels: metrics.Labels("reason", reasonNames[r]), Value: float64(n)})
+		failed.Series = append(failed.Series, metrics.Series{Labels: metrics.Labels("reason", reasonNames[r]),
+			Value: float64(n)})
 	}
 	return []metrics.Family{
-		metrics.One("fapws_tls_connections", metrics.Gauge, "", "Open connections with TLS, whatever their kind.", float64(open)),
-		metrics.One("fapws_tls_handshakes_in_progress", metrics.Gauge, "", "TLS handshakes under way, and connections whose ClientHello has not come.", float64(s.handshakes.Len())),
-		{Name: "fapws_tls_handshakes", Kind: metrics.Counter, Help: "TLS handshakes that have succeeded: full, or resumed from an earlier session.", Series: []metrics.Series{
-			{Labels: metrics.Labels("kind", "full"), Value: float64(s.counts.full)},
-			{Labels: metrics.Labels("kind", "resumed"), Value: float64(s.counts.resumed)},
-		}},
+		metrics.One("fapws_tls_connections", metrics.Gauge, "", "Open connections with TLS, whatever their kind.",
+			float64(open)),
+		metrics.One("fapws_tls_handshakes_in_progress", metrics.Gauge, "",
+			"TLS handshakes under way, and connections whose ClientHello has not come.", float64(s.handshakes.Len())),
+		{Name: "fapws_tls_handshakes", Kind: metrics.Counter,
+			Help: "TLS handshakes that have succeeded: full, or resumed from an earlier session.",
+			Series: []metrics.Series{
+				{Labels: metrics.Labels("kind", "full"), Value: float64(s.counts.full)},
+				{Labels: metrics.Labels("kind", "resumed"), Value: float64(s.counts.resumed)},
+			}},
 		failed,
 	}
 }

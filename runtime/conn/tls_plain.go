@@ -20,7 +20,8 @@ func (h *Handshake) answerPlain(b []byte) {
 		return
 	}
 	url, browser := "", false
-	if r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b))); err == nil && r.Host != "" && r.RequestURI[0] == '/' {
+	if r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b))); err == nil && r.Host != "" &&
+		r.RequestURI[0] == '/' {
 		url, browser = "https://"+r.Host+r.RequestURI, strings.Contains(r.Header.Get("Accept"), "text/html")
 	}
 	h.count(plainHTTP)
@@ -44,5 +45,6 @@ func appendPlain(dst []byte, url string, browser bool) []byte {
 	case url != "":
 		body = text + " Use " + url
 	}
-	return fmt.Appendf(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n", kind, len(body)+1, body)
+	return fmt.Appendf(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: "+
+		"%d\r\nConnection: close\r\n\r\n%s\n", kind, len(body)+1, body)
 }

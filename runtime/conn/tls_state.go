@@ -60,17 +60,22 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	return d
 }
 
-var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
+var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2",
+	tls.VersionTLS13: "TLSv1.3"}
 
 // signatures and keys are OpenSSL's names of algorithms.
 var (
 	signatures = map[x509.SignatureAlgorithm]string{
-		x509.SHA1WithRSA: "sha1WithRSAEncryption", x509.SHA256WithRSA: "sha256WithRSAEncryption", x509.SHA384WithRSA: "sha384WithRSAEncryption",
-		x509.SHA512WithRSA: "sha512WithRSAEncryption", x509.SHA256WithRSAPSS: "rsassaPss", x509.SHA384WithRSAPSS: "rsassaPss", x509.SHA512WithRSAPSS: "rsassaPss",
-		x509.ECDSAWithSHA1: "ecdsa-with-SHA1", x509.ECDSAWithSHA256: "ecdsa-with-SHA256", x509.ECDSAWithSHA384: "ecdsa-with-SHA384",
+		x509.SHA1WithRSA: "sha1WithRSAEncryption", x509.SHA256WithRSA: "sha256WithRSAEncryption",
+		x509.SHA384WithRSA: "sha384WithRSAEncryption",
+		x509.SHA512WithRSA: "sha512WithRSAEncryption", x509.SHA256WithRSAPSS: "rsassaPss",
+		x509.SHA384WithRSAPSS: "rsassaPss", x509.SHA512WithRSAPSS: "rsassaPss",
+		x509.ECDSAWithSHA1: "ecdsa-with-SHA1", x509.ECDSAWithSHA256: "ecdsa-with-SHA256",
+		x509.ECDSAWithSHA384: "ecdsa-with-SHA384",
 		x509.ECDSAWithSHA512: "ecdsa-with-SHA512", x509.PureEd25519: "ED25519",
 	}
-	keys = map[x509.PublicKeyAlgorithm]string{x509.RSA: "rsaEncryption", x509.ECDSA: "id-ecPublicKey", x509.Ed25519: "ED25519"}
+	keys = map[x509.PublicKeyAlgorithm]string{x509.RSA: "rsaEncryption", x509.ECDSA: "id-ecPublicKey",
+		x509.Ed25519: "ED25519"}
 )
 
 // variablesOf returns the variables of mod_ssl about a client
@@ -124,7 +129,8 @@ func (v *variables) certificate(c *x509.Certificate) {
 	v.name("SSL_CLIENT_I_DN", c.Issuer)
 	v.set("SSL_CLIENT_A_SIG", signatures[c.SignatureAlgorithm])
 	v.set("SSL_CLIENT_A_KEY", keys[c.PublicKeyAlgorithm])
-	v.set("SSL_CLIENT_CERT_RFC4523_CEA", fmt.Sprintf(`{ serialNumber %d, issuer rdnSequence:"%s" }`, c.SerialNumber, strings.ReplaceAll(c.Issuer.String(), `"`, `""`)))
+	v.set("SSL_CLIENT_CERT_RFC4523_CEA", fmt.Sprintf(`{ serialNumber %d, issuer rdnSequence:"%s" }`, c.SerialNumber,
+		strings.ReplaceAll(c.Issuer.String(), `"`, `""`)))
 	for i, name := range c.DNSNames[:min(len(c.DNSNames), maxNames)] {
 		v.set(fmt.Sprint("SSL_CLIENT_SAN_DNS_", i), name)
 	}
@@ -142,11 +148,15 @@ var nameParts = []struct {
 	suffix string
 	id     asn1.ObjectIdentifier
 }{
-	{"_CN", asn1.ObjectIdentifier{2, 5, 4, 3}}, {"_O", asn1.ObjectIdentifier{2, 5, 4, 10}}, {"_OU", asn1.ObjectIdentifier{2, 5, 4, 11}},
-	{"_C", asn1.ObjectIdentifier{2, 5, 4, 6}}, {"_ST", asn1.ObjectIdentifier{2, 5, 4, 8}}, {"_L", asn1.ObjectIdentifier{2, 5, 4, 7}},
-	{"_T", asn1.ObjectIdentifier{2, 5, 4, 12}}, {"_I", asn1.ObjectIdentifier{2, 5, 4, 43}}, {"_G", asn1.ObjectIdentifier{2, 5, 4, 42}},
+	{"_CN", asn1.ObjectIdentifier{2, 5, 4, 3}}, {"_O", asn1.ObjectIdentifier{2, 5, 4, 10}},
+	{"_OU", asn1.ObjectIdentifier{2, 5, 4, 11}},
+	{"_C", asn1.ObjectIdentifier{2, 5, 4, 6}}, {"_ST", asn1.ObjectIdentifier{2, 5, 4, 8}},
+	{"_L", asn1.ObjectIdentifier{2, 5, 4, 7}},
+	{"_T", asn1.ObjectIdentifier{2, 5, 4, 12}}, {"_I", asn1.ObjectIdentifier{2, 5, 4, 43}},
+	{"_G", asn1.ObjectIdentifier{2, 5, 4, 42}},
 	{"_S", asn1.ObjectIdentifier{2, 5, 4, 4}}, {"_D", asn1.ObjectIdentifier{2, 5, 4, 13}},
-	{"_UID", asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}}, {"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
+	{"_UID", asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}},
+	{"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
 }
 
 // name sets the variables of a name (RFC 4514) and its usual parts. Parts of the same kind after the first are numbered
@@ -192,7 +202,8 @@ func principals(c *x509.Certificate) (names []string) {
 			if one.Class != asn1.ClassContextSpecific || one.Tag != 0 {
 				continue
 			}
-			if _, err := asn1.UnmarshalWithParams(one.FullBytes, &other, "tag:0"); err == nil && other.Kind.Equal(userPrincipalName) {
+			if _, err := asn1.UnmarshalWithParams(one.FullBytes, &other, "tag:0"); err == nil &&
+				other.Kind.Equal(userPrincipalName) {
 				var name string
 				if _, err := asn1.UnmarshalWithParams(other.Name.Bytes, &name, "utf8"); err == nil {
 					names = append(names, name)

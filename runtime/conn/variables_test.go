@@ -30,7 +30,8 @@ func alternativeNames(t *testing.T) pkix.Extension {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := asn1.Marshal([]asn1.RawValue{{FullBytes: user}, {Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("ann@example.org")}})
+	all, err := asn1.Marshal([]asn1.RawValue{{FullBytes: user},
+		{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("ann@example.org")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +46,10 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	}
 	at := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
 	template := x509.Certificate{
-		SerialNumber: big.NewInt(0xabcdef), Subject: pkix.Name{CommonName: "Ann\x00, NUL", Organization: []string{"Acme=1"}, OrganizationalUnit: []string{"one", "two"},
-			ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "ann"}}},
+		SerialNumber: big.NewInt(0xabcdef), Subject: pkix.Name{CommonName: "Ann\x00, NUL",
+			Organization: []string{"Acme=1"}, OrganizationalUnit: []string{"one", "two"},
+			ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1},
+				Value: "ann"}}},
 		DNSNames:  hosts,
 		NotBefore: at, NotAfter: at.AddDate(100, 0, 0), IsCA: true, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -92,7 +95,8 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 		p := s.only()
 		s.do(func() {
 			d := p.transport.Client()
-			if d.Version != tls.VersionTLS13 || d.CipherSuite != client.ConnectionState().CipherSuite || d.Verified != c.verified || (len(d.Certificates) == 1) != c.shows {
+			if d.Version != tls.VersionTLS13 || d.CipherSuite != client.ConnectionState().CipherSuite ||
+				d.Verified != c.verified || (len(d.Certificates) == 1) != c.shows {
 				t.Errorf("%v: %+v", c.auth, d)
 			}
 			values := map[string]string{}
@@ -100,7 +104,8 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 				name, value, _ := strings.Cut(line, "=")
 				values[name] = value
 			}
-			want := map[string]string{"SSL_PROTOCOL": "TLSv1.3", "SSL_CIPHER": tls.CipherSuiteName(d.CipherSuite), "SSL_CLIENT_VERIFY": c.verify}
+			want := map[string]string{"SSL_PROTOCOL": "TLSv1.3", "SSL_CIPHER": tls.CipherSuiteName(d.CipherSuite),
+				"SSL_CLIENT_VERIFY": c.verify}
 			if c.shows {
 				for name, value := range map[string]string{
 					"SSL_CLIENT_M_VERSION": "3", "SSL_CLIENT_M_SERIAL": "ABCDEF",
@@ -111,9 +116,11 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 					"SSL_CLIENT_I_DN": name, "SSL_CLIENT_I_DN_CN": "Ann, NUL", "SSL_CLIENT_I_DN_O": "Acme=1",
 					"SSL_CLIENT_I_DN_OU": "one", "SSL_CLIENT_I_DN_OU_1": "two", "SSL_CLIENT_I_DN_UID": "ann",
 					"SSL_CLIENT_A_SIG": "ecdsa-with-SHA256", "SSL_CLIENT_A_KEY": "id-ecPublicKey",
-					"SSL_CLIENT_CERT_RFC4523_CEA": `{ serialNumber 11259375, issuer rdnSequence:"` + name + `" }`,
-					"SSL_CLIENT_SAN_Email_0":      "ann@example.org", "SSL_CLIENT_SAN_OTHER_msUPN_0": "ann@corp.example",
-					"SSL_CLIENT_CERT": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Leaf.Raw})),
+					"SSL_CLIENT_CERT_RFC4523_CEA":  `{ serialNumber 11259375, issuer rdnSequence:"` + name + `" }`,
+					"SSL_CLIENT_SAN_Email_0":       "ann@example.org",
+					"SSL_CLIENT_SAN_OTHER_msUPN_0": "ann@corp.example",
+					"SSL_CLIENT_CERT": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+						Bytes: own.Leaf.Raw})),
 				} {
 					want[name] = value
 				}
@@ -143,7 +150,8 @@ func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 			if n, err := client.Read(make([]byte, 1)); err == nil {
 				t.Errorf("a certificate of %d bytes: %d bytes were answered", size, n)
 			}
-			if log := s.logged(); !strings.Contains(log, "TLS handshake failed: the client's certificates have more than 32768 bytes") {
+			if log := s.logged(); !strings.Contains(log,
+				"TLS handshake failed: the client's certificates have more than 32768 bytes") {
 				t.Errorf("a certificate of %d bytes: %s", size, log)
 			}
 			continue

@@ -46,7 +46,9 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 		return d, errors.New("gnet's poller watches no descriptor of its own")
 	}
 	e := unix.EpollEvent{Fd: int32(all[event]), Events: netpoll.ReadEvents | unix.EPOLLET | unix.EPOLLRDHUP}
-	epoll := slices.IndexFunc(all, func(fd int) bool { return unix.EpollCtl(fd, unix.EPOLL_CTL_MOD, all[event], &e) == nil })
+	epoll := slices.IndexFunc(all, func(fd int) bool {
+		return unix.EpollCtl(fd, unix.EPOLL_CTL_MOD, all[event], &e) == nil
+	})
 	if epoll < 0 {
 		return d, errors.New("gnet's poller has no descriptor")
 	}

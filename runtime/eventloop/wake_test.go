@@ -21,7 +21,8 @@ func TestSleepingLoopIsWokenOnce(t *testing.T) {
 		w.Wake()
 		w.Wake()
 		n, err := unix.Read(event, token[:])
-		if c.tokens == 0 && err != unix.EAGAIN || c.tokens == 1 && (n != 8 || binary.NativeEndian.Uint64(token[:]) != 1) || *state != Called {
+		if c.tokens == 0 && err != unix.EAGAIN || c.tokens == 1 && (n != 8 ||
+			binary.NativeEndian.Uint64(token[:]) != 1) || *state != Called {
 			t.Errorf("in state %d: read %d, %v, %v; state %d", c.before, n, err, token, *state)
 		}
 	}

@@ -199,7 +199,8 @@ func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int
 func (b *Body) TimedOut() Reply {
 	if b.Waits() {
 		if s := b.X.s; s.spoolWarnings.Once(time.Minute) {
-			b.X.Log(logfile.Warning, fmt.Sprintf("sent 503: too many request bodies wait in files (at most %d of all clients, a third of them of one address); "+
+			b.X.Log(logfile.Warning, fmt.Sprintf("sent 503: too many request bodies wait in files (at most %d of all "+
+				"clients, a third of them of one address); "+
 				"raise the limit of open files (ulimit -n, LimitNOFILE of systemd)", s.files.Max))
 		}
 		return Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}

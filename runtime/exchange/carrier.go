@@ -89,7 +89,8 @@ func (x *Exchange) Save(d *SocketState) {
 // Request.Resumed. If a mount accepts the request, open adds the connection to the event loop, and resumed then makes
 // the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection is already closed. If Resume
 // returns an error, it has not called open.
-func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(), resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
+func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
+	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
@@ -159,5 +160,6 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 		}
 	}
 	s.settleRules(x)
-	return q.Outcome == route.Found && q.mount.Upgrades == ToMessages && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
+	return q.Outcome == route.Found && q.mount.Upgrades == ToMessages && q.mount.Group == group &&
+		q.parsed.UpgradeTo.Len > 0
 }

@@ -209,7 +209,8 @@ func (s *Server) warnUnread(c *Client, field string) {
 		return
 	}
 	s.unread[field] = true
-	s.Config.LogClient(logfile.Warning, c.String(), "ignored the field "+field+" of a trusted proxy; let the proxy send a value that RFC 7239 allows")
+	s.Config.LogClient(logfile.Warning, c.String(), "ignored the field "+field+
+		" of a trusted proxy; let the proxy send a value that RFC 7239 allows")
 }
 
 // dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). If some site or mount has
@@ -243,6 +244,7 @@ func (s *Server) warnUndeclared(c *Client) {
 		addr = "unix"
 	}
 	s.Config.LogClient(logfile.Info, c.String(), fmt.Sprintf(
-		"its fields Forwarded, X-Forwarded-*, X-Real-IP and Remote-User are removed, because %s is not a trusted proxy; "+
+		"its fields Forwarded, X-Forwarded-*, X-Real-IP and Remote-User are removed, because %s is not a "+
+			"trusted proxy; "+
 			"if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
 }

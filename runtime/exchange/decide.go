@@ -73,7 +73,8 @@ func (s *Server) refuseRouted(x *Exchange) {
 		s.logClient(x, logfile.Error, "%s", q.Fault)
 	}
 	if q.Cert != "" {
-		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head), conn.Excerpt(q.Path), q.Status, q.Cert))
+		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head),
+			conn.Excerpt(q.Path), q.Status, q.Cert))
 	}
 	x.Refuse(Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
@@ -136,12 +137,14 @@ func (s *Server) settleRules(x *Exchange) {
 func (s *Server) Override(status int, page []byte, local bool) {
 	s.override, s.overrideLocal = nil, local
 	if page != nil {
-		s.override = &Reply{Status: status, Body: page, Type: htmlType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true, Override: true}
+		s.override = &Reply{Status: status, Body: page, Type: htmlType, Fields: []byte("Cache-Control: no-store\r\n"),
+			Whole: true, Override: true}
 	}
 }
 
 func (s *Server) overrides(q *request) bool {
-	return q.parsed.HTML && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
+	return q.parsed.HTML && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) &&
+		q.parsed.Authority.Len == 0)
 }
 
 // notFoundCache remembers paths without a file. So a request for a page of an application does not always need the
@@ -278,7 +281,8 @@ func (x *Exchange) Decide() {
 func (s *Server) begins(x *Exchange, q *request) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
-	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers, parsed.KeepAlive, parsed.Safe
+	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers,
+		parsed.KeepAlive, parsed.Safe
 	x.html = parsed.HTML
 	x.Received = int64(len(r.Head))
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {

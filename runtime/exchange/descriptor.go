@@ -18,7 +18,8 @@ const fewDescriptors = 8
 // HoldDescriptor reserves a descriptor, in addition to that of the connection, until x ends. It reports whether x has
 // one.
 func (x *Exchange) HoldDescriptor() bool {
-	if x.descriptor.shares != nil || x.Version != http1.HTTP2 { // an exchange of Sub has no Version; its parent has a descriptor
+	// an exchange of Sub has no Version; its parent has a descriptor
+	if x.descriptor.shares != nil || x.Version != http1.HTTP2 {
 		return true
 	}
 	all, client := &x.s.descriptors, x.Account()
@@ -52,7 +53,8 @@ func (x *Exchange) AwaitDescriptor() {
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests over HTTP/2 hold too many files and connections "+
-			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE of systemd)",
+			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE "+
+			"of systemd)",
 			s.descriptors.Max))
 	}
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter}

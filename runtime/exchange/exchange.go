@@ -95,7 +95,8 @@ func (x *Exchange) Stop(failed bool) {
 // Sub returns an exchange in which another source answers r, as a part of the response of x. The exchange has no
 // client: to gets its parts and its reply. c is a Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
-	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c, progress: progress{state: answering}}
+	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
+		progress: progress{state: answering}}
 }
 
 // Conn returns the connection of the client. It returns nil if no client waits for the response, or x is an exchange of

@@ -31,8 +31,11 @@ func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 		{"add", Edits{edit(t, nil, one("X-A", "b"))}, "ETag: 1|X-A: a|X-A: b|", "text/plain", false},
 		{"remove", Edits{edit(t, nil, nil, "etag", "DATE")}, "X-A: a|", "text/plain", true},
 		{"type", Edits{edit(t, one("Content-Type", "text/x"), nil)}, "ETag: 1|X-A: a|Content-Type: text/x|", "", false},
-		{"mount over site", Edits{edit(t, one("X-B", "site"), one("X-C", "1")), edit(t, one("X-B", "mount"), one("X-C", "2"))}, "ETag: 1|X-A: a|X-C: 1|X-B: mount|X-C: 2|", "text/plain", false},
-		{"mount removes", Edits{edit(t, one("X-B", "site"), nil), edit(t, nil, nil, "X-B")}, "ETag: 1|X-A: a|", "text/plain", false},
+		{"mount over site", Edits{edit(t, one("X-B", "site"), one("X-C", "1")),
+			edit(t, one("X-B", "mount"), one("X-C", "2"))}, "ETag: 1|X-A: a|X-C: 1|X-B: mount|X-C: 2|", "text/plain",
+			false},
+		{"mount removes", Edits{edit(t, one("X-B", "site"), nil), edit(t, nil, nil, "X-B")}, "ETag: 1|X-A: a|",
+			"text/plain", false},
 	} {
 		r := http1.Response{Fields: []byte("ETag: 1\r\nX-A: a\r\n"), Type: "text/plain"}
 		buf := test.edits.Apply(make([]byte, 3, 300), &r)
@@ -64,7 +67,8 @@ func TestInvalidFieldsOfRulesAreRejected(t *testing.T) {
 			t.Errorf("%+v: %v", f, err)
 		}
 	}
-	for _, f := range []Field{{"", "a"}, {"a b", "a"}, {"a:", "a"}, {"X", "a\r\nb"}, {"X", "\x7f"}, {"Content-Length", "1"}, {"connection", "close"}, {"Upgrade", "x"}} {
+	for _, f := range []Field{{"", "a"}, {"a b", "a"}, {"a:", "a"}, {"X", "a\r\nb"}, {"X", "\x7f"},
+		{"Content-Length", "1"}, {"connection", "close"}, {"Upgrade", "x"}} {
 		if f.Check() == nil {
 			t.Errorf("%+v is taken", f)
 		}

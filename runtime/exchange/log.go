@@ -27,7 +27,9 @@ func (x *Exchange) Malformed(received []byte) {
 		x.Record.Malformed(received, s.Config.Limits.RequestLine)
 	}
 	if conn.IsHandshake(received) && x.client.Transport() == nil {
-		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
+		s.secure.Report(logfile.Info, x.clientText(),
+			"a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound "+
+				"with https://")
 	}
 }
 
@@ -99,7 +101,8 @@ func (s *Server) writeLine(e *logfile.Record) {
 		e.Status = logfile.StatusGone
 	}
 	if s.Set.Debug >= 1 {
-		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent, e.Duration.Round(time.Microsecond))
+		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent,
+			e.Duration.Round(time.Microsecond))
 	}
 	if s.Config.Answered != nil && !e.Overridden {
 		s.Config.Answered(&e.Entry)

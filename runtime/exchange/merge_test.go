@@ -7,7 +7,8 @@ func TestFieldsAreMerged(t *testing.T) {
 		{"A: 1\r\n", "", "A: 1\r\n"},
 		{"A: 1\r\n", "a: 2\r\nB: 3\r\n", "A: 1\r\nB: 3\r\n"},
 		{"Cache-Control: max-age=1\r\n", "cache-control: private\r\n", "cache-control: private\r\n"},
-		{"Vary: A\r\nSet-Cookie: a\r\n", "Vary: B\r\nSet-Cookie: b\r\n", "Vary: A\r\nSet-Cookie: a\r\nVary: B\r\nSet-Cookie: b\r\n"},
+		{"Vary: A\r\nSet-Cookie: a\r\n", "Vary: B\r\nSet-Cookie: b\r\n",
+			"Vary: A\r\nSet-Cookie: a\r\nVary: B\r\nSet-Cookie: b\r\n"},
 	} {
 		if got := string(MergeFields([]byte(test.fields), []byte(test.more))); got != test.want {
 			t.Errorf("%q and %q: %q, want %q", test.fields, test.more, got, test.want)

@@ -257,7 +257,8 @@ func (all Edits) Without(names ...string) (out Edits) {
 	}
 	kept := Edits{none}
 	for _, e := range all {
-		out = append(out, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace), AppendFields(nil, e.fields, kept.replace)})
+		out = append(out, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace),
+			AppendFields(nil, e.fields, kept.replace)})
 	}
 	return out
 }
@@ -301,7 +302,8 @@ func checkFieldName(name string) error {
 		return fmt.Errorf("%q is not the name of a header field", name)
 	}
 	switch strings.ToLower(name) {
-	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":
+	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept",
+		"sec-websocket-extensions":
 		return fmt.Errorf("only the server sets %s", name)
 	}
 	return nil

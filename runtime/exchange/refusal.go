@@ -54,8 +54,10 @@ func Starting(since time.Duration) Reply {
 	if n := int(since.Seconds()); n > 1 {
 		seconds = fmt.Sprintf("%d seconds", n)
 	}
-	page := http1.Page("Starting", `<progress aria-label="starting"></progress><p>This site has been starting for `+seconds+
-		`. It opens here by itself as soon as it is ready.</p>`, `<meta http-equiv="refresh" content="1"><style>progress{width:100%}</style>`)
+	page := http1.Page("Starting", `<progress aria-label="starting"></progress><p>This site has been starting for `+
+		seconds+
+		`. It opens here by itself as soon as it is ready.</p>`,
+		`<meta http-equiv="refresh" content="1"><style>progress{width:100%}</style>`)
 	return Reply{Status: 503, Body: page, Type: htmlType, Fields: startingFields, Whole: true, Override: true}
 }
 

@@ -71,10 +71,12 @@ func (s *Server) refused(err error, size, max int64) Reply {
 	var malformed *http1.StatusError
 	switch {
 	case err == errTooLarge:
-		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes (max-body-size)", err, max), Close: true, Limit: limit}
+		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes (max-body-size)", err, max), Close: true,
+			Limit: limit}
 	case err == errNoRoom:
 		if s.limitWarnings["space"].Once(time.Minute) {
-			s.Set.Log(logfile.Warning, "sent 507: a request body of %d bytes or more does not fit into a quarter of the free space of %s; "+
+			s.Set.Log(logfile.Warning, "sent 507: a request body of %d bytes or more does not fit into a quarter of "+
+				"the free space of %s; "+
 				"free some, set TMPDIR to another directory, or raise --max-body-size", size, s.Config.SpoolDir)
 		}
 		return Reply{Status: 507, Text: err.Error(), Close: true}
@@ -113,7 +115,8 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 // limitWarnings are the lines of NoteLimit, by setting; "": limits without one.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
-	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size", "limit-request-fields",
+	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
+		"limit-request-fields",
 		"limit-request-head", "ws-max-size"} {
 		all[name] = new(logfile.Seldom)
 	}
@@ -183,8 +186,9 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 		return dst
 	}
 	x.dropCarrier()
-	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields, Length: h.Length,
-		Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
+	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
+		Length: h.Length,
+		Type:   h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}

@@ -13,7 +13,8 @@ func TestBodyMayUseAQuarterOfTheFreeSpace(t *testing.T) {
 	for _, c := range []struct {
 		size, max int64
 		want      error
-	}{{1 << 40, -1, nil}, {11, 10, errTooLarge}, {CollectedBody + 1, CollectedBody, errTooLarge}, {usualBody, CollectedBody, nil}} {
+	}{{1 << 40, -1, nil}, {11, 10, errTooLarge}, {CollectedBody + 1, CollectedBody, errTooLarge},
+		{usualBody, CollectedBody, nil}} {
 		if got := s.admits(c.size, c.max); got != c.want {
 			t.Errorf("%d of %d: %v", c.size, c.max, got)
 		}

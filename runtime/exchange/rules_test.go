@@ -23,19 +23,25 @@ func TestInvalidRulesAreRejected(t *testing.T) {
 
 func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	field := func(name string) Field { return Field{Name: name, Value: "rule"} }
-	given, err := NewRules(Rules{Set: []Field{field("content-security-policy"), field("X-A")}, Add: []Field{field("Referrer-Policy")},
-		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []Field{field("Strict-Transport-Security"), field("Content-Security-Policy")}})
+	given, err := NewRules(Rules{Set: []Field{field("content-security-policy"), field("X-A")},
+		Add:    []Field{field("Referrer-Policy")},
+		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []Field{field("Strict-Transport-Security"),
+			field("Content-Security-Policy")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	site := &Site{Rules: given}
 	kept := rulesOf(site, &Mount{OwnPolicy: true})
 	for want, edits := range map[string]Edits{
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n":                                    kept.headers[:kept.plain],
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\nStrict-Transport-Security: rule\r\n": kept.headers,
-		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    rulesOf(site, nil).headers[:1],
+		"Content-Security-Policy: page\r\nReferrer-Policy: " +
+			"page\r\nX-A: rule\r\n": kept.headers[:kept.plain],
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: " +
+			"rule\r\nStrict-Transport-Security: rule\r\n": kept.headers,
+		"content-security-policy: rule\r\nX-A: " +
+			"rule\r\nReferrer-Policy: rule\r\n": rulesOf(site, nil).headers[:1],
 	} {
-		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
+		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: " +
+			"page\r\nX-B: page\r\n")}
 		edits.Apply(nil, &response)
 		if string(response.Fields) != want {
 			t.Errorf("%q, want %q", response.Fields, want)

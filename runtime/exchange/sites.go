@@ -39,13 +39,13 @@ type Config struct {
 	// directory of longer bodies, in files without a name; "" means os.TempDir
 	SpoolDir string
 
-	// MaxSpools limits the number of these files. A client gets at most a third of them. Its further bodies are not read
-	// before a file is free. 0 means an eighth of the limit of open files of the process.
+	// MaxSpools limits the number of these files. A client gets at most a third of them. Its further bodies are not
+	// read before a file is free. 0 means an eighth of the limit of open files of the process.
 	MaxSpools int
 
 	// MaxDescriptors limits the descriptors of open connections and the additional descriptors of HTTP/2 requests. The
-	// requests of a client get at most a third. Further requests wait. 0 means three quarters of the limit of open files
-	// of the process, or conn.AcceptConfig.MaxClients if it is larger.
+	// requests of a client get at most a third. Further requests wait. 0 means three quarters of the limit of open
+	// files of the process, or conn.AcceptConfig.MaxClients if it is larger.
 	MaxDescriptors int
 
 	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, without the first 16 KiB of each. A client gets up
@@ -304,8 +304,8 @@ type Mount struct {
 	Streams  bool      // the Handler accepts requests before their body has arrived (Request.More)
 	// limit of bodies in bytes if Rules and Config.MaxBodySize set none; 0 means 10 MiB; negative means no limit
 	MaxBody int64
-	// in addition to Streams: the Handler asks for the body with its first credit (100 Continue), limits the size itself,
-	// and may read slowly
+	// in addition to Streams: the Handler asks for the body with its first credit (100 Continue), limits the size
+	// itself, and may read slowly
 	Asks     bool
 	Upgrades Upgrades // the other protocol that the Handler may speak
 	Group    string   // the group that each WebSocket of the mount joins; "" if none

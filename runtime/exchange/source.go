@@ -149,8 +149,9 @@ type Request struct {
 	// §4.2.1). The handler accepts it with the Then of its response.
 	Upgrade bool
 
-	// Resumed is the state of a WebSocket that another process has accepted; nil for other requests. The handler accepts
-	// it again and continues it. The fields of this response are ignored. Resumed is valid until Submit returns.
+	// Resumed is the state of a WebSocket that another process has accepted; nil for other requests. The handler
+	// accepts it again and continues it. The fields of this response are ignored. Resumed is valid until Submit
+	// returns.
 	Resumed *SocketState
 
 	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close it, also if Submit

@@ -56,7 +56,8 @@ var waits = [...][]wait{
 // enter changes the state of an exchange and the reason for which it waits.
 func (x *progress) enter(s state, w wait) {
 	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
-		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait, s, w))
+		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait,
+			s, w))
 	}
 	x.state, x.wait = s, w
 }

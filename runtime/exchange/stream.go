@@ -14,8 +14,8 @@ type Stream interface {
 	Read(x *Exchange)
 
 	// Wait is called when x starts to wait, and again when it no longer waits. The stream continues x soon: by
-	// Exchange.Continue if x is Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is in
-	// turn.
+	// Exchange.Continue if x is Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is
+	// in turn.
 	Wait(x *Exchange)
 
 	// InTurn reports whether a part of x would be written immediately.
@@ -38,7 +38,8 @@ type Stream interface {
 
 // Sub is the Stream of an exchange of Exchange.Sub. The Sink of that exchange takes all parts and the reply.
 type Sub struct {
-	Parent *Exchange // the exchange whose response contains the answer; nil without one, or if its client has disconnected
+	// the exchange whose response contains the answer; nil without one, or if its client has disconnected
+	Parent *Exchange
 }
 
 // InTurn implements Stream.

@@ -18,4 +18,5 @@ const browserRequest = "GET /articles/2024/view?id=42&lang=en HTTP/1.1\r\n" +
 	"Sec-Fetch-Mode: navigate\r\n" +
 	"Sec-Fetch-Site: same-origin\r\n\r\n"
 
-const postRequest = "POST /submit HTTP/1.1\r\nHost: localhost:8888\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n"
+const postRequest = "POST /submit HTTP/1.1\r\nHost: localhost:8888\r\nContent-Type: " +
+	"application/json\r\nContent-Length: 4096\r\n\r\n"

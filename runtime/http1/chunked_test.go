@@ -120,7 +120,8 @@ func TestInvalidChunkedBodiesAreRejected(t *testing.T) {
 		{"long trailer", "0\r\nA: " + strings.Repeat("x", maxChunkOverhead) + "\r\n\r\n"},
 		{"long trailer name", "0\r\n" + strings.Repeat("x", maxChunkOverhead+1)},
 		{"many trailers", "0\r\n" + strings.Repeat("A: b\r\n", MaxTrailers+1)},
-		{"extension and trailer together", "0;" + strings.Repeat("x", maxChunkOverhead/2) + "\r\nA: " + strings.Repeat("x", maxChunkOverhead/2) + "\r\n\r\n"},
+		{"extension and trailer together", "0;" + strings.Repeat("x", maxChunkOverhead/2) + "\r\nA: " +
+			strings.Repeat("x", maxChunkOverhead/2) + "\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, steps := range [][]byte{nil, {1}} {

@@ -118,7 +118,8 @@ var chunkRules = [...]struct {
 	steps []chunkStep
 }{
 	chunkStart: {errChunkSize, []chunkStep{{isHex, "", chunkSize}}},
-	chunkSize:  {errChunkSize, []chunkStep{{isHex, "", chunkSize}, {0, "\r", chunkSizeLF}, {0, ";", chunkExtension}, {0, " \t", chunkSpace}}},
+	chunkSize: {errChunkSize, []chunkStep{{isHex, "", chunkSize}, {0, "\r", chunkSizeLF}, {0, ";", chunkExtension},
+		{0, " \t", chunkSpace}}},
 	// BWS (RFC 9112 §7.1.1)
 	chunkSpace:     {errChunkSize, []chunkStep{{0, " \t", chunkSpace}, {0, ";", chunkExtension}}},
 	chunkExtension: {errChunkEnd, []chunkStep{{isValue, "", chunkExtension}, {0, "\r", chunkSizeLF}}},
@@ -185,7 +186,9 @@ func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 
 func (d *ChunkedReader) step(c byte) error {
 	rule := &chunkRules[d.state]
-	at := slices.IndexFunc(rule.steps, func(s chunkStep) bool { return class[c]&s.class != 0 || strings.IndexByte(s.chars, c) >= 0 })
+	at := slices.IndexFunc(rule.steps, func(s chunkStep) bool {
+		return class[c]&s.class != 0 || strings.IndexByte(s.chars, c) >= 0
+	})
 	if at < 0 {
 		return rule.err
 	}
@@ -232,8 +235,10 @@ const (
 // authentication, caches, the content, and the server itself (RFC 9110 §6.5.1). A name that ends with "-" is a
 // prefix. pybridge/asgi_http.c has the same list.
 var NotTrailers = []string{
-	"age", "authorization", "cache-control", "connection", "content-", "cookie", "date", "expect", "expires", "fapws-channel", "host", "if-",
-	"keep-alive", "location", "max-forwards", "pragma", "proxy-", "range", "retry-after", "set-cookie", "set-cookie2", "te", "trailer",
+	"age", "authorization", "cache-control", "connection", "content-", "cookie", "date", "expect", "expires",
+	"fapws-channel", "host", "if-",
+	"keep-alive", "location", "max-forwards", "pragma", "proxy-", "range", "retry-after", "set-cookie", "set-cookie2",
+	"te", "trailer",
 	"transfer-encoding", "upgrade", "vary", "warning", "www-authenticate", "x-accel-redirect", "x-sendfile",
 }
 

@@ -103,7 +103,8 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 	ours := http.Header{}
 	for _, f := range r.Fields {
 		name := string(f.Name.In(head))
-		if EqualFold([]byte(name), "host") || EqualFold([]byte(name), "transfer-encoding") || EqualFold([]byte(name), "trailer") {
+		if EqualFold([]byte(name), "host") || EqualFold([]byte(name), "transfer-encoding") ||
+			EqualFold([]byte(name), "trailer") {
 			continue
 		}
 		ours.Add(name, string(f.Value.In(head)))

@@ -24,8 +24,8 @@ func StatusPage(status int, text, home string) []byte {
 	if status == 503 {
 		head = `<meta http-equiv="refresh" content="5">`
 	}
-	return Document(title, head, `<main class="card"><p class="dim">`+strconv.Itoa(status)+"</p><h1>"+phrase+"</h1>\n<p>"+
-		html.EscapeString(text)+"</p>\n<p>"+links+"</p></main>")
+	return Document(title, head, `<main class="card"><p class="dim">`+strconv.Itoa(status)+"</p><h1>"+phrase+
+		"</h1>\n<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p></main>")
 }
 
 func sentence(status int) string {
@@ -67,8 +67,9 @@ pre{margin:0;padding:.5rem .8rem;overflow:auto;border:1px solid var(--line);bord
 // Document returns an HTML document in the style of the server. title is HTML; head and body are HTML that is added to
 // the elements of that name.
 func Document(title, head, body string) []byte {
-	return []byte(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>` + title +
-		"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
+	return []byte(
+		`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>` + title +
+			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
 // Page returns an HTML page of the server that has one message, with title as its heading. head is added to the head

@@ -7,7 +7,8 @@ import (
 
 func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 	for fields, want := range map[string]bool{
-		"Accept: text/html,*/*;q=0.8": true, "accept: TEXT/HTML": true, "Accept: a/b\r\nAccept: c/d, text/html;level=1": true,
+		"Accept: text/html,*/*;q=0.8": true, "accept: TEXT/HTML": true,
+		"Accept: a/b\r\nAccept: c/d, text/html;level=1": true,
 		"Accept: */*": false, "Accepts: text/html": false, "X: text/html": false, "Accept: a/text/html": false,
 	} {
 		var r Request
@@ -26,7 +27,8 @@ func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))
 		_, rest, _ := strings.Cut(text, "<p>")
 		sentence, _, _ := strings.Cut(rest, "</p>")
-		if !strings.HasSuffix(sentence, ".") || !strings.Contains(text, ` href="/a&#34;b/">`) || strings.Contains(text, "<h1></h1>") {
+		if !strings.HasSuffix(sentence, ".") || !strings.Contains(text, ` href="/a&#34;b/">`) ||
+			strings.Contains(text, "<h1></h1>") {
 			t.Errorf("%d: %s", status, text)
 		}
 	}

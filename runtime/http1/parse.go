@@ -395,7 +395,8 @@ scan:
 		case '\\':
 			r.Plain = false
 		case '%':
-			if i+2 >= len(line) || class[line[i+1]]&class[line[i+2]]&isHex == 0 || line[i+1] == '0' && line[i+2] == '0' {
+			if i+2 >= len(line) || class[line[i+1]]&class[line[i+2]]&isHex == 0 ||
+				line[i+1] == '0' && line[i+2] == '0' {
 				return errPercent
 			}
 			r.Plain = false

@@ -58,7 +58,8 @@ var acceptTable = []struct{ name, in, want string }{
 	{"DELETE", on11("DELETE /", ""), "DELETE / host=h 1.1 keep"},
 	{"methods are case-sensitive, 9110 9.1", on11("get /", ""), "get / host=h 1.1 keep"},
 	{"unregistered method", on11("M-SEARCH /", ""), "M-SEARCH / host=h 1.1 keep"},
-	{"longest method", on11(strings.Repeat("M", maxMethod)+" /", ""), strings.Repeat("M", maxMethod) + " / host=h 1.1 keep"},
+	{"longest method", on11(strings.Repeat("M", maxMethod)+" /", ""), strings.Repeat("M", maxMethod) +
+		" / host=h 1.1 keep"},
 
 	{"query", on11("GET /a?b=c", ""), "GET /a query=b=c host=h 1.1 keep safe"},
 	{"empty query", on11("GET /a?", ""), "GET /a host=h 1.1 keep safe"},
@@ -69,55 +70,70 @@ var acceptTable = []struct{ name, in, want string }{
 	{"backslash", on11("GET /a\\b", ""), "GET /a\\b host=h 1.1 keep safe altered"},
 	{"dots and slashes in the query", on11("GET /a?//../%41", ""), "GET /a query=//../%41 host=h 1.1 keep safe"},
 	{"encoded at the end", on11("GET /%fF", ""), "GET /%fF host=h 1.1 keep safe altered"},
-	{"what browsers send raw", on11("GET /{a}|\\^`\"<>[]?{b}|\\^`\"<>[]", ""), "GET /{a}|\\^`\"<>[] query={b}|\\^`\"<>[] host=h 1.1 keep safe altered"},
+	{"what browsers send raw", on11("GET /{a}|\\^`\"<>[]?{b}|\\^`\"<>[]", ""),
+		"GET /{a}|\\^`\"<>[] query={b}|\\^`\"<>[] host=h 1.1 keep safe altered"},
 	{"slashes and dots stay", on11("GET //a/../b/./", ""), "GET //a/../b/./ host=h 1.1 keep safe altered"},
 	{"asterisk, 9112 3.2.4", on11("OPTIONS *", ""), "OPTIONS * host=h 1.1 keep safe"},
-	{"absolute, 9112 3.2.2", on11("GET http://a.example:80/x?y", ""), "GET /x query=y authority=a.example:80 host=h 1.1 keep safe"},
+	{"absolute, 9112 3.2.2", on11("GET http://a.example:80/x?y", ""),
+		"GET /x query=y authority=a.example:80 host=h 1.1 keep safe"},
 	{"absolute, scheme in capitals", on11("GET HTTP://a/x", ""), "GET /x authority=a host=h 1.1 keep safe"},
 	{"absolute https", on11("GET https://a/%41", ""), "GET /%41 authority=a host=h 1.1 keep safe altered"},
 	{"absolute without path, 9110 4.2.3", on11("GET http://a", ""), "GET / authority=a host=h 1.1 keep safe"},
-	{"absolute without path, with query", on11("GET https://a?y/z", ""), "GET / query=y/z authority=a host=h 1.1 keep safe"},
+	{"absolute without path, with query", on11("GET https://a?y/z", ""),
+		"GET / query=y/z authority=a host=h 1.1 keep safe"},
 	{"absolute with IPv6", on11("GET http://[::1]:8/x", ""), "GET /x authority=[::1]:8 host=h 1.1 keep safe"},
 	{"absolute on 1.0", "GET http://a/ HTTP/1.0\r\n\r\n", "GET / authority=a 1.0 safe"},
 
 	{"empty Host, 9112 3.2", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / 1.1 keep safe"},
 	{"Host in another case", "GET / HTTP/1.1\r\nhOST: h\r\n\r\n", "GET / host=h 1.1 keep safe"},
 	{"Host on 1.0", "GET / HTTP/1.0\r\nHost: h\r\n\r\n", "GET / host=h 1.0 safe"},
-	{"whitespace around a value, 9112 5.1", "GET / HTTP/1.1\r\nHost: \t h:1 \t\r\n\r\n", "GET / host=h:1 1.1 keep safe"},
+	{"whitespace around a value, 9112 5.1", "GET / HTTP/1.1\r\nHost: \t h:1 \t\r\n\r\n",
+		"GET / host=h:1 1.1 keep safe"},
 	{"no whitespace", "GET / HTTP/1.1\r\nHost:h\r\n\r\n", "GET / host=h 1.1 keep safe"},
 
 	{"close, 9112 9.3", on11("GET /", "Connection: close\r\n"), "GET / host=h 1.1 safe"},
 	{"close in any case, in a list", on11("GET /", "Connection: foo, CLOSE\t,bar\r\n"), "GET / host=h 1.1 safe"},
 	{"close in a list without spaces", on11("GET /", "Connection: foo,close,bar\r\n"), "GET / host=h 1.1 safe"},
 	{"close wins", on11("GET /", "Connection: close\r\nConnection: keep-alive\r\n"), "GET / host=h 1.1 safe"},
-	{"close in the second field", on11("GET /", "Connection: keep-alive\r\nconnection: close\r\n"), "GET / host=h 1.1 safe"},
+	{"close in the second field", on11("GET /", "Connection: keep-alive\r\nconnection: close\r\n"),
+		"GET / host=h 1.1 safe"},
 	{"keep-alive on 1.0", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET / 1.0 keep safe"},
 	{"keep-alive and close on 1.0", "GET / HTTP/1.0\r\nConnection: Keep-Alive, close\r\n\r\n", "GET / 1.0 safe"},
-	{"upgrade, 9110 7.8", on11("GET /", "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"), "GET / host=h 1.1 keep upgrade safe"},
-	{"not a token of the list", on11("GET /", "Connection: not-close, close-not, \"close\", ,,\r\n"), "GET / host=h 1.1 keep safe"},
+	{"upgrade, 9110 7.8", on11("GET /", "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"),
+		"GET / host=h 1.1 keep upgrade safe"},
+	{"not a token of the list", on11("GET /", "Connection: not-close, close-not, \"close\", ,,\r\n"),
+		"GET / host=h 1.1 keep safe"},
 	{"not Connection", on11("GET /", "Connectiom: close\r\nProxy-Connection: close\r\n"), "GET / host=h 1.1 keep safe"},
 
 	{"sized", on11("POST /", "Content-Length: 12\r\n"), "POST / host=h 1.1 sized=12 keep"},
 	{"sized 0", on11("POST /", "content-length: 0\r\n"), "POST / host=h 1.1 sized=0 keep"},
 	{"sized on GET", on11("GET /", "Content-Length: 1\r\n"), "GET / host=h 1.1 sized=1 keep safe"},
-	{"leading zeros", on11("POST /", "Content-Length: 0000000000000000000000012\r\n"), "POST / host=h 1.1 sized=12 keep"},
-	{"largest length", on11("POST /", "Content-Length: 9223372036854775807\r\n"), "POST / host=h 1.1 sized=9223372036854775807 keep"},
+	{"leading zeros", on11("POST /", "Content-Length: 0000000000000000000000012\r\n"),
+		"POST / host=h 1.1 sized=12 keep"},
+	{"largest length", on11("POST /", "Content-Length: 9223372036854775807\r\n"),
+		"POST / host=h 1.1 sized=9223372036854775807 keep"},
 	{"sized on 1.0", "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n", "POST / 1.0 sized=5"},
 	{"same length in a list, 9112 6.3", on11("POST /", "Content-Length: 5, 5\r\n"), "POST / host=h 1.1 sized=5 keep"},
-	{"same length again, 9112 6.3", on11("POST /", "Content-Length: 5\r\nContent-Length: 5,5\r\n"), "POST / host=h 1.1 sized=5 keep"},
+	{"same length again, 9112 6.3", on11("POST /", "Content-Length: 5\r\nContent-Length: 5,5\r\n"),
+		"POST / host=h 1.1 sized=5 keep"},
 	{"chunked", on11("POST /", "Transfer-Encoding: chunked\r\n"), "POST / host=h 1.1 chunked keep"},
 	{"chunked in another case", on11("POST /", "transfer-encoding: ChunKed\r\n"), "POST / host=h 1.1 chunked keep"},
-	{"names that begin alike", on11("POST /", "Content-Lengti: 5\r\nTransfer-Encodinh: x\r\nContent: 7\r\n"), "POST / host=h 1.1 keep"},
+	{"names that begin alike", on11("POST /", "Content-Lengti: 5\r\nTransfer-Encodinh: x\r\nContent: 7\r\n"),
+		"POST / host=h 1.1 keep"},
 
-	{"expect, 9110 10.1.1", on11("POST /", "Content-Length: 5\r\nExpect: 100-continue\r\n"), "POST / host=h 1.1 sized=5 keep expect"},
+	{"expect, 9110 10.1.1", on11("POST /", "Content-Length: 5\r\nExpect: 100-continue\r\n"),
+		"POST / host=h 1.1 sized=5 keep expect"},
 	{"te, 9110 10.1.4", on11("GET /", "TE: gzip;q=0.5, Trailers\r\n"), "GET / host=h 1.1 keep trailers safe"},
 	{"te in two fields", on11("GET /", "TE: trailers\r\nTE: gzip\r\n"), "GET / host=h 1.1 keep trailers safe"},
 	{"te without trailers", on11("GET /", "TE: gzip, trailers2\r\n"), "GET / host=h 1.1 keep safe"},
 	{"te on 1.0 is ignored", "GET / HTTP/1.0\r\nTE: trailers\r\n\r\n", "GET / 1.0 safe"},
-	{"expect in another case", on11("POST /", "Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n"), "POST / host=h 1.1 chunked keep expect"},
+	{"expect in another case", on11("POST /", "Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n"),
+		"POST / host=h 1.1 chunked keep expect"},
 	{"expect without body", on11("GET /", "Expect: 100-continue\r\n"), "GET / host=h 1.1 keep safe"},
-	{"expect with an empty body", on11("POST /", "Expect: 100-continue\r\nContent-Length: 0\r\n"), "POST / host=h 1.1 sized=0 keep"},
-	{"expect on 1.0 is ignored", "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", "POST / 1.0 sized=5"},
+	{"expect with an empty body", on11("POST /", "Expect: 100-continue\r\nContent-Length: 0\r\n"),
+		"POST / host=h 1.1 sized=0 keep"},
+	{"expect on 1.0 is ignored", "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+		"POST / 1.0 sized=5"},
 	{"any expectation on 1.0", "POST / HTTP/1.0\r\nExpect: tea\r\n\r\n", "POST / 1.0"},
 }
 
@@ -309,7 +325,8 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 		{"chunked twice", on11("POST /", "Transfer-Encoding: chunked, chunked\r\n"), 400},
 		{"chunked in two fields", on11("POST /", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400},
 		{"chunked not last", on11("POST /", "Transfer-Encoding: chunked, gzip\r\n"), 400},
-		{"chunked not last, two fields", on11("POST /", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"), 400},
+		{"chunked not last, two fields",
+			on11("POST /", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"), 400},
 		{"no chunked", on11("POST /", "Transfer-Encoding: gzip\r\n"), 400},
 		{"identity", on11("POST /", "Transfer-Encoding: identity\r\n"), 400},
 		{"xchunked", on11("POST /", "Transfer-Encoding: xchunked\r\n"), 400},
@@ -321,7 +338,8 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 		{"nothing and chunked", on11("POST /", "Transfer-Encoding: , chunked\r\n"), 400},
 		{"space before colon of coding", on11("POST /", "Transfer-Encoding : chunked\r\n"), 400},
 		{"gzip, chunked", on11("POST /", "Transfer-Encoding: gzip, chunked\r\n"), 501},
-		{"gzip, chunked in two fields", on11("POST /", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), 501},
+		{"gzip, chunked in two fields", on11("POST /", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
+			501},
 
 		// Expect, RFC 9110 §10.1.1.
 		{"other expectation", on11("POST /", "Expect: tea\r\n"), 417},
@@ -412,7 +430,8 @@ func TestIncompleteHeadNeedsMoreInput(t *testing.T) {
 
 func limits(line, field, head, fields int) Limits {
 	d := DefaultLimits
-	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head), cmp.Or(fields, d.Fields)}
+	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head),
+		cmp.Or(fields, d.Fields)}
 }
 
 func TestLimitsAreExact(t *testing.T) {
@@ -428,8 +447,10 @@ func TestLimitsAreExact(t *testing.T) {
 		{"field line", on11("GET /", "X: 1234\r\n"), limits(0, 7, 0, 0), limits(0, 6, 0, 0), 431},
 		{"head", on11("GET /", ""), limits(0, 0, 27, 0), limits(0, 0, 26, 0), 431},
 		{"fields", on11("GET /", "A: b\r\nC: d\r\n"), limits(0, 0, 0, 3), limits(0, 0, 0, 2), 431},
-		{"default head", string(largeHead(DefaultLimits.Head)), DefaultLimits, limits(0, 0, DefaultLimits.Head-1, 0), 431},
-		{"default fields", on11("GET /", strings.Repeat("X: y\r\n", DefaultLimits.Fields-1)), DefaultLimits, limits(0, 0, 0, DefaultLimits.Fields-1), 431},
+		{"default head", string(largeHead(DefaultLimits.Head)), DefaultLimits, limits(0, 0, DefaultLimits.Head-1, 0),
+			431},
+		{"default fields", on11("GET /", strings.Repeat("X: y\r\n", DefaultLimits.Fields-1)), DefaultLimits,
+			limits(0, 0, 0, DefaultLimits.Fields-1), 431},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Request
@@ -466,7 +487,8 @@ func TestFieldsAreParsedInOrder(t *testing.T) {
 
 func TestReusedRequestHasNothingOfThePreviousRequest(t *testing.T) {
 	var r Request
-	first := on11("OPTIONS http://a/%41?q", "Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
+	first := on11("OPTIONS http://a/%41?q",
+		"Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
 	if _, err := r.Parse([]byte(first), &DefaultLimits); err != nil {
 		t.Fatal(err)
 	}

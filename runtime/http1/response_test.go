@@ -25,8 +25,10 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 		keep bool
 	}{
 		{"hello", Response{Status: 200, Length: 5, Type: "text/html; charset=utf-8", Version: HTTP11, KeepAlive: true},
-			"HTTP/1.1 200 OK\r\n" + common + "Content-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\n\r\n", Sized, true},
-		{"fields", Response{Status: 200, Reason: []byte("OK"), Fields: []byte("A: b\r\nC: d\r\n"), Version: HTTP11, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Content-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\n\r\n",
+			Sized, true},
+		{"fields", Response{Status: 200, Reason: []byte("OK"), Fields: []byte("A: b\r\nC: d\r\n"), Version: HTTP11,
+			KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "A: b\r\nC: d\r\nContent-Length: 0\r\n\r\n", Sized, true},
 		{"own reason", Response{Status: 200, Reason: []byte("Fine"), Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 Fine\r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
@@ -34,9 +36,11 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 			"HTTP/1.1 404 Not Found\r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
 		{"unknown status, 9112 4: the space stays", Response{Status: 799, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 799 \r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
-		{"own Date", Response{Status: 200, HasDate: true, Fields: []byte("Date: x\r\n"), Version: HTTP11, KeepAlive: true},
+		{"own Date", Response{Status: 200, HasDate: true, Fields: []byte("Date: x\r\n"), Version: HTTP11,
+			KeepAlive: true},
 			"HTTP/1.1 200 OK\r\nServer: fapws\r\nDate: x\r\nContent-Length: 0\r\n\r\n", Sized, true},
-		{"own Server", Response{Status: 200, HasServer: true, Fields: []byte("Server: x\r\n"), Version: HTTP11, KeepAlive: true},
+		{"own Server", Response{Status: 200, HasServer: true, Fields: []byte("Server: x\r\n"), Version: HTTP11,
+			KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + testDate + "Server: x\r\nContent-Length: 0\r\n\r\n", Sized, true},
 		{"own Server and Date", Response{Status: 201, HasServer: true, HasDate: true, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", Sized, true},
@@ -115,7 +119,8 @@ func TestTemplateSetsServerAndDate(t *testing.T) {
 		t.Errorf("without a server name: %q", got)
 	}
 	tm.SetTime(0)
-	if got, want := head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"; got != want {
+	if got, want := head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 "+
+		"GMT\r\nContent-Length: 0\r\n\r\n"; got != want {
 		t.Errorf("after SetTime: %q", got)
 	}
 }
@@ -131,7 +136,8 @@ func TestDateIsFormattedLikeNetHTTP(t *testing.T) {
 
 // The phrases that RFC 9110 renamed are exceptions.
 func TestStatusTextsAgreeWithNetHTTP(t *testing.T) {
-	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
+		422: "Unprocessable Content"}
 	for code := 100; code < 1000; code++ {
 		want := http.StatusText(code)
 		if s, ok := renamed[code]; ok {
@@ -153,7 +159,8 @@ func TestResponsesDoNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		now++
 		tm.SetTime(now)
-		for _, r := range []Response{{Status: 200, Length: 7}, {Status: 404, Length: -1, Version: HTTP11}, {Status: 799, Length: 1 << 60}} {
+		for _, r := range []Response{{Status: 200, Length: 7}, {Status: 404, Length: -1, Version: HTTP11},
+			{Status: 799, Length: 1 << 60}} {
 			dst = tm.AppendHead(dst[:0], &r)
 		}
 		dst = AppendChunkHeader(dst, 100)

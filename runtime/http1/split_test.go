@@ -136,7 +136,8 @@ func FuzzParseSplit(f *testing.F) {
 		// Small limits make it likely that the input exceeds one of them.
 		lim := DefaultLimits
 		if small != 0 {
-			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small), Fields: 1 + int(small)%8}
+			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small),
+				Fields: 1 + int(small)%8}
 		}
 		var whole, parts Request
 		n, err := whole.Parse(in, &lim)

@@ -33,7 +33,8 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	if err := again.ParseWhole(out, &limits); err != nil {
 		t.Fatalf("%v in %q", err, out)
 	}
-	if len(out) > len(head)+http1.TraceLineLen || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) || r.Host != again.Host || r.UpgradeTo != again.UpgradeTo {
+	if len(out) > len(head)+http1.TraceLineLen || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) ||
+		r.Host != again.Host || r.UpgradeTo != again.UpgradeTo {
 		t.Errorf("%q is %+v, not %+v", out, again, r)
 	}
 	for i, f := range r.Fields {
@@ -45,7 +46,8 @@ func rewrite(t *testing.T, fields string) (string, string) {
 		t.Errorf("found %s, not %s", found, trace)
 	}
 	last := r.Fields[len(r.Fields)-1]
-	if end := out[len(out)-http1.TraceLineLen:]; !bytes.HasPrefix(end, []byte("traceparent: ")) || string(last.Name.In(out)) != "traceparent" {
+	if end := out[len(out)-http1.TraceLineLen:]; !bytes.HasPrefix(end, []byte("traceparent: ")) ||
+		string(last.Name.In(out)) != "traceparent" {
 		t.Errorf("the end is %q", end)
 	}
 	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), trace.String()
@@ -150,7 +152,8 @@ func TestTraceIDsDiffer(t *testing.T) {
 	if len(seen) != 1000 {
 		t.Errorf("%d traces", len(seen))
 	}
-	if client, trace := http1.UnnameTrace(http1.TraceID([]byte(id)).Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
+	if client, trace := http1.UnnameTrace(http1.TraceID([]byte(id)).
+		Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
 		t.Errorf("%q %q", client, trace)
 	}
 	if name := (http1.TraceID{}).Name("::1"); name != "::1" {

@@ -4,9 +4,14 @@ import "testing"
 
 func TestTrailersThatHTTPForbidsAreInvalid(t *testing.T) {
 	for name, want := range map[string]bool{
-		"X-Sum": true, "Content-Digest": true, "ETag": true, "Server-Timing": true, "Iff": true, "Authentication-Info": true,
-		"": false, "a b": false, ":status": false, "a:": false, "Content-Length": false, "TRANSFER-ENCODING": false, "Content-Type": false,
-		"If-Match": false, "Set-Cookie": false, "Cache-Control": false, "Proxy-Status": false, "Trailer": false, "Host": false,
+		"X-Sum": true, "Content-Digest": true, "ETag": true, "Server-Timing": true, "Iff": true,
+		"Authentication-Info": true,
+		"":                    false, "a b": false, ":status": false, "a:": false, "Content-Length": false,
+		"TRANSFER-ENCODING": false,
+		"Content-Type":      false,
+		"If-Match":          false, "Set-Cookie": false, "Cache-Control": false, "Proxy-Status": false,
+		"Trailer": false,
+		"Host":    false,
 	} {
 		if got := ValidTrailer(name); got != want {
 			t.Errorf("%q: %v", name, got)

@@ -74,8 +74,10 @@ func (h proxyHeader) Input(data []byte) {
 	case err == http1.ErrNeedMore:
 	case err != nil:
 		if s.unannounced.Now() {
-			s.Config.LogClient(logfile.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
-				err, conn.Excerpt(buf[:min(len(buf), conn.MaxProxyLine)])))
+			s.Config.LogClient(logfile.Warning, c.String(),
+				fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove "+
+					"--proxy-protocol",
+					err, conn.Excerpt(buf[:min(len(buf), conn.MaxProxyLine)])))
 		}
 		c.Close("no PROXY header")
 	default:

@@ -41,7 +41,8 @@ func FuzzDecode(f *testing.F) {
 		content, rest, whole, err := decode()
 		content2, rest2, whole2, err2 := decode(int(first), int(first)+int(second))
 		if err != err2 || whole != whole2 || content != content2 || rest != rest2 {
-			t.Errorf("at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2, err2)
+			t.Errorf("at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2,
+				err2)
 		}
 		var want []byte
 		var d http1.ChunkedReader

@@ -44,10 +44,12 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 		}
 		switch {
 		case c == nil || c.Subrequest() || c.state != StateNew && c.state != StateReady && c.gate != asking:
-		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0 && c.gate != asking:
+		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() ||
+			len(c.Pending()) > 0 && c.gate != asking:
 		case c.Transport() == nil:
 			list = append(list, c.depart(unannounced))
-		case (c.state == StateReady || s.Config.Current != nil && s.Set.Now-c.Stamp > maxUnused) && !c.Unread() && c.gate != asking:
+		case (c.state == StateReady || s.Config.Current != nil && s.Set.Now-c.Stamp > maxUnused) && !c.Unread() &&
+			c.gate != asking:
 			c.Close("another process serves")
 		}
 	})
@@ -91,7 +93,8 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 
 // ResumeSocket makes a connection with the socket fd, and continues the WebSocket d of another process: see
 // exchange.Server.Resume. If it returns an error, fd still belongs to the caller.
-func (s *Server) ResumeSocket(d *exchange.SocketState, fd int, resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
+func (s *Server) ResumeSocket(d *exchange.SocketState, fd int,
+	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)
 	return s.Resume(d, &c.Client, c, func() { s.open(c) }, resumed)
 }

@@ -188,7 +188,8 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	if p.Warm {
 		file.Warm = conn.AlwaysWarm
 	}
-	s.items = append(s.items[:0], conn.Item{Data: buf, More: true}, conn.Item{Data: body, More: true}, file, conn.Item{Data: tail})
+	s.items = append(s.items[:0], conn.Item{Data: buf, More: true}, conn.Item{Data: body, More: true}, file,
+		conn.Item{Data: tail})
 	defer clear(s.items)
 	left, full, err := c.WriteItems(s.items)
 	switch {

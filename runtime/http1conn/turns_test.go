@@ -99,7 +99,8 @@ func TestUnreadInterimResponsesCountAsUnsent(t *testing.T) {
 		t.Errorf("%d bytes wait", n)
 	}
 	got, err := io.ReadAll(client)
-	if n := bytes.Count(got, []byte("HTTP/1.1 103 ")); n != manyHints || bytes.Count(got, []byte("HTTP/1.1 200 ")) != 1 || err != nil {
+	if n := bytes.Count(got, []byte("HTTP/1.1 103 ")); n != manyHints ||
+		bytes.Count(got, []byte("HTTP/1.1 200 ")) != 1 || err != nil {
 		t.Errorf("%d interim responses, %v", n, err)
 	}
 	if n := waits(); n != 0 {

@@ -21,7 +21,8 @@ type echo struct {
 }
 
 func (h *host) echo(x *exchange.Exchange) {
-	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
+	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true,
+		Length: -1})
 	e := &echo{conn: c, set: h.Set, before: c.Holder}
 	c.Holder = e
 	h.echoes = append(h.echoes, e)
@@ -69,7 +70,8 @@ func (e *echo) Gone() {
 }
 
 var connectFields = []hpack.HeaderField{
-	{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"},
+	{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"},
+	{Name: ":authority", Value: "h"},
 	{Name: ":path", Value: "/bytes"},
 }
 

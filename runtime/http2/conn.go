@@ -390,9 +390,13 @@ func (c *Conn) deadline() (at int64, expire func()) {
 	case c.dead: // the rest has its own deadline
 		return now + look, func() {}
 	case !c.settled:
-		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() { c.fail(http2.ErrCodeSettingsTimeout, "no settings") }
+		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() {
+			c.fail(http2.ErrCodeSettingsTimeout, "no settings")
+		}
 	case c.arrives != nil:
-		return c.arrives.since + tick + int64(cfg.HeadTimeout), func() { c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request") }
+		return c.arrives.since + tick + int64(cfg.HeadTimeout), func() {
+			c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
+		}
 	}
 	at, expire = c.conn.Stamp+tick+int64(cfg.KeepAlive), c.refuse
 	if len(c.streams) > 0 {

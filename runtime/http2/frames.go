@@ -20,12 +20,14 @@ func (c *Conn) read(frame []byte) {
 	s := c.s
 	s.input.Reset(frame)
 	f, err := s.framer.ReadFrame()
-	h := http2.FrameHeader{Type: http2.FrameType(frame[3]), Flags: http2.Flags(frame[4]), StreamID: binary.BigEndian.Uint32(frame[5:]) &^ (1 << 31)}
+	h := http2.FrameHeader{Type: http2.FrameType(frame[3]), Flags: http2.Flags(frame[4]),
+		StreamID: binary.BigEndian.Uint32(frame[5:]) &^ (1 << 31)}
 	switch {
 	case !c.settled && (h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck)): // RFC 9113 §3.4
 		c.fail(http2.ErrCodeProtocol, "no settings")
 		return
-	case (c.arrives != nil) != (h.Type == http2.FrameContinuation) || c.arrives != nil && h.StreamID != c.arrives.id: // RFC 9113 §6.2, §6.10
+	// RFC 9113 §6.2, §6.10
+	case (c.arrives != nil) != (h.Type == http2.FrameContinuation) || c.arrives != nil && h.StreamID != c.arrives.id:
 		c.fail(http2.ErrCodeProtocol, "a header block was interrupted")
 		return
 	case err != nil:

@@ -10,8 +10,10 @@ import (
 
 // gate says which streams may be opened. It matters only with Config.Current.
 type gate struct {
-	asking  bool // Current was asked, and the frame that opens the next stream waits in the pending input, with all frames behind it
-	current int  // bytes at the front of the pending input that had arrived when Current was asked, which has called done
+	// Current was asked, and the frame that opens the next stream waits in the pending input, with all frames behind it
+	asking bool
+	// bytes at the front of the pending input that had arrived when Current was asked, which has called done
+	current int
 }
 
 // mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current, and asks

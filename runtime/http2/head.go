@@ -351,5 +351,6 @@ func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 
 // appendFrameHeader follows RFC 9113 §4.1.
 func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
-	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16),
+		byte(id>>8), byte(id))
 }

@@ -31,7 +31,8 @@ func TestFieldsBecomeAnHTTP1Head(t *testing.T) {
 	}{
 		{"plain", nil, "host: example.org\r\n\r\n"},
 		{"the same host twice", []string{"host Example.org", "a b"}, "host: example.org\r\na: b\r\n\r\n"},
-		{"cookies", []string{"cookie a=b", "x y", "cookie c=d", "cookie e"}, "host: example.org\r\nx: y\r\ncookie: a=b; c=d; e\r\n\r\n"},
+		{"cookies", []string{"cookie a=b", "x y", "cookie c=d", "cookie e"},
+			"host: example.org\r\nx: y\r\ncookie: a=b; c=d; e\r\n\r\n"},
 		{"te", []string{"te trailers"}, "host: example.org\r\nte: trailers\r\n\r\n"},
 		{"empty value", []string{"x "}, "host: example.org\r\nx: \r\n\r\n"},
 	} {
@@ -112,11 +113,13 @@ func FuzzHead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, scheme, authority, path, name1, value1, name2, value2 string) {
 		b := new(headerBlock)
 		b.begin(1, ofRequest, true, 1<<16)
-		fields := []hpack.HeaderField{{Name: ":method", Value: method}, {Name: ":scheme", Value: scheme}, {Name: ":path", Value: path}}
+		fields := []hpack.HeaderField{{Name: ":method", Value: method}, {Name: ":scheme", Value: scheme},
+			{Name: ":path", Value: path}}
 		if authority != "" {
 			fields = append(fields, hpack.HeaderField{Name: ":authority", Value: authority})
 		}
-		fields = append(fields, hpack.HeaderField{Name: name1, Value: value1}, hpack.HeaderField{Name: name2, Value: value2})
+		fields = append(fields, hpack.HeaderField{Name: name1, Value: value1},
+			hpack.HeaderField{Name: name2, Value: value2})
 		for _, f := range fields {
 			b.add(f)
 		}

@@ -110,11 +110,13 @@ func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	if ends {
 		method = "GET"
 	}
-	for _, field := range append([]string{":method " + method, ":scheme http", ":authority h", ":path " + path}, fields...) {
+	for _, field := range append([]string{":method " + method, ":scheme http", ":authority h", ":path " + path},
+		fields...) {
 		name, value, _ := strings.Cut(field, " ")
 		p.coder.WriteField(hpack.HeaderField{Name: name, Value: value})
 	}
-	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: ends})
+	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true,
+		EndStream: ends})
 }
 
 func (p *peer) response(id uint32) (text string) {

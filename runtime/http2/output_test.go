@@ -33,7 +33,8 @@ func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 			}
 			h.Do(func() {
 				h.Held[len(h.Held)-1].Sink.Send(&exchange.Part{
-					First: true, Last: true, Head: exchange.Head{Status: 200, Length: c.count}, File: int(f.Fd()), Offset: c.offset, Count: c.count, Warm: warm,
+					First: true, Last: true, Head: exchange.Head{Status: 200, Length: c.count}, File: int(f.Fd()),
+					Offset: c.offset, Count: c.count, Warm: warm,
 				})
 			})
 			want := "200 " + string(content[c.offset:min(c.offset+c.count, 1<<20)])

@@ -54,7 +54,8 @@ func (c *Conn) open(b *headerBlock) {
 	if head <= smallHead {
 		head = 0
 	}
-	if len(c.streams) >= s.cfg.MaxStreams || int(c.client.Active) >= s.cfg.MaxStreams || head > 0 && s.heads.Room(c.inflow.client) < head {
+	if len(c.streams) >= s.cfg.MaxStreams || int(c.client.Active) >= s.cfg.MaxStreams ||
+		head > 0 && s.heads.Room(c.inflow.client) < head {
 		c.writeReset(b.id, http2.ErrCodeRefusedStream)
 		c.charge(costReset)
 		return
@@ -80,7 +81,8 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	if b.longest > s.Config.Limits.FieldLine {
-		limit := exchange.Limit{Setting: "limit-request-field-size", Max: int64(s.Config.Limits.FieldLine), Size: int64(b.longest)}
+		limit := exchange.Limit{Setting: "limit-request-field-size", Max: int64(s.Config.Limits.FieldLine),
+			Size: int64(b.longest)}
 		st.refuse(exchange.Reply{Status: 431, Text: "header field too long", Close: true, Limit: limit})
 		return
 	}
@@ -106,7 +108,8 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	switch {
-	case (b.end || st.extended) && req.Length > 0: // RFC 9113 §8.1.1; the data of an extended CONNECT is no content (RFC 9110 §9.3.6)
+	// RFC 9113 §8.1.1; the data of an extended CONNECT is no content (RFC 9110 §9.3.6)
+	case (b.end || st.extended) && req.Length > 0:
 		st.ends = http2.ErrCodeProtocol
 		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
 		return

@@ -41,7 +41,8 @@ func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 		if !ok {
 			return e.Wire(1)
 		}
-		return append(websocket.AppendHeader(make([]byte, 0, len(packed)+websocket.MaxHeader), opcodeOf(e.Op), true, len(packed)), packed...)
+		return append(websocket.AppendHeader(make([]byte, 0, len(packed)+websocket.MaxHeader), opcodeOf(e.Op), true,
+			len(packed)), packed...)
 	})
 }
 

@@ -86,16 +86,21 @@
 //     is paused, or gets only this pong.
 //   - Closing. A client may send a message immediately before it closes the WebSocket or breaks the protocol. The answer
 //     to this message is sent first. Therefore a close frame is answered when the handler has ended, or after a second.
-//     After a violation of the protocol, the close frame is sent on the next tick if a message was delivered. After both
-//     close frames the loop shuts down its side and lingers, because closing at once may destroy the bytes sent last. A
-//     client that does not answer a close frame is disconnected after 5 s.
-//   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. A
-//     connection that is paused, or that is being written to, gets no ping.
-//   - Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
-//     the WebSocket cannot move: code in browsers distinguishes "reconnect" from "closed for good". RFC 6455 §5.5.1
-//     forbids data only after one's own close frame, so messages of the client may cross the server's close frame. They
-//     are delivered until the client has answered it. Therefore a message is answered, or delivered and followed by
-//     1001 or 1012, and never lost without notice.
+//
+// After a violation of the protocol, the close frame is sent on the next tick if a message was delivered. After both
+//
+// close frames the loop shuts down its side and lingers, because closing at once may destroy the bytes sent last. A
+//
+//	  client that does not answer a close frame is disconnected after 5 s.
+//	- Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. A
+//	  connection that is paused, or that is being written to, gets no ping.
+//	- Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
+//	  the WebSocket cannot move: code in browsers distinguishes "reconnect" from "closed for good". RFC 6455 §5.5.1
+//
+// forbids data only after one's own close frame, so messages of the client may cross the server's close frame. They
+//
+//	are delivered until the client has answered it. Therefore a message is answered, or delivered and followed by
+//	1001 or 1012, and never lost without notice.
 //
 // Over HTTP/2 the connection is a virtual one (package conn), which makes no difference to a Socket. It cannot move to
 // another process.

@@ -281,6 +281,7 @@ func (h *history) Expire(now int64) {
 		for _, r := range h.rings {
 			h.trim(r, h.drop)
 		}
-		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil }) // all in one pass, because there may be very many
+		// all in one pass, because there may be very many
+		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil })
 	}
 }

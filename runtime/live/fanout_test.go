@@ -66,7 +66,8 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 					due = len(want[e])
 				}
 				if len(received[e]) != due {
-					t.Fatalf("subscriber %d has got %d events, and %d up to %d, which it has reached", e.id, len(received[e]), due, f.Reached(e))
+					t.Fatalf("subscriber %d has got %d events, and %d up to %d, which it has reached", e.id,
+						len(received[e]), due, f.Reached(e))
 				}
 			}
 		}

@@ -11,7 +11,8 @@ import (
 // FuzzJoin checks that accepted names are safe in a field and are parsed back unchanged, and that no Last-Event-ID
 // makes Since return wrong events or a wrong order.
 func FuzzJoin(f *testing.F) {
-	for _, seed := range [][2]string{{"a, c", ""}, {"c", "e-3"}, {"a", "e-18446744073709551615"}, {"room/1", "own"}, {"a,,b", "e-"}, {"a\r\nb", "\xff"}, {strings.Repeat("a,", 20), "-"}} {
+	for _, seed := range [][2]string{{"a, c", ""}, {"c", "e-3"}, {"a", "e-18446744073709551615"}, {"room/1", "own"},
+		{"a,,b", "e-"}, {"a\r\nb", "\xff"}, {strings.Repeat("a,", 20), "-"}} {
 		f.Add(seed[0], seed[1])
 	}
 	h := NewHub()
@@ -53,7 +54,8 @@ func FuzzJoin(f *testing.F) {
 
 // FuzzEvent checks that a client that follows HTML §9.2.6 reads one event, with the published values.
 func FuzzEvent(f *testing.F) {
-	for _, seed := range [][3]string{{"x", "", ""}, {"a\r\nb\r\rc\n", "tick", "7"}, {"", "", ""}, {" lead", "message", "ü"}, {"data: x\n\nid: y", ":", ":"}} {
+	for _, seed := range [][3]string{{"x", "", ""}, {"a\r\nb\r\rc\n", "tick", "7"}, {"", "", ""},
+		{" lead", "message", "ü"}, {"data: x\n\nid: y", ":", ":"}} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
 	f.Fuzz(func(t *testing.T, data, event, id string) {
@@ -65,7 +67,8 @@ func FuzzEvent(f *testing.F) {
 			return
 		}
 		e := NewEvent(&m, 5, "e")
-		if text := string(e.Text()); string(e.Wire(0)) != text || string(e.Wire(1)) != fmt.Sprintf("%x\r\n%s\r\n", len(text), text) {
+		if text := string(e.Text()); string(e.Wire(0)) != text || string(e.Wire(1)) != fmt.Sprintf("%x\r\n%s\r\n",
+			len(text), text) {
 			t.Fatalf("%q is sent as %q", text, e.Wire(1))
 		}
 		got := readEvents(string(e.Text()))

@@ -44,7 +44,8 @@ type departed struct {
 // away, and the first error of give or ctx.
 //
 // It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
-func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration, sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
+func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
+	sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
 	var list []departed
 	end := time.Now().Add(patience)
 	for more := true; more; {
@@ -86,7 +87,8 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 		a.loop.Do(a.release)
 		return 0, nil
 	}
-	return export(ctx, give, a.loop.Do, handOverPatience, func(late, _ bool) ([]departed, bool) { return a.sweep(late) }, a.release)
+	return export(ctx, give, a.loop.Do, handOverPatience,
+		func(late, _ bool) ([]departed, bool) { return a.sweep(late) }, a.release)
 }
 
 // sweep asks the handlers of WebSockets that can be handed over, and returns the WebSockets that have left. more
@@ -244,7 +246,9 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 // serve submits the request of d again. The Socket is the protocol of the connection before a handler gets the request,
 // and nil if the connection has ended already.
 func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
-	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier { return a.resumed(x, d, c) })
+	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier {
+		return a.resumed(x, d, c)
+	})
 	s, _ := again.(*Socket)
 	return s, err
 }
@@ -310,7 +314,8 @@ func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client disconnected before a close frame was sent
+	// the client disconnected before a close frame was sent
+	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 {
 		again.broken = &websocket.Error{Code: websocket.Abnormal}
 	}
 }

@@ -229,7 +229,8 @@ func CheckChannelName(name string) error {
 	case name == "":
 		return errors.New("a channel name is empty")
 	case len(name) > MaxName:
-		return fmt.Errorf("a channel name has %d bytes; the maximum is %d; it begins with %.40q", len(name), MaxName, name)
+		return fmt.Errorf("a channel name has %d bytes; the maximum is %d; it begins with %.40q", len(name), MaxName,
+			name)
 	case strings.IndexByte(alphanumeric, name[0]) < 0:
 		return fmt.Errorf("a channel name must begin with an ASCII letter or digit: %q", name)
 	case strings.Trim(name, alphanumeric+"._~:/@-") != "":

@@ -137,7 +137,8 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 // is then no longer the first part. The stream begins with the body of the response, and continues after its last part.
 //
 // A client that reads no stream (HEAD, a subrequest) gets only the response.
-func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, channels []byte) exchange.Outcome {
+func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
+	channels []byte) exchange.Outcome {
 	names, err := ParseNames(string(channels))
 	if err != nil {
 		line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))

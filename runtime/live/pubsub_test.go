@@ -204,7 +204,9 @@ func TestPositionIsFoundByEventID(t *testing.T) {
 	for seq, id := range []string{"x", "y", "", "x", "e-2"} {
 		h.Take(NewEvent(&Message{Name: "a", ID: id}, uint64(seq+1), "e"), 1)
 	}
-	for id, want := range map[string]uint64{"x": 4, "y": 2, "e-3": 3, "e-1": 1, "e-2": 5, "e-100": 100, "z": 0, "e-1048581": 1048581, "e-1048582": 0, "e-18446744073709551615": 0, "e-18446744073709551616": 0, "": 0, "f-3": 0} {
+	for id, want := range map[string]uint64{"x": 4, "y": 2, "e-3": 3, "e-1": 1, "e-2": 5, "e-100": 100, "z": 0,
+		"e-1048581": 1048581, "e-1048582": 0, "e-18446744073709551615": 0, "e-18446744073709551616": 0, "": 0,
+		"f-3": 0} {
 		if got := h.Position([]string{"a", "b"}, id, "e"); got != want {
 			t.Errorf("%q: got %d, want %d", id, got, want)
 		}
@@ -228,7 +230,8 @@ func TestEventsAreEncodedAndDecoded(t *testing.T) {
 		t.Fatalf("%v, %d events", err, len(got))
 	}
 	for i, e := range got {
-		if e.Seq != events[i].Seq || e.Name != events[i].Name || e.ID != events[i].ID || string(e.Wire(1)) != string(events[i].Wire(1)) {
+		if e.Seq != events[i].Seq || e.Name != events[i].Name || e.ID != events[i].ID ||
+			string(e.Wire(1)) != string(events[i].Wire(1)) {
 			t.Errorf("got %+v, want %+v", e, events[i])
 		}
 	}

@@ -24,7 +24,8 @@ func (h *handler) Release(p *exchange.Part) {
 
 // answer makes a handler answer a request with parts, and calls done on the loop with the client. The first part gets
 // the head of a response for subscribers.
-func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler), parts ...exchange.Part) {
+func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler),
+	parts ...exchange.Part) {
 	h.t.Helper()
 	h.Do(func() {
 		client, handler := &exchangetest.Client{}, &handler{}
@@ -74,9 +75,11 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 		want          string
 	}{
 		{"nothing", get, []exchange.Part{{Last: true}}, retry + `, "", "" upgrade`},
-		{"an event", get, []exchange.Part{{Last: true, Body: []byte("data: 1\n\n")}}, retry + `, "data: 1\n\n", "" upgrade`},
+		{"an event", get, []exchange.Part{{Last: true, Body: []byte("data: 1\n\n")}},
+			retry + `, "data: 1\n\n", "" upgrade`},
 		{"no event", get, []exchange.Part{{Last: true, Body: []byte("{}")}}, retry + `, "{}", "\n\n" upgrade`},
-		{"pieces", get, []exchange.Part{{Body: []byte("{}")}, {Body: []byte("x\n\n")}, {Last: true}}, retry + `, "{}", "x\n\n", "", "" upgrade`},
+		{"pieces", get, []exchange.Part{{Body: []byte("{}")}, {Body: []byte("x\n\n")}, {Last: true}},
+			retry + `, "{}", "x\n\n", "", "" upgrade`},
 		{"failed", get, []exchange.Part{{Body: []byte("{}")}, {Last: true, Failed: true}}, retry + `, "{}", "" failed`},
 		{"HEAD", strings.Replace(get, "GET", "HEAD", 1), []exchange.Part{{Last: true}}, retry + `, "" last`},
 	} {
@@ -86,10 +89,12 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 				if got := sent(client); got != c.want {
 					t.Errorf("got %s, want %s", got, c.want)
 				}
-				if fields := string(client.Parts[0].Head.Fields); fields != "Content-Type: text/event-stream\r\nX-A: 1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n" {
+				if fields := string(client.Parts[0].Head.Fields); fields != "Content-Type: text/event-stream\r\nX-A: "+
+					"1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n" {
 					t.Errorf("fields %q", fields)
 				}
-				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1], " true") {
+				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1],
+					" true") {
 					t.Errorf("the handler got back %q", handler.released)
 				}
 				// The client releases the last part before Begin.

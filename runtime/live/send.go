@@ -93,7 +93,8 @@ func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 		return
 	}
 	if s.mayReport() {
-		s.sites.Config.LogClient(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+		s.sites.Config.LogClient(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+
+			" and has been dropped")
 	}
 	s.reset(p, why)
 }

@@ -119,7 +119,8 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
 // messages. The status and the type are ignored. subprotocol is the handler's choice, which is ignored if it is not a
 // token.
-func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request, subprotocol []byte) exchange.Outcome {
+func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
+	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
 	switch {
 	case s == nil || s.answer != answering: // the client has disconnected
@@ -189,7 +190,8 @@ func (s *Socket) Reply(exchange.Reply) {
 // fields returns the fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), in memory that the next
 // response uses again.
 func (s *Socket) fields(subprotocol []byte) []byte {
-	dst := append(s.all.sites.Heads.Fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst := append(s.all.sites.Heads.Fields[:0],
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(append(dst, s.accept[:]...), "\r\n"...)
 	if websocket.IsToken(subprotocol) {
 		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)

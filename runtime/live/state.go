@@ -157,9 +157,11 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return errors.New("events of its channels have been lost")
 	}
 	addr, _ := netip.ParseAddr(d.Address)
-	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent, framed: uint32(d.Framed)}
+	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent,
+		framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
-	if err := s.open(p, fd, nil, exchange.AddressOf(net.JoinHostPort(d.Address, strconv.Itoa(int(d.Port))))); err != nil {
+	if err := s.open(p, fd, nil, exchange.AddressOf(net.JoinHostPort(d.Address,
+		strconv.Itoa(int(d.Port))))); err != nil {
 		return err
 	}
 	if d.Log != nil {

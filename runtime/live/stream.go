@@ -72,7 +72,8 @@ type Loop interface {
 
 	// Resume continues the WebSocket d of another process on fd: see exchange.Server.Resume. The caller keeps fd if
 	// there is an error.
-	Resume(d *exchange.SocketState, fd int, resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
+	Resume(d *exchange.SocketState, fd int,
+		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
 
 	// Dismiss sends the last bytes to a client without a handler, and closes fd after the client has read them.
 	Dismiss(fd int, last []byte)

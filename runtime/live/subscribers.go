@@ -58,7 +58,8 @@ type eventFormat struct {
 // NewSubscribers returns the subscribers of a loop with the connections conns and the requests of sites. Configure must
 // be called before other methods.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
-	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
+	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
+		next: uint64(os.Getpid())<<30 + 1}
 	s.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, batchBytes)
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s

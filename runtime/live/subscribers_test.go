@@ -33,7 +33,8 @@ func (h *host) Count(n int)         { h.open += n }
 func (h *host) Dismiss(int, []byte) {}
 
 func (h *host) Do(f func()) { looptest.Do(h.loop, f) }
-func (h *host) Resume(*exchange.SocketState, int, func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
+func (h *host) Resume(*exchange.SocketState, int,
+	func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	return nil, errFull
 }
 
@@ -43,10 +44,13 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	h := &host{t: t, loop: loop}
 	h.conns.Init()
 	h.conns.Events, h.conns.WriteTimeout = loop, time.Minute
-	sites := &exchange.Server{Config: exchange.Config{LogClient: func(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }}}
+	sites := &exchange.Server{Config: exchange.Config{LogClient: func(_ logfile.Level, client, line string) {
+		h.log = append(h.log, client+": "+line)
+	}}}
 	h.s = NewSubscribers(h, sites, &h.conns)
 	h.s.WakeBy(func() { loop.Post(h.s.Turn) })
-	for field, usual := range map[*int]int{&cfg.Subscribers: 100000, &cfg.PerAddress: 256, &cfg.Buffer: 64 << 10, &cfg.History: 100, &cfg.MaxEvent: 64 << 10} {
+	for field, usual := range map[*int]int{&cfg.Subscribers: 100000, &cfg.PerAddress: 256, &cfg.Buffer: 64 << 10,
+		&cfg.History: 100, &cfg.MaxEvent: 64 << 10} {
 		*field = cmp.Or(*field, usual)
 	}
 	cfg.Heartbeat, cfg.Retry = cmp.Or(cfg.Heartbeat, 45*time.Second), cmp.Or(cfg.Retry, 3*time.Second)
@@ -64,7 +68,8 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubs
 	}
 	h.t.Cleanup(func() { unix.Close(fds[0]) })
 	h.Do(func() {
-		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11}, Peer: &exchange.Peer{Addr: address, Port: "80"}})
+		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11},
+			Peer: &exchange.Peer{Addr: address, Port: "80"}})
 		if err != nil {
 			unix.Close(fds[1])
 			return

@@ -318,7 +318,8 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 		return begin, begin.Add(s.each)
 	// time.Date would merge the two hours with the same number when summer time ends.
 	case s.hours == 1:
-		begin = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
+		begin = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(
+			t.Nanosecond()))
 		return begin, begin.Add(time.Hour)
 	case s.hours == 0:
 		return begin, next

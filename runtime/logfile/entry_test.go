@@ -20,7 +20,8 @@ func entry(f *Format) *Entry {
 	e.Time, e.Duration = noon, 2345678*time.Microsecond
 	e.Status, e.BytesSent, e.WireIn, e.WireOut, e.Earlier, e.KeepAlive = 200, 12, 100, 212, 3, true
 	for name, value := range map[string]string{
-		"referer": "http://x/", "user-agent": `curl "8"`, "host": "Example.org:8080", "cookie": "a=1; b=two; c=3; d=; e",
+		"referer": "http://x/", "user-agent": `curl "8"`, "host": "Example.org:8080",
+		"cookie":        "a=1; b=two; c=3; d=; e",
 		"authorization": "Basic Ym9iOnNlY3JldA==", "x-empty": "", "content-type": "text/plain",
 	} {
 		for i, wanted := range f.Request {
@@ -78,8 +79,10 @@ func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 		{"%R", "files", "-"},
 		{"%s %>s %<s", "200 200 200", "0 0 0"},
 		{"%t", "[04/Jul/2026:12:00:00 +0200]", "[04/Jul/2026:12:00:00 +0200]"},
-		{"%{%F %T}t %{%d/%b/%y %k %e %l %u %w %j %V %G %C %%}t", "2026-07-04 12:00:00 04/Jul/26 12  4 12 6 6 185 27 2026 20 %", ""},
-		{"%{sec}t %{msec}t %{usec}t %{msec_frac}t %{usec_frac}t", "1783159200 1783159200001 1783159200001234 001 001234", ""},
+		{"%{%F %T}t %{%d/%b/%y %k %e %l %u %w %j %V %G %C %%}t",
+			"2026-07-04 12:00:00 04/Jul/26 12  4 12 6 6 185 27 2026 20 %", ""},
+		{"%{sec}t %{msec}t %{usec}t %{msec_frac}t %{usec_frac}t",
+			"1783159200 1783159200001 1783159200001234 001 001234", ""},
 		{"%{begin:%S}t %{end:%S}t %{end:msec_frac}t", "00 02 346", ""},
 		{"%u", "ann", "-"},
 		{"%U", "/a b", "-"},
@@ -91,15 +94,18 @@ func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 		{"%!200,304{Referer}i %200{Referer}i %404,500m %!404m", "- http://x/ - GET", ""},
 		{"%400,501{User-agent}i", "-", ""},
 
-		{"%(h)s %(l)s %(u)s %(t)s", "192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200]", "- - - [04/Jul/2026:12:00:00 +0200]"},
+		{"%(h)s %(l)s %(u)s %(t)s", "192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200]",
+			"- - - [04/Jul/2026:12:00:00 +0200]"},
 		{"%(r)s %(m)s %(U)s %(q)s %(H)s", "GET /a%20b?c=%22d HTTP/1.1 GET /a b c=%22d HTTP/1.1", "- - -  -"},
 		{"%(s)s %(B)s %(b)s", "200 12 12", "0 0 -"},
 		{"%(f)s %(a)s", `http://x/ curl \"8\"`, "- -"},
 		{"%(T)s %(M)s %(D)s %(L)s", "2 2345 2345678 2.345678", "0 0 0 0.000000"},
 		{"%(p)s", "<" + pid + ">", "<" + pid + ">"},
 		{"%({Referer}i)s %({etag}o)s", `http://x/ \"x\"`, "- -"},
-		{"%({REMOTE_ADDR}e)s %({REMOTE_PORT}e)s %({HTTP_USER_AGENT}e)s %({CONTENT_TYPE}e)s", `192.0.2.7 4711 curl \"8\" text/plain`, "- - - -"},
-		{"%({SERVER_NAME}e)s %({server_port}e)s %({wsgi.url_scheme}e)s %{REQUEST_URI}e x%{QUERY_STRING}e", "example.org 8080 https /a%20b?c=%22d xc=%22d", "- 80 http - x"},
+		{"%({REMOTE_ADDR}e)s %({REMOTE_PORT}e)s %({HTTP_USER_AGENT}e)s %({CONTENT_TYPE}e)s",
+			`192.0.2.7 4711 curl \"8\" text/plain`, "- - - -"},
+		{"%({SERVER_NAME}e)s %({server_port}e)s %({wsgi.url_scheme}e)s %{REQUEST_URI}e x%{QUERY_STRING}e",
+			"example.org 8080 https /a%20b?c=%22d xc=%22d", "- 80 http - x"},
 	} {
 		if got := line(t, c.format, nil); got != c.full {
 			t.Errorf("%s: %q, not %q", c.format, got, c.full)
@@ -107,7 +113,9 @@ func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 		if c.empty == "" && c.format != "%q" {
 			continue
 		}
-		if got := line(t, c.format, func(e *Entry) { *e = Entry{Time: noon, Request: make([]Value, 9), Response: make([]Value, 9)} }); got != c.empty {
+		if got := line(t, c.format, func(e *Entry) {
+			*e = Entry{Time: noon, Request: make([]Value, 9), Response: make([]Value, 9)}
+		}); got != c.empty {
 			t.Errorf("%s without anything: %q, not %q", c.format, got, c.empty)
 		}
 	}
@@ -187,8 +195,10 @@ func TestEmptyAndMissingValuesDiffer(t *testing.T) {
 		set  func(*Entry)
 		want string
 	}{
-		{func(e *Entry) { e.User, e.RequestLine = "", nil; e.Request[0], e.Request[1] = Value{}, Value{} }, `- - "-" 200 12 "-" "-"`},
-		{func(e *Entry) { e.Request[0], e.Request[1] = Value{There: true}, Value{There: true} }, `- ann "GET /a%20b?c=%22d HTTP/1.1" 200 12 "" ""`},
+		{func(e *Entry) { e.User, e.RequestLine = "", nil; e.Request[0], e.Request[1] = Value{}, Value{} },
+			`- - "-" 200 12 "-" "-"`},
+		{func(e *Entry) { e.Request[0], e.Request[1] = Value{There: true}, Value{There: true} },
+			`- ann "GET /a%20b?c=%22d HTTP/1.1" 200 12 "" ""`},
 	} {
 		got := line(t, `%l %u "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, c.set)
 		if got != c.want {
@@ -247,8 +257,10 @@ func TestTimestampFollowsTheClock(t *testing.T) {
 
 func TestAppendingALineDoesNotAllocate(t *testing.T) {
 	formats := append([]string{
-		"%a %{c}a %A %B %b %D %{ms}T %T %f %h %H %{X}i %k %l %L %m %{ETag}o %p %P %q %r %R %s %t %{%F %T}t %u %U %v %V %X %I %O %{b}C",
-		"%(h)s %(u)s %(t)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(b)s %(f)s %(a)s %(T)s %(M)s %(D)s %(L)s %(p)s %({HTTP_HOST}e)s",
+		"%a %{c}a %A %B %b %D %{ms}T %T %f %h %H %{X}i %k %l %L %m %{ETag}o %p %P %q %r %R %s %t %{%F %T}t %u %U %v " +
+			"%V %X %I %O %{b}C",
+		"%(h)s %(u)s %(t)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(b)s %(f)s %(a)s %(T)s %(M)s %(D)s %(L)s %(p)s " +
+			"%({HTTP_HOST}e)s",
 	}, FormatNames...)
 	for _, format := range formats {
 		f, err := ParseFormat(format)

@@ -161,7 +161,8 @@ func TestLineAboveTheLimitGetsItsOwnFile(t *testing.T) {
 	}
 	closed(t, f)
 	settled(t, path)
-	if a, b, c := lines(t, path+".2.gz"), lines(t, path+".1.gz"), lines(t, path); len(a) != 1 || len(b) != 1 || len(c) != 2 {
+	if a, b, c := lines(t, path+".2.gz"), lines(t, path+".1.gz"), lines(t, path); len(a) != 1 || len(b) != 1 ||
+		len(c) != 2 {
 		t.Errorf("%q %q %q", a, b, c)
 	}
 }

@@ -10,7 +10,8 @@ import (
 // FuzzParse checks that every format is rejected with one line, or yields lines that a client cannot end: every request
 // gives the same number of line ends and NULs.
 func FuzzParse(f *testing.F) {
-	for _, format := range []string{"combined", "json", "%h %(a)s", "%!200,304{Referer}i", "%{%F %T}t%{usec_frac}t", `\n%%`, "%{a}C%V%U%q%(u)s", "%{%0n}t"} {
+	for _, format := range []string{"combined", "json", "%h %(a)s", "%!200,304{Referer}i", "%{%F %T}t%{usec_frac}t",
+		`\n%%`, "%{a}C%V%U%q%(u)s", "%{%0n}t"} {
 		f.Add(format, "GET /%00?\n HTTP/1.1", "\"\\\n\x00\xff")
 	}
 	f.Fuzz(func(t *testing.T, format, request, value string) {

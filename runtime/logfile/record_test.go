@@ -37,7 +37,8 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 			}
 			return string(values[0].Text)
 		}
-		if string(got.RequestLine) != "GET / HTTP/1.1" || got.Client != r.Client || first(got.Request) != test.request || first(got.Response) != test.response {
+		if string(got.RequestLine) != "GET / HTTP/1.1" || got.Client != r.Client ||
+			first(got.Request) != test.request || first(got.Response) != test.response {
 			t.Errorf("%s: %+v", test.format, got)
 		}
 	}
@@ -46,7 +47,8 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	}
 	r.Request[0].Text = []byte(strings.Repeat("x", mostFields))
 	r.RequestLine = []byte(strings.Repeat("y", 2*mostRequestLine))
-	if got := r.State().Record(from); len(got.RequestLine) != mostRequestLine || len(got.Request) != 1 || got.Request[0].There {
+	if got := r.State().Record(from); len(got.RequestLine) != mostRequestLine || len(got.Request) != 1 ||
+		got.Request[0].There {
 		t.Errorf("%d bytes of request line, %+v", len(got.RequestLine), got.Request)
 	}
 }
@@ -67,7 +69,8 @@ func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
 	}
 	r.NoteRequest(head, parsed.Fields)
 	r.NoteResponse([]byte("HTTP/1.1 200 OK\r\nX-B: 4 \r\nX-BC: 5\r\nx-b: 6\r\n\r\n"))
-	if string(r.RequestLine) != "GET /a HTTP/1.1" || string(r.Request[0].Text) != "1, 3" || string(r.Response[0].Text) != "4, 6" || r.Response[1].There {
+	if string(r.RequestLine) != "GET /a HTTP/1.1" || string(r.Request[0].Text) != "1, 3" ||
+		string(r.Response[0].Text) != "4, 6" || r.Response[1].There {
 		t.Errorf("%q, %+v, %+v", r.RequestLine, r.Request, r.Response)
 	}
 	none := &Record{}

@@ -196,7 +196,8 @@ func TestUncompressedRotatedFilesAreLimitedToKeep(t *testing.T) {
 	if err := compressAll(&Options{Path: path, Keep: 3}); err != errBusy {
 		t.Errorf("%v", err)
 	}
-	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005", "log.rotated-0000000000000000006"}
+	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005",
+		"log.rotated-0000000000000000006"}
 	if got := files(t, path); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

@@ -96,7 +96,8 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 }
 
 func (o *Options) notPlain() error {
-	return fmt.Errorf("%s must be a regular file and no symbolic link, because the application can write to its directory", o.Path)
+	return fmt.Errorf("%s must be a regular file and no symbolic link, because the application can write to "+
+		"its directory", o.Path)
 }
 
 func (s *sink) close() {

@@ -205,7 +205,8 @@ func (f *Family) sound() bool {
 		buckets = len(f.Bounds) + 1
 	}
 	known := f.Kind == Counter || f.Kind == Gauge || f.Kind == Histogram
-	if !known || !wholeName().MatchString(f.Name) || f.Unit != "" && !wholeName().MatchString(f.Unit) || buckets > mostFamilies {
+	if !known || !wholeName().MatchString(f.Name) || f.Unit != "" && !wholeName().MatchString(f.Unit) ||
+		buckets > mostFamilies {
 		return false
 	}
 	for i := range f.Series {

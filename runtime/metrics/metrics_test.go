@@ -102,9 +102,11 @@ func TestLabelsAreEscapedAndReadBack(t *testing.T) {
 func families(t *testing.T, n int64) (all []Family) {
 	t.Helper()
 	text, err := json.Marshal([]Family{
-		{Name: "c", Kind: Counter, Help: "C.", Series: []Series{{Labels: `k="1"`, Value: float64(n)}, {Labels: fmt.Sprintf("k=%q", fmt.Sprint(n)), Value: 1}}},
+		{Name: "c", Kind: Counter, Help: "C.", Series: []Series{{Labels: `k="1"`, Value: float64(n)},
+			{Labels: fmt.Sprintf("k=%q", fmt.Sprint(n)), Value: 1}}},
 		{Name: "g_bytes", Kind: Gauge, Unit: "bytes", Help: "G.", Over: Max, Series: []Series{{Value: float64(n)}}},
-		{Name: "h_seconds", Kind: Histogram, Unit: "seconds", Help: "H\n\\.", Bounds: []float64{0.5, 1}, Series: []Series{{Counts: []int64{n, 0, 1}, Total: 2.5}}},
+		{Name: "h_seconds", Kind: Histogram, Unit: "seconds", Help: "H\n\\.", Bounds: []float64{0.5, 1},
+			Series: []Series{{Counts: []int64{n, 0, 1}, Total: 2.5}}},
 	})
 	if err == nil {
 		err = json.Unmarshal(text, &all)
@@ -117,7 +119,8 @@ func families(t *testing.T, n int64) (all []Family) {
 
 func TestMetricsOfWorkersAreMerged(t *testing.T) {
 	one, two := families(t, 2), families(t, 3)
-	other := []Family{{Name: "h_seconds", Kind: Histogram, Bounds: []float64{7}, Series: []Series{{Counts: []int64{1, 1}}}}, One("x", Gauge, "", "X.", 1)}
+	other := []Family{{Name: "h_seconds", Kind: Histogram, Bounds: []float64{7},
+		Series: []Series{{Counts: []int64{1, 1}}}}, One("x", Gauge, "", "X.", 1)}
 	all := Merge(one, two, other)
 	const want = `# TYPE c counter
 # HELP c C.
@@ -147,7 +150,8 @@ x 1
 	if n := one[0].Series[0].Value; n != 2 {
 		t.Errorf("Merge has changed its argument: %v", n)
 	}
-	if plain := Plain(all); !strings.Contains(plain, "# TYPE c_total counter\n") || strings.Contains(plain, "UNIT") || strings.Contains(plain, "EOF") {
+	if plain := Plain(all); !strings.Contains(plain, "# TYPE c_total counter\n") || strings.Contains(plain, "UNIT") ||
+		strings.Contains(plain, "EOF") {
 		t.Errorf("plain:\n%s", plain)
 	}
 	if lasting := Lasting(all); len(lasting) != 2 || Find(lasting, "g_bytes") != nil {

@@ -173,14 +173,16 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 
 func (r *Recorder) Families() []Family {
 	requests := Family{Name: "fapws_request_duration_seconds", Kind: Histogram, Unit: "seconds", Bounds: Seconds(),
-		Help: "Time from the head of a request to the end of its response, by route of the configuration and class of status; code gone: the client left before."}
+		Help: "Time from the head of a request to the end of its response, by route of the configuration and class " +
+			"of status; code gone: the client left before."}
 	begun := r.begun.Load()
 	r.mu.Lock()
 	routes := r.routes
 	r.mu.Unlock()
 	for _, route := range routes {
 		for class := range route.classes {
-			if s, some := route.classes[class].series(Labels("host", route.host, "route", route.name, "code", classes[class])); some {
+			if s, some := route.classes[class].series(Labels("host", route.host, "route", route.name, "code",
+				classes[class])); some {
 				requests.Series = append(requests.Series, s)
 				begun -= s.Count()
 			}

@@ -24,7 +24,8 @@ func TestRuleAndTLSStateDecideWhetherAClientPasses(t *testing.T) {
 		{ClientCert{}, nil},
 		{ClientCert{Authorities: "a"}, map[string]int{"other": 421, "unasked": 421}},
 		{ClientCert{Authorities: "a", Need: NoBadCert}, map[string]int{"other": 421, "unasked": 421, "refused": 403}},
-		{ClientCert{Authorities: "a", Need: VerifiedCert}, map[string]int{"other": 421, "unasked": 421, "refused": 403, "none": 403, "plain": 403}},
+		{ClientCert{Authorities: "a", Need: VerifiedCert}, map[string]int{"other": 421, "unasked": 421, "refused": 403,
+			"none": 403, "plain": 403}},
 	} {
 		for name, state := range clients {
 			status, text := c.rule.check(&conn.Peer{TLS: state})

@@ -239,7 +239,8 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	}
 	for _, f := range r.Fields {
 		name := f.Name.In(head)
-		if i := slices.IndexFunc(forwardFields[:], func(known string) bool { return http1.EqualFold(name, known) }); i >= 0 {
+		if i := slices.IndexFunc(forwardFields[:],
+			func(known string) bool { return http1.EqualFold(name, known) }); i >= 0 {
 			dst = append(append(append(dst, '0'+byte(i)), f.Value.In(head)...), '\n')
 		}
 	}

@@ -18,7 +18,8 @@ func parse(text string) (r Request, ok bool) {
 	if err != nil {
 		return r, false
 	}
-	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
+	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n],
+		Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 
 // The last mount matches every path.
@@ -89,8 +90,10 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 			t.Fatalf("%q is no request", c.head)
 		}
 		table.Decide(&d, r)
-		if d.Outcome != c.outcome || d.Mount != c.mount || d.Status != c.status || string(d.Path) != c.path || string(d.Path[:d.Script]) != c.script && d.Mount >= 0 {
-			t.Errorf("%q: outcome %d, mount %d, status %d, path %q, script %d, want %+v", c.head, d.Outcome, d.Mount, d.Status, d.Path, d.Script, c)
+		if d.Outcome != c.outcome || d.Mount != c.mount || d.Status != c.status || string(d.Path) != c.path ||
+			string(d.Path[:d.Script]) != c.script && d.Mount >= 0 {
+			t.Errorf("%q: outcome %d, mount %d, status %d, path %q, script %d, want %+v", c.head, d.Outcome, d.Mount,
+				d.Status, d.Path, d.Script, c)
 		}
 		switch d.Outcome {
 		case NeedsPassword:
@@ -129,8 +132,9 @@ func TestDecisionStaysValidAfterKeep(t *testing.T) {
 			r.Root = root
 			table.Decide(&d, r)
 			for {
-				if d.Outcome != kept.Outcome || d.Mount != kept.Mount || d.Status != kept.Status || d.Script != kept.Script ||
-					string(d.Path) != string(kept.Path) || string(d.Asked()) != string(kept.Asked()) || string(d.Head) != string(kept.Head) {
+				if d.Outcome != kept.Outcome || d.Mount != kept.Mount || d.Status != kept.Status ||
+					d.Script != kept.Script || string(d.Path) != string(kept.Path) ||
+					string(d.Asked()) != string(kept.Asked()) || string(d.Head) != string(kept.Head) {
 					t.Errorf("%q below %q: outcome %d, mount %d, path %q, head %q, but kept %d, %d, %q, %q", head, root,
 						d.Outcome, d.Mount, d.Path, d.Head, kept.Outcome, kept.Mount, kept.Path, kept.Head)
 				}
@@ -164,7 +168,8 @@ func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	}
 	var d Decision
 	for target, mount := range map[string]int{
-		"/x/private.key": 0, "/x//private.key/more": 0, "/x/private.keys": 3, "/x/a/private.key": 2, "/a.key": 2, "/a.key/b": 2, "/a%2ekey": 2,
+		"/x/private.key": 0, "/x//private.key/more": 0, "/x/private.keys": 3, "/x/a/private.key": 2, "/a.key": 2,
+		"/a.key/b": 2, "/a%2ekey": 2,
 		"/b/a.key/c": 2, "/a.keys": 3, "/key": 3, "/": 3, "/b.sh/a.key": 1, "/a.key/b.sh": 1, "/b.sh": 3,
 	} {
 		r, _ := parse("GET " + target + " HTTP/1.0")
@@ -186,7 +191,8 @@ func TestRoutingDoesNotAllocate(t *testing.T) {
 }
 
 func FuzzDecide(f *testing.F) {
-	for _, s := range []string{"/priv/x", "/%2fpriv/x", "/./priv/../x.inc", "/app//priv", "/to/a/%2e%2e/priv", `/a\..\priv`, "/a/..;/priv", "/login//x", "/files/%00", "/round"} {
+	for _, s := range []string{"/priv/x", "/%2fpriv/x", "/./priv/../x.inc", "/app//priv", "/to/a/%2e%2e/priv",
+		`/a\..\priv`, "/a/..;/priv", "/login//x", "/files/%00", "/round"} {
 		f.Add(s, "h", "")
 		f.Add(s, "other.example", "/outer")
 	}
@@ -220,8 +226,10 @@ func FuzzDecide(f *testing.F) {
 		}
 		canonical.Root = root
 		table.Decide(&again, canonical)
-		if again.Outcome != d.Outcome || again.Mount != d.Mount || again.Site != d.Site || again.Status != d.Status || again.Script != d.Script {
-			t.Fatalf("%q: %d %d %d, but %q: %d %d %d", target, d.Outcome, d.Mount, d.Status, d.Path, again.Outcome, again.Mount, again.Status)
+		if again.Outcome != d.Outcome || again.Mount != d.Mount || again.Site != d.Site || again.Status != d.Status ||
+			again.Script != d.Script {
+			t.Fatalf("%q: %d %d %d, but %q: %d %d %d", target, d.Outcome, d.Mount, d.Status, d.Path, again.Outcome,
+				again.Mount, again.Status)
 		}
 	})
 }

@@ -158,7 +158,8 @@ func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.Valid
 func cleanPrefix(s string) (prefix string, ok bool) {
 	path := string(http1.DecodePath(nil, []byte(s)))
 	unsafe := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }
-	if len(s) > maxPrefix || strings.ContainsAny(s, "?#") || !http1.IsCanonicalPath(path) || strings.ContainsFunc(path, unsafe) {
+	if len(s) > maxPrefix || strings.ContainsAny(s, "?#") || !http1.IsCanonicalPath(path) ||
+		strings.ContainsFunc(path, unsafe) {
 		return "", false
 	}
 	return strings.TrimSuffix(path, "/"), true

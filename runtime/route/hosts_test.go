@@ -73,7 +73,8 @@ func TestInvalidHostNamesAreRejected(t *testing.T) {
 		for _, n := range test.names {
 			sites = append(sites, Site{Names: n})
 		}
-		if _, err := newHosts(sites, false); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := newHosts(sites, false); err == nil || !strings.Contains(err.Error(), test.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %s", test.names, err, test.want)
 		}
 	}
@@ -91,7 +92,8 @@ func FuzzHosts(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[", "]:"} {
+	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[",
+		"]:"} {
 		f.Add(host)
 	}
 	f.Fuzz(func(t *testing.T, host string) {

@@ -8,7 +8,8 @@ import (
 )
 
 func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
-	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
+	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}},
+		{Prefix: "/"}}}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,7 +18,8 @@ func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 		mount        int
 	}{
 		{"", "/x", 0}, {"http", "/", 0}, {"https", "/", 1}, {"https", "/.well-known/a/b", 1},
-		{"", "/.well-known/a/b", 1}, {"", "/.well-known/a/", 1}, {"", "/.well-known/a", 0}, {"", "/.well-known/a/../b", 0}, {"", "//.well-known/a/b", 1},
+		{"", "/.well-known/a/b", 1}, {"", "/.well-known/a/", 1}, {"", "/.well-known/a", 0},
+		{"", "/.well-known/a/../b", 0}, {"", "//.well-known/a/b", 1},
 	} {
 		head := []byte("GET " + c.path + " HTTP/1.1\r\nHost: a\r\n\r\n")
 		limits := http1.DefaultLimits

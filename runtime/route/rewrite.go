@@ -131,7 +131,8 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 		default:
 			name, tail, closed := strings.Cut(strings.TrimPrefix(after, "{"), "}")
 			if !closed || !slices.Contains(names, name) || after[0] != '{' {
-				return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
+				return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text,
+					strings.Join(names, "}, {"))
 			}
 			p.text, p.variable, rest = name, true, tail
 		}

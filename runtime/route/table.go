@@ -173,7 +173,9 @@ func (g *Guard) admits(addr string) bool {
 }
 
 func contains(networks []netip.Prefix, a netip.Addr) bool {
-	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) || n.Bits() == 0 && !a.IsValid() })
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool {
+		return n.Contains(a) || n.Bits() == 0 && !a.IsValid()
+	})
 }
 
 func (g *Guard) takes(method []byte) bool {
@@ -237,7 +239,8 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 	for i := range sites {
 		if len(sites[i].Names) == 0 {
 			if i > 0 {
-				return nil, fmt.Errorf("site %d of %d has no name; only the first site can serve all hosts", i+1, len(sites))
+				return nil, fmt.Errorf("site %d of %d has no name; only the first site can serve all hosts", i+1,
+					len(sites))
 			}
 			strict = false
 		}
@@ -278,7 +281,8 @@ func HostName(name string) (string, error) {
 	}
 	normal := string(NormalHost(nil, []byte(bare)))
 	switch {
-	case strings.HasPrefix(bare, "[") && http1.ValidHost([]byte(bare)) && strings.HasSuffix(bare, "]") && bare == key && normal != "":
+	case strings.HasPrefix(bare, "[") && http1.ValidHost([]byte(bare)) && strings.HasSuffix(bare, "]") && bare == key &&
+		normal != "":
 		return normal, nil
 	case normal == bare && isDomain(bare):
 		return key, nil

@@ -47,7 +47,8 @@ func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
 			continue
 		}
 		if got := test.path[:script]; got != test.script || test.path[script:] != test.info {
-			t.Errorf("%q on %q: %q + %q, want %q + %q", test.prefixes, test.path, got, test.path[script:], test.script, test.info)
+			t.Errorf("%q on %q: %q + %q, want %q + %q", test.prefixes, test.path, got, test.path[script:], test.script,
+				test.info)
 		}
 	}
 }
@@ -59,10 +60,12 @@ func TestUnixSocketClientsMatchOnlyNetworksOfAllAddresses(t *testing.T) {
 		addr        string
 		want        bool
 	}{
-		{all, nil, "", true}, {nil, all, "", false}, {[]string{"127.0.0.0/8"}, all, "", false}, {[]string{"127.0.0.0/8"}, nil, "", false},
+		{all, nil, "", true}, {nil, all, "", false}, {[]string{"127.0.0.0/8"}, all, "", false},
+		{[]string{"127.0.0.0/8"}, nil, "", false},
 		{nil, []string{"127.0.0.0/8"}, "", true}, {[]string{"127.0.0.0/8"}, all, "127.0.0.1", true},
 		{[]string{"fe80::/10"}, all, "fe80::1%eth0", true}, {[]string{"10.0.0.0/8"}, all, "::ffff:10.1.2.3", true},
-		{nil, []string{"0.0.0.0/0"}, "2001:db8::1", true}, {nil, all, "2001:db8::1", false}, {nil, all, "nonsense", false},
+		{nil, []string{"0.0.0.0/0"}, "2001:db8::1", true}, {nil, all, "2001:db8::1", false},
+		{nil, all, "nonsense", false},
 	} {
 		g := Guard{Allow: prefixes(test.allow), Deny: prefixes(test.deny)}
 		if got := g.admits(test.addr); got != test.want {

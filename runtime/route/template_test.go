@@ -6,11 +6,13 @@ import (
 )
 
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{"/a", "//evil.example", "/\\x", "/%0d%0a", "/a?b", "/\r\nX: y", "/.evil.example", "/@evil"} {
+	for _, s := range []string{"/a", "//evil.example", "/\\x", "/%0d%0a", "/a?b", "/\r\nX: y", "/.evil.example",
+		"/@evil"} {
 		f.Add(s, "q=1")
 	}
 	var templates []Template
-	for _, target := range []string{"${path}", "/x${rest}?${query}", "/${rest}", "/${query}", "https://safe.example${path}", "https://safe.example${rest}?${query}", "https://safe.example/$1"} {
+	for _, target := range []string{"${path}", "/x${rest}?${query}", "/${rest}", "/${query}",
+		"https://safe.example${path}", "https://safe.example${rest}?${query}", "https://safe.example/$1"} {
 		parsed, err := ParseTemplate(target, VarPath, VarRest, VarQuery)
 		if err != nil {
 			f.Fatal(err)

@@ -25,7 +25,8 @@ func Config() runtime.Config {
 
 // Serve starts a server of mounts on a free port, and returns the server and its address. The server closes at the end
 // of the test.
-func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchange.Mount) (s *runtime.Server, address string) {
+func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchange.Mount) (s *runtime.Server,
+	address string) {
 	t.Helper()
 	s, err := runtime.New(cfg)
 	if err != nil {

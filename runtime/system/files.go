@@ -105,7 +105,8 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 	}
 	switch {
 	case err == unix.ELOOP && flags&unix.O_NOFOLLOW != 0:
-		return -1, fmt.Errorf("%s leads through a symbolic link that the application can have made; name the directory itself", path)
+		return -1, fmt.Errorf("%s leads through a symbolic link that the application can have made; name the "+
+			"directory itself", path)
 	case err != nil:
 		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}

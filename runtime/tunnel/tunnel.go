@@ -83,7 +83,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 
 // begin makes the connection one end of a tunnel to upstream. The client gets r first, unless it is nil, and then
 // ahead.
-func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response, ahead []byte) {
+func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
+	ahead []byte) {
 	x := l.x
 	l.tunnel, x.KeepAlive = l.s.TLS.NewTunnel(l.end, upstream, idle, failed), false
 	if x.Version == http1.HTTP2 {

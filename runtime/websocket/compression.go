@@ -63,7 +63,8 @@ const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of a token (RFC 9110 Â
 
 // The value is a token, which may be quoted and then contain backslashes.
 var parameter = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
+	return regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token +
+		`)+)")[ \t]*)?$`)
 })
 
 // set applies a parameter of an offer. It returns false if the offer must be declined. value is empty if the parameter

@@ -94,14 +94,17 @@ func TestFramesAreDecoded(t *testing.T) {
 		{"an empty last fragment", cat(frame(2, "x"), frame(fin, "")), `2 "x";`},
 		{"a ping between", cat(frame(1, "Hel"), frame(fin|9, "p"), frame(fin, "lo")), `9 "p";1 "Hello";`},
 		{"a close between", cat(frame(1, "Hel"), frame(fin|8, "\x03\xe8")), `8 1000 "";`},
-		{"a character in two fragments", cat(frame(1, "\xe2\x82"), frame(fin|9, ""), frame(fin, "\xac")), `9 "";1 "€";`},
+		{"a character in two fragments", cat(frame(1, "\xe2\x82"), frame(fin|9, ""), frame(fin, "\xac")),
+			`9 "";1 "€";`},
 		{"ping of 125", frame(fin|9, long[:125]), `9 125 bytes;`},
 		{"pong", frame(fin|10, "x"), `a "x";`},
 		{"close", frame(fin|8, ""), `8 1005 "";`},
 		{"close with a reason", frame(fin|8, "\x0f\xa0bye"), `8 4000 "bye";`},
 		{"close with a byte", frame(fin|8, "x"), "error 1002 a close frame with one byte;"},
-		{"close with a bad reason", frame(fin|8, "\x03\xe8\xff"), "error 1007 the reason of a close frame is not UTF-8;"},
-		{"close with half a character", frame(fin|8, "\x03\xe8\xe2\x82"), "error 1007 the reason of a close frame is not UTF-8;"},
+		{"close with a bad reason", frame(fin|8, "\x03\xe8\xff"),
+			"error 1007 the reason of a close frame is not UTF-8;"},
+		{"close with half a character", frame(fin|8, "\x03\xe8\xe2\x82"),
+			"error 1007 the reason of a close frame is not UTF-8;"},
 		{"bit 1", frame(fin|0x40|1, ""), "error 1002 a reserved bit is set;"},
 		{"bit 2", frame(fin|0x20|1, ""), "error 1002 a reserved bit is set;"},
 		{"bit 3", frame(fin|0x10|9, ""), "error 1002 a reserved bit is set;"},
@@ -111,19 +114,25 @@ func TestFramesAreDecoded(t *testing.T) {
 		{"a fragmented ping", frame(9, ""), "error 1002 a control frame is fragmented;"},
 		{"a long ping", frame(fin|9, long[:126]), "error 1002 a control frame is longer than 125 bytes;"},
 		{"a continuation alone", frame(fin, "x"), "error 1002 a continuation without a message;"},
-		{"a continuation behind a message", cat(frame(fin|1, "x"), frame(0, "y")), `1 "x";error 1002 a continuation without a message;`},
+		{"a continuation behind a message", cat(frame(fin|1, "x"), frame(0, "y")),
+			`1 "x";error 1002 a continuation without a message;`},
 		{"a message in another", cat(frame(1, "x"), frame(fin|1, "y")), "error 1002 a message within another one;"},
-		{"a length of 125 in 16 bits", []byte{fin | 2, 0xfe, 0, 125}, "error 1002 a length is not in its shortest form;"},
-		{"a length of 65535 in 64 bits", []byte{fin | 2, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, "error 1002 a length is not in its shortest form;"},
+		{"a length of 125 in 16 bits", []byte{fin | 2, 0xfe, 0, 125},
+			"error 1002 a length is not in its shortest form;"},
+		{"a length of 65535 in 64 bits", []byte{fin | 2, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff},
+			"error 1002 a length is not in its shortest form;"},
 		{"a length below zero", []byte{fin | 2, 0xff, 0x80}, "error 1002 a length has its highest bit set;"},
-		{"the greatest length", []byte{fin | 2, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "error 1009 a message is too big;"},
+		{"the greatest length", []byte{fin | 2, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+			"error 1009 a message is too big;"},
 		{"too big", frame(fin|2, long[:100001])[:10], "error 1009 a message is too big;"},
-		{"too big in fragments", cat(frame(2, long[:60000]), frame(0, long[:40000]), frame(fin, "x")), "error 1009 a message is too big;"},
+		{"too big in fragments", cat(frame(2, long[:60000]), frame(0, long[:40000]), frame(fin, "x")),
+			"error 1009 a message is too big;"},
 		{"as big as may be", cat(frame(2, long[:60000]), frame(fin, long[:40000])), "2 100000 bytes;"},
 		{"no UTF-8", frame(fin|1, "ab\xff"), "error 1007 a text message is not UTF-8;"},
 		{"half a character", frame(fin|1, "ab\xe2\x82"), "error 1007 a text message is not UTF-8;"},
 		{"a surrogate", frame(fin|1, "\xed\xa0\x80"), "error 1007 a text message is not UTF-8;"},
-		{"half a character in fragments", cat(frame(1, "ab\xe2"), frame(fin, "")), "error 1007 a text message is not UTF-8;"},
+		{"half a character in fragments", cat(frame(1, "ab\xe2"), frame(fin, "")),
+			"error 1007 a text message is not UTF-8;"},
 		{"no UTF-8 in fragments", cat(frame(1, "ab\xe2"), frame(0, "x")), "error 1007 a text message is not UTF-8;"},
 	} {
 		for _, size := range []int{0, 1, 2, 3, 7, 1000, 4096} {
@@ -206,7 +215,8 @@ func TestUnmaskWorksForEachSizeAndSplit(t *testing.T) {
 }
 
 func TestTextInPiecesIsCheckedLikeTheWholeText(t *testing.T) {
-	pieces := []string{"", "a", "é", "€", "𐍈", "\xc3", "\x80", "\xe2", "\x82", "\xf0", "\x90", "\xf4", "\xed", "\xa0", "\xff", "\xc0", "\xe0"}
+	pieces := []string{"", "a", "é", "€", "𐍈", "\xc3", "\x80", "\xe2", "\x82", "\xf0", "\x90", "\xf4", "\xed", "\xa0",
+		"\xff", "\xc0", "\xe0"}
 	n := len(pieces)
 	for i := range n * n * n * n {
 		d, text, ok := Decoder{Max: 100, message: Text}, "", true

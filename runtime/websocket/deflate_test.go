@@ -28,7 +28,8 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 	noise := make([]byte, 5000)
 	rand.New(rand.NewSource(1)).Read(noise)
 	for bits := uint8(8); bits <= MaxWindow; bits++ {
-		for _, text := range []string{"a", strings.Repeat("Hello, world! ", 10), strings.Repeat("x", 1<<20), string(noise), strings.Repeat(string(noise[:300]), 100), strings.Repeat(string(noise), 10)} {
+		for _, text := range []string{"a", strings.Repeat("Hello, world! ", 10), strings.Repeat("x", 1<<20),
+			string(noise), strings.Repeat(string(noise[:300]), 100), strings.Repeat(string(noise), 10)} {
 			packed, ok := d.Deflate([]byte(text), bits)
 			if ok != (len(packed) < len(text)) {
 				t.Errorf("%d bytes became %d: %v", len(text), len(packed), ok)
@@ -40,7 +41,8 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
 			// Repetitions at a distance beyond the window are not compressed.
-			if repeats := strings.Repeat(string(noise[:300]), 100); text == repeats && (len(packed) < 2000) != (bits >= 9) {
+			if repeats := strings.Repeat(string(noise[:300]), 100); text == repeats &&
+				(len(packed) < 2000) != (bits >= 9) {
 				t.Errorf("%d bits: %d bytes became %d", bits, len(text), len(packed))
 			}
 		}
@@ -116,9 +118,12 @@ func TestCompressedMessagesAreDecoded(t *testing.T) {
 		want string
 	}{
 		{"RFC 7692 §7.2.3.1", frame(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), `1 "Hello";`},
-		{"in fragments", cat(frame(0x41, "\xf2\x48\xcd"), frame(0x89, "p"), frame(0x80, "\xc9\xc9\x07\x00")), `9 "p";1 "Hello";`},
-		{"and plain ones", cat(frame(0xc2, hello), frame(0x81, "plain"), frame(0xc1, hello)), `2 "Hello";1 "plain";1 "Hello";`},
-		{"the bit on a continuation", cat(frame(0x41, hello[:2]), frame(0xc0, hello[2:])), "error 1002 a reserved bit is set;"},
+		{"in fragments", cat(frame(0x41, "\xf2\x48\xcd"), frame(0x89, "p"), frame(0x80, "\xc9\xc9\x07\x00")),
+			`9 "p";1 "Hello";`},
+		{"and plain ones", cat(frame(0xc2, hello), frame(0x81, "plain"), frame(0xc1, hello)),
+			`2 "Hello";1 "plain";1 "Hello";`},
+		{"the bit on a continuation", cat(frame(0x41, hello[:2]), frame(0xc0, hello[2:])),
+			"error 1002 a reserved bit is set;"},
 		{"the bit on a ping", frame(0xc9, ""), "error 1002 a reserved bit is set;"},
 		{"another bit", frame(0xe1, hello), "error 1002 a reserved bit is set;"},
 		{"no UTF-8", frame(0xc1, string(pack("\xff"))), "error 1007 a text message is not UTF-8;"},

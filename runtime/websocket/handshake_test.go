@@ -35,38 +35,54 @@ func TestHandshakesAreValidated(t *testing.T) {
 		lines []string
 		why   string
 	}{
-		{"RFC 6455 §1.2", []string{line, host, upgrade, conn, key, version, "Origin: http://example.com", "Sec-WebSocket-Protocol: chat, superchat"}, ""},
-		{"any case, among others", []string{line, host, "upgrade: foo, WebSocket", "connection: keep-alive, upgrade", strings.Replace(key, "Sec-W", "sec-w", 1), version}, ""},
-		{"in two fields", []string{line, host, "Upgrade: h2c", upgrade, "Connection: keep-alive", conn, key, version}, ""},
+		{"RFC 6455 §1.2", []string{line, host, upgrade, conn, key, version, "Origin: http://example.com",
+			"Sec-WebSocket-Protocol: chat, superchat"}, ""},
+		{"any case, among others", []string{line, host, "upgrade: foo, WebSocket", "connection: keep-alive, upgrade",
+			strings.Replace(key, "Sec-W", "sec-w", 1), version}, ""},
+		{"in two fields", []string{line, host, "Upgrade: h2c", upgrade, "Connection: keep-alive", conn, key, version},
+			""},
 		{"another protocol", []string{line, host, "Upgrade: h2c", conn, key, version}, "not asked"},
 		{"with a version", []string{line, host, "Upgrade: websocket/13", conn, key, version}, "not asked"},
 		{"POST", []string{"POST /chat HTTP/1.1", host, upgrade, conn, key, version}, "not asked"},
 		{"HEAD", []string{"HEAD /chat HTTP/1.1", host, upgrade, conn, key, version}, "not asked"},
 		{"HTTP/1.0", []string{"GET /chat HTTP/1.0", host, upgrade, conn, key, version}, "not asked"},
-		{"a body", []string{line, host, upgrade, conn, key, version, "Content-Length: 1"}, "400 a WebSocket request must not have a body"},
-		{"chunks", []string{line, host, upgrade, conn, key, version, "Transfer-Encoding: chunked"}, "400 a WebSocket request must not have a body"},
+		{"a body", []string{line, host, upgrade, conn, key, version, "Content-Length: 1"},
+			"400 a WebSocket request must not have a body"},
+		{"chunks", []string{line, host, upgrade, conn, key, version, "Transfer-Encoding: chunked"},
+			"400 a WebSocket request must not have a body"},
 		{"an empty body", []string{line, host, upgrade, conn, key, version, "Content-Length: 0"}, ""},
 		{"no Connection", []string{line, host, upgrade, key, version}, "not asked"},
 		{"another Connection", []string{line, host, upgrade, "Connection: keep-alive", key, version}, "not asked"},
 		{"no key", []string{line, host, upgrade, conn, version}, "400 Sec-WebSocket-Key is missing"},
-		{"an empty key", []string{line, host, upgrade, conn, "Sec-WebSocket-Key:", version}, "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
-		{"a short key", []string{line, host, upgrade, conn, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j", version}, "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
-		{"17 bytes", []string{line, host, upgrade, conn, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZWE=", version}, "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
-		{"no base64", []string{line, host, upgrade, conn, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ$==", version}, "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
-		{"a long key", []string{line, host, upgrade, conn, key + "====", version}, "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
-		{"two keys", []string{line, host, upgrade, conn, key, key, version}, "400 Sec-WebSocket-Key or Sec-WebSocket-Version is there twice"},
-		{"two versions", []string{line, host, upgrade, conn, key, version, version}, "400 Sec-WebSocket-Key or Sec-WebSocket-Version is there twice"},
+		{"an empty key", []string{line, host, upgrade, conn, "Sec-WebSocket-Key:", version},
+			"400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
+		{"a short key", []string{line, host, upgrade, conn, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j", version},
+			"400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
+		{"17 bytes", []string{line, host, upgrade, conn, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZWE=", version},
+			"400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
+		{"no base64", []string{line, host, upgrade, conn, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ$==", version},
+			"400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
+		{"a long key", []string{line, host, upgrade, conn, key + "====", version},
+			"400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
+		{"two keys", []string{line, host, upgrade, conn, key, key, version},
+			"400 Sec-WebSocket-Key or Sec-WebSocket-Version is there twice"},
+		{"two versions", []string{line, host, upgrade, conn, key, version, version},
+			"400 Sec-WebSocket-Key or Sec-WebSocket-Version is there twice"},
 		{"no version", []string{line, host, upgrade, conn, key}, "426 Sec-WebSocket-Version must be 13"},
-		{"version 8", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 8"}, "426 Sec-WebSocket-Version must be 13"},
-		{"versions", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 13, 8"}, "426 Sec-WebSocket-Version must be 13"},
-		{"a malformed extension", []string{line, host, upgrade, conn, key, version, "Sec-WebSocket-Extensions: permessage-deflate; =1"}, "400 Sec-WebSocket-Extensions is malformed"},
+		{"version 8", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 8"},
+			"426 Sec-WebSocket-Version must be 13"},
+		{"versions", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 13, 8"},
+			"426 Sec-WebSocket-Version must be 13"},
+		{"a malformed extension", []string{line, host, upgrade, conn, key, version,
+			"Sec-WebSocket-Extensions: permessage-deflate; =1"}, "400 Sec-WebSocket-Extensions is malformed"},
 	} {
 		h, refused := ask(t, test.lines...)
 		why := ""
 		if refused != nil {
 			why = refused.Text
 			if refused.Status != 0 {
-				why = string(rune('0'+refused.Status/100)) + string(rune('0'+refused.Status/10%10)) + string(rune('0'+refused.Status%10)) + " " + refused.Text
+				why = string(rune('0'+refused.Status/100)) + string(rune('0'+refused.Status/10%10)) +
+					string(rune('0'+refused.Status%10)) + " " + refused.Text
 			}
 			if (refused.Status == 426) != strings.Contains(refused.Fields, "Sec-WebSocket-Version: 13\r\n") {
 				t.Errorf("%s: fields %q", test.name, refused.Fields)
@@ -115,7 +131,8 @@ func TestExtensionsAreNegotiated(t *testing.T) {
 		{"permessage-deflate; mode=fast", no},
 		{"x-webkit-deflate-frame", no},
 		{"x-webkit-deflate-frame, permessage-deflate", plain},
-		{"permessage-deflate; mode=fast, permessage-deflate; server_max_window_bits=9, permessage-deflate", plain + "; server_max_window_bits=9"},
+		{"permessage-deflate; mode=fast, permessage-deflate; server_max_window_bits=9, permessage-deflate",
+			plain + "; server_max_window_bits=9"},
 		{", permessage-deflate,, other;a=b , ", plain},
 		{"permessage-deflate;", wrong},
 		{"permessage-deflate; ;", wrong},
@@ -140,7 +157,8 @@ func TestExtensionsAreNegotiated(t *testing.T) {
 			t.Errorf("%q: %q", test.offers, got)
 		}
 	}
-	h, _ := ask(t, line, host, upgrade, conn, key, version, "Sec-WebSocket-Extensions: other", "Sec-WebSocket-Extensions: permessage-deflate")
+	h, _ := ask(t, line, host, upgrade, conn, key, version, "Sec-WebSocket-Extensions: other",
+		"Sec-WebSocket-Extensions: permessage-deflate")
 	if !h.Compression.On {
 		t.Error("an offer in a second field was not seen")
 	}

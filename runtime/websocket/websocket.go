@@ -154,7 +154,8 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 		return h, bad("a WebSocket request must not have a body")
 	}
 	all := func(name string) [][]byte { return slices.Collect(http1.Values(head, r.Fields, name)) }
-	keys, versions, extensions := all("sec-websocket-key"), all("sec-websocket-version"), all("sec-websocket-extensions")
+	keys, versions, extensions := all("sec-websocket-key"), all("sec-websocket-version"),
+		all("sec-websocket-extensions")
 	switch {
 	case len(keys) > 1 || len(versions) > 1:
 		return h, bad("Sec-WebSocket-Key or Sec-WebSocket-Version is there twice")

@@ -158,7 +158,8 @@ func (t *target) resolve(u *url.URL) error {
 }
 
 func tlsConfig(host string, o *Options) (*tls.Config, error) {
-	c := &tls.Config{ServerName: host, InsecureSkipVerify: o.Insecure, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+	c := &tls.Config{ServerName: host, InsecureSkipVerify: o.Insecure, NextProtos: []string{"http/1.1"},
+		MinVersion: tls.VersionTLS12}
 	if o.HTTP2 {
 		c.NextProtos = []string{"h2"}
 	}

@@ -44,7 +44,8 @@ func (g *generator) dial() (session, error) {
 	w.stop = context.AfterFunc(g.ctx, func() { raw.Close() })
 	if g.tls != nil {
 		secure := tls.Client(raw, g.tls)
-		if err = secure.HandshakeContext(ctx); err == nil && g.target.http2 && secure.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
+		if err = secure.HandshakeContext(ctx); err == nil && g.target.http2 && secure.ConnectionState().
+			NegotiatedProtocol != http2.NextProtoTLS {
 			err = errors.New("the server does not offer HTTP/2")
 		}
 		w.Conn = secure
@@ -207,7 +208,8 @@ func (s *http2Session) request() (status int, err error) {
 	}
 	r, err := s.RoundTrip(asked)
 	if err != nil {
-		if text := err.Error(); strings.HasSuffix(text, "not usable") || strings.HasSuffix(text, "graceful shutdown GOAWAY") {
+		if text := err.Error(); strings.HasSuffix(text, "not usable") ||
+			strings.HasSuffix(text, "graceful shutdown GOAWAY") {
 			err = errRefused // RFC 9113 §6.8
 		}
 		return 0, err

@@ -69,7 +69,8 @@ func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *genera
 	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now()}
 	g.schedule = schedule{left: cmp.Or(o.Requests, math.MaxInt64), until: cmp.Or(o.Duration, never)}
 	g.ctx, g.end = context.WithCancel(ctx)
-	g.http2 = &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true, MaxHeaderListSize: maxHead, WriteByteTimeout: o.Timeout}
+	g.http2 = &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true,
+		MaxHeaderListSize: maxHead, WriteByteTimeout: o.Timeout}
 	if o.Rate > 0 {
 		g.schedule.interval = float64(time.Second) / o.Rate
 	}

@@ -55,7 +55,8 @@ func TestGeneratorEndsEvenIfResponsesDoNot(t *testing.T) {
 		{"body", "HTTP/1.0 200 OK\r\n\r\n", "more", "-t=1", "timed out"},
 		{"interim responses", "", "HTTP/1.1 100 Continue\r\n\r\n", "-t=1", "timed out"},
 		{"a head", "HTTP/1.1 200 OK\r\n", "X-More: more\r\n", "-t=1", "the head of a response is too long"},
-		{"a chunk's size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0", "-t=1", "the chunks of a response are malformed"},
+		{"a chunk's size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0", "-t=1",
+			"the chunks of a response are malformed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +83,9 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 	answers := map[string]func(f *http2.Framer, stream uint32) error{
 		"closing": func(*http2.Framer, uint32) error { return io.EOF },
 		// The server has processed no stream.
-		"leaving": func(f *http2.Framer, _ uint32) error { return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF) },
+		"leaving": func(f *http2.Framer, _ uint32) error {
+			return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF)
+		},
 		"calm": func(f *http2.Framer, id uint32) error {
 			return cmp.Or(f.WriteGoAway(id, http2.ErrCodeEnhanceYourCalm, nil), io.EOF)
 		},
@@ -137,7 +140,8 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -145,8 +149,10 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 		want string
 	}{
 		{[]string{s.URL}, "unknown authority; see --cacert and --insecure"},
-		{[]string{"--cacert", ca, strings.Replace(s.URL, "127.0.0.1", "localhost", 1)}, "not localhost; see --cacert and --insecure"},
-		{[]string{strings.Replace(serve(t, false, nil).URL, "http", "https", 1)}, "the server does not speak TLS; use http://"},
+		{[]string{"--cacert", ca, strings.Replace(s.URL, "127.0.0.1", "localhost", 1)},
+			"not localhost; see --cacert and --insecure"},
+		{[]string{strings.Replace(serve(t, false, nil).URL, "http", "https", 1)},
+			"the server does not speak TLS; use http://"},
 		{[]string{"--http2", raw(t, "HTTP/1.1 400 Bad Request\r\n\r\n")}, "the server does not speak HTTP/2"},
 		{[]string{"--http2", "-k", httptest.NewTLSServer(nil).URL}, "no application protocol"},
 	} {
@@ -158,7 +164,8 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 			t.Errorf("%v instead of %q", err, c.want)
 		}
 	}
-	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // this is the response of net/http
+	// this is the response of net/http
+	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400)
 }
 
 // A name has several addresses.

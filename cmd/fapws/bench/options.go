@@ -57,7 +57,8 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 
 // ParseArgs returns errors that are lines for the user.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
-	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
+	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)),
+		Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprint(stdout, Help())
@@ -84,8 +85,10 @@ func (o *Options) flags() *pflag.FlagSet {
 	set.FuncP("connections", "c", "open `N` connections at once [32]", number(&o.Connections, maxConnections))
 	set.FuncP("duration", "d", "send requests for this `TIME` [10s]", spanFlag(&o.Duration))
 	set.FuncP("requests", "n", "send `N` requests instead", number(&o.Requests, maxRequests))
-	set.FuncP("rate", "r", "send `N` requests per second at fixed times; percentiles then include the waiting that a slow server causes", o.setRate)
-	set.FuncP("threads", "t", "generate load with `N` threads [1, or 2 with 4 processors]", number(&o.Threads, maxThreads))
+	set.FuncP("rate", "r", "send `N` requests per second at fixed times; percentiles then include the waiting that a "+
+		"slow server causes", o.setRate)
+	set.FuncP("threads", "t", "generate load with `N` threads [1, or 2 with 4 processors]",
+		number(&o.Threads, maxThreads))
 	set.FuncP("method", "m", "use this `METHOD` [GET, or POST with a body]", o.setMethod)
 	set.FuncP("header", "H", "send this `LINE`, \"Name: value\", as a header field; may be repeated", o.addField)
 	set.FuncP("body", "b", "send `TEXT` as the body of each request; @FILE reads it from a file", o.setBody)

@@ -40,11 +40,13 @@ func (r *Result) perSecond() float64 {
 
 func (r *Result) WriteText(w io.Writer) {
 	o := r.options
-	fmt.Fprintf(w, "%s %s, %s, %s", o.Method, o.URL, count(int64(o.Connections), "connection"), count(int64(o.Threads), "thread"))
+	fmt.Fprintf(w, "%s %s, %s, %s", o.Method, o.URL, count(int64(o.Connections), "connection"),
+		count(int64(o.Threads), "thread"))
 	if o.HTTP2 {
 		fmt.Fprintf(w, ", %s each", count(int64(o.Streams), "stream"))
 	}
-	fmt.Fprintf(w, "\n\nRequests   %s in %.2f s: %s per second, %s/s\n", grouped(r.finished), r.span().Seconds(), decimal(r.perSecond()), size(float64(r.received)/r.span().Seconds()))
+	fmt.Fprintf(w, "\n\nRequests   %s in %.2f s: %s per second, %s/s\n", grouped(r.finished), r.span().Seconds(),
+		decimal(r.perSecond()), size(float64(r.received)/r.span().Seconds()))
 	if r.stopped {
 		fmt.Fprint(w, "           stopped before the end\n")
 	}
@@ -85,9 +87,11 @@ func (r *Result) writeLatency(w io.Writer) {
 	for _, p := range percentiles {
 		fmt.Fprintf(w, "%6s %%   %s\n", strconv.FormatFloat(p, 'f', -1, 64), latency(h.ValueAtQuantile(p)))
 	}
-	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()), latency(int64(h.Mean())), latency(int64(h.StdDev())))
+	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()),
+		latency(int64(h.Mean())), latency(int64(h.StdDev())))
 	for _, b := range r.bars() {
-		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", ctl.Span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
+		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", ctl.Span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)),
+			b.Share*100)
 	}
 }
 
@@ -130,10 +134,12 @@ func (r *Result) bars() []bar {
 func (r *Result) writeDoubts(w io.Writer) {
 	o := r.options
 	if busy := r.cpu.Seconds() / r.elapsed.Seconds(); busy > 0.9*float64(o.Threads) {
-		fmt.Fprintf(w, "\nThe generator was busy all the time (%.1f processors): with more --threads the server may answer more.\n", busy)
+		fmt.Fprintf(w, "\nThe generator was busy all the time (%.1f processors): with more --threads the server may "+
+			"answer more.\n", busy)
 	}
 	if r.late > 10*time.Millisecond {
-		fmt.Fprintf(w, "\nThe generator was up to %s late with requests; their latencies count from the time of sending.\n", latency(int64(r.late)))
+		fmt.Fprintf(w, "\nThe generator was up to %s late with requests; their latencies count from the time "+
+			"of sending.\n", latency(int64(r.late)))
 	}
 }
 
@@ -227,7 +233,8 @@ type counts struct {
 }
 
 func newCounts() counts {
-	return counts{latency: hdrhistogram.New(1, longest, 3), statuses: map[int]int64{}, failures: map[string]int64{}, refused: map[string]int64{}}
+	return counts{latency: hdrhistogram.New(1, longest, 3), statuses: map[int]int64{}, failures: map[string]int64{},
+		refused: map[string]int64{}}
 }
 
 func (c *counts) record(latency time.Duration) {

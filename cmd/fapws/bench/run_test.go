@@ -59,7 +59,8 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 	var asked, bodies atomic.Int64
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		if body, _ := io.ReadAll(r.Body); r.Host == "example.org" && r.Header.Get("X-One") == "1" && bytes.Equal(body, big) {
+		if body, _ := io.ReadAll(r.Body); r.Host == "example.org" && r.Header.Get("X-One") == "1" && bytes.Equal(body,
+			big) {
 			bodies.Add(1)
 		}
 		switch r.URL.Path {
@@ -121,7 +122,8 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 				t.Error("404 is no failure")
 			}
 			bodies.Store(0)
-			answers(t, run(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...), 50, 200)
+			answers(t, run(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...),
+				50, 200)
 			if bodies.Load() != 50 {
 				t.Errorf("%d of 50 requests had their body, their field and their host", bodies.Load())
 			}
@@ -169,7 +171,8 @@ func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory; start the server there, or correct the address" {
+	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+
+		"-none: no such file or directory; start the server there, or correct the address" {
 		t.Error(err)
 	}
 }
@@ -229,7 +232,8 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", "-n=2", "more than the response has come"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nabc", "-n=2", "Content-Length is wrong"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", "-n=2", "Content-Length is wrong"},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "-n=2", "the chunks of a response are malformed"},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "-n=2",
+			"the chunks of a response are malformed"},
 		{"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "-n=2", "the response is not HTTP/1.1"},
 		{strings.Repeat("x", maxHead+1), "-n=2", "the head of a response is too long"},
 	} {
@@ -239,7 +243,9 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 		}
 	}
 	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.0 200 OK\r\n\r\nuntil the end")), 2, 200)
-	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
+	answers(t,
+		run(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: "+
+			"close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
 }
 
 func TestInterruptEndsTheRun(t *testing.T) {
@@ -260,7 +266,8 @@ func TestReportsAreTextAndJSON(t *testing.T) {
 	r := run(t, "-n", "1000", "-c", "2", s.URL)
 	var text bytes.Buffer
 	r.WriteText(&text)
-	for _, want := range []string{"GET " + s.URL + ", 2 connections", "Requests   1,000 in ", "Responses  1,000 × 503 Service Unavailable\n", "\n  99.9 %   ", "█"} {
+	for _, want := range []string{"GET " + s.URL + ", 2 connections", "Requests   1,000 in ",
+		"Responses  1,000 × 503 Service Unavailable\n", "\n  99.9 %   ", "█"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &text)
 		}
@@ -285,7 +292,8 @@ func TestReportsAreTextAndJSON(t *testing.T) {
 	for _, b := range got.Latency.Histogram {
 		shares += b.Share
 	}
-	if got.Responses != 1000 || got.Statuses["503"] != 1000 || got.Latency.Percentiles["99.9"] > got.Latency.Max || shares < 0.999 || shares > 1.001 {
+	if got.Responses != 1000 || got.Statuses["503"] != 1000 || got.Latency.Percentiles["99.9"] > got.Latency.Max ||
+		shares < 0.999 || shares > 1.001 {
 		t.Errorf("%+v of %s", got, &text)
 	}
 }

@@ -20,7 +20,8 @@ func TestOnlyTokensOfTheDirectoryAreSent(t *testing.T) {
 	if text, err := TokenACME(dir, "a-token_1"); err != nil || string(text) != "answer" {
 		t.Errorf("%q, %v", text, err)
 	}
-	for _, token := range []string{"", "none", "example.org", "../a-token_1", "a/b", "a-token_1+http-01", "a\x00", strings.Repeat("a", 129)} {
+	for _, token := range []string{"", "none", "example.org", "../a-token_1", "a/b", "a-token_1+http-01", "a\x00",
+		strings.Repeat("a", 129)} {
 		if text, err := TokenACME(dir, token); err == nil {
 			t.Errorf("%q: %q", token, text)
 		}
@@ -43,7 +44,8 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 	certtest.Write(t, dir+"/empty.test", nil)
 	a := &ACME{Dir: dir}
 	for name, want := range map[string]string{
-		"new.test": "", "short.test": "", "old.test": "two thirds of its time are over", "over.test": "two thirds of its time are over",
+		"new.test": "", "short.test": "", "old.test": "two thirds of its time are over",
+		"over.test":    "two thirds of its time are over",
 		"damaged.test": "it cannot be read", "empty.test": "it cannot be read", "missing.test": "there is none",
 	} {
 		if why := a.due(name, time.Now()); why != want {
@@ -53,7 +55,8 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 }
 
 func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
-	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol + " http/1.1": false} {
+	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol +
+		" http/1.1": false} {
 		if asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
 			t.Errorf("%q: %v", protocols, !want)
 		}
@@ -111,7 +114,8 @@ func TestOrdersLockOnlyTheDirectoryOfTheLastReload(t *testing.T) {
 	}
 	comes := func(first, second bool) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); locked(dirs[0]) != first || locked(dirs[1]) != second; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(10 * time.Second); locked(dirs[0]) != first ||
+			locked(dirs[1]) != second; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("not locked: %v, %v", first, second)
 			}

@@ -61,7 +61,8 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), system.Cause(err), lost)
 	case keyErr != nil:
-		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), system.Cause(keyErr), lost)
+		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), system.Cause(keyErr),
+			lost)
 	}
 	files := Pair{Cert: d.path(CAFile), Key: d.path(caKey)}
 	pair, err := files.parse(text, keyText)
@@ -71,14 +72,16 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	return &Authority{pair.Leaf, text, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-const lost = "; restore it, or remove both files to make another authority, which all clients must be told to trust again"
+const lost = "; restore it, or remove both files to make another authority, which all clients must be told to " +
+	"trust again"
 
 // create creates an authority. It writes the key first, because a certificate without its key is useless.
 func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	key, keyText := newKey()
 	host, _ := os.Hostname()
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "fapws on " + host + ", " + now.UTC().Format("2006-01-02"), Organization: []string{"fapws local authority"}},
+		Subject: pkix.Name{CommonName: "fapws on " + host + ", " + now.UTC().Format("2006-01-02"),
+			Organization: []string{"fapws local authority"}},
 		NotBefore:             now.Add(-before),
 		NotAfter:              now.Add(caLife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -189,15 +192,19 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	}
 	if missing != nil {
 		print, _ := Fingerprint(a.PEM)
-		done = append(done, fmt.Sprintf("made an authority for this machine, %s; clients that trust it can be sure of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
+		done = append(done, fmt.Sprintf("made an authority for this machine, %s; clients that trust it can be sure "+
+			"of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
 	}
 	for _, name := range hosts {
 		if !a.vouches(name) {
-			doubts = append(doubts, fmt.Sprintf("the authority %s may not vouch for the host %s, which is not local and was not known when it was made; give the host a certfile, or remove the files in %s to make another authority, which all clients must be told to trust again",
+			doubts = append(doubts, fmt.Sprintf("the authority %s may not vouch for the host %s, which is not local "+
+				"and was not known when it was made; give the host a certfile, or remove the files in %s to make "+
+				"another authority, which all clients must be told to trust again",
 				d.path(CAFile), name, dir))
 		}
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !a.vouches(name) }) // one would make the whole certificate invalid
+	// one would make the whole certificate invalid
+	names = slices.DeleteFunc(names, func(name string) bool { return !a.vouches(name) })
 	why := a.stale(d, names, now)
 	if why == "" {
 		return done, doubts, nil
@@ -212,7 +219,8 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	if err := d.write(CertFile, cert, 0o644); err != nil {
 		return nil, nil, err
 	}
-	return append(done, fmt.Sprintf("made the certificate %s (%s) for %s", d.path(CertFile), why, strings.Join(names, ", "))), doubts, nil
+	return append(done, fmt.Sprintf("made the certificate %s (%s) for %s", d.path(CertFile), why,
+		strings.Join(names, ", "))), doubts, nil
 }
 
 // stale returns why the certificate in d must be replaced, or "".
@@ -260,7 +268,8 @@ func machine(hosts []string) (names []string, err error) {
 	}
 	for _, name := range all {
 		name = hostKey(name)
-		odd := name == "" || name[0] == '.' || strings.HasSuffix(name, "*") || strings.ContainsAny(name, "_ ") && !strings.HasPrefix(name, "*.")
+		odd := name == "" || name[0] == '.' || strings.HasSuffix(name, "*") || strings.ContainsAny(name, "_ ") &&
+			!strings.HasPrefix(name, "*.")
 		if ip := net.ParseIP(name); ip != nil {
 			name = ip.String()
 		}

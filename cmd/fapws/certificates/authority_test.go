@@ -18,7 +18,8 @@ var (
 
 func of(names ...string) []string { return append(names, "192.168.1.5", "::1") }
 
-func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) (ca, leaf *x509.Certificate, done, doubts []string) {
+func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) (ca, leaf *x509.Certificate,
+	done, doubts []string) {
 	t.Helper()
 	done, doubts, err := maintain(dir, s, hosts, now, made)
 	if err != nil {
@@ -54,7 +55,8 @@ func TestAuthorityCreatesAllFilesOnce(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 397*24*time.Hour || leaf.NotBefore.After(today.Add(-time.Hour)) {
+	if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 397*24*time.Hour ||
+		leaf.NotBefore.After(today.Add(-time.Hour)) {
 		t.Errorf("from %v for %v", leaf.NotBefore, life)
 	}
 	for name, mode := range map[string]os.FileMode{caKey: 0o600, KeyFile: 0o600, CAFile: 0o644, ".": 0o700} {
@@ -62,7 +64,8 @@ func TestAuthorityCreatesAllFilesOnce(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}
 	}
-	if again, same, done, _ := keep(t, dir, of("box.local"), today.Add(24*time.Hour)); !again.Equal(ca) || !same.Equal(leaf) || len(done) > 0 {
+	if again, same, done, _ := keep(t, dir, of("box.local"), today.Add(24*time.Hour)); !again.Equal(ca) ||
+		!same.Equal(leaf) || len(done) > 0 {
 		t.Errorf("again: %q", done)
 	}
 }
@@ -106,14 +109,16 @@ func TestAuthorityRenewsTheCertificate(t *testing.T) {
 func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	dir := t.TempDir()
 	ca, _, _, _ := keep(t, dir, of("box.example.org"), today)
-	_, leaf, _, doubts := keep(t, dir, of("box.example.org", "www.example.com", "nas.lan"), today, "www.example.com", "nas.lan")
+	_, leaf, _, doubts := keep(t, dir, of("box.example.org", "www.example.com", "nas.lan"), today, "www.example.com",
+		"nas.lan")
 	if len(doubts) != 1 || !strings.Contains(doubts[0], "host www.example.com") {
 		t.Errorf("%q", doubts)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	for name, good := range map[string]bool{"box.example.org": true, "nas.lan": true, "www.example.com": false} {
-		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: today}); (err == nil) != good {
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots,
+			CurrentTime: today}); (err == nil) != good {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -131,7 +136,8 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged, _ := certificateOf(stolen)
-	if _, err := forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots, CurrentTime: today}); err == nil {
+	if _, err := forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots,
+		CurrentTime: today}); err == nil {
 		t.Error("a stolen key vouches for any site")
 	}
 }
@@ -148,7 +154,8 @@ func TestCertificateCreatedIn1970IsValidAndRenewed(t *testing.T) {
 	}
 	late := made.Add(3 * 365 * 24 * time.Hour)
 	_, leaf, done, _ := keep(t, dir, of("box"), late)
-	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: late}); err != nil || len(done) != 1 {
+	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: late}); err != nil ||
+		len(done) != 1 {
 		t.Errorf("%v, %q", err, done)
 	}
 	if _, again, done, _ := keep(t, dir, of("box"), time.Unix(100, 0)); !again.Equal(leaf) {
@@ -185,17 +192,28 @@ func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
 		change func(dir string) error
 		want   string
 	}{
-		"a file in its place": {func(dir string) error { os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o600) }, "cannot use the directory "},
-		"key lost":            {func(dir string) error { return os.Remove(dir + "/" + caKey) }, "cannot read the key of the authority"},
-		"certificate lost":    {func(dir string) error { return os.Remove(dir + "/" + CAFile) }, "cannot read the authority"},
-		"damaged":             {func(dir string) error { return os.WriteFile(dir+"/"+CAFile, []byte("x"), 0o600) }, "no certificate in this file"},
-		"damaged key":         {func(dir string) error { return os.WriteFile(dir+"/"+caKey, []byte("x"), 0o600) }, "no private key in this file"},
-		"another key":         {func(dir string) error { _, key := newKey(); return os.WriteFile(dir+"/"+caKey, key, 0o600) }, "this key does not belong to the certificate"},
+		"a file in its place": {func(dir string) error { os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o600) },
+			"cannot use the directory "},
+		"key lost": {func(dir string) error { return os.Remove(dir + "/" + caKey) },
+			"cannot read the key of the authority"},
+		"certificate lost": {func(dir string) error { return os.Remove(dir + "/" + CAFile) },
+			"cannot read the authority"},
+		"damaged": {func(dir string) error { return os.WriteFile(dir+"/"+CAFile, []byte("x"), 0o600) },
+			"no certificate in this file"},
+		"damaged key": {func(dir string) error { return os.WriteFile(dir+"/"+caKey, []byte("x"), 0o600) },
+			"no private key in this file"},
+		"another key": {func(dir string) error {
+			_, key := newKey()
+			return os.WriteFile(dir+"/"+caKey, key, 0o600)
+		}, "this key does not belong to the certificate"},
 		"link out of the way": {func(dir string) error {
 			os.Remove(dir + "/" + caKey)
 			return os.Symlink("/etc/hostname", dir+"/"+caKey)
 		}, "cannot read the key"},
-		"lock that leads away": {func(dir string) error { os.Remove(dir + "/.lock"); return os.Symlink("/tmp/x", dir+"/.lock") }, "cannot use the directory"},
+		"lock that leads away": {func(dir string) error {
+			os.Remove(dir + "/.lock")
+			return os.Symlink("/tmp/x", dir+"/.lock")
+		}, "cannot use the directory"},
 	} {
 		dir := t.TempDir() + "/tls"
 		keep(t, dir, of("box"), today)
@@ -204,7 +222,8 @@ func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err := maintain(dir, of("box"), nil, today, made)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "; ") || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "; ") ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if after, err := os.ReadFile(dir + "/" + CAFile); err == nil && len(after) > 1 && !bytes.Equal(before, after) {
@@ -218,7 +237,8 @@ func TestMachineNamesIncludeLocalhostLoopbackAndHosts(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, want := range []string{"localhost", "127.0.0.1", "::1", "shop.example.org", "2001:db8::1", "*.a.test", ".local"} {
+	for _, want := range []string{"localhost", "127.0.0.1", "::1", "shop.example.org", "2001:db8::1", "*.a.test",
+		".local"} {
 		if !strings.Contains(strings.Join(s, ", "), want) {
 			t.Errorf("no %s in %s", want, s)
 		}

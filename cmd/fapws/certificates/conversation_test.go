@@ -105,14 +105,21 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 		want             string
 		wait             time.Duration
 	}{
-		"rate limit": {status: 429, order: kind + `rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
-			want: "the certificate authority refused: too many certificates already issued for this name in the last 168h", wait: 2 * time.Hour},
-		"identifiers": {status: 400, order: kind + `rejectedIdentifier", "detail": "Cannot issue.", "subproblems": [` + kind + `malformed", "detail": "a.test: invalid\r\nsuffix"}]}`,
+		"rate limit": {status: 429, order: kind +
+			`rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
+			want: "the certificate authority refused: too many certificates already issued for this name in " +
+				"the last 168h", wait: 2 * time.Hour},
+		"identifiers": {status: 400, order: kind + `rejectedIdentifier", "detail": "Cannot issue.", "subproblems": [` +
+			kind + `malformed", "detail": "a.test: invalid\r\nsuffix"}]}`,
 			want: "the certificate authority refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},
-		"no detail": {status: 403, order: kind + `caa"}`, want: "the certificate authority refused: urn:ietf:params:acme:error:caa", wait: firstPause},
-		"challenges": {status: 201, challenge: kind + `dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
-			want: "the certificate authority refused: DNS problem: NXDOMAIN looking up A for a.test; the name must lead to port 80 or 443 of this machine", wait: firstPause},
-		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>", wait: firstPause},
+		"no detail": {status: 403, order: kind + `caa"}`,
+			want: "the certificate authority refused: urn:ietf:params:acme:error:caa", wait: firstPause},
+		"challenges": {status: 201, challenge: kind +
+			`dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
+			want: "the certificate authority refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
+				"lead to port 80 or 443 of this machine", wait: firstPause},
+		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>",
+			wait: firstPause},
 	} {
 		t.Run(name, func(t *testing.T) {
 			directory := startAuthority(t, c.status, c.order, c.challenge)
@@ -125,7 +132,8 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 			o.Order(&ACME{Dir: t.TempDir(), Directory: directory, Hosts: []string{"a.test"}})
 			before := time.Now()
 			o.round(before)
-			if !regexp.MustCompile("^a.test: " + c.want + `; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line) {
+			if !regexp.MustCompile("^a.test: " + c.want +
+				`; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line) {
 				t.Errorf("%q", line)
 			}
 			if wait := o.hosts[0].next.Sub(before).Round(time.Minute); wait != c.wait {

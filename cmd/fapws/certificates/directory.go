@@ -49,7 +49,8 @@ func openDirectory(name string) (*directory, error) {
 }
 
 func cannot(name string, err error) error {
-	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with --state-dir", name, system.Cause(err))
+	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with "+
+		"--state-dir", name, system.Cause(err))
 }
 
 func (d *directory) close() {

@@ -161,7 +161,8 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 			wait = max(wait, h.pause)
 			h.next = time.Now().Add(wait)
 			pause = min(pause, wait)
-			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err, h.next.Format(time.DateTime)))
+			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err,
+				h.next.Format(time.DateTime)))
 			continue
 		}
 		h.pause, h.next = 0, time.Time{}
@@ -196,13 +197,15 @@ func (a *ACME) order(name string) (wait time.Duration, err error) {
 		Cache:       &without{Cache: autocert.DirCache(a.Dir), name: name},
 		HostPolicy:  autocert.HostWhitelist(name),
 		RenewBefore: managersMargin, // by then it has been renewed here, which autocert sees
-		Client:      &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
-		Email:       a.Email,
+		Client: &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws",
+			HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
+		Email: a.Email,
 	}
 	m.HTTPHandler(nil) // allows http-01; its tokens are in the cache
 	done := make(chan error, 1)
 	go func() {
-		_, err := m.GetCertificate(&tls.ClientHelloInfo{ServerName: name, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}})
+		_, err := m.GetCertificate(&tls.ClientHelloInfo{ServerName: name,
+			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}})
 		done <- err
 	}()
 	select {
@@ -335,7 +338,9 @@ func (c *conversation) refuse(p problem) {
 }
 
 func (p *problem) is(types ...string) bool {
-	return slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(p.Type, "urn:ietf:params:acme:error:"+t) })
+	return slices.ContainsFunc(types, func(t string) bool {
+		return strings.EqualFold(p.Type, "urn:ietf:params:acme:error:"+t)
+	})
 }
 
 func (p *problem) text() string {
@@ -356,9 +361,11 @@ func (c *conversation) explain(err error, directory string) error {
 	if len(c.refusals) == 0 {
 		var unreachable *url.Error
 		if errors.As(err, &unreachable) {
-			return fmt.Errorf("cannot reach the certificate authority %s: %s", directory, oneLine(unreachable.Err.Error()))
+			return fmt.Errorf("cannot reach the certificate authority %s: %s", directory,
+				oneLine(unreachable.Err.Error()))
 		}
-		return fmt.Errorf("no certificate from %s: %s", directory, strings.TrimPrefix(oneLine(err.Error()), "acme/autocert: "))
+		return fmt.Errorf("no certificate from %s: %s", directory,
+			strings.TrimPrefix(oneLine(err.Error()), "acme/autocert: "))
 	}
 	var texts []string
 	hint := ""
@@ -383,7 +390,8 @@ var errNoToken = errors.New("there is no such token")
 
 // TokenACME returns the response to an authority that requests a token over HTTP. dir is the directory of Orders.
 func TokenACME(dir, token string) ([]byte, error) {
-	if token == "" || len(token) > 128 || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+	if token == "" || len(token) > 128 ||
+		strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return nil, errNoToken
 	}
 	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
@@ -395,6 +403,7 @@ func asksACME(hello *tls.ClientHelloInfo) bool {
 
 // challengeACME returns the function that responds to authorities in TLS handshakes. dir is the directory of Orders.
 func challengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
+	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir),
+		HostPolicy: autocert.HostWhitelist()}
 	return m.GetCertificate
 }

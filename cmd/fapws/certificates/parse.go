@@ -45,10 +45,12 @@ func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	if !matches(private, chain[0]) {
 		for i, other := range chain[1:] {
 			if matches(private, other) {
-				return nil, fmt.Errorf("%s: certificate %d of the file belongs to the key, but must come first", p.Cert, i+2)
+				return nil, fmt.Errorf("%s: certificate %d of the file belongs to the key, but must come first", p.Cert,
+					i+2)
 			}
 		}
-		return nil, fmt.Errorf("%s: this key does not belong to the certificate %s; keep the two files that were made together", p.keyFile(), p.Cert)
+		return nil, fmt.Errorf("%s: this key does not belong to the certificate %s; keep the two files that were "+
+			"made together", p.keyFile(), p.Cert)
 	}
 	c := &tls.Certificate{PrivateKey: private, Leaf: chain[0]}
 	for _, one := range chain {
@@ -79,7 +81,8 @@ func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("certificate %d of the file cannot be read: %s", len(chain)+1, strings.TrimPrefix(err.Error(), "x509: "))
+			return nil, fmt.Errorf("certificate %d of the file cannot be read: %s", len(chain)+1,
+				strings.TrimPrefix(err.Error(), "x509: "))
 		}
 		chain = append(chain, c)
 	}
@@ -91,7 +94,8 @@ func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	case isDER(data):
 		return nil, errors.New("is not in PEM format; convert it: openssl x509 -inform der -in FILE -out FILE.pem")
 	case bytes.Contains(data, []byte("-----BEGIN")):
-		return nil, errors.New("no complete certificate in this file; copy it again, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----")
+		return nil, errors.New("no complete certificate in this file; copy it again, from -----BEGIN " +
+			"CERTIFICATE----- to -----END CERTIFICATE-----")
 	}
 	return nil, errors.New("no certificate in this file; it must be in PEM format, with -----BEGIN CERTIFICATE-----")
 }
@@ -118,7 +122,8 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 	var err error
 	switch {
 	case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-		return nil, errors.New("the private key is encrypted, and fapws cannot ask for its password; decrypt the key: openssl pkey -in FILE -out FILE.plain && chmod 600 FILE.plain")
+		return nil, errors.New("the private key is encrypted, and fapws cannot ask for its password; decrypt the " +
+			"key: openssl pkey -in FILE -out FILE.plain && chmod 600 FILE.plain")
 	case block.Type == "OPENSSH PRIVATE KEY":
 		return nil, errors.New("is a key of OpenSSH, not of TLS")
 	case block.Type == "RSA PRIVATE KEY":
@@ -190,7 +195,8 @@ func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
 		return fmt.Errorf("%s: %w", p.Cert, err)
 	}
 	if len(namesOf(leaf)) == 0 {
-		return fmt.Errorf("%s: the certificate is for no host: it has neither a subjectAltName nor a common name; get another one", p.Cert)
+		return fmt.Errorf("%s: the certificate is for no host: it has neither a subjectAltName nor a common name; "+
+			"get another one", p.Cert)
 	}
 	if usages := leaf.ExtKeyUsage; len(usages)+len(leaf.UnknownExtKeyUsage) > 0 &&
 		!slices.Contains(usages, x509.ExtKeyUsageServerAuth) && !slices.Contains(usages, x509.ExtKeyUsageAny) {
@@ -198,7 +204,8 @@ func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
 	}
 	for _, name := range p.Names {
 		if !covers(leaf, name) {
-			return fmt.Errorf("%s: the certificate does not cover the host %s, only %s; get one that does, or another for this host",
+			return fmt.Errorf("%s: the certificate does not cover the host %s, only %s; get one that does, or "+
+				"another for this host",
 				p.Cert, name, strings.Join(namesOf(leaf), ", "))
 		}
 	}
@@ -220,7 +227,8 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	case now.After(leaf.NotAfter):
 		return &timeError{fmt.Sprintf("the certificate expired on %s; renew it", leaf.NotAfter.UTC().Format(day))}
 	case now.Before(leaf.NotBefore):
-		return &timeError{fmt.Sprintf("the certificate is not valid before %s, and the clock of this machine says %s; correct the clock, or wait",
+		return &timeError{fmt.Sprintf("the certificate is not valid before %s, and the clock of this machine says "+
+			"%s; correct the clock, or wait",
 			leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
 	}
 	return nil
@@ -256,7 +264,8 @@ func mustStaple(leaf *x509.Certificate) bool {
 		var features []int
 		if e := &leaf.Extensions[i]; e.Id.Equal(tlsFeature) {
 			_, err := asn1.Unmarshal(e.Value, &features)
-			return err == nil && (slices.Contains(features, statusRequest) || slices.Contains(features, statusRequestV2))
+			return err == nil && (slices.Contains(features, statusRequest) ||
+				slices.Contains(features, statusRequestV2))
 		}
 	}
 	return false
@@ -303,10 +312,12 @@ func parseClients(data []byte) (*clients, error) {
 		}
 		list, err := x509.ParseRevocationList(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("revocation list %d of the file cannot be read: %s", len(c.lists)+1, strings.TrimPrefix(err.Error(), "x509: "))
+			return nil, fmt.Errorf("revocation list %d of the file cannot be read: %s", len(c.lists)+1,
+				strings.TrimPrefix(err.Error(), "x509: "))
 		}
 		if !signed(list, chain) {
-			return nil, fmt.Errorf("revocation list %d of the file is of %s, which is no authority of this file", len(c.lists)+1, list.Issuer)
+			return nil, fmt.Errorf("revocation list %d of the file is of %s, which is no authority of this file",
+				len(c.lists)+1, list.Issuer)
 		}
 		for i := range list.RevokedCertificateEntries {
 			c.revoked[keyOf(list.RawIssuer, list.RevokedCertificateEntries[i].SerialNumber)] = true
@@ -346,7 +357,8 @@ func (c *clients) verify(chain []*x509.Certificate) error {
 	for _, one := range chain[1:] {
 		between.AddCert(one)
 	}
-	verified, err := chain[0].Verify(x509.VerifyOptions{Roots: c.authorities, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	verified, err := chain[0].Verify(x509.VerifyOptions{Roots: c.authorities, Intermediates: between,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		return err
 	}
@@ -356,7 +368,9 @@ func (c *clients) verify(chain []*x509.Certificate) error {
 // current returns an error if each of the chains has a certificate that its issuer has revoked.
 func (c *clients) current(chains [][]*x509.Certificate) error {
 	for _, chain := range chains {
-		if !slices.ContainsFunc(chain, func(one *x509.Certificate) bool { return c.revoked[keyOf(one.RawIssuer, one.SerialNumber)] }) {
+		if !slices.ContainsFunc(chain, func(one *x509.Certificate) bool {
+			return c.revoked[keyOf(one.RawIssuer, one.SerialNumber)]
+		}) {
 			return nil
 		}
 	}

@@ -51,7 +51,9 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	b := &Bundle{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
 	var wrong []error
 	if isWrongClock(r.Now()) {
-		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
+		r.tell("clock", logfile.Warning,
+			fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until "+
+				"it is right", r.Now().UTC().Format(day)))
 	}
 	if w.Auto != "" {
 		authority, err := r.maintain(w)
@@ -101,8 +103,10 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	names, unknown := machine(w.AutoHosts)
 	if unknown != nil {
-		r.tell("addresses", logfile.Warning, fmt.Sprintf("the certificate of --tls auto does not get the addresses of this "+
-			"machine, only its names: cannot list the network interfaces: %v; allow AF_NETLINK (RestrictAddressFamilies of systemd)", system.Cause(unknown)))
+		r.tell("addresses", logfile.Warning,
+			fmt.Sprintf("the certificate of --tls auto does not get the addresses of this "+
+				"machine, only its names: cannot list the network interfaces: %v; allow AF_NETLINK "+
+				"(RestrictAddressFamilies of systemd)", system.Cause(unknown)))
 	}
 	done, doubts, err := maintain(w.Auto, names, w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
@@ -219,23 +223,33 @@ const soon = 7 * 24 * time.Hour
 func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	key := p.keyFile()
 	if mode&0o006 != 0 {
-		r.tell("mode "+key, logfile.Warning, fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key))
+		r.tell("mode "+key, logfile.Warning,
+			fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key,
+				mode, key))
 	}
 	if hasOldName(cert.Leaf) {
-		r.tell("name "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
-			p.Cert, cert.Leaf.Subject.CommonName))
+		r.tell("name "+p.Cert, logfile.Warning,
+			fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so "+
+				"browsers and most other clients refuse it; get another one",
+				p.Cert, cert.Leaf.Subject.CommonName))
 	}
 	if mustStaple(cert.Leaf) {
-		r.tell("staple "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate requires OCSP stapling (must-staple), "+
-			"which fapws does not offer, so some browsers refuse it; get a certificate without must-staple", p.Cert))
+		r.tell("staple "+p.Cert, logfile.Warning,
+			fmt.Sprintf("%s: the certificate requires OCSP stapling (must-staple), "+
+				"which fapws does not offer, so some browsers refuse it; get a certificate without must-staple",
+				p.Cert))
 	}
-	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 {
+	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" &&
+		len(cert.Certificate) == 1 {
 		if _, err := os.Stat(full); err == nil {
-			r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+			r.tell("chain "+p.Cert, logfile.Warning,
+				fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
 		}
 	}
-	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !isWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
-		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
+	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !isWrongClock(r.Now()) &&
+		cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
+		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert,
+			cert.Leaf.NotAfter.UTC().Format(day)))
 	}
 }
 
@@ -249,7 +263,9 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	}
 	for _, name := range w.Hosts {
 		if !slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return covers(leaf, name) }) {
-			r.tell("host "+name, logfile.Warning, fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name, name))
+			r.tell("host "+name, logfile.Warning,
+				fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name,
+					name))
 		}
 	}
 }
@@ -261,7 +277,9 @@ func (r *Reader) authorities(name string) (Contents, error) {
 	} else if of, wrong := parseClients(data); wrong != nil {
 		err = fmt.Errorf("%s: %w", name, wrong)
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !isWrongClock(r.Now()) {
-		r.tell("revoked "+name, logfile.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
+		r.tell("revoked "+name, logfile.Warning,
+			fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since "+
+				"then are accepted", name, since.UTC().Format(day)))
 	}
 	return r.keep(name, Contents{Certificate: data}, err, "the authorities that were read before stay in use")
 }

@@ -55,9 +55,11 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 		return put(name+".pem", c.Chain), put(name+".key", c.Key)
 	}
 	names := []string{"example.org"}
-	oldCert, oldKey := made("old", certtest.Options{Names: names, Start: time.Now().Add(-48 * time.Hour), End: time.Now().Add(-time.Hour)})
+	oldCert, oldKey := made("old", certtest.Options{Names: names, Start: time.Now().Add(-48 * time.Hour),
+		End: time.Now().Add(-time.Hour)})
 	newCert, newKey := made("new", certtest.Options{Names: names, Start: time.Now().Add(time.Hour)})
-	clientCert, clientKey := made("client", certtest.Options{Names: names, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	clientCert, clientKey := made("client",
+		certtest.Options{Names: names, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	bareCert, bareKey := made("bare", certtest.Options{})
 	commonCert, commonKey := made("common", certtest.Options{Common: "example.org"})
 	shortKey, _ := x509.MarshalPKCS8PrivateKey(certtest.RSA(t, 1024))
@@ -72,35 +74,62 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 		pair Pair
 		want []string
 	}{
-		{"missing certificate", Pair{Cert: dir + "/none.pem", Key: key}, []string{dir + "/none.pem", "no such file", "correct the name"}},
+		{"missing certificate", Pair{Cert: dir + "/none.pem", Key: key},
+			[]string{dir + "/none.pem", "no such file", "correct the name"}},
 		{"missing key", Pair{Cert: cert, Key: dir + "/none.key"}, []string{"key " + dir + "/none.key", "no such file"}},
 		{"directory", Pair{Cert: dir, Key: key}, []string{dir, "is a directory; name the file in it"}},
 		{"FIFO", Pair{Cert: fifo, Key: key}, []string{"fifo: is not a regular file"}},
 		{"device", Pair{Cert: "/dev/zero", Key: key}, []string{"/dev/zero: is not a regular file"}},
-		{"large", Pair{Cert: put("large", bytes.Repeat(good.Certificate, 1+maxFile/len(good.Certificate))), Key: key}, []string{"large: larger than 1 MiB"}},
+		{"large", Pair{Cert: put("large", bytes.Repeat(good.Certificate, 1+maxFile/len(good.Certificate))), Key: key},
+			[]string{"large: larger than 1 MiB"}},
 		{"empty", Pair{Cert: put("empty", nil), Key: key}, []string{"empty: no certificate in this file"}},
-		{"text", Pair{Cert: put("text", []byte("hello\n")), Key: key}, []string{"text: no certificate in this file", "PEM"}},
-		{"cut off", Pair{Cert: put("cut", good.Certificate[:len(good.Certificate)/2]), Key: key}, []string{"cut: no complete certificate", "copy it again"}},
-		{"damaged", Pair{Cert: put("damaged", bytes.Replace(good.Certificate, []byte("MII"), []byte("MIJ"), 1)), Key: key}, []string{"damaged: certificate 1 of the file cannot be read"}},
-		{"binary", Pair{Cert: put("der", der.Bytes), Key: key}, []string{"not in PEM format", "openssl x509 -inform der"}},
+		{"text", Pair{Cert: put("text", []byte("hello\n")), Key: key}, []string{"text: no certificate in this file",
+			"PEM"}},
+		{"cut off", Pair{Cert: put("cut", good.Certificate[:len(good.Certificate)/2]), Key: key},
+			[]string{"cut: no complete certificate", "copy it again"}},
+		{"damaged", Pair{Cert: put("damaged", bytes.Replace(good.Certificate, []byte("MII"), []byte("MIJ"), 1)),
+			Key: key}, []string{"damaged: certificate 1 of the file cannot be read"}},
+		{"binary", Pair{Cert: put("der", der.Bytes), Key: key},
+			[]string{"not in PEM format", "openssl x509 -inform der"}},
 		{"swapped", Pair{Cert: key, Key: cert}, []string{"key.pem: has a private key but no certificate", "swapped?"}},
 		{"no key in it", Pair{Cert: cert}, []string{"cert.pem: has a certificate but no private key", "keyfile"}},
 		{"certificate for a key", Pair{Cert: cert, Key: cert}, []string{"cert.pem: no private key in this file"}},
 		{"binary key", Pair{Cert: cert, Key: put("keyder", keyDER.Bytes)}, []string{"openssl pkey -inform der"}},
-		{"encrypted", Pair{Cert: cert, Key: put("enc", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: keyDER.Bytes}))}, []string{"enc: the private key is encrypted", "openssl pkey -in"}},
-		{"encrypted the old way", Pair{Cert: cert, Key: put("enc1", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}, Bytes: keyDER.Bytes}))}, []string{"enc1: the private key is encrypted"}},
-		{"SSH", Pair{Cert: cert, Key: put("ssh", pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte("x")}))}, []string{"ssh: is a key of OpenSSH"}},
-		{"damaged key", Pair{Cert: cert, Key: put("dkey", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER.Bytes[:50]}))}, []string{"dkey: the private key cannot be read"}},
-		{"short key", Pair{Cert: cert, Key: put("short", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: shortKey}))}, []string{"RSA key of 1024 bits is too short"}},
-		{"another key", Pair{Cert: cert, Key: put("other", ca.For("example.org").Key)}, []string{"other: this key does not belong to the certificate " + cert}},
-		{"wrong order", Pair{Cert: put("order", append(bytes.Clone(ca.PEM), good.Certificate...)), Key: key}, []string{"order: certificate 2 of the file belongs to the key, but must come first"}},
-		{"expired", Pair{Cert: oldCert, Key: oldKey}, []string{"old.pem: the certificate expired on " + time.Now().Add(-time.Hour).UTC().Format(day), "renew it"}},
-		{"not yet", Pair{Cert: newCert, Key: newKey}, []string{"new.pem: the certificate is not valid before", "clock"}},
-		{"of a client", Pair{Cert: clientCert, Key: clientKey}, []string{"client.pem: the certificate is not for a server"}},
-		{"no names", Pair{Cert: bareCert, Key: bareKey}, []string{"bare.pem: the certificate is for no host", "subjectAltName"}},
-		{"another common name", Pair{Cert: commonCert, Key: commonKey, Names: []string{"shop.example.org"}}, []string{"common.pem: the certificate does not cover the host shop.example.org, only example.org"}},
-		{"another host", Pair{Cert: cert, Key: key, Names: []string{"example.org", "shop.example.org"}}, []string{"cert.pem: the certificate does not cover the host shop.example.org, only example.org"}},
-		{"pattern of hosts", Pair{Cert: cert, Key: key, Names: []string{"*.example.org"}}, []string{"does not cover the host *.example.org"}},
+		{"encrypted", Pair{Cert: cert, Key: put("enc",
+			pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: keyDER.Bytes}))},
+			[]string{"enc: the private key is encrypted", "openssl pkey -in"}},
+		{"encrypted the old way", Pair{Cert: cert,
+			Key: put("enc1", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+				Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"},
+				Bytes:   keyDER.Bytes}))}, []string{"enc1: the private key is encrypted"}},
+		{"SSH", Pair{Cert: cert, Key: put("ssh",
+			pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte("x")}))},
+			[]string{"ssh: is a key of OpenSSH"}},
+		{"damaged key", Pair{Cert: cert,
+			Key: put("dkey", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER.Bytes[:50]}))},
+			[]string{"dkey: the private key cannot be read"}},
+		{"short key", Pair{Cert: cert, Key: put("short",
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: shortKey}))},
+			[]string{"RSA key of 1024 bits is too short"}},
+		{"another key", Pair{Cert: cert, Key: put("other", ca.For("example.org").Key)},
+			[]string{"other: this key does not belong to the certificate " + cert}},
+		{"wrong order", Pair{Cert: put("order", append(bytes.Clone(ca.PEM), good.Certificate...)), Key: key},
+			[]string{"order: certificate 2 of the file belongs to the key, but must come first"}},
+		{"expired", Pair{Cert: oldCert, Key: oldKey},
+			[]string{"old.pem: the certificate expired on " + time.Now().Add(-time.Hour).UTC().Format(day),
+				"renew it"}},
+		{"not yet", Pair{Cert: newCert, Key: newKey}, []string{"new.pem: the certificate is not valid before",
+			"clock"}},
+		{"of a client", Pair{Cert: clientCert, Key: clientKey},
+			[]string{"client.pem: the certificate is not for a server"}},
+		{"no names", Pair{Cert: bareCert, Key: bareKey}, []string{"bare.pem: the certificate is for no host",
+			"subjectAltName"}},
+		{"another common name", Pair{Cert: commonCert, Key: commonKey, Names: []string{"shop.example.org"}},
+			[]string{"common.pem: the certificate does not cover the host shop.example.org, only example.org"}},
+		{"another host", Pair{Cert: cert, Key: key, Names: []string{"example.org", "shop.example.org"}},
+			[]string{"cert.pem: the certificate does not cover the host shop.example.org, only example.org"}},
+		{"pattern of hosts", Pair{Cert: cert, Key: key, Names: []string{"*.example.org"}},
+			[]string{"does not cover the host *.example.org"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.pair.From = "fapws.toml:3: certfile"
@@ -137,7 +166,8 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 		certtest.Options
 		key []byte
 	}{
-		"ECDSA": {}, "RSA": {certtest.Options{Key: rsaKey}, nil}, "Ed25519": {certtest.Options{Key: certtest.Ed25519(t)}, nil},
+		"ECDSA": {}, "RSA": {certtest.Options{Key: rsaKey}, nil},
+		"Ed25519":  {certtest.Options{Key: certtest.Ed25519(t)}, nil},
 		"wildcard": {certtest.Options{Names: []string{"*.example.org", "127.0.0.1"}}, nil},
 		"PKCS #1":  {certtest.Options{Key: rsaKey}, pkcs1}, "SEC 1": {certtest.Options{Key: ecKey}, sec1},
 	} {
@@ -190,7 +220,9 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 		name, text string
 		change     func()
 	}{
-		{"another pair half written", "does not belong to the certificate", func() { certtest.Write(t, cert, second.Chain) }},
+		{"another pair half written", "does not belong to the certificate", func() {
+			certtest.Write(t, cert, second.Chain)
+		}},
 		{"garbage", "no certificate in this file", func() { certtest.Write(t, cert, []byte("x")) }},
 		{"removed", "no such file", func() { os.Remove(cert) }},
 	} {
@@ -281,9 +313,11 @@ func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := []string{cert + " has no certificate of its authority, so many clients refuse it; use " + dir + "/fullchain.pem", "no certificate covers the host shop.example.org"}
+		want := []string{cert + " has no certificate of its authority, so many clients refuse it; use " + dir +
+			"/fullchain.pem", "no certificate covers the host shop.example.org"}
 		if warned {
-			want = append([]string{fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key)}, want...)
+			want = append([]string{fmt.Sprintf("the private key %s can be read by every user of this machine (mode "+
+				"%04o); chmod 600 %s", key, mode, key)}, want...)
 		}
 		log.want(t, want...)
 	}
@@ -327,8 +361,10 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 		"text.pem: no certificate":                     []byte("x"),
 	} {
 		name, _, _ := strings.Cut(text, ":")
-		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Asking: []Asking{{CAs: certtest.Write(t, dir+"/"+name, data), From: "--ca-certs"}}}
-		if _, err := new(Reader).Bundle(w); err == nil || !strings.Contains(err.Error(), text) || !strings.HasPrefix(err.Error(), "--ca-certs: ") {
+		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}},
+			Asking: []Asking{{CAs: certtest.Write(t, dir+"/"+name, data), From: "--ca-certs"}}}
+		if _, err := new(Reader).Bundle(w); err == nil || !strings.Contains(err.Error(), text) ||
+			!strings.HasPrefix(err.Error(), "--ca-certs: ") {
 			t.Errorf("%v, want %s", err, text)
 		}
 	}
@@ -336,8 +372,10 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 
 // FuzzParse: no file of a certificate or key makes the server crash.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"), []byte("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"))
-	f.Add([]byte{0x30, 0x82, 1, 2, 3}, []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----\n"))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
+		[]byte("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"))
+	f.Add([]byte{0x30, 0x82, 1, 2, 3},
+		[]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----\n"))
 	f.Fuzz(func(t *testing.T, cert, key []byte) {
 		p := &Pair{Cert: "c", Key: "k"}
 		if c, err := p.parse(cert, key); err == nil {

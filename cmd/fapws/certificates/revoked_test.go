@@ -29,7 +29,8 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), Certificates: []tls.Certificate{own}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), Certificates: []tls.Certificate{own},
+			ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		certtest.Write(t, cas, clients.PEM)
 		use(t, s, w, nil)
 		if _, err := shake(t, s, client); err != nil {
@@ -48,7 +49,9 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 			t.Errorf("by a rule, revoked %v: %v", c == lost, err)
 		}
 	}
-	if _, err := parseClients(slices.Concat(clients.PEM, ca.Revoke(later))); err == nil || !strings.Contains(err.Error(), "revocation list 1 of the file is of CN=Test Authority, which is no authority of this file") {
+	if _, err := parseClients(slices.Concat(clients.PEM, ca.Revoke(later))); err == nil ||
+		!strings.Contains(err.Error(), "revocation list 1 of the file is of CN=Test Authority, which is no authority "+
+			"of this file") {
 		t.Errorf("a list of another authority: %v", err)
 	}
 	var log logged

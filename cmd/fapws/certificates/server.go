@@ -111,7 +111,9 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	if !w.Strict && len(all) > 0 {
 		c.certs.first = all[:1]
 		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
-			others := slices.DeleteFunc(slices.Clone(c.certs.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool { return c == all[0] })
+			others := slices.DeleteFunc(slices.Clone(c.certs.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool {
+				return c == all[0]
+			})
 			c.certs.first = slices.Concat(c.certs.first, others)
 		}
 	}

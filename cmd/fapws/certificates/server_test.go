@@ -94,7 +94,8 @@ func TestClientGetsTheCertificateOfItsHost(t *testing.T) {
 		s := serverWith(t, w)
 		for name, want := range map[string]string{
 			"example.org": "first", "EXAMPLE.org": "first", "www.example.org": "first", "example.org.": "first",
-			"any.example.org": "wild", "shop.example.org": "own", "a.example.net": "deep", "a.b.example.net": "", "a.any.example.org": "", "a.b.c.example.org": "",
+			"any.example.org": "wild", "shop.example.org": "own", "a.example.net": "deep", "a.b.example.net": "",
+			"a.any.example.org": "", "a.b.c.example.org": "",
 			"blog.example.com": "end", "blog.example.co.uk": "end", "": "address",
 			"unknown.test": "", "example.net": "",
 		} {
@@ -136,13 +137,15 @@ func TestLongNameOfAClientNeedsOneLookup(t *testing.T) {
 // The host has two certificates.
 func TestClientGetsTheCertificateThatItSupports(t *testing.T) {
 	ca := certtest.NewAuthority(t)
-	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"}, Key: certtest.RSA(t, 2048)})
+	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"},
+		Key: certtest.RSA(t, 2048)})
 	s := serverWith(t, &Want{Pairs: []Pair{pair(t, ec), pair(t, rsa)}})
 	for suite, want := range map[uint16]x509.PublicKeyAlgorithm{
 		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: x509.ECDSA, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: x509.RSA,
 	} {
 		for _, name := range []string{"example.org", "unknown.test"} {
-			got, err := shake(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+			got, err := shake(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true,
+				MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
 			if err != nil {
 				t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
 			} else if kind := got.PeerCertificates[0].PublicKeyAlgorithm; kind != want {
@@ -169,7 +172,8 @@ func TestOnlyTLS12And13AreSupported(t *testing.T) {
 		{tls.VersionTLS13, tls.VersionTLS12, 0, true},
 	} {
 		s := serverWith(t, &Want{Pairs: []Pair{p}, MinVersion: c.min})
-		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: c.version, MaxVersion: c.version, NextProtos: []string{"h9", "http/1.1"}}
+		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: c.version,
+			MaxVersion: c.version, NextProtos: []string{"h9", "http/1.1"}}
 		if c.suite != 0 {
 			client.CipherSuites = []uint16{c.suite}
 		}
@@ -219,7 +223,8 @@ func TestSessionResumesAtAnotherProcess(t *testing.T) {
 			"another secret":                     {w, tickets{}.next(), false},
 			"asking for certificates of clients": {asking, secret, false},
 		} {
-			client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: version, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+			client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: version,
+				MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 			if got, err := shake(t, first, client); err != nil || got.DidResume {
 				t.Fatalf("first connection: resumed %v, %v", got.DidResume, err)
 			}

@@ -147,7 +147,8 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
 	if w.ACME.Dir != "" {
-		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, GetCertificate: challengeACME(w.ACME.Dir)}
+		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol},
+			GetCertificate: challengeACME(w.ACME.Dir)}
 	}
 	type kind struct {
 		cas  string
@@ -186,7 +187,9 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 			CurvePreferences: curves,
 			NextProtos:       w.protocols(),
 			// Without a certificate crypto/tls sends unrecognized_name (RFC 6066 §3).
-			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.certificate(hello), nil },
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return c.certificate(hello), nil
+			},
 		},
 	}
 	made.tls.SetSessionTicketKeys(b.Tickets.keys(a.hash(cas)))

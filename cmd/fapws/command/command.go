@@ -62,7 +62,8 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, bench.Help(), importHelp, hashHelp, userHelp, newHelp)
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, bench.Help(), importHelp,
+			hashHelp, userHelp, newHelp)
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
@@ -135,7 +136,8 @@ func ofAnotherUser(conf *settings.Config) bool {
 func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	word := settings.Word(topic)
 	switch word {
-	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser, settings.WordNew:
+	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser,
+		settings.WordNew:
 		return Run([]string{topic, "--help"}, stdin, stdout, stderr)
 	}
 	text := docs.Page(topic)
@@ -220,11 +222,12 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 // processes of others, and only a supervisor can distinguish them from children of the application.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
-		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
-		conf.Sandboxed() || os.Getpid() == 1
+		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 ||
+		conf.User != "" || conf.Group != "" || conf.Chroot != "" || conf.Sandboxed() || os.Getpid() == 1
 }
 
-var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
+var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root " +
+	"(FAPWS_ALLOW_ROOT=1)")
 
 // judgeRoot checks a process that root has started. If the process would remain root without permission, the result is
 // an error, or a warning on a system without another choice.
@@ -233,7 +236,8 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 		return "", nil
 	}
 	if conf.User != "" {
-		if id, err := confine.LookupIdentity(conf.User, conf.Group); err != nil || id.UID != 0 { // the supervisor reports the error
+		// the supervisor reports the error
+		if id, err := confine.LookupIdentity(conf.User, conf.Group); err != nil || id.UID != 0 {
 			return "", nil
 		}
 	}
@@ -241,7 +245,8 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 	if reason == "" {
 		return "", process.ExitUsage(errRoot)
 	}
-	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
+	return "running as root, because " + reason +
+		"; choose another user with --user NAME, or silence this with --allow-root", nil
 }
 
 // checkSandbox is the second part of "check --sandbox": another process makes the requests, because this one must
@@ -294,7 +299,9 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err := p.SetVariables(); err != nil {
 		return 0, err
 	}
-	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) }, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })
+	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) }, func(line string) {
+		fmt.Fprintln(stderr, "fapws:", line)
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -333,7 +340,8 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 		lines = append(lines, path+"/*  status page of every host")
 	}
 	if p.LogsIn(&p.Conf, contents) {
-		lines = append(lines, auth.FormPath+"  form of hosts where users log in", auth.OutPath+"  and where they log out")
+		lines = append(lines, auth.FormPath+"  form of hosts where users log in", auth.OutPath+
+			"  and where they log out")
 	}
 	if len(lines) > 0 {
 		fmt.Fprintln(stdout, strings.Join(lines, "\n")+"\n")
@@ -353,7 +361,8 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	}
 	for _, name := range append(p.Site.LogFiles(conf), conf.PidFile, conf.ControlSocket) {
 		if _, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) { // a service manager may make it
-			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not start without it", name))
+			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not "+
+				"start without it", name))
 		}
 	}
 	return p.CheckCertificates(conf, log)
@@ -382,7 +391,8 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	}
 	name, python := p.Site.What(&conf), "without Python"
 	if app != nil {
-		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(), worker.BannerMode(&conf))
+		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(),
+			worker.BannerMode(&conf))
 		if err := app.Forkable(); conf.Fork && err != nil {
 			return process.ExitNotStarted("%s: %v", name, err)
 		}
@@ -393,6 +403,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if p.File != nil {
 		name = p.File.Name
 	}
-	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (%s)\n", name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), python)
+	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (%s)\n", name, p.Counted(app, &conf),
+		strings.Join(conf.Bind, ", "), python)
 	return err
 }

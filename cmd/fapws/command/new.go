@@ -31,7 +31,8 @@ func newSample(args []string, stdout io.Writer) error {
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("new: %w", err))
 	}
-	_, err = fmt.Fprintf(stdout, "%s has the sample %s; start it with: cd %[1]s && %[3]s\n", dir, args[0], samples.New[args[0]])
+	_, err = fmt.Fprintf(stdout, "%s has the sample %s; start it with: cd %[1]s && %[3]s\n", dir, args[0],
+		samples.New[args[0]])
 	return err
 }
 

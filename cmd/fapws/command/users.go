@@ -30,7 +30,8 @@ password or a removed user ends the sessions of that user.
 Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
 `
 
-var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword, "check": auth.CheckPassword}
+var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword,
+	"check": auth.CheckPassword}
 
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	action, name, file, err := parseUser(args)
@@ -116,7 +117,8 @@ func configuredUsers() (string, error) {
 	case 1:
 		return files[0], nil
 	}
-	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", p.File.Name, strings.Join(files, ", "))
+	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", p.File.Name,
+		strings.Join(files, ", "))
 }
 
 func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Writer) error {

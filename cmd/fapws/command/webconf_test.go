@@ -14,16 +14,21 @@ func TestWebconfIsConvertedToTOML(t *testing.T) {
 		notes      []string
 	}{
 		{"as the course has it",
-			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html text/html\nparameter timeout 1\n",
+			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html " +
+				"text/html\nparameter timeout 1\n",
 			[]string{"keep-alive = 1.0", "head-timeout = 1.0", "[types]", `txt = "text/plain"`, `html = "text/html"`,
 				"default = true", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
 			[]string{`web.conf:2: ignored the port "8080" of localhost: hosts are distinguished by name`}},
 		{"comments and odd spelling",
-			"# mine\n  HOST\tA.Lan\t\"x\\y\" # the first\nmedia .tar.gz application/gzip\nmedia jpg image/jpeg\nmedia jpg image/x-jpeg\nparameter timeout 9\nparameter Timeout 2.5",
-			[]string{`name = "a.lan"`, `root = "\"x\\y\""`, `"tar.gz" = "application/gzip"`, `jpg = "image/x-jpeg"`, "keep-alive = 2.5"},
-			[]string{"web.conf:5: media jpg already appears on line 4: this one applies", "web.conf:7: parameter timeout already appears on line 6: this one applies"}},
+			"# mine\n  HOST\tA.Lan\t\"x\\y\" # the first\nmedia .tar.gz application/gzip\nmedia jpg " +
+				"image/jpeg\nmedia jpg image/x-jpeg\nparameter timeout 9\nparameter Timeout 2.5",
+			[]string{`name = "a.lan"`, `root = "\"x\\y\""`, `"tar.gz" = "application/gzip"`, `jpg = "image/x-jpeg"`,
+				"keep-alive = 2.5"},
+			[]string{"web.conf:5: media jpg already appears on line 4: this one applies",
+				"web.conf:7: parameter timeout already appears on line 6: this one applies"}},
 		{"what is left out",
-			"hots a b\nhost a.lan\nhost a.lan w\nhost a.lan v\nhost ../x v\nmedia txt plain\nparameter timeout soon\nparameter threads 4\nparameter port 8080\nlisten 80 on all",
+			"hots a b\nhost a.lan\nhost a.lan w\nhost a.lan v\nhost ../x v\nmedia txt plain\nparameter timeout " +
+				"soon\nparameter threads 4\nparameter port 8080\nlisten 80 on all",
 			[]string{`root = "w"`, "port = 8080"},
 			[]string{
 				`web.conf:1: "hots" is not host, media or parameter: skipped, did you mean host?`,
@@ -53,7 +58,8 @@ func TestWebconfIsConvertedToTOML(t *testing.T) {
 			t.Errorf("%s: %v in\n%s", tt.name, err, file)
 		}
 	}
-	if _, _, err := convertWebconf("web.conf", []byte("media a b/c\n")); err == nil || err.Error() != "web.conf: found no line of the form: host DOMAIN DIRECTORY" {
+	if _, _, err := convertWebconf("web.conf", []byte("media a b/c\n")); err == nil ||
+		err.Error() != "web.conf: found no line of the form: host DOMAIN DIRECTORY" {
 		t.Errorf("without a host: %v", err)
 	}
 }

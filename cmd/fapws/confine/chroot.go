@@ -56,9 +56,11 @@ func nothingLeadsOut(root string) error {
 		}
 		switch flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); {
 		case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-			return fmt.Errorf("--chroot %s: the directory %s is open and outside the chroot, which would allow an escape", root, path)
+			return fmt.Errorf("--chroot %s: the directory %s is open and outside the chroot, which would "+
+				"allow an escape", root, path)
 		case st.Mode&unix.S_IFMT == unix.S_IFREG && flags&unix.O_ACCMODE != unix.O_RDONLY:
-			return fmt.Errorf("--chroot %s: the file %s is open for writing and outside the chroot, so it could not be reopened", root, path)
+			return fmt.Errorf("--chroot %s: the file %s is open for writing and outside the chroot, so it could not "+
+				"be reopened", root, path)
 		}
 	}
 	return nil

@@ -28,7 +28,8 @@ func makeSystem(t *testing.T, files, links map[string]string) (root string) {
 
 func TestContainerIsDetected(t *testing.T) {
 	normal := map[string]string{"proc/self/ns/pid": "pid:[4026531836]", "proc/self/ns/user": "user:[4026531837]",
-		"proc/self/ns/uts": "uts:[4026531838]", "proc/self/ns/ipc": "ipc:[4026531839]", "proc/self/ns/cgroup": "cgroup:[4026531835]"}
+		"proc/self/ns/uts": "uts:[4026531838]", "proc/self/ns/ipc": "ipc:[4026531839]",
+		"proc/self/ns/cgroup": "cgroup:[4026531835]"}
 	hostPIDs := maps.Clone(normal) // docker run --pid=host
 	hostPIDs["proc/self/ns/uts"] = "uts:[4026532200]"
 	for _, c := range []struct {
@@ -38,7 +39,8 @@ func TestContainerIsDetected(t *testing.T) {
 		env   string
 		want  bool
 	}{
-		{"normal", map[string]string{"proc/1/environ": "HOME=/\x00TERM=linux\x00", "proc/1/cgroup": "0::/init.scope\n"}, normal, "", false},
+		{"normal", map[string]string{"proc/1/environ": "HOME=/\x00TERM=linux\x00", "proc/1/cgroup": "0::/init.scope\n"},
+			normal, "", false},
 		{"without proc", nil, nil, "", false},
 		{"Docker", map[string]string{".dockerenv": ""}, hostPIDs, "", true},
 		{"Docker without proc", map[string]string{".dockerenv": ""}, nil, "", true},
@@ -46,11 +48,14 @@ func TestContainerIsDetected(t *testing.T) {
 		{"a service with PrivateIPC or ProtectHostname", nil, hostPIDs, "", false},
 		{"Podman", map[string]string{"run/.containerenv": ""}, hostPIDs, "", true},
 		{"systemd-nspawn", map[string]string{"run/systemd/container": "systemd-nspawn"}, hostPIDs, "", true},
-		{"environment of process 1", map[string]string{"proc/1/environ": "HOME=/\x00container=lxc\x00"}, normal, "", true},
+		{"environment of process 1", map[string]string{"proc/1/environ": "HOME=/\x00container=lxc\x00"}, normal, "",
+			true},
 		{"another name in it", map[string]string{"proc/1/environ": "nocontainer=1\x00"}, normal, "", false},
 		{"control group", map[string]string{"proc/1/cgroup": "4:memory:/kubepods/besteffort/pod1\n"}, normal, "", true},
-		{"PID namespace", nil, map[string]string{"proc/self/ns/pid": "pid:[4026532201]", "proc/self/ns/user": "user:[4026531837]"}, "", true},
-		{"user namespace", nil, map[string]string{"proc/self/ns/pid": "pid:[4026531836]", "proc/self/ns/user": "user:[4026532200]"}, "", true},
+		{"PID namespace", nil, map[string]string{"proc/self/ns/pid": "pid:[4026532201]",
+			"proc/self/ns/user": "user:[4026531837]"}, "", true},
+		{"user namespace", nil, map[string]string{"proc/self/ns/pid": "pid:[4026531836]",
+			"proc/self/ns/user": "user:[4026532200]"}, "", true},
 		{"environment", nil, normal, "container", true},
 		{"Kubernetes", nil, normal, "KUBERNETES_SERVICE_HOST", true},
 	} {

@@ -67,14 +67,16 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 		{"own priority of input and output", unix.SYS_IOPRIO_SET, [6]uint32{1, 0, 3 << 13}, 0},
 		{"that of others", unix.SYS_IOPRIO_SET, [6]uint32{1, 4711, 3 << 13}, unix.EPERM},
 		{"a pair of unix sockets", unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
-		{"a pair of streams", unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, 0},
+		{"a pair of streams", unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC |
+			unix.SOCK_NONBLOCK}, 0},
 		{"mode", unix.SYS_FCHMOD, [6]uint32{3, 0o777}, 0},
 		{"setuid", unix.SYS_FCHMOD, [6]uint32{3, 0o4755}, unix.EPERM},
 		{"setgid by name", unix.SYS_FCHMODAT, [6]uint32{3, 0, 0o2755}, unix.EPERM},
 		{"open", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_RDWR, 0o7777}, 0},
 		{"create", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_CREAT, 0o777}, 0},
 		{"create setuid", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_CREAT | unix.O_EXCL, 0o4777}, unix.EPERM},
-		{"create setuid without a name", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_TMPFILE | unix.O_RDWR, 0o4777}, unix.EPERM},
+		{"create setuid without a name", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_TMPFILE | unix.O_RDWR, 0o4777},
+			unix.EPERM},
 		{"open a directory", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_DIRECTORY, 0o4777}, 0},
 		{"openat2", unix.SYS_OPENAT2, [6]uint32{}, unix.ENOSYS},
 		{"TCP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_STREAM}, 0},
@@ -84,7 +86,8 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 		{"ping", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_ICMPV6}, 0},
 		{"Multipath TCP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_MPTCP}, unix.EPERM},
 		{"SCTP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP}, unix.EPERM},
-		{"SCTP by its kind", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_SEQPACKET | unix.SOCK_CLOEXEC}, unix.EPERM},
+		{"SCTP by its kind", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_SEQPACKET | unix.SOCK_CLOEXEC},
+			unix.EPERM},
 		{"DCCP by its kind", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_DCCP}, unix.EPERM},
 		{"UDP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, 0},
 		{"packets", unix.SYS_SOCKET, [6]uint32{unix.AF_PACKET, unix.SOCK_RAW}, unix.EPERM},
@@ -94,7 +97,8 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 		{"the same with sendmmsg", unix.SYS_SENDMMSG, [6]uint32{3, 0, 0, unix.MSG_FASTOPEN}, unix.EPERM},
 	} {
 		for _, programs := range []bool{false, true} {
-			vm, err := bpf.NewVM(append(filterOf(&Rules{Programs: programs}).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
+			vm, err := bpf.NewVM(append(filterOf(&Rules{Programs: programs}).program,
+				bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,11 +133,13 @@ func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t, vm); got != tt.socket {
+		if got := (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t,
+			vm); got != tt.socket {
 			t.Errorf("%+v: socket: %v", tt.rules, got)
 		}
 		for _, kind := range []uint32{unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, unix.SOCK_RAW} {
-			if got := (call{architecture, unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, kind}}).result(t, vm); got != tt.socket {
+			if got := (call{architecture, unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, kind}}).result(t,
+				vm); got != tt.socket {
 				t.Errorf("%+v: a pair of kind %d: %v", tt.rules, kind, got)
 			}
 		}
@@ -150,8 +156,10 @@ func TestMissingProtectionsAreNamedByKernelVersion(t *testing.T) {
 		want    string
 	}{
 		{0, true, "files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…)"},
-		{0, false, "files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…), system calls (no seccomp filters)"},
-		{3, true, "TCP ports (Linux 6.7), ioctl on devices (Linux 6.10), signals and abstract unix sockets (Linux 6.12)"},
+		{0, false, "files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…), " +
+			"system calls (no seccomp filters)"},
+		{3, true, "TCP ports (Linux 6.7), ioctl on devices (Linux 6.10), signals and abstract unix sockets " +
+			"(Linux 6.12)"},
 		{5, true, "signals and abstract unix sockets (Linux 6.12)"},
 		{7, true, ""},
 		{7, false, "system calls (no seccomp filters)"},

@@ -68,7 +68,8 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	if uid != 0 && (id.UID != uid || id.GID != gid) {
-		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id, system.UserName(uid))
+		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id,
+			system.UserName(uid))
 	}
 	return id, nil
 }
@@ -299,7 +300,9 @@ func inContainer(root string, getenv func(string) string) bool {
 	switch {
 	case separate["pid"] || separate["user"]:
 		return true
-	case unusual && slices.ContainsFunc(containerFiles, func(name string) bool { return exists(filepath.Join(root, name)) }):
+	case unusual && slices.ContainsFunc(containerFiles, func(name string) bool {
+		return exists(filepath.Join(root, name))
+	}):
 		return true
 	case strings.Contains(environ, "\x00container="):
 		return true

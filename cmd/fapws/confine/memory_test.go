@@ -56,7 +56,9 @@ Anonymous:             0 kB
 3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
 `
 	var dropped []uint64
-	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint64) { dropped = append(dropped, start, end) })
+	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint64) {
+		dropped = append(dropped, start, end)
+	})
 	if want := []uint64{0x400000, 0xf00000}; !slices.Equal(dropped, want) {
 		t.Errorf("%x, want %x", dropped, want)
 	}

@@ -220,7 +220,8 @@ func FurnishChroot(root string) error {
 // more memory. Kernels without these folios reject the advice.
 func divide(start, end uintptr) {
 	if end-start <= divided {
-		// The parts of an earlier division are this small. With the advice, the kernel would merge them with the next part.
+		// The parts of an earlier division are this small. With the advice, the kernel would merge them with the next
+		// part.
 		return
 	}
 	for at := start; at < end; at += 2 * divided {

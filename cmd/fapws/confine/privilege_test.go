@@ -73,7 +73,8 @@ func TestOwnerIsParsed(t *testing.T) {
 
 func TestRemainderOfRootInAThreadIsFound(t *testing.T) {
 	id := &Identity{UID: 7, GID: 8, Groups: []int{8, 9}}
-	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
+	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 " +
+		"\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
 	if err := id.matches(good, true, 0); err != nil {
 		t.Error(err)
 	}

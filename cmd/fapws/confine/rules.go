@@ -42,7 +42,8 @@ var readable = []string{
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
 	"/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/locale.alias", "/etc/os-release",
 	"/etc/passwd", "/etc/group", "/etc/hostname",
-	"/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
+	"/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
+	"/etc/protocols",
 	"/run/systemd/resolve", "/run/NetworkManager/resolv.conf", "/run/resolvconf", // where /etc/resolv.conf leads to
 	"/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/tls", "/etc/pki/ca-trust",
 }
@@ -51,7 +52,8 @@ var devices = []string{"/dev/null", "/dev/zero", "/dev/full"}
 
 var programs = []string{
 	"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin", "/usr/local/libexec",
-	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/local/share",
+	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/share",
+	"/usr/local/share",
 	"/etc/alternatives", "/etc/php", "/etc/perl",
 }
 

@@ -37,7 +37,8 @@ func MissingInSandbox() string { return missing(landlockABI(), hasFilters()) }
 func missing(abi int, filters bool) string {
 	var without []string
 	if abi < abiFiles {
-		without = []string{"files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…)"}
+		without = []string{"files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with " +
+			"lsm=landlock,…)"}
 	} else if abi < abiScopes {
 		for _, part := range []struct {
 			since int
@@ -62,7 +63,8 @@ func missing(abi int, filters bool) string {
 // fileCapabilities are the capabilities that root keeps: access to files of other users, within the limits of Landlock,
 // and low ports. Without the other capabilities, root cannot inspect other processes. CAP_PERFMON would be sufficient
 // since Linux 6.16.
-const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
+const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH |
+	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
 	1<<unix.CAP_NET_BIND_SERVICE
 
 // dropCapabilities removes the capabilities of root, except fileCapabilities, from all threads. Programs cannot gain
@@ -87,7 +89,8 @@ func dropCapabilities() error {
 	defer pinned.Unpin()
 	pinned.Pin(head)
 	pinned.Pin(data)
-	if _, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(head)), uintptr(unsafe.Pointer(data)), 0); errno != 0 {
+	if _, _, errno := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(head)), uintptr(unsafe.Pointer(data)),
+		0); errno != 0 {
 		return fmt.Errorf("cannot enter the sandbox: capabilities: %w", errno)
 	}
 	return nil
@@ -111,11 +114,12 @@ func landlockABI() int {
 }
 
 const (
-	fileRead   = ll.AccessFSReadFile
-	fileWrite  = ll.AccessFSWriteFile | ll.AccessFSTruncate
-	fileExec   = ll.AccessFSExecute
-	dirRead    = ll.AccessFSReadDir
-	dirWrite   = ll.AccessFSMakeReg | ll.AccessFSMakeDir | ll.AccessFSMakeSym | ll.AccessFSMakeSock | ll.AccessFSMakeFifo | ll.AccessFSRemoveFile | ll.AccessFSRemoveDir
+	fileRead  = ll.AccessFSReadFile
+	fileWrite = ll.AccessFSWriteFile | ll.AccessFSTruncate
+	fileExec  = ll.AccessFSExecute
+	dirRead   = ll.AccessFSReadDir
+	dirWrite  = ll.AccessFSMakeReg | ll.AccessFSMakeDir | ll.AccessFSMakeSym | ll.AccessFSMakeSock |
+		ll.AccessFSMakeFifo | ll.AccessFSRemoveFile | ll.AccessFSRemoveDir
 	everything = 1<<16 - 1
 )
 

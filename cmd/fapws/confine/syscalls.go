@@ -14,13 +14,19 @@ import (
 // administration are system calls that web applications do not need: they are for root, debuggers and container
 // engines, or have been attacked often.
 var administration = []uintptr{
-	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME,
-	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN,
+	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME,
+	unix.SYS_CLOCK_SETTIME,
+	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT,
+	unix.SYS_FSOPEN,
 	unix.SYS_FSPICK, unix.SYS_INIT_MODULE, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_IO_URING_SETUP,
-	unix.SYS_KCMP, unix.SYS_KEXEC_LOAD, unix.SYS_KEYCTL, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_MOUNT, unix.SYS_MOUNT_SETATTR,
-	unix.SYS_MOVE_MOUNT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_OPEN_TREE, unix.SYS_OPEN_TREE_ATTR,
-	unix.SYS_PERF_EVENT_OPEN, unix.SYS_PIDFD_GETFD, unix.SYS_PIVOT_ROOT, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
-	unix.SYS_PTRACE, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_REBOOT, unix.SYS_REQUEST_KEY, unix.SYS_SETDOMAINNAME,
+	unix.SYS_KCMP, unix.SYS_KEXEC_LOAD, unix.SYS_KEYCTL, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_MOUNT,
+	unix.SYS_MOUNT_SETATTR,
+	unix.SYS_MOVE_MOUNT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT,
+	unix.SYS_OPEN_TREE, unix.SYS_OPEN_TREE_ATTR,
+	unix.SYS_PERF_EVENT_OPEN, unix.SYS_PIDFD_GETFD, unix.SYS_PIVOT_ROOT, unix.SYS_PROCESS_VM_READV,
+	unix.SYS_PROCESS_VM_WRITEV,
+	unix.SYS_PTRACE, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_REBOOT, unix.SYS_REQUEST_KEY,
+	unix.SYS_SETDOMAINNAME,
 	unix.SYS_SETHOSTNAME, unix.SYS_SETNS, unix.SYS_SETTIMEOFDAY, unix.SYS_SWAPOFF, unix.SYS_SWAPON, unix.SYS_SYSLOG,
 	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
 }
@@ -28,11 +34,13 @@ var administration = []uintptr{
 // shared are system calls for memory, semaphores and queues by number or name, which reach all processes of the same
 // user, and which Landlock does not see.
 var shared = []uintptr{
-	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND, unix.SYS_SEMCTL,
+	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND,
+	unix.SYS_SEMCTL,
 	unix.SYS_SEMGET, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_SHMGET,
 }
 
-const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+	unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // filterOf makes the filter for a process. System calls in the form of another architecture (32 bits on a machine of
@@ -74,7 +82,8 @@ var ofProcesses = []struct {
 	number uintptr
 	own    uint32
 }{
-	{unix.SYS_PRLIMIT64, 1}, {unix.SYS_SETPRIORITY, 2}, {unix.SYS_SCHED_SETATTR, 1}, {unix.SYS_SCHED_SETPARAM, 1}, {unix.SYS_SCHED_SETSCHEDULER, 1},
+	{unix.SYS_PRLIMIT64, 1}, {unix.SYS_SETPRIORITY, 2}, {unix.SYS_SCHED_SETATTR, 1}, {unix.SYS_SCHED_SETPARAM, 1},
+	{unix.SYS_SCHED_SETSCHEDULER, 1},
 }
 
 // modeCall has the number of its argument with the mode of a file, counted from 0.
@@ -113,14 +122,16 @@ func sockets(f *filter, r *Rules) {
 			f.deny(unix.SYS_LISTEN, unix.EACCES)
 		}
 	}
-	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6), differs(0, unix.AF_NETLINK))
+	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6),
+		differs(0, unix.AF_NETLINK))
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
-		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),
-			differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
+		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP),
+			differs(2, unix.IPPROTO_UDP), differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
 		// The value is a bit of SOCK_SEQPACKET and SOCK_DCCP. SCTP and DCCP are sockets with protocol 0.
 		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM))
 	}
-	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE), differs(2, unix.NETLINK_KOBJECT_UEVENT))
+	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE),
+		differs(2, unix.NETLINK_KOBJECT_UEVENT))
 	f.when(unix.SYS_SENDTO, hasAny(3, unix.MSG_FASTOPEN))
 	f.when(unix.SYS_SENDMSG, hasAny(2, unix.MSG_FASTOPEN))
 	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
@@ -173,7 +184,8 @@ func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 		c.test.SkipTrue, c.test.SkipFalse = c.test.SkipTrue*left, c.test.SkipFalse*left
 		body = append(body, bpf.LoadAbsolute{Off: offArgs + 8*c.arg, Size: 4}, c.test)
 	}
-	f.program = append(f.program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: uint8(len(body) + 2)})
+	f.program = append(f.program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(number),
+		SkipTrue: uint8(len(body) + 2)})
 	f.program = append(f.program, body...)
 	f.program = append(f.program, deny(errno), bpf.LoadAbsolute{Off: offNumber, Size: 4})
 }
@@ -215,7 +227,8 @@ func (f *filter) install() error {
 		return err
 	}
 	const allThreads = unix.SECCOMP_FILTER_FLAG_TSYNC
-	thread, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, allThreads, uintptr(unsafe.Pointer(&program)))
+	thread, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, allThreads,
+		uintptr(unsafe.Pointer(&program)))
 	runtime.KeepAlive(code)
 	switch {
 	case errno != 0:

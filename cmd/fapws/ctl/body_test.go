@@ -32,7 +32,8 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 
 // Small functions are left out.
 func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
-	graph := flame([]StatusStack{{[]string{"a (x.py)", "b (x.py)"}, 600}, {[]string{"a (x.py)", "c (x.py)"}, 200}, {[]string{"a (x.py)"}, 195}, {[]string{"rare (x.py)"}, 5}})
+	graph := flame([]StatusStack{{[]string{"a (x.py)", "b (x.py)"}, 600}, {[]string{"a (x.py)", "c (x.py)"}, 200},
+		{[]string{"a (x.py)"}, 195}, {[]string{"rare (x.py)"}, 5}})
 	for _, want := range []string{
 		`<b title="all, 100.0 %">all</b>`,
 		`<div style="width:99.5%"><b title="a (x.py), 99.5 %">a</b>`,

@@ -120,7 +120,8 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 func TestUsageErrorsNameTheMistake(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see fapws ctl --help"},
+		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see " +
+			"fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"stop now", "one command at a time, not stop and now"},
 		{"--pid x stop", "--pid x: must be the number of a process"},
@@ -191,7 +192,8 @@ func TestSocketsOfDeadServersAreRemoved(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	mine, gone, starting := filepath.Join(folder, fmt.Sprint(os.Getpid())+suffix), filepath.Join(folder, "99999999.sock"), filepath.Join(folder, "1.sock")
+	mine, gone, starting := filepath.Join(folder, fmt.Sprint(os.Getpid())+suffix),
+		filepath.Join(folder, "99999999.sock"), filepath.Join(folder, "1.sock")
 	left(t, mine)
 	left(t, gone)
 	left(t, starting)
@@ -289,7 +291,8 @@ func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 // A directory that passes all checks may still reject a socket.
 func TestNextDirectoryIsUsedIfASocketIsRejected(t *testing.T) {
 	dir := t.TempDir()
-	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)), filepath.Join(dir, "good")}
+	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)),
+		filepath.Join(dir, "good")}
 	ln, path, err := bindInFirst(list, os.Geteuid())
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,8 @@ func TestClientDoesNotWaitForAServerThatHasEnded(t *testing.T) {
 			_ = p.Kill()
 		}
 	})
-	if _, err := run("--socket " + path + " status"); err == nil || !strings.HasPrefix(err.Error(), "no server listens on "+path+"; ") {
+	if _, err := run("--socket " + path + " status"); err == nil ||
+		!strings.HasPrefix(err.Error(), "no server listens on "+path+"; ") {
 		t.Errorf("status: %v", err)
 	}
 	if answers(path) {

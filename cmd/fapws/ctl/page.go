@@ -60,7 +60,8 @@ type Page struct {
 
 // NewPage returns the status page of a server. source queries the server and must be safe for concurrent use. reloads
 // is true if there is a supervisor; otherwise Reload fails. log writes a line about a client to the error log.
-func NewPage(source func(context.Context, Command) (Answer, error), reloads bool, log func(level logfile.Level, client, line string)) *Page {
+func NewPage(source func(context.Context, Command) (Answer, error), reloads bool,
+	log func(level logfile.Level, client, line string)) *Page {
 	return &Page{source: source, reloads: reloads, log: log}
 }
 
@@ -74,7 +75,8 @@ func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 }
 
 const fields = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n" +
-	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n"
+	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src " +
+	"'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n"
 
 func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	if why := refused(r); why != "" {
@@ -90,7 +92,8 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	case "POST":
 		p.post(w, r, path)
 	default:
-		w.Start(exchange.Head{Status: 405, Length: -1, Then: exchange.Refusal{}, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
+		w.Start(exchange.Head{Status: 405, Length: -1, Then: exchange.Refusal{},
+			Fields: []byte("Allow: GET, HEAD, POST\r\n")})
 	}
 }
 
@@ -103,7 +106,8 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 	case "/metrics":
 		p.metrics(ctx, w, r)
 	case "/events":
-		w.Start(exchange.Head{Status: 200, Length: -1, Then: w.Then(w.Sends().Subscribe, "Fapws-Channel", []byte(StatusChannel))})
+		w.Start(exchange.Head{Status: 200, Length: -1, Then: w.Then(w.Sends().Subscribe, "Fapws-Channel",
+			[]byte(StatusChannel))})
 	case "/", "/live", "/status.json":
 		view, lines, rates, err := p.look(ctx)
 		switch {
@@ -178,7 +182,8 @@ func send(w *backend.Response, kind, text string, err error) {
 		w.Refuse(503, err.Error())
 		return
 	}
-	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
+	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind,
+		Fields: []byte(fmt.Sprintf(fields, scriptHash))})
 	_, _ = w.Write([]byte(text)) // an error means that the client disconnected
 }
 

@@ -13,7 +13,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-const style = http1.Style + `:root{--bar:#2a6fdb;--flame:#ffd8a8}@media(prefers-color-scheme:dark){:root{--bar:#7aa9f7;--flame:#6b4a1e}}
+const style = http1.Style +
+	`:root{--bar:#2a6fdb;--flame:#ffd8a8}@media(prefers-color-scheme:dark){:root{--bar:#7aa9f7;--flame:#6b4a1e}}
 body{font-size:15px}header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}h2{margin:1.2rem 0 .3rem;font-size:1rem}.wide{overflow-x:auto}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
@@ -45,35 +46,42 @@ var scriptHash = func() string {
 func document(v *View, lines []Line, rates []float64, reloads bool) string {
 	var b strings.Builder
 	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
-	fmt.Fprintf(&b, `<header><h1>%s</h1><form method="post" action="stacks"><button>Stacks</button></form> `, clip(v.Report.App, 200))
+	fmt.Fprintf(&b, `<header><h1>%s</h1><form method="post" action="stacks"><button>Stacks</button></form> `,
+		clip(v.Report.App, 200))
 	if v.Report.Python != "" {
-		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `, int(ProfileTime.Seconds()))
+		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `,
+			int(ProfileTime.Seconds()))
 	}
 	if reloads {
 		b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> `)
 	}
 	b.WriteString(`<span class="dim" id="state"></span><div id="out" hidden></div></header><main>`)
 	b.WriteString(body(v, lines, rates))
-	b.WriteString(`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` + script + `</script></body></html>` + "\n")
+	b.WriteString(
+		`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` +
+			script + `</script></body></html>` + "\n")
 	return b.String()
 }
 
 func begin(b *strings.Builder, title, meta string) {
-	b.WriteString(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">` + meta +
-		`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
+	b.WriteString(
+		`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">` + meta +
+			`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
 }
 
 func profilePage(graph string) string {
 	var b strings.Builder
 	begin(&b, "profile", "")
-	b.WriteString(`<header><h1>Profile</h1></header><main>` + graph + `</main><footer><a href="./">back</a></footer></body></html>` + "\n")
+	b.WriteString(`<header><h1>Profile</h1></header><main>` + graph +
+		`</main><footer><a href="./">back</a></footer></body></html>` + "\n")
 	return b.String()
 }
 
 func body(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	r := &v.Report
-	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, period(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
+	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID,
+		period(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
 	if r.Failure != "" {
 		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(withoutQueries(r.Failure), 500))
 	}
@@ -131,7 +139,8 @@ func curve(rates []float64) string {
 		most = max(most, r)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %d 40" preserveAspectRatio="none" role="img" aria-label="requests per second"><polyline vector-effect="non-scaling-stroke" points="`, history-1)
+	fmt.Fprintf(&b,
+		`<svg viewBox="0 0 %d 40" preserveAspectRatio="none" role="img" aria-label="requests per second"><polyline vector-effect="non-scaling-stroke" points="`, history-1)
 	for i, r := range rates {
 		fmt.Fprintf(&b, "%d,%.1f ", history-len(rates)+i, 38-36*r/most)
 	}
@@ -224,9 +233,12 @@ func flame(stacks []StatusStack) string {
 	b.WriteString(`<div class="wide"><div class="flame">`)
 	root.write(&b, root.n, least)
 	b.WriteString(`</div></div><table><tr><th>share<th class="l">function that ran or waited</tr>`)
-	names := slices.SortedFunc(maps.Keys(leafs), func(x, y string) int { return cmp.Or(cmp.Compare(leafs[y], leafs[x]), strings.Compare(x, y)) })
+	names := slices.SortedFunc(maps.Keys(leafs), func(x, y string) int {
+		return cmp.Or(cmp.Compare(leafs[y], leafs[x]), strings.Compare(x, y))
+	})
 	for _, name := range names[:min(len(names), mostLeafs)] {
-		fmt.Fprintf(&b, `<tr><td>%.1f %%<td class="l">%s</tr>`, 100*float64(leafs[name])/float64(root.n), clip(name, 100))
+		fmt.Fprintf(&b, `<tr><td>%.1f %%<td class="l">%s</tr>`, 100*float64(leafs[name])/float64(root.n),
+			clip(name, 100))
 	}
 	b.WriteString("</table>")
 	return b.String()

@@ -136,7 +136,9 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 		lines = append(lines, wrap("no requests since counting began", width)...)
 	}
 	routes := slices.Clone(v.Routes)
-	slices.SortStableFunc(routes, func(x, y RouteView) int { return cmp.Compare(orders[order].of(&y), orders[order].of(&x)) })
+	slices.SortStableFunc(routes, func(x, y RouteView) int {
+		return cmp.Compare(orders[order].of(&y), orders[order].of(&x))
+	})
 	t := routeTable(routes)
 	if s.keys != nil {
 		t.heads[orders[order].head] += "*"
@@ -175,7 +177,9 @@ func (v *View) figures() (all []figure) {
 		add("wait for the GIL", "%s", v.GILWait)
 	}
 	add("HTTP connections", "%.0f", v.Connections["http"])
-	for _, kind := range [...][2]string{{"http2", "HTTP/2 connections"}, {"sse", "SSE connections"}, {"websocket", "WebSockets"}, {"tunnel", "tunnels"}, {"upstream", "upstream requests"}, {"upstream_idle", "idle upstream connections"}} {
+	for _, kind := range [...][2]string{{"http2", "HTTP/2 connections"}, {"sse", "SSE connections"},
+		{"websocket", "WebSockets"}, {"tunnel", "tunnels"}, {"upstream", "upstream requests"},
+		{"upstream_idle", "idle upstream connections"}} {
 		some(kind[1], v.Connections[kind[0]])
 	}
 	some("upstream errors", v.Upstream)
@@ -186,7 +190,8 @@ func (v *View) figures() (all []figure) {
 		for _, n := range t.Failures {
 			failed += n
 		}
-		add("TLS handshakes", "%.0f full, %.0f resumed, %.0f failed", t.Handshakes["full"], t.Handshakes["resumed"], failed)
+		add("TLS handshakes", "%.0f full, %.0f resumed, %.0f failed", t.Handshakes["full"], t.Handshakes["resumed"],
+			failed)
 		names := slices.SortedFunc(maps.Keys(t.Certificates), func(x, y string) int {
 			return cmp.Or(cmp.Compare(t.Certificates[x], t.Certificates[y]), strings.Compare(x, y))
 		})
@@ -222,7 +227,8 @@ func routeTable(routes []RouteView) *table {
 			hot = 1
 		}
 		t.hot = append(t.hot, hot)
-		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50), r.show(r.P95), r.show(r.P99),
+		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50),
+			r.show(r.P95), r.show(r.P99),
 			strconv.FormatInt(r.Requests, 10), r.Host + r.Route})
 	}
 	return t
@@ -236,7 +242,8 @@ func (v *View) activeTable() *table {
 			hot = 0
 		}
 		t.hot = append(t.hot, hot)
-		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State, a.At})
+		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State,
+			a.At})
 	}
 	return t
 }

@@ -105,7 +105,8 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 		v.Routes = append(v.Routes, *r)
 	}
 	slices.SortFunc(v.Routes, func(x, y RouteView) int {
-		return cmp.Or(cmp.Compare(y.Rate, x.Rate), cmp.Compare(y.Requests, x.Requests), strings.Compare(x.Host+x.Route, y.Host+y.Route))
+		return cmp.Or(cmp.Compare(y.Rate, x.Rate), cmp.Compare(y.Requests, x.Requests),
+			strings.Compare(x.Host+x.Route, y.Host+y.Route))
 	})
 }
 
@@ -180,7 +181,8 @@ func (r *Report) heading() string {
 	if len(r.Addresses) > 0 {
 		where = "on " + strings.Join(r.Addresses, "  ")
 	}
-	text := fmt.Sprintf("fapws %s, %s, pid %d, up %s\n%s %s\n", r.Version, python(r), r.PID, period(r.Uptime), r.App, where)
+	text := fmt.Sprintf("fapws %s, %s, pid %d, up %s\n%s %s\n", r.Version, python(r), r.PID, period(r.Uptime), r.App,
+		where)
 	if r.Failure != "" {
 		text += "the last reload failed: " + r.Failure + "\n"
 	}
@@ -198,14 +200,17 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	}
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
-			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; %.1f MB wait now\n",
+			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; "+
+				"%.1f MB wait now\n",
 				worker.PID, worker.Cut, float64(worker.Unsent)/1e6)
 		}
 		if worker.Queued > 0 {
-			fmt.Fprintf(&b, "worker %d: requests that wait for a thread: %d, the first for %.1f s\n", worker.PID, worker.Queued, worker.First)
+			fmt.Fprintf(&b, "worker %d: requests that wait for a thread: %d, the first for %.1f s\n", worker.PID,
+				worker.Queued, worker.First)
 		}
 		if worker.Waiting > 0 {
-			fmt.Fprintf(&b, "worker %d: handlers that have waited for long, in addition to --threads: %d; fapws ctl stack shows where\n", worker.PID, worker.Waiting)
+			fmt.Fprintf(&b, "worker %d: handlers that have waited for long, in addition to --threads: %d; fapws ctl "+
+				"stack shows where\n", worker.PID, worker.Waiting)
 		}
 	}
 	if r.Cache != nil && (r.Cache.Entries > 0 || r.Cache.asked() > 0) {
@@ -228,12 +233,13 @@ func period(seconds float64) string {
 }
 
 type TLSView struct {
-	Connections  float64            `json:"connections"`
-	InProgress   float64            `json:"handshakes_in_progress"`
-	Rate         float64            `json:"handshake_rate"` // successful handshakes per second
-	Handshakes   map[string]float64 `json:"handshakes"`     // by kind: full, resumed
-	Failures     map[string]float64 `json:"failures"`       // by reason
-	Certificates map[string]float64 `json:"certificates"`   // seconds until expiry, by the first name in the certificate
+	Connections float64            `json:"connections"`
+	InProgress  float64            `json:"handshakes_in_progress"`
+	Rate        float64            `json:"handshake_rate"` // successful handshakes per second
+	Handshakes  map[string]float64 `json:"handshakes"`     // by kind: full, resumed
+	Failures    map[string]float64 `json:"failures"`       // by reason
+	// seconds until expiry, by the first name in the certificate
+	Certificates map[string]float64 `json:"certificates"`
 }
 
 // tlsView returns nil without TLS.

@@ -58,7 +58,8 @@ func isScript(place string) bool {
 	if err != nil {
 		return false
 	}
-	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !settings.IsFile(filepath.Join(place, "__init__.py"))
+	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 &&
+		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
 // moduleSource returns the source of a module if it is a file in first or in others. first may be "", the current
@@ -78,7 +79,8 @@ func moduleSource(name, first string, others []string) []byte {
 // HasPATHS reports whether the script or module seems to define PATHS, and APP and the settings do not select another
 // object or interface.
 func (a *Application) HasPATHS() bool {
-	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
+	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source,
+		"PATHS")
 }
 
 func readScript(name string) ([]byte, error) {
@@ -89,14 +91,16 @@ func readScript(name string) ([]byte, error) {
 	var errno syscall.Errno
 	errors.As(err, &errno)
 	if module, ok := packageOf(name); ok {
-		return nil, process.ExitUsage(fmt.Errorf("%s is a package, which Python knows by its name: type fapws %s", name, module))
+		return nil, process.ExitUsage(fmt.Errorf("%s is a package, which Python knows by its name: type fapws %s", name,
+			module))
 	}
 	hint := ""
 	place, object, colon := strings.Cut(name, ":")
 	switch near := nearFile(name); {
 	case errno != syscall.ENOENT:
 	case !strings.ContainsAny(name, "/.:") && settings.UnknownWord(name, "") != "":
-		return nil, process.ExitUsage(fmt.Errorf("%s is neither a command nor a file: %s", name, settings.UnknownWord(name, "")))
+		return nil, process.ExitUsage(fmt.Errorf("%s is neither a command nor a file: %s", name,
+			settings.UnknownWord(name, "")))
 	case colon && object == "":
 		hint = fmt.Sprintf("; name an object after %s:, or omit the colon", place)
 	case colon && place == "":
@@ -207,7 +211,8 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	switch {
 	case m.Kind.WebSockets():
 		mount.Upgrades = exchange.ToMessages
-	case b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil: // inline, a WebSocket would block the event loop
+	// inline, a WebSocket would block the event loop
+	case b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil:
 		mount.Upgrades = exchange.ToDescriptor
 	}
 	if m.Cache != "" {
@@ -258,7 +263,8 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 		return err
 	}
 	if options.Pieces > 0 && b.parts.Loader != nil {
-		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
+		return errors.New("upload: a generator function needs a process that stays, and --fork has one for " +
+			"each request")
 	}
 	options.Root, options.Group = b.conf.Chroot, b.parts.Uploads
 	options.Log = func(client, line string) { b.parts.logClient(logfile.Error, client, line) }

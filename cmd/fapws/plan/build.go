@@ -70,10 +70,12 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 // build implements Build. Without parts.Logs, it implements Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
-	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker(),
-		auths: map[*Auth]*auth.Basic{}}
+	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)},
+		passwords: auth.NewChecker(),
+		auths:     map[*Auth]*auth.Basic{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
-	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
+	if users := conf.LoginUsers; users != "" && (c.Login == nil ||
+		p.Settings.Source("login").Level != settings.FromFile) {
 		// it overrides the key login unless the same file sets both
 		c.Login = &Login{Given: true, At: c.At, Users: users}
 	}
@@ -88,7 +90,8 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 		s := b.host(h)
 		if !own && (h.Default || len(h.Names) == 0) {
 			if c.ownHost(conf) {
-				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(conf)))
+				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name",
+					c.What(conf)))
 			}
 			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
 		} else {

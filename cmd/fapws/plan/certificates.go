@@ -42,7 +42,8 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	if conf.TLS == "auto" {
 		w.Auto = filepath.Join(p.stateDir, "tls")
 		w.AutoHosts, w.Hosts = w.Hosts, nil
-		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, certificates.CertFile), Key: filepath.Join(w.Auto, certificates.KeyFile), From: p.Settings.Origin("tls")})
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, certificates.CertFile),
+			Key: filepath.Join(w.Auto, certificates.KeyFile), From: p.Settings.Origin("tls")})
 	}
 	return w
 }
@@ -65,12 +66,14 @@ func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 }
 
 func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
-	w.ACME = certificates.ACME{Dir: filepath.Join(p.stateDir, acmeDir), Email: conf.ACMEEmail, Directory: conf.ACMEURL, Hosts: p.acmeHosts(conf)}
+	w.ACME = certificates.ACME{Dir: filepath.Join(p.stateDir, acmeDir), Email: conf.ACMEEmail, Directory: conf.ACMEURL,
+		Hosts: p.acmeHosts(conf)}
 	if len(conf.ACMEHosts) == 0 {
 		w.Hosts = nil
 	}
 	for _, name := range w.ACME.Hosts {
-		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, name), Names: []string{name}, Later: true, From: p.Settings.Origin("tls")})
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, name), Names: []string{name},
+			Later: true, From: p.Settings.Origin("tls")})
 	}
 }
 
@@ -92,7 +95,8 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 
 func (p *Plan) checkACME() error {
 	if p.Conf.TLS == "acme" && len(p.acmeHosts(&p.Conf)) == 0 {
-		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name"))
+		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or "+
+			"[[host]] with a name"))
 	}
 	return nil
 }
@@ -127,7 +131,8 @@ func (p *Plan) KeepStateDir() error {
 // directory of sessions, which only workers know. contents may be nil.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
-		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
+		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir,
+			map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
 	}
 	if p.LogsIn(&p.Conf, contents) {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, loginDir))
@@ -142,14 +147,17 @@ func addHost(w *certificates.Want, h *Host) {
 	}
 	pair := certificates.Pair{Cert: h.CertFile, Key: h.KeyFile, Names: h.Names,
 		From: h.At.Key("certfile") + ": certfile"}
-	if h.Default && len(w.Pairs) > 0 && slices.ContainsFunc(w.Pairs, func(p certificates.Pair) bool { return p.Names != nil }) {
+	if h.Default && len(w.Pairs) > 0 && slices.ContainsFunc(w.Pairs, func(p certificates.Pair) bool {
+		return p.Names != nil
+	}) {
 		w.Pairs = slices.Insert(w.Pairs, 0, pair)
 		return
 	}
 	w.Pairs = append(w.Pairs, pair)
 }
 
-var clientAuth = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
+var clientAuth = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven,
+	"required": tls.RequireAndVerifyClientCert}
 
 // CheckCertificates reads the certificates that a server would use. The error has a line for each mistake.
 func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) error {
@@ -209,7 +217,8 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	wants := func(rule string) bool { return rule != "" && rule != certNone }
 	for _, h := range c.all(conf) {
 		a := Asked{Host: h}
-		if certReqs(conf) || wants(cmp.Or(h.TopRules.ClientCert, c.ClientCert)) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return wants(r.TopRules.ClientCert) }) {
+		if certReqs(conf) || wants(cmp.Or(h.TopRules.ClientCert, c.ClientCert)) ||
+			slices.ContainsFunc(h.Routes, func(r *Route) bool { return wants(r.TopRules.ClientCert) }) {
 			a.CAs = cmp.Or(h.ClientCAs, conf.CACerts)
 		}
 		all = append(all, a)
@@ -222,7 +231,8 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 }
 
 func (c *SiteConfig) asksClients() bool {
-	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
+	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) ||
+		slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
 // checkClients finds rules about client certificates that cannot work, and authorities without a rule. For the command
@@ -234,11 +244,14 @@ func (p *Plan) checkClients() error {
 		switch {
 		case rule == "" || rule == certNone || !at.Set("client-cert"):
 		case !conf.HTTPS():
-			wrong = append(wrong, at.Errorf("client-cert", "clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
+			wrong = append(wrong, at.Errorf("client-cert",
+				"clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
 		case cas == "":
-			wrong = append(wrong, at.Errorf("client-cert", "needs ca-certs, the authorities of the client certificates"))
+			wrong = append(wrong, at.Errorf("client-cert",
+				"needs ca-certs, the authorities of the client certificates"))
 		case rule == "unverified" && certReqs(conf):
-			wrong = append(wrong, at.Errorf("client-cert", "with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs"))
+			wrong = append(wrong, at.Errorf("client-cert",
+				"with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs"))
 		}
 	}
 	check(c.At, c.ClientCert, conf.CACerts)
@@ -251,7 +264,8 @@ func (p *Plan) checkClients() error {
 			check(r.At, r.TopRules.ClientCert, cas)
 		}
 		if a.ClientCAs != "" && a.CAs == "" {
-			wrong = append(wrong, a.At.Errorf("ca-certs", "no rule uses these authorities; add client-cert = \"required\""))
+			wrong = append(wrong, a.At.Errorf("ca-certs",
+				"no rule uses these authorities; add client-cert = \"required\""))
 		}
 	}
 	err := settings.JoinPath(wrong...)

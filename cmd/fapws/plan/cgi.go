@@ -93,7 +93,8 @@ func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
 		interpreters["."+strings.TrimPrefix(one.Name, ".")] = strings.Fields(one.Value)
 	}
 	o := r.CGI.CGIOptions
-	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(h, r, scripts.Root), interpreters, b.parts.Programs.Gate
+	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(h, r, scripts.Root), interpreters,
+		b.parts.Programs.Gate
 	program, err := programs.NewCGI(o)
 	if err == nil && b.parts.Logs == nil {
 		err = program.Check()

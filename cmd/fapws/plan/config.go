@@ -23,7 +23,9 @@ type SiteConfig struct {
 }
 
 func FileKeys() []string {
-	return slices.DeleteFunc(settings.KeysOf(SiteConfig{}), func(key string) bool { return slices.Contains(inherited, key) })
+	return slices.DeleteFunc(settings.KeysOf(SiteConfig{}), func(key string) bool {
+		return slices.Contains(inherited, key)
+	})
 }
 
 // inherited lists the keys of Files that are settings at the top of the file: all except types.
@@ -74,7 +76,8 @@ func (c *SiteConfig) checkNames(report func(error)) {
 			case first == nil:
 				owners[name] = h
 			case name == "":
-				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Line))
+				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name",
+					first.At.Line))
 			case first != h:
 				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Line))
 			}
@@ -88,7 +91,9 @@ func (c *SiteConfig) Serve(root, app string) {
 	c.Root, c.App = root, SiteApplication{Name: app}
 	c.shareApp(before)
 	if t := c.At; t != nil { // as if the file did not set them
-		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool { return v.Key == "root" || v.Key == "app" || v.Key == "args" })
+		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool {
+			return v.Key == "root" || v.Key == "app" || v.Key == "args"
+		})
 	}
 }
 
@@ -98,7 +103,8 @@ func (c *SiteConfig) ownHost(conf *settings.Config) bool {
 
 func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	if c.ownHost(conf) {
-		hosts = append(hosts, &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App})
+		hosts = append(hosts, &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root,
+			App: c.App})
 	}
 	return append(hosts, c.Hosts...)
 }
@@ -125,7 +131,8 @@ func eachOnce(names []string) (once []string) {
 
 func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	note := func(a SiteApplication) {
-		if a.Name != "" && !slices.ContainsFunc(apps, func(other SiteApplication) bool { return other.Name == a.Name }) {
+		if a.Name != "" && !slices.ContainsFunc(apps,
+			func(other SiteApplication) bool { return other.Name == a.Name }) {
 			apps = append(apps, a)
 		}
 	}

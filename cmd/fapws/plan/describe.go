@@ -82,7 +82,8 @@ func (p *Plan) Python() string {
 // restricts them if all entries of PATHS require it. contents may be nil.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
-	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 || len(users) < entries)
+	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 ||
+		len(users) < entries)
 }
 
 // WorkDir returns the directory of --chdir as an absolute path. It keeps symbolic links, which may point to another
@@ -167,7 +168,8 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 	for name, dirs := range dirs {
 		for _, dir := range dirs {
 			if abs, err := filepath.Abs(dir); err == nil && system.Replaceable(abs) {
-				return process.ExitUsage(fmt.Errorf("%s: the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, dir))
+				return process.ExitUsage(fmt.Errorf("%s: the application can replace the directory %s; name one that "+
+					"sandbox-write, logs and uploads do not allow to change", name, dir))
 			}
 		}
 	}

@@ -11,13 +11,15 @@ func TestEnvFileIsParsed(t *testing.T) {
 		v, ok := map[string]string{"HOME": "/home/me", "DIR": `C:\new ${A}`}[name]
 		return v, ok
 	}
-	got, err := parseEnvFile(".env", "\ufeff# comment\r\nA=1\r\n export B = two words  # comment\nC='a $HOME ${HOME} \\n'\n"+
+	got, err := parseEnvFile(".env", "\ufeff# comment\r\nA=1\r\n export B = two words  # comment\nC='a $HOME "+
+		"${HOME} \\n'\n"+
 		"D=\"${HOME}/${A}\\n\\\"x\\\" \\${A}\" # comment\nE=\nF=\"first\nsecond\"\nG=a#b\nH=${NOTHING}x\nA=again\n"+
 		"I=${NOTHING:-a b}/${E:-c}/${A:-d}\nJ=\"${E-e}${NOTHING-f:-g}${HOME:-}${NOTHING:-}\"\nK='${A:-d}'\n"+
 		"L=${A:+set}/${E:+set}/${E+empty}/${NOTHING+set}${NOTHING:+set}\n"+
 		"M=${NOTHING:-${A}}/${NOTHING:-a${E:-${NOTHING-b}}c}/${HOME:+<${A:+${HOME}>}}/${A:-${\nN=\"${NOTHING:-\\${A\\}\\n${DIR}}\"\nO=${NOTHING:-${A}\n", lookup)
 	want := map[string]string{
-		"A": "again", "B": "two words", "C": `a $HOME ${HOME} \n`, "D": "/home/me/1\n\"x\" ${A}", "E": "", "F": "first\nsecond", "G": "a#b", "H": "x",
+		"A": "again", "B": "two words", "C": `a $HOME ${HOME} \n`, "D": "/home/me/1\n\"x\" ${A}", "E": "",
+		"F": "first\nsecond", "G": "a#b", "H": "x",
 		"I": "a b/c/again", "J": "f:-g/home/me", "K": "${A:-d}",
 		"L": "set//empty/", "M": "again/abc/</home/me>/${A:-${", "N": "${A}\nC:\\new ${A}", "O": "${NOTHING:-again",
 	}
@@ -31,7 +33,8 @@ func TestEnvFileIsParsed(t *testing.T) {
 		"A=\"1\" x":                ".env:1: the quoted value of A is not closed",
 		"threads = 4\n[host]\nx=1": ".env:2: expected NAME=value",
 		"A=\x00":                   ".env:1: expected NAME=value",
-		"A=1\nB=" + strings.Repeat("${X:-", 12) + strings.Repeat("}", 12): ".env:2: the value of B nests ${ } more than 10 deep",
+		"A=1\nB=" + strings.Repeat("${X:-", 12) +
+			strings.Repeat("}", 12): ".env:2: the value of B nests ${ } more than 10 deep",
 	} {
 		if _, err := parseEnvFile(".env", text, lookup); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)

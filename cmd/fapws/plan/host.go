@@ -83,7 +83,8 @@ func (b *builder) host(h *Host) exchange.Site {
 	}
 	table := b.table(parts)
 	checks := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops, b.parts.Stalled)
-	s.Table = slices.Concat(checks, b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h), b.loginPages(), table)
+	s.Table = slices.Concat(checks, b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h),
+		b.loginPages(), table)
 	b.errors = nil
 	return s
 }
@@ -218,17 +219,28 @@ type kind struct {
 func folderOf(r *Route) string { return r.Folder }
 
 var kinds = []kind{
-	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name }, (*builder).app},
-	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) }, (*builder).cgi},
-	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string { return cmp.Or(r.PHP.Command, programs.DefaultCommand) }, (*builder).php},
-	{"fastcgi", func(r *Route) bool { return r.At.Set("fastcgi") }, func(r *Route) string { return r.FastCGI.Address }, (*builder).fastcgi},
+	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name },
+		(*builder).app},
+	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) },
+		(*builder).cgi},
+	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string {
+		return cmp.Or(r.PHP.Command, programs.DefaultCommand)
+	}, (*builder).php},
+	{"fastcgi", func(r *Route) bool { return r.At.Set("fastcgi") }, func(r *Route) string { return r.FastCGI.Address },
+		(*builder).fastcgi},
 	{"ssi", func(r *Route) bool { return r.SSI.Given }, folderOf, (*builder).ssi},
-	{"redirect", func(r *Route) bool { return r.At.Set("redirect") }, func(r *Route) string { return r.Redirect }, (*builder).redirect},
-	{"rewrite", func(r *Route) bool { return r.At.Set("rewrite") }, func(r *Route) string { return r.Rewrite }, (*builder).rewrite},
-	{"proxy", func(r *Route) bool { return r.At.Set("proxy") }, func(r *Route) string { return r.Proxy }, (*builder).proxy},
-	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path }, (*builder).upload},
+	{"redirect", func(r *Route) bool { return r.At.Set("redirect") }, func(r *Route) string { return r.Redirect },
+		(*builder).redirect},
+	{"rewrite", func(r *Route) bool { return r.At.Set("rewrite") }, func(r *Route) string { return r.Rewrite },
+		(*builder).rewrite},
+	{"proxy", func(r *Route) bool { return r.At.Set("proxy") }, func(r *Route) string { return r.Proxy },
+		(*builder).proxy},
+	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path },
+		(*builder).upload},
 	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, folderOf, (*builder).files},
-	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
+	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string {
+		return strconv.Itoa(r.Status)
+	}, (*builder).status},
 }
 
 func (r *Route) given() (of []kind) {
@@ -257,7 +269,9 @@ func (r *Route) check(h *Host, report func(error)) {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
 	}
 	of := r.given()
-	if r.Root != "" && !slices.ContainsFunc(of, func(k kind) bool { return slices.Contains([]string{"cgi", "php", "fastcgi", "ssi"}, k.key) }) {
+	if r.Root != "" && !slices.ContainsFunc(of, func(k kind) bool {
+		return slices.Contains([]string{"cgi", "php", "fastcgi", "ssi"}, k.key)
+	}) {
 		report(r.At.Errorf("root", "this key is for cgi, php, fastcgi and ssi; did you mean files?"))
 		return
 	}
@@ -286,7 +300,8 @@ func (r *Route) check(h *Host, report func(error)) {
 		report(r.At.Errorf(keys[1], "a route has one of %s; this one already has %s", strings.Join(all, ", "), keys[0]))
 		return
 	}
-	report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths", strings.Join(all, ", ")))
+	report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths",
+		strings.Join(all, ", ")))
 }
 
 // What returns a description of the route for users: "files /srv/x".

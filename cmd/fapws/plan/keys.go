@@ -11,9 +11,13 @@ import (
 )
 
 func KeyDocs() []settings.KeyDoc {
-	types := slices.DeleteFunc(settings.DescribeKeys("", Files{}), func(k settings.KeyDoc) bool { return slices.Contains(inherited, k.Key) })
-	return slices.Concat(settings.DescribeKeys("", SiteConfig{}), types, settings.DescribeKeys("host", Host{}), settings.DescribeKeys("host.route", Route{}),
-		settings.DescribeKeys("rules", TopRules{}), settings.DescribeKeys("rules", Rules{}), settings.DescribeKeys("rules", proxy.Options{}))
+	types := slices.DeleteFunc(settings.DescribeKeys("", Files{}), func(k settings.KeyDoc) bool {
+		return slices.Contains(inherited, k.Key)
+	})
+	return slices.Concat(settings.DescribeKeys("", SiteConfig{}), types, settings.DescribeKeys("host", Host{}),
+		settings.DescribeKeys("host.route", Route{}), settings.DescribeKeys("rules", TopRules{}),
+		settings.DescribeKeys("rules", Rules{}),
+		settings.DescribeKeys("rules", proxy.Options{}))
 }
 
 type Networks []netip.Prefix

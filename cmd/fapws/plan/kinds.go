@@ -149,7 +149,8 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 		return nil, err
 	}
 	if folder := b.conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
-		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
+		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as "+
+			"%s has neither etc/hosts nor etc/resolv.conf (%s)",
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
 	}
 	mounts := b.responder(r, p)
@@ -249,7 +250,8 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
+			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v",
+				err))
 			w.Refuse(500, "")
 			return
 		}

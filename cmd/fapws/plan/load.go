@@ -112,7 +112,8 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
-			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), app.Apps[0].Settings)))
+			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(),
+				app.Apps[0].Settings)))
 		}
 		code = report(err)
 		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
@@ -173,9 +174,11 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 	case conf.Fork || inline == (conf.Threads == 0):
 		return conf, nil
 	case app.Apps[0].Class != "" && inline:
-		return conf, process.ExitUsage(fmt.Errorf("%s: THREADS requires PATHS, which was not found: use --threads 0, or remove THREADS", script))
+		return conf, process.ExitUsage(fmt.Errorf("%s: THREADS requires PATHS, which was not found: use --threads 0, "+
+			"or remove THREADS", script))
 	}
-	return conf, process.ExitUsage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script runs: write THREADS = %d on its own line, or use --threads %d",
+	return conf, process.ExitUsage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script "+
+		"runs: write THREADS = %d on its own line, or use --threads %d",
 		script, conf.Threads, conf.Threads))
 }
 

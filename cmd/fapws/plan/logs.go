@@ -246,7 +246,8 @@ func giveLog(name string, to *confine.Identity) error {
 	if err := unix.Fstat(dir, &st); err != nil {
 		return err
 	}
-	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY |
+		unix.O_CLOEXEC
 	if st.Uid == uint32(to.UID) {
 		restore, err := to.Borrow()
 		if err != nil {

@@ -27,7 +27,8 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 		h.Listing = true // a user who names only a directory wants a listing
 	}
 	for _, one := range b.conf.Static {
-		h.Routes = append(h.Routes, &Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
+		h.Routes = append(h.Routes, &Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix,
+			Folder: one.Root, SSI: SSI{Given: ssi}})
 	}
 }
 
@@ -56,15 +57,18 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 		return nil
 	}
 	answer := func(status int, body string) *static.Fixed {
-		f, _ := static.NewFixed(static.FixedOptions{Status: status, Body: body, Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
+		f, _ := static.NewFixed(static.FixedOptions{Status: status, Body: body,
+			Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
 		return f
 	}
 	alive := answer(200, "alive\n")
-	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"), busy: answer(503, "busy\n"), stops: stops, stalled: stalled}
+	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"),
+		busy: answer(503, "busy\n"), stops: stops, stalled: stalled}
 	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
-	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}
+	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true},
+		{Prefix: prefix, Source: alive, Open: true}}
 }
 
 // Waiting returns a site where every request except health checks waits. A process that is asleep uses it.
@@ -109,7 +113,8 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	}
 	// A profile or a reload may take longer than --timeout.
 	rules := &exchange.Rules{Timeout: -1}
-	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
+	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath},
+		LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
 	if at := slices.IndexFunc(rest, func(m exchange.Mount) bool { return m.Access != nil }); at >= 0 {
 		m.Access = rest[at].Access
 	}
@@ -135,7 +140,9 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	switch port {
 	case "", "no":
 		if h.HTTPSRedirect != nil {
-			b.wrong(h.At.Errorf("https-redirect", "there is no address for HTTPS; add bind = [\":80\", \"https://:443\"] at the top of the file, or https-redirect = PORT"))
+			b.wrong(h.At.Errorf("https-redirect",
+				"there is no address for HTTPS; add bind = [\":80\", \"https://:443\"] at the top of the file, or "+
+					"https-redirect = PORT"))
 		}
 		return nil
 	case settings.HTTPSPort:
@@ -170,7 +177,8 @@ func (b *builder) tokens() []exchange.Mount {
 			w.Refuse(404, "")
 			return
 		}
-		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"), Length: int64(len(text))})
+		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"),
+			Length: int64(len(text))})
 		_, _ = w.Write(text)
 	}))
 	return []exchange.Mount{{Prefix: challenges, Open: true, Handler: handler}}

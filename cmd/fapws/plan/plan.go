@@ -59,7 +59,8 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if p.stateDir, err = filepath.Abs(cmp.Or(p.Conf.StateDir, usualStateDir())); err != nil {
 		return nil, nil, process.ExitNotStarted("%v", err)
 	}
-	for _, step := range []func() error{p.choose, p.checkACME, p.checkClients, p.checkSomething, p.checkPaths, p.readBroker} {
+	for _, step := range []func() error{p.choose, p.checkACME, p.checkClients, p.checkSomething, p.checkPaths,
+		p.readBroker} {
 		if err := step(); err != nil {
 			return nil, nil, process.ExitUsage(err)
 		}
@@ -88,7 +89,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	}
 	set.Keep()
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
-	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
+	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }),
+		p.Site.asksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
 	return p, nil
 }
@@ -98,7 +100,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 func misplaced(set *settings.Settings, table, key string) string {
 	switch {
 	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
-		return fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", key, table)
+		return fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", key,
+			table)
 	case table == "" && slices.Contains(settings.KeysOf(Host{}), key):
 		return fmt.Sprintf("%s is a key of [[host]]: move it there", key)
 	case table != "host.route" && slices.Contains(settings.KeysOf(Route{}), key):
@@ -201,14 +204,16 @@ func (p *Plan) readBroker() (err error) {
 		return nil
 	}
 	if p.Broker, err = pool.ParseBroker(p.Conf.Channels); err != nil {
-		return fmt.Errorf("%s %s: must be %w", p.Settings.Origin("channels"), settings.HidePassword(p.Conf.Channels), err)
+		return fmt.Errorf("%s %s: must be %w", p.Settings.Origin("channels"), settings.HidePassword(p.Conf.Channels),
+			err)
 	}
 	return nil
 }
 
 func nothingNamed(cmd *settings.Command) error {
 	if flag, value := cmd.Flags.TookApp(); flag != "" {
-		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
+		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag,
+			value)
 	}
 	for _, name := range []string{"FLASK_APP", "UVICORN_APP", "GRANIAN_APP"} {
 		if app := os.Getenv(name); app != "" {
@@ -279,22 +284,26 @@ func (p *Plan) doubts() (lines []string) {
 			break
 		}
 		if found, apps := appsIn(folder); len(found) > 0 {
-			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without sources, databases and keys; to run the application, type fapws %s",
+			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without "+
+				"sources, databases and keys; to run the application, type fapws %s",
 				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))
 		}
 	}
 	for _, h := range p.Site.Hosts {
 		for _, r := range h.Routes {
 			if sign := route.Foreign(r.Prefix, true); sign != "" {
-				lines = append(lines, fmt.Sprint(r.At.Errorf("prefix", "%q: %s is compared as it is; a prefix is not a pattern", r.Prefix, sign)))
+				lines = append(lines, fmt.Sprint(r.At.Errorf("prefix",
+					"%q: %s is compared as it is; a prefix is not a pattern", r.Prefix, sign)))
 			}
 			if sign := route.Foreign(r.Match, false); sign != "" {
-				lines = append(lines, fmt.Sprint(r.At.Errorf("match", "%q: %s is compared as it is; a pattern has * ? and [ ] only, as *.php", r.Match, sign)))
+				lines = append(lines, fmt.Sprint(r.At.Errorf("match",
+					"%q: %s is compared as it is; a pattern has * ? and [ ] only, as *.php", r.Match, sign)))
 			}
 		}
 	}
 	if p.File != nil && p.named != "" && p.Settings.File() == "" && len(p.Site.Hosts) > 0 {
-		lines = append(lines, fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off ignores the file)",
+		lines = append(lines, fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off "+
+			"ignores the file)",
 			p.File.Name, p.Site.Count(), p.named))
 	}
 	return lines

@@ -44,7 +44,8 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 		for logins, without := range map[string]bool{"": true, "yes": false, "yes yes": false, "yes no": true} {
 			contents := &pybridge.Contents{Apps: []pybridge.Content{{}}}
 			for _, login := range strings.Fields(logins) {
-				contents.Apps[0].Table = append(contents.Apps[0].Table, pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
+				contents.Apps[0].Table = append(contents.Apps[0].Table,
+					pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
 			}
 			if got := p.IsOpen(&conf, contents); got != (want && without) {
 				t.Errorf("%q, entries with a login: %q: open is %v", text, logins, got)

@@ -109,7 +109,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		NoLogin:     r.Login != nil && !r.Login.Given,
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
-		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
+		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for "+
+			"other paths"))
 	}
 	if r.HSTS != nil {
 		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
@@ -121,7 +122,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	for _, part := range []struct {
 		key   string
 		rules exchange.Rules
-	}{{"headers", exchange.Rules{Set: o.Set}}, {"remove-headers", exchange.Rules{Remove: o.Remove}}, {"methods", exchange.Rules{Methods: o.Methods}}} {
+	}{{"headers", exchange.Rules{Set: o.Set}}, {"remove-headers", exchange.Rules{Remove: o.Remove}},
+		{"methods", exchange.Rules{Methods: o.Methods}}} {
 		if _, err := exchange.NewRules(part.rules); err != nil {
 			b.misused(at, part.key, err)
 		}
@@ -176,12 +178,15 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 			continue
 		}
 		pages[status] = page
-		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
+		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" &&
+			strings.HasPrefix(page, "/") {
 			// a running server sends its default page instead
 			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err))
 		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
-			b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
+			b.wrong(h.At.Errorf("error-page",
+				"%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file",
+				status, page))
 		}
 	}
 	var files *static.Files
@@ -269,7 +274,8 @@ func (b *builder) login(l *Login) *auth.Login {
 	}
 	if known := b.loginHere; known != nil {
 		if known.users != users {
-			b.wrong(l.At.Errorf("login", "this host has users in %s already; a host has one file of users for login", known.users))
+			b.wrong(l.At.Errorf("login", "this host has users in %s already; a host has one file of users for login",
+				known.users))
 		}
 		return known.login
 	}
@@ -290,7 +296,8 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	image, err := logo(l.Logo)
 	if err == nil && users.Empty() {
 		if why := b.cannotWrite(filepath.Dir(path)); why != nil {
-			err = fmt.Errorf("%s has no user yet, and the form of login could not make the first one: %w; make the directory writable, or type: %s", path, why, auth.AddCommand(path))
+			err = fmt.Errorf("%s has no user yet, and the form of login could not make the first one: %w; make the "+
+				"directory writable, or type: %s", path, why, auth.AddCommand(path))
 		}
 	}
 	if err == nil && b.parts.Logs == nil {
@@ -302,7 +309,8 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	conf := b.conf
 	warn := func(line string) { b.parts.Log(logfile.Warning, line) }
 	if b.state == nil {
-		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge, warn); err != nil {
+		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge,
+			warn); err != nil {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, b.state.Close)
@@ -310,10 +318,13 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	}
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := auth.NewLogin(auth.LoginOptions{
-		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
-		ByCommand: conf.Sandboxed() && !slices.ContainsFunc(conf.SandboxWrite, func(dir string) bool { return isBelow(path, dir) }),
-		Log:       warn,
-		Event:     func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
+		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image,
+		Run: b.parts.Run,
+		ByCommand: conf.Sandboxed() && !slices.ContainsFunc(conf.SandboxWrite, func(dir string) bool {
+			return isBelow(path, dir)
+		}),
+		Log:   warn,
+		Event: func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
 	})
 	if err == nil {
 		made.Announce()
@@ -349,7 +360,8 @@ func (b *builder) checkState() error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another directory with --state-dir", dir, err)
+		return fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another "+
+			"directory with --state-dir", dir, err)
 	}
 	return nil
 }
@@ -368,7 +380,8 @@ func logo(path string) (string, error) {
 		return "", err
 	}
 	if system.Replaceable(abs) {
-		return "", fmt.Errorf("logo: the application can replace %s by a link to another file; move it out of the directories of sandbox-write, logs and uploads", path)
+		return "", fmt.Errorf("logo: the application can replace %s by a link to another file; move it out of the "+
+			"directories of sandbox-write, logs and uploads", path)
 	}
 	image, err := os.ReadFile(abs)
 	if err != nil {
@@ -393,7 +406,9 @@ func (b *builder) loginPages() []exchange.Mount {
 	// a separate pool from proxies and programs
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) })
 	return []exchange.Mount{
-		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
-		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Out))},
+		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body,
+			Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
+		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body,
+			Handler: pool.Handler(backend.Func(b.loginHere.login.Out))},
 	}
 }

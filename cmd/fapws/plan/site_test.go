@@ -39,7 +39,8 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 	conf, _ := set.Config()
 	contents := &pybridge.Contents{}
 	for range c.Apps() {
-		contents.Apps = append(contents.Apps, pybridge.Content{Table: []pybridge.Mount{{Prefix: "/x"}, {Prefix: ""}}, Class: "an application"})
+		contents.Apps = append(contents.Apps, pybridge.Content{Table: []pybridge.Mount{{Prefix: "/x"}, {Prefix: ""}},
+			Class: "an application"})
 	}
 	p := &Plan{Command: &settings.Command{}, Site: c, Settings: set}
 	built, more := p.build(&conf, Parts{Contents: contents, Programs: &Programs{}, Log: func(logfile.Level, string) {}})
@@ -84,14 +85,18 @@ func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 		{"root = 'a'\napp = 'app.py'\nstatic = '/s/=b'", ": /s/=files =files? /x "},
 		{"[[host]]\nroot = 'a'", ": =files"},
 		{"[[host]]\nname = 'A.lan.'\nroot = 'a'\n[[host]]\nroot = 'b'", ": =files; a.lan: =files"},
-		{"[[host]]\nname = 'a.lan'\nroot = 'a'\n[[host]]\nname = ['*.b', 'c.*']\ndefault = true\napp = 'm:app'", "*.b,c.*: /x ; a.lan: =files"},
+		{"[[host]]\nname = 'a.lan'\nroot = 'a'\n[[host]]\nname = ['*.b', 'c.*']\ndefault = true\napp = 'm:app'",
+			"*.b,c.*: /x ; a.lan: =files"},
 		{"app = 'app.py'\n[[host]]\nname = 'a.lan'\nroot = 'a'", ": /x ; a.lan: =files"},
-		{"[[host]]\nname = 'a.lan'\n[[host.route]]\nprefix = '/blog/'\napp = 'app.py'\n[[host.route]]\nprefix = '/s/'\nmatch = '*.css'\nfiles = 'a'",
+		{"[[host]]\nname = 'a.lan'\n[[host.route]]\nprefix = '/blog/'\napp = 'app.py'\n[[host.route]]\nprefix = " +
+			"'/s/'\nmatch = '*.css'\nfiles = 'a'",
 			"a.lan: /blog/x /blog/ /blog/=fixed /s/*.css=files"},
-		{"[[host]]\napp = 'app.py'\n[[host.route]]\nprefix = '/x/y'\napp = 'app.py'\n[[host.route]]\nprefix = '/blog'\napp = 'other.py'",
+		{"[[host]]\napp = 'app.py'\n[[host.route]]\nprefix = '/x/y'\napp = 'app.py'\n[[host.route]]\nprefix = " +
+			"'/blog'\napp = 'other.py'",
 			": /x</x/y </x/y /x/y=fixed /blog/x /blog /blog=fixed /x "},
 		{"[[host]]\nroot = 'a'\n[[host.route]]\nprefix = '/s/'\nexpires = ['*=1h']", ": =files?</s/ =files"},
-		{"[[host]]\nroot = 'a'\napp = 'app.py'\n[[host.route]]\nprefix = '/s/'\nmatch = '*.css'\nexpires = ['*=1h']\nallow = ['::1']",
+		{"[[host]]\nroot = 'a'\napp = 'app.py'\n[[host.route]]\nprefix = '/s/'\nmatch = '*.css'\nexpires = " +
+			"['*=1h']\nallow = ['::1']",
 			": *.css=files?</s/ =files?</s/ /x</s/ </s/ =files? /x "},
 	} {
 		built, err := build(t, dir, tt.text)
@@ -111,34 +116,55 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"[[host]]", "f:1: host: nothing to serve: set root, app or a [[host.route]]"},
 		{"[host]\nroot = '.'", "f:1: host is a table: write it as [[host]]"},
-		{"[[host]]\nroot = '.'\n[[host]]\nroot = '.'", "f:3: default: the host of line 1 is already the default; give this host a name"},
-		{"app = 'x'\n[[host]]\nroot = '.'", "f:2: default: x is already the default for all other hosts; give this host a name"},
+		{"[[host]]\nroot = '.'\n[[host]]\nroot = '.'",
+			"f:3: default: the host of line 1 is already the default; give this host a name"},
+		{"app = 'x'\n[[host]]\nroot = '.'",
+			"f:2: default: x is already the default for all other hosts; give this host a name"},
 		{"[[host]]\nname = 'a'\nroot = 'none'", "f:3: root: cannot serve " + dir + "/none: no such file or directory"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nsymlinks = 'all'", `f:4: symlinks = "all", a string: must be one of inside, owner, no`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nautoindex = 'on'", `f:4: autoindex = "on", a string: must be true or false`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nerror-page = { 99 = '/x' }", "f:4: error-page: 99 is not the status of an error (400 to 599)"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']", `f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all", not "10.0.0.0/33"`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0", "f:4: max-body-size = 0, an integer: must be a number of bytes, or one with K, M or G, from 1 to 1024T"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }", "f:4: unknown key realms of [host.auth], did you mean realm?"},
+		{"[[host]]\nname = 'a'\nroot = '.'\nsymlinks = 'all'",
+			`f:4: symlinks = "all", a string: must be one of inside, owner, no`},
+		{"[[host]]\nname = 'a'\nroot = '.'\nautoindex = 'on'",
+			`f:4: autoindex = "on", a string: must be true or false`},
+		{"[[host]]\nname = 'a'\nroot = '.'\nerror-page = { 99 = '/x' }",
+			"f:4: error-page: 99 is not the status of an error (400 to 599)"},
+		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']",
+			`f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all", not "10.0.0.0/33"`},
+		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0",
+			"f:4: max-body-size = 0, an integer: must be a number of bytes, or one with K, M or G, from 1 to 1024T"},
+		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }",
+			"f:4: unknown key realms of [host.auth], did you mean realm?"},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route needs one of "},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'", "f:5: files: a route has one of "},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nexpires = ['*=1h']", "f:5: expires: this key is for files: set files for the route, or root for the host"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\ntext = 'x'", "f:5: text: requires status, such as status = 404"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nfiles = '.'", `f:3: prefix: a route needs one, such as "/static/", or match, such as "*.php"`},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'", "f:5: unknown key fiels of [host.route], did you mean files?"},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'",
+			"f:5: files: a route has one of "},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nexpires = ['*=1h']",
+			"f:5: expires: this key is for files: set files for the route, or root for the host"},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\ntext = 'x'",
+			"f:5: text: requires status, such as status = 404"},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nfiles = '.'",
+			`f:3: prefix: a route needs one, such as "/static/", or match, such as "*.php"`},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'",
+			"f:5: unknown key fiels of [host.route], did you mean files?"},
 		{"[[hosts]]\nname = 'a'", "f:1: unknown key hosts, did you mean host?"},
 		{"unknown-host = 404", "f:1: unknown-host = 404, an integer: must be one of default, 421"},
-		{"[[host]]\nroot = '.'\ncache = 'soon'", `f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, heuristic, status, vary, query, cookies`},
+		{"[[host]]\nroot = '.'\ncache = 'soon'",
+			`f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, heuristic, status, vary, query, cookies`},
 		{"[[host]]\nroot = '.'\ncache = { ttls = 1 }", "f:3: unknown key ttls of [host.cache], did you mean ttl?"},
 		{"[[host]]\nroot = '.'\ncache = { vary = ['*'] }", `f:3: cache: vary: "*" is not a valid header field name`},
 		{"[[host]]\nroot = '.'\ncache = { status = [206] }", "f:3: cache: status 206 cannot be kept"},
-		{"[[host]]\nroot = '.'\ncache = { status = 200 }", "f:3: status = 200, an integer: must be an array of integers"},
-		{"[[host]]\nroot = '.'\ncache = { cookies = 'eat' }", `f:3: cookies = "eat", a string: must be one of bypass, ignore`},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = 'none/file'", "f:4: upload: " + dir + "/none/file: directory " + dir + "/none not found"},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }", "f:4: upload: needs to, the path of a directory or file"},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', sync = 'now' }", `f:4: sync = "now", a string: must be "end", "none", or a number of bytes such as "4M"`},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', mode = '999' }", `f:4: mode = "999", a string: must be an octal number from 0 to 777`},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', resumable = 'on' }", `f:4: resumable = "on", a string: must be true or false`},
+		{"[[host]]\nroot = '.'\ncache = { status = 200 }",
+			"f:3: status = 200, an integer: must be an array of integers"},
+		{"[[host]]\nroot = '.'\ncache = { cookies = 'eat' }",
+			`f:3: cookies = "eat", a string: must be one of bypass, ignore`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = 'none/file'", "f:4: upload: " + dir +
+			"/none/file: directory " + dir + "/none not found"},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }",
+			"f:4: upload: needs to, the path of a directory or file"},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', sync = 'now' }",
+			`f:4: sync = "now", a string: must be "end", "none", or a number of bytes such as "4M"`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', mode = '999' }",
+			`f:4: mode = "999", a string: must be an octal number from 0 to 777`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', resumable = 'on' }",
+			`f:4: resumable = "on", a string: must be true or false`},
 		{"types = { txt = 1 }", "f:1: txt = 1, an integer: must be a string of one line"},
 		{"app = 1", `f:1: app = 1, an integer: must be an application, such as "app.py" or "package.module:app"`},
 	} {
@@ -152,12 +178,17 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 // FuzzConfig checks that no file causes a panic, and that each mistake is one line with a position.
 func FuzzConfig(f *testing.F) {
 	f.Add("bind = ':80'\nworkers = 2\napp = 'app.py'\nstatic = ['/s=.']\ntypes = { a = 'b/c' }\n")
-	f.Add("[[host]]\nname = ['a.lan', '*.b']\nroot = '.'\nautoindex = true\nexpires = ['*=1h']\nerror-page = { 404 = '/x' }\nheaders = { A = 'b' }\n" +
-		"allow = 'all'\ndeny = ['::1']\nauth = { realm = 'x', users = 'y' }\ncache = { ttl = '1s', stale = 2, vary = ['A'], query = true, status = [200] }\n")
-	f.Add("[[host]]\n[[host.route]]\nprefix = '/'\nmatch = '*.php'\nphp = 'php-cgi'\n[[host.route]]\nredirect = '/x'\nstatus = 301\n[[host.route]]\nproxy = 'http://a'\nmethods = ['GET']")
+	f.Add("[[host]]\nname = ['a.lan', '*.b']\nroot = '.'\nautoindex = true\nexpires = ['*=1h']\nerror-page = { 404 = " +
+		"'/x' }\nheaders = { A = 'b' }\n" +
+		"allow = 'all'\ndeny = ['::1']\nauth = { realm = 'x', users = 'y' }\ncache = { ttl = '1s', stale = 2, vary = " +
+		"['A'], query = true, status = [200] }\n")
+	f.Add("[[host]]\n[[host.route]]\nprefix = '/'\nmatch = '*.php'\nphp = 'php-cgi'\n[[host.route]]\nredirect = " +
+		"'/x'\nstatus = 301\n[[host.route]]\nproxy = 'http://a'\nmethods = ['GET']")
 	f.Add("static = ['no-slash=.', 'x=none']")
-	f.Add("[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', max-size = '1M', sync = 'none', mode = '0600', channel = 'c', expires = '1h', max-active = 1, replace = false, resumable = true, origins = ['*'] }")
-	f.Add("[[host]]\n[[host.route]]\ncgi = true\n[[host.route]]\nfastcgi = 'unix:/x'\n[[host.route]]\nssi = true\nfiles = '.'\n[[host.route]]\nrewrite = '/a$1'\ncache = '60s'\ntimeout = 1.5")
+	f.Add("[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', max-size = '1M', sync = 'none', mode = " +
+		"'0600', channel = 'c', expires = '1h', max-active = 1, replace = false, resumable = true, origins = ['*'] }")
+	f.Add("[[host]]\n[[host.route]]\ncgi = true\n[[host.route]]\nfastcgi = 'unix:/x'\n[[host.route]]\nssi = " +
+		"true\nfiles = '.'\n[[host.route]]\nrewrite = '/a$1'\ncache = '60s'\ntimeout = 1.5")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "..") || strings.Contains(text, "/") && len(text) > 4096 {
@@ -190,22 +221,27 @@ func TestKeysOfTheConfigurationAreDocumented(t *testing.T) {
 // Errors are reported in one line.
 func TestNearestLoginOrAuthApplies(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	const auth, login, off = "auth = { users = \"users\" }\n", "login = \"users\"\n", "login = false\n"
 	for _, test := range []struct{ top, host, route, want string }{
-		{login, "", "", "login"}, {"", login, "", "login"}, {"", "", login, "login"}, {login, auth, "", "auth"}, {auth, login, "", "login"},
-		{login, "", auth, "auth"}, {login, auth, login, "login"}, {auth, "", off, ""}, {login, off, "", ""}, {login, off, auth, "auth"},
+		{login, "", "", "login"}, {"", login, "", "login"}, {"", "", login, "login"}, {login, auth, "", "auth"},
+		{auth, login, "", "login"},
+		{login, "", auth, "auth"}, {login, auth, login, "login"}, {auth, "", off, ""}, {login, off, "", ""},
+		{login, off, auth, "auth"},
 		{"", "", auth + login, "auth and login exclude each other"},
 		{"", login, "login = \"other\"\n", "a host has one file of users for login"},
 		{"", "login = true\n", "", "a file of users such as"}, {"", "login = { title = \"x\" }\n", "", "needs users"},
 		{"", "login = { users = \"users\", logo = \"users\" }\n", "", "is not an image"},
 	} {
-		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+test.route)
+		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+
+			test.route)
 		if c != nil {
 			conf, _ := set.Config()
-			_, more := (&Plan{Site: c, Settings: set}).build(&conf, Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}})
+			_, more := (&Plan{Site: c, Settings: set}).build(&conf,
+				Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}})
 			err = settings.JoinPath(err, more)
 		}
 		if len(test.want) > 5 {

@@ -134,7 +134,8 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	o.PoolSize, o.MinIdleConns = 3, 0
 	o.ContextTimeoutEnabled = true
 	node, prefix := rand.Text(), "{"+a.prefix+"}:"
-	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state", prefix + "sent:" + node}, shown: a.String(), node: node,
+	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state",
+		prefix + "sent:" + node}, shown: a.String(), node: node,
 		epoch: epoch, unsure: true, log: log}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
@@ -174,7 +175,8 @@ func (c *Broker) begin(ctx context.Context) error {
 		return err
 	}
 	if !isEpoch(c.epoch) { // The epoch is part of all event ids.
-		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=", c.keys[1], c.epoch)
+		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=",
+			c.keys[1], c.epoch)
 	}
 	if err := c.add([]Batch{{}}, 0); err != nil { // Adding an empty batch tests the permission.
 		return err
@@ -235,7 +237,8 @@ func reason(err error) string {
 }
 
 func isLogin(err error) bool {
-	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM")
+	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") ||
+		redis.HasErrorPrefix(err, "NOPERM")
 }
 
 func (c *Broker) failed(in direction, err error) {
@@ -246,7 +249,8 @@ func (c *Broker) failed(in direction, err error) {
 		return
 	}
 	c.away = time.Now()
-	c.log(logfile.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostPending>>20))
+	c.log(logfile.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err),
+		mostPending>>20))
 }
 
 // answered records that a request succeeded. The outage ends unless the other direction still fails.
@@ -258,7 +262,8 @@ func (c *Broker) answered(in direction) {
 		return
 	}
 	waited := max(c.waited, c.events) // a write that began before the outage may still be under way
-	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))
+	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown,
+		time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))
 	level := logfile.Info
 	if c.lost > 0 {
 		line += fmt.Sprintf(", %s found no room and are lost", Count(c.lost, "event"))
@@ -291,7 +296,8 @@ func (c *Broker) Close(limit time.Duration) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if s := c.State(); s.Waiting > 0 {
-		c.log(logfile.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown, Count(s.Waiting, "event")))
+		c.log(logfile.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown,
+			Count(s.Waiting, "event")))
 	}
 	c.cancel()
 	_ = c.redis.Close()

@@ -24,7 +24,8 @@ type BrokerAddress struct {
 func (a *BrokerAddress) String() string { return a.shown }
 
 var (
-	errURL   = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
+	errURL = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or " +
+		"redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
@@ -67,7 +68,8 @@ func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) erro
 	if err != nil {
 		return err
 	}
-	a.options = &redis.UniversalOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig}
+	a.options = &redis.UniversalOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB,
+		TLSConfig: o.TLSConfig}
 	return nil
 }
 
@@ -121,7 +123,8 @@ func askSentinels(ctx context.Context, o *redis.UniversalOptions) string {
 }
 
 func askSentinel(ctx context.Context, o *redis.UniversalOptions, address string) error {
-	s := redis.NewSentinelClient(&redis.Options{Addr: address, Password: o.SentinelPassword, TLSConfig: o.TLSConfig, MaxRetries: -1,
+	s := redis.NewSentinelClient(&redis.Options{Addr: address, Password: o.SentinelPassword, TLSConfig: o.TLSConfig,
+		MaxRetries:  -1,
 		DialTimeout: answerWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin})
 	defer s.Close()
 	return s.GetMasterAddrByName(ctx, o.MasterName).Err()

@@ -18,7 +18,8 @@ func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
 		{"valkey://:secret@10.0.0.1:7000/2?prefix=x", "10.0.0.1:7000", "", "valkey://:xxxxx@10.0.0.1:7000/2?prefix=x"},
 		{"rediss://ann:a@b:c@[::1]:7000", "[::1]:7000", "", "rediss://ann:xxxxx@[::1]:7000"},
 		{"unix:///run/redis.sock", "/run/redis.sock", "", ""},
-		{"redis+sentinel://:secret@a,b:1/main/3?sentinel_password=s", "a:26379 b:1", "main", "redis+sentinel://:xxxxx@a,b:1/main/3?sentinel_password=xxxxx"},
+		{"redis+sentinel://:secret@a,b:1/main/3?sentinel_password=s", "a:26379 b:1", "main",
+			"redis+sentinel://:xxxxx@a,b:1/main/3?sentinel_password=xxxxx"},
 		{"redis+sentinel://a,b", "", "", ""},
 		{"redis+sentinel://,a/main", "", "", ""},
 		{"redis://a?prefix={}", "", "", ""},
@@ -37,7 +38,8 @@ func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
 		if c.shown == "" {
 			c.shown = c.text
 		}
-		if err != nil || strings.Join(a.options.Addrs, " ") != c.address || a.options.MasterName != c.name || a.String() != c.shown {
+		if err != nil || strings.Join(a.options.Addrs, " ") != c.address || a.options.MasterName != c.name ||
+			a.String() != c.shown {
 			t.Errorf("%s: %v, %+v", c.text, err, a)
 		}
 	}
@@ -200,7 +202,8 @@ func TestEventsAboveTheMemoryLimitAreDroppedAndReported(t *testing.T) {
 		}
 	}
 	a.says(t, "64 MB of events wait for redis://"+s.Address+"; dropping further ones")
-	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostPending>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
+	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostPending>>20) || st.Away == 0 || !a.Congested() ||
+		a.Idle() {
 		t.Errorf("%+v", st)
 	}
 	if some := together([]Batch{{Raw: large}, {Raw: large}}); len(some) != 1 {

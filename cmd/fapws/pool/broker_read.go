@@ -37,9 +37,11 @@ func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 		return n
 	}
 	last := numberOf(entry.ID)
-	b = Batch{N: int(number("n")), Raw: []byte(text("raw")), ID: number("id"), Publisher: int(number("pid")), Purge: text("kind") == "purge"}
+	b = Batch{N: int(number("n")), Raw: []byte(text("raw")), ID: number("id"), Publisher: int(number("pid")),
+		Purge: text("kind") == "purge"}
 	b.Seq = last + 1 - uint64(max(b.N, 1))
-	ok = ok && last <= maxSeq && b.Purge == (b.N == 0) && b.N <= 1<<20 && uint64(b.N) <= last && len(b.Raw) > 0 && len(b.Raw) <= maxEvents
+	ok = ok && last <= maxSeq && b.Purge == (b.N == 0) && b.N <= 1<<20 && uint64(b.N) <= last && len(b.Raw) > 0 &&
+		len(b.Raw) <= maxEvents
 	return b, text("from"), ok
 }
 
@@ -64,7 +66,8 @@ func (c *Broker) readSome() error {
 	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
 	defer cancel()
 	behind := fmt.Sprintf("%d-%d", c.seq.Load(), uint64(math.MaxUint64))
-	streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[0], behind}, Count: readAtOnce, Block: wait}).Result()
+	streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[0], behind}, Count: readAtOnce,
+		Block: wait}).Result()
 	nothing := errors.Is(err, redis.Nil)
 	if c.unsure = err != nil && !(nothing && wait < 0); err != nil && !nothing {
 		return err
@@ -80,7 +83,8 @@ func (c *Broker) readSome() error {
 func (c *Broker) take(entry redis.XMessage) {
 	b, from, ok := parseBatch(entry)
 	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 && c.gaps.Now() {
-		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
+		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or "+
+			"dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
 	if last := numberOf(entry.ID); last > maxSeq { // The next call of place removes the entry.
 		c.unsure = true
@@ -90,7 +94,8 @@ func (c *Broker) take(entry redis.XMessage) {
 	own := from == c.node
 	switch {
 	case !ok && !c.warned:
-		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; further ones are ignored without a message", entry.ID, c.keys[0], c.shown))
+		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; "+
+			"further ones are ignored without a message", entry.ID, c.keys[0], c.shown))
 		c.warned = true
 	case !ok, own && b.Purge: // The other workers of this server already have the pattern.
 	case own:

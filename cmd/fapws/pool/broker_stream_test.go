@@ -14,7 +14,8 @@ import (
 
 func foreign(t *testing.T, n *node, id string, fields ...any) {
 	t.Helper()
-	if err := n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).Err(); err != nil {
+	if err := n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).
+		Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -53,7 +54,8 @@ func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 	foreign(t, n, "*", "n", 1, "from", "x", "id", 1, "pid", 1, "kind", "events", "raw", "")
 	publish("second")
 	n.says(t, "ignoring entry ")
-	if kept, err := n.History(); err != nil || len(kept) != 2 || string(kept[0].Raw) != "first" || string(kept[1].Raw) != "second" {
+	if kept, err := n.History(); err != nil || len(kept) != 2 || string(kept[0].Raw) != "first" ||
+		string(kept[1].Raw) != "second" {
 		t.Errorf("history %+v, %v", kept, err)
 	}
 	foreign(t, n, "18446744073709551615-18446744073709551615", "hello", "world")
@@ -73,7 +75,9 @@ func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		n.gets(t, text)
 	}
-	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, unsure: true, deliver: func(b Batch) { t.Errorf("%+v", b) }}
+	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, unsure: true, deliver: func(b Batch) {
+		t.Errorf("%+v", b)
+	}}
 	late.seq.Store(50)
 	if err := late.readSome(); err != nil {
 		t.Error(err)
@@ -104,7 +108,8 @@ func TestEpochThatCannotBePartOfEventIDsIsRejected(t *testing.T) {
 		if err := n.redis.HSet(context.Background(), n.keys[1], "epoch", epoch).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ConnectBroker(a, "", 0, func(logfile.Level, string) {}); err == nil || !strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
+		if _, err := ConnectBroker(a, "", 0, func(logfile.Level, string) {}); err == nil ||
+			!strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
 			t.Errorf("epoch %q: %v", epoch, err)
 		}
 	}

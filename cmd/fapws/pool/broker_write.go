@@ -94,7 +94,8 @@ func (c *Broker) Publish(b Batch) bool {
 	defer c.mu.Unlock()
 	if c.bytes+len(b.Raw) > mostPending {
 		if c.lost == 0 {
-			c.log(logfile.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones", mostPending>>20, c.shown))
+			c.log(logfile.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones",
+				mostPending>>20, c.shown))
 		}
 		c.lost += b.N
 		c.losses += b.N
@@ -141,7 +142,8 @@ func (c *Broker) write(all []Batch) {
 
 func (c *Broker) reportFull() {
 	if !c.full {
-		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
+		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make "+
+			"room for new ones", c.shown))
 		c.full = true
 	}
 }

@@ -54,7 +54,8 @@ func TestChannelSendsMessagesAndDescriptors(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 
-	for _, m := range []*Message{{Kind: Ask, Text: strings.Repeat("x", maxObject)}, {Kind: Events, Raw: make([]byte, maxMessage)}} {
+	for _, m := range []*Message{{Kind: Ask, Text: strings.Repeat("x", maxObject)},
+		{Kind: Events, Raw: make([]byte, maxMessage)}} {
 		if err := ours.Send(m); err == nil {
 			t.Errorf("a message that is too long was sent: %s", m.Kind)
 		}

@@ -306,7 +306,8 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	if w != nil && w.reason != "" {
 		p.failure += ": " + w.reason
 	}
-	if p.first() && (!p.o.Stay || !again && said && code == process.BadUsage) { // later, the script may be missing while an editor saves it
+	// later, the script may be missing while an editor saves it
+	if p.first() && (!p.o.Stay || !again && said && code == process.BadUsage) {
 		err := &process.ExitError{Code: code}
 		if !said {
 			err.Code, err.Text = process.NoStart, p.failure
@@ -400,7 +401,8 @@ func (p *Pool) maybeHandOver() {
 		return
 	}
 	err := handOver(p) // returns only after an error
-	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
+	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the "+
+		"old program", err))
 	p.handing = false
 	for _, w := range p.workers {
 		w.idle = false

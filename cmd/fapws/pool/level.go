@@ -243,7 +243,8 @@ func (p *Pool) share() {
 // maybeSleep replaces all workers by workers that are Asleep, if no application was used for the time of idle-stop.
 // After a failed reload, it does nothing, because the application might not load again.
 func (p *Pool) maybeSleep() {
-	if p.settled.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" {
+	if p.settled.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing ||
+		p.failure != "" {
 		return
 	}
 	awake := false
@@ -255,7 +256,8 @@ func (p *Pool) maybeSleep() {
 		awake = awake || !w.asleep
 	}
 	if awake {
-		p.begin(request{why: fmt.Sprintf("no request for %v: the application sleeps until there is one", p.settled.IdleStop), sleep: true})
+		p.begin(request{why: fmt.Sprintf("no request for %v: the application sleeps until there is one",
+			p.settled.IdleStop), sleep: true})
 	}
 }
 

@@ -26,8 +26,8 @@ const (
 	Check  Kind = "check"
 	// Ask: answer the question in Text with an Answer of the same ID. Workers also send it to the supervisor.
 	Ask Kind = "ask"
-	// Answer: in Raw, the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is the
-	// reason.
+	// Answer: in Raw, the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is
+	// the reason.
 	Answer Kind = "answer"
 	// Notice: in Raw, a page that browsers receive instead of all other pages.
 	Notice Kind = "notice"

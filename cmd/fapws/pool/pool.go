@@ -316,7 +316,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
-		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol, Protocol)
+		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol,
+			Protocol)
 	}
 	return nil
 }
@@ -391,9 +392,11 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 // Status returns the current status, or the zero Status after Run has returned. It is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
 	p.do(func() {
-		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
+		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths,
+			Recycled: p.recycled}
 		for _, w := range p.workers {
-			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: confine.ResidentMemory(w.pid)})
+			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started,
+				RSS: confine.ResidentMemory(w.pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
 	})

@@ -41,7 +41,8 @@ func TestPauseBetweenStartsDoublesUpToTenSeconds(t *testing.T) {
 		waits = append(waits, p.pace.last)
 	}
 	const ms = time.Millisecond
-	want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms}
+	want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms,
+		10000 * ms}
 	if !slices.Equal(waits, want) {
 		t.Errorf("%v, want %v", waits, want)
 	}

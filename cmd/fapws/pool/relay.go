@@ -80,7 +80,8 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 // throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. It returns after a limit,
 // because a worker that does not read has been killed by then. It must not be called on the goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
-	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 || broker != nil && broker.Congested()) && time.Now().Before(end); {
+	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
+		broker != nil && broker.Congested()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
@@ -110,7 +111,8 @@ func (r *relay) join(w *worker) {
 	}
 	if giver == nil {
 		if stopped != nil && r.p.o.Broker == nil {
-			r.p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.pid, stopped.pid))
+			r.p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.pid,
+				stopped.pid))
 		}
 		r.sendKept(w)
 		w.send(&Message{Kind: Take, Text: History})
@@ -132,7 +134,8 @@ func workerPair() (one, other *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return os.NewFile(uintptr(fds[0]), "channel of two workers"), os.NewFile(uintptr(fds[1]), "channel of two workers"), nil
+	return os.NewFile(uintptr(fds[0]), "channel of two workers"), os.NewFile(uintptr(fds[1]), "channel of two workers"),
+		nil
 }
 
 // --- numbers of subscribers --------------------------------------------------
@@ -163,7 +166,9 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 		case had == 0 && w.counted+countCost(name) > maxCounted: // clients may have chosen the names
 			if !w.uncounted {
 				w.uncounted = true
-				w.pool.o.Log(logfile.Warning, fmt.Sprintf("worker %d: too many channels and groups; not counting the subscribers of further ones in other workers", w.pid))
+				w.pool.o.Log(logfile.Warning,
+					fmt.Sprintf("worker %d: too many channels and groups; not counting the subscribers of further "+
+						"ones in other workers", w.pid))
 			}
 			continue
 		case had == 0:

@@ -106,9 +106,11 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Event(Stopping, "")
 		text := "stopping immediately"
 		if kind == Stop && p.settled.Protocol != 0 { // otherwise no worker has loaded, and each ends at once
-			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.GracefulTimeout)
+			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)",
+				p.settled.GracefulTimeout)
 			if d := p.settled.ShutdownDelay; d > 0 {
-				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.settled.GracefulTimeout)
+				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again "+
+					"to exit now)", d, p.settled.GracefulTimeout)
 			}
 		}
 		p.o.Log(logfile.Info, text)

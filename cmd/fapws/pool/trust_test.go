@@ -75,17 +75,37 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 		most  int
 		state State
 	}{
-		{"sent the message \"certificates\" while it was serving", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 1, Serving},
-		{"asked for certificates twice", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 2, Starting},
-		{"sent more than 1 MiB of a question", func(int) *Message { return &Message{Kind: Certificates, Raw: large[:1<<20+1]} }, 1, Starting},
-		{"sent more than 1 MiB of settings", func(int) *Message { return &Message{Kind: Configured, Raw: large[:1<<20+1]} }, 1, Starting},
-		{"sent more than 8 MiB of an answer", func(int) *Message { return &Message{Kind: Answer, ID: 7, Raw: large[:8<<20+1]} }, 1, Serving},
-		{"sent more than 8 MiB of last words", func(int) *Message { return &Message{Kind: LastWords, Raw: large[:8<<20+1]} }, 1, Serving},
-		{"sent more than 65 MiB of events", func(int) *Message { return &Message{Kind: Publish, N: 1, Raw: large} }, 1, Serving},
-		{"published 1000 events in ", func(int) *Message { return &Message{Kind: Publish, N: 1000, Raw: []byte("xxxx")} }, 1, Serving},
-		{"counted -1 subscribers", func(int) *Message { return &Message{Kind: Counts, Counts: map[string]int64{"news": -1}} }, 1, Serving},
-		{"counted 9223372036854775807 subscribers", func(int) *Message { return &Message{Kind: Counts, Counts: map[string]int64{"news": 1<<63 - 1}} }, 1, Serving},
-		{"counted 1 subscribers of", func(int) *Message { return &Message{Kind: Counts, Counts: map[string]int64{text: 1}} }, 1, Serving},
+		{"sent the message \"certificates\" while it was serving", func(int) *Message {
+			return &Message{Kind: Certificates, Raw: []byte("{}")}
+		}, 1, Serving},
+		{"asked for certificates twice", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} },
+			2, Starting},
+		{"sent more than 1 MiB of a question", func(int) *Message {
+			return &Message{Kind: Certificates, Raw: large[:1<<20+1]}
+		}, 1, Starting},
+		{"sent more than 1 MiB of settings", func(int) *Message {
+			return &Message{Kind: Configured, Raw: large[:1<<20+1]}
+		}, 1, Starting},
+		{"sent more than 8 MiB of an answer", func(int) *Message {
+			return &Message{Kind: Answer, ID: 7, Raw: large[:8<<20+1]}
+		}, 1, Serving},
+		{"sent more than 8 MiB of last words", func(int) *Message {
+			return &Message{Kind: LastWords, Raw: large[:8<<20+1]}
+		}, 1, Serving},
+		{"sent more than 65 MiB of events", func(int) *Message { return &Message{Kind: Publish, N: 1, Raw: large} }, 1,
+			Serving},
+		{"published 1000 events in ", func(int) *Message {
+			return &Message{Kind: Publish, N: 1000, Raw: []byte("xxxx")}
+		}, 1, Serving},
+		{"counted -1 subscribers", func(int) *Message {
+			return &Message{Kind: Counts, Counts: map[string]int64{"news": -1}}
+		}, 1, Serving},
+		{"counted 9223372036854775807 subscribers", func(int) *Message {
+			return &Message{Kind: Counts, Counts: map[string]int64{"news": 1<<63 - 1}}
+		}, 1, Serving},
+		{"counted 1 subscribers of", func(int) *Message {
+			return &Message{Kind: Counts, Counts: map[string]int64{text: 1}}
+		}, 1, Serving},
 	} {
 		p, attacker, victim := suspects(t, process)
 		attacker.state = tt.state
@@ -98,7 +118,8 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 			t.Errorf("%s: after %d messages: %q", tt.what, n, attacker.why)
 		}
 		if victim.why != "" || p.relay.seq != 0 || p.relay.subscribers("news") != 3 {
-			t.Errorf("%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq, p.relay.subscribers("news"))
+			t.Errorf("%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq,
+				p.relay.subscribers("news"))
 		}
 		p.heard(attacker, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
 		if p.relay.seq != 0 {
@@ -117,7 +138,8 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	for i := range most + 10 {
 		p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(i): 1}})
 	}
-	if attacker.why != "" || attacker.counted > maxCounted || p.relay.subscribers(name(most-1)) != 1 || p.relay.subscribers(name(most+1)) != 0 {
+	if attacker.why != "" || attacker.counted > maxCounted || p.relay.subscribers(name(most-1)) != 1 ||
+		p.relay.subscribers(name(most+1)) != 0 {
 		t.Errorf("%q; %d bytes are counted", attacker.why, attacker.counted)
 	}
 	p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(0): 0, name(most + 1): 0}})
@@ -135,7 +157,8 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 		for ph := range phases {
 			p, attacker, victim := suspects(t, process)
 			p.adopted, p.want = 1, 2
-			attacker.state = map[phase]State{isLoading: Starting, isEntering: Starting, isLoaded: Ready, isRetiring: Retiring, isEnding: Ending}[ph]
+			attacker.state = map[phase]State{isLoading: Starting, isEntering: Starting, isLoaded: Ready,
+				isRetiring: Retiring, isEnding: Ending}[ph]
 			if ph == isServing || ph == isAsleep || ph == isWaking {
 				attacker.state = Serving
 			}
@@ -146,17 +169,20 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 				t.Fatalf("%s is %s", ph, attacker.phase())
 			}
 			for range 2 {
-				p.heard(attacker, &Message{Kind: kind, ID: 1, Text: "x", Hung: true, N: 1, Counts: map[string]int64{"a": 1}, Raw: settled})
+				p.heard(attacker, &Message{Kind: kind, ID: 1, Text: "x", Hung: true, N: 1,
+					Counts: map[string]int64{"a": 1}, Raw: settled})
 			}
 			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
 				if kind != Configured && kind != Confined && kind != Loaded { // these kinds change the phase
 					t.Errorf("%s while it is %s: %q", kind, ph, attacker.why)
 				}
 			}
-			if attacker.confined && ph != isLoading && ph != isAsleep && attacker.settled.App == "forged" || p.settled.App == "forged" {
+			if attacker.confined && ph != isLoading && ph != isAsleep && attacker.settled.App == "forged" ||
+				p.settled.App == "forged" {
 				t.Errorf("%s while it is %s: the settings of the message are believed", kind, ph)
 			}
-			if victim.why != "" || victim.state != Serving || victim.replaced || p.stopping || p.batch != nil || len(p.workers) != 2 {
+			if victim.why != "" || victim.state != Serving || victim.replaced || p.stopping || p.batch != nil ||
+				len(p.workers) != 2 {
 				t.Errorf("%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
 			}
 			p.pace.calm()
@@ -236,11 +262,15 @@ func FuzzHeard(f *testing.F) {
 		}
 		f.Add(all)
 	}
-	add(&Message{Kind: Join}, &Message{Kind: Configured, Raw: fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":-1}`, Protocol)}, &Message{Kind: Confined}, &Message{Kind: Loaded}, &Message{Kind: Closed})
+	add(&Message{Kind: Join}, &Message{Kind: Configured, Raw: fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":-1}`,
+		Protocol)}, &Message{Kind: Confined}, &Message{Kind: Loaded}, &Message{Kind: Closed})
 	add(&Message{Kind: Certificates, Raw: []byte("{}")}, &Message{Kind: Confined})
-	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8}, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
-	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}}, &Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})
-	add(&Message{Kind: Ask, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Raw: []byte("x")}, &Message{Kind: LastWords, Raw: []byte("[]")})
+	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8},
+		&Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
+	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}},
+		&Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})
+	add(&Message{Kind: Ask, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Raw: []byte("x")},
+		&Message{Kind: LastWords, Raw: []byte("[]")})
 	add(&Message{Kind: Checked, Text: "x"}, &Message{Kind: Failing, Raw: []byte("x")}, &Message{Kind: Checked})
 	process := ended(f)
 	f.Fuzz(func(t *testing.T, all []byte) {

@@ -66,7 +66,8 @@ type handoverWorker struct {
 
 // stateOf returns the state of w for the next program, which inherits its channel.
 func stateOf(w *worker) handoverWorker {
-	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
+	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined,
+		Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
 // maxHandover limits the state of a program, in bytes. Most of it may be incomplete events.
@@ -109,7 +110,8 @@ func (h *Handover) Left() (files []*os.File) {
 const handOverAgain = 20 * time.Millisecond
 
 func handOver(p *Pool) error {
-	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Deaths: p.deaths, Recycled: p.recycled, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
+	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Deaths: p.deaths,
+		Recycled: p.recycled, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
 	}
@@ -161,7 +163,8 @@ func handOver(p *Pool) error {
 	if cmd.Err != nil {
 		return cmd.Err
 	}
-	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note), settings.KeptVariable+"="+p.o.Kept))
+	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note),
+		settings.KeptVariable+"="+p.o.Kept))
 }
 
 func (h *Handover) resume(p *Pool) {

@@ -34,7 +34,8 @@ func TestReloadDuringTheHandoverIsLeftToTheNextProgram(t *testing.T) {
 // The numbers of subscribers are kept, too.
 func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	ours, theirs := channels(t)
-	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving, joined: true}
+	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving,
+		joined: true}
 	sent := []byte(strings.Repeat("long", maxDatagram))
 	texts, err := (&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()
 	if err != nil {

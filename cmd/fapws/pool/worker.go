@@ -105,7 +105,8 @@ type worker struct {
 }
 
 func newWorker(p *Pool, cmd *exec.Cmd, channel *Channel) *worker {
-	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
+	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(),
+		kills: confine.MemoryKills(root)}
 	w.out.channel, w.out.congested, w.out.queue = channel, p.relay.congested, eventloop.NewQueue(w.out.deliver)
 	w.questions.ended = make(chan struct{})
 	return w

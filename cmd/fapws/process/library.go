@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-// The arguments of a process with the library are those of `python -m fapws`, so that a Python which has not preloaded it finds the
-// module, which says so.
+// The arguments of a process with the library are those of `python -m fapws`, so that a Python which has not preloaded
+// it finds the module, which says so.
 func init() {
 	const own = 3 // the interpreter, -m, fapws
 	if file != nil && len(os.Args) >= own {
@@ -39,7 +39,8 @@ func TakeName() {}
 // directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
-		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")}, args...)...)
+		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},
+			args...)...)
 		cmd.Env = os.Environ()
 		if _, err := os.Stat(File()); err != nil { // an upgrade must not begin
 			cmd.Err = err
@@ -54,6 +55,7 @@ func Again(newest bool, args ...string) *exec.Cmd {
 	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
 		preload += ":" + others
 	}
-	cmd.Env = append(os.Environ(), C.FAPWS_LIBRARY+"=3:"+File(), C.FAPWS_INTERPRETER+"="+Interpreter(), "LD_PRELOAD="+preload)
+	cmd.Env = append(os.Environ(), C.FAPWS_LIBRARY+"=3:"+File(), C.FAPWS_INTERPRETER+"="+Interpreter(), "LD_PRELOAD="+
+		preload)
 	return cmd
 }

@@ -43,7 +43,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
 	}
 	if other != pid && runs(other) {
-		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws", path, other)
+		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process "+
+			"is not fapws", path, other)
 	}
 	f, err := replace(path)
 	if err != nil {

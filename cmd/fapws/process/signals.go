@@ -34,7 +34,8 @@ func AtTerminal() bool {
 // SignalsArrived returns the distinct signals that arrived between two programs of an upgrade. Call it once, after the
 // program catches signals itself: a signal that arrives during the call may be caught twice.
 func SignalsArrived() (signals []syscall.Signal) {
-	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM,
+		syscall.SIGINT, syscall.SIGQUIT} {
 		if C.fapws_signal_arrived(C.int(sig)) != 0 {
 			signals = append(signals, sig)
 		}

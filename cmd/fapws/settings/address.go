@@ -229,7 +229,8 @@ func (s *Settings) NoteHosts(certs, clientRules bool) {
 func (s *Settings) settleTLS(c *Config) error {
 	c.Bind = c.SecureAddresses(c.Bind)
 	if c.TLS == "acme" && c.Chroot != "" {
-		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of the authority; use certbot with certfile", s.from["tls"], s.from["chroot"])
+		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of "+
+			"the authority; use certbot with certfile", s.from["tls"], s.from["chroot"])
 	}
 	if err := s.settleRedirect(c); err != nil {
 		return err
@@ -238,20 +239,25 @@ func (s *Settings) settleTLS(c *Config) error {
 	case keys > 0 && certs == 0:
 		return fmt.Errorf("keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
 	case keys > 0 && keys != certs:
-		return fmt.Errorf("certfile (%s) names %d files and keyfile (%s) %d: give one key for each certificate, in the same order, or no keyfile if each certfile has its key",
+		return fmt.Errorf("certfile (%s) names %d files and keyfile (%s) %d: give one key for each certificate, in "+
+			"the same order, or no keyfile if each certfile has its key",
 			s.from["certfile"], certs, s.from["keyfile"], keys)
 	case c.CertReqs != "none" && c.CACerts == "":
-		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates", s.from["cert-reqs"])
+		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates",
+			s.from["cert-reqs"])
 	case c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules:
-		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
+		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain "+
+			"belongs into certfile, behind the certificate", s.from["ca-certs"])
 	case c.HTTPS():
 		return nil
 	case c.CertReqs != "none":
-		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
+		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add "+
+			"--certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 	}
 	for _, addr := range c.Bind {
 		if _, secure := SplitSecure(addr); secure {
-			return fmt.Errorf("%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or --tls auto", addr, s.Source("bind"))
+			return fmt.Errorf("%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or --tls auto", addr,
+				s.Source("bind"))
 		}
 	}
 	return nil
@@ -263,9 +269,11 @@ func (s *Settings) settleRedirect(c *Config) error {
 	}
 	switch c.HTTPSRedirect = c.HTTPSPort(); c.HTTPSRedirect {
 	case "":
-		return fmt.Errorf("https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE --bind :80 --bind https://:443", s.from["https-redirect"])
+		return fmt.Errorf("https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE --bind :80 --bind "+
+			"https://:443", s.from["https-redirect"])
 	case "0":
-		return fmt.Errorf("https-redirect (%s) needs a port, because that of %s is chosen later: --https-redirect=PORT", s.from["https-redirect"], s.Source("bind"))
+		return fmt.Errorf("https-redirect (%s) needs a port, because that of %s is chosen later: --https-redirect=PORT",
+			s.from["https-redirect"], s.Source("bind"))
 	}
 	return nil
 }

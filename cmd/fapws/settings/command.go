@@ -36,7 +36,8 @@ const (
 	WordInternal    Word = "internal"
 )
 
-var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "new", "version", "help"}
+var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "new",
+	"version", "help"}
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
@@ -52,14 +53,17 @@ type Command struct {
 	Flags Flags
 }
 
-var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or a directory), or write fapws.toml; see fapws --help")
+var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or " +
+	"a directory), or write fapws.toml; see fapws --help")
 
 func (c *Command) ScriptName() string {
 	place, _ := SplitApp(c.Script)
 	return filepath.Base(place)
 }
 
-var dotted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*$`) })
+var dotted = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*$`)
+})
 
 func IsDotted(text string) bool { return dotted().MatchString(text) }
 
@@ -254,7 +258,8 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	case errors.As(err, &bare):
 		return nil, fmt.Errorf("--%s needs a value", bare.GetFlag().Name)
 	case errors.As(err, &invalid):
-		return nil, fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shorten(invalid.GetValue()), errors.Unwrap(invalid))
+		return nil, fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shorten(invalid.GetValue()),
+			errors.Unwrap(invalid))
 	}
 	return set.Args(), err
 }
@@ -287,7 +292,8 @@ func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)
 		file := strings.ReplaceAll(place, ".", "/")
-		if strings.HasSuffix(place, ".py") || IsDotted(place) && (object != "" || IsFile(file+".py") || IsFile(file+"/__init__.py")) {
+		if strings.HasSuffix(place, ".py") || IsDotted(place) && (object != "" || IsFile(file+".py") ||
+			IsFile(file+"/__init__.py")) {
 			return one.as, one.text
 		}
 	}
@@ -319,7 +325,8 @@ func (p *parser) completed(args []string) []string {
 			if arg == "--" {
 				break
 			}
-			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).parse(args[i+1]) != nil && !digitsOnly(strings.TrimPrefix(args[i+1], "-"))) {
+			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).parse(args[i+1]) != nil &&
+				!digitsOnly(strings.TrimPrefix(args[i+1], "-"))) {
 				args = slices.Clone(args)
 				args[i] += "=" + row.alone
 			}
@@ -369,7 +376,8 @@ func (p *parser) explain(err error) error {
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) { // a value that the flag has in other servers
+		// a value that the flag has in other servers
+		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) {
 			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
 		}
 		return fmt.Errorf("--%s takes no value, not %q", f.Name, invalid.GetValue())
@@ -379,7 +387,8 @@ func (p *parser) explain(err error) error {
 
 func (p *parser) asTyped(f *pflag.Flag) string {
 	short := "-" + f.Shorthand
-	if f.Shorthand != "" && slices.ContainsFunc(p.typed, func(one string) bool { return strings.HasPrefix(one, short) }) {
+	if f.Shorthand != "" && slices.ContainsFunc(p.typed,
+		func(one string) bool { return strings.HasPrefix(one, short) }) {
 		return short
 	}
 	return "--" + f.Name
@@ -406,7 +415,8 @@ func (p *parser) unknown(typed string) error {
 		separator = fmt.Sprintf("; arguments of the application follow --: fapws %s -- %s", p.app, typed)
 	}
 	if near := nearestFlag(p.set, typed); near != nil {
-		return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near.Name, strings.Replace(separator, "; a", " A", 1))
+		return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near.Name,
+			strings.Replace(separator, "; a", " A", 1))
 	}
 	if separator != "" {
 		return fmt.Errorf("unknown flag %s%s", typed, separator)

@@ -17,7 +17,8 @@ func TestCommandLineIsParsed(t *testing.T) {
 		{"./run", Command{Word: WordRun, Script: "./run"}},
 		{"-- a -b", Command{Word: WordRun, Args: []string{"a", "-b"}}},
 		{"-w 2 -- a", Command{Word: WordRun, Args: []string{"a"}, Flags: Flags{"workers": {"--workers", "2"}}}},
-		{"app.py -b :1 -w2", Command{Word: WordRun, Script: "app.py", Flags: Flags{"bind": {"--bind", ":1"}, "workers": {"--workers", "2"}}}},
+		{"app.py -b :1 -w2", Command{Word: WordRun, Script: "app.py",
+			Flags: Flags{"bind": {"--bind", ":1"}, "workers": {"--workers", "2"}}}},
 		{"app.py -b :1 -- -w 3 -- x", Command{Word: WordRun, Script: "app.py", Args: []string{"-w", "3", "--", "x"},
 			Flags: Flags{"bind": {"--bind", ":1"}}}},
 		{"app.py --", Command{Word: WordRun, Script: "app.py"}},
@@ -33,9 +34,11 @@ func TestCommandLineIsParsed(t *testing.T) {
 		{"--debug true app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"debug": {"--debug", "true"}}}},
 		{"--debug --reload app.py -- --debug", Command{Word: WordRun, Script: "app.py", Args: []string{"--debug"},
 			Flags: Flags{"debug": {"--debug", "1"}, "reload": {"--reload", "yes"}}}},
-		{"--no-compress app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"compress": {"--no-compress", "no"}}}},
+		{"--no-compress app.py", Command{Word: WordRun, Script: "app.py",
+			Flags: Flags{"compress": {"--no-compress", "no"}}}},
 		{"--fd 3 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"bind": {"--fd", "fd://3"}}}},
-		{"main:app --app-dir src", Command{Word: WordRun, Script: "main:app", Flags: Flags{"pythonpath": {"--app-dir", "src"}}}},
+		{"main:app --app-dir src", Command{Word: WordRun, Script: "main:app",
+			Flags: Flags{"pythonpath": {"--app-dir", "src"}}}},
 		{"-b :1 check --bind=:2 app.py", Command{Word: WordCheck, Script: "app.py",
 			Flags: Flags{"bind": {"--bind", ":1,:2"}}}},
 		{"-t4 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"timeout": {"--timeout", "4"}}}},
@@ -55,7 +58,8 @@ func TestCommandLineIsParsed(t *testing.T) {
 		{"-h", Command{Word: WordHelp, Topic: "run"}},
 		{"--help", Command{Word: WordHelp, Topic: "run"}},
 		{"help ctl", Command{Word: WordHelp, Topic: "ctl"}},
-		{"app.py --log-level critical", Command{Word: WordRun, Script: "app.py", Flags: Flags{"log-level": {"--log-level", "critical"}}}},
+		{"app.py --log-level critical", Command{Word: WordRun, Script: "app.py",
+			Flags: Flags{"log-level": {"--log-level", "critical"}}}},
 		{"--help all", Command{Word: WordHelp, Topic: "all"}},
 		{"--help=all", Command{Word: WordHelp, Topic: "all"}},
 		{"help all", Command{Word: WordHelp, Topic: "all"}},
@@ -92,15 +96,22 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 		{"--zzzzzz app.py", "unknown flag --zzzzzz; fapws --help all lists the flags"},
 		{"--foo app.py", "unknown flag --foo; fapws --help all lists the flags"},
 		{"-q app.py", "unknown flag -q: use --log-level error"},
-		{"check --thread 4 app.py --zz=1 -xy --zz --bind=:80 --threadz 5 -- --foo", "unknown flag --thread, did you mean --threads?\nunknown flag --zz; fapws --help all lists the flags\n" +
-			"unknown flag -x; fapws --help all lists the flags\nunknown flag -y; fapws --help all lists the flags\nunknown flag --threadz, did you mean --threads?"},
+		{"check --thread 4 app.py --zz=1 -xy --zz --bind=:80 --threadz 5 -- --foo",
+			"unknown flag --thread, did you mean --threads?\nunknown flag --zz; fapws --help all lists the flags\n" +
+				"unknown flag -x; fapws --help all lists the flags\nunknown flag -y; fapws --help all lists the " +
+				"flags\nunknown flag --threadz, did you mean --threads?"},
 		{"-x app.py", "unknown flag -x; fapws --help all lists the flags"},
 		{"app.py --foo", "unknown flag --foo; arguments of the application follow --: fapws app.py -- --foo"},
 		{"app.py -x", "unknown flag -x; arguments of the application follow --: fapws app.py -- -x"},
-		{"app.py --thread 4", "unknown flag --thread, did you mean --threads? Arguments of the application follow --: fapws app.py -- --thread"},
-		{"-k gthread app:app", "unknown flag -k: fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline"},
-		{"app:app --worker_class=gevent", "unknown flag --worker_class: fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline"},
-		{"app.py foo bar", "unexpected word foo after app.py; arguments of the application follow --: fapws app.py -- foo bar"},
+		{"app.py --thread 4", "unknown flag --thread, did you mean --threads? Arguments of the application follow " +
+			"--: fapws app.py -- --thread"},
+		{"-k gthread app:app", "unknown flag -k: fapws has one kind of worker, for WSGI and ASGI; --threads sets its " +
+			"threads, 0 runs handlers inline"},
+		{"app:app --worker_class=gevent",
+			"unknown flag --worker_class: fapws has one kind of worker, for WSGI and ASGI; --threads sets its " +
+				"threads, 0 runs handlers inline"},
+		{"app.py foo bar", "unexpected word foo after app.py; arguments of the application follow --: fapws " +
+			"app.py -- foo bar"},
 		{"app.py 8000", "unexpected word 8000 after app.py: for a port use -p 8000"},
 		{"uvicorn main:app", "unknown command uvicorn: fapws replaces this command; type fapws main:app"},
 		{"flask run", "unknown command flask: fapws replaces this command; type fapws APP, such as main:app or app.py"},
@@ -110,10 +121,13 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 		{"chekc app.py", "unknown command chekc: did you mean fapws check app.py?"},
 		{"hash-pasword ada", "unknown command hash-pasword: did you mean fapws hash-password?"},
 		{"serve app.py", "unknown command serve: to serve, type fapws app.py"},
-		{"main:app --ws-per-message-deflate false", "unexpected word false: --ws-per-message-deflate takes a value only with =, --ws-per-message-deflate=false"},
+		{"main:app --ws-per-message-deflate false",
+			"unexpected word false: --ws-per-message-deflate takes a value only with =, " +
+				"--ws-per-message-deflate=false"},
 		{"8000", "8000 is a port, not an application: type fapws -p 8000 APP"},
 		{"localhost:8000 -w 2", "localhost:8000 is an address, not an application: type fapws -b localhost:8000 APP"},
-		{"http://127.0.0.1:8000/ app.py", "127.0.0.1:8000 is an address, not an application: type fapws -b 127.0.0.1:8000 app.py"},
+		{"http://127.0.0.1:8000/ app.py",
+			"127.0.0.1:8000 is an address, not an application: type fapws -b 127.0.0.1:8000 app.py"},
 		{"--reload true app.py", "unexpected word true: --reload takes a value only with =, --reload=true"},
 		{"--worker 2 app.py", "unknown flag --worker, did you mean --workers?"},
 		{"run app.py -h 0.0.0.0", "-h shows the help; for an address use --host 0.0.0.0"},
@@ -202,7 +216,8 @@ func TestUnknownVariablesAreReportedWithAdvice(t *testing.T) {
 	want := []string{
 		"unknown variable FAPWS_QUEU in the environment, did you mean FAPWS_MAX_QUEUE?",
 		"unknown variable FAPWS_TIMEOT in the environment, did you mean FAPWS_TIMEOUT?",
-		"unknown variable FAPWS_WORKER_CLASS in the environment: fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline",
+		"unknown variable FAPWS_WORKER_CLASS in the environment: fapws has one kind of worker, for WSGI and ASGI; " +
+			"--threads sets its threads, 0 runs handlers inline",
 		"unknown variable FAPWS_XYZZY in the environment; fapws --help all lists the settings",
 	}
 	if !reflect.DeepEqual(got, want) {

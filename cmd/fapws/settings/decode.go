@@ -24,14 +24,17 @@ type TableReader interface {
 // ([[key]]), or a TableReader. The keys of embedded structs stand beside the others. A field called At, a *TOMLTable,
 // is told where the table and each of its keys stand. Further tags:
 //
-//   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
-//     and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
-//     "some" for a list that must not be empty.
-//   - range: the least and the greatest number or size; of a time the least.
-//   - needs: the key must be given; the text says what it has.
-//   - short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
-//     Given is true if the key has any value but false.
-//   - value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
+// - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of
+// files, "sync" for Upload.Sync; "one"
+// and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean;
+// "pairs" for a table of strings as "NAME=value";
+//
+//	  "some" for a list that must not be empty.
+//	- range: the least and the greatest number or size; of a time the least.
+//	- needs: the key must be given; the text says what it has.
+//	- short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
+//	  Given is true if the key has any value but false.
+//	- value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
 //
 // report is called for each mistake, in the order of the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
@@ -88,7 +91,8 @@ func KeysOf(of any) (keys []string) {
 func DescribeKeys(table string, of any) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
-			docs = append(docs, KeyDoc{table, f.Tag.Get("key"), strings.ReplaceAll(f.Tag.Get("value"), "'", `"`), f.Tag.Get("help")})
+			docs = append(docs, KeyDoc{table, f.Tag.Get("key"), strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
+				f.Tag.Get("help")})
 		}
 	}
 	return docs
@@ -201,7 +205,9 @@ func (v TOMLValue) headerOf(names []string) string {
 		return ""
 	case len(t.Entries) == 1 && t.Entries[0].IsTables():
 		return t.Entries[0].headerOf(names)
-	case len(t.Entries) == 0 || slices.ContainsFunc(t.Entries, func(e TOMLValue) bool { return slices.Contains(names, e.Key) }):
+	case len(t.Entries) == 0 || slices.ContainsFunc(t.Entries, func(e TOMLValue) bool {
+		return slices.Contains(names, e.Key)
+	}):
 		return t.Name
 	}
 	return ""
@@ -229,7 +235,8 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		if err := to.read(v.plain(), to.file, itself); err != nil {
 			return v.Must(err)
 		}
-		if text := to.show(); is == "path" || of.Tag.Get("path") != "" || is == "log" && text != "-" && text != "off" || is == "program" && strings.ContainsRune(text, '/') {
+		if text := to.show(); is == "path" || of.Tag.Get("path") != "" || is == "log" && text != "-" && text != "off" ||
+			is == "program" && strings.ContainsRune(text, '/') {
 			field.SetString(v.File.Resolve(text))
 		}
 		return nil
@@ -335,7 +342,8 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	if allowed == nil {
 		return v.Must(errors.New("a table"))
 	}
-	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "), strings.Join(KeysOf(to.Interface()), ", ")))
+	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "),
+		strings.Join(KeysOf(to.Interface()), ", ")))
 }
 
 func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report func(error)) error {

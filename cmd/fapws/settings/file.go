@@ -92,11 +92,13 @@ func formatHint(name string, text []byte) string {
 	ext := filepath.Ext(name)
 	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))
 	for _, format := range []struct{ name, looks string }{
-		{"YAML", `^\.ya?ml\n`}, {"JSON", `^\.json\n`}, {"INI", `^\.(ini|cfg)\n`}, {"XML", `^\.xml\n`}, {"environment", `^\.env\n`},
+		{"YAML", `^\.ya?ml\n`}, {"JSON", `^\.json\n`}, {"INI", `^\.(ini|cfg)\n`}, {"XML", `^\.xml\n`},
+		{"environment", `^\.env\n`},
 		{"JSON", `^.*\n\{`}, {"YAML", `^.*\n---`}, {"binary", `\x00`},
 	} {
 		if regexp.MustCompile(format.looks).MatchString(begin) {
-			return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", format.name)
+			return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as "+
+				"threads = 4", format.name)
 		}
 	}
 	if ext == ".toml" {
@@ -132,7 +134,8 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		if first, twice := seen[row.Name]; twice {
-			wrong = append(wrong, v.Errorf("%s is an alias of %s, which line %d already sets", v.Key, first.Key, first.Line))
+			wrong = append(wrong, v.Errorf("%s is an alias of %s, which line %d already sets", v.Key, first.Key,
+				first.Line))
 			continue
 		}
 		seen[row.Name] = v
@@ -185,7 +188,8 @@ func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.k
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]
-		if level := s.from[row.Name].Level; s.kept == nil || !row.kept || level > FromFile || !given && level < FromFile {
+		if level := s.from[row.Name].Level; s.kept == nil || !row.kept || level > FromFile ||
+			!given && level < FromFile {
 			continue
 		}
 		v := row.value(&s.conf)

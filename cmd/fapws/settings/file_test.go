@@ -28,7 +28,8 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 }
 
 // samples are values in a file. Each setting accepts at least one of them.
-var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`, `["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
+var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`,
+	`["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
 	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}
 
 func sample(t *testing.T, row *Setting) string {
@@ -123,8 +124,11 @@ chdir = ".."
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.Sites.Limits.RequestLine, c.Server.Sites.KeepAlive, c.Server.Timeout, c.Workers, c.Umask, c.AccessLog, c.Server.AccelRoots, c.PythonPath, c.Chdir); got != fmt.Sprintln(
-		"[127.0.0.1:80 unix:/etc/fapws/run/x.sock unix:@name]", 100<<20, 4096, 1500*time.Millisecond, 2*time.Minute, 5, 0o27,
+	if got := fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.Sites.Limits.RequestLine,
+		c.Server.Sites.KeepAlive, c.Server.Timeout, c.Workers, c.Umask, c.AccessLog, c.Server.AccelRoots, c.PythonPath,
+		c.Chdir); got != fmt.Sprintln(
+		"[127.0.0.1:80 unix:/etc/fapws/run/x.sock unix:@name]", 100<<20, 4096, 1500*time.Millisecond, 2*time.Minute, 5,
+		0o27,
 		"/etc/fapws/logs/a", "[/private/=/etc/fapws/files /other/=/srv]", "[]", "/etc") {
 		t.Error(got)
 	}
@@ -172,19 +176,26 @@ func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 		{"umask = 27", `fapws.toml:1: umask = 27, an integer: must be an octal number in quotes, such as "027"`},
 		{"bind = 80", "fapws.toml:1: bind = 80, an integer: must be a string or an array of strings"},
 		{"bind = []", "fapws.toml:1: bind = [], an array: must be at least one string"},
-		{"bind = ['a b']", `fapws.toml:1: bind = ["a b"], an array: must be an address whose host is an IP address or a name, not "a b"`},
+		{"bind = ['a b']",
+			`fapws.toml:1: bind = ["a b"], an array: must be an address whose host is an IP address or a name, not "a b"`},
 		{"pythonpath = [1]", "fapws.toml:1: pythonpath = [1], an array: must be a string or an array of strings"},
 		{"pythonpath = ['a,b']", `fapws.toml:1: pythonpath = ["a,b"], an array: must be strings without commas`},
 		{"user = ['a']", `fapws.toml:1: user = ["a"], an array: must be a string`},
 		{"user = 33", "fapws.toml:1: user = 33, an integer: must be a string"},
-		{"log-level = 'loud'", `fapws.toml:1: log-level = "loud", a string: must be one of debug, info, warning, error`},
-		{"http2-connection-window = '1K'", `fapws.toml:1: http2-connection-window = "1K", a string: must be a number of bytes, or one with K, M or G, from 64K to 1G`},
-		{"max-body-size = '10X'", `fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, M or G, from 1 to 1024T`},
-		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},
-		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},
+		{"log-level = 'loud'",
+			`fapws.toml:1: log-level = "loud", a string: must be one of debug, info, warning, error`},
+		{"http2-connection-window = '1K'",
+			`fapws.toml:1: http2-connection-window = "1K", a string: must be a number of bytes, or one with K, M or G, from 64K to 1G`},
+		{"max-body-size = '10X'",
+			`fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, M or G, from 1 to 1024T`},
+		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be " +
+			"seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},
+		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m, " +
+			"1h or 7d, from 0s to a year"},
 		{"bind = ':1'\nlisten = ':2'", "fapws.toml:2: listen is an alias of bind, which line 1 already sets"},
 		{"no-access-log = false", "fapws.toml:1: no-access-log = false, a boolean: must be true, or omitted"},
-		{"a = 1\nport = 99999\nb = 1", "fapws.toml:1: unknown key a\nfapws.toml:2: port = 99999, an integer: must be an integer from 0 to 65535\nfapws.toml:3: unknown key b"},
+		{"a = 1\nport = 99999\nb = 1", "fapws.toml:1: unknown key a\nfapws.toml:2: port = 99999, an integer: must be " +
+			"an integer from 0 to 65535\nfapws.toml:3: unknown key b"},
 	} {
 		_, err := read(t, tt.text)
 		if got := fmt.Sprint(err); got != tt.want {
@@ -198,7 +209,8 @@ func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = true\nsandbox-connect = [80]")
+	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = "+
+		"true\nsandbox-connect = [80]")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +222,8 @@ func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 // The table marks each of them.
 func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 	for _, row := range table() {
-		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
+		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") ||
+			strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
 		within := row.Name == "config" || row.Name == "spa"
 		if names && !within && !row.path || row.path && !names {
 			t.Errorf("%s %s: path is %v", row.Name, row.Arg, row.path)

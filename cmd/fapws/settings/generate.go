@@ -145,7 +145,8 @@ func valueCases() string {
 		for _, one := range row.names() {
 			names = append(names, "--"+one.name)
 		}
-		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", strings.Join(names, " | "), strings.Join(words, " "))
+		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
+			strings.Join(names, " | "), strings.Join(words, " "))
 	}
 	return cases.String()
 }

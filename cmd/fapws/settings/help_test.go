@@ -22,7 +22,8 @@ func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 		}
 	}
 	for word, text := range texts {
-		if wordHelp[word] != "" && (!strings.HasPrefix(text, "Usage: fapws "+string(word)) || !strings.Contains(text, "Exit status: ")) {
+		if wordHelp[word] != "" && (!strings.HasPrefix(text, "Usage: fapws "+string(word)) ||
+			!strings.Contains(text, "Exit status: ")) {
 			t.Errorf("%s: %s", word, text)
 		}
 		for _, line := range strings.Split(text, "\n") {
@@ -94,21 +95,23 @@ func TestCompletionWorksInBash(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
-		"--keep":                 "--keep-alive",
-		"--log-level w":          "warning",
-		"--debug ":               "0 1 2 3",
-		"--interface w":          "wsgi",
-		"--dev --keep":           "--keep-alive",
-		"--dev ":                 "site app.py",
-		"":                       "site app.py run check routes shell ctl bench import hash-password user new version help",
-		"check ":                 "site app.py",
-		"check --no-acc":         "--no-access-log",
-		"app.py --keep":          "--keep-alive",
-		"app.py:app --keep":      "--keep-alive",
-		"app.py -- --keep":       "",
-		"--help ":                "all",
-		"ctl st":                 "stack status stop",
-		"ctl ":                   "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help",
+		"--keep":        "--keep-alive",
+		"--log-level w": "warning",
+		"--debug ":      "0 1 2 3",
+		"--interface w": "wsgi",
+		"--dev --keep":  "--keep-alive",
+		"--dev ":        "site app.py",
+		"": "site app.py run check routes shell ctl bench import hash-password user new " +
+			"version help",
+		"check ":            "site app.py",
+		"check --no-acc":    "--no-access-log",
+		"app.py --keep":     "--keep-alive",
+		"app.py:app --keep": "--keep-alive",
+		"app.py -- --keep":  "",
+		"--help ":           "all",
+		"ctl st":            "stack status stop",
+		"ctl ": "stack status top metrics reload purge rotate stop ca --host --tag --all --pid " +
+			"--socket --plain --once --json --help",
 		"new ":                   "console django hello --help",
 		"user ":                  "add passwd remove list --file --help",
 		"--tls a":                "auto acme",

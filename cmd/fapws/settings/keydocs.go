@@ -16,11 +16,14 @@ type KeyDoc struct {
 // keyTables are the tables of a file, with a title, and sentences about what the table takes.
 var keyTables = []struct{ table, title, text string }{
 	{"", "Keys at the top of the file", "The names of the flags are keys, too"},
-	{"host", "Keys of a host, [[host]]", "A host also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, " +
-		"expires, symlinks, dotfiles, expose and cache-files-max"},
-	{"host.route", "Keys of a route, [[host.route]]", "A route has prefix, match or both, and at most one source: app, files, cgi, php, fastcgi, " +
-		"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host"},
-	{"rules", "Rules", "A rule of a host is one for all its routes. The first six may also stand at the top, for all hosts"},
+	{"host", "Keys of a host, [[host]]",
+		"A host also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, " +
+			"expires, symlinks, dotfiles, expose and cache-files-max"},
+	{"host.route", "Keys of a route, [[host.route]]",
+		"A route has prefix, match or both, and at most one source: app, files, cgi, php, fastcgi, " +
+			"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host"},
+	{"rules", "Rules", "A rule of a host is one for all its routes. The first six may also stand at the top, " +
+		"for all hosts"},
 }
 
 func writeKeysMan(w io.Writer, keys []KeyDoc) {

@@ -92,11 +92,14 @@ var textKinds = map[string]func(*string) *value{
 	"program": like(`a program such as "php-cgi"`, isGiven),
 	"pattern": like(`a pattern of file names, such as "*.php"`, isPattern),
 	"format":  logFormat,
-	"prefix": like(`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form`, func(s string) bool {
-		return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "?#\r\n") && http1.IsCanonicalPrefix(s)
-	}),
+	"prefix": like(
+		`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form`, func(s string) bool {
+			return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "?#\r\n") && http1.IsCanonicalPrefix(s)
+		}),
 	"server": like(`the name that a certificate is for, such as "api.example.org"`, func(s string) bool {
-		return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c) })
+		return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+			return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c)
+		})
 	}),
 	"host": func(to *string) *value {
 		return of(to, isText, func(name string) (string, error) {

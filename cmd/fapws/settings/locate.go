@@ -20,7 +20,8 @@ type walker struct {
 // token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes
 // may precede the three that end a string.
 var token = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
+	return regexp.MustCompile(
+		`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
 })
 
 func (w *walker) next() {
@@ -177,7 +178,8 @@ func Nearest(wrong string, names []string) string {
 		if len(wrong) >= 4 && strings.HasPrefix(name, wrong) {
 			d = 1 // wrong is the beginning of name
 		}
-		closer := best == "" || begin(wrong, name) > begin(wrong, best) || begin(wrong, name) == begin(wrong, best) && len(name) < len(best)
+		closer := best == "" || begin(wrong, name) > begin(wrong, best) || begin(wrong, name) == begin(wrong, best) &&
+			len(name) < len(best)
 		if len(name) > 2 && (d < least || d == least && closer) { // of two letters each word is near
 			best, least = name, d
 		}

@@ -64,7 +64,9 @@ var peeked = []string{"SERVER", "THREADS"}
 // MentionedIn reports whether the source of a script contains the name of a setting whose value is unknown until the
 // script runs. Strings and attributes (logging.DEBUG) do not count.
 func (s *Settings) MentionedIn(source []byte) bool {
-	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && HasWord(source, name) })
+	return slices.ContainsFunc(s.Globals(), func(name string) bool {
+		return !slices.Contains(peeked, name) && HasWord(source, name)
+	})
 }
 
 // HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a

@@ -68,7 +68,8 @@ var table = sync.OnceValue(func() (rows []*Setting) {
 		name string
 		rows []*Setting
 	}{
-		{"Address", addressSettings}, {"Application", applicationSettings}, {"Files", filesSettings}, {"Processes", processesSettings},
+		{"Address", addressSettings}, {"Application", applicationSettings}, {"Files", filesSettings},
+		{"Processes", processesSettings},
 		{"Limits", limitsSettings}, {"Timeouts", timeoutsSettings}, {"Logs", logsSettings},
 	} {
 		for _, s := range group.rows {

@@ -222,15 +222,18 @@ func (s *Settings) Config() (Config, error) {
 			s.from["proxy-protocol"])
 	}
 	if c.Health != "" && strings.HasPrefix(c.Status+"/", c.Health+"/") {
-		return c, fmt.Errorf("status (%s) is at %s, which health (%s) answers, as all paths under %s; change one of them",
+		return c, fmt.Errorf("status (%s) is at %s, which health (%s) answers, as all paths under %s; change "+
+			"one of them",
 			s.from["status"], c.Status, s.from["health"], c.Health)
 	}
 	if c.Fork && c.Chroot != "" {
-		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
+		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; "+
+			"remove one of them",
 			s.from["fork"], s.from["chroot"])
 	}
 	if c.MaxRSS > 0 && c.MaxRSS < 1<<20 {
-		return c, fmt.Errorf("max-rss (%s) is %d bytes, less than any worker needs; write a size with a unit, such as 200M",
+		return c, fmt.Errorf("max-rss (%s) is %d bytes, less than any worker needs; write a size with a unit, "+
+			"such as 200M",
 			s.from["max-rss"], c.MaxRSS)
 	}
 	if name := s.idleSandbox(&c); name != "" {
@@ -263,8 +266,8 @@ func (s *Settings) fitHead(c *Config) error {
 	case s.from[line].Level == FromDefault:
 		c.Server.Sites.Limits.RequestLine = c.Server.Sites.Limits.Head
 	default:
-		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.Server.Sites.Limits.Head)), s.from[head],
-			line, showSize(int64(c.Server.Sites.Limits.RequestLine)), s.from[line])
+		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.Server.Sites.Limits.Head)),
+			s.from[head], line, showSize(int64(c.Server.Sites.Limits.RequestLine)), s.from[line])
 	}
 	return nil
 }
@@ -339,7 +342,8 @@ func (s *Settings) checkDev(c *Config) error {
 	}
 	for _, addr := range c.Bind {
 		if !isLocal(addr) {
-			return fmt.Errorf("--dev serves this machine only, but %s (%s) is reachable from others: bind 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))
+			return fmt.Errorf("--dev serves this machine only, but %s (%s) is reachable from others: bind 127.0.0.1, "+
+				"or add --dev-anywhere", addr, s.Source("bind"))
 		}
 	}
 	return nil

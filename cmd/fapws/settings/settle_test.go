@@ -32,7 +32,8 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 }
 
 func TestDefaultMaxClientsDependsOnOpenFiles(t *testing.T) {
-	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 15000, 1 << 30: 65536} {
+	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 15000,
+		1 << 30: 65536} {
 		if got := defaultClients(open); got != want {
 			t.Errorf("defaultClients(%d) = %d, want %d", open, got, want)
 		}
@@ -53,7 +54,8 @@ func TestAddressIsTakenFromThePlaceWithPriority(t *testing.T) {
 		{places{flags: "-b :1 --bind :2"}, ":1,:2", "flag --bind"},
 		{places{flags: "--uds /run/x --listen 80"}, "unix:/run/x,0.0.0.0:80", "flag --listen"},
 		{places{env: map[string]string{"PORT": "5000"}, script: server}, "127.0.0.1:5000", "environment PORT"},
-		{places{env: map[string]string{"PORT": "5000", "FAPWS_PORT": "6000"}}, "0.0.0.0:6000", "environment FAPWS_PORT"},
+		{places{env: map[string]string{"PORT": "5000", "FAPWS_PORT": "6000"}}, "0.0.0.0:6000",
+			"environment FAPWS_PORT"},
 		{places{env: map[string]string{"PORT": "5000", "FAPWS_BIND": ":7"}}, ":7", "environment FAPWS_BIND"},
 		{places{flags: "-b :1", env: map[string]string{"PORT": "5000", "FAPWS_HOST": "::1"}}, ":1", "flag --bind"},
 		{places{flags: "--host a.lan", env: map[string]string{"FAPWS_BIND": ":7,:8"}}, "a.lan:7", "flag --host"},
@@ -91,24 +93,29 @@ func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 		{places{flags: "--reload-check health"}, "--reload-check health: " + target},
 		{places{flags: "--reload-check http:///health"}, "--reload-check http:///health: " + target},
 		{places{flags: "--reload-check http://a"}, "--reload-check http://a: " + target},
-		{env("FAPWS_RELOAD_CHECK", "/a HTTP/1.1\r\nX: y"), "FAPWS_RELOAD_CHECK=/a HTTP/1.1\r\nX: y in the environment: " + target},
+		{env("FAPWS_RELOAD_CHECK", "/a HTTP/1.1\r\nX: y"),
+			"FAPWS_RELOAD_CHECK=/a HTTP/1.1\r\nX: y in the environment: " + target},
 		{places{flags: "--debug 4"}, "--debug 4: must be an integer from 0 to 3"},
 		{places{flags: "--debug=-1"}, "--debug -1: must be an integer from 0 to 3"},
 		{places{flags: "--max-body-size 10X"}, "--max-body-size 10X: must be " + bytesAllowed},
 		{places{flags: "--keep-alive fast"}, "--keep-alive fast: must be " + timeAllowed},
 		{places{flags: "--keep-alive 9000h"}, "--keep-alive 9000h: must be " + timeAllowed},
 		{places{flags: "--keep-alive 0"}, "--keep-alive 0: must be " + timeAllowed},
-		{places{flags: "--bind 1.2.3.400:80"}, `--bind 1.2.3.400:80: must be an address whose host is an IP address or a name, not "1.2.3.400"`},
+		{places{flags: "--bind 1.2.3.400:80"},
+			`--bind 1.2.3.400:80: must be an address whose host is an IP address or a name, not "1.2.3.400"`},
 		{places{flags: "--bind :65536"}, "--bind :65536: must be an address whose port is from 0 to 65535, not 65536"},
 		{places{flags: "--bind fd://"}, "--bind fd://: must be a descriptor such as fd://3"},
 		{places{flags: "--bind fd://-1"}, "--bind fd://-1: must be a descriptor such as fd://3"},
 		{places{flags: "--bind fd://+3"}, "--bind fd://+3: must be a descriptor such as fd://3"},
-		{places{flags: "--bind fd://99999999999999999999"}, "--bind fd://99999999999999999999: must be a descriptor such as fd://3"},
+		{places{flags: "--bind fd://99999999999999999999"},
+			"--bind fd://99999999999999999999: must be a descriptor such as fd://3"},
 		{places{flags: "--listen http://x/"}, "--listen http://x/: must be an address without http://, such as x"},
-		{places{flags: "--bind :1 --port 2"}, "set the whole address with --bind, or a part of it with --port, not both"},
+		{places{flags: "--bind :1 --port 2"},
+			"set the whole address with --bind, or a part of it with --port, not both"},
 		{places{flags: "--log-level loud"}, "--log-level loud: must be one of debug, info, warning, error"},
 		{places{flags: "--limit-request-head 1K --limit-request-line 2K"},
-			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag --limit-request-line)"},
+			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag " +
+				"--limit-request-line)"},
 		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 256"},
 		{env("PORT", "http"), "PORT=http in the environment: must be an integer from 0 to 65535"},
 		{script("DEBUG", 1.0), "app.py: DEBUG is 1.0: must be an integer from 0 to 3"},
@@ -120,10 +127,12 @@ func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 		{script("MAX_BODY_SIZE", 1e6), "app.py: MAX_BODY_SIZE is 1000000.0: must be " + bytesAllowed},
 		{script("SERVER", int64(8888)), "app.py: SERVER is 8888: must be " + address},
 		{script("SERVER", ""), `app.py: SERVER is "": must be ` + address},
-		{script("SERVER", "nonsense here"), `app.py: SERVER is "nonsense here": must be an address whose host is an IP address or a name, not "nonsense here"`},
+		{script("SERVER", "nonsense here"),
+			`app.py: SERVER is "nonsense here": must be an address whose host is an IP address or a name, not "nonsense here"`},
 		{script("SERVER", []any{"127.0.0.1", int64(80)}), `app.py: SERVER is ["127.0.0.1", 80]: must be ` + address},
 		{script("SERVER", fmt.Errorf("<socket 3>")), "app.py: SERVER is <socket 3>: must be " + address},
-		{script("KEEP_ALIVE", fmt.Errorf("datetime.timedelta(0)")), "app.py: KEEP_ALIVE is datetime.timedelta(0): must be " + timeAllowed},
+		{script("KEEP_ALIVE", fmt.Errorf("datetime.timedelta(0)")),
+			"app.py: KEEP_ALIVE is datetime.timedelta(0): must be " + timeAllowed},
 		{script("ACCESS_LOG", int64(1)), "app.py: ACCESS_LOG is 1: must be a string"},
 		{script("LOG_LEVEL", int64(15)), "app.py: LOG_LEVEL is 15: must be one of debug, info, warning, error"},
 		{script("LOG_LEVEL", strings.Repeat("x", 99)),
@@ -145,8 +154,10 @@ func TestScriptSetsValuesUnlessNamesAreTooCommon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Bind, c.Threads, c.Server.Sites.MaxBodySize, c.Server.Sites.KeepAlive, c.GracefulTimeout, c.Server.Sites.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
-	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, time.Duration(0), 2 * time.Minute, "warning", "-", ""}
+	got := []any{c.Bind, c.Threads, c.Server.Sites.MaxBodySize, c.Server.Sites.KeepAlive, c.GracefulTimeout,
+		c.Server.Sites.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
+	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, time.Duration(0),
+		2 * time.Minute, "warning", "-", ""}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %v\nwant %v", got, want)
 	}
@@ -164,7 +175,8 @@ func TestLimitOfAHeadHasRoomForItsLine(t *testing.T) {
 	} {
 		_, c, err := places{flags: tt.flags}.settle(t)
 		if err != nil || c.Server.Sites.Limits.RequestLine != tt.line || c.Server.Sites.Limits.Head != tt.head {
-			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.Sites.Limits.RequestLine, c.Server.Sites.Limits.Head, err, tt.line, tt.head)
+			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.Sites.Limits.RequestLine,
+				c.Server.Sites.Limits.Head, err, tt.line, tt.head)
 		}
 	}
 }

@@ -13,10 +13,12 @@ import (
 // syntaxWords are the mistakes in the syntax of a file that users make. The first row counts whose patterns match the
 // message of the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
 var syntaxWords = []struct{ message, line, words string }{
-	{`already`, `^\s*\[+([^\]]+)`, `the table $1 is defined above; where several have the same name, write [[$1]] for each`},
+	{`already`, `^\s*\[+([^\]]+)`,
+		`the table $1 is defined above; where several have the same name, write [[$1]] for each`},
 	{`already`, `^\s*([^=]*[^=\s])`, `$1 is set above; remove one of the lines`},
 	{`newlines|EOF; expected ['"]`, ``, `the quote at the end of this text is missing`},
-	{`hexadecimal digits|invalid escape`, ``, `a backslash between double quotes begins an escape; write two, or use single quotes`},
+	{`hexadecimal digits|invalid escape`, ``,
+		`a backslash between double quotes begins an escape; write two, or use single quotes`},
 	{`control characters`, ``, `a control character is not allowed here; remove it`},
 	{`UTF-8`, ``, `this is not UTF-8; save the file in UTF-8`},
 	{``, `^\s*(;|//|--|/\*)`, `a comment begins with #`},
@@ -38,8 +40,10 @@ var syntaxWords = []struct{ message, line, words string }{
 	{`value`, `^\s*([\w.-]+)\s*=\s*(yes|no|on|off)\b`, `text needs quotes: $1 = "$2"; a switch is true or false`},
 	{`top-level`, `=\s*("[^"]*"|'[^']*'|[\w.]+)\s*[;,]\s*$`, `a line has no ; or , at its end`},
 	{`top-level`, `=.*\s[\w-]+\s*=`, `each key begins on a line of its own`},
-	{`value|Invalid|invalid|digit|range|top-level|hexadecimal`, `^\s*([\w.-]+)\s*=\s*([^\s"'\[{#=,](?:[^"\\#]*[^"\\#\s;])?);?\s*(#.*)?$`, `text needs quotes: $1 = "$2"`},
-	{`top-level`, ``, `only a comment may follow a value; text with one kind of quotes stands between those of the other kind`},
+	{`value|Invalid|invalid|digit|range|top-level|hexadecimal`,
+		`^\s*([\w.-]+)\s*=\s*([^\s"'\[{#=,](?:[^"\\#]*[^"\\#\s;])?);?\s*(#.*)?$`, `text needs quotes: $1 = "$2"`},
+	{`top-level`, ``,
+		`only a comment may follow a value; text with one kind of quotes stands between those of the other kind`},
 	{`'='`, `^\s*([\w-]+)\s+([\d.]+|true|false|".*")\s*$`, `the = is missing; write $1 = $2`},
 	{`'='|blank`, ``, `write key = value`},
 }
@@ -67,7 +71,8 @@ func syntaxError(name, text string, err error) error {
 			break
 		}
 	}
-	return fmt.Errorf("%s:%d:%d: %s", name, strings.Count(text[:start], "\n")+1, utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
+	return fmt.Errorf("%s:%d:%d: %s", name, strings.Count(text[:start], "\n")+1,
+		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
 // placeOf returns where a mistake is that the TOML library has noticed at an offset of text: at the quote or bracket
@@ -78,7 +83,9 @@ func placeOf(text string, at int, message string) int {
 	case escape != nil:
 		return at + max(strings.Index(rest, escape[1]), 0)
 	case strings.Contains(message, "control characters"):
-		return at + max(strings.IndexFunc(rest, func(c rune) bool { return c < ' ' && c != '\t' && c != '\n' || c == 0x7f }), 0)
+		return at + max(strings.IndexFunc(rest, func(c rune) bool {
+			return c < ' ' && c != '\t' && c != '\n' || c == 0x7f
+		}), 0)
 	case strings.Contains(message, "newlines"):
 		return unclosed(text[:at])
 	case strings.Contains(message, "unexpected EOF") || strings.Contains(message, "end of file"):

@@ -55,7 +55,8 @@ var processesSettings = []*Setting{
 	{Name: "dev", kept: true,
 		Brief: "reload, tracebacks in the browser; on 127.0.0.1 only",
 		Help: "development mode: --reload, also when a template such as *.html or *.jinja2 changes; the first " +
-			"request after a change waits for the new code (therefore a TLS connection of HTTP/1 carries one request); " +
+			"request after a change waits for the new code (therefore a TLS connection of HTTP/1 carries " +
+			"one request); " +
 			"tracebacks in the browser, " +
 			"also when code fails to load; requests in the log; listens on 127.0.0.1:8888 by default, and only " +
 			"on addresses of this machine",

@@ -17,8 +17,8 @@ type TOMLFile struct {
 	Dir  string
 	Top  *TOMLTable
 
-	// Misplaced returns what to do about a key that is unknown in a table, "host.route" or "" for the top; "" if it does
-	// not know. May be nil.
+	// Misplaced returns what to do about a key that is unknown in a table, "host.route" or "" for the top; "" if it
+	// does not know. May be nil.
 	Misplaced func(table, key string) string
 }
 

@@ -38,7 +38,8 @@ func TestTOMLValuesHaveLineNumbers(t *testing.T) {
 				"h[1]@9 h[1].r@10 h[1].r[0]@10 h[1].r[0].p@12 t@13 t.z@14"},
 		{"a = \"\"\"x\\\n  \"\"\"\nb = \"\"\"\"q\"\"\"\"\"\nc = 1", "a@1 b@3 c@4"},
 		{"a = [" + strings.Repeat("[1], ", 50) + "]", "a@1" + nested(50)},
-		{"a = \"" + strings.Repeat("[", 50) + "\" # " + strings.Repeat("{", 50) + "\nb = \"\"\"\n" + strings.Repeat("[", 50) + "\"\"\"", "a@1 b@2"},
+		{"a = \"" + strings.Repeat("[", 50) + "\" # " + strings.Repeat("{", 50) + "\nb = \"\"\"\n" +
+			strings.Repeat("[", 50) + "\"\"\"", "a@1 b@2"},
 		{"d = 2020-01-01T00:00:00Z # x\na.b.c = 1", "d@1 a@2 a.b@2 a.b.c@2"},
 	} {
 		f, err := ParseTOML("f", "/", []byte(tt.text))
@@ -63,7 +64,8 @@ func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"a = 1\nb = = 2", "2:5: there is one = too many"},
 		{"a = 1\na = 2", "2:1: a is set above; remove one of the lines"},
-		{"[host]\n[host]", "2:2: the table host is defined above; where several have the same name, write [[host]] for each"},
+		{"[host]\n[host]", "2:2: the table host is defined above; where several have the same name, write " +
+			"[[host]] for each"},
 		{"[host\n", "1:6: a table is written [name] or [[name]], alone on its line"},
 		{"[host] a = 1", "1:8: a table is written [name] or [[name]], alone on its line"},
 		{"a = 1\n\nb = \"x\n\nc = 1", "3:5: the quote at the end of this text is missing"},
@@ -71,13 +73,15 @@ func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 		{"a = 1\n'é' = \"\"\"x\n", "2:7: the quote at the end of this text is missing"},
 		{"a = \"\xff\"", "1:5: this is not UTF-8; save the file in UTF-8"},
 		{"a = \"b\x01c\"", "1:7: a control character is not allowed here; remove it"},
-		{"a = \"C:\\Users\"", "1:8: a backslash between double quotes begins an escape; write two, or use single quotes"},
+		{"a = \"C:\\Users\"", "1:8: a backslash between double quotes begins an escape; write two, or use " +
+			"single quotes"},
 		{"a = \"C:\\dir\"", "1:8: a backslash between double quotes begins an escape; write two, or use single quotes"},
 		{"a = True", "1:5: true and false are written in lower case"},
 		{"a = on # x", `1:5: text needs quotes: a = "on"; a switch is true or false`},
 		{"a = 30s", `1:7: text needs quotes: a = "30s"`},
 		{"a = /srv/x # y", `1:5: text needs quotes: a = "/srv/x"`},
-		{"a = 'é' b", "1:9: only a comment may follow a value; text with one kind of quotes stands between those of the other kind"},
+		{"a = 'é' b", "1:9: only a comment may follow a value; text with one kind of quotes stands between those of " +
+			"the other kind"},
 		{"a = 4;", "1:6: a line has no ; or , at its end"},
 		{"a = 1 b = 2", "1:7: each key begins on a line of its own"},
 		{"a = “x”", `1:5: TOML has other quotes: "text"`},
@@ -107,7 +111,8 @@ func FuzzParse(f *testing.F) {
 		file, err := ParseTOML("f", "/", []byte(text))
 		if err != nil {
 			var line, col int
-			if n, _ := fmt.Sscanf(err.Error(), "f:%d:%d: ", &line, &col); n != 2 || strings.ContainsAny(err.Error(), "\r\n") {
+			if n, _ := fmt.Sscanf(err.Error(), "f:%d:%d: ", &line, &col); n != 2 ||
+				strings.ContainsAny(err.Error(), "\r\n") {
 				t.Fatalf("%q: %q", text, err)
 			}
 			return

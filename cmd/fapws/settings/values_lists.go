@@ -133,7 +133,9 @@ func brokerURL(to *string) *value {
 
 var (
 	userPassword  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([^:/]*://[^:@?]*)[^?]*@`) })
-	queryPassword = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([?&][^=&]*password[^=&]*=)[^&]*`) })
+	queryPassword = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`([?&][^=&]*password[^=&]*=)[^&]*`)
+	})
 )
 
 func HidePassword(text string) string {
@@ -193,7 +195,8 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 // IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
-		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
+		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0),
+			netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {

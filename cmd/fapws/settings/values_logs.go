@@ -25,7 +25,8 @@ func logFormat(to *string) *value {
 	return v
 }
 
-var schedules = map[string]logfile.Schedule{"off": {}, "hourly": logfile.Hourly, "daily": logfile.Daily, "weekly": logfile.Weekly}
+var schedules = map[string]logfile.Schedule{"off": {}, "hourly": logfile.Hourly, "daily": logfile.Daily,
+	"weekly": logfile.Weekly}
 
 func logRotate(to *string) *value {
 	v := of(to, isText|isNumber, func(text string) (string, error) {
@@ -53,7 +54,9 @@ func statusPrefix(to *string, example string) *value {
 			return "", nil
 		}
 		text = strings.TrimRight(text, "/")
-		plain := !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("?#%;", r) })
+		plain := !strings.ContainsFunc(text, func(r rune) bool {
+			return r <= ' ' || r >= 0x7f || strings.ContainsRune("?#%;", r)
+		})
 		if !strings.HasPrefix(text, "/") || !plain || path.Clean(text) != text {
 			return "", fmt.Errorf("a path under /, such as %s, or off", example)
 		}

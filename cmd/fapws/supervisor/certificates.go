@@ -93,7 +93,9 @@ func (k *keyring) giveStateDirs() error {
 
 func (k *keyring) needsRoot(w *certificates.Want) bool {
 	id := k.p.identity
-	return id != nil && os.Geteuid() == 0 && id.UID != 0 && slices.ContainsFunc(w.Files(), func(name string) bool { return !id.MayRead(name) })
+	return id != nil && os.Geteuid() == 0 && id.UID != 0 && slices.ContainsFunc(w.Files(), func(name string) bool {
+		return !id.MayRead(name)
+	})
 }
 
 // read asks a process with more rights for files that this process may not read.
@@ -262,7 +264,8 @@ func KeyReaderWanted() bool { return os.Getenv(variable) != "" }
 
 func RunKeyReader() error {
 	process.TakeName()
-	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGPIPE)
 	fd, err := strconv.Atoi(os.Getenv(variable))
 	if err != nil {
 		return fmt.Errorf("%s=%s is not from a supervisor", variable, os.Getenv(variable))

@@ -94,7 +94,8 @@ func (p *supervisor) report(all []reply) *ctl.Report {
 		if !ok {
 			counters = ctl.NotCounted
 		}
-		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: counters.StateOf(w.State.String()), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
+		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: counters.StateOf(w.State.String()),
+			Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
 	}
 	return &r
 }
@@ -138,7 +139,9 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 		n += one.Pages
 	}
 	for _, w := range p.pool.Status().Workers { // a worker that is being replaced may end before its answer
-		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool { return a.Pid == w.Pid && serves(a) }) {
+		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool {
+			return a.Pid == w.Pid && serves(a)
+		}) {
 			continue
 		}
 		if failure, answered := failures[w.Pid]; !answered {
@@ -192,7 +195,8 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 	case c != ctl.Reload:
 		return p.command(c, pattern)
 	case !p.reloads.Once(reloadPause):
-		return ctl.Answer{}, fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
+		return ctl.Answer{}, fmt.Errorf("the last reload from the status page was less than %v ago; try again",
+			reloadPause)
 	}
 	return ctl.Answer{}, p.reload("status page")
 }
@@ -303,9 +307,12 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 		worker.Memory("supervisor"),
 		worker.LostLines(p.log.Lost()),
 		worker.Started(st.Since),
-		metrics.One("fapws_workers", metrics.Gauge, "", "Processes that serve, or are about to begin or to end.", float64(len(st.Workers))),
+		metrics.One("fapws_workers", metrics.Gauge, "", "Processes that serve, or are about to begin or to end.",
+			float64(len(st.Workers))),
 		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads that have succeeded.", float64(st.Reloads)),
-		{Name: "fapws_worker_restarts", Kind: metrics.Counter, Help: "Workers that were replaced other than by a reload: died, or recycled because of max-requests, max-rss or a stuck handler.",
+		{Name: "fapws_worker_restarts", Kind: metrics.Counter,
+			Help: "Workers that were replaced other than by a reload: died, or recycled because of max-requests, " +
+				"max-rss or a stuck handler.",
 			Series: []metrics.Series{
 				{Labels: metrics.Labels("reason", "died"), Value: float64(st.Lost)},
 				{Labels: metrics.Labels("reason", "recycled"), Value: float64(st.Recycled)},
@@ -347,20 +354,24 @@ func failurePage(app, how string, said []byte) []byte {
 		title = how
 	}
 	title = html.EscapeString(title)
-	return http1.Document(title, failureHead, "<header><p class=dim>"+html.EscapeString(app)+" failed to load: "+html.EscapeString(how)+
-		"</p><h1>"+title+"</h1></header><main><pre>"+html.EscapeString(text)+"</pre>\n"+
+	return http1.Document(title, failureHead, "<header><p class=dim>"+html.EscapeString(app)+" failed to load: "+
+		html.EscapeString(how)+"</p><h1>"+title+"</h1></header><main><pre>"+html.EscapeString(text)+"</pre>\n"+
 		"<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. "+
 		"This page refreshes itself once the code loads.</p></main>")
 }
 
 // escapes matches control sequences (ECMA-48 §5.4).
-var escapes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]") })
+var escapes = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+})
 
 // lastError returns the last line of a traceback, "ValueError: no", or else the last message of fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
 	slices.Reverse(lines)
-	for _, fits := range []func(string) bool{errorLine().MatchString, func(line string) bool { return strings.HasPrefix(line, "fapws: ") }} {
+	for _, fits := range []func(string) bool{errorLine().MatchString, func(line string) bool {
+		return strings.HasPrefix(line, "fapws: ")
+	}} {
 		if i := slices.IndexFunc(lines, fits); i >= 0 {
 			return lines[i]
 		}
@@ -369,5 +380,6 @@ func lastError(text string) string {
 }
 
 var errorLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)
+	return regexp.MustCompile(
+		`^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)
 })

@@ -67,7 +67,8 @@ func (p *supervisor) workerFolder() (string, error) {
 	}
 	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 {
 		if err := p.identity.Enter(filepath.Dir(file)); err != nil {
-			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
+			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh "+
+				"install --system")
 		}
 	}
 	err := p.identity.Enter(p.plan.Dir)
@@ -133,7 +134,8 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 	}
 	if without := confine.MissingInSandbox(); without != "" {
 		if p.conf.Sandbox == "strict" {
-			return process.ExitNotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to restrict the rest", without)
+			return process.ExitNotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to "+
+				"restrict the rest", without)
 		}
 		p.log.Log(logfile.Warning, "sandbox: this system cannot restrict "+without)
 	}
@@ -231,8 +233,10 @@ func (p *supervisor) brokerMetrics() []metrics.Family {
 	}
 	return []metrics.Family{
 		metrics.One("fapws_broker_up", metrics.Gauge, "", "Whether the broker of channels answers: 1 or 0.", up),
-		metrics.One("fapws_broker_waiting_events", metrics.Gauge, "", "Events that wait for the broker.", float64(s.Waiting)),
-		metrics.One("fapws_broker_lost_events", metrics.Counter, "", "Events that were dropped because too many waited for the broker.", float64(s.Lost)),
+		metrics.One("fapws_broker_waiting_events", metrics.Gauge, "", "Events that wait for the broker.",
+			float64(s.Waiting)),
+		metrics.One("fapws_broker_lost_events", metrics.Counter, "",
+			"Events that were dropped because too many waited for the broker.", float64(s.Lost)),
 	}
 }
 

@@ -137,7 +137,8 @@ func (p *supervisor) run() (code int, err error) {
 		Log:          p.log.Log,
 	})
 	p.started.Store(true)
-	p.settled = pool.Settled{Config: p.conf, Debug: p.conf.Server.Debug, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
+	p.settled = pool.Settled{Config: p.conf, Debug: p.conf.Server.Debug, App: p.plan.Label(&p.conf),
+		Python: p.plan.Python()}
 	var state []byte
 	var left []*os.File
 	if handover != nil {
@@ -194,7 +195,9 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if err != nil {
 		return nil, err
 	}
-	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool { return name == a.Name }) {
+	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool {
+		return name == a.Name
+	}) {
 		return p.served, nil // the worker with the failure page serves them
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
@@ -233,7 +236,8 @@ func (p *supervisor) show() *worker.Shown {
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {
-		p.log.Log(logfile.Warning, fmt.Sprintf("the address is %s now (%s): it takes effect after a restart", strings.Join(s.Bind, ", "), s.BindFrom))
+		p.log.Log(logfile.Warning, fmt.Sprintf("the address is %s now (%s): it takes effect after a restart",
+			strings.Join(s.Bind, ", "), s.BindFrom))
 	}
 	p.settled = *s
 	p.unused = ""
@@ -241,7 +245,8 @@ func (p *supervisor) fits(s *pool.Settled) string {
 		_, secure := settings.SplitSecure(a.Name)
 		switch {
 		case secure && !s.HTTPS():
-			return fmt.Sprintf("has no certificate for %s: name one (certfile or tls), or restart the server to serve plain HTTP", a.Name)
+			return fmt.Sprintf("has no certificate for %s: name one (certfile or tls), or restart the server to "+
+				"serve plain HTTP", a.Name)
 		case secure:
 			p.unused = ""
 			return ""

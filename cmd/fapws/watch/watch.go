@@ -113,7 +113,8 @@ func Start(o Options) (*Watcher, error) {
 
 func newWatcher(o Options) (*Watcher, error) {
 	var err error
-	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan func()), found: map[string]string{}}
+	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan func()),
+		found: map[string]string{}}
 	for _, dir := range o.Dirs {
 		info, err := os.Stat(w.abs(dir))
 		if err != nil {
@@ -259,7 +260,8 @@ func (w *Watcher) look() (more bool) {
 	}
 	if w.tree.full && !w.told {
 		w.told = true
-		w.log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
+		w.log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or "+
+			"exclude some with --reload-exclude",
 			maxFolders))
 	}
 	return len(found) > 0

@@ -100,7 +100,8 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 		want   string // "" means no report
 	}{
 		{name: "written", change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
-		{name: "written with the same length", change: func(d *dir) { d.write("app/app.py", "CONTENT OF app/app.py") }, want: "app.py changed"},
+		{name: "written with the same length", change: func(d *dir) { d.write("app/app.py", "CONTENT OF app/app.py") },
+			want: "app.py changed"},
 		{name: "written in a folder below", files: []string{"app/a/b/c.py"},
 			change: func(d *dir) { d.write("app/a/b/c.py", "new") }, want: "a/b/c.py changed"},
 		{name: "new file", change: func(d *dir) { d.write("app/new.py", "") }, want: "new.py added"},
@@ -131,21 +132,28 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 			d.rename("other", "app/sub")
 		}, want: "sub/x.py changed"},
 
-		{name: "linked folder", files: []string{"shared/x.py"}, before: func(d *dir) { d.link("../shared", "app/shared") },
+		{name: "linked folder", files: []string{"shared/x.py"}, before: func(d *dir) {
+			d.link("../shared", "app/shared")
+		},
 			change: func(d *dir) { d.write("shared/x.py", "new") }, want: "shared/x.py changed"},
-		{name: "linked folder replaced", files: []string{"one/x.py", "two/x.py"}, before: func(d *dir) { d.link("../one", "app/now") },
+		{name: "linked folder replaced", files: []string{"one/x.py", "two/x.py"}, before: func(d *dir) {
+			d.link("../one", "app/now")
+		},
 			change: func(d *dir) {
 				d.link("../two", "app/next")
 				d.rename("app/next", "app/now")
 			}, want: "now/x.py changed"},
 		{name: "folder that contains itself", before: func(d *dir) { d.link(".", "app/loop") },
 			change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
-		{name: "linked file", files: []string{"shared/x.py"}, before: func(d *dir) { d.link("../shared/x.py", "app/x.py") },
+		{name: "linked file", files: []string{"shared/x.py"}, before: func(d *dir) {
+			d.link("../shared/x.py", "app/x.py")
+		},
 			change: func(d *dir) { d.write("shared/x.py", "new") }, want: "x.py changed"},
-		{name: "linked file beside a linked folder", files: []string{"shared/x.py", "shared/y.py"}, before: func(d *dir) {
-			d.link("../shared/x.py", "app/a.py")
-			d.link("../shared", "app/shared")
-		}, change: func(d *dir) { d.write("shared/y.py", "new") }, want: "shared/y.py changed"},
+		{name: "linked file beside a linked folder", files: []string{"shared/x.py", "shared/y.py"},
+			before: func(d *dir) {
+				d.link("../shared/x.py", "app/a.py")
+				d.link("../shared", "app/shared")
+			}, change: func(d *dir) { d.write("shared/y.py", "new") }, want: "shared/y.py changed"},
 		{name: "mounted configuration", files: []string{"app/..1/x.py", "app/..2/x.py"}, before: func(d *dir) {
 			d.link("..1", "app/..data")
 			d.link("..data/x.py", "app/x.py")
@@ -169,14 +177,20 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 		{name: "include a hidden file", files: []string{"app/.env"}, o: Options{Include: []string{".env"}},
 			change: func(d *dir) { d.write("app/.env", "new") }, want: ".env changed"},
 
-		{name: "touched", change: func(d *dir) { now := time.Now(); d.check(os.Chtimes(d.in("app/app.py"), now, now)) }},
+		{name: "touched", change: func(d *dir) {
+			now := time.Now()
+			d.check(os.Chtimes(d.in("app/app.py"), now,
+				now))
+		}},
 		{name: "saved without a change", change: func(d *dir) { d.write("app/app.py", "content of app/app.py") }},
 		{name: "mode changed", change: func(d *dir) { d.check(os.Chmod(d.in("app/app.py"), 0o755)) }},
 		{name: "compiled", files: []string{"app/__pycache__/app.pyc"}, change: func(d *dir) {
 			d.write("app/__pycache__/app.pyc", "new")
 			d.write("app/app.pyc", "new")
 		}},
-		{name: "not included", files: []string{"app/db.sqlite"}, change: func(d *dir) { d.write("app/db.sqlite", "new") }},
+		{name: "not included", files: []string{"app/db.sqlite"}, change: func(d *dir) {
+			d.write("app/db.sqlite", "new")
+		}},
 		{name: "hidden", change: func(d *dir) { d.write("app/.#app.py", "x"); d.write("app/.git/x.py", "x") }},
 		{name: "excluded by base name", files: []string{"app/tests/x.py"}, o: Options{Exclude: []string{"tests"}},
 			change: func(d *dir) { d.write("app/tests/x.py", "new"); d.write("app/tests/more/x.py", "new") }},
@@ -184,7 +198,9 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 			change: func(d *dir) { d.write("app/a/made/x.py", "new") }},
 		{name: "virtual environment", files: []string{"app/env/pyvenv.cfg", "app/env/lib/x.py"},
 			change: func(d *dir) { d.write("app/env/lib/x.py", "new") }},
-		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, before: func(d *dir) { set(d.t, &maxFolders, 2) },
+		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, before: func(d *dir) {
+			set(d.t, &maxFolders, 2)
+		},
 			change: func(d *dir) { d.write("app/a/b/x.py", "new") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -286,7 +302,8 @@ func TestTooManyDirectoriesAreReported(t *testing.T) {
 		want string
 	}{
 		{"all well", Options{}, ""},
-		{"too many", Options{}, "watching only the 2 nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude"},
+		{"too many", Options{}, "watching only the 2 nearest directories: name the important ones with --reload-dir, " +
+			"or exclude some with --reload-exclude"},
 	} {
 		d := newDir(t, "app/a/x.py", "app/b/x.py", "app/c/x.py")
 		if tt.name == "too many" {
@@ -307,7 +324,8 @@ func TestWatcherRejectsInvalidOptions(t *testing.T) {
 	}{
 		{Options{Dirs: []string{d.in("none")}}, "cannot watch " + d.in("none") + ": no such file or directory"},
 		{Options{Dirs: []string{d.in("file")}}, "cannot watch " + d.in("file") + ": it is not a directory"},
-		{Options{Dirs: []string{d.path}, Include: []string{"[x"}}, `the pattern "[x" is invalid: syntax error in pattern`},
+		{Options{Dirs: []string{d.path}, Include: []string{"[x"}},
+			`the pattern "[x" is invalid: syntax error in pattern`},
 	} {
 		w, err := Start(tt.o)
 		if err == nil {

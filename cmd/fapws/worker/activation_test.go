@@ -20,7 +20,8 @@ func TestPassedSocketsAreReadFromTheEnvironment(t *testing.T) {
 		{"042", "1", "", ""},
 	} {
 		if got := strings.Join(passedSockets(tt.pid, tt.fds, tt.names, 42), " "); got != tt.want {
-			t.Errorf("LISTEN_PID=%s LISTEN_FDS=%s LISTEN_FDNAMES=%s: %q, want %q", tt.pid, tt.fds, tt.names, got, tt.want)
+			t.Errorf("LISTEN_PID=%s LISTEN_FDS=%s LISTEN_FDNAMES=%s: %q, want %q", tt.pid, tt.fds, tt.names, got,
+				tt.want)
 		}
 	}
 }
@@ -50,7 +51,8 @@ func TestPassedSocketsReplaceAddresses(t *testing.T) {
 			t.Errorf("%q passed, %s: %v, %v, unused %v", tt.passed, tt.bind, got, err, a.unused(got))
 		}
 	}
-	if _, err := Passed(nil).addresses([]string{"systemd"}, true); err == nil || !strings.Contains(err.Error(), "no sockets were passed") {
+	if _, err := Passed(nil).addresses([]string{"systemd"}, true); err == nil ||
+		!strings.Contains(err.Error(), "no sockets were passed") {
 		t.Errorf("systemd without sockets: %v", err)
 	}
 }

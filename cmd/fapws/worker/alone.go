@@ -50,8 +50,9 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 
 func (a *alone) use(s *service) {
 	a.s, a.files.to, s.https.read = s, &s.https, a.files.read
-	s.traits = traits{level: logfile.Info, stopping: "stopping; waiting up to %v for active requests (signal again to exit now)",
-		runID: strconv.FormatInt(s.opened.UnixNano(), 36)}
+	s.traits = traits{level: logfile.Info,
+		stopping: "stopping; waiting up to %v for active requests (signal again to exit now)",
+		runID:    strconv.FormatInt(s.opened.UnixNano(), 36)}
 }
 
 func (a *alone) configure(*runtime.Config) {}
@@ -66,7 +67,8 @@ const startMemory = 20 << 20
 func (a *alone) begin() (early bool, err error) {
 	s := a.s
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
-		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
+		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with "+
+			"less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
 	}
 	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded

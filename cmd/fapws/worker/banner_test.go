@@ -38,16 +38,19 @@ func TestBannerShowsAddressesThreadsAndApplication(t *testing.T) {
 			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
 				"             http://192.168.1.5:1/  http://[2001:db8::5]:1/  on the network\n"},
 		{"HTTPS", []Address{tcp("0.0.0.0:80"), secure("0.0.0.0:443"), secure("[::1]:8443")}, 1, true,
-			"fapws 1.2.3  http://127.0.0.1/  https://127.0.0.1/  https://[::1]:8443/  (Python 3.11.2, 1 thread, " + pid +
+			"fapws 1.2.3  http://127.0.0.1/  https://127.0.0.1/  https://[::1]:8443/  (Python 3.11.2, 1 thread, " +
+				pid +
 				"             http://192.168.1.5/  https://192.168.1.5/  on the network\n"},
-		{"several", []Address{tcp("[::1]:1"), {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}}, tcp("[fe80::1%eth0]:2")}, 1, true,
+		{"several", []Address{tcp("[::1]:1"), {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}},
+			tcp("[fe80::1%eth0]:2")}, 1, true,
 			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
 	} {
 		warning := ""
 		if tt.open {
 			warning = "             open to the network without a password; -b 127.0.0.1 serves this machine only\n"
 		}
-		shown := &Shown{pool.Settled{Config: settings.Config{Threads: tt.threads}, Served: "PATHS, 2 entries", Python: "3.11.2", Open: tt.open}, tt.addrs}
+		shown := &Shown{pool.Settled{Config: settings.Config{Threads: tt.threads}, Served: "PATHS, 2 entries",
+			Python: "3.11.2", Open: tt.open}, tt.addrs}
 		if got := shown.banner("", local); got != tt.want+served+warning {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
 		}

@@ -36,7 +36,8 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
 	}
-	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
+	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address,
+		User: client.User, LastID: client.LastEventID}
 	switch h, late := r.s.python.running(), r.s.late; {
 	case late != nil && (h == nil || len(late.presence) > 0):
 		// keep the order: presence events are already queued
@@ -69,7 +70,9 @@ func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 // publishFrom publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep
 // the application awake.
 func (r *relay) publishFrom(events []pybridge.Event) {
-	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool { return pybridge.HasSubscribers(e.Name) }) {
+	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool {
+		return pybridge.HasSubscribers(e.Name)
+	}) {
 		r.s.python.used()
 	}
 	r.publish(events)
@@ -102,7 +105,8 @@ func (r *relay) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	case e.Place != "":
 		err = r.s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
 	default:
-		_, err = r.s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data})
+		_, err = r.s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type,
+			Data: e.Data})
 	}
 	return err
 }
@@ -209,7 +213,8 @@ func (r *relay) arrived(m *pool.Message) {
 	case m.Text == pool.Dropped: // as many more may be published
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
-			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
+			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",
+				os.Getpid()))
 		}
 		if m.ID == 0 {
 			return

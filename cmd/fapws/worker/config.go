@@ -25,7 +25,8 @@ func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
-	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow)) // 0, the default, if the limit is not known
+	// 0, the default, if the limit is not known
+	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow))
 	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
@@ -155,7 +156,8 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	}{{"logs", logs}, {"uploads", stored}} {
 		for _, dir := range written.dirs {
 			if inside := firstInside(dir, paths); inside != "" {
-				s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to %s; move them to a directory of their own", inside, written.what, dir))
+				s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to "+
+					"%s; move them to a directory of their own", inside, written.what, dir))
 			}
 		}
 	}

@@ -59,7 +59,8 @@ func (s *service) report() *ctl.Report {
 		r = shown.Report(s.plan, s.opened)
 	}
 	r.Cache = cacheOf(s.server)
-	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
+	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID),
+		Counters: s.counters()}
 	if s.python.is(appRunning) {
 		w.State = "serving"
 	}
@@ -122,14 +123,19 @@ func (s *service) metrics() []metrics.Family {
 		if s.python.asleep() {
 			awake = 0
 		}
-		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))
+		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "",
+			"Workers that have the application in memory, with idle-stop.", awake))
 	}
 	if s.python.is(appRunning) {
 		if u, some := s.built.Upstreams(); some {
 			all = append(all,
-				metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
-				metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
-				metrics.One("fapws_upstream_connections_idle", metrics.Gauge, "", "Connections to upstreams that are kept for further requests.", float64(u.Idle)),
+				metrics.One("fapws_upstream_requests", metrics.Gauge, "",
+					"Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.",
+					float64(u.Active)),
+				metrics.One("fapws_upstream_errors", metrics.Counter, "",
+					"Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
+				metrics.One("fapws_upstream_connections_idle", metrics.Gauge, "",
+					"Connections to upstreams that are kept for further requests.", float64(u.Idle)),
 			)
 		}
 	}
@@ -145,7 +151,8 @@ func (s *service) metrics() []metrics.Family {
 // certificateEnds returns the metric of certificate expiry. All workers report the same certificates, except during a
 // renewal.
 func certificateEnds(list []certificates.Expiry) metrics.Family {
-	f := metrics.Family{Name: "fapws_tls_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Unit: "seconds", Over: metrics.Min,
+	f := metrics.Family{Name: "fapws_tls_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Unit: "seconds",
+		Over: metrics.Min,
 		Help: "When each certificate in use expires, in seconds since 1970, by the first name in it."}
 	for _, e := range list {
 		f.Series = append(f.Series, metrics.Series{Labels: metrics.Labels("name", e.Name), Value: float64(e.At.Unix())})
@@ -154,17 +161,20 @@ func certificateEnds(list []certificates.Expiry) metrics.Family {
 }
 
 func LostLines(n int64) metrics.Family {
-	return metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines that logs did not take: the disk was full or too slow, or standard error is closed.", float64(n))
+	return metrics.One("fapws_log_lines_lost", metrics.Counter, "",
+		"Lines that logs did not take: the disk was full or too slow, or standard error is closed.", float64(n))
 }
 
 func Memory(process string) metrics.Family {
 	return metrics.Family{Name: "fapws_memory_anonymous_bytes", Kind: metrics.Gauge, Unit: "bytes",
-		Help:   "Resident memory of processes that is their own (RssAnon), all workers together.",
-		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
+		Help: "Resident memory of processes that is their own (RssAnon), all workers together.",
+		Series: []metrics.Series{{Labels: metrics.Labels("process", process),
+			Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
 }
 
 func Started(since time.Time) metrics.Family {
-	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
+	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds",
+		"When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
 // sayLastWords sends the data that outlives this process. It is safe for concurrent use.

@@ -90,7 +90,8 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all subscribers of another worker: %v", os.Getpid(), err))
+			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all subscribers of another worker: %v",
+				os.Getpid(), err))
 			break
 		}
 		if len(m.Raw) == 0 {
@@ -106,7 +107,8 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which must reconnect: %v", os.Getpid(), refused))
+		r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which must "+
+			"reconnect: %v", os.Getpid(), refused))
 	}
 	r.s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
 }
@@ -279,7 +281,9 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	<-returned
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect", os.Getpid(), err))
+		s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect",
+			os.Getpid(), err))
 	}
-	s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
+	s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(),
+		pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
 }

@@ -61,7 +61,8 @@ func holder(addr string) string {
 func inodeOf(line []string, addr string) string {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		const listens = "00010000"
-		if full, err := filepath.Abs(path); len(line) == 8 && line[3] == listens && err == nil && slices.Contains([]string{path, full}, line[7]) {
+		if full, err := filepath.Abs(path); len(line) == 8 && line[3] == listens && err == nil &&
+			slices.Contains([]string{path, full}, line[7]) {
 			return line[6]
 		}
 		return ""

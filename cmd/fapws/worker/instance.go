@@ -168,7 +168,8 @@ func (shown *Shown) banner(workers string, local []netip.Addr) string {
 	}
 	warning := ""
 	if shown.Open && slices.ContainsFunc(shown.Addrs, isPublic) {
-		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n", len(name), "")
+		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n",
+			len(name), "")
 	}
 	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n%s",
 		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", shown.Served, warning)

@@ -90,13 +90,15 @@ func listenHint(addr string, err error) string {
 
 // Addresses inserts the inherited sockets into the addresses of conf. source is the place of the setting. log receives
 // a line for each unused socket.
-func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string, error) {
+func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string,
+	error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {
 		return nil, err
 	}
 	if addr := firstSecure(addrs); addr != "" && !conf.HTTPS() {
-		return nil, process.ExitUsage(fmt.Errorf("socket %s from the service manager is for HTTPS (FileDescriptorName=https), which requires a certificate: add --certfile FILE --keyfile FILE", addr))
+		return nil, process.ExitUsage(fmt.Errorf("socket %s from the service manager is for HTTPS "+
+			"(FileDescriptorName=https), which requires a certificate: add --certfile FILE --keyfile FILE", addr))
 	}
 	if unused := a.unused(addrs); len(unused) > 0 {
 		log(logfile.Warning, fmt.Sprintf("ignoring socket %s from the service manager: overridden by %s",
@@ -121,7 +123,8 @@ func given(conf *settings.Config, source settings.Source) bool {
 // Early returns the addresses to listen on before the application is loaded, so that clients are answered or wait in
 // the listen queue instead of being refused. certain reports that the application cannot change the addresses, so an
 // error can be reported at once. The result is nil if the addresses are not known yet.
-func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.Application) (addrs []string, certain bool) {
+func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.Application) (addrs []string,
+	certain bool) {
 	source := set.Source("bind")
 	bind, chosen := conf.Bind, given(conf, source)
 	certain = set.AddressSettled() || app == nil
@@ -278,7 +281,8 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 			continue
 		}
 		if len(a) == 0 {
-			return nil, process.ExitNotStarted("cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS, LISTEN_PID); check that a .socket unit of the same name exists")
+			return nil, process.ExitNotStarted("cannot listen on systemd: no sockets were passed to this process " +
+				"(LISTEN_FDS, LISTEN_PID); check that a .socket unit of the same name exists")
 		}
 		list = append(list, a.as(secure)...)
 	}

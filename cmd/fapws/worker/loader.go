@@ -57,7 +57,8 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 			failing(err)
 		}
 	}()
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGUSR1, syscall.SIGUSR2)
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
@@ -98,7 +99,8 @@ func (y *python) openLoader(s *service) error {
 	// the same program with the same arguments in the same directory
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+s.plan.Settings.KeptFromFile())
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+
+		s.plan.Settings.KeptFromFile())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	root := os.DirFS("/")
 	before := confine.MemoryKills(root)

@@ -55,7 +55,8 @@ func TakeParent() (*Parent, error) {
 	p.depart = sync.OnceFunc(func() { close(p.departs) })
 	err := p.take(text)
 	if err != nil {
-		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor of this version: %w", pool.Variable, text, err))
+		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor of this "+
+			"version: %w", pool.Variable, text, err))
 	}
 	process.TakeName()
 	return p, nil
@@ -67,8 +68,9 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
 	s.relay.connect(p.channel)
 	s.https.read, s.signals.replace = p.certificates, p.recycle
-	s.traits = traits{level: logfile.Debug, stopping: fmt.Sprintf("worker %d is stopping: up to %%v for active requests", os.Getpid()),
-		runID: p.Epoch, counts: p.counts, ask: p.ask, otherUploads: p.uploads, stuck: p.onStuck}
+	s.traits = traits{level: logfile.Debug,
+		stopping: fmt.Sprintf("worker %d is stopping: up to %%v for active requests", os.Getpid()),
+		runID:    p.Epoch, counts: p.counts, ask: p.ask, otherUploads: p.uploads, stuck: p.onStuck}
 	life := s.loadAndServe
 	if p.Role == pool.Asleep || p.Role == pool.PageOnly {
 		s.late = newLateLoad(p)
@@ -115,7 +117,8 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 	if p.root != "" {
 		for _, dir := range slices.Concat(s.built.Reads, s.built.Writes) {
 			if firstInside(p.root, []string{dir}) == "" {
-				return nil, process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
+				return nil, process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; "+
+					"keep the file of users and --state-dir inside", p.root, dir)
 			}
 		}
 		if err := confine.EnterChroot(p.root); err != nil {
@@ -127,7 +130,9 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
-	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
+	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() {
+		p.recycle("max-requests reached")
+	}
 	if p.s.conf.Dev && c.Sites.StartWait > 0 {
 		c.Sites.Current = p.current
 	}

@@ -145,7 +145,8 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 	return &ctl.Cache{
 		Entries: st.Entries, Bytes: st.Bytes, Limit: st.Most,
-		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Revalidated: st.Revalidated, Bypassed: st.Bypassed,
+		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Revalidated: st.Revalidated,
+		Bypassed: st.Bypassed,
 	}
 }
 
@@ -183,7 +184,8 @@ func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error
 	if err != nil {
 		return nil, err
 	}
-	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.tell) // or listen ends this process
+	// or listen ends this process
+	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.tell)
 	if m.Text != "" {
 		return nil, errors.New(m.Text)
 	}

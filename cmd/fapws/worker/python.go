@@ -40,7 +40,8 @@ const (
 
 // String is the reason why no handler runs in this process.
 func (a appState) String() string {
-	return [...]string{"the application is loading", "the application is asleep", "the application is asleep", "this server runs no Python"}[a]
+	return [...]string{"the application is loading", "the application is asleep", "the application is asleep",
+		"this server runs no Python"}[a]
 }
 
 // become changes the state and reports whether it has changed. appFailed is final. It is safe for concurrent use.
@@ -205,7 +206,8 @@ func (y *python) active() (list []ctl.Active) {
 		return nil
 	}
 	for _, r := range h.Active(activeWait) {
-		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At, Late: r.Late})
+		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler,
+			Age: r.Age.Seconds(), State: r.State, At: r.At, Late: r.Late})
 	}
 	return list
 }

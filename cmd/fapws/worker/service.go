@@ -57,8 +57,9 @@ type service struct {
 func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *service {
 	s := &service{plan: p, conf: p.Conf, log: p.Logger(stderr), opened: time.Now(), role: r, instance: instance}
 	s.https.log = s.log.Log
-	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
-		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
+	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}),
+		orders: make(chan shutdownRequest, 8),
+		log:    s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
 	s.relay = newRelay(s)
 	return s
 }
@@ -199,7 +200,8 @@ func (s *service) start() (err error) {
 	run.Threads, run.Timeout, run.Stuck = s.conf.Threads, s.conf.Server.Timeout, s.stuck
 	run.Purge, run.Publish, run.ChangeGroup = s.relay.purgeAll, s.relay.publishFrom, s.server.ChangeGroup
 	d := s.server.Dispatcher()
-	run.Then = pybridge.Then{SendFiles: d.SendFiles, RunProgram: d.RunProgram, Subscribe: d.Subscribe, Accept: s.server.Sockets().Accept}
+	run.Then = pybridge.Then{SendFiles: d.SendFiles, RunProgram: d.RunProgram, Subscribe: d.Subscribe,
+		Accept: s.server.Sockets().Accept}
 	if err = s.python.start(run, s.warn); err != nil {
 		closeAll(listeners)
 		return err

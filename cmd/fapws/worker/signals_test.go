@@ -33,8 +33,10 @@ func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 		{false, []os.Signal{serve, syscall.SIGQUIT}, []string{"end 2"}},
 		{false, []os.Signal{serve, syscall.SIGTERM, syscall.SIGQUIT}, []string{"end 0", "end 2"}},
 		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGINT, syscall.SIGTERM}, []string{"end 0"}},
-		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, later, syscall.SIGTERM}, []string{"info", "warning", "exit 1", "end 0"}},
-		{true, []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, serve, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR2}, nil},
+		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, later, syscall.SIGTERM},
+			[]string{"info", "warning", "exit 1", "end 0"}},
+		{true, []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, serve, syscall.SIGINT, syscall.SIGQUIT,
+			syscall.SIGHUP, syscall.SIGUSR2}, nil},
 		{true, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
 		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "replace"}},
 	} {

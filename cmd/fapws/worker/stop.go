@@ -60,7 +60,8 @@ func (s *signals) begun() { <-s.registered }
 
 // watch runs concurrently with the start.
 func (s *signals) watch() {
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1,
+		syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)
 		}
@@ -113,9 +114,11 @@ func (s *signals) handle(sig os.Signal) {
 	case sig == syscall.SIGHUP && s.terminal:
 		s.finish()
 	case sig == syscall.SIGHUP && s.reread != nil && s.reread():
-		s.log(logfile.Info, "SIGHUP: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
+		s.log(logfile.Info, "SIGHUP: read the certificates again; the application stays, because reloading it "+
+			"requires a supervisor: start the server with --workers 1 or --reload")
 	default:
-		s.log(logfile.Info, unix.SignalName(sig.(syscall.Signal))+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
+		s.log(logfile.Info, unix.SignalName(sig.(syscall.Signal))+
+			": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
 	}
 }
 
@@ -268,7 +271,8 @@ func (s *service) stop(o shutdownRequest) {
 		defer close(quiet)
 		err := s.endConnections(ctx, o)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
+			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections",
+				grace))
 		}
 	}()
 	stuck := time.NewTimer(grace + cutTime) // an inline handler may block the loop

@@ -18,7 +18,9 @@ func TestPublisherCannotTakeMoreNumbersThanItAnnounced(t *testing.T) {
 	}
 	for n, want := range [][]uint64{{}, {7}, {7, 8}, {7, 8, 9}, {7, 8, 9}} {
 		got := []uint64{}
-		err := eachEvent(&pool.Message{Seq: 7, N: n, Raw: raw}, func(seq uint64, _ *pybridge.Event) { got = append(got, seq) })
+		err := eachEvent(&pool.Message{Seq: 7, N: n, Raw: raw}, func(seq uint64, _ *pybridge.Event) {
+			got = append(got, seq)
+		})
 		if !reflect.DeepEqual(got, want) || (err != nil) != (n < 3) {
 			t.Errorf("%d of 3 events: numbers %d, %v", n, got, err)
 		}

@@ -25,7 +25,8 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 	for _, module := range modules {
 		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
 	}
-	fmt.Fprintf(&b, "ServerRoot %[1]s\nPidFile %[1]s/apache.pid\nErrorLog %[1]s/apache.error\nTypesConfig %[1]s/types\n", root)
+	fmt.Fprintf(&b, "ServerRoot %[1]s\nPidFile %[1]s/apache.pid\nErrorLog %[1]s/apache.error\nTypesConfig "+
+		"%[1]s/types\n", root)
 	fmt.Fprintf(&b, "Listen %s\nServerName localhost\nStartServers 1\n%s", address, lines)
 	if os.Geteuid() == 0 {
 		b.WriteString("User nobody\nGroup nogroup\n")

@@ -29,7 +29,9 @@ func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	x.Source = exchange.Memory{}
-	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(name) + " for " + string(r.Parsed.Host.In(r.Head))), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
+	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1,
+		Body: []byte("file " + string(name) + " for " + string(r.Parsed.Host.In(r.Head))),
+		Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
 }
 
 type handler struct {
@@ -173,10 +175,13 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 		sent, told, late string
 	}{
 		{"nothing", func(*rig) {}, "Gateway Timeout", "overdue", ""},
-		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue", ""},
+		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue",
+			""},
 		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
 		{"waits for its client", func(r *rig) { r.client.Waits, r.x.Out.Begun = true, true }, "", "", "[late]"},
-		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, Then: opens{}}}) }, "[", "", "[ [late]"},
+		{"WebSocket", func(r *rig) {
+			r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, Then: opens{}}})
+		}, "[", "", "[ [late]"},
 		{"deferred", func(r *rig) { r.make(exchange.Part{Op: exchange.OpDeferred}) }, "", "", "[late]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -269,8 +274,10 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 		part       exchange.Part
 		sent, told string
 	}{
-		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Then: exchange.Refusal{}, Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
-		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Then: exchange.Refusal{}}}, "Bad Gateway", "cancel"},
+		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Then: exchange.Refusal{},
+			Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
+		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Then: exchange.Refusal{}}},
+			"Bad Gateway", "cancel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Options{}, Config{})

@@ -104,7 +104,8 @@ func (c *call) begin(p *exchange.Part) {
 	c.mergeExtra(p)
 	c.peer = nil // only the first part can name a program or a channel, which need the peer
 	x, last := c.x, p.Last
-	c.events = !last && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)), "text/event-stream")
+	c.events = !last && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)),
+		"text/event-stream")
 	x.Sink.Send(p)
 	if c.events {
 		c.endEventsIf(c.d.endsEvents)

@@ -105,8 +105,8 @@ type Dispatcher struct {
 
 	endsEvents bool
 
-	// The event loop holds the mutex state, except during Interpreter.Flush, in which a handler may block. The holder of
-	// the mutex may access all state of the loop (see Stalled).
+	// The event loop holds the mutex state, except during Interpreter.Flush, in which a handler may block. The holder
+	// of the mutex may access all state of the loop (see Stalled).
 	state   sync.Mutex
 	running bool
 }

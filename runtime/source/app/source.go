@@ -48,7 +48,8 @@ func (s *Source) Start(x *exchange.Exchange) {
 		d.free, c.next = c.next, nil
 	}
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
-	c.peer, c.errorLog, c.root, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Root, r.Traced, uint8(r.Depth), r.Socket != 0
+	c.peer, c.errorLog, c.root, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Root, r.Traced, uint8(r.Depth),
+		r.Socket != 0
 	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
 	if d.set.Debug >= 2 { // the arguments need an allocation
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
@@ -110,7 +111,8 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 }
 
 // SendFiles is the exchange.Continuation of responses for which a handler names files, as Config.Take describes.
-func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) exchange.Outcome {
+func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
+	name []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
 	if ready {
 		d.calls[p.Ticket].mergeExtra(p)
@@ -121,7 +123,8 @@ func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchan
 
 // RunProgram is the exchange.Continuation of responses for which a handler names a program. r has Options, Path and
 // Script of the program. Body, or File, of p is the body of the request.
-func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, _ []byte) exchange.Outcome {
+func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
+	_ []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
 	if !ready {
 		return outcome
@@ -155,7 +158,8 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 
 // Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see
 // Config.Subscribe. A response with another Status than 200, such as an error page, is a usual one.
-func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, channels []byte) exchange.Outcome {
+func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
+	channels []byte) exchange.Outcome {
 	c := d.calls[p.Ticket]
 	if c.gone || p.Head.Status != 200 {
 		return exchange.Goes

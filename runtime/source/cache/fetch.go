@@ -51,7 +51,8 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 	}
 	if saysMore(r) {
 		kept = exchange.WithoutField(kept, []byte("Accept-Encoding"))
-		conditions = slices.Concat(conditions, []byte("Accept-Encoding: "), bytes.TrimSuffix(appendCodings(nil, r), []byte{','}), crlf)
+		conditions = slices.Concat(conditions, []byte("Accept-Encoding: "),
+			bytes.TrimSuffix(appendCodings(nil, r), []byte{','}), crlf)
 	}
 	if len(kept) == len(fields) && len(conditions) == 0 {
 		return true

@@ -196,7 +196,8 @@ func TestRequestsDoNotWaitForAPageThatIsSentForTooLong(t *testing.T) {
 	r := newRig(t)
 	r.ask("GET /a")
 	r.ask("GET /a")
-	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(kept)}})
+	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, File: -1,
+		Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(kept)}})
 	r.server.conns.Now += beginWait + second
 	r.pages.Tick()
 	r.server.conns.Resume()

@@ -41,7 +41,8 @@ type answerFields struct {
 // readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date the response
 // was made at now.
 func readFields(fields []byte, now int64) answerFields {
-	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
+	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1,
+		fields: make([]byte, 0, len(fields))}
 	var targeted []byte
 	directives := 0
 	for line := range bytes.Lines(fields) {
@@ -85,7 +86,8 @@ func readFields(fields []byte, now int64) answerFields {
 			f.coded = true
 		case http1.EqualFold(name, "content-type"):
 			f.kind = string(value)
-			f.stream = http1.HasPrefixFold(value, "text/event-stream") || http1.HasPrefixFold(value, "multipart/x-mixed-replace")
+			f.stream = http1.HasPrefixFold(value, "text/event-stream") ||
+				http1.HasPrefixFold(value, "multipart/x-mixed-replace")
 		case http1.EqualFold(name, "etag"):
 			f.etag = bytes.Clone(value)
 		case http1.EqualFold(name, "last-modified"):
@@ -144,7 +146,8 @@ func appendNames(to []string, value string) ([]string, bool) {
 		switch {
 		case name == "":
 			continue
-		case name == "*", slices.Contains(ofClient, name), !httpguts.ValidHeaderFieldName(name), len(name) > maxVaryName, len(to) == maxVary:
+		case name == "*", slices.Contains(ofClient, name), !httpguts.ValidHeaderFieldName(name),
+			len(name) > maxVaryName, len(to) == maxVary:
 			return nil, false
 		}
 		to = append(to, name)

@@ -75,7 +75,8 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 
 func newPage(status int, read *answerFields, t terms, now int64) *Page {
 	t.vary = nil
-	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag, date: read.date, tags: read.tags}
+	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag,
+		date: read.date, tags: read.tags}
 }
 
 // vary adds Vary: Accept-Encoding to the fields of a page with compressed forms.

@@ -180,7 +180,8 @@ func (p *Page) Conditions() (fields []byte) {
 // names reports whether a 304 with etag is about the page. A 304 with another strong tag is about another
 // representation (RFC 9111 §4.3.4).
 func (p *Page) names(etag []byte) bool {
-	return len(etag) == 0 || len(p.etag) == 0 || bytes.HasPrefix(etag, []byte("W/")) || bytes.Equal(etag, bytes.TrimPrefix(p.etag, []byte("W/")))
+	return len(etag) == 0 || len(p.etag) == 0 || bytes.HasPrefix(etag, []byte("W/")) ||
+		bytes.Equal(etag, bytes.TrimPrefix(p.etag, []byte("W/")))
 }
 
 // update returns the fields of a page after a 304 (RFC 9111 §3.2). Fields of the 304 replace the page's fields of the
@@ -190,7 +191,8 @@ func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
 	merged := make([]byte, 0, len(stored)+len(fields))
 	for line := range bytes.Lines(stored) {
-		if name := exchange.FieldName(line); p.fixed(name) || !exchange.HasField(fields, name) && !http1.EqualFold(name, "date") {
+		if name := exchange.FieldName(line); p.fixed(name) || !exchange.HasField(fields, name) && !http1.EqualFold(name,
+			"date") {
 			merged = append(merged, line...)
 		}
 	}
@@ -203,7 +205,8 @@ func (p *Page) update(fields []byte) []byte {
 }
 
 func (p *Page) fixed(name []byte) bool {
-	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5", "content-digest", "digest") ||
+	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5",
+		"content-digest", "digest") ||
 		len(p.etag) > 0 && isOne(name, "etag")
 }
 
@@ -246,7 +249,8 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		return p, false
 	}
 	f.end()
-	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) { // unless the store has a newer page
+	// unless the store has a newer page
+	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) {
 		if old.in != nil && old.in != in {
 			s.drop(old.in)
 		}

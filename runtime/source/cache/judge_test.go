@@ -27,7 +27,8 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: obey, fields: "Cache-Control: max-age=10|Cache-Control: max-age=5", keep: true, fresh: 5},
 		{rule: obey, fields: "Cache-Control: max-age=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
 		{rule: obey, fields: "Cache-Control: max-age=0, stale-while-revalidate=7", keep: true, stale: 7},
-		{rule: obey, fields: "Cache-Control: max-age=10, stale-while-revalidate=7, must-revalidate", keep: true, fresh: 10},
+		{rule: obey, fields: "Cache-Control: max-age=10, stale-while-revalidate=7, must-revalidate", keep: true,
+			fresh: 10},
 		{rule: obey, fields: "Cache-Control: max-age=0"},
 		{rule: obey, fields: "Cache-Control: max-age=-1"},
 		{rule: obey, fields: "Cache-Control: max-age=ten"},
@@ -64,13 +65,16 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: obey, status: 299, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
 		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, must-understand"},
 		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, no-store, must-understand"},
-		{rule: obey, status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true, fresh: 10},
+		{rule: obey, status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true,
+			fresh: 10},
 
 		// Pages that are kept and confirmed for each request.
 		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
-		{rule: obey, fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true, validate: true},
+		{rule: obey, fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true,
+			validate: true},
 		{rule: obey, fields: `Cache-Control: max-age=0|ETag: "a"`, keep: true, validate: true},
-		{rule: obey, fields: "Cache-Control: max-age=0, must-revalidate|Last-Modified: " + day, keep: true, validate: true},
+		{rule: obey, fields: "Cache-Control: max-age=0, must-revalidate|Last-Modified: " + day, keep: true,
+			validate: true},
 		{rule: obey, fields: "Expires: 0|Last-Modified: " + day, keep: true, validate: true},
 		{rule: obey, fields: `Cache-Control: max-age=0, stale-while-revalidate=5|ETag: "a"`, keep: true, stale: 5},
 		{rule: obey, fields: "Cache-Control: no-cache|ETag: a"},
@@ -98,19 +102,22 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		// Expires must be valid.
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
-		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
+		{rule: obey, fields: "Date: " + day +
+			"|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sunday, 06-Nov-94 08:50:37 gmt", keep: true, fresh: 60},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun Nov  6 08:50:37 1994", keep: true, fresh: 60},
 
 		// CDN-Cache-Control replaces the other fields (RFC 9213).
 		{rule: obey, fields: "CDN-Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0", keep: true, fresh: 10},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0",
+			keep: true, fresh: 10},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=0|Cache-Control: max-age=10"},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=-1|Cache-Control: max-age=10"},
 		{rule: obey, fields: "CDN-Cache-Control: no-store|Cache-Control: max-age=10"},
 		{rule: obey, fields: "CDN-Cache-Control: private|Cache-Control: max-age=10"},
 		{rule: obey, fields: "CDN-Cache-Control: no-cache|Cache-Control: max-age=10"},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10;a=1|CDN-Cache-Control: x=(a \"b\";c 1.5);d, y=:YQ==:, z=@1, must-revalidate", keep: true, fresh: 10},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10;a=1|CDN-Cache-Control: x=(a \"b\";c 1.5);d, y=:YQ==:, " +
+			"z=@1, must-revalidate", keep: true, fresh: 10},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=10, no-store=?0, max-age=5", keep: true, fresh: 5},
 		{rule: obey, fields: `CDN-Cache-Control: max-age="10"|Cache-Control: max-age=3`},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=10, &&&|Cache-Control: max-age=3", keep: true, fresh: 3},
@@ -125,16 +132,21 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: obey, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sat, 05 Nov 1994 08:39:37 GMT", keep: true, fresh: 90},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 2094 08:39:37 GMT", keep: true, validate: true},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT|Cache-Control: max-age=5", keep: true, fresh: 5},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 2094 08:39:37 GMT", keep: true,
+			validate: true},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT|Cache-Control: max-age=5",
+			keep: true, fresh: 5},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: long ago"},
 		{rule: guess, fields: "Date: " + day},
-		{rule: guess, status: 404, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
+		{rule: guess, status: 404, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true,
+			fresh: 60},
 		{rule: guess, status: 403, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
-		{rule: guess, status: 403, fields: "Cache-Control: public|Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
+		{rule: guess, status: 403, fields: "Cache-Control: public|Date: " + day +
+			"|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
 		{rule: obey, fields: "Cache-Control: max-age=10", asked: "Cookie: a=b"},
 		{rule: obey, fields: "Cache-Control: max-age=10", asked: "Authorization: x"},
-		{rule: obey, fields: "Cache-Control: max-age=10, public", asked: "Authorization: x\r\nCookie: a=b", keep: true, fresh: 10},
+		{rule: obey, fields: "Cache-Control: max-age=10, public", asked: "Authorization: x\r\nCookie: a=b", keep: true,
+			fresh: 10},
 		{rule: obey, fields: "Cache-Control: s-maxage=10", asked: "Authorization: x", keep: true, fresh: 10},
 
 		{rule: ttl, keep: true, fresh: 60, stale: 30},
@@ -161,8 +173,10 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		}
 		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), 0)
 		got := c.judge(c.personal(get(t, "/", tt.asked)), tt.status, &read)
-		if got.keep != tt.keep || got.keep && (got.fresh != int64(tt.fresh)*second || got.stale != int64(tt.stale)*second || got.validate != tt.validate) {
-			t.Errorf("%d %s, %+v %+v: %v %v %v", tt.status, tt.fields, tt.rule, tt.asked, got.keep, time.Duration(got.fresh), time.Duration(got.stale))
+		if got.keep != tt.keep || got.keep && (got.fresh != int64(tt.fresh)*second ||
+			got.stale != int64(tt.stale)*second || got.validate != tt.validate) {
+			t.Errorf("%d %s, %+v %+v: %v %v %v", tt.status, tt.fields, tt.rule, tt.asked, got.keep,
+				time.Duration(got.fresh), time.Duration(got.stale))
 		}
 	}
 }
@@ -195,17 +209,21 @@ func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 		arrived := (784111777 + int64(tt.later)) * second
 		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), arrived+second-1)
 		got := c.judge(false, 200, &read)
-		if got.keep != (tt.fresh >= 0) || got.keep && (got.fresh != int64(tt.fresh)*second || got.age != int64(tt.age)*second) {
-			t.Errorf("%s, %d s later: %v, age %v, fresh %v", tt.fields, tt.later, got.keep, time.Duration(got.age), time.Duration(got.fresh))
+		if got.keep != (tt.fresh >= 0) || got.keep && (got.fresh != int64(tt.fresh)*second ||
+			got.age != int64(tt.age)*second) {
+			t.Errorf("%s, %d s later: %v, age %v, fresh %v", tt.fields, tt.later, got.keep, time.Duration(got.age),
+				time.Duration(got.fresh))
 		}
 	}
 }
 
 func TestFieldsOfTheCacheAreNotKept(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
-	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: B\r\nVary: A, b\r\n"), 0)
+	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: "+
+		"B\r\nVary: A, b\r\n"), 0)
 	got := c.judge(false, 200, &read)
-	if string(read.fields) != "X: y\r\nVary: B\r\nVary: A, b\r\n" || strings.Join(read.tags, "|") != "a|b" || strings.Join(got.vary, "|") != "a|b" || got.age != 3*second {
+	if string(read.fields) != "X: y\r\nVary: B\r\nVary: A, b\r\n" || strings.Join(read.tags, "|") != "a|b" ||
+		strings.Join(got.vary, "|") != "a|b" || got.age != 3*second {
 		t.Errorf("%+v %+v", read, got)
 	}
 }
@@ -228,7 +246,8 @@ func TestInvalidCacheRulesAreRejected(t *testing.T) {
 
 // FuzzTargeted checks that parsing any targeted field ends, and that invalid fields are ignored.
 func FuzzTargeted(f *testing.F) {
-	for _, seed := range []string{"max-age=10", "a;b=1, c=(d e), f=?1", `x="a\\"`, "a=:YQ==:", "a=@1", "a=-1.5", "*a=b/c:d", "max-age=10, ,", "\t"} {
+	for _, seed := range []string{"max-age=10", "a;b=1, c=(d e), f=?1", `x="a\\"`, "a=:YQ==:", "a=@1", "a=-1.5",
+		"*a=b/c:d", "max-age=10, ,", "\t"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -246,7 +265,8 @@ func FuzzTargeted(f *testing.F) {
 // FuzzFields checks that any fields of a handler can be judged, and that a response with no-store, private or
 // Set-Cookie in a separate field is never kept.
 func FuzzFields(f *testing.F) {
-	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2", "*"} {
+	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2",
+		"*"} {
 		f.Add(seed, seed)
 	}
 	c, err := Compile(Rule{TTL: time.Minute})
@@ -266,8 +286,10 @@ func FuzzFields(f *testing.F) {
 		if got.keep && (got.fresh < 0 || got.fresh > int64(MaxTTL) || got.stale < 0 || len(got.vary) > maxVary) {
 			t.Errorf("%q: %+v", base, got)
 		}
-		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b", "Vary: *"} {
-			if judge(base+never+"\r\n").keep && !(strings.Contains(never, "no-store") && strings.Contains(strings.ToLower(control), "must-understand")) {
+		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b",
+			"Vary: *"} {
+			if judge(base+never+"\r\n").keep && !(strings.Contains(never, "no-store") &&
+				strings.Contains(strings.ToLower(control), "must-understand")) {
 				t.Errorf("%q with %s is kept", base, never)
 			}
 		}

@@ -14,7 +14,8 @@ func TestClientWithALoginOrCertificateIsKnown(t *testing.T) {
 	c := compile(t, Rule{IgnoreCookies: true})
 	for want, peers := range map[bool][]exchange.Peer{
 		false: {{}, {TLS: new(conn.TLSState)}},
-		true:  {{TLS: &conn.TLSState{Certificates: []*x509.Certificate{new(x509.Certificate)}}}, {User: "ada", Login: exchange.Form}},
+		true: {{TLS: &conn.TLSState{Certificates: []*x509.Certificate{new(x509.Certificate)}}},
+			{User: "ada", Login: exchange.Form}},
 	} {
 		for _, peer := range peers {
 			if got := c.personal(&exchange.Request{Parsed: new(http1.Request), Peer: &peer}); got != want {

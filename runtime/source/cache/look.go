@@ -15,10 +15,11 @@ func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil,
 // personal reports whether the response to a request is for one person by default: the client has logged in, has a
 // certificate or sends a Cookie.
 func (c *Compiled) personal(r *exchange.Request) bool {
-	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
-		name := f.Name.In(r.Head)
-		return http1.EqualFold(name, "authorization") || !c.IgnoreCookies && http1.EqualFold(name, "cookie")
-	})
+	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 ||
+		slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
+			name := f.Name.In(r.Head)
+			return http1.EqualFold(name, "authorization") || !c.IgnoreCookies && http1.EqualFold(name, "cookie")
+		})
 }
 
 // appendKey appends the key of a request, without the fields of Vary: scheme, host, target and fields, separated by
@@ -218,15 +219,17 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
-		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since") ||
-			http1.EqualFold(name, "connection") && namesFields(f.Value.In(r.Head))
+		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") ||
+			http1.EqualFold(name, "if-unmodified-since") || http1.EqualFold(name, "connection") &&
+			namesFields(f.Value.In(r.Head))
 	})
 }
 
 // namesFields reports whether the value of a Connection field names other fields than usual.
 func namesFields(connection []byte) bool {
 	for option := range bytes.SplitSeq(connection, []byte{','}) {
-		if !isOne(bytes.TrimSpace(option), "", "close", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "proxy-connection") {
+		if !isOne(bytes.TrimSpace(option), "", "close", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
+			"http2-settings", "proxy-connection") {
 			return true
 		}
 	}

@@ -66,7 +66,8 @@ func (p *Page) Range(r *exchange.Request) (wanted []byte) {
 func (p *Page) indivisible() bool {
 	for line := range bytes.Lines(p.Fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
-		if http1.EqualFold(name, "content-range") || http1.EqualFold(name, "accept-ranges") && !http1.EqualFold(bytes.TrimSpace(value), "bytes") {
+		if http1.EqualFold(name, "content-range") || http1.EqualFold(name, "accept-ranges") &&
+			!http1.EqualFold(bytes.TrimSpace(value), "bytes") {
 			return true
 		}
 	}
@@ -75,7 +76,8 @@ func (p *Page) indivisible() bool {
 
 func appendSlim(dst, fields []byte) []byte {
 	for line := range bytes.Lines(fields) {
-		if !http1.HasPrefixFold(line, "content-") || http1.HasPrefixFold(line, "content-location:") || http1.HasPrefixFold(line, "content-security-policy") {
+		if !http1.HasPrefixFold(line, "content-") || http1.HasPrefixFold(line, "content-location:") ||
+			http1.HasPrefixFold(line, "content-security-policy") {
 			dst = append(dst, line...)
 		}
 	}

@@ -99,7 +99,8 @@ func (s *Source) bypass(x *exchange.Exchange) {
 
 func cacheable(r *exchange.Request) bool {
 	q := r.Parsed
-	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.Upgrade && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
+	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.Upgrade && r.Value == nil && (q.Host.Len > 0 ||
+		q.Authority.Len > 0)
 }
 
 // send answers x with page. asked is the client's request, which determines the coding, the range, and whether the
@@ -110,7 +111,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	if !unchanged {
 		var asks bool
 		if from, count, asks = static.OneRange(page.Range(asked), int64(len(page.Body))); asks && count == 0 {
-			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", len(page.Body))})
+			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n",
+				len(page.Body))})
 			return
 		}
 		if !asks {
@@ -160,7 +162,9 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	if c != static.Identity {
 		var body []byte
 		made := false
-		p.conns.Offload(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+		p.conns.Offload(func() { body, made = static.Compress(c, page.Body) }, func(bool) {
+			p.Store.SetCoded(page, c, body, made)
+		})
 	}
 	return form
 }

@@ -40,7 +40,8 @@ func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
 	}
-	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string][]*node{}, fills: map[*Fill]struct{}{}}
+	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string][]*node{},
+		fills: map[*Fill]struct{}{}}
 }
 
 // node is the state of a key. It has no page while the page is being fetched, or if it is known that it cannot be kept.
@@ -81,8 +82,9 @@ const (
 
 func (s *Store) Stats() Stats {
 	n := &s.count
-	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated],
-		Entries: s.pages, Bytes: s.used, Most: s.limit}
+	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait],
+		Revalidated: n[Revalidated],
+		Entries:     s.pages, Bytes: s.used, Most: s.limit}
 }
 
 // grow makes room for n bytes. It returns false if that is impossible.

@@ -17,10 +17,12 @@ func ask(t testing.TB, lines ...string) *exchange.Request {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
 	parsed := new(http1.Request)
-	if _, err := parsed.Parse(head, &http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10, Fields: 100}); err != nil {
+	if _, err := parsed.Parse(head, &http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10,
+		Fields: 100}); err != nil {
 		t.Fatal(err)
 	}
-	return &exchange.Request{Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Peer: &exchange.Peer{}}
+	return &exchange.Request{Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)),
+		Peer: &exchange.Peer{}}
 }
 
 func get(t testing.TB, target string, fields ...string) *exchange.Request {
@@ -105,7 +107,8 @@ func TestMemoryOfPagesIsBounded(t *testing.T) {
 			return "de", answer{fields: "|Content-Type: text/html|ETag: \"abc\"", body: strings.Repeat("x", i%2000)}
 		},
 		"pages that vary": func(i int) (string, answer) {
-			return fmt.Sprint("l", i%7), answer{fields: "Vary: Accept-Language|Content-Type: text/html", body: strings.Repeat("x", i%2000)}
+			return fmt.Sprint("l", i%7), answer{fields: "Vary: Accept-Language|Content-Type: text/html",
+				body: strings.Repeat("x", i%2000)}
 		},
 		"empty pages": func(int) (string, answer) { return "de", answer{} },
 	} {
@@ -161,7 +164,8 @@ func TestEvictionOfAllPagesResetsEveryCounter(t *testing.T) {
 		}
 	}
 	s.PurgeNow(Pattern{Path: "*"})
-	if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || len(s.paths) != 0 || s.recent.Len() != 0 || len(s.fills) != 0 {
+	if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || len(s.paths) != 0 || s.recent.Len() != 0 ||
+		len(s.fills) != 0 {
 		t.Errorf("left: %+v, %d paths, %d fills", st, len(s.paths), len(s.fills))
 	}
 }
@@ -320,10 +324,12 @@ func TestPurgeRemovesPagesThatMatch(t *testing.T) {
 		{Pattern{Tag: "two"}, "/ /blog /blog/1 /blog/1?a=b b:/blog/1 /käse", nil},
 		{Pattern{Path: "/k%C3%A4se"}, "/ /blog /blog/1 /blog/1?a=b /blog/2 b:/blog/1", nil},
 		{Pattern{Path: "/käse"}, "/ /blog /blog/1 /blog/1?a=b /blog/2 b:/blog/1", nil},
-		{Pattern{Tag: "TWO"}, "/ /blog/1 /blog/1?a=b", []Pattern{{Path: "/k*"}, {Path: "/blog/*", Host: "b.example"}, {Path: "/blog"}, {Tag: "three"}}},
+		{Pattern{Tag: "TWO"}, "/ /blog/1 /blog/1?a=b", []Pattern{{Path: "/k*"}, {Path: "/blog/*", Host: "b.example"},
+			{Path: "/blog"}, {Tag: "three"}}},
 	} {
 		s := New(1<<20, 0)
-		all := map[string]*exchange.Request{"b:/blog/1": ask(t, "GET /blog/1 HTTP/1.1", "Host: b.example"), "/käse": get(t, "/k%c3%a4se")}
+		all := map[string]*exchange.Request{"b:/blog/1": ask(t, "GET /blog/1 HTTP/1.1", "Host: b.example"),
+			"/käse": get(t, "/k%c3%a4se")}
 		for _, target := range []string{"/", "/blog", "/blog/1", "/blog/1?a=b", "/blog/2"} {
 			all[target] = get(t, target)
 		}
@@ -363,7 +369,8 @@ func TestUnchangedPageIsRecognizedByConditions(t *testing.T) {
 	const made = "Sun, 06 Nov 1994 08:49:37 GMT"
 	c := compile(t, Rule{TTL: time.Minute})
 	s := New(1<<20, 0)
-	put(t, s, c, get(t, "/"), answer{fields: `ETag: W/"v1"|Last-Modified: ` + made + `|Content-Type: text/html|Cache-Control: max-age=60|Content-Location: /x`}, 1)
+	put(t, s, c, get(t, "/"), answer{fields: `ETag: W/"v1"|Last-Modified: ` + made +
+		`|Content-Type: text/html|Cache-Control: max-age=60|Content-Location: /x`}, 1)
 	for field, want := range map[string]bool{
 		`If-None-Match: "v1"`:                                 true,
 		`If-None-Match: "v0", W/"v1"`:                         true,
@@ -382,7 +389,8 @@ func TestUnchangedPageIsRecognizedByConditions(t *testing.T) {
 		if got := f.Page.Unchanged(r); got != want {
 			t.Errorf("%s: %v", field, got)
 		}
-		if slim := string(appendSlim(nil, f.Page.Fields)); strings.Contains(slim, "Content-Type") || !strings.Contains(slim, "Content-Location") || !strings.Contains(slim, "Cache-Control") {
+		if slim := string(appendSlim(nil, f.Page.Fields)); strings.Contains(slim, "Content-Type") ||
+			!strings.Contains(slim, "Content-Location") || !strings.Contains(slim, "Cache-Control") {
 			t.Errorf("fields of 304: %q", slim)
 		}
 	}
@@ -411,10 +419,13 @@ func TestPageHasCodedForms(t *testing.T) {
 	if wanted != static.Identity || string(form.Body) != string(small) {
 		t.Fatalf("gzip was made: %v", wanted)
 	}
-	if got, want := string(form.Fields), "Content-Type: text/html\r\nETag: W/\"v1\"\r\nVary: Accept-Encoding\r\nContent-Encoding: gzip\r\n"; got != want {
+	if got, want := string(form.Fields),
+		"Content-Type: text/html\r\nETag: W/\"v1\"\r\nVary: "+
+			"Accept-Encoding\r\nContent-Encoding: gzip\r\n"; got != want {
 		t.Errorf("fields %q, want %q", got, want)
 	}
-	if got, want := string(p.Fields), "Content-Type: text/html\r\nETag: \"v1\"\r\nVary: Accept-Encoding\r\n"; got != want {
+	if got, want := string(p.Fields), "Content-Type: text/html\r\nETag: \"v1\"\r\nVary: "+
+		"Accept-Encoding\r\n"; got != want {
 		t.Errorf("fields %q, want %q", got, want)
 	}
 	if r := get(t, "/", `If-None-Match: W/"v1"`); !p.Unchanged(r) || !form.Unchanged(r) {

@@ -51,25 +51,34 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 		shared         bool
 	}{
 		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, "", `ETag: "a"|X: 1|Cache-Control: max-age=5|`, Hit, true},
-		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "a"|X: 2|x: 3|Y: 4`, `ETag: "a"|Cache-Control: max-age=5|X: 2|x: 3|Y: 4|`, Hit, true},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: max-age=0", `ETag: "a"|Cache-Control: max-age=0|`, Expired, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-cache, max-age=9", `ETag: "a"|Cache-Control: no-cache, max-age=9|`, Expired, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-store", `ETag: "a"|Cache-Control: no-store|`, Bypass, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Set-Cookie: a=b", `ETag: "a"|Cache-Control: max-age=5|Set-Cookie: a=b|`, Bypass, false},
+		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "a"|X: 2|x: 3|Y: 4`,
+			`ETag: "a"|Cache-Control: max-age=5|X: 2|x: 3|Y: 4|`, Hit, true},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: max-age=0", `ETag: "a"|Cache-Control: max-age=0|`,
+			Expired, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-cache, max-age=9",
+			`ETag: "a"|Cache-Control: no-cache, max-age=9|`, Expired, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-store", `ETag: "a"|Cache-Control: no-store|`, Bypass,
+			false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Set-Cookie: a=b", `ETag: "a"|Cache-Control: max-age=5|Set-Cookie: a=b|`,
+			Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
 		// The age is the age of the 304, not of the previous Date.
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
-		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|", Hit, true},
-		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired, false},
+		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|",
+			Hit, true},
+		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired,
+			false},
 		// Fields that describe the content are kept.
-		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`, `Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
+		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`,
+			`Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
 			`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css|Content-Location: /a|`, Hit, true},
 		{`ETag: W/"a"|Cache-Control: max-age=5`, `ETag: "a"`, `ETag: W/"a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, `ETag: W/"b"`, `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		// A 304 about another representation changes nothing.
-		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "b"|X: 2`, `ETag: "a"|X: 1|Cache-Control: max-age=5|`, Expired, false},
+		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "b"|X: 2`, `ETag: "a"|X: 1|Cache-Control: max-age=5|`,
+			Expired, false},
 	} {
 		s := New(1<<20, 0)
 		r := get(t, "/")
@@ -77,7 +86,8 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 		f := look(t, s, c, r, 10*s1, Expired)
 		look(t, s, c, r, 10*s1, Wait)
 		p, shared := confirm(f.Fill, tt.fields, 10*s1)
-		if got := strings.ReplaceAll(string(p.Fields), "\r\n", "|"); got != tt.want || string(p.Body) != "page" || p.Status != 200 || shared != tt.shared {
+		if got := strings.ReplaceAll(string(p.Fields), "\r\n", "|"); got != tt.want || string(p.Body) != "page" ||
+			p.Status != 200 || shared != tt.shared {
 			t.Errorf("%s, %s: %s %q, shared %v", tt.stored, tt.fields, got, p.Body, shared)
 		}
 		next := s.Look(c, r, 10*s1+1)
@@ -109,8 +119,10 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 		f := look(t, s, c, r, now, Expired)
 		p, _ := confirm(f.Fill, fmt.Sprintf("X: %d", i), now)
 		form, wanted := look(t, s, c, zipped, now, Hit).Page.Coded(zipped)
-		if string(form.Body) != "zipped" || wanted != static.Identity || !strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
-			strings.Count(string(p.Fields), "Vary: Accept-Encoding") != 1 || strings.Count(string(form.Fields), `ETag: W/"a"`) != 1 {
+		if string(form.Body) != "zipped" || wanted != static.Identity ||
+			!strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
+			strings.Count(string(p.Fields), "Vary: Accept-Encoding") != 1 ||
+			strings.Count(string(form.Fields), `ETag: W/"a"`) != 1 {
 			t.Errorf("%q %q", form.Body, form.Fields)
 		}
 		if i == 0 {
@@ -133,7 +145,8 @@ func TestA304AppliesToThePageOfItsRequest(t *testing.T) {
 	s := New(1<<20, 0)
 	de, en := get(t, "/", "Accept-Language: de", "X: 1"), get(t, "/", "Accept-Language: en", "X: 1")
 	for _, r := range []*exchange.Request{de, en} {
-		put(t, s, c, r, answer{fields: `ETag: "a"|Vary: Accept-Language|Cache-Control: max-age=5`, body: string(r.Parsed.Fields[1].Value.In(r.Head))}, 0)
+		put(t, s, c, r, answer{fields: `ETag: "a"|Vary: Accept-Language|Cache-Control: max-age=5`,
+			body: string(r.Parsed.Fields[1].Value.In(r.Head))}, 0)
 	}
 	confirm(look(t, s, c, de, 10*second, Expired).Fill, "", 10*second)
 	if p := look(t, s, c, de, 11*second, Hit).Page; string(p.Body) != "de" {
@@ -250,7 +263,8 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 		r := get(t, "/")
 		put(t, s, c, r, answer{fields: `ETag: "a"|Cache-Control: ` + tt.control, body: "page"}, 0)
 		f := s.Look(c, r, tt.at*second)
-		failed, down, refused := f.Page.Instead(503, false, tt.at*second), f.Page.Instead(502, true, tt.at*second), f.Page.Instead(404, false, tt.at*second)
+		failed, down, refused := f.Page.Instead(503, false, tt.at*second), f.Page.Instead(502, true, tt.at*second),
+			f.Page.Instead(404, false, tt.at*second)
 		if failed != tt.failed || down != tt.down || refused != tt.refused {
 			t.Errorf("%s after %d s: %v %v %v", tt.control, tt.at, failed, down, refused)
 		}

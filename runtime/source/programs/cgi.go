@@ -123,7 +123,8 @@ func (c *CGI) Check() error {
 		info, err := c.scripts.stat(name)
 		switch {
 		case c.o.Interpreters[path.Ext(name)] != nil:
-		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // includes broken links and files that are not programs
+		// includes broken links and files that are not programs
+		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0:
 		case info.Mode()&0o111 == 0:
 			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.directory, name))
 		default:
@@ -256,7 +257,8 @@ const short = 20 * time.Millisecond // delay of output that may be incomplete
 
 // respond makes the script of a request answer by run, or the application other without scripts. respond always ends
 // the response.
-func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string, run func(*Answer, *Script, func(line string)) error) {
+func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
+	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
 	if scripts != nil {
 		script, err = scripts.For(r, fallback)
@@ -343,5 +345,6 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 }
 
 func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Then: exchange.Refusal{}, Reason: []byte(reason), Fields: exchange.RetryAfter})
+	w.Start(exchange.Head{Status: 503, Length: -1, Then: exchange.Refusal{}, Reason: []byte(reason),
+		Fields: exchange.RetryAfter})
 }

@@ -24,7 +24,8 @@ const plain = `printf 'Content-Type: text/plain\n\n'`
 
 func TestProgramResponsesAreForwarded(t *testing.T) {
 	scripts := map[string]string{
-		"status.cgi":   shell(`printf 'Status: 404 Gone Fishing\r\nContent-Type: text/x\r\nX-A: b\r\nTransfer-Encoding: chunked\r\nConnection: upgrade\r\n\r\nno'`),
+		"status.cgi": shell(
+			`printf 'Status: 404 Gone Fishing\r\nContent-Type: text/x\r\nX-A: b\r\nTransfer-Encoding: chunked\r\nConnection: upgrade\r\n\r\nno'`),
 		"full.cgi":     shell(`printf 'Location: http://other.example/x\n\n'`),
 		"cookie.cgi":   shell(`printf 'Location: /there\nSet-Cookie: a=b\n\n'`),
 		"local.cgi":    shell(`printf 'Location: /there?q=1\n\n'; echo ignored`),
@@ -49,7 +50,8 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 	}
 	s := newSite(t, scripts, nil)
 	a := s.get("/cgi/status.cgi", 404)
-	if a.Status != "404 Gone Fishing" || a.Text != "no" || a.Header.Get("X-A") != "b" || a.Header.Get("Connection") != "" || a.ContentLength != 2 {
+	if a.Status != "404 Gone Fishing" || a.Text != "no" || a.Header.Get("X-A") != "b" ||
+		a.Header.Get("Connection") != "" || a.ContentLength != 2 {
 		t.Errorf("%s %v %q", a.Status, a.Header, a.Text)
 	}
 	if a := s.get("/cgi/full.cgi", 302); a.Header.Get("Location") != "http://other.example/x" {
@@ -66,7 +68,8 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 	if a := s.get("/cgi/empty.cgi", 201); a.ContentLength != 0 {
 		t.Errorf("Content-Length %d", a.ContentLength)
 	}
-	if a := s.get("/cgi/nph-raw.cgi", 203); a.Text != "raw" || a.Header.Get("Server") != "me" || a.Header.Get("Date") == "" || a.ProtoMinor != 1 {
+	if a := s.get("/cgi/nph-raw.cgi", 203); a.Text != "raw" || a.Header.Get("Server") != "me" ||
+		a.Header.Get("Date") == "" || a.ProtoMinor != 1 {
 		t.Errorf("%v %q", a.Header, a.Text)
 	}
 	if a := s.get("/cgi/long.cgi", 200); a.Text != "abc" {
@@ -76,9 +79,11 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 		t.Error("a body that is short of its length looks whole")
 	}
 	for name, why := range map[string]string{
-		"silent.cgi": "no response", "notype.cgi": "Content-Type", "rubbish.cgi": "invalid header line", "cut.cgi": "within its header", "status1.cgi": "status",
-		"folded.cgi": "invalid header line", "nph-bad.cgi": "invalid status line", "endless.cgi": "exceeds", "fields.cgi": "fields",
-		"noshebang": "exec format error", "missing.cgi": "no such file", "twostati.cgi": "more than one status",
+		"silent.cgi": "no response", "notype.cgi": "Content-Type", "rubbish.cgi": "invalid header line",
+		"cut.cgi": "within its header", "status1.cgi": "status",
+		"folded.cgi": "invalid header line", "nph-bad.cgi": "invalid status line", "endless.cgi": "exceeds",
+		"fields.cgi": "fields",
+		"noshebang":  "exec format error", "missing.cgi": "no such file", "twostati.cgi": "more than one status",
 	} {
 		s.get("/cgi/"+name, 502)
 		s.says(filepath.Join(s.directory, name) + ": ")
@@ -140,7 +145,8 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	if err := os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..", "absolute.cgi": s.directory + "/a.cgi"} {
+	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..",
+		"absolute.cgi": s.directory + "/a.cgi"} {
 		if err := os.Symlink(to, filepath.Join(s.directory, from)); err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +155,8 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for target, status := range map[string]int{
-		"a.cgi": 200, "in.cgi": 200, "absolute.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200, "sub/../a.cgi": 200, "/a.cgi": 200,
+		"a.cgi": 200, "in.cgi": 200, "absolute.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200,
+		"sub/../a.cgi": 200, "/a.cgi": 200,
 		"": 403, "sub": 403, "sub/": 403, "data.txt": 403, "data.txt/x.cgi": 403, "pipe.cgi": 403,
 		"out.cgi": 404, "up/a.cgi": 404, ".hidden": 404, "%2e%2e/a.cgi": 404, "no": 404,
 	} {
@@ -157,14 +164,19 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 			t.Errorf("%s gives the text away", target)
 		}
 	}
-	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = static.LinksNo })
+	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
+		o.Links = static.LinksNo
+	})
 	if err := os.Symlink("a.cgi", none.directory+"/in.cgi"); err != nil {
 		t.Fatal(err)
 	}
 	none.get("/cgi/in.cgi", 404)
 	none.get("/cgi/a.cgi", 200)
-	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = static.LinksOwner })
-	if err := errors.Join(os.Symlink("real", owner.directory+"/middle"), os.Symlink("middle/a.cgi", owner.directory+"/in.cgi")); err != nil {
+	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
+		o.Links = static.LinksOwner
+	})
+	if err := errors.Join(os.Symlink("real", owner.directory+"/middle"),
+		os.Symlink("middle/a.cgi", owner.directory+"/in.cgi")); err != nil {
 		t.Fatal(err)
 	}
 	owner.get("/cgi/in.cgi", 200)
@@ -174,12 +186,16 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 }
 
 func TestProgramsAboveTheLimitGet503(t *testing.T) {
-	s := newSite(t, map[string]string{"wait.cgi": shell("touch begun", "while [ ! -e go ]; do sleep 0.05; done", plain)},
+	s := newSite(t, map[string]string{"wait.cgi": shell("touch begun", "while [ ! -e go ]; do sleep 0.05; done",
+		plain)},
 		func(o *programs.CGIOptions) { o.Gate = programs.NewGate(1, 1) })
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()
-	waittest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.directory + "/begun"); return err == nil })
+	waittest.Eventually(t, "the first runs", func() bool {
+		_, err := os.Stat(s.directory + "/begun")
+		return err == nil
+	})
 	for range 4 {
 		go ask()
 	}

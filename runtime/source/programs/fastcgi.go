@@ -84,12 +84,14 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 const dialTimeout = 5 * time.Second
 
 func parseAddress(text string) (network, address string, err error) {
-	if path, ok := strings.CutPrefix(text, "unix:"); ok && (strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@")) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok && (strings.HasPrefix(path, "/") ||
+		strings.HasPrefix(path, "@")) {
 		return "unix", path, nil
 	}
 	host, port, err := net.SplitHostPort(text)
 	if n, wrong := strconv.ParseUint(port, 10, 16); err != nil || host == "" || wrong != nil || n == 0 {
-		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT", text)
+		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT",
+			text)
 	}
 	return "tcp", text, nil
 }

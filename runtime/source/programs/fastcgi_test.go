@@ -50,22 +50,23 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 		status int
 		why    string
 	}{
-		"good":              {record(6, 1, head+"good") + end, 200, ""},
-		"padding":           {"\x01\x06\x00\x01\x00\x1c\x03\x00" + head + "pad" + record(6, 1, "good") + end, 200, ""},
-		"other id":          {record(6, 2, head+"x") + end, 502, "request 2"},
-		"other type":        {record(10, 1, "x"), 502, "type 10"},
-		"management":        {record(11, 0, "xxxxxxxx"), 502, "request 0"},
-		"http":              {"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "does not speak FastCGI"},
-		"nothing":           {"", 502, "closed the connection"},
-		"half a record":     {record(6, 1, head)[:12], 502, "closed the connection"},
-		"short end":         {record(6, 1, head+"x") + record(3, 1, "x"), 200, "too short"},
-		"end without head":  {record(6, 1, "Content-Type: x\r\n") + end, 502, "within its header"},
-		"only an end":       {end, 502, "no response"},
-		"no field":          {record(6, 1, "nonsense\r\n\r\n") + end, 502, "invalid header line"},
-		"overloaded":        {record(3, 1, "\x00\x00\x00\x00\x02\x00\x00\x00"), 503, ""},
-		"cannot multiplex":  {record(3, 1, "\x00\x00\x00\x00\x01\x00\x00\x00"), 502, "protocol status 1"},
-		"an endless head":   {strings.Repeat(record(6, 1, "X-A: "+strings.Repeat("x", 30000)+"\n"), 5), 502, "exceeds"},
-		"error and a state": {record(7, 1, "oh dear\n") + record(6, 1, head+"good") + record(3, 1, "\x00\x00\x00\x05\x00\x00\x00\x00"), 200, "oh dear"},
+		"good":             {record(6, 1, head+"good") + end, 200, ""},
+		"padding":          {"\x01\x06\x00\x01\x00\x1c\x03\x00" + head + "pad" + record(6, 1, "good") + end, 200, ""},
+		"other id":         {record(6, 2, head+"x") + end, 502, "request 2"},
+		"other type":       {record(10, 1, "x"), 502, "type 10"},
+		"management":       {record(11, 0, "xxxxxxxx"), 502, "request 0"},
+		"http":             {"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "does not speak FastCGI"},
+		"nothing":          {"", 502, "closed the connection"},
+		"half a record":    {record(6, 1, head)[:12], 502, "closed the connection"},
+		"short end":        {record(6, 1, head+"x") + record(3, 1, "x"), 200, "too short"},
+		"end without head": {record(6, 1, "Content-Type: x\r\n") + end, 502, "within its header"},
+		"only an end":      {end, 502, "no response"},
+		"no field":         {record(6, 1, "nonsense\r\n\r\n") + end, 502, "invalid header line"},
+		"overloaded":       {record(3, 1, "\x00\x00\x00\x00\x02\x00\x00\x00"), 503, ""},
+		"cannot multiplex": {record(3, 1, "\x00\x00\x00\x00\x01\x00\x00\x00"), 502, "protocol status 1"},
+		"an endless head":  {strings.Repeat(record(6, 1, "X-A: "+strings.Repeat("x", 30000)+"\n"), 5), 502, "exceeds"},
+		"error and a state": {record(7, 1, "oh dear\n") + record(6, 1, head+"good") +
+			record(3, 1, "\x00\x00\x00\x05\x00\x00\x00\x00"), 200, "oh dear"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, _ := script(t, c.answer)

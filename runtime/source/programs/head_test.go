@@ -12,8 +12,10 @@ import (
 // FuzzParseHead checks that a parsed head can be sent, and does not depend on how the input was cut.
 func FuzzParseHead(f *testing.F) {
 	for _, seed := range []string{
-		"Content-Type: text/html\n\nbody", "Status: 404 Not Found\r\nX: y\r\n\r\n", "Location: /a\n\n", "Location: http://a/\nStatus: 301\n\n",
-		"HTTP/1.1 200 OK\r\nA: b\r\n\r\nraw", "\n", "a", ": x\n\n", "Content-Length: 12\n\n", "Status: 99\n\n", " folded\n\n", "A: b\rc\n\n",
+		"Content-Type: text/html\n\nbody", "Status: 404 Not Found\r\nX: y\r\n\r\n", "Location: /a\n\n",
+		"Location: http://a/\nStatus: 301\n\n",
+		"HTTP/1.1 200 OK\r\nA: b\r\n\r\nraw", "\n", "a", ": x\n\n", "Content-Length: 12\n\n", "Status: 99\n\n",
+		" folded\n\n", "A: b\rc\n\n",
 	} {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)

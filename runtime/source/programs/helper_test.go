@@ -40,16 +40,20 @@ func (s *site) serve(prefix string, r backend.Responder, err error) {
 		s.t.Fatal(err)
 	}
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
-	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
+	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
+		io.WriteString(w, "there: "+r.Query())
+	}))
 	cfg := runtimetest.Config()
 	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	_, s.addr = runtimetest.Serve(s.t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(r)}, exchange.Mount{Prefix: "/there", Handler: there})
+	_, s.addr = runtimetest.Serve(s.t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(r)},
+		exchange.Mount{Prefix: "/there", Handler: there})
 }
 
 func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIOptions)) *site {
 	t.Helper()
 	s := newFolder(t, scripts)
-	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.directory}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
+	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.directory},
+		Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
 	if change != nil {
 		change(&o)
 	}

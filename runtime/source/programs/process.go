@@ -128,7 +128,8 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 // Output runs a program until its end, or the end of ctx, and returns its output. The lines of its standard error are
 // passed to log. It ends a program that writes more than most bytes. It also ends all child processes, and ignores the
 // exit status.
-func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte, err error) {
+func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte,
+	err error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,8 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	var overdue sync.Once
 	timedOut := func(took time.Duration) {
 		overdue.Do(func() {
-			log(fmt.Sprintf("%s timed out after %v in handler %s; ending process %d; stack:", line, took.Round(100*time.Millisecond), m.Name, c.pid))
+			log(fmt.Sprintf("%s timed out after %v in handler %s; ending process %d; stack:", line,
+				took.Round(100*time.Millisecond), m.Name, c.pid))
 		})
 	}
 	r.OnOverdue(timedOut)
@@ -147,7 +148,8 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
 		switch name {
 		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME":
-		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME": // not variables of WSGI
+		// not variables of WSGI
+		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME":
 		default:
 			set(name, value)
 		}

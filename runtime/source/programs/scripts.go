@@ -232,7 +232,8 @@ func fields(r *backend.Request, set func(name, value string)) {
 			set(name, value)
 			continue
 		case "AUTHORIZATION":
-			if r.Peer.User != "" && r.Peer.Login == exchange.Basic { // the server has checked the password (RFC 3875 §4.1.18)
+			// the server has checked the password (RFC 3875 §4.1.18)
+			if r.Peer.User != "" && r.Peer.Login == exchange.Basic {
 				continue
 			}
 		}

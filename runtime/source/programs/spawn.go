@@ -47,7 +47,8 @@ func startProcess(path string, argv, env []string, dir string, files [3]*os.File
 			return nil, err
 		}
 	}
-	pid, err := C.fapws_spawn((*C.char)(unsafe.Pointer(&all[0])), C.int(len(argv)), C.int(len(env)), fds[0], fds[1], fds[2])
+	pid, err := C.fapws_spawn((*C.char)(unsafe.Pointer(&all[0])), C.int(len(argv)), C.int(len(env)), fds[0], fds[1],
+		fds[2])
 	runtime.KeepAlive(files)
 	if pid < 0 {
 		return nil, &os.PathError{Op: "exec", Path: path, Err: err}

@@ -71,7 +71,8 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 			return nil, errors.New("the upstream closed the connection without a response")
 		case err != nil:
 			return nil, err
-		case response.StatusCode < 100 || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
+		case response.StatusCode < 100 || response.StatusCode >= 200 ||
+			response.StatusCode == http.StatusSwitchingProtocols:
 			c.last = request.Close || response.Close || !delimited(request, response)
 			return response, nil
 		}
@@ -250,7 +251,8 @@ func (p *Proxy) keeps(c *connection) bool {
 // the request only if the upstream closed a reused connection before responding, and the method is safe (RFC 9110
 // §9.2.2). A WebSocket handshake always uses a new connection, which is never reused, because only the response of the
 // upstream decides whether the next bytes are a request.
-func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
+func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection,
+	error) {
 	var c *connection
 	if r.Upgrade {
 		w = nil

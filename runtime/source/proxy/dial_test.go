@@ -46,16 +46,26 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 		want    string
 		log     string
 	}{
-		"good":      {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 200 ", ""},
-		"unchecked": {secured(&tls.Config{Certificates: []tls.Certificate{old}}), proxy.Options{NoVerify: true}, "HTTP/1.1 200 ", ""},
-		"expired":   {secured(&tls.Config{Certificates: []tls.Certificate{old}}), proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ", "certificate verification failed: x509: certificate has expired or is not yet valid: "},
-		"another":   {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ", "certificate verification failed: x509: "},
-		"address":   {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: ca}, "HTTP/1.1 502 ", "certificate verification failed: x509: cannot validate certificate for 127.0.0.1"},
-		"old":       {secured(&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS11}), proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 502 ", "the TLS handshake failed: remote error: tls: protocol version not supported"},
-		"closes":    {func(net.Conn) {}, proxy.Options{}, "HTTP/1.1 502 ", "the TLS handshake failed: "},
-		"hangs":     {func(c net.Conn) { io.Copy(io.Discard, c) }, proxy.Options{Connect: 300 * time.Millisecond}, "HTTP/1.1 504 ", "the TLS handshake timed out: "},
+		"good": {secured(&tls.Config{Certificates: []tls.Certificate{good}}),
+			proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 200 ", ""},
+		"unchecked": {secured(&tls.Config{Certificates: []tls.Certificate{old}}), proxy.Options{NoVerify: true},
+			"HTTP/1.1 200 ", ""},
+		"expired": {secured(&tls.Config{Certificates: []tls.Certificate{old}}),
+			proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ",
+			"certificate verification failed: x509: certificate has expired or is not yet valid: "},
+		"another": {secured(&tls.Config{Certificates: []tls.Certificate{good}}),
+			proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ", "certificate verification failed: x509: "},
+		"address": {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: ca},
+			"HTTP/1.1 502 ", "certificate verification failed: x509: cannot validate certificate for 127.0.0.1"},
+		"old": {secured(&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS11}),
+			proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 502 ",
+			"the TLS handshake failed: remote error: tls: protocol version not supported"},
+		"closes": {func(net.Conn) {}, proxy.Options{}, "HTTP/1.1 502 ", "the TLS handshake failed: "},
+		"hangs": {func(c net.Conn) { io.Copy(io.Discard, c) }, proxy.Options{Connect: 300 * time.Millisecond},
+			"HTTP/1.1 504 ", "the TLS handshake timed out: "},
 	} {
-		for kind, request := range map[string]string{"": "GET / HTTP/1.0\r\n\r\n", " WebSocket": strings.Replace(handshake, "keep-alive", "close", 1) + "\r\n"} {
+		for kind, request := range map[string]string{"": "GET / HTTP/1.0\r\n\r\n",
+			" WebSocket": strings.Replace(handshake, "keep-alive", "close", 1) + "\r\n"} {
 			t.Run(name+kind, func(t *testing.T) {
 				t.Parallel()
 				o := test.options
@@ -68,7 +78,8 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 					return
 				}
 				waittest.Eventually(t, "the log is "+test.log, func() bool { return logged() != "" })
-				if said := logged(); !strings.Contains(said, "proxy "+o.Target+": "+test.log) || strings.Contains(said, "\n") {
+				if said := logged(); !strings.Contains(said, "proxy "+o.Target+": "+test.log) ||
+					strings.Contains(said, "\n") {
 					t.Errorf("the log is %q", said)
 				}
 			})

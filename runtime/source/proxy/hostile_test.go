@@ -45,7 +45,8 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 func get(t *testing.T, address, request string) (*http.Response, string) {
 	t.Helper()
 	method, _, _ := strings.Cut(request, " ")
-	got := bufio.NewReader(strings.NewReader(talk(t, address, request+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
+	got := bufio.NewReader(strings.NewReader(talk(t, address,
+		request+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
 	response, err := http.ReadResponse(got, &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +81,8 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 			url, _ := upstream(t, func(r *http.Request) []string {
 				switch {
 				case r.Method == "GET":
-					return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)}
+					return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path),
+						r.URL.Path)}
 				case apart && strings.HasSuffix(r.URL.Path, "1"):
 					return []string{test.head, poison}
 				}
@@ -93,7 +95,8 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 					for i := range 40 {
 						path := fmt.Sprintf("/%d/%d", client, i)
 						if i%2 == 1 {
-							if response, body := get(t, address, test.method+" "+path); strings.Contains(body, "poison") || response.StatusCode >= 500 {
+							if response, body := get(t, address, test.method+" "+path); strings.Contains(body,
+								"poison") || response.StatusCode >= 500 {
 								t.Errorf("%s %s: %s %q", test.method, path, response.Status, body)
 							}
 						} else if response, body := get(t, address, "GET "+path); body != path {
@@ -218,11 +221,14 @@ func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 		{": b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
 		{"X(A): b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
 	} {
-		url, _ := upstream(t, func(*http.Request) []string { return []string{"HTTP/1.1 200 OK\r\n" + test.fields + "\r\nok"} })
+		url, _ := upstream(t, func(*http.Request) []string {
+			return []string{"HTTP/1.1 200 OK\r\n" + test.fields + "\r\nok"}
+		})
 		address, _ := front(t, "/", proxy.Options{Target: url})
 		got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		head, _, _ := strings.Cut(got, "\r\n\r\n")
-		if !strings.Contains(head+"\r\n", test.want) || strings.Contains(head, " :") || strings.Contains(head, "Keep-Alive") {
+		if !strings.Contains(head+"\r\n", test.want) || strings.Contains(head, " :") ||
+			strings.Contains(head, "Keep-Alive") {
 			t.Errorf("%q: %q, want %q", test.fields, head, test.want)
 		}
 	}
@@ -241,13 +247,15 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 		"Connection: close\nConnection: X-Hop\n",
 		"X-Long: " + strings.Repeat("x", 60<<10) + "\r\nConnection: close, X-Hop\r\n",
 	} {
-		for _, status := range []string{"HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 103 Early Hints\r\nX-Hop: 0\r\n" + fields + "\r\nHTTP/1.1 200 OK"} {
+		for _, status := range []string{"HTTP/1.1 200 OK", "HTTP/1.0 200 OK",
+			"HTTP/1.1 103 Early Hints\r\nX-Hop: 0\r\n" + fields + "\r\nHTTP/1.1 200 OK"} {
 			url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 				io.WriteString(c, status+"\r\nX-Hop: 1\r\n"+fields+"X-End: 2\r\nContent-Length: 2\r\n\r\nok")
 			})
 			address, _ := front(t, "/", proxy.Options{Target: url})
 			got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-			if strings.Contains(got, "X-Hop: ") || !strings.Contains(got, "X-End: 2\r\n") || !strings.HasSuffix(got, "\r\n\r\nok") {
+			if strings.Contains(got, "X-Hop: ") || !strings.Contains(got, "X-End: 2\r\n") ||
+				!strings.HasSuffix(got, "\r\n\r\nok") {
 				t.Errorf("%.99q, %.99q: %.999q", status, fields, got)
 			}
 		}
@@ -279,20 +287,25 @@ func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}
 	})
-	for _, o := range []struct{ prefix, target string }{{"/base/", url + "/in/"}, {"/base", url + "/in"}, {"/base/", url}, {"/", url}} {
+	for _, o := range []struct{ prefix, target string }{{"/base/", url + "/in/"}, {"/base", url + "/in"},
+		{"/base/", url}, {"/", url}} {
 		address, _ := front(t, o.prefix, proxy.Options{Target: o.target})
 		for _, path := range []string{
-			"..", "../secret", "%2e%2e/secret", ".%2E/secret", "..%2fsecret", "x/../../secret", "x/..%2f..%2fsecret", "..%5csecret", "x%5C..%5C..%5Csecret",
-			"..;/secret", "..;x=y/secret", "..%3b/secret", "..%3fx", "..%23x", "%252e%252e/secret", "..%252fsecret", "%252e%252e%255csecret",
+			"..", "../secret", "%2e%2e/secret", ".%2E/secret", "..%2fsecret", "x/../../secret", "x/..%2f..%2fsecret",
+			"..%5csecret", "x%5C..%5C..%5Csecret",
+			"..;/secret", "..;x=y/secret", "..%3b/secret", "..%3fx", "..%23x", "%252e%252e/secret", "..%252fsecret",
+			"%252e%252e%255csecret",
 		} {
 			response, body := get(t, address, "GET /base/"+path)
-			if body := strings.ToLower(body); response.StatusCode == 200 && (strings.Contains(body, "..") || strings.Contains(body, "%2e") || strings.Contains(body, "%252e")) {
+			if body := strings.ToLower(body); response.StatusCode == 200 && (strings.Contains(body, "..") ||
+				strings.Contains(body, "%2e") || strings.Contains(body, "%252e")) {
 				t.Errorf("%s to %s: /base/%s reached the upstream as %s", o.prefix, o.target, path, body)
 			} else if response.StatusCode != 200 && response.StatusCode != 400 && response.StatusCode != 404 {
 				t.Errorf("%s to %s: /base/%s: %s", o.prefix, o.target, path, response.Status)
 			}
 		}
-		for _, path := range []string{"a..b", "..a/b", "a/b..", "...", ".../x", "a%2fb", "@scope%2fname", "x;v=1.2", "%25", "a%20b", ".well-known/x"} {
+		for _, path := range []string{"a..b", "..a/b", "a/b..", "...", ".../x", "a%2fb", "@scope%2fname", "x;v=1.2",
+			"%25", "a%20b", ".well-known/x"} {
 			if response, body := get(t, address, "GET /base/"+path); response.StatusCode != 200 {
 				t.Errorf("%s to %s: /base/%s: %s %s", o.prefix, o.target, path, response.Status, body)
 			}

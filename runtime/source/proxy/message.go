@@ -33,7 +33,8 @@ var hopByHop = []string{
 // which CGI programs interpret as HTTP_PROXY.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
+	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain",
+	"Proxy",
 }
 
 func drop(h http.Header) {
@@ -175,7 +176,8 @@ func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
 func climbs(path string) bool {
 	for range 3 {
 		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
-			if after, ok := strings.CutPrefix(segment, ".."); ok && (after == "" || strings.IndexByte(";?#\x00", after[0]) >= 0) {
+			if after, ok := strings.CutPrefix(segment, ".."); ok && (after == "" ||
+				strings.IndexByte(";?#\x00", after[0]) >= 0) {
 				return true
 			}
 		}
@@ -211,7 +213,8 @@ func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())
 		first, _, complete := bytes.Cut(head, []byte{'\n'})
-		if complete && !bytes.HasPrefix(first, []byte("HTTP/")) || bytes.Contains(head, []byte("\n\n")) || bytes.Contains(head, []byte("\n\r\n")) {
+		if complete && !bytes.HasPrefix(first, []byte("HTTP/")) || bytes.Contains(head, []byte("\n\n")) ||
+			bytes.Contains(head, []byte("\n\r\n")) {
 			return head, nil
 		}
 		if _, err := in.Peek(len(head) + 1); err != nil {
@@ -308,7 +311,8 @@ func trailers(response *http.Response) (fields exchange.Trailers, err error) {
 		}
 	}
 	if n > http1.MaxTrailers || len(fields) > http1.MaxTrailerBytes {
-		return nil, fmt.Errorf("dropped %d trailer fields of %d bytes, more than %d or %d bytes", n, len(fields), http1.MaxTrailers, http1.MaxTrailerBytes)
+		return nil, fmt.Errorf("dropped %d trailer fields of %d bytes, more than %d or %d bytes", n, len(fields),
+			http1.MaxTrailers, http1.MaxTrailerBytes)
 	}
 	return fields, err
 }

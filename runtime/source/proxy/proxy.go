@@ -88,7 +88,8 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{opt: o, target: target}
-	p.idle = backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet, Drop: (*connection).close}
+	p.idle = backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet,
+		Drop: (*connection).close}
 	return p, nil
 }
 
@@ -269,7 +270,8 @@ func newTarget(o *Options) (t target, err error) {
 		return target{network: "unix", address: path, base: base, host: "localhost"}, nil
 	}
 	u, err := url.Parse(o.Target)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" {
 		return t, bad
 	}
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])

@@ -53,7 +53,8 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 			t.Error(text)
 		}
 	})
-	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p), Upgrades: exchange.ToUpstream, Resolved: true})
+	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p),
+		Upgrades: exchange.ToUpstream, Resolved: true})
 	t.Cleanup(func() { p.Close() })
 	return address, logged
 }
@@ -74,7 +75,8 @@ func talk(t *testing.T, address, request string) string {
 }
 
 func TestInvalidTargetsAreRejected(t *testing.T) {
-	for _, target := range []string{"", "host:80", "http://", "ftp://x", "unix:relative", "unix:/x:y", "http://u:p@x/", "http://x/?q"} {
+	for _, target := range []string{"", "host:80", "http://", "ftp://x", "unix:relative", "unix:/x:y", "http://u:p@x/",
+		"http://x/?q"} {
 		if _, err := proxy.New(proxy.Options{Target: target}); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", target, err)
 		}

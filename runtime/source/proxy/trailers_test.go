@@ -21,7 +21,8 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 		head := "HTTP/1.1 200 OK\r\nDate: d\r\nX-TE: " + r.Header.Get("TE") + "\r\n"
 		switch trailers := r.URL.Query().Get("t"); r.URL.Path {
 		case "/announced":
-			return []string{head + "Trailer: X-Sum, Set-Cookie\r\nTrailer: content-digest\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
+			return []string{head + "Trailer: X-Sum, Set-Cookie\r\nTrailer: content-digest\r\nTransfer-Encoding: " +
+				"chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
 		case "/many":
 			return []string{head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + many + trailers + "\r\n"}
 		case "/empty":
@@ -43,19 +44,23 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 		{"/many?t=X-B:+c%0d%0a", "trailers", body + "\r\n", ""},
 		{"/?t=Content-Length:+1%0d%0aX_S:+1%0d%0a", "trailers", body + "X_s: 1\r\n\r\n", "Length"},
 	} {
-		got := talk(t, address, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: h\r\nTE: %s\r\nConnection: close\r\n\r\n", test.path, test.te))
+		got := talk(t, address, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: h\r\nTE: %s\r\nConnection: close\r\n\r\n",
+			test.path, test.te))
 		wantTE := "X-TE: \r\n"
 		if test.te == "trailers" {
 			wantTE = "X-TE: trailers\r\n"
 		}
-		if !strings.HasSuffix(got, test.ends) || test.lacks != "" && strings.Contains(got, test.lacks) || !strings.Contains(strings.ReplaceAll(got, "X-Te", "X-TE"), wantTE) {
+		if !strings.HasSuffix(got, test.ends) || test.lacks != "" && strings.Contains(got, test.lacks) ||
+			!strings.Contains(strings.ReplaceAll(got, "X-Te", "X-TE"), wantTE) {
 			t.Errorf("%s, TE: %s: %q", test.path, test.te, got)
 		}
-		if announces := strings.HasPrefix(test.path, "/announced") && test.te == "trailers"; strings.Contains(got, field) != announces {
+		if announces := strings.HasPrefix(test.path, "/announced") && test.te == "trailers"; strings.Contains(got,
+			field) != announces {
 			t.Errorf("%s, TE: %s: %q", test.path, test.te, got)
 		}
 	}
-	if got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: close\r\n\r\n"); strings.Contains(got, "Trailer:") || !strings.HasSuffix(got, "\r\n\r\n") {
+	if got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: "+
+		"close\r\n\r\n"); strings.Contains(got, "Trailer:") || !strings.HasSuffix(got, "\r\n\r\n") {
 		t.Errorf("HEAD: %q", got)
 	}
 	if text := logged(); !strings.Contains(text, `dropped the trailer field "Set-Cookie"`) {

@@ -45,6 +45,8 @@ func TestTunnelClosesTheOtherSide(t *testing.T) {
 		if all, _ := io.ReadAll(r); len(all) > 0 {
 			t.Errorf("%q", all)
 		}
-		waittest.Eventually(t, "a line in the log", func() bool { return strings.Contains(logged(), "WebSocket closed: the upstream broke off") })
+		waittest.Eventually(t, "a line in the log", func() bool {
+			return strings.Contains(logged(), "WebSocket closed: the upstream broke off")
+		})
 	})
 }

@@ -20,16 +20,19 @@ import (
 
 const (
 	key       = "dGhlIHNhbXBsZSBub25jZQ=="
-	handshake = "GET /ws?a=%zz HTTP/1.1\r\nHost: outside.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n" +
+	handshake = "GET /ws?a=%zz HTTP/1.1\r\nHost: outside.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: " +
+		"WebSocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
 )
 
 func accepted(key string) string {
 	accept := websocket.AcceptKey([]byte(key))
-	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + string(accept[:]) + "\r\n"
+	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		string(accept[:]) + "\r\n"
 }
 
-func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *http.Request)) (url string, connections *atomic.Int64) {
+func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *http.Request)) (url string,
+	connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
 	return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
@@ -69,7 +72,9 @@ func reads(t *testing.T, r io.Reader, want string) {
 }
 
 func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
-	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) { io.WriteString(c, accepted(key)+"\r\n") })
+	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+		io.WriteString(c, accepted(key)+"\r\n")
+	})
 	address, _ := front(t, "/", proxy.Options{Target: url})
 	for _, test := range []struct{ old, new, want string }{
 		{"Version: 13", "Version: 12", "HTTP/1.1 426 "},
@@ -92,7 +97,8 @@ func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
 func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, request *http.Request) {
 		text := request.Method + request.Header.Get("Upgrade")
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+text)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+
+			text)
 	})
 	address, _ := front(t, "/", proxy.Options{Target: url})
 	for _, test := range []struct{ old, new, want string }{
@@ -125,7 +131,8 @@ func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 	})
 	address, _ := front(t, "/", proxy.Options{Target: url})
 	for i := range 3 {
-		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"+handshake+"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"+handshake+
+			"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		for _, want := range []string{"plain", "no", "plain"} {
 			reads(t, status(t, r, 200).Body, want)
 		}
@@ -143,27 +150,38 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 		"no answer":        {plain, "hang", "504", "timeout"},
 		"no http":          {plain, "nonsense\r\n\r\n", "502", "malformed"},
 		"another protocol": {plain, "SSH-2.0-server\r\nhang", "502", "malformed"},
-		"a large head":     {plain, "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", large) + "\r\n\r\n", "502", "exceeds 65536 bytes"},
-		"unasked upgrade":  {plain, "HTTP/1.1 101 Switching Protocols\r\n\r\n", "502", "status 101"},
-		"cut":              {plain, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart", "200", "aborted: unexpected EOF"},
-		"pause":            {plain, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang", "200", "aborted: idle timeout exceeded"},
+		"a large head": {plain, "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", large) + "\r\n\r\n", "502",
+			"exceeds 65536 bytes"},
+		"unasked upgrade": {plain, "HTTP/1.1 101 Switching Protocols\r\n\r\n", "502", "status 101"},
+		"cut": {plain, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart", "200",
+			"aborted: unexpected EOF"},
+		"pause": {plain, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang", "200",
+			"aborted: idle timeout exceeded"},
 
-		"no Upgrade":       {upgrade, strings.Replace(ok, "Upgrade: websocket\r\n", "", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
-		"another Upgrade":  {upgrade, strings.Replace(ok, "websocket", "h2c", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
-		"several Upgrades": {upgrade, strings.Replace(ok, "websocket\r\n", "websocket\r\nUpgrade: h2c\r\n", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
-		"no Connection":    {upgrade, strings.Replace(ok, "Connection: Upgrade\r\n", "", 1) + "\r\n", "502", "101 without Connection: Upgrade"},
-		"no Accept":        {upgrade, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"wrong Accept":     {upgrade, accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"two Accepts":      {upgrade, ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"control":          {upgrade, ok + "X: a\x01b\r\n\r\n", "502", "malformed MIME"},
-		"a frame":          {upgrade, "\x81\x05hello\r\n\r\n", "502", "malformed HTTP"},
-		"nothing":          {upgrade, "", "502", "without a response"},
-		"half a head":      {upgrade, "HTTP/1.1 101 Swi", "502", "without a response"},
-		"large head":       {upgrade, ok + "X: " + strings.Repeat("x", large), "502", "exceeds 65536 bytes"},
-		"interim":          {upgrade, strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 200), "502", "more than 100 responses of 1xx"},
-		"hangs":            {upgrade, "hang", "504", "timeout"},
-		"status 99":        {upgrade, "HTTP/1.1 099 X\r\n\r\n", "502", "status 99"},
-		"body of a 101":    {upgrade, ok + "Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n", "101", ""},
+		"no Upgrade": {upgrade, strings.Replace(ok, "Upgrade: websocket\r\n", "", 1) + "\r\n", "502",
+			"101 without Upgrade: websocket"},
+		"another Upgrade": {upgrade, strings.Replace(ok, "websocket", "h2c", 1) + "\r\n", "502",
+			"101 without Upgrade: websocket"},
+		"several Upgrades": {upgrade, strings.Replace(ok, "websocket\r\n", "websocket\r\nUpgrade: h2c\r\n", 1) + "\r\n",
+			"502", "101 without Upgrade: websocket"},
+		"no Connection": {upgrade, strings.Replace(ok, "Connection: Upgrade\r\n", "", 1) + "\r\n", "502",
+			"101 without Connection: Upgrade"},
+		"no Accept": {upgrade, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "502",
+			"101 without a valid Sec-WebSocket-Accept"},
+		"wrong Accept": {upgrade, accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502",
+			"101 without a valid Sec-WebSocket-Accept"},
+		"two Accepts": {upgrade, ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502",
+			"101 without a valid Sec-WebSocket-Accept"},
+		"control":     {upgrade, ok + "X: a\x01b\r\n\r\n", "502", "malformed MIME"},
+		"a frame":     {upgrade, "\x81\x05hello\r\n\r\n", "502", "malformed HTTP"},
+		"nothing":     {upgrade, "", "502", "without a response"},
+		"half a head": {upgrade, "HTTP/1.1 101 Swi", "502", "without a response"},
+		"large head":  {upgrade, ok + "X: " + strings.Repeat("x", large), "502", "exceeds 65536 bytes"},
+		"interim": {upgrade, strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 200), "502",
+			"more than 100 responses of 1xx"},
+		"hangs":         {upgrade, "hang", "504", "timeout"},
+		"status 99":     {upgrade, "HTTP/1.1 099 X\r\n\r\n", "502", "status 99"},
+		"body of a 101": {upgrade, ok + "Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n", "101", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -178,10 +196,13 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 				address, logged := front(t, "/", proxy.Options{Target: url, Timeout: timeout})
 				_, r := client(t, address, test.request)
 				all, _ := io.ReadAll(r)
-				if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) || strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {
+				if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) ||
+					strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {
 					return fmt.Sprintf("%.300q", all)
 				}
-				waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool { return strings.Contains(logged(), test.log) })
+				waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool {
+					return strings.Contains(logged(), test.log)
+				})
 				return ""
 			}
 			if strings.HasSuffix(test.answer, "hang") {
@@ -191,11 +212,14 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 			}
 		})
 	}
-	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused", "unix:/nowhere/x.sock": "no such file or directory"} {
+	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused",
+		"unix:/nowhere/x.sock": "no such file or directory"} {
 		address, logged := front(t, "/", proxy.Options{Target: target})
 		if got := talk(t, address, plain); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
 			t.Errorf("%s: %q", target, got)
 		}
-		waittest.Eventually(t, log+" in the log", func() bool { return strings.HasSuffix(logged(), "proxy "+target+": cannot connect: "+log) })
+		waittest.Eventually(t, log+" in the log", func() bool {
+			return strings.HasSuffix(logged(), "proxy "+target+": cannot connect: "+log)
+		})
 	}
 }

@@ -26,12 +26,16 @@ import (
 
 // differences lists the pages that fapws and Apache 2.4 process differently, with the reason.
 var differences = map[string]string{
-	"captures.shtml":      "with the expressions of 2.4, Apache has $0 but forgets how many groups there were, so that $1 is undefined",
-	"dynamicinfo.shtml":   "Apache's SCRIPT_NAME of an included program has PATH_INFO in it, against RFC 3875",
-	"dynamicstatus.shtml": "Apache writes what a program sends with a status of 302 or 404; we take it for the error that it is, and onerror sees it",
-	"entities.shtml":      "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
-	"hiddenerror.shtml":   "after a value without a name in text that is not shown, Apache carries out no further element",
-	"nestedfile.shtml":    "Apache takes paths in a page included by file from another directory as relative to the top",
+	"captures.shtml": "with the expressions of 2.4, Apache has $0 but forgets how many groups there were, so " +
+		"that $1 is undefined",
+	"dynamicinfo.shtml": "Apache's SCRIPT_NAME of an included program has PATH_INFO in it, against RFC 3875",
+	"dynamicstatus.shtml": "Apache writes what a program sends with a status of 302 or 404; we take it for the error " +
+		"that it is, and onerror sees it",
+	"entities.shtml": "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
+	"hiddenerror.shtml": "after a value without a name in text that is not shown, Apache carries out no " +
+		"further element",
+	"nestedfile.shtml": "Apache takes paths in a page included by file from another directory as " +
+		"relative to the top",
 }
 
 // badConditions lists the pages with conditions that cannot be evaluated. Apache omits all branches of such a condition
@@ -110,7 +114,8 @@ func ask(t *testing.T, url string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{"User-Agent": "test", "X-Mark": "mark", "Proxy": "evil", "Authorization": "Basic secret"} {
+	for name, value := range map[string]string{"User-Agent": "test", "X-Mark": "mark", "Proxy": "evil",
+		"Authorization": "Basic secret"} {
 		req.Header.Set(name, value)
 	}
 	req.Header["X-List"] = []string{"one", "two"}
@@ -169,7 +174,8 @@ func copySite(t *testing.T) string {
 }
 
 func startApache(t *testing.T, root, address string) string {
-	backendtest.Apache(t, t.TempDir(), address, []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"}, fmt.Sprintf(`
+	backendtest.Apache(t, t.TempDir(), address, []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"},
+		fmt.Sprintf(`
 DocumentRoot %[1]s
 AddType text/html .shtml
 AddOutputFilter INCLUDES .shtml
@@ -195,27 +201,29 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})
+	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root,
+		Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := backend.New(100, func(line string) { t.Log(line) }).Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
-		switch {
-		case pages.isPage(r.Path):
-			pages.Respond(w, r)
-		case strings.Contains(r.Path, ".cgi"):
-			programs.Respond(w, r)
-		default:
-			f, info, err := plain.OpenPath(r.Path)
-			if err != nil {
-				w.Refuse(404, "")
-				return
+	handler := backend.New(100, func(line string) { t.Log(line) }).
+		Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
+			switch {
+			case pages.isPage(r.Path):
+				pages.Respond(w, r)
+			case strings.Contains(r.Path, ".cgi"):
+				programs.Respond(w, r)
+			default:
+				f, info, err := plain.OpenPath(r.Path)
+				if err != nil {
+					w.Refuse(404, "")
+					return
+				}
+				w.Start(exchange.Head{Status: 200, Length: info.Size()})
+				io.Copy(w, f)
+				f.Close()
 			}
-			w.Start(exchange.Head{Status: 200, Length: info.Size()})
-			io.Copy(w, f)
-			f.Close()
-		}
-	}))
+		}))
 	server, err := runtime.New(runtimetest.Config())
 	if err != nil {
 		t.Fatal(err)

@@ -122,7 +122,9 @@ func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 		what, list string
 		table      map[string]func(string) string
 	}{{"decoding", decoding, decoders}, {"encoding", encoding, encoders}} {
-		for name := range strings.FieldsFuncSeq(step.list, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
+		for name := range strings.FieldsFuncSeq(step.list, func(c rune) bool {
+			return c == ',' || c == ' ' || c == '\t'
+		}) {
 			f := step.table[strings.ToLower(name)]
 			if f == nil {
 				p.fail("unknown %s %q", step.what, name)

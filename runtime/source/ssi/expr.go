@@ -24,7 +24,8 @@ func (e *element) compile() {
 	}
 	var err error
 	if e.holds, err = parseExpression(e.args[0].value); err != nil {
-		e.wrong = fmt.Sprintf("the expression %q: %v; fapws help php-cgi-ssi shows what expressions may contain", e.args[0].value, err)
+		e.wrong = fmt.Sprintf("the expression %q: %v; fapws help php-cgi-ssi shows what expressions may contain",
+			e.args[0].value, err)
 	}
 }
 
@@ -33,7 +34,9 @@ func (e *element) compile() {
 //	or         = and { "||" and }
 //	and        = not { "&&" not }
 //	not        = "!" not | "(" or ")" | ( "-n" | "-z" | "-A" | "-U" ) text | "true" | "false" | comparison
-//	comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern "/" [ "i" ] ]
+//
+// comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern
+// "/" [ "i" ] ]
 //
 // A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings.
 // A text alone is true if it is not empty.

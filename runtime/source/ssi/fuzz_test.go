@@ -11,7 +11,8 @@ import (
 
 func FuzzParse(f *testing.F) {
 	for _, page := range []string{
-		"a<!--#echo var=\"x\" -->b", "<!--#if expr=\"v('a') =~ /(.)/ && !($1 == 'x')\" --><!--#elif expr='-n %{HTTP_HOST}' --><!--#endif-->",
+		"a<!--#echo var=\"x\" -->b", "<!--#if expr=\"v('a') =~ /(.)/ && !($1 == 'x')\" --><!--#elif expr='-n " +
+			"%{HTTP_HOST}' --><!--#endif-->",
 		"<!--#set var=a value=`b` --><!--# -->", "<!--#b \"x", "<!--#if expr=\"$a = /b/ || (c)\" -->", "<!--",
 	} {
 		f.Add(page)
@@ -43,7 +44,8 @@ func FuzzParse(f *testing.F) {
 
 func FuzzExpression(f *testing.F) {
 	for _, source := range []string{
-		"v('a') == 'b' && -n reqenv('c')", "%{HTTP_HOST} =~ /(a)(b)/i || '$1' != \"b$2\"", "! ( true || false ) && 1 < 2",
+		"v('a') == 'b' && -n reqenv('c')", "%{HTTP_HOST} =~ /(a)(b)/i || '$1' != \"b$2\"",
+		"! ( true || false ) && 1 < 2",
 		"$a = /(.*)b/ && !(c < ${d}) || 'e f' != g", "-A /x", `'\'' == "$0"`,
 	} {
 		f.Add(source, "value")

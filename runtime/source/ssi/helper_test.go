@@ -63,7 +63,8 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 // /dynamic/cookie, /dynamic/slow, /dynamic/big.
 func answer(w *backend.Response, r *backend.Request) {
 	text := func(status int, body string) {
-		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"), Length: -1})
+		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"),
+			Length: -1})
 		io.WriteString(w, body)
 	}
 	switch r.Path {

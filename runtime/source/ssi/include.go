@@ -218,7 +218,9 @@ func (p *page) command(line string) error {
 		group, _ := p.capture(n)
 		argv = append(argv, group)
 	}
-	text, err := programs.Output(p.ctx, argv, p.environment(), dir, maxCommandOutput, func(line string) { p.log("exec: %s", line) })
+	text, err := programs.Output(p.ctx, argv, p.environment(), dir, maxCommandOutput, func(line string) {
+		p.log("exec: %s", line)
+	})
 	p.write(string(text))
 	return err
 }

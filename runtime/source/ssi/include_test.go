@@ -86,7 +86,8 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 	})
 	t.Run("variables", func(t *testing.T) {
 		s := newSite(t, Options{}, map[string]string{
-			"a.shtml": `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`, 40) + "end"})
+			"a.shtml": `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`,
+				40) + "end"})
 		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, errorMessage) || !strings.HasSuffix(got, "end") {
 			t.Error(len(got), got)
 		}
@@ -124,7 +125,8 @@ func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, Options{AllowExec: true}, map[string]string{"a.shtml": page})
-			for _, query := range []string{"a;echo+b", "a$(echo+b)", "a`echo+b`", "a|cat", "a&&id", `a"`, "a'", "a${HOME}"} {
+			for _, query := range []string{"a;echo+b", "a$(echo+b)", "a`echo+b`", "a|cat", "a&&id", `a"`, "a'",
+				"a${HOME}"} {
 				if got := s.get("/p/a.shtml?" + query); got != query+"\n" {
 					t.Errorf("%s: %q", query, got)
 				}
@@ -136,7 +138,8 @@ func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	page := map[string]string{"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME $nothing; pwd" -->`}
 	s := newSite(t, Options{}, page)
-	if got := s.get("/p/a.shtml"); got != errorMessage || !strings.Contains(s.logged(), "a.shtml:1: exec is not allowed") {
+	if got := s.get("/p/a.shtml"); got != errorMessage ||
+		!strings.Contains(s.logged(), "a.shtml:1: exec is not allowed") {
 		t.Error(got, s.logged())
 	}
 	page["b.shtml"] = `<!--#exec cmd="yes | head -2; sleep 100 & echo $!; kill -9 $$" -->`
@@ -151,12 +154,14 @@ func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	if !ok || err != nil {
 		t.Fatalf("%q", got)
 	}
-	for end := time.Now().Add(patience); syscall.Kill(pid, 0) == nil && running(pid); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); syscall.Kill(pid, 0) == nil &&
+		running(pid); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a program was left behind")
 		}
 	}
-	if got = s.get("/p/c.shtml"); len(got) < 8_000_000 || len(got) > 8<<20+100 || !strings.HasSuffix(got, errorMessage) {
+	if got = s.get("/p/c.shtml"); len(got) < 8_000_000 || len(got) > 8<<20+100 ||
+		!strings.HasSuffix(got, errorMessage) {
 		t.Error(len(got))
 	}
 }
@@ -203,13 +208,15 @@ func TestPageResponseHasFieldsOfItsVariables(t *testing.T) {
 	if got := s.get("/p/dir/"); got != "index" {
 		t.Error(got)
 	}
-	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other", "inner": "Accept, X-Other", "all": "*", "addr": "*",
+	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other",
+		"inner": "Accept, X-Other", "all": "*", "addr": "*",
 		"app": "Accept-Language", "late": "*", "text": "X-Mark"} {
 		if r, body := s.do("GET", "/p/vary/"+target+".shtml"); r.Header.Get("Vary") != vary {
 			t.Errorf("%s: Vary: %q, want %q; %s", target, r.Header.Get("Vary"), vary, body)
 		}
 	}
-	for _, target := range []string{"/p/f.txt", "/p/none.shtml", "/p/a.shtml/more", "/p/..%2fa.shtml", "/p/", "/p/dir/none.shtml"} {
+	for _, target := range []string{"/p/f.txt", "/p/none.shtml", "/p/a.shtml/more", "/p/..%2fa.shtml", "/p/",
+		"/p/dir/none.shtml"} {
 		if r, _ := s.do("GET", target); r.StatusCode != 404 {
 			t.Errorf("%s: %s", target, r.Status)
 		}

@@ -89,8 +89,9 @@ func parse(page string) *document {
 const space = " \t\n\v\f\r"
 
 var (
-	nameEnd      = pattern(endTag + `|[\s\v]`)
-	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // includes the sign or the space after the name
+	nameEnd = pattern(endTag + `|[\s\v]`)
+	// includes the sign or the space after the name
+	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)")
 
 	// A value is quoted, or ends at the next space. A backslash escapes only the quotes that enclose the value.
 	argumentValue = pattern("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")

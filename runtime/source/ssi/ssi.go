@@ -107,7 +107,8 @@ func New(o Options) (*Pages, error) {
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
+	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}},
+		gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
 func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
@@ -116,7 +117,8 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	switch r.Method() {
 	case "GET", "HEAD", "POST":
 	default:
-		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\n"), Length: -1, Then: exchange.Refusal{}})
+		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\n"), Length: -1,
+			Then: exchange.Refusal{}})
 		return
 	}
 	path, ok := s.below(r.Path[r.Root:])

@@ -126,8 +126,10 @@ func (v *variables) setTimes(format string) {
 }
 
 // order lists the variables of a request after its fields, in the order of Apache.
-var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT REQUEST_SCHEME SCRIPT_FILENAME " +
-	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI SCRIPT_NAME")
+var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT " +
+	"REQUEST_SCHEME SCRIPT_FILENAME " +
+	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI " +
+	"SCRIPT_NAME")
 
 // newVariables returns the variables of a program, without secrets, and those of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {

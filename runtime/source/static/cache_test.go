@@ -46,10 +46,16 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 			write(t, path, "other")
 			touch(t, path, old.Add(time.Second))
 		}, status: 200, want: "other"},
-		{name: "content and size", change: func(t *testing.T, path string) { write(t, path, "longer than before") }, status: 200, want: "longer than before"},
-		{name: "content only", change: func(t *testing.T, path string) { write(t, path, "other") }, status: 200, want: "other"},
-		{name: "renamed over, same size and time", change: func(t *testing.T, path string) { replace(t, path, "other", old) }, status: 200, want: "other"},
-		{name: "renamed over, older", change: func(t *testing.T, path string) { replace(t, path, "older", old.Add(-time.Hour)) }, status: 200, want: "older"},
+		{name: "content and size", change: func(t *testing.T, path string) { write(t, path, "longer than before") },
+			status: 200, want: "longer than before"},
+		{name: "content only", change: func(t *testing.T, path string) { write(t, path, "other") }, status: 200,
+			want: "other"},
+		{name: "renamed over, same size and time", change: func(t *testing.T, path string) {
+			replace(t, path, "other", old)
+		}, status: 200, want: "other"},
+		{name: "renamed over, older", change: func(t *testing.T, path string) {
+			replace(t, path, "older", old.Add(-time.Hour))
+		}, status: 200, want: "older"},
 		{name: "emptied", change: func(t *testing.T, path string) {
 			if err := os.Truncate(path, 0); err != nil {
 				t.Fatal(err)
@@ -66,7 +72,8 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 			}
 			write(t, path+"/x", "x")
 		}, status: 404},
-		{name: "variant came", change: func(t *testing.T, path string) { write(t, path+".gz", "zip") }, status: 200, want: "zip", accept: "gzip"},
+		{name: "variant came", change: func(t *testing.T, path string) { write(t, path+".gz", "zip") }, status: 200,
+			want: "zip", accept: "gzip"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := tree(t, map[string]string{"a": "first"})
@@ -259,7 +266,8 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 	}
 	var requests []*Request
 	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
-		requests = append(requests, request(t, "", "GET", target), request(t, "", "GET", target, "Accept-Encoding: gzip"))
+		requests = append(requests, request(t, "", "GET", target),
+			request(t, "", "GET", target, "Accept-Encoding: gzip"))
 	}
 	group.Go(func() {
 		for i := 0; ; i++ {

@@ -54,13 +54,15 @@ func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	for range cap(turns) {
 		<-turns
 	}
-	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" || unpack(t, a) != text {
+	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" ||
+		unpack(t, a) != text {
 		t.Errorf("later: %.200v", a)
 	}
 }
 
 func TestVariantsOnDiskAreSent(t *testing.T) {
-	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b", "o.html": text, "o.html.gz": "g"})
+	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b",
+		"o.html": text, "o.html.gz": "g"})
 	touch(t, root+"/v.html.br", old.Add(-time.Hour))
 	f := serve(t, Options{Root: root, Compress: true})
 	for _, c := range []struct{ target, accept, body, coding string }{
@@ -72,7 +74,8 @@ func TestVariantsOnDiskAreSent(t *testing.T) {
 		{"/o.html", "zstd, gzip", "g", "gzip"},
 	} {
 		a := get(t, f, request(t, "", "GET", c.target, "Accept-Encoding: "+c.accept))
-		if a.body != c.body || a.get("Content-Encoding") != c.coding || a.get("Vary") != "Accept-Encoding" || a.get("Content-Type") != "text/html; charset=utf-8" {
+		if a.body != c.body || a.get("Content-Encoding") != c.coding || a.get("Vary") != "Accept-Encoding" ||
+			a.get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("%s %q: %.200v", c.target, c.accept, a)
 		}
 	}
@@ -91,17 +94,21 @@ func TestFilesAreCompressedOnTheFly(t *testing.T) {
 		a := get(t, f, req)
 		mustHit(t, f, req)
 		tag := strings.TrimSuffix(plain.get("ETag"), `"`) + "-" + accept + `"`
-		if a.get("Content-Encoding") != accept || a.get("ETag") != tag || a.get("Vary") != "Accept-Encoding" || len(a.body) > 1000 || unpack(t, a) != text {
+		if a.get("Content-Encoding") != accept || a.get("ETag") != tag || a.get("Vary") != "Accept-Encoding" ||
+			len(a.body) > 1000 || unpack(t, a) != text {
 			t.Errorf("%s: %.200v", accept, a)
 		}
 		if head.length != a.length || fmt.Sprint(head.fields) != fmt.Sprint(a.fields) {
 			t.Errorf("%s: HEAD %v, GET %v", accept, head, a.fields)
 		}
-		part := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+tag))
-		if part.status != 206 || part.body != a.body[5:10] || part.get("Content-Range") != fmt.Sprintf("bytes 5-9/%d", len(a.body)) {
+		part := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+
+			tag))
+		if part.status != 206 || part.body != a.body[5:10] || part.get("Content-Range") != fmt.Sprintf("bytes 5-9/%d",
+			len(a.body)) {
 			t.Errorf("%s: %+v", accept, part)
 		}
-		other := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+plain.get("ETag")))
+		other := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9",
+			"If-Range: "+plain.get("ETag")))
 		if other.status != 200 || other.body != a.body {
 			t.Errorf("%s: a part of another coding's: %.200v", accept, other)
 		}
@@ -117,7 +124,8 @@ func TestFilesAreCompressedOnTheFly(t *testing.T) {
 		}
 	}
 	for _, o := range []Options{{Root: root}, {Root: root, Compress: true, CacheBytes: -1}} {
-		if a := get(t, serve(t, o), request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.body != text || a.get("Vary") != "" {
+		if a := get(t, serve(t, o), request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.body != text ||
+			a.get("Vary") != "" {
 			t.Errorf("%+v: %.200v", o, a)
 		}
 	}
@@ -161,7 +169,8 @@ func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
 }
 
 func TestCompressedFileThatIsTooLargeIsNotKept(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a.txt": text + noise(20000)}), Compress: true, CacheBytes: 50000})
+	f := serve(t, Options{Root: tree(t, map[string]string{"a.txt": text + noise(20000)}), Compress: true,
+		CacheBytes: 50000})
 	req := request(t, "", "GET", "/a.txt", "Accept-Encoding: gzip")
 	if a := get(t, f, req); a.get("Content-Encoding") != "" || a.length != int64(len(text)+20000) {
 		t.Errorf("%.200v", a)

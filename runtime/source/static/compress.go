@@ -134,7 +134,8 @@ func Compressible(mediaType string) bool {
 	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
 	case "text/event-stream": // its events must not be delayed
 		return false
-	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl", "application/vnd.ms-fontobject",
+	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl",
+		"application/vnd.ms-fontobject",
 		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary":
 		return true
 	}

@@ -74,7 +74,8 @@ var conditions = []struct {
 	{"If-Modified-Since: " + old.Format("Monday, 02-Jan-06 15:04:05 GMT"), 304, "", ""},
 	{"If-Modified-Since: " + old.Format(time.ANSIC), 304, "", ""},
 	{"If-Modified-Since: nonsense", 200, "0123456789", ""},
-	{"If-Modified-Since: " + after + "|If-Modified-Since: " + after, 200, "0123456789", "it reads the first field only"},
+	{"If-Modified-Since: " + after + "|If-Modified-Since: " + after, 200, "0123456789",
+		"it reads the first field only"},
 	// If-Match (RFC 9110 §13.1.1)
 	{"If-Match: TAG", 200, "0123456789", ""},
 	{`If-Match: "x", TAG`, 200, "0123456789", ""},
@@ -145,7 +146,8 @@ func TestConditionsAndRangesAreObeyed(t *testing.T) {
 			if a.status == 416 && a.get("Content-Range") != "bytes */10" {
 				t.Errorf("%+v", a)
 			}
-			if a.status == 304 && (a.get("Etag") != tag || a.get("Cache-Control") == "" || a.get("Content-Type") != "" || a.length != -1) {
+			if a.status == 304 && (a.get("Etag") != tag || a.get("Cache-Control") == "" ||
+				a.get("Content-Type") != "" || a.length != -1) {
 				t.Errorf("%+v", a)
 			}
 
@@ -161,7 +163,8 @@ func TestConditionsAndRangesAreObeyed(t *testing.T) {
 			same := theirs.Code == a.status && theirs.Header().Get("Content-Range") == a.get("Content-Range") &&
 				(a.status != 200 && a.status != 206 || theirs.Body.String() == a.body)
 			if same != (c.unlike == "") {
-				t.Errorf("net/http: %d %v %q, expected difference: %q", theirs.Code, theirs.Header(), theirs.Body, c.unlike)
+				t.Errorf("net/http: %d %v %q, expected difference: %q", theirs.Code, theirs.Header(), theirs.Body,
+					c.unlike)
 			}
 		})
 	}

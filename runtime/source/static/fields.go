@@ -237,8 +237,10 @@ func textual(kind string) bool {
 		return true
 	}
 	switch kind {
-	case "application/javascript", "application/x-javascript", "application/json", "application/json5", "application/jsonl",
-		"application/toml", "application/x-ndjson", "application/x-subrip", "application/xml", "application/xml-dtd", "application/yaml":
+	case "application/javascript", "application/x-javascript", "application/json", "application/json5",
+		"application/jsonl",
+		"application/toml", "application/x-ndjson", "application/x-subrip", "application/xml", "application/xml-dtd",
+		"application/yaml":
 		return true
 	}
 	return false

@@ -69,7 +69,8 @@ const accelRedirect = "X-Accel-Redirect"
 // that of a single file, and r.Options is the field that has it; without a name, r.Path is sent from the document root
 // of r.Options. p may be released when Take returns.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
-	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)), answer: newResponse()}
+	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)),
+		answer: newResponse()}
 	o.head.Fields, o.head.Reason = bytes.Clone(p.Head.Fields), bytes.Clone(p.Head.Reason)
 	o.answer.request = Request{Path: bytes.Clone(r.Path), Prefix: x.Prefix, Head: bytes.Clone(r.Head), Parsed: r.Parsed}
 	x.Source = o
@@ -156,7 +157,8 @@ func ofFile(fields []byte, status int) (kept []byte) {
 	for line := range bytes.Lines(fields) {
 		name := exchange.FieldName(line)
 		switch {
-		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")), bytes.EqualFold(name, []byte("Last-Modified")),
+		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")),
+			bytes.EqualFold(name, []byte("Last-Modified")),
 			bytes.EqualFold(name, []byte("Content-Range")), bytes.EqualFold(name, []byte("Accept-Ranges")):
 		case status == 304 && http1.HasPrefixFold(name, "content-"): // RFC 9110 §15.4.5
 		default:
@@ -211,7 +213,8 @@ func (h *Handed) find(value string, accel bool) (found *Files, name string, err 
 		return h.named[0], value, nil
 	}
 	for _, files := range h.named {
-		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil || len(rest) < len(name)) {
+		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil ||
+			len(rest) < len(name)) {
 			found, name = files, rest
 		}
 	}

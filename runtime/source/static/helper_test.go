@@ -182,8 +182,8 @@ func checkParts(t testing.TB, a answered, whole string) {
 	t.Helper()
 	check := func(span, body string) {
 		var first, last, size int
-		if _, err := fmt.Sscanf(span, "bytes %d-%d/%d", &first, &last, &size); err != nil || size != len(whole) || first > last || last >= size ||
-			body != whole[first:last+1] {
+		if _, err := fmt.Sscanf(span, "bytes %d-%d/%d", &first, &last, &size); err != nil || size != len(whole) ||
+			first > last || last >= size || body != whole[first:last+1] {
 			t.Fatalf("%q: %q", span, body)
 		}
 	}

@@ -43,7 +43,8 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 			t.Errorf("%s: %+v", target, a)
 		}
 	}
-	if a := get(t, f, request(t, "", "GET", "/")); strings.Contains(a.body, "fifo") || strings.Contains(a.body, "socket") {
+	if a := get(t, f, request(t, "", "GET", "/")); strings.Contains(a.body, "fifo") ||
+		strings.Contains(a.body, "socket") {
 		t.Errorf("listed: %s", a.body)
 	}
 }

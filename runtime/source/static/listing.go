@@ -17,7 +17,8 @@ import (
 
 const maxListed = 10000
 
-const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n"
+const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; " +
+	"form-action 'none'\r\n"
 
 const listingStyle = `<style>
 main{max-width:52rem;margin:auto;padding:1.2rem}
@@ -49,8 +50,8 @@ var byName = order{'N', 'A'}
 // order parses the query of a request. If the query is invalid, the listing is sorted by name.
 func (f *Files) order(req *Request) order {
 	q := req.Parsed.Query.In(req.Head)
-	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' || string(q[4:6]) != "O=" ||
-		q[2] != 'N' && q[2] != 'M' && q[2] != 'S' || q[6] != 'A' && q[6] != 'D' {
+	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' ||
+		string(q[4:6]) != "O=" || q[2] != 'N' && q[2] != 'M' && q[2] != 'S' || q[6] != 'A' && q[6] != 'D' {
 		return byName
 	}
 	return order{q[2], q[6]}
@@ -87,7 +88,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	}
 	page := listing(string(req.appendShown(nil)), name != ".", entries, more, order)
 	sum := sha256.Sum256(page)
-	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
+	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra +
+		listingFields,
 		tag: hex.EncodeToString(sum[:8])}
 	v = f.represent(d, [Codings]*Stamp{Identity: {size: int64(len(page))}}, 0)
 	v[Identity] = v[Identity].withBody(page)
@@ -174,7 +176,8 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		if entry.info.IsDir() {
 			slash = "/"
 		}
-		href, name := html.EscapeString(url.PathEscape(entry.name)), html.EscapeString(strings.ToValidUTF8(entry.name, "\uFFFD"))
+		href, name := html.EscapeString(url.PathEscape(entry.name)),
+			html.EscapeString(strings.ToValidUTF8(entry.name, "\uFFFD"))
 		// Without "./", "a:b" would be interpreted as a URL with the scheme a.
 		b = append(b, `<tr><td><a href="./`+href+slash+`">`+name+slash+"</a><td>"...)
 		if !entry.info.IsDir() {

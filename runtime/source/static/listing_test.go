@@ -32,7 +32,8 @@ func TestListingIsBounded(t *testing.T) {
 		if err != nil || len(entries) != shown || more != (most < 3) {
 			t.Errorf("%d: %v %v %v", most, entries, more, err)
 		}
-		if page := string(listing("/", false, entries, more, byName)); strings.Contains(page, "Listing truncated.") != more {
+		if page := string(listing("/", false, entries, more, byName)); strings.Contains(page,
+			"Listing truncated.") != more {
 			t.Errorf("%s", page)
 		}
 	}
@@ -46,8 +47,10 @@ func TestListingIsSorted(t *testing.T) {
 	f := serve(t, Options{Root: root, Listing: true, Compress: true})
 	tags := map[string]bool{}
 	for query, want := range map[string]string{
-		"": "dir/ a b c", "?C=N;O=A": "dir/ a b c", "?C=N;O=D": "dir/ c b a", "?C=S;O=A": "dir/ c b a", "?C=S&O=D": "dir/ a b c",
-		"?C=M;O=A": "dir/ c b a", "?C=M;O=D": "dir/ a b c", "?C=X;O=A": "dir/ a b c", "?C=N;O=A;": "dir/ a b c", "?x": "dir/ a b c",
+		"": "dir/ a b c", "?C=N;O=A": "dir/ a b c", "?C=N;O=D": "dir/ c b a", "?C=S;O=A": "dir/ c b a",
+		"?C=S&O=D": "dir/ a b c",
+		"?C=M;O=A": "dir/ c b a", "?C=M;O=D": "dir/ a b c", "?C=X;O=A": "dir/ a b c", "?C=N;O=A;": "dir/ a b c",
+		"?x": "dir/ a b c",
 	} {
 		for range 2 {
 			a := get(t, f, request(t, "", "GET", "/"+query))
@@ -59,7 +62,8 @@ func TestListingIsSorted(t *testing.T) {
 				t.Errorf("%q: %s, want %s", query, got, want)
 			}
 			tag := a.get("ETag")
-			if same := get(t, f, request(t, "", "GET", "/"+query, "If-None-Match: "+tag)); tag == "" || same.status != 304 {
+			if same := get(t, f, request(t, "", "GET", "/"+query, "If-None-Match: "+tag)); tag == "" ||
+				same.status != 304 {
 				t.Errorf("%q: ETag %q, %d", query, tag, same.status)
 			}
 			tags[tag] = true
@@ -74,7 +78,8 @@ func TestListingIsSorted(t *testing.T) {
 	}
 	write(t, root+"/new", "x")
 	later(f, time.Second)
-	if b := get(t, f, request(t, "", "GET", "/", "If-None-Match: "+a.get("ETag"))); b.status != 200 || !strings.Contains(b.body, "./new") {
+	if b := get(t, f, request(t, "", "GET", "/", "If-None-Match: "+a.get("ETag"))); b.status != 200 ||
+		!strings.Contains(b.body, "./new") {
 		t.Errorf("%+v", b)
 	}
 }
@@ -92,7 +97,8 @@ func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	kept := len(f.cache.records)
 	for _, spelling := range []string{"/%64/", "/.//%64//", "/x/../d/", "/d%2F"} {
 		req := request(t, "", "GET", spelling)
-		if req.Prefix, req.Path = "/one", []byte("/d/"); !strings.Contains(get(t, f, req).body, "<title>/one/d/</title>") {
+		if req.Prefix, req.Path = "/one", []byte("/d/"); !strings.Contains(get(t, f, req).body,
+			"<title>/one/d/</title>") {
 			t.Errorf("%s: %s", spelling, get(t, f, req).body)
 		}
 	}

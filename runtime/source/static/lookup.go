@@ -110,12 +110,14 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 			stamps[c] = &s
 		}
 	}
-	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.cacheControl(name), extra: f.extra}, stamps, now)
+	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.cacheControl(name),
+		extra: f.extra}, stamps, now)
 }
 
 func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
 	var made CodingSet
-	if f.opt.Compress && !stamps[Identity].unsized && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, stamps[Identity].size) {
+	if f.opt.Compress && !stamps[Identity].unsized && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType,
+		stamps[Identity].size) {
 		made = Made
 	}
 	for c := Gzip; c < Codings; c++ {

@@ -10,7 +10,8 @@ import (
 
 func TestExpiresSelectsCacheControlByPattern(t *testing.T) {
 	f := serve(t, Options{
-		Root:   tree(t, map[string]string{"a.css": "x", "img/b.png": "x", "img/in/c.png": "x", "d.html": "x", "e.js": "x", "f.txt": "x", "n.json": "x", "build/x.css": "x"}),
+		Root: tree(t, map[string]string{"a.css": "x", "img/b.png": "x", "img/in/c.png": "x", "d.html": "x",
+			"e.js": "x", "f.txt": "x", "n.json": "x", "build/x.css": "x"}),
 		MaxAge: 7,
 		Expires: []string{"/build/*=immutable", "*.css=30d", "/img/*=1h", "*.html=off", "e.??=2w immutable",
 			"*.json=no-store", "q.css=5"},
@@ -36,8 +37,10 @@ func TestPatternsMatchNames(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"*", "", true}, {"*", "abc", true}, {"a*", "abc", true}, {"*c", "abc", true}, {"a*c", "abbbc", true}, {"a*c", "ac", true},
-		{"a*b*c", "axbxbc", true}, {"?", "a", true}, {"?", "", false}, {"a", "b", false}, {"", "", true}, {"", "a", false},
+		{"*", "", true}, {"*", "abc", true}, {"a*", "abc", true}, {"*c", "abc", true}, {"a*c", "abbbc", true},
+		{"a*c", "ac", true},
+		{"a*b*c", "axbxbc", true}, {"?", "a", true}, {"?", "", false}, {"a", "b", false}, {"", "", true},
+		{"", "a", false},
 		{"*.css", "a.css.gz", false}, {"**", "x", true}, {"a*a", "a", false}, {"*ab", "aab", true},
 		{strings.Repeat("*a", 50), strings.Repeat("a", 60) + "b", false},
 	} {
@@ -78,13 +81,15 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 }
 
 func TestErrorNamesEveryInvalidOption(t *testing.T) {
-	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"}, Charset: "?",
+	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"},
+		Charset:   "?",
 		MimeTypes: "/none", Types: map[string]string{"x": "y"}, Headers: map[string]string{"": ""}, Symlinks: "?"})
 	var names []string
 	for _, one := range wrong {
 		names = append(names, one.Option)
 	}
-	if got := strings.Join(names, " "); f != nil || got != "index spa expires charset mime_types types headers symlinks root" {
+	if got := strings.Join(names, " "); f != nil ||
+		got != "index spa expires charset mime_types types headers symlinks root" {
 		t.Errorf("%v: %s", wrong, got)
 	}
 }
@@ -115,13 +120,17 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 		}
 	}
 	for policy, answers := range map[string]map[string]string{
-		"inside": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a", "/d/top/d/top/absolute/b.txt": "b", "/foreign": "c"},
-		"owner":  {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a", "/foreign": ""},
-		"no":     {"/a.txt": "a", "/d/b.txt": "b", "/in": "", "/absolute/b.txt": "", "/by-name": "", "/d/top/a.txt": "", "/foreign": ""},
+		"inside": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a",
+			"/d/top/d/top/absolute/b.txt": "b", "/foreign": "c"},
+		"owner": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a",
+			"/foreign": ""},
+		"no": {"/a.txt": "a", "/d/b.txt": "b", "/in": "", "/absolute/b.txt": "", "/by-name": "", "/d/top/a.txt": "",
+			"/foreign": ""},
 	} {
 		for _, path := range []string{root, dir + "/root"} {
 			f := serve(t, Options{Root: path, Symlinks: policy, Listing: true})
-			for _, target := range []string{"/beside", "/slash" + dir + "/secret.txt", "/d/out", "/out-absolute", "/out-by-way", "/loop", "/d/top/../secret.txt"} {
+			for _, target := range []string{"/beside", "/slash" + dir + "/secret.txt", "/d/out", "/out-absolute",
+				"/out-by-way", "/loop", "/d/top/../secret.txt"} {
 				answers[target] = ""
 			}
 			for target, want := range answers {
@@ -134,8 +143,10 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 				}
 			}
 			page := get(t, f, request(t, "", "GET", "/")).body
-			if strings.Contains(page, "out-") || strings.Contains(page, "loop") || strings.Contains(page, "./in\"") != (policy != "no") ||
-				foreign && strings.Contains(page, "foreign") != (policy == "inside") || !strings.Contains(page, "./a.txt") {
+			if strings.Contains(page, "out-") || strings.Contains(page, "loop") ||
+				strings.Contains(page, "./in\"") != (policy != "no") ||
+				foreign && strings.Contains(page, "foreign") != (policy == "inside") ||
+				!strings.Contains(page, "./a.txt") {
 				t.Errorf("%s: %s", policy, page)
 			}
 		}
@@ -152,7 +163,8 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 		req := request(t, "", "GET", c.target)
 		open(t, f, req)
 		var one, two Response
-		if !f.Hit(f.clock(), req, &one) || !f.Hit(f.clock(), req, &two) || one.Fd() < 0 || one.Fd() != two.Fd() || one.Warm != c.warm {
+		if !f.Hit(f.clock(), req, &one) || !f.Hit(f.clock(), req, &two) || one.Fd() < 0 || one.Fd() != two.Fd() ||
+			one.Warm != c.warm {
 			t.Fatalf("%s: descriptors %d and %d, warm %v", c.target, one.Fd(), two.Fd(), one.Warm)
 		}
 		two.Close()

@@ -41,10 +41,13 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	for _, name := range []string{"a.txt", "d/a.txt", "d/e/a.txt", "d/index.html", "spare/a.txt", "spare/d/a.txt"} {
 		write(t, root+"/"+name, inside)
 	}
-	for _, name := range []string{"/a.txt", "/d/a.txt", "/d/e/a.txt", "/a.txt.gz", "/index.html", "/" + outsideName, "/rooted/a.txt"} {
+	for _, name := range []string{"/a.txt", "/d/a.txt", "/d/e/a.txt", "/a.txt.gz", "/index.html", "/" + outsideName,
+		"/rooted/a.txt"} {
 		write(t, dir+name, outside)
 	}
-	for name, target := range map[string]string{"up": "..", "top": "/", "away": dir, "beside": dir + "/rooted", "back": "../root", "self": root, "s": "d/self", "d/self": ".", "swap": "d", "d/swap": "a.txt", "d/e/swap.html": "a.txt"} {
+	for name, target := range map[string]string{"up": "..", "top": "/", "away": dir, "beside": dir + "/rooted",
+		"back": "../root", "self": root, "s": "d/self", "d/self": ".", "swap": "d", "d/swap": "a.txt",
+		"d/e/swap.html": "a.txt"} {
 		symlink(t, target, root+"/"+name)
 	}
 
@@ -52,8 +55,10 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() {
 		random := rand.New(rand.NewPCG(1, 2))
-		targets := []string{"d", "..", "../..", dir, dir + "/a.txt", root + "/d", "a.txt", "../a.txt", "../../a.txt", "spare", "up", "back/../a.txt", root + "/../a.txt", root + "ed", dir + "/" + outsideName}
-		names := []string{root + "/swap", root + "/d/swap", root + "/d/e/swap.html", root + "/spare/d/swap", root + "/a.txt.gz"}
+		targets := []string{"d", "..", "../..", dir, dir + "/a.txt", root + "/d", "a.txt", "../a.txt", "../../a.txt",
+			"spare", "up", "back/../a.txt", root + "/../a.txt", root + "ed", dir + "/" + outsideName}
+		names := []string{root + "/swap", root + "/d/swap", root + "/d/e/swap.html", root + "/spare/d/swap",
+			root + "/a.txt.gz"}
 		for i := 0; ; i++ {
 			select {
 			case <-done:
@@ -79,7 +84,8 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	found := make([]int, askers)
 	var asking sync.WaitGroup
 	for i, policy := range []string{"inside", "owner", "no"} {
-		f, err := New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true, Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})
+		f, err := New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true,
+			Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,20 +104,24 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	pick := func(words ...string) string { return words[random.IntN(len(words))] }
-	fields := []string{"X: y", "Accept-Encoding: gzip", "Accept-Encoding: zstd", "Accept-Encoding: gzip, br", "Range: bytes=3-40", "Range: bytes=0-9,20-99,-5", "Accept: text/html"}
+	fields := []string{"X: y", "Accept-Encoding: gzip", "Accept-Encoding: zstd", "Accept-Encoding: gzip, br",
+		"Range: bytes=3-40", "Range: bytes=0-9,20-99,-5", "Accept: text/html"}
 	outer := strings.Split(strings.Trim(filepath.Dir(f.root.path), "/"), "/")
 	var out Response
 	for range n {
 		var path strings.Builder
 		for range 1 + random.IntN(6) {
 			path.WriteString(pick("/", "/", "/", "//", "\\", "/./", "/../"))
-			path.WriteString(pick("a.txt", "d", "e", "swap", "swap.html", "self", "s", "up", "top", "away", "beside", "back", "spare", "root", "rooted", "index.html", outsideName,
-				"..", ".", "...", "..;", ".fresh", ".spare", "\x00", "a.txt\x00", "", "~", "%2e%2e", "\xc0\xae\xc0\xae", strings.Join(outer, "/"), outer[0], strings.Repeat("x", 300)))
+			path.WriteString(pick("a.txt", "d", "e", "swap", "swap.html", "self", "s", "up", "top", "away", "beside",
+				"back", "spare", "root", "rooted", "index.html", outsideName,
+				"..", ".", "...", "..;", ".fresh", ".spare", "\x00", "a.txt\x00", "", "~", "%2e%2e", "\xc0\xae\xc0\xae",
+				strings.Join(outer, "/"), outer[0], strings.Repeat("x", 300)))
 		}
 		if random.IntN(4) == 0 {
 			path.WriteByte('/')
 		}
-		head := []byte(pick("GET", "GET", "GET", "HEAD") + " /" + pick("", "?C=S;O=D") + " HTTP/1.1\r\nHost: x\r\n" + pick(fields...) + "\r\n\r\n")
+		head := []byte(pick("GET", "GET", "GET", "HEAD") + " /" + pick("", "?C=S;O=D") + " HTTP/1.1\r\nHost: x\r\n" +
+			pick(fields...) + "\r\n\r\n")
 		parsed := new(http1.Request)
 		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
 			t.Errorf("%q: %v", head, err)
@@ -169,7 +179,8 @@ func content(out *Response) string {
 func FuzzByteranges(f *testing.F) {
 	text := strings.Repeat("0123456789abcdef", 64)
 	files := serve(f, Options{Root: tree(f, map[string]string{"a.txt": text})})
-	for _, seed := range []string{"bytes=0-1,3-4", "bytes=0-0,-1", "bytes=5-,0-2", "bytes=1-1,2-2,3-3,4-4", "bytes=1000-2000,0-3", "bytes= 1-2 , 4-5 ,"} {
+	for _, seed := range []string{"bytes=0-1,3-4", "bytes=0-0,-1", "bytes=5-,0-2", "bytes=1-1,2-2,3-3,4-4",
+		"bytes=1000-2000,0-3", "bytes= 1-2 , 4-5 ,"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {

@@ -18,7 +18,8 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 		x.SendReply(&r)
 		return
 	case location != nil:
-		x.SendReply(&exchange.Reply{Status: 302, Fields: slices.Concat(location, r.Fields), Close: r.Close, Override: r.Override})
+		x.SendReply(&exchange.Reply{Status: 302, Fields: slices.Concat(location, r.Fields), Close: r.Close,
+			Override: r.Override})
 		return
 	}
 	a := newResponse()

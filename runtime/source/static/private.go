@@ -88,11 +88,13 @@ func (p *Private) has(info fs.FileInfo) bool {
 // intended for clients: sources, copies by editors and people, databases and their dumps, keys.
 var leftovers = []string{
 	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
-	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp", "*.swo", "*.tmp",
+	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp",
+	"*.swo", "*.tmp",
 	"*.db", "*.db3", "*.sqlite", "*.sqlite3", "*.db-*", "*.db3-*", "*.sqlite-*", "*.sqlite3-*",
 	"*.db.[0-9]*", "*.db3.[0-9]*", "*.sqlite.[0-9]*", "*.sqlite3.[0-9]*", "*.dump", "*.sql", "*.sql.[0-9]*",
 	".env", ".env.*", "*.env",
-	"*.key", "*.p12", "*.pfx", "*.ppk", "*.secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
+	"*.key", "*.p12", "*.pfx", "*.ppk", "*.secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519",
+	"id_ed25519_sk",
 }
 
 // keyNames are names of files that are hidden if they contain a private key or are compressed. id_list.html.gz, for
@@ -182,7 +184,8 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 			if left--; left < 0 {
 				return fs.SkipAll
 			}
-			if err != nil || !entry.Type().IsRegular() || !t.guard.hides(entry.Name()) && !t.guard.mayBeKey(entry.Name()) {
+			if err != nil || !entry.Type().IsRegular() || !t.guard.hides(entry.Name()) &&
+				!t.guard.mayBeKey(entry.Name()) {
 				return nil
 			}
 			if file, info, err := t.walk(name, toRead); err == nil {

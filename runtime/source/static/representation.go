@@ -20,7 +20,8 @@ type description struct {
 	mediaType string
 	coding    Coding
 	varies    bool
-	// made is set if the server itself compresses the original. The variant then has the name and stamp of the original.
+	// made is set if the server itself compresses the original. The variant then has the name and stamp of the
+	// original.
 	made    bool
 	control string
 	extra   string
@@ -155,8 +156,8 @@ type Stamp struct {
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 
-	// unsized is set if the size that the file reports is not its size, as in /proc and /sys. Its times are unrelated to
-	// its content, which is read for each response.
+	// unsized is set if the size that the file reports is not its size, as in /proc and /sys. Its times are unrelated
+	// to its content, which is read for each response.
 	unsized bool
 }
 
@@ -164,12 +165,14 @@ type Stamp struct {
 // versions: npm uses a day of 1985, zip 1980, Bazel, flit and hatch these days. Other tools use the time of the last
 // commit.
 var buildTimes = [...]time.Time{
-	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
+	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC),
+	time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
 }
 
 const (
-	firstDate  = 20 * 365 * 24 * time.Hour // since 1970; earlier times are not trusted
-	mostOffset = 14 * time.Hour            // maximum offset of a time zone from UTC, because archives such as zip contain local times
+	firstDate = 20 * 365 * 24 * time.Hour // since 1970; earlier times are not trusted
+	// maximum offset of a time zone from UTC, because archives such as zip contain local times
+	mostOffset = 14 * time.Hour
 	// A modification time this long before the status change may be a constant.
 	longTimeAgo = 3 * 365 * 24 * time.Hour
 )

@@ -46,7 +46,8 @@ func (f *Files) Open(req *Request, out *Response) {
 	err := f.serve(t, path, now, req, out)
 	var index program
 	isIndex := errors.As(err, &index)
-	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
+	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 &&
+		isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
 	}
 	switch {
@@ -199,7 +200,8 @@ func (out *Response) add(r *representation, part byteRange) {
 func (res *Response) reply() exchange.Reply {
 	h := &res.Head
 	text := strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status)
-	return exchange.Reply{Status: h.Status, Text: text, Fields: bytes.Clone(h.Fields), Close: h.Close, Date: h.HasDate, Server: h.HasServer}
+	return exchange.Reply{Status: h.Status, Text: text, Fields: bytes.Clone(h.Fields), Close: h.Close, Date: h.HasDate,
+		Server: h.HasServer}
 }
 
 var contentType = []byte("Content-Type")

@@ -45,7 +45,8 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 			if a.status != 200 || a.length != int64(len(c.body)) || method == "GET" && a.body != c.body {
 				t.Errorf("%s %s with %q: %+v", method, c.path, c.accept, a)
 			}
-			if a.get("Content-Encoding") != c.coding || a.get("Vary") != c.vary || a.get("Content-Type") != c.mediaType {
+			if a.get("Content-Encoding") != c.coding || a.get("Vary") != c.vary ||
+				a.get("Content-Type") != c.mediaType {
 				t.Errorf("%s %s with %q: %v", method, c.path, c.accept, a.fields)
 			}
 		}
@@ -67,7 +68,8 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 		}
 	}
 	a := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: gzip", "Range: bytes=1-2"))
-	if a.status != 206 || a.body != "ZI" || a.get("Content-Range") != "bytes 1-2/4" || a.get("Content-Encoding") != "gzip" || a.get("Vary") == "" {
+	if a.status != 206 || a.body != "ZI" || a.get("Content-Range") != "bytes 1-2/4" ||
+		a.get("Content-Encoding") != "gzip" || a.get("Vary") == "" {
 		t.Errorf("range of a variant: %+v", a)
 	}
 }
@@ -137,7 +139,8 @@ func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
 }
 
 func TestNothingStaysOpen(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000), "d/x": "x"}), Listing: true, CacheBytes: -1})
+	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000),
+		"d/x": "x"}), Listing: true, CacheBytes: -1})
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -148,7 +151,8 @@ func TestNothingStaysOpen(t *testing.T) {
 	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
 	run := func() {
 		for _, target := range targets {
-			for _, field := range []string{"A: b", "Range: bytes=0-1,3-4", "If-Modified-Since: " + oldDate, "If-Match: \"x\"", "Range: bytes=999999-"} {
+			for _, field := range []string{"A: b", "Range: bytes=0-1,3-4", "If-Modified-Since: " + oldDate,
+				"If-Match: \"x\"", "Range: bytes=999999-"} {
 				open(t, f, request(t, "", "GET", target, field))
 			}
 		}

@@ -129,7 +129,8 @@ func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 			out.Close()
 		})
 	}
-	for end := time.Now().Add(10 * time.Second); threads(t) < before+maxLooking/2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); threads(t) < before+
+		maxLooking/2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	if n := threads(t) - before; n < maxLooking/2 || n > maxLooking+maxLooking/4 {

@@ -56,7 +56,8 @@ const tail = "--" + boundary + "--\r\n"
 
 var whole = "preamble\r\n" +
 	part(`form-data; name="note"`, "", "one\r\ntwo") +
-	part(`form-data; name="a"; filename="a b.bin"`, "Content-Type: application/x\r\n", "\x00\r\n--"+boundary[:3]+"\r\n--"+boundary+"x\r\n\r\n") +
+	part(`form-data; name="a"; filename="a b.bin"`, "Content-Type: application/x\r\n", "\x00\r\n--"+boundary[:3]+
+		"\r\n--"+boundary+"x\r\n\r\n") +
 	part(`form-data; name="none"; filename=""`, "Content-Type: application/octet-stream\r\n", "") +
 	part(`form-data; name="a"; filename="ü.txt"`, "", "") +
 	part(`form-data; name="note"`, "", "") +
@@ -96,10 +97,12 @@ func TestInvalidFormIsAnErrorAndNotACompleteFile(t *testing.T) {
 		"no disposition":    {"--" + boundary + "\r\nA: b\r\n\r\nx\r\n" + tail, "Content-Disposition", 400},
 		"another one":       {part(`attachment; filename="x"`, "", "y") + tail, "Content-Disposition", 400},
 		"without a name":    {part(`form-data; name="a"; filename=""`, "", "y") + tail, "no name", 400},
-		"long header":       {part(`form-data; name="a"`, "X: "+strings.Repeat("x", maxHeader)+"\r\n", "y") + tail, "header", 413},
-		"long preamble":     {strings.Repeat("x\r\n", maxHeader) + file + tail, "header", 413},
-		"long fields":       {strings.Repeat(part(`form-data; name="a"`, "", strings.Repeat("y", maxFields/2)), 2) + tail, "more than", 413},
-		"many parts":        {strings.Repeat(part(`form-data; name="a"`, "", ""), maxParts+1) + tail, "more than", 413},
+		"long header": {part(`form-data; name="a"`, "X: "+strings.Repeat("x", maxHeader)+"\r\n", "y") + tail,
+			"header", 413},
+		"long preamble": {strings.Repeat("x\r\n", maxHeader) + file + tail, "header", 413},
+		"long fields": {strings.Repeat(part(`form-data; name="a"`, "", strings.Repeat("y", maxFields/2)), 2) +
+			tail, "more than", 413},
+		"many parts": {strings.Repeat(part(`form-data; name="a"`, "", ""), maxParts+1) + tail, "more than", 413},
 	} {
 		f := newForm(arriving(c.body), boundary)
 		var err error

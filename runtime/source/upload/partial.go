@@ -99,7 +99,8 @@ func (t *directory) admit(owner string) error {
 	for _, one := range t.unfinished {
 		owned[one.owner]++
 	}
-	if owner != "" && owned[owner] >= maxOwned || len(t.unfinished) >= maxPartial && !t.makeRoom(dir, owned, owned[owner]) {
+	if owner != "" && owned[owner] >= maxOwned || len(t.unfinished) >= maxPartial && !t.makeRoom(dir, owned,
+		owned[owner]) {
 		return refuse(503, "too many unfinished uploads")
 	}
 	return nil

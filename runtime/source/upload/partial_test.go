@@ -46,7 +46,8 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	if err := p.write([]byte("e")); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.complete(); err != nil || p.sum() != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
+	if err := p.complete(); err != nil ||
+		p.sum() != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
 		t.Errorf("%v, %s", err, p.sum())
 	}
 	next, err := f.create(rand.Text(), description{Length: 3, Name: "b"})
@@ -78,7 +79,8 @@ func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	var begun atomic.Int32
 	for range 60 {
 		all.Go(func() {
-			if p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a", Owner: "x"}); err == nil {
+			if p, err := u.target.(*directory).create(rand.Text(),
+				description{Length: 3, Name: "a", Owner: "x"}); err == nil {
 				begun.Add(1)
 				p.close()
 			}
@@ -168,7 +170,8 @@ func TestUploadMetadataIsParsed(t *testing.T) {
 			t.Errorf("%.40q: %v, %v", text, got, err)
 		}
 	}
-	for id, want := range map[string]bool{rand.Text(): true, "": false, "../" + rand.Text(): false, strings.ToLower(rand.Text()): false} {
+	for id, want := range map[string]bool{rand.Text(): true, "": false, "../" + rand.Text(): false,
+		strings.ToLower(rand.Text()): false} {
 		if isToken(id) != want {
 			t.Errorf("%q", id)
 		}

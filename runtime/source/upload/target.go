@@ -53,7 +53,8 @@ func newTarget(o *Options) (target, error) {
 		return &directory{options: o, path: path}, err
 	case err == nil && st.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0:
 		path, err := o.inside(full)
-		return &device{options: o, path: path, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0}, err
+		return &device{options: o, path: path, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0},
+			err
 	case err == nil && !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is neither a directory nor a file nor a device", o.Path)
 	case err != nil && (!errors.Is(err, fs.ErrNotExist) || strings.HasSuffix(o.Path, "/")):

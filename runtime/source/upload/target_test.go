@@ -143,7 +143,8 @@ func TestPathsAreRelativeToTheChroot(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"jail/in": "/in", "jail/in/new": "/in", "jail": "/", "jail/": "/", "jailed": "", "other": ""} {
+	for path, want := range map[string]string{"jail/in": "/in", "jail/in/new": "/in", "jail": "/", "jail/": "/",
+		"jailed": "", "other": ""} {
 		u, err := New(Options{Path: filepath.Join(dir, path), Root: filepath.Join(dir, "jail") + "/"})
 		if want == "" && (err == nil || !strings.Contains(err.Error(), "outside")) || want != "" && err != nil {
 			t.Errorf("%s: %v", path, err)

@@ -135,7 +135,8 @@ func (x *tus) empty(status int, fields string) {
 }
 
 func (x *tus) options() {
-	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions + "\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
+	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions +
+		"\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
 	if most := x.u.options.MaxSize; most < math.MaxInt64 {
 		fields += fmt.Sprintf("Tus-Max-Size: %d\r\n", most)
 	}
@@ -143,7 +144,8 @@ func (x *tus) options() {
 }
 
 func (x *tus) state(p *partial) string {
-	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.u.resumes.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
+	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size,
+		x.u.resumes.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
 }
 
 func (x *tus) create() error {
@@ -193,7 +195,8 @@ func (x *tus) head(id string) error {
 		if !ok {
 			return err
 		}
-		x.empty(200, fmt.Sprintf("Cache-Control: no-store\r\nUpload-Offset: %d\r\nUpload-Length: %d\r\n", length, length))
+		x.empty(200, fmt.Sprintf("Cache-Control: no-store\r\nUpload-Offset: %d\r\nUpload-Length: %d\r\n", length,
+			length))
 		return nil
 	}
 	if err != nil {
@@ -246,7 +249,8 @@ func (x *tus) patch(id string) error {
 // receive keeps the upload of a client that disconnects, which may resume it later.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
-	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: x.r.Account(), token: p.id, interrupt: x.r.Interrupt}
+	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length},
+		client: x.r.Account(), token: p.id, interrupt: x.r.Interrupt}
 	switch {
 	case err != nil:
 	case x.r.Size > p.Length-p.size:
@@ -290,7 +294,8 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 		return nil
 	}
 	p.file = stored{Name: cmp.Or(p.Name, p.name), Type: p.Type}
-	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{p.stored()}, Fields: p.Fields, Status: status}, tusFields+fields)
+	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{p.stored()}, Fields: p.Fields, Status: status},
+		tusFields+fields)
 	return nil
 }
 
@@ -379,7 +384,8 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 // removed.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
-	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length, tooLarge: errTooMuch}
+	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length,
+		tooLarge: errTooMuch}
 	var body io.Reader = &bodyReader{next: t.next}
 	if check != nil {
 		body = io.TeeReader(body, check)

@@ -157,7 +157,8 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	case 503:
 		fields += "Retry-After: 5\r\n"
 	}
-	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Then: exchange.Refusal{}})
+	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1,
+		Then: exchange.Refusal{}})
 }
 
 // named reports whether clients choose the names of files. Otherwise the target is a single file.
@@ -188,8 +189,10 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	switch coding := r.Field("Content-Encoding"); {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
 		return refuse(415, "an upload must not have a Content-Encoding")
-	case r.Method() == "POST" && strings.HasPrefix(strings.ToLower(r.Field("Content-Type")), "application/x-www-form-urlencoded"):
-		return refuse(415, "this form has names of files only: its enctype must be multipart/form-data; a body that is the file itself needs PUT, or another Content-Type")
+	case r.Method() == "POST" && strings.HasPrefix(strings.ToLower(r.Field("Content-Type")),
+		"application/x-www-form-urlencoded"):
+		return refuse(415, "this form has names of files only: its enctype must be multipart/form-data; a body that "+
+			"is the file itself needs PUT, or another Content-Type")
 	case r.Field("Content-Range") != "":
 		return refuse(400, "an upload must not have a Content-Range") // RFC 9110 §14.5
 	}
@@ -372,7 +375,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("sync must be at least 4096 bytes, not %d", o.Sync)
 	}
 	for _, origin := range o.Origins {
-		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Host == "" || !strings.EqualFold(origin, u.Scheme+"://"+u.Host)) {
+		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Host == "" ||
+			!strings.EqualFold(origin, u.Scheme+"://"+u.Host)) {
 			return fmt.Errorf("origins: %q is not an origin, such as \"https://example.org\", or \"*\"", origin)
 		}
 	}

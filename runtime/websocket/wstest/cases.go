@@ -72,7 +72,8 @@ func echoed(messages ...piece) (want []string) {
 // of these. Compression covers sections 12 and 13. Messages have at most 1 MiB, which must be the limit of the
 // server.
 func Cases() []Case {
-	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases())
+	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(),
+		limitCases())
 }
 
 // Run runs the case against a server. The error describes a wrong response.

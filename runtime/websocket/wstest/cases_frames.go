@@ -35,7 +35,8 @@ func pingCases() (cases []Case) {
 		{ID: "2.6", send: []piece{ping(full)}, chop: 1, want: echoed(pong(full))},
 		{ID: "2.7", send: []piece{pong("")}},
 		{ID: "2.8", send: []piece{pong("unsolicited pong payload")}},
-		{ID: "2.9", send: []piece{pong("unsolicited pong payload"), ping("ping payload")}, want: echoed(pong("ping payload"))},
+		{ID: "2.9", send: []piece{pong("unsolicited pong payload"), ping("ping payload")},
+			want: echoed(pong("ping payload"))},
 		{ID: "2.10"}, {ID: "2.11", chop: 1},
 	}
 	for i := range 10 {
@@ -66,16 +67,22 @@ func fragmentCases() (cases []Case) {
 	pong := show(Pong, "ping payload")
 	for i, chop := range []int{0, -1, 1} {
 		cases = append(cases,
-			Case{ID: fmt.Sprint("5.", i+3), chop: chop, send: []piece{frame(Text, one), frame(Fin|Continuation, two)}, want: []string{whole}},
-			Case{ID: fmt.Sprint("5.", i+6), chop: chop, send: []piece{frame(Text, one), ping("ping payload"), frame(Fin|Continuation, two)}, want: []string{pong, whole}},
-			Case{ID: fmt.Sprint("5.", i+9), chop: chop, send: []piece{frame(Fin|Continuation, "non-continuation payload"), hello}, want: []string{protocolError}})
+			Case{ID: fmt.Sprint("5.", i+3), chop: chop, send: []piece{frame(Text, one), frame(Fin|Continuation, two)},
+				want: []string{whole}},
+			Case{ID: fmt.Sprint("5.", i+6), chop: chop, send: []piece{frame(Text, one), ping("ping payload"),
+				frame(Fin|Continuation, two)}, want: []string{pong, whole}},
+			Case{ID: fmt.Sprint("5.", i+9), chop: chop,
+				send: []piece{frame(Fin|Continuation, "non-continuation payload"), hello},
+				want: []string{protocolError}})
 	}
-	long := []piece{frame(Text, one), frame(Continuation, two), ping("1"), frame(Continuation, "fragment3"), frame(Continuation, "fragment4"), ping("2"), frame(Fin|Continuation, "fragment5")}
+	long := []piece{frame(Text, one), frame(Continuation, two), ping("1"), frame(Continuation, "fragment3"),
+		frame(Continuation, "fragment4"), ping("2"), frame(Fin|Continuation, "fragment5")}
 	slow := slices.Insert(slices.Clone(long), 3, pause)
 	want := []string{show(Pong, "1"), show(Pong, "2"), show(Text, "fragment1fragment2fragment3fragment4fragment5")}
 	return append(cases,
 		Case{ID: "5.1", send: []piece{frame(Ping, one), frame(Fin|Continuation, two)}, want: []string{protocolError}},
-		Case{ID: "5.15", send: []piece{frame(Text, one), frame(Fin|Continuation, two), frame(Continuation, "fragment3"), text("fragment4")}, want: []string{whole, protocolError}},
+		Case{ID: "5.15", send: []piece{frame(Text, one), frame(Fin|Continuation, two), frame(Continuation, "fragment3"),
+			text("fragment4")}, want: []string{whole, protocolError}},
 		Case{ID: "5.18", send: []piece{frame(Text, one), frame(Fin|Text, two)}, want: []string{protocolError}},
 		Case{ID: "5.19", send: slow, want: want},
 		Case{ID: "5.20", send: long, want: want},
@@ -89,12 +96,16 @@ func utf8Cases() []Case {
 	cut := strings.Index(valid, "@")
 	return []Case{
 		{ID: "6.1.1", send: []piece{text("")}, want: echoed(text(""))},
-		{ID: "6.1.2", send: []piece{frame(Text, ""), frame(Continuation, ""), frame(Fin|Continuation, "")}, want: echoed(text(""))},
-		{ID: "6.1.3", send: []piece{frame(Text, ""), frame(Continuation, "middle frame payload"), frame(Fin|Continuation, "")}, want: echoed(text("middle frame payload"))},
+		{ID: "6.1.2", send: []piece{frame(Text, ""), frame(Continuation, ""), frame(Fin|Continuation, "")},
+			want: echoed(text(""))},
+		{ID: "6.1.3", send: []piece{frame(Text, ""), frame(Continuation, "middle frame payload"),
+			frame(Fin|Continuation, "")}, want: echoed(text("middle frame payload"))},
 		{ID: "6.2.1", send: []piece{text(valid)}, want: echoed(text(valid))},
-		{ID: "6.2.2", send: []piece{frame(Text, valid[:cut]), frame(Fin|Continuation, valid[cut:])}, want: echoed(text(valid))},
+		{ID: "6.2.2", send: []piece{frame(Text, valid[:cut]), frame(Fin|Continuation, valid[cut:])},
+			want: echoed(text(valid))},
 		{ID: "6.2.3", send: fragments(Text, valid, 1), want: echoed(text(valid))},
-		{ID: "6.2.4", send: fragments(Text, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", 1), want: echoed(text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"))},
+		{ID: "6.2.4", send: fragments(Text, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", 1),
+			want: echoed(text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"))},
 		{ID: "6.3.1", send: []piece{text(invalid)}, want: []string{invalidData}},
 		{ID: "6.3.2", send: fragments(Text, invalid, 1), want: []string{invalidData}},
 		// The text is rejected before the message ends: section 6.4 requires failing fast.
@@ -112,7 +123,8 @@ func closeCases() []Case {
 		{ID: "7.1.2", send: []piece{normal, normal}, want: []string{normalClose}},
 		{ID: "7.1.3", send: []piece{normal, ping("")}, want: []string{normalClose}},
 		{ID: "7.1.4", send: []piece{normal, hello}, want: []string{normalClose}},
-		{ID: "7.1.5", send: []piece{frame(Text, "fragment1"), normal, frame(Fin|Continuation, "fragment2")}, want: []string{normalClose}},
+		{ID: "7.1.5", send: []piece{frame(Text, "fragment1"), normal, frame(Fin|Continuation, "fragment2")},
+			want: []string{normalClose}},
 		{ID: "7.1.6", send: []piece{large, pause, normal, ping("")}, want: append(echoed(large), normalClose)},
 		{ID: "7.3.1", send: []piece{frame(Fin|Close, "")}, want: []string{"close 1005"}},
 		{ID: "7.3.2", send: []piece{frame(Fin|Close, "a")}, want: []string{protocolError}},
@@ -120,13 +132,16 @@ func closeCases() []Case {
 		{ID: "7.3.4", send: []piece{closing(1000, "Hello World!")}, want: []string{normalClose}},
 		{ID: "7.3.5", send: []piece{closing(1000, strings.Repeat("*", 123))}, want: []string{normalClose}},
 		{ID: "7.3.6", send: []piece{closing(1000, strings.Repeat("*", 124))}, want: []string{protocolError}},
-		{ID: "7.5.1", send: []piece{closing(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited")}, want: []string{invalidData}},
+		{ID: "7.5.1", send: []piece{closing(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited")},
+			want: []string{invalidData}},
 	}
 	for i, code := range []int{1001, 1014, 3000, 4999} {
-		cases = append(cases, Case{ID: fmt.Sprint("7.7.", i+1), send: []piece{closing(code, "")}, want: []string{fmt.Sprint("close ", code)}})
+		cases = append(cases, Case{ID: fmt.Sprint("7.7.", i+1), send: []piece{closing(code, "")},
+			want: []string{fmt.Sprint("close ", code)}})
 	}
 	for i, code := range []int{999, 1005, 2999, 5000} {
-		cases = append(cases, Case{ID: fmt.Sprint("7.9.", i+1), send: []piece{closing(code, "")}, want: []string{protocolError}})
+		cases = append(cases, Case{ID: fmt.Sprint("7.9.", i+1), send: []piece{closing(code, "")},
+			want: []string{protocolError}})
 	}
 	return cases
 }
@@ -139,10 +154,12 @@ func limitCases() (cases []Case) {
 		}
 		large := frame(Fin|op, strings.Repeat("0123456789abcdef", 1<<14))
 		for i, size := range []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10} {
-			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+3, i+1), send: fragments(op, large.payload, size), want: echoed(large)})
+			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+3, i+1), send: fragments(op, large.payload, size),
+				want: echoed(large)})
 		}
 		for i, chop := range []int{64, 128, 256, 512, 1 << 10, 2 << 10} {
-			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+5, i+1), send: []piece{large}, chop: chop, want: echoed(large)})
+			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+5, i+1), send: []piece{large}, chop: chop,
+				want: echoed(large)})
 		}
 		for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10} {
 			tc := Case{ID: fmt.Sprintf("9.%d.%d", k+7, i+1), chop: -1}
@@ -155,8 +172,10 @@ func limitCases() (cases []Case) {
 	}
 	m := text(strings.Repeat("*", 65536))
 	return append(cases,
-		Case{ID: "9.9 a byte too much", send: []piece{binaryOf(strings.Repeat("*", 16<<20+1))}, want: []string{"close 1009"}},
-		Case{ID: "9.9 a byte too much in fragments", send: fragments(Binary, strings.Repeat("*", 16<<20+1), 16000), want: []string{"close 1009"}},
+		Case{ID: "9.9 a byte too much", send: []piece{binaryOf(strings.Repeat("*", 16<<20+1))},
+			want: []string{"close 1009"}},
+		Case{ID: "9.9 a byte too much in fragments", send: fragments(Binary, strings.Repeat("*", 16<<20+1), 16000),
+			want: []string{"close 1009"}},
 		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})
 }
 

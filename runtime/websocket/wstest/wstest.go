@@ -108,15 +108,18 @@ func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	if got := r.Header.Get("Sec-WebSocket-Accept"); got != base64.StdEncoding.EncodeToString(sum[:]) {
 		return nil, fmt.Errorf("Sec-WebSocket-Accept is %q", got)
 	}
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
-		return nil, fmt.Errorf("the field Upgrade is %q, Connection %q", r.Header.Get("Upgrade"), r.Header.Get("Connection"))
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.EqualFold(r.Header.Get("Connection"),
+		"upgrade") {
+		return nil, fmt.Errorf("the field Upgrade is %q, Connection %q", r.Header.Get("Upgrade"),
+			r.Header.Get("Connection"))
 	}
 	c.Deflate = strings.HasPrefix(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	return c, nil
 }
 
 func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
-	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true, Length: int64(len(payload))}
+	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true,
+		Length: int64(len(payload))}
 	binary.BigEndian.PutUint32(h.Mask[:], c.Mask)
 	b := bytes.NewBuffer(dst)
 	_ = ws.WriteHeader(b, h) // a Buffer does not return errors

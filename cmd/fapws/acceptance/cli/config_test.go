@@ -20,26 +20,36 @@ func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 		{"redirect = ''", `redirect: "" is neither a URL nor an absolute path`},
 		{"rewrite = ''", `rewrite: "" is not an absolute path`},
 		{"proxy = ''", `proxy: "" is not one of http://host:port, https://host:port, unix:/path`},
-		{"proxy = 'http://x:99999'", `proxy: "http://x:99999" is not one of http://host:port, https://host:port, unix:/path`},
+		{"proxy = 'http://x:99999'",
+			`proxy: "http://x:99999" is not one of http://host:port, https://host:port, unix:/path`},
 		{"fastcgi = ''", `fastcgi: "" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
-		{"fastcgi = 'x:99999'", `fastcgi: "x:99999" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
-		{"fastcgi = 'unix:php.sock'", `fastcgi: "unix:php.sock" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
-		{"fastcgi = { address = 'x:1', params = { 'A=B' = '1' } }", `params = { A=B = "1" }: must be a table of strings whose names have no "="`},
-		{"upload = { to = 'www', origins = ['https://a.lan/b'] }", `upload: origins: "https://a.lan/b" is not an origin, such as "https://example.org", or "*"`},
-		{"files = 'www'\nlogin = 'none/users'", `login: ` + dir + `/none: no such file or directory; correct the name, or create it`},
+		{"fastcgi = 'x:99999'",
+			`fastcgi: "x:99999" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
+		{"fastcgi = 'unix:php.sock'",
+			`fastcgi: "unix:php.sock" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
+		{"fastcgi = { address = 'x:1', params = { 'A=B' = '1' } }",
+			`params = { A=B = "1" }: must be a table of strings whose names have no "="`},
+		{"upload = { to = 'www', origins = ['https://a.lan/b'] }",
+			`upload: origins: "https://a.lan/b" is not an origin, such as "https://example.org", or "*"`},
+		{"files = 'www'\nlogin = 'none/users'", `login: ` + dir +
+			`/none: no such file or directory; correct the name, or create it`},
 		{"files = 'www'\nmethods = []", `methods = [], an array: must be an array that is not empty`},
-		{"allow = []", `allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
-		{"files = 'www'\nssi = ['a/*']", `ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`},
+		{"allow = []",
+			`allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
+		{"files = 'www'\nssi = ['a/*']",
+			`ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`},
 	} {
 		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = 'www'\n[[host.route]]\nprefix = '/x/'\n"+c.key+"\n")
 		want := fmt.Sprintf("fapws: fapws.toml:%d: %s\n", 5+strings.Count(c.key, "\n"), c.want)
 		fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Fails(t, 2, want)
 	}
-	for _, c := range [][2]string{{"user = 'no-one'", "unknown user"}, {"chroot = 'none'", "--chroot none: no such file or directory"}} {
+	for _, c := range [][2]string{{"user = 'no-one'", "unknown user"},
+		{"chroot = 'none'", "--chroot none: no such file or directory"}} {
 		fapwstest.Write(t, dir+"/fapws.toml", "root = 'www'\n"+c[0]+"\n")
 		fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Fails(t, 2, c[1])
 	}
-	fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}.Fails(t, 2, "fapws: cannot read www: is a directory\n")
+	fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}.Fails(t, 2,
+		"fapws: cannot read www: is a directory\n")
 }
 
 // Other hosts, and clients without a host, get the default host. Missing settings have their documented defaults.
@@ -58,19 +68,23 @@ root = "b"
 [[host]]
 root = "c"
 `
-	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf), "--forwarded-allow-ips", "127.0.0.1"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf), "--forwarded-allow-ips",
+		"127.0.0.1"}}.Serve(t, fapwstest.Threads)
 	for host, want := range map[string]string{
-		"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b", "b.lan.": "page of b",
-		"c.lan": "the default", "127.0.0.1": "the default",
+		"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b",
+		"b.lan.": "page of b",
+		"c.lan":  "the default", "127.0.0.1": "the default",
 	} {
 		s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, want)
 	}
 	s.Ask("GET / HTTP/1.0\r\n\r\n").Want(t, 200).Is(t, "the default")
 	s.Ask("GET http://b.lan/ HTTP/1.1\r\nHost: a.lan\r\n\r\n").Want(t, 200).Is(t, "page of b")
-	s.Ask("GET / HTTP/1.1\r\nHost: a.lan\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: b.lan\r\n\r\n").Want(t, 200).Is(t, "page of b")
+	s.Ask("GET / HTTP/1.1\r\nHost: a.lan\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: b.lan\r\n\r\n").Want(t,
+		200).Is(t, "page of b")
 	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 204)
 
-	s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "unknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, fapwstest.Threads)
+	s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "unknown-host = 421\n"+
+		conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, fapwstest.Threads)
 	s.Ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "page of b")
 	s.Ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").Want(t, 421)
 	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 421)
@@ -99,9 +113,12 @@ autoindex = true
 prefix = "/img/programs/"
 cgi = "cgi"
 `)}}.Serve(t, fapwstest.Threads)
-	s.Ask(fapwstest.Get("/img/a.png")).Want(t, 200).Is(t, "/www/img/a.png").Field(t, "Cache-Control", "public, max-age=31536000").Field(t, "A", "b")
-	s.Ask(fapwstest.Get("/img/a.css")).Want(t, 200).Is(t, "/www/img/a.css").Field(t, "Cache-Control", "public, max-age=31536000")
-	s.Ask(fapwstest.Get("/a.css")).Want(t, 200).Is(t, "/www/a.css").Field(t, "Cache-Control", "public, max-age=2592000").Field(t, "A", "")
+	s.Ask(fapwstest.Get("/img/a.png")).Want(t, 200).Is(t, "/www/img/a.png").Field(t, "Cache-Control",
+		"public, max-age=31536000").Field(t, "A", "b")
+	s.Ask(fapwstest.Get("/img/a.css")).Want(t, 200).Is(t, "/www/img/a.css").Field(t, "Cache-Control",
+		"public, max-age=31536000")
+	s.Ask(fapwstest.Get("/a.css")).Want(t, 200).Is(t, "/www/a.css").Field(t, "Cache-Control",
+		"public, max-age=2592000").Field(t, "A", "")
 	s.Ask(fapwstest.Get("/files/")).Want(t, 200, "x.txt")
 	s.Ask(fapwstest.Get("/files/x.txt")).Want(t, 200).Is(t, "/www/files/x.txt").Field(t, "Cache-Control", "")
 	s.Ask(fapwstest.Get("/img/programs/hello")).Want(t, 200).Is(t, "program\n").Field(t, "A", "b")
@@ -115,7 +132,8 @@ func TestDirectoryIsServedWithoutPython(t *testing.T) {
 	fapwstest.Write(t, dir+"/site/index.htm", "index")
 	fapwstest.Write(t, dir+"/site/sub/a.txt", "a")
 	fapwstest.Write(t, dir+"/more/b.txt", "b")
-	s := fapwstest.Command{Flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm", dir + "/site"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm",
+		dir + "/site"}}.Serve(t, fapwstest.Threads)
 	s.Says(`without Python`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "index").Field(t, "X-Content-Type-Options", "nosniff")
 	s.Ask(fapwstest.Get("/sub/")).Want(t, 200, "a.txt")
@@ -137,9 +155,11 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	fapwstest.Replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nstatus = '/_fapws'\n")
 	s.Says(`warning .*fapws\.toml: changes of workers, pid, error-log take effect after a restart\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
-	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200, "<title>fapws: files of "+dir+"/b<", "info reloading: ")
+	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200,
+		"<title>fapws: files of "+dir+"/b<", "info reloading: ")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nrot = 1\n")
-	s.Says(`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
+	s.Says(
+		`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
 	s.ReloadFails("fapws.toml:5: unknown key rot, did you mean root?")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\n")
@@ -202,13 +222,17 @@ func TestReloadWatchesTheDirectoryOfAnotherApplication(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/fapws.toml", always+"app = 'one/app.py'\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "one")
-	fapwstest.Replace(t, file, always+"app = 'two/app.py'\n[[host]]\nname = 'a.test'\nroot = 'two'\naccess-log = 'log'\n")
+	fapwstest.Replace(t, file, always+"app = 'two/app.py'\n[[host]]\nname = 'a.test'\nroot = "+
+		"'two'\naccess-log = 'log'\n")
 	s.Says("reloaded: 1 worker")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "two")
 	s.Ask("GET /none HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").Want(t, 404)
 	fapwstest.FileSays(t, dir+"/log", "GET /none")
 	s.Control("rotate")
-	fapwstest.Eventually(t, "the log is rotated", func() bool { _, err := os.Stat(dir + "/log.1.gz"); return err == nil })
+	fapwstest.Eventually(t, "the log is rotated", func() bool {
+		_, err := os.Stat(dir + "/log.1.gz")
+		return err == nil
+	})
 	fapwstest.Replace(t, dir+"/two/app.py", fmt.Sprintf(app, "three"))
 	s.Says(`reloading: app\.py changed`)
 	s.Says("reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker")

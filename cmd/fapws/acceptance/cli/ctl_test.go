@@ -33,8 +33,9 @@ func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	flood := exec.Command(fapwstest.Python, "-c", "import socket, sys\nall = [socket.socket(socket.AF_UNIX) for i in range(100)]\n"+
-		"for s in all: s.connect(sys.argv[1])\nprint('connected', flush=True); sys.stdin.read()", path)
+	flood := exec.Command(fapwstest.Python, "-c",
+		"import socket, sys\nall = [socket.socket(socket.AF_UNIX) for i in range(100)]\n"+
+			"for s in all: s.connect(sys.argv[1])\nprint('connected', flush=True); sys.stdin.read()", path)
 	held, _ := flood.StdinPipe()
 	defer flood.Wait()
 	defer held.Close()
@@ -45,11 +46,13 @@ func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	}
 	command := exec.Command(fapwstest.Binary(t), "ctl", "--socket", path, "status")
 	begin := time.Now()
-	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), strconv.Itoa(s.Cmd.Process.Pid)) {
+	if out, err := command.CombinedOutput(); err != nil ||
+		!strings.Contains(string(out), strconv.Itoa(s.Cmd.Process.Pid)) {
 		t.Errorf("%v after %v: %s", err, time.Since(begin), out)
 	}
 	io.WriteString(slow, `{"command":"status"}`+"\n")
-	if answer, err := io.ReadAll(slow); err != nil || !strings.Contains(string(answer), strconv.Itoa(s.Cmd.Process.Pid)) {
+	if answer, err := io.ReadAll(slow); err != nil ||
+		!strings.Contains(string(answer), strconv.Itoa(s.Cmd.Process.Pid)) {
 		t.Errorf("the slow client: %v, %s", err, answer)
 	}
 }

@@ -81,7 +81,8 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 		})
 		mu.Lock()
 		if cmd.ProcessState.ExitCode() != test.code || !regexp.MustCompile(test.stdout).Match(stdout.Bytes()) {
-			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout, shown)
+			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout,
+				shown)
 		}
 		if strings.Contains(shown, "secret") {
 			t.Errorf("the password is shown: %q", shown)

@@ -50,7 +50,9 @@ func sample(t *testing.T, text, name string) float64 {
 // the byte earlier.
 func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 	t.Helper()
-	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool { return sample(t, metricsOf(t, s), name) == want })
+	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool {
+		return sample(t, metricsOf(t, s), name) == want
+	})
 }
 
 func promtool(t *testing.T, text string) {
@@ -80,7 +82,8 @@ func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 		const count = "fapws_request_duration_seconds_count"
 		samples(t, s, count+`{host="",route="/order",code="2xx"}`, 10)
 		took := time.Since(began).Seconds()
-		if sum := sample(t, metricsOf(t, s), `fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`); m.Inline() && sum > took {
+		if sum := sample(t, metricsOf(t, s),
+			`fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`); m.Inline() && sum > took {
 			t.Errorf("requests one after the other have lasted %v s together, of %v s", sum, took)
 		}
 		samples(t, s, count+`{host="",route="/fails",code="5xx"}`, 1)
@@ -194,12 +197,15 @@ func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 				t.Fatalf("it shows the query: %s", stdout)
 			}
 			fapwstest.Must(t, json.Unmarshal([]byte(stdout), &seen))
-			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).MatchString(seen.Active[0].At)
+			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).
+				MatchString(seen.Active[0].At)
 		})
-		if a := seen.Active[0]; a.Request != "GET /waits" || a.Age <= 0 || a.Worker == 0 || seen.InFlight != 1 || len(seen.Report.Workers) == 0 {
+		if a := seen.Active[0]; a.Request != "GET /waits" || a.Age <= 0 || a.Worker == 0 || seen.InFlight != 1 ||
+			len(seen.Report.Workers) == 0 {
 			t.Errorf("%+v", seen)
 		}
-		if text := metricsOf(t, s); !strings.Contains(text, `fapws_connections{kind="http"}`) { // an inline handler blocks the loop
+		// an inline handler blocks the loop
+		if text := metricsOf(t, s); !strings.Contains(text, `fapws_connections{kind="http"}`) {
 			t.Errorf("no connections: %s", text)
 		}
 		fapwstest.Write(t, release, "")
@@ -223,7 +229,8 @@ func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	}()
 	samples(t, s, "fapws_workers", 2)
 	s.Control("stop")
-	if got := <-done; !regexp.MustCompile(`^1 (true|false) fapws: (the server has stopped: )?no server|^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
+	if got := <-done; !regexp.MustCompile(
+		`^1 (true|false) fapws: (the server has stopped: )?no server|^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
 		t.Error(got)
 	}
 }

@@ -34,11 +34,14 @@ func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	}
 	dir := t.TempDir()
 	site := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(everything, fapwstest.Testdata(t, "metrics.py")))
-	s := fapwstest.Command{Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "-c", site}, Dir: dir, Env: []string{"HOME=" + dir}}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "-c", site}, Dir: dir,
+		Env: []string{"HOME=" + dir}}.Serve(t, fapwstest.Workers)
 	get(t, s.URL+"/order")
-	config := fapwstest.Write(t, dir+"/prometheus.yml", fmt.Sprintf(prometheusConfig, strings.TrimPrefix(s.URL, "http://")))
+	config := fapwstest.Write(t, dir+"/prometheus.yml",
+		fmt.Sprintf(prometheusConfig, strings.TrimPrefix(s.URL, "http://")))
 	at := backendtest.Unused(t)
-	p := exec.Command(program, "--config.file", config, "--storage.tsdb.path", dir+"/data", "--web.listen-address", at, "--log.level", "error")
+	p := exec.Command(program, "--config.file", config, "--storage.tsdb.path", dir+"/data", "--web.listen-address", at,
+		"--log.level", "error")
 	var said strings.Builder
 	p.Stdout, p.Stderr = &said, &said
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -130,7 +133,8 @@ ALL = CollectorRegistry()
 multiprocess.MultiProcessCollector(ALL)
 PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 `)
-	s := fapwstest.Command{Script: script, Flags: []string{"--status", "/_fapws"}, Env: []string{"PROMETHEUS_MULTIPROC_DIR=" + dir}}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Script: script, Flags: []string{"--status", "/_fapws"},
+		Env: []string{"PROMETHEUS_MULTIPROC_DIR=" + dir}}.Serve(t, fapwstest.Workers)
 	get(t, s.URL+"/count")
 	old := s.Workers()
 	s.Control("reload")
@@ -141,7 +145,8 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	samples(t, s, "ours_total", 3)
 	_, ours := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
 	theirs := get(t, s.URL+"/metrics")
-	if sample(t, theirs, "theirs_total") != 3 || strings.Contains(theirs, "ours_total") || strings.Contains(ours, "theirs") || sample(t, ours, "ours_total") != 3 {
+	if sample(t, theirs, "theirs_total") != 3 || strings.Contains(theirs, "ours_total") ||
+		strings.Contains(ours, "theirs") || sample(t, ours, "ours_total") != 3 {
 		t.Errorf("%s\n%s", theirs, ours)
 	}
 }
@@ -163,14 +168,17 @@ PATHS = [("/count", count)]
 	if text := metricsOf(t, s); strings.Contains(text, "done_total") {
 		t.Error(text)
 	}
-	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"}); a.StatusCode != 503 || !strings.Contains(text, "the processes of --fork are not profiled") {
+	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"}); a.StatusCode != 503 ||
+		!strings.Contains(text, "the processes of --fork are not profiled") {
 		t.Errorf("%d %s", a.StatusCode, text)
 	}
 }
 
 func TestKeptUpstreamConnectionIsCounted(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "upstream")
+	}))
 	t.Cleanup(upstream.Close)
 	s := fapwstest.ServeProxy(t, upstream.URL, "proxy-idle = '1h'\n")
 	samples(t, s, "fapws_upstream_connections_idle", 0)

@@ -51,7 +51,8 @@ func watch(ctx context.Context, origin string) *watched {
 
 func colors(scheme string, into *string) chromedp.Action {
 	return chromedp.Tasks{
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme",
+			Value: scheme}}),
 		chromedp.Evaluate(`(s=>s.backgroundColor+s.color)(getComputedStyle(document.body))`, into),
 	}
 }
@@ -91,11 +92,15 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 		fapwstest.Shows(requests+` == "2"`),
 		chromedp.Evaluate(`document.documentElement.scrollWidth <= innerWidth`, &fits),
 		colors("light", &light), colors("dark", &dark),
-		chromedp.Click(`form[action=stacks] button`), fapwstest.Shows(`/active requests/.test(document.querySelector("#out").innerText)`), chromedp.Text("#out", &stacks),
+		chromedp.Click(`form[action=stacks] button`),
+		fapwstest.Shows(`/active requests/.test(document.querySelector("#out").innerText)`),
+		chromedp.Text("#out", &stacks),
 		chromedp.ActionFunc(func(context.Context) error { go keepBusy(s.URL+"/works", profiled); return nil }),
-		chromedp.Click(`form[action=profile] button`), fapwstest.Shows(`document.querySelector("#out .flame b")`), chromedp.OuterHTML("#out", &graph),
+		chromedp.Click(`form[action=profile] button`), fapwstest.Shows(`document.querySelector("#out .flame b")`),
+		chromedp.OuterHTML("#out", &graph),
 		chromedp.ActionFunc(func(context.Context) error { close(profiled); return nil }),
-		chromedp.Click(`form[action=reload] button`), fapwstest.Shows(`/reload/.test(document.querySelector("#out").innerText)`), chromedp.Text("#out", &answer),
+		chromedp.Click(`form[action=reload] button`),
+		fapwstest.Shows(`/reload/.test(document.querySelector("#out").innerText)`), chromedp.Text("#out", &answer),
 		chromedp.ActionFunc(func(context.Context) error { s.HasWorkers(2, fresh...); return order(ctx) }),
 		fapwstest.Shows(requests+` == "3"`),
 		chromedp.ActionFunc(func(ctx context.Context) error {
@@ -150,7 +155,8 @@ func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 	fapwstest.Eventually(t, "one of two at the same time is refused", func() bool {
 		for range 2 {
 			go func() {
-				a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile", fields: map[string]string{"Accept": "text/html"}})
+				a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile",
+					fields: map[string]string{"Accept": "text/html"}})
 				answers <- answer{a.StatusCode, text}
 			}()
 		}
@@ -158,7 +164,8 @@ func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 			profile, refused = refused, profile
 		}
 		return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
-			strings.Contains(refused.text, "a profile is being recorded already") // on a busy machine both may be late for the GIL
+			// on a busy machine both may be late for the GIL
+			strings.Contains(refused.text, "a profile is being recorded already")
 	})
 	if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
 		t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)

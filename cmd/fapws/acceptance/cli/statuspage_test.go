@@ -43,7 +43,8 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")
-	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"}, Env: []string{"RELEASE=" + release}}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"},
+		Env: []string{"RELEASE=" + release}}.Serve(t, fapwstest.Workers)
 	answer := make(chan string, 1)
 	go func() {
 		body := ""
@@ -65,13 +66,15 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	})
 	_, live := answerTo(t, s, asked{method: "GET", path: "/_fapws/live"})
 	stacks, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/stacks"})
-	if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") || !strings.Contains(text, `metrics.py", line 2`) {
+	if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") ||
+		!strings.Contains(text, `metrics.py", line 2`) {
 		t.Errorf("%d %s", stacks.StatusCode, text)
 	}
 	_, figures := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
 	_, metrics := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
 	_, profile := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
-	for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures, "metrics": metrics, "profile": profile} {
+	for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures,
+		"metrics": metrics, "profile": profile} {
 		if strings.Contains(text, "zecret") || strings.Contains(text, release) {
 			t.Errorf("the %s shows a query, a cookie or the environment:\n%s", what, text)
 		}
@@ -125,12 +128,15 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 		{asked{method: "GET", path: "/_fapws/metrics", host: "127.0.0.1.example"}, 403},
 		{asked{method: "GET", path: "/_fapws/", fields: map[string]string{"X-Forwarded-For": "127.0.0.1"}}, 403},
 		{asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Forwarded": "for=192.0.2.1"}}, 403},
-		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "http://evil.example"}}, 403},
+		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "http://evil.example"}},
+			403},
 		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "null"}}, 403},
 		{asked{method: "POST", path: "/_fapws/stacks", fields: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
-		{asked{method: "POST", path: "/_fapws/stacks", fields: map[string]string{"Origin": s.URL, "Sec-Fetch-Site": "same-origin"}}, 200},
+		{asked{method: "POST", path: "/_fapws/stacks",
+			fields: map[string]string{"Origin": s.URL, "Sec-Fetch-Site": "same-origin"}}, 200},
 	} {
-		if a, text := answerTo(t, s, tt.ask); a.StatusCode != tt.status || a.StatusCode == 403 && strings.Contains(text, "metrics.py") {
+		if a, text := answerTo(t, s, tt.ask); a.StatusCode != tt.status || a.StatusCode == 403 && strings.Contains(text,
+			"metrics.py") {
 			t.Errorf("%+v: %d %s", tt.ask, a.StatusCode, text)
 		}
 	}
@@ -139,7 +145,8 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	}
 	s.Says(`warning client 127\.0\.0\.1:\d+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
 	old := s.Workers()
-	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": s.URL}}); a.StatusCode != 200 || text != "reloaded\n" {
+	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload",
+		fields: map[string]string{"Origin": s.URL}}); a.StatusCode != 200 || text != "reloaded\n" {
 		t.Errorf("%d %s", a.StatusCode, text)
 	}
 	s.Says("info reloading: status page")
@@ -150,17 +157,22 @@ func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/htpasswd", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // secret
-	file := fapwstest.Write(t, dir+"/fapws.toml", "status = \"/_fapws\"\nauth = { realm = \"device\", users = \"htpasswd\" }\n[[host]]\nroot = \".\"\n")
+	file := fapwstest.Write(t, dir+"/fapws.toml",
+		"status = \"/_fapws\"\nauth = { realm = \"device\", users = \"htpasswd\" }\n[[host]]\nroot = \".\"\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Threads)
 	via := map[string]string{"X-Forwarded-For": "192.0.2.1"}
-	if a, _ := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via}); a.StatusCode != 401 {
+	if a, _ := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example",
+		fields: via}); a.StatusCode != 401 {
 		t.Errorf("without a password: %d", a.StatusCode)
 	}
 	via["Authorization"] = "Basic YW5uYTpzZWNyZXQ="
-	if a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via}); a.StatusCode != 200 || !strings.Contains(text, "without Python") || strings.Contains(text, "Reload") {
+	if a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example",
+		fields: via}); a.StatusCode != 200 || !strings.Contains(text, "without Python") || strings.Contains(text,
+		"Reload") {
 		t.Errorf("with a password: %d %s", a.StatusCode, text)
 	}
-	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example", fields: via}); a.StatusCode != 500 || !strings.Contains(text, "reloading requires a supervisor") {
+	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example",
+		fields: via}); a.StatusCode != 500 || !strings.Contains(text, "reloading requires a supervisor") {
 		t.Errorf("a reload: %d %s", a.StatusCode, text)
 	}
 }
@@ -177,6 +189,7 @@ func TestStatusPageIsOffByDefault(t *testing.T) {
 		t.Errorf("%d", a.StatusCode)
 	}
 	for _, wrong := range []string{"_fapws", "/", "/a/../b", "/a b", "/a?b"} {
-		fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}.Fails(t, 2, "a path under /, such as /_fapws, or off")
+		fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}.Fails(t, 2,
+			"a path under /, such as /_fapws, or off")
 	}
 }

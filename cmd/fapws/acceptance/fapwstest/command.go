@@ -49,7 +49,8 @@ func (c Command) Started(t *testing.T) *Server {
 // Start adds no flags.
 func (c Command) Start(t *testing.T) *Server {
 	t.Helper()
-	s := &Server{T: t, Cmd: c.prepare(t), Stdout: NewOutput(), Stderr: NewOutput(), Complains: c.Complains, crashes: c.Crashes, Exited: make(chan struct{})}
+	s := &Server{T: t, Cmd: c.prepare(t), Stdout: NewOutput(), Stderr: NewOutput(), Complains: c.Complains,
+		crashes: c.Crashes, Exited: make(chan struct{})}
 	s.Cmd.Stdout, s.Cmd.Stderr = s.Stdout, s.Stderr
 	Must(t, s.Cmd.Start())
 	go func() {
@@ -83,7 +84,8 @@ func (c Command) Succeeds(t *testing.T) (stdout string) {
 func (c Command) Fails(t *testing.T, code int, want string) {
 	t.Helper()
 	got, _, stderr := c.Run(t)
-	if got != code || !strings.HasPrefix(stderr, "fapws: ") || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+	if got != code || !strings.HasPrefix(stderr, "fapws: ") || !strings.Contains(stderr, want) ||
+		strings.Count(stderr, "\n") != 1 {
 		t.Errorf("%q: code %d, %q, want %d, %q", c.Flags, got, stderr, code, want)
 	}
 }
@@ -132,7 +134,8 @@ const allowRoot = "FAPWS_ALLOW_ROOT=1"
 func CleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "FAPWS_") && (!strings.HasPrefix(name, "PYTHON") || name == "PYTHONMALLOC") && name != "PORT" && name != "VIRTUAL_ENV" {
+		if !strings.HasPrefix(name, "FAPWS_") && (!strings.HasPrefix(name, "PYTHON") || name == "PYTHONMALLOC") &&
+			name != "PORT" && name != "VIRTUAL_ENV" {
 			env = append(env, pair)
 		}
 	}

@@ -31,7 +31,8 @@ func (s *Server) cleanup() {
 		s.Stop()
 	}
 	said := s.Stderr.String()
-	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE", "ERROR: AddressSanitizer"} {
+	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE",
+		"ERROR: AddressSanitizer"} {
 		if strings.Contains(said, bad) && !s.crashes {
 			s.T.Errorf("fapws has crashed: %q", bad)
 		}

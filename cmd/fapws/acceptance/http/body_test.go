@@ -30,7 +30,8 @@ func TestObjectsThatAHandlerKeepsAreHarmlessAfterTheRequest(t *testing.T) {
 		s := fapwstest.Serve(t, m, "kept.py")
 		for _, size := range []int{10, 1000, 400_000} {
 			s.Ask(fapwstest.Request("POST", "/keep", strings.Repeat("b", size))).Is(t, "kept")
-			s.Ask(fapwstest.Request("POST", "/use", strings.Repeat("c", size))).Is(t, "b'' StopIteration AssertionError None RuntimeError ''")
+			s.Ask(fapwstest.Request("POST", "/use", strings.Repeat("c", size))).Is(t,
+				"b'' StopIteration AssertionError None RuntimeError ''")
 		}
 	})
 }

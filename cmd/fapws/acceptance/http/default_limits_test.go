@@ -72,10 +72,14 @@ func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 		says         string
 	}{
 		{"GET /count", field(32_000) + field(30_000), 200, ""},
-		{"GET /count", field(33_000), 431, `header field too long: size 330\d\d or more, limit 32768 \(--limit-request-field-size\)`},
-		{"GET /count", strings.Repeat(field(16_000), 5), 431, `headers too large: size \d+ or more, limit 65536 \(--limit-request-head\)`},
-		{"GET /count", strings.Repeat(field(1), 100), 431, `too many headers: size 10\d or more, limit 100 \(--limit-request-fields\)`},
-		{"GET /" + strings.Repeat("a", 9000), "", 414, `request line too long: size 90\d\d or more, limit 8192 \(--limit-request-line\)`},
+		{"GET /count", field(33_000), 431,
+			`header field too long: size 330\d\d or more, limit 32768 \(--limit-request-field-size\)`},
+		{"GET /count", strings.Repeat(field(16_000), 5), 431,
+			`headers too large: size \d+ or more, limit 65536 \(--limit-request-head\)`},
+		{"GET /count", strings.Repeat(field(1), 100), 431,
+			`too many headers: size 10\d or more, limit 100 \(--limit-request-fields\)`},
+		{"GET /" + strings.Repeat("a", 9000), "", 414,
+			`request line too long: size 90\d\d or more, limit 8192 \(--limit-request-line\)`},
 	} {
 		s.Ask(c.line+" HTTP/1.1\r\nHost: a\r\n"+c.fields+"\r\n").Want(t, c.status)
 		if c.says != "" {

@@ -19,7 +19,8 @@ func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
 		{"closed in large blocks", "/endless?1000000", func(w *fapwstest.Client) { w.Close() }},
 		{"reset in a slow stream", "/ticks", (*fapwstest.Client).Reset},
 		{"closed in a slow stream", "/ticks", func(w *fapwstest.Client) { w.Close() }},
-		{"half-closed in a slow stream", "/ticks", func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
+		{"half-closed in a slow stream", "/ticks",
+			func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {

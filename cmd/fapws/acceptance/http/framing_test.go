@@ -16,8 +16,10 @@ var hostile = []struct {
 	name, text string
 	status     int
 }{
-	{"Content-Length with Transfer-Encoding", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-	{"different Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400},
+	{"Content-Length with Transfer-Encoding",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+	{"different Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+		400},
 	{"unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
 	{"space before colon of Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 4\r\n\r\nabcd", 400},
 	{"bare LF", "GET / HTTP/1.1\nHost: a\n\n", 400},
@@ -31,7 +33,8 @@ var hostile = []struct {
 	{"chunk longer than its size", chunk("4\r\nabcde\r\n0\r\n\r\n"), 400},
 	{"bad trailer", chunk("0\r\nX A: b\r\n\r\n"), 400},
 	{"long query", "GET /?" + strings.Repeat("a", 100_000) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
-	{"many bytes of fields", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-A: "+strings.Repeat("b", 4000)+"\r\n", 17) + "\r\n", 431},
+	{"many bytes of fields", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-A: "+strings.Repeat("b", 4000)+"\r\n",
+		17) + "\r\n", 431},
 }
 
 func chunk(body string) string {
@@ -80,8 +83,8 @@ func TestUnusualButValidRequestsAreAnswered(t *testing.T) {
 
 func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--limit-request-line", "100", "--limit-request-field-size", "200",
-		"--limit-request-head", "500", "--limit-request-fields", "10")
+	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--limit-request-line", "100",
+		"--limit-request-field-size", "200", "--limit-request-head", "500", "--limit-request-fields", "10")
 	line := func(n int) string {
 		return "GET /count?" + strings.Repeat("a", n-len("GET /count? HTTP/1.1\r\n")) + " HTTP/1.1\r\nHost: a\r\n"
 	}
@@ -96,7 +99,8 @@ func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 		{line(50) + field(190) + field(190), 200}, {line(50) + field(190) + field(190) + field(190), 431},
 	} {
 		if a := s.Ask(c.text + "\r\n"); a.StatusCode != c.status {
-			t.Errorf("%s: %d, want %d", fmt.Sprintf("%.30q... of %d bytes", c.text, len(c.text)), a.StatusCode, c.status)
+			t.Errorf("%s: %d, want %d", fmt.Sprintf("%.30q... of %d bytes", c.text, len(c.text)), a.StatusCode,
+				c.status)
 		}
 	}
 	w := s.Dial()

@@ -14,7 +14,8 @@ import (
 // stays open.
 func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout", "1h", "--h2c")
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout",
+		"1h", "--h2c")
 	working := s.Dial()
 	working.Send("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 	response := working.Head("POST")
@@ -58,7 +59,8 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 
 func TestClientsGet503OnlyWhileAllConnectionsAreInUse(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "2", "--max-clients-action", "503", "--keep-alive", "1h")
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "2", "--max-clients-action", "503",
+		"--keep-alive", "1h")
 	for range 2 {
 		s.Dial().Fetch("/say?kept").Is(t, "GET kept")
 	}

@@ -8,7 +8,8 @@ import (
 
 func TestResponseDoesNotDependOnHowRequestBytesAreSplit(t *testing.T) {
 	t.Parallel()
-	requests := fapwstest.Request("POST", "/echo?1", "one", "X-Field: value") + fapwstest.Chunked("POST", "/echo?2", "two and more", 5) + "\r\n" + fapwstest.Get("/say?3")
+	requests := fapwstest.Request("POST", "/echo?1", "one", "X-Field: value") + fapwstest.Chunked("POST", "/echo?2",
+		"two and more", 5) + "\r\n" + fapwstest.Get("/say?3")
 	want := func(w *fapwstest.Client) {
 		w.T.Helper()
 		w.Answer().Is(w.T, "one")

@@ -87,7 +87,8 @@ func TestOneThreadRunsOneHandlerAtATime(t *testing.T) {
 func TestFilesAreSentWhileAllThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--threads", "2"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--threads", "2"}}.Serve(t,
+		fapwstest.Threads)
 	fapwstest.Write(t, folder+"/site/one.txt", "one")
 	slow := []*fapwstest.Client{s.Dial(), s.Dial()}
 	for i, w := range slow {

@@ -31,7 +31,8 @@ func ticks(s *fapwstest.Server) (n int) {
 
 func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100", Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100",
+		Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
 	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
 		// Go sets the soft limit to one less than the hard limit, to recognize its own change. It restores the old
 		// limit for the processes that it starts.
@@ -56,8 +57,10 @@ func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 func TestLoadLeavesProgramsTheOriginalLimitOfOpenFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	fapwstest.WriteProgram(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
-	config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \"cgi-bin\"\n")
+	fapwstest.WriteProgram(t, folder+"/cgi-bin/limit",
+		"#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
+	config := fapwstest.Write(t, folder+"/fapws.toml",
+		"[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \"cgi-bin\"\n")
 	s := fapwstest.Command{Shell: "ulimit -S -n 100", Flags: []string{"-c", config}}.Serve(t, fapwstest.Workers)
 	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
 }
@@ -65,7 +68,8 @@ func TestLoadLeavesProgramsTheOriginalLimitOfOpenFiles(t *testing.T) {
 // The responses have Retry-After. The server accepts again when descriptors are free.
 func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64", Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64",
+		Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, fapwstest.Threads)
 	var idle []*fapwstest.Client
 	for range 160 {
 		idle = append(idle, s.Dial())
@@ -80,7 +84,8 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 		w := s.Dial()
 		defer w.Close()
 		a := w.Fetch("/hello")
-		if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close || a.Text != "Service Unavailable\n") {
+		if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close ||
+			a.Text != "Service Unavailable\n") {
 			t.Errorf("%v %q", a.Header, a.Text)
 		}
 		return a.StatusCode == 503
@@ -101,7 +106,8 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 func TestLoadOfSlowClientsNeitherDelaysOthersNorFillsMemory(t *testing.T) {
 	t.Parallel()
 	const clients = 500
-	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h", "--body-min-rate", "0")
+	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h",
+		"--body-min-rate", "0")
 	s.Get("/hello", 200)
 	if soft, _ := openFiles(t, s.Cmd.Process.Pid); soft < 1000 {
 		t.Fatalf("at most %d open files are allowed here; a server of a crowd needs more (ulimit -n)", soft)
@@ -146,15 +152,18 @@ func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 		s := fapwstest.Serve(t, m, "crowd.py")
 		for _, flags := range []string{"", "-k"} {
 			before, memory := ticks(s), s.RSS()
-			line := fmt.Sprintf("ulimit -n $(ulimit -H -n) && exec %s -q -s 60 -r %s -c %s -n %s %s/hello", ab, flags, clients, requests, s.URL)
+			line := fmt.Sprintf("ulimit -n $(ulimit -H -n) && exec %s -q -s 60 -r %s -c %s -n %s %s/hello", ab, flags,
+				clients, requests, s.URL)
 			out, err := exec.Command("/bin/sh", "-c", line).CombinedOutput()
 			said := string(out)
 			if err != nil || !regexp.MustCompile(`(?m)^Failed requests: +0$`).MatchString(said) ||
-				!regexp.MustCompile(`(?m)^Complete requests: +`+requests+`$`).MatchString(said) || strings.Contains(said, "Non-2xx") {
+				!regexp.MustCompile(`(?m)^Complete requests: +`+requests+`$`).MatchString(said) ||
+				strings.Contains(said, "Non-2xx") {
 				t.Fatalf("%v\n%s", err, said)
 			}
 			t.Logf("ab %s -c %s -n %s: %s; %d.%02d s of CPU, %+d KB, %d descriptors after it", flags, clients, requests,
-				regexp.MustCompile(`Requests per second: +\S+`).FindString(said), (ticks(s)-before)/100, (ticks(s)-before)%100,
+				regexp.MustCompile(`Requests per second: +\S+`).FindString(said), (ticks(s)-before)/100,
+				(ticks(s)-before)%100,
 				(s.RSS()-memory)>>10, len(s.Descriptors()))
 		}
 		fapwstest.Eventually(t, "no connection is left", func() bool { return connections(s) == 0 })

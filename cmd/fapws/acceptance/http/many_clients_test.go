@@ -80,7 +80,8 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
-		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout", timeout.String())
+		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout",
+			timeout.String())
 		p.restart()
 		active := s.Dial()
 		for range 24 {

@@ -23,10 +23,12 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
-	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile", log)
+	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile",
+		log)
 	_, port, _ := strings.Cut(s.Address, ":")
 	const other = "127.0.0.2" // all addresses in 127/8 are local
-	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
+	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https",
+		"X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
 	w, others := s.Dial(), dialFrom(t, other, s.Address)
 	for range 4 {
 		for _, c := range []struct {
@@ -35,21 +37,28 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 			want   map[string]any
 		}{
 			{w, fields, map[string]any{
-				"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "wsgi.url_scheme": "https", "HTTPS": "on", "HTTP_HOST": "a.example:8443",
-				"SERVER_NAME": "a.example", "SERVER_PORT": "8443", "SCRIPT_NAME": "/app/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": "/app",
+				"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "wsgi.url_scheme": "https", "HTTPS": "on",
+				"HTTP_HOST":   "a.example:8443",
+				"SERVER_NAME": "a.example", "SERVER_PORT": "8443", "SCRIPT_NAME": "/app/show", "PATH_INFO": "/x",
+				"HTTP_X_FORWARDED_PREFIX": "/app",
 			}},
 			{others, fields, map[string]any{
-				"REMOTE_ADDR": other, "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
+				"REMOTE_ADDR": other, "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "test",
+				"SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
 				"SCRIPT_NAME": "/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": nil,
 			}},
 			{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`}, map[string]any{
-				"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "b.example",
+				"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil,
+				"HTTP_HOST":   "b.example",
 				"SERVER_NAME": "b.example", "SERVER_PORT": "80", "SCRIPT_NAME": "/show",
 			}},
-			{w, []string{"X-Forwarded-For: <script>", "X-Forwarded-Proto: javascript", "X-Forwarded-Host: a b", "X-Forwarded-Prefix: /../x"}, map[string]any{
-				"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port, "SCRIPT_NAME": "/show",
+			{w, []string{"X-Forwarded-For: <script>", "X-Forwarded-Proto: javascript", "X-Forwarded-Host: a b",
+				"X-Forwarded-Prefix: /../x"}, map[string]any{
+				"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1",
+				"SERVER_PORT": port, "SCRIPT_NAME": "/show",
 			}},
-			{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil, "SCRIPT_NAME": "/show", "SERVER_PORT": port}},
+			{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil,
+				"SCRIPT_NAME": "/show", "SERVER_PORT": port}},
 		} {
 			c.w.Send(fapwstest.Get("/show/x", c.fields...))
 			got := c.w.Answer().Want(t, 200).Object(t)
@@ -64,7 +73,8 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	w.Answer()
 	s.Stop()
 	text, err := os.ReadFile(log)
-	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") || strings.Contains(string(text), "198.51.100.9") {
+	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") ||
+		strings.Contains(string(text), "198.51.100.9") {
 		t.Errorf("access log: %s, %v", text, err)
 	}
 }
@@ -76,7 +86,8 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n", fapwstest.Get("/show/x"))
 	for range 3 {
 		got := w.Answer().Want(t, 200).Object(t)
-		for key, value := range map[string]string{"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "SERVER_NAME": "192.0.2.80", "SERVER_PORT": "443"} {
+		for key, value := range map[string]string{"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711",
+			"SERVER_NAME": "192.0.2.80", "SERVER_PORT": "443"} {
 			if got[key] != value {
 				t.Errorf("%s is %q, want %q", key, got[key], value)
 			}
@@ -86,7 +97,8 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 	w = s.Dial()
 	w.Get("/show/x")
 	w.Gone()
-	s.Says(`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; let the proxy send one`)
+	s.Says(
+		`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; let the proxy send one`)
 	w = dialFrom(t, "127.0.0.2", s.Address)
 	w.Fetch("/show/x").Want(t, 200)
 	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n\r\n")
@@ -96,7 +108,8 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 func TestRootPathIsStrippedFromThePathAndAddedToRedirects(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--root-path", "/outer/app"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "files.py", Args: []string{folder},
+		Flags: []string{"--root-path", "/outer/app"}}.Serve(t, fapwstest.Threads)
 	fapwstest.Write(t, folder+"/site/sub/index.html", "index")
 	for _, before := range []string{"/outer/app", ""} {
 		for _, mount := range []string{"/static", "/handler"} {

@@ -19,21 +19,29 @@ type refusedRequest struct{ name, head, body string }
 // no request may follow.
 var refusedRequests = []refusedRequest{
 	{"a negative chunk size", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
-	{"a chunk size that is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nab\r\nzz\r\n"},
-	{"a chunk longer than its size", "PUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nabc\r\n0\r\n\r\n"},
-	{"a malformed trailer", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n0\r\na b\r\n\r\n"},
-	{"chunks that are too long", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "a\r\n0123456789\r\na\r\n0123456789\r\n"},
+	{"a chunk size that is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"2\r\nab\r\nzz\r\n"},
+	{"a chunk longer than its size", "PUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"2\r\nabc\r\n0\r\n\r\n"},
+	{"a malformed trailer", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"1\r\na\r\n0\r\na b\r\n\r\n"},
+	{"chunks that are too long", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"a\r\n0123456789\r\na\r\n0123456789\r\n"},
 	{"a length that is too large", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n", "0123456789abcdefg"},
-	{"a length and chunks", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n"},
+	{"a length and chunks", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"0\r\n\r\n"},
 	{"an unknown coding", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "0\r\n\r\n"},
 	{"chunks of HTTP/1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n"},
 	{"no field", "POST /echo HTTP/1.1\r\nHost: x\r\nno field\r\n\r\n", "x"},
 	{"a field that is too long", "GET /echo HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 70) + "\r\n\r\n", ""},
 	{"a version that does not exist", "GET /echo HTTP/3.0\r\nHost: x\r\n\r\n", ""},
 	{"a body that no route takes", "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "01234567"},
-	{"bad chunks that no route takes", "POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
-	{"bad chunks for a handler that has answered", "POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
-	{"bad chunks for a handler that answers", "POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n-1\r\n"},
+	{"bad chunks that no route takes", "POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"-1\r\n"},
+	{"bad chunks for a handler that has answered",
+		"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
+	{"bad chunks for a handler that answers", "POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"1\r\na\r\n-1\r\n"},
 }
 
 const refusedApp = `
@@ -54,15 +62,20 @@ func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 		everywhere := m.Name == fapwstest.Threads.Name
 		refuses(t, refusedRequests, func() net.Conn { return fapwstest.Dial(t, "tcp", s.Address).Conn }, everywhere)
 		s = fapwstest.Command{Script: dir + "/refused.py:application", Flags: flags}.Serve(t, m)
-		collected := slices.DeleteFunc(slices.Clone(refusedRequests), func(r refusedRequest) bool { return !strings.Contains(r.head, " /echo ") })
+		collected := slices.DeleteFunc(slices.Clone(refusedRequests), func(r refusedRequest) bool {
+			return !strings.Contains(r.head, " /echo ")
+		})
 		refuses(t, collected, func() net.Conn { return fapwstest.Dial(t, "tcp", s.Address).Conn }, everywhere)
 		ca := certtest.NewAuthority(t)
 		cert, key := ca.For("example.org").Write(dir)
-		flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", cert, "--keyfile", key}, m.Flags, flags)
+		flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", cert, "--keyfile", key}, m.Flags,
+			flags)
 		s = fapwstest.Command{Script: "wire.py", Flags: flags}.Start(t)
 		s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 		config := &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
-		refuses(t, refusedRequests, func() net.Conn { return tls.Client(fapwstest.Dial(t, "tcp", s.Address).Conn, config) }, false)
+		refuses(t, refusedRequests, func() net.Conn {
+			return tls.Client(fapwstest.Dial(t, "tcp", s.Address).Conn, config)
+		}, false)
 	})
 }
 

@@ -17,7 +17,8 @@ func TestClientInputCannotInjectFieldsOrResponses(t *testing.T) {
 			w := s.Dial()
 			w.Send(fapwstest.Get("/"+where+"?"+what, "Connection: close"))
 			got := w.Rest()
-			if !strings.HasPrefix(got, "HTTP/1.1 500 ") || strings.Contains(got, "Injected") || strings.Contains(got, "\x00") || strings.Count(got, "HTTP/1.") != 1 {
+			if !strings.HasPrefix(got, "HTTP/1.1 500 ") || strings.Contains(got, "Injected") ||
+				strings.Contains(got, "\x00") || strings.Count(got, "HTTP/1.") != 1 {
 				t.Errorf("%s with %s: %q", where, what, got)
 			}
 		}
@@ -32,10 +33,12 @@ func TestResponsesHaveDateAndServerUnlessTheHandlerSetsThem(t *testing.T) {
 	if off := time.Since(date).Abs(); err != nil || off > time.Minute {
 		t.Errorf("Date %q: %v, off by %v", a.Header.Get("Date"), err, off)
 	}
-	s.Ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").Want(t, 204).Field(t, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	s.Ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").Want(t, 204).Field(t, "Allow",
+		"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	s.Get("/own", 200).Field(t, "Server", "mine").Field(t, "Date", "Thu, 01 Jan 1970 00:00:00 GMT")
 	for _, target := range []string{"/nothing-here", "/own?"} {
-		if a := s.Ask("GET " + target + " HTTP/1.1\r\n\r\n"); a.Header.Get("Date") == "" || a.Header.Get("Server") == "" {
+		if a := s.Ask("GET " + target + " HTTP/1.1\r\n\r\n"); a.Header.Get("Date") == "" ||
+			a.Header.Get("Server") == "" {
 			t.Errorf("%q has no Date or Server", a.Header)
 		}
 	}
@@ -44,7 +47,8 @@ func TestResponsesHaveDateAndServerUnlessTheHandlerSetsThem(t *testing.T) {
 func TestResponseToHEADIsTheResponseToGETWithoutTheBody(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "returns.py")
-		for _, path := range []string{"/str", "/bytes", "/list", "/dict", "/typed", "/file", "/html", "/bytesio", "/generator", "/written", "/nothing"} {
+		for _, path := range []string{"/str", "/bytes", "/list", "/dict", "/typed", "/file", "/html", "/bytesio",
+			"/generator", "/written", "/nothing"} {
 			head := func(method string) string {
 				w := s.Dial()
 				w.Send(fapwstest.Request(method, path, "", "Connection: close"))

@@ -32,7 +32,8 @@ PATHS = [("/opened", opened)]
 				Shell: fapwstest.Refusing(t, fmt.Sprintf("%d=%d", syscall.SYS_SENDFILE, errno)),
 			}.Serve(t, fapwstest.Threads)
 			for range 2 {
-				for path, want := range map[string]string{"/files/large.bin": large, "/files/small.bin": small, "/opened": large} {
+				for path, want := range map[string]string{"/files/large.bin": large, "/files/small.bin": small,
+					"/opened": large} {
 					if a := s.Get(path, 200); a.Text != want {
 						t.Errorf("%s: %d bytes, %v", path, len(a.Text), a.Err)
 					}

@@ -39,7 +39,9 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 			moreThreads = 4        // Go and the pool sometimes start a thread
 			moreMemory  = 16 << 20 // the race detector keeps some memory
 		)
-		fapwstest.Eventually(t, "as many threads as before", func() bool { return s.Threads() <= before.threads+moreThreads })
+		fapwstest.Eventually(t, "as many threads as before", func() bool {
+			return s.Threads() <= before.threads+moreThreads
+		})
 		fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() <= before.rss+moreMemory })
 	})
 }
@@ -102,7 +104,8 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		sent++
 		switch what := random.IntN(40); {
 		case what == 0:
-			text := fapwstest.Request("POST", []string{"/echo", "/pieces"}[random.IntN(2)], strings.Repeat("x", 1+random.IntN(400_000)))
+			text := fapwstest.Request("POST", []string{"/echo", "/pieces"}[random.IntN(2)],
+				strings.Repeat("x", 1+random.IntN(400_000)))
 			w.Send(text[:random.IntN(len(text))])
 			w.Reset()
 			return sent
@@ -120,7 +123,8 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Reset()
 			return sent + 3
 		case what == 4:
-			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"), fapwstest.Get("/static/page.html"), keptPage("5", "de"), fapwstest.Get("/text?5"))
+			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"),
+				fapwstest.Get("/static/page.html"), keptPage("5", "de"), fapwstest.Get("/text?5"))
 			w.Answer().Is(s.T, "text 1")
 			w.Answer().Is(s.T, "two")
 			w.Answer().Is(s.T, "<p>h\u00e9</p>\n")
@@ -154,7 +158,8 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		case what == 12:
 			w.Fetch("/none").Want(s.T, 500)
 		case what < 16:
-			if a := w.Fetch("/stream").Want(s.T, 200); len(a.Text) != 20_000 || !bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
+			if a := w.Fetch("/stream").Want(s.T, 200); len(a.Text) != 20_000 ||
+				!bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
 				s.T.Errorf("stream of %d bytes", len(a.Text))
 			}
 		case what < 19:
@@ -164,7 +169,8 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		case what < 22:
 			w.Fetch([]string{"/file", "/static/page.html"}[what%2]).Is(s.T, "<p>h\u00e9</p>\n")
 		case what < 26:
-			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26", "Content-Type: application/x-www-form-urlencoded"))
+			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26",
+				"Content-Type: application/x-www-form-urlencoded"))
 			w.Answer().Is(s.T, `{"a":["1","2"],"b":["&"]}`)
 		case what < 31:
 			body := strings.Repeat("e", 1+random.IntN(5000))

@@ -65,7 +65,8 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 		{"no body", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", "")},
 		{"half a body", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", "")},
 		{"half a chunk", "--body-timeout=2s", late(chunk("5\r\nab"), "")},
-		{"a body by drips", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", "b")},
+		{"a body by drips", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n",
+			"b")},
 		{"idle", "--keep-alive=2s", func(s *fapwstest.Server) {
 			w := s.Dial()
 			w.Fetch("/").Is(w.T, "0 bytes")
@@ -107,7 +108,8 @@ func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
 			limit := timeout.String()
-			s, folder := fapwstest.ServeSlow(t, m, "--head-timeout", limit, "--keep-alive", limit, "--body-timeout", limit, "--write-timeout", limit)
+			s, folder := fapwstest.ServeSlow(t, m, "--head-timeout", limit, "--keep-alive", limit, "--body-timeout",
+				limit, "--write-timeout", limit)
 			p.restart()
 			w, answered := s.Dial(), make(chan error, 1)
 			go func() {

@@ -189,7 +189,8 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 		for range 12 {
 			unread = append(unread, begin(t, newReader(t), s.URL+"/whole"))
 		}
-		s.Says(`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
+		s.Says(
+			`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
 		fapwstest.Eventually(t, "the rest is ended", func() bool {
 			n, cut := unsent(s)
 			return n <= most+hugeSize && cut >= len(unread)-most/wholeSize
@@ -205,8 +206,10 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		fapwstest.Eventually(t, fmt.Sprintf("%d responses were ended, as many as are not complete", broken), func() bool { _, cut := unsent(s); return broken == cut })
-		if _, text, _ := s.Ctl("status"); !strings.Contains(text, fmt.Sprintf(": %d responses ended because more than max-unsent waited", broken)) {
+		fapwstest.Eventually(t, fmt.Sprintf("%d responses were ended, as many as are not complete", broken),
+			func() bool { _, cut := unsent(s); return broken == cut })
+		if _, text, _ := s.Ctl("status"); !strings.Contains(text,
+			fmt.Sprintf(": %d responses ended because more than max-unsent waited", broken)) {
 			t.Error(text)
 		}
 		s.Get("/whole", 200)

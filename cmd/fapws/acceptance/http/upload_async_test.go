@@ -20,7 +20,8 @@ func TestUploadHandlerMayBeAsyncOrASGI(t *testing.T) {
 			s.Ask(fapwstest.Request("POST", path, body, kind)).Want(t, 202, sum(text)+" b''")
 			c := &tusClient{s: s}
 			c.create(path, int64(len(text)), "filename", "c").Want(t, 201)
-			if a := c.patch(0, text).Want(t, 204).Field(t, "X-Name", "c"); a.Text != "" || a.Header.Get("Content-Type") != "" {
+			if a := c.patch(0, text).Want(t, 204).Field(t, "X-Name", "c"); a.Text != "" ||
+				a.Header.Get("Content-Type") != "" {
 				t.Errorf("%s: the answer has a body: %v %q", path, a.Header, a.Text)
 			}
 		}
@@ -31,7 +32,8 @@ func TestUploadHandlerMayBeAsyncOrASGI(t *testing.T) {
 func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := fapwstest.Command{Flags: []string{"--threads", "1"}, Script: "upload_workers.py", Dir: dir}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Flags: []string{"--threads", "1"}, Script: "upload_workers.py", Dir: dir}.Serve(t,
+		fapwstest.Workers)
 	connect := func() (w *fapwstest.Client, worker string) {
 		w = s.Dial()
 		return w, w.Fetch("/pid").Text
@@ -50,13 +52,17 @@ func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 		return one.Fetch(path).Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
 	}
 	report := `{"id":"7","name":"a","received":%d,"size":100000,"state":"%s"}`
-	fapwstest.Eventually(t, "the upload is seen", func() bool { return shows("/files", fmt.Sprintf(report, 50_000, "receiving")) })
+	fapwstest.Eventually(t, "the upload is seen", func() bool {
+		return shows("/files", fmt.Sprintf(report, 50_000, "receiving"))
+	})
 	if !shows("/other", "") {
 		t.Error("the upload is seen elsewhere")
 	}
 	other.Send(request[len(request)-50_000:])
 	other.Answer().Want(t, 201)
-	fapwstest.Eventually(t, "its end is seen", func() bool { return shows("/files", fmt.Sprintf(report, 100_000, "stored")) })
+	fapwstest.Eventually(t, "its end is seen", func() bool {
+		return shows("/files", fmt.Sprintf(report, 100_000, "stored"))
+	})
 	if _, err := os.Stat(filepath.Join(dir, "files", "a")); err != nil {
 		t.Error(err)
 	}

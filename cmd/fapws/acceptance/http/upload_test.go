@@ -89,47 +89,53 @@ func form(t *testing.T, parts ...string) (body, contentType string) {
 }
 
 func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s, dir := serveUploads(t, m)
-		want := map[string]string{}
-		check := func(a *fapwstest.Answer, files ...string) map[string]any {
-			t.Helper()
-			answer := a.Want(t, 202).Object(t)
-			for i, name := range files {
-				f := answer["files"].([]any)[i].(map[string]any)
-				size := float64(len(want[name]))
-				if f["name"] != name || f["size"] != size || f["read"] != size || f["sha256"] != sum(want[name]) || f["path"] != filepath.Join(dir, "files", name) {
-					t.Errorf("%s is %v", name, f)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			s, dir := serveUploads(t, m)
+			want := map[string]string{}
+			check := func(a *fapwstest.Answer, files ...string) map[string]any {
+				t.Helper()
+				answer := a.Want(t, 202).Object(t)
+				for i, name := range files {
+					f := answer["files"].([]any)[i].(map[string]any)
+					size := float64(len(want[name]))
+					if f["name"] != name || f["size"] != size || f["read"] != size || f["sha256"] != sum(want[name]) ||
+						f["path"] != filepath.Join(dir, "files", name) {
+						t.Errorf("%s is %v", name, f)
+					}
 				}
+				if answer["body"] != "" || len(answer["files"].([]any)) != len(files) {
+					t.Errorf("got %v", answer)
+				}
+				return answer
 			}
-			if answer["body"] != "" || len(answer["files"].([]any)) != len(files) {
-				t.Errorf("got %v", answer)
+			for i, size := range []int{0, 1, 70_000, 1_500_000} {
+				name := fmt.Sprintf("file %d.bin", i)
+				want[name] = random(size)
+				target := "/files/" + strings.ReplaceAll(name, " ", "%20")
+				answer := check(s.Ask(fapwstest.Request("PUT", target+"?id=my-id", want[name], "Repr-Digest: "+
+					reprDigest(want[name]))), name)
+				if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
+					t.Errorf("got %v", answer)
+				}
+				// A request with the same fields has another body than the upload.
+				if size > 0 {
+					s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t,
+						strconv.Itoa(size))
+				}
+				check(s.Ask(fapwstest.Chunked("POST", target, want[name], 30_001, "Content-Digest: "+
+					reprDigest(want[name]))), name)
 			}
-			return answer
-		}
-		for i, size := range []int{0, 1, 70_000, 1_500_000} {
-			name := fmt.Sprintf("file %d.bin", i)
-			want[name] = random(size)
-			target := "/files/" + strings.ReplaceAll(name, " ", "%20")
-			answer := check(s.Ask(fapwstest.Request("PUT", target+"?id=my-id", want[name], "Repr-Digest: "+reprDigest(want[name]))), name)
-			if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
-				t.Errorf("got %v", answer)
+			want["one.txt"], want["zwei ü.txt"] = random(300_000), "2"
+			body, kind := form(t, "note=a", "a@one.txt="+want["one.txt"], "note=b", "empty=", "b@zwei ü.txt="+
+				want["zwei ü.txt"])
+			answer := check(s.Ask(fapwstest.Request("POST", "/files", body, kind)), "one.txt", "zwei ü.txt")
+			if fields := fmt.Sprint(answer["fields"]); fields != "map[empty:[] note:[a b]]" || answer["note"] != "a" {
+				t.Errorf("fields %s", fields)
 			}
-			// A request with the same fields has another body than the upload.
-			if size > 0 {
-				s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t, strconv.Itoa(size))
-			}
-			check(s.Ask(fapwstest.Chunked("POST", target, want[name], 30_001, "Content-Digest: "+reprDigest(want[name]))), name)
-		}
-		want["one.txt"], want["zwei ü.txt"] = random(300_000), "2"
-		body, kind := form(t, "note=a", "a@one.txt="+want["one.txt"], "note=b", "empty=", "b@zwei ü.txt="+want["zwei ü.txt"])
-		answer := check(s.Ask(fapwstest.Request("POST", "/files", body, kind)), "one.txt", "zwei ü.txt")
-		if fields := fmt.Sprint(answer["fields"]); fields != "map[empty:[] note:[a b]]" || answer["note"] != "a" {
-			t.Errorf("fields %s", fields)
-		}
-		check(s.Ask(fapwstest.Chunked("POST", "/files", body, 1, kind)), "one.txt", "zwei ü.txt")
-		stored(t, filepath.Join(dir, "files"), want)
-	})
+			check(s.Ask(fapwstest.Chunked("POST", "/files", body, 1, kind)), "one.txt", "zwei ü.txt")
+			stored(t, filepath.Join(dir, "files"), want)
+		})
 }
 
 func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
@@ -143,7 +149,8 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	}
 	s.Ask(fapwstest.Request("PUT", "/one", text)).Want(t, 201, `"name":"one.bin"`, `"sha256":"`+sum(text)+`"`)
 	body, kind := form(t, "f@whatever=new", "sha256="+sum("new"))
-	if a := s.Ask(fapwstest.Request("POST", "/one", body, kind)).Want(t, 201, `"name":"whatever"`); strings.Contains(a.Text, dir) {
+	if a := s.Ask(fapwstest.Request("POST", "/one", body, kind)).Want(t, 201,
+		`"name":"whatever"`); strings.Contains(a.Text, dir) {
 		t.Errorf("the client learns of the path: %s", a.Text)
 	}
 	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != "new" {
@@ -155,7 +162,8 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	s.Ask(fapwstest.Request("PUT", "/new/z", "4", "Origin: http://test")).Want(t, 201)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"x": "1", "y": "3", "z": "4"})
 	a := s.Get("/new", 200)
-	if a.Field(t, "Content-Type", "application/json"); strings.Count(a.Text, `"stored"`) != 3 || strings.Count(a.Text, `"failed"`) != 1 {
+	if a.Field(t, "Content-Type", "application/json"); strings.Count(a.Text, `"stored"`) != 3 ||
+		strings.Count(a.Text, `"failed"`) != 1 {
 		t.Error(a.Text)
 	}
 }
@@ -186,20 +194,27 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		"below a file":        {fapwstest.Request("PUT", "/one/x", text), 404, ""},
 		"too large":           {fapwstest.Request("PUT", "/bare/a", random(1<<20+1)), 413, "1048576"},
 		"too large chunks":    {fapwstest.Chunked("PUT", "/bare/a", random(1<<20+1), 8000), 413, "1048576"},
-		"another digest":      {fapwstest.Request("PUT", "/bare/a", text, "Repr-Digest: "+reprDigest("other")), 400, sum(text)},
-		"no digest":           {fapwstest.Request("PUT", "/bare/a", text, "Content-Digest: md5=:YQ==:"), 400, "sha-256"},
-		"a coding":            {fapwstest.Request("PUT", "/bare/a", text, "Content-Encoding: gzip"), 415, ""},
-		"a range":             {fapwstest.Request("PUT", "/bare/a", text, "Content-Range: bytes 0-1/2"), 400, ""},
-		"another page":        {fapwstest.Request("PUT", "/bare/a", text, "Origin: https://evil.example"), 403, "other sites"},
-		"another site":        {fapwstest.Request("PUT", "/bare/a", text, "Sec-Fetch-Site: cross-site", "Origin: http://test"), 403, "other sites"},
-		"an unknown method":   {fapwstest.Request("REPORT", "/bare/a", text), 405, ""},
-		"one name twice":      {fapwstest.Request("POST", "/bare", twice, twiceType), 400, "two files"},
-		"no file":             {fapwstest.Request("POST", "/bare", none, noneType), 400, "no file"},
-		"another sum":         {fapwstest.Request("POST", "/bare", wrong, wrongType), 400, sum("1")},
-		"two for one path":    {fapwstest.Request("POST", "/one", several, severalType), 413, "too many"},
-		"cut off":             {fapwstest.Request("POST", "/bare", several[:len(several)-8], severalType), 400, "ends before"},
-		"a form of names":     {fapwstest.Request("POST", "/one", "file=x", "Content-Type: application/x-www-form-urlencoded"), 415, "enctype"},
-		"no boundary":         {fapwstest.Request("POST", "/bare", several, "Content-Type: multipart/form-data"), 400, "boundary"},
+		"another digest": {fapwstest.Request("PUT", "/bare/a", text, "Repr-Digest: "+reprDigest("other")), 400,
+			sum(text)},
+		"no digest": {fapwstest.Request("PUT", "/bare/a", text, "Content-Digest: md5=:YQ==:"), 400,
+			"sha-256"},
+		"a coding": {fapwstest.Request("PUT", "/bare/a", text, "Content-Encoding: gzip"), 415, ""},
+		"a range":  {fapwstest.Request("PUT", "/bare/a", text, "Content-Range: bytes 0-1/2"), 400, ""},
+		"another page": {fapwstest.Request("PUT", "/bare/a", text, "Origin: https://evil.example"), 403,
+			"other sites"},
+		"another site": {fapwstest.Request("PUT", "/bare/a", text, "Sec-Fetch-Site: cross-site",
+			"Origin: http://test"), 403, "other sites"},
+		"an unknown method": {fapwstest.Request("REPORT", "/bare/a", text), 405, ""},
+		"one name twice":    {fapwstest.Request("POST", "/bare", twice, twiceType), 400, "two files"},
+		"no file":           {fapwstest.Request("POST", "/bare", none, noneType), 400, "no file"},
+		"another sum":       {fapwstest.Request("POST", "/bare", wrong, wrongType), 400, sum("1")},
+		"two for one path":  {fapwstest.Request("POST", "/one", several, severalType), 413, "too many"},
+		"cut off": {fapwstest.Request("POST", "/bare", several[:len(several)-8], severalType), 400,
+			"ends before"},
+		"a form of names": {fapwstest.Request("POST", "/one", "file=x",
+			"Content-Type: application/x-www-form-urlencoded"), 415, "enctype"},
+		"no boundary": {fapwstest.Request("POST", "/bare", several, "Content-Type: multipart/form-data"), 400,
+			"boundary"},
 	} {
 		t.Run(what, func(t *testing.T) { s.Ask(c.request).Want(t, c.status, c.text) })
 	}
@@ -214,14 +229,15 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		"no login":     {"/private/a", "1", 401},
 	} {
 		w := s.Dial()
-		w.Send("PUT " + c.target + " HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: " + c.length + "\r\n" +
-			map[bool]string{true: "Origin: null\r\n"}[c.status == 403] + "\r\n")
+		w.Send("PUT " + c.target + " HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: " + c.length +
+			"\r\n" + map[bool]string{true: "Origin: null\r\n"}[c.status == 403] + "\r\n")
 		w.Answer().Want(t, c.status)
 		t.Log(what)
 		w.Closed()
 	}
 	w := s.Dial()
-	w.Send("POST /new HTTP/1.1\r\nHost: test\r\nContent-Length: 1152921504606846976\r\n"+severalType+"\r\n\r\n", several[:len(several)/2])
+	w.Send("POST /new HTTP/1.1\r\nHost: test\r\nContent-Length: 1152921504606846976\r\n"+severalType+"\r\n\r\n",
+		several[:len(several)/2])
 	w.Answer().Want(t, 507)
 	for _, name := range []string{"bare", "new"} {
 		stored(t, filepath.Join(dir, name), nil)
@@ -268,7 +284,8 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 
 	all := []*fapwstest.Client{s.Dial(), s.Dial(), dialFrom(t, "127.0.0.2", s.Address)}
 	for i, w := range all {
-		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", i))
+		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+			i))
 		if r := w.Head("PUT"); r.StatusCode != 100 {
 			t.Fatal(r.Status)
 		}
@@ -291,7 +308,9 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	w.Answer().Want(t, 408, "body")
 	receiving(0)
 	stored(t, bare, nil)
-	fapwstest.Eventually(t, "a client that is in time can use the name", func() bool { return s.Ask(request).StatusCode == 201 })
+	fapwstest.Eventually(t, "a client that is in time can use the name", func() bool {
+		return s.Ask(request).StatusCode == 201
+	})
 	stored(t, bare, map[string]string{"a": text})
 }
 
@@ -300,7 +319,8 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
-	script := fapwstest.Write(t, dir+"/app.py", "import fapws\nPATHS = [('/fifo', fapws.upload('fifo', sync=4096)), ('/null', fapws.upload('/dev/null'))]\n")
+	script := fapwstest.Write(t, dir+"/app.py",
+		"import fapws\nPATHS = [('/fifo', fapws.upload('fifo', sync=4096)), ('/null', fapws.upload('/dev/null'))]\n")
 	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
 	s.Ask(fapwstest.Request("PUT", "/null", "a device is written to")).Want(t, 201)
 	if st, err := os.Stat("/dev/null"); err != nil || st.Mode()&os.ModeDevice == 0 {
@@ -331,7 +351,9 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	w := s.Dial()
 	w.Send(fapwstest.Request("PUT", "/fifo", text)[:200_000])
 	receiving(true)
-	fapwstest.Eventually(t, "it has the FIFO", func() bool { return s.Ask(fapwstest.Request("PUT", "/fifo", "")).StatusCode == 423 })
+	fapwstest.Eventually(t, "it has the FIFO", func() bool {
+		return s.Ask(fapwstest.Request("PUT", "/fifo", "")).StatusCode == 423
+	})
 	w.Reset()
 	receiving(false)
 	if got := received(); got == "" || !strings.HasPrefix(text, got) {
@@ -347,7 +369,8 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 func TestUploadToAFullDiskGets507AndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := fapwstest.Command{Script: "upload.py", Dir: dir, Shell: "ulimit -f 256", Complains: true}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "upload.py", Dir: dir, Shell: "ulimit -f 256", Complains: true}.Serve(t,
+		fapwstest.Threads)
 	text := random(300_000)
 	s.Ask(fapwstest.Chunked("PUT", "/bare/a", text, 60_000)).Want(t, 507, "space")
 	s.Ask(fapwstest.Request("PUT", "/bare/a", text)).Want(t, 507, "space")
@@ -392,7 +415,8 @@ func TestUploadGeneratorGetsThePiecesAndTheResult(t *testing.T) {
 		})
 		w.Reset()
 		log("begin  150000", "65536", "broke off")
-		s.Ask(fapwstest.Request("POST", "/around", `{"id":"1","files":[{"name":"x","path":"/etc/passwd","size":1,"sha256":""}]}`)).Want(t, 500)
+		s.Ask(fapwstest.Request("POST", "/around",
+			`{"id":"1","files":[{"name":"x","path":"/etc/passwd","size":1,"sha256":""}]}`)).Want(t, 500)
 		s.Says("only the server may call it")
 	})
 }
@@ -425,7 +449,8 @@ deny = ["all"]
 	s.Ask(fapwstest.Request("PUT", "/in/a", "2")).Want(t, 409)
 	s.Ask(fapwstest.Request("PUT", "/in/b", random(1025))).Want(t, 413, "1024")
 	s.Get("/in", 405)
-	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 412, "resumed")
+	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 412,
+		"resumed")
 	s.Ask(fapwstest.Request("PUT", "/one", "1")).Want(t, 403)
 	if st, err := os.Stat(filepath.Join(dir, "a")); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", st, err)
@@ -477,7 +502,9 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	request := fapwstest.Request("PUT", "/files/a", text)
 	w := s.Dial()
 	w.Send(request[:len(request)-1])
-	fapwstest.Eventually(t, "a temporary file", func() bool { return len(contents(t, filepath.Join(dir, "files"))) == 1 })
+	fapwstest.Eventually(t, "a temporary file", func() bool {
+		return len(contents(t, filepath.Join(dir, "files"))) == 1
+	})
 	old := s.Workers()
 	s.Reload()
 	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // another process has the file
@@ -502,7 +529,8 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	piece := random(1 << 20)
 	send := func(pieces int, before, after string, fields ...string) (most int) {
 		w := s.Dial()
-		w.Send(fapwstest.Request("POST", "/one", "", append(fields, fmt.Sprintf("Content-Length: %d", len(before)+pieces*len(piece)+len(after)))...), before)
+		w.Send(fapwstest.Request("POST", "/one", "",
+			append(fields, fmt.Sprintf("Content-Length: %d", len(before)+pieces*len(piece)+len(after)))...), before)
 		for range pieces {
 			w.Send(piece)
 			most = max(most, dirty(t, worker))

@@ -39,7 +39,8 @@ func (c *tusClient) create(target string, length int64, metadata ...string) *fap
 	for i := 0; i < len(metadata); i += 2 {
 		pairs = append(pairs, metadata[i]+" "+base64.StdEncoding.EncodeToString([]byte(metadata[i+1])))
 	}
-	a := c.ask("POST", target, "", fmt.Sprintf("Upload-Length: %d", length), "Upload-Metadata: "+strings.Join(pairs, ","), "Content-Length: 0")
+	a := c.ask("POST", target, "", fmt.Sprintf("Upload-Length: %d", length), "Upload-Metadata: "+
+		strings.Join(pairs, ","), "Content-Length: 0")
 	c.location = a.Header.Get("Location")
 	return a
 }
@@ -48,7 +49,8 @@ func (c *tusClient) offset(length int) int {
 	c.s.T.Helper()
 	a := c.s.Dial()
 	a.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
-	answer := a.AnswerTo("HEAD").Want(c.s.T, 200).Field(c.s.T, "Cache-Control", "no-store").Field(c.s.T, "Upload-Length", strconv.Itoa(length))
+	answer := a.AnswerTo("HEAD").Want(c.s.T, 200).Field(c.s.T, "Cache-Control", "no-store").Field(c.s.T,
+		"Upload-Length", strconv.Itoa(length))
 	if _, err := time.Parse(time.RFC1123, answer.Header.Get("Upload-Expires")); err != nil {
 		c.s.T.Error(err)
 	}
@@ -78,7 +80,8 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	files := filepath.Join(dir, "files")
 	text := random(700_000)
 	c := &tusClient{s: s}
-	c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256", sum(text)).
+	c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256",
+		sum(text)).
 		Want(t, 201).Field(t, "Upload-Offset", "0")
 	if n := c.offset(len(text)); n != 0 {
 		t.Errorf("offset %d", n)
@@ -89,7 +92,8 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	c.patch(99_999, "x").Want(t, 409, "100000")
 
 	w := s.Dial()
-	w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: 600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
+	w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: "+
+		"600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
 	partial := func() (size int64) {
 		for _, name := range contents(t, files) {
 			if st, err := os.Stat(filepath.Join(files, name)); err == nil && strings.HasSuffix(name, ".tus") {
@@ -114,7 +118,8 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	if n != 300_000 {
 		t.Errorf("after the restart, offset %d", n)
 	}
-	c.ask("POST", c.location, text[n:n+100_000], "X-HTTP-Method-Override: PATCH", tusType, fmt.Sprintf("Upload-Offset: %d", n)).Want(t, 204)
+	c.ask("POST", c.location, text[n:n+100_000], "X-HTTP-Method-Override: PATCH", tusType,
+		fmt.Sprintf("Upload-Offset: %d", n)).Want(t, 204)
 	if len(contents(t, files)) != 2 {
 		t.Errorf("there are %q", contents(t, files))
 	}
@@ -134,8 +139,10 @@ func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	s, dir := serveUploads(t, fapwstest.Threads)
 	c := &tusClient{s: s}
 	a := s.Ask(fapwstest.Request("OPTIONS", "/bare", "")).Want(t, 204)
-	a.Field(t, "Tus-Version", "1.0.0").Field(t, "Tus-Max-Size", "1048576").Field(t, "Tus-Extension", "creation,creation-with-upload,termination,checksum,expiration")
-	s.Ask(fapwstest.Request("POST", "/bare", "", "Tus-Resumable: 0.2.2", "Upload-Length: 1")).Want(t, 412).Field(t, "Tus-Version", "1.0.0")
+	a.Field(t, "Tus-Version", "1.0.0").Field(t, "Tus-Max-Size", "1048576").Field(t, "Tus-Extension",
+		"creation,creation-with-upload,termination,checksum,expiration")
+	s.Ask(fapwstest.Request("POST", "/bare", "", "Tus-Resumable: 0.2.2", "Upload-Length: 1")).Want(t, 412).Field(t,
+		"Tus-Version", "1.0.0")
 	c.create("/bare", 1<<20+1, "filename", "a").Want(t, 413)
 	c.create("/new", 1<<60, "filename", "a").Want(t, 507)
 	c.create("/bare", 1, "filename", "../a").Want(t, 400, "slashes")
@@ -197,7 +204,8 @@ func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 	create("UPLOAD-PART", "UPLOAD-PART: 1/3")
 	create("Upload-Complete", "Upload-Complete: ?0")
 	chunked := "POST /one HTTP/1.1\r\nHost: test\r\n" + tusVersion + "\r\n" + tusType + "\r\nUpload-Length: 4\r\n" +
-		"Transfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n4\r\n1234\r\n0\r\nUpload-Checksum: sha1 YQ==\r\n\r\n"
+		"Transfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n4\r\n1234\r\n0\r\nUpload-Checksum: sha1 " +
+		"YQ==\r\n\r\n"
 	s.Ask(chunked).Want(t, 400, "checksum-trailer")
 
 	c.create("/one", 4).Want(t, 201)
@@ -206,13 +214,15 @@ func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 	c.patch(0, "12", "Upload-Part: 1").Want(t, 400, "Upload-Part")
 	c.patch(0, "12", "Upload-Length: 4").Want(t, 204)
 
-	for _, field := range []string{"Upload-Complete: ?0", "Upload-Incomplete: ?1", "Upload-Offset: 4", "Upload-Length: 12", "Upload-Concat: partial"} {
+	for _, field := range []string{"Upload-Complete: ?0", "Upload-Incomplete: ?1", "Upload-Offset: 4",
+		"Upload-Length: 12", "Upload-Concat: partial"} {
 		s.Ask(fapwstest.Request("POST", "/one", "1234", field)).Want(t, 400, strings.Fields(field)[0])
 	}
 	if _, err := os.Stat(filepath.Join(dir, "one.bin")); err == nil {
 		t.Error("a part was stored")
 	}
-	s.Ask(fapwstest.Request("POST", "/one", "1234", "Upload-Complete: ?1", "Upload-Draft-Interop-Version: 6", "Upload-Length: 4")).Want(t, 201)
+	s.Ask(fapwstest.Request("POST", "/one", "1234", "Upload-Complete: ?1", "Upload-Draft-Interop-Version: 6",
+		"Upload-Length: 4")).Want(t, 201)
 }
 
 // Debian's tus client uploads a file, and another client continues an interrupted upload.
@@ -222,7 +232,8 @@ func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	s, dir := serveUploads(t, fapwstest.Threads)
 	text := random(300_000)
 	name := fapwstest.Write(t, filepath.Join(t.TempDir(), "file.bin"), text)
-	said, err := exec.Command(fapwstest.Python, fapwstest.Testdata(t, "tus_client.py"), s.URL+"/files", name, "100000").CombinedOutput()
+	said, err := exec.Command(fapwstest.Python, fapwstest.Testdata(t, "tus_client.py"), s.URL+"/files", name, "100000").
+		CombinedOutput()
 	if err != nil || string(said) != "100000\n300000\n" {
 		t.Errorf("%v: %s", err, said)
 	}
@@ -253,7 +264,8 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	if path == "" || blocks != 0 {
 		t.Errorf("an empty upload has %d blocks: %q", blocks, path)
 	}
-	if expires, err := time.Parse(time.RFC1123, a.Header.Get("Upload-Expires")); err != nil || time.Until(expires) > 6*time.Minute {
+	if expires, err := time.Parse(time.RFC1123, a.Header.Get("Upload-Expires")); err != nil ||
+		time.Until(expires) > 6*time.Minute {
 		t.Errorf("an empty upload expires: %v, %v", expires, err)
 	}
 	c.patch(0, "12345").Want(t, 204)
@@ -278,20 +290,26 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	if r := w.Head("PUT"); r.StatusCode != 100 {
 		t.Fatal(r.Status)
 	}
-	fapwstest.Eventually(t, "the upload has a file", func() bool { path, blocks = partial(); return strings.HasSuffix(path, ".part") })
+	fapwstest.Eventually(t, "the upload has a file", func() bool {
+		path, blocks = partial()
+		return strings.HasSuffix(path, ".part")
+	})
 	if blocks != 0 {
 		t.Errorf("an upload of which nothing has come has %d blocks", blocks)
 	}
 	w.Reset()
 
 	created := 0
-	for created < 101 && c.ask("POST", "/bare", "", "Upload-Length: 1", fmt.Sprintf("Upload-Metadata: filename %s", base64.StdEncoding.EncodeToString(fmt.Append(nil, "n", created)))).StatusCode == 201 {
+	for created < 101 && c.ask("POST", "/bare", "", "Upload-Length: 1",
+		fmt.Sprintf("Upload-Metadata: filename %s", base64.StdEncoding.EncodeToString(fmt.Append(nil, "n", created)))).
+		StatusCode == 201 {
 		created++
 	}
 	if created < 10 || created > 50 {
 		t.Errorf("one client has %d unfinished uploads", created)
 	}
 	other := dialFrom(t, "127.0.0.2", s.Address)
-	other.Send(fapwstest.Request("POST", "/bare", "", tusVersion, "Upload-Length: 1", "Upload-Metadata: filename YQ==", "Content-Length: 0"))
+	other.Send(fapwstest.Request("POST", "/bare", "", tusVersion, "Upload-Length: 1", "Upload-Metadata: filename YQ==",
+		"Content-Length: 0"))
 	other.Answer().Want(t, 201)
 }

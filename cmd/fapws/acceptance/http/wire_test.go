@@ -40,12 +40,17 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 		for _, c := range []struct{ name, sent, want string }{
 			{"one", last, "200:GET last"},
 			{"1.0 closes", "GET /say?1 HTTP/1.0\r\n\r\n" + last, "200:GET 1"},
-			{"1.0 keep-alive", "GET /say?1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /say?2 HTTP/1.0\r\n\r\n", "200:GET 1 200:GET 2"},
-			{"1.0 keep-alive of a body", "POST /echo HTTP/1.0\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nabGET /say?2 HTTP/1.0\r\n\r\n", "200:ab 200:GET 2"},
+			{"1.0 keep-alive", "GET /say?1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /say?2 HTTP/1.0\r\n\r\n",
+				"200:GET 1 200:GET 2"},
+			{"1.0 keep-alive of a body",
+				"POST /echo HTTP/1.0\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nabGET /say?2 " +
+					"HTTP/1.0\r\n\r\n", "200:ab 200:GET 2"},
 			{"close in a list", "GET /say?1 HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n" + last, "200:GET 1"},
 			{"order", get("/later?1") + get("/say?2") + last, "200:later 1 200:GET 2 200:GET last"},
-			{"bodies", fapwstest.Request("POST", "/echo", "hello") + fapwstest.Chunked("POST", "/echo", "hello world", 4) + last, "200:hello 200:hello world 200:GET last"},
-			{"malformed behind an active one", get("/later?1") + "BAD\r\n\r\n" + last, "200:later 1 400:malformed request line"},
+			{"bodies", fapwstest.Request("POST", "/echo", "hello") + fapwstest.Chunked("POST", "/echo", "hello world",
+				4) + last, "200:hello 200:hello world 200:GET last"},
+			{"malformed behind an active one", get("/later?1") + "BAD\r\n\r\n" + last,
+				"200:later 1 400:malformed request line"},
 			{"options *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" + last, "204: 200:GET last"},
 			{"no handler", get("/none") + last, "404:Not Found 200:GET last"},
 		} {
@@ -78,8 +83,9 @@ func TestUnsafeRequestsRunAlone(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
 	w := s.Dial()
-	w.Send(fapwstest.Get("/later?1"), fapwstest.Request("POST", "/echo?2", ""), fapwstest.Get("/later?3"), fapwstest.Request("GET", "/echo?4", "body"),
-		fapwstest.Request("BREW", "/later?5", ""), fapwstest.Get("/echo?6"))
+	w.Send(fapwstest.Get("/later?1"), fapwstest.Request("POST", "/echo?2", ""), fapwstest.Get("/later?3"),
+		fapwstest.Request("GET", "/echo?4", "body"), fapwstest.Request("BREW", "/later?5", ""),
+		fapwstest.Get("/echo?6"))
 	for range 6 {
 		w.Answer().Want(t, 200)
 	}

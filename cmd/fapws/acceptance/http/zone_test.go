@@ -24,13 +24,15 @@ def zone(environ, start_response):
 
 PATHS = [("/zone", zone)]
 `)
-	s := fapwstest.Command{Script: script, Env: []string{"TZ=<+0530>-5:30"}, Flags: []string{"--access-logfile", log}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: script, Env: []string{"TZ=<+0530>-5:30"},
+		Flags: []string{"--access-logfile", log}}.Serve(t, fapwstest.Threads)
 	s.Get("/zone", 200).Is(t, "+0530")
 	fapwstest.Eventually(t, "a line with the zone", func() bool {
 		return regexp.MustCompile(`\[.* \+0530\] "GET /zone`).MatchString(fapwstest.Read(t, log))
 	})
 	s.Stop()
-	stamp := regexp.MustCompile(`(?m)^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d+ info stopping`).FindStringSubmatch(s.Stderr.String())
+	stamp := regexp.MustCompile(`(?m)^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d+ info stopping`).
+		FindStringSubmatch(s.Stderr.String())
 	if stamp == nil {
 		t.Fatal(s.Stderr)
 	}

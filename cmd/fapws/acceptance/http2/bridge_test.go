@@ -53,7 +53,8 @@ func bridgeOne(c *http.Client, url string, near *net.TCPConn) {
 	if key == wstest.Key {
 		key = wstest.Accept
 	}
-	fmt.Fprintf(near, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", key)
+	fmt.Fprintf(near, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "+
+		"Upgrade\r\nSec-WebSocket-Accept: %s\r\n", key)
 	far.Header.Write(near)
 	io.WriteString(near, "\r\n")
 	done := make(chan bool)

@@ -26,7 +26,8 @@ func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 	if heard != "heard 300000 h2" {
 		t.Error(heard)
 	}
-	if want := "300000 bytes by HTTP/2.0 GET; /talk 3000 ; own socket by HTTP/2.0; /own 3000"; strings.TrimSpace(said) != want {
+	if want := "300000 bytes by HTTP/2.0 GET; /talk 3000 ; own socket by HTTP/2.0; /own 3000"; strings.TrimSpace(
+		said) != want {
 		t.Errorf("%q", said)
 	}
 }

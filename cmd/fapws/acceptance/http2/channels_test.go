@@ -21,7 +21,8 @@ func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *even
 	t.Helper()
 	response := send(t, c, "GET", url, nil, fields...)
 	t.Cleanup(func() { response.Body.Close() })
-	if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || !strings.HasPrefix(got, "text/event-stream") {
+	if got := response.Header.Get("Content-Type"); response.StatusCode != 200 ||
+		!strings.HasPrefix(got, "text/event-stream") {
 		t.Fatalf("%d %s", response.StatusCode, got)
 	}
 	return &events{t, response.Body, bufio.NewReader(response.Body)}

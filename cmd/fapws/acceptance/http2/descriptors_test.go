@@ -48,7 +48,9 @@ app = "sends.py"
 prefix = "/"
 proxy = %q
 `, upstream.URL))
-	s := fapwstest.Command{Dir: dir, Shell: fmt.Sprint("ulimit -n ", limit), Flags: []string{"--h2c", "-c", site, "--x-sendfile", dir + "/files"}, Complains: true}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Dir: dir, Shell: fmt.Sprint("ulimit -n ", limit),
+		Flags: []string{"--h2c", "-c", site, "--x-sendfile", dir + "/files"}, Complains: true}.Serve(t,
+		fapwstest.Mode{})
 	s.Get("/page", 200)
 	s.Get("/files/0.bin", 200)
 	before := len(s.Descriptors())
@@ -108,5 +110,7 @@ func TestProxiedWebSocketOnAStreamCountsTowardsMaxClients(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "there is no place", func() bool { return s.Ask(fapwstest.Get("/page")).StatusCode == 503 })
 	f.Close()
-	fapwstest.Eventually(t, "there is a place again", func() bool { return s.Ask(fapwstest.Get("/page")).StatusCode == 200 })
+	fapwstest.Eventually(t, "there is a place again", func() bool {
+		return s.Ask(fapwstest.Get("/page")).StatusCode == 200
+	})
 }

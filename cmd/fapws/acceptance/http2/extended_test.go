@@ -17,11 +17,14 @@ import (
 func (f *frames) connect(id uint32, path string, end bool, others ...hpack.HeaderField) {
 	f.block.Reset()
 	fields := []hpack.HeaderField{
-		{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"},
-		{Name: ":path", Value: path}, {Name: "sec-websocket-version", Value: "13"}, {Name: "sec-websocket-key", Value: "not used"},
+		{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"},
+		{Name: ":authority", Value: "h"},
+		{Name: ":path", Value: path}, {Name: "sec-websocket-version", Value: "13"},
+		{Name: "sec-websocket-key", Value: "not used"},
 	}
 	for _, other := range others {
-		if i := slices.IndexFunc(fields, func(field hpack.HeaderField) bool { return field.Name == other.Name }); i >= 0 {
+		if i := slices.IndexFunc(fields,
+			func(field hpack.HeaderField) bool { return field.Name == other.Name }); i >= 0 {
 			fields[i] = other
 		} else {
 			fields = append(fields, other)
@@ -30,7 +33,8 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 	for _, field := range fields {
 		f.coder.WriteField(field)
 	}
-	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true,
+		EndStream: end})
 }
 
 // outcome waits for the head of a response to a stream, or for its reset. The status is "" if the stream was reset.
@@ -55,7 +59,8 @@ func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 // Other streams of the connection continue.
 func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"},
+		Complains: true}.Serve(t, fapwstest.Mode{})
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	offered := false
@@ -129,7 +134,8 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	if status, _ := f.outcome(id + 4); status != "200" {
 		t.Error(status)
 	}
-	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye"))) // as Chromium does
+	// as Chromium does
+	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye")))
 	b.Reset()
 	f.until(func(frame http2.Frame) bool {
 		d, ok := frame.(*http2.DataFrame)
@@ -148,7 +154,8 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 // bounded, and other clients are served.
 func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s", "--ws-ping-interval", "1s", "--ws-ping-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s",
+		"--ws-ping-interval", "1s", "--ws-ping-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	before := s.RSS()
 	f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
 	for id := uint32(1); id < 40; id += 2 {
@@ -195,7 +202,8 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 // The clients give no window, or do not answer the close frame.
 func TestUnansweredWebSocketClosesDoNotDelayTheStop(t *testing.T) {
 	t.Parallel()
-	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off", "--graceful-timeout", "1h", "--write-timeout", "1h")
+	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off", "--graceful-timeout", "1h", "--write-timeout",
+		"1h")
 	for _, window := range []uint32{0, 64 << 10} {
 		f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
 		f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

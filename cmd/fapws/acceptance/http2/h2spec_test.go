@@ -33,7 +33,8 @@ func TestServerPassesH2spec(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")
 	// The modules of h2spec are not modules of fapws.
-	build := exec.Command("go", "build", "-mod=mod", "-modfile=cmd/fapws/acceptance/http2/testdata/h2spec.mod", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec")
+	build := exec.Command("go", "build", "-mod=mod", "-modfile=cmd/fapws/acceptance/http2/testdata/h2spec.mod", "-o",
+		program, "github.com/summerwind/h2spec/cmd/h2spec")
 	build.Dir = fapwstest.Repository
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building h2spec: %v\n%s", err, out)
@@ -50,7 +51,8 @@ func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]b
 	}
 	file := filepath.Join(t.TempDir(), "report.xml")
 	// The program exits with 1 if a case has failed. Only a case that fails waits for up to -o seconds.
-	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).CombinedOutput()
+	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).
+		CombinedOutput()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -64,7 +64,8 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	t.Parallel()
 	const most = 10
 	folder := t.TempDir()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: []string{"--h2c", "--http2-max-streams", fmt.Sprint(most), "--threads", "100", "--max-queue", "5000"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: []string{"--h2c", "--http2-max-streams",
+		fmt.Sprint(most), "--threads", "100", "--max-queue", "5000"}}.Serve(t, fapwstest.Mode{})
 	f := dialFrames(t, s)
 	ended := make(chan bool)
 	go func() {
@@ -94,7 +95,8 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 // Responses of its address wait within one limit, other clients do not wait, and its streams end after --write-timeout.
 func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()},
+		Flags: []string{"--h2c", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	s.Get("/large", 200)
 	before := s.RSS()
 	var all []*frames
@@ -130,7 +132,8 @@ func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 
 func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,
+		fapwstest.Mode{})
 	for name, flood := range map[string]func(f *frames) error{
 		"pings":      func(f *frames) error { return f.WritePing(false, [8]byte{}) },
 		"settings":   func(f *frames) error { return f.WriteSettings() },
@@ -174,14 +177,16 @@ func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {
 // A head of 15 KB is expanded to 59 MB.
 func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,
+		fapwstest.Mode{})
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	before := s.RSS()
 	large := hpack.HeaderField{Name: "x-b", Value: strings.Repeat("b", 3900)}
 	for id := uint32(1); id < 100; id += 2 {
 		f.block.Reset()
-		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/"}} {
+		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"},
+			{":path", "/"}} {
 			f.coder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 		}
 		f.coder.WriteField(large)
@@ -189,7 +194,8 @@ func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 		f.coder.WriteField(large)
 		number := bytes.Clone(f.block.Bytes()[known:])
 		f.block.Write(bytes.Repeat(number, 11_000))
-		fapwstest.Must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: true}))
+		fapwstest.Must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(),
+			EndHeaders: true, EndStream: true}))
 		if status, code := f.outcome(id); status != "431" {
 			t.Fatalf("%s %v", status, code)
 		}

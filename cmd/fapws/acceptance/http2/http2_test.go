@@ -28,18 +28,21 @@ func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.
 func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
-		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie", "c=d")
+		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie",
+			"c=d")
 		var environ map[string]string
 		fapwstest.Must(t, json.Unmarshal([]byte(text), &environ))
 		for name, want := range map[string]string{
-			"SERVER_PROTOCOL": "HTTP/2.0", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/show", "PATH_INFO": "/a b", "QUERY_STRING": "c=d",
-			"HTTP_HOST": s.Address, "HTTP_X_NAME": "value", "HTTP_COOKIE": "a=b; c=d", "wsgi.url_scheme": "http",
+			"SERVER_PROTOCOL": "HTTP/2.0", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/show", "PATH_INFO": "/a b",
+			"QUERY_STRING": "c=d",
+			"HTTP_HOST":    s.Address, "HTTP_X_NAME": "value", "HTTP_COOKIE": "a=b; c=d", "wsgi.url_scheme": "http",
 		} {
 			if environ[name] != want {
 				t.Errorf("%s is %q, want %q", name, environ[name], want)
 			}
 		}
-		if got := r.Header; got.Get("X-A") != "b" || got.Get("Server") != "fapws" || got.Get("Date") == "" || len(got["Set-Cookie"]) != 2 || got.Get("Transfer-Encoding") != "" {
+		if got := r.Header; got.Get("X-A") != "b" || got.Get("Server") != "fapws" || got.Get("Date") == "" ||
+			len(got["Set-Cookie"]) != 2 || got.Get("Transfer-Encoding") != "" {
 			t.Error(got)
 		}
 		if r, _ := ask(t, client(t), "HEAD", s.URL+"/show", nil); r.ContentLength <= 0 || r.StatusCode != 200 {
@@ -65,7 +68,8 @@ func TestCookiesOfARequestMayBeLongerThanOneField(t *testing.T) {
 	if fapwstest.Must(t, json.Unmarshal([]byte(text), &environ)); r.StatusCode != 200 || environ["HTTP_COOKIE"] != all {
 		t.Errorf("%d, %d bytes of %d", r.StatusCode, len(environ["HTTP_COOKIE"]), len(all))
 	}
-	if r, _ := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie", "a="+strings.Repeat("c", 33_000)); r.StatusCode != 431 {
+	if r, _ := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie",
+		"a="+strings.Repeat("c", 33_000)); r.StatusCode != 431 {
 		t.Errorf("%d for a cookie that is longer than a field may be", r.StatusCode)
 	}
 }
@@ -92,7 +96,8 @@ func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if _, text := ask(t, c, "GET", s.URL+"/pieces?1000", nil); strings.Count(text, "\n") != 1000 || !strings.HasSuffix(text, "piece 999\n") {
+		if _, text := ask(t, c, "GET", s.URL+"/pieces?1000", nil); strings.Count(text, "\n") != 1000 ||
+			!strings.HasSuffix(text, "piece 999\n") {
 			t.Errorf("%d bytes", len(text))
 		}
 	})
@@ -100,14 +105,16 @@ func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 
 func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Flags: []string{"--h2c", "--max-body-size", "1M"}, Script: "app.py", Complains: true}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--h2c", "--max-body-size", "1M"}, Script: "app.py",
+		Complains: true}.Serve(t, fapwstest.Threads)
 	c := client(t)
 	data := make([]byte, 1<<20+1)
 	for range 3 {
 		if r, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); r.StatusCode != 413 {
 			t.Errorf("%d %q", r.StatusCode, text)
 		}
-		if r, text := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])); r.StatusCode != 403 || text != "no" {
+		if r, text := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])); r.StatusCode != 403 ||
+			text != "no" {
 			t.Errorf("%d %q", r.StatusCode, text)
 		}
 	}
@@ -119,7 +126,8 @@ func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 	if r, _ := ask(t, c, "GET", s.URL+"/fails", nil); r.StatusCode != 500 {
 		t.Errorf("%d", r.StatusCode)
 	}
-	if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+	if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 ||
+		!strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
 	if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 33_000)); r.StatusCode != 431 {
@@ -143,7 +151,8 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
 		c := client(t)
 		_, text := ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value")
-		if !strings.Contains(text, `"http_version": "2"`) || !strings.Contains(text, `["x-name", "value"]`) || !strings.Contains(text, `["host", "`) {
+		if !strings.Contains(text, `"http_version": "2"`) || !strings.Contains(text, `["x-name", "value"]`) ||
+			!strings.Contains(text, `["host", "`) {
 			t.Error(text)
 		}
 		in, out := io.Pipe()
@@ -247,7 +256,9 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1
 	folder := t.TempDir()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: []string{"--h2c", "--workers", "1", "--graceful-timeout", "1h", "--keep-alive", "1h"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder},
+		Flags: []string{"--h2c", "--workers", "1", "--graceful-timeout", "1h", "--keep-alive", "1h"}}.Serve(t,
+		fapwstest.Mode{})
 	clients := func() (f, idle *frames) {
 		f, idle = dialFrames(t, s), dialFrames(t, s)
 		for i, c := range []*frames{f, idle} {

@@ -28,7 +28,8 @@ func serveTLS(t *testing.T, m fapwstest.Mode, script string, flags ...string) *f
 	t.Helper()
 	certificate, key := certtest.NewAuthority(t).For("localhost", "127.0.0.1").Write(t.TempDir())
 	c := fapwstest.Command{Script: script}
-	c.Flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", certificate, "--keyfile", key}, m.Flags, flags)
+	c.Flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", certificate, "--keyfile", key},
+		m.Flags, flags)
 	s := c.Start(t)
 	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	s.URL = "https://" + s.Address

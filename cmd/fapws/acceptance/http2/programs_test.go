@@ -24,11 +24,14 @@ func TestCommonProgramsUseHTTP2(t *testing.T) {
 		{"h2load -n 3000 -c 3 -m 40 " + plain.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 3000 -c 3 -m 40 " + secure.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 60 -c 2 -m 10 " + secure.URL + "/large?1000000", "60 succeeded, 0 failed"},
-		{"h2load -n 60 -c 2 -m 10 -w 14 -W 14 " + plain.URL + "/large?1000000", "60 succeeded, 0 failed"}, // windows of 16 KiB
-		{"nghttp -c 0 -c 64K -m 2 " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},               // tables of fields of two sizes
+		// windows of 16 KiB
+		{"h2load -n 60 -c 2 -m 10 -w 14 -W 14 " + plain.URL + "/large?1000000", "60 succeeded, 0 failed"},
+		// tables of fields of two sizes
+		{"nghttp -c 0 -c 64K -m 2 " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},
 	} {
 		words := strings.Fields(c.command)
-		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil || !strings.Contains(string(out), c.want) {
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil ||
+			!strings.Contains(string(out), c.want) {
 			t.Errorf("%s: %v\n%s", c.command, err, out)
 		}
 	}

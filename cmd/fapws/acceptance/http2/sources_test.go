@@ -26,7 +26,8 @@ func TestCacheAndSendfileAnswerHTTP2Streams(t *testing.T) {
 		if _, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil); text != string(data) {
 			t.Errorf("%d bytes", len(text))
 		}
-		if r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5"); text != "56789" || r.StatusCode != 206 {
+		if r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5"); text != "56789" ||
+			r.StatusCode != 206 {
 			t.Errorf("%d %q", r.StatusCode, text)
 		}
 	}
@@ -35,9 +36,12 @@ func TestCacheAndSendfileAnswerHTTP2Streams(t *testing.T) {
 func TestSiteAnswersHTTP2Streams(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	fapwstest.WriteProgram(t, folder+"/bin/show", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH $HTTP_X_A\"\ncat\n")
+	fapwstest.WriteProgram(t, folder+"/bin/show",
+		"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH "+
+			"$HTTP_X_A\"\ncat\n")
 	fapwstest.Write(t, folder+"/site/index.html", "<p>index")
-	fapwstest.Write(t, folder+"/users", "me:$2y$10$lP4Z66de1F0UBU/3dt5Az.fX1o55Ghm9TrPJwJKwQh1sJ11PpmfMK\n") // the password is "secret"
+	// the password is "secret"
+	fapwstest.Write(t, folder+"/users", "me:$2y$10$lP4Z66de1F0UBU/3dt5Az.fX1o55Ghm9TrPJwJKwQh1sJ11PpmfMK\n")
 	fapwstest.Write(t, folder+"/site/404.html", "<p>none of it")
 	file := fapwstest.Write(t, folder+"/fapws.toml", `
 [[host]]
@@ -57,7 +61,8 @@ auth = { realm = "x", users = "users" }
 	c := client(t)
 	body := strings.Repeat("x", 100_000)
 	for range 5 {
-		if r, text := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A", "b"); text != "HTTP/2.0 POST 100000 b\n"+body || r.Header.Get("X-Rule") != "yes" {
+		if r, text := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A",
+			"b"); text != "HTTP/2.0 POST 100000 b\n"+body || r.Header.Get("X-Rule") != "yes" {
 			t.Errorf("%.200q %v", text, r.Header)
 		}
 	}

@@ -18,7 +18,8 @@ func (f *frames) head(id uint32, end bool, lines ...string) error {
 		name, value, _ := strings.Cut(line, " ")
 		f.coder.WriteField(hpack.HeaderField{Name: name, Value: value})
 	}
-	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true,
+		EndStream: end})
 }
 
 func (f *frames) body(id uint32) string {
@@ -99,7 +100,8 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 			id += 2
 			f.head(id, false, append(get[:3:3], ":path /show", "x-a b")...)
 			f.head(id, true, "x-trailer c", "x-a d", "content-length 7")
-			if text := f.body(id); strings.Contains(text, "TRAILER") || !strings.Contains(text, `"HTTP_X_A": "b"`) || strings.Contains(text, `"CONTENT_LENGTH": "7"`) {
+			if text := f.body(id); strings.Contains(text, "TRAILER") || !strings.Contains(text, `"HTTP_X_A": "b"`) ||
+				strings.Contains(text, `"CONTENT_LENGTH": "7"`) {
 				t.Error(text)
 			}
 			id += 2
@@ -121,7 +123,8 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	f.head(1, false, ":method POST", ":scheme http", ":authority h", ":path /digest", "expect 100-continue", "content-length 4")
+	f.head(1, false, ":method POST", ":scheme http", ":authority h", ":path /digest", "expect 100-continue",
+		"content-length 4")
 	if status, _ := f.outcome(1); status != "100" {
 		t.Error(status)
 	}

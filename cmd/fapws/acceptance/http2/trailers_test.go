@@ -22,7 +22,8 @@ func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 			t.Errorf("%d bytes: %d, %.200q", size, len(text), r.Trailer)
 		}
 	}
-	if r, text := ask(t, c, "GET", s.URL+"/trailers?file", nil); !strings.HasPrefix(text, `"""An ASGI application`) || r.Trailer.Get("X-Sum") != "file" || r.ContentLength != int64(len(text)) {
+	if r, text := ask(t, c, "GET", s.URL+"/trailers?file", nil); !strings.HasPrefix(text, `"""An ASGI application`) ||
+		r.Trailer.Get("X-Sum") != "file" || r.ContentLength != int64(len(text)) {
 		t.Errorf("a file: length %d, %.200q, %.200q", r.ContentLength, text, r.Trailer)
 	}
 	if r, text := ask(t, c, "HEAD", s.URL+"/trailers?5", nil); r.StatusCode != 200 || text != "" || len(r.Trailer) > 0 {

@@ -72,7 +72,8 @@ func (f *frames) unfinished(n int, path string, size int) (sent int) {
 // Bodies use fewer files than there are descriptors. The next requests of the client, and other clients, get the rest.
 func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256", Flags: []string{"--h2c", "--body-timeout", "2s"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256",
+		Flags: []string{"--h2c", "--body-timeout", "2s"}}.Serve(t, fapwstest.Mode{})
 	large := strings.Repeat("b", 1<<20)
 	before, memory := len(s.Descriptors()), s.RSS()
 	var all []*frames
@@ -92,7 +93,8 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	w.Answer().Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
-	s.Says(`warning client 127\.0\.0\.1:\d+: sent 503: too many request bodies wait in files \(at most 32 of all clients`)
+	s.Says(
+		`warning client 127\.0\.0\.1:\d+: sent 503: too many request bodies wait in files \(at most 32 of all clients`)
 	for _, f := range all {
 		f.Close()
 	}
@@ -167,7 +169,8 @@ func (f *frames) settle() {
 // The memory is the share of one client, however many connections it has.
 func TestUnfinishedHeaderBlocksNeedBoundedMemory(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,
+		fapwstest.Mode{})
 	s.Get("/", 200)
 	before := s.RSS()
 	fragment := bytes.Repeat([]byte("b"), 16<<10)

@@ -28,7 +28,8 @@ func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 // The results are those of HTTP/1, for each kind of application. Other requests are not taken for WebSockets.
 func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, m)
+		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"},
+			Complains: true}.Serve(t, m)
 		address := bridge(t, s)
 		c := fapwstest.OpenSocket(t, address, "/asgi?scope", "Sec-WebSocket-Protocol: chat, other")
 		fapwstest.Hears(t, c, "2 ws /asgi")
@@ -98,9 +99,11 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
-	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "sockets.py", "--lifespan", "off", "--access-log", log, "--log-flush", "1ms")
+	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "sockets.py", "--lifespan", "off", "--access-log",
+		log, "--log-flush", "1ms")
 	old := s.Workers()
-	sockets := []*wstest.Client{fapwstest.OpenSocket(t, bridge(t, s), "/callbacks"), fapwstest.OpenSocket(t, bridge(t, s), "/asgi?a")}
+	sockets := []*wstest.Client{fapwstest.OpenSocket(t, bridge(t, s), "/callbacks"),
+		fapwstest.OpenSocket(t, bridge(t, s), "/asgi?a")}
 	for _, c := range sockets {
 		c.SendText("hello")
 		fapwstest.Hears(t, c, "hello")

@@ -68,14 +68,17 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		}{
 			{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
 			{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
-			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02", "sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
+			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02",
+				"sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
 			// The responses are too late to be sent, but the application gets all earlier messages.
-			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "", "sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
+			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "",
+				"sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
 			{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
 			{"/stays", nil, "", "websocket.disconnect"},
 		} {
 			began := time.Now()
-			if got := strings.Join(closes(open(test.path, test.messages...)), " "); got != test.echoed && time.Since(began) < time.Second {
+			if got := strings.Join(closes(open(test.path, test.messages...)), " "); got != test.echoed &&
+				time.Since(began) < time.Second {
 				t.Errorf("%s: the client got %q, want %q", test.path, got, test.echoed)
 			}
 			noted(test.path, test.noted)

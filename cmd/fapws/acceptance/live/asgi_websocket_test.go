@@ -18,7 +18,8 @@ import (
 func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
-		c := s.Socket("/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three", wstest.Deflate)
+		c := s.Socket("/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three",
+			wstest.Deflate)
 		if h := c.Response.Header; h.Get("Sec-WebSocket-Protocol") != "three" || h.Get("X-Said") != "yes" {
 			t.Error(h)
 		}
@@ -34,9 +35,12 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 		_, text, _ := c.Receive()
 		fapwstest.Must(t, json.Unmarshal(text, &scope))
 		for key, want := range map[string]string{
-			"type": "websocket", "scheme": "ws", "path": "/echo/a b", "raw": "/echo/a%20b", "query": "q=%C3%A9", "root_path": "", "client": "127.0.0.1",
-			"http_version": "1.1", "subprotocols": "[one two three]", "extensions": "map[fapws.groups:map[socket:4.294967296e+09] websocket.http.response:map[]]", "asgi": "map[spec_version:2.5 version:3.0]",
-			"state": "map[]", "method": "<nil>",
+			"type": "websocket", "scheme": "ws", "path": "/echo/a b", "raw": "/echo/a%20b", "query": "q=%C3%A9",
+			"root_path": "", "client": "127.0.0.1",
+			"http_version": "1.1", "subprotocols": "[one two three]",
+			"extensions": "map[fapws.groups:map[socket:4.294967296e+09] websocket.http.response:map[]]",
+			"asgi":       "map[spec_version:2.5 version:3.0]",
+			"state":      "map[]", "method": "<nil>",
 		} {
 			if got := fmt.Sprint(scope[key]); got != want {
 				t.Errorf("%s is %s, want %s", key, got, want)
@@ -56,7 +60,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
 		closesWith(t, s.Socket("/returns"), 1000, "")
 		closesWith(t, s.Socket("/raises"), 1011, "")
-		s.Says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\nTraceback(.*\n)+RuntimeError: the application fails`)
+		s.Says(
+			`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\nTraceback(.*\n)+RuntimeError: the application fails`)
 
 		for _, d := range []struct {
 			path   string
@@ -74,7 +79,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 				notes(s, d.notes)
 			}
 		}
-		s.Says(`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or 'websocket.close'`)
+		s.Says(
+			`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or 'websocket.close'`)
 
 		c = s.Socket("/wrong")
 		fapwstest.Hears(t, c, "still here")
@@ -99,7 +105,8 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, c := range []struct{ query, says string }{
 		{"field=Sec-WebSocket-Accept", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Accept'`},
-		{"field=sec-websocket-extensions", `'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
+		{"field=sec-websocket-extensions",
+			`'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
 		{"field=Sec-WebSocket-Protocol", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Protocol'`},
 	} {
 		var denied *wstest.Denied
@@ -109,7 +116,8 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 		}
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
-	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} { // the client checks the subprotocol
+	// the client checks the subprotocol
+	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} {
 		closesWith(t, s.Socket("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
 	}
 }
@@ -182,7 +190,8 @@ func TestASGIWebSocketsGet1001WhenTheServerStops(t *testing.T) {
 		closesWith(t, a, 1001, "")
 		closesWith(t, b, 1001, "")
 		s.EndsWith(0)
-		if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") || !strings.Contains(said, "told: 1001") {
+		if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") ||
+			!strings.Contains(said, "told: 1001") {
 			t.Errorf("the applications said %q", said)
 		}
 	})

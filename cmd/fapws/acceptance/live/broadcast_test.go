@@ -105,7 +105,8 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 		says(t, a, "thread to all")
 		gets(t, again, "to all")
 		for _, c := range []*wstest.Client{a, b} { // in any order, because two senders were involved
-			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") || !slices.Contains(got, "to all") {
+			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") ||
+				!slices.Contains(got, "to all") {
 				t.Errorf("got %q", got)
 			}
 		}
@@ -223,7 +224,8 @@ func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 		}
 		opened <- c
 	}()
-	fapwstest.Eventually(t, "a client is in its handshake", func() bool { return s.Get("/count?gate", 200).Text == "1" })
+	fapwstest.Eventually(t, "a client is in its handshake",
+		func() bool { return s.Get("/count?gate", 200).Text == "1" })
 	const most = 1 << 20 / 200
 	s.Get(fmt.Sprintf("/heavy?%dx1", most), 200).Is(t, "all")
 	for n := 0; n < most; {
@@ -251,7 +253,10 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	folder := t.TempDir()
 	answered := make(chan string)
 	go func() { answered <- s.Get("/late?"+folder, 200).Text }()
-	fapwstest.Eventually(t, "a request of an old worker", func() bool { _, err := os.Stat(folder + "/entered"); return err == nil })
+	fapwstest.Eventually(t, "a request of an old worker", func() bool {
+		_, err := os.Stat(folder + "/entered")
+		return err == nil
+	})
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
 	fapwstest.Change(t, script, "def repeat", "def another")
 	fapwstest.Change(t, script, "on_message=repeat", "on_message=another")
@@ -259,7 +264,10 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	s.Says("reloaded: 2 workers")
 	for _, c := range []*wstest.Client{a, b} {
-		fapwstest.Eventually(t, "it has gone over to a new worker", func() bool { _, version := pidOf(t, c); return version == "2" })
+		fapwstest.Eventually(t, "it has gone over to a new worker", func() bool {
+			_, version := pidOf(t, c)
+			return version == "2"
+		})
 		if _, err := c.CloseWith(1000, ""); err != nil {
 			t.Error(err)
 		}

@@ -19,7 +19,8 @@ import (
 
 func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	t.Helper()
-	c := fapwstest.Command{Script: "nodes.py", Flags: append([]string{"--channels", url, "--channel-max-event", "1M", "--channel-buffer", "1M"}, flags...)}
+	c := fapwstest.Command{Script: "nodes.py",
+		Flags: append([]string{"--channels", url, "--channel-max-event", "1M", "--channel-buffer", "1M"}, flags...)}
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
 }
 
@@ -28,8 +29,10 @@ func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, resumes *subscriber) {
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
-	script := fmt.Sprintf("import os, time\nwhile not os.path.exists(%q):\n    time.sleep(0.01)\n%s", folder+"/go", fapwstest.Source(t, "nodes.py"))
-	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/nodes.py", script), Flags: []string{"--bind", address, "--channels", url, "--health", "/health"}}.Start(t)
+	script := fmt.Sprintf("import os, time\nwhile not os.path.exists(%q):\n    time.sleep(0.01)\n%s", folder+"/go",
+		fapwstest.Source(t, "nodes.py"))
+	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/nodes.py", script),
+		Flags: []string{"--bind", address, "--channels", url, "--health", "/health"}}.Start(t)
 	s.Address = address
 	fapwstest.Eventually(t, "it answers", func() bool { return fapwstest.Listens("tcp", address) })
 	var all [2]*subscriber
@@ -192,11 +195,12 @@ func TestBrokerMayUseSentinelsOrTLS(t *testing.T) {
 	cert, key := ca.For("127.0.0.1").Write(dir)
 	trusted := certtest.Write(t, filepath.Join(dir, "ca.pem"), ca.PEM)
 	address := redistest.FreeAddress(t)
-	secure := redistest.Run(t, address, "--port", "0", "--tls-port", redistest.PortOf(address), "--tls-cert-file", cert, "--tls-key-file", key,
-		"--tls-ca-cert-file", trusted, "--tls-auth-clients", "no")
+	secure := redistest.Run(t, address, "--port", "0", "--tls-port", redistest.PortOf(address), "--tls-cert-file", cert,
+		"--tls-key-file", key, "--tls-ca-cert-file", trusted, "--tls-auth-clients", "no")
 	master, sentinel := redistest.Start(t, "--requirepass", "secret"), redistest.FreeAddress(t)
-	redistest.Run(t, sentinel, fapwstest.Write(t, filepath.Join(dir, "sentinel.conf"), fmt.Sprintf("port %s\nsentinel monitor main 127.0.0.1 %s 1\nsentinel auth-pass main secret\n",
-		redistest.PortOf(sentinel), redistest.PortOf(master.Address))), "--sentinel")
+	redistest.Run(t, sentinel, fapwstest.Write(t, filepath.Join(dir, "sentinel.conf"),
+		fmt.Sprintf("port %s\nsentinel monitor main 127.0.0.1 %s 1\nsentinel auth-pass main secret\n",
+			redistest.PortOf(sentinel), redistest.PortOf(master.Address))), "--sentinel")
 	for _, c := range []struct{ url, env string }{
 		{"rediss://" + secure.Address, "SSL_CERT_FILE=" + trusted},
 		{"valkeys://" + secure.Address, "SSL_CERT_FILE=" + trusted},
@@ -208,13 +212,15 @@ func TestBrokerMayUseSentinelsOrTLS(t *testing.T) {
 		a.Get("/send?"+strings.TrimPrefix(c.url, "redis"), 200)
 		onB.gets(strings.TrimPrefix(c.url, "redis"))
 	}
-	isWrong(t, "redis+sentinel://"+sentinel+"/none", 3, "fapws: channels: cannot reach redis+sentinel://"+sentinel+`/none: sentinel `+sentinel+`: unknown master "none"`)
+	isWrong(t, "redis+sentinel://"+sentinel+"/none", 3, "fapws: channels: cannot reach redis+sentinel://"+sentinel+
+		`/none: sentinel `+sentinel+`: unknown master "none"`)
 }
 
 // isWrong checks that a server does not start because of its broker, with a line that begins with line.
 func isWrong(t *testing.T, url string, code int, line string) {
 	t.Helper()
-	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code, line)
+	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code,
+		line)
 }
 
 func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
@@ -225,11 +231,15 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 		code int
 		line string
 	}{
-		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address + ": WRONGPASS "},
+		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address +
+			": WRONGPASS "},
 		{"redis://" + r.Address, 3, "fapws: channels: cannot reach redis://" + r.Address + ": NOAUTH "},
-		{"redis://reader:any@" + r.Address, 3, "fapws: channels: cannot reach redis://reader:xxxxx@" + r.Address + ": NOPERM "},
-		{"redis://127.0.0.1:1", 3, "fapws: channels: cannot reach redis://127.0.0.1:1: connection refused; start the server there, or correct the address"},
-		{"redis://" + r.Address + "?prefix={x}", 2, "fapws: --channels redis://" + r.Address + "?prefix={x}: must be redis://HOST"},
+		{"redis://reader:any@" + r.Address, 3, "fapws: channels: cannot reach redis://reader:xxxxx@" + r.Address +
+			": NOPERM "},
+		{"redis://127.0.0.1:1", 3, "fapws: channels: cannot reach redis://127.0.0.1:1: connection refused; start the " +
+			"server there, or correct the address"},
+		{"redis://" + r.Address + "?prefix={x}", 2, "fapws: --channels redis://" + r.Address +
+			"?prefix={x}: must be redis://HOST"},
 		{"kafka://" + r.Address, 2, "fapws: --channels kafka://" + r.Address + ": must be redis://HOST"},
 	} {
 		isWrong(t, c.url, c.code, c.line)

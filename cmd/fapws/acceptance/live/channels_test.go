@@ -45,7 +45,8 @@ func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscribe
 
 func (l *subscriber) subscribe(target string, fields ...string) error {
 	// An HTTP/1.0 response has no chunks.
-	if _, err := fmt.Fprintf(l.conn, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
+	if _, err := fmt.Fprintf(l.conn, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target,
+		strings.Join(append(fields, ""), "\r\n")); err != nil {
 		return err
 	}
 	for {
@@ -58,7 +59,8 @@ func (l *subscriber) subscribe(target string, fields ...string) error {
 		}
 		l.head += line
 	}
-	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") || !strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
+	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") ||
+		!strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
 		return fmt.Errorf("%s: no stream: %q", target, l.head)
 	}
 	if first, err := l.block(); err != nil || first != "retry: 3000\n" {
@@ -124,7 +126,9 @@ func sends(s *fapwstest.Server, name, data string, more ...string) (pid string) 
 
 func counts(s *fapwstest.Server, name string, n int) {
 	s.T.Helper()
-	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool { return s.Get("/count/"+name, 200).Text == strconv.Itoa(n) })
+	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool {
+		return s.Get("/count/"+name, 200).Text == strconv.Itoa(n)
+	})
 }
 
 func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
@@ -132,16 +136,20 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		s := fapwstest.Serve(t, m, "channels.py")
 		// on_join of room/bad fails, and a channel has an invalid name.
 		s.Complains = true
-		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"), listen(s, "/view")
+		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"),
+			listen(s, "/view")
 		several := listen(s, "/listen/news,room/1,news?start=data%3A+hello", "Last-Event-ID: nothing")
 		view.gets("from a view")
 		several.gets("hello")
 		for _, l := range []*subscriber{entry, field, generator, view, several} {
-			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || !strings.Contains(l.head, "\nCache-Control: no-store\r\n") || strings.Contains(l.head, "Content-Length") || strings.Count(l.head, "Content-Type") != 1 {
+			if strings.Contains(strings.ToLower(l.head), "fapws-channel") ||
+				!strings.Contains(l.head, "\nCache-Control: no-store\r\n") ||
+				strings.Contains(l.head, "Content-Length") || strings.Count(l.head, "Content-Type") != 1 {
 				t.Errorf("the head is %s", l.head)
 			}
 		}
-		if !strings.Contains(field.head, "\nSet-Cookie: a=b\r\n") || !strings.Contains(several.head, "\nX-Kept: yes\r\n") || !strings.Contains(several.head, "\nX-More: 1\r\n") {
+		if !strings.Contains(field.head, "\nSet-Cookie: a=b\r\n") ||
+			!strings.Contains(several.head, "\nX-Kept: yes\r\n") || !strings.Contains(several.head, "\nX-More: 1\r\n") {
 			t.Errorf("fields are missing: %s%s", field.head, several.head)
 		}
 		if text, err := generator.block(); text != ": one\n" || err != nil {
@@ -188,12 +196,14 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		if len(got) > 0 && got[0] != "missed 1" {
 			t.Errorf("out of order: %q", got)
 		}
-		if e, err := listen(s, "/listen/imported", "Last-Event-ID: x").next(); err != nil || e.data != "while the script is imported" {
+		if e, err := listen(s, "/listen/imported", "Last-Event-ID: x").next(); err != nil ||
+			e.data != "while the script is imported" {
 			t.Errorf("from the import came %q, %v", e, err)
 		}
 		s.Get("/invalid", 500)
 		s.Says(`a handler answered "GET /invalid HTTP/1\.1" with an invalid channel: a channel name`)
-		if a := s.Get("/missing", 404); a.Text != "no such page" || a.Header.Get("Content-Type") != "text/plain" || a.Header.Get("Fapws-Channel") != "" {
+		if a := s.Get("/missing", 404); a.Text != "no such page" || a.Header.Get("Content-Type") != "text/plain" ||
+			a.Header.Get("Fapws-Channel") != "" {
 			t.Errorf("an error page is %q with %v", a.Text, a.Header)
 		}
 		listen(s, "/listen/room/bad")
@@ -225,18 +235,27 @@ func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 	const name = ` is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit`
 	const word = ` must be 1 to 128 characters, without control characters and surrounding spaces, not `
 	want := []string{
-		`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
+		`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name,
+		`TypeError: publish: the name of a channel must be a str, not 7`,
 		`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
-		`ValueError: publish: bytes must be UTF-8, but b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
+		`ValueError: publish: bytes must be UTF-8, but b'\xff' at 0 is not`,
+		`ValueError: publish: '\ud800' cannot be sent as UTF-8`,
 		`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
-		`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
-		`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
+		`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`,
+		`TypeError: publish: event must be a str, not 5`,
+		`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`,
+		`TypeError: publish: id must be a str or an int, not 1.5`,
 		`ValueError: publish: the event takes 65582 bytes as sent; --channel-max-event allows 65536`,
-		`TypeError: channel: takes 1 to 16 names, not 0`, `TypeError: channel: takes 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
-		`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
-		`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: the name and value of a header must be str, not 'x': 1`,
-		`ValueError: subscribers: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
-		`ValueError: on_join: '[a]' is not a valid pattern: use a channel name, in which * matches any characters`, `TypeError: on_leave: 5 cannot be called`,
+		`TypeError: channel: takes 1 to 16 names, not 0`, `TypeError: channel: takes 1 to 16 names, not 17`,
+		`ValueError: channel: 'a b'` + name,
+		`TypeError: channel: the name of a channel must be a str, not None`,
+		`TypeError: channel: start must be bytes or str, not 5`,
+		`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`,
+		`TypeError: channel: the name and value of a header must be str, not 'x': 1`,
+		`ValueError: subscribers: '*'` + name,
+		`TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
+		`ValueError: on_join: '[a]' is not a valid pattern: use a channel name, in which * matches any characters`,
+		`TypeError: on_leave: 5 cannot be called`,
 	}
 	got := strings.Split(s.Get("/wrong", 200).Text, "\n")
 	for i := range max(len(got), len(want)) {
@@ -244,7 +263,8 @@ func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 			t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
-	s.Get("/child", 200).Is(t, `RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
+	s.Get("/child", 200).Is(t,
+		`RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
 RuntimeError: subscribers: not available in a child process of the server
 RuntimeError publish: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
 RuntimeError channel: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
@@ -257,7 +277,8 @@ func TestChannelRejectsMethodsOtherThanGETAndHEADWith405(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
-		s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow", "GET, HEAD")
+		s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow",
+			"GET, HEAD")
 	}
 }
 
@@ -278,9 +299,11 @@ func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 			return len(lines) >= 6
 		})
 		numbers := map[string]string{}
-		for i, want := range []string{"+room/1 é", "+room/2 é", "+room/1 None", "-room/1 é", "-room/2 é", "-room/1 None"} {
+		for i, want := range []string{"+room/1 é", "+room/2 é", "+room/1 None", "-room/1 é", "-room/2 é",
+			"-room/1 None"} {
 			f := strings.Fields(lines[i])
-			if len(f) != 5 || f[2] != "127.0.0.1" || f[3] != "None" || f[0]+" "+f[4] != want || numbers[f[4]] != "" && numbers[f[4]] != f[1] {
+			if len(f) != 5 || f[2] != "127.0.0.1" || f[3] != "None" || f[0]+" "+f[4] != want ||
+				numbers[f[4]] != "" && numbers[f[4]] != f[1] {
 				t.Errorf("call %d is %q, want %q", i, lines[i], want)
 			}
 			numbers[f[4]] = f[1]
@@ -324,7 +347,8 @@ func TestChannelCallbacksReportManyClientsThatJoinAtOnce(t *testing.T) {
 
 func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
+	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py", "--channel-subscribers", "2",
+		"--channel-subscribers-per-address", "4", "--channel-history", "3",
 		"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
 	s.Complains = true
 	raw := func(target string) string {
@@ -349,7 +373,8 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	second := s.Dial()
 	second.Get("/entry")
 	counts(s, "news", 2)
-	if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") || !strings.Contains(third, "\r\nRetry-After: ") {
+	if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") ||
+		!strings.Contains(third, "\r\nRetry-After: ") {
 		t.Errorf("a third subscriber gets %q", third)
 	}
 	for _, name := range []string{"a", "b"} {
@@ -456,7 +481,8 @@ app.wsgi_app = middleware
 			t.Errorf("no %q in %s", want, l.head)
 		}
 	}
-	if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") || strings.Contains(l.head, "Content-Length") {
+	if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") ||
+		strings.Contains(l.head, "Content-Length") {
 		t.Errorf("the head is %s", l.head)
 	}
 	s.Ask(fapwstest.Request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).Want(t, 204)

@@ -44,7 +44,8 @@ def ask(data):
     emit("answer", data)
 `)
 	serve := func(mode string) *fapwstest.Server {
-		return fapwstest.Command{Script: script + ":app", Env: []string{"ASYNC_MODE=" + mode, "VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
+		return fapwstest.Command{Script: script + ":app",
+			Env: []string{"ASYNC_MODE=" + mode, "VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
 	}
 	serve("gevent").Says(`warning Socket\.IO uses async_mode "gevent", .*: use async_mode="threading"`)
 	s := serve("threading")

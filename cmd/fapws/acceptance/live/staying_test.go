@@ -56,7 +56,8 @@ func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string
 
 // A WebSocket for synchronous code moves with its groups, data, subprotocol, compression, and an incomplete header.
 func TestWebSocketsMoveToTheNewWorkerAtAReload(t *testing.T) {
-	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name, Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
+	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name,
+		Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, asleep}, webSocketsStay)
 }
 
@@ -76,7 +77,8 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		first, resumed = "^([1-9]0)?1", "^[1-9]"
 	}
 	for i, c := range []*stayer{plain, packed} {
-		if got := c.asks("count"); !regexp.MustCompile(fmt.Sprintf("%s by 1 in [0-9]+ x=%d ", first, i+1)).MatchString(got) {
+		if got := c.asks("count"); !regexp.MustCompile(fmt.Sprintf("%s by 1 in [0-9]+ x=%d ", first, i+1)).
+			MatchString(got) {
 			t.Errorf("%q", got)
 		}
 	}
@@ -129,7 +131,8 @@ func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	folder := t.TempDir()
 	says(t, waits.Client, "wait "+folder)
 	says(t, waits.Client, "count")
-	fapwstest.Eventually(t, "its callback runs", func() bool { _, err := os.Stat(folder + "/waits"); return err == nil })
+	fapwstest.Eventually(t, "its callback runs",
+		func() bool { _, err := os.Stat(folder + "/waits"); return err == nil })
 	s.Control("reload")
 	for _, c := range []*stayer{known, kept} {
 		closesWith(t, c.Client, 1012, "")
@@ -237,12 +240,15 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	for i := range reloads {
 		before := echoes.Load()
 		s.Control("reload")
-		fapwstest.Eventually(t, "clients are answered after a reload", func() bool { return t.Failed() || echoes.Load() > before+clients })
+		fapwstest.Eventually(t, "clients are answered after a reload", func() bool {
+			return t.Failed() || echoes.Load() > before+clients
+		})
 		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
 	}
-	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held), func() bool {
-		return t.Failed() || files() <= held+clients/10
-	})
+	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held),
+		func() bool {
+			return t.Failed() || files() <= held+clients/10
+		})
 	close(ended)
 	done.Wait()
 	if t.Failed() {

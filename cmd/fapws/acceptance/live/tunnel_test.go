@@ -16,7 +16,8 @@ import (
 
 func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL,
+		"headers = { X-Added = \"yes\" }\n")
 	c := s.Socket("/room")
 	says(t, c, "echo hello")
 	fapwstest.Hears(t, c, "echo hello")
@@ -47,7 +48,8 @@ func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
 // The line is also written if the stop of the server closes the tunnel.
 func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log",
+		"--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
 	log := func() string {
 		text, _ := os.ReadFile(filepath.Join(s.Cmd.Dir, "log"))
 		return string(text)
@@ -90,7 +92,8 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 // It waits during the graceful timeout, and ends after the last tunnel.
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout", "1h")
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout",
+		"1h")
 	c := s.Socket("/room")
 	s.Signal(syscall.SIGTERM)
 	s.Says("stopping; ")
@@ -105,7 +108,8 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--workers", "1", "--graceful-timeout", grace)
+			s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--workers", "1",
+				"--graceful-timeout", grace)
 			old := s.Socket("/room")
 			says(t, old, "echo before")
 			fapwstest.Hears(t, old, "echo before")
@@ -156,7 +160,8 @@ func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 // Closed tunnels make room.
 func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3", "--max-clients-action", "503")
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3",
+		"--max-clients-action", "503")
 	var clients []*wstest.Client
 	for range 3 {
 		clients = append(clients, s.Socket("/room"))
@@ -217,7 +222,8 @@ func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
+	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+
+		fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
 	s := fapwstest.Command{Shell: "ulimit -n 100", Flags: []string{"-c", file}, Dir: dir}.Serve(t, fapwstest.Mode{})
 	var clients []*wstest.Client
 	refused := 0
@@ -256,9 +262,12 @@ func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 func TestTunnelsFromUnixSocketClients(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
-	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log", dir + "/log"}}.Start(t)
-	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") }) // the socket exists a moment before
+	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+
+		fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
+	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log",
+		dir + "/log"}}.Start(t)
+	// the socket exists a moment before
+	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") })
 	for _, polite := range []bool{true, false} {
 		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")
 		if err != nil {

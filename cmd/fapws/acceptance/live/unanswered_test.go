@@ -10,11 +10,13 @@ import (
 
 // The clients neither read nor answer the close frame.
 func TestUnansweredClosesDoNotDelayTheStop(t *testing.T) {
-	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py", "--graceful-timeout", "1h", "--write-timeout", "1h", "--ws-ping-timeout", "0")
+	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py", "--graceful-timeout", "1h", "--write-timeout", "1h",
+		"--ws-ping-timeout", "0")
 	for _, path := range []string{"/callbacks", "/asgi"} {
 		for _, reads := range []bool{true, false} {
 			w := s.Dial()
-			w.Send(fapwstest.Get(path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
+			w.Send(fapwstest.Get(path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
 			if r := w.Head("GET"); r.StatusCode != 101 {
 				t.Fatal(r.Status)
 			}

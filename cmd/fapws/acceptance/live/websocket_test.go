@@ -149,13 +149,15 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 		c = s.Socket("/room")
 		says(t, c, "wrong")
 		closesWith(t, c, 4003, "")
-		notes(s, "TypeError\nTypeError 1\nTypeError\nUnicodeEncodeError\nValueError 999\nValueError 1005\nValueError 1006\nValueError 1015\nValueError 2000\nValueError 5000\n"+
+		notes(s, "TypeError\nTypeError 1\nTypeError\nUnicodeEncodeError\nValueError 999\nValueError 1005\nValueError "+
+			"1006\nValueError 1015\nValueError 2000\nValueError 5000\n"+
 			"ValueError 1000\nRuntimeError\nBrokenPipeError\nleft 4003 ")
 		c = s.Socket("/room")
 		says(t, c, "raise something")
 		closesWith(t, c, 1011, "")
 		notes(s, "left 1011 ")
-		s.Says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\nTraceback(.*\n)+RuntimeError: something`)
+		s.Says(
+			`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\nTraceback(.*\n)+RuntimeError: something`)
 
 		c = s.Socket("/room")
 		fapwstest.ResetSocket(c)
@@ -184,10 +186,13 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 			}
 			fapwstest.DeniesSocket(t, s.Address, r.status, r.body, r.path, fields...)
 		}
-		s.Says(`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
+		s.Says(
+			`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
 		notes(s, "left 1011 ")
-		for _, fields := range [][]string{nil, {"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 12", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}} {
-			if h := s.Get("/room", 426, fields...).Header; !slices.Equal(h["Upgrade"], []string{"websocket"}) || !slices.Equal(h["Connection"], []string{"Upgrade"}) {
+		for _, fields := range [][]string{nil, {"Connection: Upgrade", "Upgrade: websocket",
+			"Sec-WebSocket-Version: 12", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}} {
+			if h := s.Get("/room", 426, fields...).Header; !slices.Equal(h["Upgrade"], []string{"websocket"}) ||
+				!slices.Equal(h["Connection"], []string{"Upgrade"}) {
 				t.Errorf("426: %v", h)
 			}
 		}
@@ -264,9 +269,12 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 			return echoes() && s.Get("/hang", 504) != nil && echoes()
 		})
 		says(t, c, "hang")
-		s.Says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) \(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
+		s.Says(
+			`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) \(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
 		closesWith(t, c, 1011, "")
-		fapwstest.Eventually(t, "on_close", func() bool { return strings.Contains(s.Dial().InTime("/noted").Text, "left 1011 ") })
+		fapwstest.Eventually(t, "on_close", func() bool {
+			return strings.Contains(s.Dial().InTime("/noted").Text, "left 1011 ")
+		})
 	})
 }
 
@@ -278,7 +286,8 @@ func TestWebSocketsAreShownOnTheStack(t *testing.T) {
 	says(t, c, "wait")
 	fapwstest.Eventually(t, "the stack of a callback", func() bool {
 		_, out, _ := s.Ctl("stack")
-		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "gate.wait()")
+		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out,
+			"gate.wait()")
 	})
 	s.Get("/open", 200)
 	fapwstest.Hears(t, c, "waited")
@@ -287,7 +296,8 @@ func TestWebSocketsAreShownOnTheStack(t *testing.T) {
 func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	t.Parallel()
 	const crowd = 1000
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0") // opening may take longer
+	// opening may take longer
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0")
 	var n, threads, files, memory [3]int
 	look := func(i int) {
 		fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i])
@@ -356,7 +366,8 @@ func TestWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 
 // comeAndGo opens WebSockets, each of which is closed in one of four ways, until the memory of the server no longer
 // grows. state returns the memory and whether everything else is released.
-func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wstest.Client, turn int), state func() (memory int, left bool)) {
+func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wstest.Client, turn int),
+	state func() (memory int, left bool)) {
 	round := func(turns int) (memory int) {
 		var all sync.WaitGroup
 		for w := range 4 {
@@ -558,32 +569,33 @@ func TestWebSocketSurvivesAForkInItsCallback(t *testing.T) {
 
 // The libraries take the socket of their client from environ.
 func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "rawsocket.py")
-		s.Get("/plain", 200).Is(t, "False")
-		if m.Inline() {
-			fapwstest.DeniesSocket(t, s.Address, 501, "", "/echo")
-			return
-		}
-		fapwstest.DeniesSocket(t, s.Address, 403, "asks for a WebSocket", "/echo?refuse")
-		for i := range 3 {
-			c := s.Socket("/echo")
-			for _, size := range []int{0, 5, 125, 200000} {
-				text := strings.Repeat("é", size)
-				says(t, c, text)
-				fapwstest.Hears(t, c, text)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := fapwstest.Serve(t, m, "rawsocket.py")
+			s.Get("/plain", 200).Is(t, "False")
+			if m.Inline() {
+				fapwstest.DeniesSocket(t, s.Address, 501, "", "/echo")
+				return
 			}
-			switch i {
-			case 0:
-				if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
-					t.Error(closed, err)
+			fapwstest.DeniesSocket(t, s.Address, 403, "asks for a WebSocket", "/echo?refuse")
+			for i := range 3 {
+				c := s.Socket("/echo")
+				for _, size := range []int{0, 5, 125, 200000} {
+					text := strings.Repeat("é", size)
+					says(t, c, text)
+					fapwstest.Hears(t, c, text)
 				}
-			case 1:
-				fapwstest.ResetSocket(c)
-				s.Stdout.Await(t, regexp.MustCompile("gone"))
+				switch i {
+				case 0:
+					if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
+						t.Error(closed, err)
+					}
+				case 1:
+					fapwstest.ResetSocket(c)
+					s.Stdout.Await(t, regexp.MustCompile("gone"))
+				}
 			}
-		}
-		s.Get("/plain", 200).Is(t, "False")
-		// One WebSocket is still open, but the server stops.
-	})
+			s.Get("/plain", 200).Is(t, "False")
+			// One WebSocket is still open, but the server stops.
+		})
 }

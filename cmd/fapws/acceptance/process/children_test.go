@@ -33,8 +33,10 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		{"/pool/fork", "[0, 2, 4, 6, 8]"},
 		{"/executor/fork", "[0, 2, 4, 6, 8]"},
 		{"/executor/spawn", "[0, 2, 4, 6, 8]"},
-		{"/child-publishes/fork", "publish: a child process of the server cannot publish; send the event to its parent instead\nsubscribers: not available in a child process of the server"},
-		{"/child-publishes/spawn", "publish: not available in a process of multiprocessing\nsubscribers: not available in a process of multiprocessing"},
+		{"/child-publishes/fork", "publish: a child process of the server cannot publish; send the event to its " +
+			"parent instead\nsubscribers: not available in a child process of the server"},
+		{"/child-publishes/spawn", "publish: not available in a process of multiprocessing\nsubscribers: not " +
+			"available in a process of multiprocessing"},
 	}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := serveChildren(t, m)
@@ -52,7 +54,9 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		with := s.Children()
 		s.Stop()
 		for pid := range with { // multiprocessing ends its own, atexit
-			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return !fapwstest.Runs(pid) })
+			fapwstest.Eventually(t, "a process of the application ends with it", func() bool {
+				return !fapwstest.Runs(pid)
+			})
 		}
 	})
 }
@@ -64,7 +68,8 @@ def show(environ, start_response):
     return [subprocess.check_output("echo $LD_PRELOAD $_FAPWS_LIBRARY; grep -o libutil.so.1 /proc/$$/maps | head -1", shell=True)]
 PATHS = [("/", show)]
 `)
-	s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t,
+		fapwstest.Workers)
 	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 
@@ -99,9 +104,12 @@ PATHS = [("/", show)]
 func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
-		s := fapwstest.Command{Script: "children.py", Args: []string{folder}, Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
+		s := fapwstest.Command{Script: "children.py", Args: []string{folder},
+			Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
 		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
-		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"), fapwstest.Dial(t, "tcp", other)} // children must not inherit these connections
+		// children must not inherit these connections
+		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"),
+			fapwstest.Dial(t, "tcp", other)}
 		for _, w := range idle {
 			w.Fetch("/").Is(t, "quick")
 		}
@@ -116,7 +124,8 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 		if len(seen.sockets) != 1 || seen.sockets[0][0] != seen.own {
 			t.Errorf("a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
 		}
-		if body := s.Get("/after-exec", 200).Text; strings.Contains(body, "socket:") || strings.Contains(body, "anon_inode") {
+		if body := s.Get("/after-exec", 200).Text; strings.Contains(body, "socket:") ||
+			strings.Contains(body, "anon_inode") {
 			t.Errorf("a program has open: %s", body)
 		}
 		for _, w := range idle {

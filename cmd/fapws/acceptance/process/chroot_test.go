@@ -26,7 +26,8 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	source := fapwstest.Source(t, "chroot.py")
 	script := fapwstest.Write(t, folder+"/site/app.py", source)
 	fapwstest.Write(t, folder+"/site/beside.txt", "beside")
-	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log", folder + "/log/access", "--pid", folder + "/pid"},
+	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log",
+		folder + "/log/access", "--pid", folder + "/pid"},
 		Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
 	fapwstest.Must(t, os.MkdirAll(folder+"/log", 0o777))
 	if os.Geteuid() != 0 {
@@ -83,8 +84,10 @@ func TestChrootedApplicationThatWakesLoadsOutside(t *testing.T) {
 		t.Skip("chroot requires root")
 	}
 	folder := fapwstest.PublicFolder(t)
-	script := fapwstest.Write(t, folder+"/site/app.py", "import os\nPATHS = [('/', lambda environ, start_response: str(os.path.exists('/root')))]\n")
-	s := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--idle-stop", "50ms"}}.ForOtherUsers(t).Serve(t, fapwstest.Threads)
+	script := fapwstest.Write(t, folder+"/site/app.py",
+		"import os\nPATHS = [('/', lambda environ, start_response: str(os.path.exists('/root')))]\n")
+	s := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--idle-stop",
+		"50ms"}}.ForOtherUsers(t).Serve(t, fapwstest.Threads)
 	for range 2 {
 		sleeps(s)
 		s.Get("/", 200).Is(t, "False")
@@ -93,7 +96,10 @@ func TestChrootedApplicationThatWakesLoadsOutside(t *testing.T) {
 
 func rotates(s *fapwstest.Server, log, target string) {
 	s.T.Helper()
-	fapwstest.Eventually(s.T, "the log has something", func() bool { st, err := os.Stat(log); return err == nil && st.Size() > 0 })
+	fapwstest.Eventually(s.T, "the log has something", func() bool {
+		st, err := os.Stat(log)
+		return err == nil && st.Size() > 0
+	})
 	fapwstest.Must(s.T, os.Rename(log, log+".old"))
 	s.Signal(syscall.SIGUSR1)
 	fapwstest.Eventually(s.T, "a new log", func() bool { _, err := os.Stat(log); return err == nil })
@@ -112,7 +118,8 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 		if strings.HasSuffix(name, fmt.Sprintf("/%d/status", pid)) {
 			capabilities = "0000000000040000"
 		}
-		for _, want := range []string{"\nUid:" + strings.Repeat("\t"+uid, 4) + "\n", "\nCapPrm:\t" + capabilities, "\nCapEff:\t0000000000000000"} {
+		for _, want := range []string{"\nUid:" + strings.Repeat("\t"+uid, 4) + "\n", "\nCapPrm:\t" + capabilities,
+			"\nCapEff:\t0000000000000000"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the supervisor's %s lacks %q:\n%s", name, want, text)
 			}
@@ -123,7 +130,8 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Fails(t, 2, "fapws: --chroot /tmp: requires root or CAP_SYS_CHROOT\n")
+		fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Fails(t, 2,
+			"fapws: --chroot /tmp: requires root or CAP_SYS_CHROOT\n")
 		return
 	}
 	folder := fapwstest.PublicFolder(t)
@@ -137,14 +145,19 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 		want        string
 	}{
 		{"--chroot " + folder, "", 2, "--chroot " + folder + ": root can escape a chroot; add --user NAME\n"},
-		{"--user daemon --chroot /no/such", "", 2, "--chroot /no/such: no such file or directory; correct the name, or create it\n"},
+		{"--user daemon --chroot /no/such", "", 2,
+			"--chroot /no/such: no such file or directory; correct the name, or create it\n"},
 		{"--user daemon --chroot " + script, "", 2, "--chroot " + script + ": not a directory\n"},
 		{"--user daemon --chroot /", "", 2, "--chroot /: this is already the root directory\n"},
 		{"--user daemon --chroot " + folder + " --access-log " + outside + "/log", "", 3,
-			"--chroot " + folder + ": the file " + outside + "/log is open for writing and outside the chroot, so it could not be reopened\n"},
-		{"--user daemon --chroot " + folder, "door", 3, "--chroot " + folder + ": the directory /usr is open and outside the chroot, which would allow an escape\n"},
+			"--chroot " + folder + ": the file " + outside +
+				"/log is open for writing and outside the chroot, so it could not be reopened\n"},
+		{"--user daemon --chroot " + folder, "door", 3, "--chroot " + folder +
+			": the directory /usr is open and outside the chroot, which would allow an escape\n"},
 	} {
-		c := fapwstest.Command{Script: script, Flags: append([]string{"--bind", "127.0.0.1:0", "--graceful-timeout", "1"}, strings.Fields(tt.flags)...), Args: strings.Fields(tt.args)}
+		c := fapwstest.Command{Script: script,
+			Flags: append([]string{"--bind", "127.0.0.1:0", "--graceful-timeout", "1"}, strings.Fields(tt.flags)...),
+			Args:  strings.Fields(tt.args)}
 		code, _, stderr := c.ForOtherUsers(t).Run(t)
 		if code != tt.code || !strings.HasPrefix(stderr, "fapws: "+tt.want) {
 			t.Errorf("%s %s: code %d, %q", tt.flags, tt.args, code, stderr)
@@ -172,8 +185,11 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777))
 	fapwstest.Must(t, os.Chmod(inside+outside, 0o777))
 	name, socket := outside+"/error_log", outside+"/ctl"
-	s := fapwstest.Command{Script: fapwstest.Write(t, outside+"/app.py", source), Flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",
-		"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket", socket}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: fapwstest.Write(t, outside+"/app.py", source),
+		Flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",
+			"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket",
+			socket}}.ForOtherUsers(t).
+		Serve(t, fapwstest.Mode{})
 	var want []string
 	says := func(text string) {
 		t.Helper()
@@ -241,13 +257,16 @@ func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {
 		return // TestChrootLoadsOutsideAndServesInside checks that other users are refused
 	}
 	folder := fapwstest.PublicFolder(t)
-	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+"/users'))]\n")
+	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+
+		"/users'))]\n")
 	fapwstest.Write(t, folder+"/users", "ada:$2y$05$C/3zOX5zOX5zOX5zOX5zOeM0QbK9Qx8n5l1E0dQm9q8yYl0b0cB2W\n")
 	state := fapwstest.PublicFolder(t)
 	fapwstest.Must(t, os.Chmod(state, 0o777))
-	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--state-dir", state, "--bind", "127.0.0.1:0"}, Env: []string{"PYTHONNOUSERSITE=1"}}
+	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--state-dir", state,
+		"--bind", "127.0.0.1:0"}, Env: []string{"PYTHONNOUSERSITE=1"}}
 	code, _, stderr := c.ForOtherUsers(t).Run(t)
-	if want := "--chroot " + folder + ": login needs the directory " + state + "/login, which is outside"; code != 3 || !strings.Contains(stderr, want) {
+	if want := "--chroot " + folder + ": login needs the directory " + state + "/login, which is outside"; code != 3 ||
+		!strings.Contains(stderr, want) {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 }

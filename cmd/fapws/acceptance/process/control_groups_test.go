@@ -31,7 +31,8 @@ func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 // The kernel has killed a process for this reason.
 func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "64M", "memory.swap.max": "0", "memory.limit_in_bytes": "64M"})
+		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "64M", "memory.swap.max": "0",
+			"memory.limit_in_bytes": "64M"})
 		if !ok {
 			return
 		}
@@ -41,7 +42,8 @@ func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 		w.Get("/grow?200000000")
 		if m.Forks() {
 			w.Head("GET")
-			s.Says(`process \d+ was killed by signal 9 \(killed: the memory limit of 64 MiB was reached\) in handler grow`)
+			s.Says(
+				`process \d+ was killed by signal 9 \(killed: the memory limit of 64 MiB was reached\) in handler grow`)
 		} else {
 			w.Gone()
 			s.Says(`worker \d+ was killed by SIGKILL: the memory limit of 64 MiB was reached; starting a new one`)
@@ -52,16 +54,20 @@ func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 }
 
 func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
-		if !ok {
-			return
-		}
-		code, _, stderr := fapwstest.Command{Script: "version.py", Shell: enter, Flags: m.Flags}.Run(t)
-		if want := regexp.MustCompile(`^fapws: memory limit of 8192 KiB is too low; raise it to at least 14336 KiB [^\n]+\n$`); code != 3 || !want.MatchString(stderr) {
-			t.Errorf("code %d, want %s:\n%.2000s", code, want, stderr)
-		}
-	})
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			_, enter, ok := controlGroup(t, "memory",
+				map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
+			if !ok {
+				return
+			}
+			code, _, stderr := fapwstest.Command{Script: "version.py", Shell: enter, Flags: m.Flags}.Run(t)
+			if want :=
+				regexp.MustCompile(
+					`^fapws: memory limit of 8192 KiB is too low; raise it to at least 14336 KiB [^\n]+\n$`); code != 3 || !want.MatchString(stderr) {
+				t.Errorf("code %d, want %s:\n%.2000s", code, want, stderr)
+			}
+		})
 }
 
 // With this limit the start may hang.
@@ -71,7 +77,8 @@ func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	if !ok {
 		return
 	}
-	s := fapwstest.Command{Script: "version.py", Flags: []string{"--bind", "127.0.0.1:0"}, Shell: enter, Complains: true}.Start(t)
+	s := fapwstest.Command{Script: "version.py", Flags: []string{"--bind", "127.0.0.1:0"}, Shell: enter,
+		Complains: true}.Start(t)
 	s.Stderr.Await(t, regexp.MustCompile(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\n`))
 	// The server may serve, hang or be killed, as the warning says.
 	_ = s.Cmd.Process.Kill()
@@ -86,7 +93,8 @@ var groups atomic.Int64
 func controlGroup(t *testing.T, controller string, files map[string]string) (dir, enter string, ok bool) {
 	t.Helper()
 	top := "/sys/fs/cgroup"
-	if text, err := os.ReadFile(top + "/cgroup.subtree_control"); err != nil || !strings.Contains(string(text), controller) {
+	if text, err := os.ReadFile(top + "/cgroup.subtree_control"); err != nil ||
+		!strings.Contains(string(text), controller) {
 		top += "/" + controller
 	}
 	dir = fmt.Sprintf("%s/fapws-test-%d-%d", top, os.Getpid(), groups.Add(1))

@@ -25,7 +25,8 @@ func TestCtlOfRootAsksWhichUsersServerIsMeant(t *testing.T) {
 		lines = append(lines, "fapws:   --pid "+strconv.Itoa(s.Cmd.Process.Pid)+"  ")
 	}
 	code, _, said := fapwstest.Command{Flags: []string{"ctl", "status"}}.Run(t)
-	if code != 1 || !strings.Contains(said, lines[0]) || !strings.Contains(said, lines[1]) || !strings.Contains(said, "  user daemon") {
+	if code != 1 || !strings.Contains(said, lines[0]) || !strings.Contains(said, lines[1]) ||
+		!strings.Contains(said, "  user daemon") {
 		t.Errorf("code %d, %s; want %q", code, said, lines)
 	}
 }

@@ -42,11 +42,16 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		{"replace", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
 		{"blocking", `the application made descriptor \d+ blocking, which listens on 127\.0\.0\.1:\d+`},
 		{"shutdown", `the application closed a descriptor that accepting connections requires: invalid argument`},
-		{"standard", `the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
-		{"files", `the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, so no client can connect`},
+		{"standard",
+			`the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
+		{"files",
+			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, so no client can connect`},
 	}
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "workers", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
-		serve := func() *fapwstest.Server { return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m) }
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
+		{Name: "workers", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+		serve := func() *fapwstest.Server {
+			return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m)
+		}
 		s := serve()
 		for _, w := range ways {
 			// After a shutdown, the kernel selects another port if it has selected the first port.

@@ -78,8 +78,10 @@ func TestDevMovesToTheAddressOfTheScript(t *testing.T) {
 func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 	t.Parallel()
 	for raising, want := range map[string]string{
-		"def handler(environ, start_response):\n    secret = 1\n    raise ValueError('why')\nPATHS = [('/', handler)]\n": "raise ValueError",
-		"from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    raise ValueError('why')\n":     "<h1>ValueError<span>: why</span>",
+		"def handler(environ, start_response):\n    secret = 1\n    raise ValueError('why')\nPATHS = [('/', " +
+			"handler)]\n": "raise ValueError",
+		"from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    raise " +
+			"ValueError('why')\n": "<h1>ValueError<span>: why</span>",
 	} {
 		s := edited(t, fapwstest.Mode{}, raising, "--dev")
 		s.comes(browser, 500, want)
@@ -103,7 +105,8 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 		}
 	}
 	s := edited(t, fapwstest.Mode{}, raising, "--dev")
-	for host, want := range map[string]bool{"evil.test": false, "127.0.0.1.evil.test:80": false, "localhost:8888": true, "a.localhost": true, "127.0.0.1": true, "[::1]:80": true} {
+	for host, want := range map[string]bool{"evil.test": false, "127.0.0.1.evil.test:80": false, "localhost:8888": true,
+		"a.localhost": true, "127.0.0.1": true, "[::1]:80": true} {
 		shows(s, host, "raise ValueError", want)
 	}
 	shows(s, "evil.test", "ask for this page at localhost", true)
@@ -119,7 +122,8 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/templates/page.html", "one")
-	path := fapwstest.Write(t, dir+"/app.py", "text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
+	path := fapwstest.Write(t, dir+"/app.py",
+		"text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
 	c := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--dev"}}
 	s := &workbench{c.Serve(t, fapwstest.Mode{}), path}
 	s.comes(browser, 200, "one")
@@ -130,30 +134,32 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 // If the new code fails, the response is the page about the error. The test uses new connections, kept connections,
 // bodies, and several workers.
 func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		const text = "import part\ndef handler(environ, start_response):\n    return '%s ' + part.text + environ['wsgi.input'].read().decode()\nPATHS = [('/', handler)]\n"
-		s := edited(t, m, saying("zero"), "--dev")
-		kept := s.Dial()
-		for i := range 6 {
-			number := strconv.Itoa(i)
-			fapwstest.Write(t, filepath.Dir(s.path)+"/part.py", "text = 'part"+number+"'\n")
-			fapwstest.Write(t, s.path, fmt.Sprintf(text, number))
-			if status, body := s.ask(tool); status != 200 || body != number+" part"+number {
-				t.Errorf("change %d: %d %q", i, status, body)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
+		func(t *testing.T, m fapwstest.Mode) {
+			const text = "import part\ndef handler(environ, start_response):\n    return '%s ' + part.text + " +
+				"environ['wsgi.input'].read().decode()\nPATHS = [('/', handler)]\n"
+			s := edited(t, m, saying("zero"), "--dev")
+			kept := s.Dial()
+			for i := range 6 {
+				number := strconv.Itoa(i)
+				fapwstest.Write(t, filepath.Dir(s.path)+"/part.py", "text = 'part"+number+"'\n")
+				fapwstest.Write(t, s.path, fmt.Sprintf(text, number))
+				if status, body := s.ask(tool); status != 200 || body != number+" part"+number {
+					t.Errorf("change %d: %d %q", i, status, body)
+				}
+				fapwstest.Write(t, s.path, fmt.Sprintf(text, "again "+number))
+				kept.Send(fapwstest.Request("POST", "/", strings.Repeat("b", 100<<10)))
+				kept.Answer().Want(t, 200, "again "+number+" part"+number+"bbb")
 			}
-			fapwstest.Write(t, s.path, fmt.Sprintf(text, "again "+number))
-			kept.Send(fapwstest.Request("POST", "/", strings.Repeat("b", 100<<10)))
-			kept.Answer().Want(t, 200, "again "+number+" part"+number+"bbb")
-		}
-		fapwstest.Write(t, s.path, "def <b>\n")
-		if status, body := s.ask(browser); status != 500 || !strings.Contains(body, "SyntaxError") {
-			t.Errorf("%d %q", status, body)
-		}
-		fapwstest.Write(t, s.path, fmt.Sprintf(text, "mended"))
-		if status, body := s.ask(browser); status != 200 || !strings.Contains(body, "mended") {
-			t.Errorf("%d %q", status, body)
-		}
-	})
+			fapwstest.Write(t, s.path, "def <b>\n")
+			if status, body := s.ask(browser); status != 500 || !strings.Contains(body, "SyntaxError") {
+				t.Errorf("%d %q", status, body)
+			}
+			fapwstest.Write(t, s.path, fmt.Sprintf(text, "mended"))
+			if status, body := s.ask(browser); status != 200 || !strings.Contains(body, "mended") {
+				t.Errorf("%d %q", status, body)
+			}
+		})
 }
 
 // The code had never loaded before.

@@ -18,7 +18,8 @@ func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
 	fapwstest.Write(t, folder+"/a.txt", "a file")
-	s, file = loading(t, "", slices.Concat([]string{"--bind", address, "--static", "/files=" + folder}, m.Flags, flags)...)
+	s, file = loading(t, "", slices.Concat([]string{"--bind", address, "--static", "/files=" + folder}, m.Flags,
+		flags)...)
 	s.Address = address
 	fapwstest.FileSays(t, file, "")
 	return s, file
@@ -33,58 +34,63 @@ const (
 
 // Files and the status page are served. Requests of any kind for the application wait, and none is lost.
 func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
-		s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-", "--start-wait", "1h")
-		w := s.Dial()
-		w.Fetch("/files/a.txt").Is(t, "a file")
-		s.Get("/healthz", 200).Is(t, "alive\n")
-		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
-		s.Ask("GET /_fapws/status.json HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200, `"starting"`)
-		s.Get("/page", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep},
+		func(t *testing.T, m fapwstest.Mode) {
+			s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-",
+				"--start-wait", "1h")
+			w := s.Dial()
+			w.Fetch("/files/a.txt").Is(t, "a file")
+			s.Get("/healthz", 200).Is(t, "alive\n")
+			s.Get("/healthz/ready", 503).Want(t, 503, "starting")
+			s.Ask("GET /_fapws/status.json HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200, `"starting"`)
+			s.Get("/page", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
 
-		w.Get("/same/connection")
-		large := strings.Repeat("large", 1<<18)
-		posts := s.Dial()
-		posted := make(chan error, 1)
-		go func() {
-			_, err := io.WriteString(posts.Conn, fapwstest.Request("POST", "/length", large))
-			posted <- err
-		}()
-		half := s.Dial()
-		half.Send("GET /half HTTP/1.0\r\n\r\n")
-		fapwstest.Must(t, half.Conn.(*net.TCPConn).CloseWrite())
-		streams := make(chan string)
-		go func() { streams <- overHTTP2(t, s.Address, large) }()
-		gone := s.Dial()
-		gone.Get("/gone")
-		gone.Reset()
-		s.Get("/files/a.txt", 200).Is(t, "a file")
+			w.Get("/same/connection")
+			large := strings.Repeat("large", 1<<18)
+			posts := s.Dial()
+			posted := make(chan error, 1)
+			go func() {
+				_, err := io.WriteString(posts.Conn, fapwstest.Request("POST", "/length", large))
+				posted <- err
+			}()
+			half := s.Dial()
+			half.Send("GET /half HTTP/1.0\r\n\r\n")
+			fapwstest.Must(t, half.Conn.(*net.TCPConn).CloseWrite())
+			streams := make(chan string)
+			go func() { streams <- overHTTP2(t, s.Address, large) }()
+			gone := s.Dial()
+			gone.Get("/gone")
+			gone.Reset()
+			s.Get("/files/a.txt", 200).Is(t, "a file")
 
-		goOn(t, file, "")
-		w.Answer().Is(t, "hello")
-		posts.Answer().Is(t, "1310720")
-		// On a busy machine, a new process takes longer than the two seconds for which the server waits for this
-		// client.
-		if m.Name != fapwstest.Forks.Name {
-			half.Answer().Is(t, "hello")
-		}
-		fapwstest.Must(t, <-posted)
-		if got := <-streams; got != "1310720" {
-			t.Errorf("over HTTP/2: %.200s", got)
-		}
-		fields := []string{page}
-		if m.Name == fapwstest.Asleep.Name {
-			// Already asleep, the application would start again for a page.
-			fields = nil
-		}
-		s.Get("/page", 200, fields...).Is(t, "hello")
-		s.Get("/healthz/ready", 200).Is(t, "ready\n")
-		s.Get("/files/a.txt", 200).Is(t, "a file")
-		s.Says("http://" + s.Address + "/")
-		for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503", "GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {
-			fapwstest.Eventually(t, line+" in the access log", func() bool { return strings.Contains(s.Stdout.String(), line) })
-		}
-	})
+			goOn(t, file, "")
+			w.Answer().Is(t, "hello")
+			posts.Answer().Is(t, "1310720")
+			// On a busy machine, a new process takes longer than the two seconds for which the server waits for this
+			// client.
+			if m.Name != fapwstest.Forks.Name {
+				half.Answer().Is(t, "hello")
+			}
+			fapwstest.Must(t, <-posted)
+			if got := <-streams; got != "1310720" {
+				t.Errorf("over HTTP/2: %.200s", got)
+			}
+			fields := []string{page}
+			if m.Name == fapwstest.Asleep.Name {
+				// Already asleep, the application would start again for a page.
+				fields = nil
+			}
+			s.Get("/page", 200, fields...).Is(t, "hello")
+			s.Get("/healthz/ready", 200).Is(t, "ready\n")
+			s.Get("/files/a.txt", 200).Is(t, "a file")
+			s.Says("http://" + s.Address + "/")
+			for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503",
+				"GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {
+				fapwstest.Eventually(t, line+" in the access log", func() bool {
+					return strings.Contains(s.Stdout.String(), line)
+				})
+			}
+		})
 }
 
 // The workers have died. A reload meanwhile loses no request.
@@ -116,7 +122,8 @@ func overHTTP2(t *testing.T, address, body string) string {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
-	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain", strings.NewReader(body))
+	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain",
+		strings.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}
@@ -147,7 +154,8 @@ func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	t.Parallel()
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
 	file := folder + "/loads"
-	s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Shell: "export LISTEN_PID=$$ LISTEN_FDS=1", Files: passed(t, ln),
+	s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Shell: "export LISTEN_PID=$$ LISTEN_FDS=1",
+		Files: passed(t, ln),
 		Flags: []string{"--static", "/files=" + folder, "--start-wait", "0"}}.Start(t)
 	s.Address = ln.Addr().String()
 	fapwstest.Write(t, folder+"/a.txt", "a file")

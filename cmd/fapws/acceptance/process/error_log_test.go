@@ -18,7 +18,8 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		name := folder + "/error_log"
-		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", folder + "/access_log", "--error-log", name}, Complains: true}.Serve(t, m)
+		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", folder + "/access_log", "--error-log",
+			name}, Complains: true}.Serve(t, m)
 		s.Get("/raises", 500)
 		s.Get("/printed?1", 200)
 		s.Get("/child", 200)
@@ -30,8 +31,10 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 
 		text := fapwstest.Read(t, name)
 		for _, want := range []string{
-			`(?m)^` + errorDate + `\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
-			`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\nTraceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
+			`(?m)^` + errorDate +
+				`\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
+			`(?m)^` + errorDate +
+				`\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\nTraceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
 			`(?m)^printed by \d+ 1$`,
 			`(?m)^a child said this$`,
 			`(?m)^` + errorDate + `\[info\] stopping`,
@@ -61,11 +64,15 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 func TestErrorLogHasEachErrorOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	name, file := dir+"/error_log", fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nname = \"a\"\n[[host.route]]\nprefix = \"/\"\nproxy = \"x\"\n[[host.route]]\nprefix = \"/b\"\nproxy = \"y\"\n")
-	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--config", file}, Script: "logs.py"}.Run(t)
+	name, file := dir+"/error_log", fapwstest.Write(t, dir+"/fapws.toml",
+		"[[host]]\nname = \"a\"\n[[host.route]]\nprefix = \"/\"\nproxy = \"x\"\n[[host.route]]\nprefix = "+
+			"\"/b\"\nproxy = \"y\"\n")
+	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--config",
+		file}, Script: "logs.py"}.Run(t)
 	text := textOf(t, name)
 	for _, at := range []string{":5: ", ":8: "} {
-		if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) || !strings.Contains(stderr, "fapws: "+file+at) {
+		if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) ||
+			!strings.Contains(stderr, "fapws: "+file+at) {
 			t.Errorf("nothing about line %s in %q, %q", at, text, stderr)
 		}
 	}
@@ -76,27 +83,29 @@ func TestErrorLogHasEachErrorOfAConfigurationFile(t *testing.T) {
 
 func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
 	t.Parallel()
-	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {
+	for path, want := range map[string]string{"/aborts": "last words\n",
+		"/fails": "Fatal Python error: .*last words of C"} {
 		t.Run(path, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-				name := t.TempDir() + "/error_log"
-				flags := []string{"--error-log", name}
-				s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
-				w := s.Dial()
-				w.Get(path)
-				w.Closed()
-				fapwstest.Eventually(t, "last words", func() bool {
-					text, _ := os.ReadFile(name)
-					return regexp.MustCompile(want).Match(text)
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers},
+				func(t *testing.T, m fapwstest.Mode) {
+					name := t.TempDir() + "/error_log"
+					flags := []string{"--error-log", name}
+					s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
+					w := s.Dial()
+					w.Get(path)
+					w.Closed()
+					fapwstest.Eventually(t, "last words", func() bool {
+						text, _ := os.ReadFile(name)
+						return regexp.MustCompile(want).Match(text)
+					})
+					if m.Workers() {
+						s.Get("/", 200)
+						return
+					}
+					if code := s.Ended(); code != -1 && code != 2 {
+						t.Errorf("code %d", code)
+					}
 				})
-				if m.Workers() {
-					s.Get("/", 200)
-					return
-				}
-				if code := s.Ended(); code != -1 && code != 2 {
-					t.Errorf("code %d", code)
-				}
-			})
 		})
 	}
 }
@@ -135,7 +144,8 @@ func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
-		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "0"}, Complains: true,
+		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "0"},
+			Complains: true,
 			// The unit is blocks: files end at 10 or 20 KiB, which simulates a full disk.
 			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)

@@ -39,7 +39,8 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 			fits, large := strings.Repeat("f", 400_000), strings.Repeat("l", 2_000_000)
 			for i := range 3 {
 				s.Ask(fapwstest.Request("POST", "/body", fits)).Is(t, "400000 bytes")
-				for _, text := range []string{fapwstest.Request("POST", "/body", large), fapwstest.Chunked("POST", "/body", large, 10_000)} {
+				for _, text := range []string{fapwstest.Request("POST", "/body", large),
+					fapwstest.Chunked("POST", "/body", large, 10_000)} {
 					w := s.Dial()
 					w.Send(text)
 					if a := w.Answer().Want(t, 507); !a.Close {
@@ -68,7 +69,8 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 		t.Fatalf("mounting needs root, or user namespaces: %s", said)
 	}
 	return func(folder string) string {
-		return "exec " + unshare + " /bin/sh -c 'mount -t tmpfs -o size=" + strconv.Itoa(size) + "k none " + folder + ` && exec "$@"' sh "$@"`
+		return "exec " + unshare + " /bin/sh -c 'mount -t tmpfs -o size=" + strconv.Itoa(size) + "k none " + folder +
+			` && exec "$@"' sh "$@"`
 	}
 }
 
@@ -77,7 +79,8 @@ func TestMissingProcIsReported(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, m.Flags...)
 		c.Shell = smallDisk(t, 4)("/proc")
-		if code, _, stderr := c.Run(t); code != 3 || !strings.HasPrefix(stderr, "fapws: /proc is missing") || strings.Count(stderr, "\n") != 1 {
+		if code, _, stderr := c.Run(t); code != 3 || !strings.HasPrefix(stderr, "fapws: /proc is missing") ||
+			strings.Count(stderr, "\n") != 1 {
 			t.Errorf("code %d: %s", code, stderr)
 		}
 	})

@@ -26,7 +26,9 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 			t.Parallel()
 			folder := fapwstest.PublicFolder(t)
 			fapwstest.Must(t, os.Chmod(folder, 0o777))
-			c := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true, Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+"/socket")}
+			c := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true,
+				Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+
+					"/socket")}
 			s := c.Start(t)
 			fapwstest.Eventually(t, "the others load", func() bool {
 				others, err := os.ReadFile(folder + "/others")

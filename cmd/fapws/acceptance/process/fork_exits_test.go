@@ -59,14 +59,17 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	}))
 	defer collector.Close()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", exporters)
-	s := fapwstest.Command{Flags: []string{"--fork"}, Script: script, Args: []string{collector.Listener.Addr().String()},
-		Env: []string{"PYTHONPATH=" + packages[0]}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--fork"}, Script: script,
+		Args: []string{collector.Listener.Addr().String()},
+		Env:  []string{"PYTHONPATH=" + packages[0]}}.Serve(t, fapwstest.Threads)
 	const n = 6
 	for range n {
 		s.Get("/exception", 200)
 		s.Get("/span", 200)
 	}
-	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool { return exceptions.Load() == n && spans.Load() == n })
+	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool {
+		return exceptions.Load() == n && spans.Load() == n
+	})
 }
 
 // They do not run the functions of the application. A function that does not return is stopped, and its stack is
@@ -75,10 +78,15 @@ func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
 	s.Get("/exits", 200)
-	fapwstest.Eventually(t, "the function has run", func() bool { return slices.Contains(notesIn(folder), "atexit_of_the_handler") })
+	fapwstest.Eventually(t, "the function has run", func() bool {
+		return slices.Contains(notesIn(folder), "atexit_of_the_handler")
+	})
 	s.Get("/exits?never", 200)
 	s.Says(`exits: +File "[^"]*fork\.py", line \d+ in wait_for`)
-	fapwstest.Eventually(t, "the process has ended", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1 }) // the application's
+	// the application's
+	fapwstest.Eventually(t, "the process has ended", func() bool {
+		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
+	})
 	if slices.Contains(notesIn(folder), "atexit_in_child") {
 		t.Error("the application's function has run in the process of a request")
 	}

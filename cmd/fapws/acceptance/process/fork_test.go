@@ -21,7 +21,8 @@ import (
 func forked(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	return fapwstest.Command{Script: "fork.py", Flags: append([]string{"--fork"}, flags...), Args: []string{folder}, Complains: true}.Serve(t, m), folder
+	return fapwstest.Command{Script: "fork.py", Flags: append([]string{"--fork"}, flags...), Args: []string{folder},
+		Complains: true}.Serve(t, m), folder
 }
 
 func loaders(s *fapwstest.Server) []int {
@@ -69,7 +70,9 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 		a := w.Fetch("/waits?go")
 		return a.StatusCode == 503 && a.Header.Get("Retry-After") != ""
 	})
-	if code, out, _ := s.Ctl("stack"); code != 0 || !regexp.MustCompile(`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
+	if code, out, _ := s.Ctl("stack"); code != 0 ||
+		!regexp.MustCompile(
+			`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
 		t.Errorf("ctl stack: code %d, %q", code, out)
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
@@ -115,7 +118,10 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	}
 	all.Wait()
 	fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
-	fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // the child of the application
+	// the child of the application
+	fapwstest.Eventually(t, "no process is left", func() bool {
+		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s))
+	})
 }
 
 // Child processes end at the same time. The application itself waits for processes that it has started.
@@ -165,7 +171,9 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 				t.Errorf("code %d", code)
 			}
 			for _, pid := range all {
-				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
+				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool {
+					return !fapwstest.Runs(pid)
+				})
 			}
 			if notes := notesIn(folder); sig == syscall.SIGTERM && notes[len(notes)-1] != "atexit_in_loader" {
 				t.Errorf("notes: %q", notes)
@@ -192,7 +200,9 @@ func TestForkLoaderThatDiesIsReplaced(t *testing.T) {
 			})
 			s.Says(`replacing worker \d+: the loader of --fork was killed by signal 9`)
 			for pid := range orphans {
-				fapwstest.Eventually(t, "the process of the application has ended", func() bool { return !fapwstest.Runs(pid) || with == syscall.SIGSTOP })
+				fapwstest.Eventually(t, "the process of the application has ended", func() bool {
+					return !fapwstest.Runs(pid) || with == syscall.SIGSTOP
+				})
 			}
 		})
 	}
@@ -218,11 +228,13 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Get("/dies?signal", 500)
 	s.Says(`process \d+ was killed by signal 11 \(segmentation fault.*\) in handler dies, GET /dies\?signal HTTP/1\.1`)
 	s.Get("/dies", 500)
-	s.Says(`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its response was complete`)
+	s.Says(
+		`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its response was complete`)
 	s.Get("/dies?forks", 200).Is(t, "begin, end\n")
 	w := s.Dial()
 	w.Send(fapwstest.Get("/dies?late"))
-	if text := w.Rest(); !strings.Contains(text, "Content-Length: 100\r\n") || !strings.HasSuffix(text, "\r\n\r\nbegin") {
+	if text := w.Rest(); !strings.Contains(text, "Content-Length: 100\r\n") ||
+		!strings.HasSuffix(text, "\r\n\r\nbegin") {
 		t.Errorf("got %q", text)
 	}
 	s.Says(`exited with status 7`)
@@ -235,7 +247,8 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
-	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`, "stopped": `ending process \d+; stack:`} {
+	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`,
+		"stopped": `ending process \d+; stack:`} {
 		in := regexp.MustCompile(stack)
 		// A request may time out before it runs the handler.
 		fapwstest.Eventually(t, way+": the stack of a process is logged", func() bool {
@@ -265,14 +278,16 @@ func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	w.Close()
-	fapwstest.Eventually(t, "the generator is closed", func() bool { return slices.Contains(notesIn(folder), "closed") })
+	fapwstest.Eventually(t, "the generator is closed",
+		func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
 // Its process ends without a message.
 func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
-	for _, request := range []string{fapwstest.Get("/waits?go"), fapwstest.Request("POST", "/waits?go", strings.Repeat("b", 3<<20))} {
+	for _, request := range []string{fapwstest.Get("/waits?go"),
+		fapwstest.Request("POST", "/waits?go", strings.Repeat("b", 3<<20))} {
 		w := s.Dial()
 		w.Send(request)
 		fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
@@ -313,9 +328,12 @@ func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	for path, want := range map[string]string{
 		"/publishes": "RuntimeError: publish: a child process of the server cannot publish",
 		"/purge":     "RuntimeError: purge: not available in a child process of the server",
-		"/file":      "RuntimeError: Staticfile: a handler in a child process of the server cannot call it; make it an entry of PATHS",
-		"/program":   "RuntimeError: CGIApplication: a handler in a child process of the server cannot call it; make it an entry of PATHS",
-		"/sendfile":  "RuntimeError: X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file",
+		"/file": "RuntimeError: Staticfile: a handler in a child process of the server cannot call it; make it " +
+			"an entry of PATHS",
+		"/program": "RuntimeError: CGIApplication: a handler in a child process of the server cannot call it; make " +
+			"it an entry of PATHS",
+		"/sendfile": "RuntimeError: X-Sendfile and X-Accel-Redirect are not available with --fork: return " +
+			"the open file",
 	} {
 		s.Get(path, 500)
 		s.Says(regexp.QuoteMeta(want))
@@ -330,7 +348,8 @@ func TestForkReceivesBodiesOfAllSizes(t *testing.T) {
 	s, _ := forked(t, fapwstest.Threads)
 	for _, n := range []int{0, 1, 70_000, 300_000, 5 << 20} {
 		s.Ask(fapwstest.Request("POST", "/body", strings.Repeat("b", n))).Want(t, 200).Is(t, fmt.Sprintf("%d\n", n))
-		s.Ask(fapwstest.Chunked("POST", "/body", strings.Repeat("b", n), 10_000)).Want(t, 200).Is(t, fmt.Sprintf("%d\n", n))
+		s.Ask(fapwstest.Chunked("POST", "/body", strings.Repeat("b", n), 10_000)).Want(t, 200).Is(t,
+			fmt.Sprintf("%d\n", n))
 	}
 }
 
@@ -355,10 +374,12 @@ func TestForkReloadUsesNewCodeAndCompletesOldRequests(t *testing.T) {
 
 func TestForkReloadThatFailsPrintsTheReason(t *testing.T) {
 	t.Parallel()
-	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "def application(environ, start_response): return 'x'\n")
+	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"),
+		"def application(environ, start_response): return 'x'\n")
 	s := fapwstest.Command{Script: script, Flags: []string{"--fork"}, Complains: true}.Serve(t, fapwstest.Workers)
 	for code, want := range map[string]string{
-		"import nothing_like_it\n":                           "app.py:1: ModuleNotFoundError: No module named 'nothing_like_it'",
+		"import nothing_like_it\n": "app.py:1: ModuleNotFoundError: No module named " +
+			"'nothing_like_it'",
 		"async def application(scope, receive, send): ...\n": "app.py: --fork serves synchronous handlers only",
 	} {
 		fapwstest.Write(t, script, code)
@@ -369,7 +390,8 @@ func TestForkReloadThatFailsPrintsTheReason(t *testing.T) {
 func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	async := fapwstest.Write(t, filepath.Join(folder, "asynchronous.py"), "async def application(scope, receive, send): ...\n")
+	async := fapwstest.Write(t, filepath.Join(folder, "asynchronous.py"),
+		"async def application(scope, receive, send): ...\n")
 	broken := fapwstest.Write(t, filepath.Join(folder, "broken.py"), "import nothing_like_it\n")
 	for _, c := range []struct {
 		script string
@@ -377,15 +399,18 @@ func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 		code   int
 		want   string
 	}{
-		{async, nil, 3, `asynchronous\.py: --fork serves synchronous handlers only, but asynchronous:application is an ASGI application: remove --fork, or use --workers`},
+		{async, nil, 3,
+			`asynchronous\.py: --fork serves synchronous handlers only, but asynchronous:application is an ASGI application: remove --fork, or use --workers`},
 		{broken, nil, 3, `ModuleNotFoundError: No module named 'nothing_like_it'`},
-		{fapwstest.Testdata(t, "fork.py"), []string{"--chroot", folder}, 2, `fork \(flag --fork\) cannot be combined with chroot \(flag --chroot\)`},
+		{fapwstest.Testdata(t, "fork.py"), []string{"--chroot", folder}, 2,
+			`fork \(flag --fork\) cannot be combined with chroot \(flag --chroot\)`},
 	} {
 		for _, word := range [][]string{{"check"}, nil} {
 			if word != nil && c.script == broken {
 				continue // as without --fork
 			}
-			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"}, c.flags), Script: c.script}.Run(t)
+			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"},
+				c.flags), Script: c.script}.Run(t)
 			if code != c.code && c.script != broken || code == 0 || !regexp.MustCompile(c.want).MatchString(stderr) {
 				t.Errorf("%v %v %s: code %d, %s", word, c.flags, c.script, code, stderr)
 			}

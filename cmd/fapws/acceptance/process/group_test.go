@@ -13,7 +13,8 @@ import (
 // The signal may reach the workers of a process group or control group before their supervisor. It is a stop: no worker
 // is replaced. On a busy machine, the supervisor is sometimes too late for the workers.
 func TestSignalToTheProcessGroupStopsTheServer(t *testing.T) {
-	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: " +
+		"sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 	const served = "PATHS = [('/', lambda environ, start_response: 'served')]\n"
 	const async = `
 async def application(scope, receive, send):
@@ -21,7 +22,8 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"served"})
 `
 	replaces := regexp.MustCompile("replacing worker|starting a new one|Traceback")
-	for name, text := range map[string]string{"WSGI": served, "own handler": own + served, "own handler, ASGI": own + async} {
+	for name, text := range map[string]string{"WSGI": served, "own handler": own + served, "own handler, ASGI": own +
+		async} {
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 			t.Run(fmt.Sprint(name, " ", sig), func(t *testing.T) {
 				t.Parallel()

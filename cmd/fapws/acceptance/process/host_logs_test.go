@@ -78,10 +78,12 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		one, all := folder+"/one", folder+"/errors"
 		const client = `\[client 127\.0\.0\.1(:\d+)?\] `
 		heading := func(level, path string) string {
-			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` + regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1( \(thread \d+\))?`
+			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` +
+				regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1( \(thread \d+\))?`
 		}
 		for _, tt := range []struct{ path, level, want string }{
-			{"/raises?Q", "error", `\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
+			{"/raises?Q", "error",
+				`\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
 			{"/nothing?Q", "error", `\n(.*\n)*.*None.*\n`},
 			{"/short?Q", "warning", `: body has 3 bytes, but its Content-Length is 5\n`},
 			{"/field?Q", "error", `\nTraceback(.*\n)+ValueError: .*\n`},
@@ -94,7 +96,9 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 			for host, log := range map[string]string{"one": one, "two": all} {
 				path := strings.Replace(tt.path, "Q", host, 1)
 				want := regexp.MustCompile(`(?m)^` + heading(tt.level, path) + strings.Replace(tt.want, "Q", host, 1))
-				fapwstest.Eventually(t, log+" has "+want.String(), func() bool { return want.MatchString(textOf(t, log)) })
+				fapwstest.Eventually(t, log+" has "+want.String(), func() bool {
+					return want.MatchString(textOf(t, log))
+				})
 			}
 		}
 		asks(s, "one.lan", "/says?one")
@@ -109,7 +113,9 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 			if got := asks(s, "one.lan", path); !strings.HasSuffix(got, "x\n") {
 				t.Errorf("%s: %q", path, got)
 			}
-			fapwstest.Eventually(t, "what "+path+" has said", func() bool { return strings.Count(textOf(t, one), "said by a program\n") == before+1 })
+			fapwstest.Eventually(t, "what "+path+" has said", func() bool {
+				return strings.Count(textOf(t, one), "said by a program\n") == before+1
+			})
 		}
 		c := s.Socket("http://one.lan/socket")
 		fapwstest.Must(t, c.SendText("x"))
@@ -122,8 +128,10 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		if c, err := wstest.Dial(s.Address, "http://asgi.lan/?asgi"); err == nil {
 			c.Close()
 		}
-		for _, want := range []string{"ValueError: raised for asgi\n", "/nothing?asgi HTTP/1.0 from 127.0.0.1: the application returned without a response\n",
-			"/short?asgi HTTP/1.0 from 127.0.0.1: body has 2 bytes", "ValueError: too late for asgi\n", "ValueError: in the WebSocket for asgi\n"} {
+		for _, want := range []string{"ValueError: raised for asgi\n",
+			"/nothing?asgi HTTP/1.0 from 127.0.0.1: the application returned without a response\n",
+			"/short?asgi HTTP/1.0 from 127.0.0.1: body has 2 bytes", "ValueError: too late for asgi\n",
+			"ValueError: in the WebSocket for asgi\n"} {
 			fapwstest.FileSays(t, folder+"/asgi-errors", want)
 		}
 
@@ -133,7 +141,8 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 				t.Errorf("%q in the log of one.lan", bad)
 			}
 		}
-		for _, bad := range []string{"one.lan", "?one", "for one", "asgi", "?off", "for off", "pieces off", "by a child", "by a program", "on a message"} {
+		for _, bad := range []string{"one.lan", "?one", "for one", "asgi", "?off", "for off", "pieces off",
+			"by a child", "by a program", "on a message"} {
 			if strings.Contains(server, bad) {
 				t.Errorf("%q in the log of the server:\n%s", bad, server)
 			}
@@ -158,7 +167,8 @@ func TestHostLogHasTheLastOutputOfAProcess(t *testing.T) {
 func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "timeout = \"1s\"")
-		want := regexp.MustCompile(`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
+		want := regexp.MustCompile(`(?m)^` + errorDate +
+			`\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
 		// A request may time out before it has a thread.
 		fapwstest.Eventually(t, "the log of the host tells of it", func() bool {
 			asks(s, "one.lan", "/slow")
@@ -209,7 +219,8 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 	group.Wait()
 	s.Signal(syscall.SIGUSR1)
-	whole := regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
+	whole :=
+		regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
 	part := regexp.MustCompile(`^(c\dr|thread|number)`)
 	want := clients*rounds*(each+1) + 4*200
 	var lines []string
@@ -349,7 +360,8 @@ func TestHostsHaveTheirOwnLogsAndFormats(t *testing.T) {
 			folder := t.TempDir()
 			fapwstest.Write(t, folder+"/site/a.txt", "a")
 			fapwstest.Write(t, folder+"/site/bad.shtml", "<!--#bad -->")
-			fapwstest.WriteProgram(t, folder+"/cgi/x", "#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
+			fapwstest.WriteProgram(t, folder+"/cgi/x",
+				"#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
 			fapwstest.Write(t, folder+"/fapws.toml", `
 bind = "127.0.0.1:0"
 workers = `+workers+`
@@ -400,25 +412,32 @@ access-log-format = "json"
 			s.Stop()
 			shared := logLines(t, folder+"/shared")
 			slices.Sort(shared)
-			if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200", "one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
+			if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200",
+				"one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
 				t.Errorf("%q, not %q", shared, want)
 			}
 			all := logLines(t, folder+"/all")
-			if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool { return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`) }) ||
+			if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool {
+				return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`)
+			}) ||
 				!slices.ContainsFunc(all, func(l string) bool {
 					return strings.HasPrefix(l, `{"time":"`) && strings.Contains(l, `"host":"json.test"`)
 				}) {
 				t.Errorf("%q", all)
 			}
 			own := strings.Join(logLines(t, folder+"/one-errors"), "\n")
-			for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`, `\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
+			for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`,
+				`\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
 				want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]`, 1)
 				if !regexp.MustCompile(`(?m)^` + errorDate + want + `$`).MatchString(own) {
 					t.Errorf("no %s in\n%s", want, own)
 				}
 			}
 			errors := strings.Join(logLines(t, folder+"/errors"), "\n")
-			if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`).MatchString(errors) || strings.Contains(errors, "one.test") || strings.Contains(errors, "proxy") || strings.Contains(errors, "SSI") {
+			if !regexp.MustCompile(`(?m)^`+errorDate+
+				`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`).MatchString(errors) ||
+				strings.Contains(errors, "one.test") || strings.Contains(errors, "proxy") ||
+				strings.Contains(errors, "SSI") {
 				t.Errorf("%s", errors)
 			}
 		})

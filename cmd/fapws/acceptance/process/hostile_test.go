@@ -61,7 +61,8 @@ def app(environ, start_response):
 // harmless lists the kinds of messages that an application in its sandbox may send, and a kind that does not exist. The
 // supervisor kills the sender of a kind in fatal.
 var (
-	harmless = strings.Split("loaded,started,failing,checked,unused,recycle,join,publish,counts,last words,ask,answer,purge,"+
+	harmless = strings.Split("loaded,started,failing,checked,unused,recycle,join,publish,counts,last "+
+		"words,ask,answer,purge,"+
 		"listen,retire,depart,stop,quit,reopen,check,notice,events,give,take,piece,read,new", ",")
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
@@ -69,28 +70,29 @@ var (
 // No message from inside the sandbox names a file that the supervisor writes, or an address that it binds. This holds
 // after the start, a reload, an upgrade and a sleep.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
-		x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
-		x.isUnharmed("start")
-		if m.Name == fapwstest.Asleep.Name {
-			for range 2 {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep},
+		func(t *testing.T, m fapwstest.Mode) {
+			x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
+			x.isUnharmed("start")
+			if m.Name == fapwstest.Asleep.Name {
+				for range 2 {
+					sleeps(x.Server)
+					x.Get("/", 200).Is(t, "hello")
+					x.isUnharmed("wake")
+				}
+				x.says("configured")
 				sleeps(x.Server)
-				x.Get("/", 200).Is(t, "hello")
-				x.isUnharmed("wake")
+				_, _ = x.Dial().Tries(fapwstest.Get("/"))
+				x.Says(`sent the message "configured" while it was waking and was killed`)
+				x.says("loaded")
+				x.HasWorkers(1)
 			}
-			x.says("configured")
-			sleeps(x.Server)
-			_, _ = x.Dial().Tries(fapwstest.Get("/"))
-			x.Says(`sent the message "configured" while it was waking and was killed`)
-			x.says("loaded")
-			x.HasWorkers(1)
-		}
-		x.Reload()
-		x.isUnharmed("reload")
-		x.Upgrade()
-		x.isUnharmed("upgrade")
-		x.Get("/", 200).Is(t, "hello")
-	})
+			x.Reload()
+			x.isUnharmed("reload")
+			x.Upgrade()
+			x.isUnharmed("upgrade")
+			x.Get("/", 200).Is(t, "hello")
+		})
 }
 
 // The message may be of any kind, and may arrive at any time.

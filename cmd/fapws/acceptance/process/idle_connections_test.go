@@ -11,13 +11,16 @@ import (
 
 // At a reload and at an upgrade, they stay open, and the new code answers their next requests.
 func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks, fapwstest.Inline, {Name: "proxy"}}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks, fapwstest.Inline,
+		{Name: "proxy"}}, func(t *testing.T, m fapwstest.Mode) {
 		flags, announced := []string{"--max-requests", "1000000"}, ""
 		if m.Name == "proxy" {
-			flags, announced = append(flags, "--proxy-protocol", "--forwarded-allow-ips", "127.0.0.1"), "PROXY TCP4 192.0.2.9 192.0.2.1 4711 80\r\n"
+			flags, announced = append(flags, "--proxy-protocol", "--forwarded-allow-ips", "127.0.0.1"),
+				"PROXY TCP4 192.0.2.9 192.0.2.1 4711 80\r\n"
 		}
 		code := func(text string) string {
-			return fmt.Sprintf("PATHS = [('/', lambda environ, start_response: %q + environ.get('REMOTE_ADDR', ''))]\n", text)
+			return fmt.Sprintf("PATHS = [('/', lambda environ, start_response: %q + environ.get('REMOTE_ADDR', ''))]\n",
+				text)
 		}
 		s := edited(t, m, code("old "), flags...)
 		from := "127.0.0.1"

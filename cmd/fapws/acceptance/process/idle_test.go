@@ -18,7 +18,8 @@ import (
 
 // The next request may have to wait for the new process. Files and subscribers stay with the server.
 func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, {Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads,
+		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		file := folder + "/loads"
 		fapwstest.Write(t, folder+"/a.txt", "a file")
@@ -58,7 +59,9 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 		s.Get("/", 503).Want(t, 503, "the application failed to start")
 		s.Says("RuntimeError: no database")
 		goes("")
-		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+		fapwstest.Eventually(t, "it has loaded again", func() bool {
+			return s.Ask(fapwstest.Get("/")).StatusCode == 200
+		})
 	})
 }
 
@@ -66,7 +69,8 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 // WebSocket keeps the application awake, and a process that dies is replaced.
 func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "handlers.py", Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
+		s := fapwstest.Command{Script: "handlers.py", Complains: true,
+			Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
 		sleeps(s)
 		news, hall := s.Dial(), s.Dial()
 		for target, of := range map[string]*fapwstest.Client{"/news": news, "/hall": hall} {
@@ -87,7 +91,8 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		sleeps(s)
 		// The previous worker may have counted the client, too.
 		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool {
-			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
+			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1",
+				"Remote-Addr: 192.0.2.1").Text)
 			return len(text) == 4 && text[1] == "127.0.0.1" && text[2] == "a" && text[3] == "1"
 		})
 		var want strings.Builder
@@ -140,7 +145,8 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		for _, pid := range s.Workers() {
 			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
-		fapwstest.Eventually(t, "others are asleep", func() bool { return countStates(s, "asleep") == len(s.Workers()) })
+		fapwstest.Eventually(t, "others are asleep",
+			func() bool { return countStates(s, "asleep") == len(s.Workers()) })
 		s.Get("/", 200, "X-Field: a")
 	})
 }
@@ -148,7 +154,8 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 // The response is the response of an application that does not start, and the next request tries again. With --dev,
 // browsers get the reason. Meanwhile, files and subscribers stay with the server.
 func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
-	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
+	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
+		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		file := folder + "/loads"
@@ -178,7 +185,9 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 		}
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		goOn(t, file, "")
-		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+		fapwstest.Eventually(t, "it has loaded again", func() bool {
+			return s.Ask(fapwstest.Get("/")).StatusCode == 200
+		})
 		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "published")
 		getsEvent(t, news, "from POST")
 	})
@@ -189,7 +198,8 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
 		goOn(t, file, "")
-		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h", "--health", "/healthz"}}.Serve(t, m)
+		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true,
+			Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h", "--health", "/healthz"}}.Serve(t, m)
 		wakes := func() *fapwstest.Client {
 			t.Helper()
 			sleeps(s)
@@ -227,7 +237,9 @@ func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 		s.Says("the application did not load within 5s")
 		s.Says("failed to load the application; the next request tries again")
 		goOn(t, file, "")
-		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+		fapwstest.Eventually(t, "it has loaded again", func() bool {
+			return s.Ask(fapwstest.Get("/")).StatusCode == 200
+		})
 	})
 }
 
@@ -260,7 +272,8 @@ PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
 // The script may also change them.
 func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	t.Parallel()
-	script := fapwstest.Write(t, t.TempDir()+"/app.py", "LIMIT_REQUEST_LINE = 100\nPATHS = [('/', lambda environ, start_response: 'hello')]\n")
+	script := fapwstest.Write(t, t.TempDir()+"/app.py",
+		"LIMIT_REQUEST_LINE = 100\nPATHS = [('/', lambda environ, start_response: 'hello')]\n")
 	s := fapwstest.Command{Script: script, Flags: []string{"--idle-stop", "50ms"}}.Serve(t, fapwstest.Threads)
 	sleeps(s)
 	long := "/" + strings.Repeat("x", 200)
@@ -277,17 +290,20 @@ func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 func TestIdleStopIsSetByAReload(t *testing.T) {
 	t.Parallel()
 	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
-	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--workers", "1", "--config", file}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--workers", "1", "--config", file}}.Serve(t,
+		fapwstest.Threads)
 	fapwstest.Write(t, file, "idle-stop = '50ms'\nlog-level = 'debug'\n")
 	s.Control("reload")
 	sleeps(s)
-	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
+	s.Says(
+		`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
 }
 
 // A viewer of live values receives them for longer than idle-stop.
 func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "handlers.py", Flags: []string{"--workers", "1", "--idle-stop", "500ms", "--start-wait", "1h"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "handlers.py", Flags: []string{"--workers", "1", "--idle-stop", "500ms",
+		"--start-wait", "1h"}}.Serve(t, fapwstest.Threads)
 	ticks := s.Dial()
 	ticks.Get("/ticks")
 	ticks.Head("GET")
@@ -362,7 +378,8 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "handlers.py")
-	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms", "--start-wait", "1h",
+	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms",
+		"--start-wait", "1h",
 		"--body-timeout", "1h", "--body-min-rate", "0", "--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
 	news := s.Dial()
 	news.Get("/news")

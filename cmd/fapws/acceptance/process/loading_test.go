@@ -18,7 +18,8 @@ func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, f
 	text := fapwstest.Source(t, "loads.py")
 	folder := t.TempDir()
 	file = folder + "/loads"
-	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", code+text), Args: []string{file}, Flags: flags, Complains: true}.Start(t)
+	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", code+text), Args: []string{file}, Flags: flags,
+		Complains: true}.Start(t)
 	return s, file
 }
 
@@ -64,7 +65,8 @@ func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 func TestAddressThatTheScriptReplacesMayBeInUse(t *testing.T) {
 	t.Parallel()
 	_, port, _ := net.SplitHostPort(listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
-	path := fapwstest.Write(t, t.TempDir()+"/app.py", "SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
+	path := fapwstest.Write(t, t.TempDir()+"/app.py",
+		"SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
 	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
 		// One at a time, because all use the same port.
 		t.Run(name, func(t *testing.T) {

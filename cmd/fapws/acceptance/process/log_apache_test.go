@@ -17,7 +17,8 @@ import (
 
 var recorded = []string{
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
-	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/x?y=1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n",
+	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/x?y=1\r\nUser-Agent: Mozilla/5.0 (X11; " +
+		"Linux x86_64)\r\n\r\n",
 	"HEAD /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: head\r\n\r\n",
 	"GET /a.txt?query=1&b=%22x%22 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	"GET /a%20b.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -36,7 +37,8 @@ var recorded = []string{
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: say \"hi\" \\ back\\slash\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: tab\there \xc3\xa9 \xff\r\nReferer: caf\xe9\r\n\r\n",
 	"GET /a.txt?\"quoted\" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/" + strings.Repeat("long/", 400) + "\r\n\r\n",
+	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/" + strings.Repeat("long/", 400) +
+		"\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: one\r\nUser-Agent: u\r\nReferer: two\r\n\r\n",
 	"GET /sub HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	"GET /sub/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -48,7 +50,8 @@ var recorded = []string{
 	"GET /locked/x.txt HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YW5uOndyb25n\r\n\r\n",     // ann:wrong
 	"GET /locked/x.txt HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic Ym9iOng=\r\n\r\n",         // bob:x
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n\r\n",
-	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\nGET /empty.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: second\r\n\r\n",
+	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\nGET /empty.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: " +
+		"second\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nUser-Agent: no host\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: before\r\nBad Field: x\r\nReferer: behind\r\n\r\n",
 	"GET  /two.spaces HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -64,16 +67,25 @@ var recorded = []string{
 // quirks lists the requests for which Apache writes another line, in all formats or only in the format with all atoms,
 // and why fapws does not.
 var quirks = map[string]struct{ formats, why string }{
-	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                      {"atoms", "its answer to HEAD has no Content-Length when the page is a text of the configuration"},
-	"GET /big.txt HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9999999-\r\n\r\n":                               {"atoms", "it makes 416 a second request, which %k counts"},
-	"GET /sub HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                            {"all", "its page for 301 is another, and can not be replaced"},
-	"GET /sub/ HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                           {"atoms", "its %U has the index document that no client asked for"},
-	"GET  /two.spaces HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                    {"all", "it takes one of two spaces out of the line that it refuses for them"},
-	"GET /empty.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: second\r\n\r\n":                                {"atoms", "it counts a byte more for a request that waited, in %I"},
-	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: before\r\nBad Field: x\r\nReferer: behind\r\n\r\n": {"atoms", "it reads no further than the mistake, which %I shows"},
-	"GET /x\x01y HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                         {"atoms", "it reads no further than the mistake, which %I shows"},
+	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
+		"its answer to HEAD has no Content-Length when the page is a text of the configuration"},
+	"GET /big.txt HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9999999-\r\n\r\n": {"atoms",
+		"it makes 416 a second request, which %k counts"},
+	"GET /sub HTTP/1.1\r\nHost: localhost\r\n\r\n": {"all",
+		"its page for 301 is another, and can not be replaced"},
+	"GET /sub/ HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
+		"its %U has the index document that no client asked for"},
+	"GET  /two.spaces HTTP/1.1\r\nHost: localhost\r\n\r\n": {"all",
+		"it takes one of two spaces out of the line that it refuses for them"},
+	"GET /empty.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: second\r\n\r\n": {"atoms",
+		"it counts a byte more for a request that waited, in %I"},
+	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: before\r\nBad Field: x\r\nReferer: behind\r\n\r\n": {"atoms",
+		"it reads no further than the mistake, which %I shows"},
+	"GET /x\x01y HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
+		"it reads no further than the mistake, which %I shows"},
 	"nonsense\r\n\r\n": {"atoms", "it takes that for the method GET of HTTP/0.9 without a path"},
-	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n": {"atoms", "it takes that for the method GET of HTTP/0.9 without a path"},
+	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n": {"atoms",
+		"it takes that for the method GET of HTTP/0.9 without a path"},
 }
 
 func logSite(t *testing.T, folder string) (date string) {
@@ -121,9 +133,11 @@ DirectoryIndex index.html
 		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status)
 	}
 	for name, format := range formats {
-		fmt.Fprintf(&b, "CustomLog %s/apache.%s \"%s\"\n", folder, name, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(format))
+		fmt.Fprintf(&b, "CustomLog %s/apache.%s \"%s\"\n", folder, name,
+			strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(format))
 	}
-	modules := []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime", "dir"}
+	modules := []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime",
+		"dir"}
 	return address, backendtest.Apache(t, folder, address, modules, b.String())
 }
 

@@ -76,7 +76,8 @@ func compressed(t *testing.T, path string) {
 func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
-	c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
+	c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "50K",
+		"--log-keep", "1000"}}
 	s := c.Serve(t, fapwstest.Workers)
 	const each = 1000
 	rotated := func() int {
@@ -124,7 +125,8 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
 	s := fapwstest.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "3"}}, "logs.py",
-		"--access-log", name, "--access-log-format", "common", "--log-max-size", "100K", "--log-keep", "10000", "--log-buffer", "2K")
+		"--access-log", name, "--access-log-format", "common", "--log-max-size", "100K", "--log-keep", "10000",
+		"--log-buffer", "2K")
 	const clients, each = 6, 3000
 	var group sync.WaitGroup
 	for c := range clients {
@@ -185,7 +187,8 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
-		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0", "--log-flush", "5ms"},
+		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0",
+			"--log-flush", "5ms"},
 			// The unit is blocks: files end at 10 or 20 KiB, which simulates a full disk.
 			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)
@@ -221,7 +224,8 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 		})
 		s.Says(`access_log: can be written again, 0 lines were lost`)
 		for _, line := range got {
-			if line != "" && (!strings.HasPrefix(line, "127.0.0.1 - - [") || !strings.HasSuffix(line, `" 200 2 "-" "-"`)) {
+			if line != "" && (!strings.HasPrefix(line, "127.0.0.1 - - [") ||
+				!strings.HasSuffix(line, `" 200 2 "-" "-"`)) {
 				t.Errorf("a cut line: %.200q", line)
 			}
 		}
@@ -309,8 +313,10 @@ func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 			}
 			source := fapwstest.Source(t, "logs.py")
 			script := fapwstest.Write(t, folder+"/logs.py", source)
-			s := fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--user", "65534", "--group", "65534", "--workers", "2", "--log-max-size", "5K", "--log-flush", "5ms",
-				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+			s := fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--user", "65534", "--group", "65534",
+				"--workers", "2", "--log-max-size", "5K", "--log-flush", "5ms",
+				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.ForOtherUsers(t).Serve(t,
+				fapwstest.Mode{})
 			for n := range 100 {
 				s.Get(fmt.Sprintf("/%d%s", n, strings.Repeat("x", 100)), 200)
 			}
@@ -338,7 +344,8 @@ func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 func TestAccessLogCannotBeTheErrorLog(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/log"
-	c := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--access-log", name, "--error-log", name}, Script: "logs.py"}
+	c := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--access-log", name, "--error-log", name},
+		Script: "logs.py"}
 	c.Fails(t, 3, "fapws: cannot write the access log: "+name+" is the error log\n")
 }
 
@@ -348,8 +355,10 @@ func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/files/a b.txt", "file")
-	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", folder+"/log", "--static", "/files/="+folder+"/files",
-		"--access-log-format", "%m %U %>s %I %O %k %X %{Content-Length}o %{X-Said}o %{Content-Type}o %{Date}o %R %f %{remote}p %{pid}P %V")
+	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", folder+"/log", "--static", "/files/="+folder+
+		"/files",
+		"--access-log-format", "%m %U %>s %I %O %k %X %{Content-Length}o %{X-Said}o %{Content-Type}o %{Date}o %R %f "+
+			"%{remote}p %{pid}P %V")
 	w := s.Dial()
 	var want []string
 	ask := func(request, method, rest string) {
@@ -372,7 +381,8 @@ func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 		path = strings.ReplaceAll(path, "%20", " ")
 		port := w.LocalAddr().(*net.TCPAddr).Port
 		rest = strings.NewReplacer("DATE", date, "PORT", strconv.Itoa(port)).Replace(rest)
-		want = append(want, fmt.Sprintf("%s %s 200 %d %d %d + %s", method, path, len(request), len(head)+length, len(want), rest))
+		want = append(want, fmt.Sprintf("%s %s 200 %d %d %d + %s", method, path, len(request), len(head)+length,
+			len(want), rest))
 	}
 	ask(fapwstest.Get("/"), "GET", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
 	ask(fapwstest.Request("POST", "/", "body"), "POST", "2 - text/html; charset=utf-8 DATE application - PORT PID test")

@@ -50,24 +50,25 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
 		t.Run(name, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-				socket := filepath.Join(t.TempDir(), "s")
-				tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
-				s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
-					Flags: append(m.Flags, flags...)}.Start(t)
-				s.Says(`(?m)^fapws \S+ +http://` + tcp.Addr().String() + `/  unix:` + socket + `  \(`)
-				s.Address = tcp.Addr().String()
-				s.Get("/environment", 200).Is(t, "clean")
-				s.Get("/child", 200).Is(t, "none")
-				w := fapwstest.Dial(t, "unix", socket)
-				w.Fetch("/").Is(t, "served by localhost")
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers},
+				func(t *testing.T, m fapwstest.Mode) {
+					socket := filepath.Join(t.TempDir(), "s")
+					tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
+					s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
+						Flags: append(m.Flags, flags...)}.Start(t)
+					s.Says(`(?m)^fapws \S+ +http://` + tcp.Addr().String() + `/  unix:` + socket + `  \(`)
+					s.Address = tcp.Addr().String()
+					s.Get("/environment", 200).Is(t, "clean")
+					s.Get("/child", 200).Is(t, "none")
+					w := fapwstest.Dial(t, "unix", socket)
+					w.Fetch("/").Is(t, "served by localhost")
 
-				// The sockets of the manager remain, because it may start the service again.
-				s.Stop()
-				if _, err := os.Lstat(socket); err != nil {
-					t.Errorf("the socket of another has gone: %v", err)
-				}
-			})
+					// The sockets of the manager remain, because it may start the service again.
+					s.Stop()
+					if _, err := os.Lstat(socket); err != nil {
+						t.Errorf("the socket of another has gone: %v", err)
+					}
+				})
 		})
 	}
 }
@@ -76,7 +77,8 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln := listenOn(t, "tcp", "127.0.0.1:0")
-		s := fapwstest.Command{Script: "service.py", Files: passed(t, ln), Flags: append(m.Flags, "--bind", "fd://3")}.Start(t)
+		s := fapwstest.Command{Script: "service.py", Files: passed(t, ln),
+			Flags: append(m.Flags, "--bind", "fd://3")}.Start(t)
 		s.Says(`http://` + ln.Addr().String() + `/`)
 		s.Address = ln.Addr().String()
 		s.Get("/", 200).Is(t, "served by 127.0.0.1")
@@ -101,9 +103,11 @@ func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 		{[]*os.File{file}, "fd://3", "cannot listen on fd://3: this socket is not listening"},
 		{[]*os.File{null}, "fd://3", "cannot listen on fd://3: this descriptor is not a socket"},
 		{nil, "fd://999", "cannot listen on fd://999: fapws was started without this descriptor"},
-		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS, LISTEN_PID); check that a .socket unit of the same name exists"},
+		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS, LISTEN_PID); " +
+			"check that a .socket unit of the same name exists"},
 	} {
-		fapwstest.Command{Script: "service.py", Files: tt.files, Flags: []string{"--bind", tt.bind}}.Fails(t, 3, "fapws: "+tt.want+"\n")
+		fapwstest.Command{Script: "service.py", Files: tt.files, Flags: []string{"--bind", tt.bind}}.Fails(t, 3,
+			"fapws: "+tt.want+"\n")
 	}
 }
 
@@ -182,7 +186,8 @@ func (m *manager) silent(long time.Duration) {
 func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
-		s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=200000"}}.Serve(t, m)
+		s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name,
+			"WATCHDOG_USEC=200000"}}.Serve(t, m)
 		manager.hears(`^READY=1\nSTATUS=serving http://` + s.Address + `/$`)
 		for range 3 {
 			manager.hears(`^WATCHDOG=1$`)
@@ -196,7 +201,8 @@ func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
 
 func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + t.TempDir() + "/gone"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + t.TempDir() + "/gone"}}.Serve(t,
+		fapwstest.Threads)
 	s.Says("warning cannot tell the service manager: ")
 	s.Get("/", 200)
 }
@@ -222,7 +228,8 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		socket := filepath.Join(t.TempDir(), "s")
-		s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Flags: append(strings.Fields(tt.flags), "--uds", socket)}.Start(t)
+		s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Flags: append(strings.Fields(tt.flags), "--uds",
+			socket)}.Start(t)
 		s.Says(`unix:` + socket)
 		info, err := os.Stat(socket)
 		if err != nil {
@@ -298,7 +305,8 @@ func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 			manager := newManager(t)
 			folder := t.TempDir()
 			s := fapwstest.Command{Script: "slow.py", Args: []string{folder}, Flags: tt.flags,
-				Env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
+				Env: []string{"NOTIFY_SOCKET=" + manager.name,
+					fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
 			manager.hears(`^WATCHDOG=1$`)
 			w := s.Dial()
 			w.Get("/wait")
@@ -323,7 +331,8 @@ func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	taken := listenOn(t, "tcp", "127.0.0.1:0")
 	for _, flags := range [][]string{nil, {"--workers", "2"}} {
 		folder := t.TempDir()
-		code, _, _ := fapwstest.Command{Script: "service.py", Flags: append(flags, "--pid", folder+"/pid", "--uds", folder+"/s", "--bind", taken.Addr().String())}.Run(t)
+		code, _, _ := fapwstest.Command{Script: "service.py", Flags: append(flags, "--pid", folder+"/pid", "--uds",
+			folder+"/s", "--bind", taken.Addr().String())}.Run(t)
 		left, err := os.ReadDir(folder)
 		if code != 3 || err != nil || len(left) != 0 {
 			t.Errorf("%v: code %d, left behind %v", flags, code, left)
@@ -339,11 +348,14 @@ func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 		flags             []string
 	}{
 		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
-		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "ignoring socket fd://3 from the service manager: overridden by flag --bind", []string{"--bind", "127.0.0.1:0"}},
+		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1",
+			"ignoring socket fd://3 from the service manager: overridden by flag --bind",
+			[]string{"--bind", "127.0.0.1:0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")
-			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Started(t)
+			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln),
+				Flags: tt.flags}.Started(t)
 			if s.Address == ln.Addr().String() {
 				t.Error("it serves the socket of another")
 			}

@@ -24,7 +24,9 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 			t.Fatal("no workers")
 		}
 		s.Signal(syscall.SIGKILL)
-		fapwstest.Eventually(t, "the workers have ended", func() bool { return !slices.ContainsFunc(pids, fapwstest.Runs) })
+		fapwstest.Eventually(t, "the workers have ended", func() bool {
+			return !slices.ContainsFunc(pids, fapwstest.Runs)
+		})
 		s.Ended() // no other process has the standard error open
 	}
 	const grace = "--graceful-timeout=1"
@@ -50,7 +52,8 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 	t.Run("loading", func(t *testing.T) {
 		t.Parallel()
 		file := t.TempDir() + "/pid"
-		s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}}.Start(t)
+		s := fapwstest.Command{Script: "loads.py", Args: []string{file},
+			Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}}.Start(t)
 		pid := 0
 		fapwstest.Eventually(t, "it loads", func() bool {
 			text, _ := os.ReadFile(file)
@@ -69,7 +72,8 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 			defer w.Close()
 			socket := t.TempDir() + "/socket"
 			flags := append([]string{grace, "--bind", "unix:" + socket}, m.Flags...)
-			s := fapwstest.Command{Script: "descriptors.py", Flags: flags, Files: []*os.File{w}, Shell: "exec 2>&3 3>&-"}.Start(t)
+			s := fapwstest.Command{Script: "descriptors.py", Flags: flags, Files: []*os.File{w},
+				Shell: "exec 2>&3 3>&-"}.Start(t)
 			fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", socket) })
 			c := fapwstest.Dial(t, "unix", socket)
 			worker := c.Fetch("/pid").Number(t)
@@ -93,7 +97,8 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 				if len(flags) > 2 {
 					flags = append(flags, folder)
 				}
-				s := fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", text), Flags: append(flags, grace), Dir: folder}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+				s := fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", text), Flags: append(flags, grace),
+					Dir: folder}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
 				pids := s.Workers()
 				s.Dial().Get("/close?epoll")
 				ends(t, s, pids)
@@ -104,7 +109,8 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 		t.Parallel()
 		folder := t.TempDir()
 		fapwstest.WriteProgram(t, folder+"/cgi-bin/sleep", "#!/bin/sh\necho $$ >"+folder+"/pid\nexec sleep 1000\n")
-		config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \""+folder+"/cgi-bin\"\n")
+		config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \""+
+			folder+"/cgi-bin\"\n")
 		s := fapwstest.Command{Flags: []string{"-c", config, grace}}.Serve(t, inWorker[0])
 		s.Dial().Get("/cgi-bin/sleep")
 		pid := 0

@@ -29,7 +29,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			folder := fapwstest.PublicFolder(t)
 			source := fapwstest.Source(t, "service.py")
 			script := fapwstest.Write(t, folder+"/service.py", source)
-			flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s", "--uds-permissions", "666"}
+			flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s",
+				"--uds-permissions", "666"}
 			if tt.group != "" {
 				flags = append(flags, "--group", tt.group)
 			}
@@ -89,15 +90,18 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	fapwstest.Must(t, os.Chmod(private, 0o700))
 	inPrivate := func(flags, app string) fapwstest.Command {
 		flags = strings.NewReplacer("PUBLIC", public, "PRIVATE", private).Replace(flags)
-		return fapwstest.Command{Flags: strings.Fields("--user daemon " + flags + " " + app), Dir: private}.ForOtherUsers(t)
+		return fapwstest.Command{Flags: strings.Fields("--user daemon " + flags + " " + app),
+			Dir: private}.ForOtherUsers(t)
 	}
 	for _, tt := range []struct{ flags, app, hint string }{
 		{"", "service.py", "start fapws in another directory, or name one with --chdir"},
 		{"--chdir PRIVATE", "service.py", "name another one with --chdir"},
 		{"--chdir .", "service.py", "--chdir . is relative to it: use an absolute path"},
-		{"--chdir PUBLIC --config named.toml", "", "named.toml is inside: move it, or pass an absolute path to --config"},
+		{"--chdir PUBLIC --config named.toml", "",
+			"named.toml is inside: move it, or pass an absolute path to --config"},
 	} {
-		inPrivate(tt.flags, tt.app).Fails(t, 2, "fapws: user daemon cannot enter the directory "+private+": permission denied; "+tt.hint+"\n")
+		inPrivate(tt.flags, tt.app).Fails(t, 2, "fapws: user daemon cannot enter the directory "+private+
+			": permission denied; "+tt.hint+"\n")
 	}
 
 	own := inPrivate("--chdir PUBLIC", "service.py")
@@ -142,10 +146,13 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{`app = "closed.py"`, "closed.py: permission denied; check owner and permissions for user "},
 		{`app = "reads.py"`, "Permission denied: 'closed/x' for user "},
 		{`root = "closed"`, "closed: permission denied; check owner and permissions for user "},
-		{"app = 'app.py'\nlogin = 'users-closed'", "users-closed: permission denied; check owner and permissions for user "},
-		{"app = 'app.py'\nauth = { realm = 'x', users = 'users-closed' }", "users-closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nlogin = 'users-closed'",
+			"users-closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nauth = { realm = 'x', users = 'users-closed' }",
+			"users-closed: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nlogin = 'users'\nstate-dir = 'state-closed'", "state-closed"},
-		{"app = 'app.py'\nlogin = 'closed/users'", "closed/users: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nlogin = 'closed/users'",
+			"closed/users: permission denied; check owner and permissions for user "},
 	} {
 		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\n"+tt.toml+"\n")
 		says := tt.says
@@ -167,10 +174,12 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	// The login form cannot make this file of users.
 	readable := folder + "/readable"
 	fapwstest.Must(t, os.Mkdir(readable, 0o555))
-	fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nlogin = 'readable/users'\nstate-dir = 'state'\n")
+	fapwstest.Write(t, folder+"/fapws.toml",
+		"bind = '127.0.0.1:0'\napp = 'app.py'\nlogin = 'readable/users'\nstate-dir = 'state'\n")
 	for _, word := range []string{"check", "run"} {
 		c := fapwstest.Command{Flags: append([]string{word}, flags...), Dir: folder}.ForOtherUsers(t)
-		c.Fails(t, 2, readable+"/users has no user yet, and the form of login could not make the first one: user "+name+" cannot write to "+readable+": permission denied")
+		c.Fails(t, 2, readable+"/users has no user yet, and the form of login could not make the first one: user "+name+
+			" cannot write to "+readable+": permission denied")
 	}
 }
 

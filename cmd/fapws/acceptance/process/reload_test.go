@@ -67,7 +67,8 @@ func TestReloadLoadsAChangedFile(t *testing.T) {
 	s.comes(tool, 200, "two")
 
 	fapwstest.Write(t, s.path, "1/0\n")
-	s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
+	s.Says(
+		`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
 	for _, accept := range []string{tool, browser} {
 		if status, body := s.ask(accept); status != 200 || body != "two" {
 			t.Errorf("a broken file is served: %d %q", status, body)
@@ -86,10 +87,12 @@ func TestReloadLoadsAChangedFile(t *testing.T) {
 func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/app.py", "import inner.words\ntext = inner.words.text + open('page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
+	fapwstest.Write(t, dir+"/app.py", "import inner.words\ntext = inner.words.text + open('page.html').read()\nPATHS "+
+		"= [('/', lambda environ, start_response: text)]\n")
 	fapwstest.Write(t, dir+"/inner/words.py", "text = 'a'")
 	fapwstest.Write(t, dir+"/page.html", "b")
-	c := fapwstest.Command{Script: dir + "/app.py", Dir: dir, Flags: []string{"--reload", "--reload-include", "*.html", "--reload-exclude", "data"}}
+	c := fapwstest.Command{Script: dir + "/app.py", Dir: dir, Flags: []string{"--reload", "--reload-include", "*.html",
+		"--reload-exclude", "data"}}
 	s := &workbench{c.Serve(t, fapwstest.Mode{}), dir + "/app.py"}
 	s.comes(tool, 200, "ab")
 	fapwstest.Write(t, dir+"/data/x.py", "")
@@ -113,10 +116,12 @@ func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
-	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"}, Complains: true}
+	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"},
+		Complains: true}
 	s := &workbench{c.Start(t), path}
 	s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.HasPrefix(stderr, "fapws: reload failed: worker ") || strings.Contains(stderr, "keep serving") {
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.HasPrefix(stderr, "fapws: reload failed: worker ") ||
+		strings.Contains(stderr, "keep serving") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 	fapwstest.Must(t, os.Remove(path))

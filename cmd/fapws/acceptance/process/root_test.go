@@ -19,7 +19,8 @@ const refusesRoot = "fapws: refusing to run as root: " +
 // isContainer reports whether this system is a container. It ignores the marker files of containers, because a virtual
 // machine that was made from an image has them, too.
 func isContainer() bool {
-	for _, initial := range []string{"pid:[4026531836]", "user:[4026531837]", "uts:[4026531838]", "ipc:[4026531839]", "cgroup:[4026531835]"} {
+	for _, initial := range []string{"pid:[4026531836]", "user:[4026531837]", "uts:[4026531838]", "ipc:[4026531839]",
+		"cgroup:[4026531835]"} {
 		name, _, _ := strings.Cut(initial, ":")
 		if is, err := os.Readlink("/proc/self/ns/" + name); err != nil || is != initial {
 			return true
@@ -34,7 +35,8 @@ func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 	t.Parallel()
 	asRoot := os.Geteuid() == 0
 	for _, flags := range []string{"", "--workers 2", "--threads 0", "--group 0", "--user 0", "--user root"} {
-		c := fapwstest.Command{Script: "service.py", Flags: append([]string{"--bind", "127.0.0.1:0"}, strings.Fields(flags)...), Env: []string{"FAPWS_ALLOW_ROOT=0"}}
+		c := fapwstest.Command{Script: "service.py", Flags: append([]string{"--bind", "127.0.0.1:0"},
+			strings.Fields(flags)...), Env: []string{"FAPWS_ALLOW_ROOT=0"}}
 		switch {
 		case !asRoot && flags == "":
 			c.Serve(t, fapwstest.Mode{}).Get("/pid", 200)
@@ -71,7 +73,8 @@ func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 		if os.Geteuid() == 0 {
 			want = 1
 		}
-		const line = "warning running as root, because this is a container; choose another user with --user NAME, or silence this with --allow-root\n"
+		const line = "warning running as root, because this is a container; choose another user with --user NAME, or " +
+			"silence this with --allow-root\n"
 		if got := strings.Count(s.Stderr.String(), line); got != want {
 			t.Errorf("%d warnings", got)
 		}
@@ -92,8 +95,10 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	log := folder + "/log/access"
 	address := lowPort(t)
 	source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
-	c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder, Env: []string{"FAPWS_ALLOW_ROOT=0"},
-		Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log", folder + "/log/error"}}
+	c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder,
+		Env: []string{"FAPWS_ALLOW_ROOT=0"},
+		Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log",
+			folder + "/log/error"}}
 	if os.Geteuid() != 0 {
 		c.Flags[1] = "root"
 		c.Fails(t, 2, "cannot become root:")

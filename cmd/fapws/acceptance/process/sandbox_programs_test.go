@@ -17,19 +17,24 @@ import (
 // The sources are programs, which are confined as well, files, passwords and upstreams.
 func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "upstream") }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "upstream")
+	}))
 	t.Cleanup(upstream.Close)
 	folder, outside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
 	secret := fapwstest.Write(t, outside+"/secret", "secret")
 	fapwstest.Write(t, folder+"/site/page.txt", "page")
 	fapwstest.Write(t, folder+"/site/page.shtml", `<!--#include virtual="/page.txt" -->`)
 	fapwstest.Write(t, folder+"/users", "anna:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
-	fapwstest.Write(t, folder+"/site/a.php", "<?php echo PHP_MAJOR_VERSION > 6, '|', @file_get_contents('"+secret+"'), '|', dirname(tempnam('', 'x'));")
-	script := fapwstest.Write(t, folder+"/programs/a.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\ncat "+secret+
-		" 2>/dev/null\necho x >"+folder+"/site/new 2>/dev/null && echo written\ndate +%Y | tr 0-9 d\nmktemp\n")
-	hangs := fapwstest.Write(t, folder+"/programs/hangs.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho begun\nsleep 300\n")
+	fapwstest.Write(t, folder+"/site/a.php", "<?php echo PHP_MAJOR_VERSION > 6, '|', @file_get_contents('"+secret+
+		"'), '|', dirname(tempnam('', 'x'));")
+	script := fapwstest.Write(t, folder+"/programs/a.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\ncat "+
+		secret+" 2>/dev/null\necho x >"+folder+"/site/new 2>/dev/null && echo written\ndate +%Y | tr 0-9 d\nmktemp\n")
+	hangs := fapwstest.Write(t, folder+"/programs/hangs.sh",
+		"#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho begun\nsleep 300\n")
 	fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
-	for path, mode := range map[string]os.FileMode{script: 0o755, hangs: 0o755, folder + "/site": 0o777, outside: 0o755} {
+	for path, mode := range map[string]os.FileMode{script: 0o755, hangs: 0o755, folder + "/site": 0o777,
+		outside: 0o755} {
 		fapwstest.Must(t, os.Chmod(path, mode))
 	}
 	config := fapwstest.Write(t, folder+"/fapws.toml", `sandbox = true
@@ -67,7 +72,8 @@ auth = { users = "users", realm = "x" }
 	}
 	get := func(path string) string {
 		t.Helper()
-		return s.Ask(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: files.lan\r\nAuthorization: Basic YW5uYTpwYXNzd29yZA==\r\nConnection: close\r\n\r\n", path)).Want(t, 200).Text
+		return s.Ask(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: files.lan\r\nAuthorization: Basic "+
+			"YW5uYTpwYXNzd29yZA==\r\nConnection: close\r\n\r\n", path)).Want(t, 200).Text
 	}
 	check := func() {
 		t.Helper()
@@ -113,7 +119,8 @@ func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {
 	victim, stored := filepath.Dir(x.secret), fapwstest.PublicFolder(t)
 	fapwstest.Must(t, os.Chmod(stored, 0o777))
 	x.c.Script = ""
-	x.c.Flags = append(x.c.Flags, "-c", fapwstest.Write(t, filepath.Dir(filepath.Dir(x.app))+"/fapws.toml", `app = "app/app.py"
+	x.c.Flags = append(x.c.Flags, "-c", fapwstest.Write(t, filepath.Dir(filepath.Dir(x.app))+"/fapws.toml",
+		`app = "app/app.py"
 [[host]]
 name = "files.lan"
 [[host.route]]
@@ -123,7 +130,8 @@ upload = { to = "`+stored+`/image" }
 	s := x.c.Serve(t, fapwstest.Mode{})
 	put := func(status int) {
 		t.Helper()
-		s.Ask("PUT /firmware HTTP/1.1\r\nHost: files.lan\r\nContent-Length: 3\r\nConnection: close\r\n\r\nnew").Want(t, status)
+		s.Ask("PUT /firmware HTTP/1.1\r\nHost: files.lan\r\nContent-Length: 3\r\nConnection: close\r\n\r\nnew").Want(t,
+			status)
 	}
 	put(201)
 	s.Get("/attack?replace,"+stored+"/image,"+victim, 200).Is(t, "done: None")

@@ -47,7 +47,8 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	folder := fapwstest.PublicFolder(t)
 	x := &sandboxed{data: folder + "/data", secret: fapwstest.Write(t, fapwstest.PublicFolder(t)+"/secret", "secret")}
 	x.app = fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
-	for _, path := range []string{x.app, x.secret, folder + "/app", filepath.Dir(x.secret)} { // the user may, the sandbox may not
+	// the user may, the sandbox may not
+	for _, path := range []string{x.app, x.secret, folder + "/app", filepath.Dir(x.secret)} {
 		fapwstest.Must(t, os.Chmod(path, 0o777))
 	}
 	for _, dir := range []string{x.data, folder + "/log"} {
@@ -57,8 +58,9 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	for _, port := range []*string{&x.other, &x.listed} {
 		_, *port, _ = net.SplitHostPort(listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
 	}
-	x.c = fapwstest.Command{Script: x.app, Complains: true, Env: []string{"TMPDIR=/tmp"}, Flags: append([]string{"--sandbox", "--sandbox-write", x.data,
-		"--sandbox-connect", x.listed, "--access-log", folder + "/log/access"}, flags...)}
+	x.c = fapwstest.Command{Script: x.app, Complains: true, Env: []string{"TMPDIR=/tmp"},
+		Flags: append([]string{"--sandbox", "--sandbox-write", x.data,
+			"--sandbox-connect", x.listed, "--access-log", folder + "/log/access"}, flags...)}
 	if os.Geteuid() == 0 {
 		x.c.Flags = append(x.c.Flags, "--user", "daemon")
 		x.c = x.c.ForOtherUsers(t)
@@ -78,7 +80,8 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		{files, "read," + x.secret, "EACCES"},
 		{files, "list," + filepath.Dir(x.secret), "EACCES"},
 		{files, "list,/root/..", "EACCES"},
-		{files, "read," + filepath.Dir(x.app) + "/../log/../../" + filepath.Base(filepath.Dir(x.secret)) + "/secret", "EACCES"},
+		{files, "read," + filepath.Dir(x.app) + "/../log/../../" + filepath.Base(filepath.Dir(x.secret)) + "/secret",
+			"EACCES"},
 		{99, "read," + x.app, `\d+`},
 		{99, "read,/etc/hosts", `\d+`},
 		{files, "own", "EACCES"},
@@ -178,42 +181,44 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 
 // This holds before and after a reload and an upgrade, in existing threads and in child processes.
 func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		x := newSandboxed(t, m)
-		s := x.c.Serve(t, m)
-		x.attacks(t, s, m, landlock())
-		for _, pid := range s.Family()[1:] {
-			everyThreadIsFiltered(t, pid)
-		}
-		body := strings.Repeat("x", 1<<20)
-		s.Ask(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)).Want(t, 200).Is(t, fmt.Sprint(len(body)))
-		s.Get("/fails", 500)
-		s.Says(`raise ValueError\("in the sandbox"\)`)
-		if said := s.Stderr.String(); landlock() >= scopes && strings.Contains(said, "cannot restrict") {
-			t.Errorf("it complains about a kernel that has everything: %s", said)
-		}
-		if !m.Workers() {
-			return
-		}
-		rotates(s, filepath.Dir(x.data)+"/log/access", "/pid")
-		for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
-			fapwstest.Write(t, x.app, fapwstest.Source(t, "attacker.py")+"\n# another version\n")
-			replace()
-			s.Get("/attack?own", 200)
-			temporary := s.Get("/attack?temporary", 200).Text
-			if landlock() >= files {
-				s.Get("/attack?own", 200).Is(t, "refused: EACCES")
-				if !strings.HasPrefix(temporary, "done: /tmp/fapws-sandbox-") {
-					t.Errorf("temporary files: %s", temporary)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			x := newSandboxed(t, m)
+			s := x.c.Serve(t, m)
+			x.attacks(t, s, m, landlock())
+			for _, pid := range s.Family()[1:] {
+				everyThreadIsFiltered(t, pid)
+			}
+			body := strings.Repeat("x", 1<<20)
+			s.Ask(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+				len(body), body)).Want(t, 200).Is(t, fmt.Sprint(len(body)))
+			s.Get("/fails", 500)
+			s.Says(`raise ValueError\("in the sandbox"\)`)
+			if said := s.Stderr.String(); landlock() >= scopes && strings.Contains(said, "cannot restrict") {
+				t.Errorf("it complains about a kernel that has everything: %s", said)
+			}
+			if !m.Workers() {
+				return
+			}
+			rotates(s, filepath.Dir(x.data)+"/log/access", "/pid")
+			for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
+				fapwstest.Write(t, x.app, fapwstest.Source(t, "attacker.py")+"\n# another version\n")
+				replace()
+				s.Get("/attack?own", 200)
+				temporary := s.Get("/attack?temporary", 200).Text
+				if landlock() >= files {
+					s.Get("/attack?own", 200).Is(t, "refused: EACCES")
+					if !strings.HasPrefix(temporary, "done: /tmp/fapws-sandbox-") {
+						t.Errorf("temporary files: %s", temporary)
+					}
 				}
 			}
-		}
-		temporary := strings.TrimPrefix(s.Get("/attack?temporary", 200).Text, "done: ")
-		s.Stop()
-		if _, err := os.Stat(temporary); err == nil {
-			t.Errorf("%s is still there", temporary)
-		}
-	})
+			temporary := strings.TrimPrefix(s.Get("/attack?temporary", 200).Text, "done: ")
+			s.Stop()
+			if _, err := os.Stat(temporary); err == nil {
+				t.Errorf("%s is still there", temporary)
+			}
+		})
 }
 
 // everyThreadIsFiltered checks /proc/PID/status of each thread (proc(5)).
@@ -231,7 +236,8 @@ func everyThreadIsFiltered(t *testing.T, pid int) {
 // System calls are still denied. With strict, the server does not start.
 func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	t.Parallel()
-	without := "this system cannot restrict files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…)"
+	without := "this system cannot restrict files, TCP ports and signals (no Landlock; Linux 5.13 or later, started " +
+		"with lsm=landlock,…)"
 	x := newSandboxed(t, fapwstest.Threads)
 	x.c.Shell = fapwstest.Refusing(t, "444=38", "445=38", "446=38") // the calls of Landlock: ENOSYS
 	s := x.c.Serve(t, fapwstest.Threads)
@@ -256,15 +262,18 @@ func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 		// Other users have no capabilities: see TestSandboxAllowsTheApplicationOnlyItsWork.
 		return
 	}
-	s := fapwstest.Command{Script: "attacker.py", Flags: []string{"--sandbox", "--allow-root", "--workers", "1"}, Complains: true}.Serve(t, fapwstest.Mode{})
-	const kept = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_NET_BIND_SERVICE
+	s := fapwstest.Command{Script: "attacker.py", Flags: []string{"--sandbox", "--allow-root", "--workers", "1"},
+		Complains: true}.Serve(t, fapwstest.Mode{})
+	const kept = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER |
+		1<<unix.CAP_FSETID | 1<<unix.CAP_NET_BIND_SERVICE
 	for _, place := range []string{"/attack", "/thread"} {
 		if landlock() >= files {
 			s.Get(place+"?environment-of", 200).Is(t, "refused: EACCES")
 			s.Get(place+"?memory-of", 200).Is(t, "refused: EACCES")
 		}
 		var permitted, effective uint64
-		if _, err := fmt.Sscanf(s.Get(place+"?capabilities", 200).Text, "done: [%d, %d]", &permitted, &effective); err != nil || (permitted|effective)&^kept != 0 {
+		if _, err := fmt.Sscanf(s.Get(place+"?capabilities", 200).Text, "done: [%d, %d]", &permitted,
+			&effective); err != nil || (permitted|effective)&^kept != 0 {
 			t.Errorf("%s: capabilities %#x, %#x; %v", place, permitted, effective, err)
 		}
 	}
@@ -280,7 +289,8 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	s := x.c.Serve(t, fapwstest.Mode{})
 	s.Get("/fails", 500)
 	s.Control("rotate")
-	for _, name := range []string{"errors", "access", "errors.rotated-0000000000000000001", "access.rotated-0000000000000000001"} {
+	for _, name := range []string{"errors", "access", "errors.rotated-0000000000000000001",
+		"access.rotated-0000000000000000001"} {
 		s.Get("/attack?replace,"+log+"/"+name+","+x.secret, 200).Is(t, "done: None")
 	}
 	s.Get("/fails", 500)
@@ -311,7 +321,8 @@ func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 		path := fapwstest.Write(t, victim+"/"+name, "precious")
 		fapwstest.Must(t, os.Chmod(path, 0o666))
 	}
-	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors", "--access-log", log+"/access", "--static", "/log/="+log, "--log-flush", "1ms")
+	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors", "--access-log", log+"/access", "--static", "/log/="+log,
+		"--log-flush", "1ms")
 	s := x.c.Serve(t, fapwstest.Mode{})
 	s.Get("/fails", 500)
 	s.Control("rotate")
@@ -349,25 +360,35 @@ func TestSandboxSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	dir := t.TempDir()
 	inside := dir + "/a/b"
 	moved := func(name, path string) string {
-		return fmt.Sprintf("%s (flag --%[1]s): the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, path)
+		return fmt.Sprintf("%s (flag --%[1]s): the application can replace the directory %s; name one that "+
+			"sandbox-write, logs and uploads do not allow to change", name, path)
 	}
 	login := func(arguments string) string {
-		return fapwstest.Write(t, t.TempDir()+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: [b'x'], "+arguments+"))]\n")
+		return fapwstest.Write(t, t.TempDir()+"/app.py",
+			"import fapws\nPATHS = [('/', fapws.Login(lambda e, s: [b'x'], "+arguments+"))]\n")
 	}
-	users := "the users of %s: the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change"
+	users := "the users of %s: the application can replace the directory %s; name one that sandbox-write, logs and " +
+		"uploads do not allow to change"
 	for _, tt := range []struct{ flags, want string }{
 		{"--sandbox --sandbox-write " + dir + " --login " + inside, fmt.Sprintf(users, inside, dir+"/a")},
-		{"--sandbox --sandbox-write " + dir + " " + login("users="+strconv.Quote(inside)), fmt.Sprintf(users, inside, dir+"/a")},
-		{"--sandbox --sandbox-write " + dir + " --state-dir " + dir + " " + login("users='users'"), moved("state-dir", dir+"/login")},
-		{"--sandbox --sandbox-write " + dir + " " + login("users='users', logo="+strconv.Quote(dir+"/logo.png")), "login: logo: the application can replace " + dir + "/logo.png by a link to another file; move it out of the directories of sandbox-write, logs and uploads"},
+		{"--sandbox --sandbox-write " + dir + " " + login("users="+strconv.Quote(inside)),
+			fmt.Sprintf(users, inside, dir+"/a")},
+		{"--sandbox --sandbox-write " + dir + " --state-dir " + dir + " " + login("users='users'"),
+			moved("state-dir", dir+"/login")},
+		{"--sandbox --sandbox-write " + dir + " " + login("users='users', logo="+strconv.Quote(dir+"/logo.png")),
+			"login: logo: the application can replace " + dir +
+				"/logo.png by a link to another file; move it out of the directories of sandbox-write, logs " +
+				"and uploads"},
 		{"--sandbox --sandbox-write " + dir + " --pid " + inside, moved("pid", dir+"/a")},
 		{"--sandbox --error-log " + dir + "/log --ctl-socket " + inside, moved("ctl-socket", dir+"/a")},
 		{"--sandbox --sandbox-write " + dir + " --bind unix:" + inside, moved("bind", dir+"/a")},
 		{"--sandbox --sandbox-write " + dir + " --tls auto --state-dir " + dir, moved("state-dir", dir+"/tls")},
 		{"--sandbox-write /tmp", "sandbox-write (flag --sandbox-write) has no effect without sandbox; add --sandbox"},
 		{"--sandbox=perhaps", "--sandbox perhaps: must be one of off, on, strict"},
-		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},
-		{"--sandbox --sandbox-exec /no/such", "--sandbox-exec: /no/such: no such file or directory; correct the name, or create it"},
+		{"--sandbox --sandbox-connect 70000",
+			"--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},
+		{"--sandbox --sandbox-exec /no/such",
+			"--sandbox-exec: /no/such: no such file or directory; correct the name, or create it"},
 	} {
 		c := fapwstest.Command{Flags: strings.Fields(tt.flags)}
 		if !strings.HasSuffix(tt.flags, ".py") {
@@ -383,7 +404,8 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	dir := filepath.Dir(x.secret)
-	c := fapwstest.Command{Script: "rehearsed.py", Flags: []string{"check", "--sandbox"}, Args: []string{x.secret, x.other, dir}, Env: []string{"TMPDIR=" + x.data}}
+	c := fapwstest.Command{Script: "rehearsed.py", Flags: []string{"check", "--sandbox"},
+		Args: []string{x.secret, x.other, dir}, Env: []string{"TMPDIR=" + x.data}}
 	code, stdout, stderr := c.Run(t)
 	script := fapwstest.Testdata(t, "rehearsed.py")
 	for _, tt := range []struct {
@@ -391,12 +413,17 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 		path, denied string
 	}{
 		{files, "/read was answered", ":14: cannot read " + x.secret + "; --sandbox-read " + x.secret + " allows it"},
-		{files, "/write was answered with status 500", ":20: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
-		{files, "/database was answered with status 500", ":25: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
+		{files, "/write was answered with status 500", ":20: cannot change " + dir + "; --sandbox-write " + dir +
+			" allows it"},
+		{files, "/database was answered with status 500", ":25: cannot change " + dir + "; --sandbox-write " + dir +
+			" allows it"},
 		{always, "/run was answered with status 500", ":29: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
-		{ports, "/connect was answered with status 500", ":33: cannot connect to 127.0.0.1 port " + x.other + "; --sandbox-connect " + x.other + " allows it"},
-		{ports, "/listen was answered with status 500", ":37: cannot listen on port " + x.other + "; --sandbox-bind " + x.other + " allows it"},
-		{always, "/unix was answered with status 500", ":41: cannot make unix sockets; --sandbox-connect unix allows it"},
+		{ports, "/connect was answered with status 500", ":33: cannot connect to 127.0.0.1 port " + x.other +
+			"; --sandbox-connect " + x.other + " allows it"},
+		{ports, "/listen was answered with status 500", ":37: cannot listen on port " + x.other + "; --sandbox-bind " +
+			x.other + " allows it"},
+		{always, "/unix was answered with status 500",
+			":41: cannot make unix sockets; --sandbox-connect unix allows it"},
 		{always, "/fine was answered", ""},
 	} {
 		want := "\nGET " + tt.path + "\n"
@@ -417,12 +444,16 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 		t.Errorf("it has left %s", left[0].Name())
 	}
 	hello := fapwstest.Write(t, t.TempDir()+"/hello.py", "async def app(scope, receive, send):\n"+
-		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': 'http.response.body'})\n")
-	if code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
+		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': "+
+		"'http.response.body'})\n")
+	if code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).
+		Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
 		t.Errorf("code %d: %s", code, stdout)
 	}
-	killed := fapwstest.Write(t, t.TempDir()+"/killed.py", "import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n")
-	if code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox"}}).Run(t); code != 3 || !strings.HasSuffix(stderr, "fapws: the process in the sandbox failed: signal: killed\n") {
+	killed := fapwstest.Write(t, t.TempDir()+"/killed.py",
+		"import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n")
+	if code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox"}}).Run(t); code != 3 ||
+		!strings.HasSuffix(stderr, "fapws: the process in the sandbox failed: signal: killed\n") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 }

@@ -11,7 +11,8 @@ import (
 // Requests in the listen queue are answered even if all handlers are busy, or if the requests waited for --max-clients.
 func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 	for signal, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
-		for _, flags := range [][]string{nil, {"--workers", "1"}, {"--max-clients", "1"}, {"--workers", "1", "--max-clients", "2"}} {
+		for _, flags := range [][]string{nil, {"--workers", "1"}, {"--max-clients", "1"},
+			{"--workers", "1", "--max-clients", "2"}} {
 			t.Run(signal+" "+strings.Join(flags, " "), func(t *testing.T) {
 				fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 					m.Flags = append(append([]string{}, m.Flags...), flags...)

@@ -34,7 +34,9 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 			for _, w := range idle {
 				w.Closed()
 			}
-			fapwstest.Eventually(t, "no connection comes any more", func() bool { return !fapwstest.Listens("tcp", s.Address) })
+			fapwstest.Eventually(t, "no connection comes any more", func() bool {
+				return !fapwstest.Listens("tcp", s.Address)
+			})
 		}
 		fapwstest.Write(t, folder+"/go", "")
 		if a := busy.Answer().Is(t, "waited"); !a.Close && !m.Inline() {
@@ -75,7 +77,9 @@ func TestUnixSocketServesRequests(t *testing.T) {
 	w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
 	got := w.Answer().Want(t, 200).Object(t)
 	for key, want := range map[string]string{
-		"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000", "SERVER_NAME": "localhost", "SERVER_PORT": "80", // never empty (PEP 3333)
+		// never empty (PEP 3333)
+		"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000", "SERVER_NAME": "localhost",
+		"SERVER_PORT": "80",
 	} {
 		if got[key] != want {
 			t.Errorf("%s: %q, want %q", key, got[key], want)
@@ -92,9 +96,11 @@ func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 		t.Run(workers, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			fapwstest.WriteProgram(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n")
+			fapwstest.WriteProgram(t, folder+"/cgi/x",
+				"#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n")
 			fapwstest.Must(t, syscall.Mkfifo(folder+"/cgi/go", 0o600))
-			fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
+			fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+
+				"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
 			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
 			s.Get("/x", 200).Is(t, "x\n")
 			s.Signal(syscall.SIGTERM)
@@ -105,7 +111,8 @@ func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 			fmt.Fprintln(program)
 			program.Close()
 			s.Ended()
-			if text, err := os.ReadFile(folder + "/errors"); err != nil || !strings.Contains(string(text), "/cgi/x: at last\n") {
+			if text, err := os.ReadFile(folder + "/errors"); err != nil ||
+				!strings.Contains(string(text), "/cgi/x: at last\n") {
 				t.Errorf("%s, %v", text, err)
 			}
 		})
@@ -198,7 +205,8 @@ PATHS = [("/", lambda environ, start_response: "served")]
 
 // They may use the rest, for example to flush an exporter.
 func TestStopGivesThreadsAndAtexitTheGracefulTimeout(t *testing.T) {
-	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)", "thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
+	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)",
+		"thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
 		t.Run(name, func(t *testing.T) {
 			fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 				folder := t.TempDir()

@@ -47,11 +47,13 @@ func TestHUPWithCodeThatFailsKeepsTheOldCode(t *testing.T) {
 	s.Complains = true
 	old := s.Workers()
 	for _, c := range []struct{ from, to, says string }{
-		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)exited with status 3; reload failed; the old workers keep serving"},
+		{"VERSION = 1", "VERSION = 1 / 0",
+			"ZeroDivisionError(?s:.*)exited with status 3; reload failed; the old workers keep serving"},
 		{"VERSION = 1 / 0", "sys.exit(9)", "exited with status 3; reload failed"},
 		{"sys.exit(9)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL; reload failed"},
 		{"os.kill(os.getpid(), 9)", "VERSION = 2", ""},
-		{"HEALTH = 200", "HEALTH = 500", "reload check: GET /health was answered with status 500(?s:.*)exited with status 3; reload failed"},
+		{"HEALTH = 200", "HEALTH = 500",
+			"reload check: GET /health was answered with status 500(?s:.*)exited with status 3; reload failed"},
 	} {
 		fapwstest.Change(t, script, c.from, c.to)
 		if c.says == "" {
@@ -78,7 +80,8 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 	for seconds := 3; ; seconds *= 2 {
 		script := fapwstest.Copied(t, "workers.py")
 		limit := fmt.Sprintf("%ds", seconds)
-		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers", "2", "--load-timeout", limit}}
+		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers",
+			"2", "--load-timeout", limit}}
 		s := c.Start(t)
 		// On a busy machine, the limit may be too short for the old code, too.
 		if !startsOrEnds(s) {
@@ -196,7 +199,9 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	w.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM} { // all but the last mean the supervisor
+		// all but the last mean the supervisor
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
+			syscall.SIGTTOU, syscall.SIGTERM} {
 			fapwstest.Must(t, syscall.Kill(pid, sig))
 		}
 	}
@@ -226,7 +231,8 @@ func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 // Inline, a stuck worker has no running event loop, and cannot send the past events.
 func TestStuckInlineWorkerIsReplacedWithoutPastEvents(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "1", "--graceful-timeout", "1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "1", "--graceful-timeout",
+		"1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
 	s.Get("/hold", 504)
 	s.Says(`replacing worker \d+: stuck \(GET /hold `)
 	s.Get("/pid", 200)
@@ -266,7 +272,9 @@ func TestSupervisorKeepsNothingOfReloads(t *testing.T) {
 	reload(5) // until Go's heap and the data of the race detector no longer grow
 	fds, rss := len(s.Descriptors()), s.RSS()
 	reload(15)
-	fapwstest.Eventually(t, fmt.Sprintf("as few descriptors as before, %d", fds), func() bool { return len(s.Descriptors()) <= fds })
+	fapwstest.Eventually(t, fmt.Sprintf("as few descriptors as before, %d", fds), func() bool {
+		return len(s.Descriptors()) <= fds
+	})
 	fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() < rss+4<<20 })
 	for pid, state := range fapwstest.ChildrenOf(t, s.Cmd.Process.Pid) {
 		if state == "Z" {
@@ -321,7 +329,8 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	script := fapwstest.Copied(t, "workers.py")
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
 	old := s.Workers()
-	fapwstest.Change(t, script, "VERSION = 1", "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
+	fapwstest.Change(t, script, "VERSION = 1",
+		"open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
 	fapwstest.Must(t, syscall.Kill(old[0], syscall.SIGKILL))
 	s.HasWorkers(2, old[0])
 	for _, pid := range s.Workers() {
@@ -330,7 +339,8 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 			old = append(old, pid)
 		}
 	}
-	fapwstest.Change(t, script, "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)", "VERSION = 2")
+	fapwstest.Change(t, script, "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)",
+		"VERSION = 2")
 	s.Upgrade()
 	s.HasWorkers(2, old...)
 	s.Get("/version", 200).Is(t, "2")

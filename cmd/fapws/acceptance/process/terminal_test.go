@@ -15,10 +15,13 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/index.html", "hello")
-	fapwstest.Write(t, folder+"/h.py", "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n")
+	fapwstest.Write(t, folder+"/h.py", "def application(environ, start_response):\n    start_response('200 OK', "+
+		"[])\n    return [b'hello']\n")
 	for _, tt := range []struct{ line, says string }{
-		{"fapws -p 0 .", "info stopping; waiting"}, {"fapws -p 0 h.py", "info stopping; waiting"}, {"fapws -p 0 --dev h.py", "info stopping; waiting"},
-		{"fapws -p 0 --workers 1 h.py", "info reloaded"}, {"nohup fapws -p 0 h.py", ""}, {"nohup fapws -p 0 --dev h.py", "info reloaded"},
+		{"fapws -p 0 .", "info stopping; waiting"}, {"fapws -p 0 h.py", "info stopping; waiting"},
+		{"fapws -p 0 --dev h.py", "info stopping; waiting"},
+		{"fapws -p 0 --workers 1 h.py", "info reloaded"}, {"nohup fapws -p 0 h.py", ""},
+		{"nohup fapws -p 0 --dev h.py", "info reloaded"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			t.Parallel()
@@ -51,7 +54,8 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 				return
 			}
 			if tt.says != "" {
-				fapwstest.Eventually(t, tt.says, func() bool { return strings.Contains(said.String(), "info reloaded") })
+				fapwstest.Eventually(t, tt.says,
+					func() bool { return strings.Contains(said.String(), "info reloaded") })
 			}
 			w := fapwstest.Dial(t, "tcp", "127.0.0.1:"+port)
 			w.Fetch("/").Is(t, "hello")
@@ -71,7 +75,8 @@ func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 		s := fapwstest.Serve(t, m, "workers.py", "--bind", "unix:"+path)
 		_, port, _ := strings.Cut(s.Address, ":")
 		for _, address := range []string{s.Address, ":" + port, "unix:" + path} {
-			want := fmt.Sprintf("address already in use; stop the other server (fapws, pid %d: fapws ctl stop --pid %d), or choose another", s.Cmd.Process.Pid, s.Cmd.Process.Pid)
+			want := fmt.Sprintf("address already in use; stop the other server (fapws, pid %d: fapws ctl stop --pid "+
+				"%d), or choose another", s.Cmd.Process.Pid, s.Cmd.Process.Pid)
 			fapwstest.Command{Flags: []string{"--bind", address}, Script: "workers.py"}.Fails(t, 3, want)
 		}
 	}

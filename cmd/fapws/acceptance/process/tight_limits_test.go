@@ -42,32 +42,34 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 		{"-u 12", `cannot start 12 threads, only [01]?[0-9]: `},
 	} {
 		t.Run(tt.limit, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-				c := fapwstest.Command{Script: "hello.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
-				if n, is := strings.CutPrefix(tt.limit, "-u "); is {
-					c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash or dash
-				}
-				if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // root is exempt
-					script := fapwstest.Source(t, c.Script)
-					c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", script)
-					c.Shell += fmt.Sprintf(` && set -- setpriv --reuid %d --clear-groups "$@"`, 54300+users.Add(1)) // the limit counts processes of all modes
-				}
-				c.Complains = true
-				c.Flags = append([]string{"--bind", "127.0.0.1:0"}, m.Flags...)
-				s := c.Start(t)
-				if tt.says == "" || tt.says == any && startsOrEnds(s) {
-					s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-					for range 5 {
-						s.Get("/hello", 200)
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks},
+				func(t *testing.T, m fapwstest.Mode) {
+					c := fapwstest.Command{Script: "hello.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
+					if n, is := strings.CutPrefix(tt.limit, "-u "); is {
+						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash or dash
 					}
-					s.Stop()
-					return
-				}
-				want := regexp.MustCompile(strings.ReplaceAll(tightLine, "%s", strings.TrimPrefix(tt.says, any)))
-				if code := s.Ended(); code != 3 || !want.MatchString(s.Stderr.String()) {
-					t.Errorf("code %d, want %s:\n%.2000s", code, want, s.Stderr.String())
-				}
-			})
+					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // root is exempt
+						script := fapwstest.Source(t, c.Script)
+						c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", script)
+						// the limit counts processes of all modes
+						c.Shell += fmt.Sprintf(` && set -- setpriv --reuid %d --clear-groups "$@"`, 54300+users.Add(1))
+					}
+					c.Complains = true
+					c.Flags = append([]string{"--bind", "127.0.0.1:0"}, m.Flags...)
+					s := c.Start(t)
+					if tt.says == "" || tt.says == any && startsOrEnds(s) {
+						s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+						for range 5 {
+							s.Get("/hello", 200)
+						}
+						s.Stop()
+						return
+					}
+					want := regexp.MustCompile(strings.ReplaceAll(tightLine, "%s", strings.TrimPrefix(tt.says, any)))
+					if code := s.Ended(); code != 3 || !want.MatchString(s.Stderr.String()) {
+						t.Errorf("code %d, want %s:\n%.2000s", code, want, s.Stderr.String())
+					}
+				})
 		})
 	}
 }

@@ -12,7 +12,8 @@ import (
 func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {
-			s := fapwstest.Command{Script: "asgi/exits.py:app", Flags: []string{"--loop", loop}, Complains: true}.Serve(t, m)
+			s := fapwstest.Command{Script: "asgi/exits.py:app", Flags: []string{"--loop", loop},
+				Complains: true}.Serve(t, m)
 			for _, path := range []string{"/task", "/callback", "/stop", "/ok"} {
 				s.Get(path, 200).Is(t, "ok")
 			}

@@ -90,7 +90,8 @@ func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 		w.Answer().Want(t, 404, "helloworld")
 
 		w = s.Dial()
-		w.Send(fapwstest.Get("/length/7/ab"), fapwstest.Get("/length/5/a"), fapwstest.Get("/length/0/"), fapwstest.Get("/length/0/ab"))
+		w.Send(fapwstest.Get("/length/7/ab"), fapwstest.Get("/length/5/a"), fapwstest.Get("/length/0/"),
+			fapwstest.Get("/length/0/ab"))
 		for _, want := range []string{"aaaaabb", "aaaaa", "", ""} {
 			w.Answer().Is(t, want)
 		}
@@ -108,7 +109,8 @@ func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 		}
 
 		a := s.Get("/fields", 200)
-		a.Field(t, "X-Upper", "1").Field(t, "Set-Cookie", "a=1, b=2").Field(t, "X-High", "\xe9").Field(t, "Server", "mine").Field(t, "Date", "today")
+		a.Field(t, "X-Upper", "1").Field(t, "Set-Cookie", "a=1, b=2").Field(t, "X-High", "\xe9").Field(t, "Server",
+			"mine").Field(t, "Date", "today")
 		if !a.Close {
 			t.Error("Connection: close of the application is not heeded")
 		}
@@ -123,7 +125,8 @@ func TestASGIPathsendSendsTheFileOfAPath(t *testing.T) {
 			t.Errorf("%d, %.60q", want.ContentLength, want.Text)
 		}
 		w := s.Dial()
-		w.Send(fapwstest.Request("HEAD", "/path/files.py", ""), fapwstest.Get("/relative/files.py"), fapwstest.Get("/path/missing"), fapwstest.Get("/path"), fapwstest.Get("/bytes/files.py"))
+		w.Send(fapwstest.Request("HEAD", "/path/files.py", ""), fapwstest.Get("/relative/files.py"),
+			fapwstest.Get("/path/missing"), fapwstest.Get("/path"), fapwstest.Get("/bytes/files.py"))
 		if a := w.AnswerTo("HEAD"); a.ContentLength != want.ContentLength || a.Text != "" {
 			t.Errorf("HEAD: %d, %q", a.ContentLength, a.Text)
 		}

@@ -10,7 +10,8 @@ import (
 )
 
 func lifespanOf(name string, flags ...string) fapwstest.Command {
-	return fapwstest.Command{Script: "asgi/lifespan.py:app", Env: []string{"CASE=" + name}, Flags: flags, Complains: true}
+	return fapwstest.Command{Script: "asgi/lifespan.py:app", Env: []string{"CASE=" + name}, Flags: flags,
+		Complains: true}
 }
 
 // See ASGI 3, "Lifespan Protocol".
@@ -23,7 +24,8 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 			says         string
 			not          string
 		}{
-			{"plain", "from the lifespan, import", nil, `(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}.*shutting down\nshut down\n.*atexit`, "Traceback"},
+			{"plain", "from the lifespan, import", nil,
+				`(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}.*shutting down\nshut down\n.*atexit`, "Traceback"},
 			{"plain", "from the lifespan, import", []string{"--lifespan", "on"}, `shut down`, "Traceback"},
 			{"plain", none, []string{"--lifespan", "off"}, `atexit`, "shut down"},
 			{"slow", "from the lifespan, import", nil, `shut down`, "Traceback"},
@@ -32,7 +34,8 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 			{"returns", none, nil, `atexit`, "Traceback"},
 			{"ends early", "from the lifespan, import", nil, `atexit`, "shutting down"},
 			{"raises after", "from the lifespan, import", nil, `atexit`, "shutting down"},
-			{"shutdown raises", "from the lifespan, import", nil, `(?s)Traceback.*lifespan\.py", line \d+, in lifespan\n.*ValueError: cannot stop.*atexit`, ""},
+			{"shutdown raises", "from the lifespan, import", nil,
+				`(?s)Traceback.*lifespan\.py", line \d+, in lifespan\n.*ValueError: cannot stop.*atexit`, ""},
 			{"shutdown failed", "from the lifespan, import", nil, `(?s)lost something.*atexit`, "Traceback"},
 			{"shutdown slow", "from the lifespan, import", nil, `(?s)shut down.*atexit`, "Traceback"},
 		} {
@@ -75,7 +78,8 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 				c := lifespanOf(test.name)
 				c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), flags...)
 				code, _, said := c.Run(t)
-				if code != 3 || !strings.Contains(said, test.says) || test.not != "" && strings.Contains(said, test.not) {
+				if code != 3 || !strings.Contains(said, test.says) ||
+					test.not != "" && strings.Contains(said, test.not) {
 					t.Errorf("%s: code %d: %s", m.Name, code, said)
 				}
 				if strings.Contains(said, "http://") {
@@ -89,7 +93,8 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 // A cancelled startup may clean up. An application that ignores the cancellation is shut down after its startup. The
 // graceful timeout limits the startup and a shutdown that hangs.
 func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
+		{Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{
 			{"hangs", "1h", `(?s)stopping.*cleaned up\n.*atexit`},
 			{"goes on", "1h", `(?s)not cancelled\n.*shut down\n.*atexit`},
@@ -168,7 +173,8 @@ async def app(scope, receive, send):
 `, text, "one"))
 	}
 	path := script("pass")
-	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}, Complains: true}.Started(t)
+	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"},
+		Complains: true}.Started(t)
 	s.Get("/", 200).Is(t, "one")
 	s.Signal(syscall.SIGHUP)
 	s.Says(`(?s)up\n.*up\n.*down\n`)

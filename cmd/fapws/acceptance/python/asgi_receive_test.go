@@ -67,7 +67,9 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 		w.Close()
 		noted(s, "/leaves", "no error")
 
-		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) { w.Close() }} {
+		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) {
+			w.Close()
+		}} {
 			w = s.Dial()
 			path := fmt.Sprintf("/half/%d", i)
 			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
@@ -78,7 +80,9 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 
 		w = s.Dial()
 		w.Send("POST /cancelled HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
-		fapwstest.Eventually(t, "it has waited in vain", func() bool { return strings.Contains(s.Get("/noted/cancelled", 200).Text, "timeout") })
+		fapwstest.Eventually(t, "it has waited in vain", func() bool {
+			return strings.Contains(s.Get("/noted/cancelled", 200).Text, "timeout")
+		})
 		w.Send("world")
 		w.Answer().Is(t, `"helloworld"`)
 	})
@@ -99,7 +103,8 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 			noted(s, path, "waits")
 			w.Send("1\r\n1\r\n0\r\n\r\n")
 			got := w.Answer().Want(t, 200).Object(t)
-			want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError", "CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
+			want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError",
+				"CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: %v, want %v", path, got, want)
 			}
@@ -112,7 +117,8 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 		noted(s, "/several", "a waits", "c waits", "e waits")
 		w.Send("1\r\n3\r\n0\r\n\r\n")
 		got := w.Answer().Want(t, 200).Object(t)
-		want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}}, "cancelled": list{false, true, true, false, false}}
+		want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}},
+			"cancelled": list{false, true, true, false, false}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
@@ -153,7 +159,8 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 		w := s.Dial()
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
 		w.Answer().Want(t, 403)
-		w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"), fapwstest.Get("/ignored"))
+		w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"),
+			fapwstest.Get("/ignored"))
 		w.Answer().Is(t, `"ignored"`)
 		w.Answer().Is(t, `"ignored"`)
 
@@ -171,7 +178,8 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 		w.Answer().Want(t, 100)
 		w.Answer().Want(t, 403)
 
-		fapwstest.TooBig(t, fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K"), fapwstest.Request("POST", "/twice", strings.Repeat("b", 1025)), "")
+		fapwstest.TooBig(t, fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K"),
+			fapwstest.Request("POST", "/twice", strings.Repeat("b", 1025)), "")
 	})
 }
 

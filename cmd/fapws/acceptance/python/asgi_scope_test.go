@@ -34,7 +34,8 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 		w := s.Dial()
 		_, mine, _ := net.SplitHostPort(w.LocalAddr().String())
 		client, _ := strconv.Atoi(mine)
-		w.Send(fapwstest.Get("/a%20b/%c3%a4?x=1&y=%41+%ff", "X-Two: 2", "Cookie: a=b", "x-two:  3 ", "Cookie: c=d", "X-Empty:", "X_Under: 1", "proxy: evil", "X-High: \xe9"))
+		w.Send(fapwstest.Get("/a%20b/%c3%a4?x=1&y=%41+%ff", "X-Two: 2", "Cookie: a=b", "x-two:  3 ", "Cookie: c=d",
+			"X-Empty:", "X_Under: 1", "proxy: evil", "X-High: \xe9"))
 		got := w.Answer().Want(t, 200).Object(t)
 		have(t, "scope", got, dict{
 			"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http",
@@ -43,14 +44,16 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 			"version": "3.0",
 		})
 		headers := list{
-			list{"host", "test"}, list{"x-two", "2"}, list{"cookie", "a=b"}, list{"x-two", "3"}, list{"cookie", "c=d"}, list{"x-empty", ""},
+			list{"host", "test"}, list{"x-two", "2"}, list{"cookie", "a=b"}, list{"x-two", "3"}, list{"cookie", "c=d"},
+			list{"x-empty", ""},
 			list{"x-high", "é"}, list{"x-mine", "1"},
 		}
 		if !reflect.DeepEqual(got["headers"], headers) {
 			t.Errorf("headers: %v", got["headers"])
 		}
 		have(t, "types", got["types"].(dict), dict{
-			"path": "str", "raw_path": "bytes", "query_string": "bytes", "root_path": "str", "headers": "list", "method": "str", "scheme": "str",
+			"path": "str", "raw_path": "bytes", "query_string": "bytes", "root_path": "str", "headers": "list",
+			"method": "str", "scheme": "str",
 			"http_version": "str", "state": "dict", "extensions": "dict", "asgi": "dict",
 		})
 		if version, _ := got["asgi"].(dict)["spec_version"].(string); version < "2.3" {
@@ -64,15 +67,20 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 			request string
 			want    dict
 		}{
-			{"GET / HTTP/1.0\r\n\r\n", dict{"http_version": "1.0", "path": "/", "raw_path": "/", "query_string": "", "headers": list{list{"x-mine", "1"}}}},
+			{"GET / HTTP/1.0\r\n\r\n", dict{"http_version": "1.0", "path": "/", "raw_path": "/", "query_string": "",
+				"headers": list{list{"x-mine", "1"}}}},
 			{fapwstest.Get("/?"), dict{"path": "/", "raw_path": "/", "query_string": ""}},
 			{fapwstest.Get("/%2F%3f%25/x"), dict{"path": "//?%/x", "raw_path": "/%2F%3f%25/x"}},
 			{fapwstest.Get("/%ff%fe"), dict{"path": "/\ufffd\ufffd", "raw_path": "/%ff%fe"}},
 			{fapwstest.Get("//a//b/../c"), dict{"path": "//a//c", "raw_path": "//a//b/../c"}},
-			{"GET http://other.example:81/abs?q HTTP/1.1\r\nHost: test\r\n\r\n", dict{"path": "/abs", "raw_path": "/abs", "query_string": "q", "headers": list{list{"host", "other.example:81"}, list{"x-mine", "1"}}}},
+			{"GET http://other.example:81/abs?q HTTP/1.1\r\nHost: test\r\n\r\n",
+				dict{"path": "/abs", "raw_path": "/abs", "query_string": "q",
+					"headers": list{list{"host", "other.example:81"}, list{"x-mine", "1"}}}},
 			{"PROPFIND /x HTTP/1.1\r\nHost: test\r\n\r\n", dict{"method": "PROPFIND"}},
 			{"OPTIONS /x HTTP/1.1\r\nHost: test\r\n\r\n", dict{"method": "OPTIONS"}},
-			{fapwstest.Request("POST", "/x", "body", "Content-Type: text/plain"), dict{"method": "POST", "headers": list{list{"host", "test"}, list{"content-type", "text/plain"}, list{"content-length", "4"}, list{"x-mine", "1"}}}},
+			{fapwstest.Request("POST", "/x", "body", "Content-Type: text/plain"),
+				dict{"method": "POST", "headers": list{list{"host", "test"}, list{"content-type", "text/plain"},
+					list{"content-length", "4"}, list{"x-mine", "1"}}}},
 		} {
 			have(t, fmt.Sprintf("%q", test.request), s.Ask(test.request).Want(t, 200).Object(t), test.want)
 		}
@@ -104,7 +112,8 @@ func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
 			target string
 			want   dict
 		}{
-			{"/api/v1/x%20y?q", dict{"path": "/api/v1/x y", "raw_path": "/api/v1/x%20y", "root_path": "/api/v1", "query_string": "q"}},
+			{"/api/v1/x%20y?q", dict{"path": "/api/v1/x y", "raw_path": "/api/v1/x%20y", "root_path": "/api/v1",
+				"query_string": "q"}},
 			{"/api/v1", dict{"path": "/api/v1", "root_path": "/api/v1"}},
 			{"/api/v1/", dict{"path": "/api/v1/", "root_path": "/api/v1"}},
 			{"/else", dict{"path": "/else", "root_path": ""}},
@@ -126,13 +135,15 @@ func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
 	t.Run("proxies", func(t *testing.T) {
 		t.Parallel()
 		s := fapwstest.Serve(t, fapwstest.Threads, "asgi/scope.py:app", "--forwarded-allow-ips", "127.0.0.1")
-		got := s.Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.example").Object(t)
+		got := s.Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https",
+			"X-Forwarded-Host: www.example").Object(t)
 		have(t, "forwarded", got, dict{"scheme": "https", "client": list{"192.0.2.7", 0.0}})
 		if host := got["headers"].(list)[0]; !reflect.DeepEqual(host, list{"host", "www.example"}) {
 			t.Errorf("host: %v", host)
 		}
 		have(t, "not forwarded", s.Get("/x", 200).Object(t), dict{"scheme": "http"})
-		got = fapwstest.Serve(t, fapwstest.Threads, "asgi/scope.py:app").Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https").Object(t)
+		got = fapwstest.Serve(t, fapwstest.Threads, "asgi/scope.py:app").Get("/x", 200, "X-Forwarded-For: 192.0.2.7",
+			"X-Forwarded-Proto: https").Object(t)
 		have(t, "not trusted", got, dict{"scheme": "http"})
 	})
 	t.Run("unix socket", func(t *testing.T) {

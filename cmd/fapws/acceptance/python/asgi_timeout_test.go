@@ -11,7 +11,8 @@ import (
 // A task that waits for its client does not time out.
 func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"}, Complains: true}.Serve(t, m)
+		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"},
+			Complains: true}.Serve(t, m)
 		w := s.Dial()
 		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
 		s.Until504("/hangs", `cancelled /hangs`)

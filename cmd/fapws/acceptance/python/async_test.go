@@ -37,7 +37,8 @@ func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Flags: []string{"--timeout", "2s"}, Script: "async.py", Complains: true}.Serve(t, m)
-		said := s.Until504("/waits", `GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; stack:\n((?:  .*\n)+)`)[1]
+		said := s.Until504("/waits",
+			`GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; stack:\n((?:  .*\n)+)`)[1]
 		for _, line := range []string{"in waits\n    await inner()\n", "in inner\n    await asyncio.sleep(1000)\n"} {
 			if !strings.Contains(said, line) {
 				t.Errorf("%q is not in\n%s", line, said)
@@ -55,7 +56,8 @@ func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 		w.Get("/waits")
 		fapwstest.Eventually(t, "the awaited call on the stack", func() bool {
 			_, stack, _ := s.Ctl("stack")
-			return strings.Contains(stack, "its task awaits") && strings.Contains(stack, "in inner\n    await asyncio.sleep(1000)\n")
+			return strings.Contains(stack, "its task awaits") && strings.Contains(stack,
+				"in inner\n    await asyncio.sleep(1000)\n")
 		})
 	})
 }

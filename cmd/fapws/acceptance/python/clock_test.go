@@ -24,13 +24,15 @@ PATHS = [("/", fails)]
 `)
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		log := t.TempDir() + "/access"
-		s := fapwstest.Command{Script: script, Env: []string{"TZ=TEST5"}, Flags: []string{"--access-log", log}, Complains: true}.Serve(t, m)
+		s := fapwstest.Command{Script: script, Env: []string{"TZ=TEST5"}, Flags: []string{"--access-log", log},
+			Complains: true}.Serve(t, m)
 		begun := time.Now().UTC().Add(-5 * time.Hour).Truncate(time.Millisecond)
 		s.Get("/", 500)
 		s.Says("ValueError: TEST")
 		s.Stop()
 		fapwstest.FileSays(t, log, "-0500]")
-		lines := regexp.MustCompile(`(?m)^\d{4}-\S+ \d\d:\d\d:\d\d\.\d{3} (error|info)`).FindAllString(s.Stderr.String(), -1)
+		lines := regexp.MustCompile(`(?m)^\d{4}-\S+ \d\d:\d\d:\d\d\.\d{3} (error|info)`).
+			FindAllString(s.Stderr.String(), -1)
 		if len(lines) < 2 {
 			t.Errorf("lines %q", lines)
 		}

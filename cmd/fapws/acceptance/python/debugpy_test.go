@@ -32,7 +32,8 @@ type message struct {
 
 func (e *editor) ask(command string, arguments any) {
 	e.asked++
-	text, err := json.Marshal(map[string]any{"seq": e.asked, "type": "request", "command": command, "arguments": arguments})
+	text, err := json.Marshal(map[string]any{"seq": e.asked, "type": "request", "command": command,
+		"arguments": arguments})
 	fapwstest.Must(e.t, err)
 	_, err = fmt.Fprintf(e.conn, "Content-Length: %d\r\n\r\n%s", len(text), text)
 	fapwstest.Must(e.t, err)
@@ -77,7 +78,8 @@ def handler(environ, start_response):
 PATHS = [("/", handler)]
 `)
 	s := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--debug=1"},
-		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t, fapwstest.Threads)
+		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t,
+		fapwstest.Threads)
 	port, err := os.ReadFile(dir + "/port")
 	fapwstest.Must(t, err)
 	c, err := net.Dial("tcp", "127.0.0.1:"+string(port))
@@ -89,7 +91,8 @@ PATHS = [("/", handler)]
 	e.until("initialize")
 	e.ask("attach", map[string]any{"justMyCode": true})
 	e.until("initialized")
-	e.ask("setBreakpoints", map[string]any{"source": map[string]any{"path": path}, "breakpoints": []any{map[string]any{"line": 8}}})
+	e.ask("setBreakpoints", map[string]any{"source": map[string]any{"path": path},
+		"breakpoints": []any{map[string]any{"line": 8}}})
 	e.until("setBreakpoints")
 	e.ask("configurationDone", nil)
 	e.until("attach")
@@ -109,7 +112,8 @@ PATHS = [("/", handler)]
 	c.Close() // otherwise debugpy's adapter keeps standard error open
 	s.Stop()
 	for line := range strings.Lines(s.Stderr.String()) {
-		if strings.Contains(line, "warning") && !strings.Contains(line, "is still loading") { // importing debugpy may take long
+		// importing debugpy may take long
+		if strings.Contains(line, "warning") && !strings.Contains(line, "is still loading") {
 			t.Error(line)
 		}
 	}

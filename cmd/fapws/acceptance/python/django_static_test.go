@@ -41,7 +41,8 @@ asgi = get_asgi_application()
 		{"wsgi", "0", "django.contrib.staticfiles", "--dev", 404},
 		{"wsgi", "1", "", "--dev", 404},
 	} {
-		s := fapwstest.Command{Script: script + ":" + c.object, Env: []string{"VIRTUAL_ENV=" + venv, "DEBUG=" + c.debug, "MORE=" + c.apps}, Flags: []string{c.flag}}.
+		s := fapwstest.Command{Script: script + ":" + c.object, Env: []string{"VIRTUAL_ENV=" + venv, "DEBUG=" + c.debug,
+			"MORE=" + c.apps}, Flags: []string{c.flag}}.
 			Serve(t, fapwstest.Threads)
 		s.Get("/", 200).Is(t, "home")
 		s.Get("/files/admin/css/base.css", c.status)

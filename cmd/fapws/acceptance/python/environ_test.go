@@ -11,7 +11,8 @@ import (
 
 func TestEnvironDescribesTheRequest(t *testing.T) {
 	serial := fapwstest.Mode{Name: "one thread", Flags: []string{"--workers", "1", "--threads", "1"}}
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, serial, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, serial, fapwstest.Workers,
+		fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "environ.py")
 		_, port, _ := net.SplitHostPort(s.Address)
 		w := s.Dial()
@@ -25,7 +26,8 @@ func TestEnvironDescribesTheRequest(t *testing.T) {
 			"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_PORT": port, "REMOTE_ADDR": "127.0.0.1",
 			"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "8", "HTTP_HOST": "test",
 			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
-			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks() && m.Name != serial.Name, "wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
+			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks() && m.Name != serial.Name,
+			"wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
 		}
 		if m.Forks() {
 			want["HTTP_X_TWICE"] = "one, two"
@@ -40,7 +42,8 @@ func TestEnvironDescribesTheRequest(t *testing.T) {
 		if version, ok := got["wsgi.version"].([]any); !ok || len(version) != 2 {
 			t.Errorf("wsgi.version: %v", got["wsgi.version"])
 		}
-		for _, key := range []string{"HTTP_X_POSING", "HTTP_PROXY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "fapws.uri"} {
+		for _, key := range []string{"HTTP_X_POSING", "HTTP_PROXY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH",
+			"fapws.uri"} {
 			if value, found := got[key]; found {
 				t.Errorf("%s: %q", key, value)
 			}
@@ -58,12 +61,15 @@ func TestEnvironClassOfAScriptAddsKeys(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "classes.py")
 	form := "name=caf%C3%A9&n=2&n=3&empty="
-	a := s.Ask(fapwstest.Request("POST", "/show/%C3%A9%2F?n=1&q=a+b%26", form, "Content-Type: application/x-www-form-urlencoded; charset=utf-8")).Want(t, 200)
+	a := s.Ask(fapwstest.Request("POST", "/show/%C3%A9%2F?n=1&q=a+b%26", form,
+		"Content-Type: application/x-www-form-urlencoded; charset=utf-8")).Want(t, 200)
 	a.Field(t, "Cache-Control", "no-store").Field(t, "X-Given", "1")
 	want := map[string]any{
-		"params": map[string]any{"n": []any{"1", "2", "3"}, "q": []any{"a b&"}, "name": []any{"caf\u00e9"}, "empty": []any{""}},
-		"again":  form[3:], "uri": "/show/\u00e9/?n=1&q=a+b%26", "raw_path": "/show/%C3%A9%2F", "remote_addr": "127.0.0.1",
-		"environ": true, "start_response": true, "missing": "none",
+		"params": map[string]any{"n": []any{"1", "2", "3"}, "q": []any{"a b&"}, "name": []any{"caf\u00e9"},
+			"empty": []any{""}},
+		"again": form[3:], "uri": "/show/\u00e9/?n=1&q=a+b%26", "raw_path": "/show/%C3%A9%2F",
+		"remote_addr": "127.0.0.1",
+		"environ":     true, "start_response": true, "missing": "none",
 	}
 	if got := a.Object(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

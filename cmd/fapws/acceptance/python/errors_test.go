@@ -24,7 +24,8 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, debug := range []string{"0", "1"} {
 			t.Run("debug "+debug, func(t *testing.T) {
-				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
+				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug},
+					Complains: true}.Serve(t, m)
 				w := s.Dial()
 				for _, c := range cases {
 					w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
@@ -36,12 +37,14 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 					}
 				}
 				if debug == "1" {
-					page := w.Fetch("/value?q=<u>").Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value", "raising.py").Text
+					page := w.Fetch("/value?q=<u>").Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value",
+						"raising.py").Text
 					if strings.Contains(page, "<u>") {
 						t.Errorf("not escaped: %q", page)
 					}
 				}
-				if a := w.Fetch("/replaced").Want(t, 503, "sorry"); a.Header.Get("X-First") != "" || a.Header.Get("X-Second") != "2" {
+				if a := w.Fetch("/replaced").Want(t, 503, "sorry"); a.Header.Get("X-First") != "" ||
+					a.Header.Get("X-Second") != "2" {
 					t.Errorf("replaced head: %q", a.Header)
 				}
 				w.Fetch("/entered").Want(t, 200)
@@ -57,7 +60,8 @@ func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
 		s.Says(`(?m)^ValueError: boom & co\n`)
 		s.Get("/entered", 200)
 		said := s.Stderr.String()
-		for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1", "ends_ValueError", "ValueError: boom & co"} {
+		for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1",
+			"ends_ValueError", "ValueError: boom & co"} {
 			if n := strings.Count(said, once); n != 1 {
 				t.Errorf("%q is there %d times", once, n)
 			}
@@ -111,6 +115,10 @@ PATHS = [("/", fails)]
 		})
 	}
 	wait.Wait()
-	whole := regexp.MustCompile(`error in handler fails, GET / HTTP/1\.1 from 127\.0\.0\.1 \(thread \d\)\nTraceback .*\n(  .*\n)+TypeError: .*\n`)
-	fapwstest.Eventually(t, "all tracebacks are whole", func() bool { return len(whole.FindAllString(s.Stderr.String(), -1)) == 4*each })
+	whole :=
+		regexp.MustCompile(
+			`error in handler fails, GET / HTTP/1\.1 from 127\.0\.0\.1 \(thread \d\)\nTraceback .*\n(  .*\n)+TypeError: .*\n`)
+	fapwstest.Eventually(t, "all tracebacks are whole", func() bool {
+		return len(whole.FindAllString(s.Stderr.String(), -1)) == 4*each
+	})
 }

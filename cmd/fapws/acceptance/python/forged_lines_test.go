@@ -25,7 +25,8 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 			if m.Forks() && path == "/defer" {
 				continue // its process has ended by then
 			}
-			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] forged\r\x1b[31mred\u009b31m last of " + path
+			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
+				"forged\r\x1b[31mred\u009b31m last of " + path
 			w := s.Dial()
 			w.Get(path + "?" + url.QueryEscape(evil))
 			_, _ = w.Reads()

@@ -84,8 +84,9 @@ func starts(s *fapwstest.Server, target, file string) *started {
 func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")
-		s.Until504("/spin", `(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
-			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
+		s.Until504("/spin",
+			`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
+				`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
 		w.Fetch("/spin").Want(t, 504, "Gateway Timeout")
@@ -121,7 +122,8 @@ func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")
 	w := s.Dial()
 	w.Fetch("/stubborn").Want(t, 504, "Gateway Timeout")
-	s.Says(`GET /stubborn .* timed out and did not end within 5\.0 s after fapws\.Timeout was raised in handler stubborn`)
+	s.Says(
+		`GET /stubborn .* timed out and did not end within 5\.0 s after fapws\.Timeout was raised in handler stubborn`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.InTime("/").Is(t, "quick")
 }
@@ -194,8 +196,11 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 			for _, w := range all {
 				(<-w.answer).Want(t, 504)
 			}
-			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
-			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
+			fapwstest.Eventually(t, "others are served", func() bool {
+				return s.Ask(fapwstest.Get("/")).StatusCode == 200
+			})
+			s.Says(
+				`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
 			unblock(t, folder)
 			var wait sync.WaitGroup
 			for range 20 {
@@ -222,7 +227,8 @@ func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 				for range 3 {
 					s.Dial().InTime("/").Is(t, "quick")
 				}
-				s.Says(`error all \d+ threads \(--threads\) are busy, and \d+ requests? .* they run .*GET ` + target + ` at hang\.py:\d+ in .*; --timeout ends handlers that hang\n`)
+				s.Says(`error all \d+ threads \(--threads\) are busy, and \d+ requests? .* they run .*GET ` + target +
+					` at hang\.py:\d+ in .*; --timeout ends handlers that hang\n`)
 				_, status, _ := s.Ctl("status")
 				if !strings.Contains(status, "handlers that have waited for long, in addition to --threads: ") {
 					t.Errorf("status: %s", status)
@@ -250,14 +256,16 @@ func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"--workers", "1"}} {
-		s, folder := hanging(t, fapwstest.Threads, append(flags, "--threads", "1", "--health", "/healthz", "--status", "/_fapws")...)
+		s, folder := hanging(t, fapwstest.Threads, append(flags, "--threads", "1", "--health", "/healthz", "--status",
+			"/_fapws")...)
 		s.Get("/healthz/ready", 200)
 		blocked := s.Dial()
 		blocked.Get("/blocked")
 		fapwstest.FileSays(t, folder+"/blocked", "yes")
 		w := s.Dial()
 		w.Get("/queued")
-		s.Says(`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET /blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
+		s.Says(
+			`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET /blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
 		for _, command := range [][]string{{"status"}, {"top", "--once"}} {
 			fapwstest.Eventually(t, "ctl "+command[0]+" says so", func() bool {
 				_, text, _ := s.Ctl(command...)
@@ -266,12 +274,16 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 		}
 		fapwstest.Eventually(t, "metrics say so", func() bool {
 			_, text, _ := s.Ctl("metrics")
-			return strings.Contains(text, "fapws_queue_first_wait_seconds ") && !strings.Contains(text, "fapws_queue_first_wait_seconds 0\n")
+			return strings.Contains(text, "fapws_queue_first_wait_seconds ") && !strings.Contains(text,
+				"fapws_queue_first_wait_seconds 0\n")
 		})
 		fapwstest.Eventually(t, "the page says so", func() bool {
-			return strings.Contains(s.Ask("GET /_fapws/status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").Text, `"state":"busy"`)
+			return strings.Contains(s.Ask("GET /_fapws/status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").Text,
+				`"state":"busy"`)
 		})
-		fapwstest.Eventually(t, "readiness says so", func() bool { return s.Ask(fapwstest.Get("/healthz/ready")).StatusCode == 503 })
+		fapwstest.Eventually(t, "readiness says so", func() bool {
+			return s.Ask(fapwstest.Get("/healthz/ready")).StatusCode == 503
+		})
 		s.Get("/healthz/ready", 503).Want(t, 503, "busy")
 		if _, err := os.Stat(folder + "/queued"); err == nil {
 			t.Error("two handlers ran at a time, with --threads 1")
@@ -286,8 +298,9 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")
-		s.Until504("/keeps_gil", `GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
-			`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
+		s.Until504("/keeps_gil",
+			`GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
+				`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
 		unblock(t, folder)
 		fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 	})
@@ -306,11 +319,14 @@ func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 		w.Get("/queued")
 		fapwstest.Eventually(t, "it waits", func() bool {
 			_, stdout, _ := s.Ctl("stack")
-			return strings.Contains(stdout, "GET /queued HTTP/1.1") && strings.Contains(stdout, "handler queued, queued\n")
+			return strings.Contains(stdout, "GET /queued HTTP/1.1") && strings.Contains(stdout,
+				"handler queued, queued\n")
 		})
 		socket := socketOf(s, w.LocalAddr())
 		w.Reset()
-		fapwstest.Eventually(t, "the server has closed its end", func() bool { return !slices.Contains(s.Descriptors(), socket) })
+		fapwstest.Eventually(t, "the server has closed its end", func() bool {
+			return !slices.Contains(s.Descriptors(), socket)
+		})
 		unblock(t, folder)
 		first.Answer().Is(t, "too late")
 		fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 499 `)

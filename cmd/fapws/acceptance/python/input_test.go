@@ -16,8 +16,10 @@ func TestInputReadsLikeBytesIO(t *testing.T) {
 		"i.readline()", "i.readline(-1)", "i.readline(None)", "i.readline(0)", "i.readline(2)", "i.readline(10**9)",
 		"[i.readline(3), i.readline(), i.readline(), i.readline()]",
 		"[i.read(), i.readline(), i.readlines(), list(i)]",
-		"i.readlines()", "i.readlines(-1)", "i.readlines(None)", "i.readlines(0)", "i.readlines(1)", "i.readlines(4)", "i.readlines(5)", "i.readlines(10**9)",
-		"list(i)", "[next(i), i.read(2), next(i), i.readline(1), i.readlines()]", "[i.read() and 1, next(i)]", "next(iter(i))",
+		"i.readlines()", "i.readlines(-1)", "i.readlines(None)", "i.readlines(0)", "i.readlines(1)", "i.readlines(4)",
+		"i.readlines(5)", "i.readlines(10**9)",
+		"list(i)", "[next(i), i.read(2), next(i), i.readline(1), i.readlines()]", "[i.read() and 1, next(i)]",
+		"next(iter(i))",
 		"iter(i) is i", "[line for line in i][-1]", "i.read(True)",
 		"i.read('1')", "i.read(1.5)", "i.read(1, 2)", "i.readline('1')", "i.readlines('1')",
 	}
@@ -56,7 +58,8 @@ func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 	for range 20 {
 		s.Ask(fapwstest.Request("POST", "/elsewhere", body)).Is(t, "returned")
 	}
-	fapwstest.Eventually(t, "all threads have read to the end", func() bool { return s.Get("/ended", 200).Text == want })
+	fapwstest.Eventually(t, "all threads have read to the end",
+		func() bool { return s.Get("/ended", 200).Text == want })
 }
 
 // The server has assembled the body before the handler runs. CONTENT_LENGTH is the length after decoding (RFC 3875

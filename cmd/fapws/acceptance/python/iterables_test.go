@@ -20,7 +20,8 @@ type closings struct {
 func serveIterables(t *testing.T, m fapwstest.Mode, flags ...string) *closings {
 	t.Helper()
 	folder := t.TempDir()
-	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder}, Flags: flags, Complains: true}.Serve(t, m), folder, 0}
+	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder}, Flags: flags,
+		Complains: true}.Serve(t, m), folder, 0}
 }
 
 func (c *closings) target(kind, more string) (target, mark string) {
@@ -39,15 +40,16 @@ func (c *closings) once(what, mark string) {
 }
 
 func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s := serveIterables(t, m)
-		w := s.Dial()
-		for range 2 {
-			target, _ := s.target("unclosable", "")
-			w.Fetch(target).Is(t, "one,two")
-		}
-		s.Says(`error in close\(\) of handler application, GET /\?kind=unclosable&name=unclosable-2 `)
-	})
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := serveIterables(t, m)
+			w := s.Dial()
+			for range 2 {
+				target, _ := s.target("unclosable", "")
+				w.Fetch(target).Is(t, "one,two")
+			}
+			s.Says(`error in close\(\) of handler application, GET /\?kind=unclosable&name=unclosable-2 `)
+		})
 }
 
 // The length is known if len() is 1 or there are no bytes (PEP 3333, "Handling the Content-Length Header"). HEAD has
@@ -139,7 +141,8 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			target, mark := s.target(c.kind, c.more)
 			w := s.Dial()
 			a := w.Fetch(target)
-			if a.StatusCode != c.status || (a.Err != nil) != c.broken || c.status != 500 && a.Text != c.body || !strings.Contains(a.Text, c.body) {
+			if a.StatusCode != c.status || (a.Err != nil) != c.broken || c.status != 500 && a.Text != c.body ||
+				!strings.Contains(a.Text, c.body) {
 				t.Errorf("%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
 			}
 			if c.status == 204 && (a.ContentLength > 0 || a.Header.Get("Content-Length") != "") {
@@ -149,7 +152,8 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			if c.status == 500 { // a page: its length is known
 				target, mark = s.target(c.kind, c.more)
 				w.Send(fapwstest.Request("HEAD", target, ""))
-				if head := w.AnswerTo("HEAD").Want(t, 500); head.ContentLength != a.ContentLength || head.Header.Get("Content-Type") != a.Header.Get("Content-Type") {
+				if head := w.AnswerTo("HEAD").Want(t, 500); head.ContentLength != a.ContentLength ||
+					head.Header.Get("Content-Type") != a.Header.Get("Content-Type") {
 					t.Errorf("HEAD, %s: %v", c.name, head.Header)
 				}
 				s.once("HEAD, "+c.name, mark)

@@ -38,14 +38,16 @@ func TestProfilePageIsShownToAllowedClients(t *testing.T) {
 				text = s.Get("/profile", 200).Text
 				return !strings.Contains(text, "still looking")
 			})
-			if second.StatusCode == 409 && strings.Contains(page.Text, "Looking") && strings.Contains(text, "spin_here") {
+			if second.StatusCode == 409 && strings.Contains(page.Text, "Looking") && strings.Contains(text,
+				"spin_here") {
 				page.Field(t, "Refresh", "1")
 				found = strings.Replace(text, fmt.Sprintf("looks in %d s", seconds), "looks in all", 1)
 			} else if time.Now().After(late) {
 				t.Fatalf("in %d s: %s, %s\n%s", seconds, second.Status, page.Text, text)
 			}
 		}
-		for _, want := range []string{"looks in all", "Lines that ran", "middleware.py:", "spin_here in middleware.py"} {
+		for _, want := range []string{"looks in all", "Lines that ran", "middleware.py:",
+			"spin_here in middleware.py"} {
 			if !strings.Contains(found, want) {
 				t.Errorf("no %q in %s", want, found)
 			}

@@ -22,7 +22,8 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		{"/deep/erst", "/deep/er", "/deep", "/erst", ""},
 		{"/x/y/./v/../z", "/x/y", "/x/y", "/z", ""},
 		{"//x/y//z", "/x/y", "/x/y", "/z", ""},
-		{"/caf%C3%A9/%e2%82%ac", "/caf\u00e9", "/caf\u00c3\u00a9", "/\u00e2\u0082\u00ac", ""}, // PEP 3333: bytes as latin-1
+		// PEP 3333: bytes as latin-1
+		{"/caf%C3%A9/%e2%82%ac", "/caf\u00e9", "/caf\u00c3\u00a9", "/\u00e2\u0082\u00ac", ""},
 		{"/sp%20ace/100%25", "/sp ace", "/sp ace", "/100%", ""},
 		{"/%61/b%2Fc", "/a", "/a", "/b/c", ""},
 		{"/%64ir%2ffile?%41=%42", "/dir/", "/dir", "/file", "%41=%42"},
@@ -45,7 +46,8 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 func TestPathsCatchAllEntryGetsOtherPaths(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "catchall.py")
-	for target, body := range map[string]string{"/first": "first", "/": "|/", "/second/x": "|/second/x", "/firs": "|/firs"} {
+	for target, body := range map[string]string{"/first": "first", "/": "|/", "/second/x": "|/second/x",
+		"/firs": "|/firs"} {
 		s.Get(target, 200).Is(t, body)
 	}
 }
@@ -62,19 +64,27 @@ func TestPathsThatAreInvalidEndTheStart(t *testing.T) {
 		{"PATHS = [(b'/', len)]", `PATHS[0], (b'/', <built-in function len>): the uri must be a str`},
 		{"PATHS = [('x', len)]", `the uri must begin with a slash`},
 		{"PATHS = [('/', 'len')]", `PATHS[0], ('/', 'len'): a str cannot be called`},
-		{"async def f(e): ...\nPATHS = [('/', f)]", `it is async and takes neither (scope, receive, send) nor (environ, start_response)`},
+		{"async def f(e): ...\nPATHS = [('/', f)]",
+			`it is async and takes neither (scope, receive, send) nor (environ, start_response)`},
 		{"def f(e, s): ...\nPATHS = [('/a//b', f)]", `PATHS[0], ('/a//b', <function f at`},
-		{"class V:\n def GET(self, e, s): ...\nPATHS = [('/', V)]", `the class V has no method get, head, post, put, patch, delete or options, and does not take (environ, start_response)`},
-		{"class V:\n def __init__(self, *, db, x=1): ...\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V() needs db: put an object of it into PATHS`},
-		{"\ndef f(environ): ...\nPATHS = [('/ok', print), ('/', f)]", `/app.py, line 2) takes 1 argument; it is called with 2: (environ, start_response)`},
-		{"def f(environ, start_response, db): ...\nPATHS = [('/ok', print), ('/', f)]", `PATHS[1], ('/', <function f at `},
+		{"class V:\n def GET(self, e, s): ...\nPATHS = [('/', V)]",
+			`the class V has no method get, head, post, put, patch, delete or options, and does not take (environ, start_response)`},
+		{"class V:\n def __init__(self, *, db, x=1): ...\n def get(self, e, s): ...\nPATHS = [('/', V)]",
+			`V() needs db: put an object of it into PATHS`},
+		{"\ndef f(environ): ...\nPATHS = [('/ok', print), ('/', f)]",
+			`/app.py, line 2) takes 1 argument; it is called with 2: (environ, start_response)`},
+		{"def f(environ, start_response, db): ...\nPATHS = [('/ok', print), ('/', f)]",
+			`PATHS[1], ('/', <function f at `},
 		{"class C:\n def __call__(self, environ): ...\nPATHS = [('/', C())]", `an object of C (`},
 		{"class C:\n def f(self, environ): ...\nPATHS = [('/', C().f)]", `takes 1 argument`},
 		{"def f(environ, start_response, *, db): ...\nPATHS = [('/', f)]", `also needs db; it is called with 2`},
-		{"PATHS = [('/', len)]", `PATHS[0], ('/', <built-in function len>): len does not fit: too many positional arguments`},
+		{"PATHS = [('/', len)]",
+			`PATHS[0], ('/', <built-in function len>): len does not fit: too many positional arguments`},
 		{"class V:\n def get(self, environ): ...\nPATHS = [('/', V)]", `V.get (`},
-		{"class V:\n def get(self, e, s): ...\n async def post(self): ...\nPATHS = [('/', V())]", `/app.py, line 3) takes no arguments; it is called with 2: (environ, start_response)`},
-		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V is abstract: it lacks get`},
+		{"class V:\n def get(self, e, s): ...\n async def post(self): ...\nPATHS = [('/', V())]",
+			`/app.py, line 3) takes no arguments; it is called with 2: (environ, start_response)`},
+		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]",
+			`V is abstract: it lacks get`},
 	} {
 		fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", c.text+"\n")}.Fails(t, 3, c.want)
 	}
@@ -84,7 +94,8 @@ func TestPathsThatAreInvalidEndTheStart(t *testing.T) {
 func TestPathsAcceptEveryCallable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "callables.py")
-	for _, name := range []string{"/more", "/several", "/wrapped", "/partial", "/bound", "/called", "/class", "/static", "/nested"} {
+	for _, name := range []string{"/more", "/several", "/wrapped", "/partial", "/bound", "/called", "/class", "/static",
+		"/nested"} {
 		s.Get(name, 200).Is(t, name)
 	}
 }
@@ -99,7 +110,8 @@ func TestClassAnswersByTheNameOfTheMethod(t *testing.T) {
 	s.Ask(fapwstest.Request("DELETE", "/item", "")).Is(t, "deleted")
 	s.Ask(fapwstest.Request("HEAD", "/item", "")).Is(t, "").Field(t, "X-By", "head")
 	s.Ask(fapwstest.Request("OPTIONS", "/item", "")).Want(t, 204).Field(t, "X-By", "options")
-	s.Ask(fapwstest.Request("PATCH", "/item", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+	s.Ask(fapwstest.Request("PATCH", "/item", "x")).Want(t, 405).Field(t, "Allow",
+		"GET, HEAD, POST, PUT, DELETE, OPTIONS")
 	s.Get("/reading", 200).Is(t, "read")
 	s.Ask(fapwstest.Request("POST", "/reading", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, OPTIONS")
 }

@@ -33,7 +33,8 @@ var breaches = []breach{
 	{"headers", "headers", `start_response("`, "the headers are a tuple; they must be a list"},
 	{"pairs", "pairs", `start_response("`, "a header is a list; it must be a tuple (name, value)"},
 	{"hop", "hop", `start_response("`, "the header 'Connection' is about the connection and belongs to the server"},
-	{"keywords", "keywords", `start_response("`, "start_response is called with headers=; its arguments must be positional"},
+	{"keywords", "keywords", `start_response("`,
+		"start_response is called with headers=; its arguments must be positional"},
 	{"written", "written", `write("`, "write() is called with a str; it must be bytes"},
 	{"nothing", "nothing", "ok(", "the result is None;"},
 	{"wrapped", "whole", "ok(", "the result is a str;"},
@@ -46,7 +47,8 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	const name = "testdata/pep3333.py"
 	source, err := os.ReadFile(name)
 	fapwstest.Must(t, err)
-	script, other := fapwstest.Write(t, t.TempDir()+"/app.py", string(source)), fapwstest.Write(t, t.TempDir()+"/app.py", string(source))
+	script, other := fapwstest.Write(t, t.TempDir()+"/app.py", string(source)),
+		fapwstest.Write(t, t.TempDir()+"/app.py", string(source))
 	var table strings.Builder
 	table.WriteString("[[host]]\n")
 	for _, b := range append(breaches, breach{object: "value"}) {
@@ -74,7 +76,8 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 		text := string(source)
 		at := strings.Index(text, "def "+b.function+"(")
 		at += strings.Index(text[at:], b.text)
-		line := fmt.Sprintf("warning %s, line %d, in %s: %s", script, 1+strings.Count(text[:at], "\n"), b.function, b.want)
+		line := fmt.Sprintf("warning %s, line %d, in %s: %s", script, 1+strings.Count(text[:at], "\n"), b.function,
+			b.want)
 		dev.Says(regexp.QuoteMeta(line) + `.*; other servers may fail \(PEP 3333, logged once\)`)
 	}
 	dev.Ask(fapwstest.Request("GET", "/value/", "")).Want(t, 500)

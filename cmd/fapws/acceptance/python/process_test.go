@@ -105,7 +105,8 @@ PATHS = [("/", handler)]
 		if code := s.Ended(); code != 0 || s.Stdout.String() != "bye\n" {
 			t.Errorf("code %d, output %q", code, s.Stdout)
 		}
-		if notes, err := os.ReadFile(script + ".notes"); string(notes) != "bye\n" { // the script has not closed the file
+		// the script has not closed the file
+		if notes, err := os.ReadFile(script + ".notes"); string(notes) != "bye\n" {
 			t.Errorf("the file has %q (%v)", notes, err)
 		}
 	})

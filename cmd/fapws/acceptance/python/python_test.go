@@ -61,7 +61,8 @@ func TestMissingPackageEndsTheStart(t *testing.T) {
 	folder := filepath.Dir(filepath.Dir(program))
 	fapwstest.Must(t, os.RemoveAll(folder+"/contrib"))
 	c := fapwstest.Command{Program: program, Script: "identity.py", Env: []string{"PYTHONNOUSERSITE=1"}}
-	c.Fails(t, 3, "fapws: the Python package fapws is missing: install fapws again, or copy contrib/fapws of the source to "+folder+"/lib/python3.")
+	c.Fails(t, 3, "fapws: the Python package fapws is missing: install fapws again, or copy contrib/fapws of "+
+		"the source to "+folder+"/lib/python3.")
 	c.Env = append(c.Env, "PYTHONPATH="+fapwstest.Repository+"/contrib")
 	c.Serve(t, fapwstest.Threads).Get("/", 200)
 }
@@ -87,7 +88,8 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 			s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, m)
 			s.Get("/", 200).Is(t, lead)
 			// The flag has priority.
-			s = fapwstest.Command{Script: "identity.py", Flags: []string{"--venv", venv}, Env: []string{"VIRTUAL_ENV=/nowhere"}}.Serve(t, m)
+			s = fapwstest.Command{Script: "identity.py", Flags: []string{"--venv", venv},
+				Env: []string{"VIRTUAL_ENV=/nowhere"}}.Serve(t, m)
 			if got := s.Get("/", 200).Object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {
 				t.Errorf("sys.prefix %v, sys.base_prefix %v", got["prefix"], got["base_prefix"])
 			}
@@ -123,7 +125,8 @@ func TestScriptThatEndsIsReportedWithItsPosition(t *testing.T) {
 				code, out, said := fapwstest.Command{Flags: m.Flags, Script: app}.Run(t)
 				last, same := strings.CutPrefix(said, stderr.String())
 				if code != 3 || out != stdout.String() || !same {
-					t.Errorf("%s: code %d, output %q, messages %q; python3: %q, %q", m.Name, code, out, said, stdout.String(), stderr.String())
+					t.Errorf("%s: code %d, output %q, messages %q; python3: %q, %q", m.Name, code, out, said,
+						stdout.String(), stderr.String())
 				}
 				fapwstest.OneLine(t, last, "fapws: "+app+":")
 			}

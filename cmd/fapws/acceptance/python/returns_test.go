@@ -35,30 +35,35 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 		{"/dict", `{"a":[1,null,"` + "\u00e9" + `"]}`, "application/json"},
 		{"/written", "written and returned", "text/plain"},
 	}
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "returns.py")
-		for _, c := range cases {
-			s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
-		}
-		for path, chunked := range map[string]bool{ // on HTTP/1.0, see TestIterablesAreChunkedUnlessTheirLengthIsKnown
-			"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true, "/map": true, "/written": true,
-		} {
-			if a := s.Get(path, 200); (len(a.TransferEncoding) == 1) != chunked || (a.ContentLength >= 0) == chunked {
-				t.Errorf("%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := fapwstest.Serve(t, m, "returns.py")
+			for _, c := range cases {
+				s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
 			}
-		}
-		s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file whose size is reported as 0 bytes
-		s.Get("/devnull", 200).Is(t, "")
-		s.Get("/popen", 200).Is(t, "a pipe\n")
-		s.Get("/typed", 203).Field(t, "Content-Type", "text/x-own").Field(t, "X-One", "1, 2")
-		a := s.Get("/late", 202)
-		if a.Field(t, "Content-Type", "text/x-late"); a.Text != "late" {
-			t.Errorf("/late: %q", a.Text)
-		}
-		if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) || a.ContentLength != 2<<20 {
-			t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
-		}
-	})
+			// on HTTP/1.0, see TestIterablesAreChunkedUnlessTheirLengthIsKnown
+			for path, chunked := range map[string]bool{
+				"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true,
+				"/map": true, "/written": true,
+			} {
+				if a := s.Get(path, 200); (len(a.TransferEncoding) == 1) != chunked ||
+					(a.ContentLength >= 0) == chunked {
+					t.Errorf("%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
+				}
+			}
+			s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file whose size is reported as 0 bytes
+			s.Get("/devnull", 200).Is(t, "")
+			s.Get("/popen", 200).Is(t, "a pipe\n")
+			s.Get("/typed", 203).Field(t, "Content-Type", "text/x-own").Field(t, "X-One", "1, 2")
+			a := s.Get("/late", 202)
+			if a.Field(t, "Content-Type", "text/x-late"); a.Text != "late" {
+				t.Errorf("/late: %q", a.Text)
+			}
+			if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) ||
+				a.ContentLength != 2<<20 {
+				t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
+			}
+		})
 }
 
 // The log names the handler and the value.

@@ -130,7 +130,8 @@ PATHS = [("/waits", waits), ("/streams", streams), ("/cleans", cleans), ("/exits
 			path string
 			sig  syscall.Signal
 			code int
-		}{{"/waits", syscall.SIGTERM, 7}, {"/waits", syscall.SIGINT, 0}, {"/waits", syscall.SIGUSR1, 8}, {"/streams", syscall.SIGUSR2, 9}, {"/cleans", syscall.SIGTERM, 7}} {
+		}{{"/waits", syscall.SIGTERM, 7}, {"/waits", syscall.SIGINT, 0}, {"/waits", syscall.SIGUSR1, 8},
+			{"/streams", syscall.SIGUSR2, 9}, {"/cleans", syscall.SIGTERM, 7}} {
 			t.Run(fmt.Sprint(c.path, c.sig), func(t *testing.T) {
 				flags := []string{"--threads", "1"}
 				if m.Inline() {

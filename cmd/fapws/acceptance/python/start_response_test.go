@@ -9,28 +9,29 @@ import (
 
 // If the head was sent, start_response raises. The exception is not kept.
 func TestExcInfoReplacesAHeadThatWasNotSent(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
-		freed := func() {
-			t.Helper()
-			s.Get("/marker", 200).Is(t, "True")
-		}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
+			freed := func() {
+				t.Helper()
+				s.Get("/marker", 200).Is(t, "True")
+			}
 
-		s.Get("/replaced", 500).Want(t, 500, "sorry").Field(t, "X-First", "").Field(t, "Content-Length", "5")
-		freed()
-		s.Get("/first", 503).Want(t, 503, "sorry")
-		freed()
-		if a := s.Ask(fapwstest.Get("/late")); a.StatusCode != 200 || a.Err == nil || a.Text != "begun" {
-			t.Errorf("late: %d, %q, %v", a.StatusCode, a.Text, a.Err)
-		}
-		s.Says(`in late\n(.*\n)*.*in fails\n(.*\n)*.*ValueError: the error\n`)
-		freed()
-		s.Get("/caught", 200).Is(t, "begun raised the error").Field(t, "X-Late", "")
-		freed()
-		for _, junk := range []string{"tuple", "short", "true", "nothing", "traceback"} {
-			s.Get("/junk/"+junk, 200).Want(t, 200, "begun exc_info must be a tuple (type, value, traceback)")
-		}
-	})
+			s.Get("/replaced", 500).Want(t, 500, "sorry").Field(t, "X-First", "").Field(t, "Content-Length", "5")
+			freed()
+			s.Get("/first", 503).Want(t, 503, "sorry")
+			freed()
+			if a := s.Ask(fapwstest.Get("/late")); a.StatusCode != 200 || a.Err == nil || a.Text != "begun" {
+				t.Errorf("late: %d, %q, %v", a.StatusCode, a.Text, a.Err)
+			}
+			s.Says(`in late\n(.*\n)*.*in fails\n(.*\n)*.*ValueError: the error\n`)
+			freed()
+			s.Get("/caught", 200).Is(t, "begun raised the error").Field(t, "X-Late", "")
+			freed()
+			for _, junk := range []string{"tuple", "short", "true", "nothing", "traceback"} {
+				s.Get("/junk/"+junk, 200).Want(t, 200, "begun exc_info must be a tuple (type, value, traceback)")
+			}
+		})
 }
 
 // A failed call has no effect.
@@ -42,7 +43,8 @@ func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 	}{
 		{"/twice/caught", 201, "first"},
 		{"/at-first-chunk", 202, "body"},
-		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body is returned"},
+		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body " +
+			"is returned"},
 		{"/never", 200, "no call"},
 		{"/half", 500, "error page"},
 		{"/half/status", 500, "error page"},
@@ -97,9 +99,11 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 	}
 	status := map[string]string{
 		"bytes": `TypeError: status must be str, not bytes`, "none": `TypeError: status must be str, not NoneType`,
-		"no-space": `ValueError: status '200OK' must have the form '200 OK'`, "two-digits": `ValueError: status '20 OK' must have`,
-		"letters": `ValueError: status 'OK' must have`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
-		"float": `TypeError: status must be str, not float`,
+		"no-space":   `ValueError: status '200OK' must have the form '200 OK'`,
+		"two-digits": `ValueError: status '20 OK' must have`,
+		"letters":    `ValueError: status 'OK' must have`,
+		"euro":       `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
+		"float":      `TypeError: status must be str, not float`,
 	}
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
@@ -116,7 +120,8 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 			"number": "Accepted", "bare": "Accepted", "space": "Accepted", "latin": "\xe9t\xe9",
 			"long": strings.Repeat("x", 300), "colon": "A: b", "subclass": "Text",
 		} {
-			a := w.Fetch("/good?"+query).Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List", "ok").Field(t, "X-Latin", "\xe9")
+			a := w.Fetch("/good?"+query).Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List",
+				"ok").Field(t, "X-Latin", "\xe9")
 			if a.Status != "202 "+reason {
 				t.Errorf("%s: status %q", query, a.Status)
 			}
@@ -130,13 +135,16 @@ func TestHopByHopFieldsOfAnApplicationAreRemoved(t *testing.T) {
 		s := fapwstest.Serve(t, m, "startresponse.py")
 		w := s.Dial()
 		for _, field := range []string{
-			"Connection=x-kept", "Keep-Alive=timeout%3d1", "Proxy-Authenticate=Basic", "Proxy-Authorization=x", "Proxy-Connection=close",
-			"TE=trailers", "Trailers=X-A", "Trailer=X-A", "Transfer-Encoding=gzip", "Upgrade=websocket", "Connection=close",
+			"Connection=x-kept", "Keep-Alive=timeout%3d1", "Proxy-Authenticate=Basic", "Proxy-Authorization=x",
+			"Proxy-Connection=close",
+			"TE=trailers", "Trailers=X-A", "Trailer=X-A", "Transfer-Encoding=gzip", "Upgrade=websocket",
+			"Connection=close",
 		} {
 			w.Get("/hops?" + field)
 			name, _, _ := strings.Cut(field, "=")
 			a := w.Answer().Is(t, "body").Field(t, name, "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
-			if len(a.TransferEncoding) > 0 || a.Close != (field == "Connection=close") || a.ProtoMinor != 1 || len(a.Trailer) > 0 {
+			if len(a.TransferEncoding) > 0 || a.Close != (field == "Connection=close") || a.ProtoMinor != 1 ||
+				len(a.Trailer) > 0 {
 				t.Errorf("%s: %q", field, a.Header)
 			}
 		}

@@ -14,7 +14,8 @@ import (
 // as after any other response, without an exception.
 func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t,
+		fapwstest.Threads)
 	for _, test := range []struct{ path, want string }{
 		{"/starlette/waits", "ended background"},
 		{"/starlette/produces", "background"},
@@ -74,12 +75,14 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 	}{
 		{"stop", fapwstest.Threads, syscall.SIGTERM, "/waits /ignores /cleans /yields /wsgi"},
 		{"inline", fapwstest.Inline, syscall.SIGTERM, "/waits /yields"},
-		{"reload", fapwstest.Mode{Flags: []string{"--workers", "1"}}, syscall.SIGHUP, "/waits /ignores /cleans /yields /wsgi"},
+		{"reload", fapwstest.Mode{Flags: []string{"--workers", "1"}}, syscall.SIGHUP,
+			"/waits /ignores /cleans /yields /wsgi"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			file := t.TempDir() + "/go on"
-			c := fapwstest.Command{Script: "asgi/endless.py", Env: []string{"GO_ON=" + file}, Flags: []string{"--graceful-timeout", "1h"}}
+			c := fapwstest.Command{Script: "asgi/endless.py", Env: []string{"GO_ON=" + file},
+				Flags: []string{"--graceful-timeout", "1h"}}
 			s := c.Serve(t, test.mode)
 			streams := map[string]io.Reader{}
 			for _, path := range strings.Fields(test.paths) {
@@ -114,8 +117,10 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 // They end when a stop begins, after everything that belongs to the response.
 func TestTodaysFrameworksEndEventStreamsWithTheServer(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}, Flags: []string{"--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
-	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events /quart/events /django/events")
+	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)},
+		Flags: []string{"--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
+	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events " +
+		"/quart/events /django/events")
 	for _, path := range paths {
 		w := s.Dial()
 		w.Get(path)

@@ -21,7 +21,8 @@ func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 	fapwstest.Must(t, sparse.Truncate(100_000))
 	fapwstest.Must(t, sparse.Close())
 	fapwstest.Write(t, filepath.Join(dir, "empty"), "")
-	wants := map[string]string{sys: online, proc: "Linux\n", dir + "/sparse": string(make([]byte, 100_000)), dir + "/empty": ""}
+	wants := map[string]string{sys: online, proc: "Linux\n", dir + "/sparse": string(make([]byte, 100_000)),
+		dir + "/empty": ""}
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks} {
 		t.Run(m.Name, func(t *testing.T) {
 			s := fapwstest.Serve(t, m, "unsized.py")

@@ -19,7 +19,8 @@ func TestScriptChangesUsers(t *testing.T) {
 		for _, path := range []string{"/call", "/later"} {
 			for _, c := range [][2]string{
 				{"list", fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
-				{"check&ann&correct%20horse", fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
+				{"check&ann&correct%20horse",
+					fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
 				{"set&ann&short", "ValueError: the password needs at least 8 characters"},
 				{"set&a:b&correct%20horse", `ValueError: "a:b" cannot be the name of a user`},
 				{"set&ann&correct%20horse", "None"},
@@ -98,11 +99,14 @@ func TestUsersOutsideOfTheServerIsAnError(t *testing.T) {
 		if m.Forks() {
 			path = "/call?list"
 		}
-		if got, want := s.Get(path, 200).Text, "RuntimeError: users: not available in a child process of the server"; got != want {
+		if got, want := s.Get(path, 200).Text,
+			"RuntimeError: users: not available in a child process of the server"; got != want {
 			t.Errorf("%s: %s, want %s", m.Name, got, want)
 		}
 	}
-	out, err := exec.Command("python3", "-c", `import sys; sys.path.insert(0, "../../../../contrib"); from fapws import users; users.list("users")`).CombinedOutput()
+	out, err := exec.Command("python3", "-c",
+		`import sys; sys.path.insert(0, "../../../../contrib"); from fapws import users; users.list("users")`).
+		CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "RuntimeError: users.list: works under fapws only") {
 		t.Errorf("in plain Python: %v, %s", err, out)
 	}

@@ -9,30 +9,31 @@ import (
 )
 
 func TestWriteSendsBeforeTheResult(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, m)
-		s.Get("/only", 200).Is(t, "one,tw\u00f6,three,four").Field(t, "Content-Type", "text/plain")
-		s.Get("/file", 200).Is(t, "before 0123456789")
-		s.Get("/json", 200).Is(t, `before {"a":1}`)
-		s.Get("/generator", 200).Is(t, "before one,between,two")
-		s.Ask("GET /generator HTTP/1.0\r\n\r\n").Is(t, "before one,between,two")
-		w := s.Dial()
-		w.Send(fapwstest.Request("HEAD", "/generator", ""), fapwstest.Get("/"))
-		w.AnswerTo("HEAD").Want(t, 200)
-		w.Answer().Is(t, "quick")
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := fapwstest.Command{Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, m)
+			s.Get("/only", 200).Is(t, "one,tw\u00f6,three,four").Field(t, "Content-Type", "text/plain")
+			s.Get("/file", 200).Is(t, "before 0123456789")
+			s.Get("/json", 200).Is(t, `before {"a":1}`)
+			s.Get("/generator", 200).Is(t, "before one,between,two")
+			s.Ask("GET /generator HTTP/1.0\r\n\r\n").Is(t, "before one,between,two")
+			w := s.Dial()
+			w.Send(fapwstest.Request("HEAD", "/generator", ""), fapwstest.Get("/"))
+			w.AnswerTo("HEAD").Want(t, 200)
+			w.Answer().Is(t, "quick")
 
-		s.Get("/early", 500)
-		s.Says(`AssertionError: write\(\) before start_response\(\)`)
-		s.Get("/number", 500)
-		s.Says(`TypeError: a response must consist of str or bytes, not int: 7`)
-		if a := s.Ask(fapwstest.Get("/none")); a.Err == nil || a.Text != "written" {
-			t.Errorf("none: %q, %v", a.Text, a.Err)
-		}
-		s.Says(`handler none returned None;`)
-		if a := s.Get("/many?200", 200); len(a.Text) != 200*65536+3 {
-			t.Errorf("%d bytes", len(a.Text))
-		}
-	})
+			s.Get("/early", 500)
+			s.Says(`AssertionError: write\(\) before start_response\(\)`)
+			s.Get("/number", 500)
+			s.Says(`TypeError: a response must consist of str or bytes, not int: 7`)
+			if a := s.Ask(fapwstest.Get("/none")); a.Err == nil || a.Text != "written" {
+				t.Errorf("none: %q, %v", a.Text, a.Err)
+			}
+			s.Says(`handler none returned None;`)
+			if a := s.Get("/many?200", 200); len(a.Text) != 200*65536+3 {
+				t.Errorf("%d bytes", len(a.Text))
+			}
+		})
 }
 
 // With threads, memory does not grow, and other requests are served. When the client disconnects, write() raises, which
@@ -74,7 +75,8 @@ func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{folder}}.Serve(t, m)
+			s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py",
+				Args: []string{folder}}.Serve(t, m)
 			var clients []*fapwstest.Client
 			for range 12 {
 				w := s.Dial()
@@ -97,10 +99,12 @@ func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 // Clients that do not read get a limited number of threads.
 func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()},
+		Complains: true}.Serve(t, fapwstest.Threads)
 	for range 300 {
 		s.Dial().Get("/endless?caught")
 	}
-	s.Says(`handler endless, GET /endless\?caught HTTP/1.1 from 127.0.0.1: response ended: too many threads wait for clients that do not read`)
+	s.Says(
+		`handler endless, GET /endless\?caught HTTP/1.1 from 127.0.0.1: response ended: too many threads wait for clients that do not read`)
 	s.Get("/", 200).Is(t, "quick")
 }

@@ -19,8 +19,10 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	n := len(whole.Text)
 	part := func(body, where string, fields ...string) {
 		t.Helper()
-		a := p.asks("GET", page, fields...).Want(t, 206).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Type", "text/x-own").Field(t, "Etag", `"v1"`)
-		a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length", strconv.Itoa(len(body)))
+		a := p.asks("GET", page, fields...).Want(t, 206).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Type",
+			"text/x-own").Field(t, "Etag", `"v1"`)
+		a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length",
+			strconv.Itoa(len(body)))
 		if a.Text != body || a.Status != "206 Partial Content" || a.Header.Get("Age") == "" {
 			t.Errorf("%s: %s %q, not %q", fields, a.Status, a.Text, body)
 		}
@@ -42,7 +44,8 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 		{"Range: bytes=0-0", `If-Range: W/"v1"`},
 		{"Range: bytes=0-0", `If-Match: "v2"`},
 		{"Range: bytes=0-0,2-2"}, // several ranges get the whole page
-		{"Range: bytes=2-1"}, {"Range: bytes="}, {"Range: bytes"}, {"Range: lines=0-1"}, {"Range: bytes=x-"}, {"Range: bytes=-"},
+		{"Range: bytes=2-1"}, {"Range: bytes="}, {"Range: bytes"}, {"Range: lines=0-1"}, {"Range: bytes=x-"},
+		{"Range: bytes=-"},
 	} {
 		all(fields...)
 	}
@@ -63,7 +66,8 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
 		other := target("/anyone", fields...)
 		first := p.asks("GET", other)
-		if a := p.asks("GET", other, "Range: bytes=0-0"); a.Text != first.Text || a.StatusCode != first.StatusCode || a.Header.Get("Fapws-Cache") != "hit" {
+		if a := p.asks("GET", other, "Range: bytes=0-0"); a.Text != first.Text || a.StatusCode != first.StatusCode ||
+			a.Header.Get("Fapws-Cache") != "hit" {
 			t.Errorf("%s: %s %q, %v", other, a.Status, a.Text, a.Header)
 		}
 	}
@@ -73,12 +77,14 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	p.asks("GET", weak, "Range: bytes=0-0").Want(t, 206)
 
 	large := p.asks("GET", "/large").Want(t, 200).Text
-	for end := time.Now().Add(fapwstest.Patience); p.asks("GET", "/large", "Accept-Encoding: gzip").Header.Get("Content-Encoding") == ""; {
+	for end := time.Now().Add(fapwstest.Patience); p.asks("GET", "/large", "Accept-Encoding: gzip").
+		Header.Get("Content-Encoding") == ""; {
 		if time.Now().After(end) {
 			t.Fatal("it is not compressed")
 		}
 	}
-	a := p.asks("GET", "/large", "Accept-Encoding: gzip", "Range: bytes=100-199").Want(t, 206).Field(t, "Content-Encoding", "")
+	a := p.asks("GET", "/large", "Accept-Encoding: gzip", "Range: bytes=100-199").Want(t, 206).Field(t,
+		"Content-Encoding", "")
 	if a.Text != large[100:200] {
 		t.Errorf("%q", a.Text)
 	}

@@ -104,7 +104,8 @@ func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 		}
 		p.saysOf(c.target, c.said, fields...)
 	}
-	if a := p.asks("GET", "/ttl"+with("Vary", "Accept-Language"), "Accept-Language: de"); !strings.HasSuffix(a.Text, " de") {
+	if a := p.asks("GET", "/ttl"+with("Vary", "Accept-Language"), "Accept-Language: de"); !strings.HasSuffix(a.Text,
+		" de") {
 		t.Errorf("the German page is %q", a.Text)
 	}
 }
@@ -135,7 +136,8 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 		t.Errorf("the handler was called %d times", n)
 	}
 	// An HTTP/1.0 client, and a client that sends several requests at once.
-	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), "GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
+	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"),
+		"GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
 	body := p.Client.Answer().Text
 	for range 3 {
 		p.Client.Answer().Is(t, body)
@@ -157,7 +159,8 @@ func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	p.asks("POST", "/ttl/a?status=500").Want(t, 500)
 	p.saysOf("/ttl/a", "hit")
 	p.asks("POST", "/ttl/a").Want(t, 200)
-	fapwstest.Eventually(t, "one page is left", func() bool { return cacheReportOf(p.Server).Entries == int64(workers) })
+	fapwstest.Eventually(t, "one page is left",
+		func() bool { return cacheReportOf(p.Server).Entries == int64(workers) })
 	p.saysOf("/ttl/a", "miss")
 	p.saysOf("/ttl/c", "hit")
 }
@@ -238,7 +241,8 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 			for _, target := range []string{"/ttl/a", "/ttl/a?x", "/ttl/b?Fapws-Cache-Tags=news", "/anyone"} {
 				p.fillAll(target, workers)
 			}
-			waittest.Eventually(t, "four pages in each worker", func() bool { // the report of a busy worker has no counts
+			// the report of a busy worker has no counts
+			waittest.Eventually(t, "four pages in each worker", func() bool {
 				return cacheReportOf(p.Server).Entries == int64(4*workers)
 			})
 		}
@@ -262,7 +266,9 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 		for query, left := range map[string]int{"/ttl/a": 2, "/ttl/*": 1, "%20news": 3, "*": 0, "/ttl/a?x": 3} {
 			fill()
 			p.Server.Get("/forget?"+strings.ReplaceAll(query, "?", "%3F"), 200).Is(t, "forgotten")
-			fapwstest.Eventually(t, "all have purged "+query, func() bool { return cacheReportOf(p.Server).Entries == int64(left*workers) })
+			fapwstest.Eventually(t, "all have purged "+query, func() bool {
+				return cacheReportOf(p.Server).Entries == int64(left*workers)
+			})
 			if code, _, stderr := p.Server.Ctl("purge", "--all"); code != 0 {
 				t.Fatal(stderr)
 			}
@@ -342,7 +348,8 @@ func TestCacheCompressesPages(t *testing.T) {
 			a = p.asks("GET", "/large", "Accept-Encoding: "+coding)
 			return a.Header.Get("Content-Encoding") == coding
 		})
-		a.Field(t, "Fapws-Cache", "hit").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Length", fmt.Sprint(len(a.Text)))
+		a.Field(t, "Fapws-Cache", "hit").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Length",
+			fmt.Sprint(len(a.Text)))
 		if len(a.Text) > len(plain.Text)/2 {
 			t.Errorf("%s has %d bytes", coding, len(a.Text))
 		}
@@ -388,7 +395,8 @@ cache = { ttl = "60s", query = false, cookies = "ignore" }
 prefix = "/app"
 app = "`+fapwstest.Testdata(t, "cached.py")+`"
 `)
-	p := &pages{calls: calls, Server: fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"CALLS=" + calls}, Dir: folder}.Serve(t, fapwstest.Threads)}
+	p := &pages{calls: calls, Server: fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"CALLS=" + calls},
+		Dir: folder}.Serve(t, fapwstest.Threads)}
 	p.Client = p.Server.Dial()
 	p.saysOf("/cgi/date", "miss hit")
 	p.saysOf("/cgi/date?Set-Cookie:+a=b", "bypass bypass")

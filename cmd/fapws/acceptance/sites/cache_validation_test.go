@@ -34,7 +34,8 @@ func newOrigin(t *testing.T) *origin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{}, body: "page"}
+	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{},
+		body: "page"}
 	t.Cleanup(o.close)
 	go func() {
 		for {
@@ -151,14 +152,16 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 		{`Cache-Control: no-cache|ETag: "a"|304-Set-Cookie: a=b`, "miss revalidated"},
 		{"Expires: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
 		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo, "miss revalidated"},
-		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo + "|304-Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss revalidated"},
+		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo + "|304-Date: Thu, 18 Aug 2050 02:01:18 GMT",
+			"miss revalidated"},
 		{"CDN-Cache-Control: max-age=60|Cache-Control: no-store", "miss hit"},
 		{"status: 503|Cache-Control: max-age=60, must-understand", "bypass bypass"},
 	} {
 		path := "/" + strconv.Itoa(i)
 		p.saysOf(target(path, strings.Split(tt.fields, "|")...), tt.said)
 		requests := o.saw(path)
-		if want := 1 + strings.Count(tt.said, "revalidated") + strings.Count(tt.said, "bypass bypass"); len(requests) != want {
+		if want := 1 + strings.Count(tt.said, "revalidated") +
+			strings.Count(tt.said, "bypass bypass"); len(requests) != want {
 			t.Errorf("%s: %d requests reached the upstream, want %d", tt.fields, len(requests), want)
 			continue
 		}
@@ -166,7 +169,8 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 			continue
 		}
 		asked := requests[1].Header
-		for field, condition := range map[string]string{"ETag: ": "If-None-Match", "Last-Modified: ": "If-Modified-Since"} {
+		for field, condition := range map[string]string{"ETag: ": "If-None-Match",
+			"Last-Modified: ": "If-Modified-Since"} {
 			_, value, has := strings.Cut(tt.fields, field)
 			value, _, _ = strings.Cut(value, "|")
 			if got := asked.Get(condition); has && got != value || !has && got != "" {
@@ -180,12 +184,15 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 func TestCacheUpdatesThePageByA304(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
-	page := target("/page", `ETag: "a"`, "Cache-Control: no-cache", "304-Cache-Control: max-age=600", "X-Old: 1", "X-Own: 1", "304-X-Own: 2",
-		"304-X-New: 3", "Content-Type: text/css", "304-Content-Type: text/html", "304-Content-Location: /other")
+	page := target("/page", `ETag: "a"`, "Cache-Control: no-cache", "304-Cache-Control: max-age=600", "X-Old: 1",
+		"X-Own: 1", "304-X-Own: 2", "304-X-New: 3", "Content-Type: text/css", "304-Content-Type: text/html",
+		"304-Content-Location: /other")
 	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "miss").Field(t, "X-Own", "1")
 	for i, said := range []string{"revalidated", "hit"} {
-		a := p.asks("GET", page, "X-Asked: "+strconv.Itoa(i)).Is(t, "page").Field(t, "Fapws-Cache", said).Field(t, "Cache-Control", "max-age=600")
-		a.Field(t, "X-Old", "1").Field(t, "X-Own", "2").Field(t, "X-New", "3").Field(t, "Content-Type", "text/css").Field(t, "Content-Location", "/other")
+		a := p.asks("GET", page, "X-Asked: "+strconv.Itoa(i)).Is(t, "page").Field(t, "Fapws-Cache", said).Field(t,
+			"Cache-Control", "max-age=600")
+		a.Field(t, "X-Old", "1").Field(t, "X-Own", "2").Field(t, "X-New", "3").Field(t, "Content-Type", "text/css").
+			Field(t, "Content-Location", "/other")
 		if a.Header.Get("Age") == "" || len(a.Header["Via"]) != 1 {
 			t.Errorf("%v", a.Header)
 		}
@@ -204,7 +211,8 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	o.mu.Lock()
 	o.body = "another"
 	o.mu.Unlock()
-	p.asks("GET", target("/page2", `ETag: "a"`, "Cache-Control: max-age=0")).Is(t, "another").Field(t, "Fapws-Cache", "miss")
+	p.asks("GET", target("/page2", `ETag: "a"`, "Cache-Control: max-age=0")).Is(t, "another").Field(t, "Fapws-Cache",
+		"miss")
 	if got := cacheReportOf(p.Server).Entries; got != 3 {
 		t.Errorf("%d pages are kept, want 3", got)
 	}
@@ -250,7 +258,8 @@ func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 	p, o := serveOrigin(t, "cache = true\n")
 	wanted := map[string]int{
 		"max-age=1": 200, "max-age=1, public": 200, "s-maxage=1, stale-if-error=3600": 200,
-		"max-age=1, must-revalidate": 502, "max-age=1, proxy-revalidate": 502, "s-maxage=1": 502, "max-age=1, no-cache": 502,
+		"max-age=1, must-revalidate": 502, "max-age=1, proxy-revalidate": 502, "s-maxage=1": 502,
+		"max-age=1, no-cache": 502,
 	}
 	page := func(control string) string { return target("/page", `ETag: "a"`, "Cache-Control: "+control) }
 	for control := range wanted {
@@ -272,7 +281,8 @@ func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true\n")
-	page := target("/page", "Cache-Control: max-age=60", "early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+	page := target("/page", "Cache-Control: max-age=60",
+		"early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
 	w := p.Server.Dial()
 	w.Get(page)
 	in := bufio.NewReader(w.Conn)
@@ -306,7 +316,8 @@ func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 			w := p.Server.Dial()
 			for range 20 {
 				w.Send(fapwstest.Get(page, "Accept-Language: de"))
-				if a := w.Answer(); a.StatusCode != 200 || a.Text != "page" || a.Header.Get("Fapws-Cache") != "revalidated" {
+				if a := w.Answer(); a.StatusCode != 200 || a.Text != "page" ||
+					a.Header.Get("Fapws-Cache") != "revalidated" {
 					t.Errorf("%s %v %q", a.Status, a.Header, a.Text)
 				}
 			}
@@ -366,7 +377,8 @@ PATHS = [("/page", page), ("/newer", newer), ("/drop", drop)]
 					}
 					before := newest.Load()
 					got := s.Get("/page", 200)
-					if n, err := strconv.ParseInt(got.Text, 10, 64); err != nil || n < before || got.Header.Get("ETag") != strconv.Quote(got.Text) {
+					if n, err := strconv.ParseInt(got.Text, 10, 64); err != nil || n < before ||
+						got.Header.Get("ETag") != strconv.Quote(got.Text) {
 						t.Errorf("%q with %v, when it was version %d", got.Text, got.Header, before)
 					}
 				}

@@ -13,7 +13,8 @@ func TestSpellingsOfPathsDoNotBypassEntriesOfPATHS(t *testing.T) {
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/site/priv/x.txt", "secret")
 	fapwstest.Write(t, dir+"/site/x.txt", "public")
-	fapwstest.WriteProgram(t, dir+"/site/cgi-bin/env", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nrun %s' \"$PATH_INFO\"\n")
+	fapwstest.WriteProgram(t, dir+"/site/cgi-bin/env",
+		"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nrun %s' \"$PATH_INFO\"\n")
 	script := fapwstest.Write(t, dir+"/app.py", `
 from fapws.contrib.cgi import CGIApplication
 from fapws.contrib.views import Staticfile
@@ -46,12 +47,15 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 		{"/%70riv/x.txt", 403, "/priv /x.txt /%70riv/x.txt"},
 		{"/priv//x.txt", 403, "/priv //x.txt /priv//x.txt"},
 		{"/x.txt", 200, "public"}, {"//x.txt", 200, "public"}, {"/priv/../x.txt", 200, "public"},
-		{"/cgi-bin/env/x", 200, "run /x"}, {"//cgi-bin/env/x", 200, "run /x"}, {"/cgi-bin//env//x", 200, "run /x"}, {"/%2fcgi-bin/env", 200, "run "},
+		{"/cgi-bin/env/x", 200, "run /x"}, {"//cgi-bin/env/x", 200, "run /x"}, {"/cgi-bin//env//x", 200, "run /x"},
+		{"/%2fcgi-bin/env", 200, "run "},
 		{"/asgi//x/../y%20z", 200, "/asgi /asgi//y z /asgi//x/../y%20z"},
 		{"//asgi//x", 200, "/asgi /asgi/x //asgi//x"},
-		{"/echo/http://h/%2e/x?q=//..", 200, "/echo /http://h/x /echo/http://h/%2e/x?q=//.. /echo/http://h/%2e/x?q=//.."},
+		{"/echo/http://h/%2e/x?q=//..", 200,
+			"/echo /http://h/x /echo/http://h/%2e/x?q=//.. /echo/http://h/%2e/x?q=//.."},
 		{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
-		{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
+		{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""},
+		{"/x/..;/priv/x.txt", 400, ""},
 	} {
 		for range 2 {
 			a := s.Ask(fapwstest.Get(c.target))
@@ -104,10 +108,12 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 `, behind.Address))
 	s := fapwstest.Command{Flags: []string{"-c", dir + "/fapws.toml"}}.Serve(t, fapwstest.Threads)
 	for target, want := range map[string]string{
-		"/api/x": "behind /api/x", "//api/x": "behind /api/x", "/%2fapi/x": "behind /api/x", "/api//x%2Fy": "behind /api//x%2Fy", "/x/../api/x": "behind /api/x",
+		"/api/x": "behind /api/x", "//api/x": "behind /api/x", "/%2fapi/x": "behind /api/x",
+		"/api//x%2Fy": "behind /api//x%2Fy", "/x/../api/x": "behind /api/x",
 		"/api/x%2f..%2f..%2fapi/y": "behind /api/y",
 		"/based/x":                 "behind /in/x", "/based//x": "behind /in//x", "//based/x": "behind /in/x",
-		"/p.shtml": "/p.shtml", "//p.shtml": "/p.shtml", "//x/p.shtml": "/x/p.shtml", "/%2fx/p.shtml": "/x/p.shtml", "/x%2fp.shtml": "/x/p.shtml", "/x//p.shtml": "/x/p.shtml",
+		"/p.shtml": "/p.shtml", "//p.shtml": "/p.shtml", "//x/p.shtml": "/x/p.shtml", "/%2fx/p.shtml": "/x/p.shtml",
+		"/x%2fp.shtml": "/x/p.shtml", "/x//p.shtml": "/x/p.shtml",
 	} {
 		if a := s.Ask(fapwstest.Get(target)); a.StatusCode != 200 || a.Text != want {
 			t.Errorf("%s: %d %q, want %q", target, a.StatusCode, a.Text, want)
@@ -122,10 +128,12 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	for _, target := range []string{"/old/x", "//old/x", "/old//x", "/%2fold/x"} {
 		s.Ask(fapwstest.Get(target)).Want(t, 302).Field(t, "Location", "/new/x")
 	}
-	for _, target := range []string{"/based/../secret", "/based/%2e%2e/secret", "/based/..%2fsecret", "/based/%2e%2e%2fsecret"} {
+	for _, target := range []string{"/based/../secret", "/based/%2e%2e/secret", "/based/..%2fsecret",
+		"/based/%2e%2e%2fsecret"} {
 		s.Ask(fapwstest.Get(target)).Want(t, 404)
 	}
-	for _, target := range []string{"/based/../../secret", "/based/x//../../secret", `/based/..\secret`, "/based/..;/secret"} {
+	for _, target := range []string{"/based/../../secret", "/based/x//../../secret", `/based/..\secret`,
+		"/based/..;/secret"} {
 		s.Ask(fapwstest.Get(target)).Want(t, 400)
 	}
 }
@@ -171,7 +179,9 @@ def guard(environ, start_response):
 		files map[string]string
 		shops []string
 	}{
-		{"below entries", map[string]string{"shops.py": views + guards + `PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`}, []string{"/d", "/f"}},
+		{"below entries", map[string]string{"shops.py": views + guards +
+			`PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`},
+			[]string{"/d", "/f"}},
 		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},
 		{"rule, fastapi", map[string]string{"shops.py": views, "fapws.toml": guarded("fastapi")}, []string{""}},
 	} {
@@ -207,9 +217,12 @@ deny = ["all"]
 
 func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 	t.Helper()
-	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users", "/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
-		"/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users", "/%2Fadmin/users", "/admin%2fusers", "/admin%2F%2Fusers", "/admin//users", "/admin/./users",
-		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin", "/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
+	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users",
+		"/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
+		"/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users", "/%2Fadmin/users", "/admin%2fusers",
+		"/admin%2F%2Fusers", "/admin//users", "/admin/./users",
+		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin",
+		"/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
 	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://h", "http://h/", "http://h/%2e"} {
 		for _, path := range same {
 			if path[0] == '%' && shop == "" && (before == "" || before == "http://h") { // invalid as a target or host
@@ -220,12 +233,18 @@ func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 			}
 		}
 		// Other servers may treat these as the same path, but for fapws they are different or missing.
-		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users", "/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
-			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users", "/;/admin/users", "/x;/../../admin/users", "/x/..;/admin/users",
-			`/x\..\admin\users`, `/\admin/users`, "/%5cadmin/users", "/x/..%5cadmin/users", "/..%5c/admin/users", "/%252e/admin/users", "/%2561dmin/users", "/%252fadmin/users",
-			"/admin%252fusers", "/%c0%aeadmin/users", "/%c0%ae%c0%ae/admin/users", "/%c0%afadmin/users", "/%e2%81%84admin/users", "/%ef%bc%8fadmin/users", "/%ef%bd%81dmin/users",
-			"/admin%ef%bc%8fusers", "/%u0061dmin/users", "/x//../admin/users", "/../admin/users", "/admin%0a/users", "/admin%23/users", "/admin%3f/users", "/%2e%2e%2fadmin/users"} {
-			if a := s.Ask(fapwstest.Get(before + shop + path)); strings.Contains(a.Text, "secret") || a.StatusCode >= 500 {
+		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users",
+			"/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
+			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users",
+			"/;/admin/users", "/x;/../../admin/users", "/x/..;/admin/users",
+			`/x\..\admin\users`, `/\admin/users`, "/%5cadmin/users", "/x/..%5cadmin/users", "/..%5c/admin/users",
+			"/%252e/admin/users", "/%2561dmin/users", "/%252fadmin/users",
+			"/admin%252fusers", "/%c0%aeadmin/users", "/%c0%ae%c0%ae/admin/users", "/%c0%afadmin/users",
+			"/%e2%81%84admin/users", "/%ef%bc%8fadmin/users", "/%ef%bd%81dmin/users",
+			"/admin%ef%bc%8fusers", "/%u0061dmin/users", "/x//../admin/users", "/../admin/users", "/admin%0a/users",
+			"/admin%23/users", "/admin%3f/users", "/%2e%2e%2fadmin/users"} {
+			if a := s.Ask(fapwstest.Get(before + shop + path)); strings.Contains(a.Text, "secret") ||
+				a.StatusCode >= 500 {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}

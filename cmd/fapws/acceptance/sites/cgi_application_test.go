@@ -34,10 +34,12 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 		s.Get("/one/x/y", 200).Is(t, "/one,/x/y,,127.0.0.1,\n")
 		s.Get("/guarded/env", 403).Want(t, 403, "no")
 		const pass = "X-Pass: yes"
-		s.Get("/guarded/env/more?a=b", 200, pass).Field(t, "X-Guard", "seen").Is(t, "/guarded/env,/more,a=b,127.0.0.1,yes\n")
+		s.Get("/guarded/env/more?a=b", 200, pass).Field(t, "X-Guard", "seen").Is(t,
+			"/guarded/env,/more,a=b,127.0.0.1,yes\n")
 		for _, size := range []int{0, 1, 100_000, 300_000, 3_000_000} {
 			body := strings.Repeat("x", size)
-			s.Ask(fapwstest.Request("POST", "/guarded/cat", body, pass)).Is(t, body).Field(t, "Set-Cookie", "mine=1, guard=1; Path=/")
+			s.Ask(fapwstest.Request("POST", "/guarded/cat", body, pass)).Is(t, body).Field(t, "Set-Cookie",
+				"mine=1, guard=1; Path=/")
 		}
 		s.Get("/guarded/no", 404, pass)
 		s.Get("/guarded/data", 403, pass)
@@ -75,7 +77,8 @@ func TestLocalRedirectStaysBelowTheRootPath(t *testing.T) {
 	} {
 		fapwstest.WriteProgram(t, folder+"/"+name, text)
 	}
-	s := fapwstest.Command{Script: "programs.py", Args: []string{folder}, Flags: []string{"--root-path", "/top"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: "programs.py", Args: []string{folder},
+		Flags: []string{"--root-path", "/top"}}.Serve(t, fapwstest.Threads)
 	for _, path := range []string{"/cgi-bin/to", "/guarded/to"} {
 		for _, target := range []string{"/one/x", "/top/one/x"} {
 			s.Get("/top"+path+target, 200, "X-Pass: yes").Is(t, "/top/one,/x\n")

@@ -13,7 +13,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func configured(t *testing.T, m fapwstest.Mode, config string, files map[string]string) (s *fapwstest.Server, folder string) {
+func configured(t *testing.T, m fapwstest.Mode, config string, files map[string]string) (s *fapwstest.Server,
+	folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	for name, text := range files {
@@ -46,25 +47,32 @@ cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 // The interface is CGI/1.1 (RFC 3875), with GET and POST.
 func TestCGIRunsPrograms(t *testing.T) {
 	t.Parallel()
-	s, folder := configured(t, fapwstest.Threads, cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = \"hang\"\ntimeout = \"2s\"\n", map[string]string{
-		"bin/dir/env":     shell(plain, "env", "pwd"),
-		"bin/cat":         shell(plain, "exec cat"),
-		"bin/status":      shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
-		"bin/move":        shell(`printf 'Location: http://other.example/\n\n'`),
-		"bin/local":       shell(`printf 'Location: /page.txt\n\n'`),
-		"bin/warn":        shell(plain, `printf 'one\ntwo\r\noh dear' >&2; exit 4`),
-		"bin/listen":      shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`),
-		"bin/much":        shell(plain, `i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; head -c 100000 /dev/zero | tr '\0' x >&2`),
-		"bin/nph-raw":     shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
-		"bin/rubbish":     shell("echo rubbish"),
-		"bin/text":        "the source",
-		"hang/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
-		"slow/wait":       shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain, "echo waited"),
-		"slow/turn":       shell("touch turn.$$", plain, "[ $(ls turn.* | wc -l) -le 3 ] || echo too many", "until [ -e go ]; do sleep 0.05; done", "rm turn.$$", "echo $QUERY_STRING"),
-		"site/page.txt":   "the page",
-		"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
-	})
-	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
+	s, folder := configured(t, fapwstest.Threads,
+		cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = "+
+			"\"hang\"\ntimeout = \"2s\"\n", map[string]string{
+			"bin/dir/env": shell(plain, "env", "pwd"),
+			"bin/cat":     shell(plain, "exec cat"),
+			"bin/status":  shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
+			"bin/move":    shell(`printf 'Location: http://other.example/\n\n'`),
+			"bin/local":   shell(`printf 'Location: /page.txt\n\n'`),
+			"bin/warn":    shell(plain, `printf 'one\ntwo\r\noh dear' >&2; exit 4`),
+			"bin/listen":  shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`),
+			"bin/much": shell(plain,
+				`i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; head -c 100000 /dev/zero | tr '\0' x >&2`),
+			"bin/nph-raw": shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
+			"bin/rubbish": shell("echo rubbish"),
+			"bin/text":    "the source",
+			"hang/hang": shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv " +
+				"child.new child; exec sleep 1000') & sleep 1000"),
+			"slow/wait": shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain,
+				"echo waited"),
+			"slow/turn": shell("touch turn.$$", plain, "[ $(ls turn.* | wc -l) -le 3 ] || echo too many",
+				"until [ -e go ]; do sleep 0.05; done", "rm turn.$$", "echo $QUERY_STRING"),
+			"site/page.txt":   "the page",
+			"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
+		})
+	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x",
+		"X-One: 1",
 		"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).Want(t, 200)
 	env := map[string]string{}
 	for _, line := range strings.Split(a.Text, "\n") {
@@ -74,10 +82,13 @@ func TestCGIRunsPrograms(t *testing.T) {
 	_, port, _ := strings.Cut(s.Address, ":")
 	for name, want := range map[string]string{
 		"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "test", "SERVER_PORT": port,
-		"REQUEST_METHOD": "POST", "REQUEST_URI": "/cgi-bin/dir/env/ex%20tra?q=1", "QUERY_STRING": "q=1", "SCRIPT_NAME": "/cgi-bin/dir/env",
-		"SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra", "PATH_TRANSLATED": folder + "/site/ex tra", "DOCUMENT_ROOT": folder + "/site",
-		"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "REQUEST_SCHEME": "http",
-		"HTTP_X_ONE": "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
+		"REQUEST_METHOD": "POST", "REQUEST_URI": "/cgi-bin/dir/env/ex%20tra?q=1", "QUERY_STRING": "q=1",
+		"SCRIPT_NAME":     "/cgi-bin/dir/env",
+		"SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra", "PATH_TRANSLATED": folder + "/site/ex tra",
+		"DOCUMENT_ROOT":  folder + "/site",
+		"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1",
+		"REQUEST_SCHEME": "http",
+		"HTTP_X_ONE":     "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
 	} {
 		if env[name] != want {
 			t.Errorf("%s=%q, want %q", name, env[name], want)
@@ -87,7 +98,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 		t.Errorf("SERVER_SOFTWARE=%q REMOTE_PORT=%q PATH=%q", env["SERVER_SOFTWARE"], env["REMOTE_PORT"], env["PATH"])
 	}
 	for name := range env {
-		if name == "HTTP_PROXY" || strings.HasPrefix(name, "FAPWS") || strings.HasPrefix(name, "PYTHON") || name == "HOME" {
+		if name == "HTTP_PROXY" || strings.HasPrefix(name, "FAPWS") || strings.HasPrefix(name, "PYTHON") ||
+			name == "HOME" {
 			t.Errorf("%s is passed on", name)
 		}
 	}
@@ -95,7 +107,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/cgi-bin/cat", body)).Is(t, body)
 	}
-	s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t, "abcd")
+	s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t,
+		"abcd")
 	if a := s.Get("/cgi-bin/status", 404).Want(t, 404, "no"); a.Status != "404 Gone Fishing" {
 		t.Errorf("%s", a.Status)
 	}
@@ -127,7 +140,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	w = s.Dial()
 	w.Get("/cgi-bin/listen")
-	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" || h.Get("Fapws-Channel") != "" {
+	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" ||
+		h.Get("Fapws-Channel") != "" {
 		t.Errorf("%v", h)
 	}
 	reads(w, t, "retry: 3000")
@@ -178,7 +192,8 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	})
 	a := s.Get("/cgi-bin/look", 200).Want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
 	for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
-		if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") { // the shell's own
+		// the shell's own
+		if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") {
 			t.Errorf("inherited: %s", open[0])
 		}
 	}

@@ -25,9 +25,10 @@ func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	fapwstest.Must(t, err)
 	fapwstest.Must(t, gone.Close())
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/app.py", `
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			dir := t.TempDir()
+			fapwstest.Write(t, dir+"/app.py", `
 import time
 
 from fapws import HTTPError
@@ -43,9 +44,9 @@ def application(environ, start_response):
         return 5
     raise ValueError(what)
 `)
-		fapwstest.Write(t, dir+"/cgi/empty", "#!/bin/sh\n")
-		fapwstest.Must(t, os.Chmod(dir+"/cgi/empty", 0o755))
-		conf := fapwstest.Write(t, dir+"/fapws.toml", `
+			fapwstest.Write(t, dir+"/cgi/empty", "#!/bin/sh\n")
+			fapwstest.Must(t, os.Chmod(dir+"/cgi/empty", 0o755))
+			conf := fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 [[host.route]]
 prefix = "/app"
@@ -60,16 +61,17 @@ proxy = "http://`+gone.Addr().String()+`"
 prefix = "/none"
 status = 404
 `)
-		s := fapwstest.Command{Flags: []string{"--timeout", "1", "-c", conf}, Dir: dir, Complains: true}.Serve(t, m)
-		for target, status := range map[string]int{"/app/raises": 500, "/app/wrong": 500, "/app/waits": 504, "/cgi/empty": 502, "/gone/": 502} {
-			ownPage(t, s.Get(target, status, "Accept: text/html"))
-			s.Get(target, status, "Accept: application/json").Field(t, "Content-Type", "text/plain; charset=utf-8")
-		}
-		own, raised := s.Get("/none", 404, "Accept: text/html"), s.Get("/app/missing", 404, "Accept: text/html")
-		if own.Text != raised.Text {
-			t.Errorf("HTTPError has %q, not %q", raised.Text, own.Text)
-		}
-	})
+			s := fapwstest.Command{Flags: []string{"--timeout", "1", "-c", conf}, Dir: dir, Complains: true}.Serve(t, m)
+			for target, status := range map[string]int{"/app/raises": 500, "/app/wrong": 500, "/app/waits": 504,
+				"/cgi/empty": 502, "/gone/": 502} {
+				ownPage(t, s.Get(target, status, "Accept: text/html"))
+				s.Get(target, status, "Accept: application/json").Field(t, "Content-Type", "text/plain; charset=utf-8")
+			}
+			own, raised := s.Get("/none", 404, "Accept: text/html"), s.Get("/app/missing", 404, "Accept: text/html")
+			if own.Text != raised.Text {
+				t.Errorf("HTTPError has %q, not %q", raised.Text, own.Text)
+			}
+		})
 }
 
 func TestErrorsOfASGIApplicationsHaveTheSamePage(t *testing.T) {
@@ -85,7 +87,8 @@ async def application(scope, receive, send):
     if scope["path"] == "/raises":
         raise ValueError
 `)
-	s := fapwstest.Command{Flags: []string{"--timeout", "1"}, Script: script, Complains: true}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--timeout", "1"}, Script: script, Complains: true}.Serve(t,
+		fapwstest.Threads)
 	for target, status := range map[string]int{"/raises": 500, "/nothing": 500, "/waits": 504} {
 		ownPage(t, s.Get(target, status, "Accept: text/html"))
 		s.Get(target, status).Field(t, "Content-Type", "text/plain; charset=utf-8")

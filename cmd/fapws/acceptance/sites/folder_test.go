@@ -18,7 +18,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]string) (s *fapwstest.Server, root string) {
+func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]string) (s *fapwstest.Server,
+	root string) {
 	t.Helper()
 	root = t.TempDir()
 	for name, content := range files {
@@ -32,11 +33,13 @@ func TestMediaTypesAreReadFromAFile(t *testing.T) {
 	t.Parallel()
 	types := filepath.Join(t.TempDir(), "mime.types")
 	fapwstest.Write(t, types, "# comment\ntext/x-own own OWN2\nimage/x-mine\tpng # other\napplication/x-none\n")
-	s, _ := folder(t, fapwstest.Threads, fmt.Sprintf(`{"mime_types": %q, "types": {"wat": "font/x"}}`, types), map[string]string{
-		"a.own": "x", "b.own2": "x", "c.PNG": "x", "d.html": "x", "e.unknown": "x", "README": "x", "f.wat": "x"})
+	s, _ := folder(t, fapwstest.Threads, fmt.Sprintf(`{"mime_types": %q, "types": {"wat": "font/x"}}`, types),
+		map[string]string{
+			"a.own": "x", "b.own2": "x", "c.PNG": "x", "d.html": "x", "e.unknown": "x", "README": "x", "f.wat": "x"})
 	for target, want := range map[string]string{
 		"/a.own": "text/x-own; charset=utf-8", "/b.own2": "text/x-own; charset=utf-8", "/c.PNG": "image/x-mine",
-		"/d.html": "text/html; charset=utf-8", "/e.unknown": "application/octet-stream", "/README": "application/octet-stream", "/f.wat": "font/x",
+		"/d.html": "text/html; charset=utf-8", "/e.unknown": "application/octet-stream",
+		"/README": "application/octet-stream", "/f.wat": "font/x",
 	} {
 		s.Get(target, 200).Field(t, "Content-Type", want).Field(t, "X-Content-Type-Options", "nosniff")
 	}
@@ -46,7 +49,8 @@ var listed = regexp.MustCompile(`<tr><td><a href="([^"]*)">([^<]*)</a><td>([^<]*
 
 func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	t.Parallel()
-	files := map[string]string{"dir1/sub/x": "x", "dir1/.hidden": "x", "dir1/big": strings.Repeat("x", 3000), "with/index.html": "index"}
+	files := map[string]string{"dir1/sub/x": "x", "dir1/.hidden": "x", "dir1/big": strings.Repeat("x", 3000),
+		"with/index.html": "index"}
 	names := []string{"a b", "<i>&\"'", "q?x#%41", "new\nline", "\xff\xfe"}
 	for _, name := range names {
 		files["dir1/"+name] = name
@@ -55,8 +59,10 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	fapwstest.Must(t, os.Symlink("/etc", root+"/dir1/out"))
 	s.Get("/dir1", 301).Field(t, "Location", "/dir1/")
 	s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
-	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
-	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") || strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
+	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control",
+		"no-cache")
+	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") ||
+		strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
 		strings.Contains(page.Text, "display:none") { // phones show name, size and date, too
 		t.Errorf("%s", page.Text)
 	}
@@ -78,7 +84,8 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 			t.Errorf("size %q, date %q", l[3], l[4])
 		}
 	}
-	if !strings.Contains(page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`) || !strings.Contains(page.Text, "light dark") || !strings.Contains(page.Text, "viewport") {
+	if !strings.Contains(page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`) ||
+		!strings.Contains(page.Text, "light dark") || !strings.Contains(page.Text, "viewport") {
 		t.Errorf("%s", page.Text)
 	}
 	sorted := listed.FindAllStringSubmatch(s.Get("/dir1/?C=S;O=D", 200).Text, -1)
@@ -86,7 +93,8 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 		t.Errorf("by size: %q", sorted)
 	}
 	head := s.Ask(fapwstest.Request("HEAD", "/dir1/", "")).Want(t, 200)
-	if head.Header.Get("Content-Length") != page.Header.Get("Content-Length") || head.Header.Get("ETag") != page.Header.Get("ETag") {
+	if head.Header.Get("Content-Length") != page.Header.Get("Content-Length") ||
+		head.Header.Get("ETag") != page.Header.Get("ETag") {
 		t.Errorf("HEAD %v, GET %v", head.Header, page.Header)
 	}
 	s.Get("/dir1/", 304, "If-None-Match: "+page.Header.Get("ETag"))
@@ -100,7 +108,8 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("some text to compress ", 200)
-	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"small.txt": text, "large.bin": strings.Repeat("1", 300<<10)})
+	s, root := folder(t, fapwstest.Threads, `{}`,
+		map[string]string{"small.txt": text, "large.bin": strings.Repeat("1", 300<<10)})
 	first := map[string]*fapwstest.Answer{}
 	targets := []string{"/small.txt", "/large.bin"}
 	for _, target := range targets {
@@ -112,7 +121,8 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	replacement := root + "/new"
 	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10))
 	fapwstest.Must(t, os.Rename(replacement, root+"/large.bin"))
-	for target, want := range map[string]string{"/small.txt": strings.ToUpper(text), "/large.bin": strings.Repeat("2", 300<<10)} {
+	for target, want := range map[string]string{"/small.txt": strings.ToUpper(text),
+		"/large.bin": strings.Repeat("2", 300<<10)} {
 		fapwstest.Eventually(t, target+" is served with its new content", func() bool {
 			etag := first[target].Header.Get("ETag")
 			a := s.Ask(fapwstest.Get(target, "If-None-Match: "+etag))
@@ -126,14 +136,16 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(z)
-		return err == nil && string(body) == strings.ToUpper(text) && again.Header.Get("ETag") != packed.Header.Get("ETag")
+		return err == nil && string(body) == strings.ToUpper(text) &&
+			again.Header.Get("ETag") != packed.Header.Get("ETag")
 	})
 }
 
 func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("0123456789", 20<<10)
-	s, _ := folder(t, fapwstest.Threads, `{"listing": true, "max_age": 60}`, map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
+	s, _ := folder(t, fapwstest.Threads, `{"listing": true, "max_age": 60}`,
+		map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
 	date := regexp.MustCompile(`Date: [^\r]*`)
 	for _, target := range []string{"/a.txt", "/big.bin", "/c.html", "/d/", "/d", "/none"} {
 		for _, field := range []string{"X: y", "Accept-Encoding: gzip, zstd", "If-None-Match: \"other\""} {
@@ -160,16 +172,19 @@ func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 		tag, modified := a.Header.Get("ETag"), a.Header.Get("Last-Modified")
 		for _, c := range []struct{ from, to int }{{0, 0}, {2, 4}, {5, size - 1}, {size - 3, size - 1}} {
 			r := s.Get(file.target, 206, fmt.Sprintf("Range: bytes=%d-%d", c.from, c.to))
-			has(r, t, file.content[c.from:c.to+1]).Field(t, "Content-Range", fmt.Sprintf("bytes %d-%d/%d", c.from, c.to, size))
+			has(r, t, file.content[c.from:c.to+1]).Field(t, "Content-Range",
+				fmt.Sprintf("bytes %d-%d/%d", c.from, c.to, size))
 		}
 		has(s.Get(file.target, 206, "Range: bytes=-4"), t, file.content[size-4:])
 		has(s.Get(file.target, 206, "Range: bytes=2-4", "If-Range: "+tag), t, "234")
 		has(s.Get(file.target, 206, "Range: bytes=2-4", "If-Range: "+modified), t, "234")
 		s.Get(file.target, 200, "Range: bytes=2-4", "If-Range: \"other\"").Is(t, file.content)
 		s.Get(file.target, 200, "Range: bytes=2-4", "If-Range: W/"+tag).Is(t, file.content)
-		s.Get(file.target, 416, fmt.Sprintf("Range: bytes=%d-", size)).Field(t, "Content-Range", fmt.Sprintf("bytes */%d", size))
+		s.Get(file.target, 416, fmt.Sprintf("Range: bytes=%d-", size)).Field(t, "Content-Range",
+			fmt.Sprintf("bytes */%d", size))
 		s.Get(file.target, 200, "Range: bytes="+strings.Repeat("0-0,", 5000/4)+"1-1").Is(t, file.content)
-		several(t, s.Get(file.target, 206, "Range: bytes=0-1,4-6,-2"), file.content, [][2]int{{0, 1}, {4, 6}, {size - 2, size - 1}})
+		several(t, s.Get(file.target, 206, "Range: bytes=0-1,4-6,-2"), file.content,
+			[][2]int{{0, 1}, {4, 6}, {size - 2, size - 1}})
 	}
 }
 
@@ -260,7 +275,8 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const size = 30 << 20
-	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"large.bin": strings.Repeat("x", size), "a.bin": strings.Repeat("x", 200<<10)})
+	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"large.bin": strings.Repeat("x", size),
+		"a.bin": strings.Repeat("x", 200<<10)})
 	s.Get("/large.bin", 200)
 	s.Get("/a.bin", 200)
 	w := s.Dial()
@@ -281,7 +297,8 @@ func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 
 func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	t.Parallel()
-	s, _ := folder(t, fapwstest.Threads, `{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], "headers": {"X-Frame-Options": "DENY"}}`,
+	s, _ := folder(t, fapwstest.Threads,
+		`{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], "headers": {"X-Frame-Options": "DENY"}}`,
 		map[string]string{"index.html": "app", "a.js": "js", "doc/index.html": "doc", "img/a.png": "png"})
 	for range 2 {
 		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
@@ -306,7 +323,8 @@ func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 		{`{"expires": ["*.css=soon"]}`, 3, `"soon" is not a time`},
 		{fmt.Sprintf(`{"mime_types": "%s/none"}`, root), 2, `no such file`},
 	} {
-		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Script: "folder.py", Args: []string{root, c.options}}.Fails(t, c.code, c.want)
+		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Script: "folder.py",
+			Args: []string{root, c.options}}.Fails(t, c.code, c.want)
 	}
 }
 
@@ -315,7 +333,8 @@ func TestStaticfileArgumentsAreKeysOfAHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"one/a.own": "own", "one/dir/x.css": "css", "one/dir/.hidden": "x", "two/index.html": "app", "two/a.wat": "wat", "two/.shown": "x",
+		"one/a.own": "own", "one/dir/x.css": "css", "one/dir/.hidden": "x", "two/index.html": "app", "two/a.wat": "wat",
+		"two/.shown": "x",
 		"mime.types": "# ours\ntext/x-own own\n",
 		"fapws.toml": `
 autoindex = true
@@ -345,9 +364,11 @@ cache-files-max = "1M"
 		t.Helper()
 		return s.Ask("GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n").Want(t, status)
 	}
-	of("one.test", "/a.own", 200).Is(t, "own").Field(t, "Content-Type", "text/x-own; charset=utf-8").Field(t, "Cache-Control", "")
+	of("one.test", "/a.own", 200).Is(t, "own").Field(t, "Content-Type", "text/x-own; charset=utf-8").Field(t,
+		"Cache-Control", "")
 	of("one.test", "/dir", 301).Field(t, "Location", "/dir/")
-	if page := of("one.test", "/dir/", 200).Text; !strings.Contains(page, "./x.css") || strings.Contains(page, "hidden") {
+	if page := of("one.test", "/dir/", 200).Text; !strings.Contains(page, "./x.css") ||
+		strings.Contains(page, "hidden") {
 		t.Errorf("%s", page)
 	}
 	of("one.test", "/dir/x.css", 200).Field(t, "Cache-Control", "public, max-age=2592000")

@@ -58,10 +58,12 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 		fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto"), " ", r.Header.Get("Forwarded"))
 	}))
 	t.Cleanup(upstream.Close)
-	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(schemeSite, upstream.URL), map[string]string{"app.py": schemeApp, "users": ""})
+	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(schemeSite, upstream.URL),
+		map[string]string{"app.py": schemeApp, "users": ""})
 	users(t, folder+"/users", "correct horse", "add", "ann")
 	for field, secure := range map[string]bool{
-		"X-Forwarded-Proto: wss": true, "X-Forwarded-Proto: ws": false, "X-Forwarded-Proto: WSS": true, "X-Forwarded-Proto: https": true,
+		"X-Forwarded-Proto: wss": true, "X-Forwarded-Proto: ws": false, "X-Forwarded-Proto: WSS": true,
+		"X-Forwarded-Proto: https":           true,
 		"Forwarded: for=192.0.2.7;proto=wss": true, "Forwarded: for=192.0.2.7;proto=ws": false,
 	} {
 		scheme, webSocket, https := "http", "ws", "off"
@@ -72,7 +74,8 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 		fapwstest.Hears(t, s.Socket("/ws", field), scheme)
 		s.Get("/asgi", 200, field).Is(t, scheme)
 		s.Get("/", 200, field).Is(t, scheme+" "+https)
-		if got := s.Get("/proxy/", 200, field).Text; !strings.HasPrefix(got, scheme+" ") || !strings.Contains(got, ";proto="+scheme+";") {
+		if got := s.Get("/proxy/", 200, field).Text; !strings.HasPrefix(got, scheme+" ") ||
+			!strings.Contains(got, ";proto="+scheme+";") {
 			t.Errorf("%s: the upstream gets %s", field, got)
 		}
 		to := field + "\r\nX-Forwarded-Host: redirect.test"
@@ -94,10 +97,12 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 		t.Fatal(form.Text)
 	}
 	body := url.Values{"token": {token[1]}, "name": {"ann"}, "password": {"correct horse"}, "next": {"/"}}.Encode()
-	in := s.Ask(fapwstest.Request("POST", "/_fapws/login", body, "X-Forwarded-Host: login.test", "X-Forwarded-Proto: https", "Origin: https://login.test",
+	in := s.Ask(fapwstest.Request("POST", "/_fapws/login", body, "X-Forwarded-Host: login.test",
+		"X-Forwarded-Proto: https", "Origin: https://login.test",
 		"Content-Type: application/x-www-form-urlencoded", "Cookie: "+cookiesOf(form.Response))).Want(t, 303)
 	cookie := "Cookie: " + cookiesOf(in.Response)
-	fapwstest.Hears(t, s.Socket("/ws", secure, "X-Forwarded-Host: login.test", "Origin: https://login.test", cookie), "https")
+	fapwstest.Hears(t, s.Socket("/ws", secure, "X-Forwarded-Host: login.test", "Origin: https://login.test", cookie),
+		"https")
 	fapwstest.DeniesSocket(t, s.Address, 401, "", "/ws", insecure, "X-Forwarded-Host: login.test", cookie)
 
 	for range 3 {

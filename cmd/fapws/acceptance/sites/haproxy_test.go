@@ -34,7 +34,8 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 
 // behindHAProxy starts HAProxy, and returns its address, the addresses of its servers, and a function that starts one
 // of the servers in dir.
-func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string, start func(address string) *fapwstest.Server) {
+func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string,
+	start func(address string) *fapwstest.Server) {
 	t.Helper()
 	one, two, front = backendtest.Unused(t), backendtest.Unused(t), backendtest.Unused(t)
 	app := fapwstest.Write(t, filepath.Join(dir, "app.py"), `import os
@@ -64,7 +65,8 @@ PATHS = [('/die', die), ('/', page)]
 		}
 	})
 	return front, one, two, func(address string) *fapwstest.Server {
-		s := fapwstest.Command{Script: app, Dir: dir, Flags: append(flags, "--bind", address, "--health", "/healthz"), Complains: true}.Start(t)
+		s := fapwstest.Command{Script: app, Dir: dir, Flags: append(flags, "--bind", address, "--health", "/healthz"),
+			Complains: true}.Start(t)
 		s.Address = address
 		s.Says("http://" + address)
 		return s
@@ -125,7 +127,9 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	more := func() {
 		t.Helper()
 		before := answered.Load()
-		fapwstest.Eventually(t, "200 more are answered", func() bool { return t.Failed() || answered.Load() > before+200 })
+		fapwstest.Eventually(t, "200 more are answered", func() bool {
+			return t.Failed() || answered.Load() > before+200
+		})
 	}
 	more()
 	a.Signal(syscall.SIGKILL)

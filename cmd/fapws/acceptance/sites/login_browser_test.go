@@ -47,7 +47,9 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	dir := t.TempDir()
 	file := dir + "/users"
 	users(t, file, "correct horse", "add", "ann")
-	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/console.py", consoleScript), Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "--state-dir", dir + "/state", "--login", file}}
+	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/console.py", consoleScript),
+		Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "--state-dir", dir + "/state", "--login",
+			file}}
 	s := command.Start(t)
 	url := "https://" + s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)
@@ -61,7 +63,8 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 		}
 	}
 	shows := func(id string, text *string) chromedp.Tasks {
-		return chromedp.Tasks{chromedp.WaitReady(id+":not(:empty)", chromedp.ByQuery), chromedp.Text(id, text, chromedp.ByQuery)}
+		return chromedp.Tasks{chromedp.WaitReady(id+":not(:empty)", chromedp.ByQuery),
+			chromedp.Text(id, text, chromedp.ByQuery)}
 	}
 	if err := chromedp.Run(ctx,
 		chromedp.Navigate(url+"/page?a=b"),
@@ -84,7 +87,8 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 		t.Errorf("%q %q %q %q", who, said, saved, live)
 	}
 	for _, c := range cookies {
-		if !strings.HasPrefix(c.Name, "__Host-fapws-") || !c.Secure || !c.HTTPOnly || !strings.HasSuffix(c.Name, "-form") && c.SameSite != network.CookieSameSiteLax {
+		if !strings.HasPrefix(c.Name, "__Host-fapws-") || !c.Secure || !c.HTTPOnly ||
+			!strings.HasSuffix(c.Name, "-form") && c.SameSite != network.CookieSameSiteLax {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -102,7 +106,8 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	if page != url+"/page?a=b" || !strings.Contains(out, "You are logged out.") || form != url+"/_fapws/login?next=%2Fpage" {
+	if page != url+"/page?a=b" || !strings.Contains(out, "You are logged out.") || form != url+
+		"/_fapws/login?next=%2Fpage" {
 		t.Errorf("%s %q %s", page, out, form)
 	}
 }

@@ -36,7 +36,9 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 		fmt.Fprintf(&text, "user%d:%s\n", i, hash)
 	}
 	users := fapwstest.Write(t, filepath.Join(dir, "users"), text.String())
-	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), fmt.Sprintf("[[host]]\n[[host.route]]\nprefix = \"/basic\"\nstatus = 200\ntext = \"basic\"\nauth = { users = %q }\n[[host.route]]\nprefix = \"/\"\nstatus = 200\ntext = \"form\"\nlogin = %q\n", users, users))
+	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"),
+		fmt.Sprintf("[[host]]\n[[host.route]]\nprefix = \"/basic\"\nstatus = 200\ntext = \"basic\"\nauth = { users = "+
+			"%q }\n[[host.route]]\nprefix = \"/\"\nstatus = 200\ntext = \"form\"\nlogin = %q\n", users, users))
 	s := fapwstest.Command{Flags: []string{"-c", config, "--state-dir", dir + "/state"}}.Serve(t, fapwstest.Threads)
 
 	over := make(chan struct{})
@@ -55,7 +57,8 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 					continue
 				}
 				guess := func(k int) string {
-					return "GET /basic HTTP/1.1\r\nHost: x\r\n" + basicAuth(fmt.Sprint("user", k%honest), fmt.Sprintf("wrong %d %d %d", i, n, k)) + "\r\n"
+					return "GET /basic HTTP/1.1\r\nHost: x\r\n" + basicAuth(fmt.Sprint("user", k%honest),
+						fmt.Sprintf("wrong %d %d %d", i, n, k)) + "\r\n"
 				}
 				switch {
 				case i%8 == 0:

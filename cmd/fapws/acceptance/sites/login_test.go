@@ -152,7 +152,9 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	}
 	users(t, file, "another one", "passwd", "ann")
 	users(t, file, "", "remove", "bob")
-	if got := text(); !strings.HasPrefix(got, "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\nann:$2y$") || strings.Contains(got, hash) || strings.Count(got, "\n") != 4 {
+	if got := text(); !strings.HasPrefix(got,
+		"# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\nann:$2y$") || strings.Contains(got, hash) ||
+		strings.Count(got, "\n") != 4 {
 		t.Errorf("%s", got)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode() != 0o640 {
@@ -187,14 +189,17 @@ auth = { realm = 'the "inner" circle', users = "users" }
 		return s.Ask(fapwstest.Get("/", "Authorization: "+credentials)).StatusCode
 	}
 	for range 2 {
-		for _, right := range []string{"Basic " + encoded("one:first"), "Basic " + encoded("two:a:b"), "bAsIc  " + encoded("one:first")} {
+		for _, right := range []string{"Basic " + encoded("one:first"), "Basic " + encoded("two:a:b"),
+			"bAsIc  " + encoded("one:first")} {
 			if status := asks(right); status != 200 {
 				t.Errorf("%s: %d", right, status)
 			}
 		}
 		for _, wrong := range []string{
-			"Basic " + encoded("one:second"), "Basic " + encoded("one:"), "Basic " + encoded(":first"), "Basic " + encoded("three:first"),
-			"Basic", "Basic !", "Bearer abc", "", "Basic " + encoded(strings.Repeat("x", 2000)+":first"), "Basic " + encoded("one\n:first"),
+			"Basic " + encoded("one:second"), "Basic " + encoded("one:"), "Basic " + encoded(":first"),
+			"Basic " + encoded("three:first"),
+			"Basic", "Basic !", "Bearer abc", "", "Basic " + encoded(strings.Repeat("x", 2000)+":first"),
+			"Basic " + encoded("one\n:first"),
 		} {
 			if status := asks(wrong); status != 401 {
 				t.Errorf("%s: %d", wrong, status)
@@ -202,7 +207,9 @@ auth = { realm = 'the "inner" circle', users = "users" }
 		}
 	}
 	fapwstest.Replace(t, file, "one:"+sha("third")+"\n")
-	fapwstest.Eventually(t, "the new password is right", func() bool { return asks("Basic "+encoded("one:third")) == 200 })
+	fapwstest.Eventually(t, "the new password is right", func() bool {
+		return asks("Basic "+encoded("one:third")) == 200
+	})
 	if status := asks("Basic " + encoded("one:first")); status != 401 {
 		t.Errorf("the old password: %d", status)
 	}
@@ -227,7 +234,8 @@ func TestPasswordAbove1KiBIsWrong(t *testing.T) {
 	}
 	file := fapwstest.Write(t, dir+"/users", text)
 	script := fapwstest.Write(t, dir+"/app.py", loginScript)
-	s := fapwstest.Command{Script: script, Dir: dir, Flags: []string{"--login", file, "--state-dir", dir + "/state"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: script, Dir: dir, Flags: []string{"--login", file, "--state-dir",
+		dir + "/state"}}.Serve(t, fapwstest.Threads)
 	visit(t, s.URL).logIn("user1000", strings.Repeat("x", 1000), "/").want(t, 303, "Location: /")
 	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
@@ -262,14 +270,18 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	file, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
 	fapwstest.Write(t, dir+"/www/page.txt", "nothing")
 	users(t, file, "correct horse", "add", "ann")
-	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir, Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--sandbox", "--static", "/f/=" + dir}}
+	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir,
+		Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--sandbox", "--static",
+			"/f/=" + dir}}
 	s := command.Serve(t, fapwstest.Workers)
 	ann, guest := visit(t, s.URL), visit(t, s.URL)
 
 	guest.get("/a?b=c&d").want(t, 303, "Location: /_fapws/login?next=%2Fa%3Fb%3Dc%26d")
 	for _, other := range []reply{
-		guest.get("/a", "Accept", "application/json"), guest.ask("POST", "/a", ""), guest.get("/f/www/page.txt", "Accept", "*/*"),
-		guest.get("/ws", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+		guest.get("/a", "Accept", "application/json"), guest.ask("POST", "/a", ""),
+		guest.get("/f/www/page.txt", "Accept", "*/*"),
+		guest.get("/ws", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
+			"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 		guest.get("/a", "Authorization", "Basic YW5uOmNvcnJlY3QgaG9yc2U=", "Accept", "*/*"),
 	} {
 		if other.want(t, 401, "").Header.Get("WWW-Authenticate") != `Cookie realm="login"` {
@@ -277,12 +289,14 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 		}
 	}
 	form := guest.get("/_fapws/login?next=%22%3E%3Cscript%3E").want(t, 200, `value="&#34;&gt;&lt;script&gt;"`)
-	if policy := form.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || form.Header.Get("Cache-Control") != "no-store" {
+	if policy := form.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") ||
+		form.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", form.Header)
 	}
 
 	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse").want(t, 400, "had expired")
-	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse", "Origin", "http://evil.test").want(t, 403, "another site")
+	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse", "Origin", "http://evil.test").want(t, 403,
+		"another site")
 	guest.ask("POST", "/_fapws/login", `{"name":"ann"}`, "Content-Type", "application/json").want(t, 415, "")
 	guest.ask("POST", "/_fapws/login", strings.Repeat("x", 100<<10)).want(t, 413, "")
 	guest.ask("PUT", "/_fapws/login", "").want(t, 405, "")
@@ -295,11 +309,13 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 		visit(t, s.URL).logIn("ann", "correct horse", next).want(t, 303, "Location: /")
 	}
 	in := ann.logIn(" ann ", "correct horse", "/a?b=c").want(t, 303, "Location: /a?b=c")
-	if cookie := in.Header.Get("Set-Cookie"); !strings.Contains(cookie, "; Path=/; HttpOnly; SameSite=Lax") || strings.Contains(cookie, "Secure") {
+	if cookie := in.Header.Get("Set-Cookie"); !strings.Contains(cookie, "; Path=/; HttpOnly; SameSite=Lax") ||
+		strings.Contains(cookie, "Secure") {
 		t.Errorf("%s", cookie)
 	}
 	own := ann.session()
-	foreign := strings.Repeat(own.Name+"=; ", 100) + strings.Repeat(own.Name+"="+strings.Repeat("x", len(own.Value))+"; ", 40)
+	foreign := strings.Repeat(own.Name+"=; ", 100) + strings.Repeat(own.Name+"="+strings.Repeat("x", len(own.Value))+
+		"; ", 40)
 	visit(t, s.URL).get("/a", "Cookie", foreign+own.Name+"="+own.Value).want(t, 200, "GET ann form")
 	for range 4 {
 		a := ann.get("/a", "Remote-User", "root", "Auth-Type", "x").want(t, 200, "GET ann form")
@@ -382,7 +398,8 @@ PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(m
 func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir, Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir,
+		Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, fapwstest.Workers)
 	code := s.Says(`has no user yet; .* with the code (\S+),`)[1]
 	if n := strings.Count(s.Stderr.String(), code); n != 1 {
 		t.Errorf("the code is shown %d times", n)
@@ -404,7 +421,8 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 		if wrong.code == code {
 			kept = code
 		}
-		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, `name="code" value="`+kept+`"`)
+		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403,
+			`name="code" value="`+kept+`"`)
 	}
 	if _, err := os.Stat(dir + "/users"); err == nil {
 		t.Error("a wrong code has made a user")
@@ -418,7 +436,8 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	if form := eve.get("/_fapws/login").body; strings.Contains(form, `name="code"`) {
 		t.Error("a second user is made")
 	}
-	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403, "Wrong name or password")
+	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403,
+		"Wrong name or password")
 	text, err := os.ReadFile(dir + "/users")
 	if err != nil || bytes.Count(text, []byte("\n")) != 1 {
 		t.Errorf("%s %v", text, err)

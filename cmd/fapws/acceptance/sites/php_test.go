@@ -69,7 +69,8 @@ func phpWorks(t *testing.T, how string) {
 	s.Get("/dir", 301).Field(t, "Location", "/dir/")
 	s.Get("/plain.txt", 200).Is(t, "plain")
 	s.Get("/env.php/a/b.php", 200, "Proxy: http://evil/").Is(t, "/a/b.php 200 "+folder+"/site/env.php "+folder+"/site ")
-	s.Ask(fapwstest.Request("POST", "/form.php?b=2", "a=1", "Content-Type: application/x-www-form-urlencoded", "Cookie: c=3")).Is(t, "123")
+	s.Ask(fapwstest.Request("POST", "/form.php?b=2", "a=1", "Content-Type: application/x-www-form-urlencoded",
+		"Cookie: c=3")).Is(t, "123")
 	for _, size := range []int{100, 300 << 10, 5 << 20} {
 		body := strings.Repeat("x", size)
 		sum := fmt.Sprintf("%x", md5.Sum([]byte(body)))
@@ -82,17 +83,20 @@ func phpWorks(t *testing.T, how string) {
 		}
 		io.WriteString(part, body)
 		w.Close()
-		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t, fmt.Sprintf("0 %d %s", size, sum))
+		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t,
+			fmt.Sprintf("0 %d %s", size, sum))
 	}
 	s.Get("/gone.php", 410).Want(t, 410, "gone for good")
-	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410) // the script does not read the body
+	// the script does not read the body
+	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410)
 	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
 	s.Get("/bad.php", 500)
 	s.Says("undefined function no_such_function")
 	if a := s.Ask(fapwstest.Request("HEAD", "/env.php", "")); a.StatusCode != 200 || a.Text != "" {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
 	}
-	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404, "/x/%2e%2e/%2e%2e/fapws.toml": 400} {
+	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404,
+		"/x/%2e%2e/%2e%2e/fapws.toml": 400} {
 		if a := s.Get(target, status); strings.Contains(a.Text, "executed") {
 			t.Errorf("%s runs a picture", target)
 		}
@@ -192,11 +196,14 @@ func reads(w *fapwstest.Client, t *testing.T, text string) {
 func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	s, _ := configured(t, fapwstest.Threads, "[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n", map[string]string{
-		"app.py":             "def application(environ, start_response):\n    start_response('200 OK', [('Content-Type', 'text/plain')])\n    return [b'app ' + environ['PATH_INFO'].encode()]\n",
-		"site/dir/index.php": `<?php echo "php ", $_SERVER['REQUEST_URI'];`,
-		"site/bare/a.txt":    "a",
-	})
+	s, _ := configured(t, fapwstest.Threads,
+		"[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n",
+		map[string]string{
+			"app.py": "def application(environ, start_response):\n    start_response('200 OK', " +
+				"[('Content-Type', 'text/plain')])\n    return [b'app ' + environ['PATH_INFO'].encode()]\n",
+			"site/dir/index.php": `<?php echo "php ", $_SERVER['REQUEST_URI'];`,
+			"site/bare/a.txt":    "a",
+		})
 	s.Get("/dir/?x", 200).Is(t, "php /dir/?x")
 	s.Get("/dir", 301).Field(t, "Location", "/dir/")
 	s.Get("/bare/", 200).Is(t, "app /bare/")
@@ -211,7 +218,8 @@ func TestMissingPHPIsReportedOnItsPages(t *testing.T) {
 	fapwstest.Write(t, folder+"/site/a.php", `<?php echo "a";`)
 	fapwstest.Write(t, folder+"/site/b.txt", "b")
 	file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf(phpSite, "fastcgi", "/tmp"))
-	s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder, Env: []string{"PATH=" + folder}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder, Env: []string{"PATH=" + folder}}.Serve(t,
+		fapwstest.Threads)
 	s.Says(`php-cgi is not installed: apt-get install php-cgi`)
 	a := s.Get("/a.php", 502)
 	a.Want(t, 502, "php-cgi is not installed: apt-get install php-cgi")

@@ -16,8 +16,10 @@ func TestPrivateFilesOfAnApplicationAreHidden(t *testing.T) {
 	for _, c := range []struct{ name, top, app string }{
 		{"root", "root = \".\"\n", "def application(e, s): s('404 Not Found', []); return [b'app']\n"},
 		{"static", "static = \"/=.\"\n", "def application(e, s): s('404 Not Found', []); return [b'app']\n"},
-		{"Staticfile", "", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile('.', listing=True))]\n"},
-		{"handler", "", "from fapws.contrib.views import Staticfile\nfiles = Staticfile('.', listing=True)\nPATHS = [('/', lambda e, s: files(e, s))]\n"},
+		{"Staticfile", "", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile('.', " +
+			"listing=True))]\n"},
+		{"handler", "", "from fapws.contrib.views import Staticfile\nfiles = Staticfile('.', listing=True)\nPATHS = " +
+			"[('/', lambda e, s: files(e, s))]\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -31,17 +33,21 @@ env-file = "settings.txt"
 autoindex = true
 expose = ["shown.db"]
 `)
-			secret := []string{"helper.py", "app.py~", "app.py.bak", "notes.bak", "data.sqlite3", "data.sqlite3-wal", "blog.db",
-				"BLOG.DB", "Old.Bak", "HELPER.PY", "helper.py.1", "blog.db.gz", "blog.sql", "blog.sql.gz", "blog.bak2", "blog.bak.gz", "data.dump", "blog.db.2026-01-01.zst", "stubs.pyi",
+			secret := []string{"helper.py", "app.py~", "app.py.bak", "notes.bak", "data.sqlite3", "data.sqlite3-wal",
+				"blog.db",
+				"BLOG.DB", "Old.Bak", "HELPER.PY", "helper.py.1", "blog.db.gz", "blog.sql", "blog.sql.gz", "blog.bak2",
+				"blog.bak.gz", "data.dump", "blog.db.2026-01-01.zst", "stubs.pyi",
 				"error.log.1.gz", "access.log.2.gz", "run.pid.old", "sub/other.py"}
-			public := []string{"page.html", "log.txt", "mysql.html", "db.txt", "intro.sql.html", "sub/page.html", "app.css"}
+			public := []string{"page.html", "log.txt", "mysql.html", "db.txt", "intro.sql.html", "sub/page.html",
+				"app.css"}
 			for _, name := range append(public, secret...) {
 				fapwstest.Write(t, dir+"/"+name, "text of "+name)
 			}
 			fapwstest.Write(t, dir+"/settings.txt", "SECRET=x\n")
 			fapwstest.Write(t, dir+"/shown.db", "asked for")
 			secret = append(secret, "app.py", "fapws.toml", "access.log", "error.log", "run.pid", "settings.txt")
-			for from, to := range map[string]string{"link.txt": "app.py", "source.txt": "helper.py", "config.txt": "fapws.toml", "base.txt": "blog.db"} {
+			for from, to := range map[string]string{"link.txt": "app.py", "source.txt": "helper.py",
+				"config.txt": "fapws.toml", "base.txt": "blog.db"} {
 				fapwstest.Must(t, os.Symlink(to, dir+"/"+from))
 				secret = append(secret, from)
 			}
@@ -82,12 +88,17 @@ func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 	dir := t.TempDir()
 	secret := map[string]string{
-		"manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/wsgi.py": "", "mysite/settings.py": "SECRET_KEY = 1\n",
-		"mysite/settings.py.gz": "gz", "db.sqlite3": "x", "mail.secret": "x", "server.key": key, "both.pem": "certificate\n" + key, "id_rsa": "x", "id_work": key, "ssh_host_rsa_key": key,
-		"server.key.gz": "gz", "server.key.br": "br", "both.pem.gz": "gz", "both.pem.br": "br", "both.pem.zst": "zst", "id_rsa.gz": "gz", "id_work.br": "br", "ssh_host_rsa_key.zst": "zst",
+		"manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/wsgi.py": "",
+		"mysite/settings.py":    "SECRET_KEY = 1\n",
+		"mysite/settings.py.gz": "gz", "db.sqlite3": "x", "mail.secret": "x", "server.key": key,
+		"both.pem": "certificate\n" + key, "id_rsa": "x", "id_work": key, "ssh_host_rsa_key": key,
+		"server.key.gz": "gz", "server.key.br": "br", "both.pem.gz": "gz", "both.pem.br": "br", "both.pem.zst": "zst",
+		"id_rsa.gz": "gz", "id_work.br": "br", "ssh_host_rsa_key.zst": "zst",
 	}
 	public := map[string]string{
-		"page.html": "page", "app.js": "js", "chain.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "id_rsa.pub": "ssh-rsa AAAA", "id_list.html": "ids", "press_key": "any",
+		"page.html": "page", "app.js": "js",
+		"chain.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "id_rsa.pub": "ssh-rsa AAAA",
+		"id_list.html": "ids", "press_key": "any",
 		"id_list.html.gz": "page", "twice.txt": "of two names",
 	}
 	for _, files := range []map[string]string{secret, public} {
@@ -95,30 +106,38 @@ func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 			fapwstest.Write(t, dir+"/"+name, text)
 		}
 	}
-	for from, to := range map[string]string{"hard.txt": "mysite/settings.py", "again.txt": "twice.txt", "notes.txt": "both.pem"} {
+	for from, to := range map[string]string{"hard.txt": "mysite/settings.py", "again.txt": "twice.txt",
+		"notes.txt": "both.pem"} {
 		fapwstest.Must(t, os.Link(dir+"/"+to, dir+"/"+from))
 	}
 	fapwstest.Must(t, os.Symlink("id_work", dir+"/soft.txt"))
 	secret["hard.txt"], secret["soft.txt"], secret["notes.txt"] = "", "", ""
 	public["again.txt"] = public["twice.txt"]
 	elsewhere := t.TempDir()
-	fapwstest.Write(t, elsewhere+"/app.py", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile("+strconv.Quote(dir)+", listing=True))]\n")
-	fapwstest.Write(t, elsewhere+"/fapws.toml", "autoindex = true\n[[host]]\nroot = "+strconv.Quote(elsewhere)+"\n[[host.route]]\nprefix = \"/\"\nfiles = "+strconv.Quote(dir)+"\n")
+	fapwstest.Write(t, elsewhere+"/app.py", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile("+
+		strconv.Quote(dir)+", listing=True))]\n")
+	fapwstest.Write(t, elsewhere+"/fapws.toml", "autoindex = true\n[[host]]\nroot = "+strconv.Quote(elsewhere)+
+		"\n[[host.route]]\nprefix = \"/\"\nfiles = "+strconv.Quote(dir)+"\n")
 	for name, flags := range map[string][]string{
-		"directory": {dir}, "table": {"-c", elsewhere + "/fapws.toml"}, "Staticfile": {"-c", "off", elsewhere + "/app.py"},
+		"directory": {dir}, "table": {"-c", elsewhere + "/fapws.toml"},
+		"Staticfile": {"-c", "off", elsewhere + "/app.py"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...), Complains: true}.Started(t)
-			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(), hint) != (name != "Staticfile") ||
+			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...),
+				Complains: true}.Started(t)
+			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(),
+				hint) != (name != "Staticfile") ||
 				name != "Staticfile" && !strings.Contains(s.Stderr.String(), "type fapws -C "+dir+" mysite.wsgi\n") {
 				t.Errorf("%q? %s", hint, s.Stderr.String())
 			}
 			list := s.Ask(fapwstest.Get("/")).Want(t, 200).Text
 			for name := range secret {
 				for _, request := range []string{
-					fapwstest.Get("/" + name), fapwstest.Get("/"+name, "Range: bytes=0-1"), fapwstest.Get("/"+name, "Accept-Encoding: gzip, zstd"),
-					fapwstest.Get("/"+name, "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"), fapwstest.Request("OPTIONS", "/"+name, ""),
+					fapwstest.Get("/" + name), fapwstest.Get("/"+name, "Range: bytes=0-1"),
+					fapwstest.Get("/"+name, "Accept-Encoding: gzip, zstd"),
+					fapwstest.Get("/"+name, "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"),
+					fapwstest.Request("OPTIONS", "/"+name, ""),
 				} {
 					if a := s.Ask(request); a.StatusCode != 404 && a.StatusCode != 405 && a.StatusCode != 204 {
 						t.Errorf("%q: %d %.100q", request, a.StatusCode, a.Text)
@@ -143,7 +162,8 @@ func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 	}
 	t.Run("exposed", func(t *testing.T) {
 		t.Parallel()
-		s := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--expose", "*.py,*.key,*.pem", dir}, Complains: true}.Started(t)
+		s := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--expose", "*.py,*.key,*.pem", dir},
+			Complains: true}.Started(t)
 		for _, name := range []string{"mysite/settings.py", "server.key", "both.pem", "hard.txt"} {
 			s.Ask(fapwstest.Get("/"+name)).Want(t, 200)
 		}

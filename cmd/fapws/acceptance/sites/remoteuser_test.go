@@ -65,7 +65,8 @@ func TestRemoteUserCannotBeForged(t *testing.T) {
 	forged := []string{"Remote-User: root", "REMOTE-USER: root", "remote_user: root", "X: y", "Remote_User: root"}
 	t.Run("users", func(t *testing.T) {
 		t.Parallel()
-		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`, upstream.URL), files)
+		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`,
+			upstream.URL), files)
 		c := s.Dial()
 		for range 2 {
 			for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
@@ -80,7 +81,8 @@ func TestRemoteUserCannotBeForged(t *testing.T) {
 			}
 		}
 		for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
-			if out, err := exec.Command("curl", "-s", "--http2-prior-knowledge", "-H", forged[0], "-H", forged[2], s.URL+prefix).Output(); err != nil || string(out) != "[]" {
+			if out, err := exec.Command("curl", "-s", "--http2-prior-knowledge", "-H", forged[0], "-H", forged[2],
+				s.URL+prefix).Output(); err != nil || string(out) != "[]" {
 				t.Errorf("HTTP/2: %v %s", err, out)
 			}
 		}

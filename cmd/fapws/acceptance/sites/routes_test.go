@@ -86,14 +86,20 @@ status = 409
 		503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		505: "GET / HTTP/3.0\r\nHost: x\r\n\r\n",
 	}
-	own := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
-	plain := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	own := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c",
+		fapwstest.Write(t, dir+"/own.toml",
+			conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+
+				strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	plain := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c",
+		fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range statuses {
 		for range 2 {
-			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
+			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t,
+				"Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
 		}
 		plain.Ask(requests[status]).Want(t, status).Field(t, "Content-Type", "text/plain; charset=utf-8")
-		ownPage(t, plain.Ask(strings.Replace(requests[status], "Host: x\r\n", "Host: x\r\nAccept: text/html,*/*;q=0.8\r\n", 1)).Want(t, status))
+		ownPage(t, plain.Ask(strings.Replace(requests[status], "Host: x\r\n",
+			"Host: x\r\nAccept: text/html,*/*;q=0.8\r\n", 1)).Want(t, status))
 	}
 	own.Ask(requests[405]).Field(t, "Allow", "GET, HEAD")
 	large := strings.Repeat("our own 403", 10000)
@@ -102,7 +108,8 @@ status = 409
 	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")
 	own.Get("/lost", 409).Want(t, 409, "Conflict")
 	has(own.Get("/said", 404), t, "said")
-	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
+	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404,
+		"<p>no such &lt;thing&gt;</p>")
 	has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")
 	head := own.Ask("HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if head.StatusCode != 404 || head.Header.Get("Content-Length") != "14" {
@@ -133,7 +140,8 @@ prefix = "/c/index.htm"
 redirect = "/c/"
 `)}}.Serve(t, fapwstest.Threads)
 	for range 2 {
-		for path, status := range map[string]int{"/a/": 403, "/a/index.html": 403, "/b/": 410, "/b/index.html": 410, "/a": 301, "/c/": 200, "/c/index.htm": 302} {
+		for path, status := range map[string]int{"/a/": 403, "/a/index.html": 403, "/b/": 410, "/b/index.html": 410,
+			"/a": 301, "/c/": 200, "/c/index.htm": 302} {
 			s.Ask(fapwstest.Get(path)).Want(t, status)
 		}
 		s.Ask(fapwstest.Get("/c/")).Is(t, "public")
@@ -201,18 +209,24 @@ proxy = "`+behind.URL+`"
 		return s.Ask(text + "Host: Site.example:80\r\nConnection: close\r\n\r\n")
 	}
 	post := func(target, body string) *fapwstest.Answer {
-		return s.Ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", target, len(body), body))
+		return s.Ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+			target, len(body), body))
 	}
 	has(ask("GET /file.txt HTTP/1.1\r\n").Want(t, 200), t, "content").Field(t, "X-Frame-Options", "DENY")
-	has(ask("GET /page HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/page query= uri=/page user=- body=0").Field(t, "X-Frame-Options", "DENY")
+	has(ask("GET /page HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/page query= uri=/page user=- body=0").Field(t,
+		"X-Frame-Options", "DENY")
 	post("/page", "hello").Want(t, 200, "POST", "body=5")
-	ask("GET /old/a%0d%0aX-Evil:1?q HTTP/1.1\r\n").Want(t, 301).Field(t, "Location", "https://site.example/new/a%0d%0aX-Evil:1?q").Field(t, "X-Evil", "")
-	has(ask("GET /written/a%20b?q HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/app/a b query=q uri=/written/a%20b?q user=- body=0")
-	has(ask("GET /gone HTTP/1.1\r\n").Want(t, 410), t, "it is gone").Field(t, "X-Gone", "yes").Field(t, "X-Frame-Options", "SAMEORIGIN")
+	ask("GET /old/a%0d%0aX-Evil:1?q HTTP/1.1\r\n").Want(t, 301).Field(t, "Location",
+		"https://site.example/new/a%0d%0aX-Evil:1?q").Field(t, "X-Evil", "")
+	has(ask("GET /written/a%20b?q HTTP/1.1\r\n").Want(t, 200), t,
+		"GET script= path=/app/a b query=q uri=/written/a%20b?q user=- body=0")
+	has(ask("GET /gone HTTP/1.1\r\n").Want(t, 410), t, "it is gone").Field(t, "X-Gone", "yes").Field(t,
+		"X-Frame-Options", "SAMEORIGIN")
 	ask("GET /admin/x HTTP/1.1\r\n").Want(t, 401).Field(t, "WWW-Authenticate", `Basic realm="admin", charset="UTF-8"`)
 	ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOndyb25n\r\n").Want(t, 401)
 	for range 3 {
-		ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n").Want(t, 200, "script= path=/admin/x", "user=ann")
+		ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n").Want(t, 200, "script= path=/admin/x",
+			"user=ann")
 	}
 	ask("GET /elsewhere HTTP/1.1\r\n").Want(t, 403)
 	ask("GET /read HTTP/1.1\r\n").Want(t, 200).Field(t, "X-App", "").Field(t, "Server", "")
@@ -240,12 +254,13 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		`proxy = "localhost"`:                                       `"localhost" is not one of http://host:port, https://host:port, unix:/path`,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"missing\"": `: proxy-tls-ca: open `,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"":   `users: no PEM certificate found`,
-		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"\nproxy-tls-verify = false": `has no effect with proxy-tls-verify = false`,
-		"proxy = \"http://localhost\"\nproxy-tls-verify = false":                            `http://localhost does not use TLS`,
-		"proxy = \"https://localhost\"\nproxy-tls-verify = \"no\"":                          `proxy-tls-verify = "no", a string: must be true or false`,
-		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"":                              `unknown key proxy-tls-nam of [host.route], did you mean proxy-tls-name?`,
-		"proxy = \"https://localhost\"\nproxy-tls-name = \"a b\"":                           `the name that a certificate is for`,
-		"proxy = \"http://localhost\"\nproxy-tunnel-timeout = \"soon\"":                     `must be seconds, or a time`,
+		"proxy = \"https://localhost\"\nproxy-tls-ca = " +
+			"\"users\"\nproxy-tls-verify = false": `has no effect with proxy-tls-verify = false`,
+		"proxy = \"http://localhost\"\nproxy-tls-verify = false":        `http://localhost does not use TLS`,
+		"proxy = \"https://localhost\"\nproxy-tls-verify = \"no\"":      `proxy-tls-verify = "no", a string: must be true or false`,
+		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"":          `unknown key proxy-tls-nam of [host.route], did you mean proxy-tls-name?`,
+		"proxy = \"https://localhost\"\nproxy-tls-name = \"a b\"":       `the name that a certificate is for`,
+		"proxy = \"http://localhost\"\nproxy-tunnel-timeout = \"soon\"": `must be seconds, or a time`,
 		`status = 99`: `status = 99, an integer: must be an integer from 100 to 599`,
 		"status = 200\nheaders = { \"Content-Length\" = \"1\" }": `only the server sets Content-Length`,
 		"status = 200\nmethods = [\"get\"]":                      `"get" is not a method`,
@@ -278,7 +293,8 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 		w.Header().Set("Fapws-Channel", "news")
 		switch r.URL.Path {
 		case "/base/fields":
-			for _, name := range []string{"Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Te", "Keep-Alive", "X-Named", "X_other", "User-Agent", "Cookie"} {
+			for _, name := range []string{"Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Te",
+				"Keep-Alive", "X-Named", "X_other", "User-Agent", "Cookie"} {
 				fmt.Fprintf(w, "%s=%q ", name, r.Header[name])
 			}
 			fmt.Fprint(w, r.RequestURI, " ", r.Host)
@@ -308,17 +324,21 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	behind.Start()
 	t.Cleanup(behind.Close)
 	s := fapwstest.ServeProxy(t, "unix:"+socket+":/base/", "")
-	a := s.Get("/fields?a=%zz", 200, "Cookie: a", "Keep-Alive: 1", "TE: gzip", "Connection: X-Named", "X-Named: 1", "X_Other: 1")
-	a.Is(t, `Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] X-Real-Ip=["127.0.0.1"] `+
-		`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
-	a.Field(t, "Server", "behind").Field(t, "Fapws-Channel", "").Field(t, "Keep-Alive", "").Field(t, "Content-Type", "text/plain; charset=utf-8")
+	a := s.Get("/fields?a=%zz", 200, "Cookie: a", "Keep-Alive: 1", "TE: gzip", "Connection: X-Named", "X-Named: 1",
+		"X_Other: 1")
+	a.Is(t,
+		`Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] X-Real-Ip=["127.0.0.1"] `+
+			`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
+	a.Field(t, "Server", "behind").Field(t, "Fapws-Channel", "").Field(t, "Keep-Alive", "").Field(t, "Content-Type",
+		"text/plain; charset=utf-8")
 	if dates := a.Header["Date"]; len(dates) != 1 || len(a.Header["Server"]) != 1 {
 		t.Errorf("%q", a.Header)
 	}
 	for _, size := range []int{5, 2 << 20} {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/body", body)).Is(t, body)
-		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)
+		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: "+
+			"chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)
 	}
 	s.Get("/none", 204)
 	w := s.Dial()
@@ -362,7 +382,9 @@ func TestProxyDiscardsBytesAfterAResponse(t *testing.T) {
 	defer behind.Close()
 	log := t.TempDir() + "/errors"
 	s := fapwstest.ServeProxy(t, behind.URL, "", "--error-log", log)
-	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data after a response: ".*evil"`)
+	wanted :=
+		regexp.MustCompile(
+			`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data after a response: ".*evil"`)
 	fapwstest.Eventually(t, "the log has it", func() bool {
 		w := s.Dial()
 		w.Fetch("/").Want(t, 204)

@@ -12,16 +12,19 @@ func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Serv
 	t.Helper()
 	folder = t.TempDir()
 	for name, text := range map[string]string{
-		"cgi/send":  shell(`printf 'X-Sendfile: %s\nX-Kept: yes\nSet-Cookie: a=b\nETag: "mine"\n\nnot sent' "$QUERY_STRING"`),
+		"cgi/send": shell(
+			`printf 'X-Sendfile: %s\nX-Kept: yes\nSet-Cookie: a=b\nETag: "mine"\n\nnot sent' "$QUERY_STRING"`),
 		"cgi/accel": shell(`printf 'Content-Type: text/x-own\nX-Accel-Redirect: %s\n\nbody' "$QUERY_STRING"`),
-		"cgi/form":  shell(`cat >/dev/null; printf 'Status: 403 No\nContent-Type: text/plain\nX-Sendfile: one.txt\nx-sendfile: /etc/passwd\n\n'`),
+		"cgi/form": shell(
+			`cat >/dev/null; printf 'Status: 403 No\nContent-Type: text/plain\nX-Sendfile: one.txt\nx-sendfile: /etc/passwd\n\n'`),
 		"cgi/dies":  shell(`printf 'X-Sendfile: one.txt\nContent-Type: text/plain\n\n'; sleep 1000`),
 		"cgi/empty": shell(`printf 'Content-Type: text/plain\nX-Sendfile:\n\nbody'`),
 		"cgi/nph-x": shell(`printf 'HTTP/1.1 200 OK\r\nX-Sendfile: one.txt\r\nConnection: close\r\n\r\nnot sent'`),
 	} {
 		fapwstest.WriteProgram(t, folder+"/"+name, text)
 	}
-	fapwstest.Write(t, folder+"/site/send.php", `<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); echo 'not sent';`)
+	fapwstest.Write(t, folder+"/site/send.php",
+		`<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); echo 'not sent';`)
 	fapwstest.Write(t, folder+"/files/one.txt", "0123456789")
 	fapwstest.Write(t, folder+"/files/big.bin", strings.Repeat("0123456789abcdef", 1<<17))
 	fapwstest.Write(t, folder+"/secret", "secret")
@@ -55,7 +58,8 @@ func TestProgramsSendFilesIfHandlersMay(t *testing.T) {
 	need(t, "/usr/bin/php-cgi")
 	s, folder := sendPrograms(t, fapwstest.Threads, "x-sendfile = \"files\"\nx-accel = \"/p/=files\"")
 	for _, path := range []string{"/bin/send", "/cgi/send", "/guarded/send"} {
-		a := s.Get(path+"?"+folder+"/files/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/plain; charset=utf-8")
+		a := s.Get(path+"?"+folder+"/files/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type",
+			"text/plain; charset=utf-8")
 		a.Field(t, "X-Sendfile", "").Field(t, "X-Kept", "yes").Field(t, "Accept-Ranges", "bytes")
 		if a.Header.Get("ETag") == `"mine"` || a.Header.Get("Last-Modified") == "" {
 			t.Errorf("%s: %v", path, a.Header)
@@ -65,13 +69,16 @@ func TestProgramsSendFilesIfHandlersMay(t *testing.T) {
 		s.Get(path+"?../secret", 404)
 		s.Get(path+"?/etc/passwd", 404)
 	}
-	s.Get("/guarded/send?one.txt", 200).Is(t, "0123456789").Field(t, "X-Guard", "seen").Field(t, "Set-Cookie", "a=b, guard=1; Path=/")
-	s.Get("/send.php?one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "application/x-own").Field(t, "X-Sendfile", "")
+	s.Get("/guarded/send?one.txt", 200).Is(t, "0123456789").Field(t, "X-Guard", "seen").Field(t, "Set-Cookie",
+		"a=b, guard=1; Path=/")
+	s.Get("/send.php?one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "application/x-own").Field(t,
+		"X-Sendfile", "")
 	if a := s.Get("/send.php?big.bin", 200); len(a.Text) != 16<<17 {
 		t.Errorf("%d bytes", len(a.Text))
 	}
 	s.Get("/bin/nph-x", 200).Is(t, "0123456789")
-	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/x-own").Field(t, "X-Accel-Redirect", "")
+	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/x-own").Field(t,
+		"X-Accel-Redirect", "")
 	s.Get("/bin/accel?/secret", 404)
 	a := s.Ask(fapwstest.Request("POST", "/bin/form", "x", "Range: bytes=0-1"))
 	if a.StatusCode != 403 || a.Text != "0123456789" {
@@ -79,7 +86,8 @@ func TestProgramsSendFilesIfHandlersMay(t *testing.T) {
 	}
 	s.Get("/bin/empty", 200).Is(t, "body").Field(t, "X-Sendfile", "")
 	s.Get("/brief/dies", 504)
-	fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
+	fapwstest.FileSays(t, folder+"/errors",
+		`X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 }
 
 func TestXSendfileOfAProgramIsRemovedWithoutTheSetting(t *testing.T) {

@@ -39,7 +39,8 @@ def application(environ, start_response):
 	}
 	at := time.Date(2020, 2, 3, 12, 0, 0, 0, time.UTC)
 	fapwstest.Must(t, os.Chtimes(filepath.Join(dir, "site/part.txt"), at, at))
-	s := fapwstest.Command{Flags: []string{"--config", filepath.Join(dir, "fapws.toml")}, Dir: dir}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--config", filepath.Join(dir, "fapws.toml")}, Dir: dir}.Serve(t,
+		fapwstest.Threads)
 	for _, c := range []struct{ path, want string }{
 		{"/include.shtml", "[part & whole] [part & whole] [inner of include.shtml]"},
 		{"/echo.shtml?<b>&x", "&lt;b&gt;&amp;x <b>&x (none)"},
@@ -58,16 +59,19 @@ def application(environ, start_response):
 	} {
 		r := s.Get(c.path, 200).Is(t, c.want)
 		if strings.Contains(c.path, ".shtml") {
-			r.Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Set-Cookie", "").Field(t, "ETag", "").Field(t, "Last-Modified", "")
+			r.Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Set-Cookie", "").Field(t, "ETag", "").
+				Field(t, "Last-Modified", "")
 		}
 	}
-	for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed", `errmsg.shtml:1: unknown element "nothing"`} {
+	for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed",
+		`errmsg.shtml:1: unknown element "nothing"`} {
 		s.Says(regexp.QuoteMeta(line))
 	}
 	changed := filepath.Join(dir, "site/set.shtml")
 	fapwstest.Write(t, changed, "changed")
 	s.Get("/set.shtml", 200).Is(t, "changed")
-	if r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", "")); r.StatusCode != 200 || r.ContentLength != int64(len("abc abc (none)")) {
+	if r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", "")); r.StatusCode != 200 ||
+		r.ContentLength != int64(len("abc abc (none)")) {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
 }
@@ -81,9 +85,11 @@ func TestSSIFlagProcessesPagesOfADirectory(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"--ssi", "--config", "off", dir}}.Serve(t, fapwstest.Mode{})
 	s.Get("/a.shtml", 200).Is(t, "a.shtml")
 	s.Get("/", 200).Is(t, "index")
-	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"}, Script: "service.py"}.Serve(t, fapwstest.Mode{})
+	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"},
+		Script: "service.py"}.Serve(t, fapwstest.Mode{})
 	s.Get("/a.shtml", 200).Is(t, "a.shtml")
-	fapwstest.Command{Flags: []string{"--ssi", "--config", "off"}, Script: "service.py"}.Fails(t, 2, "ssi: no directory with pages")
+	fapwstest.Command{Flags: []string{"--ssi", "--config", "off"}, Script: "service.py"}.Fails(t, 2,
+		"ssi: no directory with pages")
 	s = fapwstest.Command{Flags: []string{"--config", "off", dir}}.Serve(t, fapwstest.Mode{})
 	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
@@ -92,8 +98,10 @@ func TestSSIFlagProcessesPagesOfADirectory(t *testing.T) {
 func TestSSIRouteHasItsOwnDirectoryAndOptions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	fapwstest.Write(t, filepath.Join(dir, "docs/a.html"), `<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
-	fapwstest.Write(t, filepath.Join(dir, "docs/b.html"), `<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" --><!--#endif -->`)
+	fapwstest.Write(t, filepath.Join(dir, "docs/a.html"),
+		`<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
+	fapwstest.Write(t, filepath.Join(dir, "docs/b.html"),
+		`<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" --><!--#endif -->`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/plain.txt"), `plain `)
 	fapwstest.Write(t, filepath.Join(dir, "docs/index.html"), `<!--#echo var="DOCUMENT_URI" -->`)
 	file := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `
@@ -111,13 +119,16 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	s.Get("/a.html", 404)
 	s.Get("/docs/none.html", 404)
 
-	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"}, Script: "service.py"}.Serve(t, fapwstest.Mode{})
-	fapwstest.Write(t, filepath.Join(dir, "old.shtml"), `<!--#if expr="$DOCUMENT_NAME -strmatch 'a*'" -->1<!--#endif -->`)
+	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"},
+		Script: "service.py"}.Serve(t, fapwstest.Mode{})
+	fapwstest.Write(t, filepath.Join(dir, "old.shtml"),
+		`<!--#if expr="$DOCUMENT_NAME -strmatch 'a*'" -->1<!--#endif -->`)
 	s.Get("/old.shtml", 200)
 	s.Says(`old\.shtml:1: .*: unknown operator -strmatch; fapws help php-cgi-ssi shows what expressions may contain`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/404.shtml"), "")
 	for ssi, want := range map[string]string{
-		"true\nerror-page = { 404 = '/404.shtml' }": "fapws.toml:4: error-page: 404: /404.shtml is a script or SSI page",
+		"true\nerror-page = { 404 = '/404.shtml' }": "fapws.toml:4: error-page: 404: /404.shtml is a script " +
+			"or SSI page",
 		`{ depth = 11 }`:       "fapws.toml:3: depth = 11",
 		`["a/b"]`:              "fapws.toml:3: ssi",
 		`{ patern = "*.htm" }`: "fapws.toml:3: unknown key patern of [host.ssi], did you mean patterns?",
@@ -139,8 +150,10 @@ func TestSSIPagesThatAreHostileToParsersAreAnswered(t *testing.T) {
 		"deep":       strings.Repeat(`<!--#if expr="true" -->`, 5000) + "x" + strings.Repeat("<!--#endif -->", 4900),
 		"value":      `<!--#echo var="` + strings.Repeat("x", 1<<20),
 		"expression": `<!--#if expr="` + strings.Repeat("(", 1<<20) + `" -->`,
-		"doubling":   `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`, 100),
-		"regexp":     `<!--#set var="a" value="` + strings.Repeat("a", 50_000) + `" --><!--#if expr="v('a') =~ /^(a+)+$/ && v('a') !~ /(a*)*b/" -->found<!--#endif -->`,
+		"doubling": `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`,
+			100),
+		"regexp": `<!--#set var="a" value="` + strings.Repeat("a", 50_000) +
+			`" --><!--#if expr="v('a') =~ /^(a+)+$/ && v('a') !~ /(a*)*b/" -->found<!--#endif -->`,
 		"terms":      `<!--#if expr="` + strings.Repeat("1||", 2700) + `1" -->`,
 		"values":     "<!--#a " + strings.Repeat(`x="1" `, 170_000) + "-->",
 		"dashes":     "<!--#a " + strings.Repeat("--", 500_000),

@@ -34,8 +34,10 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
 	one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
-	one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges", "bytes")
-	if one.Header.Get("Cache-Control") != "max-age=60" && !strings.Contains(one.Header.Get("Cache-Control"), "max-age=60") {
+	one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges",
+		"bytes")
+	if one.Header.Get("Cache-Control") != "max-age=60" && !strings.Contains(one.Header.Get("Cache-Control"),
+		"max-age=60") {
 		t.Errorf("Cache-Control %q", one.Header.Get("Cache-Control"))
 	}
 	etag, modified := one.Header.Get("ETag"), one.Header.Get("Last-Modified")
@@ -75,7 +77,8 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 			}
 			a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
 			if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
-				t.Errorf("%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status, c.body)
+				t.Errorf("%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status,
+					c.body)
 			}
 			if method == "HEAD" && a.Text != "" || c.status == 304 && a.Text != "" {
 				t.Errorf("%s %s: body %q", method, c.target, a.Text)
@@ -83,10 +86,13 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 		}
 	}
 	s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
-	s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary", "Accept-Encoding")
+	s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary",
+		"Accept-Encoding")
 	s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
 	fapwstest.Must(t, os.Remove(folder+"/site/one.txt"))
-	fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
+	fapwstest.Eventually(t, "the removed file is gone", func() bool {
+		return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404
+	})
 }
 
 func TestStaticBigFileIsFollowedByOtherResponses(t *testing.T) {
@@ -109,15 +115,19 @@ func TestStaticFileOutsideTheRootIsNotServed(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
 	for _, path := range []string{
-		"../secret", "%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", ".%2e/secret", "sub/../../secret", "sub/%2e%2e/%2e%2e/secret",
+		"../secret", "%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", ".%2e/secret", "sub/../../secret",
+		"sub/%2e%2e/%2e%2e/secret",
 		"./../secret", "//../secret", "..//secret", "....//secret", "..\\secret", "%5c..%5csecret", "..;/secret",
-		"link", "up/secret", "up/site/../secret", "/" + folder + "/secret", "%2f" + strings.TrimPrefix(folder, "/") + "/secret",
-		"one.txt%00", "secret%00.txt", "..%c0%afsecret", "%252e%252e/secret", "../../../../../../../../etc/passwd", "../" + filepath.Base(folder) + "/secret",
+		"link", "up/secret", "up/site/../secret", "/" + folder + "/secret", "%2f" + strings.TrimPrefix(folder, "/") +
+			"/secret",
+		"one.txt%00", "secret%00.txt", "..%c0%afsecret", "%252e%252e/secret", "../../../../../../../../etc/passwd",
+		"../" + filepath.Base(folder) + "/secret",
 	} {
 		for _, root := range []string{"/static/", "/handler/"} {
 			for _, target := range []string{root + path, "http://test" + root + path} {
 				a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: test\r\n\r\n")
-				if a.StatusCode/100 == 2 || strings.Contains(a.Text, "root:") || strings.Contains(a.Text, "secret\n") || a.Text == "secret" {
+				if a.StatusCode/100 == 2 || strings.Contains(a.Text, "root:") || strings.Contains(a.Text, "secret\n") ||
+					a.Text == "secret" {
 					t.Errorf("%s: %d %q", target, a.StatusCode, a.Text)
 				}
 			}

@@ -26,7 +26,8 @@ func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atom
 	connections = new(atomic.Int64)
 	behind = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
-			fmt.Fprintf(w, "%s host=%s name=%s proto=%s ", r.Method, r.Host, r.TLS.ServerName, r.Header.Get("X-Forwarded-Proto"))
+			fmt.Fprintf(w, "%s host=%s name=%s proto=%s ", r.Method, r.Host, r.TLS.ServerName,
+				r.Header.Get("X-Forwarded-Proto"))
 			io.Copy(w, r.Body)
 			return
 		}
@@ -37,7 +38,8 @@ func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atom
 		}
 		defer c.Close()
 		accept := websocket.AcceptKey([]byte(r.Header.Get("Sec-WebSocket-Key")))
-		fmt.Fprintf(c, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\nwelcome", accept[:])
+		fmt.Fprintf(c, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "+
+			"%s\r\n\r\nwelcome", accept[:])
 		io.Copy(c, buffered)
 		c.(*tls.Conn).CloseWrite()
 	}))
@@ -65,9 +67,11 @@ func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 		route("strict", "")+
 			route("trusting", "proxy-tls-verify = false\n")+
 			route("knowing", "proxy-idle = \"1m\"\nproxy-tls-ca = \""+ca+"\"\n")+
-			route("named", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"example.com\"\nproxy-preserve-host = false\n")+
+			route("named", "proxy-tls-ca = \""+ca+
+				"\"\nproxy-tls-name = \"example.com\"\nproxy-preserve-host = false\n")+
 			route("misled", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"other.test\"\n")+
-			strings.Replace(route("plain", "proxy-tls-ca = \""+ca+"\"\n"), behind.URL, "https://"+plainServer(t), 1))}, Complains: true}.Serve(t, fapwstest.Threads)
+			strings.Replace(route("plain", "proxy-tls-ca = \""+ca+"\"\n"), behind.URL, "https://"+plainServer(t), 1))},
+		Complains: true}.Serve(t, fapwstest.Threads)
 	ask := func(host string) *fapwstest.Answer {
 		return s.Ask("POST / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
 	}
@@ -77,8 +81,9 @@ func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 	has(ask("named").Want(t, 200), t, "POST host="+address+" name=example.com proto=http body")
 	wrong := map[string]string{
 		"strict": "certificate verification failed: x509: certificate signed by unknown authority",
-		"misled": "certificate verification failed: x509: certificate is valid for example.com, *.example.com, not other.test",
-		"plain":  "the server does not speak TLS: tls: first record does not look like a TLS handshake",
+		"misled": "certificate verification failed: x509: certificate is valid for example.com, *.example.com, " +
+			"not other.test",
+		"plain": "the server does not speak TLS: tls: first record does not look like a TLS handshake",
 	}
 	for host := range wrong {
 		ask(host).Want(t, 502)
@@ -101,7 +106,8 @@ func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 	}
 
 	w = s.Dial()
-	w.Send("GET / HTTP/1.1\r\nHost: knowing\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	w.Send("GET / HTTP/1.1\r\nHost: knowing\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: " +
+		"13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	if got := w.Head("GET"); got.StatusCode != 101 {
 		t.Fatal(got)
 	}
@@ -132,17 +138,22 @@ func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	folder, outside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
 	ca = fapwstest.Write(t, filepath.Join(outside, "ca.pem"), fapwstest.Read(t, ca))
 	fapwstest.Must(t, os.Chmod(ca, 0o644))
-	file := fapwstest.Write(t, filepath.Join(folder, "fapws.toml"), "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+behind.URL+"\"\n")
+	file := fapwstest.Write(t, filepath.Join(folder, "fapws.toml"),
+		"[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+behind.URL+"\"\n")
 	fapwstest.Must(t, os.Chmod(file, 0o644))
-	s := fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}, Env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file},
+		Env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
 	s.Get("/", 200).Is(t, "GET host=test name= proto=http ")
 	if strings.Contains(s.Stderr.String(), "warning") {
 		t.Error("a warning about nothing")
 	}
 
-	file = fapwstest.Write(t, filepath.Join(folder, "other.toml"), "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")
+	file = fapwstest.Write(t, filepath.Join(folder, "other.toml"),
+		"[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")
 	fapwstest.Must(t, os.Chmod(file, 0o644))
-	s = fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
-	s.Says(`warning proxy http://localhost:1: the address of localhost cannot be looked up in the chroot, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
+	s = fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.ForOtherUsers(t).Serve(t,
+		fapwstest.Mode{})
+	s.Says(
+		`warning proxy http://localhost:1: the address of localhost cannot be looked up in the chroot, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
 	s.Get("/", 502)
 }

@@ -77,7 +77,8 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	paths := []string{"/wsgi", "/proxy", "/cgi/env", "/asgi"}
 	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(tracedSite, true, upstream.URL), map[string]string{
 		"traced.py": tracedApp,
-		"bin/env":   shell(plain, `id=${HTTP_TRACEPARENT#*-}; printf '%s %s %s' "$HTTP_TRACEPARENT" "${id%%-*}" "${HTTP_TRACESTATE--}"`),
+		"bin/env": shell(plain,
+			`id=${HTTP_TRACEPARENT#*-}; printf '%s %s %s' "$HTTP_TRACEPARENT" "${id%%-*}" "${HTTP_TRACESTATE--}"`),
 	})
 	c := s.Dial()
 	ask := func(path string, fields ...string) []string {
@@ -119,7 +120,8 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
 		c.Send(fapwstest.Get(path, theirs))
 		c.Answer().Want(t, status)
-		want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace ` + theirTrace + `\] .*` + map[int]string{500: "fails", 502: "nowhere"}[status])
+		want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace ` + theirTrace + `\] .*` +
+			map[int]string{500: "fails", 502: "nowhere"}[status])
 		fapwstest.Eventually(t, path+" is in the error log with its trace", func() bool {
 			text, _ := os.ReadFile(folder + "/error.log")
 			return want.Match(text)
@@ -132,7 +134,8 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	ask("/cached", fields...)
 	if curl, err := exec.LookPath("curl"); err != nil {
 		t.Error("no curl: sudo apt-get install curl")
-	} else if out, err := exec.Command(curl, "-s", "--http2-prior-knowledge", "-H", theirs, s.URL+"/wsgi").Output(); err != nil || !strings.Contains(string(out), theirTrace+" -") {
+	} else if out, err := exec.Command(curl, "-s", "--http2-prior-knowledge", "-H", theirs, s.URL+"/wsgi").
+		Output(); err != nil || !strings.Contains(string(out), theirTrace+" -") {
 		t.Errorf("HTTP/2: %v %s", err, out)
 	}
 }

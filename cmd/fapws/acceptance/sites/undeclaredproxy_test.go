@@ -42,15 +42,19 @@ proxy = "%[2]s"
 // No kind of application gets them, in any spelling. A field that programs would use as HTTP_PROXY is removed, too.
 func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Header)
+	}))
 	t.Cleanup(upstream.Close)
 	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": shell(plain, "env")}
 	fields := []string{"X-Honest: mark"}
 	for _, name := range []string{
-		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Protocol",
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
+		"X-Forwarded-Ssl", "X-Forwarded-Protocol",
 		"X-Forwarded-User", "X-Real-IP", "Remote-User", "Forwarded", "Proxy",
 	} {
-		fields = append(fields, name+": evil", strings.ToLower(name)+": evil", strings.ReplaceAll(name, "-", "_")+": evil", strings.ToUpper(name)+": evil")
+		fields = append(fields, name+": evil", strings.ToLower(name)+": evil", strings.ReplaceAll(name, "-", "_")+
+			": evil", strings.ToUpper(name)+": evil")
 	}
 	paths := []string{"/asgi/", "/wsgi/", "/cgi/seen.sh", "/proxy/"}
 	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, "", upstream.URL), files)
@@ -75,13 +79,16 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 			t.Errorf("HTTP/2 %s: %v %s", path, err, out)
 		}
 	}
-	s.Says(`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
+	s.Says(
+		`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
 	if lines := strings.Count(s.Stderr.String(), "are removed"); lines > 1 {
 		t.Errorf("%d log lines", lines)
 	}
-	s, _ = configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`, upstream.URL), files)
+	s, _ = configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`,
+		upstream.URL), files)
 	for _, path := range paths[:3] {
-		if got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good", "Remote-User: good").Text; strings.Count(got, "good") != 3 {
+		if got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good", "Remote-User: good").
+			Text; strings.Count(got, "good") != 3 {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

@@ -18,9 +18,11 @@ func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("check: code %d: %s%s", code, stdout, stderr)
 	}
-	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Mode{Name: "one worker", Flags: []string{"--workers", "1"}})
+	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t,
+		fapwstest.Mode{Name: "one worker", Flags: []string{"--workers", "1"}})
 	ask := func(path string, fields ...string) *fapwstest.Answer { return s.Ask(fapwstest.Get(path, fields...)) }
-	ask("/").Want(t, 200, "A whole site").Field(t, "Cache-Control", "public, max-age=300").Field(t, "X-Frame-Options", "DENY")
+	ask("/").Want(t, 200, "A whole site").Field(t, "Cache-Control", "public, max-age=300").Field(t, "X-Frame-Options",
+		"DENY")
 	ask("/css/style.css").Want(t, 200).Field(t, "Cache-Control", "public, max-age=2592000")
 	ask("/new/").Want(t, 200).Is(t, "a page of the blog\n").Field(t, "Referrer-Policy", "same-origin")
 	ask("/cgi-bin/hello?x").Want(t, 200).Is(t, "Hello 127.0.0.1, you asked for /cgi-bin/hello with x\n")
@@ -66,7 +68,8 @@ allow = ["all"]
 `, map[string]string{
 		"www/index.html": "index",
 		"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
-		"app.py":         "def handler(environ, start_response):\n    return environ['REMOTE_USER']\n\nPATHS = [('/', handler)]\n",
+		"app.py": "def handler(environ, start_response):\n    return environ['REMOTE_USER']\n\nPATHS = " +
+			"[('/', handler)]\n",
 	})
 	const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
 	s.Get("/", 401).Field(t, "X-Rule", "top")
@@ -105,20 +108,26 @@ redirect = "/elsewhere"
 prefix = "/bin/"
 cgi = "bin"
 `, map[string]string{
-		"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key", "www/dir/index.key": "key",
-		"bin/x.key": shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
+		"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key",
+		"www/dir/index.key": "key",
+		"bin/x.key":         shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
 		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
-		"app.py":   "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', handler)]\n",
+		"app.py": "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', " +
+			"handler)]\n",
 	})
 	const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
-	for target, want := range map[string]int{"/private/a.txt": 200, "/private/b": 200, "/private/moved": 302, "//private/a.txt": 200} {
+	for target, want := range map[string]int{"/private/a.txt": 200, "/private/b": 200, "/private/moved": 302,
+		"//private/a.txt": 200} {
 		s.Get(target, 401).Field(t, "Www-Authenticate", `Basic realm="private", charset="UTF-8"`)
 		s.Get(target, want, right).Field(t, "X-Rule", "private")
 	}
-	for target, want := range map[string]int{"/a.key": 200, "//a.key": 200, "/a%2ekey": 200, "/none.key": 200, "/bin/x.key": 200, "/bin/x.key/more": 200,
+	for target, want := range map[string]int{"/a.key": 200, "//a.key": 200, "/a%2ekey": 200, "/none.key": 200,
+		"/bin/x.key": 200, "/bin/x.key/more": 200,
 		"/app.key/more": 200, "/dir/index.key": 200, "/private/a.key": 200} {
 		a := s.Get(target, 401)
-		if got, private := a.Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/"); !strings.Contains(got, map[bool]string{false: "keys", true: "private"}[private]) {
+		if got, private := a.Header.Get("Www-Authenticate"),
+			strings.HasPrefix(target, "/private/"); !strings.Contains(got,
+			map[bool]string{false: "keys", true: "private"}[private]) {
 			t.Errorf("%s: %s", target, got)
 		}
 		s.Get(target, want, right)

@@ -38,7 +38,8 @@ func startPebble(t *testing.T) *pebble {
 	for i := range ports {
 		ports[i] = fapwstest.FreePort(t)
 	}
-	p := &pebble{directory: "https://127.0.0.1:" + ports[0] + "/dir", trust: certtest.Write(t, dir+"/ca.pem", ca.PEM), http: ports[2], https: ports[3]}
+	p := &pebble{directory: "https://127.0.0.1:" + ports[0] + "/dir", trust: certtest.Write(t, dir+"/ca.pem", ca.PEM),
+		http: ports[2], https: ports[3]}
 	number := func(port string) int { n, _ := strconv.Atoi(port); return n }
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": "127.0.0.1:" + ports[0], "managementListenAddress": "127.0.0.1:" + ports[1],
@@ -49,8 +50,11 @@ func startPebble(t *testing.T) *pebble {
 	}
 	fapwstest.Write(t, dir+"/config.json", string(config))
 	dns := "127.0.0.1:" + ports[4]
-	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
-	if usage, _ := exec.Command("pebble-challtestsrv", "-help").CombinedOutput(); !strings.Contains(string(usage), "-dns01 ") { // since 2.10
+	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "",
+		"-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
+	// since 2.10
+	if usage, _ := exec.Command("pebble-challtestsrv", "-help").CombinedOutput(); !strings.Contains(string(usage),
+		"-dns01 ") {
 		names[4] = "-dnsserver"
 	}
 	run(t, "127.0.0.1:"+ports[5], "pebble-challtestsrv", names...)
@@ -85,8 +89,10 @@ func run(t *testing.T, address, program string, args ...string) {
 func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}}
-	c.Flags = append(append([]string{}, m.Flags...), "--bind", "https://127.0.0.1:"+https, "--bind", "127.0.0.1:"+http, "--https-redirect", "--tls", "acme",
-		"--acme-hosts", "example.org,www.example.org", "--acme-email", "root@example.org", "--acme-directory", p.directory, "--state-dir", state)
+	c.Flags = append(append([]string{}, m.Flags...), "--bind", "https://127.0.0.1:"+https, "--bind", "127.0.0.1:"+http,
+		"--https-redirect", "--tls", "acme", "--acme-hosts", "example.org,www.example.org", "--acme-email",
+		"root@example.org", "--acme-directory",
+		p.directory, "--state-dir", state)
 	s := c.Start(t)
 	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	return s
@@ -127,10 +133,12 @@ func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 			t.Error("another certificate after a restart")
 		}
 		s.Stop()
-		old := certtest.NewAuthority(t).Sign(certtest.Options{Names: []string{"example.org"}, Start: time.Now().Add(-80 * 24 * time.Hour), End: time.Now().Add(10 * 24 * time.Hour)})
+		old := certtest.NewAuthority(t).Sign(certtest.Options{Names: []string{"example.org"},
+			Start: time.Now().Add(-80 * 24 * time.Hour), End: time.Now().Add(10 * 24 * time.Hour)})
 		certtest.Write(t, state+"/acme/example.org", append(append([]byte{}, old.Key...), old.Chain...))
 		s = p.serve(t, m, state, p.http, p.https)
-		s.Says("info ordering a certificate for example.org from " + p.directory + ", because two thirds of its time are over")
+		s.Says("info ordering a certificate for example.org from " + p.directory +
+			", because two thirds of its time are over")
 		if renewed := issued(t, s, "example.org"); renewed.Equal(first) {
 			t.Error("the certificate was not renewed")
 		}
@@ -155,11 +163,13 @@ func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	}
 	s.Control("reload")
 	s.Says(`(?s)` + refused + `.*` + refused)
-	if _, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+	if _, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true}); err == nil ||
+		!strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("without a certificate: %v", err)
 	}
 	w := fapwstest.Dial(t, "tcp", strings.TrimSuffix(strings.TrimPrefix(s.Says(`http://(\S+)/`)[1], "http://"), "/"))
-	w.Send(fapwstest.Get("/.well-known/acme-challenge/..%2fexample.org"), fapwstest.Get("/.well-known/acme-challenge/none"))
+	w.Send(fapwstest.Get("/.well-known/acme-challenge/..%2fexample.org"),
+		fapwstest.Get("/.well-known/acme-challenge/none"))
 	for range 2 {
 		if a := w.Answer(); a.StatusCode != 404 && a.StatusCode != 308 {
 			t.Errorf("status %d: %s", a.StatusCode, a.Text)
@@ -175,10 +185,12 @@ func TestACMESettingsChangeAtAReload(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("other.example").Write(dir)
 	file := dir + "/fapws.toml"
 	write := func(more string) {
-		fapwstest.Write(t, file, fmt.Sprintf("bind = ['https://127.0.0.1:%s', '127.0.0.1:%s']\ncertfile = '%s'\nkeyfile = '%s'\nstate-dir = '%s'\n%s", p.https, p.http, cert, key, dir, more))
+		fapwstest.Write(t, file, fmt.Sprintf("bind = ['https://127.0.0.1:%s', '127.0.0.1:%s']\ncertfile = "+
+			"'%s'\nkeyfile = '%s'\nstate-dir = '%s'\n%s", p.https, p.http, cert, key, dir, more))
 	}
 	write("")
-	s := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}, Flags: []string{"-w", "1", "-c", file}}.Start(t)
+	s := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust},
+		Flags: []string{"-w", "1", "-c", file}}.Start(t)
 	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	for _, directory := range []string{"https://127.0.0.1:" + fapwstest.FreePort(t) + "/dir", p.directory} {
 		write(fmt.Sprintf("tls = 'acme'\nacme-hosts = 'example.org'\nacme-directory = '%s'\n", directory))
@@ -194,10 +206,13 @@ func TestACMESettingsChangeAtAReload(t *testing.T) {
 func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for flags, want := range map[string]string{
-		"--tls acme":                            "--tls: acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name",
-		"--tls acme --acme-hosts *.example.org": "--acme-hosts *.example.org: must be host names such as example.org",
+		"--tls acme": "--tls: acme needs the names of the hosts: --acme-hosts " +
+			"example.org, or [[host]] with a name",
+		"--tls acme --acme-hosts *.example.org": "--acme-hosts *.example.org: must be host " +
+			"names such as example.org",
 		"--tls acme --acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
 	} {
-		fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Fails(t, 2, want)
+		fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Fails(t,
+			2, want)
 	}
 }

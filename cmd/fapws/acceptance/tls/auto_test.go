@@ -24,9 +24,11 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	socket := dir + "/ctl"
-	flags := []string{"--tls", "auto", "--state-dir", dir + "/state", "--bind", "127.0.0.1:0", "--https-redirect=8443", "--ctl-socket", socket}
+	flags := []string{"--tls", "auto", "--state-dir", dir + "/state", "--bind", "127.0.0.1:0", "--https-redirect=8443",
+		"--ctl-socket", socket}
 	var trusted *x509.Certificate
-	readOnly := `exec unshare -rm /bin/sh -c 'mount -t tmpfs none /mnt && cp -a state/. /mnt && mount --bind /mnt state && mount -o remount,bind,ro state && exec "$@"' sh "$@"`
+	readOnly :=
+		`exec unshare -rm /bin/sh -c 'mount -t tmpfs none /mnt && cp -a state/. /mnt && mount --bind /mnt state && mount -o remount,bind,ro state && exec "$@"' sh "$@"`
 	for _, start := range []string{"first", "second"} {
 		c := fapwstest.Command{Flags: flags, Dir: dir, Complains: start == "second"}
 		if c.Complains {
@@ -50,7 +52,9 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		sum := sha256.Sum256(der)
 		code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "ca"}}.Run(t)
 		lines := strings.Split(stdout, "\n")
-		if code != 0 || lines[0] != dir+"/state/tls/ca.pem" || strings.ReplaceAll(strings.TrimPrefix(lines[1], "SHA-256 "), ":", "") != strings.ToUpper(hex.EncodeToString(sum[:])) {
+		if code != 0 || lines[0] != dir+"/state/tls/ca.pem" ||
+			strings.ReplaceAll(strings.TrimPrefix(lines[1], "SHA-256 "), ":",
+				"") != strings.ToUpper(hex.EncodeToString(sum[:])) {
 			t.Errorf("ctl ca: code %d, %q, %q", code, stdout, stderr)
 		}
 		if trusted == nil {
@@ -96,11 +100,14 @@ func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))
-	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--tls", "auto", "--state-dir", folder + "/state", "--user", "daemon"}}.ForOtherUsers(t))
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder,
+		Flags: []string{"--tls", "auto", "--state-dir", folder + "/state", "--user", "daemon"}}.ForOtherUsers(t))
 	before := leaf(t, s, "localhost")
 	fapwstest.Must(t, os.Remove(folder+"/state/tls/cert.pem"))
 	s.Signal(syscall.SIGHUP)
-	fapwstest.Eventually(t, "there is another certificate", func() bool { return !leaf(t, s, "localhost").Equal(before) })
+	fapwstest.Eventually(t, "there is another certificate", func() bool {
+		return !leaf(t, s, "localhost").Equal(before)
+	})
 	for _, name := range []string{"state", "state/tls", "state/tls/ca-key.pem", "state/tls/key.pem"} {
 		info, err := os.Stat(filepath.Join(folder, name))
 		if err != nil || info.Sys().(*syscall.Stat_t).Uid == 0 {

@@ -26,7 +26,8 @@ func TestCurlAcceptsTheCertificate(t *testing.T) {
 	trusted := certtest.Write(t, dir+"/ca.pem", ca.PEM)
 	_, port, _ := strings.Cut(s.Address, ":")
 	for _, version := range []string{"1.2", "1.3"} {
-		out, err := exec.Command(curl, "-sS", "--cacert", trusted, "--tlsv"+version, "--tls-max", version, "-w", " %{http_code} %{ssl_verify_result}",
+		out, err := exec.Command(curl, "-sS", "--cacert", trusted, "--tlsv"+version, "--tls-max", version, "-w",
+			" %{http_code} %{ssl_verify_result}",
 			"--resolve", "example.org:"+port+":127.0.0.1", "https://example.org:"+port+"/show/x").CombinedOutput()
 		if err != nil || !strings.HasSuffix(string(out), " 200 0") {
 			t.Errorf("TLS %s: %v, %s", version, err, out)
@@ -49,7 +50,8 @@ func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 		s.Says("info certificate " + dir + "/cert.pem was replaced")
 		becomes(t, s, second)
 		certtest.Write(t, dir+"/cert.pem", []byte("garbage"))
-		s.Says("error " + dir + "/cert.pem: no certificate in this file; .*; the certificate that was read before stays in use")
+		s.Says("error " + dir + "/cert.pem: no certificate in this file; .*; the certificate that was read before " +
+			"stays in use")
 		becomes(t, s, second)
 		if m.Workers() {
 			s.Control("reload")
@@ -73,12 +75,14 @@ func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	c := certtest.NewAuthority(t).For("example.org")
 	c.Write(dir)
 	fapwstest.Write(t, dir+"/index.html", "page")
-	plain, secure := "workers = 1\nroot = '.'\n", "workers = 1\nroot = '.'\ncertfile = 'cert.pem'\nkeyfile = 'key.pem'\n"
+	plain, secure := "workers = 1\nroot = '.'\n",
+		"workers = 1\nroot = '.'\ncertfile = 'cert.pem'\nkeyfile = 'key.pem'\n"
 	file := fapwstest.Write(t, dir+"/fapws.toml", secure)
 	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Start(t)
 	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	fapwstest.Write(t, file, plain)
-	s.ReloadFails("has no certificate for https://127.0.0.1:0: name one (certfile or tls), or restart the server to serve plain HTTP; the old workers keep serving")
+	s.ReloadFails("has no certificate for https://127.0.0.1:0: name one (certfile or tls), or restart the server to " +
+		"serve plain HTTP; the old workers keep serving")
 	becomes(t, s, c)
 	s = fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Started(t)
 	fapwstest.Write(t, file, secure)
@@ -113,17 +117,20 @@ status = 200
 text = "shop"
 `, name))
 	}
-	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py", Flags: []string{"--config", file("shop.example.org"), "--tls-strict-sni"}})
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py",
+		Flags: []string{"--config", file("shop.example.org"), "--tls-strict-sni"}})
 	for name, want := range map[string]*certtest.Certificate{"shop.example.org": shop, "example.org": rest} {
 		if got := leaf(t, s, name); !got.Equal(want.Leaf) {
 			t.Errorf("%s gets the certificate for %v", name, got.DNSNames)
 		}
 	}
-	if _, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+	if _, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true}); err == nil ||
+		!strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("unknown host: %v", err)
 	}
 	file("blog.example.org")
-	want := `fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, only shop.example.org`
+	want :=
+		`fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, only shop.example.org`
 	s.Signal(syscall.SIGHUP)
 	s.Says(want)
 	if got := leaf(t, s, "shop.example.org"); !got.Equal(shop.Leaf) {
@@ -174,7 +181,8 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	flags := flagsFor(first, keys)
 	fapwstest.Must(t, os.Chmod(keys, 0o700))
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))
-	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: append(flags, "--user", "daemon")}.ForOtherUsers(t))
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder,
+		Flags: append(flags, "--user", "daemon")}.ForOtherUsers(t))
 	becomes(t, s, first)
 	for _, after := range []string{"the start", "an upgrade"} {
 		next := ca.For("example.org")

@@ -63,5 +63,7 @@ func leaf(t *testing.T, s *fapwstest.Server, name string) *x509.Certificate {
 
 func becomes(t *testing.T, s *fapwstest.Server, c *certtest.Certificate) {
 	t.Helper()
-	fapwstest.Eventually(t, "the new certificate is in use", func() bool { return leaf(t, s, "example.org").Equal(c.Leaf) })
+	fapwstest.Eventually(t, "the new certificate is in use", func() bool {
+		return leaf(t, s, "example.org").Equal(c.Leaf)
+	})
 }

@@ -33,9 +33,11 @@ func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Cert
 
 // showing returns a client that sends a certificate, whichever authorities the server names. It keeps its connections,
 // which are for a host (sni).
-func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string, certificate *tls.Certificate, protocol string) *http.Client {
+func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string, certificate *tls.Certificate,
+	protocol string) *http.Client {
 	t.Helper()
-	config := &tls.Config{RootCAs: roots, ServerName: sni, NextProtos: []string{protocol}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	config := &tls.Config{RootCAs: roots, ServerName: sni, NextProtos: []string{protocol},
+		ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		if certificate == nil {
 			return new(tls.Certificate), nil
@@ -44,7 +46,8 @@ func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string
 	}
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: protocol == "h2"}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: fapwstest.Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: transport, Timeout: fapwstest.Patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // The rules apply to files, applications and upstreams, over both versions of HTTP, and have other authorities for each
@@ -53,7 +56,8 @@ func TestClientCertificatesAreRequiredByRules(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
 		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"], r.Header["Client-Cert-Chain"])
+			fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"],
+				r.Header["Client-Cert-Chain"])
 		}))
 		defer upstream.Close()
 		dir := t.TempDir()
@@ -118,15 +122,19 @@ prefix = "/"
 status = 200
 text = "c"
 `, upstream.URL))
-		s := fapwstest.Command{Dir: dir, Flags: append(append([]string{}, m.Flags...), "--config", file, "--bind", "https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)
+		s := fapwstest.Command{Dir: dir, Flags: append(append([]string{}, m.Flags...), "--config", file, "--bind",
+			"https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)
 		at := s.Says(`(?m)^fapws \S+ +https://(\S+)/  http://(\S+)/ `)
 		s.Address = at[1]
 		ann, bob := ofClient(t, ofA, certtest.Options{Common: "Ann"}), ofClient(t, ofB, certtest.Options{Common: "Bob"})
-		late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour), End: time.Now().Add(-24 * time.Hour)})
-		field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) + ":\"], Client-Cert-Chain []"
+		late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour),
+			End: time.Now().Add(-24 * time.Hour)})
+		field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) +
+			":\"], Client-Cert-Chain []"
 		own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ann.Certificate[0]}))
 		quoted := func(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }
-		const none, required, stranger = "Client-Cert [], Client-Cert-Chain []", "a client certificate is required", "certificate signed by unknown authority"
+		const none, required, stranger = "Client-Cert [], Client-Cert-Chain []", "a client certificate is required",
+			"certificate signed by unknown authority"
 		for _, c := range []struct {
 			sni, host   string
 			certificate *tls.Certificate
@@ -141,13 +149,16 @@ text = "c"
 			{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
 			{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
 			{"a.test", "a.test", &late, "/admin/", 403, "certificate has expired"},
-			{"a.test", "a.test", &lost, "/admin/", 403, "the client certificate is refused: the certificate is revoked"},
+			{"a.test", "a.test", &lost, "/admin/", 403,
+				"the client certificate is refused: the certificate is revoked"},
 			{"a.test", "a.test", nil, "/x/../admin//index.html", 403, required},
 			{"a.test", "a.test", nil, "/optional", 200, "optional"},
 			{"a.test", "a.test", &ann, "/optional", 200, "optional"},
 			{"a.test", "a.test", &bob, "/optional", 403, stranger},
-			{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) + `", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, "tls_version": 772, `},
-			{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) + `"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
+			{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) +
+				`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, "tls_version": 772, `},
+			{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) +
+				`"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
 			{"a.test", "a.test", &bob, "/tls", 200, `"client_cert_name": "CN=Bob", "client_cert_error": "` + stranger},
 			{"a.test", "a.test", &ann, "/shown", 200, field},
 			{"a.test", "a.test", &bob, "/shown", 200, none},
@@ -182,7 +193,8 @@ text = "c"
 					text, err := io.ReadAll(res.Body)
 					res.Body.Close()
 					if err != nil || res.StatusCode != c.status || !strings.Contains(string(text), c.text) {
-						t.Errorf("%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path, res.StatusCode, text, err, c.status, c.text)
+						t.Errorf("%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path,
+							res.StatusCode, text, err, c.status, c.text)
 					}
 				}
 				client.CloseIdleConnections()
@@ -192,8 +204,10 @@ text = "c"
 
 		// Clients cannot have a certificate over HTTP.
 		plain := fapwstest.Dial(t, "tcp", at[2])
-		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-		plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server are accepted")
+		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+		plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server "+
+			"are accepted")
 		plain.Answer().Want(t, 200, "open")
 
 		// A session does not carry the certificate of a client to a host with other authorities. At its own host the
@@ -237,7 +251,8 @@ func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 		regexp.MustCompile(`(?m)^fapws_tls_handshake_failures_total\{reason="plain_http"\} 1$`),
 		regexp.MustCompile(`(?m)^fapws_tls_handshake_failures_total\{reason="timeout"\} 0$`),
 		regexp.MustCompile(`(?m)^fapws_tls_connections \d+$`),
-		regexp.MustCompile(`(?m)^fapws_tls_certificate_expiry_timestamp_seconds\{name="a.test"\} ` + regexp.QuoteMeta(strconv.FormatFloat(float64(of.NotAfter.Unix()), 'g', -1, 64)) + `$`),
+		regexp.MustCompile(`(?m)^fapws_tls_certificate_expiry_timestamp_seconds\{name="a.test"\} ` +
+			regexp.QuoteMeta(strconv.FormatFloat(float64(of.NotAfter.Unix()), 'g', -1, 64)) + `$`),
 	}
 	fapwstest.Eventually(t, "the metrics are right", func() bool {
 		stdout := s.Control("metrics")
@@ -252,7 +267,8 @@ func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 	var view struct {
 		TLS struct{ Certificates, Handshakes, Failures map[string]float64 }
 	}
-	if err := json.Unmarshal([]byte(stdout), &view); code != 0 || err != nil || view.TLS.Handshakes["full"] < 10 || view.TLS.Failures["refused"] != 1 || view.TLS.Certificates["a.test"] < 86400 {
+	if err := json.Unmarshal([]byte(stdout), &view); code != 0 || err != nil || view.TLS.Handshakes["full"] < 10 ||
+		view.TLS.Failures["refused"] != 1 || view.TLS.Certificates["a.test"] < 86400 {
 		t.Errorf("top: code %d, %s, %v, %+v", code, stderr, err, view)
 	}
 }
@@ -266,12 +282,22 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	const pair = "certfile = \"cert.pem\"\nkeyfile = \"key.pem\"\n"
 	const host = "[[host]]\nname = \"a.test\"\nroot = \".\"\n"
 	for text, want := range map[string]string{
-		pair + host + "client-cert = \"required\"\n":                                                         "fapws.toml:6: client-cert: needs ca-certs, the authorities of the client certificates",
-		pair + host + "ca-certs = \"ca.pem\"\n":                                                              `fapws.toml:6: ca-certs: no rule uses these authorities; add client-cert = "required"`,
-		host + "client-cert = \"required\"\nca-certs = \"ca.pem\"\n":                                         "fapws.toml:4: client-cert: clients show certificates only over HTTPS",
-		pair + host + "client-cert = \"always\"\n":                                                           "client-cert = \"always\", a string: must be one of required, optional, unverified, none",
-		pair + host + "ca-certs = \"none.pem\"\nclient-cert = \"required\"\n":                                "fapws.toml:6: ca-certs: cannot read the authorities " + dir + "/none.pem: no such file or directory",
-		pair + "ca-certs = \"ca.pem\"\ncert-reqs = \"optional\"\n" + host + "client-cert = \"unverified\"\n": "fapws.toml:8: client-cert: with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs",
+		pair + host +
+			"client-cert = \"required\"\n": "fapws.toml:6: client-cert: needs ca-certs, the authorities of the " +
+			"client certificates",
+		pair + host +
+			"ca-certs = \"ca.pem\"\n": `fapws.toml:6: ca-certs: no rule uses these authorities; add client-cert = "required"`,
+		host + "client-cert = \"required\"\nca-certs = " +
+			"\"ca.pem\"\n": "fapws.toml:4: client-cert: clients show certificates only over HTTPS",
+		pair + host +
+			"client-cert = \"always\"\n": "client-cert = \"always\", a string: must be one of required, optional, " +
+			"unverified, none",
+		pair + host + "ca-certs = \"none.pem\"\nclient-cert = " +
+			"\"required\"\n": "fapws.toml:6: ca-certs: cannot read the authorities " + dir +
+			"/none.pem: no such file or directory",
+		pair + "ca-certs = \"ca.pem\"\ncert-reqs = \"optional\"\n" + host +
+			"client-cert = \"unverified\"\n": "fapws.toml:8: client-cert: with cert-reqs, clients with a bad " +
+			"certificate are not connected; remove cert-reqs",
 	} {
 		file := fapwstest.Write(t, dir+"/fapws.toml", text)
 		for _, flags := range [][]string{{"-p", "0", "-c", file}, {"check", "-c", file}} {
@@ -289,7 +315,8 @@ func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	dir := t.TempDir()
-	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}), ofClient(t, strangers, certtest.Options{Common: "Bob"})
+	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}),
+		ofClient(t, strangers, certtest.Options{Common: "Bob"})
 	lost := ofClient(t, ca, certtest.Options{Common: "Lost"})
 	cas := certtest.Write(t, dir+"/ca.pem", append(ca.Revoke(time.Now().Add(24*time.Hour), lost.Leaf), ca.PEM...))
 	flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", cas, "--cert-reqs", "required",

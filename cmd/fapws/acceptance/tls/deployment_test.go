@@ -72,7 +72,8 @@ text = "served"
 		t.Cleanup(func() { f.Close(); ln.Close() })
 		sockets, at = append(sockets, f), append(at, ln.Addr().String())
 	}
-	s := fapwstest.Command{Shell: "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:https", Files: sockets, Dir: dir,
+	s := fapwstest.Command{Shell: "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:https", Files: sockets,
+		Dir:   dir,
 		Flags: []string{"--config", file}}.Start(t)
 	s.Says(`(?m)^fapws \S+ +http://` + at[0] + `/  https://` + at[1] + `/`)
 	plain := fapwstest.Dial(t, "tcp", at[0])

@@ -24,7 +24,8 @@ import (
 func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
 	t.Helper()
 	ca := certtest.NewAuthority(t)
-	s := serve(t, m, fapwstest.Command{Script: "serving.py", Flags: append(flagsFor(ca.For("example.org"), t.TempDir()), flags...)})
+	s := serve(t, m, fapwstest.Command{Script: "serving.py", Flags: append(flagsFor(ca.For("example.org"), t.TempDir()),
+		flags...)})
 	return s, &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
 }
 
@@ -57,14 +58,17 @@ func TestApplicationGetsTheClientCertificate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", certtest.Write(t, dir+"/ca.pem", ca.PEM), "--cert-reqs", "optional")
+		flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", certtest.Write(t, dir+"/ca.pem", ca.PEM),
+			"--cert-reqs", "optional")
 		s := serve(t, m, fapwstest.Command{Flags: flags})
 		for _, shows := range []bool{true, false, true} {
 			config := &tls.Config{RootCAs: ca.Pool()}
-			want := map[string]any{"SSL_CLIENT_VERIFY": "NONE", "SSL_CLIENT_S_DN": nil, "SSL_CLIENT_CERT": nil, "SSL_PROTOCOL": "TLSv1.3", "HTTPS": "on"}
+			want := map[string]any{"SSL_CLIENT_VERIFY": "NONE", "SSL_CLIENT_S_DN": nil, "SSL_CLIENT_CERT": nil,
+				"SSL_PROTOCOL": "TLSv1.3", "HTTPS": "on"}
 			if shows {
 				config.Certificates = []tls.Certificate{pair}
-				want["SSL_CLIENT_VERIFY"], want["SSL_CLIENT_S_DN"], want["SSL_CLIENT_CERT"] = "SUCCESS", "CN=Ann", string(own.Certificate)
+				want["SSL_CLIENT_VERIFY"], want["SSL_CLIENT_S_DN"], want["SSL_CLIENT_CERT"] = "SUCCESS", "CN=Ann",
+					string(own.Certificate)
 			}
 			w, _ := dial(t, s, config)
 			for range 3 {
@@ -95,7 +99,8 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	}
 	for i := range 100 {
 		fmt.Fprintf(c, "line %d %s\n", i, strings.Repeat("x", i*100))
-		if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d %s\n", i, strings.Repeat("X", i*100)) {
+		if line, err := r.ReadString('\n'); err != nil ||
+			line != fmt.Sprintf("LINE %d %s\n", i, strings.Repeat("X", i*100)) {
 			t.Fatalf("%.50q, %v", line, err)
 		}
 	}
@@ -234,10 +239,13 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 	t.Parallel()
 	s, _ := secured(t, fapwstest.Threads)
 	for _, c := range []struct{ request, want string }{
-		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org:8443\r\n\r\n", "This is an HTTPS port. Use https://example.org:8443/a?b=1&c\n"},
-		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org\r\nAccept: text/html,*/*\r\n\r\n", `<a href="https://example.org/a?b=1&amp;c">`},
+		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org:8443\r\n\r\n",
+			"This is an HTTPS port. Use https://example.org:8443/a?b=1&c\n"},
+		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org\r\nAccept: text/html,*/*\r\n\r\n",
+			`<a href="https://example.org/a?b=1&amp;c">`},
 		{"GET /%22%3e<script> HTTP/1.1\r\nHost: example.org\r\nAccept: text/html\r\n\r\n", "This is an HTTPS port."},
-		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 1000), "Use https://example.org/a\n"},
+		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 1000),
+			"Use https://example.org/a\n"},
 		{"HEAD / HTTP/1.0\r\n\r\n", "This is an HTTPS port.\n"},
 		{"GARBAGE\r\n\r\n", "This is an HTTPS port.\n"},
 		{strings.Repeat("A", 20_000), "This is an HTTPS port.\n"},
@@ -250,7 +258,8 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 				}
 			}
 			got, err := io.ReadAll(w)
-			if err != nil && size > 1 || !strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(string(got), c.want) || strings.Contains(string(got), "<script>") {
+			if err != nil && size > 1 || !strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") ||
+				!strings.Contains(string(got), c.want) || strings.Contains(string(got), "<script>") {
 				t.Errorf("%.50q: %q, %v", c.request, got, err)
 			}
 		}

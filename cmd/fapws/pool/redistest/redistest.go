@@ -27,7 +27,8 @@ func Start(t *testing.T, flags ...string) *Server {
 // Run starts a server whose flags contain its address.
 func Run(t *testing.T, address string, flags ...string) *Server {
 	t.Helper()
-	s := &Server{Address: address, t: t, flags: append(flags, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no")}
+	s := &Server{Address: address, t: t, flags: append(flags, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "",
+		"--appendonly", "no")}
 	t.Cleanup(s.Kill)
 	s.Restart()
 	return s
