@@ -20,10 +20,12 @@ type Body struct {
 	// the client waits for 100 Continue before it sends a streamed body
 	Expects bool
 
-	max    int64 // limit in bytes; negative means no limit
-	size   int64
-	begun  int64 // time of its first byte, plus the length of all pauses
-	Paused bool  // the server does not read it now; the client is not late
+	max  int64 // limit in bytes; negative means no limit
+	size int64
+	// time of the first byte, moved later by the length of all pauses
+	begun int64
+	// the server does not read the body now, so the client cannot be late
+	Paused bool
 	paused int64 // time of the last Pause
 
 	data  []byte // the stored bytes, until they are too long for memory
@@ -38,7 +40,7 @@ const CollectedBody = 1 << 30
 // usualBody is the default limit, in bytes, of other bodies. Only longer bodies need a check of the free space.
 const usualBody = 10 << 20
 
-// A body has errTooLarge if it exceeds Body.max, and errNoRoom if it exceeds its share of the free space.
+// errTooLarge means that a body exceeds Body.max, errNoRoom that it exceeds its share of the free space.
 var (
 	errTooLarge = errors.New("input body too big")
 	errNoRoom   = errors.New("not enough free space for the request body")
@@ -84,7 +86,7 @@ func (b *Body) Collect(x *Exchange) {
 
 func (b *Body) Stream(x *Exchange) { b.X, b.Streamed, x.body = x, true, b }
 
-// Arrived removes b from its exchange, which does not wait for b any longer.
+// Arrived removes b from its exchange, which no longer waits for b.
 func (b *Body) Arrived() {
 	if x := b.X; x != nil && x.body == b {
 		x.body = nil
@@ -102,8 +104,8 @@ func (b *Body) End() {
 
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n bytes to those that have arrived. The client has announced at least coming further bytes. The error is
-// errTooLarge.
+// Count adds n received bytes to the size of b. coming is the minimum number of bytes that the client will still send.
+// The error is errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -242,7 +244,7 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	return x.Given.Add(piece) && !last
 }
 
-// Shares divides what requests need among the clients: descriptors, or memory. A client may take half of the free
+// Shares divides a limited resource, descriptors or memory, among the clients. A client may take half of the free
 // amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients
 // without a known address, "", may take the whole free amount.
 type Shares struct {
@@ -288,7 +290,7 @@ func (x *Exchange) Account() string {
 	return accountOf(cmp.Or(x.from, x.client.direct()))
 }
 
-// A claim is what an exchange has of Shares: one file, or one descriptor. The zero value is none.
+// A claim is the share of an exchange: one file or one descriptor. The zero value is no claim.
 type claim struct {
 	shares *Shares
 	client string // the name under which Shares count it
@@ -300,7 +302,7 @@ func (c *claim) take(s *Shares, client string) {
 	*c = claim{s, client}
 }
 
-// release ends c, if it is one.
+// release gives the claim back. It does nothing for the zero value.
 func (c *claim) release() {
 	if s := c.shares; s != nil {
 		c.shares = nil

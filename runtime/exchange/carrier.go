@@ -13,9 +13,9 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier is another protocol that may carry an exchange in place of HTTP: a WebSocket, or a tunnel. The function of
-// Server.Init makes it when the request asks for another protocol; the handler then accepts it or answers like any
-// other.
+// A Carrier is another protocol that may carry an exchange in place of HTTP: a WebSocket, or a tunnel. The function
+// offer of Server.Init makes it when the request asks for another protocol. The handler then accepts that protocol, or
+// sends an ordinary response.
 type Carrier interface {
 	// Begun reports whether the protocol has the connection. The Sink of the exchange is then that of the Carrier.
 	Begun() bool

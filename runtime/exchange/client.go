@@ -24,7 +24,8 @@ func accountOf(p *Peer) string {
 }
 
 // Client is the state that the exchanges of a connection share: the address of the client, and the reports of a trusted
-// proxy. A connection of HTTP/1 embeds it, and a connection of HTTP/2 gets it from there. It belongs to the event loop.
+// proxy. An HTTP/1 connection embeds it. An HTTP/2 connection keeps the Client of the HTTP/1 connection that it
+// replaces. It belongs to the event loop.
 type Client struct {
 	conn.Conn
 
@@ -86,7 +87,7 @@ func (c *Client) direct() *Peer {
 	return c.peer
 }
 
-func (c *Client) Secured() { c.peer = nil } // its scheme was http
+func (c *Client) Secured() { c.peer = nil } // the next peer has the scheme https
 
 // LocalPeer is the client of a unix socket. SERVER_NAME and SERVER_PORT must not be empty (PEP 3333).
 var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}
@@ -109,8 +110,8 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy describes a trusted proxy, or the path that the server is reached under. Most connections have no
-// trustedProxy.
+// trustedProxy describes a trusted proxy, or the path prefix at which clients reach the server. Most connections have
+// no trustedProxy.
 type trustedProxy struct {
 	// the connection must begin with a header of the PROXY protocol
 	awaits  bool

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// decide finds the source of x and starts it. If the decision needs the disk, a password or its turn, decide returns
-// and is called again later.
+// decide finds the source of x and starts it. If x must wait first, for the disk, a password check or its turn, decide
+// returns and is called again later.
 func (s *Server) decide(x *Exchange) {
 	q := x.req
 	for {
@@ -184,7 +184,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
-// While an application loads, its mounts are Pending. Rules about clients, passwords and methods hold already, but the
+// While an application loads, its mounts are Pending. Rules about clients, passwords and methods apply already, but the
 // request waits, undecided, until the next Use. Its body is not read. Browsers that load a page soon get a page that
 // loads itself again.
 
@@ -197,7 +197,7 @@ func (s *Server) await(x *Exchange) {
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
-			x.req.time = time.Now() // for the log of the next sites
+			x.req.time = time.Now() // the sites of the next Use may log the request
 		}
 	}
 	switch {

@@ -28,15 +28,15 @@ type Handler interface {
 type Occupancy uint8
 
 const (
-	// OccupiesNothing: requests do not wait for each other.
+	// OccupiesNothing means that requests do not wait for each other.
 	OccupiesNothing Occupancy = iota
 
-	// OccupiesUntilHead: until the response begins. Handlers that run on the loop use it, because the loop gets the
+	// OccupiesUntilHead ends when the response begins. Handlers that run on the loop use it, because the loop gets the
 	// rest of the response in small steps.
 	OccupiesUntilHead
 
-	// OccupiesUntilEnd: until the response is complete or a WebSocket has begun. Handlers that run on threads use it,
-	// because a thread that runs a generator cannot do other work.
+	// OccupiesUntilEnd ends when the response is complete or a WebSocket has begun. Handlers that run on threads use
+	// it, because a thread that runs a generator cannot do other work.
 	OccupiesUntilEnd
 )
 

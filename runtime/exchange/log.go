@@ -45,7 +45,7 @@ func (s *Server) note(x *Exchange) {
 	case x.from.User != "":
 		e.User = x.from.User
 	case x.rules.access != nil:
-		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // with a wrong password, which Apache logs, too
+		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // Apache also logs the name if the password is wrong
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)

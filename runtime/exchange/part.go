@@ -71,9 +71,9 @@ type Input struct {
 	Code uint16
 }
 
-// InputWindow limits the bytes of Input, with InputCost more for each, that a handler has and has not given back by
-// Part.Credit. At the limit the loop stops reading from the client. A handler gives credit when an eighth is due, or
-// earlier.
+// InputWindow limits the bytes of Input that a handler holds, until it gives them back by Part.Credit. Each Input
+// counts InputCost in addition. At the limit the loop stops reading from the client. A handler gives credit when an
+// eighth is due, or earlier.
 const (
 	InputWindow = 64 << 10
 	InputCost   = 64
@@ -174,7 +174,7 @@ type sentPart struct {
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
 // SendPart writes the gathered output of c, then body and tail, without copying them. Bytes that the socket does not
-// accept become a transfer. Then of gets p back.
+// accept become a transfer. of.PartSent gets p when the bytes are sent.
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {

@@ -25,7 +25,7 @@ type request struct {
 	// index of a directory that is appended to the path; the index is not a plain file
 	index string
 
-	handed Request // as a source gets it: see hand
+	handed Request // the form of the request for sources: see hand
 
 	// Reused memory for the forwarding fields, and for a head with a traceparent.
 	forwarded []byte

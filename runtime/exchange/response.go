@@ -112,7 +112,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings are the lines of NoteLimit, by setting; "": limits without one.
+// limitWarnings returns the rate limits of NoteLimit by setting. The key "" is for limits without a setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",

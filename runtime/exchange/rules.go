@@ -81,7 +81,8 @@ type rules struct {
 
 var noRules = &rules{site: new(Site)}
 
-// onlyForUser keeps responses out of shared caches. With Basic authentication, caches do so without it (RFC 9111 §3.5).
+// onlyForUser keeps responses out of shared caches. Responses to requests with Basic authentication do not need it
+// (RFC 9111 §3.5).
 var onlyForUser, _ = newEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
 // rulesOf returns the rules of mount m of site s or, if m is nil, of requests that no mount fits.

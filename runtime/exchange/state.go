@@ -14,7 +14,7 @@ const (
 	answering              // the source has the request
 )
 
-// wait is the reason why an exchange waits in its state.
+// wait is the event for which an exchange waits in its state.
 type wait uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 	forSites           // routing: Server.Use is called
 	forDescriptor      // routing: other requests of the client release a descriptor
 	forWork            // routing: a goroutine finds out whether the source answers
-	forTurn            // earlier responses of its connection must leave first
+	forTurn            // the earlier responses of its connection have been sent
 	forEarlier         // answering: fewer bytes of earlier responses wait for the client
 )
 

@@ -9,7 +9,7 @@ type Then interface {
 	Continue(x *Exchange, p *Part) Outcome
 }
 
-// Outcome is what a Then has made of a response.
+// Outcome is the result of Then.Continue.
 type Outcome uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	// Later means that Continue must be called again when x is in turn: see Exchange.AwaitTurn.
 	Later
 
-	// Opened is as Goes. The client then sends messages, so that the handler may make parts at any time.
+	// Opened is like Goes, but the client then sends messages, so the handler may make parts at any time.
 	Opened
 
 	// Taken means that something else answers x. The call of the handler ends with p.
