@@ -10,7 +10,7 @@ import (
 // A package of rooms, which are ordered by dependency, imports only from lines before its own.
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
-	"runtime/eventloop runtime/logfile runtime/websocket",
+	"runtime/coding runtime/eventloop runtime/logfile runtime/websocket",
 	"runtime/conn",
 	"runtime/route",
 	"runtime/exchange",

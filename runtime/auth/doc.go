@@ -18,15 +18,15 @@
 //
 // # Files
 //
-// admit.go    Basic and Login as exchange.Access of a mount
-// users.go    a file of users, and remembered verdicts
-// checker.go  the order in which passwords are checked; penalties
-// hash.go     kinds of hashes
-// edit.go     changes to a file of users, for fapws user
-// watched.go  a file that is read again after a change
-// login.go    Login, its state directory, and the HTML of its pages
-// respond.go  the responders of these pages: logging in and out, the first user
-// session.go  cookies, tokens, and the list of ended sessions
+//	admit.go    Basic and Login as exchange.Access of a mount
+//	users.go    a file of users, and remembered verdicts
+//	checker.go  the order in which passwords are checked; penalties
+//	hash.go     kinds of hashes
+//	edit.go     changes to a file of users, for fapws user
+//	watched.go  a file that is read again after a change
+//	login.go    Login, its state directory, and the HTML of its pages
+//	respond.go  the responders of these pages: logging in and out, the first user
+//	session.go  cookies, tokens, and the list of ended sessions
 //
 // # Login
 //

@@ -6,8 +6,8 @@ import (
 	"container/list"
 	"slices"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
-	"fapws/runtime/source/static"
 )
 
 // Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). It ends with
@@ -63,7 +63,7 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	p := newPage(h.Status, &read, t, now)
 	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
 	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.Compress) {
-		p.coded = &coded{can: static.Made}
+		p.coded = &coded{can: coding.Made}
 		f.vary(p, &t)
 	}
 	f.page, f.age, f.length = p, read.age, h.Length

@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"slices"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/static"
 )
 
 func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil, r.Path)) }
@@ -88,7 +88,7 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 	var has [len(codings)]bool
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
-			name, weight := static.Weighted(item)
+			name, weight := coding.Weighted(item)
 			for i, coding := range codings {
 				has[i] = has[i] || weight > 0 && http1.EqualFold(name, coding)
 			}
@@ -109,7 +109,7 @@ var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
-			if name, weight := static.Weighted(item); weight == 0 || !isOne(name, codings[:]...) {
+			if name, weight := coding.Weighted(item); weight == 0 || !isOne(name, codings[:]...) {
 				return true
 			}
 		}

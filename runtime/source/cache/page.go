@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -87,9 +88,9 @@ func appendSlim(dst, fields []byte) []byte {
 // coded contains the forms of a page in content codings, which are made at their first use. Unlike other fields of a
 // Page it changes.
 type coded struct {
-	can static.CodingSet // codings that may be useful
+	can coding.Set // codings that may be useful
 	// the page itself marks a form that is being made or had no room
-	pages [static.Codings]*Page
+	pages [coding.Codings]*Page
 	size  int64
 }
 
@@ -99,21 +100,21 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 		return false
 	}
 	if h.Length >= 0 {
-		return static.WorthCompressing(kind, h.Length)
+		return coding.Worth(kind, h.Length)
 	}
-	return static.Compressible(kind)
+	return coding.Compressible(kind)
 }
 
 // Coded returns the form of a page that a client prefers. If wanted is not Identity, this form does not exist yet: the
 // caller must make it, and call SetCoded once. Coded allocates nothing.
-func (p *Page) Coded(r *exchange.Request) (form *Page, wanted static.Coding) {
+func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	if p.coded == nil {
-		return p, static.Identity
+		return p, coding.Identity
 	}
-	accepts := static.AcceptedBy(r.Head, r.Parsed.Fields)
+	accepts := coding.AcceptedBy(r.Head, r.Parsed.Fields)
 	c := accepts.Choose(&p.coded.can)
 	if form = p.coded.pages[c]; form != nil {
-		return form, static.Identity
+		return form, coding.Identity
 	}
 	p.coded.pages[c] = p
 	return p, c
@@ -121,7 +122,7 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted static.Coding) {
 
 // SetCoded keeps the body of a page in a content coding, if the page is still kept and there is room. ok is false if
 // this form is not useful.
-func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
+func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false
 		return
@@ -136,7 +137,7 @@ func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
 	}
 }
 
-func (p *Page) form(body []byte, c static.Coding) *Page {
+func (p *Page) form(body []byte, c coding.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil
 	form.Body = body

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -159,10 +160,14 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 // requests.
 func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	form, c := page.Coded(asked)
-	if c != static.Identity {
+	if c != coding.Identity {
 		var body []byte
 		made := false
-		p.conns.Offload(func() { body, made = static.Compress(c, page.Body) }, func(bool) {
+		p.conns.Offload(func() {
+			coding.Processors.Wait()
+			defer coding.Processors.Leave()
+			body, made = coding.Compress(c, page.Body)
+		}, func(bool) {
 			p.Store.SetCoded(page, c, body, made)
 		})
 	}

@@ -1,6 +1,8 @@
 package static
 
 import (
+	"fapws/runtime/coding"
+
 	"container/list"
 	"errors"
 	"io"
@@ -11,7 +13,7 @@ import (
 )
 
 // variants holds the representations of a resource by coding. Identity always exists.
-type variants [Codings]*representation
+type variants [coding.Codings]*representation
 
 // cache stores the state of the disk by clean path, and the content of small files, compressed files and listings. It
 // keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock only
@@ -185,11 +187,11 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	if !takeTurn(f.making) { // before the file is read, so that waiting calls do not hold its content in memory
+	if !f.making.Take() { // before the file is read, so that waiting calls do not hold its content in memory
 		return nil
 	}
-	defer func() { <-f.making }()
-	original := v[Identity]
+	defer f.making.Leave()
+	original := v[coding.Identity]
 	body, settled := original.body, true
 	if body == nil {
 		file, _, err := t.openRegular(original.name)
@@ -203,11 +205,11 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 		}
 	}
 	// Take the turn after reading, so that other roots do not wait for a slow disk.
-	if !takeTurn(turns) {
+	if !coding.Processors.Take() {
 		return nil
 	}
-	defer func() { <-turns }()
-	packed, ok := compress(r.coding, body)
+	defer coding.Processors.Leave()
+	packed, ok := coding.Compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
 		made = r.withBody(packed)
 	}

@@ -1,6 +1,8 @@
 package static
 
 import (
+	"fapws/runtime/coding"
+
 	"bytes"
 	"fmt"
 	"io"
@@ -38,8 +40,8 @@ func unpack(t testing.TB, a answered) string {
 // The file cannot be compressed soon.
 func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": text}), Compress: true})
-	for range cap(turns) {
-		turns <- struct{}{}
+	for range cap(coding.Processors) {
+		coding.Processors <- struct{}{}
 	}
 	answers := make(chan answered, 1)
 	go func() { answers <- get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")) }()
@@ -51,8 +53,8 @@ func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("no answer")
 	}
-	for range cap(turns) {
-		<-turns
+	for range cap(coding.Processors) {
+		coding.Processors.Leave()
 	}
 	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" ||
 		unpack(t, a) != text {

@@ -7,15 +7,19 @@
 // second. Files.Open handles every other request on a goroutine and may wait for the disk. Source (serve.go) combines
 // both into an exchange.Source.
 //
-// static.go          Options and Files serve.go           Source; Request and Response; from a request to the segments
-// of its response cache.go           cache of files, variants and listings; open files lookup.go          the file for
-// a path, its index and variants; statuses of errors root.go            the document root, opened segment by segment;
-// symbolic links private.go         files that are hidden from clients: keys, backups, files named in the configuration
-// representation.go  a file in one state and one coding, with its fields; entity tags conditions.go      conditional
-// requests; ranges compress.go        content codings, also for the cache of responses listing.go         the page of a
-// directory fields.go          media types, Cache-Control, fields of errors handed.go          files that a handler
-// names: Staticfile, X-Sendfile, X-Accel-Redirect fixed.go           fixed responses and redirects, without files
-// pages.go           error pages of a site
+//	static.go          Options and Files
+//	serve.go           Source; Request and Response; from a request to the segments of its response
+//	cache.go           cache of files, variants and listings; open files
+//	lookup.go          the file for a path, its index and variants; statuses of errors
+//	root.go            the document root, opened segment by segment; symbolic links
+//	private.go         files that are hidden from clients: keys, backups, files named in the configuration
+//	representation.go  a file in one state and one coding, with its fields; entity tags
+//	conditions.go      conditional requests; ranges
+//	listing.go         the page of a directory
+//	fields.go          media types, Cache-Control, fields of errors
+//	handed.go          files that a handler names: Staticfile, X-Sendfile, X-Accel-Redirect
+//	fixed.go           fixed responses and redirects, without files
+//	pages.go           error pages of a site
 //
 // # Cache
 //
@@ -40,14 +44,6 @@
 // Absolute targets must be below the root and are resolved from the root. Therefore no race can lead outside, or
 // circumvent the policies "no" and "owner". os.Root does not follow absolute links and does not have policies.
 // ./build.sh fuzz paths tries a million paths while links are swapped.
-//
-// # Content codings
-//
-// compress.go chooses content codings (RFC 9110 §8.4 and §12.5.3) and compresses whole bodies of files and of cached
-// responses.
-//
-// klauspost/compress provides zstd, which the standard library lacks. Brotli variants are only served from files on
-// disk, because brotli encoders are large and slow.
 //
 // # Error pages
 //

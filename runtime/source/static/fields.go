@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/system"
@@ -224,24 +225,8 @@ func (t *typeTable) withCharset(mediaType string) string {
 	switch {
 	case found && parameters != "charset=utf-8":
 		return mediaType // explicit parameters are kept
-	case t.charset == "" || !textual(kind):
+	case t.charset == "" || !coding.Textual(kind):
 		return kind
 	}
 	return kind + "; charset=" + t.charset
-}
-
-// textual reports whether a type consists of characters and may have a charset: text, JavaScript, JSON and XML.
-func textual(kind string) bool {
-	kind = strings.ToLower(kind)
-	if strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+xml") || strings.HasSuffix(kind, "+json") {
-		return true
-	}
-	switch kind {
-	case "application/javascript", "application/x-javascript", "application/json", "application/json5",
-		"application/jsonl",
-		"application/toml", "application/x-ndjson", "application/x-subrip", "application/xml", "application/xml-dtd",
-		"application/yaml":
-		return true
-	}
-	return false
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/http1"
 )
 
@@ -91,8 +92,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra +
 		listingFields,
 		tag: hex.EncodeToString(sum[:8])}
-	v = f.represent(d, [Codings]*Stamp{Identity: {size: int64(len(page))}}, 0)
-	v[Identity] = v[Identity].withBody(page)
+	v = f.represent(d, [coding.Codings]*Stamp{coding.Identity: {size: int64(len(page))}}, 0)
+	v[coding.Identity] = v[coding.Identity].withBody(page)
 	return v, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/route"
 )
 
@@ -100,8 +101,8 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 			file.Close()
 		}
 	}
-	stamps := [Codings]*Stamp{Identity: &original}
-	for c := Gzip; c < Codings; c++ {
+	stamps := [coding.Codings]*Stamp{coding.Identity: &original}
+	for c := coding.Gzip; c < coding.Codings; c++ {
 		info, err := t.stat(name + suffixes[c])
 		if err != nil || !info.Mode().IsRegular() {
 			continue
@@ -114,23 +115,23 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 		extra: f.extra}, stamps, now)
 }
 
-func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
-	var made CodingSet
-	if f.opt.Compress && !stamps[Identity].unsized && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType,
-		stamps[Identity].size) {
-		made = Made
+func (f *Files) represent(d description, stamps [coding.Codings]*Stamp, now int64) (v variants) {
+	var made coding.Set
+	if f.opt.Compress && !stamps[coding.Identity].unsized && f.opt.CacheBytes > 0 && coding.Worth(d.mediaType,
+		stamps[coding.Identity].size) {
+		made = coding.Made
 	}
-	for c := Gzip; c < Codings; c++ {
+	for c := coding.Gzip; c < coding.Codings; c++ {
 		d.varies = d.varies || stamps[c] != nil || made[c]
 	}
 	for c, state := range stamps {
 		of := d
-		of.coding = Coding(c)
+		of.coding = coding.Coding(c)
 		switch {
 		case state != nil:
 			of.name += suffixes[c]
 		case made[c]:
-			of.made, state = true, stamps[Identity]
+			of.made, state = true, stamps[coding.Identity]
 		default:
 			continue
 		}

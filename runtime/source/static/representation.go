@@ -12,13 +12,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/http1"
 )
 
 type description struct {
 	name      string
 	mediaType string
-	coding    Coding
+	coding    coding.Coding
 	varies    bool
 	// made is set if the server itself compresses the original. The variant then has the name and stamp of the
 	// original.
@@ -60,7 +61,7 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 			tag += "-" + strconv.FormatInt(s.status, 36) + "-" + strconv.FormatUint(s.ino, 36)
 		}
 		tag = cmp.Or(d.tag, tag)
-		if d.coding != Identity {
+		if d.coding != coding.Identity {
 			tag += "-" + d.coding.String()
 		}
 		r.etag = []byte(`"` + tag + `"`)
@@ -80,7 +81,7 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 		b = append(append(append(b, "Last-Modified: "...), r.lastModified...), "\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
-	if d.coding != Identity {
+	if d.coding != coding.Identity {
 		b = append(b, "Content-Encoding: "+d.coding.String()+"\r\n"...)
 	}
 	r.untyped = len(b)
@@ -116,34 +117,26 @@ func (r *representation) cost() int {
 	return cost
 }
 
-var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
-
-func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
-	var a AcceptedCodings
-	for value := range http1.Values(head, fields, "accept-encoding") {
-		a.Add(value)
-	}
-	return a
-}
+var suffixes = [coding.Codings]string{"", ".gz", ".zst", ".br"}
 
 // choose returns the representation that the client prefers. A variant on disk is preferred to one that must be
 // compressed.
 func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
-		return v[Identity]
+		return v[coding.Identity]
 	}
-	var there, possible CodingSet
+	var there, possible coding.Set
 	some := false
-	for c := Gzip; c < Codings; c++ {
+	for c := coding.Gzip; c < coding.Codings; c++ {
 		if v[c] != nil {
 			there[c], possible[c], some = !v[c].made, v[c].made, true
 		}
 	}
 	if !some {
-		return v[Identity]
+		return v[coding.Identity]
 	}
-	accept := AcceptedBy(asked.head, asked.fields)
-	if c := accept.Choose(&there); c != Identity {
+	accept := coding.AcceptedBy(asked.head, asked.fields)
+	if c := accept.Choose(&there); c != coding.Identity {
 		return v[c]
 	}
 	return v[accept.Choose(&possible)]

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -102,7 +103,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	}
 	if r.made {
 		if r = f.make(t, key, v, r); r == nil {
-			r = v[Identity]
+			r = v[coding.Identity]
 		}
 		if r.answer(req, c, out, true) {
 			return nil

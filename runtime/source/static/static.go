@@ -1,6 +1,8 @@
 package static
 
 import (
+	"fapws/runtime/coding"
+
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -114,8 +116,8 @@ type Files struct {
 	expires []expire
 	extra   string
 	cache   cache
-	makings sync.Map      // functions of running compressions, by *representation
-	making  chan struct{} // has an element for each compression with a file in memory
+	makings sync.Map     // functions of running compressions, by *representation
+	making  coding.Turns // has an element for each compression with a file in memory
 	listing sync.Mutex
 	looking chan struct{} // has an element for each goroutine that may wait for the disk
 
@@ -154,7 +156,7 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 	}
 	f = &Files{
-		making:  make(chan struct{}, cap(turns)),
+		making:  make(coding.Turns, cap(coding.Processors)),
 		looking: make(chan struct{}, maxLooking),
 
 		clock: func() int64 { return started.UnixNano() + int64(time.Since(started)) },

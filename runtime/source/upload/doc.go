@@ -8,9 +8,12 @@
 // process writes it. Therefore a second simultaneous upload with the same name is rejected, even by another worker, and
 // a file that a killed server left differs from a file that is being written.
 //
-// upload.go     a request, options, refusals transfer.go   its body: a file, or a form with files; digests target.go
-// where files are stored; a directory, and the names in it device.go     other targets: a device, a FIFO, a descriptor,
-// a generator of Python draft.go      a file from its first byte until it has its final name tus.go        the protocol
-// for uploads that continue after an interruption partial.go    the two files of such an upload, and when they expire
-// progress.go   reports about the uploads of all processes
+//	upload.go     a request, options, refusals
+//	transfer.go   its body: a file, or a form with files; digests
+//	target.go     where files are stored; a directory, and the names in it
+//	device.go     other targets: a device, a FIFO, a descriptor, a generator of Python
+//	draft.go      a file from its first byte until it has its final name
+//	tus.go        the protocol for uploads that continue after an interruption
+//	partial.go    the two files of such an upload, and when they expire
+//	progress.go   reports about the uploads of all processes
 package upload

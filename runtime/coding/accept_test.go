@@ -1,14 +1,14 @@
-package static
+package coding
 
 import (
 	"testing"
 )
 
 func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
-	all := CodingSet{Gzip: true, Zstd: true, Brotli: true}
+	all := Set{Gzip: true, Zstd: true, Brotli: true}
 	for _, c := range []struct {
 		accept string
-		has    CodingSet
+		has    Set
 		want   Coding
 	}{
 		{"", all, Identity},
@@ -41,7 +41,7 @@ func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
 }
 
 func TestSeveralFieldsAreOneList(t *testing.T) {
-	var a AcceptedCodings
+	var a Accepted
 	a.Add([]byte("gzip;q=0.5"))
 	a.Add([]byte("zstd;q=0.1"))
 	if got := a.Choose(&Made); got != Gzip {
@@ -56,12 +56,12 @@ func TestOnlyCompressibleTypesAndSizesAreCompressed(t *testing.T) {
 		"image/png": false, "application/zip": false, "application/octet-stream": false, "text/event-stream": false,
 		"font/woff2": false, "": false, "video/mp4": false,
 	} {
-		if got := WorthCompressing(mediaType, 5000); got != want {
+		if got := Worth(mediaType, 5000); got != want {
 			t.Errorf("%q: %v", mediaType, got)
 		}
 	}
 	for size, want := range map[int64]bool{0: false, 1023: false, 1024: true, 8 << 20: true, 8<<20 + 1: false} {
-		if got := WorthCompressing("text/css", size); got != want {
+		if got := Worth("text/css", size); got != want {
 			t.Errorf("%d: %v", size, got)
 		}
 	}
@@ -72,7 +72,7 @@ func FuzzAccept(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, has := range []CodingSet{{}, Made, {Brotli: true}} {
+		for _, has := range []Set{{}, Made, {Brotli: true}} {
 			if c := chooseCoding(value, has); c != Identity && !has[c] {
 				t.Fatalf("%q: %v, which there is not", value, c)
 			}
@@ -80,8 +80,8 @@ func FuzzAccept(f *testing.F) {
 	})
 }
 
-func chooseCoding(acceptEncoding []byte, has CodingSet) Coding {
-	var a AcceptedCodings
+func chooseCoding(acceptEncoding []byte, has Set) Coding {
+	var a Accepted
 	a.Add(acceptEncoding)
 	return a.Choose(&has)
 }

@@ -1,0 +1,114 @@
+package coding
+
+import (
+	"bytes"
+	"cmp"
+
+	"fapws/runtime/http1"
+)
+
+// Coding is a content coding.
+type Coding uint8
+
+// Codings in ascending order of preference if weights are equal.
+const (
+	Identity Coding = iota
+	Gzip
+	Zstd
+	Brotli
+	Codings
+)
+
+var names = [Codings]string{"", "gzip", "zstd", "br"}
+
+func (c Coding) String() string { return names[c] }
+
+// Set is a set of codings. It always contains Identity.
+type Set [Codings]bool
+
+// Made contains the codings that Compress makes.
+var Made = Set{Gzip: true, Zstd: true}
+
+// Accepted holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The
+// zero value is for a request without the field: it accepts no coding.
+type Accepted struct {
+	// in thousandths plus one; 0 if the client does not name the coding
+	weights [Codings]int16
+	others  int16 // of "*"
+}
+
+// AcceptedBy returns the codings that a request accepts.
+func AcceptedBy(head []byte, fields []http1.Field) Accepted {
+	var a Accepted
+	for value := range http1.Values(head, fields, "accept-encoding") {
+		a.Add(value)
+	}
+	return a
+}
+
+// Add adds the value of a field Accept-Encoding.
+func (a *Accepted) Add(value []byte) {
+	for item := range bytes.SplitSeq(value, []byte{','}) {
+		name, weight := Weighted(item)
+		weight++
+		switch {
+		case http1.EqualFold(name, "br"):
+			a.weights[Brotli] = weight
+		case http1.EqualFold(name, "zstd"):
+			a.weights[Zstd] = weight
+		case http1.EqualFold(name, "gzip"), http1.EqualFold(name, "x-gzip"): // RFC 9110 §8.4.1.3
+			a.weights[Gzip] = weight
+		case http1.EqualFold(name, "identity"):
+			a.weights[Identity] = weight
+		case string(name) == "*":
+			a.others = weight
+		}
+	}
+}
+
+// Choose returns the coding in has with the highest weight; if weights are equal, it prefers brotli, then zstd, then
+// gzip. It returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC 9110 §12.5.3
+// leaves this to the server, and a 406 would not help the client.
+func (a *Accepted) Choose(has *Set) Coding {
+	// Identity is acceptable unless the client names it, and is the last choice.
+	best, bestWeight := Identity, a.weights[Identity]
+	for c := Gzip; c < Codings; c++ {
+		weight := cmp.Or(a.weights[c], a.others)
+		if has[c] && weight > 1 && weight >= bestWeight {
+			best, bestWeight = c, weight
+		}
+	}
+	return best
+}
+
+// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2). An invalid weight
+// counts as 0.
+func Weighted(item []byte) (name []byte, weight int16) {
+	name, params, found := bytes.Cut(item, []byte{';'})
+	name = bytes.Trim(name, " \t")
+	weight = 1000
+	for found {
+		var param []byte
+		param, params, found = bytes.Cut(params, []byte{';'})
+		param = bytes.Trim(param, " \t")
+		if len(param) >= 2 && param[0]|0x20 == 'q' && param[1] == '=' {
+			weight = parseWeight(param[2:])
+		}
+	}
+	return name, weight
+}
+
+func parseWeight(s []byte) int16 {
+	if len(s) == 0 || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
+		return 0
+	}
+	weight, scale := int16(s[0]-'0')*1000, int16(100)
+	for i := 2; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0
+		}
+		weight += int16(s[i]-'0') * scale
+		scale /= 10
+	}
+	return min(weight, 1000)
+}

@@ -1,0 +1,123 @@
+package coding
+
+import (
+	"bytes"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with its
+	// head.
+	least = 1 << 10
+
+	// most limits the size of bodies that are compressed, in bytes, and so the memory and the time.
+	most = 8 << 20
+
+	// zstdWindow limits the memory that a client needs for decompression (RFC 9659 permits 8 MiB).
+	zstdWindow = 1 << 20
+)
+
+// Worth reports whether a body of a media type, with or without parameters, and a size in bytes is likely
+// to become smaller, and is not too large. It is safe for concurrent use, and does not allocate if the type is in
+// lower case.
+func Worth(mediaType string, size int64) bool {
+	return size >= least && size <= most && Compressible(mediaType)
+}
+
+// Compressible reports whether bodies of a media type usually become smaller: text, formats based on text, and some
+// simple binary formats.
+func Compressible(mediaType string) bool {
+	kind, _, _ := strings.Cut(mediaType, ";")
+	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
+	case "text/event-stream": // its events must not be delayed
+		return false
+	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl",
+		"application/vnd.ms-fontobject",
+		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary":
+		return true
+	}
+	return Textual(kind)
+}
+
+// Turns limits the number of goroutines that do something at the same time to its capacity.
+type Turns chan struct{}
+
+// Processors has turns for half of the processors, so that compression leaves the others to requests.
+var Processors = make(Turns, max(1, runtime.GOMAXPROCS(0)/2))
+
+// Take waits for a turn, and returns false after a second without one.
+func (t Turns) Take() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-time.After(time.Second):
+		return false
+	}
+}
+
+// Wait waits for a turn without a limit.
+func (t Turns) Wait() { t <- struct{}{} }
+
+// Leave ends a turn.
+func (t Turns) Leave() { <-t }
+
+var (
+	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+	zstds = sync.OnceValue(func() *zstd.Encoder {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(Processors)), zstd.WithLowerEncoderMem(true),
+			zstd.WithWindowSize(zstdWindow))
+		if err != nil {
+			panic(err)
+		}
+		return w
+	})
+)
+
+// Compress returns body in a coding of Made. It returns false if the result is not smaller by at least an eighth, or
+// if the coding is not supported. Equal bodies give equal results. The caller has a turn of Processors, and is not on
+// the event loop.
+func Compress(coding Coding, body []byte) ([]byte, bool) {
+	if !Made[coding] {
+		return nil, false
+	}
+	var out []byte
+	if coding == Zstd {
+		out = zstds().EncodeAll(body, make([]byte, 0, len(body)/3))
+	} else {
+		var buf bytes.Buffer
+		buf.Grow(len(body) / 3)
+		w := gzips.Get().(*gzip.Writer)
+		w.Reset(&buf)
+		_, _ = w.Write(body) // a Buffer does not return errors
+		_ = w.Close()
+		w.Reset(nil)
+		gzips.Put(w)
+		out = buf.Bytes()
+	}
+	if len(out) > len(body)-len(body)/8 {
+		return nil, false
+	}
+	return bytes.Clone(out), true
+}
+
+// Textual reports whether a type consists of characters and may have a charset: text, JavaScript, JSON and XML.
+func Textual(kind string) bool {
+	kind = strings.ToLower(kind)
+	if strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+xml") || strings.HasSuffix(kind, "+json") {
+		return true
+	}
+	switch kind {
+	case "application/javascript", "application/x-javascript", "application/json", "application/json5",
+		"application/jsonl",
+		"application/toml", "application/x-ndjson", "application/x-subrip", "application/xml", "application/xml-dtd",
+		"application/yaml":
+		return true
+	}
+	return false
+}
