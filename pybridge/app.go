@@ -60,9 +60,9 @@ type Options struct {
 	Venv string
 	// Dev makes Django serve the static files of its applications itself.
 	Dev bool
-	// Fork tells that each request is served by a separate process (ServeForks).
+	// Fork means that a separate process serves each request (ServeForks).
 	Fork bool
-	// Users does the work of a function of fapws.users, whose name is action. It may be called on any Python thread.
+	// Users implements the function of fapws.users with the name action. It may be called on any Python thread.
 	Users func(action, file, name, password string) (string, error)
 	// Failed, if not nil, is called on the thread of Load with its error. It is called before Python is finalized,
 	// which waits for the threads of the script. The Contents are empty, or have only the globals of the first
@@ -328,7 +328,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// cString is for a call that does not keep the result, which is nil for "".
+// cString returns s as a C string, for a call that does not keep it. It returns nil for "".
 func cString(s string) *C.char {
 	if s == "" {
 		return nil
@@ -336,7 +336,7 @@ func cString(s string) *C.char {
 	return bytesOf(s + "\x00")
 }
 
-// bytesOf is for a call that does not keep the address.
+// bytesOf returns the address of the text, for a call that does not keep it.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // CheckVenv returns an error of one line if a directory is not a virtual environment

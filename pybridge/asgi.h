@@ -1,7 +1,7 @@
 /* asgi_: the asyncio thread, the exchanges whose coroutines it runs, and ASGI 3
  * (https://asgi.readthedocs.io/en/stable/specs/main.html).
  *
- * All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise. */
+ * All functions are called on the asyncio thread, with the GIL, unless a comment says otherwise. */
 #pragma once
 
 #include "wsgi.h"
@@ -25,12 +25,12 @@ enum {
 };
 
 typedef struct {
-  PyObject *loop; /* owned: asyncio's */
+  PyObject *loop; /* owned: the event loop of asyncio */
   core_thread thread;
   int depth; /* nonzero if a caller further up the stack will wake the event loop for published parts */
   struct asgi_exchange *live; /* owned: exchanges whose coroutines have not ended */
   int event;                  /* eventfd that wakes the thread; 0 if the thread does not exist */
-  int asleep;                 /* atomic: the thread will not check the list before event is written */
+  int asleep;                 /* atomic: the thread checks the list only after a write to event */
   unsigned long turns;        /* atomic: number of calls of turn() */
   /* Value of asgi_progress() plus one when the thread was abandoned; 0 otherwise. Guarded by the pool's mutex. */
   unsigned long left_at;
@@ -45,7 +45,7 @@ typedef struct {
 
 extern asgi_thread asgi_the_thread;
 extern const core_mode asgi_mode;
-/* Adds events (CORE_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
+/* Adds events (ASGI_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
 void asgi_post_event(core_record *rec, unsigned events);
 /* Wakes the thread if it sleeps. Any thread, without the GIL. */
 void asgi_thread_wake(void);
@@ -57,7 +57,7 @@ void asgi_thread_notify(void);
  * asgi_handler.c and asgi_stack.c.
  *
  * An exchange is a coroutine that a Task runs. Its core_kind tells whether it is ASGI, an async handler or a WebSocket.
- * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
+ * The record owns a reference to its exchange, and so does the list asgi_thread.live until the coroutine has ended. An
  * exchange may outlive its record: rec is NULL from the last part on. */
 
 typedef struct asgi_exchange asgi_exchange;
@@ -75,7 +75,7 @@ typedef struct {
    * exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
   int (*send)(asgi_exchange *x, PyObject *message);
-  /* Called with the result of the awaitable. Returns the next awaitable, or NULL, as begin. */
+  /* Called with the result of the awaitable. Returns the next awaitable or NULL, like begin. */
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);
   /* Called with the exception of the awaitable set. Clears it, and ends the exchange. */
   void (*raised)(asgi_exchange *x);
@@ -129,7 +129,7 @@ struct asgi_exchange {
   PyObject *iterator;                 /* owned: yields the body of an async handler's response */
   PyObject *told;                     /* owned: the task to which receive() returned http.disconnect, or NULL */
   asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
-  asgi_exchange *next, *prev;         /* in async.live */
+  asgi_exchange *next, *prev;         /* in asgi_thread.live */
   uint8_t state;
   uint8_t begun; /* inner was made */
   uint8_t running;
@@ -213,7 +213,7 @@ int asgi_state_of(core_record *rec, int *thread);
 int asgi_init(void);
 /* Returns the next input, which the caller frees, or NULL. The client may then send the same number of bytes again. */
 core_input *asgi_take_input(core_record *rec);
-/* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
+/* Calls the application; takes the reference to scope, which may be NULL. Returns its awaitable or NULL, like begin. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
 /* Sends message now. A new reference to a coroutine, which waits for room. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);

@@ -327,7 +327,7 @@ static PyTypeObject exchange_type = {
     .tp_getset = exchange_getset,
 };
 
-/* asyncio recognizes coroutines by collections.abc. */
+/* asyncio recognizes coroutines by the classes of collections.abc. */
 static int register_coroutines(void) {
   PyTypeObject *types[] = {&exchange_type, &asgi_Waiter_Type};
   PyObject *coroutine = core_import("collections.abc", "Coroutine");

@@ -69,7 +69,7 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   return inner;
 }
 
-/* Whether the exception, or one of its causes, says that the client disconnected. */
+/* Whether the exception, or one of its causes, is an OSError or a framework's exception for a disconnected client. */
 static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;

@@ -77,7 +77,7 @@ func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 	}
 }
 
-// A request blocks this thread.
+// A request blocks the asyncio thread.
 func TestStackNamesTheAsyncioThread(t *testing.T) {
 	g := newGate(t)
 	r := submitASGI(t, &response{}, strings.Replace("GET "+g.target(), "blocked", "blocks", 1), "")
@@ -87,7 +87,7 @@ func TestStackNamesTheAsyncioThread(t *testing.T) {
 	same(t, r.body.String(), "released")
 }
 
-// The code that blocks it belongs to no active request.
+// The code that blocks the asyncio thread belongs to no active request.
 func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)
@@ -180,7 +180,7 @@ func TestAsyncLeavesNothing(t *testing.T) {
 	})
 }
 
-// They pass send() to the event loop of the application, because they cannot await it themselves.
+// The threads pass send() to the event loop of the application, because they cannot await it themselves.
 func TestASGISendWorksFromOtherThreads(t *testing.T) {
 	body := asgi(t, "GET /elsewhere", "").body.String()
 	same(t, strings.TrimLeft(body, "x"),

@@ -6,7 +6,7 @@
  * checks this.
  *
  * A header has a section for each .c file, with the functions and variables of that file that others use
- * (headers_test.go). What a comment in core_python.h says of the GIL, errors and references holds in all headers. */
+ * (headers_test.go). The rules in core_python.h about the GIL, errors and references hold in all headers. */
 #pragma once
 
 #include "core_pool.h"
@@ -122,8 +122,8 @@ PyObject *core_request_line(const core_record *rec);
 /* Logs the current exception of an application whose response is complete: with the number of its error log, the
  * beginning of the request, and the client's address. */
 void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
-/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. what says where the exception was
- * raised. */
+/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. what names the place where the
+ * exception was raised. */
 void core_report(const char *what, core_record *rec);
 /* Writes a line about rec to its error log: what, such as "error in", the name of the handler, and detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);

@@ -194,8 +194,9 @@ void core_crash_forked(void) {
 
 /* --- os._exit() --------------------------------------------------------------- */
 
-/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python
- * code has called: other callers may hold locks for which the thread with the GIL waits. */
+/* Writes the "FILE:LINE: " of the Python code that has called os._exit(). caller is an address in the calling function.
+ * Nothing is written unless that is a function of Python itself, because other callers may hold locks for which the
+ * thread with the GIL waits. */
 static void write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;

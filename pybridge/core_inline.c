@@ -7,8 +7,8 @@
 
 static int over;
 
-/* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so
- * a request in between would be lost. */
+/* Requests a turn. It ignores wake_pending, which the event loop clears only after it has checked turn: a request
+ * between the two would be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   core_signal_loop();

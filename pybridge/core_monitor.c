@@ -16,10 +16,10 @@
 /* interval of checks of the CPU time of threads while requests wait for a thread */
 #define LOOK_NS 5000000u
 #define PATIENCE_NS 150000000u /* a handler that waits longer no longer counts */
-#define HURRY_NS 10000000u     /* the same limit if all threads have just waited for PATIENCE_NS */
+#define HURRY_NS 10000000u     /* minimum of that limit, which is quartered if all threads wait */
 /* a thread that uses less CPU time between two checks does not compute; it may poll */
 #define POLL_NS 300000u
-#define CALM_NS 1000000000u /* the patience doubles again after this time */
+#define CALM_NS 1000000000u /* after this time the limit is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
 #define SWITCH_NS 5000000u
 /* number of intervals in which each waiting thread has certainly had the GIL */
@@ -77,7 +77,7 @@ static uint64_t cpu_of(const core_thread *t) {
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* Reports whether t runs, or would if it had a processor. A thread that waits for the GIL is not runnable. */
+/* Reports whether t runs or waits for a processor. A thread that waits for the GIL is not runnable. */
 static int is_runnable(const core_thread *t) {
   char path[64], stat[128];
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t->tid);

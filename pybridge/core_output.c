@@ -285,7 +285,7 @@ void core_part_free(uintptr_t number) {
     free(part);
     return;
   }
-  /* Counted first: once it is on the list, the collector may free it. */
+  /* Count the part first, because the collector may free it as soon as it is in the list. */
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   core_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
   do {

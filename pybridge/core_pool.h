@@ -320,7 +320,7 @@ void core_end_timing(const core_timing *x, core_mount *m);
  *
  * A mount has two kinds, for plain requests and for requests for a WebSocket (core_mount.kinds, live_module.c). */
 
-/* All of it is called with the GIL, on the thread that runs the record. */
+/* All functions are called with the GIL, on the thread that runs the record. */
 typedef struct core_kind {
   /* Answers rec, a request that has just begun on t. The response may continue in other turns. */
   void (*run)(core_thread *t, core_record *rec);

@@ -68,7 +68,7 @@ void core_run(core_thread *t, core_record *rec) {
     core_kind_of(rec)->run_inputs(t, rec);
   else
     core_kind_of(rec)->resume(t, rec);
-  /* wsgi_drop did the same, unless the record continues later. */
+  /* wsgi_drop has cleared current already, unless the record continues later. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
 }

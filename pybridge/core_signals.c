@@ -83,7 +83,7 @@ PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
 void core_watch_signals(int fd) {
   PyObject *old = core_call_with(core_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
                                  Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
-  /* The script has set one: it stays. */
+  /* A descriptor that the script has set remains. */
   if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(core_call("_signal", "set_wakeup_fd", "(O)", old));
   Py_XDECREF(old);
   if (PyErr_Occurred()) core_report("watching signals", NULL);

@@ -135,7 +135,7 @@ static void thread_loop(core_thread *t) {
   core_this_thread = t;
   core_lock();
   while (!t->retire) {
-    /* The surplus thread retires after a thread that did not count has returned. */
+    /* Too many threads count after a thread that was set aside has returned. */
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;

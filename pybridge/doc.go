@@ -81,11 +81,11 @@
 //
 // # WebSockets with callbacks
 //
-// live_websocket.c, core_flow.c, live_state.c and live_object.c. Delivered inputs are added to a list of the record. A
-// record with inputs is in the queue once, like a request. The thread that takes it runs callbacks until the list is
-// empty, or other records have waited for a millisecond. Therefore callbacks of a WebSocket run in order without a
-// lock, and drainer and monitor handle them like handlers. Queued messages do not count for --max-queue, because their
-// records are at most as many as connections.
+// The files are live_websocket.c, core_flow.c, live_state.c and live_object.c. Delivered inputs are added to a list of
+// the record. A record with inputs is in the queue once, like a request. The thread that takes it runs callbacks until
+// the list is empty, or other records have waited for a millisecond. Therefore callbacks of a WebSocket run in order
+// without a lock, and drainer and monitor handle them like handlers. Queued messages do not count for --max-queue,
+// because their records are at most as many as connections.
 //
 //   - send() makes a part on any thread that has the GIL, which also determines the order of messages. Threads that
 //     wait in send() are counted in the record (senders), which is kept until they have returned.
@@ -137,17 +137,17 @@
 //
 // # Timeouts
 //
-// core_stack.c, timeout.go. The loop notices that an exchange is overdue. A goroutine takes the GIL, logs the stack,
-// and raises fapws.Timeout in the thread if the thread still runs that exchange (thread.current changes under the GIL
-// only). After five more seconds the thread counts as stuck: another thread may start in its place, and the process is
-// replaced. If the goroutine cannot take the GIL within a second, it writes the stacks without the GIL, as faulthandler
-// does (core_stack.c). In inline mode a real-time signal raises the exception (on_timeout_signal): Python calls signal
-// handlers on its main thread even during Lock.acquire, sleep or recv, where PyThreadState_SetAsyncExc would wait for
-// the end of the call.
+// The files are core_stack.c and timeout.go. The loop notices that an exchange is overdue. A goroutine takes the GIL,
+// logs the stack, and raises fapws.Timeout in the thread if the thread still runs that exchange (thread.current changes
+// under the GIL only). After five more seconds the thread counts as stuck: another thread may start in its place, and
+// the process is replaced. If the goroutine cannot take the GIL within a second, it writes the stacks without the GIL,
+// as faulthandler does (core_stack.c). In inline mode a real-time signal raises the exception (on_timeout_signal):
+// Python calls signal handlers on its main thread even during Lock.acquire, sleep or recv, where
+// PyThreadState_SetAsyncExc would wait for the end of the call.
 //
 // # Messages to the server
 //
-// core.h. Purges, events, broadcasts and error lines wait in C, because Go does not run in a forked child. The event
+// Purges, events, broadcasts and error lines wait in C (core.h), because Go does not run in a forked child. The event
 // loop takes them before it takes finished parts, so a page that a handler has purged leaves the cache before the
 // handler's client receives the response.
 //
@@ -162,9 +162,9 @@
 //
 // # Error logs
 //
-// core_errorlog.c. Hosts may share an application, so each request has the number of its log (Request.ErrorLog); 0 is
-// the server's log. Messages that concern all hosts, such as a stuck thread, are in the server's log. core_stdio.c has
-// sys.stdout and sys.stderr, on which writes never fail.
+// core_errorlog.c writes to the error logs of hosts. Hosts may share an application, so each request has the number of
+// its log (Request.ErrorLog); 0 is the server's log. Messages that concern all hosts, such as a stuck thread, are in
+// the server's log. core_stdio.c has sys.stdout and sys.stderr, on which writes never fail.
 //
 // # Children and crashes
 //

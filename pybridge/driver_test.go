@@ -160,7 +160,7 @@ type response struct {
 	behind string
 	body   bytes.Buffer
 	failed bool
-	// The response does not release parts, like a client that does not read.
+	// The test releases no parts, like a client that does not read.
 	hold   bool
 	held   []exchange.Part
 	done   chan struct{}

@@ -24,7 +24,7 @@ static int all_plain(PyObject *sequence, int depth) {
   int plain = 1;
   CORE_BEGIN_HOLD(all); /* other threads may change the data */
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
-    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may release all for a while */
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may interrupt the hold of all */
     plain = is_plain(item, depth);
     Py_DECREF(item);
   }

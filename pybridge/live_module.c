@@ -85,7 +85,7 @@ static int make_mounts(const core_options *o) {
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
     m->place = o->targets[i].place ? strdup(o->targets[i].place) : NULL;
-    /* Unknown handlers count as slow. */
+    /* A handler that was never called counts as slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * CORE_SLOW_NS;
   }
   core_mount *presence = &P.mounts[o->mounts];

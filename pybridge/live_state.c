@@ -19,7 +19,8 @@ void live_ws_publish(core_part *p) {
 }
 
 static int accept_held(live_ws_object *ws) {
-  if (live_ws_state(ws) != LIVE_WS_OPENING) return 0; /* another thread has sent the first message meanwhile */
+  /* another thread has accepted the WebSocket by its first message */
+  if (live_ws_state(ws) != LIVE_WS_OPENING) return 0;
   wsgi_start_object no_fields = {.status = 101, .length = -1};
   core_record *rec = ws->rec;
   core_part *p = &rec->part0;

@@ -299,7 +299,7 @@ func (h *Handler) Release(part *exchange.Part) {
 	if rec.req.pipeline != nil { // the rest of unacked belongs to the last part
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
-	h.mu.Lock() // describe reads the data
+	h.mu.Lock() // Handler.describe reads the data
 	if rec.req.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.req.data))
 		rec.req.data, rec.req.cap = nil, 0

@@ -180,8 +180,8 @@ struct core_run {
   int64_t unacked;        /* atomic: sum of core_part.unacked of published parts that are not released */
 };
 
-/* What happens to an exchange after it began. The event loop adds inputs and events, and the thread that runs the
- * record takes them. All members are guarded by the pool's mutex. */
+/* The inputs and events of an exchange after it has begun. The event loop adds inputs and events, and the thread that
+ * runs the record takes them. All members are guarded by the pool's mutex. */
 struct core_inputs {
   core_input *first, *last;                    /* owned, in order of arrival */
   struct core_record *event_next, *event_prev; /* in the list of the asyncio thread */
@@ -194,8 +194,8 @@ struct core_inputs {
   uint64_t closed_ns;
 };
 
-/* One exchange. Go allocates it with calloc. The list that it is in owns it, then the thread that took it from there,
- * and after the last part Go again. */
+/* One exchange. Go allocates it with calloc. A record in a list belongs to the list, then to the thread that took the
+ * record, and after the last part to Go again. */
 typedef struct core_record {
   struct core_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket, serial;  /* serial changes each time the record is reused */
@@ -417,7 +417,8 @@ char *core_messages(size_t *n);
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
 /* Reports that the first written messages for that log, which were passed to the loop, are in the file. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);
-/* Tells the error logs that the loop has ended: messages are now written whatever the size of the file. */
+/* Tells the error logs that the loop has ended. From then on, messages are written regardless of the size of the
+ * file. */
 void core_errorlog_direct(void);
 /* Writes text, which may end within a line, to an error log; to stderr if number is 0 or the log cannot be written. */
 void core_errorlog_write(int number, const char *text, size_t n);

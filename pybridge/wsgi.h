@@ -19,7 +19,7 @@
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* environ of rec: a dict, or an instance of cls unless cls is NULL. input is NULL if there is no body. */
+/* environ of rec: a dict, or an instance of cls unless cls is NULL. input is NULL without a body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 /* Frees the caches of the calling thread, which is about to end. */
 void wsgi_forget_caches(void);
@@ -199,7 +199,8 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 
 extern PyTypeObject wsgi_FileWrapper_Type;
 /* Makes p a part with a file. Returns 1 if result is a regular file of known size, or wraps one; 0 if not; -1 with
- * an exception. With 0, removes a Content-Length from s if it is the wrong size that result reports. */
+ * an exception. If the result is 0, it also removes the Content-Length from s if that is a wrong size, which result
+ * reports. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
 /* Whether a regular file ends at its size. Files of /proc and /sys do not. Sparse and empty files without blocks do. */

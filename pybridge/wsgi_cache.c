@@ -12,7 +12,7 @@
 #define TEXT 2048 /* maximum size of a head in a cache */
 
 struct wsgi_head {
-  char text[TEXT]; /* fields, peer, line: in this order */
+  char text[TEXT]; /* the fields, the peer, and the request line, in this order */
   size_t fields, peer, line;
   /* Size of the body, which may differ from Content-Length: a description replaces the body of an upload. */
   int64_t size;

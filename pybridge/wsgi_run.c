@@ -30,7 +30,7 @@ static void run_request(core_thread *t, core_record *rec) {
   core_exit_child();
   wsgi_end_writes(rec);
   if (UNLIKELY(rec->run.socket_object) && socket_ended(rec)) {
-    rec->run.result = result; /* its close() will be called; nothing is sent */
+    rec->run.result = result; /* the result is closed, but not sent */
     wsgi_stream_end(t, rec, 1);
     core_end_timing(&timing, m);
     return;
