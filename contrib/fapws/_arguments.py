@@ -1,4 +1,4 @@
-"""Whether a callable can be called with what the server gives it, found out without a call.
+"""Finds out, without a call, whether a callable accepts the arguments of the server.
 
 The executable asks for each entry of PATHS that is not a plain function of two arguments.
 """
@@ -22,7 +22,7 @@ def misfit(called: Any, *names: str) -> str:
     Python functions, also below bound methods, functools.partial, classes and objects with
     ``__call__``, are judged by their own code. A signature that a decorator copies from the
     function below it says nothing about the call. Built-in functions are judged by
-    inspect.signature. Everything else counts as callable: it may do as it likes with its arguments.
+    inspect.signature. Other objects count as callable, because they may accept any arguments.
     """
     for function, given, keywords in functions(called):
         problem = _judge(function, given, keywords, len(names))
@@ -36,7 +36,8 @@ def misfit(called: Any, *names: str) -> str:
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
-    """The functions that a call runs at once, each with the number and the keywords of the arguments it has already."""
+    """Yields the functions that a call runs at once, each with the number and the keywords of the arguments that are
+    already bound."""
     given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
     for _ in range(_DEPTH):
         if isinstance(called, (FunctionType, BuiltinFunctionType)):

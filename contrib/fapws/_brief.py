@@ -24,7 +24,7 @@ _DEPTH = 3
 
 
 def is_secret(name: str) -> bool:
-    """Whether something of this name is better not shown."""
+    """Whether the value of this name is probably a secret."""
     return _SECRET.search(name) is not None
 
 

@@ -61,7 +61,7 @@ def _imported(name: str) -> None:
 
 
 def _lines() -> None:
-    """The source of all modules, so that module traceback shows it."""
+    """Keeps the source of all modules in memory, so that module traceback can show it."""
     import linecache
 
     for module in list(sys.modules.values()):

@@ -1,7 +1,6 @@
 """The text of a Set-Cookie field (RFC 6265 §4.1).
 
-Start_response.set_cookie and delete_cookie come here, so that a server that
-sets no cookies never loads this.
+Start_response.set_cookie and delete_cookie import this module at their first call.
 """
 from __future__ import annotations
 
@@ -120,7 +119,7 @@ def _quoted(key: str, value: str) -> str:
 
 
 def _attribute(name: str, value: str) -> str:
-    """value, when it is an av-value: printable ASCII without ";" (RFC 6265 §4.1.1)."""
+    """Returns value if it is an av-value: printable ASCII without ";" (RFC 6265 §4.1.1)."""
     if ";" in value or not value.isascii() or not value.isprintable():
         raise ValueError(f"illegal cookie {name}: {value!r}")
     return value

@@ -1,6 +1,6 @@
 """The page that a browser gets for a handler that raised, when DEBUG is 1 or more.
 
-It needs nothing but itself: no script, no style sheet, no image from anywhere.
+It loads no script, style sheet or image.
 """
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def page(
 ) -> bytes:
     """An HTML document, in UTF-8, about an exception that a handler raised.
 
-    Everything in it is escaped and bounded; credentials in environ and in variables that are called like one are
+    Everything in it is escaped and bounded; credentials in environ, and in variables with a name such as password, are
     masked. It never raises; values that cannot be shown are left out. It is called on the thread that ran the handler.
     """
     try:
@@ -101,7 +101,7 @@ class _Page:
         return f"<span>: {escape(text)}</span>" if text else ""
 
     def frames(self, tb: Optional[TracebackType], open_first: bool) -> str:
-        """The frames of a traceback, the one that raised first."""
+        """The frames of a traceback, the innermost first."""
         stack = []
         while tb is not None:
             stack.append((tb.tb_frame, tb.tb_lineno, tb.tb_lasti))
@@ -200,7 +200,7 @@ def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, B
 
 
 def _columns(code: CodeType, instruction: int, line: int) -> Optional[Tuple[int, int]]:
-    """Where in its line an instruction comes from, in bytes; Python 3.11 knows."""
+    """The bytes at which an instruction begins and ends in its line; None before Python 3.11."""
     positions = getattr(code, "co_positions", None)
     if positions is None or instruction < 0:
         return None

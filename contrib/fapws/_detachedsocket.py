@@ -23,7 +23,7 @@ _STUCK = 60
 
 
 class Socket(socket.socket):
-    """A blocking socket that notes whether it is used."""
+    """A blocking socket that records whether it is used."""
 
     #: Whether the handler uses the socket: the server then sends nothing.
     used = False
@@ -35,7 +35,7 @@ class Socket(socket.socket):
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STUCK, 0))
 
     def end(self) -> bool:
-        """Closes it; whether it was used. The server calls this when the handler has returned."""
+        """Closes the socket, and returns whether it was used. The server calls this when the handler has returned."""
         socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if files are made of it
         return self.used
 
@@ -62,6 +62,6 @@ for _name in _USES:
 
 
 def offer(environ: Dict[str, Any], descriptor: int) -> Socket:
-    """Puts the socket with that descriptor, which is its own from now on, into environ."""
+    """Puts a socket into environ, which owns the descriptor from now on."""
     made = environ["werkzeug.socket"] = Socket(fileno=descriptor)
     return made

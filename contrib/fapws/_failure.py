@@ -172,7 +172,7 @@ def _missing(name: str) -> str:
 
 
 def _neighbours() -> Iterator[str]:
-    """Folders that a module may have been meant to be imported from, but is not."""
+    """Folders that may contain a module that was not found, because they are not on sys.path."""
     first = sys.path[0] if sys.path else ""
     for folder in (os.getcwd(), os.path.dirname(first), os.path.join(first, "src"), os.path.join(os.getcwd(), "src")):
         if folder and folder not in sys.path:

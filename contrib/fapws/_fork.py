@@ -466,7 +466,7 @@ class _Child:
         return True
 
     def _head(self, whole: int, kind: str, channel: Any = None) -> bytes:
-        """The head of the response; whole is the length of its body, -1: not known."""
+        """The head of the response; whole is the length of its body, -1 if unknown."""
         status, reason, fields, length, typed, start = self.start._head(channel)
         if self.sends and any(line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")):
             raise RuntimeError("X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file")
@@ -487,7 +487,7 @@ class _Child:
         return b"".join(lines) + b"\r\n" + start
 
     def _fit(self, data: bytes) -> bytes:
-        """The part of data that the Content-Length has room for."""
+        """The part of data that fits into the Content-Length."""
         if self.bodyless:
             return b""
         if self.declared >= 0 and self.sent <= self.declared < self.sent + len(data):

@@ -47,10 +47,10 @@ def wants_dict(entry: Any) -> bool:
 
 
 def import_views(served: Any) -> None:
-    """Has Django import its URLconf, with the views, for an application or a table like PATHS.
+    """Makes Django import its URLconf, with the views, for an application or a table like PATHS.
 
-    It would do so at the first request. A reload would then take code that
-    cannot be imported for good code, and put it in place of the old.
+    Django would import the views at the first request. A reload could then replace working code by code that cannot be
+    imported.
     """
     entries = [served]
     if isinstance(served, (list, tuple)):
@@ -65,7 +65,8 @@ def import_views(served: Any) -> None:
 
 
 def warnings(threads: bool) -> List[str]:
-    """Lines about packages of greenlets that cannot work as the application uses them; threads: handlers run on threads of the server."""
+    """Lines about packages of greenlets that cannot work as the application uses them. threads means that handlers run
+    on threads of the server."""
     lines = []
     for function in _thread.start_new_thread, time.sleep:
         package = (function.__module__ or "").partition(".")[0]
@@ -84,8 +85,8 @@ def warnings(threads: bool) -> List[str]:
 
 
 def with_static_files(served: Any) -> Any:
-    """served; if it is an application of Django in debug mode that has the app staticfiles, one that also serves the
-    static files of all apps, as Django's runserver does."""
+    """Returns served or, for an application of Django in debug mode with the app staticfiles, an application that also
+    serves the static files of all apps, like Django's runserver."""
     from django.apps import apps
     from django.conf import settings
     from django.core.handlers.asgi import ASGIHandler

@@ -107,7 +107,7 @@ def _stem(script: str) -> str:
 
 
 def _place(file: str) -> Tuple[str, str]:
-    """The same for the same file, however its folder is written."""
+    """Identifies a file: two paths of its folder give the same result."""
     folder, name = os.path.split(file)
     return os.path.realpath(folder), name
 
@@ -173,7 +173,7 @@ _applications = {"__main__"}  # names of the modules of applications
 
 
 def _home(module: ModuleType) -> str:
-    """The folder that a module, or a package, lies in."""
+    """The folder that contains a module or a package."""
     file = getattr(module, "__file__", None) or ""
     folder, name = os.path.split(os.path.realpath(file))
     return os.path.dirname(folder) if name.startswith("__init__.") else folder
@@ -395,7 +395,7 @@ def _a(value: Any) -> str:
 
 
 def _judge(where: str, name: str, served: Any, interface: str, factory: bool) -> None:
-    """Raises _Wrong when served cannot be."""
+    """Raises _Wrong if the server cannot serve the object."""
     what = f"{where}: {'the result of ' * factory}`{name}`"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):

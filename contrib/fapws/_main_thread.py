@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def spec_of_threading(ident: int, native_id: int, pid: int) -> Any:
-    """The spec of threading, which will know the main thread of process pid. None in a child that another thread has forked:
-    that is the main thread there.
+    """The spec of a module threading for which the thread ident is the main thread of process pid. None in a child,
+    because the thread that has forked it is the main thread there.
 
     The server's finder asks for it on other threads.
     """

@@ -215,7 +215,7 @@ def _at(iterator: Any) -> str:
 
 
 def _definition(application: Any) -> str:
-    """The place of the function that answers: the innermost of those that wrap each other."""
+    """The place of the function that answers: the innermost function, without the functions that wrap it."""
     for app in reversed(chain(application)):
         while hasattr(app, "__wrapped__"):
             app = app.__wrapped__

@@ -86,7 +86,7 @@ def _text(entry: Any, name: str) -> str:
 
 
 def _named(function: Any, otherwise: str = "") -> str:
-    """ "module.function", also for what wraps one."""
+    """The name "module.function" of a function, or of the function that an object wraps."""
     function = getattr(function, "func", function)  # functools.partial
     name = getattr(function, "__qualname__", "")
     if not name or "<lambda>" in name and otherwise:

@@ -17,7 +17,7 @@ def in_one() -> bool:
 
 
 def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
-    """The spec of multiprocessing.spawn, which will tell the processes of folder.
+    """The spec of a module multiprocessing.spawn that adds folder to sys.path of the processes.
 
     The server's finder asks for it when multiprocessing is first used.
     """

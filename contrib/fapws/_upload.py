@@ -275,7 +275,8 @@ class BareStart:
 
 
 def _called(handler: Any) -> Tuple[type, Any]:
-    """The class of upload for a handler, by which the server knows how to call it, and the object to call."""
+    """The class of an upload for a handler, which determines how the server calls the handler, and the object to
+    call."""
     from fapws._arguments import misfit
     from fapws._kinds import kind_of
 

@@ -29,7 +29,7 @@ class Loop(uvloop.Loop):  # type: ignore[misc]
 
 @coroutine
 def _told(starting: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Awaits starting, and looks at the handlers after each of its steps."""
+    """Awaits starting, and moves the handlers of signals to the alternate stack after each of its steps."""
     step: Any = starting.send
     value: Any = None
     while True:

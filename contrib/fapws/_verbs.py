@@ -21,11 +21,12 @@ _VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 def adapt(entry: Any) -> Union[Application, str, None]:
-    """A WSGI application that calls the method of entry that goes with the request's.
+    """A WSGI application that calls the method of entry for the method of the request.
 
-    Of a class a new object is made for each request, without arguments; an object is used as it is, by several threads
-    at once. Methods are called ``method(environ, start_response)``. HEAD falls back to ``get``, OPTIONS is answered
-    with what is allowed, and every other method with 405. When a method is async, so is the application.
+    If entry is a class, a new object is made for each request, without arguments. An object is used directly, by
+    several threads at once. Methods are called ``method(environ, start_response)``. HEAD falls back to ``get``, OPTIONS
+    is answered with the allowed methods, and every other method with 405. When a method is async, so is the
+    application.
 
     Returns None if entry has no methods for HTTP, or is a WSGI application itself (a class with ``__iter__`` or
     ``__call__``, PEP 3333) or a container. A str says why entry cannot be used.

@@ -31,7 +31,7 @@ class MainTest(unittest.TestCase):
         return done.stderr
 
     def test_recorders(self):
-        """A recorder that would record nothing is named, and the server starts."""
+        """A profiler or debugger that would not run in the server is named, and the server starts."""
         os.symlink(sys.executable, self.folder + "/py-spy")
         for name, *command in (
             ("a profiler", sys.executable, "-m", "cProfile", "-m", "fapws"),
@@ -48,7 +48,7 @@ class MainTest(unittest.TestCase):
         self.assertNotIn("records nothing", self.said(sys.executable, "-m", "fapws"))
 
     def test_frozen(self):
-        """A program of PyInstaller has no interpreter that could be started again."""
+        """A program of PyInstaller cannot start the server, because it has no interpreter."""
         said = self.said(sys.executable, "-c", FROZEN)
         self.assertIn("PyInstaller", said)
         self.assertEqual(said.count("\n"), 1)

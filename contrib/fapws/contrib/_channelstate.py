@@ -87,7 +87,7 @@ class Shared:
         return bool(_ipc.post(self.topic, data))
 
     async def post(self, *event: Any) -> None:
-        """The same, when the server has room again; ChannelFull after a second."""
+        """Posts an event when the server has room again. Raises ChannelFull after a second."""
         end = time.monotonic() + _PATIENCE
         while not self.push(*event):
             if time.monotonic() > end:
@@ -185,7 +185,7 @@ class Shared:
         self.wake(channel)
 
     def wake(self, channel: str) -> None:
-        """Wakes one who receives from channel, if there is something."""
+        """Wakes a receiver of channel if a message waits."""
         prefix = channel[: channel.find("!") + 1]
         if not channel.endswith("!") and channel not in self.waiting:
             return
@@ -222,7 +222,7 @@ class Shared:
         return claims
 
     def expire(self, now: float) -> None:
-        """Drops messages that are too old; not more often than is of use."""
+        """Drops messages that are too old, at most four times a second."""
         if now - self.looked < 0.25:
             return
         self.looked = now
@@ -281,7 +281,7 @@ class Shared:
             asyncio.get_running_loop().call_later(_PAUSE, self.answer, event)
 
     def is_mine(self, channel: str) -> Optional[bool]:
-        """Whether channel is one of this process; None: it is of no process."""
+        """Whether channel belongs to this process; None if it belongs to no process."""
         owner = _OWNED.search(channel)
         return owner.group(1) == self.id if owner else None
 

@@ -200,7 +200,7 @@ class _Source:
         self.body(lambda block: None)
 
     def next_part(self) -> bool:
-        """Called behind a delimiter: False when it was the last one."""
+        """Called after a delimiter. Returns False if it was the last delimiter."""
         while len(self.buffer) < 2:
             self.fill()
         if self.buffer.startswith(b"--"):
@@ -308,7 +308,7 @@ def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
 
 
 def _quoted(text: str) -> Tuple[str, str]:
-    """The string up to the closing quote, and the text behind the next ";"."""
+    """The string up to the closing quote, and the text after the next ";"."""
     at = text.find('"')
     end = text.rfind('"')
     while 0 < at < end and text[at - 1] == "\\":

@@ -82,7 +82,7 @@ class Gzip:
 
 
 class _Pieces:
-    """The compressed pieces of an iterable. Like any that a handler returns, the server closes it."""
+    """The compressed pieces of an iterable. The server closes it, like any iterable of a handler."""
 
     def __init__(self, written: List[bytes], pieces: Iterable[Any], level: int) -> None:
         self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
