@@ -134,7 +134,7 @@ func (l *loop) watch() {
 		}
 		return
 	}
-	if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is blocked
+	if l.ticking.CompareAndSwap(false, true) { // a blocked loop needs only one tick
 		l.post(l.ticked)
 	}
 	l.app.Stalled()

@@ -13,11 +13,11 @@ import (
 type balance struct {
 	running  int    // requests that occupy the application
 	expected int    // recently accepted connections that have sent no request yet
-	epoch    uint32 // increases when the connections in expected no longer count
+	epoch    uint32 // incremented when the connections in expected no longer count
 	waits    bool
 	// connections that may be accepted although the process is busy
 	allowed int
-	// allowed after the next Moment, unless the queue was empty before
+	// new value of allowed after the next Moment, unless the queue became empty
 	next int
 }
 

@@ -30,7 +30,7 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
-// Descriptors are missing. The part is bounded.
+// The server rejects a client because descriptors are missing, and reads a limited number of bytes from it.
 func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	f := newFixture(t)
 	f.KeepReserve(0)

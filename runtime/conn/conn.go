@@ -319,7 +319,7 @@ func (c *Conn) Lingers() (since int64, lingers bool) {
 func (c *Conn) setTransport(t Transport) {
 	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable
-	c.Half = false // t must read to the end of the input, too
+	c.Half = false // t must also read the end of the input
 	c.readable = true
 	c.watch.Again()
 }

@@ -151,7 +151,7 @@ func hold(fd int, name string) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	// A socket reserves the number: EnterChroot would find a way out through a folder, and a sandbox denies unix
+	// A socket reserves the number. EnterChroot would reject the descriptor of a directory, and a sandbox denies unix
 	// sockets.
 	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

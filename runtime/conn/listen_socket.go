@@ -74,7 +74,7 @@ var Paces = sync.OnceValue(func() bool {
 // Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps a weaker pacing; connections of
 // an unpaced listener have none.
 func Unpace(fd int) {
-	// The connection also works with BBR.
+	// Ignore errors, because the connection also works with BBR.
 	_ = setCongestion(fd, "reno")
 }
 

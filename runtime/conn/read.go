@@ -24,7 +24,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or "+
 			"fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
-		c.Abort() // no event will report room
+		c.Abort() // no event will continue the transfer
 		return
 	}
 	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
@@ -129,7 +129,7 @@ func (c *Conn) Unread() bool {
 		return false
 	}
 	switch {
-	case c.transport != nil && c.readable: // its socket may be empty
+	case c.transport != nil && c.readable: // TLS may hold input although the socket is empty
 		return true
 	case c.virtual():
 		return false

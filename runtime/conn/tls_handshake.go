@@ -130,7 +130,7 @@ func (h *Handshake) Due() (next int64) {
 	now := h.s.set.Now
 	end := h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 	switch {
-	case h.stage == failed: // it lingers or has a transfer
+	case h.stage == failed: // the connection lingers or has a transfer
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end

@@ -52,7 +52,7 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	if c.verify != nil && len(d.Certificates) > 0 {
 		err := c.verify(d.Certificates)
 		if d.Verified = err == nil; err != nil {
-			// without the guesses of crypto/x509
+			// remove the guesses about the cause that crypto/x509 adds
 			d.Refused, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), "x509: "), " (possibly")
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. It belongs to the loop, except during a handshake and
 // before NewUpstream.
 type wire struct {
-	// connection to an upstream until it is closed; otherwise unopened
+	// the connection to an upstream; unopened for clients, and after it was closed
 	net.Conn
 	c *Conn
 	s *TLSServer

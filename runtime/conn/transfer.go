@@ -33,7 +33,7 @@ var (
 	errAborted = errors.New("the server is shutting down")
 )
 
-// end takes nil if everything was written.
+// end ends t. err is nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
 	if c.transfer != t { // c is virtual, and its carrier broke while t was writing

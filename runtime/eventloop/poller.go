@@ -92,7 +92,7 @@ func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		// begin another batch: threads that called meanwhile have not woken the loop
+		// begin another batch, because threads that called meanwhile have not woken the loop
 		l.wake.ring()
 		return nil
 	}

@@ -23,9 +23,9 @@ import (
 // Options describe a certificate.
 type Options struct {
 	Names  []string      // host names and IP addresses
-	Key    crypto.Signer // nil: a new ECDSA key of P-256
-	Start  time.Time     // zero: an hour ago
-	End    time.Time     // zero: in 90 days
+	Key    crypto.Signer // nil means a new ECDSA key of P-256
+	Start  time.Time     // zero means an hour ago
+	End    time.Time     // zero means in 90 days
 	Usages []x509.ExtKeyUsage
 	CA     bool
 	Common string // common name of the subject; the first of Names if it is empty
@@ -61,7 +61,7 @@ type Authority struct {
 
 type Certificate struct {
 	T           testing.TB
-	Certificate []byte // alone
+	Certificate []byte // without the authority
 	Chain       []byte // with its authority
 	Key         []byte
 	Leaf        *x509.Certificate
