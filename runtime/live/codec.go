@@ -5,7 +5,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// codec makes the frames of messages, and has what compresses them. It processes one message at a time.
+// codec makes the frames of messages, and compresses messages. It processes one message at a time.
 type codec struct {
 	inflater websocket.Inflater
 	deflater websocket.Deflater

@@ -59,10 +59,10 @@
 // # Hand-over of subscribers
 //
 // When a server retires, its successor gets the descriptor of each subscriber, its channels and the number of the last
-// event that it was given. export in handover.go does this for all kinds of clients; state.go has the conditions under
-// which events are neither lost nor doubled. A successor that has already forgotten a later event ends the stream, so
-// that the client reconnects. A subscriber that has not read everything within a second is disconnected, because half
-// an event cannot be handed over.
+// event that it was given. The function export in handover.go gives away clients of all kinds; state.go has the
+// conditions under which events are neither lost nor duplicated. A successor that has already forgotten a later event
+// ends the stream, so that the client reconnects. A subscriber that has not read everything within a second is
+// disconnected, because half an event cannot be handed over.
 //
 // # WebSockets
 //

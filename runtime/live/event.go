@@ -30,8 +30,8 @@ func (m *Message) Check() error {
 	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
-// checkWord checks a text that becomes a line of an event. The HTML specification (§9.2.6) allows clients to ignore an
-// id with NUL.
+// checkWord returns an error if a word cannot be the type or id of an event. The HTML specification (§9.2.6) allows
+// clients to ignore an id with NUL.
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
@@ -168,7 +168,7 @@ type ChannelLimits struct {
 	Age    int64 // maximum age in nanoseconds
 }
 
-// overhead is the memory of an event in addition to its bytes, with a share of its ring.
+// overhead is the memory of an event in addition to its bytes, including its share of the ring.
 const overhead = 400
 
 type ring struct {
@@ -192,7 +192,7 @@ func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// without removes e from events. It moves no other event if e is the first one, which is the usual case.
+// without removes e from events. It moves no other event in the usual case, in which e is the first event.
 func without(events []*Event, e *Event) []*Event {
 	if events[0] == e {
 		events[0] = nil

@@ -43,8 +43,8 @@ const (
 	batchEvents = 64
 
 	// sliceMost and sliceTime bound a turn of the loop. After sliceLeast subscribers, and after each sliceAsk more,
-	// Turn checks whether the loop is busy. A batch serves one more for each sliceAge of its age; otherwise it would
-	// never end on a busy server.
+	// Turn checks whether the loop is busy. A batch serves one more subscriber for each sliceAge of its age; otherwise
+	// it would never end on a busy server.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -60,8 +60,8 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 // arrive.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold prevents that events are forgotten for a while, except above the limit of all channels together. A server that
-// will import subscribers needs it from the first event until the import.
+// Hold keeps all events for a while, except events above the limit of all channels together. A server that will import
+// subscribers needs it from the first event until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
 // Expire forgets events that are too old, and events above the limits after Hold. It must be called regularly.
@@ -207,7 +207,7 @@ func Encode(events []*Event) []byte {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	for _, e := range events {
-		encoder.Encode(passed{e.Seq, e.Name, e.ID, string(e.Text())}) // a Buffer accepts all data
+		encoder.Encode(passed{e.Seq, e.Name, e.ID, string(e.Text())}) // a Buffer returns no errors
 	}
 	return out.Bytes()
 }

@@ -39,9 +39,9 @@ type departed struct {
 // export gives clients away, one after the other. give gets the state and the descriptor of a client. After give
 // returns, the descriptor is closed, without shutting down the connection, and this server no longer knows the client.
 // do runs a function on the loop, unless the loop has ended. sweep removes clients from the loop, and reports whether
-// others will follow. If late is set, sweep ends clients that cannot leave now: after no client has left for patience,
-// and after an error. release is called after the last client. export returns the number of clients that were given
-// away, and the first error of give or ctx.
+// others will follow. If late is set, sweep ends clients that cannot leave now. late is set after an error, and if no
+// client has left for the time patience. release is called after the last client. export returns the number of clients
+// that were given away, and the first error of give or ctx.
 //
 // It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
@@ -158,7 +158,7 @@ func (s *Socket) answered(p *exchange.Part) {
 		}
 		return
 	}
-	if s.moving != asked { // it was closed meanwhile
+	if s.moving != asked { // the WebSocket was closed meanwhile
 		s.leave()
 		s.proper, s.answer = true, finished
 		s.release(p)
@@ -287,7 +287,7 @@ func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 }
 
 func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
-	d.Groups = nil // the other server has their messages
+	d.Groups = nil // the other server sends the messages of the groups
 	s, err := a.serve(d, fd)
 	if s != nil {
 		s.group = "" // prevents a second departure

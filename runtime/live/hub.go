@@ -15,8 +15,8 @@ type Subscriber interface {
 	Give(events []*Event)
 }
 
-// Position contains the channels of a subscriber, and the last number it was given. The zero value has joined no
-// channel.
+// Position contains the channels of a subscriber, and the number of the last event that it was given. The zero value
+// has joined no channel.
 type Position struct {
 	subs []subscription
 	// the subscriber was given all events of its channels up to this number
@@ -30,7 +30,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// Subscribers is appended to by a join. A subscriber that leaves is replaced by the last one.
+	// A subscriber that joins is appended. A subscriber that leaves is replaced by the last one.
 	Subscribers []Subscriber
 }
 

@@ -22,7 +22,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
 	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
 	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
-	if r.Parsed.Version == http1.HTTP11 { // over HTTP/2 events have no chunks, as over HTTP/1.0
+	if r.Parsed.Version == http1.HTTP11 { // over other versions of HTTP, events have no chunks
 		p.minor = 1
 	}
 	if err := s.full(names, p); err != nil {

@@ -115,7 +115,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // otherwise Room does it
+	if !p.conn.Writing() { // otherwise Room finishes the connection
 		p.conn.Finish()
 	}
 }

@@ -153,7 +153,7 @@ func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	s.closing = true
 	s.awaitClose()
 	s.conn.Schedule()
-	// reading was paused for lack of credit; now only the client's close frame counts
+	// reading was paused for lack of credit, but the client's close frame must be read
 	if s.conn.Stopped() && s.away == 0 {
 		s.resumeReading()
 	}

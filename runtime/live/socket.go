@@ -77,7 +77,7 @@ type moveState uint8
 
 const (
 	staying moveState = iota
-	// it is from another process, and the handler has not resumed it yet
+	// the WebSocket is from another process, and the handler has not resumed it yet
 	resuming
 	asked
 	moved
@@ -88,8 +88,8 @@ const (
 const maxPending = 64 << 10
 
 // Offer makes a Socket the Carrier of x, which asks for a WebSocket of a mount with that group, "" if it has none. From
-// now on it gets the messages to its group. Offer returns false if it has refused x or if x must wait. Later input is
-// not read before the response, because it may be frames.
+// now on, the Socket gets the messages to its group. Offer returns false if it has refused x or if x must wait. Later
+// input is not read before the response, because it may be frames.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -125,7 +125,7 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 	switch {
 	case s == nil || s.answer != answering: // the client has disconnected
 		return exchange.Goes
-	case s.conn != nil: // it is from another process
+	case s.conn != nil: // the WebSocket is from another process
 		if s.state == socketOpening {
 			s.opened()
 		}
@@ -265,7 +265,7 @@ func (s *Socket) Input(data []byte) {
 		c.Keep(data[n:])
 	}
 	switch {
-	case c.Half: // it had shut down its side before the 101
+	case c.Half: // the client had shut down its side before the 101
 		s.all.conns.Flush()
 		c.Close("the client has shut down its side")
 	case c.Paused() && !c.Stopped():
@@ -297,7 +297,7 @@ func (s *Socket) Room(ended bool) {
 		c.Schedule()
 	}
 	s.advance()
-	if !c.Gathers() { // otherwise it is settled later
+	if !c.Gathers() { // otherwise Room settles it
 		s.settle()
 	}
 }

@@ -163,7 +163,7 @@ type queue struct {
 	events []*Event
 	off    int
 	bytes  int // bytes of events of batches, which are limited
-	// number of first events that are not limited: the events from joining
+	// number of first events that do not count for the limit, because they were kept before the client joined
 	free int
 }
 
@@ -236,7 +236,7 @@ func (p *StreamSubscriber) Drain(bool) {}
 func (p *StreamSubscriber) Closed() {
 	s := p.s
 	switch {
-	case p.conn == nil: // it has another connection, or was given away
+	case p.conn == nil: // the subscriber has another connection, or was given away
 		return
 	case p.state == joining:
 		s.abandon(p)

@@ -104,7 +104,7 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answer = finished
 	}
 	s.put(p, body, tail)
-	if s.closing && s.broken != nil && s.here() { // the client has closed it
+	if s.closing && s.broken != nil && s.here() { // the client has closed the WebSocket
 		s.linger()
 	}
 }

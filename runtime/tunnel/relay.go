@@ -28,7 +28,7 @@ type relay struct {
 	over     bool // the tunnel has ended
 }
 
-// newRelay gives the request of x a descriptor. It returns nil if the system has none.
+// newRelay gives the request of x a descriptor. It returns nil if no sockets can be made.
 func (s *Server) newRelay(x *exchange.Exchange) *relay {
 	r := &relay{link: link{s: s, x: x}}
 	r.ended = r.cut
@@ -65,7 +65,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed("it has no head of at most 16 KiB")
 		return nil
 	}
-	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // which were there
+	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // cannot fail, because these bytes have arrived
 	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[:size])), nil)
 	switch {
 	case err != nil:
@@ -79,14 +79,14 @@ func (r *relay) readAnswer() *http1.Response {
 		return nil
 	}
 	var fields bytes.Buffer
-	answer.Header.Write(&fields) // into memory
+	answer.Header.Write(&fields) // a Buffer returns no errors
 	return &http1.Response{
 		Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
 		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil,
 	}
 }
 
-// malformed refuses a WebSocket whose application has written something else than the head that accepts it.
+// malformed refuses a WebSocket whose application has not written a head that accepts the WebSocket.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502})
@@ -125,7 +125,7 @@ func (r *relay) open() {
 func (r *relay) Send(p *exchange.Part) {
 	x := r.x
 	if p.Last && p.Taken && !r.Begun() && x.Conn() != nil {
-		r.open() // it may have written just before
+		r.open() // the application may have written just before
 		if !r.Begun() && x.Version == http1.HTTP2 && x.Conn() != nil {
 			r.malformed("it has no end")
 		}

@@ -66,7 +66,7 @@ type link struct {
 	x      *exchange.Exchange
 	tunnel *conn.Tunnel // nil if it has not begun
 	ended  func()       // called when the tunnel has ended
-	proper bool         // the tunnel has ended as it should
+	proper bool         // the tunnel has ended without an error
 }
 
 // Begun implements exchange.Carrier.
@@ -138,7 +138,7 @@ func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outco
 	switch {
 	case x.Conn() == nil:
 		return exchange.Goes
-	case !x.InTurn(): // the responses before go first
+	case !x.InTurn(): // earlier responses must be sent first
 		return exchange.Later
 	}
 	upstream, h := t.Upstream, &p.Head

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNeedMore says that all bytes were consumed but no message is complete.
+// ErrNeedMore means that all bytes were consumed but no message is complete.
 var ErrNeedMore = errors.New("incomplete")
 
 var (
@@ -25,8 +25,8 @@ type Message struct {
 	Code uint16 // the code of a Close; NoStatus if it has none
 }
 
-// Decoder decodes the frames of a client. Max must be set; otherwise the zero value is ready for use. Between
-// messages it holds no additional memory.
+// Decoder decodes the frames of a client. Max must be set; otherwise the zero value is ready for use. It needs
+// additional memory only for an incomplete message.
 type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
 	Inflater *Inflater // nil if compression was not negotiated

@@ -44,8 +44,8 @@ const (
 	TryAgainLater  = 1013
 )
 
-// ValidCode reports whether a close frame may have this code: the codes that RFC 6455 §7.4.1 and IANA's registry
-// define for the wire, and the codes for libraries and applications.
+// ValidCode reports whether a close frame may have this code. Valid are the codes that RFC 6455 §7.4.1 and IANA's
+// registry define for close frames, and the codes for libraries and applications.
 func ValidCode(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
