@@ -59,7 +59,10 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 	e, c, site := x.Record, x.client, x.rules.site
 	e.Log = s.Config.AccessLog
-	if site.ownsLog() {
+	switch {
+	case x.rules.quiet:
+		e.Log = nil
+	case site.ownsLog():
 		e.Log = site.AccessLog
 	}
 	e.Overridden = false

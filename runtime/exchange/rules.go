@@ -75,6 +75,7 @@ type rules struct {
 	guard   route.Guard   // the part for package route
 	access  Access        // nil allows everybody
 	local   bool          // clients on this machine need no session
+	quiet   bool          // requests have no line in an access log
 	timeout time.Duration // 0 means Config.Timeout
 	maxBody int64         // 0 means Config.MaxBodySize
 }
@@ -90,7 +91,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
 		m = new(Mount)
 	}
-	out := &rules{site: s, local: m.LocalWithoutLogin}
+	out := &rules{site: s, local: m.LocalWithoutLogin, quiet: m.NoAccessLog}
 	var secure Edits
 	for _, r := range [...]*Rules{s.Rules, m.Rules} {
 		if r == nil {

@@ -289,6 +289,9 @@ type Mount struct {
 	// rules do not replace Content-Security-Policy and Referrer-Policy of its responses
 	OwnPolicy bool
 
+	// its requests have no line in an access log
+	NoAccessLog bool
+
 	// a login page: clients that the site allows may use it without a password and may send forms
 	ToLogIn bool
 

@@ -107,6 +107,7 @@ type State struct {
 	Entry             Entry
 	Request, Response []string // names of the fields in Entry
 	Client            string
+	Unlogged          bool `json:",omitempty"` // the request has no line in an access log
 }
 
 const (
@@ -117,7 +118,8 @@ const (
 // State returns the Record in the form for another process. Header fields are omitted if they are too long for a
 // message.
 func (r *Record) State() *State {
-	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client}
+	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client,
+		Unlogged: r.Log == nil}
 	s.Entry.RequestLine = s.Entry.RequestLine[:min(len(s.Entry.RequestLine), mostRequestLine)]
 	size := 0
 	for _, values := range [...][]Value{s.Entry.Request, s.Entry.Response} {
@@ -131,10 +133,13 @@ func (r *Record) State() *State {
 	return s
 }
 
-// Record returns the Record for log, which may be nil. Header fields that the other process did not collect are
+// Record returns the Record for log, which may be nil, and is ignored if s is Unlogged. Header fields that the other process did not collect are
 // empty.
 func (s *State) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
+	if s.Unlogged {
+		r.Log = nil
+	}
 	format := r.Format()
 	if !slices.Equal(format.Request, s.Request) {
 		r.Request = make([]Value, len(format.Request))

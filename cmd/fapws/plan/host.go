@@ -113,6 +113,9 @@ func (b *builder) table(parts []part) (table []exchange.Mount) {
 func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	copied.Rules.inherit(p.route.Rules, r.At)
+	if copied.AccessLog = r.AccessLog; copied.AccessLog == nil {
+		copied.AccessLog = p.route.AccessLog
+	}
 	var mounts []exchange.Mount
 	for _, m := range p.mounts {
 		switch prefix := r.Prefix; {
@@ -189,6 +192,8 @@ type Route struct {
 	Rules
 	Proxying
 
+	AccessLog *bool `key:"access-log" value:"false" help:"false: no lines for these requests in the access log, for probes and polls; metrics still count them"`
+
 	Prefix string `key:"prefix" is:"prefix" value:"'/static/'" help:"path prefix"`
 	Match  string `key:"match" is:"pattern" value:"'*.php'" help:"pattern for the file name; with prefix, only for paths under it"`
 
@@ -253,7 +258,8 @@ func (r *Route) given() (of []kind) {
 }
 
 func (r *Route) onlyRules() bool {
-	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(r.At.Given(r.Rules)) > 0
+	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") &&
+		(len(r.At.Given(r.Rules)) > 0 || r.AccessLog != nil)
 }
 
 // filesOfRoot returns the keys about files of a route without a kind. They apply to the files of its host.

@@ -51,7 +51,7 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 
 // health returns the mounts for health checks under prefix; nil if prefix is "". They precede all other mounts of each
 // host and need no login or HTTPS, because a load balancer uses plain HTTP, the address of the machine, and no
-// password.
+// password. They are not logged, because a probe comes every few seconds.
 func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool) []exchange.Mount {
 	if prefix == "" {
 		return nil
@@ -67,8 +67,8 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
-	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true},
-		{Prefix: prefix, Source: alive, Open: true}}
+	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true, NoAccessLog: true},
+		{Prefix: prefix, Source: alive, Open: true, NoAccessLog: true}}
 }
 
 // Waiting returns a site where every request except health checks waits. A process that is asleep uses it.
