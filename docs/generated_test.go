@@ -53,7 +53,7 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 	generated(t, "settings.md", page.String())
 }
 
-// Its plots have them, too.
+// The plots of the page have the stored results, too.
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
 	r, err := results.Load("../bench/results/sid.json")
 	if err != nil {

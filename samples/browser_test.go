@@ -173,7 +173,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 		s.Reload()
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	// Until then, the old workers publish, too.
+	// The old workers also publish until they have ended.
 	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 })
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))

@@ -110,7 +110,7 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			ann = s.talk(chatPath("den", "Ann"), "chat")
 			ann.hears("Ann", "Hello")
 
-			// It keeps the last hundred.
+			// The room keeps the last hundred messages.
 			for i := range 101 {
 				eve.send(fmt.Sprint(i))
 				eve.hears("Eve", fmt.Sprint(i))
@@ -123,7 +123,7 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 	}
 }
 
-// It remains so after a reload.
+// The chat is also shared after a reload.
 func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))

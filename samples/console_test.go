@@ -264,7 +264,7 @@ func (d *device) terminal(p *tab) {
 	// a sequence in two parts; X, repeated
 	kind("printf '\\033[3'; sleep 0.3; printf '1mred\\033[0m\\033[5DX\\033[3b\\033[K\\r\\n'\r")
 	p.await(`/^XXXX\s*$/m.test(` + screen + `)`)
-	// This simulates the page of an editor, which disappears again. chromedp types each \r twice, and the echo of the
+	// The output simulates an editor, whose page disappears again. chromedp types each \r twice, and the echo of the
 	// second \r would appear at any time.
 	kind("stty -echo; printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; " +
 		"read b; printf '\\033[r\\033[?1049l'; stty echo\r")
@@ -412,8 +412,8 @@ func (d *device) refusals(p *tab) {
 	}
 }
 
-// It has at most 700 lines of Python and JavaScript, without blank lines, comments and docstrings, and no line is
-// longer than 120 characters.
+// The console has at most 700 lines of Python and JavaScript, without blank lines, comments and docstrings, and no line
+// is longer than 120 characters.
 func TestConsoleSourceStaysSmall(t *testing.T) {
 	code := 0
 	for _, file := range slices.Concat(glob(t, "console/*.py"), glob(t, "console/*/*.js")) {

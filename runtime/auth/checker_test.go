@@ -144,7 +144,7 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	}
 }
 
-// Many checks of one connection, or of disconnected clients, do not either.
+// Many checks of one connection, or of disconnected clients, delay no others, either.
 func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -251,7 +251,7 @@ func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	}
 }
 
-// This holds even while its verdict is delayed.
+// The test includes repetitions while the verdict is delayed.
 func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)

@@ -146,8 +146,8 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}
 }
 
-// This includes processes that start later, sessions of removed users, and sessions of users with a new password. Other
-// sessions stay valid.
+// The test includes processes that start later, sessions of removed users, and sessions of users with a new password.
+// Other sessions stay valid.
 func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)

@@ -60,7 +60,8 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// Their bodies are closed. A panic in a responder is logged, and the response is a 500 or is aborted.
+// The bodies of rejected requests are closed. A panic in a responder is logged, and the response is a 500 or is
+// aborted.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Otherwise Nagle's algorithm would delay the client's first request by 40 ms.
+// Without the acknowledgment, Nagle's algorithm would delay the client's first request by 40 ms.
 func TestLastHandshakeMessageIsAcknowledgedAtOnce(t *testing.T) {
 	s := newServer(t, nil)
 	c := s.dial(nil, nil)

@@ -60,7 +60,7 @@ func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a.expect(t, "behind those", Wait)
 }
 
-// This holds even if its request arrives later.
+// The request of the connection may arrive later.
 func TestSilentConnectionNoLongerCountsAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	silent := a.Expect()

@@ -324,7 +324,7 @@ func TestKeptInputStaysInOrderAndReusesMemory(t *testing.T) {
 	})
 }
 
-// Another protocol treats it as paused.
+// Another protocol treats a stopped connection as paused.
 func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Other bytes precede and follow them. The files are in memory, on disk, or both.
+// Other bytes precede and follow the files, which are in memory, on disk, or both.
 func TestFilesArriveIntactOverTLS(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")

@@ -2,7 +2,7 @@ package conn
 
 import "testing"
 
-// There is no delay. The bytes of the records may be split anywhere.
+// The records arrive without a delay, even if their bytes are split anywhere.
 func TestRecordsReachCryptoTLSOneAtATime(t *testing.T) {
 	for _, sizes := range [][]int{{1}, {0}, {100}, {16 << 10}, {1, 1}, {0, 300, 5}, {65535}} {
 		var all []byte

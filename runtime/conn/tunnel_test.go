@@ -103,7 +103,7 @@ func sum256(b []byte) []byte {
 	return sum[:]
 }
 
-// This holds even while this connection is not read.
+// The tunnel ends even while the connection that is reset is not read.
 func TestTunnelEndsWhenASideResetsItsConnection(t *testing.T) {
 	for name, held := range map[string]bool{"client": false, "client that is held back": true} {
 		t.Run(name, func(t *testing.T) {

@@ -255,7 +255,7 @@ func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	}
 }
 
-// A function that posts itself does not either.
+// A function that posts itself again and again does not block others, either.
 func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -330,7 +330,7 @@ func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 	}
 }
 
-// If it is requested after it has begun, even by itself, it runs again.
+// A function that is requested after it has begun, even by itself, runs again.
 func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 	l := start(t, func(*Loop) {})
 	runs, again := 0, false
@@ -363,7 +363,7 @@ func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 	}
 }
 
-// Otherwise a tick would time out a response that a thread has finished.
+// A tick that runs first would time out a response that a thread has finished.
 func TestFinishedResponsesPrecedePostedFunctions(t *testing.T) {
 	var order []string
 	recording := false

@@ -49,7 +49,7 @@ func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 	}
 }
 
-// Its client accepts all data at once.
+// The client of the large response accepts all data at once.
 func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)

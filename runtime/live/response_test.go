@@ -106,7 +106,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	}
 }
 
-// It disconnects before the handler has ended. The handler is notified.
+// The client disconnects before the handler has ended. The handler is notified.
 func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {

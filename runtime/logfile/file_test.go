@@ -26,7 +26,7 @@ func open(t *testing.T, o Options) *File {
 	}
 	t.Cleanup(func() {
 		f.Close()
-		// Otherwise a file may be compressed while its directory is removed.
+		// Wait, because the directory must not be removed while a file is compressed.
 		settled(t, o.Path)
 	})
 	return f

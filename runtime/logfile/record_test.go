@@ -53,7 +53,7 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	}
 }
 
-// They are the request line and fields of the request and the response.
+// The test includes the request line, and fields of the request and the response.
 func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
 	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
 	if err != nil {

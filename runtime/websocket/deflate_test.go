@@ -101,7 +101,7 @@ func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
 	}
 }
 
-// They have no handler, and are not checked.
+// Discarded messages have no handler, and are not checked.
 func TestDiscardedMessagesAreNeitherDecompressedNorStored(t *testing.T) {
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)

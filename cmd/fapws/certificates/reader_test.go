@@ -252,7 +252,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	}
 }
 
-// There is no replacement. New processes use it as well.
+// The expired certificate has no replacement. New processes use it as well.
 func TestExpiredCertificateStaysInUse(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
 	now := time.Now()

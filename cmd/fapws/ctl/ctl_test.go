@@ -74,7 +74,7 @@ func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 	}
 }
 
-// Then the client waits until the server process has ended.
+// After the answer, the client waits until the server process has ended.
 func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 	use(t)
 	var stop func()

@@ -115,7 +115,7 @@ func TestNodesReceiveEventsInOneOrderWithoutGaps(t *testing.T) {
 	}
 }
 
-// Its response was lost.
+// The response to the batch was lost.
 func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
@@ -130,7 +130,7 @@ func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	}
 }
 
-// They are in the same request. Otherwise the failed batch would be lost.
+// The batches are in the same request. The failed batch would be lost if later batches were added.
 func TestBatchesAfterAFailedBatchAreNotAdded(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}

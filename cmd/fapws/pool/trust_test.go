@@ -65,7 +65,7 @@ func discard(p *Pool) {
 	}
 }
 
-// It is killed before the messages use too much memory of the supervisor, or other workers lose events.
+// The worker is killed before its messages use too much memory of the supervisor, or other workers lose events.
 func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	process := ended(t)
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
@@ -129,7 +129,7 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	}
 }
 
-// Its clients use more channels than the supervisor counts.
+// The clients of the worker use more channels than the supervisor counts.
 func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -230,7 +230,8 @@ func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	}
 }
 
-// It is killed before the messages use too much memory. A worker with too many questions gets only some answers.
+// The worker is killed before the messages use too much memory. A worker with too many questions gets only some
+// answers.
 func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Another process reads them, as often as requested.
+// Another process reads the files, as often as requested.
 func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	dir := t.TempDir()
 	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")

@@ -39,7 +39,7 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 	}
 }
 
-// It has the fields of the 304 (RFC 9111 §3.2, §4.3.4).
+// The page has the fields of the 304 (RFC 9111 §3.2, §4.3.4).
 func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
 	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
@@ -139,7 +139,7 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	}
 }
 
-// It may add names to Vary.
+// A 304 may add names to Vary.
 func TestA304AppliesToThePageOfItsRequest(t *testing.T) {
 	c := compile(t, Rule{})
 	s := New(1<<20, 0)

@@ -88,7 +88,7 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 	s.says("connect")
 }
 
-// If the application closed it during a request, the request is repeated if it may be.
+// If the application closed the connection during a request, a safe request is repeated.
 func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)

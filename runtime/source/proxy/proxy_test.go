@@ -83,7 +83,7 @@ func TestInvalidTargetsAreRejected(t *testing.T) {
 	}
 }
 
-// This includes the head, even if the length is known.
+// The head is also forwarded at once, even if the length is known.
 func TestPiecesOfAResponseAreForwardedAtOnce(t *testing.T) {
 	for _, framing := range []string{"Content-Length: 10", "Connection: close"} {
 		taken := make(chan bool)

@@ -118,7 +118,7 @@ func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 	}
 }
 
-// Its connection is not used for another request, and an idle connection is not used for a handshake.
+// The connection of a handshake is not used for another request, and an idle connection is not used for a handshake.
 func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
 		for err := error(nil); err == nil; request, err = http.ReadRequest(r) {

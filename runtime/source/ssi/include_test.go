@@ -110,7 +110,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 	})
 }
 
-// It is data for the command, whatever form the reference has.
+// The input is data for the command in every form of a reference.
 func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
 	for name, page := range map[string]string{

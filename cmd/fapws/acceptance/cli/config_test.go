@@ -173,7 +173,7 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	}
 }
 
-// It keeps the settings that a reload keeps, even if the file no longer has them.
+// An upgrade keeps the settings that a reload keeps, even if the file no longer has them.
 func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ func readAll(r *http.Response) string {
 	return string(body)
 }
 
-// This includes a client that needs some time to send its request.
+// A client that needs some time to send its request is served, too.
 func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(fapwstest.PublicFolder(t), "ctl")

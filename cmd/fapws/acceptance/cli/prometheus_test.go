@@ -115,7 +115,7 @@ prefix = "/"
 app = "%s"
 `
 
-// They include all workers. The server does not count them again.
+// The metrics of prometheus_client include all workers. The server does not count them again.
 func TestPrometheusClientMetricsAreServedByTheApplication(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "prometheus_client")
@@ -151,7 +151,7 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	}
 }
 
-// A line in the log says so.
+// The log has a line about metrics that are not counted.
 func TestForkedProcessesDoNotCountMetrics(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `

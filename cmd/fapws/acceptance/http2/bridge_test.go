@@ -16,7 +16,7 @@ import (
 )
 
 // bridge returns the address of an HTTP/1 server that forwards WebSockets to s, as streams of one HTTP/2 connection
-// (RFC 8441). It makes the clients of package wstest usable. If one side disconnects, the other side is closed, too.
+// (RFC 8441). Clients of package wstest can use it. If one side disconnects, the other side is closed, too.
 func bridge(t *testing.T, s *fapwstest.Server) string {
 	t.Helper()
 	c := client(t)

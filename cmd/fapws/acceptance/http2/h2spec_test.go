@@ -28,7 +28,7 @@ type report struct {
 // connection.
 var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
-// It has 145 cases of RFC 7540 and RFC 7541.
+// h2spec has 145 cases of RFC 7540 and RFC 7541.
 func TestServerPassesH2spec(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")

@@ -40,7 +40,7 @@ func (f *frames) body(id uint32) string {
 
 var get = []string{":method GET", ":scheme http", ":authority h", ":path /counted"}
 
-// They reach neither the application nor the upstream.
+// A malformed message reaches neither the application nor the upstream.
 func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Parallel()
 	application := serve(t, fapwstest.Threads, "app.py")

@@ -95,7 +95,7 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 	c.Conn.Close()
 }
 
-// Their connection cannot move to the new worker. When the server stops, the code is 1001.
+// An HTTP/2 connection cannot move to the new worker. When the server stops, the code is 1001.
 func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")

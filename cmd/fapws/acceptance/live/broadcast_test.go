@@ -382,7 +382,7 @@ func TestBroadcastsThatAreLargePassBetweenWorkersInPieces(t *testing.T) {
 	}
 }
 
-// This holds in each worker. Other clients are not delayed, and a sender that exceeds the queue gets an error.
+// Every worker closes such clients. Other clients are not delayed, and a sender that exceeds the queue gets an error.
 func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -425,7 +425,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	})
 }
 
-// They wait while an asyncio thread is blocked. Lost messages are logged.
+// The messages wait while an asyncio thread is blocked. Lost messages are logged.
 func TestMessagesWithoutBytesCountAsMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")

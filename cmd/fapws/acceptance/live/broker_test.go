@@ -246,7 +246,7 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	}
 }
 
-// They leave few lines in the log. Another program has sent them.
+// Another program has sent the invalid events. They leave few lines in the log.
 func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)

@@ -89,7 +89,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	}
 }
 
-// It waits during the graceful timeout, and ends after the last tunnel.
+// The server waits during the graceful timeout, and ends after the last tunnel.
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout",
@@ -103,7 +103,7 @@ func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// They stay until the graceful timeout. The next worker gets new tunnels.
+// The tunnels stay until the graceful timeout. The next worker gets new tunnels.
 func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {

@@ -165,7 +165,7 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	}
 }
 
-// It is rotated by size, by ctl and by other programs, although workers cannot access it. Workers, including later
+// The log is rotated by size, by ctl and by other programs, although workers cannot access it. Workers, including later
 // workers, write to the new file. No line is lost.
 func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	t.Parallel()

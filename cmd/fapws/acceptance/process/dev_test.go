@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Other clients get responses of the old code. After the code is fixed, both get the new code.
+// Clients other than browsers get responses of the old code. After the code is fixed, all clients get the new code.
 func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")

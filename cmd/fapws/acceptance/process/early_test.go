@@ -149,7 +149,7 @@ func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	})
 }
 
-// This also holds on a socket of a service manager.
+// The test includes a socket of a service manager.
 func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	t.Parallel()
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()

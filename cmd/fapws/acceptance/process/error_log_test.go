@@ -13,7 +13,8 @@ import (
 
 const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 
-// It is separate from the access log and uses Apache's format. Any part of the process may write to standard error.
+// The error log is separate from the access log and uses Apache's format. Any part of the process may write to standard
+// error.
 func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

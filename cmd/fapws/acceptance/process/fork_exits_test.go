@@ -72,8 +72,8 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	})
 }
 
-// They do not run the functions of the application. A function that does not return is stopped, and its stack is
-// logged.
+// The children do not run the functions of the application. A function that does not return is stopped, and its stack
+// is logged.
 func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)

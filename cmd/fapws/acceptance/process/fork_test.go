@@ -81,7 +81,7 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	}
 }
 
-// It has the socket of its request, but no listeners or other connections. After 40 requests, the server has no
+// The child has the socket of its request, but no listeners or other connections. After 40 requests, the server has no
 // additional descriptors.
 func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	t.Parallel()
@@ -282,7 +282,7 @@ func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 		func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
-// Its process ends without a message.
+// The process of the handler ends without a message.
 func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
@@ -315,7 +315,7 @@ func TestForkedChildEndsAfterItsThreadsAndDeferredCalls(t *testing.T) {
 	})
 }
 
-// They are errors. But a client may become a subscriber.
+// Such calls raise exceptions. But a client may become a subscriber.
 func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")

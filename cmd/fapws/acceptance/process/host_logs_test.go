@@ -180,7 +180,7 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	})
 }
 
-// There was room neither in the log of their host nor in the log of the server. They are reported later.
+// Lines are lost if neither the log of their host nor the log of the server has room. They are reported later.
 func TestHostLogCountsLostLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"")
@@ -255,7 +255,7 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// This needs no USR1.
+// The reopening needs no USR1.
 func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "")
@@ -314,7 +314,7 @@ func oldName(name string, n, last int) string {
 	return fmt.Sprintf("%s.old%d", name, n)
 }
 
-// Only handlers write to it.
+// Only handlers write to this log.
 func TestHostLogIsRotatedByTime(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"1s\"\nlog-keep = 1000")

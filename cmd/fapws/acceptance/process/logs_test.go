@@ -99,7 +99,7 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 	s.Stop()
 	// The next start continues an interrupted compression. A file may exist together with its .gz file, whose comment
-	// says so.
+	// names the file.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -183,7 +183,8 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// It affects nothing else. When the disk has free space, buffered lines are written and lost lines are counted.
+// The full disk affects only the log. When the disk has free space, buffered lines are written and lost lines are
+// counted.
 func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"

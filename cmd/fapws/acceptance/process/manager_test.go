@@ -44,7 +44,7 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 // exec.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
-// They are served by default or by name. The application and its children inherit neither the sockets nor the
+// The sockets are served by default or by name. The application and its children inherit neither the sockets nor the
 // variables.
 func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()

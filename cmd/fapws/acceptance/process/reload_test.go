@@ -53,7 +53,8 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	return ""
 }
 
-// It does so even while the previous change is loading. While the file is broken, the old code keeps serving.
+// A file that changes while the previous change is loading is loaded, too. While the file is broken, the old code keeps
+// serving.
 func TestReloadLoadsAChangedFile(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")

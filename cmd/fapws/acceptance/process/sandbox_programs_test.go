@@ -112,7 +112,7 @@ auth = { users = "users", realm = "x" }
 	}
 }
 
-// It replaces an uploaded file by a link. It cannot write to the directory to which the link points.
+// The application replaces an uploaded file by a link. It cannot write to the directory to which the link points.
 func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

@@ -179,7 +179,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 	}
 }
 
-// This holds before and after a reload and an upgrade, in existing threads and in child processes.
+// The sandbox applies before and after a reload and an upgrade, in existing threads and in child processes.
 func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -255,7 +255,7 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	strict.Fails(t, 3, "fapws: --sandbox strict: "+without+"; use --sandbox to restrict the rest\n")
 }
 
-// This holds in all threads. Root cannot access other processes.
+// The other capabilities are missing in all threads. Root cannot access other processes.
 func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -279,8 +279,8 @@ func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	}
 }
 
-// It replaces logs or rotated logs by links. The server neither writes nor reads other files, not even outside of the
-// sandbox, where the supervisor rotates the logs.
+// The application replaces logs or rotated logs by links. The server neither writes nor reads other files, not even
+// outside of the sandbox, where the supervisor rotates the logs.
 func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
@@ -310,8 +310,9 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	}
 }
 
-// It replaces the directory of logs by a link. No process writes, renames or removes files in the directory to which
-// the link points. The next worker gets no permission to do so, either. A directory that was created again is used.
+// The application replaces the directory of logs by a link. No process writes, renames or removes files in the
+// directory to which the link points. The next worker gets no permission to do so, either. A directory that was created
+// again is used.
 func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

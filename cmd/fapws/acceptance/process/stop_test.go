@@ -203,7 +203,8 @@ PATHS = [("/", lambda environ, start_response: "served")]
 	})
 }
 
-// They may use the rest, for example to flush an exporter.
+// After the last request, threads and atexit functions may use the rest of the timeout, for example to flush an
+// exporter.
 func TestStopGivesThreadsAndAtexitTheGracefulTimeout(t *testing.T) {
 	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)",
 		"thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {

@@ -346,7 +346,7 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// It restarts workers, and upgrades when a program is installed again.
+// The supervisor restarts workers, and upgrades when a program is installed again.
 func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
@@ -369,7 +369,7 @@ func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	s.Says(`error a worker cannot be started: its working directory ` + folder + `: no such file or directory`)
 }
 
-// Then they exit.
+// The workers then exit.
 func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -400,7 +400,7 @@ func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
-// The supervisor continues the worker for this, like systemd.
+// The supervisor sends CONT to a stopped worker, like systemd.
 func TestStoppedWorkerEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -432,7 +432,7 @@ func TestStoppedWorkersEndAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.Ended()
 }
 
-// This holds even after an upgrade. A single process keeps serving.
+// HUP also reloads after an upgrade. A single process keeps serving.
 func TestNohupLetsASupervisorReloadOnHUP(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "workers.py", Shell: "trap '' HUP"}.Serve(t, m)

@@ -151,7 +151,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	})
 }
 
-// If it fails, a reload changes nothing.
+// If the lifespan of the new code fails, a reload changes nothing.
 func TestASGILifespanOfNewCodeStartsBeforeTheOldOneEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

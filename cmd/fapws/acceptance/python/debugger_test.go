@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// This needs --debug, which --dev includes. A handler that hangs times out. After "continue", SIGINT stops the server
-// and no longer calls the debugger.
+// The exception from the timeout needs --debug, which --dev includes. A handler that hangs times out. After "continue",
+// SIGINT stops the server and no longer calls the debugger.
 func TestHandlerAtABreakpointDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import io, pdb, time

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// It does so as with runserver. Without --dev, DEBUG, or the app staticfiles, it does not.
+// Django serves them as with runserver, but not without --dev, DEBUG, or the app staticfiles.
 func TestDjangoServesItsStaticFilesWithDev(t *testing.T) {
 	t.Parallel()
 	venv := fapwstest.Today(t)

@@ -214,7 +214,7 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 	}
 }
 
-// They wait or poll. The log names them.
+// The hung handlers wait or poll. The log names them.
 func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 	for _, target := range []string{"/locked", "/stubborn", "/waits_in_write"} {
 		for _, n := range []int{8, 100} {
@@ -252,7 +252,8 @@ func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 	}
 }
 
-// It runs one handler at a time. The health check, the status page and the other reports say that requests wait.
+// The server runs one handler at a time. The health check, the status page and the other reports show that requests
+// wait.
 func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"--workers", "1"}} {
@@ -306,7 +307,7 @@ func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	})
 }
 
-// Its waiting requests do not run.
+// The waiting requests of the client do not run.
 func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	t.Parallel()
 	t.Run("waiting", func(t *testing.T) {

@@ -97,7 +97,7 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 	}
 }
 
-// It writes the same as under python3. The exit status is 3.
+// The output is the same as under python3. The exit status is 3.
 func TestScriptThatEndsIsReportedWithItsPosition(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text string }{

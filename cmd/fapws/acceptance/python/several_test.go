@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// They would share one module. A module that is not imported, or that is in the same directory, is allowed.
+// The applications would share one module. A module that is not imported, or that is in the same directory, is allowed.
 func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

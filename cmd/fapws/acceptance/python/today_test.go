@@ -63,8 +63,8 @@ func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	}
 }
 
-// They end when a stop or a reload begins, whatever their handlers do, because their clients reconnect. Other
-// responses, and responses to POST, are completed.
+// Event streams end when a stop or a reload begins, independent of their handlers, because their clients reconnect.
+// Other responses, and responses to POST, are completed.
 func TestEventStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -114,7 +114,7 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// They end when a stop begins, after everything that belongs to the response.
+// A stream ends when a stop begins, after everything that belongs to the response.
 func TestTodaysFrameworksEndEventStreamsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)},

@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// It checks both the server and the application.
+// wsgiref.validate checks both the server and the application.
 func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 	cases := []struct {
 		path   string

@@ -165,7 +165,7 @@ func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	p.saysOf("/ttl/c", "hit")
 }
 
-// This also holds in inline mode, and if the new page is a file.
+// The test includes inline mode, and a new page that is a file.
 func TestStalePageDoesNotWaitForTheNewPage(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m, "--x-sendfile", os.TempDir())
@@ -285,7 +285,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 	})
 }
 
-// Otherwise the loop would block for seconds.
+// One iteration for each pattern would block the loop for seconds.
 func TestPurgeByManyPatternsIteratesOverPagesOnce(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)

@@ -180,7 +180,7 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	}
 }
 
-// The response to the client has the changes, too.
+// The response to the client also has the changes of the 304.
 func TestCacheUpdatesThePageByA304(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -218,7 +218,7 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	}
 }
 
-// It might use a coding that other clients cannot read.
+// The upstream might use a coding that other clients cannot read.
 func TestUpstreamDoesNotGetCodingsThatAreNotInTheKey(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true")

@@ -66,7 +66,7 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 	}
 }
 
-// It bypasses neither rules nor pages and programs of a root.
+// Another spelling bypasses neither rules nor pages and programs of a root.
 func TestSpellingsOfPathsDoNotBypassRoutes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -179,7 +179,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 }
 
-// They inherit no descriptor of the server. 500 programs run at the same time.
+// 500 programs run at the same time. They inherit no descriptor of the server.
 func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{

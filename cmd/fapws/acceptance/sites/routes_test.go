@@ -283,7 +283,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	}
 }
 
-// It removes fields of a connection and of channels, and forwards a body as it arrives.
+// The proxy removes fields of a connection and of channels, and forwards a body as it arrives.
 func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -353,7 +353,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	}
 }
 
-// This holds even if Connection contains "close" (RFC 9110 §7.6.1).
+// The fields are also removed if Connection contains "close" (RFC 9110 §7.6.1).
 func TestProxyRemovesFieldsNamedInConnection(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -62,7 +62,7 @@ const (
 
 var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{32}) (\S+)$`)
 
-// Both logs have its ID.
+// The access log and the error log have the ID of the trace.
 func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,7 +140,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	}
 }
 
-// They are unchanged. A log shows only the ID of a valid trace.
+// The fields are unchanged. A log shows only the ID of a valid trace.
 func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

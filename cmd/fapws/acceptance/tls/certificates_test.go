@@ -68,7 +68,8 @@ func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	})
 }
 
-// The reload fails without a certificate for HTTPS. The log says that a certificate for HTTP needs a restart.
+// The reload fails without a certificate for HTTPS. If a certificate is added for an address with HTTP, the log asks
+// for a restart.
 func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -168,7 +169,8 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	becomes(t, s, next) // the new program follows the files, too
 }
 
-// They are read at the start, at each reload, and after an upgrade. Neither the workers nor the supervisor run as root.
+// The keys are read at the start, at each reload, and after an upgrade. Neither the workers nor the supervisor run as
+// root.
 func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -310,7 +310,7 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	}
 }
 
-// These clients have no connection. Clients over HTTP, which cannot have a certificate, get no page.
+// The handshakes of these clients fail. Clients over HTTP, which cannot have a certificate, get no page.
 func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)

@@ -48,7 +48,7 @@ func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
 	}
 }
 
-// It gets the variables of mod_ssl and the TLS extension of ASGI.
+// The application gets the variables of mod_ssl and the TLS extension of ASGI.
 func TestApplicationGetsTheClientCertificate(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
@@ -189,7 +189,8 @@ func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	})
 }
 
-// They cannot move to another worker. The new code answers the next request. The test covers HTTP/1 and HTTP/2.
+// A connection over TLS cannot move to another worker. The new code answers the next request. The test covers HTTP/1
+// and HTTP/2.
 func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
