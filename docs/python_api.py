@@ -14,14 +14,15 @@ import typing
 import fapws
 
 MODULES = [
-    "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.metrics", "fapws.users", "fapws.contrib.headers", "fapws.contrib.views", "fapws.contrib.multipart",
-    "fapws.contrib.cgi", "fapws.contrib.sessions", "fapws.contrib.zip", "fapws.contrib.log", "fapws.contrib.profile",
+    "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.metrics", "fapws.users", "fapws.contrib.headers",
+    "fapws.contrib.views", "fapws.contrib.multipart", "fapws.contrib.cgi", "fapws.contrib.sessions",
+    "fapws.contrib.zip", "fapws.contrib.log", "fapws.contrib.profile",
 ]
 
 INTRODUCTION = """# Python API
 
-What a script can import; `help()` in `fapws shell` shows the same. `fapws.contrib.channels`, for Django Channels, is on the page about
-[frameworks](wsgi-asgi.md#django). Scripts for Fapws4 find the same modules under `fapws4`.
+What a script can import; `help()` in `fapws shell` shows the same. `fapws.contrib.channels`, for Django Channels, is on
+the page about [frameworks](wsgi-asgi.md#django). Scripts for Fapws4 find the same modules under `fapws4`.
 """
 
 WIDTH = 88  # of a signature on one line
@@ -36,8 +37,10 @@ def public(module):
     if names is None and module.__name__ == "fapws":
         names = list(module._modules)
     if names is None:
-        names = [name for name, value in vars(module).items()
-                 if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith("fapws")]
+        names = [
+            name for name, value in vars(module).items()
+            if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith("fapws")
+        ]
     return sorted(names, key=str.lower)
 
 
@@ -66,7 +69,10 @@ def type_name(kind):
         return "Callable" if kind.__bound__ is None else type_name(kind.__bound__)
     if origin is typing.Union or type(kind).__name__ == "UnionType":
         return " | ".join(map(type_name, arguments))
-    name = "Callable" if origin is collections.abc.Callable else getattr(origin or kind, "__name__", None) or str(kind).replace("typing.", "")
+    name = (
+        "Callable" if origin is collections.abc.Callable
+        else getattr(origin or kind, "__name__", None) or str(kind).replace("typing.", "")
+    )
     if arguments and arguments[0] is Ellipsis:
         arguments = ...,  # Callable[..., X] is without a list
         arguments += typing.get_args(kind)[1:]
@@ -80,17 +86,24 @@ def shown(parameter, hints):
     if parameter.name in hints:
         text += ": " + type_name(hints[parameter.name])
     if given:
-        name = "%s.%s" % (default.__module__.split(".")[0], default.__name__) if inspect.isfunction(default) else repr(default)
+        name = (
+            "%s.%s" % (default.__module__.split(".")[0], default.__name__) if inspect.isfunction(default)
+            else repr(default)
+        )
         text += (" = " if parameter.name in hints else "=") + (oct(default) if parameter.name == "mode" else name)
     return text
 
 
 def signature(name, value):
-    """A block of code with the parameters of a function or class, their types, and the type of the result; "" without parameters."""
+    """A block of code with the parameters of a function or class, their types, and the type of the result; "" without
+    parameters."""
     typed = value.__init__ if inspect.isclass(value) else value
     native = NATIVE.get(name.split(".")[0])
     if native is not None and inspect.isclass(native):
-        typed = getattr(native, name.split(".")[1]) if "." in name else native.__call__ if "__call__" in vars(native) else object.__init__
+        typed = (
+            getattr(native, name.split(".")[1]) if "." in name
+            else native.__call__ if "__call__" in vars(native) else object.__init__
+        )
     try:
         parameters = list(inspect.signature(typed).parameters.values())
     except (TypeError, ValueError):
@@ -159,7 +172,10 @@ def prose(line):
     """A line of a docstring in Markdown."""
     parts = re.sub(r":(?:func|class|meth):`([^`]*)`", r"`\1`", line).replace("``", "`").split("`")
     if len(parts) % 2:  # no code that began or ends in another line
-        parts[::2] = [re.sub(r"(?<![\w-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part) for part in parts[::2]]
+        parts[::2] = [
+            re.sub(r"(?<![\w-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
+            for part in parts[::2]
+        ]
     return "`".join(parts)
 
 

@@ -29,7 +29,9 @@ __version__ = "0.2.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fapws._channels import channel as channel, subscribers as subscribers, on_join as on_join, on_leave as on_leave, publish as publish
+    from fapws._channels import (
+        channel as channel, subscribers as subscribers, on_join as on_join, on_leave as on_leave, publish as publish,
+    )
     from fapws._errors import HTTPError as HTTPError
     from fapws._later import (
         Timer as Timer,
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from fapws._login import Login as Login
     from fapws._timeout import Timeout as Timeout
     from fapws._upload import Upload as Upload, UploadedFile as UploadedFile, upload as upload
-    from fapws._websocket import WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast
+    from fapws._websocket import (
+        WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast,
+    )
 
 _modules = {
     "channel": "_channels",
@@ -85,4 +89,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of this pack
 
     def __dir__():
         """The public names, for editors and shells, including names that are not imported yet."""
-        return sorted({*_modules, *(name for name in globals() if name.startswith("__") or name[0] != "_" and name != "TYPE_CHECKING")})
+        return sorted({
+            *_modules,
+            *(name for name in globals() if name.startswith("__") or name[0] != "_" and name != "TYPE_CHECKING"),
+        })

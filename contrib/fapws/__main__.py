@@ -14,35 +14,46 @@ _LIBRARY, _INTERPRETER = "_FAPWS_LIBRARY", "_FAPWS_INTERPRETER"
 
 
 def main() -> None:
-    """Replace this process by the server, with the arguments of this one. It exits with 3 and one line if that is impossible."""
+    """Replace this process by the server, with the arguments of this one. It exits with 3 and one line if that is
+    impossible."""
     if getattr(sys, "frozen", False) or not sys.executable:
-        sys.exit(_failed("this program brings its own Python (PyInstaller), and the server needs the interpreter itself: start it with python -m fapws"))
+        sys.exit(_failed(
+            "this program brings its own Python (PyInstaller), and the server needs the interpreter itself: start"
+            " it with python -m fapws"
+        ))
     library = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libfapws.so")
     if _LIBRARY in os.environ:
         sys.exit(
             _failed(
-                "the dynamic loader has not preloaded %s into %s: the interpreter must not be setuid or have capabilities (getcap), "
-                "and the file system of the library not be mounted noexec" % (library, sys.executable)
+                "the dynamic loader has not preloaded %s into %s: the interpreter must not be setuid or have"
+                " capabilities (getcap), and the file system of the library not be mounted noexec"
+                % (library, sys.executable)
             )
         )
     try:
         fd = os.open(library, os.O_RDONLY)
     except FileNotFoundError:
-        sys.exit(_failed("%s is missing; this package belongs to an executable: start that one, or pip install fapws" % library))
+        sys.exit(_failed(
+            "%s is missing; this package belongs to an executable: start that one, or pip install fapws" % library
+        ))
     except OSError as e:
         sys.exit(_failed("cannot read %s: %s" % (library, e.strerror)))
     if not os.path.exists("/proc/self/fd"):
         sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
     # Spaces and colons separate the libraries, and the loader expands $ORIGIN: a path with one of these characters is
-    # replaced by a descriptor. Other paths stay: a debugger of this program would open its own descriptor of that number.
+    # replaced by a descriptor. Other paths stay: a debugger of this program would open its own descriptor of that
+    # number.
     preload = "/proc/self/fd/%d" % fd if set(library) & set(" :$") else library
     others = os.environ.get("LD_PRELOAD")
     os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload
     os.environ.update({_LIBRARY: "%d:%s" % (fd, library), _INTERPRETER: sys.executable})
     recorder = _recorder()
     if recorder:
-        _failed("%s records nothing of the server, which now replaces this program: fapws help tools says what to type instead" % recorder)
+        _failed(
+            "%s records nothing of the server, which now replaces this program: fapws help tools says what to type"
+            " instead" % recorder
+        )
     execv(sys.executable, [sys.executable, "-m", "fapws"] + sys.argv[1:])
 
 
@@ -54,7 +65,9 @@ def _recorder() -> str:
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12
     if monitoring:
         found += [name for name in map(monitoring.get_tool, range(6)) if name]
-    found += [module.partition(".")[0] for module in ("memray.commands.run", "scalene.__main__") if module in sys.modules]
+    found += [
+        module.partition(".")[0] for module in ("memray.commands.run", "scalene.__main__") if module in sys.modules
+    ]
     try:
         with open("/proc/%d/comm" % os.getppid()) as parent:
             found += {"austin", "py-spy"} & {parent.read().strip()}

@@ -32,7 +32,10 @@ def _files(names: "Dict[str, Any]") -> "Iterator[str]":
     folder = os.path.dirname(os.path.abspath(script)) + os.sep
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
-        if isinstance(path, str) and path.startswith(folder) and path.endswith(".py") and f"{os.sep}site-packages{os.sep}" not in path:
+        if (
+            isinstance(path, str) and path.startswith(folder) and path.endswith(".py")
+            and f"{os.sep}site-packages{os.sep}" not in path
+        ):
             yield path
 
 

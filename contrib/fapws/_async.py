@@ -72,7 +72,9 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 class _Thread:
-    def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop], lifespans: List[_Lifespan], functions: Functions) -> None:
+    def __init__(
+        self, make_loop: Callable[[], asyncio.AbstractEventLoop], lifespans: List[_Lifespan], functions: Functions
+    ) -> None:
         self.make_loop = make_loop
         self.lifespans = lifespans
         self.functions = functions
@@ -264,7 +266,10 @@ class _Lifespan:
 
     async def send(self, message: Dict[str, Any]) -> None:
         kind = message["type"]
-        if kind not in ("lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+        if kind not in (
+            "lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete",
+            "lifespan.shutdown.failed",
+        ):
             self.refused = True
             raise _Refused(f"send(): {kind!r} is not a lifespan event")
         self.answer = (kind, str(message.get("message", "")))
@@ -273,7 +278,11 @@ class _Lifespan:
 
 def _of_http(error: BaseException) -> bool:
     """Whether an application has failed because it takes everything for a request."""
-    return isinstance(error, _Refused) or isinstance(error, KeyError) and error.args[:1] in (("body",), ("more_body",), ("path",), ("method",), ("headers",))
+    return (
+        isinstance(error, _Refused)
+        or isinstance(error, KeyError)
+        and error.args[:1] in (("body",), ("more_body",), ("path",), ("method",), ("headers",))
+    )
 
 
 def _show(error: BaseException) -> None:

@@ -67,11 +67,13 @@ def channel(
             name = environ["PATH_INFO"].strip("/")
             return channel("room/" + name, "all", start="data: welcome\\n\\n")
 
-    The handler does not need to call start_response; the status is always 200. A browser that reconnects sends Last-Event-ID, and
-    gets the events that it has missed, if the server still has them. In PATHS, methods other than GET and HEAD get 405.
+    The handler does not need to call start_response; the status is always 200. A browser that reconnects sends
+    Last-Event-ID, and gets the events that it has missed, if the server still has them. In PATHS, methods other than
+    GET and HEAD get 405.
 
-    A WSGI middleware that inspects responses does not recognize this one; with such a middleware, set the field Fapws-Channel instead.
-    TypeError, ValueError: wrong argument. RuntimeError: this process does not run under fapws. Any thread may call it.
+    A WSGI middleware that inspects responses does not recognize this one; with such a middleware, set the field
+    Fapws-Channel instead. TypeError, ValueError: wrong argument. RuntimeError: this process does not run under fapws.
+    Any thread may call it.
     """
     if not 1 <= len(names) <= _MOST_NAMES:
         raise TypeError(f"channel: takes 1 to {_MOST_NAMES} names, not {len(names)}")
@@ -98,8 +100,10 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
     """Sends an event to all subscribers of a channel, in all processes of this server.
 
     data  -- str, UTF-8 bytes, or any object, which is sent as JSON
-    event -- type of the event: browsers then call the listeners of ``addEventListener(event, …)`` instead of ``onmessage``
-    id    -- identifier of the event, for browsers that reconnect; None: the server numbers events, which replay needs in most cases
+    event -- type of the event: browsers then call the listeners of ``addEventListener(event, …)`` instead of
+             ``onmessage``
+    id    -- identifier of the event, for browsers that reconnect; None: the server numbers events, which replay needs
+             in most cases
 
     ::
 
@@ -110,8 +114,8 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
     any asyncio task may call it; events that a script publishes while it is imported wait until the server runs.
 
     TypeError, ValueError: wrong argument, or an event longer than --channel-max-event. RuntimeError: events of 8 MiB
-    wait, and the server has not caught up within a second (at once, if waiting would block the server itself); or this process does not
-    run under fapws, or is a child of the server.
+    wait, and the server has not caught up within a second (at once, if waiting would block the server itself); or this
+    process does not run under fapws, or is a child of the server.
     """
     _check("publish", name)
     if not isinstance(data, str):
@@ -129,8 +133,8 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
 def subscribers(name: str) -> int:
     """Returns the number of subscribers of a channel in all processes of this server.
 
-    Numbers of other processes are up to a second old. Any thread may call it; it does not wait. TypeError, ValueError: not a name
-    of a channel. RuntimeError: this process does not run under fapws, or is a child of the server.
+    Numbers of other processes are up to a second old. Any thread may call it; it does not wait. TypeError, ValueError:
+    not a name of a channel. RuntimeError: this process does not run under fapws, or is a child of the server.
     """
     _check("subscribers", name)
     count: int = _native("subscribers").channel_subscribers(name)
@@ -176,10 +180,11 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
         def welcome(name, client):
             publish(name, f"{client.user or 'a guest'} is here, we are {subscribers(name)}")
 
-    The function runs in the process that has the client, on one of the threads for handlers, one call at a time. ``async def``
-    runs on the asyncio thread, if an application or handler is async; calls begin in order. Exceptions are reported like those of
-    handlers. Up to 20,000 calls wait; further ones are dropped, with one line in the log. A client that a reload
-    hands over to another process neither leaves nor joins. TypeError, ValueError: not a pattern, or f cannot be called.
+    The function runs in the process that has the client, on one of the threads for handlers, one call at a time.
+    ``async def`` runs on the asyncio thread, if an application or handler is async; calls begin in order. Exceptions
+    are reported like those of handlers. Up to 20,000 calls wait; further ones are dropped, with one line in the log. A
+    client that a reload hands over to another process neither leaves nor joins. TypeError, ValueError: not a pattern,
+    or f cannot be called.
     """
     return _register("on_join", pattern, _joining)
 
@@ -187,8 +192,8 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
 def on_leave(pattern: str = "*") -> Callable[[F], F]:
     """Decorator: calls ``f(name, client)`` when a client is no longer subscribed to a channel; see :func:`on_join`.
 
-    A client that vanishes without closing its connection is noticed within four times --channel-heartbeat. If a worker is
-    killed, its clients leave without a call; they reconnect, and join with other numbers.
+    A client that vanishes without closing its connection is noticed within four times --channel-heartbeat. If a worker
+    is killed, its clients leave without a call; they reconnect, and join with other numbers.
     """
     return _register("on_leave", pattern, _leaving)
 
@@ -198,14 +203,20 @@ def _check(function: str, name: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"{function}: the name of a channel must be a str, not {name!r}")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{function}: {name!r} is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit")
+        raise ValueError(
+            f"{function}: {name!r} is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning"
+            " with a letter or digit"
+        )
 
 
 def _type(event: Any) -> str:
     if not isinstance(event, str):
         raise TypeError(f"publish: event must be a str, not {event!r}")
     if not event or event != event.strip() or any(c < " " or c == "\x7f" for c in event) or len(event) > _LONGEST:
-        raise ValueError(f"publish: event must be 1 to {_LONGEST} characters, without control characters and surrounding spaces, not {event!r}")
+        raise ValueError(
+            f"publish: event must be 1 to {_LONGEST} characters, without control characters and surrounding spaces, not"
+            f" {event!r}"
+        )
     return event
 
 
@@ -214,7 +225,10 @@ def _text(data: Any) -> str:
         try:
             return bytes(data).decode()
         except UnicodeDecodeError as error:
-            raise ValueError(f"publish: bytes must be UTF-8, but {bytes(data)[error.start:error.start + 1]!r} at {error.start} is not") from None
+            raise ValueError(
+                f"publish: bytes must be UTF-8, but {bytes(data)[error.start:error.start + 1]!r} at {error.start}"
+                " is not"
+            ) from None
     from json import dumps
 
     try:
@@ -230,7 +244,10 @@ def _id(id: Any) -> str:
     if not isinstance(id, str):
         raise TypeError(f"publish: id must be a str or an int, not {id!r}")
     if not id or id != id.strip() or any(c < " " or c == "\x7f" for c in id) or len(id) > _LONGEST:
-        raise ValueError(f"publish: id must be 1 to {_LONGEST} characters, without control characters and surrounding spaces, not {id!r}")
+        raise ValueError(
+            f"publish: id must be 1 to {_LONGEST} characters, without control characters and surrounding spaces, not"
+            f" {id!r}"
+        )
     return id
 
 
@@ -257,7 +274,9 @@ def _native(function: str) -> Any:
     try:
         from fapws import _native as native
     except ImportError:
-        raise RuntimeError(f"{function}: this process does not run under fapws: run the script with `fapws script.py`") from None
+        raise RuntimeError(
+            f"{function}: this process does not run under fapws: run the script with `fapws script.py`"
+        ) from None
     _publish = native.channel_publish
     return native
 
@@ -288,7 +307,9 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
     if not isinstance(pattern, str):
         raise TypeError(f'{decorator}: write @{decorator}("name") or @{decorator}("*"), not {pattern!r}')
     if not _PATTERN.fullmatch(pattern):
-        raise ValueError(f"{decorator}: {pattern!r} is not a valid pattern: use a channel name, in which * matches any characters")
+        raise ValueError(
+            f"{decorator}: {pattern!r} is not a valid pattern: use a channel name, in which * matches any characters"
+        )
     compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)
 
     def register(f: F) -> F:
@@ -335,7 +356,9 @@ def _spawn(awaitable: Any, where: str) -> None:
     stopped = getattr(getattr(module, "_thread", None), "stopped", None)
     if stopped is None or stopped.done():
         getattr(awaitable, "close", list)()
-        raise RuntimeError("it is async (async def), but no async application or handler is loaded, so no event loop runs; use def")
+        raise RuntimeError(
+            "it is async (async def), but no async application or handler is loaded, so no event loop runs; use def"
+        )
     if len(_tasks) >= _MOST_TASKS:
         getattr(awaitable, "close", list)()
         raise RuntimeError(f"{_MOST_TASKS} calls of it are still running")

@@ -22,17 +22,18 @@ _LATE = """
     concurrent.futures.process concurrent.futures.thread configparser contextlib contextvars copy copyreg csv ctypes
     dataclasses datetime dbm.dumb decimal difflib dis email.mime.base email.mime.multipart email.mime.nonmultipart
     email.mime.text email.parser email.policy email.utils enum errno fnmatch fractions functools getpass gettext glob
-    gzip hashlib heapq hmac html.entities html.parser http.client http.cookiejar http.cookies http.server imaplib inspect
-    io ipaddress itertools json.decoder json.encoder linecache locale logging.config logging.handlers lzma math mimetypes
-    mmap multiprocessing.connection multiprocessing.pool multiprocessing.process netrc numbers opcode operator optparse
-    os pathlib pickle pkgutil platform pprint queue quopri random re reprlib sched secrets select selectors shelve shlex
-    shutil signal smtplib socket socketserver sqlite3 ssl stat statistics string stringprep struct subprocess tarfile
-    tempfile textwrap threading time timeit tokenize traceback types typing unicodedata urllib.error urllib.parse
-    urllib.request urllib.response urllib.robotparser uuid warnings weakref wsgiref.headers wsgiref.simple_server
-    wsgiref.util wsgiref.validate xml.dom.minidom xml.etree.ElementTree xml.parsers.expat xml.sax.saxutils xmlrpc.client
-    zipfile zlib zoneinfo
-    fapws._brief fapws._channels fapws._cookies fapws._debugpage fapws._environ fapws._errors fapws._framework fapws._later
-    fapws._errorlog fapws._native fapws._timeout fapws._traceback fapws._verbs fapws.base fapws.contrib.multipart
+    gzip hashlib heapq hmac html.entities html.parser http.client http.cookiejar http.cookies http.server imaplib
+    inspect io ipaddress itertools json.decoder json.encoder linecache locale logging.config logging.handlers lzma math
+    mimetypes mmap multiprocessing.connection multiprocessing.pool multiprocessing.process netrc numbers opcode operator
+    optparse os pathlib pickle pkgutil platform pprint queue quopri random re reprlib sched secrets select selectors
+    shelve shlex shutil signal smtplib socket socketserver sqlite3 ssl stat statistics string stringprep struct
+    subprocess tarfile tempfile textwrap threading time timeit tokenize traceback types typing unicodedata urllib.error
+    urllib.parse urllib.request urllib.response urllib.robotparser uuid warnings weakref wsgiref.headers
+    wsgiref.simple_server wsgiref.util wsgiref.validate xml.dom.minidom xml.etree.ElementTree xml.parsers.expat
+    xml.sax.saxutils xmlrpc.client zipfile zlib zoneinfo
+    fapws._brief fapws._channels fapws._cookies fapws._debugpage fapws._environ fapws._errors fapws._framework
+    fapws._later fapws._errorlog fapws._native fapws._timeout fapws._traceback fapws._verbs fapws.base
+    fapws.contrib.multipart
 """.split()
 
 

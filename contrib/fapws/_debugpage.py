@@ -39,8 +39,10 @@ details{margin:.5rem 0;border:1px solid var(--line);border-radius:var(--round);b
 details details{margin:.5rem .8rem;border:0}summary{padding:.4rem .8rem;cursor:pointer}
 details.last{border-color:var(--red)}
 pre{padding:.5rem 0;overflow:auto hidden;border-width:1px 0 0;border-radius:0}
-pre span{display:block;padding:0 .8rem;min-width:max-content}pre i{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}
-pre .hot{background:var(--hot)}mark{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}
+pre span{display:block;padding:0 .8rem;min-width:max-content}\
+pre i{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}
+pre .hot{background:var(--hot)}\
+mark{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}
 table{width:100%;border-collapse:collapse}td{padding:.15rem .8rem;vertical-align:top}
 td:first-child{width:1%;white-space:nowrap;color:var(--dim)}pre.plain{padding:.5rem .8rem;white-space:pre-wrap}
 </style>
@@ -64,7 +66,8 @@ def page(
     # an error here must not replace the failure that the page shows
     except BaseException as error:
         text = document(
-            "Error", _HEAD, f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>"
+            "Error", _HEAD,
+            f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>",
         )
     return text.encode("utf-8", "backslashreplace")
 

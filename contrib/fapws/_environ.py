@@ -173,7 +173,9 @@ def _raw_path(environ: Environ) -> str:
 
 
 def _raw_header(environ: Environ) -> str:
-    lines = ["%s %s %s" % (environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", ""), environ.get("SERVER_PROTOCOL", ""))]
+    lines = [
+        "%s %s %s" % (environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", ""), environ.get("SERVER_PROTOCOL", ""))
+    ]
     for key, value in environ.items():
         if key.startswith("HTTP_"):
             key = key[5:]

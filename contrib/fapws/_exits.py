@@ -1,7 +1,8 @@
 """The ``atexit`` functions that a process of ``--fork`` runs.
 
-The application has registered its own before the fork, to clean up when it ends: they run in the loader. A package that sends what it has
-collected (Sentry, OpenTelemetry) has registered before the fork, too, but its thread and its queue are in the process of the request.
+The application has registered its own before the fork, to clean up when it ends: they run in the loader. A package that
+sends what it has collected (Sentry, OpenTelemetry) has registered before the fork, too, but its thread and its queue
+are in the process of the request.
 """
 from __future__ import annotations
 
@@ -59,7 +60,9 @@ def _packages() -> Set[str]:
     threading = sys.modules.get("threading")
     if not threading:
         return set()
-    return {_package(getattr(each, "_target", None) or type(each).run) for each in threading.enumerate()} - {"threading"}
+    return {_package(getattr(each, "_target", None) or type(each).run) for each in threading.enumerate()} - {
+        "threading"
+    }
 
 
 def _package(func: Any) -> str:

@@ -55,7 +55,8 @@ def executing() -> str:
 
 
 def is_of_signal(error: BaseException) -> bool:
-    """Whether a signal handler has raised error. Python calls it with the frame that the signal has interrupted, which is also its caller."""
+    """Whether a signal handler has raised error. Python calls it with the frame that the signal has interrupted, which
+    is also its caller."""
     import signal
 
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -85,7 +86,9 @@ def _reason(error: BaseException) -> str:
         code = "" if error.code is None else repr(error.code)
         return f"sys.exit({_shortened(code)}) was called while loading, so nothing is served"
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
     try:
         text = (error.msg if isinstance(error, SyntaxError) else str(error)) or ""
     except Exception:
@@ -161,7 +164,9 @@ def _missing(name: str) -> str:
         return f"{parent} has no such module"
     top = name.partition(".")[0]
     for folder in _neighbours():
-        if os.path.isfile(os.path.join(folder, top + ".py")) or os.path.isfile(os.path.join(folder, top, "__init__.py")):
+        if os.path.isfile(os.path.join(folder, top + ".py")) or os.path.isfile(
+            os.path.join(folder, top, "__init__.py")
+        ):
             return f"{top} is in {folder}: add --pythonpath {folder}"
     if sys.prefix != sys.base_prefix:
         return f"install it in the virtual environment: {os.path.join(sys.prefix, 'bin', 'pip')} install PACKAGE"

@@ -55,7 +55,9 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
         from fapws._failure import log_line
 
-        sys.stderr.write(log_line("warning", "fapws.metrics does not count what handlers do in the processes of --fork"))
+        sys.stderr.write(
+            log_line("warning", "fapws.metrics does not count what handlers do in the processes of --fork")
+        )
     control = socket.socket(fileno=descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
@@ -72,7 +74,8 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
 
 
 def _obey(
-    control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount], timeout: float, debug: int, sends: bool
+    control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount],
+    timeout: float, debug: int, sends: bool,
 ) -> bool:
     """Waits for an order or the end of a child. Returns False after the last order of the
     server.
@@ -357,7 +360,10 @@ class _Child:
         assert kind
         while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
-        self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in close() of" if self.whole else "error in")
+        self._log(
+            "\n" + "".join(traceback.format_exception(kind, error, trace)),
+            "error in close() of" if self.whole else "error in",
+        )
         if self.whole or self.started and 0 <= self.declared <= self.sent:
             return  # the body is complete
         if not self.started and debug >= 1:
@@ -416,7 +422,8 @@ class _Child:
                 pass
         else:
             raise TypeError(
-                f"handler {self.name} returned {result!r:.200}; it must return str, bytes, a list or tuple of them, an iterable, a file or a dict"
+                f"handler {self.name} returned {result!r:.200}; it must return str, bytes, a list or tuple of them, an"
+                " iterable, a file or a dict"
             )
         for item in items:
             self._chunk(item)
@@ -468,7 +475,9 @@ class _Child:
     def _head(self, whole: int, kind: str, channel: Any = None) -> bytes:
         """The head of the response; whole is the length of its body, -1 if unknown."""
         status, reason, fields, length, typed, start = self.start._head(channel)
-        if self.sends and any(line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")):
+        if self.sends and any(
+            line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")
+        ):
             raise RuntimeError("X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file")
         if length == self.unsized:
             length = -1  # frameworks copy it from fstat

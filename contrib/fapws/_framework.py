@@ -24,7 +24,8 @@ _KINDS = {
     "starlette.applications.Starlette",  # also the base of FastAPI
 }
 _STRICT = ("webob", "wsgiref")  # packages that reject subclasses of dict, as PEP 3333 permits
-_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # attributes in which middlewares keep the wrapped application
+# attributes in which middlewares keep the wrapped application
+_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")
 _DEPTH = 16
 
 
@@ -72,14 +73,15 @@ def warnings(threads: bool) -> List[str]:
         package = (function.__module__ or "").partition(".")[0]
         if threads and package in ("gevent", "eventlet") and not lines:  # debuggers such as debugpy patch, too
             lines.append(
-                f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the server, in subprocess"
-                " and queues for example: remove the patch, or use --threads 0, and --workers for several requests at once"
+                f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the"
+                " server, in subprocess and queues for example: remove the patch, or use --threads 0, and --workers"
+                " for several requests at once"
             )
     for mode in "gevent", "gevent_uwsgi", "eventlet":
         if "engineio.async_drivers." + mode in sys.modules:
             lines.append(
-                f'Socket.IO uses async_mode "{mode}", whose WebSockets need the server of that package: use async_mode="threading"'
-                " with the package simple-websocket, and no --threads 0"
+                f'Socket.IO uses async_mode "{mode}", whose WebSockets need the server of that package: use'
+                ' async_mode="threading" with the package simple-websocket, and no --threads 0'
             )
     return lines
 

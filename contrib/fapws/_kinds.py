@@ -125,20 +125,28 @@ def _is_marked(entry: Any) -> bool:
 def _first_name(entry: Any) -> str:
     """The name of the first argument of a call, "" if that is not known."""
     function, given = _function(entry)
-    names = function.__code__.co_varnames[given : given + 1] if function and hasattr(function.__code__, "co_varnames") else ()
+    names = (
+        function.__code__.co_varnames[given : given + 1] if function and hasattr(function.__code__, "co_varnames")
+        else ()
+    )
     return names[0] if names else ""
 
 
 def _is_framework(entry: Any) -> bool:
     """Classes that are known to be ASGI, although __call__ does not show it."""
-    known = ("starlette.applications", "fastapi.applications", "quart.app", "django.core.handlers.asgi", "falcon.asgi.app", "litestar.app", "sanic.app", "channels.routing", "blacksheep.server.application")
+    known = (
+        "starlette.applications", "fastapi.applications", "quart.app", "django.core.handlers.asgi", "falcon.asgi.app",
+        "litestar.app", "sanic.app", "channels.routing", "blacksheep.server.application",
+    )
     return any(base.__module__ in known for base in type(entry).__mro__)
 
 
 def _is_double(entry: Any) -> bool:
     """ASGI 2: entry(scope) returns a callable for (receive, send)."""
     if isinstance(entry, type):
-        made, call = getattr(entry.__init__, "__code__", None), getattr(getattr(entry, "__call__", None), "__code__", None)
+        made, call = (
+            getattr(entry.__init__, "__code__", None), getattr(getattr(entry, "__call__", None), "__code__", None)
+        )
         if made is None or call is None:
             return False
         return made.co_argcount == 2 and call.co_argcount == 3 and bool(call.co_flags & _COROUTINE)
@@ -146,7 +154,11 @@ def _is_double(entry: Any) -> bool:
     if function is None or getattr(function, "__code__", None) is None:
         return False
     code = function.__code__
-    return code.co_argcount - given == 1 and not code.co_flags & (_COROUTINE | _GENERATOR | _VARARGS) and code.co_varnames[given] == "scope"
+    return (
+        code.co_argcount - given == 1
+        and not code.co_flags & (_COROUTINE | _GENERATOR | _VARARGS)
+        and code.co_varnames[given] == "scope"
+    )
 
 
 def _adapted(entry: Any) -> Callable[..., Any]:

@@ -77,7 +77,9 @@ class _Runner:
                 if timer is None and not self.calls:
                     if self.ending:
                         return
-                    self.changed.wait(min(self.due[0][0] - time.monotonic(), threading.TIMEOUT_MAX) if self.due else None)
+                    self.changed.wait(
+                        min(self.due[0][0] - time.monotonic(), threading.TIMEOUT_MAX) if self.due else None
+                    )
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
@@ -158,7 +160,8 @@ def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -
 
     unique -- do nothing if the same function with equal arguments is already waiting
 
-    Returns whether the call was added. RuntimeError: 100,000 calls are waiting. TypeError: function cannot be called. Any thread may call it.
+    Returns whether the call was added. RuntimeError: 100,000 calls are waiting. TypeError: function cannot be called.
+    Any thread may call it.
     """
     if not callable(function):
         raise TypeError(f"defer: {function!r} cannot be called")
@@ -196,8 +199,8 @@ if TYPE_CHECKING:
 def timer(seconds: float, function: Optional[Function] = None, *args: Any, **kwargs: Any) -> Any:
     """Calls ``function(*args, **kwargs)`` every ``seconds``, the first time after ``seconds``.
 
-    Returns a :class:`Timer` with ``stop()`` and ``restart()``. Without a function it is a decorator: ``@timer(5)``. A call that takes
-    longer than ``seconds`` delays the next one; calls do not accumulate.
+    Returns a :class:`Timer` with ``stop()`` and ``restart()``. Without a function it is a decorator: ``@timer(5)``. A
+    call that takes longer than ``seconds`` delays the next one; calls do not accumulate.
     """
     if function is None:
         return lambda decorated: Timer(seconds, decorated, args, kwargs)
@@ -205,7 +208,8 @@ def timer(seconds: float, function: Optional[Function] = None, *args: Any, **kwa
 
 
 def add_timer(seconds: float, function: Function, *args: Any, **kwargs: Any) -> Timer:
-    """Same as :func:`timer`, under the name of fapws3. Returns the argument for stop_timer and restart_timer. Any thread may call it."""
+    """Same as :func:`timer`, under the name of fapws3. Returns the argument for stop_timer and restart_timer. Any
+    thread may call it."""
     return Timer(seconds, function, args, kwargs)
 
 

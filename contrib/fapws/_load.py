@@ -62,7 +62,9 @@ def load(
     try:
         where = where or os.path.basename(script) or module
         called = _stem(script) or module
-        home = os.path.realpath(os.path.dirname(main["__file__"] if main else script) if main or script else folder or os.getcwd())
+        home = os.path.realpath(
+            os.path.dirname(main["__file__"] if main else script) if main or script else folder or os.getcwd()
+        )
         aside = _set_aside(home)
         if main is not None:
             imported: Any = sys.modules["__main__"]
@@ -156,7 +158,10 @@ def _import_module(name: str, here: str) -> ModuleType:
     package = os.path.join(here, top)
     known = [os.path.realpath(path) for path in getattr(sys.modules.get(top), "__path__", ())]
     if known and os.path.isfile(os.path.join(package, "__init__.py")) and os.path.realpath(package) not in known:
-        raise _Wrong(f"{name}: the package {top} in {here} conflicts with {known[0]}: one interpreter can load only one package of each name")
+        raise _Wrong(
+            f"{name}: the package {top} in {here} conflicts with {known[0]}: one interpreter can load only one package"
+            " of each name"
+        )
     _put_first(here)
     try:
         __import__(name)
@@ -186,7 +191,9 @@ def _set_aside(home: str) -> Dict[str, ModuleType]:
     names = set()
     for name, module in list(sys.modules.items()) if _homes else ():
         own = os.path.join(home, name)
-        if name not in _applications and (os.path.isfile(own + ".py") or os.path.isfile(os.path.join(own, "__init__.py"))):
+        if name not in _applications and (
+            os.path.isfile(own + ".py") or os.path.isfile(os.path.join(own, "__init__.py"))
+        ):
             other = _home(module)
             if other != home and other in _homes:
                 names.add(name)
@@ -209,7 +216,9 @@ def _no_module(name: str, missing: str, here: str) -> str:
     if above is not None:
         folders = getattr(above, "__path__", None)
         if folders is None:
-            return f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
+            return (
+                f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
+            )
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
             # the folder above the right one, such as above Django's manage.py
@@ -217,7 +226,10 @@ def _no_module(name: str, missing: str, here: str) -> str:
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
-    return f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched: {looked or 'no other directory'}"
+    return (
+        f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched:"
+        f" {looked or 'no other directory'}"
+    )
 
 
 def _modules(folders: Any) -> List[str]:
@@ -266,10 +278,16 @@ def _call(where: str, obj: str) -> Tuple[str, List[Any], Dict[str, Any]]:
         name = obj[: obj.index("(")].strip()
         if isinstance(call, ast.Call) and all(part.isidentifier() for part in name.split(".")):
             if not isinstance(call.func, ast.Call) and all(keyword.arg for keyword in call.keywords):
-                return name, [ast.literal_eval(arg) for arg in call.args], {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+                return (
+                    name, [ast.literal_eval(arg) for arg in call.args],
+                    {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords},
+                )
     except (SyntaxError, ValueError):
         pass
-    raise _Wrong(f"{where}: `{obj}` must be one call with literal arguments, such as {where}:create_app('production', debug=False)")
+    raise _Wrong(
+        f"{where}: `{obj}` must be one call with literal arguments, such as {where}:create_app('production',"
+        " debug=False)"
+    )
 
 
 def _usual(module: Any, space: Namespace, where: str, interface: str, factory: bool) -> Tuple[str, Any]:
@@ -285,7 +303,10 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
             if value is not None and not isinstance(value, type(sys)):
                 return name, value
     if interface == "paths":
-        raise _Wrong(f"{where} has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
+        raise _Wrong(
+            f"{where} has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello',"
+            f" hello)]{_hints(space)}"
+        )
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
@@ -323,7 +344,9 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
     return value
 
 
-def _made(where: str, name: str, factory: Any, args: Optional[List[Any]] = None, named: Optional[Dict[str, Any]] = None) -> Any:
+def _made(
+    where: str, name: str, factory: Any, args: Optional[List[Any]] = None, named: Optional[Dict[str, Any]] = None
+) -> Any:
     """Returns the result of factory. args is None if --factory calls it."""
     try:
         made = factory(*args or (), **named or {})
@@ -390,7 +413,9 @@ def _near(wrong: str, names: List[str], prefix: str = "") -> str:
 def _a(value: Any) -> str:
     """Such as "a list" or "a flask.app.Flask"."""
     kind = type(value)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
@@ -399,18 +424,26 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
     what = f"{where}: {'the result of ' * factory}`{name}`"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):
-            raise _Wrong(f"{what} is {_a(served)}, not {'a WSGI' if interface == 'wsgi' else 'an ASGI'} application; --interface paths serves tables like PATHS")
+            raise _Wrong(
+                f"{what} is {_a(served)}, not {'a WSGI' if interface == 'wsgi' else 'an ASGI'} application; --interface"
+                " paths serves tables like PATHS"
+            )
         return
     if name == "PATHS" and not factory:
         return  # the executable reports the error
     if interface == "paths":
-        raise _Wrong(f"{what} is {_a(served)}, not a list of (uri, callable) tuples; --interface auto serves applications")
+        raise _Wrong(
+            f"{what} is {_a(served)}, not a list of (uri, callable) tuples; --interface auto serves applications"
+        )
     if not callable(served):
         from fapws._verbs import adapt
 
         if adapt(served) is not None:
             return
-        raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response), an ASGI application (scope, receive, send)")
+        raise _Wrong(
+            f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response), an"
+            " ASGI application (scope, receive, send)"
+        )
     if isinstance(served, type) or interface == "asgi":
         # only the call shows whether metaclass, __new__ or __init__ gets the arguments
         return
@@ -423,7 +456,10 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
     if kind_of(served, interface)[0] != "wsgi":
         return
     if code.co_flags & _COROUTINE:
-        raise _Wrong(f"{what} ({_a(served)}) is async and takes neither (scope, receive, send), as ASGI applications do, nor (environ, start_response)")
+        raise _Wrong(
+            f"{what} ({_a(served)}) is async and takes neither (scope, receive, send), as ASGI applications do, nor"
+            " (environ, start_response)"
+        )
     if function is not served:
         return
     most = code.co_argcount - hasattr(served, "__self__")

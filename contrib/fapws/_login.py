@@ -13,24 +13,30 @@ class Login:
     """An entry of PATHS for users who have logged in by the form of the server.
 
     app   -- handles their requests; as in PATHS, also ``cached(...)``; required
-    users -- file of users, one "name:hash" in a line, as ``fapws user add`` writes it. It need not exist yet: the log shows a
-             code then, with which the browser makes the first user. All entries of a script name the same file
+    users -- file of users, one "name:hash" in a line, as ``fapws user add`` writes it. It need not exist yet: the log
+             shows a code then, with which the browser makes the first user. All entries of a script name the same file
     title -- heading of the form; "": "Log in"
     logo  -- file of an image above it, up to 32 KiB; "": none
 
-    The server decides before it calls ``app``, whose environ has REMOTE_USER (the name) and AUTH_TYPE ("form"). A browser that
-    asks for a page gets the form and comes back; other clients get 401. A form ``<form method="post"
+    The server decides before it calls ``app``, whose environ has REMOTE_USER (the name) and AUTH_TYPE ("form"). A
+    browser that asks for a page gets the form and comes back; other clients get 401. A form ``<form method="post"
     action="/_fapws/logout">`` logs out.
 
     The server reads the arguments once, at startup. If another handler calls the entry, it only calls ``app``.
     TypeError, ValueError: wrong argument.
     """
 
-    def __init__(self, app: Callable[..., Any], users: Union[str, PathLike[str]], *, title: str = "", logo: Union[str, PathLike[str]] = "") -> None:
+    def __init__(
+        self, app: Callable[..., Any], users: Union[str, PathLike[str]], *, title: str = "",
+        logo: Union[str, PathLike[str]] = "",
+    ) -> None:
         from os import fspath
 
         if isinstance(app, (str, bytes)):
-            raise TypeError(f"Login: the first argument must be the application, not {app!r}: write (\"/path\", Login(app, users=\"users\")) in PATHS")
+            raise TypeError(
+                f'Login: the first argument must be the application, not {app!r}: write ("/path", Login(app,'
+                ' users="users")) in PATHS'
+            )
         files = {"users": fspath(users), "logo": fspath(logo)}
         for name, path in files.items():
             if not isinstance(path, str) or "\0" in path or name == "users" and not path:

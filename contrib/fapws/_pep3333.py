@@ -54,7 +54,10 @@ class _Call:
         if kind in self.warned:
             return
         self.warned.add(kind)
-        line = f"{place or self.started or _definition(self.application)}: {text}; other servers may fail (PEP 3333, logged once)"
+        line = (
+            f"{place or self.started or _definition(self.application)}: {text}; other servers may fail (PEP 3333,"
+            " logged once)"
+        )
         self.environ["wsgi.errors"].write(log_line("warning", line))
 
     def checked(self, result: Any) -> Any:
@@ -69,7 +72,11 @@ class _Call:
             self.warn("result", f"the result is {_a(result)}; it must be an iterable of bytes, such as [b'text']")
             self.end()
         elif isinstance(result, dict):
-            self.warn("result", "the result is a dict, which is sent as JSON; it must be an iterable of bytes, such as [json.dumps(result).encode()]")
+            self.warn(
+                "result",
+                "the result is a dict, which is sent as JSON; it must be an iterable of bytes, such as"
+                " [json.dumps(result).encode()]",
+            )
             self.end()
         elif hasattr(result, "read"):  # the server reads a file without a call of its iterator
             if isinstance(result, io.TextIOBase):
@@ -107,7 +114,10 @@ class _Start:
         call: _Call = self._call
         call.started = place = _caller()
         if keywords:
-            call.warn("keywords", f"start_response is called with {', '.join(keywords)}=; its arguments must be positional", place)
+            call.warn(
+                "keywords", f"start_response is called with {', '.join(keywords)}=; its arguments must be positional",
+                place,
+            )
         given = dict(zip(("status", "headers"), args), **keywords)
         if "status" in given:
             _check_status(call, given["status"], place)
@@ -174,7 +184,8 @@ class _SizedBody(_Body):
 
 
 def _end_at_call(error: BaseException) -> None:
-    """Ends the traceback of an exception at the application's call of start_response or write, without the frame of this module."""
+    """Ends the traceback of an exception at the application's call of start_response or write, without the frame of
+    this module."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         if not frame.tb_next.tb_next and frame.tb_next.tb_frame.f_code.co_filename == __file__:

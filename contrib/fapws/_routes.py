@@ -81,7 +81,10 @@ def _text(entry: Any, name: str) -> str:
     if getattr(entry, "_fapws_kind", "") == "websocket":
         callbacks = [entry.on_message, entry.on_open, entry.on_close]
         return sub(r"^__main__\.", "", next((_named(callback, name) for callback in callbacks if callback), name))
-    shown = hasattr(entry, "_fapws_static") or hasattr(entry, "_fapws_cgi") or hasattr(entry, "_fapws_upload") or type(entry).__name__ == "ChannelAnswer"
+    shown = (
+        hasattr(entry, "_fapws_static") or hasattr(entry, "_fapws_cgi") or hasattr(entry, "_fapws_upload")
+        or type(entry).__name__ == "ChannelAnswer"
+    )
     return repr(entry) if shown else name
 
 

@@ -16,8 +16,8 @@ __all__ = ["paths"]
 
 
 def paths() -> List[str]:
-    """Absolute paths of directories, and of archives: the search path of modules, the standard library, and the directories
-    of the modules that were found elsewhere. The root directory is not among them."""
+    """Absolute paths of directories, and of archives: the search path of modules, the standard library, and the
+    directories of the modules that were found elsewhere. The root directory is not among them."""
     found: Set[str] = set()
     for path in sys.path:
         found.add(os.path.abspath(path or os.curdir))

@@ -1,4 +1,5 @@
-"""``fapws check --sandbox``: notes what the sandbox denies to the applications while the executable requests their paths."""
+"""``fapws check --sandbox``: notes what the sandbox denies to the applications while the executable requests their
+paths."""
 from __future__ import annotations
 
 import errno
@@ -35,7 +36,8 @@ def targets(apps: List[App]) -> List[str]:
     for _, _, entries in apps:
         for entry in entries:
             paths = [
-                row.path for row in rows(*entry) if ("GET" in row.methods or row.methods == "any") and not set(row.path) & set("<{*:?(")
+                row.path for row in rows(*entry)
+                if ("GET" in row.methods or row.methods == "any") and not set(row.path) & set("<{*:?(")
             ]
             found += paths or [entry[0] or "/"]
     return list(dict.fromkeys(found))
@@ -63,7 +65,11 @@ def _caller() -> str:
     while frame:
         file = frame.f_code.co_filename
         packages = os.sep + "site-packages" + os.sep in file or os.sep + "dist-packages" + os.sep in file
-        if os.path.isfile(file) and (packages or not file.startswith(here + os.sep)) and os.path.dirname(file) != os.path.dirname(__file__):
+        if (
+            os.path.isfile(file)
+            and (packages or not file.startswith(here + os.sep))
+            and os.path.dirname(file) != os.path.dirname(__file__)
+        ):
             inner = frame
             break
         frame = frame.f_back  # type: ignore[assignment]
@@ -75,7 +81,9 @@ def _refused(path: Any, flags: int) -> bool:
     try:
         os.close(os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError as error:
-        return error.errno == errno.EACCES and os.access(path, os.R_OK if flags & os.O_ACCMODE == os.O_RDONLY else os.W_OK)
+        return error.errno == errno.EACCES and os.access(
+            path, os.R_OK if flags & os.O_ACCMODE == os.O_RDONLY else os.W_OK
+        )
     return False
 
 
@@ -95,13 +103,18 @@ def _open(path: Any, mode: Any = None, flags: int = os.O_RDONLY) -> Optional[str
     if not os.path.exists(name):
         return _creation(name) if flags & os.O_CREAT else None
     if os.path.isfile(name) and _refused(name, os.O_WRONLY if writes else os.O_RDONLY):
-        return f"cannot write {name}; --sandbox-write {name} allows it" if writes else f"cannot read {name}; --sandbox-read {name} allows it"
+        return (
+            f"cannot write {name}; --sandbox-write {name} allows it" if writes
+            else f"cannot read {name}; --sandbox-read {name} allows it"
+        )
     return None
 
 
 def _list(path: Any = ".") -> Optional[str]:
     name = os.path.abspath(os.fsdecode(path or "."))
-    return f"cannot list {name}; --sandbox-read {name} allows it" if _refused(name, os.O_RDONLY | os.O_DIRECTORY) else None
+    return (
+        f"cannot list {name}; --sandbox-read {name} allows it" if _refused(name, os.O_RDONLY | os.O_DIRECTORY) else None
+    )
 
 
 def _database(path: Any, *_: Any) -> Optional[str]:

@@ -18,7 +18,8 @@ class UploadedFile:
     """A file that was stored.
 
     path         -- where it is; ``""`` if it was written to a descriptor
-    name         -- as the client calls it, without directories; with a fixed path, the name of that if the client gives none
+    name         -- as the client calls it, without directories; with a fixed path, the name of that if the client gives
+                    none
     size         -- bytes
     sha256       -- of its bytes, in hexadecimal digits
     content_type -- as the client gives it; ``""`` if none
@@ -66,30 +67,33 @@ class Upload:
 class upload:
     """Stores files that clients send: ``PATHS = [("/firmware", fapws.upload("/data/firmware.bin", flash))]``.
 
-    The server writes a body while it arrives, without Python: to a temporary file, which gets its name when it is complete, its digest
-    is right, and it is on the disk. An upload that breaks off leaves nothing.
+    The server writes a body while it arrives, without Python: to a temporary file, which gets its name when it is
+    complete, its digest is right, and it is on the disk. An upload that breaks off leaves nothing.
 
-    to         -- a directory, in which clients choose the names; the path of a file; a block device or FIFO; or a descriptor (int). A
-                  relative path starts at the working directory of fapws. Or a generator function, which takes the bytes itself, for
-                  example to flash that is written in blocks
-    handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all files are stored. It
-                  may be ``async``; or an ASGI application, for which it is ``scope["fapws.upload"]``. None: the server answers 201 with a
-                  list of the files in JSON
+    to         -- a directory, in which clients choose the names; the path of a file; a block device or FIFO; or a
+                  descriptor (int). A relative path starts at the working directory of fapws. Or a generator function,
+                  which takes the bytes itself, for example to flash that is written in blocks
+    handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all
+                  files are stored. It may be ``async``; or an ASGI application, for which it is
+                  ``scope["fapws.upload"]``. None: the server answers 201 with a list of the files in JSON
     piece_size -- bytes of the pieces that a generator function gets; the last one may have fewer
     max_size   -- of the files of one request: bytes, or a text such as "64M"; None: the space on the disk
-    sync       -- "end": the file is on the disk before it gets its name; a number of bytes, or a text such as "4M": also each time
-                  that so many have arrived, which keeps the memory for a slow disk small; "none": whenever the system writes it
+    sync       -- "end": the file is on the disk before it gets its name; a number of bytes, or a text such as "4M":
+                  also each time that so many have arrived, which keeps the memory for a slow disk small; "none":
+                  whenever the system writes it
     replace    -- files may take the place of others with their name; otherwise the client gets 409
     mode       -- permissions of files
     channel    -- channel that events about progress are published to; their data is JSON; "": none
-    resumable  -- clients may also use the protocol tus, and go on where an upload broke off; not for devices and descriptors
+    resumable  -- clients may also use the protocol tus, and go on where an upload broke off; not for devices and
+                  descriptors
     expires    -- seconds after which a resumable upload is removed that its client does not continue
     max_active -- uploads at the same time, half of which one client (user or address) may have; others get 503
     origins    -- pages that may upload, in addition to those of the same host: "https://example.org"; "*": all
 
-    A generator function is called with an UploadedFile (size is -1 if the client does not tell), and gets the bytes from ``yield``, on
-    any thread, one upload at a time in each process: pieces of piece_size, and then None. If the upload breaks off, GeneratorExit comes
-    instead. An exception ends the upload, and the client gets what it would get of a handler::
+    A generator function is called with an UploadedFile (size is -1 if the client does not tell), and gets the bytes
+    from ``yield``, on any thread, one upload at a time in each process: pieces of piece_size, and then None. If the
+    upload breaks off, GeneratorExit comes instead. An exception ends the upload, and the client gets what it would get
+    of a handler::
 
         def flash(file):
             with open("/dev/mtd3", "wb", buffering=0) as mtd:
@@ -149,7 +153,9 @@ class upload:
         if self._consumer is not None:
             _check_consumer(to)
             if type(self) is not upload:
-                raise TypeError("upload: the handler of a generator function must not be async: both run on the same threads")
+                raise TypeError(
+                    "upload: the handler of a generator function must not be async: both run on the same threads"
+                )
             self._rule["pieces"] = _size("piece_size", piece_size)
             self._rule["hands_on"] = True
         elif isinstance(to, int) and not isinstance(to, bool):
@@ -203,7 +209,10 @@ class upload:
         if self._rule["key"].encode() in line:  # otherwise a client has sent the field
             given = loads(line)
         if given.pop("key", "") != self._rule["key"]:
-            raise RuntimeError("upload: only the server may call it: put it into PATHS, and checks into its handler or into rules of fapws.toml")
+            raise RuntimeError(
+                "upload: only the server may call it: put it into PATHS, and checks into its handler or into rules of"
+                " fapws.toml"
+            )
         return given, piece
 
     def _finished(self, given: Dict[str, Any]) -> Upload:
@@ -239,7 +248,8 @@ def _key() -> str:
 
 def _file(given: Dict[str, Any]) -> UploadedFile:
     return UploadedFile(
-        given.get("path", ""), given["name"], given["size"], given["sha256"], given.get("type", ""), given.get("field", "")
+        given.get("path", ""), given["name"], given["size"], given["sha256"], given.get("type", ""),
+        given.get("field", ""),
     )
 
 
@@ -270,7 +280,9 @@ class BareStart:
             return result
         if hasattr(result, "close"):
             result.close()
-        self._start_response(_REASONS[status], [field for field in self.given[1] if not field[0].lower().startswith("content-")])
+        self._start_response(
+            _REASONS[status], [field for field in self.given[1] if not field[0].lower().startswith("content-")]
+        )
         return []
 
 
@@ -281,7 +293,9 @@ def _called(handler: Any) -> Tuple[type, Any]:
     from fapws._kinds import kind_of
 
     if not callable(handler):
-        raise TypeError(f"upload: handler must be a function (environ, start_response) or an ASGI application, not {handler!r}")
+        raise TypeError(
+            f"upload: handler must be a function (environ, start_response) or an ASGI application, not {handler!r}"
+        )
     kind, called = kind_of(handler)
     problem = "" if kind == "asgi" else misfit(handler, "environ", "start_response")
     if problem:

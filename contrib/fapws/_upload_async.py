@@ -13,7 +13,9 @@ __all__ = ["ASGIUpload", "AsyncUpload"]
 class AsyncUpload(upload):
     """An upload whose handler is ``async def handler(environ, start_response)``."""
 
-    async def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:  # type: ignore[override]
+    async def __call__(  # type: ignore[override]
+        self, environ: Dict[str, Any], start_response: Callable[..., Any]
+    ) -> Any:
         given, _ = self._given(environ["wsgi.input"].read())
         environ["fapws.upload"] = self._finished(given)
         assert self.handler is not None
@@ -71,7 +73,9 @@ class _Bare:
         kind = message["type"]
         if kind == "http.response.start" and 200 <= message["status"] < 300:
             self.bare = True
-            fields = [field for field in message.get("headers", ()) if not bytes(field[0]).lower().startswith(b"content-")]
+            fields = [
+                field for field in message.get("headers", ()) if not bytes(field[0]).lower().startswith(b"content-")
+            ]
             message = dict(message, status=self.status, headers=fields)
         elif self.bare:
             message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}

@@ -51,7 +51,10 @@ def adapt(entry: Any) -> Union[Application, str, None]:
 def _uncallable(cls: Any) -> Optional[str]:
     """Why cls is no WSGI application either, where that is certain: object() takes no arguments."""
     if cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__:
-        return f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take (environ, start_response)"
+        return (
+            f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take"
+            " (environ, start_response)"
+        )
     return None
 
 
@@ -63,7 +66,10 @@ def _arguments(cls: Any) -> str:
     defaults = len(getattr(cls.__init__, "__defaults__", None) or ())
     positional, end = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
     known = getattr(cls.__init__, "__kwdefaults__", None) or {}
-    needed = [*code.co_varnames[1 : positional - defaults], *(name for name in code.co_varnames[positional:end] if name not in known)]
+    needed = [
+        *code.co_varnames[1 : positional - defaults],
+        *(name for name in code.co_varnames[positional:end] if name not in known),
+    ]
     return ", ".join(needed)
 
 

@@ -35,7 +35,9 @@ __all__ = ["WebSocket", "WebSocketConnection", "broadcast"]
 
 _COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
-_ARGUMENTS = {"on_open": ("ws",), "on_message": ("ws", "message"), "on_close": ("ws", "code", "reason"), "on_resume": ("ws",)}
+_ARGUMENTS = {
+    "on_open": ("ws",), "on_message": ("ws", "message"), "on_close": ("ws", "code", "reason"), "on_resume": ("ws",),
+}
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -45,24 +47,26 @@ class WebSocket:
     on_open    -- ``f(ws)``, before the WebSocket is accepted. To refuse, return False (403), call ``ws.reject(401)`` or
                   raise HTTPError
     on_message -- ``f(ws, message)``, with a whole message: str for text, bytes for binary
-    on_close   -- ``f(ws, code, reason)``, exactly once for each WebSocket that on_open has not refused. code is that of the first
-                  close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has disconnected without one
-    on_resume  -- ``f(ws)``, in the new process after a reload, before any message. Groups, subprotocol and ``ws.data`` are
-                  as before; variables of the script are not
+    on_close   -- ``f(ws, code, reason)``, exactly once for each WebSocket that on_open has not refused. code is that of
+                  the first close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has disconnected
+                  without one
+    on_resume  -- ``f(ws)``, in the new process after a reload, before any message. Groups, subprotocol and ``ws.data``
+                  are as before; variables of the script are not
     subprotocols -- names, the preferred one first; the first that the client offers is chosen
-    origins    -- pages that may connect, by their field Origin. None: only pages of the same host, because otherwise any page
-                  on the web could connect with its visitor's cookies. A list adds others, "https://example.org" or
-                  "https://*.example.org"; "*" allows all. Clients without Origin are not browsers, and always allowed
+    origins    -- pages that may connect, by their field Origin. None: only pages of the same host, because otherwise
+                  any page on the web could connect with its visitor's cookies. A list adds others,
+                  "https://example.org" or "https://*.example.org"; "*" allows all. Clients without Origin are not
+                  browsers, and always allowed
 
     ``broadcast`` sends to all clients of it, or to a group (``ws.join``).
 
-    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket, they run one at a time, for
-    different WebSockets concurrently. An exception goes to the log and closes the WebSocket with 1011. Each callback may be
-    left out, or be a method of a subclass.
+    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket, they run one at a time,
+    for different WebSockets concurrently. An exception goes to the log and closes the WebSocket with 1011. Each
+    callback may be left out, or be a method of a subclass.
 
-    At a reload the new process takes over each WebSocket between two messages, without a close frame, if the script does not keep
-    its object (``ws``) and ``ws.data`` has only None, bool, int, float, str, bytes, list, tuple, dict and set, which are copied.
-    Others are closed with 1012.
+    At a reload the new process takes over each WebSocket between two messages, without a close frame, if the script
+    does not keep its object (``ws``) and ``ws.data`` has only None, bool, int, float, str, bytes, list, tuple, dict and
+    set, which are copied. Others are closed with 1012.
 
     TypeError, ValueError: wrong argument.
     """
@@ -84,7 +88,9 @@ class WebSocket:
         subprotocols: Iterable[str] = (),
         origins: Union[None, str, Iterable[str]] = None,
     ) -> None:
-        for name, given in (("on_open", on_open), ("on_message", on_message), ("on_close", on_close), ("on_resume", on_resume)):
+        for name, given in (
+            ("on_open", on_open), ("on_message", on_message), ("on_close", on_close), ("on_resume", on_resume),
+        ):
             if given is not None:
                 setattr(self, name, given)
             _check_callback(name, getattr(self, name))
@@ -98,7 +104,9 @@ class WebSocket:
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
         """Answers a request that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
-        start_response("426 Upgrade Required", [("Upgrade", "websocket"), ("Content-Type", "text/plain; charset=utf-8")])
+        start_response(
+            "426 Upgrade Required", [("Upgrade", "websocket"), ("Content-Type", "text/plain; charset=utf-8")]
+        )
         return [b"This address is for WebSockets.\n"]
 
     def _admit(self, environ: Mapping[str, Any]) -> Optional[str]:
@@ -134,7 +142,10 @@ class WebSocket:
             return
         self._told = True
         host = environ.get("HTTP_HOST", "")
-        line = f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a} and was refused"
+        line = (
+            f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a}"
+            " and was refused"
+        )
         from fapws._failure import log_line  # imported here because most scripts do not need it
 
         line += "; WebSocket(origins=[...]) allows pages of other hosts (logged once)"
@@ -148,21 +159,24 @@ def broadcast(
 ) -> int:
     """Sends a message to many WebSockets, without waiting for any of them.
 
-    websockets -- a WebSocket of PATHS: all its clients, in all processes of this server. Or some connections of this process, as
-                  callbacks get them
+    websockets -- a WebSocket of PATHS: all its clients, in all processes of this server. Or some connections of this
+                  process, as callbacks get them
     message    -- str, sent as text, or bytes, sent as binary
     group      -- only for a WebSocket of PATHS: its clients in this group (``ws.join(group)``)
 
     Returns the number of recipients. For a WebSocket of PATHS that includes clients in their handshake, and the numbers
-    of other processes are up to a second old. A client that is more than 1 MiB behind (or two of the largest messages) is closed with 1013.
+    of other processes are up to a second old. A client that is more than 1 MiB behind (or two of the largest messages)
+    is closed with 1013.
 
-    All clients of a WebSocket of PATHS get broadcasts in one order, whichever process and thread sends them; ``ws.send`` may overtake them. A
-    client that is connecting gets broadcasts from the beginning of its on_open on, when it is accepted. During a reload, a process whose code has no
-    such WebSocket drops the message. Any thread and any asyncio task may call this; while a script is imported there are no recipients.
+    All clients of a WebSocket of PATHS get broadcasts in one order, whichever process and thread sends them;
+    ``ws.send`` may overtake them. A client that is connecting gets broadcasts from the beginning of its on_open on,
+    when it is accepted. During a reload, a process whose code has no such WebSocket drops the message. Any thread and
+    any asyncio task may call this; while a script is imported there are no recipients.
 
     TypeError, ValueError: wrong argument, a WebSocket that is not in PATHS, or a message longer than
-    --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second (at once, if
-    waiting would block the server itself); or this process does not run under fapws, or is a child of the server.
+    --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second (at
+    once, if waiting would block the server itself); or this process does not run under fapws, or is a child of the
+    server.
     """
     if _native is None:
         raise RuntimeError("WebSockets exist only in the fapws executable")
@@ -177,7 +191,9 @@ def broadcast(
     return _native.websocket_count(websockets, group)
 
 
-def refusal(status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()) -> HTTPError:
+def refusal(
+    status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()
+) -> HTTPError:
     """The response of ``ws.reject``."""
     return HTTPError(status, text, headers)
 
@@ -189,7 +205,10 @@ def _check_callback(name: str, given: Any) -> None:
         raise TypeError(f"WebSocket: {name} must be a function, not {given!r}")
     for function in (given, getattr(type(given), "__call__", None)):
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
-            raise TypeError(f"WebSocket: {name} is async (async def); callbacks must be plain functions; use an ASGI application for async WebSockets")
+            raise TypeError(
+                f"WebSocket: {name} is async (async def); callbacks must be plain functions; use an ASGI application"
+                " for async WebSockets"
+            )
     problem = misfit(given, *_ARGUMENTS[name])
     if problem:
         raise TypeError(f"WebSocket: {name} is {problem}")
@@ -226,6 +245,12 @@ def _place(origin: str) -> Optional[Tuple[str, str, str]]:
         port = parts.port
     except ValueError:
         return None
-    if not parts.scheme or not parts.hostname or parts.path or parts.query or parts.fragment or parts.username is not None:
+    if (
+        not parts.scheme or not parts.hostname or parts.path or parts.query or parts.fragment
+        or parts.username is not None
+    ):
         return None
-    return parts.scheme.lower(), parts.hostname.lower().rstrip("."), str(port) if port is not None else _PORTS.get(parts.scheme.lower(), "")
+    return (
+        parts.scheme.lower(), parts.hostname.lower().rstrip("."),
+        str(port) if port is not None else _PORTS.get(parts.scheme.lower(), ""),
+    )

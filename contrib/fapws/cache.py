@@ -40,7 +40,8 @@ class cached:
     app       -- handles requests for pages that are not cached; as in PATHS; required
     ttl       -- lifetime in seconds of pages that do not state one; None: cache only pages that state one
     stale     -- seconds after this in which the page is still sent while a new one is generated
-    heuristic -- if not 0: cache a page that states only its modification time for a tenth of its age, up to this many seconds
+    heuristic -- if not 0: cache a page that states only its modification time for a tenth of its age, up to this many
+                 seconds
     vary      -- names of request fields that distinguish pages, in addition to the page's own Vary
     query     -- whether the part after "?" distinguishes pages
     status    -- statuses that ttl applies to, instead of 200, 301 and 308
@@ -103,13 +104,14 @@ class cached:
 def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Optional[str] = None) -> None:
     """Removes pages from the cache of all workers.
 
-    path -- as in the URL: "/page" with any query, "/page?a=1", "/blog/*" for all paths with this prefix, "*" for all pages
+    path -- as in the URL: "/page" with any query, "/page?a=1", "/blog/*" for all paths with this prefix, "*" for all
+            pages
     host -- only pages of this host, with a port other than the scheme's: "example.org:8080"; None: of all
     tag  -- instead of path: pages with this tag in Fapws-Cache-Tags
 
-    It returns at once. No request that arrives after the response of the calling handler gets such a page from this worker; other
-    workers follow a moment later. ValueError: neither path nor tag, both, or a path without a slash at its beginning. RuntimeError:
-    this process is a child of the server. Any thread may call it.
+    It returns at once. No request that arrives after the response of the calling handler gets such a page from this
+    worker; other workers follow a moment later. ValueError: neither path nor tag, both, or a path without a slash at
+    its beginning. RuntimeError: this process is a child of the server. Any thread may call it.
     """
     from json import dumps
 

@@ -37,8 +37,8 @@ def join(websocket: Any, group: str) -> None:
     websocket -- of FastAPI, Starlette or Channels (any object with ``scope``), or the scope itself
     group     -- 1 to 128 characters
 
-    It leaves all groups when it closes. Messages wait until it is accepted. TypeError, ValueError: wrong argument, or it is in
-    1000 groups already.
+    It leaves all groups when it closes. Messages wait until it is accepted. TypeError, ValueError: wrong argument, or
+    it is in 1000 groups already.
     """
     known = _known(websocket, "join")
     joined: Set[str] = known.setdefault("joined", set())
@@ -60,9 +60,9 @@ def send(group: str, message: Any) -> None:
 
     message -- str, sent as text, bytes, sent as binary, or any object, sent as JSON
 
-    All clients get the messages of a group in one order, whichever workers have sent them. A client that is more than 1 MiB behind is closed with 1013. TypeError, ValueError: wrong argument, or a
-    message longer than --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second
-    (in a task: at once).
+    All clients get the messages of a group in one order, whichever workers have sent them. A client that is more than 1
+    MiB behind is closed with 1013. TypeError, ValueError: wrong argument, or a message longer than --channel-max-event.
+    RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second (in a task: at once).
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         from json import dumps

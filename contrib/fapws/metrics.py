@@ -15,9 +15,11 @@
 
 ``fapws ctl metrics`` and ``--status`` show them, added up over all workers; counters and histograms outlive the worker
 that has counted (not a crash). Declare them when the module is loaded; the same declaration again returns the same
-metric. A metric costs some 0.2 µs for each change and needs no lock. Any thread and any task may use it; it does not wait.
+metric. A metric costs some 0.2 µs for each change and needs no lock. Any thread and any task may use it; it does not
+wait.
 
-Outside of fapws, in a test or a command of Django, with ``--fork`` and in children of ``os.fork``, changes are accepted and forgotten. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
+Outside of fapws, in a test or a command of Django, with ``--fork`` and in children of ``os.fork``, changes are accepted
+and forgotten. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
 """
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ class _Metric:
         if len(self._series) >= _MOST - 1 and key != full:
             if full in self._series:
                 return self._series[full]
-            sys.stderr.write(f"fapws.metrics: {self.name} has {_MOST} combinations of labels; more are counted as other\n")
+            sys.stderr.write(
+                f"fapws.metrics: {self.name} has {_MOST} combinations of labels; more are counted as other\n"
+            )
             key = full
         number = -1
         if _native:
@@ -166,14 +170,17 @@ class _Timer:
     def __enter__(self) -> None:
         self._began = perf_counter()
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
         self._metric.observe(perf_counter() - self._began, **self._labels)
 
 
 def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:
     """Declares a counter.
 
-    name   -- letters, digits and _, without ``_total`` at its end, which is added; one that ends with _seconds or _bytes has this unit
+    name   -- letters, digits and _, without ``_total`` at its end, which is added; one that ends with _seconds or
+              _bytes has this unit
     help   -- one line for people
     labels -- names of labels; each combination of their values is counted by itself, up to 200
 
@@ -198,7 +205,11 @@ def histogram(name: str, help: str, labels: Sequence[str] = (), *, buckets: Iter
     buckets -- upper bounds, ascending, 1 to 50; another bucket takes what is larger
     """
     bounds = tuple(float(bound) for bound in buckets)
-    if not 1 <= len(bounds) <= 50 or any(not abs(bound) < float("inf") for bound in bounds) or list(bounds) != sorted(set(bounds)):
+    if (
+        not 1 <= len(bounds) <= 50
+        or any(not abs(bound) < float("inf") for bound in bounds)
+        or list(bounds) != sorted(set(bounds))
+    ):
         raise ValueError(f"histogram {name}: buckets must be 1 to 50 ascending numbers")
     return _declare(Histogram, name, help, labels, "", bounds)  # type: ignore[return-value]
 

@@ -25,9 +25,9 @@ __all__ = ["check", "list", "remove", "set"]
 def check(file: Union[str, PathLike[str]], name: str, password: str) -> bool:
     """Whether the file has this user with this password.
 
-    It computes a hash, which takes about 0.1 seconds, and does not make guessing slower: limit the tries of a client yourself.
-    OSError: the file cannot be read. ValueError: it is damaged. RuntimeError: this process does not run under fapws, or is a
-    child of the server, also with ``--fork``; the same holds for the other functions.
+    It computes a hash, which takes about 0.1 seconds, and does not make guessing slower: limit the tries of a client
+    yourself. OSError: the file cannot be read. ValueError: it is damaged. RuntimeError: this process does not run under
+    fapws, or is a child of the server, also with ``--fork``; the same holds for the other functions.
     """
     return bool(_act("check", file, name, password))
 
@@ -38,8 +38,8 @@ def set(file: Union[str, PathLike[str]], name: str, password: str) -> None:
     name     -- up to 64 bytes, without ``:``, ``#`` and control characters
     password -- at least 8 characters, at most 72 bytes
 
-    A new password ends the sessions of the user. The file is replaced as a whole, under the lock that ``fapws user`` takes, and
-    all workers notice it at once. ValueError: the text says what is wrong with the name or the password.
+    A new password ends the sessions of the user. The file is replaced as a whole, under the lock that ``fapws user``
+    takes, and all workers notice it at once. ValueError: the text says what is wrong with the name or the password.
     """
     _act("set", file, name, password)
 
@@ -58,7 +58,9 @@ def _act(action: str, file: Union[str, PathLike[str]], name: str = "", password:
     try:
         from _fapws import users  # type: ignore[import-not-found]
     except ImportError:
-        raise RuntimeError(f"users.{action}: works under fapws only; the command for other programs is: fapws user") from None
+        raise RuntimeError(
+            f"users.{action}: works under fapws only; the command for other programs is: fapws user"
+        ) from None
     answer: Tuple[int, str] = users(action, os.fsencode(file), name, password)
     error, text = answer
     if error > 0:

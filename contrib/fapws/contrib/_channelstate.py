@@ -74,7 +74,10 @@ class Shared:
         if _ipc is None:
             import warnings
 
-            warnings.warn("this process does not run under fapws: the channel layer does not reach other processes", RuntimeWarning, stacklevel=5)
+            warnings.warn(
+                "this process does not run under fapws: the channel layer does not reach other processes",
+                RuntimeWarning, stacklevel=5,
+            )
         else:
             _ipc.receive(self.topic, self.arrived)
 

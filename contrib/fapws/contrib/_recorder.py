@@ -45,7 +45,8 @@ class Recorder(Start_response):
             return f"{self.status_code} Unknown"
 
     def send(self, start_response: Callable[..., Callable[[bytes], object]]) -> None:
-        """Passes the status, the fields and the written bytes to the server, unless the handler has set none of them."""
+        """Passes the status, the fields and the written bytes to the server, unless the handler has set none of
+        them."""
         self.target = start_response
         if self.line or self.response_headers or self.status_code != 200:
             write = start_response(self.status(), self.response_headers)

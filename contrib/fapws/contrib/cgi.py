@@ -13,16 +13,18 @@ __all__ = ["CGIApplication"]
 class CGIApplication:
     """Runs the programs of a directory: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
 
-    The server runs them itself, without Python: each request starts the program that its path names, with the body on standard
-    input. Standard error goes to the error log. No file outside the directory is run, and a file that is not executable is never sent.
+    The server runs them itself, without Python: each request starts the program that its path names, with the body on
+    standard input. Standard error goes to the error log. No file outside the directory is run, and a file that is not
+    executable is never sent.
 
-    path         -- the directory, or one program, which then handles all paths under its prefix; a relative path starts at the working
-                    directory of fapws
-    timeout      -- seconds without output after which a program is terminated, with its children, and the client gets 504
-    interpreters -- commands for scripts, by extension: ``{".pl": "perl"}`` or ``{".py": ["python3", "-I"]}``; such scripts need
-                    not be executable
-    env          -- variables for programs, in addition to those of CGI. From the server they get only PATH, LANG, LC_ALL, LC_CTYPE,
-                    TZ, TMPDIR and LD_LIBRARY_PATH
+    path         -- the directory, or one program, which then handles all paths under its prefix; a relative path starts
+                    at the working directory of fapws
+    timeout      -- seconds without output after which a program is terminated, with its children, and the client gets
+                    504
+    interpreters -- commands for scripts, by extension: ``{".pl": "perl"}`` or ``{".py": ["python3", "-I"]}``; such
+                    scripts need not be executable
+    env          -- variables for programs, in addition to those of CGI. From the server they get only PATH, LANG,
+                    LC_ALL, LC_CTYPE, TZ, TMPDIR and LD_LIBRARY_PATH
     index        -- index program of a directory, or several, of which the first existing one is used
 
     ``--max-cgi`` limits how many run at a time. TypeError, ValueError: wrong argument.

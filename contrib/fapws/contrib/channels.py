@@ -9,10 +9,10 @@ It implements the channel layer specification
 ``flush``. ``CONFIG`` may have ``expiry``, ``group_expiry``, ``capacity`` and ``channel_capacity`` as other
 layers do, and ``name``: layers with different names are separate.
 
-A message has up to 1 MiB, and consists of JSON values and bytes. Messages that wait in a worker that stops, or is replaced by a
-reload, are lost, as the specification allows; clients then reconnect. A worker knows normal channels (those without
-``!``) and their groups only since its layer was created. Outside fapws, as in the tests of a
-site and in commands of manage.py, the layer reaches only its own process, and warns once.
+A message has up to 1 MiB, and consists of JSON values and bytes. Messages that wait in a worker that stops, or is
+replaced by a reload, are lost, as the specification allows; clients then reconnect. A worker knows normal channels
+(those without ``!``) and their groups only since its layer was created. Outside fapws, as in the tests of a site and in
+commands of manage.py, the layer reaches only its own process, and warns once.
 """
 from __future__ import annotations
 
@@ -117,7 +117,10 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
 
 def _check(pattern: Any, what: str, name: Any) -> None:
     if not isinstance(name, str) or len(name) > _LONGEST or not pattern.fullmatch(name):
-        raise TypeError(f"the name of a {what} must be 1 to {_LONGEST} ASCII letters, digits, hyphens, underscores and periods, not {name!r:.200}")
+        raise TypeError(
+            f"the name of a {what} must be 1 to {_LONGEST} ASCII letters, digits, hyphens, underscores and periods, not"
+            f" {name!r:.200}"
+        )
 
 
 def _packed(message: Any) -> bytes:
@@ -126,7 +129,9 @@ def _packed(message: Any) -> bytes:
     try:
         data = marshal.dumps(message, MARSHAL)
     except ValueError:
-        raise TypeError(f"a message must contain only dicts, lists, str, bytes, numbers, booleans and None: {message!r:.200}") from None
+        raise TypeError(
+            f"a message must contain only dicts, lists, str, bytes, numbers, booleans and None: {message!r:.200}"
+        ) from None
     if len(data) > _LARGEST:
         raise MessageTooLarge(f"a message has {len(data)} bytes, at most {_LARGEST} are allowed")
     return data

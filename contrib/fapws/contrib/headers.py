@@ -31,8 +31,8 @@ def redirect(
     permanent -- 301 instead of 302; browsers remember it
     status    -- 301, 302, 303 (continue with GET, after a form), 307 or 308 (302 and 301 that keep method and body)
 
-    Returns a short page with a link. ValueError: a control character in location, which could begin another field, or another status.
-    Source: RFC 9110 §15.4, Fapws4.
+    Returns a short page with a link. ValueError: a control character in location, which could begin another field, or
+    another status. Source: RFC 9110 §15.4, Fapws4.
     """
     if status is None:
         status = 301 if permanent else 302

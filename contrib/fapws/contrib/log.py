@@ -31,8 +31,8 @@ class Log:
 
     output -- a text file; None: standard output. It is flushed after each line, which is one write()
 
-    The size is that of the body before compression by the server, or "-" for an iterator. Times are in GMT. A handler that
-    raises gets no line, because the server reports it.
+    The size is that of the body before compression by the server, or "-" for an iterator. Times are in GMT. A handler
+    that raises gets no line, because the server reports it.
     """
 
     def __init__(self, output: Optional[TextIO] = None) -> None:
@@ -55,13 +55,19 @@ class Log:
 
 def _line(environ: Dict[str, Any], status: int, size: str) -> str:
     now = gmtime(time())
-    date = f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{now.tm_year}:{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} +0000"
+    date = (
+        f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{now.tm_year}:{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"
+        " +0000"
+    )
     target = environ.get("REQUEST_URI") or environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     request = f"{environ['REQUEST_METHOD']} {target} {environ['SERVER_PROTOCOL']}"
     referer, agent = environ.get("HTTP_REFERER", "-"), environ.get("HTTP_USER_AGENT", "-")
     user = environ.get("REMOTE_USER") or "-"
     host = environ.get("REMOTE_ADDR") or "-"
-    return f'{_quoted(host)} - {_quoted(user)} [{date}] "{_quoted(request)}" {status} {size} "{_quoted(referer)}" "{_quoted(agent)}"\n'
+    return (
+        f'{_quoted(host)} - {_quoted(user)} [{date}] "{_quoted(request)}" {status} {size} "{_quoted(referer)}"'
+        f' "{_quoted(agent)}"\n'
+    )
 
 
 def _quoted(text: str) -> str:
@@ -85,7 +91,9 @@ def _size(result: Any, head: Recorder) -> str:
         return length
     pieces = [result] if isinstance(result, (str, bytes)) else result
     if isinstance(pieces, (list, tuple)):
-        return str(sum(len(piece.encode("utf-8") if isinstance(piece, str) else piece) for piece in list(pieces) + head.written))
+        return str(sum(
+            len(piece.encode("utf-8") if isinstance(piece, str) else piece) for piece in list(pieces) + head.written
+        ))
     try:
         return str(os.fstat(pieces.fileno()).st_size)
     except (AttributeError, OSError, TypeError, ValueError):

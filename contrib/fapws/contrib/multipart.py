@@ -107,8 +107,8 @@ def parse(
     max_file_memory  -- bytes of a file that stay in memory
     max_headers_size -- bytes of the header of one part
 
-    Names and texts are read as UTF-8; invalid bytes become U+FFFD. MultipartError, a ValueError: the request is not a form of this
-    type, is cut off, breaks RFC 7578 or exceeds a limit. Temporary files are removed then.
+    Names and texts are read as UTF-8; invalid bytes become U+FFFD. MultipartError, a ValueError: the request is not a
+    form of this type, is cut off, breaks RFC 7578 or exceeds a limit. Temporary files are removed then.
     """
     source = _Source(environ["wsgi.input"], environ.get("CONTENT_LENGTH"), _boundary(environ.get("CONTENT_TYPE", "")))
     form = Form()

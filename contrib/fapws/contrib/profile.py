@@ -120,7 +120,9 @@ else:
 
     def _parsed(text: bytes) -> List[Place]:
         words = os.fsdecode(text).split("\0")
-        return [(file, name.rpartition(".")[2], int(line)) for file, line, name in zip(words[::3], words[1::3], words[2::3])]
+        return [
+            (file, name.rpartition(".")[2], int(line)) for file, line, name in zip(words[::3], words[1::3], words[2::3])
+        ]
 
 
 _OWN_FILE = _Look.run.__code__.co_filename
@@ -128,9 +130,14 @@ _FRAME_OF_THREADS = frozenset((threading.__file__, name) for name in ("_bootstra
 
 
 def _waits_for_events(stack: List[Tuple[str, str]]) -> bool:
-    """Whether a stack, innermost first, is that of an idle event loop: the one of the server, or another one of asyncio."""
+    """Whether a stack, innermost first, is that of an idle event loop: the one of the server, or another one of
+    asyncio."""
     file = stack[0][0]
-    return file.endswith("/fapws/_async.py") or file.endswith("/selectors.py") and any(name == "_run_once" for _, name in stack)
+    return (
+        file.endswith("/fapws/_async.py")
+        or file.endswith("/selectors.py")
+        and any(name == "_run_once" for _, name in stack)
+    )
 
 
 _served: Optional[_Look] = None  # profile of the status page
@@ -155,7 +162,9 @@ def _served_stacks() -> str:
     stacks = _served.stacks if _served else None
     most = sorted((stacks or {}).items(), key=lambda entry: -entry[1])[:_SHOWN]
     names = {function: f"{function[1]} ({_short(function[0])})"[:120] for stack, _ in most for function in stack}
-    return json.dumps([{"frames": [names[function] for function in reversed(stack[-64:])], "n": n} for stack, n in most])
+    return json.dumps(
+        [{"frames": [names[function] for function in reversed(stack[-64:])], "n": n} for stack, n in most]
+    )
 
 
 class Profile:
@@ -165,12 +174,14 @@ class Profile:
     hertz -- samples per second, 1 to 1000
     rows  -- number of lines and functions on the page, 1 to 1000
 
-    GET shows the last profile, POST starts a new one, for the ``seconds`` of the form. Clients other than browsers get text:
-    ``curl -d seconds=5 URL``, then ``curl URL``. Threads that wait in Python code, for a queue or lock, are counted as well. It also
-    works inline (``--threads 0``). ValueError: wrong argument.
+    GET shows the last profile, POST starts a new one, for the ``seconds`` of the form. Clients other than browsers get
+    text: ``curl -d seconds=5 URL``, then ``curl URL``. Threads that wait in Python code, for a queue or lock, are
+    counted as well. It also works inline (``--threads 0``). ValueError: wrong argument.
     """
 
-    def __init__(self, allow: Optional[Iterable[str]] = ("127.0.0.1", "::1", ""), hertz: int = 100, rows: int = 40) -> None:
+    def __init__(
+        self, allow: Optional[Iterable[str]] = ("127.0.0.1", "::1", ""), hertz: int = 100, rows: int = 40
+    ) -> None:
         for name, value in (("hertz", hertz), ("rows", rows)):
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
                 raise ValueError(f"Profile: {name} must be 1 to 1000, not {value!r}")
@@ -210,7 +221,9 @@ class Profile:
             look = self._look = _Look(seconds, self.hertz)
         Thread(target=look.run, name="fapws profile", daemon=True).start()
         if "text/html" in environ.get("HTTP_ACCEPT", ""):
-            start_response("303 See Other", [("Location", environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/")])
+            start_response(
+                "303 See Other", [("Location", environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/")]
+            )
             return []
         return _say(start_response, "202 Accepted", f"profiling for {seconds:g} s\n")
 
@@ -244,7 +257,9 @@ class Profile:
             body.append(f"<p>{look.samples} looks in {look.seconds:g} s, {look.busy} stacks</p>")
             for title, rows in self._tables(look):
                 body.append(f"<h2>{title}</h2><table><tr><th>stacks<th><th>where</tr>")
-                body += (f"<tr><td>{n}<td>{_percent(n, look.busy)}<td><code>{escape(what)}</code></tr>" for n, what in rows)
+                body += (
+                    f"<tr><td>{n}<td>{_percent(n, look.busy)}<td><code>{escape(what)}</code></tr>" for n, what in rows
+                )
                 body.append("</table>")
         start_response("200 OK", fields)
         page = document("Profile", _HEAD, f"<main><h1>Where the time goes</h1>{''.join(body)}</main>")

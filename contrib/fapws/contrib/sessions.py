@@ -41,8 +41,8 @@ class Session:
     max_age      -- seconds until the data expire
     datetime_fmt -- format of "expiration_date" (time.strftime), in local time
     prepare_data -- called with the text of the data before it is stored
-    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text of an attacker runs code;
-                    pickle.dumps and pickle.loads may be given
+    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text of an attacker runs
+                    code; pickle.dumps and pickle.loads may be given
 
     Not safe for concurrent use, unless the record is.
     """
@@ -91,7 +91,9 @@ class Session:
 
     def update_expdate(self) -> None:
         """Lets the session last for max_age from now on."""
-        self.sessiondb["expiration_date"] = (datetime.now() + timedelta(seconds=self.max_age)).strftime(self.datetime_fmt)
+        self.sessiondb["expiration_date"] = (datetime.now() + timedelta(seconds=self.max_age)).strftime(
+            self.datetime_fmt
+        )
 
 
 class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
@@ -136,14 +138,15 @@ class Sessions:
     cookie  -- name of the cookie
     secure  -- send the cookie over https only; None: if the request came over https
 
-    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns, or, if it is a
-    generator, has made its first piece; later changes are lost. If two requests change a session at the same time, the last one wins;
-    but a session that one of them clears or renews is not stored again by the other. sqlite3.Error: the database cannot be used. Any
-    thread may call the handler.
+    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns, or,
+    if it is a generator, has made its first piece; later changes are lost. If two requests change a session at the same
+    time, the last one wins; but a session that one of them clears or renews is not stored again by the other.
+    sqlite3.Error: the database cannot be used. Any thread may call the handler.
     """
 
     def __init__(
-        self, path: Union[str, os.PathLike[str]], max_age: int = _TEN_DAYS, cookie: str = "sessionid", secure: Optional[bool] = None
+        self, path: Union[str, os.PathLike[str]], max_age: int = _TEN_DAYS, cookie: str = "sessionid",
+        secure: Optional[bool] = None,
     ) -> None:
         self.path, self.max_age, self.cookie, self.secure = os.path.abspath(path), max_age, cookie, secure
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -176,7 +179,8 @@ class Sessions:
         return ""
 
     def _do(self, statement: str, *values: Any) -> Any:
-        """Carries out one statement and returns its first row; a connection belongs to a thread, so each has its own."""
+        """Carries out one statement and returns its first row; a connection belongs to a thread, so each has its
+        own."""
         connection = sqlite3.connect(self.path, timeout=10)
         try:
             with connection:
@@ -196,7 +200,10 @@ class Sessions:
     def _store(self, key: str, text: str, known: bool) -> None:
         """Stores a session. A known one may have been deleted meanwhile, by logging out: then it stays deleted."""
         self._do("DELETE FROM session WHERE expires <= ?", time())
-        new, old = "INSERT INTO session (expires, data, key) VALUES (?, ?, ?)", "UPDATE session SET expires = ?, data = ? WHERE key = ?"
+        new, old = (
+            "INSERT INTO session (expires, data, key) VALUES (?, ?, ?)",
+            "UPDATE session SET expires = ?, data = ? WHERE key = ?",
+        )
         self._do(old if known else new, time() + self.max_age, text, key)
 
     def _delete(self, key: str) -> None:

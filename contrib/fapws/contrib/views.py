@@ -13,26 +13,29 @@ __all__ = ["Staticfile"]
 class Staticfile:
     """Serves the files of a directory: ``PATHS = [("/static", Staticfile("./static"))]``.
 
-    The server handles these requests without Python: media types, ETag and Last-Modified, conditional requests, ranges, HEAD, and a
-    ``.br``, ``.zst`` or ``.gz`` version next to a file for clients that accept it. No file outside the directory is sent, even through ``..`` or a
-    symbolic link.
+    The server handles these requests without Python: media types, ETag and Last-Modified, conditional requests, ranges,
+    HEAD, and a ``.br``, ``.zst`` or ``.gz`` version next to a file for clients that accept it. No file outside the
+    directory is sent, even through ``..`` or a symbolic link.
 
     root       -- the directory; a relative path starts at the working directory of fapws, as in Fapws4
     max_age    -- seconds for which clients may cache a file; None: unspecified. ``maxage`` is the name in Fapws4
-    index      -- index file of a directory, or several, of which the first existing one is used; True: index.html, None or False: none
+    index      -- index file of a directory, or several, of which the first existing one is used; True: index.html, None
+                  or False: none
     listing    -- list directories without an index file
     dotfiles   -- also send files whose names begin with a dot
-    spa        -- file sent, with 200, for missing pages: paths without an extension, or requests whose Accept has text/html
-    expires    -- like max_age for some files: ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``; the first pattern applies that matches
-                  the name or, with a slash, the path. Times end in s, m, h, d, w or y; also no-cache and no-store
+    spa        -- file sent, with 200, for missing pages: paths without an extension, or requests whose Accept has
+                  text/html
+    expires    -- like max_age for some files: ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``; the first
+                  pattern applies that matches the name or, with a slash, the path. Times end in s, m, h, d, w or y;
+                  also no-cache and no-store
     mime_types -- a file like Apache's mime.types, used before the built-in types
     types      -- media types by extension, ``{"wat": "text/plain"}``, used before all others
     charset    -- charset of text files; None: unspecified
     compress   -- compress text files from 1 KiB to 8 MiB with gzip and zstd; the result is kept until the file changes
     symlinks   -- links to follow: "inside" (those that stay under root), "owner" (of these, links with the owner of
                   their target) or "no"
-    expose     -- patterns of names, ``["*.db"]``, that are sent although they look like sources, backups, databases or keys.
-                  Files that the configuration names (logs, passwords, the script) are never sent
+    expose     -- patterns of names, ``["*.db"]``, that are sent although they look like sources, backups, databases or
+                  keys. Files that the configuration names (logs, passwords, the script) are never sent
     headers    -- additional fields of each response: ``{"X-Frame-Options": "DENY"}``
 
     The server reads the arguments once, at startup. TypeError, ValueError: wrong argument.

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Gzip"]
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib writes the header and the trailer of gzip, RFC 1952
-_TEXTS = ("text/", "application/json", "application/javascript", "application/xml", "application/xhtml+xml", "image/svg+xml")
+_TEXTS = (
+    "text/", "application/json", "application/javascript", "application/xml", "application/xhtml+xml", "image/svg+xml",
+)
 
 
 class Gzip:
@@ -33,8 +35,9 @@ class Gzip:
     level   -- 1 (fast) to 9 (small)
     minimum -- minimum size in bytes of a compressed body, if the size is known
 
-    Not compressed: responses that are not text, have Content-Encoding or Content-Range, or have no-transform in Cache-Control, and
-    files, which the server sends itself. Chunks of an iterator are compressed and sent as they are produced. A strong ETag becomes a weak one.
+    Not compressed: responses that are not text, have Content-Encoding or Content-Range, or have no-transform in
+    Cache-Control, and files, which the server sends itself. Chunks of an iterator are compressed and sent as they are
+    produced. A strong ETag becomes a weak one.
     """
 
     def __init__(self, level: int = 6, minimum: int = 256) -> None:
