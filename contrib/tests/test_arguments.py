@@ -74,9 +74,11 @@ class Forwards:
 class TestMisfit(unittest.TestCase):
     def test_fits(self):
         partial = functools.partial
-        for called in (two, more, several, everything, adds, passes, Calls(), Calls().method, Calls.of_class, Calls().static, Made, OfMeta, print, dict,
-                       lambda *a: a, partial(first, 1), partial(three, db=1), partial(partial(three), db=2), partial(keyword, db=1), partial(Calls(), ),
-                       functools.lru_cache(two), Forwards(), max, super, object):
+        for called in (
+            two, more, several, everything, adds, passes, Calls(), Calls().method, Calls.of_class, Calls().static, Made,
+            OfMeta, print, dict, lambda *a: a, partial(first, 1), partial(three, db=1), partial(partial(three), db=2),
+            partial(keyword, db=1), partial(Calls()), functools.lru_cache(two), Forwards(), max, super, object,
+        ):
             with self.subTest(called=called):
                 self.assertEqual(misfit(called, "environ", "start_response"), "")
 
@@ -105,7 +107,9 @@ class TestMisfit(unittest.TestCase):
 
     def test_place(self):
         line = one.__code__.co_firstlineno
-        self.assertEqual(misfit(one, "a", "b"), f"one ({__file__}, line {line}) takes 1 argument; it is called with 2: (a, b)")
+        self.assertEqual(
+            misfit(one, "a", "b"), f"one ({__file__}, line {line}) takes 1 argument; it is called with 2: (a, b)"
+        )
         self.assertIn("an object of CallsOne (", misfit(CallsOne(), "a", "b"))
 
     def test_three(self):

@@ -12,7 +12,10 @@ class Asked(unittest.TestCase):
 
     def test_text_tells(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for text, asked in ('environ["fapws.params"]', True), ("environ.get('fapws.uri')", True), ('environ["fapws.disconnected"]', False), ("", False):
+            for text, asked in (
+                ('environ["fapws.params"]', True), ("environ.get('fapws.uri')", True),
+                ('environ["fapws.disconnected"]', False), ("", False),
+            ):
                 path = os.path.join(folder, "script.py")
                 with open(path, "w") as script:
                     script.write(text)

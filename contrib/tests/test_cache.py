@@ -14,7 +14,13 @@ def rule(*args, **keys):
 
 class Cached(unittest.TestCase):
     def test_defaults(self):
-        self.assertEqual(rule(), {"ttl": 0, "stale": 0, "heuristic": 0, "vary": [], "ignore_query": False, "ignore_cookies": False, "compress": True})
+        self.assertEqual(
+            rule(),
+            {
+                "ttl": 0, "stale": 0, "heuristic": 0, "vary": [], "ignore_query": False, "ignore_cookies": False,
+                "compress": True,
+            },
+        )
 
     def test_given(self):
         for key, got, want in [
@@ -52,10 +58,15 @@ class Cached(unittest.TestCase):
             self.assertTrue(str(wrong.exception).startswith("cached: "))
 
     def test_no_application(self):
-        for args, keys in [((), {}), ((), {"ttl": 60}), ((None,), {}), ((60,), {}), ((0.5,), {"stale": 1}), ((True,), {})]:
+        for args, keys in [
+            ((), {}), ((), {"ttl": 60}), ((None,), {}), ((60,), {}), ((0.5,), {"stale": 1}), ((True,), {}),
+        ]:
             with self.subTest(args=args, keys=keys), self.assertRaises(TypeError) as wrong:
                 cached(*args, **keys)
-            self.assertRegex(str(wrong.exception), r"^cached: the first argument must be the application, not .*: write .* instead of @cached\(ttl=60\)")
+            self.assertRegex(
+                str(wrong.exception),
+                r"^cached: the first argument must be the application, not .*: write .* instead of @cached\(ttl=60\)",
+            )
 
     def test_call(self):
         self.assertEqual(cached(app)({}, None), [b"page"])

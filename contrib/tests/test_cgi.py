@@ -12,8 +12,13 @@ def options(*args, **keys):
 class Test(unittest.TestCase):
     def test_options(self):
         self.assertEqual(
-            options(Path("bin"), 5, interpreters={".pl": "perl", ".py": ("python3", "-I")}, env={"A": "b"}, index="index.pl"),
-            {"path": "bin", "timeout": 5.0, "interpreters": {".pl": ["perl"], ".py": ["python3", "-I"]}, "env": {"A": "b"}, "index": ["index.pl"]},
+            options(
+                Path("bin"), 5, interpreters={".pl": "perl", ".py": ("python3", "-I")}, env={"A": "b"}, index="index.pl"
+            ),
+            {
+                "path": "bin", "timeout": 5.0, "interpreters": {".pl": ["perl"], ".py": ["python3", "-I"]},
+                "env": {"A": "b"}, "index": ["index.pl"],
+            },
         )
         self.assertEqual(options("bin"), {"path": "bin", "timeout": 30.0, "interpreters": {}, "env": {}, "index": []})
         self.assertEqual(repr(CGIApplication("bin")), "CGIApplication('bin')")

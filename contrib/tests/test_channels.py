@@ -38,7 +38,9 @@ class Native:
 class Served(unittest.TestCase):
     def serve(self, **keys):
         native = Native(**keys)
-        for name, value in {"_publish": native.channel_publish, "_native": lambda function: native, "_joining": [], "_leaving": []}.items():
+        for name, value in {
+            "_publish": native.channel_publish, "_native": lambda function: native, "_joining": [], "_leaving": [],
+        }.items():
             patch = mock.patch.object(_channels, name, value)
             patch.start()
             self.addCleanup(patch.stop)
@@ -175,7 +177,10 @@ class Callbacks(Served):
         self.told("room/a", "room/b", "a.c", "abc")
         self.assertEqual(
             calls,
-            [("room/*", "room/a"), ("*", "room/a"), ("room/*", "room/b"), ("*", "room/b"), ("*/b", "room/b"), ("*", "a.c"), ("a.c", "a.c"), ("*", "abc")],
+            [
+                ("room/*", "room/a"), ("*", "room/a"), ("room/*", "room/b"), ("*", "room/b"), ("*/b", "room/b"),
+                ("*", "a.c"), ("a.c", "a.c"), ("*", "abc"),
+            ],
         )
         self.assertEqual(native.watched, 4)
 
@@ -196,7 +201,9 @@ class Callbacks(Served):
         self.assertEqual(joined, left)
         self.assertEqual(len({*joined, *left}), 1)
         client = joined[0]
-        self.assertEqual((client.number, client.address, client.user, client.last_event_id), (7, "192.0.2.1", None, "x"))
+        self.assertEqual(
+            (client.number, client.address, client.user, client.last_event_id), (7, "192.0.2.1", None, "x")
+        )
         self.assertNotEqual(client, Client(8, "192.0.2.1", None, "x"))
         self.assertEqual(repr(client), "<Client 7 192.0.2.1>")
 
@@ -212,7 +219,10 @@ class Callbacks(Served):
         with contextlib.redirect_stderr(io.StringIO()) as said:
             self.told("a", "b")
         self.assertEqual(calls, ["a", "b"])
-        self.assertEqual(said.getvalue().count("fapws: error in on_join Callbacks.test_errors.<locals>.fails, channel a\nTraceback"), 1)
+        self.assertEqual(
+            said.getvalue().count("fapws: error in on_join Callbacks.test_errors.<locals>.fails, channel a\nTraceback"),
+            1,
+        )
 
     def test_async_without_a_loop(self):
         self.serve()
@@ -239,7 +249,9 @@ class Elsewhere(unittest.TestCase):
 
     def test_refused(self):
         for function in (lambda: publish("a", "b"), lambda: channel("a"), lambda: subscribers("a")):
-            self.assertRaisesRegex(RuntimeError, "^(publish|channel|subscribers): this process does not run under fapws", function)
+            self.assertRaisesRegex(
+                RuntimeError, "^(publish|channel|subscribers): this process does not run under fapws", function
+            )
 
     def test_callbacks_are_kept(self):
         with mock.patch.object(_channels, "_joining", []):

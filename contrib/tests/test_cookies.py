@@ -25,7 +25,10 @@ class Cookie(unittest.TestCase):
             (dict(key="a", max_age=3600), "a=; Max-Age=3600; Path=/"),
             (dict(key="a", expires=0), "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"),
             (dict(key="a", expires=moment), "a=; Expires=Wed, 02 Jan 2030 03:04:05 GMT; Path=/"),
-            (dict(key="a", expires="Wed, 02 Jan 2030 03:04:05 GMT"), "a=; Expires=Wed, 02 Jan 2030 03:04:05 GMT; Path=/"),
+            (
+                dict(key="a", expires="Wed, 02 Jan 2030 03:04:05 GMT"),
+                "a=; Expires=Wed, 02 Jan 2030 03:04:05 GMT; Path=/",
+            ),
             (dict(key="a", secure=True, httponly=True), "a=; Path=/; Secure; HttpOnly"),
             (dict(key="a", samesite="lax"), "a=; Path=/; SameSite=Lax"),
             (dict(key="a", samesite="None", secure=True), "a=; Path=/; Secure; SameSite=None"),
@@ -66,7 +69,9 @@ class Cookie(unittest.TestCase):
                 cookie(**arguments)
 
     def test_standard_library_reads_it_back(self):
-        for value in ["", "plain", "a b", "a;b", "a,b", 'say "hi"', "back\\slash", "\\073", "50%", "é", "{}[]()<>@:=?/"]:
+        for value in [
+            "", "plain", "a b", "a;b", "a,b", 'say "hi"', "back\\slash", "\\073", "50%", "é", "{}[]()<>@:=?/",
+        ]:
             with self.subTest(value=value):
                 jar = SimpleCookie(cookie("k", value, max_age=5, httponly=True, samesite="Strict"))
                 self.assertEqual(jar["k"].value, value)

@@ -123,7 +123,9 @@ class Page(unittest.TestCase):
             except ValueError:
                 raise KeyError("second") from None
 
-        for function, link in [(cause, "Caused by ValueError"), (context, "Raised while handling ValueError"), (hidden, None)]:
+        for function, link in [
+            (cause, "Caused by ValueError"), (context, "Raised while handling ValueError"), (hidden, None),
+        ]:
             with self.subTest(function.__name__):
                 text = page_of(function)
                 self.assertIn("<h1>KeyError", text)

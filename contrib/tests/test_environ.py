@@ -122,10 +122,13 @@ class Texts(unittest.TestCase):
 
     def test_raw_header(self):
         env = environ(
-            REQUEST_METHOD="POST", RAW_URI="/a%20b?c", SERVER_PROTOCOL="HTTP/1.1", HTTP_HOST="h", HTTP_X_A="1,2", CONTENT_TYPE="text/plain", CONTENT_LENGTH=""
+            REQUEST_METHOD="POST", RAW_URI="/a%20b?c", SERVER_PROTOCOL="HTTP/1.1", HTTP_HOST="h", HTTP_X_A="1,2",
+            CONTENT_TYPE="text/plain", CONTENT_LENGTH="",
         )
         self.assertIn("fapws.raw_header", env)
-        self.assertEqual(env["fapws.raw_header"], "POST /a%20b?c HTTP/1.1\r\nHost: h\r\nX-A: 1,2\r\nContent-Type: text/plain\r\n\r\n")
+        self.assertEqual(
+            env["fapws.raw_header"], "POST /a%20b?c HTTP/1.1\r\nHost: h\r\nX-A: 1,2\r\nContent-Type: text/plain\r\n\r\n"
+        )
 
     def test_remote_addr(self):
         self.assertEqual(environ()["fapws.remote_addr"], "192.0.2.1")

@@ -35,8 +35,12 @@ class Describe(unittest.TestCase):
         self.assertRegex(describe(Silent(), "app"), r"^app: \S*Silent$")
 
     def test_exit(self) -> None:
-        for error, call in ((SystemExit(), "sys.exit()"), (SystemExit(3), "sys.exit(3)"), (SystemExit("why"), "sys.exit('why')")):
-            self.assertEqual(describe(error, "app").partition(";")[0], f"app: {call} was called while loading, so nothing is served")
+        for error, call in (
+            (SystemExit(), "sys.exit()"), (SystemExit(3), "sys.exit(3)"), (SystemExit("why"), "sys.exit('why')"),
+        ):
+            self.assertEqual(
+                describe(error, "app").partition(";")[0], f"app: {call} was called while loading, so nothing is served"
+            )
 
     def test_syntax(self) -> None:
         line = describe(raised(lambda: compile("a =", "thing.py", "exec")), "app")
@@ -54,8 +58,13 @@ class Describe(unittest.TestCase):
         self.assertTrue(describe(raised(child), "app").endswith("; json has no such module"))
 
     def test_text_of_a_framework(self) -> None:
-        text = 'Traceback (most recent call last):\n  File "/x/site-packages/a.py", line 1, in f\n    g()\nValueError: no cache\n\n'
+        text = (
+            'Traceback (most recent call last):\n  File "/x/site-packages/a.py", line 1, in f\n    g()\nValueError: no'
+            " cache\n\n"
+        )
         self.assertEqual(describe_text(text, "app"), "/x/site-packages/a.py:1: ValueError: no cache")
-        mine = text.replace("ValueError", '  File "/srv/app.py", line 7, in g\n  File "/x/site-packages/b.py", line 2, in h\nValueError')
+        mine = text.replace(
+            "ValueError", '  File "/srv/app.py", line 7, in g\n  File "/x/site-packages/b.py", line 2, in h\nValueError'
+        )
         self.assertEqual(describe_text(mine, "app"), "/srv/app.py:7: ValueError: no cache")
         self.assertEqual(describe_text(" \n", "app"), "app: no reason given")

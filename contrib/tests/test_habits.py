@@ -40,8 +40,9 @@ zip_, log, sessions = load()
 class Accepts(unittest.TestCase):
     def test_fields(self):
         for value, want in [
-            ("", False), ("gzip", True), ("GZIP", True), ("br, gzip;q=0.1", True), ("gzip;q=0", False), ("gzip; q=0.0, *", False),
-            ("*", True), ("*;q=0", False), ("x-gzip", True), ("identity", False), ("gzip;q=x", False), ("gzipped", False),
+            ("", False), ("gzip", True), ("GZIP", True), ("br, gzip;q=0.1", True), ("gzip;q=0", False),
+            ("gzip; q=0.0, *", False), ("*", True), ("*;q=0", False), ("x-gzip", True), ("identity", False),
+            ("gzip;q=x", False), ("gzipped", False),
         ]:
             with self.subTest(value=value):
                 self.assertIs(zip_._accepts(value), want)
@@ -75,7 +76,9 @@ class Gzip(unittest.TestCase):
 
 class Quoted(unittest.TestCase):
     def test_text(self):
-        for text, want in [("plain", "plain"), ('a"b', 'a\\"b'), ("a\\b", "a\\\\b"), ("a\nb\x1b", "a\\x0ab\\x1b"), ("\xe4", "\\xe4")]:
+        for text, want in [
+            ("plain", "plain"), ('a"b', 'a\\"b'), ("a\\b", "a\\\\b"), ("a\nb\x1b", "a\\x0ab\\x1b"), ("\xe4", "\\xe4"),
+        ]:
             with self.subTest(text=text):
                 self.assertEqual(log._quoted(text), want)
 

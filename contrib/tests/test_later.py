@@ -47,7 +47,9 @@ class Defer(unittest.TestCase):
     def test_unique(self):
         seen = []
         with Gate():
-            for args, added in [((1,), True), ((1,), False), (([],), True), (([],), False), ((2,), True), ((1,), False)]:
+            for args, added in [
+                ((1,), True), ((1,), False), (([],), True), (([],), False), ((2,), True), ((1,), False),
+            ]:
                 with self.subTest(args=args):
                     self.assertIs(fapws.defer(seen.append, *args, unique=True), added)
             self.assertIs(fapws.defer(seen.append, 1), True)
@@ -205,7 +207,9 @@ class Timers(unittest.TestCase):
 
 class Process(unittest.TestCase):
     def run_python(self, code):
-        return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+        return subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
+        )
 
     def test_what_is_deferred_still_runs_at_the_end(self):
         run = self.run_python(

@@ -25,9 +25,14 @@ class MainTest(unittest.TestCase):
             open(os.path.join(self.folder, "fapws", name), "w").close()
 
     def said(self, *command, **variables):
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "FAPWS", "LD_"))}
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "FAPWS", "LD_"))
+        }
         environ.update(variables, PYTHONPATH=self.folder)
-        done = subprocess.run(command, cwd=self.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
         return done.stderr
 
     def test_recorders(self):

@@ -98,7 +98,9 @@ class Metrics(unittest.TestCase):
             for i in range(1000):
                 c.add(user=i)
         self.assertEqual(self.native.series, 200)
-        self.assertEqual(said.getvalue(), "fapws.metrics: a has 200 combinations of labels; more are counted as other\n")
+        self.assertEqual(
+            said.getvalue(), "fapws.metrics: a has 200 combinations of labels; more are counted as other\n"
+        )
         self.assertEqual(self.native.calls[-1], ("metric_add", 199, 1))
 
     def test_elsewhere(self):

@@ -9,8 +9,11 @@ from fapws.contrib.multipart import MultipartError, parse
 
 FORMS = int(os.environ.get("FAPWS_FUZZ", "3000"))
 SEED = int(os.environ.get("FAPWS_SEED", random.randrange(1 << 32)))
-PIECES = [b"\r\n", b"--", b"--B", b"\r\n--B", b"\r\n--B--", b"\r\n--B\r\n", b"\r", b"\n", b"\0", b"\xff", b": ", b'"', b"; ", b"=",
-          b"Content-Disposition: form-data", b'name="', b'filename="', b"filename*=utf-8''", b"Content-Type: text/plain", b"B" * 70]
+PIECES = [
+    b"\r\n", b"--", b"--B", b"\r\n--B", b"\r\n--B--", b"\r\n--B\r\n", b"\r", b"\n", b"\0", b"\xff", b": ", b'"', b"; ",
+    b"=", b"Content-Disposition: form-data", b'name="', b'filename="', b"filename*=utf-8''",
+    b"Content-Type: text/plain", b"B" * 70,
+]
 
 
 def quoted(text):
@@ -28,7 +31,10 @@ class Fuzz(unittest.TestCase):
 
     def bytes(self, most):
         r = self.random
-        pieces = (r.choice(PIECES) if r.random() < 0.5 else bytes(r.randrange(256) for _ in range(r.randrange(9))) for _ in range(r.randrange(most)))
+        pieces = (
+            r.choice(PIECES) if r.random() < 0.5 else bytes(r.randrange(256) for _ in range(r.randrange(9)))
+            for _ in range(r.randrange(most))
+        )
         return b"".join(pieces)
 
     def name(self):
@@ -74,7 +80,9 @@ class Fuzz(unittest.TestCase):
                 body = body[:at] + self.bytes(4) + body[at + self.random.randrange(20):]
             with self.subTest(form=i, seed=SEED):
                 try:
-                    with self.read(body, b"B", max_parts=4, max_field_size=200, max_fields_size=400, max_file_size=300) as form:
+                    with self.read(
+                        body, b"B", max_parts=4, max_field_size=200, max_fields_size=400, max_file_size=300
+                    ) as form:
                         texts = [text for values in form.fields.values() for text in values]
                         names = [name for name, values in form.fields.items() for _ in values]
                         files = [file for values in form.files.values() for file in values]

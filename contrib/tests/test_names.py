@@ -46,9 +46,13 @@ class Names(unittest.TestCase):
     def test_offered(self):
         """Editors and shells offer the public names of the package before they are imported, and no internal names."""
         code = "import fapws, fapws.metrics; print(fapws.__version__, *dir(fapws))"
-        version, *offered = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        version, *offered = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout.split()
         self.assertLessEqual({"publish", "upload", "WebSocket", "metrics"}, set(offered))
-        self.assertEqual([name for name in offered if name == "TYPE_CHECKING" or name[0] == "_" and name[:2] != "__"], [])
+        self.assertEqual(
+            [name for name in offered if name == "TYPE_CHECKING" or name[0] == "_" and name[:2] != "__"], []
+        )
         with open(os.path.join(os.path.dirname(__file__), "../../CHANGELOG.md")) as changelog:
             self.assertEqual(version, re.search("(?m)^## ([0-9.]+)", changelog.read()).group(1))
 

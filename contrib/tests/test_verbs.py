@@ -58,7 +58,9 @@ class VerbsTest(unittest.TestCase):
         allowed = "GET, HEAD, POST, OPTIONS"
         body, said = ask(adapt(Both), "DELETE")
         self.assertIn(b"<h1>Method Not Allowed</h1>", body[0])
-        self.assertEqual([(status, headers["Allow"]) for status, headers in said], [("405 Method Not Allowed", allowed)])
+        self.assertEqual(
+            [(status, headers["Allow"]) for status, headers in said], [("405 Method Not Allowed", allowed)]
+        )
         for method in "get", "__init__", "PROPFIND", "":
             self.assertEqual(ask(adapt(Both), method)[1][0][0][:3], "405", method)
 

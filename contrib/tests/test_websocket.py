@@ -67,9 +67,15 @@ class Origins(unittest.TestCase):
 
     def test_given(self):
         given = ["https://app.example", "https://*.example.net", "http://dev.example:3000", "null"]
-        for origin in ("https://app.example", "https://app.example:443", "https://a.b.example.net", "http://dev.example:3000", "null", "http://example.org"):
+        for origin in (
+            "https://app.example", "https://app.example:443", "https://a.b.example.net", "http://dev.example:3000",
+            "null", "http://example.org",
+        ):
             self.assertTrue(self.admitted(origin, origins=given), origin)
-        for origin in ("http://app.example", "https://example.net", "https://badexample.net", "http://dev.example", "https://*.example.net.evil.example"):
+        for origin in (
+            "http://app.example", "https://example.net", "https://badexample.net", "http://dev.example",
+            "https://*.example.net.evil.example",
+        ):
             self.assertFalse(self.admitted(origin, origins=given), origin)
         for origin in ("https://evil.example", "null", "anything"):
             self.assertTrue(self.admitted(origin, origins="*"), origin)
@@ -150,7 +156,9 @@ class Broadcast(unittest.TestCase):
     """Checks calls of the server. Acceptance tests check their effect."""
 
     def setUp(self):
-        self.native = mock.Mock(**{"broadcast_all.return_value": True, "websocket_count.return_value": 3, "broadcast.return_value": 2})
+        self.native = mock.Mock(
+            **{"broadcast_all.return_value": True, "websocket_count.return_value": 3, "broadcast.return_value": 2}
+        )
         patch = mock.patch.object(_websocket, "_native", self.native)
         patch.start()
         self.addCleanup(patch.stop)
