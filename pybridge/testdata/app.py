@@ -173,7 +173,9 @@ def reads(environ, start_response):
     if how == "all":
         return body.read() + body.read()
     if how == "line":
-        return b"|".join([body.readline(), body.readline(3), body.readline(0), body.read(2), body.read(-1), body.readline()])
+        return b"|".join(
+            [body.readline(), body.readline(3), body.readline(0), body.read(2), body.read(-1), body.readline()]
+        )
     if how == "lines":
         return b"|".join(body.readlines())
     if how == "iterate":
@@ -483,7 +485,10 @@ def listens(environ, start_response):
 
 
 def listens_by_field(environ, start_response):
-    start_response("200 OK", [("FAPWS-channel", "one"), ("X-A", "b"), ("Content-Type", "text/plain"), ("Fapws-Channel", "two,three")])
+    start_response(
+        "200 OK",
+        [("FAPWS-channel", "one"), ("X-A", "b"), ("Content-Type", "text/plain"), ("Fapws-Channel", "two,three")],
+    )
     yield "data: hello\n\n"
 
 
@@ -515,18 +520,24 @@ def tells(environ, start_response):
 
     if not told:
         told.append("nothing")
-        on_join("room/*")(lambda name, client: told.append(f"+{name} {client.number} {client.user} {client.last_event_id}"))
+        on_join("room/*")(
+            lambda name, client: told.append(f"+{name} {client.number} {client.user} {client.last_event_id}")
+        )
         on_leave()(lambda name, client: told.append(f"-{name} {client.number} {client.user} {client.last_event_id}"))
     said, told[1:] = ",".join(told[1:]), []
     return f"{said} {subscribers('one')}"
 
 
-PATHS = [("/" + f.__name__, f) for f in (
-    text, binary, lists, view, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
-    interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
-    temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, static_with_length, short_length, long_length, short_stream,
-    long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
-    listens, listens_by_field, listens_not, publishes, tells,
-    hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, meets, shares, shares_and_returns,
-    shared_wrong, writes_elsewhere, lets_return, joins_writer, spins, spins_and_catches, spins_later, watches, was_gone,
-    disconnected_elsewhere)]
+PATHS = [
+    ("/" + f.__name__, f)
+    for f in (
+        text, binary, lists, view, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises,
+        exits, interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file,
+        text_file, temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, static_with_length,
+        short_length, long_length, short_stream, long_stream, no_content, writes, header, methods, twice, two_lengths,
+        exc_info, thread_of, slow, forks, stats, is_main, listens, listens_by_field, listens_not, publishes, tells,
+        hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, meets, shares,
+        shares_and_returns, shared_wrong, writes_elsewhere, lets_return, joins_writer, spins, spins_and_catches,
+        spins_later, watches, was_gone, disconnected_elsewhere,
+    )
+]

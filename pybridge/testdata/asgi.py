@@ -55,9 +55,15 @@ async def do_scope(scope, receive, send):
     scope["headers"].append((b"x-mine", b"1"))  # no other request may see the changes
     scope["state"]["mine"] = scope["extensions"]["mine"] = scope["asgi"]["mine"] = 1
     headers = [(name.decode(), value.decode()) for name, value in scope["headers"][:-1]]
-    told = {name: scope[name] for name in names if name not in ("headers", "raw_path", "query_string", "state", "extensions", "asgi")}
+    told = {
+        name: scope[name] for name in names
+        if name not in ("headers", "raw_path", "query_string", "state", "extensions", "asgi")
+    }
     told.update(headers=headers, raw_path=scope["raw_path"].decode(), query_string=scope["query_string"].decode())
-    told.update(state=len(scope["state"]), made=scope["state"]["made"], extensions=len(scope["extensions"]), asgi=len(scope["asgi"]))
+    told.update(
+        state=len(scope["state"]), made=scope["state"]["made"], extensions=len(scope["extensions"]),
+        asgi=len(scope["asgi"]),
+    )
     await answer(send, json.dumps(told, sort_keys=True))
 
 
@@ -87,7 +93,11 @@ async def do_context(scope, receive, send):
     number.set(number.get() + 1)
     await asyncio.sleep(0)
     task = asyncio.current_task()
-    await answer(send, f"{imported.get()} {number.get()} {threading.current_thread().name} {task.get_coro().__name__} {task in asyncio.all_tasks()}")
+    await answer(
+        send,
+        f"{imported.get()} {number.get()} {threading.current_thread().name} {task.get_coro().__name__}"
+        f" {task in asyncio.all_tasks()}",
+    )
 
 
 async def do_echo(scope, receive, send):
@@ -232,9 +242,10 @@ async def do_wrong(scope, receive, send):
     good = {"type": "http.response.start", "status": 200}
     wrong = [
         None, {}, {"type": "http.response.body"}, {"type": "http.response.trailers"}, {"type": 7},
-        {"type": "http.response.start"}, dict(good, status="200"), dict(good, status=True), dict(good, status=100), dict(good, status=2**80),
-        dict(good, headers=7), dict(good, headers=[b"ab"]), dict(good, headers=[(b"a",)]), dict(good, headers=[("a", "b")]),
-        dict(good, headers=[(b"a", b"b\r\nc: d")]), dict(good, headers=[(b"a b", b"c")]), dict(good, headers=[(b"content-length", b"x")]),
+        {"type": "http.response.start"}, dict(good, status="200"), dict(good, status=True), dict(good, status=100),
+        dict(good, status=2**80), dict(good, headers=7), dict(good, headers=[b"ab"]), dict(good, headers=[(b"a",)]),
+        dict(good, headers=[("a", "b")]), dict(good, headers=[(b"a", b"b\r\nc: d")]),
+        dict(good, headers=[(b"a b", b"c")]), dict(good, headers=[(b"content-length", b"x")]),
     ]
     said = []
     for message in wrong:
@@ -244,7 +255,9 @@ async def do_wrong(scope, receive, send):
         except Exception as error:
             said.append(f"{type(error).__name__}: {error}")
     await start(send)
-    for message in (good, {"type": "http.response.body", "body": "text"}, {"type": "http.response.pathsend", "path": 7}):
+    for message in (
+        good, {"type": "http.response.body", "body": "text"}, {"type": "http.response.pathsend", "path": 7},
+    ):
         try:
             await send(message)
             said.append("accepted")
@@ -402,7 +415,7 @@ def take_events(environ, start_response):
 
 PATHS = [
     ("/text", text), ("/fields", fields), ("/json", as_json), ("/file", a_file), ("/plain_generator", plain_generator),
-    ("/generator", generator), ("/endless", endless), ("/sleeper", sleeper), ("/bad_piece", bad_piece), ("/fails", fails),
-    ("/bad_result", bad_result), ("/body", body), ("/http_error", http_error), ("/verbs", Verbs), ("/double", Double),
-    ("/events", take_events), ("/mounted", app),
+    ("/generator", generator), ("/endless", endless), ("/sleeper", sleeper), ("/bad_piece", bad_piece),
+    ("/fails", fails), ("/bad_result", bad_result), ("/body", body), ("/http_error", http_error), ("/verbs", Verbs),
+    ("/double", Double), ("/events", take_events), ("/mounted", app),
 ]

@@ -85,7 +85,10 @@ def heard(ws, message):
         note("sent to", broadcast(everybody, "to all"))
         return
     if message == "attributes":
-        ws.send(f"{ws.subprotocol} {ws.closed} {ws.environ['PATH_INFO']} {ws.data} {isinstance(ws, fapws.WebSocketConnection)}")
+        ws.send(
+            f"{ws.subprotocol} {ws.closed} {ws.environ['PATH_INFO']} {ws.data}"
+            f" {isinstance(ws, fapws.WebSocketConnection)}"
+        )
         return
     ws.send(message)
 

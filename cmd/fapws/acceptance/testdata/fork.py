@@ -15,8 +15,15 @@ from fapws.contrib.views import Staticfile
 folder = sys.argv[1]
 loaded_in = os.getpid()
 # This child exits when the last process with the other end of its input exits: a loader that is killed does not end it.
-child_of_the_application = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("loader" if os.getpid() == loaded_in else "child"))))
+child_of_the_application = subprocess.Popen(
+    ["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+)
+atexit.register(
+    lambda: (
+        child_of_the_application.kill(), child_of_the_application.wait(),
+        note("atexit in %s" % ("loader" if os.getpid() == loaded_in else "child")),
+    )
+)
 
 
 def note(line):
@@ -30,7 +37,10 @@ def wait_for(name):
 
 
 def who(environ, start_response):
-    return {"pid": os.getpid(), "parent": os.getppid(), "loaded_in": loaded_in, "main": threading.current_thread() is threading.main_thread()}
+    return {
+        "pid": os.getpid(), "parent": os.getppid(), "loaded_in": loaded_in,
+        "main": threading.current_thread() is threading.main_thread(),
+    }
 
 
 def descriptors(environ, start_response):
@@ -145,9 +155,11 @@ def sendfile(environ, start_response):
 
 
 PATHS = [
-    ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck), ("/stopped", stopped), ("/dies", dies), ("/fails", fails),
-    ("/children", has_children), ("/later", later), ("/exits", exits), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)), ("/purge", purge),
-    ("/file", lambda environ, start_response: Staticfile(folder)(environ, start_response)), ("/sendfile", sendfile),
+    ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck),
+    ("/stopped", stopped), ("/dies", dies), ("/fails", fails), ("/children", has_children), ("/later", later),
+    ("/exits", exits), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)),
+    ("/purge", purge), ("/file", lambda environ, start_response: Staticfile(folder)(environ, start_response)),
+    ("/sendfile", sendfile),
     ("/program", lambda environ, start_response: CGIApplication(folder + "/program")(environ, start_response)),
     ("/news", lambda environ, start_response: fapws.channel("news")),
 ]

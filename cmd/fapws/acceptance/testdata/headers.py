@@ -34,7 +34,9 @@ def cookie(environ, start_response):
 
 
 def own(environ, start_response):
-    start_response("200 OK", [("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Server", "mine"), ("Content-Type", "text/plain")])
+    start_response(
+        "200 OK", [("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Server", "mine"), ("Content-Type", "text/plain")]
+    )
     return "own"
 
 

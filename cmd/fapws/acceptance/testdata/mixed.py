@@ -12,7 +12,9 @@ class Item:
         Item.made += 1
 
     def get(self, environ, start_response):
-        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Path", environ["SCRIPT_NAME"] + "|" + environ["PATH_INFO"])])
+        start_response(
+            "200 OK", [("Content-Type", "text/plain"), ("X-Path", environ["SCRIPT_NAME"] + "|" + environ["PATH_INFO"])]
+        )
         return ["item"]
 
     def delete(self, environ, start_response):

@@ -1,4 +1,5 @@
-"""Runs a program as on a system that refuses system calls: refuse.py NUMBER=ERRNO [NUMBER:ARGUMENT=ERRNO ...] PROGRAM ...
+"""Runs a program as on a system that refuses system calls:
+refuse.py NUMBER=ERRNO [NUMBER:ARGUMENT=ERRNO ...] PROGRAM ...
 
 ARGUMENT restricts a refusal to calls with this first argument. The program's path must be absolute.
 """

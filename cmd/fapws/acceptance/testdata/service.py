@@ -20,7 +20,9 @@ for fd in range(3, 200):
     except OSError:
         pass
 """
-    out = subprocess.run([sys.executable, "-S", "-c", code], close_fds=False, capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-S", "-c", code], close_fds=False, capture_output=True, text=True, check=True
+    )
     return "".join(line for line in out.stdout.splitlines(True) if "socket:" in line) or "none"
 
 

@@ -100,7 +100,9 @@ def too_late(environ, start_response):
 
 def file(environ, start_response):
     start_response("200 OK", TEXT)
-    return environ["wsgi.file_wrapper"](open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "digits.txt"), "rb"), 4)
+    return environ["wsgi.file_wrapper"](
+        open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "digits.txt"), "rb"), 4
+    )
 
 
 def memory(environ, start_response):
@@ -122,8 +124,9 @@ def error(environ, start_response):
 PATHS = [
     ("/" + name, validator(app))
     for name, app in {
-        "single": single, "nothing": nothing, "no-bytes": no_bytes, "204": status("204 No Content"), "304": status("304 Not Modified"),
-        "generator": generator, "late": late, "closing": closing, "written": written, "replaced": replaced, "too-late": too_late,
-        "file": file, "memory": memory, "endless": endless, "error": error, "whole": whole,
+        "single": single, "nothing": nothing, "no-bytes": no_bytes, "204": status("204 No Content"),
+        "304": status("304 Not Modified"), "generator": generator, "late": late, "closing": closing, "written": written,
+        "replaced": replaced, "too-late": too_late, "file": file, "memory": memory, "endless": endless, "error": error,
+        "whole": whole,
     }.items()
 ] + [("/", validator(whole))]

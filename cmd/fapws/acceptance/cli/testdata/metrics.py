@@ -48,4 +48,7 @@ def collects(environ, start_response):
     return str(gc.collect())  # without the GIL, this stops all other threads, and therefore waits for holds
 
 
-PATHS = [("/holds", holds), ("/collects", collects), ("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]
+PATHS = [
+    ("/holds", holds), ("/collects", collects), ("/order", order), ("/waits", waits), ("/fails", fails),
+    ("/works", works),
+]

@@ -74,4 +74,8 @@ async def acount(environ, start_response):
     return str(said)
 
 
-PATHS = [("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator), ("/letters", letters), ("/kibibytes", kibibytes), ("/made", count_letters), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
+PATHS = [
+    ("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator),
+    ("/letters", letters), ("/kibibytes", kibibytes), ("/made", count_letters), ("/handler", handler), ("/asgi", asgi),
+    ("/begun", count), ("/async/begun", acount),
+]

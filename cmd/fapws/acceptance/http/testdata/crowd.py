@@ -63,4 +63,7 @@ def hello(environ, start_response):
     return [b"hello\n"]
 
 
-PATHS = [("/wait", wait), ("/together", together), ("/everywhere", everywhere), ("/whole", whole), ("/enter", enter), ("/seen", seen), ("/body", body), ("/hello", hello)]
+PATHS = [
+    ("/wait", wait), ("/together", together), ("/everywhere", everywhere), ("/whole", whole), ("/enter", enter),
+    ("/seen", seen), ("/body", body), ("/hello", hello),
+]

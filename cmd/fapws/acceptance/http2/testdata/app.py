@@ -7,7 +7,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def show(environ, start_response):
-    start_response("200 OK", [("Content-Type", "application/json"), ("X-A", "b"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")])
+    start_response(
+        "200 OK", [("Content-Type", "application/json"), ("X-A", "b"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")]
+    )
     return [json.dumps({k: v for k, v in environ.items() if isinstance(v, str)}).encode()]
 
 
@@ -63,5 +65,7 @@ def sends(environ, start_response):
     return []
 
 
-PATHS = [("/counted", counted), ("/sends", sends), ("/show", show), ("/digest", digest), ("/large", large), ("/pieces", pieces), ("/early", early),
-         ("/empty", empty), ("/short", short), ("/fails", fails)]
+PATHS = [
+    ("/counted", counted), ("/sends", sends), ("/show", show), ("/digest", digest), ("/large", large),
+    ("/pieces", pieces), ("/early", early), ("/empty", empty), ("/short", short), ("/fails", fails),
+]

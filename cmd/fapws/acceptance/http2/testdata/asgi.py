@@ -45,7 +45,10 @@ async def app(scope, receive, send):
             await send({"type": "http.response.pathsend", "path": __file__})
         else:
             await send({"type": "http.response.body", "body": b"x" * int(scope["query_string"])})
-        await send({"type": "http.response.trailers", "headers": [(b"X-Sum", scope["query_string"]), (b"x-a", b"b" * 10000)], "more_trailers": True})
+        await send({
+            "type": "http.response.trailers", "headers": [(b"X-Sum", scope["query_string"]), (b"x-a", b"b" * 10000)],
+            "more_trailers": True,
+        })
         await send({"type": "http.response.trailers", "headers": [(b"x-a", b"c")]})
     else:
         await answer(send, b"early")

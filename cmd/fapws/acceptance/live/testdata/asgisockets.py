@@ -26,7 +26,10 @@ async def tries(send, *messages):
 
 async def echo(scope, receive, send):
     assert await receive() == {"type": "websocket.connect"}
-    await send({"type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[-1], "headers": [(b"X-Said", b"yes")]})
+    await send({
+        "type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[-1],
+        "headers": [(b"X-Said", b"yes")],
+    })
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -35,7 +38,10 @@ async def echo(scope, receive, send):
             return
         if message.get("text") == "scope":
             shown = {key: value for key, value in scope.items() if isinstance(value, (str, list, dict, type(None)))}
-            shown.update(headers=text(scope["headers"]), client=scope["client"][0], raw=scope["raw_path"].decode(), query=scope["query_string"].decode())
+            shown.update(
+                headers=text(scope["headers"]), client=scope["client"][0], raw=scope["raw_path"].decode(),
+                query=scope["query_string"].decode(),
+            )
             await send({"type": "websocket.send", "text": json.dumps(shown)})
         else:
             await send({"type": "websocket.send", **{key: message.get(key) for key in ("text", "bytes")}})
@@ -47,7 +53,9 @@ async def closes(scope, receive, send):
     await send({"type": "websocket.send", "text": "last words"})
     await send({"type": "websocket.close", "code": 4321, "reason": "é" * 100})
     note((await receive())["code"])
-    await tries(send, {"type": "websocket.send", "text": "too late"}, {"type": "websocket.close"}, {"type": "websocket.accept"})
+    await tries(
+        send, {"type": "websocket.send", "text": "too late"}, {"type": "websocket.close"}, {"type": "websocket.accept"}
+    )
 
 
 async def returns(scope, receive, send):
@@ -76,7 +84,10 @@ async def denies(scope, receive, send):
 async def explains(scope, receive, send):
     assert "websocket.http.response" in scope["extensions"]
     await receive()
-    await send({"type": "websocket.http.response.start", "status": 451, "headers": [(b"content-type", b"text/plain"), (b"x-law", b"1")]})
+    await send({
+        "type": "websocket.http.response.start", "status": 451,
+        "headers": [(b"content-type", b"text/plain"), (b"x-law", b"1")],
+    })
     await tries(send, {"type": "websocket.accept"})
     await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
     await send({"type": "websocket.http.response.body", "body": b"here"})
@@ -84,14 +95,21 @@ async def explains(scope, receive, send):
 
 
 async def wrong(scope, receive, send):
-    await tries(send, {"type": "websocket.send", "text": "before accept"}, {"type": "websocket.http.response.body"}, {}, {"type": "http.response.start"},
-                {"type": "websocket.accept", "subprotocol": 1}, {"type": "websocket.accept", "headers": [("str", "str")]},
-                {"type": "websocket.accept", "headers": [(b"Sec-WebSocket-Protocol", b"x")]}, {"type": "websocket.accept", "headers": [(b"x", b"a\r\nb: c")]})
+    await tries(
+        send, {"type": "websocket.send", "text": "before accept"}, {"type": "websocket.http.response.body"}, {},
+        {"type": "http.response.start"}, {"type": "websocket.accept", "subprotocol": 1},
+        {"type": "websocket.accept", "headers": [("str", "str")]},
+        {"type": "websocket.accept", "headers": [(b"Sec-WebSocket-Protocol", b"x")]},
+        {"type": "websocket.accept", "headers": [(b"x", b"a\r\nb: c")]},
+    )
     await receive()
     await send({"type": "websocket.accept"})
-    await tries(send, {"type": "websocket.accept"}, {"type": "websocket.send"}, {"type": "websocket.send", "text": b"x"}, {"type": "websocket.send", "bytes": "x"},
-                {"type": "websocket.send", "text": "x", "bytes": b"x"}, {"type": "websocket.send", "text": "\ud800"}, {"type": "websocket.close", "code": 1006},
-                {"type": "websocket.close", "code": "x"}, {"type": "websocket.http.response.start", "status": 200})
+    await tries(
+        send, {"type": "websocket.accept"}, {"type": "websocket.send"}, {"type": "websocket.send", "text": b"x"},
+        {"type": "websocket.send", "bytes": "x"}, {"type": "websocket.send", "text": "x", "bytes": b"x"},
+        {"type": "websocket.send", "text": "\ud800"}, {"type": "websocket.close", "code": 1006},
+        {"type": "websocket.close", "code": "x"}, {"type": "websocket.http.response.start", "status": 200},
+    )
     await send({"type": "websocket.send", "bytes": bytearray(b"still here")})
     await receive()
 
@@ -161,8 +179,11 @@ async def several(scope, receive, send):
     await send({"type": "websocket.send", "text": "heard " + message["text"]})
 
 
-HANDLERS = {"/echo": echo, "/closes": closes, "/returns": returns, "/raises": raises, "/silent": silent, "/denies": denies, "/explains": explains,
-            "/wrong": wrong, "/accepts": accepts, "/pours": pours, "/waits": waits, "/sleeps": sleeps, "/several": several}
+HANDLERS = {
+    "/echo": echo, "/closes": closes, "/returns": returns, "/raises": raises, "/silent": silent, "/denies": denies,
+    "/explains": explains, "/wrong": wrong, "/accepts": accepts, "/pours": pours, "/waits": waits, "/sleeps": sleeps,
+    "/several": several,
+}
 
 
 live = 0

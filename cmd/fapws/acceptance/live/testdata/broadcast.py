@@ -99,8 +99,10 @@ def late(environ, start_response):
 
 def wrong(environ, start_response):
     lines = []
-    for args in ((room, 1), (room, "\ud800"), (room, "x", 1), (room, "x", ""), (room, "x", "y" * 129), (room, b"x" * 70000),
-                 (WebSocket(), "x"), (7, "x"), ([room], "x"), ([], "x", "y")):
+    for args in (
+        (room, 1), (room, "\ud800"), (room, "x", 1), (room, "x", ""), (room, "x", "y" * 129), (room, b"x" * 70000),
+        (WebSocket(), "x"), (7, "x"), ([room], "x"), ([], "x", "y"),
+    ):
         try:
             lines.append(f"nothing wrong: {broadcast(*args)}")
         except (TypeError, ValueError) as error:

@@ -39,11 +39,16 @@ def arguments(environ):
 def listen(environ, start_response):
     """/listen/NAMES, separated by commas"""
     start_response("418 is not sent", [("X-Kept", "yes"), ("Content-Type", "text/plain"), ("Content-Length", "5")])
-    return channel(*environ["PATH_INFO"].strip("/").split(","), start=arguments(environ).get("start", ""), headers={"X-More": "1"})
+    return channel(
+        *environ["PATH_INFO"].strip("/").split(","), start=arguments(environ).get("start", ""), headers={"X-More": "1"}
+    )
 
 
 def field(environ, start_response):
-    start_response("200 OK", [("fapws-channel", environ["PATH_INFO"].strip("/")), ("Set-Cookie", "a=b"), ("Content-Type", "text/html")])
+    start_response(
+        "200 OK",
+        [("fapws-channel", environ["PATH_INFO"].strip("/")), ("Set-Cookie", "a=b"), ("Content-Type", "text/html")],
+    )
     return [b": from a field\n\n"]
 
 
@@ -97,8 +102,8 @@ def wrong(environ, start_response):
     said = []
     for args in (
         ("", "x"), (" a", "x"), (7, "x"), ("a" * 129, "x"), ("a", b"\xff"), ("a", "\ud800"), ("a", {1, 2}),
-        ("a", "x", ""), ("a", "x", "b\nc"), ("a", "x", 5), ("a", "x", None, ""), ("a", "x", None, "b\0"), ("a", "x", None, 1.5),
-        ("a", "x" * 65537),
+        ("a", "x", ""), ("a", "x", "b\nc"), ("a", "x", 5), ("a", "x", None, ""), ("a", "x", None, "b\0"),
+        ("a", "x", None, 1.5), ("a", "x" * 65537),
     ):
         try:
             publish(*args)
@@ -134,12 +139,16 @@ def child(environ, start_response):
     os.waitpid(pid, 0)
     os.close(w)
     text = "import sys; sys.path.insert(0, sys.argv[1])\n" + "from fapws import *\nimport fapws\n" + (
-        "for f in (lambda: fapws.publish('a', 1), lambda: fapws.channel('a'), lambda: fapws.subscribers('a'), lambda: fapws.on_join('a')(print)):\n"
+        "for f in (lambda: fapws.publish('a', 1), lambda: fapws.channel('a'), lambda: fapws.subscribers('a'), "
+        "lambda: fapws.on_join('a')(print)):\n"
         "    try: print(f())\n    except Exception as e: print(type(e).__name__, e)\n"
     )
     import fapws
 
-    plain = subprocess.run(["/usr/bin/env", "python3", "-c", text, os.path.dirname(os.path.dirname(fapws.__file__))], capture_output=True, text=True)
+    plain = subprocess.run(
+        ["/usr/bin/env", "python3", "-c", text, os.path.dirname(os.path.dirname(fapws.__file__))], capture_output=True,
+        text=True,
+    )
     with os.fdopen(r) as said:
         return said.read() + plain.stdout + plain.stderr
 

@@ -33,4 +33,7 @@ def forget(environ, start_response):
 
 
 room = WebSocket()
-PATHS = [("/news", channel("news")), ("/send", send), ("/large", large), ("/room", room), ("/shout", shout), ("/page", cached(page, ttl=3600)), ("/forget", forget)]
+PATHS = [
+    ("/news", channel("news")), ("/send", send), ("/large", large), ("/room", room), ("/shout", shout),
+    ("/page", cached(page, ttl=3600)), ("/forget", forget),
+]

@@ -55,8 +55,10 @@ def hear(ws, message):
         raise RuntimeError(rest)
     elif command == "wrong":
         for call, *arguments in [
-                (ws.send, None), (ws.send, 1), (ws.send, ["x"]), (ws.send, "\ud800"), (ws.close, 999), (ws.close, 1005), (ws.close, 1006),
-                (ws.close, 1015), (ws.close, 2000), (ws.close, 5000), (ws.close, 1000, "x" * 124), (ws.reject,), (ws.close, 4003), (ws.send, "late")]:
+            (ws.send, None), (ws.send, 1), (ws.send, ["x"]), (ws.send, "\ud800"), (ws.close, 999), (ws.close, 1005),
+            (ws.close, 1006), (ws.close, 1015), (ws.close, 2000), (ws.close, 5000), (ws.close, 1000, "x" * 124),
+            (ws.reject,), (ws.close, 4003), (ws.send, "late"),
+        ]:
             try:
                 call(*arguments)
             except (TypeError, ValueError, RuntimeError, OSError) as error:
@@ -170,7 +172,9 @@ def only_sends(ws):
 PATHS = [
     ("/endless", WebSocket(only_sends, on_close=lambda ws, code, reason: note("closed", code, reason))),
     ("/task", pour_in_task),
-    ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example", "https://*.example.net"])),
+    ("/room", WebSocket(
+        enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example", "https://*.example.net"]
+    )),
     ("/state", state),
     ("/noted", noted),
     ("/drops", drops),

@@ -41,7 +41,10 @@ def heard(ws, message):
 
 
 def closed(ws, code, reason):
-    broadcast(room if ws.environ["SCRIPT_NAME"] == "/room" else told, f"{ws.data.count} closed with {code} by {VERSION}", "all")
+    broadcast(
+        room if ws.environ["SCRIPT_NAME"] == "/room" else told, f"{ws.data.count} closed with {code} by {VERSION}",
+        "all",
+    )
 
 
 def resumed(ws):

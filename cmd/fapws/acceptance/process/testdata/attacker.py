@@ -250,7 +250,9 @@ WAYS = {
     "environment-of": lambda: len(open(f"/proc/{os.getppid()}/environ", "rb").read()),
     "limits-of": lambda: called(libc.prlimit(os.getppid(), 7, None, ctypes.create_string_buffer(16))),
     "unshare": lambda: called(libc.unshare(0x10000000)),
-    "namespace": lambda: called(libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], 0x10000000 | 17, 0, 0, 0, 0)),
+    "namespace": lambda: called(
+        libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], 0x10000000 | 17, 0, 0, 0, 0)
+    ),
     "mount": lambda: called(libc.mount(b"none", b"/tmp", b"tmpfs", 0, None)),
     "keyring": lambda: called(libc.syscall({"x86_64": 250, "aarch64": 219}[os.uname().machine], 0, -3, 1)),
     "terminal": lambda: fcntl.ioctl(0, termios.TIOCSTI, b"x"),

@@ -229,10 +229,10 @@ def speaks_up(context):
 
 PATHS = [
     ("/after-fork", after_fork), ("/after-exec", after_exec), ("/linger", linger), ("/kill", kill), ("/speaks", speaks),
-    ("/in-generator", in_generator), ("/crowd", crowd), ("/popens", popens),
-    ("/process/fork", process(forking)), ("/process/spawn", process(spawning)), ("/process/forkserver", process(serving)),
-    ("/pool/fork", pool(forking)),
+    ("/in-generator", in_generator), ("/crowd", crowd), ("/popens", popens), ("/process/fork", process(forking)),
+    ("/process/spawn", process(spawning)), ("/process/forkserver", process(serving)), ("/pool/fork", pool(forking)),
     ("/executor/fork", executor(forking)), ("/executor/spawn", executor(spawning)), ("/executor/kept", keep_executor),
-    ("/news", channel("news")), ("/child-publishes/fork", speaks_up(forking)), ("/child-publishes/spawn", speaks_up(spawning)),
-    ("/at-import", lambda e, s: repr(at_import)), ("/", lambda e, s: "quick"),
+    ("/news", channel("news")), ("/child-publishes/fork", speaks_up(forking)),
+    ("/child-publishes/spawn", speaks_up(spawning)), ("/at-import", lambda e, s: repr(at_import)),
+    ("/", lambda e, s: "quick"),
 ]

@@ -45,7 +45,9 @@ def of_kind(kind):
     for fd, link in known.items():
         if link == "anon_inode:[eventpoll]":
             if any(listening.get(w) == socket.AF_INET for w in watched(fd)):  # otherwise it belongs to Go's runtime
-                return {"epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"]}[kind]
+                return {
+                    "epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"],
+                }[kind]
 
 
 def close(environ, start_response):

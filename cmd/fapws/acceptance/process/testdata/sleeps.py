@@ -23,4 +23,7 @@ def publish(environ, start_response):
     return "published"
 
 
-PATHS = [("/publish", publish), ("/news", lambda environ, start_response: fapws.channel("news")), ("/size", size), ("/", lambda environ, start_response: "hello")]
+PATHS = [
+    ("/publish", publish), ("/news", lambda environ, start_response: fapws.channel("news")), ("/size", size),
+    ("/", lambda environ, start_response: "hello"),
+]

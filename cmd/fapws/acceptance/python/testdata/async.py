@@ -87,6 +87,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": f"{scope['root_path']} {scope['path']}".encode()})
 
 
-PATHS = [("/text", text), ("/counts", counts), ("/waits", waits), ("/listens", listens), ("/plain", plain), ("/app", app),
-         ("/fields", fields), ("/json", as_json), ("/file", file), ("/generator", generator), ("/http_error", http_error), ("/fails", fails),
-         ("/bad_result", bad_result), ("/bad_piece", bad_piece), ("/verbs", Verbs)]
+PATHS = [
+    ("/text", text), ("/counts", counts), ("/waits", waits), ("/listens", listens), ("/plain", plain), ("/app", app),
+    ("/fields", fields), ("/json", as_json), ("/file", file), ("/generator", generator), ("/http_error", http_error),
+    ("/fails", fails), ("/bad_result", bad_result), ("/bad_piece", bad_piece), ("/verbs", Verbs),
+]

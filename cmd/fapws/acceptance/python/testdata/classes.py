@@ -25,7 +25,9 @@ def show(environ, start_response):
 
 def cookies(environ, start_response):
     start_response.set_cookie("plain", "a b;c")
-    start_response.set_cookie("all", "v", max_age=60, path="/p", domain="example.org", secure=True, httponly=True, samesite="Lax")
+    start_response.set_cookie(
+        "all", "v", max_age=60, path="/p", domain="example.org", secure=True, httponly=True, samesite="Lax"
+    )
     start_response.set_cookie("dated", "v", expires=0)
     start_response.delete_cookie("old")
     start_response.status_code = 202

@@ -11,7 +11,9 @@ def show(environ, start_response):
     seen = {k: v for k, v in environ.items() if isinstance(v, str)}
     seen["others"] = sorted(k for k, v in environ.items() if not isinstance(v, str))
     seen["exactly a dict"] = type(environ) is dict
-    seen["native strings"] = all(type(v) is str and max(v, default="") <= "\xff" for v in environ.values() if isinstance(v, str))
+    seen["native strings"] = all(
+        type(v) is str and max(v, default="") <= "\xff" for v in environ.values() if isinstance(v, str)
+    )
     environ.update(dict.fromkeys(environ, "spoilt"), own="spoilt")
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(seen).encode()]

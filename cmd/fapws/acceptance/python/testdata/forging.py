@@ -78,6 +78,9 @@ async def task(environ, start_response):
     return "done"
 
 
-PATHS = [("/raise", raises), ("/chain", chain), ("/note", note), ("/compile", compiles), ("/stream", stream), ("/close", close), ("/defer", deferred)]
+PATHS = [
+    ("/raise", raises), ("/chain", chain), ("/note", note), ("/compile", compiles), ("/stream", stream),
+    ("/close", close), ("/defer", deferred),
+]
 if "async" in sys.argv:
     PATHS += [("/async", waits), ("/task", task)]

@@ -183,6 +183,10 @@ def record(environ, start_response):
     return repr([again.getdata(), late.getdata(), len(before), before != again.getid(), sorted(row)])
 
 
-PATHS = [("/" + f.__name__, f) for f in (
-    stop, restart, ticked, date, text, plain, small, json, written, pieces, generated, closed, image, missing, whole, logged, filed,
-    count, stream, look, log_in, log_out, late, record)]
+PATHS = [
+    ("/" + f.__name__, f)
+    for f in (
+        stop, restart, ticked, date, text, plain, small, json, written, pieces, generated, closed, image, missing,
+        whole, logged, filed, count, stream, look, log_in, log_out, late, record,
+    )
+]

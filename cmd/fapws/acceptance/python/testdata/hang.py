@@ -169,7 +169,8 @@ class Lasting:
 
 
 def lasting(environ, start_response):
-    if getattr(sys, "_is_gil_enabled", lambda: True)():  # without a GIL, another thread takes the next request meanwhile
+    # without a GIL, another thread takes the next request meanwhile
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
         environ["lasting"] = Lasting()
     return str(threading.get_ident())
 
@@ -188,5 +189,10 @@ def quick(environ, start_response):
     return "quick"
 
 
-PATHS = [("/" + f.__name__, f) for f in (
-    blocked, locked, stubborn, waits_in_write, ticking, computes, quick100, pieces, written, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
+PATHS = [
+    ("/" + f.__name__, f)
+    for f in (
+        blocked, locked, stubborn, waits_in_write, ticking, computes, quick100, pieces, written, spin, caught, begun,
+        keeps_gil, until_gone, stream, queued, alone, ident, lasting, together,
+    )
+] + [("/", quick)]

@@ -82,5 +82,8 @@ def status(environ, start_response):
     raise HTTPError(int(environ["PATH_INFO"].strip("/")))
 
 
-PATHS = [("/" + f.__name__, f) for f in (missing, generator, iterator, closed, moved, json, teapot, line, bad, late, status, wrong)]
+PATHS = [
+    ("/" + f.__name__, f)
+    for f in (missing, generator, iterator, closed, moved, json, teapot, line, bad, late, status, wrong)
+]
 PATHS.append(("/gone", HTTPError(410, "gone")))

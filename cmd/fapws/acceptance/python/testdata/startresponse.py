@@ -117,7 +117,10 @@ def half(environ, start_response):
     """A failed call has no effect."""
     start_response.add_header("X-Kept", "1")
     try:
-        start_response("201 Created", [("Content-Length", "3"), ("Content-Type", "a/b"), ("X-Lost", "1"), ("Connection", "close"), ("X", 1)])
+        start_response(
+            "201 Created",
+            [("Content-Length", "3"), ("Content-Type", "a/b"), ("X-Lost", "1"), ("Connection", "close"), ("X", 1)],
+        )
     except TypeError:
         start_response("500 Page", [("Content-Length", "10"), TEXT], sys.exc_info())
     return [b"error page"]
@@ -162,8 +165,14 @@ HEADERS = {
     "word-length": [("Content-Length", "ten")],
     "two-lengths": [("Content-Length", "1"), ("content-length", "2")],
 }
-STATUS = {"bytes": b"200 OK", "none": None, "no-space": "200OK", "two-digits": "20 OK", "letters": "OK", "euro": "200 \u20ac", "float": 200.0}
-GOOD = {"number": 202, "bare": "202", "space": "202 ", "latin": "202 \xe9t\xe9", "long": "202 " + "x" * 300, "colon": "202 A: b", "subclass": Text("202 Text")}
+STATUS = {
+    "bytes": b"200 OK", "none": None, "no-space": "200OK", "two-digits": "20 OK", "letters": "OK", "euro": "200 \u20ac",
+    "float": 200.0,
+}
+GOOD = {
+    "number": 202, "bare": "202", "space": "202 ", "latin": "202 \xe9t\xe9", "long": "202 " + "x" * 300,
+    "colon": "202 A: b", "subclass": Text("202 Text"),
+}
 
 
 def headers(environ, start_response):
@@ -177,7 +186,10 @@ def status(environ, start_response):
 
 
 def good(environ, start_response):
-    start_response(GOOD[environ["QUERY_STRING"]], [(Text("Content-Type"), Text("text/plain")), ["X-List", "ok"], ("X-Latin", "\xe9")])
+    start_response(
+        GOOD[environ["QUERY_STRING"]],
+        [(Text("Content-Type"), Text("text/plain")), ["X-List", "ok"], ("X-Latin", "\xe9")],
+    )
     return [b"body"]
 
 

@@ -112,7 +112,10 @@ def patch():
             if "transfer-encoding" in headers:
                 del headers["transfer-encoding"]
                 content = iter([content])
-            wire = httpx.Request(request.method, request.url.copy_with(scheme="http", host=host, port=port), headers=headers, content=content)
+            wire = httpx.Request(
+                request.method, request.url.copy_with(scheme="http", host=host, port=port), headers=headers,
+                content=content,
+            )
             Served.app, Served.root_path, Served.state, Served.error = self.app, self.root_path, self.app_state, None
             Served.done.clear()
             with httpx.HTTPTransport() as transport:
@@ -128,6 +131,8 @@ def patch():
                 raise Served.error
             dropped = (b"date", b"server", b"transfer-encoding", b"connection")
             fields = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in dropped]
-            return httpx.Response(response.status_code, headers=fields, stream=httpx.ByteStream(content), request=request)
+            return httpx.Response(
+                response.status_code, headers=fields, stream=httpx.ByteStream(content), request=request
+            )
 
     testclient._TestClientTransport = Transport

@@ -44,4 +44,7 @@ def shout(environ, start_response):
     return "this goes nowhere"
 
 
-PATHS = [("/length", length), ("/large", large), ("/echo", WebSocket(on_message=echo)), ("/say", say), ("/news", channel("news")), ("/tls", tls), ("/shout", shout)]
+PATHS = [
+    ("/length", length), ("/large", large), ("/echo", WebSocket(on_message=echo)), ("/say", say),
+    ("/news", channel("news")), ("/tls", tls), ("/shout", shout),
+]

@@ -9,7 +9,9 @@ variable.set("import")
 
 async def answer(send, text):
     body = text.encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]}
+    )
     await send({"type": "http.response.body", "body": body})
 
 
@@ -46,7 +48,10 @@ async def app(scope, receive, send):
         task = asyncio.current_task()
         context = variable.get()
         await asyncio.sleep(0)
-        text = f"{type(task).__name__} {asyncio.current_task() is task} {context == variable.get()} {asyncio.get_running_loop() is task.get_loop()} {asyncio.iscoroutine(task.get_coro())}"
+        text = (
+            f"{type(task).__name__} {asyncio.current_task() is task} {context == variable.get()}"
+            f" {asyncio.get_running_loop() is task.get_loop()} {asyncio.iscoroutine(task.get_coro())}"
+        )
     elif scope["path"] == "/timeout":
         try:
             await asyncio.wait_for(receive_twice(receive), 0.05)

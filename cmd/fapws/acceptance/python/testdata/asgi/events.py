@@ -23,7 +23,9 @@ async def app(scope, receive, send):
     path = scope["path"]
     if path.startswith("/outcome/"):
         text = json.dumps(outcomes.get(path[9:])).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]}
+        )
         await send({"type": "http.response.body", "body": text})
         return
     if path == "/extensions":

@@ -21,9 +21,13 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body"})
         return
     if word == "fields":
-        await send({"type": "http.response.start", "status": 200, "headers": [
-            (b"X-Upper", b"1"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"x-high", b"\xe9"), (b"content-length", b"2"),
-            (b"server", b"mine"), (b"date", b"today"), (b"connection", b"close")]})
+        await send({
+            "type": "http.response.start", "status": 200,
+            "headers": [
+                (b"X-Upper", b"1"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"x-high", b"\xe9"),
+                (b"content-length", b"2"), (b"server", b"mine"), (b"date", b"today"), (b"connection", b"close"),
+            ],
+        })
         await send({"type": "http.response.body", "body": b"ok"})
         return
     path = os.path.join(HERE, rest) if rest else HERE

@@ -6,7 +6,9 @@ async def app(scope, receive, send):
     if scope["type"] != "http":
         return
     coroutine, said = asyncio.current_task().get_coro(), []
-    for call in lambda: coroutine.send(None), lambda: coroutine.throw(KeyError()), coroutine.close, lambda: next(coroutine):
+    for call in (
+        lambda: coroutine.send(None), lambda: coroutine.throw(KeyError()), coroutine.close, lambda: next(coroutine),
+    ):
         try:
             call()
         except Exception as e:

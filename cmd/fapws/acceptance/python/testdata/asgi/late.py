@@ -1,10 +1,15 @@
 # Tasks of a request that send after the server has ended the request.
 import asyncio
 
-LATE = [{"type": "http.response.start", "status": 200}, {"type": "http.response.body", "body": b"late", "more_body": True},
-        {"type": "http.response.body", "body": b"late"}, {"type": "http.response.pathsend", "path": __file__}]
-LATE_SOCKET = [{"type": "websocket.accept"}, {"type": "websocket.send", "text": "late"}, {"type": "websocket.send", "bytes": bytes(100000)},
-               {"type": "websocket.close"}, {"type": "websocket.http.response.body"}]
+LATE = [
+    {"type": "http.response.start", "status": 200}, {"type": "http.response.body", "body": b"late", "more_body": True},
+    {"type": "http.response.body", "body": b"late"}, {"type": "http.response.pathsend", "path": __file__},
+]
+LATE_SOCKET = [
+    {"type": "websocket.accept"}, {"type": "websocket.send", "text": "late"},
+    {"type": "websocket.send", "bytes": bytes(100000)}, {"type": "websocket.close"},
+    {"type": "websocket.http.response.body"},
+]
 ended, said, tasks = None, [], []
 
 

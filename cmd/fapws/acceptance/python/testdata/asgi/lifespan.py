@@ -96,7 +96,9 @@ async def app(scope, receive, send):
     text = f"{state.get('answer')}, {variable.get()}".encode()
     if scope["path"] == "/pid":
         text = str(os.getpid()).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]}
+    )
     await send({"type": "http.response.body", "body": text})
     say("answered " + scope["path"])
 

@@ -11,7 +11,9 @@ def note(path, value):
 
 async def answer(send, value, status=200):
     text = json.dumps(value).encode()
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", str(len(text)).encode())]})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [(b"content-length", str(len(text)).encode())]}
+    )
     await send({"type": "http.response.body", "body": text})
 
 
@@ -168,7 +170,10 @@ async def shared(scope, receive, send):
 
     first = asyncio.create_task(awaits() if scope["path"].endswith("coroutine") else event)
     await asyncio.sleep(0)
-    others = [asyncio.create_task(awaits()), asyncio.create_task(event), asyncio.create_task(event), asyncio.create_task(awaits())]
+    others = [
+        asyncio.create_task(awaits()), asyncio.create_task(event), asyncio.create_task(event),
+        asyncio.create_task(awaits()),
+    ]
     await asyncio.sleep(0)
     cancelled = asyncio.create_task(event)
     cancelled.cancel()
@@ -178,7 +183,13 @@ async def shared(scope, receive, send):
     after = await asyncio.gather(awaits(), return_exceptions=True)
     while events[-1]["more_body"]:
         events.append(await receive())
-    await answer(send, {"others": [outcome(one) for one in others], "got": [outcome(one) for one in events], "after": outcome(after[0])})
+    await answer(
+        send,
+        {
+            "others": [outcome(one) for one in others], "got": [outcome(one) for one in events],
+            "after": outcome(after[0]),
+        },
+    )
 
 
 async def several(scope, receive, send):

@@ -14,7 +14,9 @@ def plain(value):
 
 async def answer(send, value):
     text = json.dumps(plain(value)).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]}
+    )
     await send({"type": "http.response.body", "body": text})
 
 
@@ -29,7 +31,10 @@ async def app(scope, receive, send):
             if event["type"] == "lifespan.shutdown":
                 return
     scope["types"] = {key: type(value).__name__ for key, value in scope.items()}
-    scope["types"]["header"] = sorted({type(item).__name__ for pair in scope["headers"] for item in pair} | {type(pair).__name__ for pair in scope["headers"]})
+    scope["types"]["header"] = sorted(
+        {type(item).__name__ for pair in scope["headers"] for item in pair}
+        | {type(pair).__name__ for pair in scope["headers"]}
+    )
     scope["state"]["seen"] += 1
     scope["state"]["shared"].append(scope["path"])
     scope["extensions"]["mine"] = {}

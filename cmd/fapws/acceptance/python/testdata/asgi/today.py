@@ -46,7 +46,9 @@ def media_type(kind):
 
 
 async def answer(key, **more):
-    return StreamingResponse(stream(key), media_type=media_type(key.split("/")[1]), background=BackgroundTask(note, key, "background"))
+    return StreamingResponse(
+        stream(key), media_type=media_type(key.split("/")[1]), background=BackgroundTask(note, key, "background")
+    )
 
 
 async def failed(request, error):
@@ -66,7 +68,10 @@ async def by_starlette(request):
 
 
 def starlette(name, middleware=()):
-    return Starlette(routes=[Route("/" + name + "/{kind}", by_starlette)], exception_handlers={Exception: failed}, middleware=middleware)
+    return Starlette(
+        routes=[Route("/" + name + "/{kind}", by_starlette)], exception_handlers={Exception: failed},
+        middleware=middleware,
+    )
 
 
 async def through(request, call_next):
@@ -92,7 +97,9 @@ async def fast(kind: str, depends=fastapi.Depends(dependency)):
 
 @by_fastapi.get("/sse/{kind}")
 async def events(kind: str):
-    return sse_starlette.EventSourceResponse(stream("sse/" + kind), background=BackgroundTask(note, "sse/" + kind, "background"))
+    return sse_starlette.EventSourceResponse(
+        stream("sse/" + kind), background=BackgroundTask(note, "sse/" + kind, "background")
+    )
 
 
 @litestar.get("/litestar/{kind:str}")
