@@ -33,7 +33,10 @@ def with_home(url):
 
 def hatchling(*arguments, source=wheel.ROOT):
     """Returns the output of hatchling for a source."""
-    return subprocess.run([sys.executable, "-m", "hatchling", *arguments], cwd=str(source), stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "hatchling", *arguments], cwd=str(source), stdout=subprocess.PIPE,
+        universal_newlines=True, check=True,
+    ).stdout
 
 
 def sdist(source, folder):
@@ -51,8 +54,14 @@ class Test(unittest.TestCase):
     @with_home("https://example.com/fapws/")
     def test_description(self):
         text = wheel.description(README, "0.1.0")
-        self.assertIn("(https://example.com/fapws/blob/v0.1.0/docs/a.md#part), [elsewhere](https://example.com/), [below](#start)", text)
-        self.assertIn("(https://example.com/fapws/raw/v0.1.0/docs/p.png)](https://example.com/fapws/blob/v0.1.0/docs/b.md)", text)
+        self.assertIn(
+            "(https://example.com/fapws/blob/v0.1.0/docs/a.md#part), [elsewhere](https://example.com/),"
+            " [below](#start)",
+            text,
+        )
+        self.assertIn(
+            "(https://example.com/fapws/raw/v0.1.0/docs/p.png)](https://example.com/fapws/blob/v0.1.0/docs/b.md)", text
+        )
         self.assertIn('docs/c.md"><img src="https://example.com/fapws/raw/v0.1.0/docs/light.svg"></a>', text)
         self.assertIn("\nroutes[0](docs)\n", text)
         self.assertIn("/blob/0123456789/docs/a.md", wheel.description(README, "0.1.0+0123456789.dirty"))
@@ -92,8 +101,10 @@ class Test(unittest.TestCase):
             {"Path": "example.com/a", "Version": "v2.9.1"},
             {"Path": "example.com/b", "Version": "v1.0.0", "Replace": {"Path": "example.com/c", "Version": "v1.0.1"}}]}
         for linked, want in ("none", []), ("static", ["pkg:generic/python@3.11.2"]):
-            written = subprocess.run([sys.executable, str(wheel.ROOT / "scripts" / "sbom.py"), "0.1.0", "3.11.2", linked, "86400"],
-                                     input=json.dumps(built), stdout=subprocess.PIPE, universal_newlines=True, check=True)
+            written = subprocess.run(
+                [sys.executable, str(wheel.ROOT / "scripts" / "sbom.py"), "0.1.0", "3.11.2", linked, "86400"],
+                input=json.dumps(built), stdout=subprocess.PIPE, universal_newlines=True, check=True,
+            )
             bom = json.loads(written.stdout)
             parts = ["std@1.26.10", "example.com/a@v2.9.1", "example.com/c@v1.0.1"]
             self.assertEqual([c["purl"] for c in bom["components"]], ["pkg:golang/" + part for part in parts] + want)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """usage: PYTHON .ci/wheel-test.py WHEELS
 
-Installs fapws from the folder WHEELS into a new virtual environment of PYTHON, as a user without compiler and network does,
-and tries it: threads, inline and workers, a framework in the environment, reload, upgrade, and its end. `./build.sh roots --wheel` runs it.
+Installs fapws from the folder WHEELS into a new virtual environment of PYTHON, as a user without compiler and network
+does, and tries it: threads, inline and workers, a framework in the environment, reload, upgrade, and its end.
+`./build.sh roots --wheel` runs it.
 """
 
 import json
@@ -35,7 +36,9 @@ LIMIT = 120
 
 
 def run(*command, **options):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=LIMIT * 3, **options)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=LIMIT * 3, **options
+    )
     if done.returncode:
         sys.exit("wheel-test: %s: exit status %d\n%s" % (" ".join(command), done.returncode, done.stdout))
     return done.stdout
@@ -47,7 +50,8 @@ class Server:
         self.control = os.path.join(folder, "ctl")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [self.fapws, "-b", "127.0.0.1:0", "--ctl-socket", self.control, *args, "app.py"], cwd=folder, stdout=log, stderr=log
+                [self.fapws, "-b", "127.0.0.1:0", "--ctl-socket", self.control, *args, "app.py"], cwd=folder,
+                stdout=log, stderr=log,
             )
         self.url = self.logged(r"^fapws .* (http://127\.0\.0\.1:\d+)/")
 
@@ -70,7 +74,9 @@ class Server:
             sys.exit("wheel-test: %s\n%s" % (why, log.read()))
 
     def ask(self, path):
-        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.url + path, timeout=LIMIT).read().decode()
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            self.url + path, timeout=LIMIT
+        ).read().decode()
 
     def load(self):
         """200 requests by four clients."""
@@ -82,7 +88,9 @@ class Server:
             except OSError as error:
                 wrong.append(repr(error))
 
-        threads = [threading.Thread(target=client, args=pair) for pair in [("/", "Hello WSGI"), ("/page", "Hello ASGI")] * 2]
+        threads = [
+            threading.Thread(target=client, args=pair) for pair in [("/", "Hello WSGI"), ("/page", "Hello ASGI")] * 2
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -120,7 +128,9 @@ def main():
         run(venv + "/bin/python", "-m", "pip", "install", "-q", "--no-index", "--find-links", wheels, "fapws")
         packages = run(venv + "/bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
         with open(packages + "/framework.py", "w") as f:
-            f.write("import ctypes, hashlib, json, sqlite3, ssl, zlib\ndef greeting(name):\n    return 'Hello ' + name\n")
+            f.write(
+                "import ctypes, hashlib, json, sqlite3, ssl, zlib\ndef greeting(name):\n    return 'Hello ' + name\n"
+            )
         with open(folder + "/app.py", "w") as f:
             f.write(APP)
         made_of = "import importlib.metadata as m; print(m.distribution('fapws').read_text('sboms/fapws.cdx.json'))"

@@ -21,14 +21,17 @@ def private(environ, start_response):
     except ValueError:
         allowed = False
     if not allowed:
-        start_response("401 Unauthorized", [("WWW-Authenticate", 'Basic realm="private"'), ("Content-Type", "text/plain")])
+        start_response(
+            "401 Unauthorized", [("WWW-Authenticate", 'Basic realm="private"'), ("Content-Type", "text/plain")]
+        )
         return [b"who are you?\n"]
     return programs(environ, start_response)
 
 
 def index(environ, start_response):
     return """<!doctype html><title>Programs</title>
-<p><a href="/cgi-bin/hello?name=world">A program</a>, and <a href="/private/hello">one behind a password</a> (anna, secret).
+<p><a href="/cgi-bin/hello?name=world">A program</a>,
+and <a href="/private/hello">one behind a password</a> (anna, secret).
 """
 
 

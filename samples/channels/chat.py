@@ -33,7 +33,9 @@ PAGE = """<!doctype html>
   socket.onmessage = event => {
     lines.append(Object.assign(document.createElement("li"), {textContent: JSON.parse(event.data).text}));
   };
-  form.onsubmit = event => { event.preventDefault(); socket.send(JSON.stringify({text: text.value})); text.value = ""; };
+  form.onsubmit = event => {
+    event.preventDefault(); socket.send(JSON.stringify({text: text.value})); text.value = "";
+  };
 </script>
 """
 

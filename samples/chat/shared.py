@@ -69,22 +69,33 @@ def enter(room, name):
         if not book.execute("SELECT 1 FROM room WHERE title = ?", (room,)).fetchone():
             [(rooms,)] = book.execute("SELECT count(*) FROM room")
             if rooms >= ROOMS:  # forget rooms without members, the oldest first
-                empty = book.execute("SELECT title FROM room WHERE title NOT IN (SELECT room FROM member) ORDER BY rowid LIMIT ?", (rooms - ROOMS + 1,)).fetchall()
+                empty = book.execute(
+                    "SELECT title FROM room WHERE title NOT IN (SELECT room FROM member) ORDER BY rowid LIMIT ?",
+                    (rooms - ROOMS + 1,),
+                ).fetchall()
                 book.executemany("DELETE FROM line WHERE room = ?", empty)
                 book.executemany("DELETE FROM room WHERE title = ?", empty)
                 if rooms - len(empty) >= ROOMS:
                     return None
             book.execute("INSERT INTO room (title) VALUES (?)", (room,))
         member = uuid.uuid4().int >> 66  # unique, even after the file was deleted
-        book.execute("INSERT INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
+        book.execute(
+            "INSERT INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)",
+            (member, room, name, _process, time.time()),
+        )
         _mine[member] = room, name
-        return member, [message for message, in book.execute("SELECT message FROM line WHERE room = ? ORDER BY number", (room,))]
+        return member, [
+            message for message, in book.execute("SELECT message FROM line WHERE room = ? ORDER BY number", (room,))
+        ]
 
 
 def resume(member, room, name):
     """Takes over a member from another process after a reload."""
     with _change() as book:
-        book.execute("INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
+        book.execute(
+            "INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)",
+            (member, room, name, _process, time.time()),
+        )
         _mine[member] = room, name
 
 
@@ -97,7 +108,9 @@ def leave(member):
 def present(room):
     """Returns the message that lists the members. Of two such messages, the larger number is newer."""
     with _change() as book:
-        people = sorted(name for name, in book.execute("SELECT name FROM member WHERE room = ? LIMIT ?", (room, PEOPLE)))
+        people = sorted(
+            name for name, in book.execute("SELECT name FROM member WHERE room = ? LIMIT ?", (room, PEOPLE))
+        )
         return json.dumps({"people": people, "number": time.time_ns() // 1000}, ensure_ascii=False)
 
 
@@ -116,7 +129,10 @@ def add_line(member, text):
         number = max((last or 0) + 1, time.time_ns() // 1000)
         message = json.dumps({"number": number, "name": name, "text": text}, ensure_ascii=False)
         book.execute("INSERT INTO line (number, room, message) VALUES (?, ?, ?)", (number, room, message))
-        book.execute("DELETE FROM line WHERE room = ?1 AND number <= (SELECT number FROM line WHERE room = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)", (room, LINES))
+        book.execute(
+            "DELETE FROM line WHERE room = ?1 AND number <= (SELECT number FROM line WHERE room = ?1 ORDER BY number"
+            " DESC LIMIT 1 OFFSET ?2)", (room, LINES),
+        )
         return message
 
 

@@ -14,7 +14,8 @@ PAGE = """<!doctype html>
 <ul id="lines"></ul>
 <form id="form"><input id="text" placeholder="Say something" autofocus></form>
 <script>
-  const socket = new WebSocket(location.href.replace("http", "ws") + "rooms/lobby?name=" + Math.random().toString(36).slice(2, 6));
+  const nick = Math.random().toString(36).slice(2, 6);
+  const socket = new WebSocket(location.href.replace("http", "ws") + "rooms/lobby?name=" + nick);
   socket.onmessage = event => {
     const line = JSON.parse(event.data);
     lines.append(Object.assign(document.createElement("li"), {textContent: line.name + ": " + line.text}));

@@ -42,7 +42,8 @@ def show(request):
         raise HTTPNotFound() from None  # shown by not_found(), below
     edit, index = request.route_path("edit", **request.matchdict), request.route_path("index")
     return page(
-        request, request.matchdict["name"], f"<pre>{escape(text)}</pre><p><a href={edit}>Edit</a> · <a href={index}>All pages</a>"
+        request, request.matchdict["name"],
+        f"<pre>{escape(text)}</pre><p><a href={edit}>Edit</a> · <a href={index}>All pages</a>",
     )
 
 

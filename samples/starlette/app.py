@@ -17,7 +17,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
-<title>Starlette</title><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:2rem}</style>
+<title>Starlette</title>
+<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:2rem}</style>
 <h1>Starlette</h1>
 <p><a href=notes>notes</a>, <a href=countdown>a countdown</a>
 <p><input id=text placeholder='to the WebSocket'> <output id=echo></output>

@@ -7,7 +7,8 @@ import time
 
 PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <title>Streaming</title>
-<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}</style>
+<style>:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}</style>
 <h1>Streaming</h1>
 <p><a href=/count>Count to ten</a>, a page that grows while you look at it.
 <p><a href=/rows.csv>A million rows</a> of CSV, made while they are sent: memory stays flat."""

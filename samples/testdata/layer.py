@@ -41,7 +41,10 @@ async def raises(kind, awaitable):
 
 async def send_and_receive(layer):
     for channel in ("test.channel-1", await layer.new_channel()):
-        for message in ({"type": "one", "text": "Ahoy-hoy! é", "bytes": b"\0\xff"}, {"type": "two", "list": [1, 2.5, None, True, {"a": {}}]}):
+        for message in (
+            {"type": "one", "text": "Ahoy-hoy! é", "bytes": b"\0\xff"},
+            {"type": "two", "list": [1, 2.5, None, True, {"a": {}}]},
+        ):
             await layer.send(channel, message)
             assert await layer.receive(channel) == message
         waiting = asyncio.ensure_future(layer.receive(channel))
@@ -200,8 +203,13 @@ async def arguments(layer):
     assert await layer.receive("copied") == {"list": [1]}
 
 
-CASES = {case.__name__: case for case in (
-    send_and_receive, keeps_order, is_full, expires, process_local, groups, flushes, cancelled, many_receivers, from_threads, arguments)}
+CASES = {
+    case.__name__: case
+    for case in (
+        send_and_receive, keeps_order, is_full, expires, process_local, groups, flushes, cancelled, many_receivers,
+        from_threads, arguments,
+    )
+}
 
 
 async def answer(path, query):

@@ -18,7 +18,9 @@ def index(environ, start_response):
     # environ has the request: CGI variables, the header fields as HTTP_*,
     # and the wsgi.* variables of the server
     rows = "".join(f"<tr><td>{escape(name)}<td>{escape(repr(value))}" for name, value in sorted(environ.items()))
-    return page(start_response, f"<h1>environ</h1><p><a href=/count>count</a>, <a href=/source>source</a><table>{rows}</table>")
+    return page(
+        start_response, f"<h1>environ</h1><p><a href=/count>count</a>, <a href=/source>source</a><table>{rows}</table>"
+    )
 
 
 def greet(environ, start_response):
