@@ -71,8 +71,8 @@ patiently() {
     return "$status"
 }
 
-# tick FIRST NEXT COMMAND... says what COMMAND prints, and the time, after FIRST seconds and every NEXT seconds from then on, until
-# stop_ticking. It sets ticker.
+# tick FIRST NEXT COMMAND... says what COMMAND prints, and the time, after FIRST seconds and every NEXT seconds from
+# then on, until stop_ticking. It sets ticker.
 tick() {
     local pause=$1 start=$SECONDS
     {
@@ -120,14 +120,16 @@ word_env() {
 # changelog_version prints the changelog's newest version.
 changelog_version() { sed -n '/^## /{ s/^## \([^ ]*\).*/\1/p; q }' "$root/CHANGELOG.md"; }
 
-# home_url prints the address of the project, which stands in pyproject.toml, or FAPWS_HOME_URL instead; nothing if neither is set.
+# home_url prints the address of the project, which stands in pyproject.toml, or FAPWS_HOME_URL instead; nothing if
+# neither is set.
 home_url() {
     local url
     url=${FAPWS_HOME_URL-$(sed -n '/^\[tool.fapws\]/,/^\[/s/^home = "\(.*\)"$/\1/p' "$root/pyproject.toml")}
     printf '%s' "${url%/}"
 }
 
-# ask_git COMMAND... asks the repository of this source, if it has one, also if it belongs to another user: root builds it, too.
+# ask_git COMMAND... asks the repository of this source, if it has one, also if it belongs to another user: root builds
+# it, too.
 ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
 
 # clone_source FOLDER clones the last commit of this repository, also if it belongs to another user.
@@ -139,8 +141,8 @@ clone_source() {
 is_modified() { ask_git rev-parse -q --verify HEAD >/dev/null && ! ask_git diff --quiet HEAD --; }
 
 # version_text is the changelog's newest version, with the commit unless that
-# commit is tagged with it, and .dirty if files differ from it. Images have no repository, and get it as SOURCE_VERSION; the source
-# for pip has a file.
+# commit is tagged with it, and .dirty if files differ from it. Images have no repository, and get it as SOURCE_VERSION;
+# the source for pip has a file.
 version_text() {
     local version commit
     [[ -z ${SOURCE_VERSION-} ]] || { printf '%s\n' "$SOURCE_VERSION"; return; }
@@ -168,17 +170,23 @@ build_to() {
     die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
-# compile FILE [FLAGS]. Go does not link a file with the right build ID again. Packages have no build ID, because it depends on
-# directories, which the flags of C name.
+# compile FILE [FLAGS]. Go does not link a file with the right build ID again. Packages have no build ID, because it
+# depends on directories, which the flags of C name.
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
-        -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
+        -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) \
+$(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
-# compile_errors LOG prints the lines of a compiler or linker with an error, without the command line, which is 3 KB of flags.
+# compile_errors LOG prints the lines of a compiler or linker with an error, without the command line, which is 3 KB of
+# flags.
 compile_errors() {
     local text errors
-    text=$(awk '{ flags = 0; for (i = 1; i <= NF; i++) flags += $i ~ /^-/; if (flags <= 8) print substr($0, 1, 300) }' "$1")
+    text=$(awk '{
+        flags = 0
+        for (i = 1; i <= NF; i++) flags += $i ~ /^-/
+        if (flags <= 8) print substr($0, 1, 300)
+    }' "$1")
     errors=$(grep -iE 'error|undefined|cannot|not found|no such|fatal|no space|killed|x509|dial' <<<"$text" |
         grep -vE 'exit status|returned 1|has no symbols') || errors=$text
     head -12 <<<"$errors"

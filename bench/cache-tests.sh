@@ -30,13 +30,15 @@ proxy = "http://127.0.0.1:$port"
 cache = ${CACHE:-true}
 END
 cd "$suite"
-export npm_config_protocol=http npm_config_port="$port" npm_config_pidfile="$folder/pid" npm_package_config_base='' npm_package_config_id=''
+export npm_config_protocol=http npm_config_port="$port" npm_config_pidfile="$folder/pid" \
+	npm_package_config_base='' npm_package_config_id=''
 node test-engine/server/server.mjs >"$folder/server.log" 2>&1 &
 pids=$!
 "$fapws" --allow-root -b "127.0.0.1:$front" -c "$folder/fapws.toml" >"$folder/fapws.log" 2>&1 &
 pids="$pids $!"
 tries=0
-until node -e "fetch('http://127.0.0.1:$front/').then(r => process.exit(r.status === 502 ? 1 : 0), () => process.exit(1))"; do
+until node -e "fetch('http://127.0.0.1:$front/')
+	.then(r => process.exit(r.status === 502 ? 1 : 0), () => process.exit(1))"; do
 	tries=$((tries + 1))
 	[ $tries -lt 60 ] || {
 		cat "$folder/server.log" "$folder/fapws.log" >&2

@@ -24,7 +24,10 @@ flask | pyramid) set -- "$@" "$mode/app.py" ;;
 django) set -- "$@" django/wsgi.py ;;
 shell) set -- shell wsgi/app.py ;;
 *)
-    [ -d "$mode" ] || { echo "run.sh: $mode is neither a directory nor one of http, wsgi_example, flask, pyramid, django, shell" >&2; exit 2; }
+    [ -d "$mode" ] || {
+        echo "run.sh: $mode is neither a directory nor one of http, wsgi_example, flask, pyramid, django, shell" >&2
+        exit 2
+    }
     volume=$(cd "$mode" && pwd):/srv/app
     ;;
 esac

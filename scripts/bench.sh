@@ -12,7 +12,8 @@ word_bench() {
     (cd "$root" && go build -buildvcs=false -o build/bench/ ./bench ./bench/baregnet ./bench/nethttp)
     mapfile -t missing < <("$root/build/bench/bench" --packages)
     install_peers "${missing[@]}"
-    FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" -typed "./build.sh bench $*" "$@"
+    FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" \
+        -typed "./build.sh bench $*" "$@"
 }
 
 # install_peers PACKAGE... installs the servers to compare with, one by one: not every Debian has all of them.
@@ -51,9 +52,9 @@ bench_in() {
 
 # --- profile ----------------------------------------------------------------
 #
-# cmd/fapws/default.pgo names the hot calls. `go build` uses it for every architecture: it copies such functions into their
-# callers, and calls methods of interfaces directly. The file belongs to the sources, so builds of a commit stay the same; an
-# old profile costs only speed.
+# cmd/fapws/default.pgo names the hot calls. `go build` uses it for every architecture: it copies such functions into
+# their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds of a commit stay
+# the same; an old profile costs only speed.
 
 # word_profile [SECONDS] records cmd/fapws/default.pgo with a server under loads of SECONDS (default 3) each.
 word_profile() {
@@ -70,16 +71,18 @@ word_profile() {
     profile_server threads app.py ''
     profile_server inline app.py 'threads = 0'
     profile_server asgi asgi.py ''
-    (cd "$root" && go tool pprof -symbolize=none -proto "$folder"/*.prof >cmd/fapws/default.pgo 2>"$folder/log") || die "$(<"$folder/log")"
+    (cd "$root" && go tool pprof -symbolize=none -proto "$folder"/*.prof >cmd/fapws/default.pgo 2>"$folder/log") ||
+        die "$(<"$folder/log")"
     say "wrote cmd/fapws/default.pgo, $(stat -c %s "$root/cmd/fapws/default.pgo") bytes"
 }
 
 # profile_server NAME APP SETTING profiles a server of bench/apps/APP, with and without TLS.
 profile_server() {
     local server plain secure log=$folder/$1.log
-    printf '%s\n' 'bind = ["127.0.0.1:0", "https://127.0.0.1:0"]' "certfile = \"$folder/chain.pem\"" "keyfile = \"$folder/key.pem\"" \
-        "app = \"$root/bench/apps/$2\"" "$3" >"$folder/$1.toml"
-    start_server "$log" env "CPUPROFILE=$folder/$1.prof" FAPWS_ALLOW_ROOT=1 "$folder/bin/fapws" --config "$folder/$1.toml"
+    printf '%s\n' 'bind = ["127.0.0.1:0", "https://127.0.0.1:0"]' "certfile = \"$folder/chain.pem\"" \
+        "keyfile = \"$folder/key.pem\"" "app = \"$root/bench/apps/$2\"" "$3" >"$folder/$1.toml"
+    start_server "$log" env "CPUPROFILE=$folder/$1.prof" FAPWS_ALLOW_ROOT=1 \
+        "$folder/bin/fapws" --config "$folder/$1.toml"
     plain=$(address_of "$log" http) secure=$(address_of "$log" https)
     profile_load "$plain/hello" -c 64
     profile_load "$plain/json" -c 64

@@ -4,13 +4,17 @@
 # Ends only tests that hang: packages take many times longer on a slow machine, and their tests have limits themselves.
 readonly test_limit=180m
 
-# Most tests wait for servers, so more of them run at once than there are CPUs, and a package more. Where page faults are slow, as
-# on some virtual machines, a client then misses a limit of its server: limits are longer here, and with more than five
-# tests at once per package, clients missed even those.
-test_go() { (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@"); }
+# Most tests wait for servers, so more of them run at once than there are CPUs, and a package more. Where page faults
+# are slow, as on some virtual machines, a client then misses a limit of its server: limits are longer here, and with
+# more than five tests at once per package, clients missed even those.
+test_go() {
+    (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" \
+        -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@")
+}
 
-# test_fuzz TIME [FLAGS] tries every fuzz target for a time or number of inputs, as -fuzztime takes it: "60s", or "1000x". With the
-# FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is worth a build of all packages.
+# test_fuzz TIME [FLAGS] tries every fuzz target for a time or number of inputs, as -fuzztime takes it: "60s", or
+# "1000x". With the FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is
+# worth a build of all packages.
 test_fuzz() {
     local folder target inputs built='' program=$root/build/fuzz.test
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
@@ -19,12 +23,13 @@ test_fuzz() {
         say "fuzz $folder $target"
         [[ $folder == "$built" ]] || go test -c -tags invariants "${@:2}" -o "$program" "./$folder"
         built=$folder
-        fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" -test.fuzzcachedir "$inputs/$folder" || return 1
+        fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" \
+            -test.fuzzcachedir "$inputs/$folder" || return 1
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort)
 }
 
-# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. When time is up during a slow input, Go may report a failure without an
-# input; it names every input that fails.
+# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. When time is up during a slow input, Go may report a failure
+# without an input; it names every input that fails.
 fuzz_one() {
     local said status=0
     said=$(cd "$1" && "$program" "${@:2}" 2>&1) || status=$?
@@ -32,12 +37,13 @@ fuzz_one() {
     [[ $status == 0 || ($said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic*) ]]
 }
 
-# Both kinds of race tests end at the first race. By default, a program with the detector sleeps for a second before it exits, for
-# goroutines that are reporting another race.
+# Both kinds of race tests end at the first race. By default, a program with the detector sleeps for a second before it
+# exits, for goroutines that are reporting another race.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
 # `test` leaves tests that measure or move a lot, and take most of the time, to the word race.
-readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
+readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|\
+SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
 # `test` also leaves out packages that work on one goroutine, or start programs and wait for them.
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
@@ -53,18 +59,20 @@ test_race() { GORACE=$race_options test_go -race -tags invariants "$@"; }
 # test_race_all tests all packages but those that only run the executable.
 test_race_all() {
     local packages
-    mapfile -t packages < <(go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
+    mapfile -t packages < <(go list ./pybridge/... ./runtime/... ./cmd/... |
+        grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
     test_race "${packages[@]}"
 }
 
-# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable that has a detector, from outside and in one mode. It leaves out
-# SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because detectors reserve
-# terabytes. Without arguments, it runs all acceptance tests.
+# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable that has a detector, from outside and in one mode. It
+# leaves out SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because
+# detectors reserve terabytes. Without arguments, it runs all acceptance tests.
 test_watched() {
     local what=("${@:3}")
     ((${#what[@]})) || what=(./cmd/fapws/acceptance/...)
     FAPWS_BIN=$1 FAPWS_ONLY_MODE=threads \
-        test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|UploadMemory${2:+|$2}" \
+        test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|\
+ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|UploadMemory${2:+|$2}" \
         "${what[@]}"
 }
 
@@ -74,34 +82,36 @@ test_race_whole() {
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to
-# memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Builds with a sanitizer also
-# check from which thread, with or without the GIL, and when each function of C is called (CORE_CHECK). Reports go to files, because
-# the tests read their own stderr.
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer
+# written to memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Builds
+# with a sanitizer also check from which thread, with or without the GIL, and when each function of C is called
+# (CORE_CHECK). Reports go to files, because the tests read their own stderr.
 test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
     mkdir -p "$folder"
-    # With -c, the test keeps the line numbers for reports. Go expects the compiler's version to start with its name, which is
-    # x86_64-linux-gnu-gcc for Debian's Go.
+    # With -c, the test keeps the line numbers for reports. Go expects the compiler's version to start with its name,
+    # which is x86_64-linux-gnu-gcc for Debian's Go.
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
     cd pybridge
     PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" \
         "$folder/pybridge.test" -test.timeout "$test_limit" || { cat "$folder"/report* 2>/dev/null; return 1; }
 }
 
-# test_sanitizer_whole tests an executable that is built in the same way. The sanitizer must leave signals to the server, and
-# refuse memory as malloc does. It keeps freed memory, which tests of memory would count, and finds the mistakes of tests that crash.
+# test_sanitizer_whole tests an executable that is built in the same way. The sanitizer must leave signals to the
+# server, and refuse memory as malloc does. It keeps freed memory, which tests of memory would count, and finds the
+# mistakes of tests that crash.
 test_sanitizer_whole() {
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -asan
     PYTHONMALLOC=malloc \
-        ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
+        ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:\
+handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
 }
 
-# test_thread_sanitizer SUPPRESSIONS runs pybridge's tests with its C under ThreadSanitizer, which does not see the memory of Go, but
-# all calls to it and from it. Reports go to files, because the tests read their own stderr. It skips tests of crashes, whose
-# signals the sanitizer handles itself, and tests that count threads or memory.
+# test_thread_sanitizer SUPPRESSIONS runs pybridge's tests with its C under ThreadSanitizer, which does not see the
+# memory of Go, but all calls to it and from it. Reports go to files, because the tests read their own stderr. It skips
+# tests of crashes, whose signals the sanitizer handles itself, and tests that count threads or memory.
 test_thread_sanitizer() {
     local folder=$root/build/tsan status=0
     rm -rf "$folder"
@@ -117,7 +127,8 @@ test_thread_sanitizer() {
 
 # test_soak REQUESTS sends this number of mixed requests in each mode, and a large upload.
 test_soak() {
-    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^Test(Soak|UploadMemory)' -v ./cmd/fapws/acceptance/http
+    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^Test(Soak|UploadMemory)' -v \
+        ./cmd/fapws/acceptance/http
 }
 
 # stage NAME COMMAND... runs one part of a word in $root, and keeps its result.
@@ -172,8 +183,8 @@ packages() {
     stage install .ci/install-test
 }
 
-# side_by_side FUNCTION... runs functions of stages at once, because most stages keep one CPU busy, and prints the output of each
-# when it has ended. The shell hides an INT from what it runs in the background.
+# side_by_side FUNCTION... runs functions of stages at once, because most stages keep one CPU busy, and prints the
+# output of each when it has ended. The shell hides an INT from what it runs in the background.
 side_by_side() {
     local name process running=() before=${#failed[@]} output=$root/build/side-by-side ticker
     rm -rf "$output"
@@ -224,7 +235,9 @@ longer_checks() {
 }
 
 word_race() { longer_checks race test_race_all "race, the whole server" test_race_whole; }
-word_asan() { longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole; }
+word_asan() {
+    longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole
+}
 
 # word_tsan takes CPython's own suppressions from the source directory of that Python, so they are of the same version.
 word_tsan() {
@@ -234,7 +247,9 @@ word_tsan() {
 from sysconfig import get_config_var
 if "--with-thread-sanitizer" in get_config_var("CONFIG_ARGS"):
     print(get_config_var("abs_srcdir") + "/Tools/tsan/suppressions_free_threading.txt")')
-    [[ $suppressions ]] || die "$python was not built --with-thread-sanitizer: build one as CONTRIBUTING.md says, and name it with --python PATH"
+    [[ $suppressions ]] ||
+        die "$python was not built --with-thread-sanitizer: build one as CONTRIBUTING.md says," \
+            "and name it with --python PATH"
     [[ -e $suppressions ]] || die "$suppressions not found: tsan needs the source directory in which $python was built"
     stage "thread sanitizer" test_thread_sanitizer "$suppressions"
     summary
@@ -243,14 +258,16 @@ if "--with-thread-sanitizer" in get_config_var("CONFIG_ARGS"):
 word_load() {
     word_build
     need_test_tools
-    FAPWS_BIN=$root/build/fapws FAPWS_AB="${1:-2000} ${2:-100000}" test_go -count=1 -v -run '^TestLoad' ./cmd/fapws/acceptance/http
+    FAPWS_BIN=$root/build/fapws FAPWS_AB="${1:-2000} ${2:-100000}" test_go -count=1 -v -run '^TestLoad' \
+        ./cmd/fapws/acceptance/http
 }
 
 word_fuzz() {
     use_python
     cd "$root"
     if [[ ${1-} == paths ]]; then
-        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside' ./runtime/source/static
+        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside' \
+            ./runtime/source/static
         return
     fi
     test_fuzz "${1:-60}s" -fuzz .

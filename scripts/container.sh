@@ -7,7 +7,8 @@ container_engine() {
     for engine in ${CONTAINER_ENGINE:-podman buildah docker}; do
         command -v "$engine" && return
     done
-    die "container needs podman, buildah or docker; on Debian and Ubuntu: sudo apt-get install --no-install-recommends podman"
+    die "container needs podman, buildah or docker; on Debian and Ubuntu:" \
+        "sudo apt-get install --no-install-recommends podman"
 }
 
 # build_image [FLAGS] builds IMAGE, which has the samples.
@@ -49,11 +50,13 @@ test_container() {
     if ! buildah inspect "$base" >/dev/null 2>&1; then
         make_root "$suite" "$folder"
         tar -C "$folder" -cf "$folder.tar" .
-        patiently "importing $suite" logged "$folder.log" podman import "$folder.tar" "$base" || die "podman import failed: $folder.log"
+        patiently "importing $suite" logged "$folder.log" podman import "$folder.tar" "$base" ||
+            die "podman import failed: $folder.log"
         rm -rf "$folder" "$folder.tar"
     fi
     # Settings that also work in a container, and with control groups of both versions side by side.
-    printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\n' \
+    printf '%s\n' '[containers]' 'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]' \
+        '[engine]' 'runtime = "runc"' 'cgroup_manager = "cgroupfs"' \
         >"$root/build/containers.conf"
     export CONTAINERS_CONF=$root/build/containers.conf IMAGE=localhost/fapws-test BASE=$base CONTAINER_ENGINE=podman \
         CONTAINER_FLAGS="--network host --name fapws-test"
@@ -105,7 +108,8 @@ try_limits() {
 # try_restricted serves in a read-only container, as a user without a name and without capabilities.
 try_restricted() {
     local url log server
-    CONTAINER_FLAGS+=" --read-only --read-only-tmpfs=false --user 123456:0 --cap-drop all --security-opt no-new-privileges" \
+    CONTAINER_FLAGS+=" --read-only --read-only-tmpfs=false --user 123456:0 --cap-drop all \
+--security-opt no-new-privileges" \
         serve_mode http --workers 2
     curl -fsS -o /dev/null "${url}hello"
     podman stop -t 20 fapws-test >/dev/null

@@ -23,7 +23,8 @@ machine_architecture() {
 # asks Go for another one: without this, the C compiler would complain, of Go's assembly.
 refuse_other_machines() {
     [[ -z ${GOOS-}${GOARCH-} || $cross ]] ||
-        die "fapws needs Linux, and this word builds for this machine: unset GOOS and GOARCH; ./build.sh cross (or deb, tarball) builds for $cross_architectures"
+        die "fapws needs Linux, and this word builds for this machine: unset GOOS and GOARCH;" \
+            "./build.sh cross (or deb, tarball) builds for $cross_architectures"
 }
 
 # choose_cross ARCH sets cross, the architecture to build for, and what belongs to it. cross_elf are two numbers of its
@@ -36,9 +37,11 @@ choose_cross() {
     '') die "cross needs an architecture: ./build.sh cross builds for $cross_architectures" ;;
     *) die "unknown architecture \"$1\": ./build.sh cross builds for $cross_architectures" ;;
     esac
-    [[ -z $python_option ]] || die "cross embeds Debian's Python for $1: leave out --python, or choose a suite of Debian, such as SUITE=trixie"
+    [[ -z $python_option ]] ||
+        die "cross embeds Debian's Python for $1: leave out --python, or choose a suite of Debian, such as SUITE=trixie"
     cross=$1
-    cross_suite=${SUITE:-$(debian_suite)} || die "cross uses Debian's packages for $1, and this is not Debian: choose a suite, such as SUITE=trixie"
+    cross_suite=${SUITE:-$(debian_suite)} ||
+        die "cross uses Debian's packages for $1, and this is not Debian: choose a suite, such as SUITE=trixie"
     cross_root=$cross_folder/$cross/$cross_suite
 }
 
@@ -93,8 +96,10 @@ make_sysroot() {
 
 # fetch_packages PACKAGE... downloads packages of cross, and their dependencies, into cross_root.apt.
 fetch_packages() {
-    local folder=$cross_root.apt log=$cross_root.log mirror cause signed='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
-    local apt=(apt_apart "$folder" -y -o "APT::Architecture=$cross" -o "APT::Architectures=$cross" -o "Dir::State::status=$folder/status")
+    local folder=$cross_root.apt log=$cross_root.log mirror cause
+    local signed='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
+    local apt=(apt_apart "$folder" -y -o "APT::Architecture=$cross" -o "APT::Architectures=$cross"
+        -o "Dir::State::status=$folder/status")
     rm -rf "$folder"
     mkdir -p "$folder"
     : >"$folder/status"
@@ -103,13 +108,16 @@ fetch_packages() {
     # Static libraries are of no use without their security updates.
     [[ $cross_suite =~ ^(sid|unstable|testing)$ ]] ||
         printf '%s\n' "$signed $(debian_mirror Debian-Security) $cross_suite-security main" >>"$folder/sources.list"
-    # For apt-get, too, a list that it cannot fetch may be a warning: without that of the suite itself the next step fails.
+    # For apt-get, too, a list that it cannot fetch may be a warning: without that of the suite itself the next step
+    # fails.
     patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" "${apt[@]}" update || true
     cause=$(grep -m3 '^[EW]:' "$log") && say "warning: $cause"
-    patiently "fetching Python and libc for $cross" logged "$log" "${apt[@]}" --no-install-recommends --download-only install "$@" && return
+    patiently "fetching Python and libc for $cross" logged "$log" \
+        "${apt[@]}" --no-install-recommends --download-only install "$@" && return
     rm -rf "$folder"
     grep -h '^[EW]:' "$log" | head -3 >&2 || true
-    die "cannot fetch Debian $cross_suite for $cross: is the suite right, and is $mirror reachable? All messages are in ${log#"$root/"}"
+    die "cannot fetch Debian $cross_suite for $cross: is the suite right, and is $mirror reachable?" \
+        "All messages are in ${log#"$root/"}"
 }
 
 # write_cross_compiler writes a compiler that uses the sysroot only: Debian's prefers the libc of this machine's suite.
@@ -140,13 +148,15 @@ minor = values["VERSION"]
 }
 
 # The acceptance tests that an emulated server runs: paths, WSGI, ASGI, WebSockets, channels, reload, files.
-readonly cross_tests="^Test(PathsSelect|PathsCatchAll|EnvironDescribes|EnvironHasOnly|Validator|ReturnValuesBecome|Iterables|WriteSends|\
-FileWrapper|HTTPErrorIs|AsyncHandlersMay|ASGIEvents|ASGIResponses|ASGIReceiveReturns|ASGIScopeHas|ASGILifespanThatStarts|ASGIPathsend|\
-ASGIWebSocketReceives|WebSocketsPass|WebSocketForSynchronousCode|BroadcastReaches|ChannelsGetEvents|ChannelCallbacksReportJoins|\
+readonly cross_tests="^Test(PathsSelect|PathsCatchAll|EnvironDescribes|EnvironHasOnly|Validator|ReturnValuesBecome|\
+Iterables|WriteSends|FileWrapper|HTTPErrorIs|AsyncHandlersMay|ASGIEvents|ASGIResponses|ASGIReceiveReturns|ASGIScopeHas|\
+ASGILifespanThatStarts|ASGIPathsend|ASGIWebSocketReceives|WebSocketsPass|WebSocketForSynchronousCode|BroadcastReaches|\
+ChannelsGetEvents|ChannelCallbacksReportJoins|\
 ReloadLoadsAChangedFile|StopFinishesActive|PipelinedRequests|ResponseDoesNotDependOnHow|HEADHasTheFields|\
 StaticFilesHave|StaticBig)"
 
-# test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the acceptance tests with matching names.
+# test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the acceptance tests with
+# matching names.
 test_cross() {
     export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
     stage "smoke, $cross" emulated .ci/smoke-test "$FAPWS_BIN"
@@ -155,21 +165,23 @@ test_cross() {
     cross='' use_python
     need_frameworks
     install_wanted
-    # An emulated server is several times slower: one package at a time, and time limits to match (fapwstest/patience.go).
+    # An emulated server is several times slower: one package at a time, and time limits to match
+    # (fapwstest/patience.go).
     export FAPWS_TEST_SLOWNESS=5
     stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -p 1 -parallel 4 \
         -run "${1:-$cross_tests}" ./cmd/fapws/acceptance/{python,live,process,http,sites}
     summary
 }
 
-# emulated COMMAND... runs COMMAND in a namespace whose /usr/lib also has the files of the sysroot's, such as Python's modules for
-# $cross: QEMU_LD_PREFIX does not apply to statx(2), which 32-bit programs call. If the kernel does not start programs for
-# $cross with the emulator, a binfmt_misc of the namespace does so; to call the emulator is not enough for fapws, which starts
-# itself again as a supervisor.
+# emulated COMMAND... runs COMMAND in a namespace whose /usr/lib also has the files of the sysroot's, such as Python's
+# modules for $cross: QEMU_LD_PREFIX does not apply to statx(2), which 32-bit programs call. If the kernel does not
+# start programs for $cross with the emulator, a binfmt_misc of the namespace does so; to call the emulator is not
+# enough for fapws, which starts itself again as a supervisor.
 emulated() {
     local magic=''
     if ! "$FAPWS_BIN" --version >/dev/null 2>&1; then
-        magic="\\x7fELF\\x${cross_elf[0]}\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x${cross_elf[1]}\\x00"
+        magic="\\x7fELF\\x${cross_elf[0]}\\x01\\x01"
+        magic+="\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x${cross_elf[1]}\\x00"
         magic+=':\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
         magic=":fapws:M::$magic:$(command -v "$cross_emulator"):FP"
     fi

@@ -1,8 +1,8 @@
 # Sourced by build.sh: finds Go, or fetches it.
 # shellcheck shell=bash
 
-# This Go is fetched where none is new enough, for architectures with a checksum here: of the module's zip, whose h1 hash the
-# Go checksum database confirms.
+# This Go is fetched where none is new enough, for architectures with a checksum here: of the module's zip, whose h1
+# hash the Go checksum database confirms.
 readonly go_fetched=1.26.10
 declare -A go_checksums=(
     [amd64]=f64ecb0807852be2c98899561c45288a9ad57f4e88f3cd002ffabeccbd03bfe1
@@ -15,7 +15,8 @@ readonly go_minimum
 # want_go wants what downloads of Go and modules need: curl, unless a Go is new enough, and certificate authorities.
 want_go() {
     find_go "$go_minimum" >/dev/null || command -v curl >/dev/null || want curl curl
-    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
+    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} ||
+        ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
         ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
 
@@ -23,7 +24,8 @@ want_go() {
 need_go() {
     local go
     go=$(find_go "$go_minimum") || go=$(fetch_go) ||
-        die "Go 1.$go_minimum or later is required, and fetching it failed: $go; or install it from https://go.dev/dl/ and put its bin directory on PATH"
+        die "Go 1.$go_minimum or later is required, and fetching it failed: $go;" \
+            "or install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
     GOTOOLCHAIN=local
@@ -69,7 +71,9 @@ all_said() { "$@" 2>&1 </dev/null; }
 # fetch_reason TEXT prints why unpack_go failed, which has said TEXT. curl explains some errors in further lines.
 fetch_reason() {
     local reason
-    reason=$(printf '%s\n' "$1" | grep -E '^curl: |Error: |No space left|cannot create|did NOT match|forbids' | tail -n 1) || reason=${1##*$'\n'}
+    reason=$(printf '%s\n' "$1" |
+        grep -E '^curl: |Error: |No space left|cannot create|did NOT match|forbids' | tail -n 1) ||
+        reason=${1##*$'\n'}
     case $reason in
     'curl: (23)'*) reason+=" (is the disk full?)" ;;
     'curl: (60)'*) reason+=" (SSL_CERT_FILE names a file with the certificates of other authorities)" ;;
@@ -77,8 +81,8 @@ fetch_reason() {
     printf '%s\n' "$reason"
 }
 
-# unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first proxy that has it, and, if its checksum is right,
-# unpacks it as the go command does: the zip has no modes, and its go.mod files are called _go.mod.
+# unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first proxy that has it, and, if its checksum
+# is right, unpacks it as the go command does: the zip has no modes, and its go.mod files are called _go.mod.
 unpack_go() (
     module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$1
     fetched=
@@ -89,7 +93,8 @@ unpack_go() (
         off) echo "GOPROXY=off forbids downloads" && return 1 ;;
         direct) place=https://go.dev/dl/mod ;; # which golang.org/toolchain?go-get=1 names
         esac
-        curl -fsSL --netrc-optional --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" && fetched=1 && break
+        curl -fsSL --netrc-optional --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" &&
+            fetched=1 && break
     done
     [[ $fetched ]] && sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&
         find "$module" -name _go.mod -execdir mv {} go.mod \; && chmod 755 "$module"/bin/* "$module"/pkg/tool/*/* &&

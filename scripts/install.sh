@@ -1,8 +1,8 @@
 # Sourced by build.sh: install and uninstall.
 # shellcheck shell=bash
 
-# The manifest lists the files and directories that install made, one per line, as "file PATH" and "dir PATH" without DESTDIR;
-# uninstall reads it backwards.
+# The manifest lists the files and directories that install made, one per line, as "file PATH" and "dir PATH" without
+# DESTDIR; uninstall reads it backwards.
 
 # choose_prefix takes --system, and PREFIX= and DESTDIR= also as arguments, as make does.
 choose_prefix() {
@@ -37,7 +37,8 @@ need_writable() {
     local path
     path=$(existing "$1")
     [[ -d $path && -w $path ]] ||
-        die "$path is not a directory that this user can write to: choose another one with PREFIX=DIR, or install as its owner"
+        die "$path is not a directory that this user can write to: choose another one with PREFIX=DIR," \
+            "or install as its owner"
 }
 
 # install_files FOLDER TARGET NAME... puts the files of the directories NAME in FOLDER into TARGET.
@@ -48,8 +49,8 @@ install_files() {
     done < <(cd "$1" && find "${@:3}" -type f ! -name '*.pyc' ! -name '.*' ! -name libfapws.so)
 }
 
-# fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with files as they will be under /: the executable FILE, package
-# fapws in LIBRARY, man page and completion. build/fapws, which runs here, prints the last two.
+# fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with files as they will be under /: the executable FILE,
+# package fapws in LIBRARY, man page and completion. build/fapws, which runs here, prints the last two.
 fill_tree() {
     rm -rf "$1"
     install -D "$4" "$1$2/bin/fapws"
@@ -109,7 +110,8 @@ word_install() {
     if [[ -z $dest && :$PATH: != *:$prefix/bin:* ]]; then
         say "$prefix/bin is not on your PATH; add to ~/.profile: export PATH=\"$prefix/bin:\$PATH\""
     fi
-    [[ -z $system || -n $dest ]] || say "now edit $config, then: systemctl daemon-reload && systemctl enable --now fapws"
+    [[ -z $system || -n $dest ]] ||
+        say "now edit $config, then: systemctl daemon-reload && systemctl enable --now fapws"
 }
 
 # list_made prints the manifest. An existing directory is not fapws's, unless an earlier installation made it.

@@ -22,14 +22,17 @@ check_static() {
 }
 
 # check_shell runs several shellchecks at once, because build.sh with all that it sources takes one as long as the rest.
-check_shell() { printf '%s\0' build.sh make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a; }
+check_shell() {
+    printf '%s\0' build.sh make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a
+}
 
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
 # check_python has pyflakes look at all Python; flake8 adds "# noqa". The package exports what __init__.py imports.
 check_python() {
-    source_files '*.py' | xargs -0 flake8 --isolated --select F --per-file-ignores "$root/contrib/fapws/__init__.py:F401"
+    source_files '*.py' | xargs -0 flake8 --isolated --select F \
+        --per-file-ignores "$root/contrib/fapws/__init__.py:F401"
 }
 
 # c_check compiles C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are the rule in
@@ -60,8 +63,8 @@ check_c_others() {
         xargs -0 -P "$(nproc)" -I{} "${c_check[@]}" -I. -I{} -include pybridge/python/compat.h pybridge/*.c
 }
 
-# lint runs the checks that need no running server. actionlint calls shellcheck for the commands in workflows; .codespellrc has
-# the words that codespell would take for misspellings.
+# lint runs the checks that need no running server. actionlint calls shellcheck for the commands in workflows;
+# .codespellrc has the words that codespell would take for misspellings.
 lint() {
     stage gofmt check_gofmt
     stage vet go vet ./...

@@ -1,13 +1,13 @@
 # Sourced by build.sh: tarball, deb, release and wheel.
 # shellcheck shell=bash
 #
-# Tarball and package hold what install makes, with times from SOURCE_DATE_EPOCH: the same source and packages give the same
-# bytes in every directory.
+# Tarball and package hold what install makes, with times from SOURCE_DATE_EPOCH: the same source and packages give the
+# same bytes in every directory.
 
 readonly dist_folder=$root/build/dist
 
-# fix_circumstances makes builds repeatable: it sets SOURCE_DATE_EPOCH, by default to the time of the commit, and the modes of
-# new files.
+# fix_circumstances makes builds repeatable: it sets SOURCE_DATE_EPOCH, by default to the time of the commit, and the
+# modes of new files.
 fix_circumstances() {
     umask 022
     export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(ask_git log -1 --format=%ct || stat -c %Y "$root/CHANGELOG.md")}
@@ -19,14 +19,16 @@ fix_circumstances() {
 build_for() {
     arch=${1:-$(machine_architecture)} built=$root/build/fapws
     mkdir -p "$dist_folder"
-    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # names missing programs before it compiles
+    # names missing programs before it compiles
+    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit
     word_build # also says what its man page is
     [[ $arch != "$(machine_architecture)" ]] || return 0
     choose_cross "$arch"
     build_cross
 }
 
-# stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that a release has.
+# stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that
+# a release has.
 stage_docs() {
     install -d "$1/docs"
     install -m 644 "$root"/{README,CHANGELOG,SECURITY}.md "$1"
@@ -34,7 +36,9 @@ stage_docs() {
     install_files "$root/samples" "$1/examples" console
     local home
     home=$(home_url)
-    [[ -z $home ]] || printf '\nThis copy is from %s; its form for reports is %s.\n' "$home" "$home/security/advisories/new" >>"$1/SECURITY.md"
+    [[ -z $home ]] ||
+        printf '\nThis copy is from %s; its form for reports is %s.\n' \
+            "$home" "$home/security/advisories/new" >>"$1/SECURITY.md"
 }
 
 # set_times FOLDER gives all that is in FOLDER the time of the package.
@@ -70,7 +74,8 @@ word_tarball() {
     say_made "$name.tar.gz" 'mkdir -p ~/.local && tar -xzf %s -C ~/.local'
 }
 
-# say_made FILE COMMAND says how a file of build/dist is installed, where COMMAND has %s for it, and sets made_file to its path.
+# say_made FILE COMMAND says how a file of build/dist is installed, where COMMAND has %s for it, and sets made_file to
+# its path.
 say_made() {
     local place=build/dist/$1 how="to install it"
     made_file=$dist_folder/$1
@@ -78,7 +83,8 @@ say_made() {
     say "made build/dist/$1; $how: ${2/"%s"/"$place"}"
 }
 
-# deb_version is version_text as Debian orders versions: a commit before its release, and a newer Python after an older one.
+# deb_version is version_text as Debian orders versions: a commit before its release, and a newer Python after an older
+# one.
 deb_version() {
     local text
     text=$(version_text)
@@ -88,7 +94,8 @@ deb_version() {
     printf '%s+py%s\n' "$text" "$py_minor"
 }
 
-# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test it is then tested in a fresh system like this one, whose Python it needs.
+# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test it is then tested in a fresh system like this one,
+# whose Python it needs.
 # shellcheck disable=SC2120
 word_deb() {
     local arch='' built cross='' folder version file suite=''
@@ -97,9 +104,11 @@ word_deb() {
     (($# <= 1)) || die "unknown argument: $2"
     if (($#)); then
         [[ ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
-            die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
+            die "deb --test installs the package on this machine, which is $(machine_architecture):" \
+                "try $arch with ./build.sh cross $arch --test"
         suite=$(debian_suite || os_release UBUNTU_CODENAME)
-        [[ -n $suite ]] || die "deb --test tries the package in a fresh system like this one, and this is neither Debian nor Ubuntu"
+        [[ -n $suite ]] ||
+            die "deb --test tries the package in a fresh system like this one, and this is neither Debian nor Ubuntu"
         need_debootstrap "deb --test" "lintian=lintian" # before it compiles
     fi
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
@@ -115,13 +124,16 @@ word_deb() {
     gzip -9n "$folder/usr/share/man/man1/fapws.1"
     ln -s fapws.1.gz "$folder/usr/share/man/man1/fapws4.1.gz"
     install -D -m 644 "$root/contrib/debian/lintian-overrides" "$folder/usr/share/lintian/overrides/fapws"
-    [[ $py_linked != static ]] || cat "$root/contrib/debian/lintian-overrides.static" >>"$folder/usr/share/lintian/overrides/fapws"
+    [[ $py_linked != static ]] ||
+        cat "$root/contrib/debian/lintian-overrides.static" >>"$folder/usr/share/lintian/overrides/fapws"
     install -d -m 755 "$folder/usr/share/doc/fapws" "$folder/DEBIAN"
     install -m 644 "$root/LICENSE" "$folder/usr/share/doc/fapws/copyright"
     printf 'fapws (%s) unstable; urgency=medium\n\n  * Changes are in CHANGELOG.md.\n\n -- %s  %s\n' \
-        "$version" "$(maintainer)" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/usr/share/doc/fapws/changelog.gz"
+        "$version" "$(maintainer)" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" |
+        gzip -9n >"$folder/usr/share/doc/fapws/changelog.gz"
     stage_docs "$folder/usr/share/doc/fapws"
-    find "$folder/usr/share/doc/fapws" -name '*.md' ! -path '*/examples/*' -size +4k -exec gzip -9n {} + # as Debian's packages do
+    # as Debian's packages do
+    find "$folder/usr/share/doc/fapws" -name '*.md' ! -path '*/examples/*' -size +4k -exec gzip -9n {} +
     for file in postinst prerm postrm; do
         install -m 755 "$root/contrib/debian/$file" "$folder/DEBIAN/$file"
     done
@@ -138,7 +150,8 @@ word_deb() {
     [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
 }
 
-# test_deb FILE SUITE lets lintian look at the package, then installs, upgrades under load, and removes it in a fresh system.
+# test_deb FILE SUITE lets lintian look at the package, then installs, upgrades under load, and removes it in a fresh
+# system.
 test_deb() {
     local folder=$roots_folder/deb-$2
     lintian --allow-root --fail-on error,warning "$1" ||
@@ -162,7 +175,8 @@ two_versions() {
 # maintainer prints the person who makes the package, as Debian's tools do.
 maintainer() { printf '%s <%s>\n' "${DEBFULLNAME:-the fapws authors}" "${DEBEMAIL:-fapws@localhost}"; }
 
-# write_control FOLDER VERSION ARCH writes the package's description. The installed size is counted as dpkg-gencontrol does.
+# write_control FOLDER VERSION ARCH writes the package's description. The installed size is counted as dpkg-gencontrol
+# does.
 write_control() {
     local text sentence size home
     home=$(home_url)
@@ -180,7 +194,8 @@ write_control() {
     printf '%s\n' "$text" >"$1/DEBIAN/control"
 }
 
-# dependencies FILE prints the packages that FILE needs: those of its shared libraries, and of Python's standard library.
+# dependencies FILE prints the packages that FILE needs: those of its shared libraries, and of Python's standard
+# library.
 dependencies() {
     local needed package glibc list=(python3 adduser)
     glibc=$(readelf -V -W "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
@@ -191,7 +206,8 @@ dependencies() {
         libpython*) package+=" (>= $py_version)" ;;
         esac
         list+=("$package")
-    done < <(readelf -d -W "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' && echo "python$py_minor/wsgiref/__init__.py")
+    done < <(readelf -d -W "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' &&
+        echo "python$py_minor/wsgiref/__init__.py")
     printf '%s\n' "${list[@]}" | LC_ALL=C sort -u | paste -sd, | sed 's/,/, /g'
 }
 
@@ -267,7 +283,8 @@ word_wheel() {
     fix_circumstances
     mkdir -p "$into"
     if [[ $all ]]; then
-        [[ -z $arch$python_option ]] || die "wheel --all takes every Python that this machine has: leave out $arch$python_option"
+        [[ -z $arch$python_option ]] ||
+            die "wheel --all takes every Python that this machine has: leave out $arch$python_option"
         while read -r candidate; do
             (python_option=$candidate make_wheel) || die "no wheel for $candidate"
         done < <(list_pythons)
@@ -285,7 +302,8 @@ make_wheel() {
     (cd "$root" && FAPWS_WHEEL_LIBRARY=$library FAPWS_WHEEL_TAG=$tag "$hatch" -m hatchling build -t wheel -d "$into")
 }
 
-# build_library builds the library of a wheel for that Python, and sets library, and tag to that of the wheel without the platform.
+# build_library builds the library of a wheel for that Python, and sets library, and tag to that of the wheel without
+# the platform.
 build_library() {
     local number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none
     if [[ $cross ]]; then
@@ -322,7 +340,8 @@ make_hatch() {
     install_wanted
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    patiently "fetching hatchling" "$hatch" -m pip install -q --disable-pip-version-check 'hatchling>=1.27' >&2 || die "pip could not install hatchling"
+    patiently "fetching hatchling" "$hatch" -m pip install -q --disable-pip-version-check 'hatchling>=1.27' >&2 ||
+        die "pip could not install hatchling"
 }
 
 # word_sdist [FOLDER] makes the source for pip.
@@ -356,7 +375,8 @@ test_wheel() {
 test_wheel_short() {
     install_wheel
     test_wheel_tools
-    test_go -run '^Test(ChrootLoads|DebuggersFind|ForkServesEach|ScriptHasTheSameIdentity|IdleStopEnds|Preloaded|ProgramIsRemoved|UpgradeRuns|UserMayNotEnter|VirtualEnv)' \
+    test_go -run '^Test(ChrootLoads|DebuggersFind|ForkServesEach|ScriptHasTheSameIdentity|'\
+'IdleStopEnds|Preloaded|ProgramIsRemoved|UpgradeRuns|UserMayNotEnter|VirtualEnv)' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
 
@@ -366,7 +386,8 @@ test_wheel_files() {
     "$hatch" "$root/.ci/wheel-files-test.py" --quiet
 }
 
-# test_wheel_tools tries the wheel and its source with what users and indexes look at them with. A subshell has its variables.
+# test_wheel_tools tries the wheel and its source with what users and indexes look at them with. A subshell has its
+# variables.
 test_wheel_tools() (
     tools=$root/build/today/bin folder=$root/build/wheel/tools wheel=$(echo "$root"/build/wheel/dist/*.whl)
     [[ -e $tools/auditwheel ]] || return 0 # see make_today
@@ -384,8 +405,8 @@ test_wheel_tools() (
     "$tools/uv" build -q --out-dir "$folder/built" "$root" # the wheel of the sdist
     [[ -e $folder/built/$(basename "$wheel") ]] || die "uv build made $(ls "$folder/built")"
     "$tools/uv" tool run -q --from "$wheel" fapws --version
-    printf '# /// script\n# dependencies = ["fapws @ file://%s"]\n# ///\nimport sys\nsys.argv[1:] = ["--version"]\n%s\n' \
-        "$wheel" 'from fapws.__main__ import main; main()' >"$folder/script.py" # PEP 723
+    printf '%s\n' '# /// script' "# dependencies = [\"fapws @ file://$wheel\"]" '# ///' 'import sys' \
+        'sys.argv[1:] = ["--version"]' 'from fapws.__main__ import main; main()' >"$folder/script.py" # PEP 723
     "$tools/uv" run -q --script "$folder/script.py"
 
     # An editable installation, and the oldest pip that knows such wheels.
@@ -401,6 +422,7 @@ test_wheel_tools() (
     "$folder/venv/bin/fapws" --version
     "$folder/venv/bin/fapws" new hello "$folder/hello" >/dev/null
     [[ -s $folder/hello/hello.py ]] || die "fapws new has written no hello.py"
-    said=$("$tools/mypy" --python-executable "$folder/venv/bin/python" -c 'from fapws import publish, typo' 2>&1) && die "mypy: $said"
+    said=$("$tools/mypy" --python-executable "$folder/venv/bin/python" -c 'from fapws import publish, typo' 2>&1) &&
+        die "mypy: $said"
     [[ $said == *'has no attribute "typo"'*"Found 1 error "* ]] || die "mypy: $said"
 )

@@ -1,7 +1,8 @@
 # Sourced by build.sh: the Debian packages that building and testing need.
 # shellcheck shell=bash
 
-# want THING PACKAGE... notes that THING is missing; install_wanted installs all packages at once, so a user types one command.
+# want THING PACKAGE... notes that THING is missing; install_wanted installs all packages at once, so a user types one
+# command.
 missing=() wanted=()
 want() {
     missing+=("$1")
@@ -12,7 +13,8 @@ install_wanted() {
     ((${#wanted[@]})) || return 0
     local list
     printf -v list '%s, ' "${missing[@]}"
-    can_install || die "missing: ${list%, }; on Debian and Ubuntu install them with: sudo apt-get install --no-install-recommends ${wanted[*]}"
+    can_install || die "missing: ${list%, }; on Debian and Ubuntu install them with:" \
+        "sudo apt-get install --no-install-recommends ${wanted[*]}"
     say "missing: ${list%, }; installing: ${wanted[*]}"
     apt_install "${wanted[@]}" || die "apt-get could not install: ${wanted[*]}"
     missing=() wanted=()
@@ -37,8 +39,9 @@ apt_get() {
 # apt_apart FOLDER COMMAND... runs apt-get with sources, lists and a cache in FOLDER instead of this machine's.
 apt_apart() {
     mkdir -p "$1"/{state/lists,cache/archives}/partial
-    apt-get -q -o "Dir::State=$1/state" -o "Dir::Cache=$1/cache" -o "Dir::Etc::sourcelist=$1/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-        -o "APT::Sandbox::User=$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3 "${@:2}"
+    apt-get -q -o "Dir::State=$1/state" -o "Dir::Cache=$1/cache" -o "Dir::Etc::sourcelist=$1/sources.list" \
+        -o Dir::Etc::sourceparts=/dev/null -o "APT::Sandbox::User=$(id -un)" -o Acquire::Languages=none \
+        -o Acquire::Retries=3 "${@:2}"
 }
 
 # os_release NAME prints a value of /etc/os-release, such as ID, or nothing.
@@ -65,7 +68,8 @@ debian_mirror() {
 # What samples/ shows and the tests need, each as "module=Debian package".
 readonly frameworks="flask=python3-flask django=python3-django channels=python3-django-channels pyramid=python3-pyramid
     bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi
-    websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy prometheus_client=python3-prometheus-client"
+    websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy
+    prometheus_client=python3-prometheus-client"
 
 # need_frameworks sees to those of the system's Python. Another Python has its own.
 need_frameworks() {
@@ -73,7 +77,8 @@ need_frameworks() {
     # shellcheck disable=SC2086 # several words
     absent=$(cd / && "$python" -c '
 import importlib.util, sys
-print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split("=")[0])))' $frameworks 2>/dev/null) || absent=$frameworks
+print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split("=")[0])))' $frameworks 2>/dev/null) ||
+        absent=$frameworks
     for pair in $absent; do
         modules+=("${pair%=*}")
         packages+=("${pair#*=}")
@@ -87,9 +92,9 @@ print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split
 }
 
 # What the tests run, each as "command=Debian package". apache2-bin does not start a service.
-readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client
-    systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy
-    testssl=testssl.sh npm=npm xz=xz-utils readelf=binutils"
+readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-utils openssl=openssl wrk=wrk curl=curl
+    h2load=nghttp2-client systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble
+    redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm xz=xz-utils readelf=binutils"
 
 # What lint runs.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
@@ -110,7 +115,8 @@ want_test_tools() {
 
 # want_venv notes what the module venv of the chosen Python lacks on Debian: ensurepip, or its wheels.
 want_venv() {
-    "$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null || want "virtual environments" "python${py_minor:-3}-venv"
+    "$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null ||
+        want "virtual environments" "python${py_minor:-3}-venv"
 }
 
 # need_test_tools sees to all that the stages of test need.
@@ -121,24 +127,27 @@ need_test_tools() {
     make_today
 }
 
-# make_today installs the packages of scripts/today.txt into build/today, unless it has these. They are of today, so they need a
-# newer Python than fapws does. Without them, tests of them fail, and the other tests run.
+# make_today installs the packages of scripts/today.txt into build/today, unless it has these. They are of today, so
+# they need a newer Python than fapws does. Without them, tests of them fail, and the other tests run.
 make_today() {
     local venv=$root/build/today list=$root/scripts/today.txt
-    cmp -s "$list" "$venv/installed.txt" && [[ $("$venv/bin/python3" --version 2>&1) == "$("$python" --version)" ]] && return
+    cmp -s "$list" "$venv/installed.txt" &&
+        [[ $("$venv/bin/python3" --version 2>&1) == "$("$python" --version)" ]] && return
     if [[ $(realpath "$python") != "$(realpath /usr/bin/python3)" ]]; then
         say "$python is not the system's: the packages of ${list#"$root/"} are not tested"
         return
     fi
     rm -rf "$venv"
-    patiently "fetching the packages of ${list#"$root/"}" logged "$root/build/today.log" install_packages "$python" "$venv" "$list" ||
+    patiently "fetching the packages of ${list#"$root/"}" logged "$root/build/today.log" \
+        install_packages "$python" "$venv" "$list" ||
         say "${list#"$root/"}: pip could not install them; see build/today.log"
 }
 
 # install_packages PYTHON VENV LIST makes a virtual environment with the packages that a file lists, and no others.
 install_packages() {
     "$1" -m venv "$2" &&
-        "$2/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: -r "$3" &&
+        "$2/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: \
+            -r "$3" &&
         cp "$3" "$2/installed.txt"
 }
 
@@ -149,14 +158,17 @@ word_today() {
 }
 
 # TestConsoleWorksFromTheLoginToTheReboot checks pages with axe-core, from the registry that npm is configured for.
-readonly axe=axe-core-4.14.1 axe_sha512=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+readonly axe=axe-core-4.14.1 axe_sha512=\
+1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b73\
+4f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
 
 # fetch_axe writes build/axe-core-VERSION.js. Without it, this test fails, and the other tests run.
 fetch_axe() (
     [[ ! -e $root/build/$axe.js ]] || return 0
     mkdir -p "$root/build/axe"
     cd "$root/build/axe" || return
-    if ! patiently "fetching $axe" logged log npm pack "${axe%-*}@${axe##*-}" || ! sha512sum --status -c <<<"$axe_sha512  $axe.tgz"; then
+    if ! patiently "fetching $axe" logged log npm pack "${axe%-*}@${axe##*-}" ||
+        ! sha512sum --status -c <<<"$axe_sha512  $axe.tgz"; then
         say "$axe: npm could not fetch it, or its SHA-512 differs; see build/axe/log"
         return
     fi
@@ -164,13 +176,15 @@ fetch_axe() (
     mv package/axe.min.js "../$axe.js"
 )
 
-# refuse_snap ends test on Ubuntu if Chromium would be Ubuntu's snap, which does not run in a container, and sees neither the
-# profiles of the tests nor their /tmp.
+# refuse_snap ends test on Ubuntu if Chromium would be Ubuntu's snap, which does not run in a container, and sees
+# neither the profiles of the tests nor their /tmp.
 refuse_snap() {
     local program
     [[ $(os_release ID) == ubuntu ]] || return 0
     program=$(type -P chromium) && [[ $(realpath "$program") != */snap ]] && return
-    die "the tests need Chromium, which Ubuntu has only as a snap: install another build, such as google-chrome-stable, and link it: sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
+    die "the tests need Chromium, which Ubuntu has only as a snap: install another build," \
+        "such as google-chrome-stable, and link it:" \
+        "sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
 }
 
 # want_programs WHY PAIRS notes the packages of missing commands.

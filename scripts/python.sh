@@ -1,7 +1,8 @@
 # Sourced by build.sh: finds Python and tells cgo how to compile and link with it.
 # shellcheck shell=bash
 
-# The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. .ci/build-test compares with README.md.
+# The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. .ci/build-test compares with
+# README.md.
 readonly python_oldest=8 python_newest=15 python_free_threaded=14
 
 # choose_python sets python to the interpreter to embed, and wants the packages that embedding needs.
@@ -22,8 +23,8 @@ choose_python() {
     want "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
-# ask_python sets py_* from the answers of the chosen Python. Those of a free-threaded one have a t: py_minor is 3.14t, py_version
-# 3.14.0t.
+# ask_python sets py_* from the answers of the chosen Python. Those of a free-threaded one have a t: py_minor is 3.14t,
+# py_version 3.14.0t.
 ask_python() {
     read_python_settings "$python" -S -c '
 import sys, sysconfig
@@ -51,9 +52,11 @@ read_python_settings() {
     local number=${py_minor#*.}
     number=${number%%[a-z]*}
     ((${py_minor%%.*} == 3 && number >= python_oldest && number <= python_newest)) ||
-        die "$python is Python $py_version; fapws supports 3.$python_oldest to 3.$python_newest: choose another with --python PATH"
+        die "$python is Python $py_version; fapws supports 3.$python_oldest to 3.$python_newest:" \
+            "choose another with --python PATH"
     [[ $py_minor != *t* ]] || ((number >= python_free_threaded)) ||
-        die "$python is Python $py_version; fapws supports free-threaded Python from 3.$python_free_threaded on: choose another with --python PATH"
+        die "$python is Python $py_version; fapws supports free-threaded Python" \
+            "from 3.$python_free_threaded on: choose another with --python PATH"
 }
 
 need_compiler() {
@@ -79,10 +82,10 @@ if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and 
 
 # link_python sets py_linked and py_link: how libpython gets into the executable.
 #
-# The distribution's archive has the objects of its python3, which are optimized with a profile. With its shared library,
-# Python code takes a fifth to a quarter more time. Debian's archives of 3.13 and 3.14 lack objects, so a probe tries whether
-# the archive links. LIBPYTHON=static fetches and compiles them; without it, the first build would take too long.
-# LIBPYTHON=shared always uses the library: packagers may want Python's updates without a rebuild.
+# The distribution's archive has the objects of its python3, which are optimized with a profile. With its shared
+# library, Python code takes a fifth to a quarter more time. Debian's archives of 3.13 and 3.14 lack objects, so a probe
+# tries whether the archive links. LIBPYTHON=static fetches and compiles them; without it, the first build would take
+# too long. LIBPYTHON=shared always uses the library: packagers may want Python's updates without a rebuild.
 link_python() {
     case ${LIBPYTHON-} in
     static)
@@ -99,13 +102,15 @@ link_python() {
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return
             # For another architecture that is usual (install.md), and users cannot change it.
-            [[ -n $cross ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library; LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
+            [[ -n $cross ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library;" \
+                "LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
         fi
         ;;
     *) die "LIBPYTHON=$LIBPYTHON: expected static or shared" ;;
     esac
     [[ $py_shared == 1 ]] ||
-        die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared, or try LIBPYTHON=static"
+        die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared," \
+            "or try LIBPYTHON=static"
     py_linked=shared py_link="-L\"$py_libdir\" -lpython$py_minor"
     # A library outside the system's folders is not found at run time otherwise.
     case ${py_libdir#"$py_root"} in
@@ -124,8 +129,8 @@ link_archive() {
     probe_archive
 }
 
-# probe_archive reports whether a program links with py_link; probe_log names the linker's messages. A program that is newer than
-# the archive, and was linked with the same flags, is not linked again.
+# probe_archive reports whether a program links with py_link; probe_log names the linker's messages. A program that is
+# newer than the archive, and was linked with the same flags, is not linked again.
 probe_archive() {
     local folder=$root/build/probe/$py_version command flags asked
     probe_log=$folder/log
@@ -172,7 +177,8 @@ use_python() {
 link_with_python() {
     link_python
     write_pc
-    # Go's build cache ignores pkg-config's answer and compat.h, and would link another Python: a macro makes the flags differ.
+    # Go's build cache ignores pkg-config's answer and compat.h, and would link another Python: a macro makes the flags
+    # differ.
     local id
     id=$(printf '%s\n' "$py_include" "$py_link" | cat - "$root/pybridge/python/"* | cksum)
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"
@@ -186,10 +192,11 @@ link_with_python() {
 # --- the objects that Debian's and Ubuntu's archives of Python lack ---------
 #
 # Since 3.12, Python's hash functions are those of HACL*, whose objects libpython.a lacks:
-# https://github.com/python/cpython/issues/131298. They are compiled from the source package of the same version, which apt verifies.
+# https://github.com/python/cpython/issues/131298. They are compiled from the source package of the same version, which
+# apt verifies.
 
-# make_hacl sets hacl_archive to the objects that py_archive lacks. It fails unless LIBPYTHON=static asks for it, without a network,
-# and with a Python that is not a package.
+# make_hacl sets hacl_archive to the objects that py_archive lacks. It fails unless LIBPYTHON=static asks for it,
+# without a network, and with a Python that is not a package.
 make_hacl() {
     local folder=$root/build/hacl/$py_version
     hacl_archive=$folder/libhacl.a

@@ -6,8 +6,8 @@
 
 readonly roots_folder=$root/build/roots
 
-# word_roots [--test] [--as root|user] [SUITE...] serves samples/hello from a clean clone in fresh systems: of each suite, one
-# for root and one for a plain user. With --wheel [SUITE...], see try_wheels.
+# word_roots [--test] [--as root|user] [SUITE...] serves samples/hello from a clean clone in fresh systems: of each
+# suite, one for root and one for a plain user. With --wheel [SUITE...], see try_wheels.
 word_roots() {
     local suite user suites=(bookworm trixie sid) users=(root user) word=serve_in
     while [[ ${1-} == -* ]]; do
@@ -38,8 +38,8 @@ word_roots() {
     summary
 }
 
-# try_wheels SUITE... makes a wheel for each Python of this machine, and installs it as users do: in these Pythons, and in fresh
-# systems that have Python and pip, but no compiler.
+# try_wheels SUITE... makes a wheel for each Python of this machine, and installs it as users do: in these Pythons, and
+# in fresh systems that have Python and pip, but no compiler.
 try_wheels() {
     local dist=$roots_folder/wheels suite candidate
     rm -rf "$dist"
@@ -94,7 +94,8 @@ make_root() {
     local flags=(--variant=minbase "${@:3}") from=("$(debian_mirror)")
     if [[ $1 == noble ]]; then
         [[ -e /usr/share/keyrings/ubuntu-archive-keyring.gpg ]] ||
-            die "the keys of Ubuntu are missing: install them with: sudo apt-get install ubuntu-keyring (Debian 13 or later, Ubuntu)"
+            die "the keys of Ubuntu are missing: install them with:" \
+                "sudo apt-get install ubuntu-keyring (Debian 13 or later, Ubuntu)"
         # Debian 12's debootstrap knows no name of Ubuntu this new, but "gutsy", whose steps are the same.
         flags+=("--components=main,universe") from=("${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}" gutsy)
     fi
@@ -107,8 +108,8 @@ make_root() {
     copy_host_settings "$2"
 }
 
-# copy_host_settings FOLDER lets the new system reach the network as this one does: apt's proxy and checks, and certificate
-# authorities that were added to Debian's.
+# copy_host_settings FOLDER lets the new system reach the network as this one does: apt's proxy and checks, and
+# certificate authorities that were added to Debian's.
 copy_host_settings() {
     apt-config dump | grep -E '^Acquire::(http|https|Check)' >"$1/etc/apt/apt.conf.d/90host" || true
     [[ ! -d /usr/local/share/ca-certificates ]] || cp -r /usr/local/share/ca-certificates "$1/usr/local/share"
@@ -135,8 +136,8 @@ in_root() {
         cd "$folder"
         pivot_root . .
         umount -l .
-        # This shell stays process 1: the kernel ends all others with it, but does not end a process with its parent that
-        # has become another user, nor send process 1 a signal that it does not ask for.
+        # This shell stays process 1: the kernel ends all others with it, but does not end a process with its parent
+        # that has become another user, nor send process 1 a signal that it does not ask for.
         trap "exit 1" INT TERM
         env -i "${settings[@]}" chroot --userspec="$user:$user" / "$@" &
         wait $!' - "$@" </dev/null
@@ -175,8 +176,8 @@ test_in() {
     build_in "$@" test
 }
 
-# install_as_told FOLDER USER WORD... has a plain user run the word, which fails with the command that root must type, and
-# root type it.
+# install_as_told FOLDER USER WORD... has a plain user run the word, which fails with the command that root must type,
+# and root type it.
 install_as_told() {
     local told
     [[ $2 != root ]] || return 0
@@ -188,8 +189,8 @@ install_as_told() {
     apt_in "$1" $told
 }
 
-# word_systemd makes the package, boots a fresh Debian of this release with its kernel and systemd in qemu, and tries the service
-# there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
+# word_systemd makes the package, boots a fresh Debian of this release with its kernel and systemd in qemu, and tries
+# the service there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
 word_systemd() {
     local suite folder kernel='' flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
     [[ $(machine_architecture) == amd64 ]] || die "systemd runs on amd64: the machine of qemu is an x86"
@@ -197,7 +198,8 @@ word_systemd() {
     folder=$roots_folder/systemd-$suite
     # shellcheck disable=SC2119 # of this machine
     word_deb
-    make_root "$suite" "$folder" --include=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,python3,curl,procps
+    make_root "$suite" "$folder" \
+        --include=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,python3,curl,procps
     apt_in "$folder" satisfy "$(dpkg-deb -f "$made_file" Depends)"
     two_versions "$made_file" "$folder"
     cp "$root/.ci/systemd-test" "$folder/systemd-test"
@@ -229,7 +231,8 @@ UNIT
     fi
     timeout 3600 qemu-system-x86_64 "${flags[@]}" -smp 2 -drive "file=$folder.img,if=virtio,format=raw" \
         -kernel "$(echo "$folder"/boot/vmlinuz-*)" -initrd "$(echo "$folder"/boot/initrd.img-*)" \
-        -append "root=/dev/vda rw console=ttyS0 quiet $kernel" </dev/null | tee "$folder.log" | grep -a --line-buffered '^systemd-test' || true # what counts is the last line
+        -append "root=/dev/vda rw console=ttyS0 quiet $kernel" </dev/null | tee "$folder.log" |
+        grep -a --line-buffered '^systemd-test' || true # what counts is the last line
     grep -aq '^systemd-test: installed, upgraded, removed: all good' "$folder.log" ||
         die "the service failed, or the virtual machine ended early; all messages are in $folder.log"
     rm -rf "$folder" "$folder.img"

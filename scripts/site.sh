@@ -4,12 +4,14 @@
 # The system's Python runs mkdocs: the site does not depend on the Python that fapws embeds.
 readonly site_python=/usr/bin/python3
 
-# make_mkdocs installs the packages of scripts/site/requirements.txt into the virtual environment build/docs, unless it has these.
+# make_mkdocs installs the packages of scripts/site/requirements.txt into the virtual environment build/docs, unless it
+# has these.
 make_mkdocs() {
     local venv=$root/build/docs pinned=$root/scripts/site/requirements.txt
     cmp -s "$pinned" "$venv/installed.txt" && return
     rm -rf "$venv"
-    patiently "fetching the packages of ${pinned#"$root/"}" logged "$root/build/docs.log" install_packages "$site_python" "$venv" "$pinned" ||
+    patiently "fetching the packages of ${pinned#"$root/"}" logged "$root/build/docs.log" \
+        install_packages "$site_python" "$venv" "$pinned" ||
         die "pip could not install the packages of ${pinned#"$root/"}; see build/docs.log"
 }
 

@@ -1,9 +1,9 @@
-# Sourced by build.sh: testssl tries HTTPS with the program testssl.sh; `test` has a short run. docs/https.md has the result of
-# a whole one.
+# Sourced by build.sh: testssl tries HTTPS with the program testssl.sh; `test` has a short run. docs/https.md has the
+# result of a whole one.
 # shellcheck shell=bash
 
-# word_testssl [FLAGS] tries a server with a certificate of its own authority, and fails on a finding above LOW or a grade below
-# A. FLAGS go to testssl. Versions before 3.2, as in Debian 12, give no grade.
+# word_testssl [FLAGS] tries a server with a certificate of its own authority, and fails on a finding above LOW or a
+# grade below A. FLAGS go to testssl. Versions before 3.2, as in Debian 12, give no grade.
 word_testssl() {
     want_programs "for testssl" "openssl=openssl testssl=testssl.sh"
     install_wanted
@@ -38,14 +38,18 @@ certfile = "chain.pem"
 keyfile = "key.pem"
 hsts = "1y"
 app = "$root/samples/hello/hello.py"
-headers = { X-Content-Type-Options = "nosniff", X-Frame-Options = "DENY", Content-Security-Policy = "default-src 'self'" }
+[headers]
+X-Content-Type-Options = "nosniff"
+X-Frame-Options = "DENY"
+Content-Security-Policy = "default-src 'self'"
 SETTINGS
     start_server "$folder/server.log" env FAPWS_ALLOW_ROOT=1 "$root/build/fapws" --config "$folder/fapws.toml"
     # shellcheck disable=SC2064 # of this server
     trap "kill $server" EXIT
     address=$(address_of "$folder/server.log" https)
     (cd "$folder" && testssl --quiet --color 0 --warnings off --add-ca ca.pem --jsonfile report.json \
-        "$@" "https://localhost:${address##*:}/") | tee "$folder/report.txt" || say "testssl ended with ${PIPESTATUS[0]}"
+        "$@" "https://localhost:${address##*:}/") | tee "$folder/report.txt" ||
+        say "testssl ended with ${PIPESTATUS[0]}"
     say "the whole report is build/testssl/report.txt"
     judge_testssl "$folder/report.json"
 }
@@ -55,12 +59,14 @@ issue_certificate() {
     local ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
     (
         cd "$1"
-        openssl req -x509 "${ec[@]}" -days 365 -subj "/CN=fapws test authority" -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem
+        openssl req -x509 "${ec[@]}" -days 365 -subj "/CN=fapws test authority" \
+            -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem
         openssl req "${ec[@]}" -subj /CN=localhost -keyout key.pem -out request.pem
-        printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 extendedKeyUsage=serverAuth keyUsage=critical,digitalSignature \
-            basicConstraints=critical,CA:FALSE subjectKeyIdentifier=hash authorityKeyIdentifier=keyid \
-            crlDistributionPoints=URI:http://localhost/ca.crl >extensions
-        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 90 -extfile extensions -out leaf.pem
+        printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 extendedKeyUsage=serverAuth \
+            keyUsage=critical,digitalSignature basicConstraints=critical,CA:FALSE subjectKeyIdentifier=hash \
+            authorityKeyIdentifier=keyid crlDistributionPoints=URI:http://localhost/ca.crl >extensions
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 90 \
+            -extfile extensions -out leaf.pem
         cat leaf.pem ca.pem >chain.pem
     ) 2>/dev/null
 }

@@ -1,6 +1,8 @@
-"""What hatchling does not know of the wheel: the version, README.md as an index shows it, and the library (pyproject.toml).
+"""What hatchling does not know of the wheel: the version, README.md as an index shows it, and the library
+(pyproject.toml).
 
-build.sh builds the library: before it calls hatchling, or called by this module if pip, uv or another frontend has called hatchling.
+build.sh builds the library: before it calls hatchling, or called by this module if pip, uv or another frontend has
+called hatchling.
 """
 
 import os
@@ -15,7 +17,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# scripts/package.sh sets these: the path of the library, and the tag of its wheel without the platform, such as cp311-cp311.
+# scripts/package.sh sets these: the path of the library, and the tag of its wheel without the platform, such as
+# cp311-cp311.
 LIBRARY, TAG = "FAPWS_WHEEL_LIBRARY", "FAPWS_WHEEL_TAG"
 
 # Libraries of every glibc, which manylinux allows. Python brings the others.
@@ -25,10 +28,13 @@ MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64", "AR
 
 
 def platform_tag(library):
-    """The platform of a wheel with that library: manylinux with the newest glibc that one of its symbols needs (PEP 600)."""
+    """The platform of a wheel with that library: manylinux with the newest glibc that one of its symbols needs (PEP
+    600)."""
     command = ["readelf", "-W", "--file-header", "--dynamic", "--dyn-syms", str(library)]
     elf = subprocess.run(command, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
-    strange = sorted(name for name in set(re.findall(r"\(NEEDED\).*\[(.*)\]", elf)) - LIBRARIES if not name.startswith("ld-linux"))
+    strange = sorted(
+        name for name in set(re.findall(r"\(NEEDED\).*\[(.*)\]", elf)) - LIBRARIES if not name.startswith("ld-linux")
+    )
     if strange:
         sys.exit("%s needs %s, which not every system has" % (library, ", ".join(strange)))
     versions = {tuple(map(int, v.split("."))) for v in re.findall(r"@GLIBC_([0-9.]+)", elf)}
@@ -56,7 +62,8 @@ def source_version():
 
 
 def built():
-    """Builds the library for this Python, for which it takes a C compiler and Go, which build.sh downloads unless it is there."""
+    """Builds the library for this Python, for which it takes a C compiler and Go, which build.sh downloads unless it is
+    there."""
     return ask_build("library_of", sys.executable)[-2:]
 
 
@@ -71,7 +78,8 @@ FILE = r"(?![a-z]+:|[#/])([^)\"\s]+)"
 
 
 def description(text, version):
-    """README.md as an index shows it: links to files lead to the project's page. If that is not known, they are text."""
+    """README.md as an index shows it: links to files lead to the project's page. If that is not known, they are
+    text."""
     url, revision = home(version)
 
     def absolute(match):
@@ -85,7 +93,10 @@ def description(text, version):
             part = re.sub(r"(\]\(|\b(?:href|src)=\")" + FILE, absolute, part)
         else:
             part = re.sub(r"!\[[^\]]*\]\(" + FILE + r"\)|<img [^>]*\bsrc=\"" + FILE + "\"[^>]*>", "", part)
-            part = re.sub(r"\[([^\]]*)\]\(" + FILE + r"\)|<a [^>]*\bhref=\"" + FILE + r"\"[^>]*>(.*?)</a>", _text_of, part, flags=re.S)
+            part = re.sub(
+                r"\[([^\]]*)\]\(" + FILE + r"\)|<a [^>]*\bhref=\"" + FILE + r"\"[^>]*>(.*?)</a>", _text_of, part,
+                flags=re.S,
+            )
         parts[2 * at] = part
     return "".join(parts)
 
@@ -113,7 +124,9 @@ class Metadata(MetadataHookInterface):
     def update(self, metadata):
         version = metadata["version"] = source_version()
         metadata["urls"] = pages(version)
-        metadata["readme"] = {"content-type": "text/markdown", "text": description((ROOT / "README.md").read_text("utf-8"), version)}
+        metadata["readme"] = {
+            "content-type": "text/markdown", "text": description((ROOT / "README.md").read_text("utf-8"), version),
+        }
 
 
 class Library(BuildHookInterface):

@@ -1,7 +1,8 @@
 """Makes the pages of docs/ fit into the site, see mkdocs.yml.
 
-The pages are written for GitHub and for `fapws help`. These hooks take the navigation from docs/README.md, give code blocks their
-file names as titles, and add the files outside of docs/ that pages link to: documents, and source files as pages of code.
+The pages are written for GitHub and for `fapws help`. These hooks take the navigation from docs/README.md, give code
+blocks their file names as titles, and add the files outside of docs/ that pages link to: documents, and source files as
+pages of code.
 """
 
 import os
@@ -119,6 +120,10 @@ def on_page_markdown(markdown, page, **_):
 
 def on_post_page(output, page, **_):
     """Fails if a page would load something from another server."""
-    found = re.search(r"<(?:script|img|source|iframe)[^>]*\b(?:src|srcset)=\"?(?:https?:)?//[^>]*>|<link[^>]*(?:stylesheet|preconnect)[^>]*//[^>]*>", output)
+    found = re.search(
+        r"<(?:script|img|source|iframe)[^>]*\b(?:src|srcset)=\"?(?:https?:)?//[^>]*>"
+        r"|<link[^>]*(?:stylesheet|preconnect)[^>]*//[^>]*>",
+        output,
+    )
     if found:
         raise PluginError("%s loads from another server: %s" % (page.file.src_uri, found.group(0)))

@@ -1,4 +1,5 @@
-"""Makes docs/images/top.svg: fapws ctl top of a server with a request that hangs. Run it after ./build.sh build, from any directory.
+"""Makes docs/images/top.svg: fapws ctl top of a server with a request that hangs. Run it after ./build.sh build, from
+any directory.
 
 The server, its load and the picture are real; only the version is that of CHANGELOG.md.
 """
@@ -37,7 +38,8 @@ PATHS = [("/report", report), ("/", lambda environ, start_response: "Hello")]
 STYLE = """<style>
 text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre;fill:#d5dae4}
 .window{fill:#10131a;stroke:#2a2f3a}.bar{fill:#1b202a}.title{font-family:system-ui,sans-serif;fill:#aab2c2}
-.head{fill:#7f8aa3;font-weight:600}.prompt{fill:#5eead4}.band{fill:#ffb86b;opacity:.18}.hung{fill:#ffb86b;font-weight:600}
+.head{fill:#7f8aa3;font-weight:600}.prompt{fill:#5eead4}.band{fill:#ffb86b;opacity:.18}\
+.hung{fill:#ffb86b;font-weight:600}
 </style>"""
 
 
@@ -58,9 +60,15 @@ def last_screen(pid, seconds):
 
 def picture(lines):
     height = 66 + 19 * (len(lines) + 1)
-    yield '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 %d" role="img" aria-label="fapws ctl top shows a request that hangs, with its line">' % height
+    yield (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 %d" role="img" '
+        'aria-label="fapws ctl top shows a request that hangs, with its line">' % height
+    )
     yield STYLE
-    yield '<rect class="window" x=".5" y=".5" width="859" height="%d" rx="8"/><path class="bar" d="M1 8a7 7 0 0 1 7-7h844a7 7 0 0 1 7 7v24H1z"/>' % (height - 1)
+    yield (
+        '<rect class="window" x=".5" y=".5" width="859" height="%d" rx="8"/>'
+        '<path class="bar" d="M1 8a7 7 0 0 1 7-7h844a7 7 0 0 1 7 7v24H1z"/>' % (height - 1)
+    )
     yield '<text class="title" x="430" y="21" text-anchor="middle">Terminal</text>'
     y = 56
     yield '<text x="18" y="%d" class="prompt">$ fapws ctl top</text>' % y
@@ -83,7 +91,10 @@ def main():
         beside = []
         try:
             time.sleep(3)
-            for command in (["curl", "-s", "http://%s/report?month=11" % ADDRESS], [FAPWS, "bench", "-c", "4", "-d", "30s", "-r", "900", "http://%s/" % ADDRESS]):
+            for command in (
+                ["curl", "-s", "http://%s/report?month=11" % ADDRESS],
+                [FAPWS, "bench", "-c", "4", "-d", "30s", "-r", "900", "http://%s/" % ADDRESS],
+            ):
                 beside.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
             time.sleep(8)
             lines = last_screen(server.pid, 5)
