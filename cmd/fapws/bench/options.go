@@ -96,7 +96,7 @@ func (o *Options) flags() *pflag.FlagSet {
 	set.Func("streams", "send `N` requests at once on a connection of HTTP/2 [1]", number(&o.Streams, maxStreams))
 	set.BoolVar(&o.Close, "close", false, "a connection for each request")
 	set.Func("timeout", "wait this `TIME` for a connection and for each response [10s]", spanFlag(&o.Timeout))
-	set.Func("cacert", "trust the authority in `FILE` (PEM), which has signed the certificate", o.setCAFile)
+	set.Func("cacert", "trust the CA in `FILE` (PEM), which has signed the certificate", o.setCAFile)
 	set.BoolVarP(&o.Insecure, "insecure", "k", false, "accept any certificate")
 	set.BoolVar(&o.JSON, "json", false, "results as JSON: latencies in seconds, sizes in bytes")
 	return set

@@ -59,9 +59,9 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
 		return create(d, names, now)
 	case err != nil:
-		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), system.Cause(err), lost)
+		return nil, fmt.Errorf("cannot read the CA %s: %w%s", d.path(CAFile), system.Cause(err), lost)
 	case keyErr != nil:
-		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), system.Cause(keyErr),
+		return nil, fmt.Errorf("cannot read the key of the CA %s: %w%s", d.path(caKey), system.Cause(keyErr),
 			lost)
 	}
 	files := Pair{Cert: d.path(CAFile), Key: d.path(caKey)}
@@ -72,7 +72,7 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	return &Authority{pair.Leaf, text, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-const lost = "; restore it, or remove both files to make another authority, which all clients must be told to " +
+const lost = "; restore it, or remove both files to make another CA, which all clients must be told to " +
 	"trust again"
 
 // create creates an authority. It writes the key first, because a certificate without its key is useless.
@@ -81,7 +81,7 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	host, _ := os.Hostname()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "fapws on " + host + ", " + now.UTC().Format("2006-01-02"),
-			Organization: []string{"fapws local authority"}},
+			Organization: []string{"fapws local CA"}},
 		NotBefore:             now.Add(-before),
 		NotAfter:              now.Add(caLife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -192,14 +192,14 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	}
 	if missing != nil {
 		print, _ := Fingerprint(a.PEM)
-		done = append(done, fmt.Sprintf("made an authority for this machine, %s; clients that trust it can be sure "+
+		done = append(done, fmt.Sprintf("made a CA for this machine, %s; clients that trust it can be sure "+
 			"of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
 	}
 	for _, name := range hosts {
 		if !a.vouches(name) {
-			doubts = append(doubts, fmt.Sprintf("the authority %s may not vouch for the host %s, which is not local "+
+			doubts = append(doubts, fmt.Sprintf("the CA %s may not vouch for the host %s, which is not local "+
 				"and was not known when it was made; give the host a certfile, or remove the files in %s to make "+
-				"another authority, which all clients must be told to trust again",
+				"another CA, which all clients must be told to trust again",
 				d.path(CAFile), name, dir))
 		}
 	}
@@ -240,7 +240,7 @@ func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 	case err != nil || !matches(key, leaf):
 		return "its key was another one"
 	case leaf.CheckSignatureFrom(a.Certificate) != nil || !bytes.HasSuffix(text, a.PEM):
-		return "it was of another authority"
+		return "it was of another CA"
 	case now.Before(leaf.NotBefore):
 		return "it was not valid yet"
 	case isOld(leaf, now):

@@ -107,16 +107,16 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 	}{
 		"rate limit": {status: 429, order: kind +
 			`rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
-			want: "the certificate authority refused: too many certificates already issued for this name in " +
+			want: "the CA refused: too many certificates already issued for this name in " +
 				"the last 168h", wait: 2 * time.Hour},
 		"identifiers": {status: 400, order: kind + `rejectedIdentifier", "detail": "Cannot issue.", "subproblems": [` +
 			kind + `malformed", "detail": "a.test: invalid\r\nsuffix"}]}`,
-			want: "the certificate authority refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},
+			want: "the CA refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},
 		"no detail": {status: 403, order: kind + `caa"}`,
-			want: "the certificate authority refused: urn:ietf:params:acme:error:caa", wait: firstPause},
+			want: "the CA refused: urn:ietf:params:acme:error:caa", wait: firstPause},
 		"challenges": {status: 201, challenge: kind +
 			`dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
-			want: "the certificate authority refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
+			want: "the CA refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
 				"lead to port 80 or 443 of this machine", wait: firstPause},
 		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>",
 			wait: firstPause},

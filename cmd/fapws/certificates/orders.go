@@ -216,7 +216,7 @@ func (a *ACME) order(name string) (wait time.Duration, err error) {
 		wait, _ = acme.RateLimit(err)
 		return wait, talk.explain(err, a.Directory)
 	case <-time.After(orderWithin):
-		return 0, fmt.Errorf("the certificate authority %s did not answer within %v", a.Directory, orderWithin)
+		return 0, fmt.Errorf("the CA %s did not answer within %v", a.Directory, orderWithin)
 	}
 }
 
@@ -361,7 +361,7 @@ func (c *conversation) explain(err error, directory string) error {
 	if len(c.refusals) == 0 {
 		var unreachable *url.Error
 		if errors.As(err, &unreachable) {
-			return fmt.Errorf("cannot reach the certificate authority %s: %s", directory,
+			return fmt.Errorf("cannot reach the CA %s: %s", directory,
 				oneLine(unreachable.Err.Error()))
 		}
 		return fmt.Errorf("no certificate from %s: %s", directory,
@@ -380,7 +380,7 @@ func (c *conversation) explain(err error, directory string) error {
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
 	}
-	return fmt.Errorf("the certificate authority refused: %s%s", reason, hint)
+	return fmt.Errorf("the CA refused: %s%s", reason, hint)
 }
 
 // acmeProtocol is the ALPN protocol of a client that requests a token (RFC 8737 §4).

@@ -304,7 +304,7 @@ func parseClients(data []byte) (*clients, error) {
 		c.authorities.AddCert(one)
 	}
 	if !some {
-		return nil, errors.New("has no certificate of an authority (CA)")
+		return nil, errors.New("has no certificate of a CA")
 	}
 	for block := range blocks(data) {
 		if block.Type != "X509 CRL" {
@@ -316,7 +316,7 @@ func parseClients(data []byte) (*clients, error) {
 				strings.TrimPrefix(err.Error(), "x509: "))
 		}
 		if !signed(list, chain) {
-			return nil, fmt.Errorf("revocation list %d of the file is of %s, which is no authority of this file",
+			return nil, fmt.Errorf("revocation list %d of the file is of %s, which is no CA of this file",
 				len(c.lists)+1, list.Issuer)
 		}
 		for i := range list.RevokedCertificateEntries {

@@ -243,7 +243,7 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 		len(cert.Certificate) == 1 {
 		if _, err := os.Stat(full); err == nil {
 			r.tell("chain "+p.Cert, logfile.Warning,
-				fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+				fmt.Sprintf("%s has no certificate of its CA, so many clients refuse it; use %s", p.Cert, full))
 		}
 	}
 	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !isWrongClock(r.Now()) &&
@@ -273,7 +273,7 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 func (r *Reader) authorities(name string) (Contents, error) {
 	data, _, err := r.Read(name)
 	if err != nil {
-		err = fmt.Errorf("cannot read the authorities %s: %w%s", name, err, readHint(err))
+		err = fmt.Errorf("cannot read the CAs %s: %w%s", name, err, readHint(err))
 	} else if of, wrong := parseClients(data); wrong != nil {
 		err = fmt.Errorf("%s: %w", name, wrong)
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !isWrongClock(r.Now()) {
@@ -281,7 +281,7 @@ func (r *Reader) authorities(name string) (Contents, error) {
 			fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since "+
 				"then are accepted", name, since.UTC().Format(day)))
 	}
-	return r.keep(name, Contents{Certificate: data}, err, "the authorities that were read before stay in use")
+	return r.keep(name, Contents{Certificate: data}, err, "the CAs that were read before stay in use")
 }
 
 // Files returns each name once.

@@ -241,7 +241,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	log.want(t, "info: certificate "+cert+" was replaced")
 	certtest.Write(t, cas, []byte("x"))
 	if b := bundle(); !bytes.Equal(b.Files[cas].Certificate, ca.PEM) {
-		t.Error("the old authorities have gone")
+		t.Error("the old CAs have gone")
 	}
 	log.want(t, "ca.pem: no certificate in this file")
 	certtest.Write(t, cert, []byte("x"))
@@ -313,7 +313,7 @@ func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := []string{cert + " has no certificate of its authority, so many clients refuse it; use " + dir +
+		want := []string{cert + " has no certificate of its CA, so many clients refuse it; use " + dir +
 			"/fullchain.pem", "no certificate covers the host shop.example.org"}
 		if warned {
 			want = append([]string{fmt.Sprintf("the private key %s can be read by every user of this machine (mode "+
@@ -357,7 +357,7 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 	c := ca.For("example.org")
 	cert, key := c.Write(dir)
 	for text, data := range map[string][]byte{
-		"leaf.pem: has no certificate of an authority": c.Certificate,
+		"leaf.pem: has no certificate of a CA": c.Certificate,
 		"text.pem: no certificate":                     []byte("x"),
 	} {
 		name, _, _ := strings.Cut(text, ":")

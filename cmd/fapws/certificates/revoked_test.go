@@ -50,9 +50,9 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 		}
 	}
 	if _, err := parseClients(slices.Concat(clients.PEM, ca.Revoke(later))); err == nil ||
-		!strings.Contains(err.Error(), "revocation list 1 of the file is of CN=Test Authority, which is no authority "+
+		!strings.Contains(err.Error(), "revocation list 1 of the file is of CN=Test Authority, which is no CA "+
 			"of this file") {
-		t.Errorf("a list of another authority: %v", err)
+		t.Errorf("a list of another CA: %v", err)
 	}
 	var log logged
 	certtest.Write(t, cas, slices.Concat(clients.PEM, clients.Revoke(time.Now().Add(-time.Hour))))

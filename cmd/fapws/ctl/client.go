@@ -57,7 +57,7 @@ func Run(args []string, stdout io.Writer) error {
 		err = a.Status.write(stdout, o.json)
 	case CA:
 		if a.Status.CA == nil {
-			return errors.New("this server has no authority of its own; start it with --tls auto")
+			return errors.New("this server has no CA of its own; start it with --tls auto")
 		}
 		_, err = fmt.Fprintf(stdout, "%s\nSHA-256 %s\n", visible(a.Status.CA.Path), visible(a.Status.CA.SHA256))
 	case Stack:

@@ -248,7 +248,7 @@ func (p *Plan) checkClients() error {
 				"clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
 		case cas == "":
 			wrong = append(wrong, at.Errorf("client-cert",
-				"needs ca-certs, the authorities of the client certificates"))
+				"needs ca-certs, the CAs of the client certificates"))
 		case rule == "unverified" && certReqs(conf):
 			wrong = append(wrong, at.Errorf("client-cert",
 				"with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs"))
@@ -265,7 +265,7 @@ func (p *Plan) checkClients() error {
 		}
 		if a.ClientCAs != "" && a.CAs == "" {
 			wrong = append(wrong, a.At.Errorf("ca-certs",
-				"no rule uses these authorities; add client-cert = \"required\""))
+				"no rule uses these CAs; add client-cert = \"required\""))
 		}
 	}
 	err := settings.JoinPath(wrong...)

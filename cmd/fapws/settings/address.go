@@ -230,7 +230,7 @@ func (s *Settings) settleTLS(c *Config) error {
 	c.Bind = c.SecureAddresses(c.Bind)
 	if c.TLS == "acme" && c.Chroot != "" {
 		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of "+
-			"the authority; use certbot with certfile", s.from["tls"], s.from["chroot"])
+			"the CA; use certbot with certfile", s.from["tls"], s.from["chroot"])
 	}
 	if err := s.settleRedirect(c); err != nil {
 		return err
@@ -243,7 +243,7 @@ func (s *Settings) settleTLS(c *Config) error {
 			"the same order, or no keyfile if each certfile has its key",
 			s.from["certfile"], certs, s.from["keyfile"], keys)
 	case c.CertReqs != "none" && c.CACerts == "":
-		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates",
+		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the CAs of the client certificates",
 			s.from["cert-reqs"])
 	case c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules:
 		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain "+

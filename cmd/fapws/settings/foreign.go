@@ -37,7 +37,7 @@ var foreign = []struct {
 	{"-p --port", `.*[^0-9].*`, "-p is the port; a pid file is --pid FILE"},
 	{"-w --workers", "auto|max|-1|cpus?", "use --workers 0 for one worker per core"},
 	{"--cert --certfile --ssl-certfile", "adhoc",
-		"use --tls auto; fapws then makes certificates with an authority for this machine"},
+		"use --tls auto; fapws then makes certificates with a CA for this machine"},
 	{"--access-log --access-logfile --error-log --error-logfile --log-file", `.*\.py`,
 		"%s is a script, not a log file; a name precedes it, or - for standard output: --access-log - %s"},
 	{"--log-level", "trace|notset", "use --log-level debug, and --debug 2 for events of the server"},
@@ -247,7 +247,7 @@ var foreign = []struct {
 	{"init new create startproject", "", "fapws needs no project: write app.py, and type fapws app.py"},
 	{"fmt format lint", "", "fapws has no formatter; to test fapws.toml, type fapws check"},
 	{"adapt convert", "", "fapws reads fapws.toml; fapws help migrate shows the directives of nginx and Caddy there"},
-	{"trust untrust", "", "fapws changes no trust store; fapws ctl ca shows the authority of --tls auto, and fapws " +
+	{"trust untrust", "", "fapws changes no trust store; fapws ctl ca shows the CA of --tls auto, and fapws " +
 		"help https how clients trust it"},
 	{"systemd-unit install service", "",
 		"fapws help install shows how to install fapws as a service: ./build.sh install --system, or the package"},

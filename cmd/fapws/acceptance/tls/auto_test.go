@@ -60,7 +60,7 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		if trusted == nil {
 			trusted = ca
 		} else if !trusted.Equal(ca) {
-			t.Errorf("the %s start has another authority", start)
+			t.Errorf("the %s start has another CA", start)
 		}
 		roots := x509.NewCertPool()
 		roots.AddCert(trusted)

@@ -283,17 +283,17 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	const host = "[[host]]\nname = \"a.test\"\nroot = \".\"\n"
 	for text, want := range map[string]string{
 		pair + host +
-			"client-cert = \"required\"\n": "fapws.toml:6: client-cert: needs ca-certs, the authorities of the " +
+			"client-cert = \"required\"\n": "fapws.toml:6: client-cert: needs ca-certs, the CAs of the " +
 			"client certificates",
 		pair + host +
-			"ca-certs = \"ca.pem\"\n": `fapws.toml:6: ca-certs: no rule uses these authorities; add client-cert = "required"`,
+			"ca-certs = \"ca.pem\"\n": `fapws.toml:6: ca-certs: no rule uses these CAs; add client-cert = "required"`,
 		host + "client-cert = \"required\"\nca-certs = " +
 			"\"ca.pem\"\n": "fapws.toml:4: client-cert: clients show certificates only over HTTPS",
 		pair + host +
 			"client-cert = \"always\"\n": "client-cert = \"always\", a string: must be one of required, optional, " +
 			"unverified, none",
 		pair + host + "ca-certs = \"none.pem\"\nclient-cert = " +
-			"\"required\"\n": "fapws.toml:6: ca-certs: cannot read the authorities " + dir +
+			"\"required\"\n": "fapws.toml:6: ca-certs: cannot read the CAs " + dir +
 			"/none.pem: no such file or directory",
 		pair + "ca-certs = \"ca.pem\"\ncert-reqs = \"optional\"\n" + host +
 			"client-cert = \"unverified\"\n": "fapws.toml:8: client-cert: with cert-reqs, clients with a bad " +
