@@ -35,10 +35,10 @@ type workload struct {
 	early       bool
 	php         bool // PHP responds, by FastCGI
 	asgi        bool
-	fields      []string // fields of the requests
-	since       bool     // requests have If-Modified-Since and expect 304
-	coding      string   // expected Content-Encoding
-	status      int      // expected status; 0 means 200
+	fields      []string
+	since       bool   // requests have If-Modified-Since and expect 304
+	coding      string // expected Content-Encoding
+	status      int    // expected status; 0 means 200
 	tls         bool
 	resumed     bool // with a TLS session of an earlier connection
 	streams     int  // concurrent HTTP/2 streams on each connection

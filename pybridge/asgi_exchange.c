@@ -25,8 +25,6 @@ static void set_inner(asgi_exchange *x, PyObject *next) {
   Py_XDECREF(before);
 }
 
-/* --- the end ------------------------------------------------------------------ */
-
 static void exchange_end(asgi_exchange *x) {
   if (x->ended) return;
   x->ended = 1;
@@ -65,8 +63,6 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   *result = Py_NewRef(Py_None);
   return PYGEN_RETURN;
 }
-
-/* --- steps -------------------------------------------------------------------- */
 
 /* Continues x after a step of x->inner with the result how: runs awaitables until an awaitable waits or the exchange
  * has ended. */
@@ -183,8 +179,6 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
   leave(x, before);
   Py_RETURN_NONE;
 }
-
-/* --- the object --------------------------------------------------------------- */
 
 static PyTypeObject exchange_type;
 

@@ -40,8 +40,6 @@ int asgi_http_init(void) {
              : 0;
 }
 
-/* --- the application ----------------------------------------------------------- */
-
 static PyObject *http_begin(asgi_exchange *x) { return asgi_call(x, asgi_scope(x->rec)); }
 
 static PyObject *http_returned(asgi_exchange *x, PyObject *result) {
@@ -61,8 +59,6 @@ static PyObject *http_returned(asgi_exchange *x, PyObject *result) {
     wsgi_fail_line(&A.thread, rec, "the application returned before the end of its response ('more_body' was true)");
   return NULL;
 }
-
-/* --- receive ------------------------------------------------------------------ */
 
 static int request_message(PyObject *body, int more, PyObject **message) {
   return asgi_message(message, text[T_REQUEST], text[T_BODY], body, text[T_MORE], Py_NewRef(more ? Py_True : Py_False),
@@ -117,8 +113,6 @@ static void http_gone(asgi_exchange *x) {
   core_unlock();
   core_free_inputs(in);
 }
-
-/* --- send --------------------------------------------------------------------- */
 
 static void publish_chain(asgi_exchange *x, const core_chain *c) {
   core_record *rec = x->rec;
@@ -322,8 +316,6 @@ static int send_trailers(asgi_exchange *x, PyObject *headers, PyObject *more) {
   if (bad) s->len = before;
   return -bad;
 }
-
-/* --- the order of messages --- */
 
 static int out_of_order(asgi_exchange *x, PyObject *type) {
   static const char *const expected[] = {[ASGI_WAITS] = "'http.response.start' must come first",

@@ -8,8 +8,6 @@
 
 #define A asgi_the_thread
 
-/* --- receive() and send() ------------------------------------------------------ */
-
 static PyObject *receive(PyObject *self, PyObject *none) {
   return asgi_waiter_new((asgi_exchange *)self, ASGI_FOR_MESSAGE);
 }
@@ -52,8 +50,6 @@ static PyMethodDef receive_method = {"receive", receive, METH_NOARGS,
                                      "receive() -> the next event of this connection, a dict (ASGI 3)."};
 static PyMethodDef send_method = {"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS,
                                   "send(message): an event for this connection, a dict (ASGI 3)."};
-
-/* --- the application ----------------------------------------------------------- */
 
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   PyObject *args[3] = {scope, PyCFunction_New(&receive_method, (PyObject *)x),
@@ -108,8 +104,6 @@ void asgi_raised(asgi_exchange *x) {
     core_report_after((int)x->log, x->mount->name, x->line, x->line_len, x->addr, x->addr_len);
   }
 }
-
-/* --- messages ----------------------------------------------------------------- */
 
 static PyObject *type_key;
 

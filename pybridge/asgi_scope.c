@@ -55,8 +55,6 @@ static const char *at(const core_record *rec, core_span s) { return rec->req.dat
 
 static PyObject *bytes_of(const core_record *rec, core_span s) { return PyBytes_FromStringAndSize(at(rec, s), s.len); }
 
-/* --- headers ------------------------------------------------------------------ */
-
 #define NAMES 64
 static PyObject *names[NAMES];
 
@@ -132,8 +130,6 @@ static PyObject *headers_of(const core_record *rec) {
   return list;
 }
 
-/* --- addresses ---------------------------------------------------------------- */
-
 static PyObject *address(const core_record *rec, core_span host, core_span port) {
   if (!host.len) Py_RETURN_NONE;
   PyObject *name = PyUnicode_DecodeLatin1(at(rec, host), host.len, NULL), *number = NULL, *pair = NULL;
@@ -153,8 +149,6 @@ static PyObject *server(const core_record *rec) {
   Py_XDECREF(name);
   return pair;
 }
-
-/* --- the line ----------------------------------------------------------------- */
 
 static PyObject *raw_path(const core_record *rec) {
   const char *s = at(rec, rec->req.target);

@@ -33,8 +33,6 @@ static pthread_cond_t ended;
 static int running; /* guarded by the pool's mutex */
 static void bind_states(void);
 
-/* --- the list ---------------------------------------------------------------- */
-
 static void unlink_record(core_record *rec) {
   *(rec->inputs.event_prev ? &rec->inputs.event_prev->inputs.event_next : &A.head) = rec->inputs.event_next;
   *(rec->inputs.event_next ? &rec->inputs.event_next->inputs.event_prev : &A.tail) = rec->inputs.event_prev;
@@ -93,8 +91,6 @@ static void forget(core_record *rec) {
   asgi_wake_waiters(x, ASGI_FOR_ROOM);
   Py_DECREF(x);
 }
-
-/* --- the mode ---------------------------------------------------------------- */
 
 static int fresh; /* event loop only: records received events that the thread may not have seen */
 
@@ -171,8 +167,6 @@ const core_mode asgi_mode = {
     .written = written,
     .stream_yields = stream_yields,
 };
-
-/* --- turns ------------------------------------------------------------------- */
 
 void asgi_thread_notify(void) {
   if (A.depth == 0) core_notify(&A.thread);
@@ -289,8 +283,6 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   asgi_thread_notify();
   Py_RETURN_NONE;
 }
-
-/* --- life -------------------------------------------------------------------- */
 
 static PyObject *begin(PyObject *self, PyObject *loop) {
   Py_XSETREF(A.loop, Py_NewRef(loop));

@@ -77,8 +77,6 @@ void asgi_wake_waiters(asgi_exchange *x, int what) {
   }
 }
 
-/* --- waiting ----------------------------------------------------------------- */
-
 /* Sends the message of w. Returns 1 if w now waits for room, 0 if not, -1 with an exception. */
 static int send_it(asgi_waiter *w) {
   PyObject *sent = asgi_send(w->exchange, w->message);

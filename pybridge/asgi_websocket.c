@@ -42,8 +42,6 @@ static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 
 static PyObject *text[T_COUNT];
 
-/* --- the scope ---------------------------------------------------------------- */
-
 static int add_names(PyObject *list, const char *s, size_t n) {
   while (n) {
     const char *comma = memchr(s, ',', n), *end = comma ? comma : s + n, *from = s, *to = end;
@@ -91,8 +89,6 @@ static PyObject *ws_begin(asgi_exchange *x) {
   x->code = 1006;
   return asgi_call(x, scope_of(x->rec));
 }
-
-/* --- receive ------------------------------------------------------------------ */
 
 static int disconnect(asgi_exchange *x, PyObject **message) {
   PyObject *reason = x->reason ? Py_NewRef(x->reason) : PyUnicode_FromString("");
@@ -146,8 +142,6 @@ static int ws_receive(asgi_exchange *x, PyObject **message) {
   free(in);
   return asgi_message(message, text[T_RECEIVE], key, data, NULL);
 }
-
-/* --- send --------------------------------------------------------------------- */
 
 static PyObject *given(PyObject *value) { return value == Py_None ? NULL : value; }
 
@@ -267,8 +261,6 @@ static int ws_send(asgi_exchange *x, PyObject *message) {
   if (which == T_BODY && denies) return asgi_send_body(x, message);
   return out_of_order(x, text[which]);
 }
-
-/* --- the end ------------------------------------------------------------------ */
 
 static PyObject *ws_returned(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;

@@ -150,8 +150,6 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
     crash(sig, info, context);
 }
 
-/* --- installing ------------------------------------------------------------- */
-
 static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct sigaction *before) {
   struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   sigemptyset(&action.sa_mask);

@@ -23,8 +23,6 @@ static int client(char *buf, const core_record *rec) {
                   rec->req.data + rec->req.port.off);
 }
 
-/* --- the time of lines ------------------------------------------------------- */
-
 static struct {
   int64_t until;
   int32_t offset;

@@ -140,8 +140,6 @@ void core_errorlog_write(int number, const char *text, size_t n) {
   if (!done) core_write_stderr(text, n);
 }
 
-/* --- for Python ---------------------------------------------------------------- */
-
 void core_errorlog_say(int number, PyObject *text) {
   PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
   if (!bytes) return;

@@ -81,8 +81,6 @@ uintptr_t core_inline_record(unsigned long *jobs) {
   return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
 }
 
-/* --- the rest of the mode --------------------------------------------------- */
-
 static int prepare(void) { return 0; }
 
 static void enqueue(core_record *first, core_record *last, int n) {

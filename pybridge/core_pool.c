@@ -65,8 +65,6 @@ int core_wait_until(pthread_cond_t *c, uint64_t until) {
   return pthread_cond_timedwait(c, &P.mu, &at) != ETIMEDOUT;
 }
 
-/* --- the start ---------------------------------------------------------------- */
-
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void)) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING);
   core_cond_init(&P.monitor);

@@ -22,8 +22,6 @@
 
 PyObject *core_timeout;
 
-/* --- stacks ---------------------------------------------------------------- */
-
 #if PY_VERSION_HEX < 0x03090000
 static PyFrameObject *top_frame(PyThreadState *state) { return (PyFrameObject *)Py_XNewRef(state->frame); }
 
@@ -102,8 +100,6 @@ int core_threads_are_debugged(void) {
   return found;
 }
 
-/* --- the signal ------------------------------------------------------------ */
-
 /* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,
  * sleep or recv. In inline mode handlers run on Python's main thread, where a signal interrupts the wait: Python
  * calls the signal handler, and its exception ends the call. */
@@ -137,8 +133,6 @@ void core_take_timeout_signal(void) {
   Py_XDECREF(core_signals_on_stack(NULL, NULL));
   PyErr_Clear();
 }
-
-/* --- requests -------------------------------------------------------------- */
 
 int core_record_state(uintptr_t number, int *thread) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
@@ -224,8 +218,6 @@ int core_running_callbacks(core_snapshot *out, int max) {
   }
   return found;
 }
-
-/* --- for handlers ---------------------------------------------------------- */
 
 static PyObject *disconnected(PyObject *self, PyObject *none) {
   core_record *rec = core_this_thread ? core_this_thread->current : NULL;

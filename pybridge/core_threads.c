@@ -66,8 +66,6 @@ void core_appoint_drainer(void) {
   }
 }
 
-/* --- a thread -------------------------------------------------------------- */
-
 static int is_slow(const core_record *rec) {
   if (UNLIKELY(P.hurry)) return 1;
   const core_mount *m = core_mount_of(rec);
@@ -270,8 +268,6 @@ int core_serve(void) {
   thread_loop(P.threads[0]);
   return P.exit_code;
 }
-
-/* --- the mode --------------------------------------------------------------- */
 
 static int prepare(void) {
   P.live = 1;

@@ -8,8 +8,6 @@
 #define P core_the_pool
 #define LONGEST_ID 32 /* maximum length of an id that the server assigns */
 
-/* --- events ------------------------------------------------------------------ */
-
 static int text_of(PyObject *o, core_bytes *out) {
   Py_ssize_t n;
   out->text = PyUnicode_AsUTF8AndSize(o, &n);
@@ -136,8 +134,6 @@ static PyObject *channel_subscribers(PyObject *module, PyObject *arg) {
     return PyErr_Format(PyExc_RuntimeError, "subscribers: not available in a child process of the server");
   return PyLong_FromLongLong(live_subscriber_count(name.text, name.len));
 }
-
-/* --- callbacks ---------------------------------------------------------------- */
 
 static PyObject *channel_watch(PyObject *module, PyObject *none) {
   __atomic_store_n(&P.shared.watched, 1, __ATOMIC_SEQ_CST);

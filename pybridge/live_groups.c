@@ -95,8 +95,6 @@ static PyObject *websocket_count(PyObject *module, PyObject *args) {
   return count_of(m->place, &name);
 }
 
-/* --- groups ------------------------------------------------------------------ */
-
 static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *group) {
   core_bytes texts[] = {{(const char *)&socket, sizeof socket}, *group};
   if (core_enqueue_message(kind, texts, 2) < 0) return NULL;

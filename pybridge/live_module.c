@@ -52,8 +52,6 @@ static PyObject *make_module(void) {
   return module;
 }
 
-/* --- kinds and the pool -------------------------------------------------------- */
-
 static const struct {
   const core_kind *request, *websocket;
   const core_mode *mode;

@@ -25,8 +25,6 @@ static PyObject *environ_held(live_ws_object *ws) {
 
 PyObject *live_ws_environ(live_ws_object *ws) { return CORE_HELD(ws, environ_held(ws)); }
 
-/* --- sending --------------------------------------------------------------- */
-
 static int publish_message(core_record *rec, const core_message *m) {
   core_part *p = core_part_of(rec, m);
   if (!p) return -1;
@@ -127,8 +125,6 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {
   return bad ? NULL : PyLong_FromLong(sent);
 }
 
-/* --- closing --------------------------------------------------------------- */
-
 static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
   static char *names[] = {"code", "reason", NULL};
   live_ws_object *ws = (live_ws_object *)self;
@@ -156,8 +152,6 @@ static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   CORE_END_HOLD();
   Py_RETURN_NONE;
 }
-
-/* --- attributes ------------------------------------------------------------ */
 
 static PyObject *get_environ(PyObject *self, void *closure) { return live_ws_environ((live_ws_object *)self); }
 

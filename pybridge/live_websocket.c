@@ -9,8 +9,6 @@
 
 #define P core_the_pool
 
-/* --- callbacks ------------------------------------------------------------- */
-
 enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
 static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
 static PyObject *name[CALLBACKS];
@@ -47,8 +45,6 @@ static void failed(core_thread *t, live_ws_object *ws, const char *what) {
     core_report(what, rec);
   if (live_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear(); /* the end of the exchange closes it, too */
 }
-
-/* --- the end --------------------------------------------------------------- */
 
 /* Takes the reference to reason, which may be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
@@ -90,8 +86,6 @@ static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) 
   wsgi_drop(t, rec);
   core_publish(t, p);
 }
-
-/* --- turns ----------------------------------------------------------------- */
 
 static void on_message(core_thread *t, live_ws_object *ws, const core_input *in) {
   core_record *rec = ws->rec;
@@ -175,8 +169,6 @@ static void run_inputs(core_thread *t, core_record *rec) {
     free(in);
   }
 }
-
-/* --- the beginning --------------------------------------------------------- */
 
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 

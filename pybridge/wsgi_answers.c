@@ -49,8 +49,6 @@ PyTypeObject wsgi_StaticAnswer_Type = {
     .tp_doc = "A response that the server itself sends from a document root.",
 };
 
-/* --- subscribers --------------------------------------------------------- */
-
 static PyObject *channel_answer(PyObject *module, PyObject *args) {
   PyObject *names, *start, *headers;
   if (!PyArg_ParseTuple(args, "USO!:channel_answer", &names, &start, &PyTuple_Type, &headers)) return NULL;

@@ -91,8 +91,6 @@ PyObject *wsgi_blocks(PyObject *obj) {
   return callable ? PyObject_CallOneArg((PyObject *)&wsgi_FileWrapper_Type, obj) : NULL;
 }
 
-/* --- real files ------------------------------------------------------------ */
-
 static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
   if (!type) {

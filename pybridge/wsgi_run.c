@@ -55,8 +55,6 @@ void wsgi_resume(core_thread *t, core_record *rec) {
 
 const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
 
-/* --- errors -------------------------------------------------------------- */
-
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
                              rec->run.environ ? (PyObject *)rec->run.environ : Py_None, core_mount_of(rec)->name);

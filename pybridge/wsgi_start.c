@@ -37,8 +37,6 @@ static int set_status(wsgi_start_object *s, PyObject *status) {
   return 0;
 }
 
-/* --- methods --------------------------------------------------------------- */
-
 static PyMethodDef write_method = {
     "write", wsgi_write, METH_O,
     "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
@@ -291,8 +289,6 @@ PyTypeObject wsgi_Start_Type = {
     .tp_getset = start_getset,
     .tp_new = start_new,
 };
-
-/* --- use by the server ----------------------------------------------------- */
 
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls) {
   PyObject *self = NULL;

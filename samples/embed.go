@@ -17,7 +17,6 @@ var files embed.FS
 // New maps the samples that fapws new writes to the command that starts each of them in its directory.
 var New = map[string]string{"console": "fapws", "django": "fapws wsgi.py", "hello": "fapws hello.py"}
 
-// Open returns the files of a sample of New.
 func Open(name string) fs.FS {
 	sample, _ := fs.Sub(files, name) // the names of New are valid
 	return sample

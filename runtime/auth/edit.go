@@ -89,7 +89,6 @@ func Act(action, path, name, password string) (string, error) {
 	return strings.Join(names, "\n"), err
 }
 
-// CheckPassword returns an error unless the user has this password.
 func CheckPassword(path, name, password string) error {
 	_, t, err := readUsers(path)
 	switch {

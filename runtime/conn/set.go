@@ -61,7 +61,6 @@ func (s *Set) SetTime(t time.Time) {
 // Unix returns seconds since 1970.
 func (s *Set) Unix() int64 { return s.unix }
 
-// SetReadSize sets the maximum bytes of one read.
 func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }
 
 func (s *Set) ReadSize() int { return len(s.input) }

@@ -296,7 +296,6 @@ type claim struct {
 	client string // the name under which Shares count it
 }
 
-// take makes c a claim on s.
 func (c *claim) take(s *Shares, client string) {
 	s.Add(client, 1)
 	*c = claim{s, client}

@@ -129,7 +129,6 @@ func (cfg *Config) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(cfg.Proxies, func(network netip.Prefix) bool { return network.Contains(a) })
 }
 
-// proxy returns the proxy of a connection from remote, or nil.
 func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 	trusted := cfg.ProxyUnix
 	if a, ok := remote.(*net.TCPAddr); ok {

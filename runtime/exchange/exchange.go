@@ -155,7 +155,6 @@ func (x *Exchange) End() {
 	s.free = x
 }
 
-// begun returns the active exchanges.
 func (s *Server) begun() iter.Seq[*Exchange] {
 	return func(yield func(*Exchange) bool) {
 		for _, x := range s.exchanges {

@@ -163,7 +163,6 @@ type Check interface {
 	Defer()  // the client has probably left
 }
 
-// LogIn notes the user of x.
 func (x *identity) LogIn(user string, by Login) {
 	peer := *x.from
 	peer.User, peer.Login = user, by

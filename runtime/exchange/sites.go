@@ -25,7 +25,6 @@ type Loop interface {
 	Freed()
 }
 
-// Config is the configuration of a Server.
 type Config struct {
 	Limits http1.Limits // limits of the head of a request; longer heads get 414 or 431
 	// time limit of a head, from its first byte or from the start of the connection

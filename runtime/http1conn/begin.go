@@ -12,7 +12,6 @@ import (
 // AwaitTLS lets c, which is not open yet, begin with TLS, after a header of the PROXY protocol.
 func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
 
-// Speaks returns the protocol that c begins with.
 func (c *Conn) Speaks() conn.Protocol {
 	if c.AwaitsProxyHeader() {
 		return proxyHeader{c}

@@ -444,7 +444,6 @@ func (c *Conn) waits() bool {
 	return c.Busy() || c.gate == asking
 }
 
-// readMore continues to read the body of x.
 func (c *Conn) readMore(x *exchange.Exchange) {
 	if b := c.body; b != nil && b.X == x {
 		if b.Waits() {

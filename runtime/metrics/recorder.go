@@ -13,7 +13,6 @@ var Bounds = [...]int64{
 	1e5, 25e4, 5e5, 1e6, 25e5, 5e6, 1e7, 25e6, 5e7, 1e8, 25e7, 5e8, 1e9, 25e8, 5e9, 1e10, 3e10,
 }
 
-// Seconds returns Bounds in seconds.
 func Seconds() []float64 {
 	out := make([]float64, len(Bounds))
 	for i, ns := range Bounds {

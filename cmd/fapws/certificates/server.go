@@ -74,7 +74,6 @@ func (s *Server) Expiries() []Expiry {
 	return nil
 }
 
-// parse returns all certificates.
 func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) {
 	add := func(cert *tls.Certificate, names []string) {
 		for _, name := range names {

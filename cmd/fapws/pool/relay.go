@@ -138,8 +138,6 @@ func workerPair() (one, other *os.File, err error) {
 		nil
 }
 
-// --- numbers of subscribers --------------------------------------------------
-
 func (r *relay) subscribers(name string) (n int64) {
 	for _, w := range r.p.workers {
 		n += w.counts[name]

@@ -43,7 +43,7 @@ type Fill struct {
 	sub         exchange.Sub      // Stream of origin. Its Parent gets the parts; nil if it was answered, too
 	conditional bool              // the request to the origin asks it to confirm old
 	alone       bool              // no client waits for it, because it replaces a stale page
-	depth       int               // depth of the request
+	depth       int
 	waiting     list.List
 	begun       int64 // Pages.now at the arrival of the head
 }
