@@ -56,6 +56,7 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 		return s.loop.app.Receiving(r, source), true
 	}
 	if rule, kept := m.Cache.(*cache.Compiled); kept && s.loop.pages != nil {
+		m.Filters = append(m.Filters, s.loop.pages.Invalidate)
 		return s.loop.pages.Source(rule, source), true
 	}
 	return source, !o.Main

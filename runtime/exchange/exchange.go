@@ -182,6 +182,11 @@ func (x *Exchange) Submit() {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
 	x.Source = x.Choice.Source
+	if !r.Upgrade && r.Socket == 0 {
+		for _, filter := range x.Choice.Filters {
+			x.Sink = filter(x, x.Sink)
+		}
+	}
 	if x.Source.Start(x); x.Req == r && !x.req.lasting {
 		x.Req, x.req = nil, nil
 	}

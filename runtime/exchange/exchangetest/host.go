@@ -22,6 +22,7 @@ type Host struct {
 	Held    []*exchange.Exchange
 	Gone    int
 	Streams bool // bodies are streamed; set by Stream
+	Filters []exchange.Filter
 
 	conns   conn.Set
 	clients http1conn.Server
@@ -82,7 +83,8 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 
 func (h *Host) use(t testing.TB) {
 	t.Helper()
-	all := []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams}}}}
+	all := []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams,
+		Filters: h.Filters}}}}
 	table, err := h.Prepare(all, nil, func(*exchange.Mount) (exchange.Source, bool) { return h.source, false })
 	if err != nil {
 		t.Fatal(err)

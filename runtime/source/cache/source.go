@@ -58,9 +58,6 @@ func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	p, r := s.pages, x.Req
 	if !cacheable(r) {
-		if !r.Parsed.Safe {
-			x.Sink = &invalidation{pages: p, next: x.Sink, pattern: patternOf(r)}
-		}
 		s.origin.Start(x)
 		return
 	}
@@ -178,6 +175,14 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 func patternOf(r *exchange.Request) Pattern {
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
 	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
+}
+
+// Invalidate is an exchange.Filter: a request that is not safe and succeeds makes pages out of date.
+func (p *Pages) Invalidate(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
+	if x.Req.Parsed.Safe {
+		return next
+	}
+	return &invalidation{pages: p, next: next, pattern: patternOf(x.Req)}
 }
 
 type invalidation struct {

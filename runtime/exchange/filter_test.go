@@ -1,0 +1,58 @@
+package exchange_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
+)
+
+type answering struct{ exchangetest.Host }
+
+func (h *answering) Start(x *exchange.Exchange) { exchangetest.Answer(x, "text") }
+
+// mark is a filter that puts its letter around each body.
+type mark struct {
+	letter string
+	next   exchange.Sink
+}
+
+func (m *mark) Send(p *exchange.Part) {
+	own := *p
+	own.Body = []byte(m.letter + string(p.Body) + m.letter)
+	m.next.Send(&own)
+}
+
+func (m *mark) Reply(r exchange.Reply) { m.next.Reply(r) }
+
+func TestFirstFilterIsNextToTheClient(t *testing.T) {
+	h := new(answering)
+	filter := func(letter string) exchange.Filter {
+		return func(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
+			if strings.HasSuffix(exchangetest.Path(x.Req), "plain") {
+				return next
+			}
+			return &mark{letter, next}
+		}
+	}
+	h.Filters = []exchange.Filter{filter("a"), filter("b")}
+	h.Run(t, h, exchange.Config{})
+	fd, client := exchangetest.Sockets(t)
+	if _, err := io.WriteString(client, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
+		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	h.Do(func() {
+		c := h.NewClient(fd)
+		if err := c.Open(c.Speaks()); err != nil {
+			t.Error(err)
+		}
+	})
+	got, err := io.ReadAll(client)
+	if parts := strings.Split(string(got), "\r\n\r\n"); err != nil || len(parts) != 3 ||
+		!strings.HasPrefix(parts[1], "text") || parts[2] != "abtextba" {
+		t.Errorf("%v; %q", err, got)
+	}
+}
