@@ -151,7 +151,7 @@ func TestLargestChunkIsAccepted(t *testing.T) {
 	}
 }
 
-// Appending to the data cannot overwrite the bytes after it.
+// Appending to a piece of data cannot overwrite the following bytes.
 func TestChunkDataIsAPartOfTheSource(t *testing.T) {
 	src := []byte("5\r\nhello\r\n0\r\n\r\n")
 	var d ChunkedReader

@@ -157,9 +157,9 @@ func (d *ChunkedReader) Left() int64 {
 }
 
 // Next decodes the start of src. It returns the next piece of the body, which is part of src and may be empty, and
-// the number of consumed bytes. Call it again with the rest until Done. ErrNeedMore says that all of src was
-// consumed, that data is empty, and that the body continues. Other errors are *StatusErrors. Next never consumes
-// bytes after the end of the body.
+// the number of consumed bytes. Call it again with the rest until Done. ErrNeedMore means that all of src was consumed,
+// data is empty, and the body continues. Other errors are *StatusErrors. Next never consumes bytes after the end of the
+// body.
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
 		if d.state == chunkData {

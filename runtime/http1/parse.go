@@ -70,7 +70,7 @@ type Request struct {
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser; tools and scripts omit it
 	HTML      bool
-	Forwarded bool // IsForwarding is true for some field
+	Forwarded bool // IsForwarding is true for at least one field
 	Raw       bool // Target contains UTF-8 outside ASCII (see AppendEncoded)
 	// Path is canonical (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 	Plain bool
@@ -109,7 +109,7 @@ func (l Limits) Plus(fields, size int) Limits {
 // empty lines before it (RFC 9112 §2.2), and fills in r. Spans count from the first byte of the method, that is from
 // buf[n-r.HeadLen]. Bytes after the head are not examined.
 //
-// ErrNeedMore says that buf holds the beginning of a head. Call Parse again with the same bytes followed by more (see
+// ErrNeedMore means that buf holds the beginning of a head. Call Parse again with the same bytes followed by more (see
 // Request.Resume). Parse examines only whole lines, so that the result does not depend on how the bytes were split.
 // Every other error is a *StatusError. After an error, only Resume of r is valid.
 //
@@ -224,8 +224,8 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	}
 }
 
-// tooLong checks a field line that begins at pos. Its LF is at end, or the line is incomplete and end is the length
-// of the head so far.
+// tooLong checks a field line that begins at pos. Its LF is at end, or the line is incomplete and end is the number of
+// received bytes of the head.
 func tooLong(pos, end int, lim *Limits) error {
 	// Report whichever limit the line exceeds first.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {

@@ -28,8 +28,8 @@ type Response struct {
 	// KeepAlive requests a persistent connection. AppendHead clears it if the body must be delimited by closing.
 	KeepAlive bool
 
-	// Body is set by AppendHead and says how to send the body. NoBody means not to send a body, even if there is one
-	// (HEAD, 1xx, 204, 205, 304).
+	// Body is set by AppendHead and says how to send the body. NoBody means that no body may be sent (HEAD, 1xx, 204,
+	// 205, 304).
 	Body Framing
 }
 

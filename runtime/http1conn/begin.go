@@ -47,7 +47,7 @@ func (h helloReader) Input(data []byte) {
 	if c.mustAsk() {
 		return
 	}
-	c.gate = closed // the first request asks again
+	c.gate = closed // the first request must ask again
 	c.setState(StateNew)
 	p := c.handshake()
 	c.Upgrade(p)

@@ -37,7 +37,7 @@ type Server struct {
 	*exchange.Server
 
 	tls   *conn.TLSServer
-	open  func(*Conn) // has the event loop serve a connection, or closes it
+	open  func(*Conn) // lets the event loop serve a connection, or closes it
 	http2 func(*exchange.Client)
 
 	rest  []byte // input after the head of the request that is being routed
@@ -132,8 +132,8 @@ func (c *Conn) shift() {
 const tick = eventloop.Tick
 
 // EOF implements conn.Protocol. A client may shut down its sending side and still read (printf ... | nc host port). EOF
-// cannot tell this client from one that has left. So it keeps the connection for a short time (Due) if no active
-// exchange has begun its response. Otherwise it cancels the response: clients end streams like this.
+// cannot distinguish this client from a client that has disconnected. It keeps the connection for a short time (Due) if
+// no active exchange has begun its response. Otherwise it cancels the response, because clients end streams like this.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
@@ -141,8 +141,9 @@ func (c *Conn) EOF() (stays bool) {
 	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
 		return false
 	}
-	// Tell sources that listen (http.disconnect of ASGI) that the client sends nothing further and has probably left.
-	// Their responses are still sent. For a source with an unanswered handshake of a WebSocket, the client has left.
+	// Tell sources that listen (http.disconnect of ASGI) that the client sends nothing further and has probably
+	// disconnected. Their responses are still sent. For a source with an unanswered handshake of a WebSocket, the
+	// client has disconnected.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
@@ -165,7 +166,7 @@ func (c *Conn) Closed() {
 // Drain implements conn.Protocol. Idle connections close, or stay as Retire says.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
-	defer c.Schedule() // deadlines are earlier now
+	defer c.Schedule() // the deadline is earlier now
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
@@ -186,7 +187,7 @@ func (c *Conn) Drain(retire bool) {
 // the time when that began.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
-		return 0, false // it has no place of a client
+		return 0, false // c does not count for --max-clients
 	}
 	if since, lingers := c.Lingers(); lingers {
 		return since, true

@@ -24,10 +24,10 @@ type IdleClient struct {
 	FD    int // belongs to the receiver
 }
 
-// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. Of the connections with TLS it
-// takes only new ones, because their keys stay here, and closes the others. A client retries a request on another
-// connection only if the first connection has carried a request before (RFC 9110 §9.2.2). A connection whose request
-// has arrived stays.
+// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. It cannot take a connection after
+// its TLS handshake, because the keys stay in this process. It closes such a connection if it has carried a request: a
+// client then retries its next request on another connection (RFC 9110 §9.2.2). A connection whose request has arrived
+// stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.Set.Each(func(p conn.Protocol) {
 		var c *Conn

@@ -251,7 +251,7 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 }
 
 // beginBody begins to receive the body of x. If the mount streams, it submits x and delivers the body piece by piece.
-// Otherwise it collects the body before it submits x. A chunked body may be complete already: only its chunks tell.
+// Otherwise it collects the body before it submits x. A chunked body may be complete already.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
@@ -470,8 +470,7 @@ func (c *Conn) pauseReading() {
 	}
 }
 
-// resumeReading ends a pause by pauseReading, or of a connection that needs no further input.
-// wanted.
+// resumeReading ends a pause by pauseReading, or the pause of a connection that needed no further input.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {
 		c.body.Resume(c.s.Set.Now)

@@ -108,7 +108,8 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			break
 		}
 		k := st.appendData(p[n:], false)
-		if n += k; k >= smallPiece || n == len(p) { // otherwise the client opens its window in small steps
+		// small frames do not count, because they let the client open its window in small steps
+		if n += k; k >= smallPiece || n == len(p) {
 			c.budget.sent()
 		}
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
@@ -134,7 +135,7 @@ func (b *byteStream) AwaitRoom() {
 	c := st.c
 	c.enqueue(st)
 	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
-		c.conn.Again() // otherwise room would not be called
+		c.conn.Again() // nothing else would call room
 	}
 }
 

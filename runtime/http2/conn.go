@@ -387,7 +387,7 @@ func (c *Conn) settle() {
 func (c *Conn) deadline() (at int64, expire func()) {
 	now, cfg := c.s.Set.Now, &c.s.Config
 	switch {
-	case c.dead: // the rest has its own deadline
+	case c.dead: // the remaining output has its own deadline
 		return now + look, func() {}
 	case !c.settled:
 		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() {
@@ -402,7 +402,7 @@ func (c *Conn) deadline() (at int64, expire func()) {
 	if len(c.streams) > 0 {
 		at = now + max(look, int64(cfg.KeepAlive))
 	}
-	if c.leaving == notified { // it may not acknowledge the PING
+	if c.leaving == notified { // the client may never acknowledge the PING
 		at = min(at, c.conn.Stamp+tick+look)
 	}
 	for _, st := range c.streams {

@@ -74,7 +74,8 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	var stream http2.StreamError
 	switch {
 	case errors.As(err, &stream):
-		if h.Type == http2.FrameHeaders { // its fields are missing in the dynamic table (RFC 9113 §4.3)
+		// the dynamic table lacks the fields of the block (RFC 9113 §4.3)
+		if h.Type == http2.FrameHeaders {
 			c.fail(stream.Code, "a malformed header block")
 			return
 		}

@@ -10,15 +10,15 @@ import (
 
 // gate says which streams may be opened. It matters only with Config.Current.
 type gate struct {
-	// Current was asked, and the frame that opens the next stream waits in the pending input, with all frames behind it
+	// Current was called, and the frame that opens the next stream waits in the pending input with all later frames
 	asking bool
-	// bytes at the front of the pending input that had arrived when Current was asked, which has called done
+	// bytes at the front of the pending input that had arrived before the call of Current, which has called done
 	current int
 }
 
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current, and asks
-// Current. If another process replaces this one before Current calls done, the client must open the stream on another
-// connection (RFC 9113 §6.8).
+// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. It calls
+// Current if necessary. If another process replaces this one before Current calls done, the client must open the stream
+// on another connection (RFC 9113 §6.8).
 func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:

@@ -10,10 +10,10 @@ const minUpdate = 4 << 10 // in bytes
 type inflow struct {
 	window int64
 	held   int64  // bytes of input in memory
-	opened int64  // window and held when the window was last opened
+	opened int64  // sum of window and held when the window was last opened
 	client string // name of the client for Shares
 	moved  bool
-	// counted bytes in Server.memory: window and held above initialWindow
+	// bytes counted in Server.memory: the sum of window and held above initialWindow
 	shared int64
 	closed bool // window was found closed at the time since
 	since  int64

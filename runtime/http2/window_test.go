@@ -140,7 +140,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// A few bytes on the wire may stand for each head. The limit is for each client.
+// Each head may have only a few bytes on the wire. The limit is for each client.
 func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)
