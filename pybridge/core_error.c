@@ -3,6 +3,7 @@
 #include "core.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,17 +34,19 @@ void core_add_zone(int i, int64_t until, int32_t offset) {
   zone[i].offset = offset;
 }
 
-static void local_time(time_t now, struct tm *tm) {
+/* Returns the offset from UTC in seconds. */
+static int local_time(time_t now, struct tm *tm) {
   int i = 0;
   while (i < CORE_ZONE_CHANGES - 1 && now >= zone[i].until) i++;
   now += zone[i].offset;
   gmtime_r(&now, tm);
+  return zone[i].offset;
 }
 
 /* Writes the beginning of a line of an error log in the format of cmd/fapws/plan/logger.go, independent of the
  * locale. In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
- * "2026-11-20 15:01:02.123 error ". what is the text after it; in a human-readable line, its first word may be the
- * level. buf has room for STAMP bytes. */
+ * "2026-11-20 15:01:02.123 +0100 error ". what is the text after it; in a human-readable line, its first word may be
+ * the level. buf has room for STAMP bytes. */
 #define STAMP 256
 static void stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -51,11 +54,12 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
   struct timespec now;
   struct tm tm;
   clock_gettime(CLOCK_REALTIME, &now);
-  local_time(now.tv_sec, &tm);
+  int offset = local_time(now.tv_sec, &tm), minutes = abs(offset) / 60;
   if (!core_the_pool.stamped && !log) {
     int said = strncmp(what, level, strlen(level)) == 0;
-    int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %s%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                     tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, said ? "" : level, said ? "" : " ");
+    int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %c%02d%02d %s%s", tm.tm_year + 1900, tm.tm_mon + 1,
+                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, offset < 0 ? '-' : '+',
+                     minutes / 60, minutes % 60, said ? "" : level, said ? "" : " ");
     if (rec && rec->req.traced) snprintf(buf + n, 64, "trace %.32s: ", rec->req.data + core_trace_id(rec).off);
     return;
   }

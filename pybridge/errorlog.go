@@ -102,7 +102,7 @@ func say(format string, args ...any) { new(task).say(format, args...) }
 // say writes a message about t to the error log of its host in one call, so that other lines cannot separate it. The
 // message begins like the messages of the C function stamp.
 func (t *task) say(format string, args ...any) {
-	file, stamp := t.log != 0 || stamped.Load(), "2006-01-02 15:04:05.000 error "
+	file, stamp := t.log != 0 || stamped.Load(), "2006-01-02 15:04:05.000 -0700 error "
 	if file {
 		stamp = "[Mon Jan 02 15:04:05.000000 2006] [error] "
 	}

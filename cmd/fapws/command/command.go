@@ -103,7 +103,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	}
 	if parent == nil && !loader {
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
-		warn(append(settings.UnknownVariables(os.Environ()), doubts...), p, stderr)
+		warn(slices.Concat(process.ZoneDoubts, settings.UnknownVariables(os.Environ()), doubts), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
 		return checkSandbox(p, stdout, stderr)

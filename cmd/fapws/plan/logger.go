@@ -26,7 +26,7 @@ import (
 
 // Logger writes the error log of a process, to standard error as lines such as
 //
-//	2026-01-31 15:04:05.123 warning text
+//	2026-01-31 15:04:05.123 +0100 warning text
 //
 // or to the file of --error-log in the format of Apache's error log:
 //
@@ -129,7 +129,7 @@ func (l *Logger) Lost() int64 {
 
 func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
 	client, trace := http1.UnnameTrace(client)
-	at, rank, about, traced := "2006-01-02 15:04:05.000 ", "%s ", "client %s: ", "trace %s: "
+	at, rank, about, traced := "2006-01-02 15:04:05.000 -0700 ", "%s ", "client %s: ", "trace %s: "
 	if file {
 		at, rank, about, traced = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[client %s] ", "[trace %s] "
 	}

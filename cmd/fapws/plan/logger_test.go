@@ -9,7 +9,7 @@ import (
 )
 
 func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
-	const people, apache = "2026-01-31 15:04:05.120 ", "[Sat Jan 31 15:04:05.120456 2026] "
+	const people, apache = "2026-01-31 15:04:05.120 +0000 ", "[Sat Jan 31 15:04:05.120456 2026] "
 	for _, tt := range []struct {
 		least  string
 		debug  int

@@ -1,8 +1,11 @@
 package http_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,13 +34,66 @@ PATHS = [("/zone", zone)]
 		return regexp.MustCompile(`\[.* \+0530\] "GET /zone`).MatchString(fapwstest.Read(t, log))
 	})
 	s.Stop()
-	stamp := regexp.MustCompile(`(?m)^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d+ info stopping`).
-		FindStringSubmatch(s.Stderr.String())
+	stamp := regexp.MustCompile(`(?m)^(\S+ \S+ \+0530) info stopping`).FindStringSubmatch(s.Stderr.String())
 	if stamp == nil {
 		t.Fatal(s.Stderr)
 	}
-	at, err := time.ParseInLocation(time.DateTime, stamp[1], time.FixedZone("", 5*3600+1800))
-	if age := time.Since(at); err != nil || age < -time.Minute || age > 2*time.Hour {
+	at, err := time.Parse("2006-01-02 15:04:05.000 -0700", stamp[1])
+	if age := time.Since(at); err != nil || age < 0 || age > time.Hour {
 		t.Errorf("%s is %v ago, %v", stamp[1], age, err)
+	}
+}
+
+// At the local time of the rule, it is half past midnight. A log that was written an hour ago is of the day before,
+// which is another day of UTC only in the first hour of the day.
+func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	east := 30 - now.Hour()*60 - now.Minute() // minutes east of UTC
+	if east < -12*60 {
+		east += 24 * 60
+	}
+	sign, west := "", -east // the sign of POSIX is positive west of Greenwich
+	if west < 0 {
+		sign, west = "-", east
+	}
+	dir := t.TempDir()
+	log := fapwstest.Write(t, filepath.Join(dir, "access"), "of yesterday\n")
+	fapwstest.Write(t, filepath.Join(dir, "site", "page.shtml"),
+		`<!--#config timefmt="%z %H" --><!--#echo var="DATE_LOCAL" -->|`+
+			`<!--#flastmod virtual="page.shtml" -->|<!--#echo var="LAST_MODIFIED" -->`)
+	page := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	times := map[string]time.Time{log: now.Add(-time.Hour), filepath.Join(dir, "site", "page.shtml"): page}
+	for name, at := range times {
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	zone := time.FixedZone("", east*60)
+	s := fapwstest.Command{
+		Env:   []string{fmt.Sprintf("TZ=<LOCAL>%s%d:%02d", sign, west/60, west%60)},
+		Flags: []string{"--static", "/=" + filepath.Join(dir, "site"), "--ssi", "--access-log", log, "--log-rotate", "daily"},
+	}.Serve(t, fapwstest.Mode{})
+	modified := page.In(zone).Format("-0700 15")
+	got := strings.Split(s.Get("/page.shtml", 200).Text, "|")
+	if len(got) != 3 || got[0] != page.In(zone).Format("-0700")+" 00" || got[1] != modified || got[2] != modified {
+		t.Errorf("%q, modified at %s", got, modified)
+	}
+	fapwstest.Eventually(t, "the log of yesterday", func() bool {
+		_, err := os.Stat(log + ".1.gz")
+		return err == nil
+	})
+}
+
+func TestTZThatCannotBeReadIsOneWarning(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `PATHS = [("/", lambda environ, start_response: "")]`)
+	env := []string{"TZ=CET-1CEST,M3.5.0"}
+	for _, flags := range [][]string{nil, {"--workers", "2"}, {"--fork"}} {
+		s := fapwstest.Command{Script: script, Env: env, Flags: flags}.Serve(t, fapwstest.Mode{})
+		s.Stop()
+		if n := strings.Count(s.Stderr.String(), "TZ=CET-1CEST,M3.5.0 is unknown"); n != 1 {
+			t.Errorf("%q: %d warnings in %s", flags, n, s.Stderr)
+		}
 	}
 }
