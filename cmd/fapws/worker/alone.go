@@ -23,7 +23,7 @@ type alone struct {
 	s         *service
 	bound     Early[*conn.Listener]
 	files     ownCertificates
-	accepting atomic.Pointer[runtime.Server] // may have the listeners of bound; nil if none
+	accepting atomic.Pointer[runtime.Server] // accepts on the listeners of bound; nil before it accepts
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
@@ -165,9 +165,8 @@ func (r *relay) tellViewers() {
 
 const descriptorsEvery = 2 * time.Second
 
-// watchDescriptors ends the process when the application has closed a descriptor without
-// which no request can be answered: it would live on and be of no use. Supervisors ask
-// their workers instead.
+// watchDescriptors ends the process if the application has closed a descriptor without which no request can be
+// answered. A supervisor checks its workers by messages instead.
 func (a *alone) watchDescriptors() {
 	s := a.s
 	for !s.relay.over.Load() {

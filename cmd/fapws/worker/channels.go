@@ -125,22 +125,22 @@ const (
 	countsEvery = 250 * time.Millisecond
 )
 
-// relay carries what handlers publish and purge to the clients of all processes of the server: the supervisor numbers
-// the events that all workers publish. Without a supervisor, events go straight to the clients, on a goroutine, because
-// only the event loop makes room for more. Its methods are safe for concurrent use.
+// relay sends the events and purges of handlers to all processes of the server. The supervisor numbers the events of
+// all workers. Without a supervisor, a goroutine publishes the events, because it may have to wait for room, which only
+// the event loop makes. Its methods are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel // to the supervisor; nil if none
+	channel    *pool.Channel // nil without a supervisor
 	up         *eventloop.Queue[pybridge.Event]
 	down       *eventloop.Queue[func()]
 	purges     *eventloop.Queue[string]
-	purged     *eventloop.Queue[cache.Pattern] // by other workers
-	said       atomic.Int64                    // cost of the messages sent up
-	dealt      atomic.Int64                    // cost of the answers to them
+	purged     *eventloop.Queue[cache.Pattern] // requested by other workers
+	said       atomic.Int64                    // cost of the events sent to the supervisor
+	dealt      atomic.Int64                    // cost of those events that have returned
 	waiting    atomic.Int64                    // bytes of events in down
-	overflowed atomic.Bool                     // the loss of some is reported
+	overflowed atomic.Bool                     // lost events were reported
 	history    chan giver
-	taking     sync.WaitGroup // for other workers that hand clients over
+	taking     sync.WaitGroup // calls that take clients from other workers
 	over       atomic.Bool
 	complained logfile.Seldom
 
@@ -210,7 +210,7 @@ func (r *relay) awaitOwn(end time.Time) {
 // arrived is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
-	case m.Text == pool.Dropped: // as many more may be published
+	case m.Text == pool.Dropped: // the ID permits new events
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",
@@ -219,7 +219,7 @@ func (r *relay) arrived(m *pool.Message) {
 		if m.ID == 0 {
 			return
 		}
-		m = &pool.Message{ID: m.ID} // as many more may be published
+		m = &pool.Message{ID: m.ID} // permits new events
 	}
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(func() { r.deal(m) })

@@ -69,9 +69,8 @@ func (s *service) maxUnsent() int64 {
 	return int64(limit) / 4 / int64(Workers(&s.conf))
 }
 
-// leastProcessors is the minimum of GOMAXPROCS. With 1, Go's monitor thread takes the processor away during every
-// system call or inline handler that lasts 20 µs, and wakes up often to check. With an idle processor in addition, it
-// waits for 10 ms.
+// leastProcessors is the minimum of GOMAXPROCS. With 1, Go's monitor thread wakes up often, and takes the processor
+// from every system call or inline handler that lasts 20 µs. If another processor is idle, it waits for 10 ms.
 const leastProcessors = 2
 
 func useProcessors() {

@@ -52,7 +52,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 	return a, err
 }
 
-// report describes this process. Of a worker, the supervisor knows the rest.
+// report describes this process. For a worker, the supervisor adds the facts about the server.
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if shown := s.shown.Load(); shown != nil {

@@ -31,7 +31,7 @@
 // A stop closes the listeners (a worker's stay open in the supervisor) and idle connections. Received requests are
 // answered with Connection: close. After --graceful-timeout, the remaining connections are closed. Then Python's
 // threads end, the script's own threads and atexit functions have 5 s, and Python is finalized. A handler that does not
-// return cannot be stopped: the process runs atexit on another thread and exits around it (stop.go).
+// return cannot be stopped: the process runs the atexit functions on another thread and exits (stop.go).
 //
 // A worker whose channel ends stops gracefully, because its supervisor has died. The application may have closed the
 // channel, so the kernel also reports the death of the supervisor (process.WatchParent).

@@ -278,7 +278,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	if err == nil {
 		err = failed
 	}
-	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
+	_ = to.Send(&pool.Message{Kind: pool.Piece}) // after an error, the other worker has ended
 	<-returned
 	if err != nil && ctx.Err() == nil {
 		s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect",

@@ -82,8 +82,8 @@ func (f *Instance) LogNotifyError(err error) {
 	}
 }
 
-// OpenControl opens the control socket that the settings ask for, if it can. Without one
-// a server serves as well, so failing is an error only if the settings name it.
+// OpenControl opens the control socket. A failure is an error only if the settings name the socket, because a server
+// also serves without one.
 func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
@@ -107,7 +107,7 @@ type Shown struct {
 	Addrs []Address
 }
 
-// Report is the part of a report of the control socket that is about the server as a whole.
+// Report returns the facts about the whole server in a report of the control socket.
 func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
@@ -206,8 +206,8 @@ func BannerMode(conf *settings.Config) string {
 	return fmt.Sprintf("up to %d threads", conf.Threads)
 }
 
-// urlsOf returns a URL that works on this machine for what listens on a and,
-// when that is every address, those that work on others.
+// urlsOf returns a URL of a listener on a that works on this machine. If a is every address, others are the URLs that
+// work on other machines.
 func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 	tcp, ok := a.Addr.(*net.TCPAddr)
 	if !ok {
@@ -234,8 +234,7 @@ func httpURL(secure bool, ip netip.Addr, port int) string {
 	return u.String()
 }
 
-// localAddresses returns the addresses by which other machines may reach this
-// one, IPv4 first, and not more than a line holds.
+// localAddresses returns the first two addresses by which other machines may reach this machine, IPv4 first.
 func localAddresses() []netip.Addr {
 	const enough = 2
 	all, err := net.InterfaceAddrs()
@@ -245,7 +244,7 @@ func localAddresses() []netip.Addr {
 	var found []netip.Addr
 	for _, a := range all {
 		network, err := netip.ParsePrefix(a.String())
-		if ip := network.Addr().Unmap(); err == nil && ip.IsGlobalUnicast() { // not loopback, nor link-local
+		if ip := network.Addr().Unmap(); err == nil && ip.IsGlobalUnicast() { // neither loopback nor link-local
 			found = append(found, ip)
 		}
 	}

@@ -145,11 +145,10 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 	return addrs, certain
 }
 
-// Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the
-// queues of the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the
-// process meanwhile.
+// Early holds sockets that are opened before the application is loaded. Its methods are safe for concurrent use,
+// because a signal may end the process meanwhile.
 type Early[S syscall.Conn] struct {
-	// after an error, Open returns the sockets that were opened before
+	// Open returns the opened sockets even after an error
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 
@@ -175,7 +174,7 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) er
 	return nil
 }
 
-// Sockets returns sockets that stay with e until Take.
+// Sockets returns the sockets, which e owns until Take.
 func (e *Early[S]) Sockets() []S {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -210,15 +209,14 @@ func (e *Early[S]) Drop() {
 	}
 }
 
-// Passed is the listening sockets that a service manager has opened for
-// this process (sd_listen_fds(3)).
-// in the form of settings.Config.Bind; sockets named https use HTTPS
+// Passed lists the listening sockets that a service manager has opened for this process (sd_listen_fds(3)), in the form
+// of settings.Config.Bind. Sockets named https use HTTPS.
 type Passed []string
 
 const firstPassed = 3
 
-// TakePassed reads the variables about such sockets, and removes them, because they are not meant for the children.
-// The sockets are kept from the children, too.
+// TakePassed returns the sockets that a service manager has passed, and removes its variables from the environment.
+// Child processes inherit neither the variables nor the sockets.
 func TakePassed() Passed {
 	passed := passedSockets(os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES"), os.Getpid())
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
@@ -246,8 +244,8 @@ func KeepFromWorkers(bind []string) {
 // httpsName is the name of a socket for HTTPS: FileDescriptorName= of its unit (systemd.socket(5)).
 const httpsName = "https"
 
-// passedSockets returns nothing unless the variables mean this process; a
-// parent may have left its own in the environment. names are separated by colons.
+// passedSockets returns nil if forPID is another process, because a parent may have left its variables in the
+// environment. names are separated by colons.
 func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	if forPID != strconv.Itoa(pid) {
 		return nil
@@ -268,7 +266,7 @@ func passedSockets(forPID, number, names string, pid int) (a Passed) {
 }
 
 // addresses replaces "systemd" in bind by the inherited sockets, and uses them if no address is given. All sockets of
-// an HTTPS address use HTTPS, unless some are named so.
+// an HTTPS address use HTTPS, unless one of them is named https.
 func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		_, secure := settings.SplitSecure(bind[0])

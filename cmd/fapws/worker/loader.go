@@ -37,8 +37,8 @@ func TakeLoader() (fd int, is bool) {
 	return fd, err == nil
 }
 
-// RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It
-// must be called on the main thread.
+// RunLoader runs a loader: it loads the application, describes it to the server, and forks children. It must be called
+// on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	confine.UseLittleMemory(debug.FreeOSMemory)
 	s := newService(p, &Instance{}, stderr, &alone{})
@@ -112,7 +112,7 @@ func (y *python) openLoader(s *service) error {
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
 		tellFailing(s.role, errors.New(failed.Reason))
-		return process.ExitSilently(failed.Code) // it has reported the reason
+		return process.ExitSilently(failed.Code) // the loader has reported the reason
 	case err != nil:
 		return process.ExitNotStarted("%v", err)
 	}

@@ -57,15 +57,15 @@ func (p *Parent) check() {
 	p.tell(m)
 }
 
-// loadEnd is how long a worker without a supervisor may live before it serves. endMargin is added to the graceful
-// timeout later; the parts of the shutdown have separate, shorter limits.
+// loadEnd is the time until a worker that is not yet serving is killed after the death of its supervisor. endMargin is
+// added to the graceful timeout later; the parts of the shutdown have separate, shorter limits.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second
 )
 
-// lost ends this process because the supervisor has died, or has closed the channel. The kernel
-// sees to it in case that this fails.
+// lost ends this process because the supervisor has died, or has closed the channel. If that fails, the kernel kills
+// the process.
 func (p *Parent) lost(err error) {
 	s := p.s
 	p.over.Do(func() {

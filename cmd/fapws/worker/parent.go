@@ -27,10 +27,10 @@ import (
 type Parent struct {
 	s       *service
 	channel *pool.Channel
-	died    <-chan os.Signal // of the supervisor, as the kernel tells
+	died    <-chan os.Signal // the kernel reports the death of the supervisor
 	over    sync.Once
 	pool.Start
-	root string // of --chroot, to enter when it has loaded, or ""
+	root string // directory of --chroot, entered after loading; or ""
 
 	mu        sync.Mutex
 	listeners []*conn.Listener
@@ -102,7 +102,7 @@ func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 // enter implements role: it enters the sandbox and the directory of --chroot. The supervisor sends the listeners.
 func (p *Parent) enter() ([]*conn.Listener, error) {
 	s := p.s
-	if p.root != "" && s.python.app != nil { // Python loads what it cannot find inside
+	if p.root != "" && s.python.app != nil { // Python loads modules that it could not find inside
 		status := 0
 		s.python.do(func() { status = s.python.app.Tool("_chroot") })
 		if status != 0 {
@@ -111,7 +111,7 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 	}
 	p.configured()
 	p.tell(&pool.Message{Kind: pool.Confined})
-	if err := s.enterSandbox(); err != nil { // before /proc is out of reach
+	if err := s.enterSandbox(); err != nil { // before EnterChroot, because the sandbox needs /proc
 		return nil, err
 	}
 	if p.root != "" {
@@ -144,7 +144,7 @@ func (p *Parent) configure(c *runtime.Config) {
 	}
 }
 
-// joinEarly is join before the clients that wait become subscribers, for whom past events are no news.
+// joinEarly joins before waiting clients become subscribers, because past events are not new for these clients.
 func (p *Parent) joinEarly() {
 	if p.s.early != nil {
 		p.join()
@@ -155,7 +155,7 @@ func (p *Parent) serveEarly() { p.served() }
 
 // serve notifies the supervisor after the request of --reload-check was answered.
 func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
-	checks := p.checksFirst() // then clients wait until it has
+	checks := p.checksFirst() // if so, clients wait until the response to that request
 	if !checks {
 		p.started()
 	}
@@ -206,7 +206,7 @@ func takeVariable(name string) string {
 
 func (p *Parent) restoreStderr() {
 	if p.Stderr >= 0 {
-		_ = unix.Dup3(p.Stderr, 2, 0) // failing, it stays as it is
+		_ = unix.Dup3(p.Stderr, 2, 0) // after an error, standard error does not change
 		unix.Close(p.Stderr)
 		p.Stderr = -1
 	}

@@ -27,15 +27,14 @@ const (
 	Alive = "yes"
 )
 
-// QueryCurrent asks the supervisor to answer when the files of the application are loaded as they are now, or cannot
-// be.
+// QueryCurrent asks the supervisor to answer when the current files of the application have loaded or have failed to.
 const QueryCurrent = "current"
 
 // AnswerWithin is the time that a supervisor waits for the answers of its workers.
 const AnswerWithin = stackWait + time.Second
 
-// On its way a broadcast is an event of a channel that cannot be, placeMark and the place
-// of the WebSocket; its id is the group.
+// Between processes, a broadcast is an event whose channel is placeMark and the place of the WebSocket, which is not a
+// valid name of a channel, and whose id is the group.
 const (
 	textType   = "text"
 	binaryType = "binary"
@@ -150,14 +149,14 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 }
 
-// QueryUploads asks the supervisor about uploads in the other workers: behind a space it has a question of
-// upload.Group. The answer is []string in JSON, their answers to AskUploads with the question.
+// QueryUploads asks the supervisor about uploads in the other workers. A space and a question of upload.Group follow.
+// The answer has the answers of the workers to AskUploads with that question, as []string in JSON.
 const (
 	QueryUploads = "uploads"
 	AskUploads   = "uploads"
 )
 
-// UploadsWithin is the time for the answer to QueryUploads: a worker that is busy is left out.
+// UploadsWithin limits the wait for the answers of the workers. The answer of a busy worker is omitted.
 const UploadsWithin = time.Second
 
 func (p *Parent) uploads(question string) (answers []string) {
@@ -165,7 +164,7 @@ func (p *Parent) uploads(question string) (answers []string) {
 	defer cancel()
 	text, err := p.query(ctx, QueryUploads+" "+question)
 	if err == nil {
-		_ = json.Unmarshal([]byte(text), &answers) // a supervisor of another version knows none
+		_ = json.Unmarshal([]byte(text), &answers) // a supervisor of another version sends no list
 	}
 	return answers
 }
@@ -184,7 +183,7 @@ func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error
 	if err != nil {
 		return nil, err
 	}
-	// or listen ends this process
+	// if the channel ends, listen ends this process
 	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.tell)
 	if m.Text != "" {
 		return nil, errors.New(m.Text)

@@ -19,7 +19,7 @@ import (
 // python is the application of a service. It is in this process or, with --fork, in a loader; without an application it
 // is in neither.
 type python struct {
-	server   *runtime.Server // its loop is Python's main thread if inline
+	server   *runtime.Server // if inline, its loop runs on Python's main thread
 	inline   bool
 	app      *pybridge.App                   // nil unless Python is in this process
 	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
@@ -33,9 +33,10 @@ type appState uint32
 
 const (
 	appLoading appState = iota
-	appAsleep           // it loads when a request needs it
-	appFailed           // it began asleep and has not loaded, and will not
-	appRunning          // the sites are complete, also if they have no application
+	appAsleep           // the application loads when a request needs it
+	// the application was asleep and failed to load, or there is none
+	appFailed
+	appRunning // the sites are complete, also if they have no application
 )
 
 // String is the reason why no handler runs in this process.

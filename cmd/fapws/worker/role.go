@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A role is what depends on who started a process that serves. The roles exclude each other: alone serves without a
+// A role contains the differences between the processes that serve. A service has one role: alone serves without a
 // supervisor, Parent is the supervisor of a worker, and sandboxCheck is the command "check --sandbox". The methods are
 // called in this order, on the main thread, except that tell is safe for concurrent use.
 type role interface {
@@ -35,7 +35,7 @@ type role interface {
 
 // traits are the values that depend on the role.
 type traits struct {
-	level    logfile.Level // of log lines about an order; Debug if another process logs the order, too
+	level    logfile.Level // of log lines about an order; Debug if another process also logs it
 	stopping string        // format of the log line about a graceful stop
 	runID    string        // identifies this run of the server
 	counts   bool          // requests are counted from the start

@@ -27,11 +27,11 @@ type sandboxCheck struct {
 	denied  map[string]bool
 }
 
-// CheckSandbox makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and
-// what was denied, and returns the exit code: 1 if something was. os.TempDir() must be the directory of the sandbox. It
-// must be called on the main thread.
+// CheckSandbox makes a GET request for each known path of p in a sandbox, and prints the status of each response and
+// the denials of the sandbox. It returns the exit code, which is 1 if anything was denied. os.TempDir() must be the
+// directory of the sandbox. It must be called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
-	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
+	p.Conf.Fork, p.Conf.IdleStop = false, 0 // run handlers in this process, which can observe the denials
 	r := &sandboxCheck{out: stdout, denied: map[string]bool{}}
 	s := newService(p, &Instance{}, stderr, r)
 	r.use(s)

@@ -37,7 +37,7 @@ type service struct {
 	https    https
 	relay    *relay
 	uploads  atomic.Pointer[upload.Group] // of the sites; nil before they exist
-	late     *lateLoad                    // of a worker that begins asleep; else nil
+	late     *lateLoad                    // nil unless the worker was started asleep
 	built    *plan.Built
 	early    *plan.Built // serves while the applications load; nil if unused
 	access   *logfile.AccessLog
@@ -46,8 +46,8 @@ type service struct {
 	programs plan.Programs
 	instance *Instance
 	shown    atomic.Pointer[Shown] // nil in a worker, and before the addresses are known
-	stops    atomic.Bool           // the readiness of --health is over
-	deadline time.Time             // of the graceful timeout; zero before stop
+	stops    atomic.Bool           // --health reports that the server is not ready
+	deadline time.Time             // end of the graceful timeout; zero before stop
 
 	measured sync.Mutex
 	measures bool // requests are counted
@@ -66,7 +66,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 
 // run must run on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
-	go memoryLimit() // reads several files, and is needed soon
+	go memoryLimit() // reads several files, and its result is needed soon
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
@@ -86,8 +86,8 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	if err := s.buildEarly(early); err != nil {
 		return 0, err
 	}
-	// Before the script is loaded: inline, that is done on the loop, and in any case the loop's
-	// descriptors are then among those that the script cannot close.
+	// Make the loop before the script is loaded, because an inline script is loaded on the loop, and because any script
+	// could otherwise close the descriptors of the loop.
 	if s.server, err = runtime.New(s.config()); err != nil {
 		return 0, process.ExitNotStarted("%v", err)
 	}
@@ -117,7 +117,7 @@ func (s *service) loadAndServe() (code int, err error) {
 		code = s.serve(s.obeyOrders())
 	} else {
 		s.giveUp()
-		code = s.reportError(err) // now, because closing may take its time
+		code = s.reportError(err) // report now, because closing may take some time
 	}
 	return s.finish(code), nil
 }
@@ -223,7 +223,7 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// sends returns what responders may make the server do. The server need not exist yet.
+// sends returns the continuations of responses of responders. The server need not exist yet.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)

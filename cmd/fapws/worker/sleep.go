@@ -48,7 +48,7 @@ func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 // settings returns the settings with those of the script, as another worker has read them.
 func (z *lateLoad) settings() (settings.Config, error) {
 	var globals pybridge.Settings
-	_ = json.Unmarshal([]byte(z.p.Script), &globals) // a worker of this program has made it
+	_ = json.Unmarshal([]byte(z.p.Script), &globals) // cannot fail, because a worker of this program wrote it
 	return z.p.s.plan.Recall(globals)
 }
 
@@ -112,7 +112,7 @@ func (z *lateLoad) fail(err error) (code int) {
 
 const noticeWithin = 2 * time.Second
 
-// keepPresence keeps an event for the application, which that wakes. It must be called on the event loop.
+// keepPresence keeps an event for the application and wakes the application. It must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.p.Watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)

@@ -18,15 +18,14 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// signals turns signals into shutdown requests, in three steps: while the application
-// loads, TERM, INT and QUIT stop the process at once; then the first TERM or INT asks for a graceful stop, QUIT for a
-// quick one; a second TERM or INT, unless it is an echo of the first, ends it at once.
+// signals turns signals into shutdown requests. While the application loads, TERM, INT and QUIT stop the process at
+// once. Later, the first TERM or INT requests a graceful stop, and QUIT a quick stop. A second TERM or INT, unless it
+// is an echo of the first, ends the process at once.
 //
-// A worker leaves them to its supervisor, except TERM, which no terminal sends: it means
-// the worker itself, and another one takes its place first.
+// A worker ignores these signals, because its supervisor handles them, except TERM, which no terminal sends. TERM ends
+// only this worker, after another worker has replaced it.
 //
-// A script that takes a signal with signal.signal has it from then on: nothing
-// here registers again.
+// If a script handles a signal with signal.signal, signals no longer receives it.
 type signals struct {
 	caught chan os.Signal
 	log    func(logfile.Level, string)
@@ -36,8 +35,7 @@ type signals struct {
 	// reread reads certificates again and reports whether there are any. It is nil if another process reads them.
 	reread func() bool
 
-	// replace asks the supervisor of a worker for another one in its place;
-	// nil without one.
+	// replace asks the supervisor of a worker to replace the worker; nil without a supervisor.
 	replace func(why string)
 
 	// HUP means that the terminal that started the server was closed
@@ -81,8 +79,8 @@ func (s *signals) serve() {
 	s.serving = true
 }
 
-// start records that the application starts, so that a stop must cancel it. It returns false if requests are served
-// already, and something else obeys orders.
+// start records that the application starts, so that a stop must cancel it. It returns false if requests are already
+// served, because obeyOrders then handles a stop.
 func (s *signals) start() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +189,8 @@ const (
 )
 
 // lastNotices is how long on_leave may take when all subscribers have left, and lastEvents how long the supervisor
-// may take to number published events. stderrWithin is more than the output of programs is read after their end.
+// may take to number published events. stderrWithin exceeds the time for which the output of a program is read after
+// its end.
 const (
 	lastNotices  = time.Second
 	lastEvents   = time.Second
@@ -202,7 +201,7 @@ type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
 	code  int
-	// supervisor for whose other workers this process leaves quietly; nil otherwise
+	// the supervisor if other workers replace this process; nil otherwise
 	parent *Parent
 }
 
@@ -221,8 +220,8 @@ func (s *service) obeyOrders() <-chan int {
 	return ended
 }
 
-// serve returns when obeyOrders, to which ended belongs, or the script has ended serving, and all active requests, too.
-// It returns the exit code.
+// serve returns the exit code after a stop by obeyOrders, whose channel is ended, or by the script. All active requests
+// have then ended.
 func (s *service) serve(ended <-chan int) (code int) {
 	if s.python.app == nil {
 		return <-ended
@@ -382,7 +381,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
 }
 
-// leave ends the process around a handler that does not return.
+// leave ends the process although a handler does not return.
 func (s *service) leave(code int) {
 	what := "a handler did not return"
 	if !s.python.is(appRunning) {
