@@ -239,8 +239,8 @@ func (ignored) Set(string) error { return nil }
 func (ignored) String() string   { return "" }
 func (ignored) Type() string     { return "" }
 
-// ParseFlags reads the flags of another command, which set is called after; other words may stand between them, and are
-// returned. The error is a line for the user, or pflag.ErrHelp.
+// ParseFlags parses the flags of another command, whose name set has. It returns the other words, which may be between
+// the flags. The error is a line for the user, or pflag.ErrHelp.
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
@@ -286,8 +286,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag, and its value, that is probably the application: app:app in
-// "--access-log app:app". It returns "" if no flag looks so.
+// TookApp returns a flag whose value is probably the application, and the value: app:app in "--access-log app:app". It
+// returns "" without such a flag.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)
@@ -315,7 +315,7 @@ func (p *parser) add(row *Setting) {
 	}
 }
 
-// completed gives flags such as --debug their usual value where none follows.
+// completed adds the usual value to flags such as --debug without a value.
 func (p *parser) completed(args []string) []string {
 	for _, row := range p.rows {
 		if row.alone == "" {

@@ -25,7 +25,7 @@ type Config struct {
 	// SocketMode is -1 if umask decides.
 	SocketMode  int
 	SocketOwner string
-	// Proxies are as they were typed; Server.Sites has them as networks.
+	// Proxies are the addresses as typed; Server.Sites has them as networks.
 	Proxies []string
 
 	CertFiles []string
@@ -37,7 +37,7 @@ type Config struct {
 	StateDir  string
 	CACerts   string
 	CertReqs  string
-	// TLSMin is the number that crypto/tls gives the version.
+	// TLSMin is the number of the version in crypto/tls.
 	TLSMin       uint16
 	TLSStrictSNI bool
 	// HTTPSRedirect is "no", "yes" or a port; once settled, "no" or a port.
@@ -89,10 +89,10 @@ type Config struct {
 	SandboxRead       []string
 	SandboxWrite      []string
 	SandboxExec       []string
-	// SandboxConnect has 0 for unix sockets.
+	// SandboxConnect lists ports; 0 means unix sockets.
 	SandboxConnect []uint16
 	SandboxBind    []uint16
-	// Umask is -1 if it stays.
+	// Umask is -1 if the mask of the process is kept.
 	Umask         int
 	PidFile       string
 	ControlSocket string

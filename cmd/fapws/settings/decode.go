@@ -19,22 +19,19 @@ type TableReader interface {
 	FromFile(v TOMLValue) error
 }
 
-// DecodeTOML fills the fields of the struct that to points at from t. A field says by the tag `key:"name"` which key it
-// takes; its type is one that single or into knows, a struct, a pointer to one, a slice of pointers to structs
-// ([[key]]), or a TableReader. The keys of embedded structs stand beside the others. A field called At, a *TOMLTable,
-// is told where the table and each of its keys stand. Further tags:
+// DecodeTOML fills the fields of the struct that to points at from t. The tag `key:"name"` of a field names its key.
+// The type of a field is a type that single or into supports, a struct, a pointer to a struct, a slice of pointers to
+// structs ([[key]]), or a TableReader. The keys of embedded structs are in the same table. The field At, a *TOMLTable,
+// gets the table, which has the lines of its keys. The field Given is true if the key has any value but false. Further
+// tags:
 //
-// - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of
-// files, "sync" for Upload.Sync; "one"
-// and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean;
-// "pairs" for a table of strings as "NAME=value";
-//
-//	  "some" for a list that must not be empty.
-//	- range: the least and the greatest number or size; of a time the least.
-//	- needs: the key must be given; the text says what it has.
-//	- short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
-//	  Given is true if the key has any value but false.
-//	- value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
+//   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of
+//     files, "sync" for Upload.Sync; "one" and the allowed words, and same for their synonyms; "not" for the opposite
+//     of a boolean; "pairs" for a table of strings as "NAME=value"; "some" for a list that must not be empty.
+//   - range: the minimum and the maximum of a number or size; the minimum of a time.
+//   - needs: the key is required; the text describes its value.
+//   - short: the field of a struct for a value that is not a table; the text describes the value.
+//   - value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
 //
 // report is called for each mistake, in the order of the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
@@ -86,8 +83,8 @@ func KeysOf(of any) (keys []string) {
 	return keys
 }
 
-// DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value,
-// with "'" for '"', and help.
+// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs, from the tags value and
+// help. In the tag value, "'" stands for '"'.
 func DescribeKeys(table string, of any) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
@@ -126,8 +123,7 @@ func (t *TOMLTable) Wants(key string) bool {
 	return ok && v.Any != false
 }
 
-// Errorf is an error about a key, at its line, or at that of the table if it
-// is not given.
+// Errorf returns an error with the line of a key, or with the line of the table if the table lacks the key.
 func (t *TOMLTable) Errorf(key, format string, args ...any) error {
 	if v, ok := t.value(key); ok {
 		return v.Errorf(key+": "+format, args...)
@@ -168,7 +164,7 @@ func (t *TOMLTable) Given(of any) []string {
 	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
 }
 
-// Resolve makes a relative path one that is relative to the folder of the file.
+// Resolve returns path; a relative path is relative to the directory of the file.
 func (f *TOMLFile) Resolve(path string) string {
 	if filepath.IsAbs(path) || f.Dir == "" {
 		return path
@@ -255,7 +251,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list of strings of the kind is, or a table of strings.
+// list reads a list of strings, whose kind is in the tag is, or a table of strings.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {
 		var pairs Pairs

@@ -17,12 +17,12 @@ import (
 
 const fileName = "fapws.toml"
 
-const maxBytes = 1 << 20 // of a file
+const maxBytes = 1 << 20 // maximum size of a file
 
 var serviceDir = "/etc/fapws"
 
-// FindFile returns the name of the file to read, or "" for none: the one of --config, or the first existing one, even
-// if it cannot be read. The file of the service is not for applications that the command line names.
+// FindFile returns the name of the configuration file, or "" without one: the file of --config, or the first existing
+// file, even if it is unreadable. The file of the service is not used if the command line names an application.
 func FindFile(set *Settings, appNamed bool) string {
 	switch name := set.File(); name {
 	case "off":
@@ -69,7 +69,7 @@ func ReadFile(name string) (*TOMLFile, error) {
 	return f, nil
 }
 
-// ReadFileLimited reads a configuration file, which is not large.
+// ReadFileLimited reads a configuration file of at most maxBytes.
 func ReadFileLimited(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -107,13 +107,12 @@ func formatHint(name string, text []byte) string {
 	return "; a configuration file is TOML: threads = 4"
 }
 
-// maxMistakes is the maximum number of reported mistakes of one table: more are not read.
+// maxMistakes limits the mistakes that are reported for one table.
 const maxMistakes = 50
 
-// ReadFile settles settings that neither flag nor environment gave, from the top of a
-// configuration file: its keys are the names of the flags. others are keys that
-// are not settings. The error names everything that is wrong, a line each, with
-// the line of the file, the key, its value, and the allowed values.
+// ReadFile reads the settings at the top of a configuration file, whose keys are the names of the flags. Flags and
+// environment take precedence. others are keys that are not settings. The error has a line for each mistake, with the
+// line of the file, the key, its value, and the allowed values.
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
@@ -148,7 +147,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	return errors.Join(wrong...)
 }
 
-// Kept returns the names of settings that a reload keeps and that differ in later.
+// Kept returns the names of the settings that a reload keeps although they differ in later.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
@@ -163,12 +162,12 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 const KeptVariable = "_FAPWS_KEPT"
 
 type keptValue struct {
-	Text string // as parse reads it
+	Text string // in a form for parse
 	From string // Source.Name
 }
 
-// KeptFromFile returns the settings from the file that a reload keeps, for TakeKept in the processes of this
-// supervisor.
+// KeptFromFile returns a text for TakeKept in the processes of this supervisor: the settings of the file that a reload
+// keeps.
 func (s *Settings) KeptFromFile() string {
 	kept := map[string]keptValue{}
 	for _, row := range table() {
@@ -180,7 +179,7 @@ func (s *Settings) KeptFromFile() string {
 	return string(text)
 }
 
-// TakeKept notes what Keep needs, from a text of KeptFromFile; "" is none.
+// TakeKept stores the settings of a text of KeptFromFile for Keep. An empty text has no settings.
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
 // Keep sets the settings that a supervisor keeps to their values in the file when the supervisor read it. It is called

@@ -27,7 +27,7 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
-// samples are values in a file. Each setting accepts at least one of them.
+// samples are values in a file. Each setting accepts at least one sample.
 var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`,
 	`["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
 	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}
@@ -219,7 +219,7 @@ func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	}
 }
 
-// The table marks each of them.
+// The table marks each setting that is a path.
 func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") ||

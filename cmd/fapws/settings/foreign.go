@@ -14,18 +14,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// foreign is what users of gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S,
-// nginx and caddy type or set, with the line that says what to do here. Of several rows for a word, the first whose
-// condition holds counts. A flag with the same meaning here is an alias in its row of settings.
+// foreign lists words that users of gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server,
+// php -S, nginx and caddy type or set, each with a line of advice. If a word has several rows, the first row with a
+// matching condition applies. Flags with the same meaning in fapws are aliases in the tables of settings.
 var foreign = []struct {
 	// names, separated by spaces: flags ("--name", "-n"), keys of a configuration file ("key="), files ("/Caddyfile",
 	// or a pattern), commands, and globals of a script in capitals.
 	names string
-	// when is a regular expression for the whole value of the flag, "" if none follows. "" matches any. Flags of fapws
-	// need one.
+	// when is a regular expression for the whole value of the flag, which is "" without a value. An empty when matches
+	// any value. Rows for flags of fapws must have a condition.
 	when string
-	// answer follows "unknown flag --name: ", and for a file its name and "is". %s is the value, of a command the next
-	// word, or the file; %d is the directory of the file, %m the module of its Django site.
+	// answer follows "unknown flag --name: ", and for a file its name and "is". %s is replaced by the value, the word
+	// after the command, or the file; %d by the directory of the file, and %m by the module of its Django site.
 	answer string
 }{
 	{"-t --timeout", `|-[^0-9].*|.*\.(conf|toml|ini|py)`,
@@ -293,8 +293,8 @@ func fits(name, word string) bool {
 	return ok
 }
 
-// ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another
-// way; "" for others.
+// ForeignFile returns a description of a file of another server, or of a file that fapws serves by another command,
+// according to its name; "" for other files.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
 func foreignKey(key string) string {
@@ -323,7 +323,7 @@ func UnknownWord(word, app string) string {
 	return ""
 }
 
-// unexpected is the error of words that follow APP, the first of words.
+// unexpected returns the error for words after APP. APP is words[0].
 func (p *parser) unexpected(word Word, words []string) error {
 	for _, one := range words {
 		if toggle := p.toggleBefore(one); toggle != "" {
@@ -355,7 +355,7 @@ func (p *parser) unexpected(word Word, words []string) error {
 		extra, app, app, strings.Join(words[1:], " "))
 }
 
-// toggleBefore returns the toggle that a word such as "true" follows, or "".
+// toggleBefore returns the toggle before a word such as "true", or "".
 func (p *parser) toggleBefore(word string) string {
 	if _, err := onOff(word); err != nil {
 		return ""
@@ -372,8 +372,8 @@ func (p *parser) toggleBefore(word string) string {
 	return ""
 }
 
-// notAnApp returns the error of an APP that is an address or a port, as for php -S and http.server; nil for others.
-// next is the next word, or "".
+// notAnApp returns an error if APP is an address or a port, as for php -S and http.server; otherwise nil. next is the
+// next word, or "".
 func notAnApp(app, next string) error {
 	if next == "" {
 		next = "APP"
@@ -390,8 +390,7 @@ func notAnApp(app, next string) error {
 	return nil
 }
 
-// isHost reports whether a word is an IP address or localhost, or one of these, or
-// nothing, with a port: ":8000".
+// isHost reports whether a word is an IP address or localhost, optionally with a port, or only a port: ":8000".
 func isHost(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
@@ -431,7 +430,7 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	return lines
 }
 
-// shellWords splits text as a shell does that knows nothing but quotes.
+// shellWords splits text like a shell. It supports only quotes.
 func shellWords(text string) []string {
 	words := regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`).FindAllString(text, -1)
 	for i := range words {

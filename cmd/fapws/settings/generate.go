@@ -10,9 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// WriteInternal writes one of internalTopics: the man page (roff), which has the helps of commands, the
-// completion for bash, or the descriptions of the settings, or of the keys, for
-// docs/settings.md.
+// WriteInternal writes one of internalTopics: the man page (roff), which contains helps, the texts of the commands; the
+// completion for bash; or, for docs/settings.md, the descriptions of the settings or of the keys.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":

@@ -47,8 +47,8 @@ func WriteHelp(w io.Writer, all bool) {
 	}
 }
 
-// wordHelp are the texts of the commands that take APP, and of version; the others have theirs where they are carried
-// out.
+// wordHelp has the help of version and of the commands that take APP. The packages of the other commands have their
+// help.
 var wordHelp = map[Word]string{
 	WordCheck: `Usage: fapws check [FLAGS] [APP [-- ARGS...]]
 Loads the application, or what the configuration file names, as a server would,
@@ -81,14 +81,14 @@ Prints the versions of fapws, Python and Go. Exit status: 0.
 `,
 }
 
-// WriteWordHelp writes the help of a command, and reports whether this package has it.
+// WriteWordHelp writes the help of a command. It returns false if another package has it.
 func WriteWordHelp(w io.Writer, word Word) bool {
 	text, found := wordHelp[word]
 	_, _ = io.WriteString(w, text)
 	return found
 }
 
-// notes stand below the flags in --help all and in the man page.
+// notes are printed after the flags in --help all and in the man page.
 var notes = []struct{ about, text string }{
 	{"Values",
 		`SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms, s, m, h, d. A flag without a

@@ -9,11 +9,11 @@ type KeyDoc struct {
 	// "" for the top, "host", "host.route", or "rules" for both tables
 	Table string
 	Key   string
-	Value string // as an example shows it, in TOML
+	Value string // example in TOML
 	Help  string
 }
 
-// keyTables are the tables of a file, with a title, and sentences about what the table takes.
+// keyTables are the tables of a file, with a title and a text about their keys.
 var keyTables = []struct{ table, title, text string }{
 	{"", "Keys at the top of the file", "The names of the flags are keys, too"},
 	{"host", "Keys of a host, [[host]]",

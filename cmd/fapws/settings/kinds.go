@@ -13,8 +13,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// single returns the value that a field of one text, number, time or boolean takes, or of a list of texts; nil for
-// other fields.
+// single returns the value for a field that is a text, number, time, boolean or list of texts; nil for other fields.
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")
@@ -63,7 +62,7 @@ func single(field any, tag reflect.StructTag) *value {
 	return nil
 }
 
-// like is a kind of text that fits, with a text that says which ones do.
+// like returns a kind of text. fits reports whether a text is allowed; allowed describes these texts.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := of(to, isText, func(s string) (string, error) {
@@ -141,7 +140,7 @@ func inFile(allowed string, kind func(*string) *value) func(*string) *value {
 
 var (
 	texts    = each(func(string) error { return nil })
-	expiries = each(func(one string) error { // which package static reads
+	expiries = each(func(one string) error { // package static parses the age
 		if pattern, age, _ := strings.Cut(one, "="); pattern == "" || age == "" {
 			return fmt.Errorf("a pattern, =, and a time, such as *.css=30d or *=no-cache; not %s", shorten(one))
 		}
@@ -155,7 +154,7 @@ var (
 	})
 )
 
-// each is a kind of lists of texts that check accepts.
+// each returns a kind of list. check returns an error if a text is not allowed.
 func each(check func(one string) error) func(*[]string) *value {
 	return func(to *[]string) *value {
 		return list(to, func(one string) (string, error) { return one, check(one) }, itself)
@@ -173,7 +172,7 @@ func age(to *time.Duration) *value {
 	}, showDuration)
 }
 
-// syncing is a number of bytes, or 0 or -1 as a word.
+// syncing is a number of bytes, or a word: "end" is 0 and "none" is -1.
 func syncing(to *int64) *value {
 	return of(to, isText|isNumber, func(text string) (int64, error) {
 		if n, named := map[string]int64{"end": 0, "none": -1}[text]; named {

@@ -158,14 +158,14 @@ func (w *walker) more() bool {
 	return w.token != ""
 }
 
-// scalar returns the string, number, boolean or time that a text is. A comment may follow it.
+// scalar parses a string, number, boolean or time. A comment may follow it.
 func scalar(text string) any {
 	var holder struct{ X any }
 	_, _ = toml.Decode("X = "+strings.TrimSpace(text), &holder) // the library has accepted it
 	return holder.X
 }
 
-// Nearest returns the name that a misspelt one most likely means, or "" when none is near enough.
+// Nearest returns the name that a misspelt name most likely means, or "" if no name is similar enough.
 func Nearest(wrong string, names []string) string {
 	for _, name := range names {
 		if strings.EqualFold(strings.ReplaceAll(wrong, "_", "-"), name) {
@@ -180,14 +180,14 @@ func Nearest(wrong string, names []string) string {
 		}
 		closer := best == "" || begin(wrong, name) > begin(wrong, best) || begin(wrong, name) == begin(wrong, best) &&
 			len(name) < len(best)
-		if len(name) > 2 && (d < least || d == least && closer) { // of two letters each word is near
+		if len(name) > 2 && (d < least || d == least && closer) { // a name of two letters is similar to every word
 			best, least = name, d
 		}
 	}
 	return best
 }
 
-// begin counts the letters at the beginning of a that b has, too.
+// begin returns the length of the common prefix of a and b.
 func begin(a, b string) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++

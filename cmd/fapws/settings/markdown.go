@@ -90,8 +90,8 @@ func (k *KeyDoc) example() string {
 	return strings.Join(lines, ", ")
 }
 
-// asSentence returns a text of the help as a sentence in Markdown, in lines for a terminal. Words that Markdown would
-// change are code.
+// asSentence returns a text of the help as a sentence in Markdown, in lines of at most 120 columns. Words that Markdown
+// would change become code.
 func asSentence(text string) string {
 	words := strings.Split(text, " ")
 	for i, word := range words {

@@ -14,11 +14,9 @@ import (
 	"sync"
 )
 
-// PeekThreads looks for "THREADS = N" in the source of a script without
-// running it, and returns the N of the last such line at the top level.
-// Inline mode decides on which thread Python starts, so it must be known
-// before the script runs. found is false when THREADS is never assigned there,
-// or when the last assignment is not a plain number.
+// PeekThreads searches the source of a script for "THREADS = N" without running it, and returns the N of the last such
+// line at the top level. Inline mode decides on which thread Python starts, so it must be known before the script runs.
+// found is false without an assignment, or if the last assignment is not a plain number.
 func PeekThreads(source []byte) (n int, found bool) {
 	for statement := range statements(source) {
 		if value, ok := assignment(statement, "THREADS"); ok {
@@ -69,7 +67,7 @@ func (s *Settings) MentionedIn(source []byte) bool {
 	})
 }
 
-// HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a
+// HasWord reports whether source contains a word as a name: not in a comment, not as an attribute, and not next to a
 // quote.
 func HasWord(source []byte, word string) bool {
 	const beside = `\w"'\x{80}-\x{10FFFF}`
@@ -136,9 +134,8 @@ func statements(source []byte) iter.Seq[string] {
 }
 
 // skipString returns the index after the string literal whose quote is at i.
-// One quote of a kind is closed by the next or by the end of the line, three
-// by three. A backslash keeps the character after it from closing, also in raw
-// strings.
+// A single quote is closed by the next quote or by the end of the line, a triple quote by a triple quote. After a
+// backslash, a quote does not close the string, even in raw strings.
 func skipString(src []byte, i int) int {
 	quote := src[i : i+1]
 	long := bytes.Repeat(quote, 3)
@@ -159,7 +156,7 @@ func skipString(src []byte, i int) int {
 	return len(src)
 }
 
-// settingsModule is where manage.py of a Django site names the settings.
+// settingsModule matches the name of the settings in manage.py of a Django site.
 var settingsModule = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 })
@@ -185,7 +182,7 @@ func djangoModule(folder string) string {
 }
 
 // DjangoArguments returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR
-// mysite.wsgi". Where it does not tell the module, that is unknown; "" if unknown is.
+// mysite.wsgi". If manage.py does not name the module, unknown is used. The result is "" if unknown is "", too.
 func DjangoArguments(manage, unknown string) string {
 	folder := filepath.Dir(manage)
 	module := cmp.Or(djangoModule(folder), unknown)

@@ -14,20 +14,20 @@ import (
 
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
-// Setting is a setting, as a file table_*.go declares it.
+// Setting is the declaration of a setting in a file table_*.go.
 type Setting struct {
 	Name    string // name of the flag, without dashes, and key of fapws.toml
 	Arg     string // placeholder for the value in the help; empty means value.arg
-	Default string // as a user would type it
-	Note    string // the default in the help, where it depends on the machine
+	Default string // in the form that a user types
+	Note    string // the default in the help, if it depends on the machine
 	Brief   string
 	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
 	Help   string
 	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
 	Global string // global of a script with this setting; empty if scripts cannot set it
 
-	// also has other names of the flag, as other servers have them, separated by spaces: "-b" is a letter, "uds=unix:*"
-	// takes a part of the value, "no-access-log=off" has this value.
+	// also contains other names of the flag, as in other servers, separated by spaces: "-b" is a letter, "uds=unix:*"
+	// adds a prefix to the value, "no-access-log=off" has a fixed value.
 	also  string
 	alone string // the value of the flag if none follows, as with --debug
 	// values are files and directories, relative to the configuration file that names them
@@ -50,8 +50,8 @@ func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
-// option returns the value of an option of all folders. Its kind stands at the field of static.Options, because it is a
-// key of hosts and routes, too.
+// option returns the value of an option of all directories of files. The tags of static.Options have its kind, because
+// it is also a key of hosts and routes.
 func option(key string) func(*Config) *value {
 	fields := keyFields(reflect.TypeFor[static.Options]())
 	field := fields[slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })]
@@ -98,12 +98,12 @@ func (s *Setting) prepare() {
 	}
 }
 
-// defaultClients leaves descriptors for the script, for files being sent and
-// for logs, so that accepting never meets the limit of open files.
+// defaultClients reserves descriptors for the script, for files that are sent, and for logs, so that accept never
+// reaches the limit of open files.
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024
-		atMost  = 65536 // above it, memory runs out first
+		atMost  = 65536 // with more clients, memory runs out first
 	)
 	if openFiles == 0 {
 		openFiles = unknown
@@ -117,7 +117,7 @@ func defaultClients(openFiles uint64) int {
 
 func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "strict" }
 
-// variant is a name of a setting, of a flag and in a file.
+// variant is a name of a setting, for the flag and for the file.
 type variant struct {
 	name   string
 	prefix string // inserted before the value

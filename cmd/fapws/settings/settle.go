@@ -13,7 +13,7 @@ import (
 
 type Level int
 
-// The levels; a higher one wins.
+// The sources of values. A higher level takes precedence.
 const (
 	FromDefault Level = iota
 	FromSurroundings
@@ -35,8 +35,8 @@ func (s Source) String() string {
 	return kinds[s.Level] + s.Name
 }
 
-// Settings are being settled: first from flags and environment, then from
-// the file, and when the script has run, from its globals.
+// Settings collects the values of the settings: from flags and environment, then from the file, and after the script
+// has run, from its globals.
 type Settings struct {
 	conf Config
 	from map[string]Source
@@ -56,8 +56,8 @@ func (s *Settings) Globals() (names []string) {
 	return names
 }
 
-// New settles the settings of flags and environment; lookup is os.LookupEnv. The error
-// has a line for each wrong one, with flag or variable, value, and the allowed values.
+// New returns the settings of flags and environment. lookup is os.LookupEnv. The error has a line for each wrong value,
+// with the flag or variable, the value, and the allowed values.
 func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	s := &Settings{from: map[string]Source{}}
 	var wrong []error
@@ -92,8 +92,8 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	return s, errors.Join(wrong...)
 }
 
-// environment returns the first variable that is set; an empty one counts as
-// not set, which is how compose files and unit files write "nothing".
+// environment returns the first variable that is set. An empty variable counts as not set, because compose files and
+// unit files cannot unset a variable.
 func (row *Setting) environment(lookup func(string) (string, bool)) (name, given string) {
 	for _, name := range []string{row.EnvName(), row.Env} {
 		if given, ok := lookup(name); ok && name != "" && given != "" {
@@ -167,12 +167,13 @@ func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, erro
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
-// TakeVenv uses a virtual environment, which no setting names and which was found in the place where.
+// TakeVenv uses a virtual environment that was found without a setting. where is its origin for messages.
 func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
-// Anchor makes the paths of flags and environment relative to a directory, which the script has left.
+// Anchor makes the paths of flags and environment relative to dir, because the script has changed the working
+// directory.
 func (s *Settings) Anchor(dir string) {
 	for _, row := range table() {
 		v := row.value(&s.conf)
@@ -208,7 +209,7 @@ func (s *Settings) File() string { return s.conf.File }
 // Config returns the current values, or an error of one line if valid values contradict each other.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
-	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has judged them
+	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has checked the values
 	s.settleDev(&c)
 	s.changeAddress(&c)
 	if err := s.checkDev(&c); err != nil {
@@ -272,8 +273,8 @@ func (s *Settings) fitHead(c *Config) error {
 	return nil
 }
 
-// addressPart names the setting that changes a part of the address, or "". A
-// part given at the level of the address or below has no say.
+// addressPart returns the setting, host or port, that changes a part of the address, or "". A part has no effect if its
+// level is not above the level of the address.
 func (s *Settings) addressPart() string {
 	best := ""
 	for _, part := range []string{"host", "port"} {
@@ -284,8 +285,8 @@ func (s *Settings) addressPart() string {
 	return best
 }
 
-// AddressSettled reports whether a script's SERVER can no longer change the address: bind was given above it, or host
-// and port both were.
+// AddressSettled reports whether SERVER of a script cannot change the address, because bind, or both host and port,
+// have a higher level.
 func (s *Settings) AddressSettled() bool {
 	above := func(name string) bool { return s.from[name].Level > FromScript }
 	return above("bind") || above("host") && above("port")
@@ -307,7 +308,7 @@ const devBind = "127.0.0.1:" + defaultPort
 
 // settleDev applies the settings that Dev implies, unless they are set explicitly.
 func (s *Settings) settleDev(c *Config) {
-	c.Server.Debug = c.Debug // --dev does not raise that of the loop
+	c.Server.Debug = c.Debug // --dev does not change the debug level of the loop
 	if s.byDev("reload") {
 		c.Reload = true
 	}
@@ -334,8 +335,7 @@ func (s *Settings) byDev(name string) bool {
 	return false
 }
 
-// checkDev refuses addresses that others reach: tracebacks show them the code
-// and its variables.
+// checkDev returns an error if other machines can reach an address, because tracebacks show the code and its variables.
 func (s *Settings) checkDev(c *Config) error {
 	if !c.Dev || c.DevAnywhere {
 		return nil
@@ -352,6 +352,6 @@ func (s *Settings) checkDev(c *Config) error {
 // isLocal reports whether an address of Config.Bind can be reached only from this machine. It does not look up host
 // names.
 func isLocal(addr string) bool {
-	host, port, _, tcp := splitTCP(addr) // not of systemd or fd://3, which may be anything
+	host, port, _, tcp := splitTCP(addr) // tcp is false for systemd and fd://3, which may be any socket
 	return strings.HasPrefix(addr, "unix:") || tcp && host != "" && http1.LocalHost(net.JoinHostPort(host, port))
 }

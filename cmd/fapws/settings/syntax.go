@@ -10,8 +10,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords are the mistakes in the syntax of a file that users make. The first row counts whose patterns match the
-// message of the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
+// syntaxWords lists common mistakes in the syntax of a file. The first row applies whose patterns match the message of
+// the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`,
 		`the table $1 is defined above; where several have the same name, write [[$1]] for each`},
@@ -48,7 +48,7 @@ var syntaxWords = []struct{ message, line, words string }{
 	{`'='|blank`, ``, `write key = value`},
 }
 
-// syntaxError makes one line of an error of the TOML library: "name:3:14: …". Columns are counted in characters.
+// syntaxError converts an error of the TOML library to one line: "name:3:14: …". Columns are counted in characters.
 func syntaxError(name, text string, err error) error {
 	var at toml.ParseError
 	if !errors.As(err, &at) {
@@ -59,7 +59,7 @@ func syntaxError(name, text string, err error) error {
 		message = at.Error()
 	}
 	start := placeOf(text, min(max(at.Position.Start, 0), len(text)), message)
-	// The line that the library gives is the next one where the end of a line is wrong.
+	// If the end of a line is wrong, the library reports the next line.
 	begin := strings.LastIndexByte(text[:start], '\n') + 1
 	line, _, _ := strings.Cut(text[begin:], "\n")
 	words := strings.TrimSuffix(message, ".")
@@ -75,8 +75,8 @@ func syntaxError(name, text string, err error) error {
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf returns where a mistake is that the TOML library has noticed at an offset of text: at the quote or bracket
-// that nothing closes, the backslash or the control character.
+// placeOf returns the offset of a mistake that the TOML library has reported at the offset at: of the unclosed quote or
+// bracket, the backslash, or the control character.
 func placeOf(text string, at int, message string) int {
 	rest := text[at:]
 	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {

@@ -13,20 +13,20 @@ import (
 )
 
 type TOMLFile struct {
-	Name string // as messages call it
+	Name string // name of the file in messages
 	Dir  string
 	Top  *TOMLTable
 
-	// Misplaced returns what to do about a key that is unknown in a table, "host.route" or "" for the top; "" if it
-	// does not know. May be nil.
+	// Misplaced returns advice about a key that is unknown in a table, or "". The table is "host.route", for example,
+	// or "" for the top. Misplaced may be nil.
 	Misplaced func(table, key string) string
 }
 
-// TOMLTable is a table of a file, inline or not.
+// TOMLTable is a table of a file. It may be an inline table.
 type TOMLTable struct {
 	File    *TOMLFile
-	Name    string // as it is written: "host.route"; "" at the top
-	Line    int    // where it begins; 0 at the top
+	Name    string // name in the file: "host.route"; "" at the top
+	Line    int    // first line; 0 at the top
 	Entries []TOMLValue
 }
 
@@ -36,7 +36,8 @@ type TOMLValue struct {
 	// relative to the enclosing tables; for an element, the key of its array
 	Key  string
 	Line int
-	Any  any // string, int64, float64, bool, []Value, *Table or a time
+	// string, int64, float64, bool, []TOMLValue, *TOMLTable or a time
+	Any any
 }
 
 // ParseTOML reads text, the content of the file called name. The error is one line:
@@ -89,7 +90,7 @@ type Mistake struct {
 
 func (m *Mistake) Unwrap() error { return m.err }
 
-// Error is "FILE:LINE: TEXT".
+// Error returns "FILE:LINE: TEXT".
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
 // JoinPath joins errors. Errors without a file precede mistakes in the file, which are sorted by line.
@@ -113,8 +114,8 @@ func JoinPath(errs ...error) error {
 	return errors.Join(all...)
 }
 
-// Must returns an error that shows v and says what it must be: "file:3: key = 5, an integer: must be …". The type is
-// omitted for a table.
+// Must returns an error that shows v and describes the allowed values: "file:3: key = 5, an integer: must be …". The
+// type of a table is omitted.
 func (v TOMLValue) Must(be error) error {
 	note := ""
 	if _, isTable := v.Any.(*TOMLTable); !isTable {

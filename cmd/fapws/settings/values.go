@@ -16,7 +16,7 @@ import (
 // "must be ".
 type value struct {
 	parse func(text string) error
-	show  func() string // as parse reads it
+	show  func() string // in a form for parse
 
 	// placeholder in the help; "" for a toggle, and if the setting has its own
 	arg  string
@@ -71,7 +71,7 @@ func (v *value) called(arg string) *value {
 	return v
 }
 
-// wrong is the error of something of another kind than the allowed ones.
+// wrong returns the error for a value of a kind that is not allowed.
 func (v *value) wrong(allowed string) error {
 	if allowed != "" {
 		return errors.New(allowed)
@@ -90,14 +90,14 @@ func (v *value) single(x any) (text string, ok bool) {
 		return strconv.FormatInt(x, 10), v.kind&isNumber != 0
 	case float64:
 		return strconv.FormatFloat(x, 'f', -1, 64), v.kind&isFloat != 0
-	case json.Number: // of a script that another worker has read
+	case json.Number: // a global of a script that another worker has read
 		return x.String(), v.kind&isNumber != 0
 	}
 	return "", false
 }
 
-// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something that no setting can
-// have. Each text goes through edit.
+// read reads x from a file or a script: an int64, float64, string, bool, []any, or a value that no setting allows. It
+// applies edit to each text.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)
 	switch {
@@ -134,7 +134,7 @@ func count(to *int, least, most int) *value {
 	}, strconv.Itoa).called("N")
 }
 
-// debugLevel is a count from 0 to 3; on and off, as other servers have it, are 1 and 0.
+// debugLevel is a number from 0 to 3. on is 1 and off is 0, as in other servers.
 func debugLevel(to *int) *value {
 	v := count(to, 0, 3).reads(switches("1", "0"))
 	v.kind |= isBool
@@ -172,7 +172,7 @@ func text(to *string) *value {
 	return v
 }
 
-// shown writes a value of a file or a script for a line of an error message, with booleans as they are written there.
+// shown returns a value of a file or a script for an error message. boolean returns the notation of a boolean.
 func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {
 	case float64:
@@ -224,7 +224,7 @@ func parseSize(s string) (int64, bool) {
 	return int64(f * factor), err == nil && f*factor <= 1<<53
 }
 
-// showSize writes a size as short as parseSize reads it back exactly.
+// showSize returns the shortest text that parseSize converts to exactly this size.
 func showSize(n int64) string {
 	for _, u := range []struct {
 		letter string
@@ -237,7 +237,7 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// longUnits are those beyond the units of time.ParseDuration, in seconds.
+// longUnits are units in addition to the units of time.ParseDuration, in seconds.
 var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
 var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
@@ -261,7 +261,7 @@ func ParseDuration(s string) (d time.Duration, ok bool) {
 	return d, err == nil && d >= 0
 }
 
-// showDuration writes a duration in one unit where that is exact.
+// showDuration writes a duration in one unit if that is exact.
 func showDuration(d time.Duration) string {
 	for _, u := range []struct {
 		letter string

@@ -33,7 +33,7 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// toggle is on or off; as a flag it stands alone. The field is yes if it is on.
+// toggle is on or off; the flag needs no value. The field has the value yes if the setting is on.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
@@ -175,7 +175,7 @@ func networks(to *[]string) *value {
 	return v
 }
 
-// trusted returns the networks of names as networks has them, and whether unix sockets are among them.
+// trusted returns the networks in names, and whether unix sockets are among them.
 func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	for _, one := range names {
 		unix = unix || one == "unix" || one == "*"
