@@ -112,7 +112,7 @@ enum {
   ASGI_BODY,     /* the head was sent */
   ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
   ASGI_DISCARD,  /* the event loop answers itself; further data of the application is dropped */
-  ASGI_COMPLETE, /* the Last part was published */
+  ASGI_COMPLETE, /* the last part was published */
   ASGI_ACCEPTED,
 };
 

@@ -18,7 +18,8 @@ int core_defer(core_thread *t, core_record *rec) {
   int64_t unacked = __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST);
   rec->run.counted = 1;
   if (core_is_cancelled(rec) || rec->req.resumed) return 0;
-  if (LIKELY(rec->req.multiplexed ? unacked <= STREAMS_BYTES : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
+  if (LIKELY(rec->req.version == CORE_HTTP2 ? unacked <= STREAMS_BYTES
+                                            : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
     return 0;
   __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   rec->run.counted = 0;
@@ -193,7 +194,7 @@ core_part *core_credit_part(core_record *rec, const core_input *in) {
   core_part *p = core_part_new(rec, 0);
   if (!p) return PyErr_Clear(), NULL; /* retried with the next input */
   p->op = CORE_OP_CREDIT;
-  p->credit = rec->run.credit;
+  p->number = rec->run.credit;
   rec->run.credit = 0;
   return p;
 }

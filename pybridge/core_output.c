@@ -137,7 +137,7 @@ core_part *core_close_frame(core_record *rec, int code, const char *reason, size
   core_part *p = part_with_copy(rec, reason, n);
   if (!p) return NULL;
   p->op = CORE_OP_CLOSE;
-  p->code = (uint16_t)code;
+  p->number = code;
   return p;
 }
 

@@ -216,22 +216,22 @@ func (d *driver) do(f func()) {
 
 func (d *driver) drain() {
 	var p exchange.Part
-	for d.h.Next(&p) {
-		r := d.waiting[p.Ticket]
+	for t, ok := d.h.Next(&p); ok; t, ok = d.h.Next(&p) {
+		r := d.waiting[t]
 		if p.First {
 			r.head, r.fields, r.reason = p.Head, string(p.Head.Fields), string(p.Head.Reason)
 		}
 		r.body.Write(p.Body)
-		if p.File >= 0 {
-			content := make([]byte, p.Count)
-			n, _ := syscall.Pread(p.File, content, p.Offset)
+		if f := p.File; f != nil {
+			content := make([]byte, f.Count)
+			n, _ := syscall.Pread(f.FD, content, f.Offset)
 			r.body.Write(content[:n])
 		}
 		if p.Trailers != nil {
 			r.behind += string(*p.Trailers)
 		}
-		last := p.Last
-		r.failed = r.failed || p.Failed
+		last := p.Last()
+		r.failed = r.failed || p.End == exchange.Incomplete
 		if r.hold {
 			r.held = append(r.held, p)
 		} else {
@@ -276,12 +276,12 @@ func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mo
 		}
 		mount, script := route(string(path))
 		d.waiting[r.ticket] = r
-		request := &exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: path,
+		request := &exchange.Request{Mount: mount, Head: head, Parsed: parsed, Path: path,
 			Script: script, Body: []byte(body), Spool: -1, Size: size, Peer: testPeer}
 		if d.change != nil {
 			d.change(request)
 		}
-		ok := d.h.Submit(request)
+		ok := d.h.Submit(r.ticket, request)
 		if !ok {
 			t.Error("refused")
 			return

@@ -113,8 +113,7 @@ func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 	d.waiting[r.ticket] = r
 	head, parsed := parseHead(t, "GET "+target, 0)
 	mount, script := d.route(t, target)
-	return d.h.Submit(&exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed,
-		Path:   []byte(target),
+	return d.h.Submit(r.ticket, &exchange.Request{Mount: mount, Head: head, Parsed: parsed, Path: []byte(target),
 		Script: script, Spool: -1, Peer: testPeer})
 }
 

@@ -188,7 +188,7 @@ var sendNow = func() {}
 //export core_loop_send_now
 func core_loop_send_now() { sendNow() }
 
-func (h *Handler) Submit(r *exchange.Request) bool {
+func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
 		if tries == 0 {
 			h.Flush() // threads may take the gathered requests
@@ -209,11 +209,11 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	} else {
 		rec = newRecord()
 	}
-	for int(r.Ticket) >= len(h.records) {
+	for int(t) >= len(h.records) {
 		h.records = append(h.records, nil)
 	}
-	h.records[r.Ticket] = rec
-	rec.ticket = C.uint32_t(r.Ticket)
+	h.records[t] = rec
+	rec.ticket = C.uint32_t(t)
 	rec.serial++
 	rec.run.thread = nil
 	kind, certificate := &kinds[h.app.mounts[r.Mount].Kind], ""

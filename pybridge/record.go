@@ -87,7 +87,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.nfields = C.uint32_t(len(p.Fields))
 	rec.req.mount = C.uint32_t(r.Mount)
 	rec.req.log = C.uint32_t(r.ErrorLog)
-	rec.req.script_len = C.uint32_t(r.Script)
+	rec.req.script_len, rec.req.root_len = C.uint32_t(r.Script), C.uint32_t(r.Root)
 	rec.req.size = C.int64_t(r.Size)
 	rec.run.spool = C.int32_t(r.Spool)
 	rec.req.version = C.uint8_t(p.Version)
@@ -102,7 +102,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.job = C.CORE_RUN
-	rec.run.unacked, rec.run.counted, rec.req.resumed, rec.req.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
+	rec.run.unacked, rec.run.counted, rec.req.resumed = 0, 0, 0
 	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
 	rec.req.routed, rec.req.traced = boolByte(r.Routed), boolByte(r.Traced)
 }
@@ -121,13 +121,13 @@ func boolByte(b bool) C.uint8_t {
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
 var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 
-func (h *Handler) Next(out *exchange.Part) bool {
+func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 	for {
 		if h.given > 0 {
 			h.dealtWith()
 		}
 		if h.ready == nil && !h.collect() {
-			return false
+			return 0, false
 		}
 		p := h.ready
 		h.ready = p.next
@@ -136,7 +136,7 @@ func (h *Handler) Next(out *exchange.Part) bool {
 		}
 		if p.rec != h.presence.rec {
 			h.fill(out, p)
-			return true
+			return exchange.Ticket(p.ticket), true
 		}
 		h.presence.release(h, p)
 	}
@@ -187,17 +187,24 @@ var mediaTypes = [...]string{
 }
 
 func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
-	out.Ticket = exchange.Ticket(p.ticket)
-	out.First, out.Last, out.Failed = p.first != 0, p.last != 0, p.failed != 0
+	out.First, out.End = p.first != 0, exchange.NotLast
+	switch {
+	case p.taken != 0:
+		out.End = exchange.Detached
+	case p.failed != 0:
+		out.End = exchange.Incomplete
+	case p.last != 0:
+		out.End = exchange.Complete
+	}
 	out.Body = nil
 	if p.body_len > 0 {
 		out.Body = unsafe.Slice((*byte)(unsafe.Pointer(p.body)), int(p.body_len))
 	}
-	out.File, out.Offset, out.Count = int(p.file), int64(p.offset), int64(p.count)
-	out.Ref = p
-	out.Op, out.Code, out.Credit = exchange.Op(p.op), uint16(p.code), int64(p.credit)
-	out.Taken = p.taken != 0
-	out.Trailers = nil
+	out.File = nil
+	if p.file >= 0 {
+		out.File = &exchange.File{FD: int(p.file), Offset: int64(p.offset), Count: int64(p.count)}
+	}
+	out.Ref, out.Op, out.Number, out.Trailers = p, exchange.Op(p.op), int64(p.number), nil
 	if !out.First {
 		if p.fields_len > 0 {
 			trailers := exchange.Trailers(within(p, p.fields_off, p.fields_len))
@@ -247,7 +254,9 @@ func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outc
 	case part.websocket != 0:
 		return then.Accept(x, p, nil, within(part, part.subprotocol_off, part.subprotocol_len))
 	}
-	r := &exchange.Request{Head: requestOf(part)}
+	req := &part.rec.req
+	r := &exchange.Request{Head: requestOf(part), ErrorLog: int(req.log), Root: int(req.root_len),
+		Traced: req.traced != 0}
 	switch {
 	case part.static_len > 0:
 		r.Options, r.Path, r.Script = string(within(part, part.static_off, part.static_len)),

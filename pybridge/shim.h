@@ -56,10 +56,9 @@ typedef struct core_part {
   uint8_t failure;                   /* the handler failed: the server answers with its page for status */
   uint8_t op;                        /* exchange.Op; CORE_OP_BODY for a response */
   uint8_t websocket;
-  uint8_t taken; /* the application has used record.run.socket */
-  uint16_t code;
+  uint8_t taken;  /* the application has used record.run.socket */
+  int64_t number; /* of CORE_OP_CLOSE the close code; of CORE_OP_CREDIT the bytes that it permits */
   uint32_t subprotocol_off, subprotocol_len;
-  int64_t credit; /* bytes that CORE_OP_CREDIT permits */
   /* In buf, in the part's own allocation, or in owner's memory; freed together with the part. */
   const char *body;
   uint32_t body_off; /* offset in buf, while buf may still move */
@@ -129,7 +128,7 @@ struct core_request {
   core_span tls;                    /* variables of mod_ssl, each "NAME=value" with a NUL; empty without TLS */
   uint16_t tls_version, tls_cipher; /* as in the TLS handshake; 0 without TLS */
   core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty if unknown */
-  uint32_t script_len;
+  uint32_t script_len, root_len;    /* lengths of SCRIPT_NAME, and of its part from a proxy or --root-path */
   /* peer_len is the number of bytes from addr on that environ has in addition to the head, without the port. */
   uint32_t head_len, peer_len;
   uint8_t version;                                            /* CORE_HTTP10 to CORE_HTTP2 */
@@ -144,7 +143,6 @@ struct core_request {
   uint8_t routed;            /* the server has rewritten path */
   uint8_t traced;            /* see core_trace_len */
   uint8_t more;              /* the body continues in inputs */
-  uint8_t multiplexed;       /* responses of its connection do not wait for each other (HTTP/2) */
   uint8_t resumed;           /* the event loop has permitted it to run */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
   size_t body_off, body_len; /* the body, or its first part, in data */

@@ -37,7 +37,7 @@ type instant struct {
 
 func (h *instant) of(s *Server)           { h.server = s }
 func (h *instant) Deliver(exchange.Input) {}
-func (h *instant) Submit(r *exchange.Request) bool {
+func (h *instant) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 	}
@@ -47,7 +47,7 @@ func (h *instant) Submit(r *exchange.Request) bool {
 	if h.channel != nil {
 		h.request = bytes.Clone(r.Head)
 	}
-	h.tickets = append(h.tickets, r.Ticket)
+	h.tickets = append(h.tickets, t)
 	return true
 }
 func (h *instant) Flush()                                    {}
@@ -59,24 +59,22 @@ func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *instant) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	return h.server.Dispatcher().Subscribe(x, p, &exchange.Request{Head: h.request}, h.channel)
 }
-func (h *instant) Next(p *exchange.Part) bool {
+func (h *instant) Next(p *exchange.Part) (t exchange.Ticket, ok bool) {
 	if h.next == len(h.tickets) {
 		h.tickets, h.next = h.tickets[:0], 0
-		return false
+		return 0, false
 	}
 	*p = exchange.Part{
-		Ticket: h.tickets[h.next],
-		First:  true,
-		Last:   true,
-		File:   -1,
-		Body:   h.body,
-		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8"},
+		First: true,
+		End:   exchange.Complete,
+		Body:  h.body,
+		Head:  exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8"},
 	}
 	if h.channel != nil {
 		p.Head.Then = h
 	}
 	h.next++
-	return true
+	return h.tickets[h.next-1], true
 }
 
 type testServer struct {

@@ -19,7 +19,7 @@ import (
 
 var errBadTarget = errors.New("not an absolute path of a URL")
 
-// subrequest implements exchange.Request.Ask. The request arrives on a connection like those of clients and passes all
+// subrequest implements exchange.Services.Ask. The request arrives on a connection like those of clients and passes all
 // rules. The connection does not count as a client, has no line in the access log, and may begin while the server
 // stops, because its parent request began before.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,

@@ -82,7 +82,7 @@ func newLoop(s *Server) *loop {
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
-	l.app = app.New(l, &l.conns)
+	l.app = app.New(l, &l.conns, l.s.subrequest)
 	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
 	l.sockets = live.NewSockets(l, &l.sites, &l.conns)
 	l.secure.Init(&l.conns)

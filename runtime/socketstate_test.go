@@ -32,12 +32,12 @@ type talkApp struct {
 	notes string
 }
 
-func (a *talkApp) Submit(r *exchange.Request) bool {
-	if a.talks[r.Ticket] != nil {
+func (a *talkApp) Submit(ticket exchange.Ticket, r *exchange.Request) bool {
+	if a.talks[ticket] != nil {
 		panic("a ticket is used twice at once")
 	}
-	t := &talk{app: a, ticket: r.Ticket, head: string(r.Head)}
-	a.talks[r.Ticket] = t
+	t := &talk{app: a, ticket: ticket, head: string(r.Head)}
+	a.talks[ticket] = t
 	if r.Resumed != nil {
 		a.notes += "resumed " + string(r.Resumed.Data)
 	}
@@ -53,12 +53,12 @@ func (a *talkApp) Deliver(in exchange.Input) {
 		t.end()
 	case exchange.OpHandOver:
 		a.lets(t)
-		t.add(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: t.data,
+		t.add(exchange.Part{End: exchange.Complete, Op: exchange.OpHandOver, Body: t.data,
 			Head: exchange.Head{Fields: []byte(t.head)}})
 	default:
 		t.data = bytes.Clone(in.Data)
 		t.add(exchange.Part{Op: in.Op, Body: t.data})
-		t.add(exchange.Part{Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost})
+		t.add(exchange.Part{Op: exchange.OpCredit, Number: int64(len(in.Data)) + exchange.InputCost})
 	}
 }
 
@@ -66,8 +66,8 @@ func (a *talkApp) Cancel(ticket exchange.Ticket, _ time.Duration) { a.talks[tick
 
 func (a *talkApp) Release(p *exchange.Part) {
 	a.out--
-	if p.Last {
-		delete(a.talks, p.Ticket)
+	if p.Last() {
+		delete(a.talks, p.Ref.(*talk).ticket)
 	}
 }
 
@@ -75,9 +75,9 @@ func (a *talkApp) idle() bool { return len(a.talks) == 0 && a.out == 0 }
 
 func (t *talk) add(p exchange.Part) {
 	if !t.ended {
-		p.Ticket, t.ended = t.ticket, p.Last
+		p.Ref, t.ended = t, p.Last()
 		t.app.out++
-		t.app.add(p)
+		t.app.add(t.ticket, p)
 	}
 }
 
@@ -85,7 +85,7 @@ func (t *talk) end() {
 	if !t.ended {
 		t.app.notes += "; ended"
 	}
-	t.add(exchange.Part{Last: true})
+	t.add(exchange.Part{End: exchange.Complete})
 }
 
 // The WebSocket is not handed over, because its client has disconnected, because there is too much data, or because no

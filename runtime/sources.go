@@ -36,7 +36,6 @@ func (s *Server) appConfig() app.Config {
 		Subscribe: s.loop.subscribers.Subscribe,
 		Waker:     &s.loop.wake.theirs,
 		Programs:  s.cfg.Programs,
-		Ask:       s.subrequest,
 	}
 }
 

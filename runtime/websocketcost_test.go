@@ -15,9 +15,10 @@ import (
 
 type echoing struct {
 	instant
-	parts []exchange.Part
-	next  int
-	buf   []byte
+	parts  []exchange.Part
+	theirs []exchange.Ticket // tickets of parts
+	next   int
+	buf    []byte
 }
 
 // accepting is the Then of a response that accepts a WebSocket.
@@ -27,42 +28,41 @@ func (a accepting) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Out
 	return a.s.Sockets().Accept(x, p, nil, nil)
 }
 
-func (h *echoing) Submit(r *exchange.Request) bool {
+func (h *echoing) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	if !r.Upgrade {
-		return h.instant.Submit(r)
+		return h.instant.Submit(t, r)
 	}
-	h.add(exchange.Part{Ticket: r.Ticket, First: true, Head: exchange.Head{Then: accepting{h.server}}})
+	h.add(t, exchange.Part{First: true, Head: exchange.Head{Then: accepting{h.server}}})
 	return true
 }
 
 func (h *echoing) Deliver(in exchange.Input) {
 	if in.Op == exchange.OpClose {
-		h.add(exchange.Part{Ticket: in.Ticket, Last: true})
+		h.add(in.Ticket, exchange.Part{End: exchange.Complete})
 		return
 	}
 	at := len(h.buf)
 	h.buf = append(h.buf, in.Data...)
-	h.add(exchange.Part{Ticket: in.Ticket, Op: in.Op, Body: h.buf[at:len(h.buf):len(h.buf)]})
-	h.add(exchange.Part{Ticket: in.Ticket, Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost})
+	h.add(in.Ticket, exchange.Part{Op: in.Op, Body: h.buf[at:len(h.buf):len(h.buf)]})
+	h.add(in.Ticket, exchange.Part{Op: exchange.OpCredit, Number: int64(len(in.Data)) + exchange.InputCost})
 }
 
-func (h *echoing) add(p exchange.Part) {
-	p.File = -1
-	h.parts = append(h.parts, p)
+func (h *echoing) add(t exchange.Ticket, p exchange.Part) {
+	h.theirs, h.parts = append(h.theirs, t), append(h.parts, p)
 }
 
 func (h *echoing) Cancel(t exchange.Ticket, _ time.Duration) {
-	h.add(exchange.Part{Ticket: t, Last: true})
+	h.add(t, exchange.Part{End: exchange.Complete})
 }
 
-func (h *echoing) Next(p *exchange.Part) bool {
+func (h *echoing) Next(p *exchange.Part) (exchange.Ticket, bool) {
 	if h.next == len(h.parts) {
-		h.parts, h.next, h.buf = h.parts[:0], 0, h.buf[:0]
+		h.parts, h.theirs, h.next, h.buf = h.parts[:0], h.theirs[:0], 0, h.buf[:0]
 		return h.instant.Next(p)
 	}
 	*p = h.parts[h.next]
 	h.next++
-	return true
+	return h.theirs[h.next-1], true
 }
 
 func serveEchoing(t testing.TB) *testServer {

@@ -36,6 +36,7 @@ type Request struct {
 	Context context.Context
 	Path    string
 
+	ticket  exchange.Ticket
 	pool    *Pool
 	handler *Handler
 	cancel  context.CancelFunc
@@ -153,7 +154,7 @@ func (w *Response) Refuse(status int, text string) {
 // the request. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before Start, and
 // Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
-	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Behind.Then})
+	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Behind})
 	w.buf = body
 }
 
@@ -249,7 +250,10 @@ func (w *Response) end() {
 		// Without a known length, the response is chunked and can have trailers.
 		w.Flush()
 	}
-	p := &part{Part: exchange.Part{Last: true, Failed: w.failed}}
+	p := &part{Part: exchange.Part{End: exchange.Complete}}
+	if w.failed {
+		p.End = exchange.Incomplete
+	}
 	if len(w.trailers) > 0 {
 		p.Trailers = &w.trailers
 	}
@@ -267,7 +271,7 @@ const (
 // even if the client has disconnected. body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
-	w.r.Behind.Inquire(body, func(s int, a []byte) {
+	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
 		status, answer = s, a
 		close(done)
 	})
@@ -355,8 +359,8 @@ func (f flusher) Write(p []byte) (int, error) {
 }
 
 func (r *Request) ask(ctx context.Context, target string) (*http.Response, error) {
-	o := exchange.Origin{Peer: *r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share}
-	return r.Ask(ctx, o, target, r.inheritance())
+	o := exchange.Origin{Peer: *r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth(), Value: r.share}
+	return r.Services.Ask(ctx, o, target, r.inheritance())
 }
 
 // inheritance returns the header fields of r that also apply to its subrequests.

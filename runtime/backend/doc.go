@@ -2,7 +2,7 @@
 // Responder.Respond is called on a goroutine for each request. For the event loop, the Handler of a Responder is an
 // exchange.Handler.
 //
-// Like the interpreter, it posts parts of a response to the loop (exchange.Request.Publish). Therefore framing,
+// Like the interpreter, it posts parts of a response to the loop (exchange.Services). Therefore framing,
 // pipelining, back-pressure, HEAD requests, disconnects and files sent by the kernel are implemented once, in package
 // exchange, and a responder never accesses a connection.
 //

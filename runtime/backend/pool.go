@@ -78,7 +78,7 @@ func (p *Pool) Active() int {
 // responses. It is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
-func (h *Handler) Submit(r *exchange.Request) bool {
+func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	p := h.Pool
 	if !h.enter() {
 		if r.Spool >= 0 {
@@ -86,7 +86,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		}
 		return false
 	}
-	q := &Request{Request: *r, Path: string(r.Path), pool: p, handler: h}
+	q := &Request{Request: *r, Path: string(r.Path), ticket: t, pool: p, handler: h}
 	parsed, peer := *r.Parsed, *r.Peer
 	parsed.Fields = slices.Clone(parsed.Fields)
 	q.Head, q.Request.Body, q.Parsed, q.Peer = bytes.Clone(r.Head), bytes.Clone(r.Body), &parsed, &peer
@@ -99,7 +99,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		q.spool = os.NewFile(uintptr(r.Spool), "request body")
 	}
 	p.mu.Lock()
-	p.open[r.Ticket] = q
+	p.open[t] = q
 	p.mu.Unlock()
 	go q.respond(h.to)
 	return true
@@ -149,7 +149,7 @@ func (r *Request) respond(to Responder) {
 
 func (r *Request) put(p *part) error {
 	r.pool.mu.Lock()
-	gone := r.gone && !p.Last
+	gone := r.gone && !p.Last()
 	if p.cost = partCost + len(p.Head.Fields) + len(p.Body); !gone {
 		r.unacked += p.cost
 	}
@@ -157,8 +157,8 @@ func (r *Request) put(p *part) error {
 	if gone {
 		return ErrGone
 	}
-	p.of, p.Ticket, p.Ref, p.File = r, r.Ticket, p, -1
-	r.Publish(&p.Part)
+	p.of, p.Ref = r, p
+	r.Services.Publish(r.ticket, &p.Part)
 	return nil
 }
 
@@ -184,8 +184,8 @@ func (p *Pool) Release(one *exchange.Part) {
 	p.mu.Lock()
 	r.unacked -= mine.cost
 	r.changed.Broadcast()
-	if mine.Last {
-		delete(p.open, r.Ticket)
+	if mine.Last() {
+		delete(p.open, r.ticket)
 	}
 	p.mu.Unlock()
 	if t, ok := mine.Head.Then.(*tunnel.Tunnel); ok && t.Upstream != nil {
@@ -268,7 +268,7 @@ func (r *Request) Interrupt() {
 }
 
 func (r *Request) credit(n int64) {
-	r.Publish(&exchange.Part{Ticket: r.Ticket, Op: exchange.OpCredit, Credit: n, File: -1})
+	r.Services.Publish(r.ticket, &exchange.Part{Op: exchange.OpCredit, Number: n})
 }
 
 func (p *Pool) Deliver(in exchange.Input) {

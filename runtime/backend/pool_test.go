@@ -36,8 +36,9 @@ func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ok = r.Submit(&exchange.Request{Ticket: ticket, Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body,
-		Publish: func(p *exchange.Part) { r.parts <- *p }})
+	services := &exchange.Services{Publish: func(_ exchange.Ticket, p *exchange.Part) { r.parts <- *p }}
+	ok = r.Submit(ticket, &exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body,
+		Services: services})
 	return body, ok
 }
 
@@ -46,9 +47,9 @@ func (r *rig) take(bytes int64) (last exchange.Part) {
 		for len(r.parts) > 0 {
 			last = <-r.parts
 			r.all = append(r.all, last)
-			bytes -= int64(len(last.Body)) + last.Count
+			bytes -= last.Size()
 		}
-		return bytes <= 0 || last.Last
+		return bytes <= 0 || last.Last()
 	})
 	return last
 }
@@ -77,7 +78,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 			t.Error("the limit does not hold, or a body is left")
 		}
 		goOn <- true
-		if last := r.take(1 << 20); last.Failed != begun || !begun && (last.Head.Status != 500 ||
+		if last := r.take(1 << 20); (last.End == exchange.Incomplete) != begun || !begun && (last.Head.Status != 500 ||
 			last.Head.Then != exchange.Then(exchange.Refusal{})) {
 			t.Errorf("%+v", r.all)
 		}
@@ -204,7 +205,7 @@ func TestResponderBlocksWhileItsResponseWaits(t *testing.T) {
 	if err := <-ended; !errors.Is(err, ErrGone) {
 		t.Error(err)
 	}
-	if last := r.take(1 << 20); !last.Failed {
+	if last := r.take(1 << 20); last.End != exchange.Incomplete {
 		t.Errorf("%+v", last)
 	}
 }

@@ -153,7 +153,9 @@ func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	f.WriteString("short")
 	s := newSet(t, 1000)
 	short, _ := s.open()
-	s.do(func() { short.Queue(Output{Items: []Item{{File: int(f.Fd()), Count: 10}}, Owner: short}, false) })
+	s.do(func() {
+		short.Queue(Output{Items: []Item{{File: File{FD: int(f.Fd()), Count: 10}}}, Owner: short}, false)
+	})
 	s.until("the file has ended", func() bool { return short.gone == 1 })
 	aborted, _ := s.open()
 	s.do(func() {
@@ -362,7 +364,7 @@ func TestReadsFromDiskAreLimited(t *testing.T) {
 		reading <- struct{}{}
 	}
 	read := make(chan error, 1)
-	s.do(func() { s.Load(&Item{File: int(file.Fd()), Count: 1}, nil, func(err error) { read <- err }) })
+	s.do(func() { s.Load(&Item{File: File{FD: int(file.Fd()), Count: 1}}, nil, func(err error) { read <- err }) })
 	select {
 	case <-read:
 		t.Fatal("it has not waited")

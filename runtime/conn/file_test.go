@@ -33,7 +33,7 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 		{"cold", 1, 0, 5_000_000, 0, nil},
 		{"both", 3, 0, 5_000_000, 0, nil},
 		{"range", 2, 1_234_567, 1_000_001, 0, nil},
-		{"looked at", 1, 7, 50_000, AlwaysWarm, nil},
+		{"looked at", 1, 7, 50_000, 60_000, nil},
 		{"short and warm", 0, 4_000_000, 1_000_001, 0, ErrShortFile},
 		{"short and cold", 1, 4_000_000, 1_000_001, 0, ErrShortFile},
 	} {
@@ -41,8 +41,8 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 			s := newServer(t, func() *peer {
 				return &peer{finish: true, answer: func(p *peer, _ []byte) {
 					items := []Item{
-						{Data: []byte("head"), More: true}, {File: int(file.Fd()), Offset: c.offset, Count: c.count,
-							Warm: c.warm, More: true}, {Data: []byte("tail")},
+						{Data: []byte("head"), More: true}, {File: File{FD: int(file.Fd()), Offset: c.offset,
+							Count: c.count, Warm: c.warm}, More: true}, {Data: []byte("tail")},
 					}
 					left, full, err := p.WriteItems(items)
 					switch {

@@ -3,7 +3,6 @@ package conn
 import (
 	"bytes"
 	"errors"
-	"math"
 	"slices"
 	"syscall"
 	"unsafe"
@@ -19,13 +18,18 @@ type Output struct {
 	Unsent *Unsent // counts the written bytes; nil if they are not counted
 }
 
-// Item is Data, followed by a range of File.
+// Item is Data, followed by File.
 type Item struct {
-	Data          []byte
-	File          int
+	Data []byte
+	File
+	More bool // another item follows at once: let the kernel fill its packets
+}
+
+// File is a range of bytes of an open file.
+type File struct {
+	FD            int
 	Offset, Count int64
 	Warm          int64 // the file is in memory up to this offset
-	More          bool  // another item follows at once: let the kernel fill its packets
 }
 
 // Owner is notified when an output is no longer needed.
@@ -192,7 +196,7 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	s := c.set
 	if c.transport == nil && !s.copies {
-		n, err = sendCached(c.Fd(), it.File, &it.Offset, most)
+		n, err = sendCached(c.Fd(), it.FD, &it.Offset, most)
 		if err == nil || clientGone(err) || err == unix.EAGAIN {
 			return n, err
 		}
@@ -201,7 +205,7 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if s.file == nil {
 		s.file = make([]byte, filePiece)
 	}
-	if n, err = ReadFile(it.File, s.file[:min(most, filePiece)], it.Offset); n > 0 {
+	if n, err = ReadFile(it.FD, s.file[:min(most, filePiece)], it.Offset); n > 0 {
 		if c.transport == nil {
 			n, err = c.send(s.file[:n], it.flags())
 		} else {
@@ -319,6 +323,3 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 }
 
 var errCold = errors.New("the file is not in memory")
-
-// AlwaysWarm is Item.Warm of a file that was just read.
-const AlwaysWarm = math.MaxInt64

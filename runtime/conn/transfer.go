@@ -132,7 +132,7 @@ func (it *Item) flags() uintptr {
 // IsWarm reports whether the next bytes of a file are in memory. It asks the kernel if that is unknown.
 func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {
-		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.File, end-1) {
+		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.FD, end-1) {
 			it.Warm = end
 		}
 	}
@@ -142,7 +142,7 @@ func (s *Set) IsWarm(it *Item) bool {
 // Load makes a goroutine read the next bytes of the file of it into memory, and then calls done on the loop. turns
 // limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
-	file, offset, size := it.File, it.Offset, min(it.Count, coldMost)
+	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
 	n, err := 0, io.ErrUnexpectedEOF // kept if the goroutine panics
 	s.Offload(func() {
 		if turns != nil {

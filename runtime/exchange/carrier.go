@@ -38,7 +38,7 @@ type SocketState struct {
 	Compression   websocket.Compression
 	Groups        [][]byte // the groups that the WebSocket has joined
 	Seq           uint64   // number of the last message to Groups that was sent
-	Data          []byte   // data of the handler, from the Last part with OpHandOver
+	Data          []byte   // data of the handler, from the last part with OpHandOver
 	Input         []byte   // the received part of an incomplete message
 	Sent, Framed  int64
 

@@ -89,7 +89,11 @@ func (x *Exchange) Answer(r Reply) {
 // missing. Otherwise the response ends normally and the connection closes.
 func (x *Exchange) Stop(failed bool) {
 	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
-	x.Sink.Send(&Part{Last: true, Failed: failed, File: -1})
+	end := Complete
+	if failed {
+		end = Incomplete
+	}
+	x.Sink.Send(&Part{End: end})
 }
 
 // Sub returns an exchange in which another source answers r, as a part of the response of x. The exchange has no
@@ -274,7 +278,7 @@ func (x *Exchange) FailWith(r Reply) {
 
 func (x *Exchange) Send(p *Part) {
 	if p.Op == OpCredit {
-		x.Given.Credit(p.Credit)
+		x.Given.Credit(p.Number)
 		if x.Stream != nil {
 			x.Stream.Read(x)
 		}
@@ -385,7 +389,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 
 // Release returns a part of x to its Owner. It ends x after the last part.
 func (x *Exchange) Release(p *Part) {
-	last := p.Last
+	last := p.Last()
 	if x.unsent != nil {
 		x.s.Set.Unsent.Drop(x.unsent, p.Body, 0)
 	}
@@ -406,7 +410,7 @@ func (x *Exchange) Abandon() {
 	}
 	held := x.held[x.taken:]
 	x.held, x.taken = x.held[:0], 0
-	ended := len(held) > 0 && held[len(held)-1].Last
+	ended := len(held) > 0 && held[len(held)-1].Last()
 	for i := range held {
 		x.unheld(&held[i])
 		x.Release(&held[i])

@@ -7,19 +7,20 @@ import "time"
 //
 // All methods except Release are called on the loop.
 type Handler interface {
-	// Submit passes a request to the handler. It returns false if too many requests wait: the loop then answers 503.
-	Submit(*Request) bool
+	// Submit passes a request to the handler, which refers to it as t. It returns false if too many requests wait: the
+	// loop then answers 503.
+	Submit(t Ticket, r *Request) bool
 
-	// Deliver passes input to an exchange. A handler drops input that arrives after it has made the Last part. Deliver
+	// Deliver passes input to an exchange. A handler drops input that arrives after it has made the last part. Deliver
 	// must not wait and cannot fail: the loop stops reading at InputWindow.
 	Deliver(Input)
 
 	// Release returns a part whose bytes are sent or not needed. Any goroutine may call it. Handlers limit their output
-	// by unreleased bytes. Release of the Last part ends the exchange.
+	// by unreleased bytes. Release of the last part ends the exchange.
 	Release(*Part)
 
 	// Cancel reports that no client waits for this exchange. The handler drops waiting work, and closes iterators. It
-	// still sends the Last part. took is the duration of an exchange that exceeds the time limit of its Source,
+	// still sends the last part. took is the duration of an exchange that exceeds the time limit of its Source,
 	// otherwise 0. Its client is then answered, and Cancel may be called a second time. Cancel must not block.
 	Cancel(t Ticket, took time.Duration)
 }
@@ -46,7 +47,7 @@ func (o Occupancy) EndsWith(p *Part) bool {
 	case OccupiesUntilHead:
 		return !p.Interim
 	case OccupiesUntilEnd:
-		return p.Last
+		return p.Last()
 	}
 	return false
 }

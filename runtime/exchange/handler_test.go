@@ -8,7 +8,7 @@ import (
 )
 
 func TestOccupancyOfAResponseEndsWithItsPart(t *testing.T) {
-	head, whole := &Part{First: true}, &Part{First: true, Last: true}
+	head, whole := &Part{First: true}, &Part{First: true, End: Complete}
 	interim := &Part{Interim: true}
 	for o, ends := range map[Occupancy][]*Part{
 		OccupiesNothing: nil, OccupiesUntilHead: {head, whole}, OccupiesUntilEnd: {whole},

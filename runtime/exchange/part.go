@@ -42,7 +42,7 @@ const (
 	OpText             // a whole message of a WebSocket in valid UTF-8
 	OpBinary           // a whole message of a WebSocket
 	OpClose            // the WebSocket is closed; the bytes are the reason, up to 123
-	OpCredit           // no bytes; only in a Part: see Part.Credit
+	OpCredit           // no bytes; only in a Part: see Part.Number
 	// no bytes; only in a Part: the request was not started, see Request.Pipeline
 	OpDeferred
 	// in an Input, without bytes: a question, see Input; in a Part: the answer
@@ -51,13 +51,13 @@ const (
 
 // Input is data that arrives for an exchange after Submit: more of its body, or messages of its WebSocket. OpClose is
 // the last Input; a Cancel may follow. If the client breaks the connection or the protocol, there is only a Cancel.
-// After OpClose the handler should end soon. Its answers to earlier messages and the Last part are sent before the
+// After OpClose the handler should end soon. Its answers to earlier messages and the last part are sent before the
 // close frame.
 //
 // OpHandOver asks whether a WebSocket can move to another process after all earlier messages. A handler agrees with its
-// Last part, which has this Op, and does not tell the application that the WebSocket is closed. Body of the part is
+// last part, which has this Op, and does not tell the application that the WebSocket is closed. Body of the part is
 // data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted.
-// A handler refuses with a part that has this Op and is not the Last.
+// A handler refuses with a part that has this Op and is not the last.
 //
 // For other requests, OpClose means that the client sends no more data and has probably disconnected. The response is
 // still sent, and the Cancel follows later. With the code websocket.GoingAway, the server ends an endless response, and
@@ -71,7 +71,7 @@ type Input struct {
 	Code uint16
 }
 
-// InputWindow limits the bytes of Input that a handler holds, until it gives them back by Part.Credit. Each Input
+// InputWindow limits the bytes of Input that a handler holds, until it gives them back by OpCredit. Each Input
 // counts InputCost in addition. At the limit the loop stops reading from the client. A handler gives credit when an
 // eighth is due, or earlier.
 const (
@@ -105,49 +105,69 @@ type Owner interface {
 	Release(*Part)
 }
 
-// Part is a piece of a response. An exchange sends one part or more: the first has First, the last has Last, and a
-// short response has both in one part. There is exactly one Last, also after Cancel and after a failure of the handler.
+// Part is a piece of a response. An exchange sends one part or more: the first has First, the last has an End, and a
+// short response has both in one part. There is exactly one last part, also after Cancel and after a failure of the
+// handler.
 // Parts with Interim may precede the first. Slices must stay valid until Owner releases the part.
 type Part struct {
-	Ticket Ticket // set in parts from a handler
-	// takes the part back; nil if its bytes never change and are garbage-collected
-	Owner Owner
+	Owner Owner // takes the part back; nil if its bytes never change and are garbage-collected
+	Ref   any   // for the Owner
+
 	First bool
-	Last  bool
+	End   End // whether the part is the last
 
 	// Interim means that Head, which has only Status, Reason and Fields, is the head of a 1xx response (RFC 9110
 	// §15.2).
 	Interim bool
 
-	// Trailers, in the Last part, are fields after the body, or nil. They are dropped if they cannot be sent: see
+	// Op, if not OpBody, makes the part a message, the end of a WebSocket, or only a report. If a WebSocket ends
+	// without OpClose, the close code is 1000, or 1011 if the last part is Incomplete.
+	Op     Op
+	Number int64 // for OpClose the close code (RFC 6455 §7.4), for OpCredit the bytes of Input that were taken
+
+	Head Head       // with First or Interim
+	Body []byte     // unframed bytes, may be empty
+	File *conn.File // its bytes follow Body; nil without a file; Release closes its descriptor
+
+	// Trailers, in the last part, are fields after the body, or nil. They are dropped if they cannot be sent: see
 	// http1.Request.Trailers.
 	Trailers *Trailers
 
-	// with Last: the body is incomplete, and the connection must show this
-	Failed bool
-	Head   Head   // with First or Interim
-	Body   []byte // unframed bytes, may be empty
-	// a descriptor whose bytes follow Body, or -1; Release closes it
-	File   int
-	Offset int64 // first byte of File to send
-	Count  int64 // bytes of File to send
-	// File was read lately and is not large, so it is probably in the page cache
-	Warm bool
-	Ref  any // for the handler
-
-	// Op, if not OpBody, makes the part a message, the end of a WebSocket (with Code, RFC 6455 §7.4) or, for OpCredit,
-	// only the report that the application has taken Credit bytes of Input. If a WebSocket ends without OpClose, the
-	// close code is 1000, or 1011 if the Last part is Failed.
-	Op     Op
-	Code   uint16
-	Credit int64
-
-	// Upgrade, in the Last part, gets the connection after the response. The body does not end. It is usually nil.
+	// Upgrade, in the last part, gets the connection after the response. The body does not end. It is usually nil.
 	Upgrade Upgrade
+}
 
-	// Taken, in the Last part, means that the application has used Request.Socket: the response is dropped, and the
-	// connection closes.
-	Taken bool
+// End says whether a part ends a response, and how.
+type End uint8
+
+const (
+	NotLast    End = iota // other parts follow
+	Complete              // the last part
+	Incomplete            // the last part; the rest of the body is missing, and the connection must show this
+
+	// Detached is the last part of a response that the application has sent itself, over Request.Socket. The part is
+	// dropped, and the connection closes.
+	Detached
+)
+
+// CompleteIf returns Complete for the last part, otherwise NotLast.
+func CompleteIf(last bool) End {
+	if last {
+		return Complete
+	}
+	return NotLast
+}
+
+func (p *Part) Last() bool { return p.End != NotLast }
+
+// Size returns the number of bytes of the body in p.
+func (p *Part) Size() int64 { return int64(len(p.Body)) + p.fileSize() }
+
+func (p *Part) fileSize() int64 {
+	if p.File == nil {
+		return 0
+	}
+	return p.File.Count
 }
 
 func (p *Part) Release() {

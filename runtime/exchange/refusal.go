@@ -21,7 +21,7 @@ type Pages interface {
 
 // SendReply answers x with r, without a page of the site.
 func (x *Exchange) SendReply(r *Reply) {
-	p := Part{First: true, Last: true, File: -1}
+	p := Part{First: true, End: Complete}
 	p.Body = fillHead(&p.Head, r, x.html, x.Prefix)
 	x.Sink.Send(&p)
 }

@@ -90,9 +90,7 @@ func (q *request) hand(x *Exchange) *Request {
 	}
 	r.Peer = x.from
 	r.ErrorLog = x.rules.site.ErrorLogNumber
-	if c.subrequest != nil {
-		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
-	}
+	r.Origin = c.subrequest
 	return r
 }
 

@@ -35,7 +35,7 @@ type Response struct {
 func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	r := &x.Out
 	if r.Framing != http1.NoBody {
-		body, count = p.Body, p.Count
+		body, count = p.Body, p.fileSize()
 	}
 	if r.Framing == http1.Sized {
 		if int64(len(body))+count > r.Left {
@@ -49,11 +49,11 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 		r.Left -= int64(len(body)) + count
 	}
 	r.Sent += int64(len(body)) + count
-	if p.Last && p.Upgrade == nil && !p.Failed && r.Left > 0 {
+	if p.End == Complete && p.Upgrade == nil && r.Left > 0 {
 		x.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", r.Left))
 		return body, count, true
 	}
-	return body, count, p.Last && p.Failed
+	return body, count, p.End == Incomplete
 }
 
 // LogShort logs that a file was shorter than announced, if err says so.
@@ -199,8 +199,8 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 		}
 	}
 	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client treats a 1xx as the end of a response
-	if r.Length < 0 && p.Last && !p.Failed {
-		if size := int64(len(p.Body)) + p.Count; size > 0 || !x.IsHead {
+	if r.Length < 0 && p.End == Complete {
+		if size := p.Size(); size > 0 || !x.IsHead {
 			r.Length = size
 		}
 	}
@@ -214,7 +214,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 // Trailers returns the trailers to send after p. It returns nil if p has no trailers, the client does not accept
 // trailers, or the response has no body. HTTP/1 sends trailers only after a chunked body.
 func (r *Response) Trailers(p *Part) []byte {
-	if p.Trailers == nil || !p.Last || p.First || p.Failed || !r.trailers || r.Framing == http1.NoBody {
+	if p.Trailers == nil || p.End != Complete || p.First || !r.trailers || r.Framing == http1.NoBody {
 		return nil
 	}
 	return *p.Trailers

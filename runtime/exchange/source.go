@@ -102,7 +102,7 @@ type Origin struct {
 	Host  string
 	Root  string // decoded path prefix of a proxy or root path: "" or "/a/b"
 	Depth int
-	Value any  // Request.Value of the subrequest
+	Value any  // for the handlers of subrequests
 	Own   bool // the server tests itself; no password or session is needed
 }
 
@@ -118,12 +118,11 @@ const MaxDepth = 10
 var ErrTooDeep = errors.New("requests within requests go too deep")
 
 // Ticket is the number of an active exchange. The loop chooses small numbers, which index a table, and uses them again
-// after the release of the Last part.
+// after the release of the last part.
 type Ticket uint32
 
 // Request is a request whose body is complete, unless More is set. Slices are valid until Submit returns.
 type Request struct {
-	Ticket Ticket
 	Mount  int            // number of the mount in the table of the handler
 	Head   []byte         // request line and fields as received; spans of Parsed point into it
 	Parsed *http1.Request // valid while Head is
@@ -138,12 +137,10 @@ type Request struct {
 	// returns false
 	Spool  int
 	Size   int64
-	Traced bool // the last field of Head is a traceparent from the server
-	Routed bool // the server has rewritten Path and perhaps the query
-	// 0 for a client; n for a subrequest (see Asker) of a handler at depth n-1
-	Depth int
-	Value any // Origin.Value of a subrequest
-	Peer  *Peer
+	Traced bool    // the last field of Head is a traceparent from the server
+	Routed bool    // the server has rewritten Path and perhaps the query
+	Origin *Origin // origin of a subrequest (see Asker); nil for a client
+	Peer   *Peer
 
 	// More means that the body is incomplete. Body, which may be empty, is its beginning, and the rest follows as
 	// Input. Size is the announced length, or -1 without one. It is set only if Mount.Streams is.
@@ -159,7 +156,7 @@ type Request struct {
 	Resumed *SocketState
 
 	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close it, also if Submit
-	// returns false. The application may speak another protocol over it (ToDescriptor, Part.Taken).
+	// returns false. The application may speak another protocol over it (ToDescriptor, Detached).
 	Socket int
 
 	// ErrorLog is the error log of this request, as Site.ErrorLogNumber. 0 means the log of the server.
@@ -169,35 +166,40 @@ type Request struct {
 	// RFC 9113 §5). Requests with the same number share a connection. A handler may defer such requests (OpDeferred).
 	Pipeline int
 
-	// Multiplexed means that responses with the same Pipeline do not wait for each other (RFC 9113 §5).
-	Multiplexed bool
-
 	Options string // options for a program, set by the handler that names it (Continuation); else ""
 
-	// Publish gives the loop a part of the response, with the Ticket. Handlers may call it on any thread, also after
-	// Submit has returned. This also holds for Ask, which makes subrequests.
-	Publish func(*Part)
-	Ask     Asker
-
-	// Behind is the source behind the handler (app.Receiving); nil for other handlers.
-	Behind *Behind
+	Services *Services
 }
 
-// Behind is the source behind a handler that has received the body of a request.
-type Behind struct {
-	// Then passes the request to the source, with Body of the part as the body of the request. The source answers the
-	// client, and its response gets the fields of the part. The part is the Last.
-	Then
+// Depth returns 0 for a client, and n for a subrequest of a handler at depth n-1.
+func (r *Request) Depth() int {
+	if r.Origin == nil {
+		return 0
+	}
+	return r.Origin.Depth + 1
+}
 
-	// Inquire passes the request to the source with another body, and the client does not get the answer. It calls done
-	// on the loop with the beginning of the answer. It is safe for concurrent use until the Last part.
-	Inquire func(body []byte, done func(status int, answer []byte))
+// Services are the functions of the loop that the handler of a request may call on any thread, also after Submit has
+// returned.
+type Services struct {
+	Publish func(Ticket, *Part) // gives the loop a part of the response
+	Ask     Asker               // makes a subrequest
+
+	// Behind passes the request to the source behind a handler that has received the body (app.Receiving), with Body of
+	// the part as the body of the request. The source answers the client, and its response gets the fields of the part,
+	// which is the last. nil for other handlers.
+	Behind Then
+
+	// Inquire passes the request to the source behind the handler with another body, and the client does not get the
+	// answer. It calls done on the loop with the beginning of the answer. nil for other handlers.
+	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 
 // Peer is the client of an exchange. Login is how its user has logged in.
 type (
 	Peer  = conn.Peer
 	Login = conn.Login
+	File  = conn.File // of a Part
 )
 
 const (

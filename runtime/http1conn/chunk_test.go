@@ -50,7 +50,7 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 			if n, err := fmt.Sscan(piece, &count); n == 1 && err == nil {
 				piece = ""
 			}
-			body, file, _ := x.Take(&exchange.Part{Body: []byte(piece), Count: count})
+			body, file, _ := x.Take(&exchange.Part{Body: []byte(piece), File: &exchange.File{Count: count}})
 			n := int64(len(body)) + file
 			size += n
 			sent := string(body) + strings.Repeat(".", int(file))

@@ -13,7 +13,7 @@ func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Wri
 
 // Write implements exchange.Stream. It may close the connection.
 func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
-	if p.Last && c.body != nil {
+	if p.Last() && c.body != nil {
 		c.giveUpBody(x)
 	}
 	if c.first != x || c.Writing() {
@@ -62,11 +62,11 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	if x.Out.Framing == http1.Chunked {
 		size := int64(len(body)) + count
 		s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
-		tail = chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Out.Trailers(p))
+		tail = chunkTail(&x.Out, size, p.End == exchange.Complete && p.Upgrade == nil, x.Out.Trailers(p))
 	}
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
-	} else if p.Last {
+	} else if p.Last() {
 		c.complete(x, broken)
 	}
 	if count > 0 {
@@ -184,10 +184,8 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	if len(body) <= conn.CopyLimit {
 		buf, body = append(buf, body...), nil
 	}
-	file := conn.Item{File: p.File, Offset: p.Offset, Count: count, More: len(tail) > 0}
-	if p.Warm {
-		file.Warm = conn.AlwaysWarm
-	}
+	file := conn.Item{File: *p.File, More: len(tail) > 0}
+	file.Count = count
 	s.items = append(s.items[:0], conn.Item{Data: buf, More: true}, conn.Item{Data: body, More: true}, file,
 		conn.Item{Data: tail})
 	defer clear(s.items)

@@ -73,7 +73,7 @@ const manyHints = 100
 
 func (h *hints) Start(x *exchange.Exchange) {
 	for range manyHints {
-		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: 103, Fields: h.fields}, File: -1})
+		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: 103, Fields: h.fields}})
 	}
 	exchangetest.Answer(x, "")
 }

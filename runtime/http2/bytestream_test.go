@@ -27,7 +27,7 @@ func (h *host) echo(x *exchange.Exchange) {
 	c.Holder = e
 	h.echoes = append(h.echoes, e)
 	c.Upgrade(e)
-	x.Release(&exchange.Part{Last: true, File: -1})
+	x.Release(&exchange.Part{End: exchange.Complete})
 }
 
 func (e *echo) Input(b []byte) {

@@ -62,7 +62,7 @@ func (st *stream) sendContinue(x *exchange.Exchange) {
 }
 
 func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
-	if p.Last && !st.ended {
+	if p.Last() && !st.ended {
 		st.drop()
 	}
 	if st.x != x || st.writing {
@@ -86,7 +86,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		st.refuseAnswer(x, p, exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
 		return
 	}
-	mayHold := p.File < 0 || x.HoldDescriptor()
+	mayHold := p.File == nil || x.HoldDescriptor()
 	if !mayHold && p.First {
 		st.refuseAnswer(x, p, x.NoDescriptor())
 		return
@@ -95,7 +95,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
 	body, count, broken := x.Take(p)
-	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
+	ends := p.Last() && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)
 		if s.End >= exchange.Discouraged {
@@ -108,9 +108,10 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		st.partWritten(x, p, broken)
 		return
 	}
-	st.part, st.left, st.broken = *p, conn.Item{Data: body, File: p.File, Offset: p.Offset, Count: count}, broken
-	if p.Warm {
-		st.left.Warm = conn.AlwaysWarm
+	st.part, st.left, st.broken = *p, conn.Item{Data: body}, broken
+	if p.File != nil {
+		st.left.File = *p.File
+		st.left.Count = count
 	}
 	st.writing, st.stamp = true, s.Set.Now
 	if !mayHold {
@@ -131,7 +132,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 // source that does not know WebSockets, and a file beyond the client's limit.
 func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part, r exchange.Reply) {
 	y := x.TakeOver()
-	if !p.Last { // the rest of the response must be discarded
+	if !p.Last() { // the rest of the response must be discarded
 		x.Abandon()
 	}
 	x.Release(p)
@@ -151,7 +152,7 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 	c := st.c
 	if p.Upgrade != nil && !broken {
 		x.PassOn(p.Upgrade)
-	} else if p.Last {
+	} else if p.Last() {
 		st.x = nil
 		switch {
 		case broken:
@@ -224,7 +225,7 @@ func (st *stream) write() {
 			return
 		}
 	}
-	ends := part.Last && part.Upgrade == nil && !st.broken && left.Count == 0
+	ends := part.Last() && part.Upgrade == nil && !st.broken && left.Count == 0
 	trailed := ends && part.Trailers != nil && len(x.Out.Trailers(part)) > 0
 	n := st.appendData(piece, ends && !trailed)
 	left.Data = piece[n:]
@@ -299,7 +300,7 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	}
 	part := st.part
 	st.endPart()
-	ended = part.Last
+	ended = part.Last()
 	if ended {
 		x.Stream = nil
 	}

@@ -21,7 +21,7 @@ func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := uint32(1)
-	for _, warm := range []bool{false, true} {
+	for _, warm := range []int64{0, 1 << 20} {
 		for _, c := range []struct{ offset, count int64 }{{0, 1 << 20}, {5, 100_000}, {1<<20 - 7, 7}, {1<<20 - 7, 8}} {
 			f, err := os.Open(name)
 			if err != nil {
@@ -33,8 +33,8 @@ func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 			}
 			h.Do(func() {
 				h.Held[len(h.Held)-1].Sink.Send(&exchange.Part{
-					First: true, Last: true, Head: exchange.Head{Status: 200, Length: c.count}, File: int(f.Fd()),
-					Offset: c.offset, Count: c.count, Warm: warm,
+					First: true, End: exchange.Complete, Head: exchange.Head{Status: 200, Length: c.count},
+					File: &exchange.File{FD: int(f.Fd()), Offset: c.offset, Count: c.count, Warm: warm},
 				})
 			})
 			want := "200 " + string(content[c.offset:min(c.offset+c.count, 1<<20)])

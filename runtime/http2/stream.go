@@ -235,7 +235,7 @@ func (st *stream) submit(x *exchange.Exchange) {
 	r := x.Req
 	r.Pipeline = 0
 	if len(st.c.streams) > fewStreams && !x.Choice.Unbounded {
-		r.Pipeline, r.Multiplexed = st.c.conn.Fd(), true
+		r.Pipeline = st.c.conn.Fd()
 	}
 	x.Submit()
 }
@@ -305,7 +305,7 @@ func (st *stream) cached() (piece []byte, err error) {
 		return nil, unix.EAGAIN
 	}
 	piece = s.piece[:min(int64(st.limit()), left.Count)]
-	n, err := conn.ReadFile(left.File, piece, left.Offset)
+	n, err := conn.ReadFile(left.FD, piece, left.Offset)
 	if n == 0 && err == nil {
 		err = conn.ErrShortFile
 	}

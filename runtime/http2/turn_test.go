@@ -64,8 +64,8 @@ func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	h.Do(func() {
 		before := c.credit
-		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size},
-			Body: content, File: -1})
+		h.Held[0].Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200,
+			Length: size}, Body: content})
 		h.Flush()
 		if n := before - c.credit; takesAll && n < turnBytes/2 || n > turnBytes {
 			t.Errorf("%d bytes in a turn", n)
@@ -88,8 +88,8 @@ func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 	h.Do(func() {
 		for i := range parts {
 			h.Held[0].Sink.Send(&exchange.Part{
-				First: i == 0, Last: i == parts-1, Head: exchange.Head{Status: 200, Length: parts}, Body: []byte{'x'},
-				File: -1,
+				First: i == 0, End: exchange.CompleteIf(i == parts-1), Head: exchange.Head{Status: 200, Length: parts},
+				Body: []byte{'x'},
 			})
 		}
 		before := c.credit
@@ -121,8 +121,8 @@ func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	h.Do(func() {
 		st := c.streams[1]
-		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size},
-			Body: content, File: -1})
+		h.Held[0].Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200,
+			Length: size}, Body: content})
 		c.Input(opens.Bytes())
 		h.Flush()
 		if n := 2*size - st.credit; takesAll && n < turnBytes/2 || n > turnBytes {

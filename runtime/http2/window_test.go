@@ -111,7 +111,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 			}
 		}
 		x := h.Held[1]
-		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Credit: int64(c.streams[3].x.Given), File: -1})
+		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(c.streams[3].x.Given)})
 	})
 	for u.window == 0 {
 		u.frame()

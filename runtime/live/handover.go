@@ -149,9 +149,9 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// answered handles the handler's answer to OpHandOver. With its Last part the handler has released the WebSocket.
+// answered handles the handler's answer to OpHandOver. With its last part the handler has released the WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
-	if !p.Last {
+	if !p.Last() {
 		s.release(p)
 		if s.moving == asked {
 			s.remain()

@@ -146,7 +146,7 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 		x.Answer(exchange.Reply{Status: 500})
 		return exchange.Taken
 	}
-	if !r.Parsed.Head && r.Depth == 0 {
+	if !r.Parsed.Head && r.Depth() == 0 {
 		subscriber, err := s.admit(names, r)
 		if err != nil {
 			if s.mayReport() {
@@ -158,7 +158,7 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 		begin := &response{Source: x.Source, sink: x.Sink, p: subscriber}
 		x.Source, x.Sink = begin, begin
 	}
-	head := exchange.Part{First: true, File: -1, Head: streamHead(&p.Head), Body: s.retry.Text()}
+	head := exchange.Part{First: true, Head: streamHead(&p.Head), Body: s.retry.Text()}
 	x.Sink.Send(&head)
 	p.First = false
 	return exchange.Goes

@@ -13,7 +13,7 @@ type parts struct {
 
 func (q *parts) empty() bool { return len(q.queue) == 0 }
 
-func (q *parts) endsWithLast() bool { return !q.empty() && q.queue[len(q.queue)-1].Last }
+func (q *parts) endsWithLast() bool { return !q.empty() && q.queue[len(q.queue)-1].Last() }
 
 func (q *parts) put(p *exchange.Part) { q.queue = append(q.queue, *p) }
 

@@ -19,7 +19,7 @@ type handler struct {
 func (h *handler) OnGone(*exchange.Exchange)                { h.gone++ }
 func (h *handler) Input(*exchange.Exchange, exchange.Input) { h.inputs++ }
 func (h *handler) Release(p *exchange.Part) {
-	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last))
+	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last()))
 }
 
 // answer makes a handler answer a request with parts, and calls done on the loop with the client. The first part gets
@@ -37,7 +37,7 @@ func (h *host) answer(request string, done func(x *exchange.Exchange, client *ex
 		parts[0].Head = exchange.Head{Status: 200, Length: 1, Fields: []byte("X-A: 1\r\nContent-Type: a/b\r\n")}
 		for i := range parts {
 			p := &parts[i]
-			p.File, p.Owner = -1, handler
+			p.Owner = handler
 			if i == 0 && h.s.Subscribe(x, p, &r, []byte("news")) == exchange.Taken {
 				break
 			}
@@ -56,9 +56,9 @@ func sent(c *exchangetest.Client) string {
 		switch {
 		case p.Upgrade != nil:
 			text += " upgrade"
-		case p.Failed:
+		case p.End == exchange.Incomplete:
 			text += " failed"
-		case p.Last:
+		case p.Last():
 			text += " last"
 		}
 		all = append(all, text)
@@ -74,14 +74,16 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 		parts         []exchange.Part
 		want          string
 	}{
-		{"nothing", get, []exchange.Part{{Last: true}}, retry + `, "", "" upgrade`},
-		{"an event", get, []exchange.Part{{Last: true, Body: []byte("data: 1\n\n")}},
+		{"nothing", get, []exchange.Part{{End: exchange.Complete}}, retry + `, "", "" upgrade`},
+		{"an event", get, []exchange.Part{{End: exchange.Complete, Body: []byte("data: 1\n\n")}},
 			retry + `, "data: 1\n\n", "" upgrade`},
-		{"no event", get, []exchange.Part{{Last: true, Body: []byte("{}")}}, retry + `, "{}", "\n\n" upgrade`},
-		{"pieces", get, []exchange.Part{{Body: []byte("{}")}, {Body: []byte("x\n\n")}, {Last: true}},
+		{"no event", get, []exchange.Part{{End: exchange.Complete, Body: []byte("{}")}},
+			retry + `, "{}", "\n\n" upgrade`},
+		{"pieces", get, []exchange.Part{{Body: []byte("{}")}, {Body: []byte("x\n\n")}, {End: exchange.Complete}},
 			retry + `, "{}", "x\n\n", "", "" upgrade`},
-		{"failed", get, []exchange.Part{{Body: []byte("{}")}, {Last: true, Failed: true}}, retry + `, "{}", "" failed`},
-		{"HEAD", strings.Replace(get, "GET", "HEAD", 1), []exchange.Part{{Last: true}}, retry + `, "" last`},
+		{"failed", get, []exchange.Part{{Body: []byte("{}")}, {End: exchange.Incomplete}}, retry + `, "{}", "" failed`},
+		{"HEAD", strings.Replace(get, "GET", "HEAD", 1), []exchange.Part{{End: exchange.Complete}},
+			retry + `, "" last`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := serve(t, StreamConfig{})
@@ -118,6 +120,6 @@ func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 		if handler.inputs != 1 || handler.gone != 1 || h.s.joined != 0 {
 			t.Errorf("%d inputs, told %d times, %d subscribers", handler.inputs, handler.gone, h.s.joined)
 		}
-		x.Sink.Send(&exchange.Part{Last: true, File: -1, Owner: handler})
+		x.Sink.Send(&exchange.Part{End: exchange.Complete, Owner: handler})
 	}, exchange.Part{Body: []byte("data: 1\n\n")})
 }

@@ -94,19 +94,16 @@ type response struct {
 }
 
 func (r *response) Send(p *exchange.Part) {
-	if n := len(p.Body); n > 0 {
-		r.text, r.closed = true, bytes.HasSuffix(p.Body, emptyLine)
-	}
-	if p.Count > 0 {
-		r.text, r.closed = true, false
+	if p.Size() > 0 {
+		r.text, r.closed = true, p.File == nil && bytes.HasSuffix(p.Body, emptyLine)
 	}
 	switch {
 	case p.First: // the head, sent by Subscribe
 		r.text = false
 		r.sink.Send(p)
-	case !p.Last:
+	case !p.Last():
 		r.sink.Send(p)
-	case p.Failed:
+	case p.End == exchange.Incomplete:
 		r.Source = exchange.Memory{}
 		r.p.s.abandon(r.p)
 		r.sink.Send(p)
@@ -119,7 +116,7 @@ func (r *response) end(p *exchange.Part) {
 	r.Source = exchange.Memory{}
 	r.last = *p
 	body := *p
-	body.Last, body.Owner = false, r
+	body.End, body.Owner = exchange.NotLast, r
 	r.sink.Send(&body)
 	// An empty line separates the body from the first event, unless the body ends with an empty line. The body of a
 	// framework may be "{}" or "null", and the first event would become a part of its line. Clients ignore a second
@@ -128,7 +125,7 @@ func (r *response) end(p *exchange.Part) {
 	if r.closed || !r.text {
 		separator = nil
 	}
-	r.sink.Send(&exchange.Part{Last: true, File: -1, Body: separator, Owner: r, Upgrade: r})
+	r.sink.Send(&exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Upgrade: r})
 }
 
 func (r *response) Reply(reply exchange.Reply) {
@@ -138,7 +135,7 @@ func (r *response) Reply(reply exchange.Reply) {
 
 func (r *response) Release(p *exchange.Part) {
 	switch {
-	case !p.Last:
+	case !p.Last():
 		if r.last.Owner != nil {
 			r.last.Owner.Release(&r.last)
 		}

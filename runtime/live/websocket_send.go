@@ -9,7 +9,7 @@ import (
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
 	case p.Op == exchange.OpCredit:
-		enough := s.given.Credit(p.Credit)
+		enough := s.given.Credit(p.Number)
 		if s.large != nil {
 			s.all.weigh(s, 0)
 		}
@@ -58,7 +58,7 @@ func (s *Socket) hold(p *exchange.Part) {
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.takeAll()
 	for i := range held {
-		ended = ended || held[i].Last
+		ended = ended || held[i].Last()
 		s.release(&held[i])
 	}
 	return ended
@@ -70,7 +70,7 @@ func (s *Socket) release(p *exchange.Part) {
 		return
 	}
 	x := s.x
-	if p.Last {
+	if p.Last() {
 		if p.Op == exchange.OpHandOver && s.moving != moved {
 			s.all.takeBack(s, p)
 		}
@@ -93,13 +93,13 @@ func (s *Socket) send(p *exchange.Part) {
 	switch {
 	case s.closing:
 	case p.Op == exchange.OpClose:
-		tail = s.closeFrame(p.Code, string(p.Body))
-	case p.Last:
+		tail = s.closeFrame(uint16(p.Number), string(p.Body))
+	case p.Last():
 		tail = s.closeFrame(endCode(p), "")
 	}
 	s.out += int64(len(*out) - before + len(body) + len(tail))
-	if p.Last {
-		s.proper = !p.Failed
+	if p.Last() {
+		s.proper = p.End != exchange.Incomplete
 		s.leave()
 		s.answer = finished
 	}
@@ -125,7 +125,7 @@ func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 
 // endCode returns the close code of a WebSocket whose handler has ended without a code.
 func endCode(p *exchange.Part) uint16 {
-	if p.Failed {
+	if p.End == exchange.Incomplete {
 		return websocket.InternalError
 	}
 	return websocket.Normal
@@ -162,7 +162,7 @@ func (s *Socket) Give(events []*Event) {
 // queue keeps a message, in order with the messages of the handler, until the WebSocket is accepted and the client has
 // accepted the earlier output.
 func (s *Socket) queue(e *Event) {
-	p := exchange.Part{Op: e.Op, Body: e.Text(), File: -1}
+	p := exchange.Part{Op: e.Op, Body: e.Text()}
 	switch most := s.all.mostBehind(); {
 	case s.behind <= most:
 		s.behind += cost(&p)
@@ -178,7 +178,7 @@ func (s *Socket) queue(e *Event) {
 // drop closes a WebSocket whose client does not read. Output that waits is sent before the close frame.
 func (s *Socket) drop() {
 	s.leave()
-	s.hold(&exchange.Part{Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1})
+	s.hold(&exchange.Part{Op: exchange.OpClose, Number: websocket.TryAgainLater, Body: []byte(tooSlow)})
 	s.tell(websocket.TryAgainLater, []byte(tooSlow))
 	s.advance()
 }

@@ -124,7 +124,7 @@ func (r *relay) open() {
 // Send implements exchange.Sink: once the tunnel has begun, parts are dropped.
 func (r *relay) Send(p *exchange.Part) {
 	x := r.x
-	if p.Last && p.Taken && !r.Begun() && x.Conn() != nil {
+	if p.End == exchange.Detached && !r.Begun() && x.Conn() != nil {
 		r.open() // the application may have written just before
 		if !r.Begun() && x.Version == http1.HTTP2 && x.Conn() != nil {
 			r.malformed("it has no end")
@@ -133,7 +133,7 @@ func (r *relay) Send(p *exchange.Part) {
 	switch {
 	case !r.Begun():
 		x.Send(p)
-	case p.Last:
+	case p.Last():
 		p.Release()
 		r.answered = true
 		r.end()

@@ -114,7 +114,7 @@ func (l *link) halfClosed() bool {
 }
 
 // Tunnel is the Then of a response to a Request with Upgrade, with the status 101 and the fields Connection and
-// Upgrade. The part is the Last.
+// Upgrade. The part is the last.
 type Tunnel struct {
 	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop takes it by setting it to nil.
 	// Otherwise the handler must close it when the part is released.

@@ -45,7 +45,7 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 
 func (c *Client) Send(p *exchange.Part) {
 	if p.Op == exchange.OpCredit {
-		c.Credited += p.Credit
+		c.Credited += p.Number
 		p.Owner.Release(p)
 		return
 	}

@@ -30,8 +30,8 @@ type Host struct {
 }
 
 func Answer(x *exchange.Exchange, text string) {
-	x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: -1},
-		Body: []byte(text), File: -1})
+	x.Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200, Length: -1},
+		Body: []byte(text)})
 }
 
 func Path(r *exchange.Request) string { return string(r.Parsed.Path.In(r.Head)) }

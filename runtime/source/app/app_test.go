@@ -29,7 +29,7 @@ func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	x.Source = exchange.Memory{}
-	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1,
+	x.Sink.Send(&exchange.Part{First: true, End: exchange.Complete,
 		Body: []byte("file " + string(name) + " for " + string(r.Parsed.Host.In(r.Head))),
 		Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
 }
@@ -41,15 +41,15 @@ type handler struct {
 	released []string
 }
 
-func (h *handler) Attach(*eventloop.Waker)       {}
-func (h *handler) Submit(*exchange.Request) bool { return true }
-func (h *handler) Flush()                        {}
-func (h *handler) Release(p *exchange.Part)      { h.released = append(h.released, string(p.Body)) }
-func (h *handler) Resume(exchange.Ticket)        { h.told = append(h.told, "resume") }
-func (h *handler) Signalled()                    {}
-func (h *handler) Held() bool                    { return false }
-func (h *handler) Attend(bool)                   {}
-func (h *handler) InTurn() bool                  { return false }
+func (h *handler) Attach(*eventloop.Waker)                        {}
+func (h *handler) Submit(exchange.Ticket, *exchange.Request) bool { return true }
+func (h *handler) Flush()                                         {}
+func (h *handler) Release(p *exchange.Part)                       { h.released = append(h.released, string(p.Body)) }
+func (h *handler) Resume(exchange.Ticket)                         { h.told = append(h.told, "resume") }
+func (h *handler) Signalled()                                     {}
+func (h *handler) Held() bool                                     { return false }
+func (h *handler) Attend(bool)                                    {}
+func (h *handler) InTurn() bool                                   { return false }
 func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
 	if took > 0 {
 		h.told = append(h.told, "overdue")
@@ -59,13 +59,13 @@ func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
 }
 func (h *handler) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *handler) Deliver(in exchange.Input)                 { h.inputs = append(h.inputs, string(in.Data)) }
-func (h *handler) Next(p *exchange.Part) bool {
+func (h *handler) Next(p *exchange.Part) (exchange.Ticket, bool) {
 	if len(h.parts) == 0 {
-		return false
+		return 0, false
 	}
 	*p = h.parts[0]
 	h.parts = h.parts[1:]
-	return true
+	return 0, true
 }
 
 const second = int64(time.Second)
@@ -88,7 +88,7 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	r.server.after(10 * second)
 	limits := http1.DefaultLimits
 	c.Limits, c.Take = &limits, r.server.Take
-	r.Dispatcher = New(r.server, &r.server.set)
+	r.Dispatcher = New(r.server, &r.server.set, nil)
 	r.Configure(c)
 	r.Serve(r.h)
 	r.x = r.client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
@@ -102,11 +102,6 @@ func (r *rig) start() {
 }
 
 func (r *rig) make(parts ...exchange.Part) {
-	for i := range parts {
-		if parts[i].File == 0 {
-			parts[i].File = -1
-		}
-	}
 	r.h.parts = append(r.h.parts, parts...)
 	r.Run()
 }
@@ -118,9 +113,9 @@ func (r *rig) got() string {
 		if p.First {
 			s = "[" + s
 		}
-		if p.Last && !p.Failed {
+		if p.End == exchange.Complete {
 			s += "]"
-		} else if p.Last {
+		} else if p.Last() {
 			s += "/"
 		}
 		all = append(all, s)
@@ -155,7 +150,8 @@ func TestLastPartIsReleasedLast(t *testing.T) {
 	k := &keeping{}
 	r.x.Sink = k
 	r.start()
-	r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}, exchange.Part{Last: true, Body: []byte("b")})
+	r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}, exchange.Part{End: exchange.Complete,
+		Body: []byte("b")})
 	k.kept[1].Owner.Release(&k.kept[1])
 	r.want("released", strings.Join(r.h.released, " "), "")
 	if r.Idle() {
@@ -197,7 +193,7 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 			if (c.told != "" || c.name == "WebSocket") && (r.server.occupied != 0 || r.AwaitsPart() != 0) {
 				t.Errorf("%d occupy, %d are owed", r.server.occupied, r.AwaitsPart())
 			}
-			r.make(exchange.Part{First: true, Last: true, Head: head, Body: []byte("late")})
+			r.make(exchange.Part{First: true, End: exchange.Complete, Head: head, Body: []byte("late")})
 			if c.late == "" {
 				c.late = c.sent
 			}
@@ -246,7 +242,7 @@ func TestDeferredHandlerIsResumedUntilItsLastPart(t *testing.T) {
 	r.want("told", r.told(), "resume resume cancel")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
 	r.want("told", r.told(), "resume resume cancel resume")
-	r.make(exchange.Part{First: true, Last: true, Head: head})
+	r.make(exchange.Part{First: true, End: exchange.Complete, Head: head})
 	if !r.Idle() {
 		t.Error("its ticket is taken")
 	}
@@ -257,13 +253,13 @@ func TestInputReachesTheHandlerUntilItsLastPart(t *testing.T) {
 	r.start()
 	in := r.x.Source
 	in.Input(r.x, exchange.Input{Data: []byte("a")})
-	r.make(exchange.Part{Op: exchange.OpCredit, Credit: 65})
+	r.make(exchange.Part{Op: exchange.OpCredit, Number: 65})
 	if r.client.Credited != 65 {
 		t.Errorf("credit of %d", r.client.Credited)
 	}
 	k := &keeping{}
 	r.x.Sink = k
-	r.make(exchange.Part{First: true, Last: true, Head: head})
+	r.make(exchange.Part{First: true, End: exchange.Complete, Head: head})
 	in.Input(r.x, exchange.Input{Data: []byte("b")})
 	r.want("inputs", strings.Join(r.h.inputs, " "), "a")
 }
@@ -274,7 +270,7 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 		part       exchange.Part
 		sent, told string
 	}{
-		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Then: exchange.Refusal{},
+		{"refusal", exchange.Part{End: exchange.Complete, Head: exchange.Head{Status: 502, Then: exchange.Refusal{},
 			Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
 		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Then: exchange.Refusal{}}},
 			"Bad Gateway", "cancel"},
@@ -284,8 +280,8 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 			r.start()
 			c.part.First = true
 			r.make(c.part)
-			if !c.part.Last {
-				r.make(exchange.Part{Last: true, Body: []byte("late")})
+			if !c.part.Last() {
+				r.make(exchange.Part{End: exchange.Complete, Body: []byte("late")})
 			}
 			r.want("sent", r.got(), c.sent)
 			r.want("told", r.told(), c.told)
@@ -313,7 +309,8 @@ func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 		r := newRig(t, Options{}, Config{})
 		r.client.Waits = true
 		r.start()
-		r.make(exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Then: sendsFile{r.Dispatcher}}})
+		r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200,
+			Then: sendsFile{r.Dispatcher}}})
 		if r.got() != "" {
 			t.Fatalf("sent %q", r.got())
 		}

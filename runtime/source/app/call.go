@@ -12,42 +12,52 @@ import (
 // call is the state of an exchange of a handler, from Submit until its last part is released. It is the Source of the
 // exchange and the Owner of all parts. Calls are reused, so that a request needs no allocation.
 type call struct {
-	d       *Dispatcher
-	x       *exchange.Exchange // nil after its end: later parts are dropped
-	handler exchange.Handler
-	ticket  exchange.Ticket
-	parts   int32 // parts that were delivered and not yet released
-	next    *call
+	x      *exchange.Exchange // nil after its end: later parts are dropped
+	source *Source            // nil for a call that is not used
+	ticket exchange.Ticket
+	parts  int32 // parts that were delivered and not yet released
+	next   *call
 
-	peer     *exchange.Peer
-	extra    []byte         // fields that a handler adds to another handler's response
-	waiting  *exchange.Part // first part whose Then waits for the turn of the exchange; nil if none
-	last     *exchange.Part // the last part, if it was released before others
-	limit    int64          // Options.Timeout
-	since    int64          // conn.Set.Now when the handler began to owe a part
-	errorLog int
-	root     int
-	traced   bool
+	peer    *exchange.Peer   // until the first part
+	origin  *exchange.Origin // of the request
+	extra   []byte           // fields that a handler adds to another handler's response
+	waiting *exchange.Part   // first part whose Then waits for the turn of the exchange; nil if none
+	last    *exchange.Part   // the last part, if it was released before others
+	limit   int64            // Options.Timeout
+	since   int64            // conn.Set.Now when the handler began to owe a part
 
 	occupies exchange.Occupancy
-	depth    uint8
-	owed     bool // the handler must make the next part
-	// the handler has not started the request (exchange.OpDeferred)
-	deferred bool
+	work     work
+	sent     sent
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
-	begun    bool // the sink has received the head
-	ended    bool // the handler has made the last part
 	gone     bool
-	main     bool // the handler is that of the application
 	former   bool // the call began before the last Serve
-	events   bool // an event stream of a client that would reconnect
 }
 
-// restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.
-func (c *call) restart() { c.since = c.d.set.Now + eventloop.Tick }
+// work is what the handler of a call does.
+type work uint8
 
-func (d *Dispatcher) deliver(p *exchange.Part) {
-	c := d.calls[p.Ticket]
+const (
+	idle     work = iota // it may make a part at any time, or is overdue
+	owing                // it must make the next part before the timeout
+	deferred             // it has not started the request (exchange.OpDeferred)
+	ended                // it has made the last part
+)
+
+// sent is what the sink of a call has received.
+type sent uint8
+
+const (
+	unsent sent = iota
+	begun
+	eventStream // the head of an event stream, whose client would reconnect
+)
+
+// restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.
+func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
+
+func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
+	c := d.calls[t]
 	p.Owner = c
 	c.parts++
 	c.restart()
@@ -67,9 +77,8 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	if c.occupies != exchange.OccupiesNothing && c.occupies.EndsWith(p) {
 		c.frees()
 	}
-	if p.Last {
-		c.owed = false
-		c.ended = true
+	if p.Last() {
+		c.work = ended
 	}
 	switch {
 	case c.x == nil:
@@ -94,21 +103,25 @@ func (c *call) begin(p *exchange.Part) {
 			c.x.AwaitTurn(false)
 			return
 		case exchange.Opened:
-			c.owed = false // messages have no timeout
+			if c.work == owing {
+				c.work = idle // messages have no timeout
+			}
 			if c.occupies == exchange.OccupiesUntilEnd {
 				c.frees()
 			}
 		}
 	}
-	c.begun = true
+	c.sent = begun
 	c.mergeExtra(p)
 	c.peer = nil // only the first part can name a program or a channel, which need the peer
-	x, last := c.x, p.Last
-	c.events = !last && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)),
-		"text/event-stream")
+	x := c.x
+	if !p.Last() && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)),
+		"text/event-stream") {
+		c.sent = eventStream
+	}
 	x.Sink.Send(p)
-	if c.events {
-		c.endEventsIf(c.d.endsEvents)
+	if c.sent == eventStream && c.source.d.endsEvents { // c may have ended
+		c.endEvents()
 	}
 }
 
@@ -120,19 +133,19 @@ var contentType = []byte("content-type")
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {
-		c.endEventsIf(c.events)
+		c.endEvents()
 	}
 }
 
-// endEventsIf ends the response if due is true, and reports a disconnect to the handler. OpClose with GoingAway means
-// that the application must end soon, even if it does not notice the disconnect.
-func (c *call) endEventsIf(due bool) {
+// endEvents ends the response if it is an event stream, and reports a disconnect to the handler. OpClose with GoingAway
+// means that the application must end soon, even if it does not notice the disconnect.
+func (c *call) endEvents() {
 	x := c.x
-	if !due || x == nil || c.ended || c.gone {
+	if c.sent != eventStream || x == nil || c.work == ended || c.gone {
 		return
 	}
 	c.x = nil
-	c.handler.Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpClose, Code: websocket.GoingAway})
+	c.source.handler.Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpClose, Code: websocket.GoingAway})
 	c.cancel(0)
 	x.Stop(false)
 }
@@ -141,19 +154,19 @@ func (c *call) endEventsIf(due bool) {
 // when a client disconnects.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
-	if p.Last && c.parts > 0 {
+	if p.Last() && c.parts > 0 {
 		kept := *p
 		c.last = &kept
 		return
 	}
-	last := p.Last
-	c.handler.Release(p)
+	last := p.Last()
+	c.source.handler.Release(p)
 	if c.last != nil && c.parts == 0 {
 		last = true
-		c.handler.Release(c.last)
+		c.source.handler.Release(c.last)
 	}
 	if last {
-		c.d.put(c)
+		c.source.d.put(c)
 	}
 }
 
@@ -163,7 +176,7 @@ func (c *call) Start(*exchange.Exchange) {
 	case p != nil:
 		c.waiting = nil
 		c.begin(p)
-	case c.deferred:
+	case c.work == deferred:
 		c.resume()
 	}
 }
@@ -176,7 +189,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 		return
 	}
 	c.gone = true
-	if c.deferred {
+	if c.work == deferred {
 		c.resume()
 	}
 	if c.detached {
@@ -187,26 +200,27 @@ func (c *call) OnGone(x *exchange.Exchange) {
 
 // cancel reports to the handler that its response is not needed. took is as in Handler.Cancel.
 func (c *call) cancel(took time.Duration) {
-	c.d.set.Tracef("exchange %d is cancelled", c.ticket)
-	c.handler.Cancel(c.ticket, took)
-	c.d.Due = true // an inline handler closes its iterators in Flush
+	d := c.source.d
+	d.set.Tracef("exchange %d is cancelled", c.ticket)
+	c.source.handler.Cancel(c.ticket, took)
+	d.Due = true // an inline handler closes its iterators in Flush
 }
 
 func (c *call) end(p *exchange.Part) {
 	c.x = nil
-	if !p.Last {
+	if !p.Last() {
 		c.cancel(0)
 	}
 	c.Release(p)
 }
 
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
-	if c.ended {
+	if c.work == ended {
 		return
 	}
 	in.Ticket = c.ticket
-	c.handler.Deliver(in)
-	d := c.d
+	c.source.handler.Deliver(in)
+	d := c.source.d
 	d.Due = true
 	switch in.Op {
 	case exchange.OpBody:
@@ -218,8 +232,7 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 }
 
 func (c *call) putBack() {
-	c.owed = false
-	c.deferred = true
+	c.work = deferred
 	if c.x == nil || c.gone { // the handler must still make the last part
 		c.resume()
 		return
@@ -228,10 +241,11 @@ func (c *call) putBack() {
 }
 
 func (c *call) resume() {
-	c.deferred, c.owed = false, true
+	c.work = owing
 	c.restart()
-	c.d.app.Resume(c.ticket)
-	c.d.Due = true
+	d := c.source.d
+	d.app.Resume(c.ticket)
+	d.Due = true
 }
 
 const (
@@ -286,7 +300,7 @@ func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
 		switch {
-		case !c.owed || c.limit == 0:
+		case c.work != owing || c.limit == 0:
 		case held, c.waitsForClient():
 			c.restart() // a developer or the client causes the delay
 		case now-c.since >= c.limit:
@@ -298,7 +312,7 @@ func (d *Dispatcher) Tick() {
 // AwaitsPart returns the number of exchanges that may become overdue, with or without a client.
 func (d *Dispatcher) AwaitsPart() (n int) {
 	for _, c := range d.calls {
-		if c.owed && c.limit > 0 {
+		if c.work == owing && c.limit > 0 {
 			n++
 		}
 	}
@@ -322,7 +336,7 @@ func (d *Dispatcher) Stalled() {
 	}
 	defer d.loop.Recover()
 	c := d.calls[t]
-	if c.owed && !c.detached && c.limit > 0 && int64(took) > c.limit {
+	if c.work == owing && !c.detached && c.limit > 0 && int64(took) > c.limit {
 		c.overdue(took)
 		d.loop.Flush()
 	}
@@ -336,14 +350,16 @@ func (c *call) waitsForClient() bool {
 
 // overdue sends 504 for the handler, or aborts the response if it has begun. Later parts are released.
 func (c *call) overdue(took time.Duration) {
-	c.owed = false
+	if c.work == owing {
+		c.work = idle
+	}
 	if c.occupies != exchange.OccupiesNothing { // its thread no longer counts
 		c.frees()
 	}
 	x := c.x
 	c.x = nil
 	if x != nil {
-		if c.begun || c.gone {
+		if c.sent != unsent || c.gone {
 			x.Stop(true)
 		} else {
 			x.Answer(exchange.Reply{Status: 504})

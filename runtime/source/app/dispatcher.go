@@ -12,7 +12,7 @@ import (
 )
 
 // Interpreter is the Handler of the application, which the loop polls for parts; other handlers use
-// exchange.Request.Publish. It may run on the loop, defer requests and receive signals. On the loop it makes the pieces
+// exchange.Services. It may run on the loop, defer requests and receive signals. On the loop it makes the pieces
 // of a response one after the other while another thread sends them.
 type Interpreter interface {
 	exchange.Handler
@@ -21,8 +21,8 @@ type Interpreter interface {
 	// every Flush and on every wake-up.
 	Flush()
 
-	// Next stores the next finished part and returns true, or returns false if none is finished.
-	Next(*exchange.Part) bool
+	// Next stores the next finished part, of the request t. ok is false if none is finished.
+	Next(*exchange.Part) (t exchange.Ticket, ok bool)
 
 	// Attach is called once before the first Submit. The Interpreter must use w when parts wait and the loop may be
 	// asleep.
@@ -78,8 +78,6 @@ type Config struct {
 	// Programs returns the Handler of the programs that other handlers name. It is called once, on the event loop, for
 	// the first program. If it is nil, such requests get 500.
 	Programs func() exchange.Handler
-
-	Ask exchange.Asker
 }
 
 // Dispatcher passes requests to handlers, and their parts to the exchanges. Its methods must be called on the event
@@ -88,10 +86,10 @@ type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set
 	cfg         Config
-	app         Interpreter // set by Serve; nil if the application has none
-	used        int64       // conn.Set.Now when the last call of an Interpreter ended
-	programs    *Source     // source of Config.Programs; nil before its first use
-	publish     func(*exchange.Part)
+	app         Interpreter       // set by Serve; nil if the application has none
+	used        int64             // conn.Set.Now when the last call of an Interpreter ended
+	programs    *Source           // source of Config.Programs; nil before its first use
+	services    exchange.Services // of handlers without a source behind them
 	senderAsked chan struct{}
 
 	calls []*call
@@ -111,14 +109,14 @@ type Dispatcher struct {
 	running bool
 }
 
-// New returns a Dispatcher without handlers for the connections of set. The caller must be the event loop, or must pass
-// the Dispatcher to it.
-func New(h Loop, set *conn.Set) *Dispatcher {
+// New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. The caller
+// must be the event loop, or must pass the Dispatcher to it.
+func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}
-	d.publish = func(p *exchange.Part) {
+	d.services.Ask, d.services.Publish = ask, func(t exchange.Ticket, p *exchange.Part) {
 		set.Events.Post(func() {
 			d.part = *p
-			d.deliver(&d.part)
+			d.deliver(t, &d.part)
 		})
 	}
 	d.state.Lock()
@@ -133,7 +131,7 @@ func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
-		c.former = c.handler != nil
+		c.former = c.source != nil
 	}
 	if d.app = app; app != nil {
 		app.Attach(d.cfg.Waker)
@@ -174,8 +172,12 @@ func (d *Dispatcher) Run() {
 
 // deliverAll reports whether there were finished parts.
 func (d *Dispatcher) deliverAll() (any bool) {
-	for d.app != nil && d.app.Next(&d.part) {
-		d.deliver(&d.part)
+	for d.app != nil {
+		t, ok := d.app.Next(&d.part)
+		if !ok {
+			break
+		}
+		d.deliver(t, &d.part)
 		any = true
 	}
 	return any
@@ -221,27 +223,27 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 }
 
 func (d *Dispatcher) put(c *call) {
-	if c.main {
+	if c.source.options.Main {
 		d.used = d.set.Now
 	}
 	ticket := c.ticket
 	// a literal with the fields below would be built elsewhere and copied
 	*c = call{}
-	c.d, c.ticket, c.next = d, ticket, d.free
+	c.ticket, c.next = ticket, d.free
 	d.free = c
 }
 
 // LastUse returns when the last call of the application ended, in conn.Set.Now. used reports whether one is active,
 // such as a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
-	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.main })
+	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }
 
 func (d *Dispatcher) Idle() bool {
-	return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil })
+	return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil })
 }
 
 func (c *call) frees() {
 	c.occupies = exchange.OccupiesNothing
-	c.d.loop.Occupied(-1)
+	c.source.d.loop.Occupied(-1)
 }

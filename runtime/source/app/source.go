@@ -14,9 +14,10 @@ import (
 
 type Source struct {
 	exchange.Memory
-	d       *Dispatcher
-	handler exchange.Handler
-	options Options
+	d        *Dispatcher
+	handler  exchange.Handler
+	options  Options
+	services *exchange.Services
 }
 
 type Options struct {
@@ -28,7 +29,7 @@ type Options struct {
 
 // Source is safe for concurrent use.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
-	return &Source{d: d, handler: h, options: o}
+	return &Source{d: d, handler: h, options: o, services: &d.services}
 }
 
 func (s *Source) Start(x *exchange.Exchange) {
@@ -42,19 +43,18 @@ func (s *Source) Start(x *exchange.Exchange) {
 	d, r := s.d, x.Req
 	c := d.free
 	if c == nil {
-		c = &call{d: d, ticket: exchange.Ticket(len(d.calls))}
+		c = &call{ticket: exchange.Ticket(len(d.calls))}
 		d.calls = append(d.calls, c)
 	} else {
 		d.free, c.next = c.next, nil
 	}
-	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
-	c.peer, c.errorLog, c.root, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Root, r.Traced, uint8(r.Depth),
-		r.Socket != 0
-	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
+	c.x, c.source, c.limit = x, s, int64(s.options.Timeout)
+	c.peer, c.origin, c.detached = r.Peer, r.Origin, r.Socket != 0
+	r.Services = s.services
 	if d.set.Debug >= 2 { // the arguments need an allocation
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
-	if !c.handler.Submit(r) {
+	if !s.handler.Submit(c.ticket, r) {
 		d.put(c)
 		x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return
@@ -64,14 +64,15 @@ func (s *Source) Start(x *exchange.Exchange) {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
-	// a resumed exchange is open for its client, and a 504 could not be sent
-	c.owed = r.Resumed == nil
+	if r.Resumed == nil { // a resumed exchange is open for its client, and a 504 could not be sent
+		c.work = owing
+	}
 	c.restart()
 	d.took()
 }
 
 // Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler passes the
-// request on (exchange.Request.Behind), another source answers it, with a body that the handler has made. It is for
+// request on (exchange.Services.Behind), another source answers it, with a body that the handler has made. It is for
 // uploads: an application gets a description of the stored files.
 type Receiving struct {
 	exchange.Memory
@@ -81,7 +82,10 @@ type Receiving struct {
 
 // Receiving returns a Source in which first receives bodies and then answers. It is safe for concurrent use.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
-	return &Receiving{first: d.Source(first, Options{}), then: then}
+	s := &Receiving{first: d.Source(first, Options{}), then: then}
+	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Behind: s,
+		Inquire: s.inquire}
+	return s
 }
 
 func (s *Receiving) Start(x *exchange.Exchange) {
@@ -89,13 +93,8 @@ func (s *Receiving) Start(x *exchange.Exchange) {
 	body := r.Body
 	x.Keep() // for the source behind
 	r.Body = body
-	var c *call
-	r.Behind = &exchange.Behind{Then: s, Inquire: func(body []byte, done func(int, []byte)) {
-		s.first.d.set.Events.Post(func() { c.inquire(s.then, body, done) })
-	}}
 	s.first.Start(x)
-	r.Body, r.Behind = nil, nil
-	c, _ = x.Source.(*call)
+	r.Body = nil
 }
 
 // Continue implements exchange.Then: the source behind the handler answers, as p says.
@@ -105,7 +104,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	if len(p.Head.Fields) > 0 {
 		x.Fields = bytes.Clone(p.Head.Fields)
 	}
-	s.first.d.calls[p.Ticket].passOn(x, s.then)
+	p.Owner.(*call).passOn(x, s.then)
 	r.Body = nil
 	return exchange.Taken
 }
@@ -115,7 +114,7 @@ func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchan
 	name []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
 	if ready {
-		d.calls[p.Ticket].mergeExtra(p)
+		p.Owner.(*call).mergeExtra(p)
 		d.cfg.Take(x, p, r, name)
 	}
 	return outcome
@@ -136,14 +135,14 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 		}
 		d.programs = d.Source(d.cfg.Programs(), Options{})
 	}
-	c := d.calls[p.Ticket]
-	r.Root = min(c.root, r.Script) // a middleware may have changed SCRIPT_NAME
+	c := p.Owner.(*call)
+	r.Root = min(r.Root, r.Script) // a middleware may have changed SCRIPT_NAME
 	r.Body, r.Spool, r.Size = p.Body, -1, int64(len(p.Body))
-	r.Peer, r.ErrorLog, r.Traced, r.Depth = c.peer, c.errorLog, c.traced, int(c.depth)
-	if p.File >= 0 {
+	r.Peer, r.Origin = c.peer, c.origin
+	if p.File != nil {
 		var err error
-		r.Size = p.Count
-		if r.Spool, err = unix.FcntlInt(uintptr(p.File), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		r.Size = p.File.Count
+		if r.Spool, err = unix.FcntlInt(uintptr(p.File.FD), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 			x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 			return exchange.Taken
 		}
@@ -160,7 +159,7 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 // Config.Subscribe. A response with another Status than 200, such as an error page, is a usual one.
 func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	channels []byte) exchange.Outcome {
-	c := d.calls[p.Ticket]
+	c := p.Owner.(*call)
 	if c.gone || p.Head.Status != 200 {
 		return exchange.Goes
 	}
@@ -168,7 +167,7 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 		return exchange.Taken
 	}
 	c.mergeExtra(p)
-	r.Peer, r.Depth = c.peer, int(c.depth)
+	r.Peer, r.Origin = c.peer, c.origin
 	return d.cfg.Subscribe(x, p, r, channels)
 }
 
@@ -229,18 +228,21 @@ type inquiry struct {
 
 const maxInquiry = 64 << 10 // in bytes; the response may be an error page
 
-// inquire has the source behind answer an exchange with a body: see exchange.Behind.
-func (c *call) inquire(behind exchange.Source, body []byte, done func(status int, answer []byte)) {
-	if c.x == nil {
-		done(500, nil)
-		return
-	}
-	i := &inquiry{done: done, status: 500}
-	r := *c.x.Req
-	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-	i.Exchange = c.x.Sub(&r, behind, i, new(exchange.Sub)) // it does not wait for a client
-	i.Source.Start(&i.Exchange)
-	i.Req = nil
+// inquire makes the source behind answer an exchange with a body: see exchange.Services.
+func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int, answer []byte)) {
+	s.first.d.set.Events.Post(func() {
+		x := s.first.d.calls[t].x
+		if x == nil {
+			done(500, nil)
+			return
+		}
+		i := &inquiry{done: done, status: 500}
+		r := *x.Req
+		r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
+		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // it does not wait for a client
+		i.Source.Start(&i.Exchange)
+		i.Req = nil
+	})
 }
 
 func (i *inquiry) Send(p *exchange.Part) {
@@ -250,8 +252,8 @@ func (i *inquiry) Send(p *exchange.Part) {
 	if !p.Interim {
 		i.body = append(i.body, p.Body[:min(len(p.Body), maxInquiry-len(i.body))]...)
 	}
-	last := p.Last
-	if last && p.Failed {
+	last := p.Last()
+	if last && p.End == exchange.Incomplete {
 		i.status = 500
 	}
 	p.Release()

@@ -22,7 +22,7 @@ func (s *Source) fetch(x *exchange.Exchange, found Found) {
 
 func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	f, r := found.Fill, *x.Req
-	f.source, f.depth = s, r.Depth
+	f.source, f.depth = s, r.Depth()
 	f.sub.Parent = x
 	f.origin = x.Sub(&r, s.origin, f, &f.sub)
 	var conditions []byte
@@ -80,7 +80,7 @@ func (f *Fill) instead(status int, unreachable bool) bool {
 }
 
 func (f *Fill) Send(p *exchange.Part) {
-	last := p.Last
+	last := p.Last()
 	if p.Op == exchange.OpCredit { // the request has no body
 		p.Release()
 		return
@@ -116,7 +116,7 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	}
 	body, ok := f.take(p)
 	if !ok {
-		f.pass(p.Last)
+		f.pass(p.Last())
 		return false
 	}
 	kept := *p
@@ -129,7 +129,7 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	}
 	p.Release()
 	*p = kept
-	if !p.Last {
+	if !p.Last() {
 		return false
 	}
 	if page := f.Finish(); page != nil {
@@ -145,17 +145,17 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
 	// files have a cache of their own, which notices changes of a file
-	case p.First && (p.Failed || h.Then != nil || p.Count > 0):
+	case p.First && (p.End == exchange.Incomplete || h.Then != nil || p.File != nil):
 		f.Refuse(h.Status, f.now())
 		return nil, false
-	case p.Failed || p.Count > 0:
+	case p.End == exchange.Incomplete || p.File != nil:
 		f.Refuse(500, f.now())
 		return nil, false
 	case p.First:
 		if h.Status < 100 || h.Status > 999 {
 			h.Status, h.Reason = 500, nil
 		}
-		if h.Length < 0 && p.Last {
+		if h.Length < 0 && p.Last() {
 			h.Length = int64(len(p.Body))
 		}
 		if f.begun = f.now(); !f.Begin(&h, f.begun) {
@@ -195,7 +195,7 @@ func (f *Fill) fail() {
 }
 
 func (f *Fill) drop(p *exchange.Part) {
-	last := p.Last
+	last := p.Last()
 	p.Release()
 	if !last {
 		f.origin.Abandon()

@@ -62,7 +62,7 @@ func (r *rig) ask(request string) (*exchangetest.Client, *exchange.Exchange) {
 
 func (r *rig) answer(i int, fields string, parts ...string) {
 	for k, body := range parts {
-		p := exchange.Part{First: k == 0, Last: k == len(parts)-1, File: -1, Body: []byte(body)}
+		p := exchange.Part{First: k == 0, End: exchange.CompleteIf(k == len(parts)-1), Body: []byte(body)}
 		if p.First {
 			p.Head = exchange.Head{Status: 200, Length: -1, Fields: []byte(fields)}
 		}
@@ -95,7 +95,7 @@ func TestClientThatDisconnectsEndsTheFetch(t *testing.T) {
 	if r.origin.gone != 1 {
 		t.Errorf("the origin is told %d times", r.origin.gone)
 	}
-	r.origin.asked[0].Sink.Send(&exchange.Part{Last: true, File: -1})
+	r.origin.asked[0].Sink.Send(&exchange.Part{End: exchange.Complete})
 
 	_, ax = r.ask("GET /b")
 	b, bx := r.ask("GET /b")
@@ -196,8 +196,8 @@ func TestRequestsDoNotWaitForAPageThatIsSentForTooLong(t *testing.T) {
 	r := newRig(t)
 	r.ask("GET /a")
 	r.ask("GET /a")
-	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, File: -1,
-		Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(kept)}})
+	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, Head: exchange.Head{Status: 200, Length: -1,
+		Fields: []byte(kept)}})
 	r.server.conns.Now += beginWait + second
 	r.pages.Tick()
 	r.server.conns.Resume()

@@ -80,7 +80,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Wait:
 		// The page itself, or another waiting page, may need a subrequest. A request waits only for fetches of its own
 		// depth or deeper ones, so no request waits for itself.
-		if turns == maxTurns || f.depth < r.Depth {
+		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
 		}
@@ -97,8 +97,8 @@ func (s *Source) bypass(x *exchange.Exchange) {
 
 func cacheable(r *exchange.Request) bool {
 	q := r.Parsed
-	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.Upgrade && r.Value == nil && (q.Host.Len > 0 ||
-		q.Authority.Len > 0)
+	plain := (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.Upgrade
+	return plain && (r.Origin == nil || r.Origin.Value == nil) && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
 // send answers x with page. asked is the client's request, which determines the coding, the range, and whether the
@@ -119,7 +119,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	}
 	x.Source, x.Fields = exchange.Memory{}, v.field()
 	part := &p.part
-	*part = exchange.Part{First: true, Last: true, File: -1, Body: page.Body}
+	*part = exchange.Part{First: true, End: exchange.Complete, Body: page.Body}
 	h := &part.Head
 	h.Status, h.Reason, h.Type, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
 	h.HasDate, h.HasServer = page.HasDate, page.HasServer

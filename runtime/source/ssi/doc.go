@@ -8,7 +8,7 @@
 //
 // An include is a request of the server to itself (Request.Sub), so rules, routes and limits apply to it, and a page
 // can include files, programs and the application. The variables that a page shares with its includes are attached to
-// the request (Request.Share, Request.Value). Regular expressions are RE2 and all other sizes are bounded, so the time
+// the request (Request.Share, Origin.Value). Regular expressions are RE2 and all other sizes are bounded, so the time
 // for a page grows at most in proportion to its size and the client's input.
 //
 // If the index of a directory is a page with elements, or a program, package static does not send it, but returns its

@@ -61,7 +61,7 @@ func (p *page) insert(target string) error {
 }
 
 func (p *page) get(target string) (status int, body []byte, err error) {
-	if p.r.Depth >= p.s.opt.Depth {
+	if p.r.Depth() >= p.s.opt.Depth {
 		return 0, nil, exchange.ErrTooDeep
 	}
 	status, header, body, err := p.r.Sub(p.ctx, target)

@@ -212,7 +212,7 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	p := &page{s: s, w: w, r: r, f: f, timefmt: s.opt.TimeFormat, errmsg: s.opt.ErrorMessage,
 		echomsg: s.opt.UndefinedEcho, printing: true, found: true}
 	p.ctx, p.cancel = context.WithTimeout(r.Context, s.opt.Timeout)
-	if outer, ok := r.Value.(*shared); ok {
+	if outer := sharedBy(r); outer != nil {
 		p.shared = outer
 		if q := r.Query(); q != "" {
 			p.vars.putQuery(q)
@@ -223,6 +223,15 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	}
 	r.Share(p.shared)
 	return p
+}
+
+// sharedBy returns the state of the pages that include the page for r, or nil.
+func sharedBy(r *backend.Request) *shared {
+	if r.Origin == nil {
+		return nil
+	}
+	outer, _ := r.Origin.Value.(*shared)
+	return outer
 }
 
 func (p *page) run() {

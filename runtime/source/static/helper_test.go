@@ -101,7 +101,8 @@ func (a answered) get(name string) string { return a.fields.Get(name) }
 func read(t testing.TB, req *Request, out *Response) answered {
 	t.Helper()
 	defer out.Close()
-	a := answered{status: out.Head.Status, length: out.Head.Length, file: out.Fd() >= 0, fields: textproto.MIMEHeader{}}
+	a := answered{status: out.Head.Status, length: out.Head.Length, file: out.file != nil,
+		fields: textproto.MIMEHeader{}}
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(out.Head.Fields), "\r\n"), "\r\n") {
 		name, value, ok := strings.Cut(line, ": ")
 		if !ok || strings.ContainsAny(value, "\r\n\x00") {

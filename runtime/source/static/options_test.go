@@ -163,19 +163,19 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 		req := request(t, "", "GET", c.target)
 		open(t, f, req)
 		var one, two Response
-		if !f.Hit(f.clock(), req, &one) || !f.Hit(f.clock(), req, &two) || one.Fd() < 0 || one.Fd() != two.Fd() ||
-			one.Warm != c.warm {
-			t.Fatalf("%s: descriptors %d and %d, warm %v", c.target, one.Fd(), two.Fd(), one.Warm)
+		if !f.Hit(f.clock(), req, &one) || !f.Hit(f.clock(), req, &two) || one.file == nil || one.file != two.file ||
+			one.Segments[0].Warm > 0 != c.warm {
+			t.Fatalf("%s: files %v and %v, %+v", c.target, one.file, two.file, one.Segments)
 		}
 		two.Close()
 		f.cache.sweep()
 		f.cache.sweep()
 		mustMiss(t, f, req)
 		var stat syscall.Stat_t
-		if err := syscall.Fstat(one.Fd(), &stat); err != nil || stat.Size != one.Head.Length {
+		if err := syscall.Fstat(one.file.fd, &stat); err != nil || stat.Size != one.Head.Length {
 			t.Errorf("%s: a response lost its file: %v", c.target, err)
 		}
-		fd := one.Fd()
+		fd := one.file.fd
 		one.Close()
 		isOpen := func() bool {
 			// The descriptor may refer to another file meanwhile.
@@ -208,7 +208,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	for _, name := range names {
 		var out Response
 		if f.Hit(f.clock(), request(t, "", "GET", "/"+name), &out) {
-			kept[out.Fd()] = true
+			kept[out.file.fd] = true
 			out.Close()
 		}
 	}

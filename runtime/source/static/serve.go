@@ -171,7 +171,7 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, befo
 			r.open.release()
 			return false
 		}
-		out.file, out.Warm = r.open, r.open.warm > 0
+		out.file = r.open
 	}
 	switch {
 	case len(ranges) == 1:
@@ -195,7 +195,8 @@ func (out *Response) add(r *representation, part byteRange) {
 		out.Segments = append(out.Segments, Segment{Data: r.body[part.start : part.start+part.count]})
 		return
 	}
-	out.Segments = append(out.Segments, Segment{Offset: part.start, Count: part.count})
+	file := exchange.File{FD: r.open.fd, Offset: part.start, Count: part.count, Warm: r.open.warm}
+	out.Segments = append(out.Segments, Segment{File: file})
 }
 
 func (res *Response) reply() exchange.Reply {
@@ -218,11 +219,10 @@ type Request struct {
 	Parsed *http1.Request // method, raw path, query and fields, as spans into Head
 }
 
-// Segment is a part of a body: bytes in memory or, if Data is nil, a range of the response's file (Response.Fd).
+// Segment is a part of a body: bytes in memory or, if Data is nil, a range of the response's file.
 type Segment struct {
-	Data   []byte // valid until the Response is closed
-	Offset int64
-	Count  int64 //  number of bytes in the file; 0 if Data is set
+	Data []byte // valid until the Response is closed
+	exchange.File
 }
 
 // Response is filled in by Hit or Open. The zero value is ready for use. Close resets it but keeps its buffers, so
@@ -239,10 +239,6 @@ type Response struct {
 	// Index is not empty in a 404 for a directory whose index is a program. It is the name of the program.
 	Index string
 
-	// Warm is set if the file is small and was read within the last two seconds, so that sendfile(2) finds it in memory
-	// and does not wait for the disk.
-	Warm bool
-
 	file *openFile
 	// memory of this response: fields, error text, heads of parts
 	scratch []byte
@@ -253,15 +249,6 @@ type Response struct {
 	users   atomic.Int32
 }
 
-// Fd returns the descriptor of the response's file, or -1 if the body is in memory. The position of the descriptor
-// must not be used, because it is shared. The descriptor is open until Close.
-func (r *Response) Fd() int {
-	if r.file == nil {
-		return -1
-	}
-	return r.file.fd
-}
-
 // Close releases the file, if any. Head and Segments must not be used afterwards.
 func (r *Response) Close() {
 	if r.file != nil {
@@ -269,7 +256,7 @@ func (r *Response) Close() {
 	}
 	clear(r.Segments)
 	r.Segments, r.scratch = r.Segments[:0], r.scratch[:0]
-	r.Head, r.Index, r.Warm, r.file, r.request = exchange.Head{}, "", false, nil, Request{}
+	r.Head, r.Index, r.file, r.request = exchange.Head{}, "", nil, Request{}
 }
 
 type Source struct {
@@ -351,7 +338,7 @@ func (a *Response) drop() {
 }
 
 func (a *Response) Release(p *exchange.Part) {
-	if p.Last {
+	if p.Last() {
 		a.drop()
 	}
 }
@@ -369,12 +356,11 @@ func (a *Response) send(x *exchange.Exchange, pages bool) {
 	p, n := &a.part, max(1, len(a.Segments))
 	p.Owner, p.Head = a, a.Head
 	for i := range n {
-		p.First, p.Last = i == 0, i == n-1
-		p.Body, p.File, p.Offset, p.Count, p.Warm = nil, -1, 0, 0, a.Warm
+		p.First, p.End, p.Body, p.File = i == 0, exchange.CompleteIf(i == n-1), nil, nil
 		if i < len(a.Segments) {
 			s := &a.Segments[i]
 			if p.Body = s.Data; s.Data == nil {
-				p.File, p.Offset, p.Count = a.Fd(), s.Offset, s.Count
+				p.File = &s.File
 			}
 		}
 		x.Sink.Send(p)

@@ -144,7 +144,7 @@ func TestResponseDoesNotWaitForTheCloseOfItsFile(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir, CacheFileBytes: -1})
 	var out Response
-	if f.Open(request(t, "", "GET", "/a"), &out); out.Head.Status != 200 || out.Fd() < 0 {
+	if f.Open(request(t, "", "GET", "/a"), &out); out.Head.Status != 200 || out.file == nil {
 		t.Fatalf("%+v", &out.Head)
 	}
 	f.cache.empty()
