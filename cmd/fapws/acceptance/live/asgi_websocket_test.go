@@ -61,7 +61,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 		closesWith(t, s.Socket("/returns"), 1000, "")
 		closesWith(t, s.Socket("/raises"), 1011, "")
 		s.Says(
-			`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\nTraceback(.*\n)+RuntimeError: the application fails`)
+			`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\n` +
+				`Traceback(.*\n)+RuntimeError: the application fails`)
 
 		for _, d := range []struct {
 			path   string
@@ -80,12 +81,14 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 			}
 		}
 		s.Says(
-			`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or 'websocket.close'`)
+			`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or ` +
+				`'websocket.close'`)
 
 		c = s.Socket("/wrong")
 		fapwstest.Hears(t, c, "still here")
 		notes(s, "RuntimeError\nRuntimeError\nTypeError\nValueError\nTypeError\nTypeError\nValueError\nValueError\n"+
-			"RuntimeError\nValueError\nTypeError\nTypeError\nValueError\nUnicodeEncodeError\nValueError\nTypeError\nRuntimeError")
+			"RuntimeError\nValueError\nTypeError\nTypeError\nValueError\nUnicodeEncodeError\nValueError\n"+
+			"TypeError\nRuntimeError")
 		c.Conn.Close()
 
 		c = s.Socket("/several")

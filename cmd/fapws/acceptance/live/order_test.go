@@ -38,3 +38,43 @@ func TestStoppedSupervisorDelaysEventsButNotResponses(t *testing.T) {
 	s.Signal(syscall.SIGCONT)
 	events.gets2(append(kinds, "before")...)
 }
+
+// In inline mode it gets an error.
+func TestBackPressureOfChannelsMakesPublishersWait(t *testing.T) {
+	const script = `
+from time import monotonic
+from fapws import channel, publish
+
+def flood(environ, start_response):
+    try:
+        for i in range(60000):
+            began = monotonic()
+            publish("news", "x" * 400)
+    except RuntimeError as error:
+        return f"{error}, said {'after a second' if monotonic() - began >= 1 else 'at once'}"
+    return "all"
+
+PATHS = [("/flood", flood), ("/news", channel("news"))]
+`
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script), "--channel-buffer", "64M")
+		l := listen(s, "/news")
+		go func() {
+			for {
+				if _, err := l.next(); err != nil {
+					return
+				}
+			}
+		}()
+		const behind = "publish: queue full: 8 MiB of events are waiting, said "
+		for range 2 {
+			switch got := s.Get("/flood", 200).Text; {
+			// The loop runs the handler, and cannot send meanwhile.
+			case m.Inline() && got == behind+"at once":
+			case !m.Inline() && (got == "all" || got == behind+"after a second"):
+			default:
+				t.Error(got)
+			}
+		}
+	})
+}

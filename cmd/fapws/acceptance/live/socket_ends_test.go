@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,4 +70,37 @@ def ask(data):
 	if said := s.Stderr.String(); strings.Contains(said, "Socket.IO") || strings.Contains(said, "Traceback") {
 		t.Errorf("%s", said)
 	}
+}
+
+// The libraries take the socket of their client from environ.
+func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := fapwstest.Serve(t, m, "rawsocket.py")
+			s.Get("/plain", 200).Is(t, "False")
+			if m.Inline() {
+				fapwstest.DeniesSocket(t, s.Address, 501, "", "/echo")
+				return
+			}
+			fapwstest.DeniesSocket(t, s.Address, 403, "asks for a WebSocket", "/echo?refuse")
+			for i := range 3 {
+				c := s.Socket("/echo")
+				for _, size := range []int{0, 5, 125, 200000} {
+					text := strings.Repeat("é", size)
+					says(t, c, text)
+					fapwstest.Hears(t, c, text)
+				}
+				switch i {
+				case 0:
+					if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
+						t.Error(closed, err)
+					}
+				case 1:
+					fapwstest.ResetSocket(c)
+					s.Stdout.Await(t, regexp.MustCompile("gone"))
+				}
+			}
+			s.Get("/plain", 200).Is(t, "False")
+			// One WebSocket is still open, but the server stops.
+		})
 }

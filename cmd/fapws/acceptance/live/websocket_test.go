@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -157,7 +156,8 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 		closesWith(t, c, 1011, "")
 		notes(s, "left 1011 ")
 		s.Says(
-			`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\nTraceback(.*\n)+RuntimeError: something`)
+			`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\n` +
+				`Traceback(.*\n)+RuntimeError: something`)
 
 		c = s.Socket("/room")
 		fapwstest.ResetSocket(c)
@@ -270,7 +270,8 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 		})
 		says(t, c, "hang")
 		s.Says(
-			`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) \(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
+			`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) ` +
+				`\(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
 		closesWith(t, c, 1011, "")
 		fapwstest.Eventually(t, "on_close", func() bool {
 			return strings.Contains(s.Dial().InTime("/noted").Text, "left 1011 ")
@@ -565,37 +566,4 @@ func TestWebSocketSurvivesAForkInItsCallback(t *testing.T) {
 		says(t, c, "echo still one")
 		fapwstest.Hears(t, c, "echo still one")
 	})
-}
-
-// The libraries take the socket of their client from environ.
-func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep},
-		func(t *testing.T, m fapwstest.Mode) {
-			s := fapwstest.Serve(t, m, "rawsocket.py")
-			s.Get("/plain", 200).Is(t, "False")
-			if m.Inline() {
-				fapwstest.DeniesSocket(t, s.Address, 501, "", "/echo")
-				return
-			}
-			fapwstest.DeniesSocket(t, s.Address, 403, "asks for a WebSocket", "/echo?refuse")
-			for i := range 3 {
-				c := s.Socket("/echo")
-				for _, size := range []int{0, 5, 125, 200000} {
-					text := strings.Repeat("é", size)
-					says(t, c, text)
-					fapwstest.Hears(t, c, text)
-				}
-				switch i {
-				case 0:
-					if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
-						t.Error(closed, err)
-					}
-				case 1:
-					fapwstest.ResetSocket(c)
-					s.Stdout.Await(t, regexp.MustCompile("gone"))
-				}
-			}
-			s.Get("/plain", 200).Is(t, "False")
-			// One WebSocket is still open, but the server stops.
-		})
 }
