@@ -37,7 +37,8 @@ func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 		{"allow = []",
 			`allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
 		{"files = 'www'\nssi = ['a/*']",
-			`ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`},
+			`ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, ` +
+				`timefmt, errmsg, echomsg, depth, max-output`},
 	} {
 		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = 'www'\n[[host.route]]\nprefix = '/x/'\n"+c.key+"\n")
 		want := fmt.Sprintf("fapws: fapws.toml:%d: %s\n", 5+strings.Count(c.key, "\n"), c.want)

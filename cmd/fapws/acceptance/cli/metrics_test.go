@@ -230,7 +230,8 @@ func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	samples(t, s, "fapws_workers", 2)
 	s.Control("stop")
 	if got := <-done; !regexp.MustCompile(
-		`^1 (true|false) fapws: (the server has stopped: )?no server|^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
+		`^1 (true|false) fapws: (the server has stopped: )?no server|` +
+			`^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
 		t.Error(got)
 	}
 }

@@ -437,7 +437,8 @@ func TestUploadRouteChecksItsRulesBeforeTheBody(t *testing.T) {
 [[host]]
 [[host.route]]
 prefix = "/in"
-upload = { to = ".", max-size = "1K", replace = false, mode = "0600", sync = "4K", channel = "c", expires = "1h", max-active = 1, resumable = false }
+upload = { to = ".", max-size = "1K", replace = false, mode = "0600", `+
+		`sync = "4K", channel = "c", expires = "1h", max-active = 1, resumable = false }
 methods = ["PUT", "POST"]
 [[host.route]]
 prefix = "/one"
@@ -478,7 +479,8 @@ func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 	const (
 		first  = `{"id":"7","name":"a","received":0,"size":500000,"state":"receiving"}`
 		stored = `{"id":"7","name":"a","received":500000,"size":500000,"state":"stored"}`
-		failed = `{"id":"8","name":"","received":0,"size":500000,"state":"failed","error":"the file name must not begin with a dot"}`
+		failed = `{"id":"8","name":"","received":0,"size":500000,"state":"failed",` +
+			`"error":"the file name must not begin with a dot"}`
 	)
 	var got []string // events of two workers have no common order
 	for !slices.Contains(got, stored) || !slices.Contains(got, failed) {

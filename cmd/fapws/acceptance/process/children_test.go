@@ -65,7 +65,8 @@ func TestPreloadedLibrariesArePreloadedIntoChildren(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import os, subprocess
 def show(environ, start_response):
-    return [subprocess.check_output("echo $LD_PRELOAD $_FAPWS_LIBRARY; grep -o libutil.so.1 /proc/$$/maps | head -1", shell=True)]
+    return [subprocess.check_output(
+        "echo $LD_PRELOAD $_FAPWS_LIBRARY; grep -o libutil.so.1 /proc/$$/maps | head -1", shell=True)]
 PATHS = [("/", show)]
 `)
 	s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t,

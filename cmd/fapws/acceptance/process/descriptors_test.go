@@ -19,7 +19,8 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 		// On a busy machine, the supervisor may find the failure first.
 		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
-				`|cannot answer requests \(the application closed descriptor \d+, .*\) and was killed(: .*)?; )starting a new one`)
+				`|cannot answer requests \(the application closed descriptor \d+, .*\) ` +
+				`and was killed(: .*)?; )starting a new one`)
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 			s.Get("/pid", 200)
 		} else {
@@ -45,7 +46,8 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		{"standard",
 			`the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
 		{"files",
-			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, so no client can connect`},
+			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, ` +
+				`so no client can connect`},
 	}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "workers", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {

@@ -72,7 +72,8 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	})
 	if code, out, _ := s.Ctl("stack"); code != 0 ||
 		!regexp.MustCompile(
-			`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
+			`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 `+
+				`in handler waits\n`).MatchString(out) {
 		t.Errorf("ctl stack: code %d, %q", code, out)
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
@@ -229,7 +230,8 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Says(`process \d+ was killed by signal 11 \(segmentation fault.*\) in handler dies, GET /dies\?signal HTTP/1\.1`)
 	s.Get("/dies", 500)
 	s.Says(
-		`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its response was complete`)
+		`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its ` +
+			`response was complete`)
 	s.Get("/dies?forks", 200).Is(t, "begin, end\n")
 	w := s.Dial()
 	w.Send(fapwstest.Get("/dies?late"))
@@ -400,7 +402,8 @@ func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 		want   string
 	}{
 		{async, nil, 3,
-			`asynchronous\.py: --fork serves synchronous handlers only, but asynchronous:application is an ASGI application: remove --fork, or use --workers`},
+			`asynchronous\.py: --fork serves synchronous handlers only, but asynchronous:application is an ASGI ` +
+				`application: remove --fork, or use --workers`},
 		{broken, nil, 3, `ModuleNotFoundError: No module named 'nothing_like_it'`},
 		{fapwstest.Testdata(t, "fork.py"), []string{"--chroot", folder}, 2,
 			`fork \(flag --fork\) cannot be combined with chroot \(flag --chroot\)`},

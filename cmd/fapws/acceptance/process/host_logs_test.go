@@ -83,7 +83,8 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		}
 		for _, tt := range []struct{ path, level, want string }{
 			{"/raises?Q", "error",
-				`\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
+				`\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n` +
+					`(.*\n)+ValueError: raised for Q\n`},
 			{"/nothing?Q", "error", `\n(.*\n)*.*None.*\n`},
 			{"/short?Q", "warning", `: body has 3 bytes, but its Content-Length is 5\n`},
 			{"/field?Q", "error", `\nTraceback(.*\n)+ValueError: .*\n`},
@@ -168,7 +169,8 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "timeout = \"1s\"")
 		want := regexp.MustCompile(`(?m)^` + errorDate +
-			`\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
+			`\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out ` +
+			`after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
 		// A request may time out before it has a thread.
 		fapwstest.Eventually(t, "the log of the host tells of it", func() bool {
 			asks(s, "one.lan", "/slow")
@@ -449,9 +451,11 @@ func TestHostLogErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/site/a.txt", "a")
 	for lines, want := range map[string]string{
-		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is not an atom`,
-		`access-log = 3`:                 `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
-		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: /no/such/folder: no such file or directory`,
+		`access-log-format = "%h %z"`: `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of ` +
+			`the access log: %z at position 4 is not an atom`,
+		`access-log = 3`: `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
+		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: ` +
+			`/no/such/folder: no such file or directory`,
 	} {
 		fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\nroot = \"site\"\n"+lines+"\n")
 		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Dir: folder}.Fails(t, 2, want)

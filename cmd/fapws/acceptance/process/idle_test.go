@@ -296,7 +296,8 @@ func TestIdleStopIsSetByAReload(t *testing.T) {
 	s.Control("reload")
 	sleeps(s)
 	s.Says(
-		`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
+		`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps ` +
+			`until there is one`)
 }
 
 // A viewer of live values receives them for longer than idle-stop.

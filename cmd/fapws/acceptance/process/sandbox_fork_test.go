@@ -42,7 +42,10 @@ def raw(environ, start_response):
             os._exit(0)
 def who(environ, start_response):
     return "%d" % os.getppid()
-PATHS = [("/file", file), ("/program", program), ("/header", header), ("/raw", raw), ("/who", who), ("/private", Staticfile(os.path.dirname(secret)))]
+PATHS = [
+    ("/file", file), ("/program", program), ("/header", header), ("/raw", raw), ("/who", who),
+    ("/private", Staticfile(os.path.dirname(secret))),
+]
 `
 
 // The server runs no program for the application either. The application is served again after its loader, which loads

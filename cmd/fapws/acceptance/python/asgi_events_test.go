@@ -177,7 +177,8 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 		s := fapwstest.Command{Script: "asgi/events.py:app", Complains: true}.Serve(t, m)
 		s.Ask(fapwstest.Request("POST", "/early?raise", "["+hello+"]")).Want(t, 500)
 		s.Says(
-			`(?s)POST /early\?raise.*Traceback.*events\.py", line \d+, in app\n.*await send\(message\).*RuntimeError: send\(\): unexpected`)
+			`(?s)POST /early\?raise.*Traceback.*events\.py", line \d+, in app\n` +
+				`.*await send\(message\).*RuntimeError: send\(\): unexpected`)
 		w := s.Dial()
 		w.Send(fapwstest.Request("POST", "/late?raise",
 			"["+start+`, {"type": "http.response.body", "body": b"hello", "more_body": True}, None]`))
@@ -192,7 +193,8 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 		w.Answer().Is(t, "hello")
 		w.Answer().Want(t, 200, "the response is complete")
 		s.Says(
-			`(?s)POST /after\?raise from 127\.0\.0\.1, after the end of its response\n.*RuntimeError: send\(\): unexpected 'http.response.body': the response is complete`)
+			`(?s)POST /after\?raise from 127\.0\.0\.1, after the end of its response\n.*RuntimeError: send\(\): ` +
+				`unexpected 'http.response.body': the response is complete`)
 		if said := s.Stderr.String(); strings.Contains(said, "fapws/_") {
 			t.Errorf("the traceback shows code of the server: %s", said)
 		}

@@ -25,7 +25,8 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 			not          string
 		}{
 			{"plain", "from the lifespan, import", nil,
-				`(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}.*shutting down\nshut down\n.*atexit`, "Traceback"},
+				`(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}` +
+					`.*shutting down\nshut down\n.*atexit`, "Traceback"},
 			{"plain", "from the lifespan, import", []string{"--lifespan", "on"}, `shut down`, "Traceback"},
 			{"plain", none, []string{"--lifespan", "off"}, `atexit`, "shut down"},
 			{"slow", "from the lifespan, import", nil, `shut down`, "Traceback"},

@@ -41,7 +41,8 @@ func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 		{"no fields", "trailers", []string{begins, hello, `{"type": "http.response.trailers"}`}, "200:hello|", nil},
 		{"a length", "trailers",
 			[]string{
-				`{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")], "trailers": True}`, hello, ends}, "200:hello|", nil},
+				`{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")], ` +
+					`"trailers": True}`, hello, ends}, "200:hello|", nil},
 		{"204", "trailers", []string{`{"type": "http.response.start", "status": 204, "trailers": True}`,
 			`{"type": "http.response.body"}`, ends}, "204:|", nil},
 		{"not offered", "", []string{begins, first, last, ends}, "200:hello|", nil},

@@ -38,7 +38,8 @@ func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Flags: []string{"--timeout", "2s"}, Script: "async.py", Complains: true}.Serve(t, m)
 		said := s.Until504("/waits",
-			`GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; stack:\n((?:  .*\n)+)`)[1]
+			`GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; `+
+				`stack:\n((?:  .*\n)+)`)[1]
 		for _, line := range []string{"in waits\n    await inner()\n", "in inner\n    await asyncio.sleep(1000)\n"} {
 			if !strings.Contains(said, line) {
 				t.Errorf("%q is not in\n%s", line, said)

@@ -20,8 +20,10 @@ from django.urls import path
 
 settings.configure(
     DEBUG=os.environ["DEBUG"] == "1", SECRET_KEY="x", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, STATIC_URL="files/",
-    INSTALLED_APPS=["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.messages", "django.contrib.sessions"]
-    + os.environ["MORE"].split(),
+    INSTALLED_APPS=[
+        "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.messages",
+        "django.contrib.sessions",
+    ] + os.environ["MORE"].split(),
 )
 urlpatterns = [path("", lambda request: HttpResponse("home"))]
 

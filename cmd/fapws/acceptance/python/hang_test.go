@@ -85,7 +85,8 @@ func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")
 		s.Until504("/spin",
-			`(?m)^[-\d]+ [:\d]+\.\d{3} [-+]\d{4} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
+			`(?m)^[-\d]+ [:\d]+\.\d{3} [-+]\d{4} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out `+
+				`after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 				`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
@@ -200,7 +201,8 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 				return s.Ask(fapwstest.Get("/")).StatusCode == 200
 			})
 			s.Says(
-				`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
+				`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in ` +
+					`handler blocked\n`)
 			unblock(t, folder)
 			var wait sync.WaitGroup
 			for range 20 {
@@ -266,7 +268,8 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 		w := s.Dial()
 		w.Get("/queued")
 		s.Says(
-			`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET /blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
+			`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET ` +
+				`/blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
 		for _, command := range [][]string{{"status"}, {"top", "--once"}} {
 			fapwstest.Eventually(t, "ctl "+command[0]+" says so", func() bool {
 				_, text, _ := s.Ctl(command...)
@@ -300,7 +303,8 @@ func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")
 		s.Until504("/keeps_gil",
-			`GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
+			`GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, `+
+				`so no exception can be raised; all threads:\n`+
 				`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
 		unblock(t, folder)
 		fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })

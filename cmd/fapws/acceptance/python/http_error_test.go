@@ -49,7 +49,8 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 					return
 				}
 				s.Says(
-					`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: No <b>such</b> page & more$`)
+					`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
+						`No <b>such</b> page & more$`)
 				s.Says(`(?m) info answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
 			})
 		}

@@ -52,7 +52,8 @@ class Start_response(Start_response):
 def app(environ, start_response):
     assert type(environ) is Environ
     start_response.hello()
-    return [repr([environ[key] for key in ("SCRIPT_NAME", "PATH_INFO", "wsgi.multiprocess", "wsgi.multithread")]), __name__]
+    keys = "SCRIPT_NAME", "PATH_INFO", "wsgi.multiprocess", "wsgi.multithread"
+    return [repr([environ[key] for key in keys]), __name__]
 def fails(environ, start_response):
     1 / 0
 if __name__ == "__main__":
@@ -93,8 +94,11 @@ def own(environ, start_response): return type(environ).__name__
 def wrapped(environ, start_response): return type(environ).__name__
 class Verbs:
     def get(self, environ, start_response): return type(environ).__name__
-PATHS = [("/strict", validator(strict)), ("/middleware", Middleware(validator(strict))), ("/function", function(validator(strict))),
-    ("/own", own), ("/wrapped", wrapped), ("/verbs", Verbs), ("/object", Verbs())]
+PATHS = [
+    ("/strict", validator(strict)), ("/middleware", Middleware(validator(strict))),
+    ("/function", function(validator(strict))), ("/own", own), ("/wrapped", wrapped), ("/verbs", Verbs),
+    ("/object", Verbs()),
+]
 `)
 	w := fapwstest.Serve(t, fapwstest.Threads, app).Dial()
 	for _, c := range []struct{ path, kind string }{

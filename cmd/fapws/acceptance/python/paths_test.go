@@ -68,7 +68,8 @@ func TestPathsThatAreInvalidEndTheStart(t *testing.T) {
 			`it is async and takes neither (scope, receive, send) nor (environ, start_response)`},
 		{"def f(e, s): ...\nPATHS = [('/a//b', f)]", `PATHS[0], ('/a//b', <function f at`},
 		{"class V:\n def GET(self, e, s): ...\nPATHS = [('/', V)]",
-			`the class V has no method get, head, post, put, patch, delete or options, and does not take (environ, start_response)`},
+			`the class V has no method get, head, post, put, patch, delete or options, and does not take ` +
+				`(environ, start_response)`},
 		{"class V:\n def __init__(self, *, db, x=1): ...\n def get(self, e, s): ...\nPATHS = [('/', V)]",
 			`V() needs db: put an object of it into PATHS`},
 		{"\ndef f(environ): ...\nPATHS = [('/ok', print), ('/', f)]",

@@ -26,7 +26,8 @@ def loop():
 
 def process():
     none = subprocess.DEVNULL
-    with subprocess.Popen("cat", stdin=subprocess.PIPE, stdout=none, stderr=none) as child:  # it ends with the server at the latest
+    # it ends with the server at the latest
+    with subprocess.Popen("cat", stdin=subprocess.PIPE, stdout=none, stderr=none) as child:
         child.wait()
 
 def lock():

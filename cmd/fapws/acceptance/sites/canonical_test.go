@@ -31,7 +31,10 @@ async def app(scope, receive, send):
 def echo(environ, start_response):
     return " ".join(environ[key] for key in ("SCRIPT_NAME", "PATH_INFO", "RAW_URI", "REQUEST_URI"))
 
-PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi", app), ("/echo", echo), ("/", Staticfile("site"))]
+PATHS = [
+    ("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi", app), ("/echo", echo),
+    ("/", Staticfile("site")),
+]
 `)
 	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
 	for _, c := range []struct {

@@ -58,7 +58,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 			"bin/warn":    shell(plain, `printf 'one\ntwo\r\noh dear' >&2; exit 4`),
 			"bin/listen":  shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`),
 			"bin/much": shell(plain,
-				`i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; head -c 100000 /dev/zero | tr '\0' x >&2`),
+				`i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; `+
+					`head -c 100000 /dev/zero | tr '\0' x >&2`),
 			"bin/nph-raw": shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
 			"bin/rubbish": shell("echo rubbish"),
 			"bin/text":    "the source",

@@ -10,7 +10,8 @@ import (
 )
 
 // ownPageForm matches the server's pages for browsers, which have a sentence and a link back.
-var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n<p>[^<]+</p>\n<p>(<a class="do" href="">Try again</a> )?<a class="do" href="/">Home page</a></p>`)
+var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n` +
+	`<p>[^<]+</p>\n<p>(<a class="do" href="">Try again</a> )?<a class="do" href="/">Home page</a></p>`)
 
 func ownPage(t *testing.T, a *fapwstest.Answer) {
 	t.Helper()

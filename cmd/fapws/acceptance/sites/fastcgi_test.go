@@ -22,7 +22,8 @@ func TestFastCGIUsesProcessesOfAnotherManager(t *testing.T) {
 root = "site"
 [[host.route]]
 match = "*.php"
-fastcgi = { address = "unix:%s", front = "/index.php", params = { REDIRECT_STATUS = "200", MINE = "yes" }, connections = 2 }
+fastcgi = { address = "unix:%s", front = "/index.php", `+
+		`params = { REDIRECT_STATUS = "200", MINE = "yes" }, connections = 2 }
 [[host.route]]
 prefix = "/gone/"
 fastcgi = "127.0.0.1:1"

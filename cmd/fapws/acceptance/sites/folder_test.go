@@ -298,7 +298,8 @@ func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	t.Parallel()
 	s, _ := folder(t, fapwstest.Threads,
-		`{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], "headers": {"X-Frame-Options": "DENY"}}`,
+		`{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], `+
+			`"headers": {"X-Frame-Options": "DENY"}}`,
 		map[string]string{"index.html": "app", "a.js": "js", "doc/index.html": "doc", "img/a.png": "png"})
 	for range 2 {
 		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")

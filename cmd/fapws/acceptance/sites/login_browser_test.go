@@ -21,7 +21,8 @@ def live(environ, start_response):
     return channel("beat")
 
 def index(environ, start_response):
-    return """<!doctype html><title>Console</title><p id="who">%s over %s</p><p id="live"></p><p id="said"></p><p id="saved"></p>
+    return """<!doctype html><title>Console</title><p id="who">%s over %s</p>
+<p id="live"></p><p id="said"></p><p id="saved"></p>
 <form method="post" action="/_fapws/logout"><button id="out">Log out</button></form>
 <script>
 new EventSource("/live").onmessage = e => { live.textContent = e.data }

@@ -385,7 +385,10 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 const loginScript = `import fapws
 
 def who(environ, start_response):
-    return " ".join([environ["REQUEST_METHOD"], environ.get("REMOTE_USER", "-"), environ.get("AUTH_TYPE", "-"), environ.get("SERVER_PROTOCOL")])
+    return " ".join([
+        environ["REQUEST_METHOD"], environ.get("REMOTE_USER", "-"), environ.get("AUTH_TYPE", "-"),
+        environ.get("SERVER_PROTOCOL"),
+    ])
 
 PATHS = [("/in", fapws.Login(who, "users", title="A & B")), ("/", who)]
 `

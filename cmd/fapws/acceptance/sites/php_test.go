@@ -44,19 +44,23 @@ func phpWorks(t *testing.T, how string) {
 	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(phpSite, how, t.TempDir()), map[string]string{
 		"site/index.php":     `<?php echo "index ", $_SERVER['REQUEST_URI'];`,
 		"site/dir/index.php": `<?php echo "dir ", $_SERVER['SCRIPT_NAME'];`,
-		"site/env.php":       `<?php echo $_SERVER['PATH_INFO'] ?? '-', ' ', $_SERVER['REDIRECT_STATUS'], ' ', $_SERVER['SCRIPT_FILENAME'], ' ', $_SERVER['DOCUMENT_ROOT'], ' ', isset($_SERVER['HTTP_PROXY']) ? 'proxy' : '';`,
-		"site/count.php":     `<?php session_start(); echo $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;`,
-		"site/form.php":      `<?php echo $_POST['a'], $_GET['b'], $_COOKIE['c'] ?? '';`,
-		"site/input.php":     `<?php echo md5(file_get_contents('php://input'));`,
-		"site/upload.php":    `<?php echo $_FILES['f']['error'], ' ', $_FILES['f']['size'], ' ', md5_file($_FILES['f']['tmp_name']);`,
-		"site/move.php":      `<?php header('Location: /dir/'); setcookie('seen', '1');`,
-		"site/gone.php":      `<?php http_response_code(410); echo 'gone for good';`,
-		"site/bad.php":       `<?php no_such_function();`,
-		"site/big.php":       `<?php for ($i = 0; $i < 300; $i++) echo str_repeat("x", 10000);`,
-		"site/late.php":      `<?php echo "first\n"; @ob_flush(); flush(); while (!file_exists('go')) { usleep(10000); clearstatcache(); } echo "second\n";`,
-		"site/pid.php":       `<?php echo getmypid();`,
-		"site/picture.jpg":   `<?php echo "executed";`,
-		"site/plain.txt":     "plain",
+		"site/env.php": `<?php echo $_SERVER['PATH_INFO'] ?? '-', ' ', $_SERVER['REDIRECT_STATUS'], ' ', ` +
+			`$_SERVER['SCRIPT_FILENAME'], ' ', $_SERVER['DOCUMENT_ROOT'], ' ', isset($_SERVER['HTTP_PROXY']) ? ` +
+			`'proxy' : '';`,
+		"site/count.php": `<?php session_start(); echo $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;`,
+		"site/form.php":  `<?php echo $_POST['a'], $_GET['b'], $_COOKIE['c'] ?? '';`,
+		"site/input.php": `<?php echo md5(file_get_contents('php://input'));`,
+		"site/upload.php": `<?php echo $_FILES['f']['error'], ' ', $_FILES['f']['size'], ' ', ` +
+			`md5_file($_FILES['f']['tmp_name']);`,
+		"site/move.php": `<?php header('Location: /dir/'); setcookie('seen', '1');`,
+		"site/gone.php": `<?php http_response_code(410); echo 'gone for good';`,
+		"site/bad.php":  `<?php no_such_function();`,
+		"site/big.php":  `<?php for ($i = 0; $i < 300; $i++) echo str_repeat("x", 10000);`,
+		"site/late.php": `<?php echo "first\n"; @ob_flush(); flush(); while (!file_exists('go')) { usleep(10000); ` +
+			`clearstatcache(); } echo "second\n";`,
+		"site/pid.php":     `<?php echo getmypid();`,
+		"site/picture.jpg": `<?php echo "executed";`,
+		"site/plain.txt":   "plain",
 	})
 	person := visit(t, s.URL)
 	for i := 1; i <= 3; i++ {

@@ -76,7 +76,8 @@ access-log = false
 	for _, m := range loggedPath.FindAllStringSubmatch(fapwstest.Read(t, dir+"/access.log"), -1) {
 		paths = append(paths, m[1])
 	}
-	if got, want := strings.Join(paths, " "), "/first /poll/loud /last /first /poll/loud /last /_fapws/metrics"; got != want {
+	const want = "/first /poll/loud /last /first /poll/loud /last /_fapws/metrics"
+	if got := strings.Join(paths, " "); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

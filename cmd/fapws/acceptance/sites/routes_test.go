@@ -28,7 +28,8 @@ def app(environ, start_response):
         deep()
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-App", "1")])
     body = environ["wsgi.input"].read()
-    return [("%(REQUEST_METHOD)s script=%(SCRIPT_NAME)s path=%(PATH_INFO)s query=%(QUERY_STRING)s uri=%(REQUEST_URI)s" % environ
+    return [("%(REQUEST_METHOD)s script=%(SCRIPT_NAME)s path=%(PATH_INFO)s query=%(QUERY_STRING)s "
+             "uri=%(REQUEST_URI)s" % environ
              + " user=%s body=%d" % (environ.get("REMOTE_USER", "-"), len(body))).encode()]
 `
 
@@ -246,19 +247,23 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	fapwstest.Must(t, os.Mkdir(dir+"/site", 0o755))
 	fapwstest.Write(t, dir+"/users", "ann:plain\n")
 	mistakes := map[string]string{
-		`redirect = "nowhere"`:                                      `: redirect: "nowhere" is neither a URL nor an absolute path`,
-		`redirect = "javascript:x"`:                                 `"javascript:x" is neither a URL nor an absolute path`,
-		`redirect = "/${what}"`:                                     `$ must be followed by one of {path}`,
-		`redirect = "/x"` + "\nstatus = 200":                        `200 is not a redirect status`,
-		`rewrite = "http://x/"`:                                     `is not an absolute path`,
-		`proxy = "localhost"`:                                       `"localhost" is not one of http://host:port, https://host:port, unix:/path`,
+		`redirect = "nowhere"`:               `: redirect: "nowhere" is neither a URL nor an absolute path`,
+		`redirect = "javascript:x"`:          `"javascript:x" is neither a URL nor an absolute path`,
+		`redirect = "/${what}"`:              `$ must be followed by one of {path}`,
+		`redirect = "/x"` + "\nstatus = 200": `200 is not a redirect status`,
+		`rewrite = "http://x/"`:              `is not an absolute path`,
+		`proxy = "localhost"`: `"localhost" is not one of http://host:port, ` +
+			`https://host:port, unix:/path`,
+
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"missing\"": `: proxy-tls-ca: open `,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"":   `users: no PEM certificate found`,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = " +
 			"\"users\"\nproxy-tls-verify = false": `has no effect with proxy-tls-verify = false`,
-		"proxy = \"http://localhost\"\nproxy-tls-verify = false":        `http://localhost does not use TLS`,
-		"proxy = \"https://localhost\"\nproxy-tls-verify = \"no\"":      `proxy-tls-verify = "no", a string: must be true or false`,
-		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"":          `unknown key proxy-tls-nam of [host.route], did you mean proxy-tls-name?`,
+		"proxy = \"http://localhost\"\nproxy-tls-verify = false": `http://localhost does not use TLS`,
+		"proxy = \"https://localhost\"\nproxy-tls-verify = \"no\"": `proxy-tls-verify = "no", a string: ` +
+			`must be true or false`,
+		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"": `unknown key proxy-tls-nam of [host.route], ` +
+			`did you mean proxy-tls-name?`,
 		"proxy = \"https://localhost\"\nproxy-tls-name = \"a b\"":       `the name that a certificate is for`,
 		"proxy = \"http://localhost\"\nproxy-tunnel-timeout = \"soon\"": `must be seconds, or a time`,
 		`status = 99`: `status = 99, an integer: must be an integer from 100 to 599`,
@@ -327,7 +332,8 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	a := s.Get("/fields?a=%zz", 200, "Cookie: a", "Keep-Alive: 1", "TE: gzip", "Connection: X-Named", "X-Named: 1",
 		"X_Other: 1")
 	a.Is(t,
-		`Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] X-Real-Ip=["127.0.0.1"] `+
+		`Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] `+
+			`X-Real-Ip=["127.0.0.1"] `+
 			`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
 	a.Field(t, "Server", "behind").Field(t, "Fapws-Channel", "").Field(t, "Keep-Alive", "").Field(t, "Content-Type",
 		"text/plain; charset=utf-8")
@@ -384,7 +390,8 @@ func TestProxyDiscardsBytesAfterAResponse(t *testing.T) {
 	s := fapwstest.ServeProxy(t, behind.URL, "", "--error-log", log)
 	wanted :=
 		regexp.MustCompile(
-			`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data after a response: ".*evil"`)
+			`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data ` +
+				`after a response: ".*evil"`)
 	fapwstest.Eventually(t, "the log has it", func() bool {
 		w := s.Dial()
 		w.Fetch("/").Want(t, 204)

@@ -16,7 +16,8 @@ func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Serv
 			`printf 'X-Sendfile: %s\nX-Kept: yes\nSet-Cookie: a=b\nETag: "mine"\n\nnot sent' "$QUERY_STRING"`),
 		"cgi/accel": shell(`printf 'Content-Type: text/x-own\nX-Accel-Redirect: %s\n\nbody' "$QUERY_STRING"`),
 		"cgi/form": shell(
-			`cat >/dev/null; printf 'Status: 403 No\nContent-Type: text/plain\nX-Sendfile: one.txt\nx-sendfile: /etc/passwd\n\n'`),
+			`cat >/dev/null; printf 'Status: 403 No\nContent-Type: text/plain\nX-Sendfile: one.txt\n` +
+				`x-sendfile: /etc/passwd\n\n'`),
 		"cgi/dies":  shell(`printf 'X-Sendfile: one.txt\nContent-Type: text/plain\n\n'; sleep 1000`),
 		"cgi/empty": shell(`printf 'Content-Type: text/plain\nX-Sendfile:\n\nbody'`),
 		"cgi/nph-x": shell(`printf 'HTTP/1.1 200 OK\r\nX-Sendfile: one.txt\r\nConnection: close\r\n\r\nnot sent'`),
@@ -24,7 +25,8 @@ func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Serv
 		fapwstest.WriteProgram(t, folder+"/"+name, text)
 	}
 	fapwstest.Write(t, folder+"/site/send.php",
-		`<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); echo 'not sent';`)
+		`<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); `+
+			`echo 'not sent';`)
 	fapwstest.Write(t, folder+"/files/one.txt", "0123456789")
 	fapwstest.Write(t, folder+"/files/big.bin", strings.Repeat("0123456789abcdef", 1<<17))
 	fapwstest.Write(t, folder+"/secret", "secret")

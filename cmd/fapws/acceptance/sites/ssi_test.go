@@ -20,20 +20,24 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Set-Cookie", "a=b")])
     return [("python %s?%s" % (environ["PATH_INFO"], environ["QUERY_STRING"])).encode()]
 `,
-		"fapws.toml":              "[[host]]\nroot = 'site'\napp = 'app.py'\nssi = { errmsg = '[error]' }\n",
-		"site/include.shtml":      `[<!--#include virtual="/part.txt" -->] [<!--#include file="part.txt" -->] [<!--#include virtual="folder/inner.shtml" -->]`,
+		"fapws.toml": "[[host]]\nroot = 'site'\napp = 'app.py'\nssi = { errmsg = '[error]' }\n",
+		"site/include.shtml": `[<!--#include virtual="/part.txt" -->] [<!--#include file="part.txt" -->] ` +
+			`[<!--#include virtual="folder/inner.shtml" -->]`,
 		"site/part.txt":           "part & whole",
 		"site/folder/inner.shtml": `inner of <!--#echo var="DOCUMENT_NAME" -->`,
 		"site/folder/index.shtml": `index <!--#echo var="DOCUMENT_URI" -->`,
-		"site/echo.shtml":         `<!--#echo var="QUERY_STRING" --> <!--#echo encoding="none" var="QUERY_STRING" --> <!--#echo var="nothing" -->`,
-		"site/set.shtml":          `<!--#set var="a" value="b" --><!--#set var="c" value="${a}c" --><!--#echo var="c" -->`,
-		"site/if.shtml":           `<!--#if expr="v('QUERY_STRING') == 'one'" -->1<!--#elif expr="v('QUERY_STRING') =~ /t(wo)/" -->2<!--#else -->3<!--#endif -->`,
-		"site/fsize.shtml":        `<!--#config sizefmt="bytes" --><!--#fsize file="part.txt" -->|<!--#config sizefmt="abbrev" --><!--#fsize virtual="/part.txt" -->`,
-		"site/flastmod.shtml":     `<!--#config timefmt="%Y-%m-%d" --><!--#flastmod file="part.txt" -->`,
-		"site/errmsg.shtml":       `<!--#nothing --><!--#config errmsg="[mine]" --><!--#nothing -->`,
-		"site/exec.shtml":         `<!--#exec cmd="echo bad" -->`,
-		"site/self.shtml":         `.<!--#include virtual="self.shtml" -->`,
-		"site/dynamic.shtml":      `[<!--#include virtual="/hello?a=b%20c" -->]`,
+		"site/echo.shtml": `<!--#echo var="QUERY_STRING" --> <!--#echo encoding="none" var="QUERY_STRING" --> ` +
+			`<!--#echo var="nothing" -->`,
+		"site/set.shtml": `<!--#set var="a" value="b" --><!--#set var="c" value="${a}c" --><!--#echo var="c" -->`,
+		"site/if.shtml": `<!--#if expr="v('QUERY_STRING') == 'one'" -->1` +
+			`<!--#elif expr="v('QUERY_STRING') =~ /t(wo)/" -->2<!--#else -->3<!--#endif -->`,
+		"site/fsize.shtml": `<!--#config sizefmt="bytes" --><!--#fsize file="part.txt" -->|` +
+			`<!--#config sizefmt="abbrev" --><!--#fsize virtual="/part.txt" -->`,
+		"site/flastmod.shtml": `<!--#config timefmt="%Y-%m-%d" --><!--#flastmod file="part.txt" -->`,
+		"site/errmsg.shtml":   `<!--#nothing --><!--#config errmsg="[mine]" --><!--#nothing -->`,
+		"site/exec.shtml":     `<!--#exec cmd="echo bad" -->`,
+		"site/self.shtml":     `.<!--#include virtual="self.shtml" -->`,
+		"site/dynamic.shtml":  `[<!--#include virtual="/hello?a=b%20c" -->]`,
 	} {
 		fapwstest.Write(t, filepath.Join(dir, name), text)
 	}
@@ -101,7 +105,8 @@ func TestSSIRouteHasItsOwnDirectoryAndOptions(t *testing.T) {
 	fapwstest.Write(t, filepath.Join(dir, "docs/a.html"),
 		`<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/b.html"),
-		`<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" --><!--#endif -->`)
+		`<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" -->`+
+			`<!--#endif -->`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/plain.txt"), `plain `)
 	fapwstest.Write(t, filepath.Join(dir, "docs/index.html"), `<!--#echo var="DOCUMENT_URI" -->`)
 	file := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `

@@ -154,6 +154,7 @@ func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	s = fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.ForOtherUsers(t).Serve(t,
 		fapwstest.Mode{})
 	s.Says(
-		`warning proxy http://localhost:1: the address of localhost cannot be looked up in the chroot, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
+		`warning proxy http://localhost:1: the address of localhost cannot be looked up in the chroot, as \S+ has ` +
+			`neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
 	s.Get("/", 502)
 }

@@ -19,13 +19,15 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/fails":
         raise ValueError("on purpose")
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [" ".join(environ.get(key, "-") for key in ("HTTP_TRACEPARENT", "fapws.trace_id", "HTTP_TRACESTATE")).encode()]
+    keys = "HTTP_TRACEPARENT", "fapws.trace_id", "HTTP_TRACESTATE"
+    return [" ".join(environ.get(key, "-") for key in keys).encode()]
 
 async def asgi(scope, receive, send):
     fields = [value.decode() for name, value in scope["headers"] if name == b"traceparent"]
     state = [value.decode() for name, value in scope["headers"] if name == b"tracestate"]
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": " ".join([*fields, scope["fapws.trace_id"], *(state or "-")]).encode()})
+    text = " ".join([*fields, scope["fapws.trace_id"], *(state or "-")])
+    await send({"type": "http.response.body", "body": text.encode()})
 `
 
 const tracedSite = `trace = %v

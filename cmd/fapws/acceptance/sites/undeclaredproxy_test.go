@@ -81,7 +81,8 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 		}
 	}
 	s.Says(
-		`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
+		`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; ` +
+			`.* --forwarded-allow-ips 127\.0\.0\.1`)
 	if lines := strings.Count(s.Stderr.String(), "are removed"); lines > 1 {
 		t.Errorf("%d log lines", lines)
 	}

@@ -28,7 +28,8 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		"--ctl-socket", socket}
 	var trusted *x509.Certificate
 	readOnly :=
-		`exec unshare -rm /bin/sh -c 'mount -t tmpfs none /mnt && cp -a state/. /mnt && mount --bind /mnt state && mount -o remount,bind,ro state && exec "$@"' sh "$@"`
+		`exec unshare -rm /bin/sh -c 'mount -t tmpfs none /mnt && cp -a state/. /mnt && mount --bind /mnt state && ` +
+			`mount -o remount,bind,ro state && exec "$@"' sh "$@"`
 	for _, start := range []string{"first", "second"} {
 		c := fapwstest.Command{Flags: flags, Dir: dir, Complains: start == "second"}
 		if c.Complains {

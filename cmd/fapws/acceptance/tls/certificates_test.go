@@ -131,7 +131,8 @@ text = "shop"
 	}
 	file("blog.example.org")
 	want :=
-		`fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, only shop.example.org`
+		`fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, ` +
+			`only shop.example.org`
 	s.Signal(syscall.SIGHUP)
 	s.Says(want)
 	if got := leaf(t, s, "shop.example.org"); !got.Equal(shop.Leaf) {

@@ -156,7 +156,8 @@ text = "c"
 			{"a.test", "a.test", &ann, "/optional", 200, "optional"},
 			{"a.test", "a.test", &bob, "/optional", 403, stranger},
 			{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) +
-				`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, "tls_version": 772, `},
+				`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, ` +
+				`"tls_version": 772, `},
 			{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) +
 				`"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
 			{"a.test", "a.test", &bob, "/tls", 200, `"client_cert_name": "CN=Bob", "client_cert_error": "` + stranger},
