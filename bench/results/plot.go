@@ -40,9 +40,11 @@ const (
 // from the theme of the system. The contrast with the background is at least 3:1 for bars and 4.5:1 for text (WCAG
 // 2.2).
 const plotStyle = `<style>
-text{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.note{fill:#59636e}.group{font-weight:600}
+text{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.note{fill:#59636e}
+.group{font-weight:600}
 .paper{fill:#fff}.own{fill:#0b7a4b}.other{fill:#7d8590}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.note{fill:#9198a1}.paper{fill:#0d1117}.own{fill:#3fb97e}.other{fill:#79828c}}
+@media(prefers-color-scheme:dark){
+text{fill:#e6edf3}.note{fill:#9198a1}.paper{fill:#0d1117}.own{fill:#3fb97e}.other{fill:#79828c}}
 </style>
 `
 
@@ -63,7 +65,8 @@ func (p *plot) svg() []byte {
 	y += margin
 	var out bytes.Buffer
 	fmt.Fprintf(&out,
-		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title">`+"\n", plotWidth, y)
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" `+
+			`aria-labelledby="title">`+"\n", plotWidth, y)
 	fmt.Fprintf(&out, "<title id=\"title\">%s, %s</title>\n%s", escape(p.title), escape(p.note), plotStyle)
 	fmt.Fprintf(&out, "<rect class=\"paper\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", plotWidth, y)
 	out.Write(body.Bytes())

@@ -39,9 +39,9 @@ details{margin:.5rem 0;border:1px solid var(--line);border-radius:var(--round);b
 details details{margin:.5rem .8rem;border:0}summary{padding:.4rem .8rem;cursor:pointer}
 details.last{border-color:var(--red)}
 pre{padding:.5rem 0;overflow:auto hidden;border-width:1px 0 0;border-radius:0}
-pre span{display:block;padding:0 .8rem;min-width:max-content}\
+pre span{display:block;padding:0 .8rem;min-width:max-content}
 pre i{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}
-pre .hot{background:var(--hot)}\
+pre .hot{background:var(--hot)}
 mark{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}
 table{width:100%;border-collapse:collapse}td{padding:.15rem .8rem;vertical-align:top}
 td:first-child{width:1%;white-space:nowrap;color:var(--dim)}pre.plain{padding:.5rem .8rem;white-space:pre-wrap}

@@ -298,8 +298,11 @@ const maxVerified = 256
 // style adds the form to the style of the server's pages. Fields use 16 px, because browsers on telephones zoom in on
 // smaller ones.
 const style = http1.Style + `.card{max-width:22rem}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}
-label{display:block;margin:.8rem 0 0}input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--line);border-radius:var(--round);background:var(--bg);color:inherit;font:inherit}
-button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--round);background:var(--do);color:var(--on);font:inherit;cursor:pointer}
+label{display:block;margin:.8rem 0 0}
+input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--line);
+border-radius:var(--round);background:var(--bg);color:inherit;font:inherit}
+button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--round);
+background:var(--do);color:var(--on);font:inherit;cursor:pointer}
 `
 
 // policy permits the style, images in the page, and the form. It forbids scripts, frames and external resources.
@@ -326,7 +329,8 @@ func (l *Login) page(c *content) string {
 	var b strings.Builder
 	title := cmp.Or(c.title, l.o.Title, "Log in")
 	fmt.Fprintf(&b,
-		`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
+		`<!doctype html><html lang="en"><head><meta charset="utf-8">`+
+			`<meta name="viewport" content="width=device-width,initial-scale=1">`+
 			`<title>%s</title><style>%s</style></head><body><main class="card">`, text(title), style)
 	if l.o.Logo != "" {
 		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(l.o.Logo))
@@ -340,7 +344,8 @@ func (l *Login) page(c *content) string {
 	}
 	if c.user != "" {
 		fmt.Fprintf(&b, `<p>You are logged in as %s.</p><form method="post"><button>Log out</button></form>`+
-			`<form method="post"><input type="hidden" name="all" value="1"><button>Log out on all devices</button></form>`, text(c.user))
+			`<form method="post"><input type="hidden" name="all" value="1">`+
+			`<button>Log out on all devices</button></form>`, text(c.user))
 	} else {
 		c.form(&b)
 	}
@@ -355,13 +360,15 @@ func (c *content) form(b *strings.Builder) {
 	button, secret := "Log in", "current-password"
 	if c.first {
 		b.WriteString(
-			`<p class="dim">No user exists yet. This form creates the first user. The code is in the log of the server.</p>` +
+			`<p class="dim">No user exists yet. This form creates the first user. ` +
+				`The code is in the log of the server.</p>` +
 				`<label>Code<input name="code" value="` + text(c.code) +
 				`" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
 		button, secret = "Create the user", "new-password"
 	}
 	fmt.Fprintf(b,
-		`<label>Name<input name="name" value="%s" required maxlength="%d" autocomplete="username" autocapitalize="none" spellcheck="false"></label>`, text(c.name), maxUser)
+		`<label>Name<input name="name" value="%s" required maxlength="%d" `+
+			`autocomplete="username" autocapitalize="none" spellcheck="false"></label>`, text(c.name), maxUser)
 	fmt.Fprintf(b, `<label>Password<input name="password" type="password" required autocomplete="%s"></label>`, secret)
 	if c.first {
 		b.WriteString(

@@ -54,21 +54,29 @@ func sentence(status int) string {
 // Style is the style sheet of all pages of the server. Its tokens (colors and the radius of corners) have the dark mode
 // of the browser. A main element with the class card is a page with one message, in the middle of the window.
 // contrib/fapws/_errors.py has the same text.
-const Style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#5b6272;--line:#d5d8e0;--red:#b3261e;--do:#2458b8;--on:#fff;--round:8px}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#3a404c;--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25}p{margin:.5rem 0}a{color:var(--do)}.dim{color:var(--dim)}.bad{color:var(--red)}
+const Style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#5b6272;--line:#d5d8e0;
+--red:#b3261e;--do:#2458b8;--on:#fff;--round:8px}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#3a404c;
+--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25}p{margin:.5rem 0}
+a{color:var(--do)}.dim{color:var(--dim)}.bad{color:var(--red)}
 :focus-visible{outline:2px solid var(--do);outline-offset:2px}
-pre{margin:0;padding:.5rem .8rem;overflow:auto;border:1px solid var(--line);border-radius:var(--round);background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
-.card{width:calc(100% - 2rem);max-width:26rem;margin:18vh auto 2rem;padding:1.5rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-.do{display:inline-block;margin:.5rem .3rem 0 0;padding:.4rem .9rem;border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
+pre{margin:0;padding:.5rem .8rem;overflow:auto;border:1px solid var(--line);border-radius:var(--round);
+background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
+.card{width:calc(100% - 2rem);max-width:26rem;margin:18vh auto 2rem;padding:1.5rem;
+border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
+.do{display:inline-block;margin:.5rem .3rem 0 0;padding:.4rem .9rem;
+border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
 `
 
 // Document returns an HTML document in the style of the server. title is HTML; head and body are HTML that is added to
 // the elements of that name.
 func Document(title, head, body string) []byte {
 	return []byte(
-		`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>` + title +
+		`<!doctype html><html lang="en"><head><meta charset="utf-8">` +
+			`<meta name="viewport" content="width=device-width,initial-scale=1"><title>` + title +
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
