@@ -23,7 +23,8 @@ func phpBeside(s *settings) []string {
 	preparePHP(s)
 	os.Remove(phpSocket(s))
 	return []string{"/bin/sh", "-c",
-		`PHP_FCGI_CHILDREN=2 PHP_FCGI_MAX_REQUESTS=0 php-cgi -b "$0" & while [ ! -S "$0" ]; do sleep 0.05; done; exec "$@"`, phpSocket(s)}
+		`PHP_FCGI_CHILDREN=2 PHP_FCGI_MAX_REQUESTS=0 php-cgi -b "$0" & while [ ! -S "$0" ]; do sleep 0.05; done; ` +
+			`exec "$@"`, phpSocket(s)}
 }
 
 func preparePHP(s *settings) {

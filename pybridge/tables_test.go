@@ -13,10 +13,13 @@ import (
 func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 	names :=
 		regexp.MustCompile(
-			`\bCORE_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\b(wsgi_handlers|live_websockets|asgi_http|asgi_websocket|asgi_handler|core_threads|core_inline|asgi_mode)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
+			`\bCORE_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\b(wsgi_handlers|live_websockets|asgi_http|asgi_websocket|` +
+				`asgi_handler|core_threads|core_inline|asgi_mode)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|` +
+				`AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
 	chosen :=
 		regexp.MustCompile(
-			`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |P\.mode = |A\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
+			`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |P\.mode = |` +
+				`A\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
 	for _, name := range sources(t, "*.c", "*.h", "*.go") {
 		if name == "kind.go" {
 			continue

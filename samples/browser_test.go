@@ -295,10 +295,12 @@ func (b *browser) fastapi(t *testing.T) {
 	p := b.open(t, s.URL+"/docs")
 	p.await("document.title == 'Tasks 1.0' && document.querySelectorAll('details').length == 5")
 	p.run(chromedp.Evaluate(`
-const post = [...document.querySelectorAll("details")].find(it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))
+const post = [...document.querySelectorAll("details")].find(
+	it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))
 post.open = true
 post.querySelector("button").click()`, nil))
 	p.await(
-		`post.querySelector("pre").textContent.startsWith("201") && post.querySelector("pre").textContent.includes('"id": 1')`)
+		`post.querySelector("pre").textContent.startsWith("201") && ` +
+			`post.querySelector("pre").textContent.includes('"id": 1')`)
 	s.get("/tasks").want(200, `"id":1`)
 }

@@ -278,7 +278,8 @@ func (p *tab) accessible(name string) {
 	}
 	var found []string
 	p.run(chromedp.Evaluate(string(script)+";0", nil), chromedp.Evaluate(`axe.run().then(({violations}) =>
-violations.map(({id, nodes}) => id + ": " + nodes.map(node => node.html.slice(0, 200) + " " + node.failureSummary).join("; ")))`,
+violations.map(({id, nodes}) => id + ": " +
+	nodes.map(node => node.html.slice(0, 200) + " " + node.failureSummary).join("; ")))`,
 		&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	for _, one := range found {
 		p.t.Errorf("%s: %s", name, one)

@@ -28,7 +28,8 @@ func (d *device) settings(p *tab) {
 		"gateway": false} {
 		message := value[string](p,
 			fmt.Sprintf(
-				`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
+				`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? `+
+					`document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
 		if (message != "") != wrong {
 			p.t.Errorf("%s: %q", name, message)
 		}
@@ -84,7 +85,8 @@ func (d *device) backup(p *tab) {
 		restore(c.name, c.text)
 		p.await(
 			fmt.Sprintf(
-				`document.querySelector("#restore .bad").innerText.includes(%q) && document.querySelector("[name=hostname]").value == "changed"`, c.says))
+				`document.querySelector("#restore .bad").innerText.includes(%q) && `+
+					`document.querySelector("[name=hostname]").value == "changed"`, c.says))
 		if now := d.text(p.t, "data/settings.json"); now != before {
 			p.t.Errorf("%s: replaced by %s", c.name, now)
 		}
@@ -107,8 +109,9 @@ func (d *device) unapplied(p *tab) {
 	p.fill("[name=hostname]", "other")
 	p.follow(".fields button")
 	p.shows("Kept, but not applied: apply: no such network")
-	if got := value[string](p,
-		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`); got != "other0" {
+	got := value[string](p,
+		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`)
+	if got != "other0" {
 		p.t.Errorf("the field and the number of notes: %s", got)
 	}
 }
@@ -161,8 +164,10 @@ func (d *device) firmware(p *tab) {
 	d.write(p.t, "bin/check-firmware", "#!/bin/sh\nhead -n 1 \"$1\"\n", 0o755)
 	p.run(
 		chromedp.Evaluate(
-			`window.most = 0; new MutationObserver(() => { const bar = document.querySelector("progress"); most = Math.max(most, bar?.value || 0) })
-.observe(document.querySelector("progress"), {attributes: true})`, nil))
+			`window.most = 0; new MutationObserver(() => {
+	const bar = document.querySelector("progress")
+	most = Math.max(most, bar?.value || 0)
+}).observe(document.querySelector("progress"), {attributes: true})`, nil))
 	send(digest)
 	p.shows("Install this file?")
 	for _, text := range []string{"2.4.1", "firmware 2.0", "3,900,000 bytes", digest} {

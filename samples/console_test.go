@@ -46,7 +46,8 @@ func TestConsoleWorksFromTheLoginToTheReboot(t *testing.T) {
 // watchPolicy records violations of the Content-Security-Policy of each page.
 func watchPolicy(ctx context.Context) error {
 	_, err := page.AddScriptToEvaluateOnNewDocument(`window.refused = []
-document.addEventListener("securitypolicyviolation", event => refused.push(event.violatedDirective + " " + event.blockedURI))`).Do(ctx)
+document.addEventListener("securitypolicyviolation",
+	event => refused.push(event.violatedDirective + " " + event.blockedURI))`).Do(ctx)
 	return err
 }
 
@@ -72,7 +73,8 @@ func (d *device) logIn(p *tab) {
 func (d *device) dashboard(p *tab) {
 	p.shows("48.2 °C")
 	p.await(
-		`[...document.querySelectorAll(".curve path")].every(line => line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
+		`[...document.querySelectorAll(".curve path")].every(line => ` +
+			`line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
 	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", ", 6.6.51", "2.4.1",
 		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 04 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
 		p.shows(text)
@@ -102,7 +104,8 @@ func (d *device) dashboard(p *tab) {
 		d.write(p.t, "sys/class/thermal/thermal_zone0/temp", temperature+"\n", 0o644)
 		p.await(
 			fmt.Sprintf(
-				`document.getElementById("Temperature-number").innerText.replace("\u2007", "").trim() == "%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
+				`document.getElementById("Temperature-number").innerText.replace("\u2007", "").trim() == `+
+					`"%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
 		if level == "critical" {
 			p.picture(level)
 		}
@@ -180,7 +183,8 @@ func (d *device) services(p *tab) {
 		"started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
 	p.visit("services")
 	p.await(
-		`/^crond\s+stopped\s+Start\s+sshd\s+running\s+Restart\s+Stop$/.test(document.querySelector("tbody")?.innerText.trim())`)
+		`/^crond\s+stopped\s+Start\s+sshd\s+running\s+Restart\s+Stop$/` +
+			`.test(document.querySelector("tbody")?.innerText.trim())`)
 	d.remove(p.t, "bin/rc-status")
 	p.visit("services")
 	if !value[bool](p,
@@ -193,15 +197,16 @@ func (d *device) logs(p *tab) {
 	log := filepath.Join(d.dir, "log/system.log")
 	p.run(chromedp.Navigate(d.URL + "/logs?" + url.Values{"log": {log}}.Encode()))
 	p.await(
-		`document.getElementById("lines").innerText.trim() == "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done"`)
+		`document.getElementById("lines").innerText.trim() == "kernel: started\ncron: <b>job</b> 1 failed\n` +
+			`cron: job 2 done"`)
 	p.shows("3 lines")
 	p.shows("Following")
 	p.picture("logs")
 	p.run(chromedp.SendKeys(`[name=search]`, "absent", chromedp.ByQuery))
 	p.follow(`#find button`)
 	p.shows("No lines")
-	if none := value[string](p,
-		`getComputedStyle(document.getElementById("lines"), "::before").content`); none != `"No line contains this text."` {
+	none := value[string](p, `getComputedStyle(document.getElementById("lines"), "::before").content`)
+	if none != `"No line contains this text."` {
 		p.t.Errorf("an empty log says %s", none)
 	}
 	p.picture("no-lines")
@@ -246,7 +251,8 @@ func (d *device) logs(p *tab) {
 func (p *tab) dressed(name string) {
 	p.t.Helper()
 	if !value[bool](p,
-		`!!document.querySelector("main .error .code") && getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`) {
+		`!!document.querySelector("main .error .code") && `+
+			`getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`) {
 		p.t.Errorf("%s: not in the dress of the console", name)
 	}
 	p.picture(name)

@@ -34,10 +34,11 @@
 // copies that processes share. peer.go and proxyheader.go describe connections before their first request: addresses
 // and the header of the PROXY protocol.
 //
-//   - Workers share one listening socket that the supervisor made, without SO_REUSEPORT: a connection waits in one queue
-//     for any worker, even while a worker loads or dies.
+//   - Workers share one listening socket that the supervisor made, without SO_REUSEPORT: a connection waits in one
+//     queue for any worker, even while a worker loads or dies.
 //   - The mode of a unix socket is set before bind and its owner before listen: other users can never connect.
-//   - Sockets that are passed to other processes stay non-blocking, or the loop of another process could block in accept.
+//   - Sockets that are passed to other processes stay non-blocking, or the loop of another process could block in
+//     accept.
 //   - Where the kernel's congestion control is BBR, which paces packets, connections from the same machine get Reno
 //     (listen_socket.go). A listener on a loopback address uses Reno from the start. An accepted connection of another
 //     listener changes to Reno and keeps a weaker pacing.

@@ -30,8 +30,8 @@
 //
 //   - Events are hints. A descriptor that is closed and reused within one batch receives the events of its predecessor.
 //     Only the result of recv, accept or SO_ERROR counts.
-//   - Everything is edge-triggered: a descriptor is reported once when input has arrived, and not again for unread input.
-//     A handler that does not read everything calls Again, or remembers that there is more.
+//   - Everything is edge-triggered: a descriptor is reported once when input has arrived, and not again for unread
+//     input. A handler that does not read everything calls Again, or remembers that there is more.
 //   - Remove must be called before close: a duplicate in another process would keep the descriptor registered.
 //
 // # Deadlines

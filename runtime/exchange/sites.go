@@ -301,8 +301,8 @@ type Mount struct {
 	Cache   any     // a *cache.Compiled for answers of the Handler, or nil
 	Index   int     // number of this mount for the Handler: see Request.Mount
 
-	// Filters are between the Handler and the client; the first one is next to the client. Upgraded connections, detached
-	// sockets and exchanges of Sub have none.
+	// Filters are between the Handler and the client; the first one is next to the client. Upgraded connections,
+	// detached sockets and exchanges of Sub have none.
 	Filters []Filter
 
 	// Abilities of the Handler beyond answering whole requests.

@@ -56,8 +56,8 @@ type Sink interface {
 	Reply(r Reply)
 }
 
-// A Filter returns a Sink that passes the response to x on to next, perhaps changed, or next itself. It is called before
-// the Source of x starts, with x.Req.
+// A Filter returns a Sink that passes the response to x on to next, perhaps changed, or next itself. It is called
+// before the Source of x starts, with x.Req.
 type Filter func(x *Exchange, next Sink) Sink
 
 // Reply is a whole response in memory. Only Status is required.

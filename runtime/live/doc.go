@@ -84,8 +84,9 @@
 //   - Writing. Frames are gathered with other output, for one write for each connection and batch. A message of more
 //     than 16 KiB is sent without a copy. Only the last waiting pong is kept, so a client that floods and does not read
 //     is paused, or gets only this pong.
-//   - Closing. A client may send a message immediately before it closes the WebSocket or breaks the protocol. The answer
-//     to this message is sent first. Therefore a close frame is answered when the handler has ended, or after a second.
+//   - Closing. A client may send a message immediately before it closes the WebSocket or breaks the protocol. The
+//     answer to this message is sent first. Therefore a close frame is answered when the handler has ended, or after a
+//     second.
 //
 // After a violation of the protocol, the close frame is sent on the next tick if a message was delivered. After both
 //

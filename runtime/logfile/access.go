@@ -133,8 +133,8 @@ func (r *Record) State() *State {
 	return s
 }
 
-// Record returns the Record for log, which may be nil, and is ignored if s is Unlogged. Header fields that the other process did not collect are
-// empty.
+// Record returns the Record for log, which may be nil, and is ignored if s is Unlogged. Header fields that the other
+// process did not collect are empty.
 func (s *State) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
 	if s.Unlogged {

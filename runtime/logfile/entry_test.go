@@ -141,13 +141,18 @@ func TestTargetsOfAllFormsAreSplit(t *testing.T) {
 
 func TestNamedFormatsAreThoseOfApache(t *testing.T) {
 	for name, want := range map[string]string{
-		"common":         `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12`,
-		"combined":       `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 "http://x/" "curl \"8\""`,
-		"vhost_combined": `example.org:8080 192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 212 "http://x/" "curl \"8\""`,
-		"timed":          `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 "http://x/" "curl \"8\"" 2345678`,
-		"short":          `192.0.2.7 GET /a b?c=%22d 200 12 2345678`,
-		"json": `{"time":"2026-07-04T12:00:00.001234+0200","client":"192.0.2.7","user":"ann","host":"example.org","method":"GET","path":"/a b",` +
-			`"query":"?c=%22d","request":"GET /a%20b?c=%22d HTTP/1.1","status":200,"bytes":12,"duration_us":2345678,"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null}`,
+		"common": `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12`,
+		"combined": `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 ` +
+			`"http://x/" "curl \"8\""`,
+		"vhost_combined": `example.org:8080 192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] ` +
+			`"GET /a%20b?c=%22d HTTP/1.1" 200 212 "http://x/" "curl \"8\""`,
+		"timed": `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 ` +
+			`"http://x/" "curl \"8\"" 2345678`,
+		"short": `192.0.2.7 GET /a b?c=%22d 200 12 2345678`,
+		"json": `{"time":"2026-07-04T12:00:00.001234+0200","client":"192.0.2.7","user":"ann","host":"example.org",` +
+			`"method":"GET","path":"/a b",` +
+			`"query":"?c=%22d","request":"GET /a%20b?c=%22d HTTP/1.1","status":200,"bytes":12,"duration_us":2345678,` +
+			`"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null}`,
 	} {
 		if got := line(t, name, nil); got != want {
 			t.Errorf("%s: %s", name, got)
@@ -228,7 +233,8 @@ func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
 		"%{%Q}t":            "%{%Q}t at position 1 has %Q, which is not a supported strftime conversion",
 		"%{}t":              "%{}t at position 1 has no format between the braces",
 		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names an unknown variable",
-		"combinde":          `"combinde" is not a format: it has no atom such as %h, and is not one of combined, common, vhost_combined, timed, short, json`,
+		"combinde": `"combinde" is not a format: it has no atom such as %h, and is not one of combined, ` +
+			`common, vhost_combined, timed, short, json`,
 	} {
 		_, err := ParseFormat(format)
 		if err == nil || err.Error() != want {

@@ -52,8 +52,10 @@ func TestSoundRejectsInvalidFamilies(t *testing.T) {
 func FuzzSound(f *testing.F) {
 	for _, seed := range []string{
 		`[{"name":"a","kind":"counter","series":[{"labels":"x=\"1\"","value":1}]}]`,
-		`[{"name":"a","kind":"histogram","bounds":[1,2],"series":[{"counts":[1,2,3],"total":4}]},{"name":"a","kind":"histogram","bounds":[1],"series":[{"counts":[1,2]}]}]`,
-		`[{"name":"a","kind":"gauge","over":"max","unit":"s","help":"x\ny","series":[{"labels":"x=\"\\\\\\\"\",y=\"\""}]}]`,
+		`[{"name":"a","kind":"histogram","bounds":[1,2],"series":[{"counts":[1,2,3],"total":4}]},` +
+			`{"name":"a","kind":"histogram","bounds":[1],"series":[{"counts":[1,2]}]}]`,
+		`[{"name":"a","kind":"gauge","over":"max","unit":"s","help":"x\ny",` +
+			`"series":[{"labels":"x=\"\\\\\\\"\",y=\"\""}]}]`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -16,7 +16,8 @@ func TestEnvFileIsParsed(t *testing.T) {
 		"D=\"${HOME}/${A}\\n\\\"x\\\" \\${A}\" # comment\nE=\nF=\"first\nsecond\"\nG=a#b\nH=${NOTHING}x\nA=again\n"+
 		"I=${NOTHING:-a b}/${E:-c}/${A:-d}\nJ=\"${E-e}${NOTHING-f:-g}${HOME:-}${NOTHING:-}\"\nK='${A:-d}'\n"+
 		"L=${A:+set}/${E:+set}/${E+empty}/${NOTHING+set}${NOTHING:+set}\n"+
-		"M=${NOTHING:-${A}}/${NOTHING:-a${E:-${NOTHING-b}}c}/${HOME:+<${A:+${HOME}>}}/${A:-${\nN=\"${NOTHING:-\\${A\\}\\n${DIR}}\"\nO=${NOTHING:-${A}\n", lookup)
+		"M=${NOTHING:-${A}}/${NOTHING:-a${E:-${NOTHING-b}}c}/${HOME:+<${A:+${HOME}>}}/${A:-${\n"+
+		"N=\"${NOTHING:-\\${A\\}\\n${DIR}}\"\nO=${NOTHING:-${A}\n", lookup)
 	want := map[string]string{
 		"A": "again", "B": "two words", "C": `a $HOME ${HOME} \n`, "D": "/home/me/1\n\"x\" ${A}", "E": "",
 		"F": "first\nsecond", "G": "a#b", "H": "x",

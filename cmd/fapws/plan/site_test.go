@@ -128,7 +128,8 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 		{"[[host]]\nname = 'a'\nroot = '.'\nerror-page = { 99 = '/x' }",
 			"f:4: error-page: 99 is not the status of an error (400 to 599)"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']",
-			`f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all", not "10.0.0.0/33"`},
+			`f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all", ` +
+				`not "10.0.0.0/33"`},
 		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0",
 			"f:4: max-body-size = 0, an integer: must be a number of bytes, or one with K, M or G, from 1 to 1024T"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }",
@@ -147,7 +148,8 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 		{"[[hosts]]\nname = 'a'", "f:1: unknown key hosts, did you mean host?"},
 		{"unknown-host = 404", "f:1: unknown-host = 404, an integer: must be one of default, 421"},
 		{"[[host]]\nroot = '.'\ncache = 'soon'",
-			`f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, heuristic, status, vary, query, cookies`},
+			`f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, ` +
+				`heuristic, status, vary, query, cookies`},
 		{"[[host]]\nroot = '.'\ncache = { ttls = 1 }", "f:3: unknown key ttls of [host.cache], did you mean ttl?"},
 		{"[[host]]\nroot = '.'\ncache = { vary = ['*'] }", `f:3: cache: vary: "*" is not a valid header field name`},
 		{"[[host]]\nroot = '.'\ncache = { status = [206] }", "f:3: cache: status 206 cannot be kept"},

@@ -20,7 +20,8 @@ const (
 	maxDescriptor = 1 << 20
 )
 
-var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`)
+var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", ` +
+	`"fd://3" or "systemd"`)
 
 // parseAddress converts an address to the form of conn.Listen: "host:port", ":port", "[ipv6]:port", "unix:path" or
 // "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd" means all sockets that

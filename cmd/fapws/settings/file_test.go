@@ -177,7 +177,8 @@ func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 		{"bind = 80", "fapws.toml:1: bind = 80, an integer: must be a string or an array of strings"},
 		{"bind = []", "fapws.toml:1: bind = [], an array: must be at least one string"},
 		{"bind = ['a b']",
-			`fapws.toml:1: bind = ["a b"], an array: must be an address whose host is an IP address or a name, not "a b"`},
+			`fapws.toml:1: bind = ["a b"], an array: must be an address whose host is an IP address or ` +
+				`a name, not "a b"`},
 		{"pythonpath = [1]", "fapws.toml:1: pythonpath = [1], an array: must be a string or an array of strings"},
 		{"pythonpath = ['a,b']", `fapws.toml:1: pythonpath = ["a,b"], an array: must be strings without commas`},
 		{"user = ['a']", `fapws.toml:1: user = ["a"], an array: must be a string`},
@@ -185,9 +186,11 @@ func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 		{"log-level = 'loud'",
 			`fapws.toml:1: log-level = "loud", a string: must be one of debug, info, warning, error`},
 		{"http2-connection-window = '1K'",
-			`fapws.toml:1: http2-connection-window = "1K", a string: must be a number of bytes, or one with K, M or G, from 64K to 1G`},
+			`fapws.toml:1: http2-connection-window = "1K", a string: must be a number of bytes, or one with K, ` +
+				`M or G, from 64K to 1G`},
 		{"max-body-size = '10X'",
-			`fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, M or G, from 1 to 1024T`},
+			`fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, ` +
+				`M or G, from 1 to 1024T`},
 		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be " +
 			"seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},
 		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m, " +

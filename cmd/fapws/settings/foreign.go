@@ -231,7 +231,8 @@ var foreign = []struct {
 	{"/*.toml", "", "a configuration file, not an application: type fapws -c %s"},
 	{"/*.html /*.htm /*.css /*.js", "", "not a Python application; to serve the files of its directory, type fapws %d"},
 	{"/*.php", "",
-		`not a Python application; for PHP use a configuration file: [[host]] root = "DIR", [[host.route]] match = "*.php", php = true`},
+		`not a Python application; for PHP use a configuration file: [[host]] root = "DIR", ` +
+			`[[host.route]] match = "*.php", php = true`},
 
 	{"PORT HOST ADDRESS BIND LISTEN", "", `set SERVER = "127.0.0.1:8000", or use -b ADDR`},
 	{"WORKERS PROCESSES", "", "use --workers N"},

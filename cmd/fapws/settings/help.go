@@ -110,8 +110,8 @@ application loaded.`},
 		`SIGTERM and SIGINT shut down gracefully: they stop accepting, finish active requests within the graceful
 timeout, and exit with status 0; a second one exits immediately. SIGQUIT closes active requests. SIGUSR1 reopens the
 log files. With workers, SIGHUP reloads the application, SIGUSR2 also upgrades fapws, and SIGTTIN and SIGTTOU add and
-remove a worker; without workers, SIGHUP reads the certificates of HTTPS again, and the others do nothing. Without workers or with
---dev, closing the terminal in which the server was started stops it.`},
+remove a worker; without workers, SIGHUP reads the certificates of HTTPS again, and the others do nothing. Without
+workers or with --dev, closing the terminal in which the server was started stops it.`},
 	{"Exit status",
 		`0 stopped; 1 failed while running, or stopped by a second signal; 2 usage or configuration error: the
 command line, a variable, the configuration file or a setting of the script is wrong, or a file or directory, such as

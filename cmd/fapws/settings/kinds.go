@@ -92,7 +92,8 @@ var textKinds = map[string]func(*string) *value{
 	"pattern": like(`a pattern of file names, such as "*.php"`, isPattern),
 	"format":  logFormat,
 	"prefix": like(
-		`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form`, func(s string) bool {
+		`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are `+
+			`compared in this form`, func(s string) bool {
 			return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "?#\r\n") && http1.IsCanonicalPrefix(s)
 		}),
 	"server": like(`the name that a certificate is for, such as "api.example.org"`, func(s string) bool {

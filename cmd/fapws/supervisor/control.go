@@ -334,7 +334,8 @@ func active(answers []reply) (all []ctl.Active) {
 const pageText = 16 << 10
 
 // failureHead makes the page load again every second, so that corrected code replaces it.
-const failureHead = `<meta http-equiv="refresh" content="1"><style>header,main{max-width:70rem;margin:auto;padding:1rem}` +
+const failureHead = `<meta http-equiv="refresh" content="1">` +
+	`<style>header,main{max-width:70rem;margin:auto;padding:1rem}` +
 	`header{border-top:6px solid var(--red)}h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
 
 // failurePage is the HTML document for browsers while new code does not load: the application, the error in one line,

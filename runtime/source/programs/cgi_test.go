@@ -25,7 +25,8 @@ const plain = `printf 'Content-Type: text/plain\n\n'`
 func TestProgramResponsesAreForwarded(t *testing.T) {
 	scripts := map[string]string{
 		"status.cgi": shell(
-			`printf 'Status: 404 Gone Fishing\r\nContent-Type: text/x\r\nX-A: b\r\nTransfer-Encoding: chunked\r\nConnection: upgrade\r\n\r\nno'`),
+			`printf 'Status: 404 Gone Fishing\r\nContent-Type: text/x\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n` +
+				`Connection: upgrade\r\n\r\nno'`),
 		"full.cgi":     shell(`printf 'Location: http://other.example/x\n\n'`),
 		"cookie.cgi":   shell(`printf 'Location: /there\nSet-Cookie: a=b\n\n'`),
 		"local.cgi":    shell(`printf 'Location: /there?q=1\n\n'; echo ignored`),

@@ -104,7 +104,8 @@ func comparePage(t *testing.T, page, theirs, ours string) {
 }
 
 // own matches lines of printenv that only one of the servers has, or that contain ports and times.
-var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER_ADMIN|CONTEXT_\w+|HTTP_HOST|\w+_PORT|DATE_\w+)=.*\n`)
+var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER_ADMIN|CONTEXT_\w+|HTTP_HOST|` +
+	`\w+_PORT|DATE_\w+)=.*\n`)
 
 func common(page string) string { return own.ReplaceAllString(page, "") }
 

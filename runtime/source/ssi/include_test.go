@@ -16,9 +16,10 @@ import (
 // TestPagesAreProcessedLikeApache cannot compare these includes.
 func TestIncludesOfDynamicResponses(t *testing.T) {
 	s := newSite(t, Options{}, map[string]string{
-		"f/plain.txt":              "plain & text",
-		"dynamic.shtml":            `<!--#set var="x" value="a b" --><!--#include virtual="/dynamic/echo?v=$x" -->`,
-		"status.shtml":             `<!--#include virtual="/dynamic/status/404" --><!--#include virtual="/dynamic/status/302" -->`,
+		"f/plain.txt":   "plain & text",
+		"dynamic.shtml": `<!--#set var="x" value="a b" --><!--#include virtual="/dynamic/echo?v=$x" -->`,
+		"status.shtml": `<!--#include virtual="/dynamic/status/404" -->` +
+			`<!--#include virtual="/dynamic/status/302" -->`,
 		"twice.shtml":              `<!--#include virtual="nothing.txt" onerror="/dynamic/status/404" -->`,
 		"hidden.shtml":             `<!--#include file="f/.hidden" -->`,
 		"f/.hidden":                "hidden",
@@ -177,8 +178,9 @@ func TestPageResponseHasFieldsOfItsVariables(t *testing.T) {
 		"big.shtml":       strings.Repeat("0123456789abcdef", 1<<14),
 		"dir/index.shtml": "index",
 
-		"vary/a.shtml":     `<!--#echo var="HTTP_HOST" --><!--#echo var="QUERY_STRING" -->`,
-		"vary/field.shtml": `<!--#echo var="HTTP_X_MARK" --><!--#set var="a" value="$HTTP_USER_AGENT" --><!--#echo var="http_x_mark" -->`,
+		"vary/a.shtml": `<!--#echo var="HTTP_HOST" --><!--#echo var="QUERY_STRING" -->`,
+		"vary/field.shtml": `<!--#echo var="HTTP_X_MARK" --><!--#set var="a" value="$HTTP_USER_AGENT" -->` +
+			`<!--#echo var="http_x_mark" -->`,
 		"vary/if.shtml":    `<!--#if expr="%{HTTP_ACCEPT} == $HTTP_X_OTHER" --><!--#endif -->`,
 		"vary/inner.shtml": `<!--#include virtual="if.shtml" -->`,
 		"vary/all.shtml":   `<!--#printenv -->`,

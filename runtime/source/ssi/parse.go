@@ -94,7 +94,8 @@ var (
 	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)")
 
 	// A value is quoted, or ends at the next space. A backslash escapes only the quotes that enclose the value.
-	argumentValue = pattern("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
+	argumentValue = pattern("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|" +
+		"([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
 )
 
 // parse parses an element after its start tag and returns the element's length, including its end tag. As in
