@@ -35,8 +35,8 @@ A setting comes from the first of these that has it: flag, environment, configur
 	`. The [other keys](#keys-at-the-top-of-the-file) describe hosts and routes.
 - SIZE is in bytes or takes K, M or G. TIME is in seconds or takes ms, s, m, h or d. ` +
 	"`--no-compress` or `--compress=no`" + ` turns a switch off.
-- Relative paths of flags and variables start at the working directory, also if the script changes it. Paths in the file start at
-  its directory.
+- Relative paths of flags and variables start at the working directory, also if the script changes it. Paths in the
+  file start at its directory.
 - fapws warns of a misspelled ` + "`FAPWS_`" + ` variable.
 - ` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes, ` +
 	"`${NAME}`, `${NAME:-default}` and `${NAME:+text}`" + `),

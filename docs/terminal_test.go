@@ -113,7 +113,8 @@ func (p *process) Write(b []byte) (int, error) {
 }
 
 // notServing matches arguments with which fapws does not serve.
-var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|user|new|-V|--version|-h|--help|--print-config)$`)
+var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|user|new|-V|--version|-h|` +
+	`--help|--print-config)$`)
 
 func serves(typed string) bool {
 	words := strings.Fields(typed)
