@@ -193,10 +193,11 @@ func (a *ACME) due(name string, now time.Time) string {
 func (a *ACME) order(name string) (wait time.Duration, err error) {
 	talk := &conversation{RoundTripper: http.DefaultTransport}
 	m := &autocert.Manager{
-		Prompt:      autocert.AcceptTOS,
-		Cache:       &without{Cache: autocert.DirCache(a.Dir), name: name},
-		HostPolicy:  autocert.HostWhitelist(name),
-		RenewBefore: managersMargin, // by then it has been renewed here, which autocert sees
+		Prompt:     autocert.AcceptTOS,
+		Cache:      &without{Cache: autocert.DirCache(a.Dir), name: name},
+		HostPolicy: autocert.HostWhitelist(name),
+		// certificates are renewed here earlier, so autocert renews none
+		RenewBefore: managersMargin,
 		Client: &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws",
 			HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
 		Email: a.Email,

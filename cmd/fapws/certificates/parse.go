@@ -288,7 +288,7 @@ type clients struct {
 	revoked     map[string]bool
 }
 
-// keyOf identifies a certificate: a name in DER tells its own length.
+// keyOf returns a unique key for a certificate. The issuer in DER contains its length.
 func keyOf(issuer []byte, serial *big.Int) string { return string(issuer) + string(serial.Bytes()) }
 
 // parseClients reads a file of authorities, which may have their revocation lists, too (RFC 5280 §5).

@@ -358,7 +358,7 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 	cert, key := c.Write(dir)
 	for text, data := range map[string][]byte{
 		"leaf.pem: has no certificate of a CA": c.Certificate,
-		"text.pem: no certificate":                     []byte("x"),
+		"text.pem: no certificate":             []byte("x"),
 	} {
 		name, _, _ := strings.Cut(text, ":")
 		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}},
@@ -370,7 +370,7 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 	}
 }
 
-// FuzzParse: no file of a certificate or key makes the server crash.
+// FuzzParse checks that no file of a certificate or key makes the server crash.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
 		[]byte("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"))

@@ -135,7 +135,8 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 			}
 		}
 	}
-	return list[0] // if the client does not support it, the handshake tells why
+	// if the client does not support the first one, the error of the handshake has the reason
+	return list[0]
 }
 
 // names are hosts in the forms "example.org", "*.example.org", "example.*" or an IP address.
@@ -150,13 +151,13 @@ type names[T any] struct {
 // maxName is the maximum length of a name of a host (RFC 1035 §2.3.4). A client may send one of 64 KiB.
 const maxName = 253
 
-// hostKey makes names of the configuration and of certificates comparable.
+// hostKey normalizes a name of the configuration or of a certificate for comparison.
 func hostKey(name string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
 }
 
-// find returns the value of a name: its own goes before that of "*.rest", the longest first, and these before
-// that of "beginning.*".
+// find returns the value for a name. The exact name takes precedence over "*.rest", of which the longest counts, and
+// both over "beginning.*".
 func (n *names[T]) find(name string) T {
 	if value, ok := n.hosts[name]; ok {
 		return value
@@ -180,8 +181,8 @@ func (n *names[T]) find(name string) T {
 	return n.first
 }
 
-// asked returns the host that a client requests: the name that it sends (SNI, RFC 6066 §3), or the address that it
-// connected to, because clients send no IP address as a name.
+// asked returns the host that a client requests: the name in its ClientHello (SNI, RFC 6066 §3), or the address of the
+// connection, because clients do not send IP addresses as names.
 func asked(hello *tls.ClientHelloInfo) string {
 	if name := strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")); name != "" {
 		return name
@@ -197,10 +198,11 @@ func asked(hello *tls.ClientHelloInfo) string {
 }
 
 const (
-	// ticketPeriod is the least time for which a secret encrypts tickets.
+	// ticketPeriod is the minimum time for which a secret encrypts tickets.
 	ticketPeriod = 4 * time.Hour
 
-	// ticketSecrets is the number of secrets, with those of earlier periods: a ticket lives for 20 hours at least.
+	// ticketSecrets is the number of secrets, including secrets of earlier periods, so that a ticket is valid for at
+	// least 20 hours.
 	ticketSecrets = 6
 )
 
@@ -214,8 +216,8 @@ func (t tickets) next() tickets {
 	return slices.Concat(tickets{secret}, t[:min(len(t), ticketSecrets-1)])
 }
 
-// keys returns the keys, the one that encrypts first. Other settings for client certificates (hash) have other keys, or
-// a session could be resumed that would not be allowed now.
+// keys returns the keys. The first key encrypts. The keys depend on the settings for client certificates (hash).
+// Otherwise a client could resume a session that these settings do not allow.
 func (t tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
 	for _, secret := range t {
 		keys = append(keys, sha256.Sum256(slices.Concat(secret, hash[:])))

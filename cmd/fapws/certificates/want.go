@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Want is what the settings of a server ask for. It travels between processes as JSON.
+// Want lists the certificates that the settings of a server require. Processes exchange it as JSON.
 type Want struct {
 	// the first pair is for clients that request no host or an unknown one
 	Pairs []Pair
@@ -21,7 +21,7 @@ type Want struct {
 	Auto      string
 	AutoHosts []string
 
-	// ACME, if its Dir is not "", is where certificates are ordered: Pairs has those of its Hosts.
+	// ACME is the authority for orders, if its Dir is not "". Pairs contains the certificates of its Hosts.
 	ACME ACME
 
 	Hosts []string
@@ -37,7 +37,7 @@ type Pair struct {
 	// file with the certificate, followed by the intermediate certificates
 	Cert string
 	Key  string // empty if the key is in Cert
-	// host names that use the certificate and that it must cover; nil means the names in it
+	// host names that use the certificate, which must cover them; nil means the names in the certificate
 	Names []string
 	Later bool // the files need not exist yet
 	// origin in the configuration for messages: "--certfile" or "fapws.toml:3: certfile"
@@ -204,7 +204,7 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 	if a.Auth == tls.RequestClientCert {
 		made.verify = of.verify
 	} else if len(of.lists) > 0 {
-		made.tls.VerifyConnection = func(state tls.ConnectionState) error { // of resumed sessions, too
+		made.tls.VerifyConnection = func(state tls.ConnectionState) error { // called for resumed sessions, too
 			if len(state.PeerCertificates) == 0 {
 				return nil
 			}

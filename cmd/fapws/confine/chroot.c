@@ -30,7 +30,7 @@ static void die(const char *what) {
 }
 
 static void close_all_but(int fd) {
-  for (int other = 0; other < 64; other++) /* the supervisor hands on a few */
+  for (int other = 0; other < 64; other++) /* some are inherited from the supervisor */
     if (other != fd) close(other);
 }
 
@@ -48,8 +48,7 @@ static void drop_capabilities(void) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
-  /* Programs with the bit of another user would be a way to become root in a
-   * root whose /etc a user owns. */
+  /* A program with a set-user-ID bit could become root if a user owns /etc of the new root directory. */
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("PR_SET_NO_NEW_PRIVS");
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capset, &header, none) != 0) die("capset");
@@ -60,7 +59,7 @@ __attribute__((constructor(103))) static void part(void) {
   int pair[2];
   if (!dir || !getenv("_FAPWS_WORKER")) return;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
-  /* The process sends no signal when it ends, because the application must not wait for it as for a child. */
+  /* The keeper sends no signal when it ends, because the application must not wait for it as for a child. */
   keeper = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_FS, 0, 0, 0, 0);
   if (keeper < 0) die("clone");
   if (keeper == 0) keep(dir, pair[1]);
@@ -71,7 +70,7 @@ __attribute__((constructor(103))) static void part(void) {
 
 int fapws_chroot_enter(void) {
   char byte = 1;
-  int err = EPERM; /* the other process is not there */
+  int err = EPERM; /* the keeper was not started */
   if (keeper_fd < 0) return err;
   if (write(keeper_fd, &byte, 1) == 1 && read(keeper_fd, &err, sizeof err) != sizeof err) err = EPERM;
   close(keeper_fd);

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ChrootVariable is the variable of the environment by which a process that is started
-// as a worker, with the capability CAP_SYS_CHROOT, knows its root directory.
+// ChrootVariable is the environment variable with the root directory for a worker. The worker is started with the
+// capability CAP_SYS_CHROOT.
 const ChrootVariable = C.FAPWS_WORKER_ROOT
 
-// EnterChroot makes the directory root the root of this process. It fails, with one line, if an open descriptor leads
-// out of it or could not be opened again inside. It may be called once, on any goroutine.
+// EnterChroot makes the directory root the root of this process. It returns an error of one line if an open descriptor
+// leads out of the directory, or if a file could not be opened again inside. It may be called once, on any goroutine.
 func EnterChroot(root string) error {
 	if err := nothingLeadsOut(root); err != nil {
 		return err

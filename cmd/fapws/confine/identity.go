@@ -18,8 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// nobody is the number of the group of a user without an entry in the user database. By convention, this group owns no
-// files.
+// nobody is the group of a user without an entry in the user database. By convention, this group owns no files.
 const nobody = "65534"
 
 // Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
@@ -150,10 +149,9 @@ func (id *Identity) borrowed(f func()) {
 }
 
 // Enter returns an error that names the first directory on the way to folder, an
-// absolute path, that the identity may not enter (path_resolution(7)). It asks the
-// kernel, which also knows access control lists. Other errors are left to the use
-// of the folder: nil also means that the answer is unknown, and a process that is
-// not root gets no other. The caller must have locked its goroutine to its thread.
+// absolute path, that the identity may not enter (path_resolution(7)). It asks the kernel, which respects access
+// control lists. The result is nil if the kernel cannot answer, and always in a process that is not root: an error then
+// appears when the folder is used. The caller must have locked its goroutine to its thread.
 func (id *Identity) Enter(folder string) (err error) {
 	id.borrowed(func() {
 		way := "/"
@@ -247,8 +245,7 @@ func groupNumber(text string) (int, error) {
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
 
-// number reads the number of a user or group. The largest one means "none" to
-// the kernel.
+// number parses the number of a user or group. It rejects the largest number, which the kernel uses for "no change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {
@@ -273,8 +270,8 @@ func RootReason() string {
 // was made from an image has them as well.
 var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/container"}
 
-// containerGroups are parts of the control groups in which engines put containers.
-// Only version 1 shows them inside.
+// containerGroups are parts of the names of control groups for containers. Only version 1 shows these names inside a
+// container.
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
 // initialNamespaces are the links in /proc/self/ns of the initial namespaces. The kernel fixes their numbers
@@ -331,8 +328,8 @@ func onlyRoot(passwd string) bool {
 	return true
 }
 
-// KeepZone sets TZ to the rule of this machine's /etc/localtime, unless it is set, because that file is missing
-// inside. It must be called before Python starts.
+// KeepZone sets TZ, unless it is set, to the rule in this machine's /etc/localtime, because the new root directory
+// lacks this file. It must be called before Python starts.
 func KeepZone() error {
 	if _, set := os.LookupEnv("TZ"); set {
 		return nil

@@ -32,10 +32,11 @@
 #endif
 #define WRITABLE (96 * MIB)
 
-#define MEMORY (14 * MIB) /* with less, also a server without Python reads its own program again and again */
+/* with less, even a server without Python reads the pages of its program repeatedly */
+#define MEMORY (14 * MIB)
 
-/* Starting the threads is only tried with a lower limit of processes, or with stacks above LARGE_STACK: it takes
- * 0.4 ms. */
+/* Starting the threads is tried only with a lower limit of processes, or with stacks above LARGE_STACK, to save
+ * time. */
 #define PLENTY_OF_PROCESSES 2000
 
 #define FAIL(...) (fprintf(stderr, "fapws: " __VA_ARGS__), _exit(3))
@@ -102,7 +103,8 @@ static void check_threads(rlim_t stack) {
 }
 
 __attribute__((constructor(101))) static void check_limits(void) {
-#ifdef FAPWS_FORM_LIBRARY /* package process: another program may have loaded it */
+/* another program may have loaded the library (package process) */
+#ifdef FAPWS_FORM_LIBRARY
   if (!getenv("_FAPWS_LIBRARY")) return;
 #endif
   struct rlimit files;

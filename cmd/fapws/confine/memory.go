@@ -58,7 +58,7 @@ func Processors(root fs.FS, n int) int {
 		if text, err := fs.ReadFile(root, dir+"/cpu.max"); err == nil { // "50000 100000", or "max 100000"
 			_, _ = fmt.Sscan(string(text), &quota, &period)
 		}
-		if quota > 0 && period > 0 { // otherwise it has no limit
+		if quota > 0 && period > 0 { // otherwise the group has no limit
 			n = min(n, int((quota+period-1)/period))
 		}
 	}
@@ -224,8 +224,8 @@ func madvise(start, length uintptr, advice int) {
 	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
 }
 
-// AnonymousMemory returns the resident memory of a process in bytes that is its own, and not of files that others have
-// as well (RssAnon of proc(5), status); 0 if it is not known.
+// AnonymousMemory returns the resident memory of a process in bytes, without pages of files (RssAnon of proc(5),
+// status). It returns 0 if the value is unknown.
 func AnonymousMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	return numberAfter(text, "RssAnon:") << 10
@@ -263,8 +263,8 @@ type Trimmer struct {
 	left  int64
 }
 
-// soon arranges for memory to be given back after wait, or as soon as it may
-// be. It is safe for concurrent use.
+// soon returns memory to the kernel after wait, or later if memory was returned recently. It is safe for concurrent
+// use.
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -274,7 +274,7 @@ func (t *Trimmer) soon(wait time.Duration) {
 	if t.timer == nil {
 		t.timer = time.AfterFunc(wait, t.give)
 	} else {
-		t.timer.Reset(wait) // never later than it was
+		t.timer.Reset(wait) // never later than before
 	}
 }
 
@@ -283,7 +283,7 @@ func (t *Trimmer) Started() {
 	t.soon(startPagesAfter)
 }
 
-// Quiet has memory given back soon. It is runtime.Config.OnIdle.
+// Quiet returns memory to the kernel soon. It is runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
@@ -291,7 +291,7 @@ func (t *Trimmer) give() {
 	if t.TrimHeap != nil {
 		t.TrimHeap()
 	}
-	// Without smaps the memory stays, and the server runs as well.
+	// An error means that the kernel has no smaps. The pages then stay in memory.
 	_ = dropProgramPages(t.Small)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -334,7 +334,7 @@ func (p *pacer) collected(at time.Duration) {
 	}
 }
 
-// look reduces the limit of the heap if no collection has followed for a while. Otherwise the garbage of a burst would
+// look reduces the limit of the heap after some time without a collection. Otherwise the garbage of a burst would
 // remain while clients keep their connections open.
 func (p *pacer) look(at time.Duration) {
 	p.mu.Lock()

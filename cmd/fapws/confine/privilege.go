@@ -47,8 +47,8 @@ func (id *Identity) Assume(chroot bool) error {
 	return nil
 }
 
-// keepChroot leaves the calling thread CAP_SYS_CHROOT and no other capability. If
-// inherited, it also has the next program that runs in its place.
+// keepChroot drops all capabilities of the calling thread except CAP_SYS_CHROOT. If inherited is true, a program that
+// replaces this one by execve(2) keeps the capability.
 func keepChroot(inherited bool) error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{{Permitted: 1 << unix.CAP_SYS_CHROOT}}
@@ -65,8 +65,8 @@ func keepChroot(inherited bool) error {
 	return nil
 }
 
-// PassChroot makes the next program that execve(2) puts into the place of this
-// one keep the capability that Assume has kept. It must be called on the same thread.
+// PassChroot makes the next program that replaces this one by execve(2) keep the capability that Assume has kept. It
+// must be called on the thread that called Assume.
 func PassChroot() error { return keepChroot(true) }
 
 // MayChroot reports whether the calling thread or its child processes may use chroot(2).
@@ -156,7 +156,7 @@ func (id *Identity) Borrow() (restore func(), err error) {
 	return func() {
 		_ = unix.Setfsuid(uid)
 		_ = unix.Setfsgid(gid)
-		_ = unix.Setgroups(groups) // as it was before, and as root may
+		_ = unix.Setgroups(groups) // cannot fail for root
 	}, nil
 }
 
@@ -181,8 +181,8 @@ func FindChroot(dir string) (string, error) {
 	return path, nil
 }
 
-// FurnishChroot makes missing files in root that a worker needs: the link from its own path to itself, tmp, which large
-// bodies of requests go into, and dev/null. Errors are one line.
+// FurnishChroot makes missing files in root that a worker needs: a link from the path of root to root itself, tmp for
+// large request bodies, and dev/null. Errors are one line.
 func FurnishChroot(root string) error {
 	tmp := filepath.Join(root, "tmp") // first: the link may lie in it
 	if err := os.Mkdir(tmp, 0o777); err == nil {

@@ -2,8 +2,8 @@ package confine
 
 import "path/filepath"
 
-// Rules are the permissions of a process after Enter. A path means the file or directory at that time and everything
-// below. Missing paths are ignored.
+// Rules are the permissions of a process after EnterSandbox. A path means the file or directory at the time of the call
+// and everything below. Missing paths are ignored.
 type Rules struct {
 	Read  []string
 	Write []string

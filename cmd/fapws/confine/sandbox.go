@@ -19,8 +19,8 @@ import (
 )
 
 // EnterSandbox permanently restricts this process with all of its threads and child processes. Restrictions that the
-// kernel does not support are omitted: see Missing. The error is one line. The process must then end, because parts of
-// the sandbox may be in force. It must be called once, on any goroutine.
+// kernel does not support are omitted: see MissingInSandbox. The error is one line. The process must then end, because
+// parts of the sandbox may be in force. It must be called once, on any goroutine.
 func EnterSandbox(r *Rules) error {
 	if err := restrict(r); err != nil {
 		return err

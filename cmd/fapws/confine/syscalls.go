@@ -61,7 +61,8 @@ func filterOf(r *Rules) *filter {
 		f.deny(unix.SYS_EXECVE, unix.EACCES)
 		f.deny(unix.SYS_EXECVEAT, unix.EACCES)
 	}
-	f.deny(unix.SYS_CLONE3, unix.ENOSYS) // its flags are in memory; the C library then calls clone
+	// a filter cannot read its flags, which are in memory; the C library then calls clone
+	f.deny(unix.SYS_CLONE3, unix.ENOSYS)
 	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
 	for _, call := range ofProcesses {
 		for arg := range call.own {
@@ -76,8 +77,8 @@ func filterOf(r *Rules) *filter {
 	return f
 }
 
-// ofProcesses are system calls about a process or process group, with the number of first arguments that are 0 if the
-// caller means itself: limits and priorities.
+// ofProcesses are system calls for the limits and priorities of a process or process group. The first own arguments are
+// 0 if the caller means itself.
 var ofProcesses = []struct {
 	number uintptr
 	own    uint32
@@ -86,7 +87,7 @@ var ofProcesses = []struct {
 	{unix.SYS_SCHED_SETSCHEDULER, 1},
 }
 
-// modeCall has the number of its argument with the mode of a file, counted from 0.
+// modeCall is a system call with the index of its argument for a file mode.
 type modeCall struct {
 	number uintptr
 	mode   uint32
@@ -108,7 +109,8 @@ func privilegedFiles(f *filter) {
 	for _, c := range append(openCalls, olderOpenCalls...) {
 		f.when(c.number, hasAny(c.mode-1, creates), hasAny(c.mode, bits))
 	}
-	f.deny(unix.SYS_OPENAT2, unix.ENOSYS) // the mode is in memory; callers then use openat
+	// a filter cannot read the mode, which is in memory; callers then use openat
+	f.deny(unix.SYS_OPENAT2, unix.ENOSYS)
 }
 
 // sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not
@@ -116,9 +118,9 @@ func privilegedFiles(f *filter) {
 func sockets(f *filter, r *Rules) {
 	if !r.Unix {
 		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
-		// Each of a pair of datagrams can send to any other socket.
+		// A datagram socket of a pair can send to any other socket.
 		f.when(unix.SYS_SOCKETPAIR, hasAny(1, unix.SOCK_DGRAM))
-		if len(r.Bind) == 0 { // a socket without an address gets any port
+		if len(r.Bind) == 0 { // listen(2) binds a socket without an address to any port
 			f.deny(unix.SYS_LISTEN, unix.EACCES)
 		}
 	}
@@ -180,7 +182,7 @@ func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	var body []bpf.Instruction
 	for i, c := range conds {
-		left := uint8(2*(len(conds)-i) - 1) // number of instructions from the next one to the end of body
+		left := uint8(2*(len(conds)-i) - 1) // number of instructions after this test in body
 		c.test.SkipTrue, c.test.SkipFalse = c.test.SkipTrue*left, c.test.SkipFalse*left
 		body = append(body, bpf.LoadAbsolute{Off: offArgs + 8*c.arg, Size: 4}, c.test)
 	}
@@ -190,8 +192,8 @@ func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	f.program = append(f.program, deny(errno), bpf.LoadAbsolute{Off: offNumber, Size: 4})
 }
 
-// cond is a condition about the lower 32 bits of an argument, the upper ones of which the kernel ignores in all of
-// these system calls. Its test skips to the end if the condition does not hold.
+// cond is a condition for the lower 32 bits of an argument. The kernel ignores the upper bits in all of these system
+// calls. Its test skips to the end if the condition does not hold.
 type cond struct {
 	arg  uint32
 	test bpf.JumpIf

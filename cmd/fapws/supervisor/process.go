@@ -232,7 +232,7 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits ignores HTTPS, which is determined when an address is opened.
+// fits ignores HTTPS, because a listener keeps or lacks HTTPS from its opening on.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {
