@@ -18,7 +18,7 @@ import (
 // elsewhere.
 var mostFields = map[string]int{"Exchange": 40, "Head": 9, "Part": 12, "Request": 22}
 
-// groups are the structs that only group fields of these types. Their fields count one by one.
+// groups are the structs that only group fields of these types. Each field of a group counts.
 var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
 
 // mostMethods limits the methods of a type. The exceptions are mostMethodsOf.

@@ -28,7 +28,7 @@ type Result struct {
 	counts
 	options *Options
 	elapsed time.Duration
-	cpu     time.Duration // of this process
+	cpu     time.Duration // CPU time of this process
 	stopped bool
 }
 

@@ -104,7 +104,7 @@ type http1Session struct {
 func (s *http1Session) room() int { return 1 }
 
 func (s *http1Session) usable() bool {
-	// The server may have closed the idle connection, or TLS may have data of its own.
+	// The server may have closed the idle connection, or sent data of TLS itself.
 	if !s.last && s.g.schedule.interval > 0 && s.hasNews() {
 		_ = s.SetReadDeadline(time.Now().Add(time.Millisecond))
 		if _, err := s.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {

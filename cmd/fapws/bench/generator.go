@@ -198,7 +198,7 @@ func (c *connection) open() bool {
 	return true
 }
 
-// get returns nil if no more requests can be sent. Before get reopens a connection that was closed before its first
+// get returns nil if no further requests can be sent. Before get reopens a connection that was closed before its first
 // request, it pauses.
 func (c *connection) get(holding bool) session {
 	c.mu.Lock()

@@ -45,7 +45,7 @@ func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error
 			}
 		}
 		_ = c.CloseWrite()
-		_, _ = io.Copy(io.Discard, c) // or the rest would be a reset
+		_, _ = io.Copy(io.Discard, c) // otherwise the unread rest would cause a reset
 	})
 }
 

@@ -39,8 +39,8 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	return run(args, false, stdin, stdout, stderr)
 }
 
-// run is Run. asWorker reports that root has read the certificates for "check", and that this process now has the user
-// of the workers.
+// run implements Run. asWorker means that root has read the certificates for "check", and that this process now runs as
+// the user of the workers.
 func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	pybridge.RunFrom(process.File(), process.Interpreter())
 	if supervisor.KeyReaderWanted() {
@@ -312,7 +312,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		code = app.Tool(tool)
 	}
 	closing := process.ExitAfterClosingTime(time.Time{}, code, func(line string) { log(logfile.Warning, line) })
-	defer closing.Stop() // "check --sandbox" continues
+	defer closing.Stop() // the result is for "check --sandbox"
 	return max(code, app.Close()), nil
 }
 

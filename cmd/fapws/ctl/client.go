@@ -44,7 +44,7 @@ func Run(args []string, stdout io.Writer) error {
 		command = Status
 	}
 	within := answerWithin
-	if command == Reload { // as long as the application loads
+	if command == Reload { // no limit, because the application may load for a long time
 		within = 0
 	}
 	c, a, err := converse(path, &request{Command: command, Purge: o.purge}, within)
@@ -75,7 +75,7 @@ func Run(args []string, stdout io.Writer) error {
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		_, _ = (&patience{c: c}).Read(make([]byte, 1)) // until the server has ended
+		_, _ = (&patience{c: c}).Read(make([]byte, 1)) // wait until the server has ended
 		_, err = fmt.Fprintln(stdout, "stopped")
 	}
 	return err

@@ -62,7 +62,7 @@ type Answer struct {
 
 type Report struct {
 	PID int `json:"pid"` // of the process that takes signals
-	// as on the command line; or the served directory or configuration file
+	// application as on the command line, or the served directory or configuration file
 	App       string   `json:"app"`
 	Version   string   `json:"version"`
 	Python    string   `json:"python"` // version; "" for a site without an application
@@ -221,7 +221,7 @@ func bind(path string) (*net.UnixListener, error) {
 		return nil, short(err)
 	}
 	ln := l.(*net.UnixListener)
-	ln.SetUnlinkOnClose(false) // see Close
+	ln.SetUnlinkOnClose(false) // Close removes the file
 	return ln, nil
 }
 

@@ -216,7 +216,8 @@ type table struct {
 	heads []string
 	words int
 	rows  [][]string
-	hot   []int // for each row the column to show in red, or -1; nil if there is none
+	// for each row, the column to show in red, or -1; nil without such rows
+	hot []int
 }
 
 func routeTable(routes []RouteView) *table {

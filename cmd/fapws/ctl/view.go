@@ -55,7 +55,7 @@ func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
 		Threads: values(now, "fapws_threads", "state"), Connections: values(now, "fapws_connections", "kind"),
-		// An inline handler blocks the loop, which then cannot begin to count.
+		// The loop cannot begin to count while an inline handler blocks it.
 		InFlight: max(value(now, "fapws_requests_in_flight"), float64(len(now.Active))),
 		Queue:    value(now, "fapws_queue_length"),
 		Upstream: value(now, "fapws_upstream_errors"),
@@ -126,7 +126,7 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram with the counts between two answers, without series if there is no such histogram. A
+// recent returns a histogram with the counts between two answers. It has no series if the answers lack the histogram. A
 // series whose counts are smaller than before was reset, for example by an upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family

@@ -163,7 +163,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	if len(names) == 1 {
 		script = b.plan.Command.ScriptName()
 	}
-	// for the first application, it is a setting that applies to all
+	// for the first application, the limit is a setting that applies to all
 	if i > 0 && contents.Apps[i].Class == "" {
 		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)
 		if err != nil {

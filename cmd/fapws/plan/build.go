@@ -35,7 +35,7 @@ type Parts struct {
 	// name of this run of the server, shared by its processes; empty for a single process
 	Run   string
 	Stops *atomic.Bool
-	// reports whether requests for the application wait in vain; nil if they never do
+	// reports whether requests wait for a stuck application; nil without one
 	Stalled func() bool
 	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
@@ -76,7 +76,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil ||
 		p.Settings.Source("login").Level != settings.FromFile) {
-		// it overrides the key login unless the same file sets both
+		// --login overrides the key login unless the same file sets both
 		c.Login = &Login{Given: true, At: c.At, Users: users}
 	}
 	for i, a := range c.Asks(conf) {
@@ -161,7 +161,7 @@ type builder struct {
 	passwords *auth.Checker
 	state     *auth.LoginState // nil if no host has a login
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
-	loginHere *hostLogin       // of the current host; nil if none
+	loginHere *hostLogin       // login of the current host; nil without a login
 	// patterns of the current host's programs, which are never sent as files
 	hidden []string
 	index  []string

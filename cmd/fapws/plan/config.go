@@ -39,7 +39,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	}
 	ours := &settings.TOMLTable{File: f}
 	keys := FileKeys()
-	for _, v := range f.Top.Entries { // package settings has checked the others
+	for _, v := range f.Top.Entries { // package settings has checked the other keys
 		if slices.Contains(keys, v.Key) && (v.Key != "host" || v.IsTables()) {
 			ours.Entries = append(ours.Entries, v)
 		}

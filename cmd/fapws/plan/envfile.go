@@ -74,7 +74,7 @@ func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	if depth > maxNested {
 		return "", false
 	}
-	literal := 0 // where the text before the next reference begins
+	literal := 0 // start of the text before the next reference
 	for i := 0; i < len(s); i++ {
 		if e.escapes(s[i]) {
 			i++
@@ -104,7 +104,8 @@ func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	return text + e.unescape(s[literal:]), true
 }
 
-// closing returns the index of the brace that closes a reference, whose default or text begins at i; -1 if none.
+// closing returns the index of the closing brace of a reference, or -1. The default or text of the reference begins at
+// i.
 func (e *expander) closing(s string, i int) int {
 	for open := 0; i < len(s); i++ {
 		switch {

@@ -292,7 +292,7 @@ func (r *Route) check(h *Host, report func(error)) {
 		return
 	}
 	wrong := len(of) == 0 && slices.ContainsFunc(kinds, func(k kind) bool { return r.At.Wants(k.key) })
-	if len(of) == 1 || r.onlyRules() || wrong { // decoding has reported the wrong value
+	if len(of) == 1 || r.onlyRules() || wrong { // the decoder has reported the wrong value
 		return
 	}
 	var keys, all []string

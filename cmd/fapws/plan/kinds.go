@@ -190,7 +190,8 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil { // it may be mounted later
+	// the file system of the directory may be mounted later
+	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil {
 		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v", err).Error())
 	}
 	mounts := b.responder(r, to)

@@ -69,7 +69,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
 	}
-	if p.Conf, err = set.Config(); err != nil { // now with the virtual environment
+	if p.Conf, err = set.Config(); err != nil { // again, with the virtual environment
 		return nil, nil, process.ExitUsage(err)
 	}
 	return p, doubts, nil

@@ -34,10 +34,10 @@ const (
 // for the worker. Then the worker must read more than a message now and then, even if it is stopped or computing.
 type health struct {
 	asked  bool
-	most   int // result of the last look
+	most   int // result of the last call of look
 	looks  int
 	sent   int
-	unread int // bytes that were unread at the last look
+	unread int // bytes that were unread at the last call of look
 }
 
 // check kills a worker that does not read its messages.
@@ -90,7 +90,8 @@ func (w *worker) checked(why string) {
 // hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	// Load sent first. A message that is sent after this line counts as read, rather than a read message as unread.
+	// Load sent first, so that a message that is sent meanwhile counts as read. Otherwise a read message could count as
+	// unread.
 	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
 	// This is the minimum if nothing was read, because the kernel also counts its own overhead of each message.

@@ -16,9 +16,9 @@ import (
 type verdict uint8
 
 const (
-	ignored verdict = iota // too late or without meaning
+	ignored verdict = iota // the message is too late or has no meaning
 	obeyed
-	forged // workers never send it; the sender is killed
+	forged // workers never send this message; the sender is killed
 )
 
 type phase uint8

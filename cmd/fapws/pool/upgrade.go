@@ -61,7 +61,7 @@ type handoverWorker struct {
 	Joined  bool
 	Wants   string
 	Counts  map[string]int64
-	Parts   []byte // of an incomplete message: see Channel.parts
+	Parts   []byte // received parts of an incomplete message: see Channel.parts
 }
 
 // stateOf returns the state of w for the next program, which inherits its channel.

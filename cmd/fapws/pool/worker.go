@@ -66,7 +66,7 @@ type worker struct {
 	state      State
 	started    time.Time
 	replaced   bool
-	page       bool        // it has no application: PageOnly
+	page       bool        // the worker has no application (PageOnly)
 	closed     bool        // it no longer accepts connections after Retire
 	leaves     bool        // it retires when it has loaded: see retireLoaded
 	batch      *generation // the generation it loads with; nil once that serves
@@ -75,11 +75,12 @@ type worker struct {
 	listens    bool
 	handles    bool // its handlers have started
 	// sockets that it got before it had loaded, and perhaps accepted clients from; nil if none
-	early         []Address
-	health        health
-	limit         *time.Timer
-	why           string // "" if the supervisor has not killed it
-	reason        string // why it ends, as reported by itself; advice may follow "; "
+	early  []Address
+	health health
+	limit  *time.Timer
+	why    string // "" if the supervisor has not killed it
+	// why the worker ends, according to its own report; advice may follow "; "
+	reason        string
 	reaped        bool
 	kills         int           // confine.MemoryKills at its start
 	idle          bool          // nothing reads its channel: see handOver
@@ -90,12 +91,13 @@ type worker struct {
 	asleep        bool
 	unused        bool
 	// its event loop is blocked; it cannot hand over history or subscribers
-	hung         bool
-	out          outbox
-	wants        string // certificates that it asked for, or ""
-	certificates []byte // certificates sent to it; nil if unknown after an upgrade
-	confined     bool   // it may run handlers; its settings are no longer accepted
-	distrusted   bool   // it sent a forged message and is being killed
+	hung  bool
+	out   outbox
+	wants string // certificates that the worker has asked for, or ""
+	// certificates that were sent to the worker; nil if unknown after an upgrade
+	certificates []byte
+	confined     bool // it may run handlers; its settings are no longer accepted
+	distrusted   bool // it sent a forged message and is being killed
 	counts       map[string]int64
 	// sum of countCost of counts, which has its numbers of subscribers
 	counted   int

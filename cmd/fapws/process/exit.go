@@ -117,8 +117,8 @@ type plain struct {
 func (p plain) Error() string { return p.text }
 func (p plain) Unwrap() error { return p.error }
 
-// ExitPlain returns err with a text for users: an error of the packages os or net becomes the file or host and the
-// reason, without the name of the call ("open x: "), and a next step follows where the text has none.
+// ExitPlain returns err with a text for users. An error of the packages os or net becomes the file or host and the
+// reason, without the name of the call ("open x: "). A next step is appended if the text has none.
 func ExitPlain(err error) error {
 	var file *fs.PathError
 	var name *net.DNSError
@@ -126,7 +126,7 @@ func ExitPlain(err error) error {
 	var done plain
 	raw, text := "", ""
 	switch {
-	case errors.As(err, &done): // "cannot read x" would lose a word again
+	case errors.As(err, &done): // the text is already for users
 		return err
 	case errors.As(err, &name): // checked before net.OpError, which wraps it
 		raw, text = name.Error(), "host "+name.Name+" is not known"
@@ -162,7 +162,7 @@ func ExitPlainArgs(args []any) []any {
 	return args
 }
 
-// forUser is "" for root, who may read nearly all files.
+// forUser returns " for user NAME"; "" for root, because root may read nearly all files.
 func forUser() string {
 	if os.Geteuid() == 0 {
 		return ""

@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-// The arguments of a process with the library are those of `python -m fapws`, so that a Python which has not preloaded
-// it finds the module, which says so.
+// A process with the library gets the arguments of `python -m fapws`. If Python has not preloaded the library, the
+// module reports that.
 func init() {
 	const own = 3 // the interpreter, -m, fapws
 	if file != nil && len(os.Args) >= own {
@@ -35,8 +35,7 @@ func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start
 // The constructor of the library has named the process.
 func TakeName() {}
 
-// The newest program is started by its own rules, as users start it, and not by -m, which would look in the working
-// directory first.
+// Start the newest program as users do, and not by -m, which would search the working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
 		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},

@@ -27,17 +27,17 @@ static void unblock(void) {
 }
 
 /* Handles a signal that ends the process, from the moment when Go unblocks it. If Go has its own handler by then, but
- * has not caught the signal, that handler calls this one and lets the signal end the process. Service managers take
- * that for a failure, so the process exits with 0; its workers notice, and end in order. */
+ * has not caught the signal, that handler calls this one and lets the signal end the process. Service managers would
+ * report a failure, so the process exits with 0. Its workers notice and end gracefully. */
 static void note(int sig) {
   struct sigaction now;
   sigaddset(&arrived, sig);
   if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != note) _exit(0);
 }
 
-/* Signals are discarded when they become ignored, so they are noted before. A HUP between this call and the moment when
- * Go catches HUP, some milliseconds later, is lost: Go unblocks HUP, which would end the process if it were not
- * ignored. */
+/* The kernel discards pending signals that become ignored, so they are recorded first. A HUP between this call and the
+ * moment when Go catches HUP, some milliseconds later, is lost: Go unblocks HUP, which would end the process if it were
+ * not ignored. */
 static void note_early(void) {
   sigpending(&arrived);
   for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #ifndef SYS_clone3
-#define SYS_clone3 435 /* on all machines */
+#define SYS_clone3 435 /* the number of clone3 on all machines */
 #endif
 
 static const char refused[] =
@@ -17,7 +17,7 @@ static const char refused[] =
 
 static void *nothing(void *argument) { return argument; }
 
-/* Runs before Go's runtime. The call fails in any case; with EINVAL, the system knows it. */
+/* Runs before Go's runtime. The call always fails. EINVAL means that the system supports it. */
 __attribute__((constructor(101))) static void check(void) {
   pthread_t thread;
   if (syscall(SYS_clone3, NULL, 0) != -1 || errno != EPERM) return;

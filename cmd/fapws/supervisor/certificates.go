@@ -20,12 +20,13 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// keyring has fields that belong to the goroutine of pool.Pool.Run, except its Follower.
+// keyring reads the certificates for the workers. Its fields belong to the goroutine of pool.Pool.Run, except the
+// Follower.
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
 	root     *KeyReader                    // reads files that this process may not read; nil if none
-	wants    map[string]*certificates.Want // of workers that serve or load, by their texts
+	wants    map[string]*certificates.Want // questions of workers that serve or load, by their texts
 	latest   string                        // empty before the first question of a worker
 	follower *certificates.Follower
 	orders   *certificates.Orders // nil until workers serve, or if no certificate is ordered
@@ -37,9 +38,9 @@ type inherited struct {
 	Root bool // the first file belongs to keyring.root
 }
 
-// open reads the certificates of the settings before any worker is started: mistakes are reported at once, and by a
-// process that may still be root. state and left are of the program before in this process, nil without one; it returns
-// the files of others.
+// open reads the certificates of the settings before any worker is started, so that mistakes are reported at once, by a
+// process that may still be root. state and left come from the previous program in this process, and are nil without
+// one. open returns the files in left that do not belong to k.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -202,8 +203,8 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 // variable contains the descriptor of the channel in a process that reads keys.
 const variable = "_FAPWS_KEYREADER"
 
-// The supervisor sends the name of a file. The answer has the contents and, as its ID, the permissions, or the error as
-// its text.
+// read asks for the file in the text of the message. The answer has the contents, and the permissions as its ID, or an
+// error as its text.
 const read pool.Kind = "read"
 
 const answerWithin = 5 * time.Second

@@ -73,7 +73,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	return all
 }
 
-// report takes the workers' answers to Status or Top.
+// report combines the workers' answers to Status or Top.
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
@@ -201,7 +201,7 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 	return ctl.Answer{}, p.reload("status page")
 }
 
-// reloadPause limits reloads that a worker orders, so that it cannot keep all others loading.
+// reloadPause limits the reloads that a worker requests, so that it cannot keep all workers loading.
 const reloadPause = 5 * time.Second
 
 func (p *supervisor) uploads(asks int, question string) string {
@@ -244,7 +244,7 @@ type ledger struct {
 	ended []metrics.Family // sum of the ended workers
 }
 
-// said returns the number of workers whose counters are known.
+// said stores the counters of a worker. It returns the number of workers whose counters are known.
 func (l *ledger) said(pid int, families []metrics.Family) int {
 	families = metrics.Sound(families)
 	l.mu.Lock()
@@ -296,7 +296,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	st := p.pool.Status()
 	live := pids(st)
 	for _, one := range answers {
-		// otherwise the worker has sent its last words, which may be in the ledger
+		// a worker that has ended has sent its last words, which may already be in the ledger
 		if len(one.Families) > 0 && slices.Contains(live, one.pid) {
 			p.counted.said(one.pid, one.Families)
 		}

@@ -120,7 +120,8 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 		a.Credential = p.identity.Credential()
 	}
 	if p.conf.Chroot != "" {
-		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see chroot.c of package confine
+		// dropped before Go starts in the worker, see chroot.c of package confine
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT}
 	}
 	return a
 }

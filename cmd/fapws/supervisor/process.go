@@ -29,10 +29,11 @@ import (
 
 // supervisor uses the settings of flags and environment until a worker reports those of the script.
 type supervisor struct {
-	plan      *plan.Plan
-	reloaded  bool   // a reload has begun, so settings may have changed; of event
-	kept      string // settings that logKept has logged; of event
-	unused    string // a setting of certificates that no address uses; of fits
+	plan *plan.Plan
+	// a reload has begun, so settings may have changed; used by event
+	reloaded  bool
+	kept      string // settings that logKept has logged; used by event
+	unused    string // a setting of certificates that no address uses; set by fits
 	conf      settings.Config
 	log       *plan.Logger
 	instance  *worker.Instance
@@ -43,7 +44,7 @@ type supervisor struct {
 	viewers   sync.Once
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // nil until the first worker has loaded
-	started   atomic.Bool                // pool is set
+	started   atomic.Bool                // pool has been set
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger
@@ -232,7 +233,7 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits ignores HTTPS, because a listener keeps or lacks HTTPS from its opening on.
+// fits ignores HTTPS, which cannot change after an address is opened.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {

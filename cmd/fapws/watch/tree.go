@@ -117,8 +117,7 @@ func idOf(info os.FileInfo) fileID {
 	return fileID{}
 }
 
-// racy is how young a file must be for a later change to have left size and
-// time as they are.
+// racy is the age below which a file may still change without a new size or time.
 const racy = 2 * time.Second
 
 // take does not read the file again if its metadata is the same as in old and nothing suggests a change.
