@@ -66,8 +66,8 @@ def import_views(served: Any) -> None:
 
 
 def warnings(threads: bool) -> List[str]:
-    """Lines about packages of greenlets that cannot work as the application uses them. threads means that handlers run
-    on threads of the server."""
+    """Lines about packages that cannot work as the application uses them. threads means that handlers run on threads of
+    the server."""
     lines = []
     for function in _thread.start_new_thread, time.sleep:
         package = (function.__module__ or "").partition(".")[0]
@@ -83,6 +83,11 @@ def warnings(threads: bool) -> List[str]:
                 f'Socket.IO uses async_mode "{mode}", whose WebSockets need the server of that package: use'
                 ' async_mode="threading" with the package simple-websocket, and no --threads 0'
             )
+    if not threads and "simple_websocket" in sys.modules:
+        lines.append(
+            "simple-websocket, which Flask-SocketIO and Flask-Sock use, takes the socket of a client on a thread of its"
+            " own: remove --threads 0"
+        )
     return lines
 
 

@@ -44,12 +44,13 @@ socketio = SocketIO(app, async_mode=os.environ["ASYNC_MODE"])
 def ask(data):
     emit("answer", data)
 `)
-	serve := func(mode string) *fapwstest.Server {
+	serve := func(mode string, m fapwstest.Mode) *fapwstest.Server {
 		return fapwstest.Command{Script: script + ":app",
-			Env: []string{"ASYNC_MODE=" + mode, "VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
+			Env: []string{"ASYNC_MODE=" + mode, "VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, m)
 	}
-	serve("gevent").Says(`warning Socket\.IO uses async_mode "gevent", .*: use async_mode="threading"`)
-	s := serve("threading")
+	serve("gevent", fapwstest.Threads).Says(`warning Socket\.IO uses async_mode "gevent", .*: use async_mode="threading"`)
+	serve("threading", fapwstest.Inline).Says(`warning simple-websocket, .*: remove --threads 0`)
+	s := serve("threading", fapwstest.Threads)
 	for range 3 {
 		c := s.Socket("/socket.io/?EIO=4&transport=websocket")
 		_, text, err := c.Receive()
