@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 # A report is a process id or -errno, and later a status as of waitpid(2). An order without descriptors is the id of a
-# process to kill.
+# process to kill, or -ms, the last order: the time that the loader has to end.
 _NUMBER = struct.Struct("=i")
 
 _LOOK = 20  # ms between two checks of children if the kernel has no pidfd
@@ -65,38 +65,43 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     gc.collect()
     # otherwise the collector would write to pages that children share
     gc.freeze()
+    left: Optional[float] = None
     try:
-        while _obey(control, poller, children, mounts, timeout, debug, sends):
-            pass
+        while left is None:
+            left = _obey(control, poller, children, mounts, timeout, debug, sends)
     except ConnectionError:
         pass  # the server has died
-    _end(children)
+    if left:  # also for the atexit functions and the threads of this process
+        faulthandler.dump_traceback_later(left, exit=True, file=2)
+    _end(children, left or 0)
 
 
 def _obey(
     control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount],
     timeout: float, debug: int, sends: bool,
-) -> bool:
-    """Waits for an order or the end of a child. Returns False after the last order of the
-    server.
+) -> Optional[float]:
+    """Waits for an order or the end of a child. Returns the seconds until the end after the last order of the server,
+    0 if the server has died, and otherwise None.
     """
     ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
     _reap(children, poller)
     if all(fd != control.fileno() for fd, _ in ready):
-        return True
+        return None
     text, extra, _, _ = control.recvmsg(_NUMBER.size, socket.CMSG_SPACE(12), socket.MSG_CMSG_CLOEXEC)
     if not text:
-        return False
+        return 0
     if not extra:
         pid = _NUMBER.unpack(text)[0]
+        if pid < 0:
+            return -pid / 1000
         if pid in children:
             os.kill(pid, signal.SIGKILL)
-        return True
+        return None
     files = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
     if len(files) == 1:  # the error log was rotated
         os.dup2(files[0], 2)
         os.close(files[0])
-        return True
+        return None
     connection, errors, reports = files
     try:
         pid = _fork()
@@ -114,7 +119,7 @@ def _obey(
         children[pid] = reports, _watch(pid, poller)
     else:
         os.close(reports)
-    return True
+    return None
 
 
 def _report(pipe: int, number: int) -> None:
@@ -157,18 +162,19 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
         os.close(reports)
 
 
-def _end(children: Dict[int, Tuple[int, int]]) -> None:
-    """Ends the children, because the server has ended and does not need their responses."""
-    until = time.monotonic() + _END
-    for pid in children:
-        os.kill(pid, signal.SIGTERM)
+def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
+    """Waits for the children, which have responded and may still send what they have queued, and ends them in time."""
+    until = time.monotonic() + max(left - 2 * _END, 0)
+    for sig in signal.SIGTERM, signal.SIGKILL:
+        while children and time.monotonic() < until:
+            _reap(children)
+            time.sleep(0.005)
+        for pid in children:
+            os.kill(pid, sig)
+        until = time.monotonic() + _END
     while children:
         _reap(children)
-        if time.monotonic() > until:
-            for pid in children:
-                os.kill(pid, signal.SIGKILL)
         time.sleep(0.005 if children else 0)
-
 
 
 class _Gone(SystemExit):

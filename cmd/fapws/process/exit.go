@@ -100,10 +100,13 @@ func ExitReport(w io.Writer, err error) int {
 // does not.
 const closingTime = 5 * time.Second
 
-// ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than closingTime to end and
-// deadline has passed. Stop the timer if the process continues after Python has ended.
+// ClosingTime returns the time that Python has to end, if requests had until deadline.
+func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
+
+// ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than ClosingTime to end. Stop
+// the timer if the process continues after Python has ended.
 func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time.Timer {
-	return time.AfterFunc(max(closingTime, time.Until(deadline)), func() {
+	return time.AfterFunc(ClosingTime(deadline), func() {
 		warn("threads or atexit functions of the script did not end; exiting without them")
 		os.Exit(code)
 	})

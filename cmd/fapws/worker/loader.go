@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,8 +26,6 @@ import (
 // loaderVariable is the environment variable that makes a process the loader of another one (--fork). Its value is the
 // first of the two descriptors: see programs.OpenLoader.
 const loaderVariable = "_FAPWS_LOADER"
-
-const loaderEnds = 3 * time.Second
 
 // TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. fd is
 // for RunLoader.

@@ -115,12 +115,12 @@ func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {
 	return nil
 }
 
-func (y *python) close(code int) int {
+func (y *python) close(code int, deadline time.Time) int {
 	if y.app != nil {
 		y.do(func() { code = max(code, y.app.Close()) })
 	}
 	if loader := y.loader.Load(); loader != nil {
-		loader.Close(loaderEnds)
+		loader.Close(process.ClosingTime(deadline))
 	}
 	return code
 }

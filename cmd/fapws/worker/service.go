@@ -125,7 +125,7 @@ func (s *service) loadAndServe() (code int, err error) {
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
 	process.ExitAfterClosingTime(s.deadline, code, s.warn)
-	code = s.python.close(code)
+	code = s.python.close(code, s.deadline)
 	if s.built != nil {
 		s.built.Close()
 	}

@@ -153,7 +153,8 @@ func (l *Loader) leave(client string) {
 var errGone = errors.New("the loader of --fork exited")
 
 // order orders a child with these descriptors: its socket, its standard error and the pipe for reports. Without
-// descriptors it orders the end of the child pid; with one descriptor it passes a new standard error to the loader.
+// descriptors it orders the end of the child pid, or of the loader if pid is negative: within -pid milliseconds. With
+// one descriptor it passes a new standard error to the loader.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
@@ -273,10 +274,12 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the process, and with it the remaining children. It kills the process after d, and returns after its end.
+// Close ends the process, which has d for the remaining children, its threads and its atexit functions. Close returns
+// after the end of the process.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // lets a stopped process end
+	_ = l.order(-int(d.Milliseconds()))
 	_ = l.control.CloseWrite()
 	select {
 	case <-l.exited:

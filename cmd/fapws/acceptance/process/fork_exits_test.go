@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -89,5 +90,18 @@ func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	})
 	if slices.Contains(notesIn(folder), "atexit_in_child") {
 		t.Error("the application's function has run in the process of a request")
+	}
+}
+
+func TestForkedChildrenMayFinishWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads)
+	s.Get("/exits?go", 200)
+	s.Signal(syscall.SIGTERM)
+	s.Says("info stopping")
+	fapwstest.Write(t, filepath.Join(folder, "go"), "")
+	s.EndsWith(0)
+	if notes := notesIn(folder); !slices.Contains(notes, "atexit_of_the_handler") {
+		t.Errorf("notes: %q", notes)
 	}
 }

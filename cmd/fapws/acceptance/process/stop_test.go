@@ -209,7 +209,7 @@ func TestStopGivesThreadsAndAtexitTheGracefulTimeout(t *testing.T) {
 	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)",
 		"thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
 		t.Run(name, func(t *testing.T) {
-			fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, append(fapwstest.Modes, fapwstest.Forks), func(t *testing.T, m fapwstest.Mode) {
 				folder := t.TempDir()
 				fapwstest.Write(t, folder+"/app.py", `
 import sys, threading, time
