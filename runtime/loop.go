@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/compress"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -34,18 +35,19 @@ type loop struct {
 	cfg   *Config
 	paced bool // the kernel paces TCP connections by default (conn.Paces)
 
-	conns     conn.Set
-	wake      wake
-	accepting conn.Acceptor
-	secure    conn.TLSServer
-	sites     exchange.Server
-	http1     http1conn.Server
-	http2     http2.Server
-	app       *app.Dispatcher
-	pages     *cache.Pages      // nil without a cache
-	counts    *metrics.Recorder // nil if requests are not counted
-	timer     *time.Timer
-	live      atomic.Int64 // open connections; written on the loop, read by watch
+	conns      conn.Set
+	wake       wake
+	accepting  conn.Acceptor
+	secure     conn.TLSServer
+	sites      exchange.Server
+	http1      http1conn.Server
+	http2      http2.Server
+	app        *app.Dispatcher
+	pages      *cache.Pages // nil without a cache
+	compressor *compress.Compressor
+	counts     *metrics.Recorder // nil if requests are not counted
+	timer      *time.Timer
+	live       atomic.Int64 // open connections; written on the loop, read by watch
 	// exchanges that may become overdue, at the last tick or when the last connection closed
 	owed    atomic.Int64
 	busyNow bool
@@ -83,6 +85,7 @@ func newLoop(s *Server) *loop {
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
 	l.app = app.New(l, &l.conns, l.s.subrequest)
+	l.compressor = compress.New(&l.conns)
 	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
 	l.sockets = live.NewSockets(l, &l.sites, &l.conns)
 	l.secure.Init(&l.conns)

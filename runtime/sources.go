@@ -51,6 +51,9 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 		o.Occupies = m.Occupies
 	}
 	source = s.loop.app.Source(m.Handler, o)
+	if m.Compress {
+		m.Filters = append(m.Filters, s.loop.compressor.Filter)
+	}
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true
 	}

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with its
+	// Least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with its
 	// head.
-	least = 1 << 10
+	Least = 1 << 10
 
-	// most limits the size of bodies that are compressed, in bytes, and so the memory and the time.
-	most = 8 << 20
+	// Most limits the size of bodies that are compressed as a whole, in bytes, and so the memory and the time.
+	Most = 8 << 20
 
 	// zstdWindow limits the memory that a client needs for decompression (RFC 9659 permits 8 MiB).
 	zstdWindow = 1 << 20
@@ -27,7 +27,7 @@ const (
 // to become smaller, and is not too large. It is safe for concurrent use, and does not allocate if the type is in
 // lower case.
 func Worth(mediaType string, size int64) bool {
-	return size >= least && size <= most && Compressible(mediaType)
+	return size >= Least && size <= Most && Compressible(mediaType)
 }
 
 // Compressible reports whether bodies of a media type usually become smaller: text, formats based on text, and some
@@ -61,23 +61,33 @@ func (t Turns) Take() bool {
 	}
 }
 
+// Try takes a turn if one is free.
+func (t Turns) Try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // Wait waits for a turn without a limit.
 func (t Turns) Wait() { t <- struct{}{} }
 
 // Leave ends a turn.
 func (t Turns) Leave() { <-t }
 
-var (
-	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-	zstds = sync.OnceValue(func() *zstd.Encoder {
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(Processors)), zstd.WithLowerEncoderMem(true),
-			zstd.WithWindowSize(zstdWindow))
-		if err != nil {
-			panic(err)
-		}
-		return w
-	})
-)
+// gzips and zstds compress whole bodies.
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+var zstds = sync.OnceValue(func() *zstd.Encoder {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(Processors)), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(zstdWindow))
+	if err != nil {
+		panic(err)
+	}
+	return w
+})
 
 // Compress returns body in a coding of Made. It returns false if the result is not smaller by at least an eighth, or
 // if the coding is not supported. Equal bodies give equal results. The caller has a turn of Processors, and is not on

@@ -1,8 +1,9 @@
-// Package coding chooses content codings (RFC 9110 §8.4, §12.5.3) and compresses whole bodies. It serves files and the
-// cache of responses.
+// Package coding chooses content codings (RFC 9110 §8.4, §12.5.3) and compresses bodies: of files, of pages in the
+// cache, and of responses of handlers.
 //
 //	accept.go    which codings a request accepts
-//	compress.go  which bodies are worth it; gzip and zstd
+//	compress.go  which bodies are worth it; whole bodies; how many at a time
+//	stream.go    bodies in pieces
 //
 // klauspost/compress provides zstd, which the standard library lacks. Nothing here makes brotli: the kept Go library is
 // slow, and browsers accept zstd or gzip. Variants of files on disk may be brotli.

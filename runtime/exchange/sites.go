@@ -299,7 +299,9 @@ type Mount struct {
 
 	Handler Handler // nil means the Handler of Serve
 	Cache   any     // a *cache.Compiled for answers of the Handler, or nil
-	Index   int     // number of this mount for the Handler: see Request.Mount
+	// responses of the Handler may be compressed
+	Compress bool
+	Index    int // number of this mount for the Handler: see Request.Mount
 
 	// Filters are between the Handler and the client; the first one is next to the client. Upgraded connections,
 	// detached sockets and exchanges of Sub have none.

@@ -66,7 +66,7 @@ func (b *builder) host(h *Host) exchange.Site {
 		parts = append(parts, part{r, b.route(h, r)})
 	}
 	for i, r := range h.Routes {
-		if len(r.filesOfRoot()) > 0 {
+		if h.Root != "" && len(r.filesOfRoot()) > 0 {
 			parts[i].mounts = b.filesUnder(h, r)
 		}
 	}
@@ -113,6 +113,9 @@ func (b *builder) table(parts []part) (table []exchange.Mount) {
 func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	copied.Rules.inherit(p.route.Rules, r.At)
+	if r.At.Set(compressKey) {
+		copied.Compress = r.Compress
+	}
 	if copied.AccessLog = r.AccessLog; copied.AccessLog == nil {
 		copied.AccessLog = p.route.AccessLog
 	}
@@ -259,8 +262,11 @@ func (r *Route) given() (of []kind) {
 
 func (r *Route) onlyRules() bool {
 	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") &&
-		(len(r.At.Given(r.Rules)) > 0 || r.AccessLog != nil)
+		(len(r.At.Given(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(compressKey))
 }
+
+// compressKey is the key about files that is a rule for the responses of other sources, too.
+const compressKey = "compress"
 
 // filesOfRoot returns the keys about files of a route without a kind. They apply to the files of its host.
 func (r *Route) filesOfRoot() []string {
@@ -286,7 +292,8 @@ func (r *Route) check(h *Host, report func(error)) {
 		return
 	}
 	if keys := r.filesOfRoot(); len(keys) > 0 {
-		if h.Root == "" {
+		keys = slices.DeleteFunc(keys, func(key string) bool { return key == compressKey })
+		if h.Root == "" && len(keys) > 0 {
 			report(r.At.Errorf(keys[0], "this key is for files: set files for the route, or root for the host"))
 		}
 		return

@@ -87,6 +87,7 @@ func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	rules := b.ruled(r.At, &r.Rules)
 	for i := range mounts {
 		mounts[i].Rules = rules
+		mounts[i].Compress = r.Compress
 		mounts[i].NoAccessLog = r.AccessLog != nil && !*r.AccessLog
 	}
 	return mounts

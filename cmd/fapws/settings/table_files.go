@@ -39,8 +39,8 @@ var filesSettings = []*Setting{
 		Help:  "charset of text files in Content-Type; off omits it",
 		value: option("charset")},
 	{Name: "compress", Default: "yes",
-		Help: "compress files with zstd or gzip for clients that accept it, if that makes them smaller; " +
-			"--no-compress disables it",
+		Help: "compress files, and responses of applications, upstreams and programs, with zstd or gzip for " +
+			"clients that accept it, if that makes them smaller; --no-compress disables it",
 		value: option("compress")},
 	{Name: "expose", Arg: "PATTERNS",
 		Help: "serve files of these names (*.py, *.db), although they look like sources, backups (*~, *.bak), " +

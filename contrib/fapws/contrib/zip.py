@@ -6,7 +6,7 @@
     def page(environ, start_response):
         return "a long text " * 1000
 
-Static files need no decorator: the server compresses them itself.
+The server compresses responses itself; the decorator is for a handler that chooses the level.
 """
 from __future__ import annotations
 

@@ -1,0 +1,357 @@
+package http_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// asked is the response that testdata/compress.py makes.
+type asked struct {
+	Fields [][2]string `json:"fields"`
+	Status string      `json:"status,omitempty"`
+	Size   int         `json:"size"`
+	Pieces bool        `json:"pieces,omitempty"`
+}
+
+// overEach runs f with a client of HTTP/1.1 and one of HTTP/2, which leave codings to the test.
+func overEach(t *testing.T, f func(t *testing.T, c *http.Client)) {
+	for name, transport := range map[string]*http.Transport{"HTTP/1.1": {}, "HTTP/2": {Protocols: new(http.Protocols)}} {
+		t.Run(name, func(t *testing.T) {
+			if transport.DisableCompression = true; transport.Protocols != nil {
+				transport.Protocols.SetUnencryptedHTTP2(true)
+			}
+			t.Cleanup(transport.CloseIdleConnections)
+			f(t, &http.Client{Transport: transport})
+		})
+	}
+}
+
+func askFor(t *testing.T, c *http.Client, method, url string, a asked, fields ...string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequest(method, url, nil)
+	fapwstest.Must(t, err)
+	text, err := json.Marshal(a)
+	fapwstest.Must(t, err)
+	r.Header.Set("X-Asked", string(text))
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		r.Header.Add(name, value)
+	}
+	response, err := c.Do(r)
+	fapwstest.Must(t, err)
+	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+func decoded(t *testing.T, r *http.Response) io.Reader {
+	t.Helper()
+	switch r.Header.Get("Content-Encoding") {
+	case "gzip":
+		z, err := gzip.NewReader(r.Body)
+		fapwstest.Must(t, err)
+		return z
+	case "zstd":
+		z, err := zstd.NewReader(r.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<20))
+		fapwstest.Must(t, err)
+		t.Cleanup(z.Close)
+		return z
+	}
+	return r.Body
+}
+
+// The size, type, status and other fields of a response determine whether it is compressed.
+func TestResponsesOfHandlersAreCompressed(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
+	html := [2]string{"Content-Type", "text/html; charset=utf-8"}
+	with := func(name, value string) [][2]string { return [][2]string{html, {name, value}} }
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for _, tt := range []struct {
+			name   string
+			a      asked
+			accept string
+			field  string // of the request
+			coding string
+			varies bool
+		}{
+			{"whole", asked{Fields: [][2]string{html}, Size: 5000}, "gzip", "", "gzip", true},
+			{"best", asked{Fields: [][2]string{html}, Size: 5000}, "gzip, deflate, br, zstd", "", "zstd", true},
+			{"length", asked{Fields: with("Content-Length", "5000"), Size: 5000}, "gzip", "", "gzip", true},
+			{"by reference", asked{Fields: [][2]string{html}, Size: 100_000}, "gzip", "", "gzip", true},
+			{"pieces", asked{Fields: [][2]string{html}, Size: 50000, Pieces: true}, "gzip", "", "gzip", true},
+			{"pieces of zstd", asked{Fields: with("Content-Length", "50000"), Size: 50000, Pieces: true}, "zstd", "",
+				"zstd", true},
+			{"large", asked{Fields: [][2]string{html}, Size: 20 << 20}, "zstd", "", "zstd", true},
+			{"JSON", asked{Fields: [][2]string{{"Content-Type", "application/problem+json"}}, Size: 2000}, "gzip", "",
+				"gzip", true},
+			{"error", asked{Fields: [][2]string{html}, Status: "404 Not Found", Size: 2000}, "gzip", "", "gzip", true},
+			{"small", asked{Fields: [][2]string{html}, Size: 1023}, "gzip", "", "", false},
+			{"image", asked{Fields: [][2]string{{"Content-Type", "image/png"}}, Size: 5000}, "gzip", "", "", false},
+			{"events", asked{Fields: [][2]string{{"Content-Type", "text/event-stream"}}, Size: 5000}, "gzip", "", "",
+				false},
+			{"own coding", asked{Fields: with("Content-Encoding", "br"), Size: 5000}, "gzip", "", "br", false},
+			{"range", asked{Fields: with("Content-Range", "bytes 0-4999/9000"), Status: "206 Partial Content",
+				Size: 5000}, "gzip", "", "", false},
+			{"no-transform", asked{Fields: with("Cache-Control", "public, No-Transform"), Size: 5000}, "gzip", "", "",
+				false},
+			{"digest", asked{Fields: with("Repr-Digest", "sha-256=:AA==:"), Size: 5000}, "gzip", "", "", false},
+			{"chosen by the application", asked{Fields: with("Vary", "Cookie, accept-encoding"), Size: 5000}, "gzip",
+				"", "", true},
+			{"no coding accepted", asked{Fields: [][2]string{html}, Size: 5000}, "identity", "", "", true},
+			{"refused by a weight", asked{Fields: [][2]string{html}, Size: 5000}, "gzip;q=0", "", "", true},
+			{"no-transform of the request", asked{Fields: [][2]string{html}, Size: 5000}, "gzip",
+				"Cache-Control: no-transform", "", true},
+		} {
+			fields := []string{"Accept-Encoding: " + tt.accept}
+			if tt.field != "" {
+				fields = append(fields, tt.field)
+			}
+			r := askFor(t, c, "GET", s.URL, tt.a, fields...)
+			if got := r.Header.Get("Content-Encoding"); got != tt.coding {
+				t.Errorf("%s: coding %q, want %q", tt.name, got, tt.coding)
+				continue
+			}
+			if got := strings.Contains(strings.ToLower(r.Header.Get("Vary")), "accept-encoding"); got != tt.varies {
+				t.Errorf("%s: Vary %v, want %v", tt.name, got, tt.varies)
+			}
+			body, err := io.ReadAll(decoded(t, r))
+			if want := strings.Repeat("some text, ", tt.a.Size)[:tt.a.Size]; err != nil || string(body) != want {
+				t.Errorf("%s: %v; %d bytes, want %d", tt.name, err, len(body), tt.a.Size)
+			}
+			whole := tt.coding != "" && tt.coding != "br" && !tt.a.Pieces && tt.a.Size < 8<<20
+			if whole && (r.ContentLength <= 0 || r.ContentLength >= int64(tt.a.Size)) {
+				t.Errorf("%s: Content-Length %d", tt.name, r.ContentLength)
+			}
+		}
+	})
+}
+
+// A client must not combine parts of different forms, so the tag is weak, and Accept-Ranges is missing.
+func TestCompressedResponseHasAWeakTag(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Inline, "compress.py", "--h2c")
+	a := asked{Fields: [][2]string{{"Content-Type", "text/html"}, {"ETag", `"v1"`}, {"Accept-Ranges", "bytes"}},
+		Size: 4000}
+	unchanged := asked{Fields: [][2]string{{"ETag", `"v1"`}}, Status: "304 Not Modified"}
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for _, accept := range []string{"gzip", "identity"} {
+			tag, ranges := `"v1"`, "bytes"
+			if accept == "gzip" {
+				tag, ranges = `W/"v1"`, ""
+			}
+			for _, method := range []string{"GET", "HEAD"} {
+				r := askFor(t, c, method, s.URL, a, "Accept-Encoding: "+accept)
+				if r.Header.Get("Etag") != tag || r.Header.Get("Accept-Ranges") != ranges ||
+					r.Header.Get("Vary") != "Accept-Encoding" {
+					t.Errorf("%s, %s: %v", method, accept, r.Header)
+				}
+				if method == "HEAD" && accept == "gzip" && r.Header.Get("Content-Length") != "" {
+					t.Errorf("HEAD has Content-Length %s", r.Header.Get("Content-Length"))
+				}
+			}
+			if r := askFor(t, c, "GET", s.URL, unchanged, "Accept-Encoding: "+accept); r.StatusCode != 304 ||
+				r.Header.Get("Etag") != tag || r.Header.Get("Vary") != "Accept-Encoding" {
+				t.Errorf("304, %s: %v", accept, r.Header)
+			}
+		}
+	})
+}
+
+func TestClientGetsEachCompressedLineAsItComes(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for _, coding := range []string{"gzip", "zstd"} {
+			r := askFor(t, c, "GET", s.URL+"/lines", asked{}, "Accept-Encoding: "+coding)
+			if r.Header.Get("Content-Encoding") != coding {
+				t.Fatalf("%v", r.Header)
+			}
+			lines := bufio.NewReader(decoded(t, r))
+			if line, err := lines.ReadString('\n'); err != nil || line != "{\"n\": 1}\n" {
+				t.Fatalf("%s: %v; %q", coding, err, line)
+			}
+			askFor(t, c, "GET", s.URL+"/go", asked{})
+			if rest, err := io.ReadAll(lines); err != nil || string(rest) != "{\"n\": 2}\n" {
+				t.Fatalf("%s: %v; %q", coding, err, rest)
+			}
+		}
+	})
+}
+
+func TestHandlerWaitsForAClientThatReadsACompressedResponseSlowly(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
+	overEach(t, func(t *testing.T, c *http.Client) {
+		r := askFor(t, c, "GET", s.URL+"/pours", asked{}, "Accept-Encoding: gzip")
+		if _, err := io.ReadFull(r.Body, make([]byte, 1<<20)); err != nil || r.Header.Get("Content-Encoding") != "gzip" {
+			t.Fatalf("%v; %v", err, r.Header)
+		}
+		made := func() int {
+			n, err := strconv.Atoi(s.Get("/made", 200).Text)
+			fapwstest.Must(t, err)
+			return n
+		}
+		n := made()
+		fapwstest.Eventually(t, "the handler to wait", func() bool {
+			before := n
+			n = made()
+			return n == before
+		})
+		if n > 1000 { // most of it is in the buffers of the sockets
+			t.Errorf("the handler has made %d of 4000 pieces", n)
+		}
+	})
+}
+
+// Each encoder needs memory, so the number of open responses with one is limited.
+func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py")
+	c := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	t.Cleanup(c.CloseIdleConnections)
+	coding := func() (string, io.Closer) {
+		r := askFor(t, c, "GET", s.URL+"/pours", asked{}, "Accept-Encoding: zstd")
+		return r.Header.Get("Content-Encoding"), r.Body
+	}
+	var first io.Closer
+	for i := range 64 {
+		got, body := coding()
+		if got != "zstd" {
+			t.Fatalf("response %d has the coding %q", i, got)
+		}
+		if i == 0 {
+			first = body
+		}
+	}
+	if got, _ := coding(); got != "" {
+		t.Errorf("the 65th response has the coding %q", got)
+	}
+	first.Close()
+	fapwstest.Eventually(t, "a free encoder", func() bool {
+		got, body := coding()
+		body.Close()
+		return got == "zstd"
+	})
+}
+
+// Otherwise the length of a page would tell whether a guess of another site is a part of its secret.
+func TestOtherSitesCannotMeasureCompressedSecrets(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c", "--forwarded-allow-ips", "127.0.0.1")
+	a := asked{Fields: [][2]string{{"Content-Type", "text/html"}}, Size: 3000}
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for _, tt := range []struct {
+			fields []string
+			coded  bool
+		}{
+			{nil, true},
+			{[]string{"Cookie: a=b"}, true},
+			{[]string{"X-Forwarded-Proto: https"}, true},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b"}, false},
+			{[]string{"X-Forwarded-Proto: https", "Authorization: Bearer x"}, false},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: cross-site"}, false},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: same-site"}, false},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: same-origin"}, true},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: none"}, true},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: cross-site", "Sec-Fetch-User: ?1"},
+				true},
+		} {
+			r := askFor(t, c, "GET", s.URL, a, append(tt.fields, "Accept-Encoding: gzip")...)
+			if coded := r.Header.Get("Content-Encoding") == "gzip"; coded != tt.coded {
+				t.Errorf("%q: compressed: %v", tt.fields, coded)
+			}
+		}
+	})
+}
+
+func TestCompressionCanBeTurnedOff(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", fapwstest.Read(t, fapwstest.Testdata(t, "compress.py")))
+	fapwstest.Write(t, dir+"/fapws.toml", `
+bind = "127.0.0.1:0"
+h2c = true
+[[host]]
+app = "app:application"
+[[host.route]]
+prefix = "/plain"
+compress = false
+[[host]]
+name = "off.example"
+app = "app:application"
+compress = false
+[[host.route]]
+prefix = "/coded"
+compress = true
+`)
+	s := fapwstest.Command{Dir: dir}.Started(t)
+	a := asked{Fields: [][2]string{{"Content-Type", "text/html"}}, Size: 3000}
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for target, coded := range map[string]bool{"/": true, "/plain/x": false} {
+			r := askFor(t, c, "GET", s.URL+target, a, "Accept-Encoding: gzip")
+			if got := r.Header.Get("Content-Encoding") == "gzip"; got != coded {
+				t.Errorf("%s: compressed: %v", target, got)
+			}
+		}
+	})
+	text, err := json.Marshal(a)
+	fapwstest.Must(t, err)
+	for target, coded := range map[string]bool{"/": false, "/coded": true} {
+		got := s.Ask(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: off.example\r\nX-Asked: %s\r\nAccept-Encoding: gzip\r\n\r\n",
+			target, text)).Header.Get("Content-Encoding") == "gzip"
+		if got != coded {
+			t.Errorf("off.example%s: compressed: %v", target, got)
+		}
+	}
+	off := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--no-compress")
+	if r := askFor(t, http.DefaultClient, "GET", off.URL, a, "Accept-Encoding: gzip"); r.Header.Get("Vary") != "" ||
+		r.Header.Get("Content-Encoding") != "" {
+		t.Errorf("--no-compress: %v", r.Header)
+	}
+}
+
+// Neither compresses again: an upstream's response has a coding.
+func TestCurlReadsCompressedResponsesOfUpstreams(t *testing.T) {
+	t.Parallel()
+	upstream := fapwstest.Serve(t, fapwstest.Threads, "compress.py")
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
+bind = "127.0.0.1:0"
+h2c = true
+[[host]]
+[[host.route]]
+prefix = "/"
+proxy = %q
+`, upstream.URL))
+	s := fapwstest.Command{Dir: dir}.Started(t)
+	head := filepath.Join(dir, "head")
+	for _, flag := range []string{"--http1.1", "--http2-prior-knowledge"} {
+		for _, fields := range []string{`["Content-Type", "text/css"]`,
+			`["Content-Type", "text/css"], ["Cache-Control", "no-transform"]`} {
+			body, err := exec.Command("curl", "-sS", flag, "--compressed", "-D", head, "-H",
+				`X-Asked: {"fields": [`+fields+`], "size": 9000}`, s.URL).Output()
+			fapwstest.Must(t, err)
+			if len(body) != 9000 || !bytes.HasPrefix(body, []byte("some text, ")) {
+				t.Errorf("%s: %d bytes: %.50q", flag, len(body), body)
+			}
+			got, coded := fapwstest.Read(t, head), !strings.Contains(fields, "no-transform")
+			if n := strings.Count(strings.ToLower(got), "content-encoding:"); (n == 1) != coded || n > 1 {
+				t.Errorf("%s: %s", flag, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package coding
+
+import (
+	"bytes"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// streamWindow limits the memory of a Stream, and what its client needs for decompression.
+const streamWindow = 128 << 10
+
+// Stream compresses a body in pieces. It belongs to one goroutine at a time.
+type Stream struct {
+	coding Coding
+	coded  bytes.Buffer
+	io.WriteCloser
+	flush func() error
+	reset func(io.Writer)
+}
+
+var streams = [Codings]*sync.Pool{
+	Gzip: {New: func() any {
+		w := gzip.NewWriter(nil)
+		return &Stream{coding: Gzip, WriteCloser: w, flush: w.Flush, reset: w.Reset}
+	}},
+	Zstd: {New: func() any {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+			zstd.WithWindowSize(streamWindow))
+		if err != nil {
+			panic(err)
+		}
+		return &Stream{coding: Zstd, WriteCloser: w, flush: w.Flush, reset: w.Reset}
+	}},
+}
+
+// NewStream returns a Stream for a coding of Made. Its memory is about a MiB until Free.
+func NewStream(c Coding) *Stream {
+	s := streams[c].Get().(*Stream)
+	s.coded.Reset()
+	s.reset(&s.coded)
+	return s
+}
+
+// Encode returns the coded form of pieces, of which the client can decode every byte. If last is set, the pieces are
+// the end of the body. The caller owns the result.
+func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
+	for _, piece := range pieces {
+		_, _ = s.Write(piece) // a Buffer does not return errors
+	}
+	if last {
+		_ = s.Close()
+	} else {
+		_ = s.flush()
+	}
+	out := bytes.Clone(s.coded.Bytes())
+	s.coded.Reset()
+	return out
+}
+
+// Free gives the memory of s to later streams. s must not be used again.
+func (s *Stream) Free() {
+	s.reset(nil)
+	streams[s.coding].Put(s)
+}

@@ -1,0 +1,102 @@
+package compress
+
+import (
+	"bytes"
+
+	"fapws/runtime/coding"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// acceptedBy returns the coding for the response to r, or Identity.
+func acceptedBy(r *exchange.Request) coding.Coding {
+	accepted := coding.AcceptedBy(r.Head, r.Parsed.Fields)
+	c := accepted.Choose(&coding.Made)
+	if c == coding.Identity {
+		return c
+	}
+	secret := r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || r.Peer.User != ""
+	own := false
+	for _, f := range r.Parsed.Fields {
+		value := f.Value.In(r.Head)
+		switch name := f.Name.In(r.Head); {
+		case http1.EqualFold(name, "cache-control") && noTransform(value):
+			return coding.Identity
+		case http1.EqualFold(name, "cookie"), http1.EqualFold(name, "authorization"):
+			secret = true
+		case http1.EqualFold(name, "sec-fetch-site"):
+			own = own || string(value) == "same-origin" || string(value) == "none"
+		case http1.EqualFold(name, "sec-fetch-user"):
+			own = own || string(value) == "?1"
+		}
+	}
+	if secret && !own && r.Peer.Scheme == "https" {
+		return coding.Identity
+	}
+	return c
+}
+
+func noTransform(value []byte) bool {
+	return bytes.Contains(bytes.ToLower(value), []byte("no-transform"))
+}
+
+// suits reports whether the response with the head h may be compressed, by its fields and status.
+func suits(h *exchange.Head) bool {
+	if h.Status < 200 || h.Status == 204 || h.Status == 206 {
+		return false
+	}
+	kind := h.Type
+	if h.Status == 304 { // it usually has no type
+		kind = "text/plain"
+	}
+	for line := range bytes.Lines(h.Fields) {
+		name := exchange.FieldName(line)
+		value := line[min(len(name)+1, len(line)):]
+		switch {
+		case http1.EqualFold(name, "content-type"):
+			kind = string(bytes.TrimSpace(value))
+		case http1.EqualFold(name, "cache-control") && noTransform(value),
+			http1.EqualFold(name, "vary") && bytes.Contains(bytes.ToLower(value), []byte("accept-encoding")),
+			http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-range"),
+			http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "repr-digest"),
+			http1.EqualFold(name, "digest"), http1.EqualFold(name, "content-md5"):
+			return false
+		}
+	}
+	return coding.Compressible(kind)
+}
+
+var varies = []byte("Vary: Accept-Encoding\r\n")
+
+// withVary returns fields in new memory, with Vary.
+func withVary(fields []byte) []byte {
+	return append(append(make([]byte, 0, len(fields)+len(varies)+40), fields...), varies...)
+}
+
+// codedFields returns the fields of a response in a coding, in new memory. With Identity it is the head of a response
+// without a body.
+func codedFields(fields []byte, c coding.Coding) []byte {
+	out := make([]byte, 0, len(fields)+len(varies)+40)
+	for line := range bytes.Lines(fields) {
+		switch name := exchange.FieldName(line); {
+		case http1.EqualFold(name, "accept-ranges"):
+		case http1.EqualFold(name, "etag"):
+			out = append(out, weakened(line)...)
+		default:
+			out = append(out, line...)
+		}
+	}
+	if c != coding.Identity {
+		out = append(append(append(out, "Content-Encoding: "...), c.String()...), "\r\n"...)
+	}
+	return append(out, varies...)
+}
+
+// weakened returns a field ETag with a weak tag (RFC 9110 §8.8.1).
+func weakened(line []byte) []byte {
+	name, tag, _ := bytes.Cut(line, []byte(":"))
+	if tag = bytes.TrimLeft(tag, " \t"); bytes.HasPrefix(tag, []byte("W/")) {
+		return line
+	}
+	return append(append(append([]byte(nil), name...), ": W/"...), tag...)
+}

@@ -1,0 +1,258 @@
+package compress
+
+import (
+	"slices"
+
+	"fapws/runtime/coding"
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// Compressor has methods that must be called on the event loop.
+type Compressor struct {
+	conns *conn.Set
+	open  int     // responses that have a coding.Stream
+	spare *filter // filters that are not used, by free
+
+	undecided []*filter // filters that wait for the end of the batch
+}
+
+func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
+
+// Filter is an exchange.Filter.
+func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
+	if x.Version < http1.HTTP11 || x.Req.Depth() > 0 { // the response to the outer request is compressed
+		return next
+	}
+	f := c.spare
+	if f == nil {
+		f = new(filter)
+	} else {
+		c.spare = f.free
+	}
+	*f = filter{c: c, x: x, next: next, coding: acceptedBy(x.Req), head: x.IsHead}
+	return f
+}
+
+// filter is the Sink of a response. It is also the Source of the exchange when the handler has sent its last part.
+type filter struct {
+	exchange.Memory
+	c      *Compressor
+	x      *exchange.Exchange
+	next   exchange.Sink
+	coding coding.Coding // Identity: the response gets only Vary
+	head   bool          // the method is HEAD
+
+	holds   bool            // parts wait; otherwise they are sent as they are
+	waiting []exchange.Part // parts that came in and are not coded
+	busy    bool            // a goroutine compresses
+	stream  *stream         // nil if the body is not coded in pieces
+
+	free *filter // next in Compressor.spare
+}
+
+// Send implements exchange.Sink.
+func (f *filter) Send(p *exchange.Part) {
+	switch {
+	case p.Op != exchange.OpBody || p.Interim:
+		f.next.Send(p)
+	case f.holds:
+		f.hold(p)
+	case p.First:
+		f.begin(p)
+	default:
+		f.pass(p)
+	}
+}
+
+// Reply implements exchange.Sink.
+func (f *filter) Reply(r exchange.Reply) {
+	next := f.next
+	f.release()
+	next.Reply(r)
+}
+
+// pass sends a part as it is. f is not used after the last one.
+func (f *filter) pass(p *exchange.Part) {
+	next := f.next
+	if p.Last() {
+		f.release()
+	}
+	next.Send(p)
+}
+
+func (f *filter) release() {
+	c := f.c
+	*f = filter{free: c.spare}
+	c.spare = f
+}
+
+// begin decides about a response by its first part.
+func (f *filter) begin(p *exchange.Part) {
+	own := *p
+	h := &own.Head
+	switch {
+	case f.x.By == "files", p.File != nil, p.Upgrade != nil, p.End == exchange.Incomplete, !suits(h),
+		h.Status != 304 && size(p) >= 0 && size(p) < coding.Least:
+		f.pass(p)
+	case f.coding == coding.Identity:
+		h.Fields = withVary(h.Fields)
+		f.pass(&own)
+	case h.Status == 304: // the fields are those of the response with a body (RFC 9110 §15.4.5)
+		h.Fields = codedFields(h.Fields, coding.Identity)
+		f.pass(&own)
+	case f.head:
+		h.Fields, h.Length, own.Body = codedFields(h.Fields, coding.Identity), -1, nil
+		f.pass(&own)
+	case size(p) < 0 || size(p) > coding.Most:
+		f.begins(&own)
+	default:
+		f.hold(p)
+		if f.complete() {
+			f.whole()
+		} else {
+			f.c.decideLater(f)
+		}
+	}
+}
+
+// size returns the length of a body by its first part, or -1 if it is unknown.
+func size(p *exchange.Part) int64 {
+	if p.Head.Length < 0 && p.Last() {
+		return int64(len(p.Body))
+	}
+	return p.Head.Length
+}
+
+// complete reports whether the parts that wait have the whole body.
+func (f *filter) complete() bool {
+	n := int64(0)
+	for i := range f.waiting {
+		n += int64(len(f.waiting[i].Body))
+	}
+	return n == size(&f.waiting[0])
+}
+
+// decideLater has c decide about f at the end of the batch. A handler often gives the head and a large body in two parts
+// at once.
+func (c *Compressor) decideLater(f *filter) {
+	if c.undecided = append(c.undecided, f); len(c.undecided) == 1 {
+		c.conns.Soon(c.decide)
+	}
+}
+
+func (c *Compressor) decide() {
+	undecided := c.undecided
+	c.undecided = nil
+	for _, f := range undecided {
+		switch {
+		case !f.holds || f.busy || f.stream != nil: // f was decided, or has another response
+		case f.x.Conn() == nil:
+			f.drop()
+		case f.complete():
+			f.whole()
+		default:
+			waiting := f.waiting
+			f.waiting, f.holds = nil, false
+			f.begins(&waiting[0])
+			for i := range waiting[1:] {
+				f.Send(&waiting[1+i])
+			}
+		}
+	}
+}
+
+// hold keeps a part.
+func (f *filter) hold(p *exchange.Part) {
+	f.holds = true
+	f.waiting = append(f.waiting, *p)
+	if p.Last() {
+		f.x.Source = f // the handler has done its part
+	}
+	if f.stream != nil {
+		f.stream.goOn()
+	}
+}
+
+// whole compresses the body that waits, if a processor is free.
+func (f *filter) whole() {
+	first, n := &f.waiting[0], len(f.waiting)
+	if !coding.Processors.Try() {
+		first.Head.Fields = withVary(first.Head.Fields)
+		f.passAll()
+		return
+	}
+	f.busy = true
+	body := first.Body
+	for i := range f.waiting[1:] {
+		if more := f.waiting[1+i].Body; len(body) == 0 {
+			body = more
+		} else if len(more) > 0 {
+			body = slices.Concat(body, more)
+		}
+	}
+	var coded []byte
+	made := false
+	f.c.conns.Offload(func() {
+		defer coding.Processors.Leave()
+		coded, made = coding.Compress(f.coding, body)
+	}, func(bool) {
+		f.busy = false
+		first := &f.waiting[0]
+		if !made {
+			first.Head.Fields = withVary(first.Head.Fields)
+			f.passAll()
+			return
+		}
+		took := f.waiting[:n:n]
+		f.waiting = f.waiting[n:]
+		end := &took[n-1]
+		out := exchange.Part{First: true, End: end.End, Head: first.Head, Body: coded, Trailers: end.Trailers,
+			Owner: &owned{parts: took}}
+		out.Head.Fields, out.Head.Length = codedFields(first.Head.Fields, f.coding), int64(len(coded))
+		f.next.Send(&out)
+		f.passAll()
+	})
+}
+
+// passAll sends the parts that wait, and from now on all parts as they are.
+func (f *filter) passAll() {
+	waiting := f.waiting
+	f.waiting, f.holds = nil, false
+	for i := range waiting {
+		f.next.Send(&waiting[i])
+	}
+}
+
+// OnGone implements exchange.Source.
+func (f *filter) OnGone(*exchange.Exchange) {
+	if !f.busy {
+		f.drop()
+	}
+}
+
+// drop releases what waits. Its client has disconnected.
+func (f *filter) drop() {
+	if f.stream != nil {
+		f.stream.free()
+	}
+	f.passAll()
+}
+
+// owned releases the parts that came in, when a part that went out is sent.
+type owned struct {
+	parts  []exchange.Part
+	stream *stream // nil for a whole body
+	size   int     // bytes of the part that went out
+}
+
+// Release implements exchange.Owner.
+func (o *owned) Release(*exchange.Part) {
+	for i := range o.parts {
+		o.parts[i].Release()
+	}
+	if o.stream != nil {
+		o.stream.sent(o.size)
+	}
+}

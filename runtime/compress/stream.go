@@ -1,0 +1,144 @@
+package compress
+
+import (
+	"fmt"
+
+	"fapws/runtime/coding"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
+)
+
+const (
+	// mostStreams limits the encoders of a process, of about a MiB each.
+	mostStreams = 64
+
+	// window limits the coded bytes of a response that wait for the client.
+	window = 256 << 10
+
+	// step is the number of bytes that a goroutine codes before the result is sent.
+	step = 256 << 10
+)
+
+// stream codes the parts that wait in a filter, one step after the other.
+type stream struct {
+	f       *filter
+	encoder *coding.Stream // nil after free
+	left    int64          // bytes of the announced length that have not come; negative if none is announced
+	off     int            // bytes of the first part that are coded
+	unsent  int            // coded bytes that wait for the client
+}
+
+// begins sends the head of a response whose body is coded in pieces. own is its first part.
+func (f *filter) begins(own *exchange.Part) {
+	if f.c.open == mostStreams {
+		own.Head.Fields = withVary(own.Head.Fields)
+		f.pass(own)
+		return
+	}
+	f.c.open++
+	f.stream = &stream{f: f, encoder: coding.NewStream(f.coding), left: own.Head.Length}
+	head := exchange.Part{First: true, Head: own.Head}
+	head.Head.Fields, head.Head.Length = codedFields(own.Head.Fields, f.coding), -1
+	f.holds = true
+	f.next.Send(&head)
+	own.First = false
+	f.hold(own)
+}
+
+// goOn codes the next step if something waits and the client reads.
+func (s *stream) goOn() {
+	f := s.f
+	switch {
+	case f.busy || len(f.waiting) == 0:
+		return
+	case f.x.Conn() == nil:
+		f.drop()
+		return
+	case s.unsent >= window:
+		return
+	}
+	pieces, took, last := s.take()
+	if last && took[len(took)-1].End == exchange.Incomplete {
+		last = false // the client must notice that the body is incomplete
+	}
+	f.busy = true
+	var coded []byte
+	f.c.conns.Offload(func() {
+		if len(pieces) > 0 || last {
+			coded = s.encoder.Encode(pieces, last)
+		}
+	}, func(bug bool) {
+		f.busy = false
+		if c := f.x.Conn(); bug && c != nil {
+			c.Close("internal error") // abandons x
+		}
+		s.send(coded, took)
+	})
+}
+
+// take removes a step from the parts that wait. took are the parts that end with it. last reports whether the body
+// ends.
+func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
+	f := s.f
+	for n := 0; len(f.waiting) > 0 && n < step; {
+		p := &f.waiting[0]
+		piece := p.Body[s.off:]
+		if room := step - n; len(piece) > room {
+			piece = piece[:room]
+		}
+		s.off += len(piece)
+		whole := s.off == len(p.Body)
+		if len(piece) > 0 {
+			n += len(piece)
+			pieces = append(pieces, s.announced(piece))
+		}
+		if !whole {
+			break
+		}
+		if last = p.Last(); last && s.left > 0 {
+			f.x.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", s.left))
+			p.End = exchange.Incomplete
+		}
+		took = append(took, *p)
+		f.waiting, s.off = f.waiting[1:], 0
+	}
+	return pieces, took, last
+}
+
+// announced returns the part of piece that the announced length covers.
+func (s *stream) announced(piece []byte) []byte {
+	if s.left >= 0 {
+		piece = piece[:min(int64(len(piece)), s.left)]
+		s.left -= int64(len(piece))
+	}
+	return piece
+}
+
+func (s *stream) send(coded []byte, took []exchange.Part) {
+	f := s.f
+	out := exchange.Part{Body: coded, Owner: &owned{took, s, len(coded)}}
+	if n := len(took); n > 0 && took[n-1].Last() {
+		out.End, out.Trailers = took[n-1].End, took[n-1].Trailers
+		s.free()
+	}
+	s.unsent += len(coded)
+	last := out.Last()
+	if f.next.Send(&out); !last {
+		s.goOn()
+	}
+}
+
+// sent is called when n coded bytes no longer wait for the client.
+func (s *stream) sent(n int) {
+	if s.unsent -= n; s.encoder != nil && s.f.x.Conn() != nil {
+		s.goOn()
+	}
+}
+
+func (s *stream) free() {
+	if s.encoder != nil {
+		s.encoder.Free()
+		s.encoder = nil
+		s.f.c.open--
+	}
+}
