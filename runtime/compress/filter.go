@@ -22,7 +22,9 @@ func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
 // Filter is an exchange.Filter.
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	if x.Version < http1.HTTP11 || x.Req.Depth() > 0 { // the response to the outer request is compressed
+	// A client without Accept-Encoding needs no Vary: it gets the form that suits all. For a subrequest, the response to
+	// the outer request is compressed.
+	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}
 	f := c.spare

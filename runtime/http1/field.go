@@ -69,6 +69,8 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 		}
 	case 14:
 		k.body = k.body || EqualFold(name, "content-length")
+	case 15:
+		r.Codings = r.Codings || EqualFold(name, "accept-encoding")
 	case 17:
 		k.body = k.body || EqualFold(name, "transfer-encoding")
 	}

@@ -69,6 +69,7 @@ type Request struct {
 	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser; tools and scripts omit it
+	Codings   bool // has a field Accept-Encoding
 	HTML      bool
 	Forwarded bool // IsForwarding is true for at least one field
 	Raw       bool // Target contains UTF-8 outside ASCII (see AppendEncoded)
