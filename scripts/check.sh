@@ -16,16 +16,38 @@ test_go() {
 # "1000x". With the FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is
 # worth a build of all packages.
 test_fuzz() {
-    local folder target inputs built='' program=$root/build/fuzz.test
+    local folder target inputs built='' program programs=$root/build/fuzz
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
+    mkdir -p "$programs"
+    (($# > 1)) || build_fuzz "$programs"
     while IFS=: read -r folder target; do
         folder=${folder%/*}
+        program=$programs/${folder##*/}.test
         say "fuzz $folder $target"
-        [[ $folder == "$built" ]] || go test -c -tags invariants "${@:2}" -o "$program" "./$folder"
+        [[ $folder == "$built" || $# == 1 ]] || go test -c -tags invariants "${@:2}" -o "$program" "./$folder"
         built=$folder
         fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" \
             -test.fuzzcachedir "$inputs/$folder" || return 1
-    done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort)
+    done < <(fuzz_targets)
+}
+
+# fuzz_targets prints FILE:TARGET for every fuzz target.
+fuzz_targets() { grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort; }
+
+# build_fuzz FOLDER builds the programs of test_fuzz with what the Go tests and the race tests have compiled: those of
+# race_packages look for races and check invariants.
+build_fuzz() {
+    local folder packages=() watched=()
+    rm -rf "$1"
+    while read -r folder; do
+        if [[ " ${race_packages[*]} " == *" $folder "* ]]; then
+            watched+=("$folder")
+        else
+            packages+=("$folder")
+        fi
+    done < <(fuzz_targets | sed 's|^|./|; s|/[^/]*$||' | sort -u)
+    go test -c -ldflags "$(interpreter_flag)" -o "$1/" "${packages[@]}"
+    go test -c -race -tags invariants -ldflags "$(interpreter_flag)" -o "$1/" "${watched[@]}"
 }
 
 # fuzz_one FOLDER FLAGS... runs a program of test_fuzz. When time is up during a slow input, Go may report a failure
@@ -166,8 +188,8 @@ word_test() {
 }
 
 detectors() {
-    stage "short fuzz" test_fuzz 1000x
     stage race test_race -skip "$race_skipped" "${race_packages[@]}"
+    stage "short fuzz" test_fuzz 1000x
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
     stage "address sanitizer" test_sanitizer
 }
