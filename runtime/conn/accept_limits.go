@@ -33,9 +33,11 @@ const defaultMoment = 100 * time.Millisecond
 // rejectedAtOnce limits the connections that are being answered with 503 because of AcceptConfig.MaxClients.
 const rejectedAtOnce = 64
 
-var ServiceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; " +
-	"charset=utf-8\r\nContent-Length: 20\r\n" +
-	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
+// ServiceUnavailable is the response to a client for which the server has no room. Its request is not read.
+var ServiceUnavailable = func(text string) []byte {
+	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"+
+		"Content-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s", len(text), text)
+}("Too many clients are connected to this server. Please try again in a moment.\n")
 
 func (a *Acceptor) Configure(c AcceptConfig) {
 	if c.Moment == 0 {

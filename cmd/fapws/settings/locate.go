@@ -165,29 +165,43 @@ func scalar(text string) any {
 	return holder.X
 }
 
-// Nearest returns the name that a misspelt name most likely means, or "" if no name is similar enough.
+// Nearest returns the name that a misspelt name most likely means, or "" if no name is similar enough. The signs between
+// words do not count: maxbody is the beginning of max-body-size.
 func Nearest(wrong string, names []string) string {
+	typed, best, bestLetters := letters(wrong), "", ""
+	least := max(len(typed)/3, 1) // of three letters one may be wrong: not --foo for --loop
 	for _, name := range names {
-		if strings.EqualFold(strings.ReplaceAll(wrong, "_", "-"), name) {
-			return name
+		known := letters(name)
+		d := distance(typed, known)
+		if isPart(wrong, name) {
+			d = min(d, 1)
 		}
-	}
-	best, least := "", max(len(wrong)/3, 1) // of three letters one may be wrong: not --foo for --loop
-	for _, name := range names {
-		d := distance(wrong, name)
-		if len(wrong) >= 4 && strings.HasPrefix(name, wrong) {
-			d = 1 // wrong is the beginning of name
-		}
-		closer := best == "" || begin(wrong, name) > begin(wrong, best) || begin(wrong, name) == begin(wrong, best) &&
-			len(name) < len(best)
+		more := begin(typed, known) - begin(typed, bestLetters)
+		closer := best == "" || more > 0 || more == 0 && len(known) < len(bestLetters)
 		if len(name) > 2 && (d < least || d == least && closer) { // a name of two letters is similar to every word
-			best, least = name, d
+			best, bestLetters, least = name, known, d
 		}
 	}
 	return best
 }
 
-// begin returns the length of the common prefix of a and b.
+// letters returns a name in lower case without the signs between its words.
+func letters(name string) string {
+	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
+}
+
+// isPart reports whether a name begins with, or contains, what was typed, or has all its words.
+func isPart(wrong, name string) bool {
+	typed, known := letters(wrong), letters(name)
+	if at := strings.Index(known, typed); at == 0 && len(typed) >= 4 || at > 0 && len(typed) >= 6 {
+		return true
+	}
+	words := strings.Split(strings.ReplaceAll(strings.ToLower(wrong), "_", "-"), "-")
+	has := strings.Split(name, "-")
+	return len(words) > 1 && !slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(has, word) })
+}
+
+// begin counts the letters at the beginning of a that b has, too.
 func begin(a, b string) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++

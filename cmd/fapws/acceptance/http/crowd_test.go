@@ -123,6 +123,9 @@ func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 		if a.Want(t, 503); a.Header.Get("Retry-After") != "1" || !a.Close {
 			t.Errorf("header %v", a.Header)
 		}
+		if want := "Too many clients are connected to this server. Please try again in a moment.\n"; a.Text != want {
+			t.Errorf("%q", a.Text)
+		}
 		w.Closed()
 	}
 	for _, w := range inside {

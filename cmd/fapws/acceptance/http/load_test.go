@@ -85,7 +85,7 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 		defer w.Close()
 		a := w.Fetch("/hello")
 		if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close ||
-			a.Text != "Service Unavailable\n") {
+			!strings.Contains(a.Text, "Too many clients are connected")) {
 			t.Errorf("%v %q", a.Header, a.Text)
 		}
 		return a.StatusCode == 503
