@@ -425,4 +425,8 @@ test_wheel_tools() (
     said=$("$tools/mypy" --python-executable "$folder/venv/bin/python" -c 'from fapws import publish, typo' 2>&1) &&
         die "mypy: $said"
     [[ $said == *'has no attribute "typo"'*"Found 1 error "* ]] || die "mypy: $said"
+    echo 'from fapws import publish, typo' >"$folder/types.py"
+    said=$(node "$root/build/$pyright/index.js" --pythonpath "$folder/venv/bin/python" "$folder/types.py" 2>&1) &&
+        die "pyright: $said"
+    [[ $said == *'"typo" is unknown import symbol'*"1 error, "* ]] || die "pyright: $said"
 )

@@ -123,7 +123,8 @@ want_venv() {
 need_test_tools() {
     want_test_tools
     install_wanted
-    fetch_axe
+    fetch_npm "$axe" "$axe_sha512"
+    fetch_npm "$pyright" "$pyright_sha512"
     make_today
 }
 
@@ -157,23 +158,27 @@ word_today() {
     make_today
 }
 
-# TestConsoleWorksFromTheLoginToTheReboot checks pages with axe-core, from the registry that npm is configured for.
+# TestConsoleWorksFromTheLoginToTheReboot checks pages with axe-core, and the test of the wheel types with pyright.
 readonly axe=axe-core-4.14.1 axe_sha512=\
 1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b73\
 4f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+readonly pyright=pyright-1.1.414 pyright_sha512=\
+14f6596f9d637a90d7e1e3fb4c460378d16d984dd683092411c269bc7dff4265\
+12b23d04032dcb5eefb10784ff1560de8edb179427c5affadb5858f0bb0b97c3
 
-# fetch_axe writes build/axe-core-VERSION.js. Without it, this test fails, and the other tests run.
-fetch_axe() (
-    [[ ! -e $root/build/$axe.js ]] || return 0
-    mkdir -p "$root/build/axe"
-    cd "$root/build/axe" || return
-    if ! patiently "fetching $axe" logged log npm pack "${axe%-*}@${axe##*-}" ||
-        ! sha512sum --status -c <<<"$axe_sha512  $axe.tgz"; then
-        say "$axe: npm could not fetch it, or its SHA-512 differs; see build/axe/log"
+# fetch_npm PACKAGE SHA512 unpacks a package of the registry that npm is configured for into build/PACKAGE. Without the
+# package, its test fails, and the other tests run.
+fetch_npm() (
+    [[ ! -e $root/build/$1 ]] || return 0
+    mkdir -p "$root/build/npm"
+    cd "$root/build/npm" || return
+    if ! patiently "fetching $1" logged log npm pack "${1%-*}@${1##*-}" || ! sha512sum --status -c <<<"$2  $1.tgz"; then
+        say "$1: npm could not fetch it, or its SHA-512 differs; see build/npm/log"
         return
     fi
-    tar -xzf "$axe.tgz" package/axe.min.js
-    mv package/axe.min.js "../$axe.js"
+    rm -rf package
+    tar -xzf "$1.tgz"
+    mv package "../$1"
 )
 
 # refuse_snap ends test on Ubuntu if Chromium would be Ubuntu's snap, which does not run in a container, and sees
