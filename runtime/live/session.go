@@ -207,6 +207,9 @@ func (s *Socket) end() {
 // RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that cross the close frame: tellAway
 // notifies it after the client has answered the frame.
 func (s *Socket) goAway() {
+	if s.all.spared && s.all.leaving == websocket.ServiceRestart {
+		return
+	}
 	s.conn.Leaves = true
 	switch {
 	case s.closing:

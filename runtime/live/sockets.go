@@ -17,6 +17,9 @@ type SocketConfig struct {
 	Ping, PingTimeout time.Duration
 
 	NoDeflate bool // messages are not compressed (permessage-deflate)
+
+	// ReloadGrace is how long WebSockets stay open after the server was replaced, before they are closed with 1012.
+	ReloadGrace time.Duration
 }
 
 // Sockets contains the WebSockets of an event loop, and their shared state. Methods must be called on the loop, unless
@@ -35,6 +38,8 @@ type Sockets struct {
 	leaving uint16
 	// WebSockets that can be handed over stay while the server retires
 	stay bool
+	// the server was replaced, and SocketConfig.ReloadGrace has not passed
+	spared bool
 	// number of the last message before the server began to retire; WebSockets get all messages up to it before they
 	// are handed over
 	last uint64
@@ -72,10 +77,20 @@ func (a *Sockets) Drain(retire bool) {
 		if a.stay {
 			within = stayWithin
 		}
+		if a.cfg.ReloadGrace > 0 {
+			a.spared = true
+			time.AfterFunc(a.cfg.ReloadGrace, func() { a.conns.Events.Post(a.spare) })
+		}
 	}
 	a.Finish(within)
 	a.last = a.Tip()
 	a.conns.Flush()
+}
+
+// spare closes the WebSockets that ReloadGrace has spared.
+func (a *Sockets) spare() {
+	a.spared = false
+	a.each(func(s *Socket) { s.Drain(true) })
 }
 
 func (a *Sockets) each(do func(*Socket)) {

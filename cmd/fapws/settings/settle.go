@@ -237,6 +237,10 @@ func (s *Settings) Config() (Config, error) {
 			"such as 200M",
 			s.from["max-rss"], c.MaxRSS)
 	}
+	if grace := c.Server.WebSockets.ReloadGrace; grace > c.GracefulTimeout {
+		return c, fmt.Errorf("ws-reload-grace (%s) is %v, longer than graceful-timeout, %v, after which the old code ends",
+			s.from["ws-reload-grace"], grace, c.GracefulTimeout)
+	}
 	if name := s.idleSandbox(&c); name != "" {
 		return c, fmt.Errorf("%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])
 	}

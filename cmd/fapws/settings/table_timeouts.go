@@ -40,6 +40,10 @@ var timeoutsSettings = []*Setting{
 	{Name: "ws-ping-timeout", Default: "20s", Global: "WS_PING_TIMEOUT",
 		Help:  "close a WebSocket whose client does not respond for this long after a ping; 0 disables",
 		value: func(c *Config) *value { return duration(&c.Server.WebSockets.PingTimeout, 0) }},
+	{Name: "ws-reload-grace", Default: "0s", Global: "WS_RELOAD_GRACE",
+		Help: "after a reload, close WebSockets that cannot move to the new code this much later, with code 1012; " +
+			"at most graceful-timeout",
+		value: func(c *Config) *value { return duration(&c.Server.WebSockets.ReloadGrace, 0) }},
 	{Name: "channel-heartbeat", Default: "45s", Global: "CHANNEL_HEARTBEAT",
 		Help: "send an SSE comment to a subscriber idle for at most this long; a connection with data " +
 			"unacknowledged for twice this time is dropped",
