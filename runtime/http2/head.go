@@ -305,7 +305,11 @@ func fieldOf(line string) hpack.HeaderField {
 	if !validName(f.Name) { // clients treat it as a connection error
 		return hpack.HeaderField{}
 	}
-	f.Sensitive = f.Name == "set-cookie" // proxies must not index it, or its value could be guessed
+	switch f.Name {
+	case "set-cookie", // proxies must not index it, or its value could be guessed
+		"ratelimit", "server-timing", "x-request-id": // each response has another value, which would only fill the table
+		f.Sensitive = true
+	}
 	return f
 }
 
