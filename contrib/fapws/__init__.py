@@ -5,11 +5,12 @@
                                       ``Timeout``, ``channel``, ``publish``,
                                       ``subscribers``, ``on_join``, ``on_leave``,
                                       ``WebSocket``, ``broadcast``, ``upload``,
-                                      ``Login``
+                                      ``Login``, ``run``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
 ``fapws.metrics``                     ``counter``, ``gauge``, ``histogram``
+``fapws.testing``                     ``serve``: the server in tests
 ``fapws.users``                       ``check``, ``set``, ``list``, ``remove``: the users of a login
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.log``                 ``Log``, a line for each call of a handler
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         timer as timer,
     )
     from fapws._login import Login as Login
+    from fapws._run import run as run
     from fapws._timeout import Timeout as Timeout
     from fapws._upload import Upload as Upload, UploadedFile as UploadedFile, upload as upload
     from fapws._websocket import (
@@ -64,6 +66,7 @@ _modules = {
     "stop_timer": "_later",
     "timer": "_later",
     "Login": "_login",
+    "run": "_run",
     "Timeout": "_timeout",
     "Upload": "_upload",
     "UploadedFile": "_upload",

@@ -1,0 +1,127 @@
+package python_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// python returns a command of a Python that imports the package fapws, and finds the executable in PATH.
+func python(t *testing.T, dir, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	contrib, err := filepath.Abs(fapwstest.Repository + "/contrib")
+	fapwstest.Must(t, err)
+	c := exec.Command(program, args...)
+	c.Dir = dir
+	c.Env = append(fapwstest.CleanEnviron(), "PYTHONPATH="+contrib, "PYTHONDONTWRITEBYTECODE=1",
+		"PATH="+filepath.Dir(fapwstest.Binary(t))+":"+os.Getenv("PATH"))
+	return c
+}
+
+const mainScript = `
+import sys
+import fapws
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"Hello from " + __name__.encode()]
+
+print("loaded as", __name__, flush=True)
+`
+
+func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]string{
+		"object":    "fapws.run(app, bind='127.0.0.1:0', allow_root=True, compress=False, timeout=None)",
+		"unguarded": "fapws.run('main:app', bind=['127.0.0.1:0'], allow_root=True)\nprint('after', flush=True)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if name == "object" {
+				call = "if __name__ == '__main__':\n    " + call
+			}
+			fapwstest.Write(t, dir+"/main.py", mainScript+call+"\n")
+			c, out := python(t, dir, fapwstest.Python, "main.py"), fapwstest.NewOutput()
+			c.Stdout, c.Stderr = out, out
+			fapwstest.Must(t, c.Start())
+			t.Cleanup(func() {
+				_ = c.Process.Signal(os.Interrupt)
+				if err := c.Wait(); err != nil {
+					t.Error(err)
+				}
+			})
+			r, err := http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])
+			fapwstest.Must(t, err)
+			defer r.Body.Close()
+			if text, err := io.ReadAll(r.Body); err != nil || string(text) != "Hello from main" {
+				t.Errorf("%v; %q", err, text)
+			}
+			if text := out.String(); strings.Count(text, "loaded as __main__") != 1 ||
+				strings.Count(text, "after") != strings.Count(call, "after") {
+				t.Errorf("the script ran in another way:\n%s", text)
+			}
+		})
+	}
+}
+
+func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/main.py", "import fapws\nfapws.run(lambda environ, start_response: [])\n")
+	text, err := python(t, dir, fapwstest.Python, "main.py").CombinedOutput()
+	if err == nil || !strings.Contains(string(text), "ValueError: run: no module has <function <lambda>") {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+// The fixture stops the server after the test. Output of a server that cannot start is at hand.
+func TestServerRunsInTestsOfPytest(t *testing.T) {
+	t.Parallel()
+	venv, dir := fapwstest.Today(t), t.TempDir()
+	fapwstest.Write(t, dir+"/conftest.py", "pytest_plugins = 'fapws.testing'\n")
+	fapwstest.Write(t, dir+"/main.py", mainScript)
+	fapwstest.Write(t, dir+"/test_main.py", `
+import os
+import urllib.error
+from urllib.request import urlopen
+
+from fapws.testing import serve
+
+pids = []
+
+
+def test_fixture(fapws_server):
+    server = fapws_server("main:app", workers=2, env={"MINE": "yes"})
+    assert urlopen(server.url + "/").read() == b"Hello from main"
+    pids.append(server.process.pid)
+    assert fapws_server("main:app").port != server.port
+
+
+def test_fixture_has_stopped():
+    assert not os.path.exists("/proc/%d" % pids[0])
+
+
+def test_context_and_failure():
+    with serve("main:app", threads=1) as server:
+        assert urlopen(server.url).status == 200
+    assert server.stop() == 0
+    assert "loaded as main" in server.output()
+    with serve("missing:app") as server:
+        try:
+            urlopen(server.url)
+        except urllib.error.URLError:
+            pass
+        assert server.process.wait() != 0
+        assert "no module named missing" in server.output()
+`)
+	out, err := python(t, dir, venv+"/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "3 passed") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}

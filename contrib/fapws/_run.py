@@ -1,0 +1,87 @@
+"""Starting the server from Python: ``fapws.run``, and the command lines that ``fapws.testing`` uses, too."""
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, Dict, List
+
+__all__ = ["run"]
+
+
+def run(app: object = None, **settings: object) -> None:
+    """Serve an application: ``fapws.run(app, bind=":8000", workers=2)`` at the end of a script.
+
+    ``app`` is the application itself, which must be a global variable of a module, or its name as on the command line:
+    ``"main:app"``, ``"main.py"``. Without it, the script that calls is served. Settings are flags with underscores:
+    ``True`` and ``False`` turn a switch on and off, a list repeats the flag, and None leaves it out.
+
+    The server replaces this process: nothing after the call runs, nor do functions of ``atexit``, and a debugger or
+    profiler loses the process. Within the server, which loads the same script, the call does nothing.
+    ValueError: no module has this application. RuntimeError: the executable is not installed.
+    """
+    if serving():
+        return
+    caller: Dict[str, Any] = sys._getframe(1).f_globals
+    words = command() + [name(app, caller)] + flags(settings)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(words[0], words)
+
+
+def serving() -> bool:
+    """Whether this process is one of the server."""
+    try:
+        import fapws._native  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def command() -> List[str]:
+    """The program and arguments that start the server: of the wheel that has this package, or the first in PATH."""
+    from shutil import which
+
+    if os.path.exists(os.path.join(os.path.dirname(os.path.abspath(__file__)), "libfapws.so")):
+        return [sys.executable, "-m", "fapws"]
+    found = which("fapws")
+    if not found:
+        raise RuntimeError("there is no command fapws in PATH: pip install fapws, or add its folder to PATH")
+    return [found]
+
+
+def name(app: object, caller: Dict[str, Any]) -> str:
+    """The argument APP for an application, for a name, or for the script with the globals caller."""
+    if isinstance(app, str):
+        return app
+    script = caller.get("__file__")
+    if app is None:
+        if not script:
+            raise ValueError("run: the code that calls is not in a file; name the application: fapws.run('main:app')")
+        return str(script)
+    for key, value in caller.items():
+        if value is app and script:
+            return "%s:%s" % (script, key)
+    modules: List[ModuleType] = list(sys.modules.values())
+    for module in modules:
+        for key, value in list(getattr(module, "__dict__", {}).items()):
+            if value is app and not key.startswith("_"):
+                return "%s:%s" % (module.__name__, key)
+    raise ValueError("run: no module has %.80r as a global variable, so the server could not import it" % (app,))
+
+
+def flags(settings: Dict[str, object]) -> List[str]:
+    """The flags of the command line for settings."""
+    words = []
+    for key, value in settings.items():
+        flag = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append("%s=%s" % (flag, "yes" if value else "no"))
+        elif isinstance(value, (list, tuple)):
+            words += ["%s=%s" % (flag, one) for one in value]
+        elif value is not None:
+            words.append("%s=%s" % (flag, value))
+    return words
