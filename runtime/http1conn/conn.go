@@ -44,6 +44,8 @@ type Server struct {
 	bulk  []byte // memory of readOn; nil until it is needed
 	items []conn.Item
 
+	replaced bool // another process serves: TakeIdle was called
+
 	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
 }
 

@@ -1,5 +1,13 @@
 package http1conn
 
+import (
+	"bytes"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/route"
+)
+
 // gate says whether the next request of a connection may be parsed. It is used only with Config.Current.
 type gate uint8
 
@@ -30,4 +38,18 @@ func (c *Conn) mustAsk() bool {
 	}
 	c.setState(StateWaiting)
 	return true
+}
+
+// redirect answers a request with its own address, because another process has the new code, and this process the keys
+// of TLS. The client sends the request again on a new connection. Leading slashes become one, as in a path of a
+// directory: two would begin the name of a host.
+func (c *Conn) redirect(req *http1.Request, head []byte) {
+	fields := append([]byte("Location: "), '/')
+	fields = route.AppendURL(fields, bytes.TrimLeft(req.Path.In(head), `/\`))
+	if query := req.Query.In(head); len(query) > 0 {
+		fields = route.AppendURL(append(fields, '?'), query)
+	}
+	c.s.rest = nil
+	c.newErrorExchange(head).Sink.Reply(exchange.Reply{Status: 307, Fields: append(fields, "\r\n"...),
+		Text: "the code has changed, and a new connection reaches it", Override: true, Close: true})
 }

@@ -29,6 +29,7 @@ type IdleClient struct {
 // client then retries its next request on another connection (RFC 9110 §9.2.2). A connection whose request has arrived
 // stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
+	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {
 		var c *Conn
 		unannounced := false

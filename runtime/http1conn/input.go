@@ -138,6 +138,10 @@ func (c *Conn) next(buf []byte) bool {
 	r.Head, s.rest = head, buf[n:]
 	c.gate = closed
 	if s.Config.Current != nil && c.Transport() != nil {
+		if s.replaced {
+			c.redirect(req, head)
+			return false
+		}
 		// this process has the keys, but the next request may need another process
 		req.KeepAlive = false
 	}

@@ -1,13 +1,16 @@
 package tls_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -79,4 +82,48 @@ func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 				})
 		})
 	}
+}
+
+// The connection is older than the change, and its first request arrives while the new code loads. Only the old process
+// has the keys of TLS, so the client must connect again.
+func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
+	const text = "import time; time.sleep(0.3)\n" +
+		"def handler(environ, start_response):\n" +
+		"    return '%s %%s %%s' %% (environ['QUERY_STRING'], environ['wsgi.input'].read().decode())\n" +
+		"PATHS = [('/', handler)]\n"
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
+		func(t *testing.T, m fapwstest.Mode) {
+			ca := certtest.NewAuthority(t)
+			path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), fmt.Sprintf(text, "first"))
+			command := fapwstest.Command{Script: path, Flags: []string{"--dev"}, Complains: true}
+			command.Flags = append(command.Flags, flagsFor(ca.For("127.0.0.1"), t.TempDir())...)
+			s := serve(t, m, command)
+			for i := range 4 {
+				settings := &tls.Config{RootCAs: ca.Pool()}
+				early, err := tls.Dial("tcp", strings.TrimPrefix(s.URL, "https://"), settings)
+				if err != nil {
+					t.Fatal(err)
+				}
+				transport := &http.Transport{TLSClientConfig: settings, DisableKeepAlives: true}
+				var used atomic.Bool
+				transport.DialTLSContext = func(_ context.Context, network, address string) (net.Conn, error) {
+					if used.CompareAndSwap(false, true) {
+						return early, nil
+					}
+					return tls.Dial(network, address, settings)
+				}
+				fapwstest.Write(t, path, fmt.Sprintf(text, fmt.Sprint("version", i)))
+				body := strings.Repeat("b", i*30<<10)
+				answer, err := (&http.Client{Transport: transport}).Post(s.URL+"/a?x=%41", "text/plain",
+					strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(answer.Body)
+				answer.Body.Close()
+				if want := fmt.Sprintf("version%d x=%%41 %s", i, body); string(got) != want || err != nil {
+					t.Errorf("%.80q, %v, not %.80q", got, err, want)
+				}
+			}
+		})
 }
