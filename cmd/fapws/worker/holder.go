@@ -11,21 +11,26 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // holder returns the name and process ID of the program that listens on an address in the form of conn.Listen: "nginx,
-// pid 812". For fapws, it adds the command that stops it. It is "" if /proc does not show the program, for example of
-// another user.
+// pid 812". For fapws, it adds the command that stops it. If /proc does not show the program, which may belong to another
+// user, holder returns that user: "of user root". It returns "" if nothing listens.
 func holder(addr string) string {
-	sockets := map[string]bool{}
+	sockets, owner := map[string]bool{}, ""
 	for _, table := range []string{"tcp", "tcp6", "unix"} {
 		f, err := os.Open("/proc/self/net/" + table)
 		if err != nil {
 			continue
 		}
 		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if inode := inodeOf(strings.Fields(lines.Text()), addr); inode != "" {
+			if inode, uid := inodeOf(strings.Fields(lines.Text()), addr); inode != "" {
 				sockets["socket:["+inode+"]"] = true
+				owner = "of user " + system.UserName(uid)
 			}
 		}
 		f.Close()
@@ -55,33 +60,38 @@ func holder(addr string) string {
 		}
 		return text
 	}
-	return ""
+	return owner
 }
 
-func inodeOf(line []string, addr string) string {
+// inodeOf returns the inode and the user of a line of /proc/net/tcp or unix if its socket listens on addr. The user of a
+// unix socket is the owner of its file.
+func inodeOf(line []string, addr string) (inode string, uid int) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		const listens = "00010000"
 		if full, err := filepath.Abs(path); len(line) == 8 && line[3] == listens && err == nil &&
 			slices.Contains([]string{path, full}, line[7]) {
-			return line[6]
+			var file unix.Stat_t
+			_ = unix.Stat(path, &file)
+			return line[6], int(file.Uid)
 		}
-		return ""
+		return "", 0
 	}
 	const listens = "0A"
 	want, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil || len(line) < 10 || line[3] != listens {
-		return ""
+		return "", 0
 	}
 	ip, port, _ := strings.Cut(line[1], ":")
 	if n, err := strconv.ParseUint(port, 16, 16); err != nil || int(n) != want.Port {
-		return ""
+		return "", 0
 	}
 	has, _ := hex.DecodeString(ip)
 	for word := range slices.Chunk(has, 4) { // a number as this machine stores it
 		binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
 	}
 	if got := net.IP(has); got.IsUnspecified() || len(want.IP) == 0 || want.IP.IsUnspecified() || got.Equal(want.IP) {
-		return line[9]
+		uid, _ := strconv.Atoi(line[7])
+		return line[9], uid
 	}
-	return ""
+	return "", 0
 }
