@@ -116,6 +116,8 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"[[host]]", "f:1: host: nothing to serve: set root, app or a [[host.route]]"},
 		{"[host]\nroot = '.'", "f:1: host is a table: write it as [[host]]"},
+		{"[[host]]\nroot = '.'\n[host.route]\npath = '/'", "f:3: route is a table: write it as [[host.route]]"},
+		{"[[host]]\nroot = '.'\nroute = '/'", "f:3: route is a string: write it as [[host.route]]"},
 		{"[[host]]\nroot = '.'\n[[host]]\nroot = '.'",
 			"f:3: default: the host of line 1 is already the default; give this host a name"},
 		{"app = 'x'\n[[host]]\nroot = '.'",

@@ -347,7 +347,7 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	switch {
 	case ok:
 	case field.Type().Elem().Kind() == reflect.Pointer:
-		return v.Errorf("%s is %s: write it as [[%s]]", v.Key, v.Type(), v.Key)
+		return v.Errorf("%s is %s: write it as %s", v.Key, v.Type(), of.Tag.Get("value"))
 	default:
 		return v.Must(errors.New("an array of integers"))
 	}

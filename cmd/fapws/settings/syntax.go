@@ -14,7 +14,7 @@ import (
 // the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`,
-		`the table $1 is defined above; where several have the same name, write [[$1]] for each`},
+		`$1 is set above; remove one, or write [[$1]] for each of several tables`},
 	{`already`, `^\s*([^=]*[^=\s])`, `$1 is set above; remove one of the lines`},
 	{`newlines|EOF; expected ['"]`, ``, `the quote at the end of this text is missing`},
 	{`hexadecimal digits|invalid escape`, ``,

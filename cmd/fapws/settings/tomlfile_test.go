@@ -64,8 +64,8 @@ func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"a = 1\nb = = 2", "2:5: there is one = too many"},
 		{"a = 1\na = 2", "2:1: a is set above; remove one of the lines"},
-		{"[host]\n[host]", "2:2: the table host is defined above; where several have the same name, write " +
-			"[[host]] for each"},
+		{"[host]\n[host]", "2:2: host is set above; remove one, or write [[host]] for each of several tables"},
+		{"app = 'a.py'\n[app]", "2:2: app is set above; remove one, or write [[app]] for each of several tables"},
 		{"[host\n", "1:6: a table is written [name] or [[name]], alone on its line"},
 		{"[host] a = 1", "1:8: a table is written [name] or [[name]], alone on its line"},
 		{"a = 1\n\nb = \"x\n\nc = 1", "3:5: the quote at the end of this text is missing"},
