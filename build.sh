@@ -26,8 +26,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    one that was built --with-thread-sanitizer (CONTRIBUTING.md)
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
-  bench [WORDS]    compare with other servers; see bench/README.md. --root sid: with those of
-                   Debian sid, in build/roots/bench-sid, and write docs/performance.md
+  bench [WORDS]    compare with other servers of today, from PyPI in build/peers; see bench/README.md.
+                   --export WORDS: with ten rounds of five seconds, and write docs/performance.md
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes

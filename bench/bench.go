@@ -78,7 +78,8 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 		}
 		p, err := start(s, w, &b.settings)
 		if err != nil {
-			return nil, err
+			b.leave(s.name + ": " + err.Error())
+			continue
 		}
 		defer p.stop()
 		if err := p.warmUp(w, lua, cpu); err != nil {

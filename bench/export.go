@@ -30,11 +30,10 @@ func text(file string) string {
 }
 
 func (b *bench) export(m results.Machine) *results.Results {
-	r := &results.Results{Command: b.typed, Date: time.Now().Format(time.DateOnly), Rounds: b.rounds,
-		Seconds: b.length.Seconds(), Machine: m,
+	r := &results.Results{Commands: []string{b.typed}, Date: time.Now().Format(time.DateOnly), Machine: m,
 		Versions: versions(b.servers), LeftOut: b.leftOut}
 	for _, w := range b.done {
-		stored := results.Workload{Name: w.name, Title: w.title}
+		stored := results.Workload{Name: w.name, Title: w.title, Rounds: b.rounds, Seconds: b.length.Seconds()}
 		for _, name := range w.who {
 			s := results.Server{Name: name}
 			for _, taken := range b.results[key{w.name, name}] {

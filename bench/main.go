@@ -31,11 +31,13 @@ func parseSettings() settings {
 	flag.StringVar(&s.apps, "apps", "bench/apps", "folder of app.py and asgi.py")
 	flag.StringVar(&s.json, "json", "", "file for the results")
 	flag.StringVar(&s.typed, "typed", "", "command for the results")
+	flag.StringVar(&venv, "venv", "build/peers", "virtual environment with the servers and frameworks of PyPI")
 	packages := flag.Bool("packages", false, "print the Debian packages that are missing, and nothing else")
 	flag.Usage = func() {
 		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [--json FILE] [quick] [WORKLOAD|SERVER ...]\n"+
-			"workloads: %s; tls: those with TLS; page: those of docs/performance.md\nservers: %s\n",
-			strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
+			"workloads: %s; tls: those with TLS; frameworks, raw, web, device: those of docs/performance.md, "+
+			"page: all of them\n"+
+			"servers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
 	}
 	arguments, words := os.Args[1:], []string(nil)
 	for {
@@ -98,6 +100,9 @@ func run(s settings) error {
 	if s.apps, err = filepath.Abs(s.apps); err != nil {
 		return err
 	}
+	if venv, err = filepath.Abs(venv); err != nil {
+		return err
+	}
 	if err := prepareFiles(s.work); err != nil {
 		return err
 	}
@@ -130,6 +135,7 @@ func run(s settings) error {
 	}
 	cleanUp := func() {
 		stopAll()
+		removeControlGroup()
 		restore()
 	}
 	// An interrupt must stop the servers and restore the congestion control.
@@ -155,5 +161,5 @@ func run(s settings) error {
 	if s.json == "" {
 		return nil
 	}
-	return b.export(m).Save(s.json)
+	return b.export(m).SaveInto(s.json)
 }

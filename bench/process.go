@@ -40,6 +40,11 @@ func start(s *server, w *workload, set *settings) (*process, error) {
 		return nil, err
 	}
 	command := s.command(port, w, set)
+	if w.memory > 0 {
+		if command, err = limitMemory(command, w.memory); err != nil {
+			return nil, fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = s.environment(set)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -14,25 +14,35 @@ import (
 type program struct {
 	file   string // "" if its environment variable is unset
 	debian string // "" if no package has it
+	pypi   string // its distribution in the virtual environment of the peers, instead of a file
 }
 
-// python runs the peers, because Debian's packages belong to Debian's Python.
-const python = "/usr/bin/python3"
+// venv is the virtual environment of the peers and the frameworks. fapws serves the frameworks from it, too.
+var venv string
 
-func module(name string) program {
-	return program{"/usr/lib/python3/dist-packages/" + name, "python3-" + name}
-}
+func inVenv(name string) string { return filepath.Join(venv, "bin", name) }
 
 func ownProgram() program { return program{file: os.Getenv("FAPWS_BIN")} }
 
+func fromPyPI(names ...string) (needs []program) {
+	for _, name := range names {
+		needs = append(needs, program{pypi: name})
+	}
+	return needs
+}
+
 var (
-	wrk     = program{"wrk", "wrk"}
-	h2load  = program{"h2load", "nghttp2-client"}
-	phpCGI  = program{"php-cgi", "php-cgi"}
-	helpers = []program{wrk, h2load, module("flask"), module("django"), module("starlette"), module("fastapi")}
+	wrk     = program{file: "wrk", debian: "wrk"}
+	h2load  = program{file: "h2load", debian: "nghttp2-client"}
+	phpCGI  = program{file: "php-cgi", debian: "php-cgi"}
+	libev   = program{file: "/usr/include/ev.h", debian: "libev-dev"} // to compile bjoern
+	helpers = append(fromPyPI("flask", "django", "starlette", "fastapi"), wrk, h2load)
 )
 
 func (p program) has() bool {
+	if p.pypi != "" {
+		return p.version() != ""
+	}
 	if _, err := exec.LookPath(p.file); err == nil {
 		return true
 	}
@@ -40,7 +50,21 @@ func (p program) has() bool {
 	return err == nil && filepath.IsAbs(p.file)
 }
 
+func (p program) name() string {
+	if p.pypi != "" {
+		return p.pypi
+	}
+	return filepath.Base(p.file)
+}
+
 func (p program) version() string {
+	if p.pypi != "" {
+		found, _ := filepath.Glob(filepath.Join(venv, "lib/python3*/site-packages", p.pypi+"-*.dist-info"))
+		if found == nil {
+			return ""
+		}
+		return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), p.pypi+"-"), ".dist-info")
+	}
 	if p.debian == "" {
 		return ""
 	}
@@ -64,10 +88,13 @@ func upstream(version string) string {
 
 func (s *server) missing() string {
 	for _, p := range s.needs {
-		if p.file == "" {
+		switch {
+		case p.has():
+		case p.pypi != "":
+			return "no " + p.pypi + " in " + venv
+		case p.file == "":
 			return "FAPWS_BIN is not set"
-		}
-		if !p.has() {
+		default:
 			return "no " + p.file
 		}
 	}
@@ -75,7 +102,7 @@ func (s *server) missing() string {
 }
 
 func missingPackages() (packages []string) {
-	all := append(slices.Clone(helpers), phpCGI)
+	all := append(slices.Clone(helpers), phpCGI, libev)
 	for _, s := range servers {
 		all = append(all, s.needs...)
 	}
@@ -95,11 +122,10 @@ func versions(servers []*server) map[string]string {
 		}
 	}
 	for _, p := range helpers {
-		found[filepath.Base(p.file)] = p.version()
+		found[p.name()] = p.version()
 	}
-	for name, command := range map[string][]string{"fapws": {os.Getenv("FAPWS_BIN"), "--version"},
-		"Python": {python, "--version"}} {
-		if out, err := exec.Command(command[0], command[1:]...).Output(); err == nil {
+	for name, file := range map[string]string{"fapws": os.Getenv("FAPWS_BIN"), "Python": inVenv("python3")} {
+		if out, err := exec.Command(file, "--version").Output(); err == nil {
 			if words := strings.Fields(string(out)); len(words) > 1 {
 				found[name] = words[1]
 			}
@@ -125,5 +151,5 @@ func (p program) need() error {
 	if p.has() {
 		return nil
 	}
-	return fmt.Errorf("%s is missing; install it with: sudo apt-get install %s", filepath.Base(p.file), p.debian)
+	return fmt.Errorf("%s is missing; install it with: sudo apt-get install %s", p.name(), p.debian)
 }

@@ -77,13 +77,11 @@ var servers = []*server{
 	{
 		// With one process, a connection for each request is fastest: uWSGI's keep-alive (http11-socket) serves one
 		// connection until it closes.
-		name: "uwsgi", paths: wsgi,
-		needs: []program{{"/usr/bin/uwsgi", "uwsgi-core"},
-			{"/usr/lib/uwsgi/plugins/python3_plugin.so", "uwsgi-plugin-python3"}},
+		name: "uwsgi", paths: wsgi, needs: fromPyPI("uwsgi"),
 		command: func(port int, w *workload, s *settings) []string {
-			line := []string{"/usr/bin/uwsgi", "--plugin", "python3", "--http-socket", address(port), "--listen", "128",
-				"--disable-logging", "--need-app", "--single-interpreter",
-				"--add-header", "Connection: close", "--die-on-term", "--wsgi-file", filepath.Join(s.apps, w.app+".py")}
+			line := []string{inVenv("uwsgi"), "--http-socket", address(port), "--listen", "128", "--disable-logging",
+				"--need-app", "--single-interpreter", "--add-header", "Connection: close", "--die-on-term",
+				"--wsgi-file", filepath.Join(s.apps, w.app+".py")}
 			if w.workers > 0 {
 				line = append(line, "--master", "-p", fmt.Sprint(w.workers))
 			}
@@ -93,58 +91,56 @@ var servers = []*server{
 	extension("bjoern"),
 	extension("fastwsgi"),
 	{
-		name: "gunicorn", paths: wsgi, needs: []program{{"/usr/bin/gunicorn", "gunicorn"}},
+		name: "gunicorn", paths: wsgi, needs: fromPyPI("gunicorn"),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)),
-				"--threads", "4",
-				"--worker-class", "gthread", "--log-level", "warning", "--chdir", s.apps, w.app + ":application"}
+			return []string{inVenv("gunicorn"), "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)),
+				"--threads", "4", "--worker-class", "gthread", "--log-level", "warning", "--chdir", s.apps,
+				w.app + ":application"}
 		},
 	},
 	{
-		name: "waitress", paths: wsgi, needs: []program{module("waitress")},
+		name:  "granian",
+		paths: slices.DeleteFunc(slices.Clone(wsgi), func(path string) bool { return path == "/file" }),
+		needs: fromPyPI("granian", "uvloop"),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{python, "-m", "waitress", "--listen", address(port), "--connection-limit", "20000",
-				"--asyncore-use-poll", w.app + ":application"}
-		},
-	},
-	{
-		name: "cheroot", paths: wsgi, needs: []program{module("cheroot")},
-		command: func(port int, w *workload, s *settings) []string {
-			return []string{python, "-m", "cheroot", "--bind", address(port), w.app + ":application"}
+			line := []string{inVenv("granian"), "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--http", "1",
+				"--no-access-log", "--log-level", "warning", "--working-dir", s.apps}
+			if w.asgi {
+				return append(line, "--interface", "asgi", "--loop", "uvloop", w.asgiApp())
+			}
+			threads := "1" // faster than its default, except where handlers wait
+			if w.sitters > 0 {
+				threads = "8"
+			}
+			return append(line, "--interface", "wsgi", "--blocking-threads", threads, w.app+":application")
 		},
 	},
 	{
 		name:  "uvicorn",
 		paths: []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/slow"},
-		needs: []program{{"/usr/bin/uvicorn", "uvicorn"}, module("uvloop"), module("httptools"), module("websockets")},
+		needs: fromPyPI("uvicorn", "uvloop", "httptools", "websockets"),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/bin/uvicorn", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
-				"--http", "httptools", "--ws", "websockets", "--no-access-log", "--log-level", "warning", "--app-dir",
-				s.apps, w.asgiApp()}
+			return []string{inVenv("uvicorn"), "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
+				"--http", "httptools", "--ws", "websockets", "--no-access-log", "--log-level", "warning",
+				"--app-dir", s.apps, w.asgiApp()}
 		},
 	},
 	{
-		name: "hypercorn", needs: []program{module("hypercorn"), module("uvloop")},
+		name: "hypercorn", needs: fromPyPI("hypercorn", "uvloop"),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{python, "-m", "hypercorn", "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
+			return []string{inVenv("hypercorn"), "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
 		},
 	},
 	{
-		name: "daphne", needs: []program{{"/usr/bin/daphne", "daphne"}},
+		name: "websockets", needs: fromPyPI("websockets", "uvloop"),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/bin/daphne", "--verbosity", "0", "--bind", "127.0.0.1", "--port", fmt.Sprint(port),
-				w.asgiApp()}
-		},
-	},
-	{
-		name: "websockets", needs: []program{module("websockets"), module("uvloop")},
-		command: func(port int, w *workload, s *settings) []string {
-			return []string{python, filepath.Join(s.apps, "websockets_echo.py"), "127.0.0.1", fmt.Sprint(port)}
+			return []string{inVenv("python3"), filepath.Join(s.apps, "websockets_echo.py"), "127.0.0.1",
+				fmt.Sprint(port)}
 		},
 	},
 	{
 		name: "nginx", paths: []string{"/static/mebibyte.bin", "/cached"},
-		needs: []program{{"/usr/sbin/nginx", "nginx-light"}},
+		needs: []program{{file: "/usr/sbin/nginx", debian: "nginx-light"}},
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, w, s)}
 			if w.php {
@@ -160,37 +156,32 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "caddy", needs: []program{{"/usr/bin/caddy", "caddy"}},
+		name: "caddy", needs: []program{{file: "/usr/bin/caddy", debian: "caddy"}},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/caddy", "run", "--adapter", "caddyfile", "--config", caddyConfig(port, w, s)}
 		},
 	},
 	{
-		name: "lighttpd", needs: []program{{"/usr/sbin/lighttpd", "lighttpd"}},
+		name: "lighttpd", needs: []program{{file: "/usr/sbin/lighttpd", debian: "lighttpd"}},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/sbin/lighttpd", "-D", "-f", lighttpdConfig(port, w, s)}
 		},
 	},
 	{
-		name: "apache", needs: []program{{"/usr/sbin/apache2", "apache2-bin"}},
+		name: "apache", needs: []program{{file: "/usr/sbin/apache2", debian: "apache2-bin"}},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/sbin/apache2", "-DFOREGROUND", "-f", apacheConfig(port, w, s)}
 		},
 	},
 }
 
-// extension is on PYTHONPATH, or installed by pip, because Debian has no package of the server.
+// extension is a server that is a Python module, compiled from its source.
 func extension(name string) *server {
-	library := "/usr/local/lib/python3/dist-packages/" + name
-	for _, place := range append(filepath.SplitList(os.Getenv("PYTHONPATH")), "/usr/local/lib/python3*/dist-packages") {
-		if found, _ := filepath.Glob(filepath.Join(place, "_"+name+"*.so")); len(found) > 0 {
-			library = found[0]
-		}
-	}
 	return &server{
-		name: name, paths: single, needs: []program{{library, ""}},
+		name: name, paths: single, needs: fromPyPI(name),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{python, filepath.Join(s.apps, "serve.py"), name, w.app, "127.0.0.1", fmt.Sprint(port)}
+			return []string{inVenv("python3"), filepath.Join(s.apps, "serve.py"), name, w.app, "127.0.0.1",
+				fmt.Sprint(port)}
 		},
 	}
 }
@@ -257,6 +248,9 @@ func (s *server) environment(set *settings) []string {
 		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"),
 		"FAPWS_ALLOW_ROOT=1",
 		"PYTHONDONTWRITEBYTECODE=") // all servers start with bytecode, like installed ones
+	if _, err := os.Stat(venv); err == nil {
+		env = append(env, "VIRTUAL_ENV="+venv)
+	}
 	if slices.Contains(s.paths, "/static/mebibyte.bin") {
 		env = append(env, "BENCH_STATIC="+documents)
 	}

@@ -52,7 +52,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 
 func timePython() (sample, error) {
 	begin := time.Now()
-	pass := exec.Command(python, "-c", "pass")
+	pass := exec.Command(inVenv("python3"), "-c", "pass")
 	if err := startOn(pass, serverCPU); err != nil {
 		return sample{}, err
 	}

@@ -24,7 +24,7 @@ const notJudged = -1
 // peers are the usual servers of frameworks. uvicorn is the server for ASGI; bjoern and fastwsgi are the fastest for
 // WSGI.
 var (
-	peers    = []string{"gunicorn", "uwsgi", "waitress"}
+	peers    = []string{"gunicorn", "uwsgi", "granian"}
 	uvicorn  = []string{"uvicorn"}
 	bjoern   = []string{"bjoern"}
 	fastwsgi = []string{"fastwsgi"}
@@ -89,9 +89,9 @@ var targets = []target{
 	{"gzip made before: requests per CPU second ÷ nginx", "gzipstatic", perCPU, []string{"nginx"}, ratio, false, 1.2,
 		notJudged, "%.2f"},
 	{"1 GiB file to slow readers: growth of its own memory, MB", "file1g", grown, nil, nil, true, 1, notJudged, "%.1f"},
-	{"Flask hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "flask", perCPU, peers, ratio, false,
+	{"Flask hello: requests per CPU second ÷ best of gunicorn, uwsgi, granian", "flask", perCPU, peers, ratio, false,
 		1.3, 1.3, "%.2f"},
-	{"Django hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "django", perCPU, peers, ratio, false,
+	{"Django hello: requests per CPU second ÷ best of gunicorn, uwsgi, granian", "django", perCPU, peers, ratio, false,
 		1.3, 1.3, "%.2f"},
 	{"ASGI hello: requests per CPU second ÷ uvicorn", "asgi", perCPU, uvicorn, ratio, false, 1.5, 1.5, "%.2f"},
 	{"Starlette JSON: requests per CPU second ÷ uvicorn", "starlette", perCPU, uvicorn, ratio, false, 1.4, 1.4, "%.2f"},

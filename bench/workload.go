@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 type kind int
 
@@ -40,19 +43,23 @@ type workload struct {
 	coding      string // expected Content-Encoding
 	status      int    // expected status; 0 means 200
 	tls         bool
-	resumed     bool // with a TLS session of an earlier connection
-	streams     int  // concurrent HTTP/2 streams on each connection
+	resumed     bool  // with a TLS session of an earlier connection
+	streams     int   // concurrent HTTP/2 streams on each connection
+	memory      int64 // limit of the server's control group in bytes; 0 means none
 }
 
-var frameworkServers = []string{"threads", "inline", "uwsgi", "gunicorn", "waitress"}
+var wsgiServers = []string{"baregnet", "threads", "inline", "granian", "uwsgi", "gunicorn", "bjoern", "fastwsgi"}
+
+var frameworkServers = []string{"threads", "inline", "granian", "uwsgi", "gunicorn", "bjoern"}
 
 var (
-	asgiServers      = []string{"threads", "inline", "uvicorn", "hypercorn", "daphne"}
+	asgiServers      = []string{"threads", "inline", "uvicorn", "granian", "hypercorn"}
 	websocketServers = append(slices.Clone(asgiServers), "websockets")
 )
 
 var workloads = []workload{
-	{name: "hello", title: "hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13},
+	{name: "hello", title: "WSGI hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13,
+		servers: wsgiServers},
 	{name: "log", title: "hello, 64 connections, with and without an access log (combined, rotated at 1M)",
 		app: "hello", path: logged, connections: 64, length: 13},
 	{name: "inside", title: "hello, 64 connections, with and without metrics (--status), and with traces in " +
@@ -152,6 +159,12 @@ var workloads = []workload{
 	{name: "http2streams", title: "hello over HTTP/2, 4 connections with 16 streams each", kind: overHTTP2, tls: true,
 		streams: 16, app: "hello", path: "/hello", connections: 4,
 		length: 13, servers: tlsServers},
+	{name: "devicehello", title: "hello on a device, 16 connections", app: "hello", path: "/hello", connections: 16,
+		length: 13, memory: deviceMemory, servers: []string{"threads"}},
+	{name: "deviceflask", title: "Flask hello on a device, 16 connections", app: "flask_hello", path: "/hello",
+		connections: 16, length: 13, memory: deviceMemory, servers: []string{"threads"}},
+	{name: "devicefile", title: "100 KiB file on a device, 16 connections", folder: true, path: "/100k.bin", connections: 16,
+		length: 100 << 10, memory: deviceMemory, servers: []string{"threads"}},
 	{name: "startup", title: "start to first answer", kind: startup, app: "hello", path: "/hello", length: 13},
 	{name: "firstfile", title: "start to first file, while the application loads", kind: startup, early: true,
 		app: "hello", path: "/folder/1k.bin",
@@ -160,25 +173,32 @@ var workloads = []workload{
 		length: 13},
 }
 
-// pageWorkloads are the workloads of docs/performance.md, in its order.
-var pageWorkloads = []string{"hello", "thousand", "one", "slow", "generator", "flask", "django", "asgi", "starlette",
-	"fastapi", "websocket",
-	"cached", "file1k", "file100k", "file1m", "tlshello", "http2streams", "startup", "idle"}
+// deviceMemory is the memory of a small device, in bytes.
+const deviceMemory = 256 << 20
+
+var pageServers = []string{"threads", "granian", "uwsgi", "gunicorn", "bjoern", "uvicorn", "hypercorn"}
+
+// pageGroups are the workloads and servers of docs/performance.md: ten rounds of five seconds of a group take less than
+// 14 minutes.
+var pageGroups = map[string][]string{
+	"frameworks": append([]string{"flask", "django", "fastapi"}, pageServers...),
+	"raw":        append([]string{"hello", "asgi", "startup", "idle"}, pageServers...),
+	"web": {"websocket", "cached", "file1k", "file100k", "tlshello", "http2streams", "threads", "nginx", "uvicorn",
+		"websockets"},
+	"device": {"devicehello", "deviceflask", "devicefile", "threads"},
+}
 
 func groups() map[string][]string {
-	var encrypted, peers []string
+	all := maps.Clone(pageGroups)
 	for _, w := range workloads {
 		if w.tls {
-			encrypted = append(encrypted, w.name)
+			all["tls"] = append(all["tls"], w.name)
 		}
 	}
-	for _, name := range serverNames() {
-		// not a peer, or a module without a Debian package
-		if name != "baregnet" && name != "bjoern" && name != "fastwsgi" {
-			peers = append(peers, name)
-		}
+	for _, words := range pageGroups {
+		all["page"] = append(all["page"], words...)
 	}
-	return map[string][]string{"tls": encrypted, "page": slices.Concat(pageWorkloads, peers)}
+	return all
 }
 
 func expand(words []string) (names []string) {

@@ -55,7 +55,7 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 
 // The plots of the page have the stored results, too.
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
-	r, err := results.Load("../bench/results/sid.json")
+	r, err := results.Load("../bench/results/page.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +68,12 @@ func TestPerformancePageHasTheStoredResults(t *testing.T) {
 		generated(t, filepath.Join("images", name), string(plot))
 	}
 	made, _ := filepath.Glob("images/performance-*.svg")
+	for _, file := range made {
+		if *update && plots[filepath.Base(file)] == nil {
+			os.Remove(file)
+		}
+	}
+	made, _ = filepath.Glob("images/performance-*.svg")
 	if len(made) != len(plots) {
 		t.Errorf("images has %v, but the page shows %d plots", made, len(plots))
 	}

@@ -1,23 +1,27 @@
 # Sourced by build.sh: bench and profile.
 # shellcheck shell=bash
 
-# word_bench [--root SUITE] [WORDS...] measures here, or in a Debian system for that.
+# word_bench [--export] [WORDS...] measures. --export measures what docs/performance.md shows and writes that page.
 word_bench() {
-    if [[ ${1-} == --root ]]; then
-        bench_in_root "${@:2}"
-        return
+    local missing words=("$@")
+    if [[ ${1-} == --export ]]; then
+        words=(--rounds 10 --seconds 5 --json "$root/bench/results/page.json" "${@:2}")
+        (($# > 1)) || words+=(page)
     fi
-    local missing
     word_build
     (cd "$root" && go build -buildvcs=false -o build/bench/ ./bench ./bench/baregnet ./bench/nethttp)
     mapfile -t missing < <("$root/build/bench/bench" --packages)
-    install_peers "${missing[@]}"
-    FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" \
-        -typed "./build.sh bench $*" "$@"
+    install_tools "${missing[@]}"
+    make_peers
+    FAPWS_BIN=$root/build/fapws "$root/build/bench/bench" -apps "$root/bench/apps" -venv "$root/build/peers" \
+        -typed "./build.sh bench $*" "${words[@]}"
+    [[ ${1-} == --export ]] || return 0
+    (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
+    say "wrote docs/performance.md and its plots, of which README.md shows one"
 }
 
-# install_peers PACKAGE... installs the servers to compare with, one by one: not every Debian has all of them.
-install_peers() {
+# install_tools PACKAGE... installs what bench runs and compiles with, one by one: not every Debian has all packages.
+install_tools() {
     local package
     for package; do
         if can_install; then
@@ -28,26 +32,27 @@ install_peers() {
     done
 }
 
-# bench_in_root SUITE [WORDS...] measures in a fresh system of that Debian under build/. Without WORDS it measures
-# what docs/performance.md shows, stores the results, and makes that page from those of sid.
-bench_in_root() {
-    local suite=${1-} results=build/bench/results.json words=("${@:2}")
-    [[ $suite =~ ^[a-z]+$ ]] || die "bench --root needs the name of a Debian: ./build.sh bench --root sid"
-    need_debootstrap "bench --root" "git=git"
-    (($# > 1)) || { words=(--rounds 3 --seconds 1 page) results=bench/results/$suite.json; }
-    in_fresh_root "$suite" root bench_in "./build.sh bench --root $*"
-    [[ $results == bench/*/sid.json ]] || return 0
-    use_python
-    (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
-    say "wrote docs/performance.md"
-}
+# PyPI has these only as a source.
+readonly compiled_peers=(uWSGI==2.0.31 bjoern==3.2.2 fastwsgi==0.0.9)
 
-# bench_in TYPED FOLDER USER measures in that system, and takes the results.
-bench_in() {
-    build_in "$2" "$3" bench --json "/root/fapws/$results" --typed "$1" "${words[@]}" || die "bench failed in $2"
-    mkdir -p "$root/build/bench"
-    cp "$2/root/fapws/$results" "$root/$results"
-    say "wrote $results"
+# make_peers installs the servers and frameworks of bench/peers.txt into build/peers, unless it has these, and compiles
+# the others, without the cache of pip, which may have them compiled for another Python. bench leaves out servers that
+# could not be installed.
+make_peers() {
+    local venv=$root/build/peers pinned=$root/bench/peers.txt peer
+    cmp -s "$pinned" "$venv/installed.txt" &&
+        [[ $("$venv/bin/python3" --version 2>&1) == "$("$python" --version)" ]] && return
+    want_venv
+    install_wanted
+    rm -rf "$venv"
+    patiently "fetching the packages of ${pinned#"$root/"}" \
+        logged "$root/build/peers.log" install_packages "$python" "$venv" "$pinned" ||
+        say "left out: pip could not install the packages of ${pinned#"$root/"}; see build/peers.log"
+    for peer in "${compiled_peers[@]}"; do
+        patiently "compiling $peer" logged "$root/build/peers-$peer.log" \
+            "$venv/bin/python3" -m pip install --disable-pip-version-check --use-pep517 --no-cache-dir --no-deps "$peer" ||
+            say "left out: pip could not compile $peer; see build/peers-$peer.log"
+    done
 }
 
 # --- profile ----------------------------------------------------------------

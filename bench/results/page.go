@@ -22,8 +22,9 @@ type page struct {
 func (r *Results) Page() (text []byte, plots map[string][]byte, err error) {
 	p := &page{Results: r, plots: map[string][]byte{}}
 	t, err := template.New("page.md").Funcs(template.FuncMap{
-		"plot": p.plot, "table": p.table, "summary": p.summary, "better": p.better, "versions": p.versions,
-		"load": p.load,
+		"has":  func(name string) bool { return r.workload(name) != nil },
+		"plot": p.plot, "table": p.table, "summary": p.summary, "device": p.device, "better": p.better,
+		"versions": p.versions, "rounds": p.rounds, "load": p.load,
 	}).Parse(pageTemplate)
 	if err != nil {
 		return nil, nil, err
@@ -40,10 +41,8 @@ var ownNames = []string{"threads", "inline"}
 func isOwn(s Server) bool { return slices.Contains(ownNames, s.Name) }
 
 var shownNames = map[string]string{
-	"threads": "fapws, threads", "inline": "fapws, inline", "uwsgi": "uWSGI", "granian": "Granian", "caddy": "Caddy",
-	"apache":  "Apache",
-	"cheroot": "Cheroot", "waitress": "Waitress", "gunicorn": "Gunicorn", "daphne": "Daphne", "hypercorn": "Hypercorn",
-	"uvicorn": "Uvicorn",
+	"threads": "fapws", "inline": "fapws, inline", "uwsgi": "uWSGI", "granian": "Granian", "caddy": "Caddy",
+	"apache": "Apache", "gunicorn": "Gunicorn", "hypercorn": "Hypercorn", "uvicorn": "Uvicorn",
 	"nethttp": "Go's net/http", "django": "Django", "fastapi": "FastAPI", "flask": "Flask", "starlette": "Starlette",
 }
 
@@ -94,25 +93,31 @@ func (p *page) plot(name, title, measured string, workloads ...string) (string, 
 	if !ok {
 		return "", fmt.Errorf("plot %s: no measure %q", name, measured)
 	}
-	made := plot{title: title, note: fmt.Sprintf("%s (%s, %s)", m.unit, p.Machine.CPU, p.Date)}
+	note := fmt.Sprintf("%s; lines: lowest to highest (%s, %s)", m.unit, p.Machine.CPU, p.Date)
+	made := plot{title: title, note: note}
 	for _, name := range workloads {
-		w, err := p.workload(name)
-		if err != nil {
-			return "", err
+		w := p.workload(name)
+		if w == nil {
+			return "", missing(name)
 		}
 		g := group{}
 		if len(workloads) > 1 {
 			g.title = w.Title
 		}
 		for _, s := range w.byValue(m.value, m.smallest) {
-			value := s.median(m.value)
-			g.bars = append(g.bars, barOf{shown(s.Name), value, m.text(value), isOwn(s)})
+			value, values := s.median(m.value), s.values(m.value)
+			g.bars = append(g.bars, barOf{name: shown(s.Name), value: value, low: slices.Min(values),
+				high: slices.Max(values), text: m.text(value), own: isOwn(s)})
 		}
 		made.groups = append(made.groups, g)
 	}
 	file := "performance-" + name + ".svg"
 	p.plots[file] = made.svg()
 	return fmt.Sprintf("![%s, %s](images/%s)", title, m.unit, file), nil
+}
+
+func missing(workload string) error {
+	return fmt.Errorf("the results have no workload %q: run ./build.sh bench --export %[1]s", workload)
 }
 
 type column struct {
@@ -134,8 +139,9 @@ func valueColumn(title string, value func(Sample) float64, text func(float64) st
 var columns = []column{
 	{"server", func(_ *Workload, s *Server) string { return shown(s.Name) }, func(*Workload) bool { return false }},
 	valueColumn("requests/s", rate, number),
+	{"lowest to highest", func(_ *Workload, s *Server) string { return spread(s.values(rate)) }, without(rate)},
+	{"fapws = 1", relativeRate, without(rate)},
 	valueColumn("requests per CPU second", perCPU, numberOrDash),
-	{"CPU time, threads = 1", relativeCPU, without(cpu)},
 	valueColumn("p50", p50, duration),
 	valueColumn("p99", p99, duration),
 	valueColumn("start", start, duration),
@@ -144,23 +150,23 @@ var columns = []column{
 	valueColumn("failed", failed, number),
 }
 
-// relativeCPU is the CPU time of a request of s, divided by that of fapws in its default mode.
-func relativeCPU(w *Workload, s *Server) string {
+func spread(values []float64) string {
+	return number(slices.Min(values)) + " to " + number(slices.Max(values))
+}
+
+// relativeRate is the rate of s divided by the rate of fapws in its default mode.
+func relativeRate(w *Workload, s *Server) string {
 	own := w.server(ownNames[0])
 	if own == nil {
 		return "–"
 	}
-	ratio := s.ratio(own, cpu)
-	if ratio == 0 {
-		return "–" // no tick of the kernel's clock
-	}
-	return fmt.Sprintf("%.2f", ratio)
+	return fmt.Sprintf("%.2f", s.median(rate)/own.median(rate))
 }
 
 func (p *page) table(name string) (string, error) {
-	w, err := p.workload(name)
-	if err != nil {
-		return "", err
+	w := p.workload(name)
+	if w == nil {
+		return "", missing(name)
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s:\n\n", capital(w.Title))
@@ -173,7 +179,7 @@ func (p *page) table(name string) (string, error) {
 	}
 	row(&out, titles)
 	row(&out, rules)
-	order := measures["CPU"]
+	order := measures["rate"]
 	switch {
 	case !without(start)(w):
 		order = measures["start"]
@@ -194,30 +200,48 @@ func row(out *strings.Builder, cells []string) {
 	fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// summary is a table with a line for each workload under load: both modes of fapws, and the best of the others.
-func (p *page) summary() string {
+// summary is a table with a line for each of the workloads under load: fapws and the best of the others.
+func (p *page) summary(workloads ...string) string {
 	var out strings.Builder
-	row(&out, []string{"requests per CPU second", "fapws, threads", "fapws, inline", "the best other server",
-		"fapws, threads, compared with it"})
-	row(&out, []string{"---", "---", "---", "---", "---"})
-	for i := range p.Workloads {
-		w := &p.Workloads[i]
-		best, own := w.bestOther(measures["CPU"]), w.server(ownNames[0])
-		if without(cpu)(w) || best == nil || own == nil {
+	row(&out, []string{"", "fapws, requests/s", "the best other server", "ratio",
+		"fapws, requests per CPU second", "the best other server", "ratio"})
+	row(&out, []string{"---", "---", "---", "---", "---", "---", "---"})
+	for _, name := range workloads {
+		w := p.workload(name)
+		if w == nil {
 			continue
 		}
 		cells := []string{capital(w.Title)}
-		for _, name := range ownNames {
-			cell := "–"
-			if s := w.server(name); s != nil {
-				cell = number(s.median(perCPU))
+		for _, m := range []measure{measures["rate"], measures["CPU"]} {
+			best, own := w.bestOther(m), w.server(ownNames[0])
+			if best == nil || own == nil {
+				cells = append(cells, "–", "–", "–")
+				continue
 			}
-			cells = append(cells, cell)
+			mine, theirs := own.median(m.value), best.median(m.value)
+			cells = append(cells, number(mine), shown(best.Name)+": "+number(theirs),
+				fmt.Sprintf("%.2f ×", mine/theirs))
 		}
-		row(&out, append(cells, shown(best.Name)+": "+number(best.median(perCPU)),
-			fmt.Sprintf("%.2f ×", own.ratio(best, perCPU))))
+		row(&out, cells)
 	}
 	return strings.TrimSuffix(out.String(), "\n")
+}
+
+// device is a table of fapws with little memory.
+func (p *page) device(workloads ...string) (string, error) {
+	var out strings.Builder
+	row(&out, []string{"", "requests/s", "lowest to highest", "p50", "p99", "memory"})
+	row(&out, []string{"---", "---", "---", "---", "---", "---"})
+	for _, name := range workloads {
+		w := p.workload(name)
+		if w == nil {
+			return "", missing(name)
+		}
+		s := &w.Servers[0]
+		row(&out, []string{capital(w.Title), number(s.median(rate)), spread(s.values(rate)), duration(s.median(p50)),
+			duration(s.median(p99)), megabytes(s.median(memory))})
+	}
+	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
 func (w *Workload) bestOther(m measure) *Server {
@@ -235,13 +259,13 @@ const pythonPass = "python3 -c pass"
 // noise is the difference that decides nothing.
 const noise = 0.03
 
-// better lists the measurements in which another server is better than both modes of fapws.
+// better lists the measurements in which another server is better than fapws.
 func (p *page) better() string {
 	var lines []string
 	for i := range p.Workloads {
 		w := &p.Workloads[i]
 		var found []string
-		for _, name := range []string{"CPU", "p50", "p99", "start", "each", "memory"} {
+		for _, name := range []string{"rate", "CPU", "p50", "p99", "start", "each", "memory"} {
 			m := measures[name]
 			own, other := w.bestOwn(m), w.bestOther(m)
 			if own == nil || other == nil {
@@ -279,6 +303,27 @@ func (p *page) versions() string {
 		all = append(all, shown(name)+" "+p.Versions[name])
 	}
 	return strings.Join(all, ", ")
+}
+
+// rounds says how each figure was measured.
+func (p *page) rounds() string {
+	var kinds []string
+	names := map[string][]string{}
+	for _, w := range p.Workloads {
+		kind := fmt.Sprintf("%d measurements of %g s", w.Rounds, w.Seconds)
+		if names[kind] == nil {
+			kinds = append(kinds, kind)
+		}
+		names[kind] = append(names[kind], w.Name)
+	}
+	if len(kinds) == 1 {
+		return "Each figure is the median of " + kinds[0] + "."
+	}
+	var parts []string
+	for _, kind := range kinds {
+		parts = append(parts, kind+" ("+strings.Join(names[kind], ", ")+")")
+	}
+	return "Figures are medians of " + strings.Join(parts, ", or ") + "."
 }
 
 // quiet is the maximum load of a machine without other work.

@@ -21,6 +21,8 @@ type group struct {
 type barOf struct {
 	name  string
 	value float64
+	low   float64 // the lowest and the highest measurement
+	high  float64
 	text  string // the value as it is written behind the bar
 	own   bool
 }
@@ -42,9 +44,10 @@ const (
 const plotStyle = `<style>
 text{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.note{fill:#59636e}
 .group{font-weight:600}
-.paper{fill:#fff}.own{fill:#0b7a4b}.other{fill:#7d8590}
+.paper{fill:#fff}.own{fill:#0b7a4b}.other{fill:#7d8590}.spread{fill:none;stroke:#1f2328;stroke-width:1.5}
 @media(prefers-color-scheme:dark){
-text{fill:#e6edf3}.note{fill:#9198a1}.paper{fill:#0d1117}.own{fill:#3fb97e}.other{fill:#79828c}}
+text{fill:#e6edf3}.note{fill:#9198a1}.paper{fill:#0d1117}.own{fill:#3fb97e}.other{fill:#79828c}
+.spread{stroke:#e6edf3}}
 </style>
 `
 
@@ -77,22 +80,24 @@ func (p *plot) svg() []byte {
 func (g *group) draw(out *bytes.Buffer, y int) int {
 	longest := 0.0
 	for _, b := range g.bars {
-		longest = max(longest, b.value)
+		longest = max(longest, b.high)
 	}
 	const left, room = margin + nameWidth, plotWidth - 2*margin - nameWidth - valueWidth
 	for _, b := range g.bars {
-		class, width := "other", 1.0
+		class, width, low, high := "other", 1.0, 0.0, 1.0
 		if b.own {
 			class = "own"
 		}
 		if longest > 0 {
 			width = max(1, room*b.value/longest) // a line at least
+			low, high = room*b.low/longest, max(1, room*b.high/longest)
 		}
 		base := y + rowHeight/2 + 5
 		fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, base, escape(b.name))
 		fmt.Fprintf(out, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left,
 			y+(rowHeight-barHeight)/2, width, barHeight)
-		fmt.Fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", left+width+6, base, escape(b.text))
+		fmt.Fprintf(out, `<path class="spread" d="M%.1f %dv8m0-4H%.1fm0-4v8"/>`, left+low, y+rowHeight/2-4, left+high)
+		fmt.Fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", left+high+6, base, escape(b.text))
 		y += rowHeight
 	}
 	return y

@@ -2,17 +2,18 @@ package results
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"slices"
 )
 
-// Results are the measurements of a run of bench. Times are in seconds, sizes in bytes.
+// Results are the measurements of one or several runs of bench on a machine. Times are in seconds, sizes in bytes.
 type Results struct {
-	Command   string            `json:"command"`
+	Commands  []string          `json:"commands"`
 	Date      string            `json:"date"`
-	Rounds    int               `json:"rounds"`
-	Seconds   float64           `json:"seconds"` // of each measurement
 	Machine   Machine           `json:"machine"`
 	Versions  map[string]string `json:"versions"`
 	LeftOut   []string          `json:"left_out,omitempty"` // "name: reason"
@@ -31,6 +32,8 @@ type Machine struct {
 type Workload struct {
 	Name    string   `json:"name"`
 	Title   string   `json:"title"`
+	Rounds  int      `json:"rounds"`
+	Seconds float64  `json:"seconds"` // of each measurement
 	Servers []Server `json:"servers"`
 }
 
@@ -74,12 +77,52 @@ func (r *Results) Save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-func (r *Results) workload(name string) (*Workload, error) {
+// SaveInto saves r in file, together with what file has of other workloads on the same machine.
+func (r *Results) SaveInto(file string) error {
+	earlier, err := Load(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return r.Save(file)
+	case err != nil:
+		return err
+	}
+	r.include(earlier)
+	return r.Save(file)
+}
+
+func (r *Results) include(earlier *Results) {
+	if r.Machine.sameAs(earlier.Machine) {
+		replaced := func(w Workload) bool { return r.workload(w.Name) != nil }
+		r.Workloads = append(slices.DeleteFunc(earlier.Workloads, replaced), r.Workloads...)
+		r.Commands = appendNew(earlier.Commands, r.Commands)
+		r.LeftOut = appendNew(earlier.LeftOut, r.LeftOut)
+		r.Machine.Load = max(r.Machine.Load, earlier.Machine.Load)
+		versions := earlier.Versions
+		maps.Copy(versions, r.Versions)
+		r.Versions = versions
+	}
+}
+
+func (m Machine) sameAs(other Machine) bool {
+	m.Load = other.Load
+	return m == other
+}
+
+func appendNew(list, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (r *Results) workload(name string) *Workload {
 	i := slices.IndexFunc(r.Workloads, func(w Workload) bool { return w.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("the results have no workload %q: run ./build.sh bench --root sid", name)
+		return nil
 	}
-	return &r.Workloads[i], nil
+	return &r.Workloads[i]
 }
 
 func (w *Workload) server(name string) *Server {
@@ -90,23 +133,15 @@ func (w *Workload) server(name string) *Server {
 	return &w.Servers[i]
 }
 
-func (s *Server) median(value func(Sample) float64) float64 {
+func (s *Server) values(of func(Sample) float64) []float64 {
 	var values []float64
 	for _, sample := range s.Samples {
-		values = append(values, value(sample))
+		values = append(values, of(sample))
 	}
-	return Median(values)
+	return values
 }
 
-// ratio returns the median over the rounds of a value of s divided by that of other: the samples of a round saw the
-// same machine.
-func (s *Server) ratio(other *Server, value func(Sample) float64) float64 {
-	var values []float64
-	for i := range min(len(s.Samples), len(other.Samples)) {
-		values = append(values, value(s.Samples[i])/value(other.Samples[i]))
-	}
-	return Median(values)
-}
+func (s *Server) median(value func(Sample) float64) float64 { return Median(s.values(value)) }
 
 // Median returns the median of values, which it sorts, and 0 of none.
 func Median(values []float64) float64 {

@@ -48,12 +48,15 @@ func example() *Results {
 		return []Sample{{Rate: 1000, CPU: cpu, P50: 0.001, P99: p99, Memory: memory},
 			{Rate: 500, CPU: 2 * cpu, P50: 0.001, P99: p99, Memory: memory}}
 	}
-	return &Results{Rounds: 2, Versions: map[string]string{"uwsgi": "2.0"},
-		Workloads: []Workload{{Name: "hello", Title: "hello, 2 & 3", Servers: []Server{
-			{"uwsgi", samples(42e-6, 0.002, 9e6)},
-			{"threads", samples(10e-6, 0.004, 7e6)},
-			{"inline", samples(8e-6, 0.003, 8e6)},
-		}}}}
+	servers := []Server{
+		{"uwsgi", samples(42e-6, 0.002, 9e6)},
+		{"threads", samples(10e-6, 0.004, 7e6)},
+		{"inline", samples(8e-6, 0.003, 8e6)},
+	}
+	return &Results{
+		Versions:  map[string]string{"uwsgi": "2.0"},
+		Workloads: []Workload{{Name: "hello", Title: "hello, 2 & 3", Rounds: 2, Seconds: 1, Servers: servers}},
+	}
 }
 
 func TestPageOfAMissingWorkloadIsAnError(t *testing.T) {
@@ -77,6 +80,57 @@ func TestPageNamesOtherUsersOfTheProcessors(t *testing.T) {
 	if got := p.load(); !strings.Contains(got, "2.0 threads") ||
 		!strings.Contains(got, "took up to 2.5 % of the two processors") {
 		t.Error(got)
+	}
+}
+
+func TestRatiosAreThoseOfTheMediansThatThePageShows(t *testing.T) {
+	r := example()
+	r.Workloads[0].Servers[0].Samples[0].Rate = 100
+	p := &page{Results: r}
+	table, err := p.table("hello")
+	if err != nil || !strings.Contains(table, "| fapws | 750 | 500 to 1,000 | 1.00 |") ||
+		!strings.Contains(table, "| uWSGI | 300 | 100 to 500 | 0.40 |") {
+		t.Errorf("%v\n%s", err, table)
+	}
+	const line = "| Hello, 2 & 3 | 750 | uWSGI: 300 | 2.50 × | 75,000 | uWSGI: 17,900 | 4.20 × |"
+	if got := p.summary("hello", "missing"); !strings.HasSuffix(got, line) {
+		t.Error(got)
+	}
+}
+
+func TestRunOfSomeWorkloadsKeepsTheOthersOfThisMachine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.json")
+	first := example()
+	first.Commands, first.Machine.CPU, first.Machine.Load = []string{"bench hello"}, "a", 1
+	second := example()
+	second.Commands, second.Machine.CPU, second.Workloads[0].Name = []string{"bench flask"}, "a", "flask"
+	second.Workloads[0].Rounds = 10
+	third := example()
+	third.Machine.CPU = "b"
+	saved := func(r *Results) *Results {
+		if err := r.SaveInto(file); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loaded
+	}
+	saved(first)
+	r := saved(second)
+	if len(r.Workloads) != 2 || len(r.Commands) != 2 || r.Machine.Load != 1 {
+		t.Errorf("%+v", r)
+	}
+	const rounds = "Figures are medians of 2 measurements of 1 s (hello), or 10 measurements of 1 s (flask)."
+	if got := (&page{Results: r}).rounds(); got != rounds {
+		t.Error(got)
+	}
+	if r = saved(second); len(r.Workloads) != 2 || len(r.Commands) != 2 {
+		t.Errorf("the same workload was added again: %+v", r)
+	}
+	if r = saved(third); len(r.Workloads) != 1 {
+		t.Errorf("results of two machines are in one file: %+v", r)
 	}
 }
 
