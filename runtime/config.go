@@ -42,7 +42,7 @@ type Config struct {
 	// 1024.
 	TLSHandshakes int
 
-	// WriteTimeout is how long a client may read nothing of a response.
+	// WriteTimeout limits the time in which a client reads no byte of a response.
 	WriteTimeout time.Duration
 
 	// MaxUnsent limits the bytes of responses, without the largest, that wait for clients. Above it, the responses of

@@ -191,9 +191,9 @@ func (l *loop) Flush() {
 
 // Serve starts to accept connections on the listeners, which it owns from now on, and returns at once. A request is
 // routed to the site with its host (the first site if none matches), and there to the first mount whose prefix matches.
-// h is the handler of mounts without another one; it may be nil if there is no such mount. Call Serve once; Accept adds
-// listeners, and Replace changes the sites. The error, of one line, is about the directories of Config.SendfileRoots
-// and AccelRoots, or about names of sites.
+// h is the handler of mounts without another handler; it may be nil if every mount has one. Call Serve once; Accept
+// adds listeners, and Replace changes the sites. The error, of one line, is about the directories of
+// Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
 	if err == nil {

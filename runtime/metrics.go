@@ -132,7 +132,8 @@ func kindOf(p conn.Protocol) string {
 		if p.IsClient() {
 			return "tunnel"
 		}
-	case interface{ Subrequest() bool }: // http1conn.Conn, or HTTP/2 before its preface
+	// http1conn.Conn, or a client that has not sent the preface of HTTP/2 yet
+	case interface{ Subrequest() bool }:
 		if !p.Subrequest() {
 			return "http"
 		}

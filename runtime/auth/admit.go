@@ -18,7 +18,7 @@ var (
 )
 
 type progress struct {
-	of      refresher // the file that was read again, or that a running check uses
+	of      refresher // the file that was read again, or the file of a running check
 	check   *Check
 	verdict Verdict
 }

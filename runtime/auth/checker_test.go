@@ -120,7 +120,7 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	for i := range 80 {
 		r.check(u, fmt.Sprintf("192.0.2.%d", i), "admin", fmt.Sprint("guess", i))
 	}
-	// The network and the account of the guesses.
+	// A check from the network of the guesses, for the account of the guesses.
 	r.check(u, "192.0.2.1", "admin", "right")
 	r.check(u, "198.51.100.1", "admin", "right")
 	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser

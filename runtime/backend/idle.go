@@ -103,7 +103,7 @@ func (p *Idle[C]) Clear() {
 	}
 }
 
-// Quiet reports whether a connection is open and has nothing to read.
+// Quiet reports whether a connection is open and has no unread data.
 func Quiet(conn net.Conn) bool {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

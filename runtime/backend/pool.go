@@ -213,7 +213,8 @@ type stream struct {
 	spare   []byte // memory of the piece that Next returned last
 	due     int64  // credit that becomes due when waiting is read
 	last    bool
-	asked   bool // the client was asked to send the body
+	// the first credit was given, which asks the client for the body
+	asked   bool
 	stopped bool
 }
 

@@ -87,7 +87,7 @@ func appendJSON(dst, s []byte) []byte {
 type Record struct {
 	Entry
 	Log    *AccessLog // the log for the line; nil for none
-	Client string     // for debugging; may be empty
+	Client string     // name of the client, for debugging; may be empty
 
 	Overridden bool // an override page answers, and its browser repeats the request
 }
@@ -152,8 +152,8 @@ func (s *State) Record(log *AccessLog) *Record {
 
 // Entry describes one request and its response. Append does not keep its slices.
 type Entry struct {
-	Addr, Port           string // of the client; written as "-" if empty (unix socket)
-	PeerAddr             string // of the connection's peer: a proxy or the client
+	Addr, Port           string // address of the client; written as "-" if empty (unix socket)
+	PeerAddr             string // address of the peer of the connection: a proxy or the client
 	LocalAddr, LocalPort string // that the client connected to
 	Site                 string // canonical host name of the site; LocalAddr if empty
 	Scheme               string // http if empty

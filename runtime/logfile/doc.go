@@ -20,8 +20,6 @@
 // Compression pauses regularly but keeps its priority, because a suspended Go thread may hold a lock that other threads
 // need.
 //
-// # Severities
-//
 // # Times
 //
 // AppendTime formats times as strftime(3) of glibc does in the C locale, including the conversions %k %l %P %s, the

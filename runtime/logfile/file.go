@@ -37,7 +37,7 @@ type Options struct {
 	// Keep is the number of rotated files that are kept, compressed: Path.1.gz is the newest. 0 means none.
 	Keep int
 
-	// Plain says that others may write to the directory of the file, but must not be able to choose the file that is
+	// Plain means that others may write to the directory of the file, but must not be able to choose the file that is
 	// written or read. Path must then lead to a regular file, and its last element must not be a symbolic link.
 	Plain bool
 

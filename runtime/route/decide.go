@@ -247,8 +247,8 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	return dst
 }
 
-// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. It returns the client as far as
-// the fields are trustworthy, and the host that the request itself names.
+// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. It returns the client according
+// to the trustworthy fields, and the host that the request itself names.
 func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {

@@ -40,7 +40,7 @@ type Mount struct {
 
 	Except []string // prefixes that the path must not have
 
-	// Optional says that the mount may have nothing for a path. Decision.Skip then continues with the next mount.
+	// Optional means that the mount may have nothing for a path. Decision.Skip then continues with the next mount.
 	Optional bool
 
 	// Rewrite, if not nil, changes the path, and routing continues with the next mount.

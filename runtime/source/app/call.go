@@ -90,7 +90,7 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	}
 }
 
-// begin sends the first part, or has the Then of its head answer the exchange.
+// begin sends the first part, or calls the Then of its head.
 func (c *call) begin(p *exchange.Part) {
 	if then := p.Head.Then; then != nil {
 		switch then.Continue(c.x, p) {

@@ -65,8 +65,9 @@ type Loop interface {
 }
 
 type Config struct {
-	Limits *http1.Limits    // of requests that handlers give back to an exchange.Continuation
-	Waker  *eventloop.Waker // for the Interpreter
+	// limits of requests that handlers give back to an exchange.Continuation
+	Limits *http1.Limits
+	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
 	// Take is Take of a static.Handed. It answers x, whose turn it is, with files that a handler names. p may be
 	// released when Take returns.

@@ -199,14 +199,14 @@ func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
 	x.Answer(exchange.Reply{Status: 500})
 }
 
-// mergeExtra adds the fields of the handler that has named this one to the response.
+// mergeExtra adds fields to the response: the fields of the handler that has passed the request to this handler.
 func (c *call) mergeExtra(p *exchange.Part) {
 	if c.extra != nil {
 		p.Head.Fields, c.extra = exchange.MergeFields(p.Head.Fields, c.extra), nil
 	}
 }
 
-// passOn makes another source answer x. It returns the new call if there is one.
+// passOn makes another source answer x. It returns the call of that source, or nil.
 func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {

@@ -99,7 +99,7 @@ func (f *Fill) Send(p *exchange.Part) {
 	if last {
 		f.sub.Parent = nil
 	}
-	f.origin.Out.Begun = f.ended // the origin waits for the client, unless the response is recorded
+	f.origin.Out.Begun = f.ended // the origin waits for the client unless f records the response
 	x.Sink.Send(p)
 }
 
@@ -144,7 +144,7 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
-	// files have a cache of their own, which notices changes of a file
+	// package static caches files itself and notices changes
 	case p.First && (p.End == exchange.Incomplete || h.Then != nil || p.File != nil):
 		f.Refuse(h.Status, f.now())
 		return nil, false

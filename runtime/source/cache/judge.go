@@ -178,7 +178,7 @@ func (p *Page) Conditions() (fields []byte) {
 	return fields
 }
 
-// names reports whether a 304 with etag is about the page. A 304 with another strong tag is about another
+// names reports whether a 304 with etag confirms the page. A 304 with another strong tag is about another
 // representation (RFC 9111 §4.3.4).
 func (p *Page) names(etag []byte) bool {
 	return len(etag) == 0 || len(p.etag) == 0 || bytes.HasPrefix(etag, []byte("W/")) ||

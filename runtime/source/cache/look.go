@@ -104,7 +104,7 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 
-// saysMore reports whether a request names codings that appendCodings omits: a coding with weight 0, or an unknown one.
+// saysMore reports whether a request names codings that appendCodings omits: unknown codings, or codings with weight 0.
 // An application may interpret them.
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
@@ -236,7 +236,7 @@ func namesFields(connection []byte) bool {
 	return false
 }
 
-// begin takes the node of the page, or nil, as n.
+// begin makes a Fill for a page. n is the node of the page, or nil.
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)

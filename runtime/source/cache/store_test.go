@@ -458,7 +458,7 @@ func TestPageHasCodedForms(t *testing.T) {
 	}
 }
 
-// Searches make many pages of one path, and one form can invalidate all of them.
+// Searches make many pages of one path, and one form can invalidate all these pages.
 func TestPurgeOfManyQueriesIsNoSlowerThanMakingThem(t *testing.T) {
 	s, c := New(256<<20, 0), compile(t, Rule{TTL: time.Hour})
 	made := waittest.ProcessorTime(t, func() {

@@ -254,8 +254,8 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send makes the server continue the response if the program has named a file or channels in a field that counts. It
-// reports whether the server sends a file. plain is as Answer.Plain.
+// send makes the server continue the response if the program has named a file or channels in a field that is enabled.
+// It reports whether the server sends a file. plain is as Answer.Plain.
 func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {

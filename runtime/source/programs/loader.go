@@ -278,7 +278,7 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 // after the end of the process.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
-	_ = l.cmd.Process.Signal(syscall.SIGCONT) // lets a stopped process end
+	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end
 	_ = l.order(-int(d.Milliseconds()))
 	_ = l.control.CloseWrite()
 	select {

@@ -241,8 +241,8 @@ func (p *Proxy) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may become idle: not while a newer connection waits. An upstream accepts connections in
-// order, so a connection is not waiting if a later one received a response.
+// keeps reports whether c may become idle. It may not while a newer connection waits. An upstream accepts connections
+// in order, so a connection is not waiting if a later one received a response.
 func (p *Proxy) keeps(c *connection) bool {
 	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }

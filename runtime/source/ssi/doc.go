@@ -3,7 +3,7 @@
 // responses of other sources. It runs as a responder of package backend, on a goroutine for each request. Start reading
 // at Pages and parse.go.
 //
-// Both results are kept until the file changes, which each request checks. ssi.go and elements.go execute the elements.
+// A parsed page is kept until its file changes, which each request checks. ssi.go and elements.go execute the elements.
 // An error in a page is shown in the page and logged; it never ends the page.
 //
 // An include is a request of the server to itself (Request.Sub), so rules, routes and limits apply to it, and a page

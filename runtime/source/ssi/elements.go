@@ -13,7 +13,7 @@ import (
 
 type kind struct {
 	run func(*page, *element)
-	// An element needs one of these arguments, and is skipped where no text is shown. If arguments is nil, run decides.
+	// An element needs one of these arguments, and is skipped in hidden text. If arguments is nil, run checks them.
 	arguments []string
 }
 

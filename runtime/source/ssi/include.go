@@ -103,7 +103,7 @@ func withoutDots(s string) string {
 
 var errOutside = errors.New("the file must be in the directory of the page or under it")
 
-// below takes a name that is relative to the page's directory, and must not lead out of it.
+// below resolves a name relative to the page's directory. The name must not lead out of that directory.
 func below(base, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", errOutside

@@ -189,8 +189,8 @@ type page struct {
 	timefmt, errmsg, echomsg string
 	bytes                    bool
 
-	// For if: whether text is shown, whether a true branch of the innermost if was found, and how many ifs began within
-	// hidden text.
+	// State of if elements: whether text is shown, whether a true branch of the innermost if was found, and how many
+	// ifs began within hidden text.
 	printing, found bool
 	hidden          int
 

@@ -24,9 +24,9 @@ const maxVariables = 1 << 20
 // their creation.
 type variables struct {
 	began    time.Time
-	modified time.Time // of the outermost page
+	modified time.Time // modification time of the outermost page
 
-	// A page after its timeout may still run while the page that included it continues.
+	// mu is needed because an included page may still run after its timeout, while the page that included it continues.
 	mu    sync.Mutex
 	list  []variableEntry
 	index map[string]int

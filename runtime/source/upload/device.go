@@ -21,7 +21,7 @@ import (
 type device struct {
 	options *Options
 	path    string
-	block   bool // a block device, whose size is known and which may have a mounted file system
+	block   bool // a block device: it has a known size, and may be mounted
 }
 
 func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
@@ -127,7 +127,7 @@ type pieces struct {
 }
 
 func (p *pieces) add(data []byte) (n int, err error) {
-	for part := range slices.Chunk(data, p.size) { // the Writer would pass a longer part on as one piece
+	for part := range slices.Chunk(data, p.size) { // the Writer would not split a longer part
 		if k, err := p.full.Write(part); err != nil {
 			return n + k, err
 		}

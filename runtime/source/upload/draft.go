@@ -146,7 +146,7 @@ func (d *draft) close() error {
 	return d.f.Close()
 }
 
-// ignoreUnsupported returns nil if err says that a file, such as a pipe, cannot be synchronized.
+// ignoreUnsupported returns nil if err means that a file, such as a pipe, cannot be synchronized.
 func ignoreUnsupported(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil

@@ -43,7 +43,7 @@ type progress struct {
 	published time.Time // belongs to the upload's goroutine
 }
 
-// begin allows a client at most half of all uploads. The error is a *refusal if there are too many.
+// begin allows a client at most half of all uploads. The error is a *refusal.
 func (u *Upload) begin(p *progress) error {
 	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
@@ -163,7 +163,7 @@ func (g *Group) add(u *Upload) {
 	g.all = append(g.all, u)
 }
 
-// find returns nil if there is none.
+// find returns nil if no upload has this token.
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -104,8 +104,8 @@ func (o *Options) inside(full string) (string, error) {
 	return "/" + strings.TrimPrefix(below, "/"), nil
 }
 
-// directory is a directory or a single file in it. A directory is opened for each upload, because a file system may be
-// mounted on it while the server runs.
+// directory is a target for the files of a directory, or for a single file. A directory is opened for each upload,
+// because a file system may be mounted on it while the server runs.
 type directory struct {
 	options *Options
 	path    string
