@@ -62,7 +62,7 @@ TEXT
 say() { printf 'build.sh: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
-# patiently WHAT COMMAND... runs COMMAND, and says WHAT after three seconds and every 30 seconds from then on.
+# patiently WHAT COMMAND... runs COMMAND, and prints WHAT after three seconds and then every 30 seconds.
 patiently() {
     local status=0 ticker
     tick 3 30 printf '%s' "$1"
@@ -71,12 +71,12 @@ patiently() {
     return "$status"
 }
 
-# tick FIRST NEXT COMMAND... says what COMMAND prints, and the time, after FIRST seconds and every NEXT seconds from
-# then on, until stop_ticking. It sets ticker.
+# tick FIRST NEXT COMMAND... prints the output of COMMAND and the elapsed time, after FIRST seconds and then every NEXT
+# seconds, until stop_ticking. It sets ticker.
 tick() {
     local pause=$1 start=$SECONDS
     {
-        # Waits without a process of its own, which could outlive this one.
+        # Wait without another process, which could outlive this one.
         while ! read -r -t "$pause" _ <> <(:) && kill -0 $$ 2>/dev/null; do
             say "$("${@:3}") ($((SECONDS - start)) s)"
             pause=$2
@@ -90,7 +90,7 @@ stop_ticking() {
     wait "$ticker" 2>/dev/null || true
 }
 
-# logged FILE COMMAND... runs COMMAND with what it writes going to FILE.
+# logged FILE COMMAND... runs COMMAND, and writes its output to FILE.
 logged() { "${@:2}" >"$1" 2>&1 </dev/null; }
 
 source "$root/scripts/packages.sh"
@@ -120,19 +120,18 @@ word_env() {
 # changelog_version prints the changelog's newest version.
 changelog_version() { sed -n '/^## /{ s/^## \([^ ]*\).*/\1/p; q }' "$root/CHANGELOG.md"; }
 
-# home_url prints the address of the project, which stands in pyproject.toml, or FAPWS_HOME_URL instead; nothing if
-# neither is set.
+# home_url prints FAPWS_HOME_URL, or the address of the project in pyproject.toml, or nothing.
 home_url() {
     local url
     url=${FAPWS_HOME_URL-$(sed -n '/^\[tool.fapws\]/,/^\[/s/^home = "\(.*\)"$/\1/p' "$root/pyproject.toml")}
     printf '%s' "${url%/}"
 }
 
-# ask_git COMMAND... asks the repository of this source, if it has one, also if it belongs to another user: root builds
-# it, too.
+# ask_git COMMAND... runs git in the repository of this source, if there is one. It may belong to another user, because
+# root also builds.
 ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
 
-# clone_source FOLDER clones the last commit of this repository, also if it belongs to another user.
+# clone_source FOLDER clones the last commit of this repository, which may belong to another user.
 clone_source() {
     git -c "safe.directory=*" clone -q --no-hardlinks --upload-pack "git -c safe.directory='*' upload-pack" "$root" "$1"
 }

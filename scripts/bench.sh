@@ -67,7 +67,7 @@ word_profile() {
     want_programs "for profile" openssl=openssl
     install_wanted
     use_python
-    folder=$(mktemp -d) # the profile names its executable: this path says nothing
+    folder=$(mktemp -d) # the profile contains the path of the executable
     # shellcheck disable=SC2064 # of this directory
     trap "rm -rf '$folder'" EXIT
     ln -s "$root/contrib" "$folder/contrib" # where the executable looks for it

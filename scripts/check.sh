@@ -1,7 +1,8 @@
 # Sourced by build.sh: test, race, asan, tsan, fuzz and load.
 # shellcheck shell=bash
 
-# Ends only tests that hang: packages take many times longer on a slow machine, and their tests have limits themselves.
+# The timeout ends only tests that hang. Packages take many times longer on a slow machine, and their tests have their
+# own limits.
 readonly test_limit=180m
 
 # Most tests wait for servers, so more of them run at once than there are CPUs, and a package more. Where page faults
@@ -12,7 +13,7 @@ test_go() {
         -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@")
 }
 
-# test_fuzz TIME [FLAGS] tries every fuzz target for a time or number of inputs, as -fuzztime takes it: "60s", or
+# test_fuzz TIME [FLAGS] runs every fuzz target for a time or number of inputs, in the form of -fuzztime: "60s" or
 # "1000x". With the FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is
 # worth a build of all packages.
 test_fuzz() {
@@ -63,14 +64,14 @@ fuzz_one() {
 # exits, for goroutines that are reporting another race.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# `test` leaves tests that measure or move a lot, and take most of the time, to the word race.
+# `test` leaves long tests, which measure or transfer much data, to the word race.
 readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|\
 SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
 # `test` also leaves out packages that work on one goroutine, or start programs and wait for them.
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
-# `test` tries this of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of them at once.
+# `test` runs these tests of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of them at once.
 readonly race_chosen="^Test(PipelinedRequests|ClientThatExpectsContinue|MemoryThatIsSentToSeveralClients|\
 BodiesOfParallelStreams|StreamingASGIBodies|ChannelCallbacksReportManyClients|GroupMessage|WebSocketsComeAndGo|\
 ReloadClosesConnections|ReloadLoadsAChangedFile|Soak)"
@@ -86,8 +87,8 @@ test_race_all() {
     test_race "${packages[@]}"
 }
 
-# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable that has a detector, from outside and in one mode. It
-# leaves out SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because
+# test_watched FILE SKIPPED [FLAG|PACKAGE...] runs acceptance tests with an executable that has a detector, in one mode.
+# It leaves out SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because
 # detectors reserve terabytes. Without arguments, it runs all acceptance tests.
 test_watched() {
     local what=("${@:3}")
@@ -98,7 +99,7 @@ ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemor
         "${what[@]}"
 }
 
-# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races.
+# test_race_whole [FLAG|PACKAGE...] tests an executable with the race detector.
 test_race_whole() {
     build_to "$root/build/race/fapws" -pgo=off -race -tags invariants
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
@@ -180,7 +181,7 @@ word_test() {
     need_test_tools
     word_build
     export FAPWS_BIN=$root/build/fapws
-    "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
+    "$python" -m compileall -qq "$root"/contrib/fapws{,4} # the servers of tests then write no bytecode
     lint
     stage "Go tests" test_go ./samples ./cmd/fapws/acceptance/process ./... # those that take longest begin first
     side_by_side detectors packages
@@ -226,7 +227,7 @@ side_by_side() {
     trap - INT
 }
 
-# last_lines FILE... prints where stages are whose output goes to these files.
+# last_lines FILE... prints the last line of each file, which shows the progress of a stage.
 last_lines() {
     local file
     for file; do
@@ -234,7 +235,7 @@ last_lines() {
     done | paste -sd ' '
 }
 
-# summary ends a word that has stages.
+# summary prints the results of the stages of a word.
 summary() {
     say "the stages that took longest:"
     sort -rn "$root/build/stages.$$" | head -n 5 | sed 's/^/  /' >&2

@@ -42,7 +42,8 @@ word_container() {
     esac
 }
 
-# test_container builds the image on a Debian of debootstrap, without a registry, and tries each mode of bin/run.sh.
+# test_container builds the image on a Debian system from debootstrap, without a registry, and tests each mode of
+# bin/run.sh.
 test_container() {
     local suite base=localhost/fapws-test-base mode folder
     need_own_debian "container --test" "buildah=buildah podman=podman runc=runc curl=curl"
@@ -77,7 +78,7 @@ serve_mode() {
     url=$(address_of "$log" http)/
 }
 
-# try_mode MODE asks for a page of a mode, sends it many requests, checks the identity of the server, and stops it.
+# try_mode MODE requests a page of a mode, sends many requests, checks the identity of the server, and stops the server.
 try_mode() {
     local url log server path='' signal=TERM status=0
     [[ $1 != http ]] || path=hello signal=INT

@@ -19,16 +19,16 @@ machine_architecture() {
     esac
 }
 
-# refuse_other_machines ends a word that builds for this machine while the environment
-# asks Go for another one: without this, the C compiler would complain, of Go's assembly.
+# refuse_other_machines ends a word that builds for this machine if the environment selects another architecture for Go.
+# Otherwise the C compiler would report errors in Go's assembly.
 refuse_other_machines() {
     [[ -z ${GOOS-}${GOARCH-} || $cross ]] ||
         die "fapws needs Linux, and this word builds for this machine: unset GOOS and GOARCH;" \
             "./build.sh cross (or deb, tarball) builds for $cross_architectures"
 }
 
-# choose_cross ARCH sets cross, the architecture to build for, and what belongs to it. cross_elf are two numbers of its
-# programs (elf(5)): EI_CLASS and the low byte of e_machine.
+# choose_cross ARCH sets cross, the architecture to build for, and the variables for it. cross_elf are two numbers of
+# its programs (elf(5)): EI_CLASS and the low byte of e_machine.
 choose_cross() {
     [[ $1 != "$(machine_architecture)" ]] || die "this machine is $1 itself: ./build.sh build"
     case $1 in
@@ -76,7 +76,7 @@ make_sysroot() {
     fetch_packages libpython3-dev libc6-dev
     rm -rf "$new"
     mkdir -p "$new/usr/lib"
-    ln -s usr/lib "$new/lib" # as every Debian has it; older packages still bring a /lib
+    ln -s usr/lib "$new/lib" # as in every Debian system; older packages still contain /lib
     for deb in "$cross_root".apt/cache/archives/*.deb; do
         dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new" --keep-directory-symlink --no-same-owner
         # For `deb`, which needs to know the package of a file.
@@ -105,10 +105,10 @@ fetch_packages() {
     : >"$folder/status"
     mirror=$(debian_mirror)
     printf '%s\n' "$signed $mirror $cross_suite main" >"$folder/sources.list"
-    # Static libraries are of no use without their security updates.
+    # Static libraries need their security updates.
     [[ $cross_suite =~ ^(sid|unstable|testing)$ ]] ||
         printf '%s\n' "$signed $(debian_mirror Debian-Security) $cross_suite-security main" >>"$folder/sources.list"
-    # For apt-get, too, a list that it cannot fetch may be a warning: without that of the suite itself the next step
+    # apt-get may only warn about a list that it cannot fetch. Without the list of the suite itself, the next step
     # fails.
     patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" "${apt[@]}" update || true
     cause=$(grep -m3 '^[EW]:' "$log") && say "warning: $cause"

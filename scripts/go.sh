@@ -1,8 +1,8 @@
 # Sourced by build.sh: finds Go, or fetches it.
 # shellcheck shell=bash
 
-# This Go is fetched where none is new enough, for architectures with a checksum here: of the module's zip, whose h1
-# hash the Go checksum database confirms.
+# This Go is downloaded if no installed Go is new enough. The checksums are of the module's zip for each architecture;
+# the Go checksum database confirms its h1 hash.
 readonly go_fetched=1.26.10
 declare -A go_checksums=(
     [amd64]=f64ecb0807852be2c98899561c45288a9ad57f4e88f3cd002ffabeccbd03bfe1
@@ -12,7 +12,8 @@ declare -A go_checksums=(
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 
-# want_go wants what downloads of Go and modules need: curl, unless a Go is new enough, and certificate authorities.
+# want_go notes the packages for downloads of Go and modules: curl, unless an installed Go is new enough, and
+# certificate authorities.
 want_go() {
     find_go "$go_minimum" >/dev/null || command -v curl >/dev/null || want curl curl
     [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} ||
@@ -27,7 +28,7 @@ need_go() {
         die "Go 1.$go_minimum or later is required, and fetching it failed: $go;" \
             "or install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
-    # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
+    # go is new enough. GOTOOLCHAIN of the user must not switch to an older Go.
     GOTOOLCHAIN=local
 }
 
@@ -57,7 +58,7 @@ fetch_go() {
     [[ -n ${go_checksums[$arch]-} ]] || { echo "no checksum is known for the Go of this processor ($arch)"; return 1; }
     [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
-    # The reason may be a disk on which nothing can be written.
+    # The download may also fail because the disk is full or read-only.
     if ! said=$(patiently "fetching Go $go_fetched" all_said unpack_go "$arch" "${proxy:-direct}"); then
         fetch_reason "$said"
         return 1
@@ -65,10 +66,11 @@ fetch_go() {
     printf '%s\n' "$root/build/go/$go_fetched/bin/go"
 }
 
-# all_said COMMAND... runs COMMAND with its messages on standard output, too.
+# all_said COMMAND... runs COMMAND with standard error redirected to standard output.
 all_said() { "$@" 2>&1 </dev/null; }
 
-# fetch_reason TEXT prints why unpack_go failed, which has said TEXT. curl explains some errors in further lines.
+# fetch_reason TEXT prints why unpack_go failed. TEXT is the output of unpack_go. curl explains some errors in further
+# lines.
 fetch_reason() {
     local reason
     reason=$(printf '%s\n' "$1" |
@@ -98,6 +100,7 @@ unpack_go() (
     done
     [[ $fetched ]] && sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&
         find "$module" -name _go.mod -execdir mv {} go.mod \; && chmod 755 "$module"/bin/* "$module"/pkg/tool/*/* &&
-        touch "$module/go.mod" && # nothing below is a package of the module around it
+        # the directory must not belong to the module of the repository
+        touch "$module/go.mod" &&
         mv "$module" "$go_fetched"
 )

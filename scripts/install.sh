@@ -4,7 +4,7 @@
 # The manifest lists the files and directories that install made, one per line, as "file PATH" and "dir PATH" without
 # DESTDIR; uninstall reads it backwards.
 
-# choose_prefix takes --system, and PREFIX= and DESTDIR= also as arguments, as make does.
+# choose_prefix parses --system, and PREFIX= and DESTDIR= as arguments, like make.
 choose_prefix() {
     local argument
     system=
@@ -25,7 +25,7 @@ choose_prefix() {
     manifest=$prefix/share/fapws/manifest
 }
 
-# existing PATH prints PATH, or the nearest directory above that exists.
+# existing PATH prints PATH, or its nearest existing parent directory.
 existing() {
     local path=$1
     until [[ -e $path ]]; do path=$(dirname "$path"); done
@@ -87,9 +87,9 @@ word_install() {
     [[ ! -e $dest$manifest ]] || earlier=$(<"$dest$manifest")
     made=$(list_made)
     printf '%s\n' "$made" >"$tree$manifest"
-    # The configuration is the administrator's: an existing one stays, also when fapws is removed.
+    # The configuration belongs to the administrator. An existing file is kept, even if fapws is removed.
     [[ ! -e $dest$config ]] || rm -f "$tree$config"
-    # On a full disk, an earlier version stays whole.
+    # On a full disk, the earlier version remains complete.
     new=$(mktemp -d "$(existing "$dest$prefix")/.fapws-XXXXXX")
     said=$(cp -dr "$tree/." "$new" 2>&1) || {
         rm -rf "$new"
@@ -114,7 +114,7 @@ word_install() {
         say "now edit $config, then: systemctl daemon-reload && systemctl enable --now fapws"
 }
 
-# list_made prints the manifest. An existing directory is not fapws's, unless an earlier installation made it.
+# list_made prints the manifest. It lists an existing directory only if an earlier installation made it.
 list_made() {
     local kind path
     while read -r kind path; do

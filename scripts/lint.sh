@@ -1,7 +1,7 @@
 # Sourced by build.sh: lint, which is the first part of test.
 # shellcheck shell=bash
 
-# source_files PATTERN... prints the names of the project's files, each with a NUL behind it.
+# source_files PATTERN... prints the names of the project's files, each followed by a NUL.
 source_files() {
     local pattern names=()
     for pattern; do names+=(-o -name "$pattern"); done
@@ -14,7 +14,7 @@ check_gofmt() {
     [[ -z $files ]] || die "not gofmt clean: $files"
 }
 
-# check_static looks for what the compiler does not object to. A staticcheck that understands the newest Go needs it.
+# check_static runs staticcheck, which finds mistakes that the compiler accepts.
 check_static() {
     local version=v0.8.0
     (($(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/') >= 26)) || version=v0.6.1
@@ -29,14 +29,14 @@ check_shell() {
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
-# check_python has pyflakes look at all Python; flake8 adds "# noqa". The package exports what __init__.py imports.
+# check_python runs pyflakes on all Python files; flake8 adds "# noqa". The package exports what __init__.py imports.
 check_python() {
     source_files '*.py' | xargs -0 flake8 --isolated --select F \
         --per-file-ignores "$root/contrib/fapws/__init__.py:F401"
 }
 
-# c_check compiles C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are the rule in
-# functions that Python calls.
+# c_check compiles C with all warnings except those that cpy3's wrappers cause, and except unused parameters, which
+# functions for Python usually have.
 readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only)
 
 check_c() {
@@ -45,7 +45,7 @@ check_c() {
     "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c
 }
 
-# check_c_others does so with the headers of every other Python of this machine, several at once: only lint uses those.
+# check_c_others calls c_check with the headers of every other Python of this machine, several at once.
 check_c_others() {
     local candidate include includes=() without=() names
     while read -r candidate; do

@@ -6,8 +6,8 @@
 
 readonly dist_folder=$root/build/dist
 
-# fix_circumstances makes builds repeatable: it sets SOURCE_DATE_EPOCH, by default to the time of the commit, and the
-# modes of new files.
+# fix_circumstances makes builds reproducible: it sets SOURCE_DATE_EPOCH, by default to the time of the commit, and the
+# umask.
 fix_circumstances() {
     umask 022
     export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(ask_git log -1 --format=%ct || stat -c %Y "$root/CHANGELOG.md")}
@@ -21,7 +21,7 @@ build_for() {
     mkdir -p "$dist_folder"
     # names missing programs before it compiles
     [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit
-    word_build # also says what its man page is
+    word_build # also makes the executable that prints the man page
     [[ $arch != "$(machine_architecture)" ]] || return 0
     choose_cross "$arch"
     build_cross
@@ -44,7 +44,7 @@ stage_docs() {
 # set_times FOLDER gives all that is in FOLDER the time of the package.
 set_times() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
 
-# libpython_text says in a sentence which libpython the executable wants.
+# libpython_text prints a sentence about the libpython that the executable needs.
 libpython_text() {
     if [[ $py_linked == static ]]; then
         echo "Python $py_version is linked into the executable; its standard library is that of Python $py_minor."
@@ -69,13 +69,13 @@ word_tarball() {
     set_times "$folder"
     tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - bin lib share |
         gzip -9n >"$folder.tar.gz"
-    mv "$folder.tar.gz" "$dist_folder" # whole files only
+    mv "$folder.tar.gz" "$dist_folder" # renamed, so that the file is complete
     say "$(libpython_text)"
     say_made "$name.tar.gz" 'mkdir -p ~/.local && tar -xzf %s -C ~/.local'
 }
 
-# say_made FILE COMMAND says how a file of build/dist is installed, where COMMAND has %s for it, and sets made_file to
-# its path.
+# say_made FILE COMMAND prints how to install a file of build/dist, and sets made_file to its path. COMMAND has %s for
+# the path.
 say_made() {
     local place=build/dist/$1 how="to install it"
     made_file=$dist_folder/$1
@@ -150,7 +150,7 @@ word_deb() {
     [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
 }
 
-# test_deb FILE SUITE lets lintian look at the package, then installs, upgrades under load, and removes it in a fresh
+# test_deb FILE SUITE checks the package with lintian, and installs, upgrades under load, and removes it in a fresh
 # system.
 test_deb() {
     local folder=$roots_folder/deb-$2
@@ -220,7 +220,8 @@ package_of() {
     fi | sed -n '1s/:.*//p'
 }
 
-# word_release makes all files of a release: package, tarball, what their executables are made of, and checksums.
+# word_release makes all files of a release: package, tarball, the components of their executables (SBOM), and
+# checksums.
 word_release() {
     refuse_other_tag
     ! is_modified || die "the source has uncommitted changes: a release is made of a commit"
@@ -237,8 +238,8 @@ word_release() {
     say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
 }
 
-# refuse_other_tag ends a word if the commit is tagged with a version that is not the changelog's: its files would be
-# named after a commit. Nor does it end as unreleased.
+# refuse_other_tag ends a word if the tag of the commit is not the version of the changelog, because the files would be
+# named after a commit.
 refuse_other_tag() {
     local version tags
     version=$(changelog_version)
@@ -250,7 +251,7 @@ refuse_other_tag() {
         die "the commit is tagged $tags, but CHANGELOG.md calls it unreleased: write the date there"
 }
 
-# write_sbom FILE SBOM writes into SBOM what an executable or a library is made of.
+# write_sbom FILE SBOM writes the components of an executable or a library to SBOM.
 write_sbom() {
     go version -m -json "$1" |
         "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$2"
@@ -258,7 +259,8 @@ write_sbom() {
 
 # --- wheel ------------------------------------------------------------------
 #
-# A wheel has the server as a library (package process), which is linked with no Python: it finds one in its process.
+# A wheel contains the server as a library (package process). The library is not linked with Python, which its process
+# contains.
 
 # word_wheel [ARCH | --all] [--into FOLDER] [--test [FOLDER...]]
 word_wheel() {
@@ -386,7 +388,7 @@ test_wheel_files() {
     "$hatch" "$root/.ci/wheel-files-test.py" --quiet
 }
 
-# test_wheel_tools tries the wheel and its source with what users and indexes look at them with. A subshell has its
+# test_wheel_tools checks the wheel and its source with the tools of users and package indexes. A subshell has its
 # variables.
 test_wheel_tools() (
     tools=$root/build/today/bin folder=$root/build/wheel/tools wheel=$(echo "$root"/build/wheel/dist/*.whl)
@@ -399,7 +401,7 @@ test_wheel_tools() (
     word_sdist "$folder/sdist"
     "$tools/twine" check --strict "$wheel" "$folder"/sdist/*
 
-    # Frontends get the library that is there: to compile it again would take minutes.
+    # Frontends use the existing library, because compiling it again would take minutes.
     FAPWS_WHEEL_LIBRARY=$root/build/wheel/$py_version/libfapws.so FAPWS_WHEEL_TAG=$(basename "$wheel" | cut -d- -f3,4)
     export FAPWS_WHEEL_LIBRARY FAPWS_WHEEL_TAG UV_CACHE_DIR=$folder/uv UV_PYTHON=$python
     "$tools/uv" build -q --out-dir "$folder/built" "$root" # the wheel of the sdist

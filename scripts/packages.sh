@@ -65,13 +65,13 @@ debian_mirror() {
     printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
 }
 
-# What samples/ shows and the tests need, each as "module=Debian package".
+# Modules for samples/ and the tests, each as "module=Debian package".
 readonly frameworks="flask=python3-flask django=python3-django channels=python3-django-channels pyramid=python3-pyramid
     bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi
     websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy
     prometheus_client=python3-prometheus-client"
 
-# need_frameworks sees to those of the system's Python. Another Python has its own.
+# need_frameworks installs the frameworks for the system's Python. Another Python has its own packages.
 need_frameworks() {
     local pair absent modules=() packages=()
     # shellcheck disable=SC2086 # several words
@@ -91,12 +91,12 @@ print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split
     fi
 }
 
-# What the tests run, each as "command=Debian package". apache2-bin does not start a service.
+# Commands for the tests, each as "command=Debian package". apache2-bin does not start a service.
 readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-utils openssl=openssl wrk=wrk curl=curl
     h2load=nghttp2-client systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble
     redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm xz=xz-utils readelf=binutils"
 
-# What lint runs.
+# Commands for lint.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
 
 need_lint_tools() {
@@ -119,7 +119,7 @@ want_venv() {
         want "virtual environments" "python${py_minor:-3}-venv"
 }
 
-# need_test_tools sees to all that the stages of test need.
+# need_test_tools installs all packages for the stages of test.
 need_test_tools() {
     want_test_tools
     install_wanted
@@ -128,8 +128,8 @@ need_test_tools() {
     make_today
 }
 
-# make_today installs the packages of scripts/today.txt into build/today, unless it has these. They are of today, so
-# they need a newer Python than fapws does. Without them, tests of them fail, and the other tests run.
+# make_today installs the packages of scripts/today.txt into build/today, unless they are installed. These current
+# packages need a newer Python than fapws. If they cannot be installed, only their tests fail.
 make_today() {
     local venv=$root/build/today list=$root/scripts/today.txt
     cmp -s "$list" "$venv/installed.txt" &&

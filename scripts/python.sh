@@ -5,7 +5,7 @@
 # README.md.
 readonly python_oldest=8 python_newest=15 python_free_threaded=14
 
-# choose_python sets python to the interpreter to embed, and wants the packages that embedding needs.
+# choose_python sets python to the interpreter to embed, and notes the packages that embedding needs.
 choose_python() {
     python=${python_option:-${PYTHON:-/usr/bin/python3}}
     if [[ ! -x $python && $python == /usr/bin/python3 ]]; then
@@ -23,8 +23,8 @@ choose_python() {
     want "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
-# ask_python sets py_* from the answers of the chosen Python. Those of a free-threaded one have a t: py_minor is 3.14t,
-# py_version 3.14.0t.
+# ask_python sets py_* to facts about the chosen Python. Versions of a free-threaded Python have a t: py_minor is 3.14t,
+# py_version is 3.14.0t.
 ask_python() {
     read_python_settings "$python" -S -c '
 import sys, sysconfig
@@ -80,7 +80,7 @@ if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and 
     done | sort -V -u -k1,2 | cut -d' ' -f3
 }
 
-# link_python sets py_linked and py_link: how libpython gets into the executable.
+# link_python sets py_linked and py_link, which determine how the executable is linked with libpython.
 #
 # The distribution's archive has the objects of its python3, which are optimized with a profile. With its shared
 # library, Python code takes a fifth to a quarter more time. Debian's archives of 3.13 and 3.14 lack objects, so a probe

@@ -1,8 +1,8 @@
 # Sourced by build.sh: roots tries the first commands of README.md on fresh systems, and systemd the package in one.
 # shellcheck shell=bash
 #
-# `test` runs neither: roots downloads half a gigabyte and compiles twice for each suite. .ci/build-test tests the
-# decisions without a network.
+# `test` runs neither, because roots downloads half a gigabyte and compiles twice for each suite. .ci/build-test tests
+# the decisions without a network.
 
 readonly roots_folder=$root/build/roots
 
@@ -75,14 +75,14 @@ in_fresh_root() {
     rm -rf "$folder"
 }
 
-# need_debootstrap WORD [PROGRAMS] sees to what make_root needs, and to PROGRAMS (want_programs).
+# need_debootstrap WORD [PROGRAMS] installs the packages for make_root, and PROGRAMS (want_programs).
 need_debootstrap() {
     [[ $EUID -eq 0 ]] || die "$1 needs root, for debootstrap and chroot"
     want_programs "for $1" "debootstrap=debootstrap ${2-}"
     install_wanted
 }
 
-# need_own_debian WORD [PROGRAMS] does so for a system like this one, and sets suite.
+# need_own_debian WORD [PROGRAMS] calls need_debootstrap for a system like this one, and sets suite.
 need_own_debian() {
     suite=$(debian_suite) || die "$1 makes a system of this machine's Debian, and this is not Debian"
     need_debootstrap "$@"
@@ -108,14 +108,14 @@ make_root() {
     copy_host_settings "$2"
 }
 
-# copy_host_settings FOLDER lets the new system reach the network as this one does: apt's proxy and checks, and
+# copy_host_settings FOLDER copies the settings that the new system needs for the network: apt's proxy and checks, and
 # certificate authorities that were added to Debian's.
 copy_host_settings() {
     apt-config dump | grep -E '^Acquire::(http|https|Check)' >"$1/etc/apt/apt.conf.d/90host" || true
     [[ ! -d /usr/local/share/ca-certificates ]] || cp -r /usr/local/share/ca-certificates "$1/usr/local/share"
 }
 
-# in_root FOLDER USER COMMAND... runs COMMAND in the system. What it starts and mounts ends with it.
+# in_root FOLDER USER COMMAND... runs COMMAND in the system. Processes and mounts of COMMAND end with it.
 in_root() {
     # shellcheck disable=SC2016 # variables of the inner shell
     unshare --mount --pid --fork --kill-child bash -euc '
@@ -149,7 +149,7 @@ build_in() {
     in_root "$1" "$2" bash -c 'cd ~/fapws && exec ./build.sh "$@"' - "${@:3}"
 }
 
-# apt_in FOLDER COMMAND... has apt-get of the system do COMMAND, as root and with new lists of packages.
+# apt_in FOLDER COMMAND... runs apt-get COMMAND in the system, as root and with new package lists.
 apt_in() {
     # shellcheck disable=SC2016 # variables of the inner shell
     patiently "apt-get $2" logged "$1.log" in_root "$1" root sh -ec '
@@ -176,8 +176,8 @@ test_in() {
     build_in "$@" test
 }
 
-# install_as_told FOLDER USER WORD... has a plain user run the word, which fails with the command that root must type,
-# and root type it.
+# install_as_told FOLDER USER WORD... runs the word as a plain user. The word fails with a command for root, which is
+# then run.
 install_as_told() {
     local told
     [[ $2 != root ]] || return 0
@@ -219,7 +219,7 @@ TTYPath=/dev/ttyS0
 WantedBy=multi-user.target
 UNIT
     chroot "$folder" systemctl -q enable systemd-test.service
-    chroot "$folder" systemctl -q mask serial-getty@ttyS0.service # it would take the terminal
+    chroot "$folder" systemctl -q mask serial-getty@ttyS0.service # it would use the terminal
     rm -f "$folder.img"
     truncate -s 3G "$folder.img"
     logged "$folder.log" mkfs.ext4 -q -d "$folder" "$folder.img" || die "mkfs.ext4 failed: $folder.log"

@@ -1,4 +1,4 @@
-"""Writes what an executable is made of, as CycloneDX 1.5.
+"""Writes the components of an executable, as CycloneDX 1.5.
 
 usage: go version -m -json FILE | sbom.py VERSION PYTHON static|shared|none SECONDS >FILE.cdx.json
 

@@ -2,7 +2,7 @@
 # result of a whole one.
 # shellcheck shell=bash
 
-# word_testssl [FLAGS] tries a server with a certificate of its own authority, and fails on a finding above LOW or a
+# word_testssl [FLAGS] checks a server with a certificate of its own authority, and fails on a finding above LOW or a
 # grade below A. FLAGS go to testssl. Versions before 3.2, as in Debian 12, give no grade.
 word_testssl() {
     want_programs "for testssl" "openssl=openssl testssl=testssl.sh"
@@ -25,7 +25,7 @@ start_server() {
 # address_of LOG SCHEME prints the address with that scheme.
 address_of() { grep -om 1 "$2://127\.0\.0\.1:[0-9]*" "$1" | head -1; }
 
-# try_testssl [FLAGS] starts the server, has testssl try it, and judges the report.
+# try_testssl [FLAGS] starts the server, runs testssl, and checks the report.
 try_testssl() {
     local folder=$root/build/testssl server address
     unset "${!FAPWS_@}" # settings of the caller, and FAPWS_BIN, which is not one
@@ -71,7 +71,8 @@ issue_certificate() {
     ) 2>/dev/null
 }
 
-# judge_testssl REPORT shows the findings above LOW, and fails on one, on a grade below A, or if nothing was tried.
+# judge_testssl REPORT prints the findings above LOW. It fails if there is such a finding, on a grade below A, or if the
+# report is empty.
 judge_testssl() {
     grep -q '"severity"' "$1" || die "testssl has tried nothing"
     ! grep -E -B 3 -A 1 '"severity" *: *"(MEDIUM|HIGH|CRITICAL|FATAL)"' "$1" || die "there are findings above LOW"

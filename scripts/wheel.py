@@ -1,5 +1,5 @@
-"""What hatchling does not know of the wheel: the version, README.md as an index shows it, and the library
-(pyproject.toml).
+"""Adds the parts of the wheel that hatchling does not know: the version, README.md in the form for an index, and the
+library (pyproject.toml).
 
 build.sh builds the library: before it calls hatchling, or called by this module if pip, uv or another frontend has
 called hatchling.
@@ -48,7 +48,7 @@ def platform_tag(library):
 
 
 def ask_build(function, *arguments):
-    """What a function of build.sh prints."""
+    """The output of a function of build.sh."""
     command = ["bash", "-c", 'source "$1"; shift; "$@"', "wheel.py", str(ROOT / "build.sh"), function, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True)
     if done.returncode:
@@ -68,7 +68,7 @@ def built():
 
 
 def home(version):
-    """The project's page, "" if it is not known, and the name of that version there: its tag, or its commit."""
+    """The project's page, or "" if it is unknown, and the tag or the commit of the version."""
     release, _, commit = version.partition("+")
     return "".join(ask_build("home_url")), commit.split(".")[0] or "v" + release
 
