@@ -168,7 +168,6 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400)
 }
 
-// A name has several addresses.
 func TestAddressThatAcceptsConnectionsIsUsed(t *testing.T) {
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) {})
 	answers(t, run(t, "-n", "3", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)), 3, 200)

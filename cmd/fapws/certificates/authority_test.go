@@ -186,7 +186,6 @@ func TestServersThatStartTogetherCreateOneAuthority(t *testing.T) {
 	}
 }
 
-// A lost key does not create a new authority.
 func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(dir string) error

@@ -134,7 +134,6 @@ func TestLongNameOfAClientNeedsOneLookup(t *testing.T) {
 	}
 }
 
-// The host has two certificates.
 func TestClientGetsTheCertificateThatItSupports(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"},

@@ -119,7 +119,7 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 	}
 }
 
-// Unix sockets and listening are rules.
+// Rules for unix sockets and listening depend on the settings.
 func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 	for _, tt := range []struct {
 		rules          Rules

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// The error lists all mistakes.
 func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, error) {
 	t.Helper()
 	f, err := settings.ParseTOML("f", dir, []byte(text))

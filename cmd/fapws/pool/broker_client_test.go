@@ -167,7 +167,6 @@ func TestBrokerThatRejectsEventsIsUnreachable(t *testing.T) {
 	}
 }
 
-// Any server may publish first.
 func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)

@@ -58,7 +58,7 @@ func TestBrokerIsReadNoFasterThanWorkersAcceptEvents(t *testing.T) {
 	<-p.events
 }
 
-// The broker must be the same.
+// The upgrade keeps the numbers only with the same broker.
 func TestEventNumbersContinueAfterAnUpgrade(t *testing.T) {
 	var none *Handover
 	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}

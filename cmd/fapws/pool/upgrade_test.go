@@ -31,7 +31,6 @@ func TestReloadDuringTheHandoverIsLeftToTheNextProgram(t *testing.T) {
 	}
 }
 
-// The numbers of subscribers are kept, too.
 func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	ours, theirs := channels(t)
 	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving,

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An address may select HTTP itself.
+// If an address specifies HTTPS, the other TCP addresses use HTTP.
 func TestCertificateMakesTCPAddressesHTTPS(t *testing.T) {
 	for _, c := range []struct{ flags, want string }{
 		{"--certfile c", "https://0.0.0.0:8888"},

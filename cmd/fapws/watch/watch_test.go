@@ -266,7 +266,6 @@ func TestFileIsStillWatchedAfterAChange(t *testing.T) {
 	}
 }
 
-// The change has all files.
 func TestLateReaderFindsOneChange(t *testing.T) {
 	d := newDir(t, "app/a.py", "app/c.py")
 	w, err := newWatcher(Options{Dirs: []string{d.in("app")}})

@@ -212,7 +212,6 @@ func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	}
 }
 
-// The log of another host is rotated.
 func TestReloadWatchesTheDirectoryOfAnotherApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

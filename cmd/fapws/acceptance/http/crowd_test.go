@@ -77,7 +77,6 @@ func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 	}
 }
 
-// No connection is rejected.
 func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 	t.Parallel()
 	for _, most := range []int{4, 1} {

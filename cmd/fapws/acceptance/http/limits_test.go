@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At the limit of open files, no process exits.
 func TestServerWithFewDescriptorsServesAllClientsInTheEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "returns.py", Shell: "ulimit -n 64"}.Serve(t, fapwstest.Threads)

@@ -73,7 +73,6 @@ func sha1Of(text string) string {
 	return "Upload-Checksum: sha1 " + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// The handler gets the whole file.
 func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)

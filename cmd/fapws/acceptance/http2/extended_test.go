@@ -56,7 +56,6 @@ func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 	return status, code
 }
 
-// Other streams of the connection continue.
 func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"},

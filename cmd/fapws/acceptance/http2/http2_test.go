@@ -230,7 +230,7 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				// The processor is needed for the requests themselves.
+				// Pause, because the other requests need the processor.
 				case <-time.After(2 * time.Millisecond):
 				}
 				if r, _ := ask(t, c, "GET", s.URL+"/show", nil); r.StatusCode != 200 {

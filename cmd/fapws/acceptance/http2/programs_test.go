@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With TLS they select it by themselves.
+// With TLS, clients select HTTP/2 by ALPN.
 func TestCommonProgramsUseHTTP2(t *testing.T) {
 	t.Parallel()
 	plain, secure := serve(t, fapwstest.Threads, "app.py"), serveTLS(t, fapwstest.Threads, "app.py")

@@ -185,7 +185,6 @@ func TestBroadcastsReachAllClientsInTheSameOrder(t *testing.T) {
 	})
 }
 
-// No other client waits for on_open.
 func TestBroadcastDuringOnOpenArrivesAfterIt(t *testing.T) {
 	t.Parallel()
 	// Inline, no code runs at the same time as on_open.

@@ -284,7 +284,6 @@ func TestChannelRejectsMethodsOtherThanGETAndHEADWith405(t *testing.T) {
 	}
 }
 
-// A client keeps its number.
 func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
@@ -324,7 +323,6 @@ func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 	})
 }
 
-// The clients also leave at once.
 func TestChannelCallbacksReportManyClientsThatJoinAtOnce(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
@@ -442,7 +440,7 @@ func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	}
 }
 
-// Middlewares may be between.
+// Middlewares may wrap the handler.
 func TestFrameworkHandlerSubscribesByAResponseHeader(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
@@ -493,7 +491,7 @@ app.wsgi_app = middleware
 	}
 }
 
-// The code is handlers, ASGI applications, tasks, and callbacks.
+// The test publishes from handlers, ASGI applications, tasks and callbacks.
 func TestAsyncCodeSubscribesAndPublishes(t *testing.T) {
 	const script = `
 import asyncio

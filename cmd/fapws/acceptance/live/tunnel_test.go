@@ -200,7 +200,7 @@ func TestSilentTunnelTimesOut(t *testing.T) {
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
-// The tunnel continues.
+// The tunnel lasts longer than the timeout of the route.
 func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")

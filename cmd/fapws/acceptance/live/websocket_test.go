@@ -477,7 +477,6 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 	})
 }
 
-// The client does not read.
 func TestWebSocketSmallMessagesDoNotFillMemory(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
 	c := smallBuffers(s.Socket("/room"))

@@ -254,7 +254,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // TestChrootLoadsOutsideAndServesInside checks that other users are refused
+		return // TestChrootLoadsOutsideAndServesInside tests users other than root
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Go's runtime aborts in this case.
+// Without the check, Go's runtime would abort.
 func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "100"})
@@ -28,7 +28,7 @@ func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	})
 }
 
-// The kernel has killed a process for this reason.
+// The kernel has killed a process for lack of memory.
 func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "64M", "memory.swap.max": "0",

@@ -67,7 +67,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 			_, _ = saboteur.In.Peek(1)
 			if w.name == "standard" {
 				clientsGetNoErrors(t, s)
-				if !m.Workers() { // its last words have no place
+				if !m.Workers() { // its last message is lost
 					s.EndsWith(1)
 					s = serve()
 					continue

@@ -162,7 +162,6 @@ func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
 		})
 }
 
-// The code had never loaded before.
 func TestDevAnswersTheFirstRequestAfterAFixByNewCode(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")

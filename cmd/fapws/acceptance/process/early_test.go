@@ -135,7 +135,7 @@ func overHTTP2(t *testing.T, address, body string) string {
 	return string(text)
 }
 
-// The server ends as it does without clients.
+// Early clients do not delay the end of the server.
 func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)

@@ -222,7 +222,6 @@ func TestForkLoaderThatIsStoppedDoesNotDelayTheStop(t *testing.T) {
 	}
 }
 
-// The log has a line.
 func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads)

@@ -269,7 +269,7 @@ PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
 	})
 }
 
-// The script may also change them.
+// The script may also change the settings.
 func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py",

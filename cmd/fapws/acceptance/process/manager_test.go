@@ -207,7 +207,7 @@ func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// The owner does, too. umask has no effect.
+// The owner of the socket is also set. umask has no effect.
 func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	t.Parallel()
 	type wanted struct{ flags, shell, mode, owner string }

@@ -122,7 +122,7 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	}
 }
 
-// The start reports the same. Both name that user.
+// The check and the start report the same error, which names that user.
 func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	t.Parallel()
 	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)

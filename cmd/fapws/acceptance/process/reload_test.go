@@ -84,7 +84,6 @@ func TestReloadLoadsAChangedFile(t *testing.T) {
 	}
 }
 
-// Other files are not watched.
 func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

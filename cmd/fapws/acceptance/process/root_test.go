@@ -30,7 +30,6 @@ func isContainer() bool {
 	return strings.Contains("\x00"+string(environ), "\x00container=")
 }
 
-// Other users need no permission.
 func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 	t.Parallel()
 	asRoot := os.Geteuid() == 0

@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients do not notice.
 func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
 	t.Parallel()
 	s, script := fapwstest.Supervised(t)
@@ -136,7 +135,6 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 	}
 }
 
-// The number of workers changes.
 func TestScaleUnderLoadFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -199,7 +197,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	w.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
-		// all but the last mean the supervisor
+		// all signals but the last are for the supervisor
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
 			syscall.SIGTTOU, syscall.SIGTERM} {
 			fapwstest.Must(t, syscall.Kill(pid, sig))
@@ -214,7 +212,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// A handler keeps the interpreter.
+// A handler never releases the GIL.
 func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--timeout", "1", "--graceful-timeout", "1")
@@ -323,7 +321,7 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	l.unharmed()
 }
 
-// The worker was to replace a worker that died.
+// The upgrade begins before a replacement for a dead worker has started.
 func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "workers.py")

@@ -171,7 +171,6 @@ func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted
 	}
 }
 
-// The page has the traceback.
 func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/events.py:app", Complains: true}.Serve(t, m)

@@ -86,7 +86,7 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 				}
 			}
 		}
-		// A connection that is kept alive stores the fields.
+		// Requests on one connection reuse the cached fields.
 		w := s.Dial()
 		for range 5 {
 			if got := w.Fetch("/app/x").Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil ||
@@ -97,7 +97,6 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 	})
 }
 
-// The stream is wsgi.errors.
 func TestErrorsStreamIsWrittenAtOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

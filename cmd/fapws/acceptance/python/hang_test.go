@@ -80,7 +80,6 @@ func starts(s *fapwstest.Server, target, file string) *started {
 	return r
 }
 
-// The client gets a response.
 func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")
@@ -117,7 +116,7 @@ func TestTimeoutOfAHandlerInCAnswers504(t *testing.T) {
 	})
 }
 
-// No exception can end the handler.
+// The handler catches every exception.
 func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")
@@ -168,7 +167,6 @@ func TestTimeoutEndsAHandlerWithoutAClient(t *testing.T) {
 	})
 }
 
-// The response is 504.
 func TestTimeoutInTheQueueDiscardsTheRequest(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Threads, "--timeout", "1s", "--threads", "1")
@@ -240,7 +238,6 @@ func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 	}
 }
 
-// The limit is --threads.
 func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 	t.Parallel()
 	s, _ := hanging(t, fapwstest.Threads, "--threads", "2")
@@ -298,7 +295,7 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	}
 }
 
-// Python cannot show the stack.
+// The stack comes from faulthandler, because a handler keeps the GIL.
 func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")

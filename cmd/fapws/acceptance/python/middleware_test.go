@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Apache does the same with modules.
 func TestWSGIMiddlewareWrapsEntriesOfPATHS(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "middleware.py")

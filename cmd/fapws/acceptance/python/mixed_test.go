@@ -41,7 +41,6 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	s.Get("/other", 404)
 }
 
-// SCRIPT_NAME is empty.
 func TestApplicationOfAModuleGetsEveryPath(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

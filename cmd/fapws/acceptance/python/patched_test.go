@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// On threads it fails, and a line says so.
+// On threads such packages fail, and a line in the log warns of them.
 func TestCodeThatGeventHasPatchedWorksOnlyInline(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from gevent import monkey

@@ -91,7 +91,6 @@ func TestPathsThatAreInvalidEndTheStart(t *testing.T) {
 	}
 }
 
-// The objects take two arguments in different ways.
 func TestPathsAcceptEveryCallable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "callables.py")

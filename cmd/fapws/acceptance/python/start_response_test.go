@@ -34,7 +34,6 @@ func TestExcInfoReplacesAHeadThatWasNotSent(t *testing.T) {
 		})
 }
 
-// A failed call has no effect.
 func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 	cases := []struct {
 		path   string
@@ -72,7 +71,6 @@ func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 	})
 }
 
-// The report names the mistake.
 func TestInvalidHeadIsAHandlerError(t *testing.T) {
 	headers := map[string]string{
 		"bytes-name":  `TypeError: header name must be str, not bytes`,
@@ -129,7 +127,6 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 	})
 }
 
-// PEP 3333, "Other HTTP Features".
 func TestHopByHopFieldsOfAnApplicationAreRemoved(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "startresponse.py")

@@ -89,7 +89,7 @@ func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 	}
 }
 
-// Where the functions cannot work, they say so.
+// In a process where the functions cannot work, they raise RuntimeError.
 func TestUsersOutsideOfTheServerIsAnError(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "users")

@@ -65,7 +65,7 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// Package cache tests all fields.
+// The tests of package cache cover all fields.
 func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -217,7 +217,7 @@ func TestHandlerRunsOnceForManyClientsThatWaitForAPage(t *testing.T) {
 	}
 }
 
-// The purges are by ctl and by the application.
+// fapws ctl and the application purge pages.
 func TestPurgesAffectAllWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		workers := 1
@@ -312,7 +312,7 @@ func (p *pages) fillAll(target string, n int) {
 	})
 }
 
-// 0 keeps no pages.
+// The size 0 disables the cache.
 func TestCacheMaxSizeLimitsTheCache(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache-max-size", "0")
@@ -328,7 +328,7 @@ func TestCacheMaxSizeLimitsTheCache(t *testing.T) {
 	p.saysOf("/large?99", "hit")
 }
 
-// The lifetime must be explicit.
+// Such a page is cached only with an explicit lifetime.
 func TestCacheFlagKeepsOnlyResponsesWithALifetime(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache")

@@ -252,7 +252,7 @@ func TestCacheHeuristicKeepsPagesWithLastModified(t *testing.T) {
 	p.saysOf(target("/g"), "bypass bypass")
 }
 
-// The fields of the page may forbid it.
+// The fields of the page may forbid stale pages.
 func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")

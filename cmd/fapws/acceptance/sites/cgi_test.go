@@ -193,7 +193,7 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	})
 	a := s.Get("/cgi-bin/look", 200).Want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
 	for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
-		// the shell's own
+		// descriptor of the shell itself
 		if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") {
 			t.Errorf("inherited: %s", open[0])
 		}

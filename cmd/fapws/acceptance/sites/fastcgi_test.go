@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The processes are two php-cgi.
+// The server of the test has two processes of php-cgi.
 func TestFastCGIUsesProcessesOfAnotherManager(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

@@ -266,7 +266,6 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "hardly more memory with twenty clients", func() bool {
 		reads(crowd[0], 10_000)
-		// Most of it is stacks, and perhaps a thread.
 		return s.RSS()-memory <= 4000<<10
 	})
 }
@@ -313,7 +312,7 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	}
 }
 
-// Package static tests further arguments.
+// The tests of package static cover further options.
 func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	root := t.TempDir()
 	for _, c := range []struct {

@@ -31,7 +31,6 @@ match = "*.php"
 php = { mode = "%s", ini = { upload_max_filesize = "20M", post_max_size = "20M", "session.save_path" = "%s" } }
 `
 
-// With FastCGI the processes are permanent.
 func TestPHPRunsByFastCGIAndByCGI(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
@@ -196,7 +195,6 @@ func reads(w *fapwstest.Client, t *testing.T, text string) {
 	}
 }
 
-// The application answers for all other paths.
 func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

@@ -47,7 +47,6 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// Applications and upstreams get the user.
 func TestRemoteUserCannotBeForged(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -98,7 +98,6 @@ func TestSSIFlagProcessesPagesOfADirectory(t *testing.T) {
 	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
 
-// Errors in the file are reported.
 func TestSSIRouteHasItsOwnDirectoryAndOptions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -81,7 +81,6 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	}
 }
 
-// The system rejects AF_NETLINK.
 func TestTLSAutoLogsThatItHasNoAddressesWithoutNetlink(t *testing.T) {
 	t.Parallel()
 	netlink := fmt.Sprintf("%d:%d=%d", syscall.SYS_SOCKET, syscall.AF_NETLINK, syscall.EAFNOSUPPORT)
