@@ -100,7 +100,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// With sitters, round first takes a sample without them, for comparison.
+// If there are sitters, round first takes a sample without them, for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:
@@ -163,7 +163,7 @@ func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, er
 	return who, nil
 }
 
-// The connections of idleOf have carried a request.
+// Each idle connection has carried a request.
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

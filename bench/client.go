@@ -85,12 +85,12 @@ type sample struct {
 	rate     float64 // per second
 	p50, p99 time.Duration
 	cpu      time.Duration // of the server for one request, without php
-	php      time.Duration // of its processes that run PHP
+	php      time.Duration // of the processes that run PHP
 	memory   int64         // private bytes, after the measurement
 	requests int
 	errors   int
 	alone    float64
-	took     time.Duration // startup: to the first answer
+	took     time.Duration // startup: time to the first answer
 	each     int64         // idle: bytes per connection
 	idle     float64       // subscribers: share of a CPU without events
 	before   time.Duration // subscribers: p99 without subscribers

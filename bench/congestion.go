@@ -8,12 +8,12 @@ import (
 
 const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 
-// congestionControl is the congestion control for all measurements. fapws does not use BBR for local connections, but
-// its peers do: the comparison would measure that difference.
+// congestionControl is the congestion control for all measurements. By default, fapws does not use BBR for local
+// connections, but the other servers do: the comparison would measure that difference.
 const congestionControl = "cubic"
 
-// useCongestionControl must be called before the first server starts. If the privilege is missing, the error says what
-// to type.
+// useCongestionControl must be called before the first server starts. If the privilege is missing, the error names the
+// command to enter.
 func useCongestionControl() (restore func(), err error) {
 	previous, err := os.ReadFile(congestionFile)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command bench compares fapws with a bare gnet server and with other servers on the machine. README.md says what is
-// measured and how.
+// Command bench compares fapws with a bare gnet server and with other servers on the machine. README.md describes the
+// measurements.
 package main
 
 import (
@@ -71,7 +71,7 @@ func parseSettings() settings {
 	return s
 }
 
-// wants reports whether name was asked for, among the names of its kind. No
+// wants reports whether the command line selects name, of the names in kind. No
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {

@@ -23,7 +23,7 @@ const (
 
 type subscriber struct {
 	fd     int
-	events int // events that have begun to arrive
+	events int // received events, including an incomplete one
 }
 
 func (p *process) listen(path string) (*subscriber, error) {
@@ -133,7 +133,7 @@ func (p *process) publish(client *http.Client) error {
 	return nil
 }
 
-// ask calls beside at each publishEvery, and returns the durations of the requests.
+// ask sends requests, calls beside at intervals of publishEvery, and returns the durations of the requests.
 func (p *process) ask(w *workload, length time.Duration, beside func() error) (times []time.Duration, err error) {
 	hello := &workload{path: "/hello", length: w.length}
 	c := &strictClient{process: p, workload: hello, keep: true}

@@ -11,7 +11,7 @@ type target struct {
 	title    string
 	workload string
 	value    func(sample) float64
-	against  []string // the best of these servers is compared
+	against  []string // servers of which the best is compared
 	compare  func(mine, other float64) float64
 	atMost   bool
 	threads  float64
@@ -144,7 +144,7 @@ func (b *bench) measured(t *target, server string) (float64, bool) {
 		return median(mine, t.value), true
 	}
 	var values []float64
-	// Compare by rounds, because samples of one round saw the same machine.
+	// Compare samples of the same round, because the speed of the machine may change between rounds.
 	for i := range mine {
 		if other, found := b.best(t, i); found {
 			values = append(values, t.compare(t.value(mine[i]), other))

@@ -31,7 +31,6 @@ type socket struct {
 	in      []byte // received bytes of the echo
 }
 
-// RFC 6455 §4.1
 func (p *process) upgrade(path string) (*socket, error) {
 	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
 	if err != nil {

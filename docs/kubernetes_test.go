@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The manifest is on cluster.md. Its numbers also agree with the settings of fapws.
+// The manifest on cluster.md is valid, and its numbers agree with the settings of fapws.
 func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 	page := read(t, "cluster.md")
 	find := func(pattern string) string {

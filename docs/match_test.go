@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// varying lists the parts of the output that are different each time, and their replacements.
+// varying replaces the parts of the output that are different each time.
 var varying = []struct {
 	pattern *regexp.Regexp
 	same    string
@@ -28,7 +28,8 @@ func same(line string) string {
 	return line
 }
 
-// matches reports whether output is the output on a page. A line "…" matches any lines, "…" in a line matches any text.
+// matches reports whether output equals the output on a page. A line "…" matches any lines, "…" in a line matches any
+// text.
 func matches(shown, output []string) bool {
 	if len(shown) == 0 {
 		return len(output) == 0

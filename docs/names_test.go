@@ -199,8 +199,8 @@ var (
 	testNames  = regexp.MustCompile(`-(?:run|bench) (\w+)`)
 )
 
-// has reports whether the repository has name: a path, whose first directories may be missing, an identifier, or a
-// command. Absolute paths are outside of the repository.
+// has reports whether name exists in the repository. name is an identifier, a command, or a path, of which the first
+// directories may be missing. Absolute paths are outside of the repository.
 func (s *sources) has(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "/"):
@@ -228,7 +228,7 @@ func (s *sources) has(name string) bool {
 	return true
 }
 
-// hasPath reports whether a path ends with name, in which "*" and "{a,b}" are patterns.
+// hasPath reports whether a path ends with name, which may contain the patterns "*" and "{a,b}".
 func (s *sources) hasPath(name string) bool {
 	name = strings.Trim(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/..."), "/")
 	pattern := regexp.MustCompile(`\\[{*}]|,`).ReplaceAllStringFunc(regexp.QuoteMeta(name),

@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// languages lists the types of blocks. A block of type text, such as a list of files, is neither typed nor written. A
-// block of type py is a piece of Python.
+// languages lists the types of blocks. Blocks of type text, such as lists of files, and py, for pieces of Python, are
+// not used by the tests.
 var languages = []string{"console", "python", "toml", "html", "ini", "sh", "text", "py"}
 
 func TestPagesWorkAsWritten(t *testing.T) {
@@ -36,8 +36,8 @@ func TestPagesWorkAsWritten(t *testing.T) {
 
 var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\b`)
 
-// needFrameworks fails the test without the frameworks of a page. It skips the test if Python is not the system's,
-// because such a Python has its own packages.
+// needFrameworks fails the test if a framework of a page is missing, or skips the test if Python is not the system's,
+// because another Python has its own packages.
 func needFrameworks(t *testing.T, text string) {
 	t.Helper()
 	for _, found := range framework.FindAllStringSubmatch(text, -1) {
@@ -77,7 +77,7 @@ func isUsed(file string, later []block) bool {
 	})
 }
 
-// check runs fapws check for a file that is in no command of the page.
+// check runs fapws check for a file that no command of the page uses.
 func (term *terminal) check(b block) {
 	switch filepath.Ext(b.file) {
 	case ".py":
@@ -149,7 +149,7 @@ func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
 	}
 }
 
-// README.md has the title of each page. The last line of each page leads to the next page there.
+// README.md has the title of each page, and the last line of each page links to the next page in that order.
 func TestIndexListsEachPage(t *testing.T) {
 	listed := regexp.MustCompile(`(?m)^- \[(.+)\]\((\w[\w-]*\.md)\): `).FindAllStringSubmatch(read(t, "README.md"), -1)
 	for _, page := range pages(t) {

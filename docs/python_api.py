@@ -45,7 +45,7 @@ def public(module):
 
 
 def names_for_types(module):
-    """The names that a module has for type checkers only."""
+    """The names that a module defines only for type checkers."""
     names = dict(vars(typing))
     if module.startswith("fapws"):
         source = ast.parse(inspect.getsource(importlib.import_module(module)))
@@ -57,7 +57,7 @@ def names_for_types(module):
 
 
 def type_name(kind):
-    """A type as today's Python writes it, in every version alike."""
+    """A type in the notation of current Python, with each version of Python."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is type(None) or kind is None:
         return "None"
@@ -74,7 +74,7 @@ def type_name(kind):
         else getattr(origin or kind, "__name__", None) or str(kind).replace("typing.", "")
     )
     if arguments and arguments[0] is Ellipsis:
-        arguments = ...,  # Callable[..., X] is without a list
+        arguments = ...,  # the parameters of Callable[..., X] are not a list
         arguments += typing.get_args(kind)[1:]
     return "%s[%s]" % (name, ", ".join(map(type_name, arguments))) if arguments else name
 
@@ -171,7 +171,7 @@ def markdown(text):
 def prose(line):
     """A line of a docstring in Markdown."""
     parts = re.sub(r":(?:func|class|meth):`([^`]*)`", r"`\1`", line).replace("``", "`").split("`")
-    if len(parts) % 2:  # no code that began or ends in another line
+    if len(parts) % 2:  # not code that begins or ends on another line
         parts[::2] = [
             re.sub(r"(?<![\w-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
             for part in parts[::2]

@@ -19,7 +19,7 @@ import (
 
 const emergency = 2 * time.Minute
 
-// terminal is used by the reader of one page. It has a directory with the files of the page, and the servers that run.
+// terminal carries out one page. It has a directory with the files of the page, and the servers that run.
 type terminal struct {
 	t      *testing.T
 	folder string // working directory at the beginning of the page
@@ -100,7 +100,7 @@ func (term *terminal) write(b block) {
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
-	err   error // after ended
+	err   error // valid after ended is closed
 
 	mu      sync.Mutex
 	written bytes.Buffer
@@ -112,7 +112,7 @@ func (p *process) Write(b []byte) (int, error) {
 	return p.written.Write(b)
 }
 
-// notServing matches arguments with which fapws does not serve.
+// notServing matches arguments that make fapws do something other than serve.
 var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|user|new|-V|--version|-h|` +
 	`--help|--print-config)$`)
 
@@ -275,7 +275,7 @@ func (term *terminal) saysWhere(typed string) bool {
 	return false
 }
 
-// awaitReady returns the socket at which a server notifies systemd that it is ready.
+// awaitReady returns a socket like systemd's, on which a server reports that it is ready.
 func (term *terminal) awaitReady(ready chan struct{}) string {
 	name := filepath.Join(term.t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})

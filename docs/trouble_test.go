@@ -41,7 +41,7 @@ func TestQuotedMessagesExist(t *testing.T) {
 	}
 }
 
-// hasTexts reports whether the source has text, or up to n texts that it is made of.
+// hasTexts reports whether source contains text, or up to n pieces of text.
 func hasTexts(source, text string, n int) bool {
 	text = strings.Trim(text, " :-")
 	if strings.Contains(source, text) {
@@ -55,10 +55,10 @@ func hasTexts(source, text string, n int) bool {
 	return false
 }
 
-// ofPython matches what messages have from Python.
+// ofPython matches parts of messages that come from Python.
 var ofPython = regexp.MustCompile(`ModuleNotFoundError`)
 
-// messages returns the strings in the source of fapws without tests, in which "…" stands for each verb of fmt.
+// messages returns the source of fapws without tests, with "…" instead of each verb of fmt.
 func messages(t *testing.T) string {
 	t.Helper()
 	var source strings.Builder

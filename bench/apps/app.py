@@ -22,7 +22,7 @@ def hello(environ, start_response):
 
 
 def json_answer(environ, start_response):
-    """Five fields of its own beside the length."""
+    """The application sets five fields in addition to Content-Length."""
     body = json.dumps({"message": "Hello, World!"}).encode()
     start_response("200 OK", [
         ("Content-Type", "application/json"),

@@ -67,7 +67,7 @@ HANDLERS = {
 
 
 async def websocket(receive, send):
-    """Sends back what comes."""
+    """Echoes the messages of a WebSocket."""
     await receive()
     await send({"type": "websocket.accept"})
     while True:

@@ -1,7 +1,7 @@
 """Hello world with Django, in one file and without debug.
 
-Of the middleware that `startproject` lists, CommonMiddleware alone is here: it
-gives the answer a Content-Length, so that every server can keep connections.
+Of the middlewares that `startproject` lists, it has only CommonMiddleware, which sets Content-Length, so that every
+server can keep connections.
 """
 
 from django.conf import settings

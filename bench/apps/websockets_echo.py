@@ -1,4 +1,4 @@
-"""Library websockets by itself: a server that sends back what comes, at argv[1]:argv[2]."""
+"""A server of the library websockets that echoes messages, at argv[1]:argv[2]."""
 import asyncio
 import sys
 

@@ -1,7 +1,6 @@
 // Command baregnet is the limit that the benchmarks compare with: a gnet
 // server with one loop which sends a fixed answer for each complete request.
-// It looks for the end of the head and for Content-Length, and at nothing
-// else; pipelined requests get their answers in one write.
+// It parses only the end of the head and Content-Length. Pipelined requests are answered in one write.
 //
 // Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main
@@ -19,8 +18,8 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 )
 
-// The answers have the fields and bodies that fapws sends for bench/apps/app.py,
-// so that both servers write the same number of bytes.
+// The answers have the fields and bodies that fapws sends for bench/apps/app.py: both servers write the same number of
+// bytes.
 const (
 	common = "HTTP/1.1 200 OK\r\nServer: fapws\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 

@@ -9,8 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// secureServer answers like server, over TLS. The handshake of crypto/tls blocks, so a goroutine makes it; records are
-// on the loop.
+// secureServer answers like server, over TLS. The handshake of crypto/tls blocks, so it runs on a goroutine; the loop
+// decrypts and encrypts records.
 type secureServer struct {
 	server
 	config *tls.Config
@@ -33,8 +33,8 @@ func (s *secureServer) OnClose(c gnet.Conn, _ error) gnet.Action {
 	return gnet.None
 }
 
-// OnTraffic answers the requests of every complete record that has arrived. A request that is in two records is not
-// understood.
+// OnTraffic answers the requests of every complete record that has arrived. A request must not be divided between
+// records.
 func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	w := c.Context().(*wire)
 	input, _ := c.Next(-1)
@@ -74,13 +74,12 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// wire is the net.Conn that crypto/tls reads from and writes to: of the goroutine during the handshake, then of the
-// loop.
+// wire is the net.Conn of crypto/tls. It belongs to the goroutine during the handshake, and then to the loop.
 type wire struct {
-	net.Conn // nil: crypto/tls calls no other methods
+	net.Conn // nil, because crypto/tls calls no other methods
 	conn     gnet.Conn
 	tls      *tls.Conn
-	out      []byte // records of the loop
+	out      []byte // records that the loop has encrypted
 
 	mu      sync.Mutex
 	arrived sync.Cond
@@ -89,7 +88,7 @@ type wire struct {
 	ended   bool
 }
 
-// errNotYet is temporary, so crypto/tls keeps the beginning of a record and can go on.
+// errNotYet is temporary, so crypto/tls keeps the beginning of a record and continues later.
 var errNotYet net.Error = notYet{}
 
 type notYet struct{}
@@ -115,7 +114,7 @@ func (w *wire) feed(input []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.done && len(w.in) == 0 {
-		w.in = input // used before OnTraffic returns, but for a part of a record, which crypto/tls keeps
+		w.in = input // valid until OnTraffic returns; crypto/tls keeps an incomplete record
 		return true
 	}
 	w.in = append(w.in, input...)

@@ -1,5 +1,4 @@
-// Command nethttp answers with a fixed text over TLS, as Go's net/http serves it: what a program in Go costs without a
-// server of its own.
+// Command nethttp answers with a fixed text over TLS, with Go's net/http, for comparison with a plain program in Go.
 //
 // usage: nethttp ADDR CERTIFICATE KEY
 package main

@@ -253,10 +253,10 @@ func (w *Workload) bestOther(m measure) *Server {
 	return nil
 }
 
-// pythonPass is no server, but the start of a Python that does nothing.
+// pythonPass is not a server: the command measures the start of Python alone.
 const pythonPass = "python3 -c pass"
 
-// noise is the difference that decides nothing.
+// noise is the largest difference that is not significant.
 const noise = 0.03
 
 // better lists the measurements in which another server is better than fapws.
@@ -342,7 +342,7 @@ func (p *page) load() string {
 	return text
 }
 
-// mostStolen is the greatest share of the CPUs that other machines had during a measurement.
+// mostStolen returns the largest share of the CPUs that other machines used during a measurement.
 func (p *page) mostStolen() (most float64) {
 	for _, w := range p.Workloads {
 		for _, server := range w.Servers {

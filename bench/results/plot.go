@@ -27,7 +27,7 @@ type barOf struct {
 	own   bool
 }
 
-// Sizes of a plot in units of its own, which are pixels at its natural width.
+// Sizes of a plot, in pixels at its natural width.
 const (
 	plotWidth  = 760
 	nameWidth  = 150
@@ -35,7 +35,7 @@ const (
 	margin     = 16
 	rowHeight  = 24
 	barHeight  = 16
-	groupSpace = 34 // before the bars of a group with a title
+	groupSpace = 34 // height of a group's title
 )
 
 // plotStyle contains the colors of both themes. The plot has its own background, because the theme of a page may differ
@@ -109,6 +109,6 @@ func textAt(out *bytes.Buffer, class string, x, y int, text string) {
 
 func escape(text string) string {
 	var out bytes.Buffer
-	_ = xml.EscapeText(&out, []byte(text)) // a buffer takes everything
+	_ = xml.EscapeText(&out, []byte(text)) // a buffer never returns an error
 	return out.String()
 }

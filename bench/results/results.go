@@ -143,7 +143,7 @@ func (s *Server) values(of func(Sample) float64) []float64 {
 
 func (s *Server) median(value func(Sample) float64) float64 { return Median(s.values(value)) }
 
-// Median returns the median of values, which it sorts, and 0 of none.
+// Median sorts values and returns their median, or 0 without values.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0

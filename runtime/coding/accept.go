@@ -29,8 +29,8 @@ type Set [Codings]bool
 // Made contains the codings that Compress makes.
 var Made = Set{Gzip: true, Zstd: true}
 
-// Accepted holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The
-// zero value is for a request without the field: it accepts no coding.
+// Accepted holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The zero value
+// is for a request without the field, and accepts no coding.
 type Accepted struct {
 	// in thousandths plus one; 0 if the client does not name the coding
 	weights [Codings]int16

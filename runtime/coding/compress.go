@@ -45,10 +45,10 @@ func Compressible(mediaType string) bool {
 	return Textual(kind)
 }
 
-// Turns limits the number of goroutines that do something at the same time to its capacity.
+// Turns is a semaphore: its capacity limits the number of goroutines that do something at the same time.
 type Turns chan struct{}
 
-// Processors has turns for half of the processors, so that compression leaves the others to requests.
+// Processors has turns for half of the processors; the others serve requests during compression.
 var Processors = make(Turns, max(1, runtime.GOMAXPROCS(0)/2))
 
 // Take waits for a turn, and returns false after a second without one.
@@ -90,8 +90,8 @@ var zstds = sync.OnceValue(func() *zstd.Encoder {
 })
 
 // Compress returns body in a coding of Made. It returns false if the result is not smaller by at least an eighth, or
-// if the coding is not supported. Equal bodies give equal results. The caller has a turn of Processors, and is not on
-// the event loop.
+// if the coding is not supported. Equal bodies give equal results. The caller must have a turn of Processors, and must
+// not be on the event loop.
 func Compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false

@@ -2,9 +2,9 @@
 // cache, and of responses of handlers.
 //
 //	accept.go    which codings a request accepts
-//	compress.go  which bodies are worth it; whole bodies; how many at a time
+//	compress.go  which bodies are worth compressing; whole bodies; how many at a time
 //	stream.go    bodies in pieces
 //
-// klauspost/compress provides zstd, which the standard library lacks. Nothing here makes brotli: the kept Go library is
-// slow, and browsers accept zstd or gzip. Variants of files on disk may be brotli.
+// klauspost/compress provides zstd, which the standard library lacks. The package does not compress with brotli,
+// because the maintained Go library is slow, and browsers accept zstd or gzip. Variants of files on disk may be brotli.
 package coding
