@@ -21,7 +21,6 @@ func TestStarletteSampleServesNotesAndStreams(t *testing.T) {
 		s.get("/").want(200, "<h1>Starlette")
 
 		s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`)).want(201, `"number":1`)
-		// This body is sent in chunks.
 		s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)}).
 			want(201, `"number":2`)
 		resp := s.get("/notes").want(200)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Like bodies with a length. A long body is in a file.
+// Bodies in chunks are like bodies with a length. A long body is in a file.
 func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 	t.Parallel()
 	for _, module := range []string{"flask", "django", "pyramid", "bottle", "falcon"} {
@@ -27,7 +27,7 @@ func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 						for _, chunked := range []bool{false, true} {
 							var body io.Reader = strings.NewReader(c.body)
 							if chunked {
-								body = io.MultiReader(body) // which has no length
+								body = io.MultiReader(body)
 							}
 							if resp := s.post(c.path, c.mediaType, body); resp.StatusCode != 200 ||
 								resp.body != c.want {

@@ -20,8 +20,7 @@ import (
 
 type browser struct{ ctx context.Context }
 
-// startBrowser starts Chromium. Several tabs are used, but only one has the focus. The other tabs must not be slowed
-// down.
+// startBrowser starts Chromium. Only one of the tabs has the focus; the others must not be slowed down.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
@@ -34,7 +33,7 @@ type tab struct {
 	ctx context.Context
 
 	mu      sync.Mutex
-	streams []network.RequestID // of each EventSource
+	streams []network.RequestID // requests of EventSources
 	lastIDs map[network.RequestID]string
 	thrown  []string // exceptions in scripts of the page
 }
@@ -84,7 +83,7 @@ func (p *tab) hear(event any) {
 		if event.Type == network.ResourceTypeEventSource {
 			p.streams = append(p.streams, event.RequestID)
 		}
-	// The fields as they are sent. They precede or follow the other event.
+	// This event has the fields that were sent; it precedes or follows the other event of the same request.
 	case *network.EventRequestWillBeSentExtraInfo:
 		for name, value := range event.Headers {
 			if strings.EqualFold(name, "Last-Event-ID") {
@@ -96,7 +95,7 @@ func (p *tab) hear(event any) {
 	}
 }
 
-// asked returns the Last-Event-ID of each request for a stream so far; "" if it has none.
+// asked returns the Last-Event-ID of each request for a stream; "" for requests without it.
 func (p *tab) asked() (ids []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -255,7 +254,7 @@ func (b *browser) chat(t *testing.T, script string) {
 		t.Errorf("%d lines are shown, want 3", n)
 	}
 
-	// On a phone nothing is wider than the screen.
+	// On a phone, the page is not wider than the screen.
 	bob.run(chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile))
 	bob.await("document.documentElement.scrollWidth <= 360")
 }
@@ -288,7 +287,7 @@ func (b *browser) starlette(t *testing.T) {
 	p.await("document.getElementById('echo').textContent == 'Hello ☕'")
 }
 
-// fastapi uses the page of documentation, without a network.
+// fastapi uses the page of documentation, which loads nothing from other servers.
 func (b *browser) fastapi(t *testing.T) {
 	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, nil, "fastapi/app.py", nil)

@@ -78,7 +78,7 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 	return nil, nil
 }
 
-// The test covers each worker.
+// Each worker is tested.
 func TestChannelLayerMeetsTheSpecification(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
@@ -97,7 +97,6 @@ func TestChannelLayerMeetsTheSpecification(t *testing.T) {
 	}
 }
 
-// Each message of channels and groups arrives once.
 func TestChannelLayerIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")

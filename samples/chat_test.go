@@ -71,7 +71,7 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			ann.people("Ann", "Bob ☕")
 			eve := s.enter("elsewhere", "Eve", "Eve")
 
-			// Both members get each line unchanged and in order. The page escapes markup.
+			// Both members get each line unchanged and in order; the page escapes markup.
 			var last float64
 			for _, line := range []string{"Hello", "<b>ü\n\u2028</b> \U0001F600", strings.Repeat("x", 2000)} {
 				ann.send(line)
@@ -128,7 +128,7 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
 	var all []*webSocket
-	for i := range 10 { // the kernel distributes them
+	for i := range 10 { // the kernel distributes connections to workers
 		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
 	}
 	for _, w := range all {
@@ -159,7 +159,7 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
 }
 
-// No member has the name of another member. A file that cannot be created is reported in one line.
+// Two members never have the same name. If a file cannot be created, the error is one line.
 func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 	t.Parallel()
 	file := chatArgs(t, "chat/chat.py")[0]
@@ -173,7 +173,7 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 		}
 	}
 	var all []*webSocket
-	for i := range 4 { // on both threads
+	for i := range 4 { // enough to use both threads
 		w := s.talk(chatPath("den", fmt.Sprint("c", i)), "chat")
 		w.await("people", func(m map[string]any) bool { return m["people"] != nil })
 		all = append(all, w)

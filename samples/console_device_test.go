@@ -113,7 +113,7 @@ func startConsole(t *testing.T) *device {
 	return d
 }
 
-// work counts ticks of a processor that is busy for 23 percent, and bytes of a network, until the test ends.
+// work simulates a processor that is busy for 23 percent of the time, and traffic on a network, until the test ends.
 func (d *device) work(t *testing.T) {
 	start, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
 	count := func() {
@@ -142,7 +142,7 @@ func (d *device) work(t *testing.T) {
 	t.Cleanup(func() { close(done); <-ended })
 }
 
-// remember writes the half hour before the start, like an earlier run of the server.
+// remember writes values of the half hour before the start, as if the server had run earlier.
 func (d *device) remember(t *testing.T) {
 	hill := func(i, top, width float64) float64 { return math.Exp(-math.Pow((i-top)/width, 2)) }
 	// A point is a time, in units of ten seconds, and the values.
@@ -168,7 +168,7 @@ func (d *device) remember(t *testing.T) {
 	}
 }
 
-// processes returns the number of processes that have part in their command line.
+// processes returns the number of processes whose command line contains part.
 func (d *device) processes(t *testing.T, part string) (n int) {
 	t.Helper()
 	for _, file := range glob(t, "/proc/[0-9]*/cmdline") {
@@ -220,22 +220,22 @@ func (p *tab) shows(text string) {
 	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
 }
 
-// visit opens a page by the menu, as on a phone.
+// visit opens a page through the menu, as on a phone.
 func (p *tab) visit(page string) {
 	p.t.Helper()
 	p.run(chromedp.Click(".menu", chromedp.ByQuery))
 	p.follow(fmt.Sprintf(`nav a[href="/%s"]`, page))
 }
 
-// visitAccount opens a page by the menu of the user.
+// visitAccount opens a page through the menu of the user.
 func (p *tab) visitAccount(page string) {
 	p.t.Helper()
 	p.run(chromedp.Click(".user", chromedp.ByQuery))
 	p.follow(fmt.Sprintf(`#account a[href="/%s"]`, page))
 }
 
-// picture checks that the page fits a desk and a phone, is small, keeps to its policy, and can be used by everyone,
-// light and dark.
+// picture checks that the page fits the screens of a desktop and a phone, is small, does not violate its policy, and is
+// accessible, in light and dark mode.
 func (p *tab) picture(name string) {
 	p.t.Helper()
 	for _, screen := range screens {

@@ -102,8 +102,8 @@ func (d *device) backup(p *tab) {
 	d.unapplied(p)
 }
 
-// unapplied saves settings that the command refuses: the form has them still, and the page does not say that they
-// count.
+// unapplied saves settings that the command refuses: the form still shows them, and the page does not say that they are
+// in effect.
 func (d *device) unapplied(p *tab) {
 	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
 	p.fill("[name=hostname]", "other")
@@ -180,7 +180,7 @@ func (d *device) firmware(p *tab) {
 	d.install(p, string(image))
 }
 
-// install answers the question with no, after another upload with yes, and after a failure with yes again.
+// install answers the question with no, then with yes after another upload, and with yes again after a failure.
 func (d *device) install(p *tab, image string) {
 	again := func() {
 		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery),

@@ -114,7 +114,7 @@ func (d *device) dashboard(p *tab) {
 	p.shows("51.5 °C")
 }
 
-// pointer reads values off the curves.
+// pointer reads values from the curves with the mouse.
 func (d *device) pointer(p *tab) {
 	for name, want := range map[string]string{"CPU": `^\d\d:\d\d:\d\d  \d+ %$`, "Temperature": `  4\d\.\d °C$`,
 		"Network-eth0": `  ↓ \d\.?\d+ [KM]B/s  ↑ \d+ KB/s$`} {
@@ -132,7 +132,7 @@ document.querySelector("#%[1]s output").textContent }`, name))
 	p.await(`document.getElementById("Network-eth0-scale").innerText.startsWith("5 MB/s")`)
 }
 
-// keyboard reaches the pages with Tab and Enter alone, and checks that the focus is visible.
+// keyboard opens the pages with Tab and Enter alone, and checks that the focus is visible.
 func (p *tab) keyboard() {
 	at := "(document.activeElement.className || document.activeElement.getAttribute('href'))"
 	for _, want := range []string{"skip", "brand", "user", "menu"} {
@@ -228,7 +228,7 @@ func (d *device) logs(p *tab) {
 	})
 	p.shows(fmt.Sprintf("<i>%d</i>", written))
 	lines := strings.Split(strings.TrimSpace(value[string](p, "document.getElementById('lines').innerText")), "\n")
-	for i, line := range lines[1:] { // each once, in order
+	for i, line := range lines[1:] {
 		if want := fmt.Sprintf("cron: job <i>%d</i> failed", written-len(lines)+2+i); line != want {
 			p.t.Fatalf("%s, want %s", line, want)
 		}
@@ -247,7 +247,7 @@ func (d *device) logs(p *tab) {
 	eventually(p.t, "the log is not followed any more", func() bool { return d.processes(p.t, "-F "+log) == 0 })
 }
 
-// dressed checks that a page with an error looks like the others.
+// dressed checks that a page with an error has the menu and style of the others.
 func (p *tab) dressed(name string) {
 	p.t.Helper()
 	if !value[bool](p,
@@ -267,11 +267,11 @@ func (d *device) terminal(p *tab) {
 	p.await(`/42 \/dev\/pts\/\d+ xterm/.test(` + screen + `)`)
 	kind("stty size\r")
 	p.await("/\\n[1-9]\\d [1-9]\\d+\\s/.test(" + screen + ")")
-	// a sequence in two parts; X, repeated
+	// an escape sequence that arrives in two parts, and a repeated X
 	kind("printf '\\033[3'; sleep 0.3; printf '1mred\\033[0m\\033[5DX\\033[3b\\033[K\\r\\n'\r")
 	p.await(`/^XXXX\s*$/m.test(` + screen + `)`)
-	// The output simulates an editor, whose page disappears again. chromedp types each \r twice, and the echo of the
-	// second \r would appear at any time.
+	// The output simulates an editor, which restores the screen at its end. chromedp types each \r twice, and the echo
+	// of the second \r would appear at an unpredictable time.
 	kind("stty -echo; printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; " +
 		"read b; printf '\\033[r\\033[?1049l'; stty echo\r")
 	p.await(`/^one\s+three\s+four\s*$/.test(` + screen + `)`)

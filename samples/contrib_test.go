@@ -24,7 +24,6 @@ func TestHandlerGuardsStaticFiles(t *testing.T) {
 		{"/subclass/style.css", 200, []string{"X-Key", "open"}, "color-scheme"},
 	} {
 		resp := s.get(c.path, c.header...).want(c.status, c.text)
-		// This path is /static.py.
 		guarded := strings.HasPrefix(c.path, "/guarded") && !strings.Contains(c.path, "..")
 		if got := resp.Header.Get("Cache-Control"); guarded && c.header != nil && got != "private" {
 			t.Errorf("%s: Cache-Control %q", c.path, got)

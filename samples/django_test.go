@@ -106,7 +106,7 @@ func (s *server) djangoAdmin(t *testing.T) {
 	s.get("/admin/").want(302)
 }
 
-// Django imports views at the first request. A reload would otherwise replace working views by views that cannot be
+// Django imports views at the first request. Otherwise, a reload would replace working views by views that cannot be
 // imported.
 func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 	fapwstest.NeedModule(t, "django")

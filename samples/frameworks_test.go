@@ -16,7 +16,7 @@ import (
 )
 
 // withFramework serves a copy of the directory of script, which the application may write to, and tests it with two
-// processes. Samples of frameworks store their data in files, so that any process may answer.
+// processes. The samples store their data in files, so any process may answer.
 func withFramework(t *testing.T, module, script string, test func(t *testing.T, s *server), flags ...string) {
 	t.Helper()
 	fapwstest.NeedModule(t, module)
@@ -115,7 +115,7 @@ func (s *server) firstLines(path string, lines ...string) *http.Response {
 	return resp
 }
 
-// fails requests a handler that raises an exception. Only the log has the exception.
+// fails requests a handler that raises an exception, and checks that only the log has it.
 func (s *server) fails(path, exception string) {
 	s.T.Helper()
 	s.Complains = true

@@ -19,7 +19,6 @@ func (w *webSocket) gets(want string) {
 	}
 }
 
-// There are two workers and eight people.
 func TestFastAPIChatReachesAllPeopleOfARoom(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "fastapi")

@@ -66,7 +66,7 @@ func TestFormsSampleStoresUploads(t *testing.T) {
 	if len(links) != len(files) {
 		t.Fatalf("%d links to %d files in %s", len(links), len(files), list)
 	}
-	slices.Reverse(links) // the page shows the newest first
+	slices.Reverse(links) // newest first, as the page shows them
 	for i, file := range files {
 		if want := fmt.Sprintf("%x", sha256.Sum256(file.data)); links[i][2] != want {
 			t.Errorf("%s: stored with digest %s, want %s", file.name, links[i][2], want)
@@ -93,7 +93,7 @@ func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 		{"no boundary", "multipart/form-data", "--B--", 400},
 		{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 	} {
-		// The client asks first. Otherwise the rejection could arrive while the body is sent.
+		// The client sends Expect. Otherwise the rejection could arrive while the body is sent.
 		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect",
 			"100-continue"))
 		if resp.StatusCode != c.status {
@@ -182,7 +182,7 @@ func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 		}
 	}
 
-	// The second subscriber was connected before.
+	// A second subscriber continues after the event in its Last-Event-ID.
 	second := s.open(s.request("GET", "/events?every=0.05", nil, "Last-Event-ID", "41"))
 	if id, _ := nextTick(t, linesOf(t, second.Body)); id != "42" {
 		t.Errorf("event %s after 41", id)
@@ -231,7 +231,6 @@ func TestSQLiteSampleStoresEntries(t *testing.T) {
 	t.Parallel()
 	book := filepath.Join(t.TempDir(), "book.db")
 	t.Run("sign", func(t *testing.T) {
-		// The server ends with this subtest.
 		s := start(t, "sqlite/sqlite.py", book)
 		s.get("/").want(200, "Guest book")
 		form := url.Values{"name": {"Robert'); DROP TABLE entry;--"}, "text": {"<b>é</b>\nsecond line"}}

@@ -89,7 +89,7 @@ func (s *server) do(req *http.Request) *reply {
 	return &reply{resp, s, string(body)}
 }
 
-// open returns a response whose body has not been read.
+// open requests a path and returns the response with an unread body.
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
 	resp, err := s.client.Do(req)

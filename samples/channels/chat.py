@@ -16,7 +16,7 @@ settings.configure(
 )
 django.setup()
 
-from asgiref.sync import async_to_sync  # noqa: E402, as Django has to be set up first
+from asgiref.sync import async_to_sync  # noqa: E402, because Django must be set up first
 from channels.generic.websocket import AsyncJsonWebsocketConsumer  # noqa: E402
 from channels.layers import get_channel_layer  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

@@ -2,8 +2,8 @@
 
 ./build.sh run samples/chat/chat_async.py      then open http://127.0.0.1:8888/ in two windows
 
-It does not use fapws: `uvicorn chat_async:application` runs it, too. So messages
-stay in one process (chat.py reaches all processes).
+It does not use fapws: `uvicorn chat_async:application` runs it, too. Therefore messages stay in one process; those of
+chat.py reach all processes.
 """
 import asyncio
 from pathlib import Path

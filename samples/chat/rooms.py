@@ -21,8 +21,8 @@ _last = 0
 
 class Room:
     def __init__(self):
-        self.members = {}  # client object: name
-        self.lines = deque(maxlen=LINES)  # as they are sent
+        self.members = {}  # name by client
+        self.lines = deque(maxlen=LINES)  # messages as they were sent
 
 
 def parse_query(query):
@@ -62,8 +62,8 @@ def present(title):
 def add_line(title, member, text):
     """Stores a line. Returns its message and the recipients; none if the line is empty.
 
-    Lines have numbers, microseconds since 1970, by which pages sort them and recognize
-    lines that they have shown, even after a restart.
+    Each line has a number, the microseconds since 1970. Pages sort lines by number, and recognize those that they have
+    shown, even after a restart.
     """
     global _last
     text = text.strip()[:LONGEST]

@@ -38,7 +38,7 @@ def _open():
 
 
 def _which():
-    """Returns the inode of FILE, which changes if the file is replaced; None: FILE does not exist."""
+    """Returns the inode of FILE, which changes if the file is replaced, or None if FILE does not exist."""
     try:
         return os.stat(FILE).st_ino
     except OSError:
@@ -117,8 +117,8 @@ def present(room):
 def add_line(member, text):
     """Stores a line. Returns its message, or None if the line is empty.
 
-    Lines have numbers, microseconds since 1970, by which pages sort them and recognize
-    lines that they have shown, even after a restart.
+    Each line has a number, the microseconds since 1970. Pages sort lines by number, and recognize those that they have
+    shown, even after a restart.
     """
     text = text.strip()[:LONGEST]
     if not text or member not in _mine:

@@ -16,7 +16,7 @@ USERS = HERE / "users"
 DATA, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "VERSION", "PROC", "SYS"))
 RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}"
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
-               "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # lines of boxes are characters of UTF-8
+               "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # boxes are drawn with UTF-8 characters
 
 class Html(str):
     """HTML text, which is not escaped again."""
@@ -61,7 +61,7 @@ def parameter(environ, name, default=""):
     return environ["fapws.params"].get(name, [default])[0].strip()
 
 def words(name):
-    """The words of a setting in device.env."""
+    """Returns the words of a setting in device.env."""
     return shlex.split(os.environ["CONSOLE_" + name])
 
 def run(command, stdin="", root=False):
@@ -77,7 +77,7 @@ def run(command, stdin="", root=False):
         raise HTTPError(500, f"{command[0]}: {error}") from None
 
 def lines(*paths):
-    """The lines of the first file that can be read; [""] if none can."""
+    """Returns the lines of the first file that can be read, or [""]."""
     for path in paths:
         with suppress(OSError):
             return Path(path).read_text(errors="replace").rstrip("\0\n").split("\n")
@@ -104,7 +104,7 @@ if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o
 lock = open(os.path.join(RUN, "lock"), "w")
 
 def publishes():
-    """Reports whether this worker is the one that publishes. It remains so until it ends."""
+    """Reports whether this worker is the one that publishes, which it remains until it ends."""
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

@@ -30,7 +30,8 @@ def change(name, old, new, again):
     """Changes the password of a user. ValueError: its text says what is wrong."""
     if new != again:
         raise ValueError("the two passwords differ")
-    with guess:  # one after another, so that a session that is left open is of little use for guessing
+    # one request at a time, so that nobody can guess the password quickly in a session left open
+    with guess:
         if not users.check(USERS, name, old):
             time.sleep(1)
             raise ValueError("this is not your present password")

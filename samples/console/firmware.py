@@ -24,7 +24,7 @@ def firmware(environ, start_response):
 
 @page("Firmware", "/firmware")
 def check(environ, start_response):
-    """Is called when the file is complete and has the SHA-256 of the form."""
+    """Called when the file is complete and has the SHA-256 of the form."""
     file = environ["fapws.upload"].file
     try:
         said = run([*words("CHECK"), file.path], root=True).strip()[-1000:] if words("CHECK") else UNCHECKED

@@ -10,7 +10,7 @@ from contextlib import suppress
 from common import html, page, parameter, publishes, words
 from fapws import HTTPError, channel, publish, subscribers, timer
 
-LINES, LENGTH = 500, 1000  # of a page; bytes of a line
+LINES, LENGTH = 500, 1000  # lines of a page; bytes of a line
 followers = {}             # {log: (process that prints its new lines, beginning of the next line)}
 JOURNAL = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
 

@@ -45,7 +45,7 @@ with suppress(OSError):  # the shell has ended
             output = (output + piece).replace(POSITION, b"")[-32768:]  # this question must not be answered again
             unsent = piece if client else b""
         if client in writable:
-            with suppress(OSError):  # it has disconnected
+            with suppress(OSError):  # the client has disconnected
                 client.send(unsent)
             unsent = b""
         if client in readable:
@@ -59,7 +59,7 @@ with suppress(OSError):  # the shell has ended
                 keys += packet
             else:
                 client, unsent, until = None, b"", time.monotonic() + seconds
-        if listener in readable:  # the last client counts
+        if listener in readable:  # a new client replaces the last
             client, unsent = listener.accept()[0], b""
 os.unlink(path)
 if client:

@@ -18,7 +18,7 @@ def on_open(ws):
     link = ws.data.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         link.connect(path)
-    except OSError:  # it is not there, or was killed
+    except OSError:  # the process has not started, or was killed
         if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
             return ws.reject(503, "Four terminals are open already.")
         subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True,
@@ -34,7 +34,7 @@ def show(ws, link):
     ws.close()
 
 def on_message(ws, message):
-    """Passes on keys, which are text, and the size of the screen: bytes."""
+    """Forwards keys, which are text, and the size of the screen, which is bytes."""
     with suppress(OSError):  # the shell has ended
         ws.data.link.sendall(message.encode() if isinstance(message, str) else message)
 

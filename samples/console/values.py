@@ -13,7 +13,7 @@ from fapws import HTTPError, publish, subscribers, timer
 STEP, STEPS = 10, 180  # seconds between two points of a curve; points
 LEVELS = [(95, "critical"), (80, "high")]  # percent, or degrees
 HISTORY = Path(RUN, "history.json")  # in memory, and lost at a reboot
-# values are of the curve, and top is its upper end; 0 means automatic
+# values are the points of the curve, and top is its maximum; 0 means automatic
 Card = collections.namedtuple("Card", "name text detail values top unit")
 
 def amount(n, form="#.3g"):
@@ -24,7 +24,8 @@ def amount(n, form="#.3g"):
         n /= 1000
 
 def counters():
-    """(seconds, busy ticks and all ticks of the CPU, {interface: (bytes received, bytes sent)}), since some start."""
+    """Returns (seconds, busy ticks and all ticks of the CPU, {interface: (bytes received, bytes sent)}), since an
+    unspecified start."""
     ticks = [int(n) for n in lines(PROC + "/stat")[0].split()[1:9]]
     rows = [row.replace(":", " ").split() for row in lines(PROC + "/net/dev")[2:]]
     network = {row[0]: (int(row[1]), int(row[9])) for row in rows if row[0] != "lo" and {row[1], row[9]} != {"0"}}
@@ -77,7 +78,7 @@ def render(card):
                 scale=f"{top} {card.unit}" if card.top else amount(top, ".3g") + "/s", time=time.strftime("%H:%M:%S"))
 
 def addresses():
-    with suppress(HTTPError):  # this device has no such command
+    with suppress(HTTPError):  # this device does not have the command
         rows = run("ip -o address show scope global".split()).splitlines()
         return "\n".join(" ".join(row.split()[1:4:2]) for row in rows)
     return ""

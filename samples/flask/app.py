@@ -91,4 +91,4 @@ def not_found(error):
 
 
 if __name__ == "__main__":
-    app.run()  # `python3 app.py` uses Flask's own server; served by another, this is not run
+    app.run()  # `python3 app.py` uses Flask's own server; other servers do not run this

@@ -58,7 +58,7 @@ def index(environ, start_response):
 
 
 def greet(environ, start_response):
-    # For query and form; each name has a list, because it can be sent more than once.
+    # Used for query and form: each name has a list of values, because it can be sent more than once.
     params = environ["fapws.params"]
     name = params.get("name", [""])[0].strip() or "stranger"
     likes = " and ".join(params.get("like", [])) or "nothing"

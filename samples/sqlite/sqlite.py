@@ -38,9 +38,8 @@ local = threading.local()
 def book():
     """The connection of this thread.
 
-    A sqlite3 connection may only be used by the thread that made it, and fapws
-    calls handlers in several: so each thread has its own. It closes with the
-    thread. Between them, SQLite's own locks keep the file in order.
+    Only the thread that made a sqlite3 connection may use it, and fapws calls handlers in several threads, so each
+    thread has its own connection, which closes with the thread. The locks of SQLite protect the file.
     """
     try:
         return local.connection

@@ -47,7 +47,7 @@ def index(environ, start_response):
 
 
 def events(environ, start_response):
-    """/events?every=1, in seconds: one event after the other, until the client disconnects."""
+    """/events?every=1: an event every second, until the client disconnects."""
     try:
         every = min(60.0, max(0.05, float(environ["fapws.params"]["every"][0])))
     except (KeyError, ValueError):

@@ -81,7 +81,7 @@ async def fails(request):
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    """The code before yield runs before the first request, the code after it after the last."""
+    """The code before yield runs before the first request; the code after yield runs after the last."""
     app.state.notes, app.state.started = [], time.monotonic()
     print("lifespan: started", flush=True)
     yield

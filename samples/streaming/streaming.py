@@ -19,7 +19,7 @@ def index(environ, start_response):
 
 
 def number(environ, name, default, most):
-    """A parameter between 0 and most."""
+    """Returns a parameter of the query, between 0 and most."""
     try:
         return min(most, max(0, type(default)(environ["fapws.params"][name][0])))
     except (KeyError, ValueError, OverflowError):
@@ -29,8 +29,8 @@ def number(environ, name, default, most):
 def count(environ, start_response):
     """/count?to=10&pause=0.3
 
-    Every chunk that a generator yields is sent immediately. Between two chunks, the
-    thread sleeps here; with `--threads 0` all of the server would sleep along.
+    Every chunk that a generator yields is sent immediately. The thread sleeps between chunks; with `--threads 0`, the
+    whole server would sleep.
     """
     to = number(environ, "to", 10, 1000)
     pause = number(environ, "pause", 0.3, 5.0)
@@ -45,8 +45,8 @@ def count(environ, start_response):
 def rows(environ, start_response):
     """/rows.csv?rows=1000000
 
-    The next piece is asked for when the client has taken the last ones, so a
-    slow client makes the generator wait and nothing piles up.
+    The next piece is generated when the client has received the earlier ones, so the generator waits for a slow client,
+    and memory stays small.
     """
     total = number(environ, "rows", 1_000_000, 1_000_000_000)
     start_response(

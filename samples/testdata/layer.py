@@ -114,7 +114,7 @@ async def process_local(layer):
 
 async def groups(layer):
     names = [await layer.new_channel("gr") for _ in range(3)] + ["normal-1"]
-    for name in names + names[:1]:  # joining twice is the same as once
+    for name in names + names[:1]:  # joining twice is like joining once
         await layer.group_add("test-group", name)
     await layer.group_discard("test-group", names[1])
     await layer.group_discard("test-group", "never-there")
@@ -162,7 +162,7 @@ async def many_receivers(layer):
 
 
 async def from_threads(layer):
-    """Threads have their own event loops."""
+    """Each thread has its own event loop."""
     local, got = await layer.new_channel(), []
     await layer.group_add("threads", local)
 

@@ -1,4 +1,4 @@
-"""Files that are stored while they arrive, with their progress in every open page.
+"""Uploads that are stored while they arrive; every open page shows their progress.
 
 ./build.sh run samples/upload/upload.py      then open http://127.0.0.1:8888/
 

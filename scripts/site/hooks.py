@@ -1,4 +1,4 @@
-"""Makes the pages of docs/ fit into the site, see mkdocs.yml.
+"""Adapts the pages of docs/ to the site (mkdocs.yml).
 
 The pages are written for GitHub and for `fapws help`. These hooks take the navigation from docs/README.md, give code
 blocks their file names as titles, and add the files outside of docs/ that pages link to: documents, and source files as
@@ -15,7 +15,7 @@ from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
-# Types of code blocks by the ends of file names.
+# Types of code blocks by the extensions of file names.
 CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh", ".toml": "toml", ".env": "sh"}
 
 # The folder of the site for files outside of docs/, where they keep their paths.
@@ -45,7 +45,7 @@ def anchor(heading, separator):
 
 
 def on_files(files, config):
-    """Adds what the pages link to outside of docs/."""
+    """Adds the files outside of docs/ that pages link to."""
     waiting = ["docs/" + file.src_uri for file in files if file.is_documentation_page()]
     while waiting:
         name = waiting.pop()
@@ -60,7 +60,7 @@ def on_files(files, config):
 
 
 def links(text):
-    """The links of a page as (image, text, target), without those in blocks of code and those to other servers."""
+    """The links of a page as (image, text, target), except those in blocks of code and to other servers."""
     for part in FENCED.split(text)[::2]:
         yield from (link for link in LINK.findall(part) if "://" not in link[2])
 
@@ -86,7 +86,7 @@ def site_name(linked):
 
 
 def outside(config, linked, page):
-    """The file of the site for a file outside of docs/, which the navigation does not have."""
+    """The file of the site for a file outside of docs/, which is not in the navigation."""
     text = (ROOT / linked).read_text("utf-8")
     if not linked.endswith(".md"):
         kind = CODE[posixpath.splitext(linked)[1]]
