@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Afterwards the loop runs on this thread again.
+// After the work, the loop runs on its thread again.
 func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -82,7 +82,6 @@ func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	s.gone(t)
 }
 
-// The transfer needs no goroutine.
 func TestHalfClosedClientGetsTheWholeResponse(t *testing.T) {
 	body := string(pattern(8 << 20))
 	s := start(t, patient(Config{}), &instant{body: []byte(body)}, exchange.Mount{Prefix: "/"})
@@ -108,7 +107,6 @@ func TestHalfClosedClientGetsTheWholeResponse(t *testing.T) {
 	s.gone(t)
 }
 
-// The connection may be waiting for anything.
 func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, exchange.Mount{Prefix: "/"})
 	files := openFiles(t)

@@ -123,7 +123,6 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 	}
 }
 
-// The chat is also shared after a reload.
 func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))

@@ -188,7 +188,6 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	}
 }
 
-// A client without failures is not rejected.
 func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -380,7 +379,7 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 	}
 }
 
-// Every request calls Known.
+// Each request calls Known.
 func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")

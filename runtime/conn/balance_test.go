@@ -60,7 +60,6 @@ func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a.expect(t, "behind those", Wait)
 }
 
-// The request of the connection may arrive later.
 func TestSilentConnectionNoLongerCountsAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	silent := a.Expect()

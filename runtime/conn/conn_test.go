@@ -133,7 +133,6 @@ func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	}
 }
 
-// The mode is PauseForReset.
 func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 	s := newSet(t, 1000)
 	breaks, reset := s.open()
@@ -143,7 +142,6 @@ func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 	s.until("it is closed", func() bool { return breaks.gone == 1 })
 }
 
-// Abort ends a transfer.
 func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -352,7 +350,6 @@ func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
 	})
 }
 
-// Another goroutine must wait.
 func TestReadsFromDiskAreLimited(t *testing.T) {
 	s := newSet(t, 1<<10)
 	file, err := os.Open(os.Args[0])

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The number of lines is limited.
 func TestFailedHandshakesAreLoggedWithTheirReason(t *testing.T) {
 	s := newServer(t, nil)
 	config := clientConfig()

@@ -147,7 +147,6 @@ func TestPanicInATLSCallbackEndsItsHandshake(t *testing.T) {
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 }
 
-// The client may stay silent afterwards.
 func TestRequestWithTheLastHandshakeBytesIsAnswered(t *testing.T) {
 	s := newServer(t, func() *peer {
 		return &peer{stays: true, answer: func(p *peer, b []byte) {

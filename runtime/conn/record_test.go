@@ -201,7 +201,6 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 }
 
-// Many small records have new keys.
 func TestFewKeyUpdatesAreReadInOneTurn(t *testing.T) {
 	const updates = 2000
 	longest := 0

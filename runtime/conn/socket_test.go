@@ -37,7 +37,6 @@ func all(t *testing.T, b int) []byte {
 	}
 }
 
-// Sizes above 4 GiB work, too.
 func TestOffsetsAbove4GiBWorkOn32BitMachines(t *testing.T) {
 	const at = 5<<30 + 1
 	f, err := os.Create(filepath.Join(t.TempDir(), "file"))

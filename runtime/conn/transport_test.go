@@ -159,7 +159,6 @@ func TestIncompleteOutputEndsWithoutCloseNotify(t *testing.T) {
 	}
 }
 
-// The client receives everything when it reads.
 func TestTLSClientThatDoesNotReadNeedsBoundedMemory(t *testing.T) {
 	body := pattern(20 << 20)
 	s := newServer(t, func() *peer {

@@ -68,7 +68,6 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// Clients without a certificate share a description.
 func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 	own := clientCertificate(t)
 	name := strings.ReplaceAll(own.Leaf.Subject.String(), "\x00", "")
@@ -137,7 +136,7 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 	}
 }
 
-// A certificate with many names needs little time.
+// A certificate with many names is rejected quickly.
 func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	for _, hosts := range []int{5000, 20_000} {

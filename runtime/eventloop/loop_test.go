@@ -289,7 +289,6 @@ func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	}
 }
 
-// Threads wake the loop.
 func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
@@ -433,7 +432,6 @@ func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 	unix.Close(theirs)
 }
 
-// Functions posted later are rejected.
 func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
 	for range 50 {
 		l, err := New()
@@ -461,7 +459,6 @@ func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
 	}
 }
 
-// Callers that check Busy would otherwise continue.
 func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -496,7 +493,6 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	unix.Close(theirs)
 }
 
-// The watch ends.
 func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -516,7 +512,6 @@ func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
 	}
 }
 
-// The handler is notified.
 func TestRoomMayBeRequestedBeforeADescriptorIsWatched(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)

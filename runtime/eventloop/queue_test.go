@@ -10,7 +10,6 @@ import (
 
 const queuePatience = waittest.Patience
 
-// Several goroutines carry the items.
 func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	const n = 10_000
 	got := make([]int, 0, n)
@@ -28,7 +27,6 @@ func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	}
 }
 
-// The held items are delivered at once.
 func TestHeldQueueDeliversEverythingAfterwards(t *testing.T) {
 	batches := make(chan []string, 3)
 	q := NewQueue(func(some []string) { batches <- some })

@@ -21,7 +21,6 @@ func TestOccupancyOfAResponseEndsWithItsPart(t *testing.T) {
 	}
 }
 
-// The number of spare records is limited.
 func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	s := &Server{}
 	c := &Client{peer: &Peer{}}

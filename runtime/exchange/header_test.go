@@ -16,7 +16,6 @@ func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
 	return e
 }
 
-// No field is lost or duplicated.
 func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 	one := func(name, value string) []Field { return []Field{{Name: name, Value: value}} }
 	for _, test := range []struct {

@@ -89,7 +89,7 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 	}
 }
 
-// The test covers every predeclared error.
+// All errors that the package declares are tested.
 func TestResponsesOfErrorsAreParsedByNetHTTP(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
@@ -134,7 +134,7 @@ func TestDateIsFormattedLikeNetHTTP(t *testing.T) {
 	}
 }
 
-// The phrases that RFC 9110 renamed are exceptions.
+// Phrases that RFC 9110 renamed are exceptions.
 func TestStatusTextsAgreeWithNetHTTP(t *testing.T) {
 	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
 		422: "Unprocessable Content"}

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The pieces of the response do not matter.
+// The framing does not depend on the sizes of the parts.
 func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing

@@ -59,7 +59,6 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// The body has a length.
 func TestBytesAfterABodyAreNotPartOfIt(t *testing.T) {
 	b := new(framedBody)
 	b.Begin(nil, &http1.Request{Length: 3}, -1, 0)

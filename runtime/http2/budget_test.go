@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// The budget grows with time.
 func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
 	const resets = 1000
 	var b budget
@@ -53,7 +52,6 @@ func TestWindowUpdatesForSentDataCostNothing(t *testing.T) {
 	}
 }
 
-// Other connections are served.
 func TestFloodEndsItsConnection(t *testing.T) {
 	for name, flood := range map[string]func(p *peer, n uint32){
 		"pings":    func(p *peer, n uint32) { p.framer.WritePing(false, [8]byte{}) },

@@ -130,7 +130,6 @@ func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 	}
 }
 
-// The code is ENHANCE_YOUR_CALM.
 func TestWindowOpenedByteByByteEndsTheConnection(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -155,7 +154,6 @@ func TestWindowOpenedByteByByteEndsTheConnection(t *testing.T) {
 	}
 }
 
-// Many bytes wait for the window.
 func TestClientMayDisconnectAfterOpeningAWindow(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})

@@ -74,7 +74,6 @@ func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	p.is(1, "200 "+string(content))
 }
 
-// Many small parts have waited for a window.
 func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 	const parts = 5000
 	h := newHost(t)
@@ -102,7 +101,6 @@ func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
 }
 
-// The windows open in many frames.
 func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 	const size, updates = 4 * turnBytes, 400
 	h := newHost(t)

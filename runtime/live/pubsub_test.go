@@ -72,7 +72,7 @@ func newTestHub(limits ChannelLimits) *Hub {
 	return h
 }
 
-// The order is random.
+// The test joins and leaves channels at random.
 func TestJoinsAndLeavesKeepTheIndexesRight(t *testing.T) {
 	h := newTestHub(ChannelLimits{})
 	random := rand.New(rand.NewSource(1))

@@ -216,7 +216,6 @@ func TestEmptyAndMissingValuesDiffer(t *testing.T) {
 	}
 }
 
-// The error is one line.
 func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
 	for format, want := range map[string]string{
 		"%h %z":             "%z at position 4 is not an atom",

@@ -39,7 +39,7 @@ func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
 	r.End(began, shop, 200)
 }
 
-// Requests after a handler do not.
+// After Turn, the clock is read again.
 func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
@@ -70,7 +70,7 @@ func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	}
 }
 
-// There may be any number of mounts.
+// The number of mounts is not limited.
 func TestNumberOfSeriesIsLimited(t *testing.T) {
 	r := NewRecorder()
 	for i := range 10000 {

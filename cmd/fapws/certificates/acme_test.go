@@ -28,7 +28,7 @@ func TestOnlyTokensOfTheDirectoryAreSent(t *testing.T) {
 	}
 }
 
-// An unreadable certificate is ordered, too.
+// A certificate is also ordered if its file is unreadable.
 func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)

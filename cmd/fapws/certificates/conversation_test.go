@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The authority may also send the field itself.
+// An authority may omit Location in this response.
 func TestResponseThatFinalizesAnOrderNamesTheOrder(t *testing.T) {
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,6 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 	}
 }
 
-// Small functions are left out.
 func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
 	graph := flame([]StatusStack{{[]string{"a (x.py)", "b (x.py)"}, 600}, {[]string{"a (x.py)", "c (x.py)"}, 200},
 		{[]string{"a (x.py)"}, 195}, {[]string{"rare (x.py)"}, 5}})

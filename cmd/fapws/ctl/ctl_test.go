@@ -46,7 +46,7 @@ func run(line string) (string, error) {
 	return out.String(), err
 }
 
-// FAPWS_CTL_SOCKET selects the server unless a flag does.
+// A flag takes precedence over FAPWS_CTL_SOCKET.
 func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
@@ -224,7 +224,7 @@ func TestSocketsOfDeadServersAreRemoved(t *testing.T) {
 	next.Close()
 }
 
-// An application has made the socket blocking.
+// An application may make the socket blocking.
 func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)

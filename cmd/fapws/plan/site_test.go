@@ -221,7 +221,6 @@ func TestKeysOfTheConfigurationAreDocumented(t *testing.T) {
 	}
 }
 
-// Errors are reported in one line.
 func TestNearestLoginOrAuthApplies(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),

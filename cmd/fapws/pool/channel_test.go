@@ -78,7 +78,6 @@ func TestChannelSendsMessagesAndDescriptors(t *testing.T) {
 	}
 }
 
-// The worker has died with unread messages.
 func TestLastMessageOfADeadWorkerIsReceived(t *testing.T) {
 	ours, theirs := channels(t)
 	for range 3 {

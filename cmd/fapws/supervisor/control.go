@@ -34,7 +34,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
 	case ctl.Stack:
 		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin))
-	case ctl.Log: // of all processes
+	case ctl.Log: // lines of all processes
 		a.Lines = p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
 			a.Lines = append(a.Lines, one.Lines...)

@@ -217,7 +217,6 @@ func TestTimeoutStartsAtTheTickAfterTheRequest(t *testing.T) {
 	r.want("told", r.told(), "overdue")
 }
 
-// Another handler has blocked the loop.
 func TestTimeoutExcludesTimesWhenAHandlerBlocksTheLoop(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()

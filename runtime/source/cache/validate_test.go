@@ -104,7 +104,6 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	}
 }
 
-// All of their bytes still count.
 func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	c := compile(t, Rule{Compress: true})
 	s := New(1<<20, 0)
@@ -139,7 +138,6 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	}
 }
 
-// A 304 may add names to Vary.
 func TestA304AppliesToThePageOfItsRequest(t *testing.T) {
 	c := compile(t, Rule{})
 	s := New(1<<20, 0)

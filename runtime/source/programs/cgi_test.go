@@ -116,7 +116,7 @@ func TestProgramWhoseOutputIsDiscardedNeedNotEnd(t *testing.T) {
 	}
 }
 
-// A page answers instead of the program.
+// The response to a local redirect is the page at its path (RFC 3875 §6.2.2).
 func TestLocalRedirectIsForwardedAsItArrives(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),

@@ -149,7 +149,7 @@ func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-// Each reads its own clock.
+// Hit and Open each read a clock.
 func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
 	if err != nil {
@@ -347,7 +347,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// The event loop waits for the lock.
+// The event loop waits for the lock of the cache, so a sweep must be short.
 func TestSweepVisitsOnlyRecordsWithOpenFiles(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "x", "large": strings.Repeat("x", 100_000)})})
 	get(t, f, request(t, "", "GET", "/small"))

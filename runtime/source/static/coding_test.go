@@ -37,7 +37,6 @@ func unpack(t testing.TB, a answered) string {
 	return string(body)
 }
 
-// The file cannot be compressed soon.
 func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": text}), Compress: true})
 	for range cap(coding.Processors) {

@@ -137,7 +137,7 @@ func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	}
 }
 
-// Files are opened after entering it.
+// Files are opened after the process has entered the chroot.
 func TestPathsAreRelativeToTheChroot(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700); err != nil {

@@ -143,7 +143,7 @@ func TestDirectoryIsServedWithoutPython(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/", "x")).Want(t, 405)
 }
 
-// An error in the file leaves everything unchanged.
+// If the file has an error, the reload changes nothing.
 func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -167,7 +167,7 @@ func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
 	}
 }
 
-// The query is not shown.
+// The query of the URL is not shown.
 func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")

@@ -104,7 +104,6 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 	}
 }
 
-// Later clients are served when there is room.
 func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", "3", "--max-clients-action", "503")

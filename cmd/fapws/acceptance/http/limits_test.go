@@ -64,7 +64,6 @@ func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-// An inline worker does the same.
 func TestOneThreadRunsOneHandlerAtATime(t *testing.T) {
 	t.Parallel()
 	for _, threads := range []string{"0", "1"} {

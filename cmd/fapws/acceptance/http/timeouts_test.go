@@ -140,7 +140,7 @@ func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	})
 }
 
-// The client needs little memory until then.
+// The server needs little memory for the client.
 func TestClientThatStopsReadingIsDisconnected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

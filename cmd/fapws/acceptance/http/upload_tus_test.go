@@ -186,7 +186,6 @@ func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	stored(t, filepath.Join(dir, "bare"), map[string]string{"empty": "", "next": ""})
 }
 
-// The first request is rejected.
 func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)

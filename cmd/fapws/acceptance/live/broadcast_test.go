@@ -338,7 +338,7 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	}
 }
 
-// In inline mode it gets an error.
+// In inline mode, the sender gets an error.
 func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -366,7 +366,6 @@ func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 	})
 }
 
-// Two large messages close no client.
 func TestBroadcastsThatAreLargePassBetweenWorkersInPieces(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py", "--channel-max-event", "4M")

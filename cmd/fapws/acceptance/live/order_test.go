@@ -39,7 +39,7 @@ func TestStoppedSupervisorDelaysEventsButNotResponses(t *testing.T) {
 	events.gets2(append(kinds, "before")...)
 }
 
-// In inline mode it gets an error.
+// In inline mode, the publisher gets an error.
 func TestBackPressureOfChannelsMakesPublishersWait(t *testing.T) {
 	const script = `
 from time import monotonic

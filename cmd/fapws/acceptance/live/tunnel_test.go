@@ -157,7 +157,6 @@ func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "no descriptor is left", func() bool { return files() <= idle })
 }
 
-// Closed tunnels make room.
 func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3",

@@ -70,7 +70,7 @@ func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 		})
 }
 
-// With this limit the start may hang.
+// Without the check, the start may hang with this limit.
 func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	t.Parallel()
 	_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})

@@ -74,7 +74,7 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
-// For example, a chroot may be incomplete.
+// /proc may be missing in a chroot.
 func TestMissingProcIsReported(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, m.Flags...)

@@ -84,7 +84,6 @@ func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	})
 	s.Get("/exits?never", 200)
 	s.Says(`exits: +File "[^"]*fork\.py", line \d+ in wait_for`)
-	// the application's
 	fapwstest.Eventually(t, "the process has ended", func() bool {
 		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
 	})

@@ -119,7 +119,6 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	}
 	all.Wait()
 	fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
-	// the child of the application
 	fapwstest.Eventually(t, "no process is left", func() bool {
 		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s))
 	})

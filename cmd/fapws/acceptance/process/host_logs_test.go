@@ -257,7 +257,7 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// The reopening needs no USR1.
+// The server reopens the log without USR1.
 func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "")

@@ -223,7 +223,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	})
 }
 
-// The next request tries again.
+// The next request starts the application again.
 func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
@@ -269,7 +269,6 @@ PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
 	})
 }
 
-// The script may also change the settings.
 func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py",

@@ -73,7 +73,7 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	}
 }
 
-// The flag is fd://N.
+// The flag for a descriptor is fd://N.
 func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln := listenOn(t, "tcp", "127.0.0.1:0")
@@ -325,7 +325,7 @@ func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 	}
 }
 
-// One of several addresses has failed.
+// The start fails because of one of several addresses.
 func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	t.Parallel()
 	taken := listenOn(t, "tcp", "127.0.0.1:0")

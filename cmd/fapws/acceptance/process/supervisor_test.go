@@ -367,7 +367,6 @@ func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	s.Says(`error a worker cannot be started: its working directory ` + folder + `: no such file or directory`)
 }
 
-// The workers then exit.
 func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -461,7 +460,6 @@ func TestSignalsDuringAnUpgradeDoNotStopTheServer(t *testing.T) {
 	s.Says("info reloaded: 1 worker")
 }
 
-// The next program may be starting.
 func TestTERMDuringAnUpgradeShutsDownCleanly(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--workers", "1")

@@ -90,7 +90,7 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 	})
 }
 
-// The copy is shallow.
+// The copy of the state is shallow.
 func TestASGIStateIsCopiedForEachRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")

@@ -49,7 +49,6 @@ func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 	})
 }
 
-// fapws ctl stack shows it.
 func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py", "--graceful-timeout", "100ms")

@@ -89,7 +89,6 @@ func TestHabitsGzipCompressesForClientsThatAcceptIt(t *testing.T) {
 	s.Get("/closed", 200).Is(t, "4")
 }
 
-// A client cannot inject a line.
 func TestHabitsLogWritesApachesFormat(t *testing.T) {
 	t.Parallel()
 	s, folder := habits(t, fapwstest.Threads)

@@ -158,7 +158,6 @@ func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 	})
 }
 
-// The handler hangs after the client has disconnected.
 func TestTimeoutEndsAHandlerWithoutAClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")

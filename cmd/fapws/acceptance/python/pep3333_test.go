@@ -90,7 +90,6 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	}
 }
 
-// The results of the application are unchanged.
 func TestDevDoesNotWarnOfWhatPEP3333Allows(t *testing.T) {
 	t.Parallel()
 	for _, object := range []string{"right", "late"} {

@@ -66,7 +66,6 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 		})
 }
 
-// The log names the handler and the value.
 func TestReturnValueThatIsNoResponseIs500(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, m)

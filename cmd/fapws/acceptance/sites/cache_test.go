@@ -217,7 +217,6 @@ func TestHandlerRunsOnceForManyClientsThatWaitForAPage(t *testing.T) {
 	}
 }
 
-// fapws ctl and the application purge pages.
 func TestPurgesAffectAllWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		workers := 1
@@ -312,7 +311,6 @@ func (p *pages) fillAll(target string, n int) {
 	})
 }
 
-// The size 0 disables the cache.
 func TestCacheMaxSizeLimitsTheCache(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache-max-size", "0")

@@ -28,7 +28,7 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 	return fapwstest.Command{Script: "folder.py", Args: []string{root, options}}.Serve(t, m), root
 }
 
-// The format is Apache's. Unknown types are application/octet-stream.
+// The file has the format of Apache's mime.types. Unknown extensions get application/octet-stream.
 func TestMediaTypesAreReadFromAFile(t *testing.T) {
 	t.Parallel()
 	types := filepath.Join(t.TempDir(), "mime.types")

@@ -149,7 +149,6 @@ redirect = "/c/"
 	}
 }
 
-// Other tests cover applications and files.
 func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("htpasswd"); err != nil {
