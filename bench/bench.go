@@ -100,7 +100,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// If there are sitters, round first takes a sample without them, for comparison.
+// If the workload has clients that request /slow, round first takes a sample without them, for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:

@@ -19,7 +19,7 @@
 
 /* --- core_interp.c --------------------------------------------------------------- */
 
-/* live_start_python; make_module makes _fapws. */
+/* Implements live_start_python. make_module makes the module _fapws. */
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
 /* Returns the exit status of the current exception and clears it if it is SystemExit, otherwise -1. */
 int core_system_exit(void);

@@ -117,7 +117,7 @@ func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 		Script: script, Spool: -1, Peer: testPeer})
 }
 
-// The server makes the response itself. The body is never too short.
+// The server sends a file instead of the body, so the body cannot be shorter than Content-Length.
 func TestContentLengthOfAStaticResponseIsReplaced(t *testing.T) {
 	said := captured(t, func() {
 		r := loop.get(t, "/static_with_length")

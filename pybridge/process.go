@@ -32,8 +32,8 @@ import (
 
 var keeping sync.Mutex
 
-// KeepFromChildren makes children that the application forks (os.fork, multiprocessing) close c, which is a listener or
-// another descriptor that the server never closes, and all connections accepted from it. For other descriptors
+// KeepFromChildren hides c from processes that the application forks (os.fork, multiprocessing): such a child closes c
+// and all connections accepted from c. The server must never close c, such as a listener. For other descriptors
 // close-on-exec is sufficient. It is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()

@@ -512,8 +512,8 @@ void core_gocrash_needs(int fd);
 
 /* --- core_fork.c ---------------------------------------------------------------- */
 
-/* Children that the application forks will close fd, which is a listener or another descriptor that the server never
- * closes, and all connections accepted from it. One thread at a time. */
+/* Processes that the application forks will close fd and all connections accepted from fd. The server must never close
+ * fd, such as a listener. One thread at a time. */
 void core_keep_from_children(int fd);
 
 /* =============================================================================

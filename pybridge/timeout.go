@@ -21,7 +21,8 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
-	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 { // a WebSocket that was accepted at the last moment
+	// a WebSocket that was accepted when its time was over
+	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
 		h.mu.Unlock()
 		return
 	}

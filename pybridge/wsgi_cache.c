@@ -17,7 +17,7 @@ struct wsgi_head {
   /* Size of the body, which may differ from Content-Length: a description replaces the body of an upload. */
   int64_t size;
   uint32_t mount, script, log;
-  PyObject *of_fields;  /* without the request line */
+  PyObject *of_fields;  /* environ without the values of the request line */
   PyObject *of_request; /* of_fields with the last request line; NULL before the line is repeated */
 };
 

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # cp311-cp311.
 LIBRARY, TAG = "FAPWS_WHEEL_LIBRARY", "FAPWS_WHEEL_TAG"
 
-# Libraries of every glibc, which manylinux allows. Python brings the others.
+# The libraries that every glibc has, which manylinux allows. Other libraries must come with Python.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2"}
 OLDEST_GLIBC = (2, 17)
 MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64", "ARM": "armv7l", "Intel 80386": "i686"}

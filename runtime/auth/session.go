@@ -206,7 +206,7 @@ type endedSession struct {
 
 const keptOfEach = 100
 
-// has reports whether s has ended. It does not block.
+// has reports whether the session s has ended. It does not block.
 func (e *ended) has(s *Session) bool {
 	set := e.value.Load()
 	if _, ended := set.ids[s.ID]; ended {

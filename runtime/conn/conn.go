@@ -78,7 +78,7 @@ type Conn struct {
 	lingering bool // the sending side is shut down, and input is discarded
 	paused    bool
 	stopped   bool      // paused by Stop, not only by Pause
-	pauseMode PauseMode // the events that matter while c is paused
+	pauseMode PauseMode // events that are watched while c is paused
 	readable  bool      // unread input may have arrived
 	// readable until recv returns EAGAIN: a read may end early at urgent data, and the end may follow data
 	untilEmpty bool

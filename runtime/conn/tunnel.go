@@ -27,7 +27,7 @@ type TunnelEnd struct {
 	other    *TunnelEnd
 	conn     *Conn
 	received int64 // bytes from this end
-	// it has sent its last byte, or its bytes can no longer be passed on
+	// this end has sent its last byte, or its bytes can no longer be forwarded
 	ended bool
 	over  bool
 }
@@ -68,8 +68,8 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 	return t
 }
 
-// Begin makes c, the connection of a client, the other end of t. It sends first to the client, with a head of head
-// bytes, and the pending input of c to the upstream.
+// Begin makes c, the connection of a client, the other end of t. It sends first, which begins with a response head of
+// head bytes, to the client, and the pending input of c to the upstream.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()

@@ -20,7 +20,7 @@ import (
 type Exchange struct {
 	Req    *Request // the request, until Start of its Source returns or, with Offload, later
 	Prefix string   // path prefix that a proxy stripped: "" or "/a/b"
-	Sink   Sink     // gets the response
+	Sink   Sink     // receives the response
 	By     string   // name of the source in access logs, such as "application" or "files"; may be empty
 	Source Source   // answers the exchange; another source may take over until the head of the response is sent
 	Fields []byte   // "Name: value\r\n" ... appended to the head of the response, except for replies (Sink.Reply)

@@ -359,8 +359,8 @@ func (c *Conn) Drain(retire bool) {
 	c.settle()
 }
 
-// refuse tells the client the last stream that the server processes. An idle connection then closes. Because a request
-// may be on its way, it lingers, except at the end of the server, which must not wait for a sleeping client.
+// refuse tells the client the last stream that the server processes. An idle connection then closes. It lingers,
+// because a request may be on its way, except when the server ends, which must not wait for a sleeping client.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)

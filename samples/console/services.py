@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from common import attempt, html, page, parameter, run
 from fapws import HTTPError
 
-INITS = [  # the command for the list, a line of the list, the command for one service
+# the command that lists services, the pattern of a line, the command for one service
+INITS = [
     ("systemctl list-units --type=service --all --plain --no-legend --no-pager --full",
      r"(?P<name>\S+)\.service +loaded +(?P<state>\S+) .*", "systemctl --no-ask-password {action} {name}.service"),
     ("rc-status --all --nocolor", r" (?P<name>\S+) +\[ +(?P<state>\w+).*\]", "rc-service {name} {action}"),

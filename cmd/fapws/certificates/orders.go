@@ -28,7 +28,7 @@ const (
 	// lookEvery is the interval between checks of all certificates, because the clock may change.
 	lookEvery = time.Hour
 
-	// orderWithin limits an order. The limits of autocert are shorter.
+	// orderWithin limits the duration of an order, in addition to the shorter limits of autocert.
 	orderWithin = 15 * time.Minute
 
 	// firstPause and longestPause are the pauses between attempts. Let's Encrypt allows five failures per hour and

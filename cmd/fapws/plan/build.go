@@ -165,7 +165,7 @@ type builder struct {
 	// patterns of the current host's programs, which are never sent as files
 	hidden []string
 	index  []string
-	routed []string // patterns of the current host's files that have a route
+	routed []string // file patterns of the current host's routes
 	opened []opened
 	// mounts of the current host for paths without a file in its root
 	behind []exchange.Mount

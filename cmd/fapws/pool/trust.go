@@ -30,7 +30,7 @@ const (
 	isLoaded         // after Loaded, while its generation is loading
 	isServing
 	isAsleep // Loaded without its application (Asleep)
-	isWaking // after Confined of a worker that was asleep
+	isWaking // the worker was asleep and has sent Confined
 	isRetiring
 	isEnding
 	phases

@@ -61,8 +61,8 @@ type Authority struct {
 
 type Certificate struct {
 	T           testing.TB
-	Certificate []byte // without the authority
-	Chain       []byte // with its authority
+	Certificate []byte // the certificate alone
+	Chain       []byte // with the certificate of the authority
 	Key         []byte
 	Leaf        *x509.Certificate
 }

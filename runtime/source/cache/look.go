@@ -59,7 +59,7 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 // appendMembers appends the value of a field without white space around commas, which has no meaning in a list (RFC
 // 9110 §5.6.1), and in lower case if fold is set.
 func appendMembers(key, value []byte, fold bool) []byte {
-	quoted, space, after := false, -1, true // after is set if only a comma precedes
+	quoted, space, after := false, -1, true // after is set at the start of the list and after a comma
 	for i, b := range value {
 		if (b == ' ' || b == '\t') && !quoted {
 			if space < 0 {

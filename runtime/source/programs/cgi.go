@@ -302,7 +302,7 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 	}
 }
 
-// lastWords counts the programs whose output is read after their answers.
+// lastWords counts the programs whose output is still read after the end of their responses.
 var lastWords sync.WaitGroup
 
 // Settle waits until all output of programs is logged, for at most d, because a program may have left a process in the

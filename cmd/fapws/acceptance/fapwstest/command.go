@@ -13,7 +13,7 @@ type Command struct {
 	Flags  []string
 	Script string
 	Args   []string
-	Env    []string // additional variables: "NAME=value"
+	Env    []string // additional environment variables: "NAME=value"
 	Dir    string   // working directory; "" means the directory of the test
 	Shell  string   // text of sh that runs first, such as "ulimit -n 64"
 	Files  []*os.File

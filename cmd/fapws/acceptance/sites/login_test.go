@@ -419,7 +419,7 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 		{code, "short", "short", "at least 8 characters"},
 	} {
 		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
-		// The right code stays in the form for another password.
+		// If the code is right, the form keeps it, and asks for another password.
 		kept := ""
 		if wrong.code == code {
 			kept = code

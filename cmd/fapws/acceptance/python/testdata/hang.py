@@ -176,7 +176,7 @@ def lasting(environ, start_response):
 
 
 def together(environ, start_response):
-    """Returns when the number of requests in the query run it."""
+    """Returns when as many requests as the query says are in this function."""
     global running
     with lock:
         running += 1
