@@ -77,7 +77,7 @@ typedef struct {
   int (*send)(asgi_exchange *x, PyObject *message);
   /* Called with the result of the awaitable. Returns the next awaitable or NULL, like begin. */
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);
-  /* Called with the exception of the awaitable set. Clears it, and ends the exchange. */
+  /* Called while the exception of the awaitable is set. Clears the exception, and ends the exchange. */
   void (*raised)(asgi_exchange *x);
   /* Called once when the client disconnects, before waiters are woken. */
   void (*gone)(asgi_exchange *x);

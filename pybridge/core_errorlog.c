@@ -27,7 +27,8 @@ typedef struct {
   PyObject *stream; /* wsgi.errors of its requests; NULL before the first use. Under the GIL */
 } errorlog;
 
-static errorlog *logs; /* index is number - 1; complete before handlers run */
+/* the index is the number minus 1; unchanged while handlers run */
+static errorlog *logs;
 static int nlogs;
 static int direct; /* atomic: the event loop has ended */
 

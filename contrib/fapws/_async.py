@@ -119,7 +119,7 @@ class _Thread:
             await lifespan.shutdown(max(until - loop.time(), _CLOSING))
 
     async def startup(self) -> Optional[str]:
-        """Return None, or one line about the failure, after which no lifespan is left."""
+        """Starts the lifespans. Returns None, or one line about the failure, after which all lifespans have ended."""
         for number, lifespan in enumerate(self.lifespans):
             wrong = await lifespan.startup()
             if wrong is not None:

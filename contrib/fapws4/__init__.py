@@ -32,7 +32,7 @@ class _Alias:
         return self._module
 
     def exec_module(self, module):
-        # It ran under its own name; the import system has just put the alias's spec there.
+        # The module was executed under its own name. The import system has just replaced its spec by that of the alias.
         module.__spec__ = self._spec
 
 

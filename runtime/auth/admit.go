@@ -91,8 +91,8 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case Busy:
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
-	// Ends asks the kernel, because the event loop may not have read the ends of many simultaneous connections yet.
-	// Otherwise checks of disconnected clients would displace others.
+	// Ends asks the kernel whether the client has disconnected, because the event loop may not have noticed it yet.
+	// Otherwise, checks of disconnected clients would displace others.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p

@@ -32,7 +32,7 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 type descriptors struct {
 	epoll int
 	event int
-	// of both descriptors and the loop's eventfd, because anonymous files share an inode
+	// inode of both descriptors and of the loop's eventfd: all anonymous files have the same inode
 	inode uint64
 }
 

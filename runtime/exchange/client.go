@@ -115,11 +115,12 @@ func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String()
 type trustedProxy struct {
 	// the connection must begin with a header of the PROXY protocol
 	awaits  bool
-	trusted bool // its forwarding fields are used
+	trusted bool // the forwarding fields of the connection are used
 
 	root string // path prefix of the application in the last request
 	peer *Peer  // the client of the last request, if trusted
-	key  []byte // its forwarding fields, in the form of route.AppendForwarded
+	// forwarding fields of the last request, in the form of route.AppendForwarded
+	key []byte
 }
 
 const maxForwardKey = 1 << 10

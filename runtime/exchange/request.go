@@ -16,8 +16,8 @@ type request struct {
 	route.Decision // Head is the head as received
 	parsed         http1.Request
 	mount          *Mount // the mount of the decision; nil if none
-	kept           bool   // it no longer refers to the input of its connection
-	lasting        bool   // it remains valid until End of its exchange
+	kept           bool   // the request no longer refers to the input of its connection
+	lasting        bool   // the request remains valid until End of its exchange
 
 	time    time.Time // arrival of the head, if Server.timed is set
 	earlier uint32    // logged requests of its connection before this one

@@ -64,7 +64,7 @@ type Filter func(x *Exchange, next Sink) Sink
 type Reply struct {
 	Status   int
 	Text     string // "" means the phrase of the status
-	Body     []byte // replaces a page with Text
+	Body     []byte // sent instead of a page with Text
 	Length   int64  // of the body if Body is omitted because the method is HEAD
 	Type     string // Content-Type of Body
 	Fields   []byte // "Name: value\r\n" ...

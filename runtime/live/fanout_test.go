@@ -84,7 +84,7 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	}
 }
 
-// Pauses count the same however long they take. Patience grows by a tenth of the time.
+// Each pause counts with its nominal length, even if it takes longer. Patience grows by a tenth of the time.
 func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
 	for _, late := range []time.Duration{0, time.Second} { // delay of the loop on a busy machine
 		synctest.Test(t, func(t *testing.T) {

@@ -67,10 +67,10 @@ const (
 	// in bytes (RFC 6455 §5.5)
 	maxControl = 125
 
-	// of a close frame, in bytes
+	// maximum reason of a close frame, in bytes
 	MaxReason = maxControl - 2
 
-	// of a frame that a server sends, in bytes
+	// maximum header of a frame that a server sends, in bytes
 	MaxHeader = 10
 )
 

@@ -137,8 +137,8 @@ func onSocket(s string) (socket, url string) {
 	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
 }
 
-// resolve finds the address of the server. "localhost" is ::1, too, where a server may not listen: of several addresses
-// it is one that accepts (RFC 8305).
+// resolve finds an address of the server that accepts connections (RFC 8305). For example, "localhost" is also ::1, on
+// which the server may not listen.
 func (t *target) resolve(u *url.URL) error {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	t.network, t.address = "tcp", net.JoinHostPort(u.Hostname(), port)

@@ -209,7 +209,7 @@ func (v *View) figures() (all []figure) {
 	return all
 }
 
-// table has numbers in its columns except the last words columns, which are text.
+// table has columns of numbers, followed by words columns of text.
 type table struct {
 	title string
 	most  int // limit of rows on the page

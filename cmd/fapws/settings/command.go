@@ -239,8 +239,8 @@ func (ignored) Set(string) error { return nil }
 func (ignored) String() string   { return "" }
 func (ignored) Type() string     { return "" }
 
-// ParseFlags parses the flags of another command, whose name set has. It returns the other words, which may be between
-// the flags. The error is a line for the user, or pflag.ErrHelp.
+// ParseFlags parses the flags of a command such as bench. It returns the other words, which may be between the flags.
+// The error is a line for the user, or pflag.ErrHelp.
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}

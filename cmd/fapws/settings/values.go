@@ -18,7 +18,7 @@ type value struct {
 	parse func(text string) error
 	show  func() string // in a form for parse
 
-	// placeholder in the help; "" for a toggle, and if the setting has its own
+	// placeholder in the help; "" for a toggle, or if the setting defines a placeholder
 	arg  string
 	kind kind
 	// allowed values, for errors about values of another kind in a file; "" if parse describes them

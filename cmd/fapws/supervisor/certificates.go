@@ -226,7 +226,7 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 	cmd := process.Again(false, append([]string{"reads private keys as root"}, files...)...)
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
-	// after standard input, output and error
+	// the descriptors follow standard input, output and error
 	cmd.Env = append(cmd.Env, variable+"="+strconv.Itoa(len(cmd.ExtraFiles)+2))
 	if err := cmd.Start(); err != nil {
 		channel.Close()

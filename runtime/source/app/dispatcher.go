@@ -90,7 +90,7 @@ type Dispatcher struct {
 	app         Interpreter       // set by Serve; nil if the application has none
 	used        int64             // conn.Set.Now when the last call of an Interpreter ended
 	programs    *Source           // source of Config.Programs; nil before its first use
-	services    exchange.Services // of handlers without a source behind them
+	services    exchange.Services // services for handlers, except handlers that wrap a source
 	senderAsked chan struct{}
 
 	calls []*call

@@ -246,8 +246,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	return before - s.pages
 }
 
-// parts returns the path of a pattern as in nodes, and its query. wide reports whether the path is a prefix, queried
-// whether only a page with this query is meant.
+// parts returns the path of a pattern in the form of nodes, and its query. wide reports whether the path is a prefix.
+// queried reports whether the pattern matches only pages with this query.
 func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	path = p.Path
 	if !p.Exact {

@@ -179,7 +179,7 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 		defer f.makings.Delete(r)
 		now, _ := f.cache.get(key, 0, false)
 		if made := now[r.coding]; made != nil && made.body != nil && made.stamp == r.stamp {
-			return made // made after the caller's check
+			return made // another goroutine has made it after the caller's check
 		}
 		return f.compressed(t, key, v, r)
 	}))

@@ -22,8 +22,8 @@ const (
 	fuseInit    = 26
 )
 
-// deadDisk mounts a file system in which all files contain "abc". It does not respond to requests with the code dead
-// until revive is called.
+// deadDisk mounts a file system in which all files contain "abc". It does not answer FUSE requests whose code equals
+// dead until revive is called.
 func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	t.Helper()
 	dead = new(atomic.Uint32)

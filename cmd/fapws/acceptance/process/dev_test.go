@@ -117,7 +117,7 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	shows(s, "evil.test", "raise ValueError", true)
 }
 
-// Frameworks keep templates in memory. The templates need not be named.
+// Frameworks keep templates in memory, so new templates need a reload. --dev finds the templates without a setting.
 func TestDevNoticesChangedTemplates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -53,8 +53,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// A later worker runs as the same user, and so does a worker of another program in the same process, which
-			// root has not started.
+			// After a reload, the worker runs as the same user; also after an upgrade, because the new program does not
+			// start as root.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()
@@ -109,7 +109,7 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	own.Program = private + "/build/fapws"
 	own.Fails(t, 2, "cannot enter the directory "+private+": permission denied; fapws is installed there")
 
-	// The file in the new directory is not the one that the supervisor found.
+	// The supervisor does not read the file in the new directory.
 	fapwstest.Write(t, public+"/fapws.toml", "not TOML")
 	s := inPrivate("--chdir PUBLIC", "service.py").Serve(t, fapwstest.Mode{})
 	daemon := s.Get("/identity", 200).Text

@@ -13,7 +13,7 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		{"/a/", "/a", "/a", "/", ""},
 		{"/a/b/c?q=1", "/a", "/a", "/b/c", "q=1"},
 		{"/a?", "/a", "/a", "", ""},
-		// The first entry has priority. SCRIPT_NAME ends with a segment.
+		// The first entry takes precedence. SCRIPT_NAME consists of whole segments.
 		{"/abc", "/a", "", "/abc", ""},
 		{"/dir/", "/dir/", "/dir", "/", ""},
 		{"/dir/file", "/dir/", "/dir", "/file", ""},
