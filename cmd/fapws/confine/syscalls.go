@@ -129,7 +129,7 @@ func sockets(f *filter, r *Rules) {
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP),
 			differs(2, unix.IPPROTO_UDP), differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
-		// The value is a bit of SOCK_SEQPACKET and SOCK_DCCP. SCTP and DCCP are sockets with protocol 0.
+		// SOCK_SEQPACKET (SCTP) and SOCK_DCCP contain the bit SOCK_RDM; their protocol may be 0.
 		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM))
 	}
 	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE),

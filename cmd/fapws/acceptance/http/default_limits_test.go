@@ -121,7 +121,7 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	})
 }
 
-// The messages count even if each fragment arrives together with a ping.
+// The fragments of a message count, even if each arrives together with a ping.
 func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 	t.Parallel()
 	const sockets, size, pieces = 40, 1<<20 - 1, 16

@@ -98,8 +98,8 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// The next start continues an interrupted compression. A file may exist together with its .gz file, whose comment
-	// names the file.
+	// The next start continues an interrupted compression. A file may exist together with its .gz file, whose gzip
+	// header names the file.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -238,7 +238,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	})
 }
 
-// After a rename it sends USR1. fapws ctl rotate creates a .gz file at once.
+// After a rename, logrotate sends USR1. In contrast, fapws ctl rotate creates a .gz file at once.
 func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
