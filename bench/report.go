@@ -11,7 +11,6 @@ import (
 	"fapws/bench/results"
 )
 
-// median returns 0 without samples.
 func median(samples []sample, value func(sample) float64) float64 {
 	var values []float64
 	for _, s := range samples {

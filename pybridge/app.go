@@ -307,7 +307,6 @@ func Version() string { return C.GoString(C.core_python_version()) }
 
 type cArena struct{ runtime.Pinner }
 
-// str returns nil for "".
 func (a *cArena) str(s string) *C.char {
 	p := cString(s)
 	if p != nil {

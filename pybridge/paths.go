@@ -175,7 +175,6 @@ const varargs = 0x4
 
 const coroutine = 0x280
 
-// codeNumber returns -1 for objects without code.
 func codeNumber(function *python3.PyObject, name string) int {
 	n := -1
 	if code := function.GetAttrString("__code__"); code != nil {

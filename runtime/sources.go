@@ -11,7 +11,6 @@ import (
 
 // The following methods implement the Loop of package app and of package cache.
 
-// Dispatcher returns what gives requests to handlers.
 func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
 
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }

@@ -69,7 +69,6 @@ func (*Basic) Named(head []byte, fields []http1.Field) string {
 	return string(user)
 }
 
-// Admit checks the password of the request.
 func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	p, ok := progressOf(x, b)
 	if !ok {

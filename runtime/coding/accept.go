@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Coding is a content coding.
 type Coding uint8
 
 // Codings in ascending order of preference if weights are equal.
@@ -37,7 +36,6 @@ type Accepted struct {
 	others  int16 // of "*"
 }
 
-// AcceptedBy returns the codings that a request accepts.
 func AcceptedBy(head []byte, fields []http1.Field) Accepted {
 	var a Accepted
 	for value := range http1.Values(head, fields, "accept-encoding") {
@@ -46,7 +44,6 @@ func AcceptedBy(head []byte, fields []http1.Field) Accepted {
 	return a
 }
 
-// Add adds the value of a field Accept-Encoding.
 func (a *Accepted) Add(value []byte) {
 	for item := range bytes.SplitSeq(value, []byte{','}) {
 		name, weight := Weighted(item)

@@ -61,7 +61,7 @@ func (t Turns) Take() bool {
 	}
 }
 
-// Try takes a turn if one is free.
+// Try takes a turn only if one is free.
 func (t Turns) Try() bool {
 	select {
 	case t <- struct{}{}:
@@ -71,13 +71,10 @@ func (t Turns) Try() bool {
 	}
 }
 
-// Wait waits for a turn without a limit.
 func (t Turns) Wait() { t <- struct{}{} }
 
-// Leave ends a turn.
 func (t Turns) Leave() { <-t }
 
-// gzips and zstds compress whole bodies.
 var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
 var zstds = sync.OnceValue(func() *zstd.Encoder {

@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// streamWindow limits the memory of a Stream, and what its client needs for decompression.
+// streamWindow limits the memory of a Stream and of its client.
 const streamWindow = 128 << 10
 
 // Stream compresses a body in pieces. It belongs to one goroutine at a time.
@@ -36,7 +36,7 @@ var streams = [Codings]*sync.Pool{
 	}},
 }
 
-// NewStream returns a Stream for a coding of Made. Its memory is about a MiB until Free.
+// NewStream returns a Stream for a coding of Made. It needs about 1 MiB until Free.
 func NewStream(c Coding) *Stream {
 	s := streams[c].Get().(*Stream)
 	s.coded.Reset()
@@ -44,8 +44,8 @@ func NewStream(c Coding) *Stream {
 	return s
 }
 
-// Encode returns the coded form of pieces, of which the client can decode every byte. If last is set, the pieces are
-// the end of the body. The caller owns the result.
+// Encode returns the coded form of pieces, from which the client can decode all of them. If last is set, they end the
+// body. The caller owns the result.
 func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	for _, piece := range pieces {
 		_, _ = s.Write(piece) // a Buffer does not return errors
@@ -60,7 +60,7 @@ func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	return out
 }
 
-// Free gives the memory of s to later streams. s must not be used again.
+// Free makes the memory of s available to later streams.
 func (s *Stream) Free() {
 	s.reset(nil)
 	streams[s.coding].Put(s)

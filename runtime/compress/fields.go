@@ -46,7 +46,7 @@ func suits(h *exchange.Head) bool {
 		return false
 	}
 	kind := h.Type
-	if h.Status == 304 { // it usually has no type
+	if h.Status == 304 { // a 304 usually has no type
 		kind = "text/plain"
 	}
 	for line := range bytes.Lines(h.Fields) {
@@ -68,13 +68,12 @@ func suits(h *exchange.Head) bool {
 
 var varies = []byte("Vary: Accept-Encoding\r\n")
 
-// withVary returns fields in new memory, with Vary.
+// withVary returns a copy of fields with Vary.
 func withVary(fields []byte) []byte {
 	return append(append(make([]byte, 0, len(fields)+len(varies)+40), fields...), varies...)
 }
 
-// codedFields returns the fields of a response in a coding, in new memory. With Identity it is the head of a response
-// without a body.
+// codedFields returns a copy of fields for a compressed response. c is Identity if the response has no body.
 func codedFields(fields []byte, c coding.Coding) []byte {
 	out := make([]byte, 0, len(fields)+len(varies)+40)
 	for line := range bytes.Lines(fields) {
@@ -92,7 +91,7 @@ func codedFields(fields []byte, c coding.Coding) []byte {
 	return append(out, varies...)
 }
 
-// weakened returns a field ETag with a weak tag (RFC 9110 §8.8.1).
+// weakened makes the tag of a field ETag weak (RFC 9110 §8.8.1).
 func weakened(line []byte) []byte {
 	name, tag, _ := bytes.Cut(line, []byte(":"))
 	if tag = bytes.TrimLeft(tag, " \t"); bytes.HasPrefix(tag, []byte("W/")) {

@@ -13,14 +13,13 @@ import (
 type Compressor struct {
 	conns *conn.Set
 	open  int     // responses that have a coding.Stream
-	spare *filter // filters that are not used, by free
+	spare *filter // list of unused filters
 
-	undecided []*filter // filters that wait for the end of the batch
+	undecided []*filter // filters for decide
 }
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
-// Filter is an exchange.Filter.
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
 	// A client without Accept-Encoding needs no Vary: it gets the form that suits all. For a subrequest, the response to
 	// the outer request is compressed.
@@ -43,18 +42,17 @@ type filter struct {
 	c      *Compressor
 	x      *exchange.Exchange
 	next   exchange.Sink
-	coding coding.Coding // Identity: the response gets only Vary
+	coding coding.Coding // if Identity, the response only gets Vary
 	head   bool          // the method is HEAD
 
-	holds   bool            // parts wait; otherwise they are sent as they are
-	waiting []exchange.Part // parts that came in and are not coded
+	holds   bool            // parts wait; otherwise they are sent unchanged
+	waiting []exchange.Part // parts that are not yet compressed
 	busy    bool            // a goroutine compresses
 	stream  *stream         // nil if the body is not coded in pieces
 
 	free *filter // next in Compressor.spare
 }
 
-// Send implements exchange.Sink.
 func (f *filter) Send(p *exchange.Part) {
 	switch {
 	case p.Op != exchange.OpBody || p.Interim:
@@ -68,14 +66,13 @@ func (f *filter) Send(p *exchange.Part) {
 	}
 }
 
-// Reply implements exchange.Sink.
 func (f *filter) Reply(r exchange.Reply) {
 	next := f.next
 	f.release()
 	next.Reply(r)
 }
 
-// pass sends a part as it is. f is not used after the last one.
+// pass sends a part unchanged. f must not be used after the last part.
 func (f *filter) pass(p *exchange.Part) {
 	next := f.next
 	if p.Last() {
@@ -90,7 +87,7 @@ func (f *filter) release() {
 	c.spare = f
 }
 
-// begin decides about a response by its first part.
+// begin decides how to treat a response, according to its first part.
 func (f *filter) begin(p *exchange.Part) {
 	own := *p
 	h := &own.Head
@@ -119,7 +116,7 @@ func (f *filter) begin(p *exchange.Part) {
 	}
 }
 
-// size returns the length of a body by its first part, or -1 if it is unknown.
+// size returns the length of a body according to its first part, or -1 if it is unknown.
 func size(p *exchange.Part) int64 {
 	if p.Head.Length < 0 && p.Last() {
 		return int64(len(p.Body))
@@ -127,7 +124,7 @@ func size(p *exchange.Part) int64 {
 	return p.Head.Length
 }
 
-// complete reports whether the parts that wait have the whole body.
+// complete reports whether the waiting parts contain the whole body.
 func (f *filter) complete() bool {
 	n := int64(0)
 	for i := range f.waiting {
@@ -136,8 +133,8 @@ func (f *filter) complete() bool {
 	return n == size(&f.waiting[0])
 }
 
-// decideLater has c decide about f at the end of the batch. A handler often gives the head and a large body in two parts
-// at once.
+// decideLater calls decide at the end of the batch, because a handler often sends the head and a large body immediately
+// after each other.
 func (c *Compressor) decideLater(f *filter) {
 	if c.undecided = append(c.undecided, f); len(c.undecided) == 1 {
 		c.conns.Soon(c.decide)
@@ -149,7 +146,7 @@ func (c *Compressor) decide() {
 	c.undecided = nil
 	for _, f := range undecided {
 		switch {
-		case !f.holds || f.busy || f.stream != nil: // f was decided, or has another response
+		case !f.holds || f.busy || f.stream != nil: // already decided, or reused for another response
 		case f.x.Conn() == nil:
 			f.drop()
 		case f.complete():
@@ -165,19 +162,18 @@ func (c *Compressor) decide() {
 	}
 }
 
-// hold keeps a part.
 func (f *filter) hold(p *exchange.Part) {
 	f.holds = true
 	f.waiting = append(f.waiting, *p)
 	if p.Last() {
-		f.x.Source = f // the handler has done its part
+		f.x.Source = f // the handler has ended
 	}
 	if f.stream != nil {
 		f.stream.goOn()
 	}
 }
 
-// whole compresses the body that waits, if a processor is free.
+// whole compresses the waiting body if a processor is free.
 func (f *filter) whole() {
 	first, n := &f.waiting[0], len(f.waiting)
 	if !coding.Processors.Try() {
@@ -218,7 +214,7 @@ func (f *filter) whole() {
 	})
 }
 
-// passAll sends the parts that wait, and from now on all parts as they are.
+// passAll sends the waiting parts, and from now on all parts, unchanged.
 func (f *filter) passAll() {
 	waiting := f.waiting
 	f.waiting, f.holds = nil, false
@@ -227,14 +223,13 @@ func (f *filter) passAll() {
 	}
 }
 
-// OnGone implements exchange.Source.
 func (f *filter) OnGone(*exchange.Exchange) {
 	if !f.busy {
 		f.drop()
 	}
 }
 
-// drop releases what waits. Its client has disconnected.
+// drop releases the waiting parts after the client has disconnected.
 func (f *filter) drop() {
 	if f.stream != nil {
 		f.stream.free()
@@ -242,14 +237,13 @@ func (f *filter) drop() {
 	f.passAll()
 }
 
-// owned releases the parts that came in, when a part that went out is sent.
+// owned releases the original parts when their compressed part is sent.
 type owned struct {
 	parts  []exchange.Part
 	stream *stream // nil for a whole body
-	size   int     // bytes of the part that went out
+	size   int     // bytes of the compressed part
 }
 
-// Release implements exchange.Owner.
 func (o *owned) Release(*exchange.Part) {
 	for i := range o.parts {
 		o.parts[i].Release()

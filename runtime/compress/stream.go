@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// mostStreams limits the encoders of a process, of about a MiB each.
+	// mostStreams limits the encoders of a process. Each needs about 1 MiB.
 	mostStreams = 64
 
-	// window limits the coded bytes of a response that wait for the client.
+	// window limits the compressed bytes of a response that wait for the client.
 	window = 256 << 10
 
-	// step is the number of bytes that a goroutine codes before the result is sent.
+	// step is the number of bytes that a goroutine compresses before the result is sent.
 	step = 256 << 10
 )
 
-// stream codes the parts that wait in a filter, one step after the other.
+// stream compresses the waiting parts of a filter step by step.
 type stream struct {
 	f       *filter
 	encoder *coding.Stream // nil after free
-	left    int64          // bytes of the announced length that have not come; negative if none is announced
-	off     int            // bytes of the first part that are coded
-	unsent  int            // coded bytes that wait for the client
+	left    int64          // missing bytes of the announced length; negative if none was announced
+	off     int            // compressed bytes of the first waiting part
+	unsent  int            // compressed bytes that wait for the client
 }
 
-// begins sends the head of a response whose body is coded in pieces. own is its first part.
+// begins sends the head of a response that is compressed in pieces. own is the first part.
 func (f *filter) begins(own *exchange.Part) {
 	if f.c.open == mostStreams {
 		own.Head.Fields = withVary(own.Head.Fields)
@@ -45,7 +45,7 @@ func (f *filter) begins(own *exchange.Part) {
 	f.hold(own)
 }
 
-// goOn codes the next step if something waits and the client reads.
+// goOn compresses the next step if parts wait and the client reads.
 func (s *stream) goOn() {
 	f := s.f
 	switch {
@@ -76,8 +76,7 @@ func (s *stream) goOn() {
 	})
 }
 
-// take removes a step from the parts that wait. took are the parts that end with it. last reports whether the body
-// ends.
+// take removes a step from the waiting parts, some of which it completes: took. last reports whether the body ends.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f
 	for n := 0; len(f.waiting) > 0 && n < step; {
@@ -105,7 +104,7 @@ func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	return pieces, took, last
 }
 
-// announced returns the part of piece that the announced length covers.
+// announced cuts piece at the end of the announced length.
 func (s *stream) announced(piece []byte) []byte {
 	if s.left >= 0 {
 		piece = piece[:min(int64(len(piece)), s.left)]
@@ -128,7 +127,6 @@ func (s *stream) send(coded []byte, took []exchange.Part) {
 	}
 }
 
-// sent is called when n coded bytes no longer wait for the client.
 func (s *stream) sent(n int) {
 	if s.unsent -= n; s.encoder != nil && s.f.x.Conn() != nil {
 		s.goOn()

@@ -180,7 +180,6 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	return client, unsent, ended
 }
 
-// largest returns nil if no response waits.
 func (l *Ledger) largest() *Unsent {
 	var most *Unsent
 	size := int64(-1)
@@ -192,7 +191,6 @@ func (l *Ledger) largest() *Unsent {
 	return most
 }
 
-// Waits accepts nil as u.
 func (u *Unsent) Waits() bool { return u != nil && len(u.parts)+int(u.small) > 0 }
 
 // Size returns the bytes of u that wait in memory. u may be nil.

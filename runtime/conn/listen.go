@@ -237,7 +237,6 @@ func addrOf(a syscall.Sockaddr) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// zoneName returns "" if id is 0.
 func zoneName(id uint32) string {
 	if id == 0 {
 		return ""

@@ -99,7 +99,6 @@ func (g *Given) Credit(n int64) (more bool) {
 // Trailers are fields after a body, in the form of Head.Fields. http1.ValidTrailer must accept them (RFC 9110 §6.5).
 type Trailers []byte
 
-// Owner owns the memory of a Part.
 type Owner interface {
 	// Release takes back a part whose bytes are sent or not needed. A Sink calls it on the event loop.
 	Release(*Part)

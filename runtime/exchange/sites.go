@@ -350,7 +350,6 @@ const (
 	ToDescriptor          // the Handler gets Request.Socket
 )
 
-// route returns the description of m for package route.
 func (m *Mount) route() route.Mount {
 	source, optional := m.Source.(Optional)
 	return route.Mount{

@@ -42,7 +42,6 @@ type Sub struct {
 	Parent *Exchange
 }
 
-// InTurn implements Stream.
 func (s *Sub) InTurn(*Exchange) bool { return s.Parent == nil || s.Parent.InTurn() }
 
 // Wait implements Stream. The source of Parent is started when Parent is in turn, and calls TakeTurn of x.

@@ -35,7 +35,6 @@ type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 // text in addition to the status, and may be empty.
 type Refusal struct{}
 
-// Continue implements Then.
 func (Refusal) Continue(x *Exchange, p *Part) Outcome {
 	h := &p.Head
 	x.Answer(Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)})

@@ -162,7 +162,6 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 	return req.Safe && !c.Writing() && c.last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
 }
 
-// newExchange appends an exchange to those of c.
 func (c *Conn) newExchange() *exchange.Exchange {
 	x := c.s.New(&c.Client, c)
 	if c.first == nil {

@@ -359,7 +359,6 @@ func (c *Conn) dequeue(st *stream) {
 	}
 }
 
-// turn returns nil if no stream is ready.
 func (c *Conn) turn() *stream {
 	for i := range c.ready {
 		if q := c.ready[i]; len(q) > 0 {

@@ -19,7 +19,6 @@ func (q *parts) put(p *exchange.Part) { q.queue = append(q.queue, *p) }
 
 func (q *parts) putFirst(p *exchange.Part) { q.queue = append([]exchange.Part{*p}, q.queue...) }
 
-// take removes the first part. q must not be empty.
 func (q *parts) take() exchange.Part {
 	p := q.queue[0]
 	q.queue[0] = exchange.Part{}

@@ -204,7 +204,6 @@ func (s *Socket) fields(subprotocol []byte) []byte {
 	return dst
 }
 
-// take makes s the protocol of c.
 func (s *Socket) take(c *conn.Conn) {
 	s.conn = c
 	c.Upgrade(s)

@@ -127,7 +127,6 @@ func (f *Family) add(g *Family) {
 	}
 }
 
-// Find returns nil if the family is missing.
 func Find(families []Family, name string) *Family {
 	if i := slices.IndexFunc(families, func(f Family) bool { return f.Name == name }); i >= 0 {
 		return &families[i]

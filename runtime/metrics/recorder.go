@@ -27,7 +27,6 @@ type durations struct {
 	sum    atomic.Int64
 }
 
-// series returns false without values.
 func (d *durations) series(labels string) (Series, bool) {
 	s := Series{Labels: labels, Counts: make([]int64, len(d.counts))}
 	for i := range d.counts {

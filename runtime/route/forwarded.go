@@ -129,7 +129,6 @@ func (o *Origin) bad(field, value string) {
 	}
 }
 
-// set ignores an empty value.
 func (o *Origin) set(to *string, field, value string, valid bool) {
 	switch {
 	case value == "":

@@ -299,7 +299,6 @@ func isDomain(name string) bool {
 	return true
 }
 
-// find returns -1 if no site has the host.
 func (h *hosts) find(host []byte) int {
 	name := NormalHost(h.scratch[:0], host)
 	if site, ok := h.exact[string(name)]; ok {

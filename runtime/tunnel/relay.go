@@ -100,7 +100,6 @@ func (r *relay) Ready(eventloop.Readiness) {
 	}
 }
 
-// open begins the tunnel.
 func (r *relay) open() {
 	x := r.x
 	if r.halfClosed() {
@@ -142,7 +141,6 @@ func (r *relay) Send(p *exchange.Part) {
 	}
 }
 
-// Reply implements exchange.Sink.
 func (r *relay) Reply(reply exchange.Reply) {
 	if !r.Begun() {
 		r.x.Reply(reply)
@@ -152,7 +150,6 @@ func (r *relay) Reply(reply exchange.Reply) {
 	r.end()
 }
 
-// Refused implements exchange.Carrier.
 func (r *relay) Refused() {
 	r.x.Sink = r.x
 	if r.fd >= 0 {
@@ -162,7 +159,6 @@ func (r *relay) Refused() {
 	}
 }
 
-// cut is called when the tunnel has ended.
 func (r *relay) cut() {
 	r.over = true
 	if !r.answered {

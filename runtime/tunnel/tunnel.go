@@ -69,13 +69,10 @@ type link struct {
 	proper bool         // the tunnel has ended without an error
 }
 
-// Begun implements exchange.Carrier.
 func (l *link) Begun() bool { return l.tunnel != nil }
 
-// Refused implements exchange.Carrier.
 func (l *link) Refused() {}
 
-// Carried implements exchange.Carrier.
 func (l *link) Carried() (in, out int64, proper bool) {
 	in, out = l.tunnel.Carried()
 	return in, out, l.proper
@@ -94,7 +91,6 @@ func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration
 	l.tunnel.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
 }
 
-// end is called when the tunnel has ended.
 func (l *link) end(proper bool) {
 	l.proper = proper
 	if l.x.Version == http1.HTTP2 {
@@ -128,7 +124,6 @@ type Tunnel struct {
 	Ended func(error)
 }
 
-// Continue implements exchange.Then.
 func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	l, ok := x.Carrier.(*link)
 	if !ok || l.halfClosed() { // the client has disconnected

@@ -175,7 +175,6 @@ func size(bytes float64) string {
 	return ""
 }
 
-// latency formats nanoseconds with three digits.
 func latency(ns int64) string { return ctl.Span(float64(ns) / 1e9) }
 
 // WriteJSON writes times in seconds and sizes in bytes.

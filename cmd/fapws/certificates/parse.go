@@ -71,7 +71,6 @@ func blocks(data []byte) iter.Seq[*pem.Block] {
 	}
 }
 
-// parseChain returns an error if data contains no certificate.
 func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	keys := false
 	for block := range blocks(data) {

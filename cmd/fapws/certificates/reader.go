@@ -284,7 +284,6 @@ func (r *Reader) authorities(name string) (Contents, error) {
 	return r.keep(name, Contents{Certificate: data}, err, "the CAs that were read before stay in use")
 }
 
-// Files returns each name once.
 func (w *Want) Files() (names []string) {
 	for i := range w.Pairs {
 		names = append(names, w.Pairs[i].Cert, w.Pairs[i].keyFile())

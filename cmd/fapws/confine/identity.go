@@ -312,7 +312,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// readFile returns nil for a file that cannot be read.
 func readFile(root, name string) []byte {
 	text, _ := os.ReadFile(filepath.Join(root, name))
 	return text

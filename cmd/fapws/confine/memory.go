@@ -126,7 +126,6 @@ func MemoryExceeded(root fs.FS, before int) string {
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
 }
 
-// numberAfter returns 0 if key is missing.
 func numberAfter(text []byte, key string) int64 {
 	_, rest, _ := bytes.Cut(text, []byte(key))
 	fields := bytes.Fields(rest)

@@ -242,7 +242,6 @@ type TLSView struct {
 	Certificates map[string]float64 `json:"certificates"`
 }
 
-// tlsView returns nil without TLS.
 func tlsView(before, now *Answer, seconds float64) *TLSView {
 	const handshakes = "fapws_tls_handshakes"
 	if metrics.Find(now.Families, handshakes) == nil {

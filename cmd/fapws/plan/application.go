@@ -128,7 +128,6 @@ func packageOf(name string) (args string, ok bool) {
 	return "-C " + filepath.Dir(name) + " " + filepath.Base(name), true
 }
 
-// nearFile returns "" if there is no such script.
 func nearFile(name string) string {
 	folder, base := filepath.Split(name)
 	scripts, _ := filepath.Glob(filepath.Join(folder, "*.py"))

@@ -128,7 +128,6 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// outside accepts nil as contents.
 func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[string][]string {
 	files := map[string][]string{}
 	add := func(name, path string) {
@@ -217,7 +216,6 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) 
 	return files, entries
 }
 
-// LogsIn accepts nil as contents.
 func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, _ := p.users(contents)
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0

@@ -93,7 +93,6 @@ func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	return mounts
 }
 
-// ruled returns nil for empty rules.
 func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
@@ -133,7 +132,6 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
-// access returns nil if users need not log in.
 func (b *builder) access(r *Rules) exchange.Access {
 	basic, login := b.auth(r.Auth), b.login(r.Login)
 	switch {
@@ -372,7 +370,6 @@ const loginDir = "login"
 
 const maxLogo = 32 << 10 // in bytes, because each page contains the logo
 
-// logo returns "" if path is "".
 func logo(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -399,7 +396,6 @@ func logo(path string) (string, error) {
 // maxForms limits the concurrent requests for the form. Most of them wait for a password check.
 const maxForms = 1024
 
-// loginPages returns nil if the host has no login.
 func (b *builder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil

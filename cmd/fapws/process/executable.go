@@ -34,7 +34,6 @@ func File() string {
 	return path
 }
 
-// Interpreter is "" for an executable.
 func Interpreter() string { return "" }
 
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }

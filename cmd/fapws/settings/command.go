@@ -271,7 +271,6 @@ func typedName(unknown *pflag.NotExistError) string {
 	return "--" + unknown.GetSpecifiedName()
 }
 
-// nearestFlag returns nil if no flag is similar.
 func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	name, long := strings.CutPrefix(typed, "--")
 	if !long {

@@ -69,7 +69,6 @@ func ReadFile(name string) (*TOMLFile, error) {
 	return f, nil
 }
 
-// ReadFileLimited reads a configuration file of at most maxBytes.
 func ReadFileLimited(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -90,7 +90,6 @@ type Mistake struct {
 
 func (m *Mistake) Unwrap() error { return m.err }
 
-// Error returns "FILE:LINE: TEXT".
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
 // JoinPath joins errors. Errors without a file precede mistakes in the file, which are sorted by line.

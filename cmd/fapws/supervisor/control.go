@@ -73,7 +73,6 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	return all
 }
 
-// report combines the workers' answers to Status or Top.
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
@@ -123,7 +122,6 @@ func (p *supervisor) reload(why string) error {
 	return nil
 }
 
-// purge returns the number of removed pages.
 func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 	text, err := json.Marshal(pattern)
 	if err != nil {

@@ -244,7 +244,6 @@ func (p *supervisor) brokerMetrics() []metrics.Family {
 // templates are patterns of files that frameworks read once: an edit has no effect without a reload.
 var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*.pt", "*.tpl"}
 
-// watchFiles returns nil unless the settings enable the reload.
 func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	if !p.conf.Reload {
 		return nil, nil

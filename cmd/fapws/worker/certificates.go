@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// https is the TLS configuration of a service.
 type https struct {
 	log  func(logfile.Level, string)
 	read func(*certificates.Want) (*certificates.Bundle, error) // reads files, or asks the supervisor
@@ -38,7 +37,6 @@ func (h *https) use(want *certificates.Want) error {
 	return nil
 }
 
-// acmeDir returns "" if no certificates are ordered.
 func (h *https) acmeDir() string {
 	if want := h.want.Load(); want != nil {
 		return want.ACME.Dir
@@ -46,7 +44,6 @@ func (h *https) acmeDir() string {
 	return ""
 }
 
-// token returns nil without a public authority.
 func (h *https) token() func(string) ([]byte, error) {
 	dir := h.acmeDir()
 	if dir == "" {

@@ -79,7 +79,6 @@ func (s *service) counters() ctl.Counters {
 		Queued: load.Queued, First: load.First.Seconds(), Waiting: load.Waiting}
 }
 
-// statusPage returns nil without the setting status.
 func (s *service) statusPage() backend.Responder {
 	if s.conf.Status == "" {
 		return nil

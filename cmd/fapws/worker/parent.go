@@ -251,7 +251,6 @@ func (p *Parent) loaded() {
 	p.tell(m)
 }
 
-// withJitter returns 0 for 0.
 func withJitter(n, jitter int) int {
 	if n == 0 || jitter == 0 {
 		return n

@@ -20,7 +20,6 @@ import (
 	"time"
 )
 
-// Options describe a certificate.
 type Options struct {
 	Names  []string      // host names and IP addresses
 	Key    crypto.Signer // nil means a new ECDSA key of P-256
@@ -156,7 +155,6 @@ func Write(t testing.TB, name string, data []byte) string {
 	return name
 }
 
-// ECDSA makes a key on curve P-256.
 func ECDSA(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -25,7 +25,6 @@ type waiter struct {
 	refused bool
 }
 
-// NewGate limits the running programs and the waiting callers.
 func NewGate(running, waiting int) *Gate {
 	return &Gate{most: running, share: running - running/4, queue: waiting, of: map[string]int{}}
 }

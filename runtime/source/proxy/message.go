@@ -223,7 +223,6 @@ func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	}
 }
 
-// responseHead returns false if a field is invalid.
 func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	_, reason, _ := strings.Cut(response.Status, " ")
 	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}

@@ -324,7 +324,6 @@ func (p *Proxy) Lookup() string {
 	return host
 }
 
-// handshakeError is one line.
 func handshakeError(err error) error {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError

@@ -256,7 +256,6 @@ func (p *page) flastmod(e *element) {
 
 const maxTime = 8192 // in bytes
 
-// formatTime formats t as strftime(3) does.
 func formatTime(format string, t time.Time) string {
 	text := logfile.AppendTime(nil, format[:min(len(format), maxTime)], t)
 	return string(text[:min(len(text), maxTime)])

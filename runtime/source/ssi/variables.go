@@ -37,7 +37,6 @@ type variables struct {
 
 type variableEntry struct{ name, value string }
 
-// put returns false if there is no room.
 func (v *variables) put(name, value string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

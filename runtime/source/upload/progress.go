@@ -163,7 +163,6 @@ func (g *Group) add(u *Upload) {
 	g.all = append(g.all, u)
 }
 
-// find returns nil if no upload has this token.
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()

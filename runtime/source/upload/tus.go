@@ -360,7 +360,6 @@ func (p *partial) complete() error {
 
 var errTooMuch = &refusal{status: 413, text: "the body has more than the rest of the upload"}
 
-// checksum returns nil if the request announces none.
 func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	announced := r.Field("Upload-Checksum")
 	if announced == "" {

@@ -46,7 +46,6 @@ func (c Command) Started(t *testing.T) *Server {
 	return s
 }
 
-// Start adds no flags.
 func (c Command) Start(t *testing.T) *Server {
 	t.Helper()
 	s := &Server{T: t, Cmd: c.prepare(t), Stdout: NewOutput(), Stderr: NewOutput(), Complains: c.Complains,
@@ -70,7 +69,6 @@ func (c Command) Run(t *testing.T) (code int, stdout, stderr string) {
 	return s.Ended(), s.Stdout.String(), s.Stderr.String()
 }
 
-// Succeeds requires exit code 0 and returns stdout.
 func (c Command) Succeeds(t *testing.T) (stdout string) {
 	t.Helper()
 	code, stdout, stderr := c.Run(t)

@@ -19,7 +19,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asked is the response that testdata/compress.py makes.
+// asked is the response that testdata/compress.py should make.
 type asked struct {
 	Fields [][2]string `json:"fields"`
 	Status string      `json:"status,omitempty"`
@@ -27,7 +27,7 @@ type asked struct {
 	Pieces bool        `json:"pieces,omitempty"`
 }
 
-// overEach runs f with a client of HTTP/1.1 and one of HTTP/2, which leave codings to the test.
+// overEach runs f with clients of HTTP/1.1 and HTTP/2 that neither request nor decode codings themselves.
 func overEach(t *testing.T, f func(t *testing.T, c *http.Client)) {
 	for name, transport := range map[string]*http.Transport{"HTTP/1.1": {}, "HTTP/2": {Protocols: new(http.Protocols)}} {
 		t.Run(name, func(t *testing.T) {
@@ -211,13 +211,13 @@ func TestHandlerWaitsForAClientThatReadsACompressedResponseSlowly(t *testing.T) 
 			n = made()
 			return n == before
 		})
-		if n > 1000 { // most of it is in the buffers of the sockets
+		if n > 1000 { // most of the response is in the buffers of the sockets
 			t.Errorf("the handler has made %d of 4000 pieces", n)
 		}
 	})
 }
 
-// Each encoder needs memory, so the number of open responses with one is limited.
+// The number of encoders is limited, because each needs memory.
 func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py")
@@ -248,7 +248,7 @@ func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 	})
 }
 
-// Otherwise the length of a page would tell whether a guess of another site is a part of its secret.
+// Otherwise, the length of a page would reveal whether the guess of another site occurs in a secret.
 func TestOtherSitesCannotMeasureCompressedSecrets(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c", "--forwarded-allow-ips", "127.0.0.1")
@@ -324,7 +324,7 @@ compress = true
 	}
 }
 
-// Neither compresses again: an upstream's response has a coding.
+// Responses of an upstream that have a coding are not compressed again.
 func TestCurlReadsCompressedResponsesOfUpstreams(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "compress.py")
