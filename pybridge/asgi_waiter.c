@@ -45,8 +45,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Returns the future of the next waiter for the reason what that was not woken: a new reference, or NULL. Waiters
- * have their futures until they are unlinked. */
+/* Marks the first waiter of this kind (what) that was not woken, and returns its future: a new reference, or NULL.
+ * Waiters have their futures until they are unlinked. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);

@@ -565,8 +565,8 @@ int asgi_threads_are_debugged(void);
 /* If the task of rec has not ended, fills *out and returns 1 if the task will be cancelled, or 2 if it is running
  * and fapws.Timeout is raised in it. Takes the GIL as core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
-/* Whether the task of asgi_raise_timeout, whose result was how, is still not cancelled or still runs, and the
- * asyncio thread has not moved. Called some time later, without the GIL. */
+/* Whether the asyncio thread has made no progress since asgi_raise_timeout returned how: the task still runs, or is not
+ * yet cancelled. Without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* A number that changes whenever the asyncio thread does something for the server. */
 unsigned long asgi_progress(void);

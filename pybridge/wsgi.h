@@ -203,7 +203,8 @@ extern PyTypeObject wsgi_FileWrapper_Type;
  * reports. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
-/* Whether a regular file ends at its size. Files of /proc and /sys do not. Sparse and empty files without blocks do. */
+/* Whether a regular file ends at its size, unlike files of /proc and /sys. Also true for sparse and empty files, which
+ * may have no blocks. */
 int wsgi_has_size(int fd, const struct stat *st);
 /* Makes an iterator over blocks of a file-like object, a new reference, or NULL without an exception if obj has no
  * read(). */

@@ -282,7 +282,7 @@ def _native(function: str) -> Any:
 
 
 def _wait(function: str, taken: Optional[bool], push: Any, message: Tuple[Any, ...]) -> None:
-    """Gives a server that is behind a second, unless the server needs this thread."""
+    """Retries for up to a second while the server is overloaded, unless the server needs this thread."""
     if taken is not None and not _in_asyncio():
         from time import monotonic, sleep
 

@@ -11,7 +11,7 @@
 #include <patchlevel.h>
 #include <stddef.h>
 
-/* 3.7's after-fork hook; PyOS_AfterFork_Child does its work since then. */
+/* The hook of Python 3.7 after fork(). In later versions, PyOS_AfterFork_Child does the work. */
 static inline void PyEval_ReInitThreads(void) {}
 
 #if PY_VERSION_HEX >= 0x03090000
