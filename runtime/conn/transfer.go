@@ -139,7 +139,7 @@ func (s *Set) IsWarm(it *Item) bool {
 	return it.Warm > it.Offset
 }
 
-// Load makes a goroutine read the next bytes of the file of it into memory, and then calls done on the loop. turns
+// Load reads the next bytes of the file of an item into memory on a goroutine, and then calls done on the loop. turns
 // limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)

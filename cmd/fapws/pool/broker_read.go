@@ -139,8 +139,8 @@ func (c *Broker) History() ([]Batch, error) {
 	return all, nil
 }
 
-// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], later
-// entries get larger numbers, even if a server adds them that does not know ARGV[1].
+// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], it makes
+// sure that all later entries get larger numbers, also those of servers that do not know ARGV[1].
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()

@@ -38,10 +38,11 @@ type call struct {
 type work uint8
 
 const (
-	idle     work = iota // it may make a part at any time, or is overdue
-	owing                // it must make the next part before the timeout
-	deferred             // it has not started the request (exchange.OpDeferred)
-	ended                // it has made the last part
+	idle  work = iota // the handler may make a part at any time, or is overdue
+	owing             // the handler must make the next part before the timeout
+	// the handler has not started the request (exchange.OpDeferred)
+	deferred
+	ended // the handler has made the last part
 )
 
 // sent is what the sink of a call has received.

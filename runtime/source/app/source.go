@@ -91,7 +91,7 @@ func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Re
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
 	body := r.Body
-	x.Keep() // for the source behind
+	x.Keep() // keep x for the source that the handler wraps
 	r.Body = body
 	s.first.Start(x)
 	r.Body = nil

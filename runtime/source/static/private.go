@@ -33,7 +33,7 @@ type fileSet struct {
 	until time.Time
 }
 
-// has reports whether a file is in the set. find yields the files. It uses at most a fiftieth of the time.
+// has reports whether a file is in the set. find yields the files. find takes at most a fiftieth of the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,7 +19,7 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	return fapwstest.NewClient(t, c)
 }
 
-// The fields of another client are ignored even if only the sender differs.
+// The same fields are ignored if another client sends them.
 func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")

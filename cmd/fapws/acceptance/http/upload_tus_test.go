@@ -238,7 +238,7 @@ func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
 
-// The upload takes no places either, and reports do not show how to continue it.
+// The number of unfinished uploads of a client is limited. Reports do not contain the id to resume an upload.
 func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")

@@ -135,7 +135,7 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 	if n := p.called("/ttl"); n != 1 {
 		t.Errorf("the handler was called %d times", n)
 	}
-	// An HTTP/1.0 client, and a client that sends several requests at once.
+	// The page is also sent to HTTP/1.0 clients, and to clients that send several requests at once.
 	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"),
 		"GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
 	body := p.Client.Answer().Text

@@ -304,7 +304,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 
-// The page must be validated for each request. Requests with another Vary each get their own page.
+// The page must be validated for each request. Requests that differ in a field of Vary get different pages.
 func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
