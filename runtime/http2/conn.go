@@ -42,7 +42,7 @@ type Conn struct {
 
 	decoder *hpack.Decoder
 	arrives *headerBlock // the incomplete header block; nil if none
-	block   int64        // its bytes that are counted in Server.heads
+	block   int64        // bytes of the header block that are counted in Server.heads
 	// the client has changed its table size: the next header block must announce an empty table
 	resized bool
 

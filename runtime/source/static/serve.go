@@ -137,8 +137,8 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out with r; out then holds the file that it needs. answer returns false and leaves out unchanged if
-// the content is needed but r is neither in memory nor open, or if before is set and the open file has changed.
+// answer fills in out with r, including the file that out needs. answer returns false and leaves out unchanged if the
+// content is needed but r is neither in memory nor open, or if before is set and the open file has changed.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {

@@ -148,9 +148,9 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	}
 }
 
-// A client without a window loses its WebSocket after --write-timeout, a client that answers no ping after
-// --ws-ping-timeout, and a client that exceeds the window before its WebSocket was accepted at once. Waiting data is
-// bounded, and other clients are served.
+// A WebSocket ends after --write-timeout if its client opens no window, after --ws-ping-timeout if the client answers
+// no ping, and at once if the client exceeds its window before the WebSocket is accepted. Waiting data is bounded, and
+// other clients are served.
 func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s",

@@ -129,7 +129,7 @@ DirectoryIndex index.html
 </Location>
 `, folder)
 	for _, status := range errorStatuses {
-		// In Apache, a file would be a second request, whose atoms are logged.
+		// Use texts, because for a file Apache would log the values of an internal second request.
 		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status)
 	}
 	for name, format := range formats {
