@@ -166,8 +166,8 @@ readonly pyright=pyright-1.1.414 pyright_sha512=\
 14f6596f9d637a90d7e1e3fb4c460378d16d984dd683092411c269bc7dff4265\
 12b23d04032dcb5eefb10784ff1560de8edb179427c5affadb5858f0bb0b97c3
 
-# fetch_npm PACKAGE SHA512 unpacks a package of the registry that npm is configured for into build/PACKAGE. Without the
-# package, its test fails, and the other tests run.
+# fetch_npm PACKAGE SHA512 unpacks a package from npm's configured registry into build/PACKAGE. Without the package,
+# only its test fails.
 fetch_npm() (
     [[ ! -e $root/build/$1 ]] || return 0
     mkdir -p "$root/build/npm"

@@ -21,8 +21,8 @@ type Compressor struct {
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	// A client without Accept-Encoding needs no Vary: it gets the form that suits all. For a subrequest, the response to
-	// the outer request is compressed.
+	// Without Accept-Encoding, the response is uncompressed. It needs no Vary, because every client accepts this form.
+	// For a subrequest, the response to the outer request is compressed.
 	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}

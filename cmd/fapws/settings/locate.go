@@ -165,11 +165,12 @@ func scalar(text string) any {
 	return holder.X
 }
 
-// Nearest returns the name that a misspelt name most likely means, or "" if no name is similar enough. The signs between
-// words do not count: maxbody is the beginning of max-body-size.
+// Nearest returns the name that a misspelt name most likely means, or "" if no name is similar enough. Separators are
+// ignored: maxbody is the beginning of max-body-size.
 func Nearest(wrong string, names []string) string {
 	typed, best, bestLetters := letters(wrong), "", ""
-	least := max(len(typed)/3, 1) // of three letters one may be wrong: not --foo for --loop
+	// one wrong letter in three is allowed, so --foo does not mean --loop
+	least := max(len(typed)/3, 1)
 	for _, name := range names {
 		known := letters(name)
 		d := distance(typed, known)
@@ -185,12 +186,12 @@ func Nearest(wrong string, names []string) string {
 	return best
 }
 
-// letters returns a name in lower case without the signs between its words.
+// letters returns a name in lower case without separators.
 func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// isPart reports whether a name begins with, or contains, what was typed, or has all its words.
+// isPart reports whether name contains wrong, or all words of wrong in any order.
 func isPart(wrong, name string) bool {
 	typed, known := letters(wrong), letters(name)
 	if at := strings.Index(known, typed); at == 0 && len(typed) >= 4 || at > 0 && len(typed) >= 6 {
@@ -201,7 +202,7 @@ func isPart(wrong, name string) bool {
 	return len(words) > 1 && !slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(has, word) })
 }
 
-// begin counts the letters at the beginning of a that b has, too.
+// begin returns the length of the common beginning of a and b.
 func begin(a, b string) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
