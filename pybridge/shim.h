@@ -124,7 +124,8 @@ struct core_request {
   uint32_t nfields, fields_cap;
   core_span method, target, query, authority, path;
   core_span addr, port, server_name, server_port, socket_path;
-  core_span scheme, host, user;     /* empty means http, as in the request, and not logged in */
+  /* empty means, in this order: http; the host of the request; not logged in */
+  core_span scheme, host, user;
   core_span tls;                    /* variables of mod_ssl, each "NAME=value" with a NUL; empty without TLS */
   uint16_t tls_version, tls_cipher; /* as in the TLS handshake; 0 without TLS */
   core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty if unknown */
@@ -534,8 +535,9 @@ typedef struct {
 
 /* --- core_stack.c --------------------------------------------------------------- */
 
-/* If a thread runs rec as its job number jobs (0 for any), fills *out, makes the thread raise fapws.Timeout as soon
- * as it executes bytecode, and returns 1. Takes the GIL, on any thread that is not Python's. */
+/* Returns 1 if a thread runs rec, and rec is the thread's job number jobs; jobs is 0 for any. In this case, fills *out,
+ * and makes the thread raise fapws.Timeout as soon as it executes bytecode. Takes the GIL, on any thread that is not
+ * Python's. */
 int core_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, core_snapshot *out);
 /* Fills in which threads run callbacks of open WebSockets, without their stacks, for at most max threads. Returns their
  * number. */

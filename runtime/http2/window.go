@@ -11,7 +11,7 @@ type inflow struct {
 	window int64
 	held   int64  // bytes of input in memory
 	opened int64  // sum of window and held when the window was last opened
-	client string // name of the client for Shares
+	client string // the client's name in Shares
 	moved  bool
 	// bytes counted in Server.memory: the sum of window and held above initialWindow
 	shared int64

@@ -186,7 +186,7 @@ type Value struct {
 	There bool
 }
 
-// Add sets the value. If the field occurs again, Add appends to the value (RFC 9110 §5.3).
+// Add adds the value of a field. Values of a repeated field are joined with commas (RFC 9110 §5.3).
 func (v *Value) Add(text []byte) {
 	if v.There {
 		v.Text = append(v.Text, ", "...)

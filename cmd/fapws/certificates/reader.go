@@ -347,8 +347,8 @@ func (f *Follower) tick() {
 	}
 }
 
-// statesOf returns a text for each file that differs after any change of the file or its permissions; "" for a missing
-// file.
+// statesOf returns a text for the state of each file. The text changes whenever the file or its permissions change; it
+// is "" for a missing file.
 func statesOf(names []string) []string {
 	states := make([]string, len(names))
 	for i, name := range names {

@@ -78,7 +78,7 @@ func (r *relay) publishFrom(events []pybridge.Event) {
 	r.publish(events)
 }
 
-// announce publishes an event of the server's own. It is safe for concurrent use.
+// announce publishes an event that the server itself makes. It is safe for concurrent use.
 func (r *relay) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
 	if h := r.s.python.running(); h != nil {
@@ -136,7 +136,7 @@ type relay struct {
 	purges     *eventloop.Queue[string]
 	purged     *eventloop.Queue[cache.Pattern] // requested by other workers
 	said       atomic.Int64                    // cost of the events sent to the supervisor
-	dealt      atomic.Int64                    // cost of those events that have returned
+	dealt      atomic.Int64                    // cost of the events that the supervisor has returned
 	waiting    atomic.Int64                    // bytes of events in down
 	overflowed atomic.Bool                     // lost events were reported
 	history    chan giver

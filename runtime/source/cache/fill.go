@@ -113,8 +113,8 @@ func (f *Fill) Failed(now int64) {
 	f.end()
 }
 
-// move determines the key of the response by its Vary, and makes the node of the key the node of f. Names are added and
-// never removed, so responses without some of the names are kept under several keys.
+// move determines the cache key of the response, including the fields in its Vary, and changes the node of f to that of
+// the key. Names are added and never removed, so responses without some of the names are kept under several keys.
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
