@@ -162,7 +162,6 @@ func (l *Login) isFirstCode(code string) bool {
 	return subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(l.firstCode()))) == 1
 }
 
-// makeFirst returns "", or the reason of the failure.
 func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	switch {
 	case !l.isFirstCode(values.Get("code")):

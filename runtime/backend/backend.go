@@ -176,7 +176,6 @@ func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	return c.do(x, p, &c.r, c.value)
 }
 
-// Started reports whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
 
 // Write appends to the body. It blocks while too much of the response waits for the client. The error is ErrGone if

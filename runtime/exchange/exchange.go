@@ -103,8 +103,7 @@ func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 		progress: progress{state: answering}}
 }
 
-// Conn returns the connection of the client. It returns nil if no client waits for the response, or x is an exchange of
-// Sub.
+// It returns nil if no client waits for the response, or x is an exchange of Sub.
 func (x *Exchange) Conn() *conn.Conn {
 	if x.Stream == nil || x.client == nil {
 		return nil

@@ -9,7 +9,6 @@ type Then interface {
 	Continue(x *Exchange, p *Part) Outcome
 }
 
-// Outcome is the result of Then.Continue.
 type Outcome uint8
 
 const (

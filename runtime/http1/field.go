@@ -264,7 +264,6 @@ func EqualFold(b []byte, lower string) bool {
 	return true
 }
 
-// HasPrefixFold is like EqualFold for the start of b.
 func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }

@@ -148,7 +148,6 @@ type ChunkedReader struct {
 // Done reports whether the body and its trailers have ended.
 func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
-// Left returns the missing bytes of the current chunk.
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
 		return 0 // left may be an incomplete number

@@ -115,7 +115,6 @@ func (h *Hub) vacate(sub subscription) {
 	h.changed(c)
 }
 
-// Of returns nil if the channel has no subscribers.
 func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
 func (p *Position) Names() []string {

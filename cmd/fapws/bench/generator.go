@@ -26,7 +26,6 @@ type schedule struct {
 
 const never = time.Duration(math.MaxInt64)
 
-// due returns now if there is no rate.
 func (s *schedule) due(now time.Duration) time.Duration {
 	if s.interval == 0 {
 		return now

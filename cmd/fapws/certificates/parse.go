@@ -99,7 +99,6 @@ func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	return nil, errors.New("no certificate in this file; it must be in PEM format, with -----BEGIN CERTIFICATE-----")
 }
 
-// isDER reports whether data begins like an ASN.1 sequence.
 func isDER(data []byte) bool { return len(data) > 4 && data[0] == 0x30 && data[1]&0x80 != 0 }
 
 var errNoKey = errors.New("no private key in this file; it must be in PEM format, with -----BEGIN PRIVATE KEY-----")

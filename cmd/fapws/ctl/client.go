@@ -214,7 +214,6 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
 }
 
-// describe returns "" if the server does not answer soon.
 func describe(path string) string {
 	c, a, err := converse(path, &request{Command: Status}, connectWithin)
 	if err != nil {

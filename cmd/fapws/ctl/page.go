@@ -217,7 +217,6 @@ var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/
 // withoutQueries removes queries, because they may contain secrets.
 func withoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
 
-// refused returns "" if the client may see the page.
 func refused(r *backend.Request) string {
 	if r.Peer.User != "" {
 		return ""

@@ -164,7 +164,6 @@ func (t *table) html(b *strings.Builder) {
 	}
 }
 
-// curve draws the newest rate on the right.
 func curve(rates []float64) string {
 	if len(rates) < 2 {
 		return ""

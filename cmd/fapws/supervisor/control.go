@@ -319,7 +319,6 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	return metrics.Merge(all, own, p.brokerMetrics())
 }
 
-// active returns the oldest requests first.
 func active(answers []reply) (all []ctl.Active) {
 	for _, one := range answers {
 		all = append(all, one.Active...)

@@ -242,14 +242,12 @@ func (w *Watcher) concerns(e fsnotify.Event) bool {
 	return err == nil && info.IsDir() && e.Has(fsnotify.Create)
 }
 
-// enter makes the kernel report events in a folder.
 func (w *Watcher) enter(folder string) {
 	if w.kernel != nil {
 		_ = w.kernel.Add(folder)
 	}
 }
 
-// look reports whether there may be more changes.
 func (w *Watcher) look() (more bool) {
 	found := w.tree.look(w.enter)
 	for path, what := range found {

@@ -102,7 +102,6 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-// enter binds the addresses of the settings.
 func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	s := a.s
 	if err := s.startAsync(); err != nil {

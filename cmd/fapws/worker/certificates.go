@@ -92,7 +92,6 @@ func (c *ownCertificates) order() {
 	}
 }
 
-// reread reports whether there are any files.
 func (c *ownCertificates) reread() bool {
 	want := c.to.want.Load()
 	if want == nil {

@@ -44,7 +44,6 @@ func (s *service) config() runtime.Config {
 	return c
 }
 
-// private returns nil before the sites exist.
 func (s *service) private() *static.Private {
 	switch {
 	case s.built != nil:

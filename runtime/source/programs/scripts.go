@@ -256,7 +256,6 @@ func fields(r *backend.Request, set func(name, value string)) {
 	}
 }
 
-// variableName returns "" for a field that is omitted.
 func variableName(name []byte) string {
 	out := make([]byte, len(name))
 	for i, c := range name {

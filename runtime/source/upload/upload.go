@@ -88,7 +88,6 @@ type stored struct {
 	least int64
 }
 
-// announced is negative if unknown.
 func (s *stored) announced() int64 { return max(s.Size, s.least) }
 
 type result struct {

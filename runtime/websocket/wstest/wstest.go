@@ -144,7 +144,6 @@ func (c *Client) Send(op byte, message []byte) error {
 
 func (c *Client) SendText(text string) error { return c.Send(Text, []byte(text)) }
 
-// Pack compresses a message (RFC 7692 §7.2.1).
 func (c *Client) Pack(message []byte) []byte {
 	var b bytes.Buffer
 	if c.z == nil {
@@ -157,7 +156,6 @@ func (c *Client) Pack(message []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))
 }
 
-// Unpack decompresses a message (RFC 7692 §7.2.2).
 func Unpack(b []byte) ([]byte, error) {
 	r := flate.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
 	return io.ReadAll(r)

@@ -60,7 +60,6 @@ func (s *Server) Kill() {
 	}
 }
 
-// FreeAddress returns an address of this machine where nothing listens.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
 	return net.JoinHostPort("127.0.0.1", fapwstest.FreePort(t))
