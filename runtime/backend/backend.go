@@ -230,7 +230,6 @@ func (w *Response) Fail() {
 	}
 }
 
-// put sends the head with the first part.
 func (w *Response) put(p *part) error {
 	p.Body, w.buf = w.buf, nil
 	if !w.sent {

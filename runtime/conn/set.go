@@ -58,7 +58,6 @@ func (s *Set) SetTime(t time.Time) {
 	s.unix = t.Unix()
 }
 
-// Unix returns seconds since 1970.
 func (s *Set) Unix() int64 { return s.unix }
 
 func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }

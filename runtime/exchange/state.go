@@ -96,7 +96,6 @@ func (x *Exchange) Resume() {
 	x.Stream.Wait(x)
 }
 
-// Continue continues the routing of x, which was suspended.
 func (x *Exchange) Continue() {
 	s, q := x.s, x.req
 	x.enter(routing, nothing)

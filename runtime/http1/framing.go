@@ -145,7 +145,6 @@ type ChunkedReader struct {
 	state    chunkState
 }
 
-// Done reports whether the body and its trailers have ended.
 func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
 func (d *ChunkedReader) Left() int64 {

@@ -11,7 +11,6 @@ type Span struct {
 	Off, Len uint32
 }
 
-// In returns the bytes of buf that s covers.
 func (s Span) In(buf []byte) []byte { return buf[s.Off : s.Off+s.Len : s.Off+s.Len] }
 
 // Field is a header field: its name as received, and its value without surrounding whitespace.

@@ -251,7 +251,6 @@ func countLines(b []byte) int {
 	return n
 }
 
-// flush reports whether Close was called before.
 func (w *writer) flush() (closed bool) {
 	f := w.file
 	for {

@@ -133,7 +133,6 @@ func (d *Decision) Keep() {
 	d.request.Head = d.Head
 }
 
-// refuse returns false, for callers that return its result.
 func (d *Decision) refuse(status int) bool {
 	d.Outcome, d.Status = Refused, status
 	return false

@@ -34,7 +34,6 @@ func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mou
 	return r.mounts(exchange.Mount{Source: static.NewSource(f, fall)})
 }
 
-// open returns nil after recording a mistake.
 func (b *builder) open(r *Route, o static.Options) *static.Files {
 	o.Private = b.built.Private
 	f, wrong := static.NewChecked(o)

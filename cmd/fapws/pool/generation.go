@@ -360,7 +360,6 @@ func (p *Pool) showFailure(w *worker) {
 	}
 }
 
-// servePage makes w serve the page after w has started.
 func (p *Pool) servePage(w *worker) {
 	if !p.first() || p.stopping {
 		w.end(Quit)

@@ -146,7 +146,6 @@ func (o *PHPOptions) command() ([]string, error) {
 	return nil, Unavailable(text)
 }
 
-// Missing returns "" if the program is installed.
 func (p *PHP) Missing() string {
 	if _, err := p.o.command(); err != nil {
 		return err.Error()

@@ -315,7 +315,6 @@ func authorities(file string) (*x509.CertPool, error) {
 
 type CAError struct{ error }
 
-// Lookup returns "" if the address is known without DNS.
 func (p *Proxy) Lookup() string {
 	host, _, _ := net.SplitHostPort(p.target.address)
 	if _, err := netip.ParseAddr(host); err == nil || p.target.network == "unix" {

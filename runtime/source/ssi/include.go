@@ -74,7 +74,6 @@ func (p *page) reachable(target string) bool {
 	return err == nil && status < 400
 }
 
-// target encodes characters that are not allowed in a URL.
 func (p *page) target(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s, query, asked := strings.Cut(s, "?")

@@ -150,7 +150,6 @@ func (v *variants) isLike(w *variants) bool {
 	return true
 }
 
-// onDisk returns nil if the server compresses r.
 func (r *representation) onDisk() *representation {
 	if r == nil || r.made {
 		return nil

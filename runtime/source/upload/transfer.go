@@ -65,7 +65,6 @@ func (t *transfer) body() error {
 	return d.seal()
 }
 
-// nameOfPath returns "" if the target is a single file.
 func (t *transfer) nameOfPath() (string, error) {
 	name := strings.TrimPrefix(t.r.Path[t.r.Script:], "/")
 	switch {

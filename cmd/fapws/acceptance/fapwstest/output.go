@@ -74,7 +74,6 @@ func (o *Output) Find(pattern *regexp.Regexp) []string {
 
 var Eventually = waittest.Eventually
 
-// OneLine fails unless text is one line that contains want.
 func OneLine(t *testing.T, text, want string) {
 	t.Helper()
 	line, rest, _ := strings.Cut(text, "\n")

@@ -97,7 +97,6 @@ func (s *Server) Control(words ...string) (stdout string) {
 	return s.ctl(words).Succeeds(s.T)
 }
 
-// ReloadFails requires that "fapws ctl reload" fails with this reason.
 func (s *Server) ReloadFails(why string) {
 	s.T.Helper()
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, why) {
