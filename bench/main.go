@@ -71,7 +71,7 @@ func parseSettings() settings {
 	return s
 }
 
-// wants reports whether the command line selects name, of the names in kind. No
+// wants reports whether the command line selects name, of the names in kind. All are selected if it names none of them.
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {

@@ -195,7 +195,7 @@ func (p *process) cpuOf(program string) time.Duration {
 			ticks += user + system
 		}
 	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ is always 100 on Linux
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 for Go on Linux
 }
 
 // memory returns the tree's own memory in bytes (proc(5), smaps_rollup): anonymous and shared memory, with shared pages
