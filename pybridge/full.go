@@ -39,8 +39,8 @@ func fullOf(text string) (full C.core_full) {
 }
 
 const (
-	tellWait = time.Second // maximum time for reading the Python stacks
-	tellMost = 5           // maximum number of handlers in the line
+	tellWait = 5 * time.Second // maximum time for reading the Python stacks; later, a handler holds the GIL
+	tellMost = 5               // maximum number of handlers in the line
 )
 
 // tellFull logs that requests wait although all threads run handlers, and names the handlers.
@@ -60,8 +60,13 @@ func (h *Handler) tellFull(full C.core_full) {
 	if h.config.Timeout == 0 {
 		advice += "; --timeout ends handlers that hang"
 	}
-	say("%s busy, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)),
-		whereBusy(h.Active(tellWait)), advice)
+	subject += " busy"
+	active, ok := h.sampleActive(tellWait)
+	if !ok {
+		subject, advice = errNoGIL.Error(), "fapws ctl stack shows where"
+	}
+	say("%s, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(active),
+		advice)
 }
 
 func waitFor(queued int, first time.Duration) string {

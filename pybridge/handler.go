@@ -92,6 +92,7 @@ type Handler struct {
 	presence     presenceQueue
 	gilCalls     *eventloop.Queue[func()] // see withGIL
 	held         inlineWatchdog
+	gilProbe
 
 	checksAsync atomic.Bool
 
@@ -339,7 +340,13 @@ type ActiveRequest struct {
 
 // Active waits for the GIL at most wait; without it, the At of the requests is "". It is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
-	list, _ := h.sample(wait)
+	active, _ := h.sampleActive(wait)
+	return active
+}
+
+// sampleActive returns false if it could not take the GIL.
+func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
+	list, ok := h.sample(wait)
 	active := make([]ActiveRequest, len(list))
 	for i := range list {
 		t := &list[i]
@@ -351,7 +358,7 @@ func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)
 		}
 	}
-	return active
+	return active, ok
 }
 
 func withoutQuery(line string) string {

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -109,6 +110,39 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 		h.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))))
 	}
 	<-done
+}
+
+// gilProbe is used by CheckGIL only.
+type gilProbe struct {
+	done   <-chan struct{} // closed when the probe has had the GIL; nil if there is no probe
+	checks int             // since the probe began
+}
+
+// gilChecks is the number of checks after which a handler that holds the GIL counts as stuck.
+const gilChecks = 10
+
+// CheckGIL finds handlers that hold the GIL in C code, so that no other request of the process runs. RunConfig.Timeout
+// replaces these checks. It must be called about once a second, by one goroutine at a time. It counts calls instead of
+// time, because a signal may have stopped the process meanwhile.
+func (h *Handler) CheckGIL() {
+	p := &h.gilProbe
+	if p.done != nil && !endsWithin(p.done, 0) {
+		if p.checks++; p.checks == gilChecks {
+			say("%v, and no other handler can run; all threads:\n%s", errNoGIL, dumpStacks())
+			h.stuck(fmt.Sprintf("a handler has held the GIL for %d s", gilChecks))
+		}
+		return
+	}
+	*p = gilProbe{}
+	if h.config.Timeout == 0 && h.isActive() {
+		p.done = h.withGIL(func() { C.asgi_sample_stacks(nil, 0) })
+	}
+}
+
+func (h *Handler) isActive() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.records, func(rec *C.core_record) bool { return rec != nil })
 }
 
 func (h *Handler) stuck(why string) {

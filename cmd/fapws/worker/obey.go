@@ -54,6 +54,9 @@ func (p *Parent) check() {
 	} else if s.python.unused(s.plan.Conf.IdleStop) {
 		m.Kind = pool.Unused
 	}
+	if h := s.python.running(); h != nil {
+		h.CheckGIL()
+	}
 	p.tell(m)
 }
 

@@ -21,6 +21,10 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 		{"/leave", `worker \d+ exited with status 3: .*; starting a new one`, []string{"--sandbox"}},
 		{"/stop", `worker \d+ was stopped by a signal for 10s and was killed; starting a new one`, nil},
 		{"/hang", `replacing worker \d+: stuck`, []string{"--threads", "0", "--timeout", "1"}},
+		{"/hang", `replacing worker \d+: stuck`, []string{"--timeout", "1"}},
+		{"/keeps_gil", `replacing worker \d+: stuck \(GET /keeps_gil .* timed out; a handler has held the GIL`,
+			[]string{"--timeout", "1"}},
+		{"/keeps_gil", `replacing worker \d+: stuck \(a handler has held the GIL for 10 s\)`, nil},
 	} {
 		t.Run(tt.path[1:]+" "+strings.Join(tt.flags, " "), func(t *testing.T) {
 			t.Parallel()
@@ -52,4 +56,22 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Without --timeout, too, others can be served.
+func TestWorkerWhoseHandlerKeepsTheGILIsReplaced(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
+		folder := fapwstest.PublicFolder(t)
+		fapwstest.Write(t, folder+"/go", "")
+		s := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true,
+			Flags: []string{"--workers", "2", "--graceful-timeout", "1"}}.Serve(t, m)
+		s.Dial().Get("/keeps_gil")
+		s.Says(`error a handler holds the GIL in C code, and no other handler can run; all threads:\n` +
+			`(.*\n)*  File "[^"]*slowly\.py", line \d+ in keeps_gil\n`)
+		s.Says(`replacing worker \d+: stuck \(a handler has held the GIL for 10 s\)`)
+		s.HasWorkers(2)
+		for range 20 {
+			s.Get("/", 200).Is(t, "hello")
+		}
+	})
 }

@@ -1,4 +1,5 @@
 """The first process loads at once, the others when a file exists. Handlers end or stop their process."""
+import ctypes
 import os
 import signal
 import sys
@@ -39,4 +40,8 @@ def hang(environ, start_response):
             pass
 
 
-PATHS = [("/die", die), ("/leave", leave), ("/stop", stop), ("/hang", hang), ("/", hello)]
+def keeps_gil(environ, start_response):
+    ctypes.PyDLL(None).sleep(1000)
+
+
+PATHS = [("/die", die), ("/keeps_gil", keeps_gil), ("/leave", leave), ("/stop", stop), ("/hang", hang), ("/", hello)]
