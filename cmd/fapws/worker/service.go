@@ -38,6 +38,7 @@ type service struct {
 	relay    *relay
 	uploads  atomic.Pointer[upload.Group] // of the sites; nil before they exist
 	late     *lateLoad                    // nil unless the worker was started asleep
+	startup  atomic.Pointer[startup]      // of the application; nil before it begins
 	built    *plan.Built
 	early    *plan.Built // serves while the applications load; nil if unused
 	access   *logfile.AccessLog
@@ -263,13 +264,16 @@ func (s *service) startAsync() (err error) {
 	if app == nil {
 		return nil
 	}
-	ended := make(chan struct{})
-	stopped := s.stopStartup(ended)
+	u := &startup{ended: make(chan struct{})}
+	s.startup.Store(u)
+	stopped := s.stopStartup(u.ended)
 	s.python.doBeside(func() {
 		err = app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
-	close(ended)
+	close(u.ended)
 	switch {
+	case u.canceled.Load():
+		select {} // endAsleep ends the process
 	case <-stopped:
 		return process.ExitSilently(process.OK)
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -206,15 +207,12 @@ type shutdownRequest struct {
 }
 
 // obeyOrders stops serving after a signal or a message of the supervisor. The channel then receives the exit code. A
-// process that is asleep or still loading ends at once.
+// process that is asleep or still loading ends instead.
 func (s *service) obeyOrders() <-chan int {
 	ended := make(chan int, 1)
 	go func() {
 		o := s.delayed(<-s.signals.orders)
 		s.stop(o)
-		if s.python.asleep() {
-			s.exit(o.code)
-		}
 		ended <- o.code
 	}()
 	return ended
@@ -302,8 +300,11 @@ func (s *service) stop(o shutdownRequest) {
 		h.Notified(lastNotices)
 	}
 	s.relay.flush(lastEvents)
+	if s.python.asleep() {
+		s.endAsleep(o.code)
+	}
 	app := s.python.app
-	if s.python.asleep() || app == nil {
+	if app == nil {
 		return
 	}
 	if !app.Shutdown(time.Until(s.deadline)) || app.Stop() > 0 {
@@ -337,6 +338,27 @@ func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 		was <- true
 	}()
 	return was
+}
+
+// startup is the startup of an application's lifespans, and of what else it needs before requests.
+type startup struct {
+	ended    chan struct{} // closed when the startup has ended
+	canceled atomic.Bool   // set by endAsleep
+}
+
+// endAsleep ends the process of an application that is asleep, or is waking up. Then its startup is canceled, and parts
+// that have started are shut down.
+func (s *service) endAsleep(code int) {
+	if u := s.startup.Load(); u != nil {
+		u.canceled.Store(true)
+		app := s.python.app
+		if !app.Shutdown(time.Until(s.deadline)) {
+			s.leave(code)
+		}
+		<-u.ended
+		app.RunAtexit()
+	}
+	s.exit(code)
 }
 
 func (s *service) graceOf(o shutdownRequest) time.Duration {

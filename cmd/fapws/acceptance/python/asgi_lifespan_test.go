@@ -118,6 +118,32 @@ func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	})
 }
 
+// The server has begun to stop while the startup of an application that wakes from --idle-stop is under way.
+func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
+		for _, test := range []struct{ name, grace, says string }{
+			{"hangs later", "1h", `(?s)hanging.*stopping.*cleaned up\n.*atexit`},
+			{"goes on later", "1h", `(?s)hanging.*not cancelled\n.*shut down\n.*atexit`},
+			{"stays later", "1s", `(?s)hanging.*stopping.*startup of the application did not end`},
+		} {
+			c := lifespanOf(test.name, "--graceful-timeout", test.grace, "--idle-stop", "50ms", "--start-wait", "1h")
+			file := t.TempDir() + "/go on"
+			c.Env = append(c.Env, "GO_ON="+file)
+			s := c.Serve(t, m)
+			s.Says(`the application sleeps`)
+			fapwstest.Write(t, file, "")
+			s.Dial().Get("/")
+			s.Says(`hanging`)
+			s.Signal(syscall.SIGTERM)
+			s.EndsWith(0)
+			s.Says(test.says)
+			if said := s.Stderr.String(); strings.Contains(said, "Traceback") {
+				t.Errorf("%s: %s", test.name, said)
+			}
+		}
+	})
+}
+
 // A request that does not end is cancelled after the graceful timeout.
 func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {

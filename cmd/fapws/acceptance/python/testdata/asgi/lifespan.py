@@ -5,6 +5,8 @@ import os
 import sys
 
 case = os.environ.get("CASE", "plain")
+if case.endswith(" later"):  # in the processes that start when a file exists
+    case = case[:-6] if os.path.exists(os.environ["GO_ON"]) else "plain"
 variable = contextvars.ContextVar("variable", default="unset")
 variable.set("import")
 
