@@ -69,8 +69,8 @@
 // A goroutine starts when the first record, the ClientHello, is complete. Only as many goroutines compute at once as
 // leave a processor to the loop and to Python. A goroutine that waits for its client gives its turn to another.
 //
-// TLSServer.Configure limits the handshakes in progress. If further connections wait, the handshake that has waited
-// longest for its client is closed, but not within its first second.
+// TLSServer.Configure limits the handshakes in progress. If further connections wait, a handshake of the address with
+// most handshakes is closed: the one that has waited longest for its client, but not within its first second.
 //
 // A client that speaks plain HTTP gets a response with the https address.
 //

@@ -67,3 +67,11 @@ func Network(client string) string {
 	}
 	return netip.PrefixFrom(a, 64).Masked().String()
 }
+
+// networkOf returns Network of the client with that address, or "" if the address is unknown.
+func networkOf(remote net.Addr) string {
+	if a, ok := remote.(*net.TCPAddr); ok {
+		return Network(a.IP.String())
+	}
+	return ""
+}

@@ -23,7 +23,7 @@ type TLSServer struct {
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	most       int
+	places     Shares        // of handshakes, for the addresses of clients
 	handshakes list.List     // the handshakes in progress, oldest first
 	ending     int           // handshakes that lost their connection and end soon
 	turns      chan struct{} // an element for each handshake that computes
@@ -65,7 +65,7 @@ func (s *TLSServer) Init(set *Set) {
 func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.timeout = cmp.Or(timeout, defaultTimeout)
 	// each handshake has a second descriptor
-	s.most = int(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
+	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
 // SetConfig sets the configuration of future handshakes. c must not be changed afterwards. If c is nil, handshakes
@@ -101,10 +101,10 @@ const (
 
 // Room reports whether another handshake may begin. If not, connections must stay in the queue of their listener until
 // Freed is called.
-func (s *TLSServer) Room() bool { return s.handshakes.Len() < s.most }
+func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
-// MakeRoom is Room for a connection in the queue. If Room is false, it closes the handshake that has waited longest for
-// its client, if that is older than a second.
+// MakeRoom is Room for a connection in the queue. If Room is false, it closes a handshake that has waited for its
+// client for more than a second.
 func (s *TLSServer) MakeRoom() bool {
 	if !s.Room() && s.ending == 0 { // otherwise room appears soon
 		s.cutOff()
@@ -112,18 +112,22 @@ func (s *TLSServer) MakeRoom() bool {
 	return s.Room()
 }
 
-// cutOff closes the connection of the handshake that has waited longest for its client.
+// cutOff closes the connection of the handshake that has waited longest, among those of the address with most places.
 func (s *TLSServer) cutOff() {
+	var longest *Handshake
 	for e := s.handshakes.Front(); e != nil; e = e.Next() {
 		h := e.Value.(*Handshake)
 		if s.set.Now-h.c.Stamp < leastTime {
-			return
+			break
 		}
-		if h.stage == collecting || h.waits.Load() {
-			h.count(displaced)
-			h.c.Close("another TLS handshake needs its place")
-			return
+		waits := h.stage == collecting || h.waits.Load()
+		if waits && (longest == nil || s.places.Of(h.client) > s.places.Of(longest.client)) {
+			longest = h
 		}
+	}
+	if longest != nil {
+		longest.count(displaced)
+		longest.c.Close("another TLS handshake needs its place")
 	}
 }
 

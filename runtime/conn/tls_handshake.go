@@ -22,6 +22,7 @@ import (
 type Handshake struct {
 	s      *TLSServer
 	c      *Conn
+	client string // the name under which TLSServer.places counts it
 	next   Protocol
 	done   func(*TLSTransport)
 	stage  stage
@@ -85,8 +86,9 @@ func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[
 // next may be called before. The timeout of the handshake begins now.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
-	h := &Handshake{s: s, c: c, next: next, done: done}
+	h := &Handshake{s: s, c: c, client: networkOf(c.Remote), next: next, done: done}
 	h.place = s.handshakes.PushBack(h)
+	s.places.Add(h.client, 1)
 	return h
 }
 
@@ -272,7 +274,8 @@ func (h *Handshake) leave() {
 	}
 	s.handshakes.Remove(h.place)
 	h.place = nil
-	if s.handshakes.Len() == s.most-1 {
+	s.places.Add(h.client, -1)
+	if s.places.Room("") == 1 {
 		s.Freed()
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -140,7 +141,7 @@ func (b *Body) Spill() (err error) {
 	x := b.X
 	files, client := &x.s.files, accountOf(x.from)
 	if b.waits = files.Room(client) < 1; b.waits {
-		files.refused = true
+		files.Awaited = true
 		return nil
 	}
 	x.file.take(files, client)
@@ -244,46 +245,8 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	return x.Given.Add(piece) && !last
 }
 
-// Shares divides a limited resource, descriptors or memory, among the clients. A client may take half of the free
-// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients
-// without a known address, "", may take the whole free amount.
-type Shares struct {
-	Max int64
-
-	used    int64
-	clients map[string]int64
-	refused bool   // a client waits for a share
-	eases   func() // called when a share is free for a waiting client; may be nil
-}
-
-// Room returns how much more a client may take. It is negative if the client has more than its share.
-func (s *Shares) Room(client string) int64 {
-	free := s.Max - s.used
-	if client == "" {
-		return free
-	}
-	return (free+1)/2 - s.clients[client]
-}
-
-func (s *Shares) Add(client string, n int64) {
-	s.used += n
-	if n < 0 && s.refused && s.eases != nil {
-		s.refused = false
-		s.eases()
-	}
-	switch has := s.clients[client] + n; {
-	case client == "":
-	case has == 0:
-		delete(s.clients, client)
-	case s.clients == nil:
-		s.clients = map[string]int64{client: has}
-	default:
-		s.clients[client] = has
-	}
-}
-
 // InputMemory returns the shares of memory for input: bodies of HTTP/1, and large messages of WebSockets.
-func (s *Server) InputMemory() *Shares { return &s.memory }
+func (s *Server) InputMemory() *conn.Shares { return &s.memory }
 
 // Account returns the name of the client of x in Shares, or "" if it has no known address.
 func (x *Exchange) Account() string {
@@ -292,11 +255,11 @@ func (x *Exchange) Account() string {
 
 // A claim is the share of an exchange: one file or one descriptor. The zero value is no claim.
 type claim struct {
-	shares *Shares
+	shares *conn.Shares
 	client string // the name under which Shares count it
 }
 
-func (c *claim) take(s *Shares, client string) {
+func (c *claim) take(s *conn.Shares, client string) {
 	s.Add(client, 1)
 	*c = claim{s, client}
 }
@@ -314,7 +277,7 @@ func (s *Server) easeBodies() {
 	for _, x := range s.exchanges {
 		if b := x.body; b != nil && b.waits && x.Stream != nil {
 			x.Stream.Read(x)
-			files.refused = files.refused || b.waits
+			files.Awaited = files.Awaited || b.waits
 		}
 	}
 }

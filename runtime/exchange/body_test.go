@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"fapws/runtime/conn"
 )
 
 func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
@@ -23,7 +25,7 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		}
 		b := new(Body)
 		b.Begin(-1, 0)
-		b.X = &Exchange{s: &Server{Config: Config{SpoolDir: t.TempDir()}, files: Shares{Max: 1}}}
+		b.X = &Exchange{s: &Server{Config: Config{SpoolDir: t.TempDir()}, files: conn.Shares{Max: 1}}}
 		for _, piece := range c.pieces {
 			if err := b.Count(len(piece), 0); err != nil {
 				t.Error(err)
@@ -94,27 +96,5 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 		if got := b.TooSlow(c.now*second, 20*time.Second, 100); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
-	}
-}
-
-// One client gets a third, and some remains for the next client.
-func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
-	s := Shares{Max: 30}
-	fill := func(client string) (n int64) {
-		for s.Room(client) > 0 {
-			s.Add(client, 1)
-			n++
-		}
-		return n
-	}
-	if a, b, c := fill("a"), fill("b"), fill("c"); a != 10 || b != 7 || c < 4 {
-		t.Error(a, b, c)
-	}
-	if rest := fill(""); s.used != s.Max || rest == 0 || s.Room("d") > 0 {
-		t.Error(rest, s.used)
-	}
-	s.Add("a", -10)
-	if len(s.clients) != 2 || s.Room("d") != 5 || s.Room("b") > 0 {
-		t.Errorf("%+v", s)
 	}
 }

@@ -245,7 +245,7 @@ func (s *Server) GiveUp() {
 
 // Tick answers the requests that have waited long enough. After GiveUp it answers all that wait.
 func (s *Server) Tick() {
-	if !s.table.pending && !s.descriptors.refused {
+	if !s.table.pending && !s.descriptors.Awaited {
 		return
 	}
 	now := s.Set.Now

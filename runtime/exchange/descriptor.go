@@ -23,7 +23,7 @@ func (x *Exchange) HoldDescriptor() bool {
 		return true
 	}
 	all, client := &x.s.descriptors, x.Account()
-	if all.roomForStreams(client) < 1 {
+	if x.s.roomForStreams(client) < 1 {
 		return false
 	}
 	x.descriptor.take(all, client)
@@ -31,8 +31,8 @@ func (x *Exchange) HoldDescriptor() bool {
 	return true
 }
 
-func (s *Shares) roomForStreams(client string) int64 {
-	return max(s.Room(client), fewDescriptors-s.clients[client])
+func (s *Server) roomForStreams(client string) int64 {
+	return max(s.descriptors.Room(client), fewDescriptors-s.descriptors.Of(client))
 }
 
 // AwaitDescriptor suspends x, which is undecided, until its client may have a descriptor. It refuses x after a timeout.
@@ -45,7 +45,7 @@ func (x *Exchange) AwaitDescriptor() {
 		x.Refuse(x.NoDescriptor())
 		return
 	}
-	x.s.descriptors.refused = true
+	x.s.descriptors.Awaited = true
 	x.suspend(forDescriptor)
 }
 
@@ -71,12 +71,12 @@ func (s *Server) easeDescriptors() {
 		client := x.Account()
 		left, known := room[client]
 		if !known {
-			left = s.descriptors.roomForStreams(client)
+			left = s.roomForStreams(client)
 		}
 		if room[client] = left - 1; left > 0 {
 			x.Resume()
 		} else {
-			s.descriptors.refused = true
+			s.descriptors.Awaited = true
 		}
 	}
 	s.loop.Freed()
@@ -89,6 +89,6 @@ func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 // may be free.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
-	s.descriptors.refused = s.descriptors.refused || !free
+	s.descriptors.Awaited = s.descriptors.Awaited || !free
 	return free
 }

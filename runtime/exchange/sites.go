@@ -122,10 +122,10 @@ type Server struct {
 	free      *Exchange   // list of ended exchanges
 	next      *request
 	records   []*logfile.Record
-	files     Shares
-	memory    Shares
+	files     conn.Shares
+	memory    conn.Shares
 
-	descriptors Shares // descriptors of connections, and of HTTP/2 streams
+	descriptors conn.Shares // descriptors of connections, and of HTTP/2 streams
 
 	overrideLocal bool // only requests for http1.LocalHost are overridden
 
@@ -161,8 +161,8 @@ type Table struct {
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
-	s.files.eases = func() { set.Soon(s.easeBodies) }
-	s.descriptors.eases = func() { set.Soon(s.easeDescriptors) }
+	s.files.Eases = func() { set.Soon(s.easeBodies) }
+	s.descriptors.Eases = func() { set.Soon(s.easeDescriptors) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 

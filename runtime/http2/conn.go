@@ -247,7 +247,7 @@ type Config struct {
 	ConnectionWindow int
 
 	// MaxUnread limits the bytes that clients may send ahead on all connections, above 64 KiB on each (see
-	// exchange.Shares). A client gets at most a third of these bytes. The same limit applies to the heads of active
+	// conn.Shares). A client gets at most a third of these bytes. The same limit applies to the heads of active
 	// requests with more than 4 KiB. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
@@ -255,8 +255,8 @@ type Config struct {
 type Server struct {
 	*exchange.Server
 	cfg    Config
-	memory exchange.Shares // limited by Config.MaxUnread
-	heads  exchange.Shares // large heads, with the same limit
+	memory conn.Shares // limited by Config.MaxUnread
+	heads  conn.Shares // large heads, with the same limit
 
 	maxList int
 	// maximum size of a header block in bytes, above which the connection fails; a smaller block that is too large for

@@ -36,7 +36,7 @@
 //
 // The window of the connection starts at 64 KiB and grows with use, up to what its streams may send and at most to
 // Config.ConnectionWindow, minus the bytes in memory (window.go). Above 64 KiB all connections share a limit
-// (exchange.Shares).
+// (conn.Shares).
 //
 // The window of a stream starts at 64 KiB. The first 64 KiB of a collected body stay in memory. A longer body goes to a
 // file, with a window of 1 MiB; the window stays closed while the client has its maximum number of files. A body also

@@ -25,6 +25,25 @@ func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	w.Answer().Want(t, 200)
 }
 
+// At --tls-max-handshakes, that client makes room for another one, although the handshake of a slow client is older.
+func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "3", "--tls-timeout", "1h")
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	slow, err := from.Dial("tcp", s.Address)
+	fapwstest.Must(t, err)
+	defer slow.Close()
+	first, second := s.Dial(), s.Dial()
+	w, _ := dial(t, s, config)
+	w.Send(fapwstest.Request("POST", "/length", "x"))
+	w.Answer().Want(t, 200)
+	if rest, err := io.ReadAll(first); len(rest) > 0 || err != nil {
+		t.Errorf("%q, %v", rest, err)
+	}
+	fapwstest.Must(t, tls.Client(slow, config).Handshake())
+	fapwstest.Must(t, tls.Client(second.Conn, config).Handshake())
+}
+
 func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads)
