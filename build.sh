@@ -33,6 +33,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
                    pyflakes, codespell
+  outdated         the modules of go.mod that have newer versions
   docs             build/site, the documentation as a site with search, with the packages of PyPI in
                    scripts/site/requirements.txt; build/fapws build/site serves it
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
@@ -212,7 +213,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build docs env lint race release systemd test today tsan"
+readonly words_alone="asan build docs env lint outdated race release systemd test today tsan"
 
 main() {
     local word='' python_option=''

@@ -104,3 +104,14 @@ unpack_go() (
         touch "$module/go.mod" &&
         mv "$module" "$go_fetched"
 )
+
+# word_outdated prints the modules of go.mod that have newer versions. -e goes on where a proxy does not know them.
+word_outdated() {
+    use_python
+    cd "$root"
+    # shellcheck disable=SC2046 # several words
+    go list -m -e -u -f '{{with .Update}}{{$.Path}} {{$.Version}}: {{.Version}}{{end}}' $(go_modules) | sed '/^$/d'
+}
+
+# go_modules prints the modules of go.mod.
+go_modules() { sed -n 's/^\t\([^ ]*\) v.*/\1/p' "$root/go.mod"; }
