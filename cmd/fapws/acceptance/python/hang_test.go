@@ -213,27 +213,66 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 	}
 }
 
-// The hung handlers wait or poll. The log names them.
+// The hung handlers wait or poll. The log names them. They belong to PATHS, a WSGI application or Flask-SocketIO.
 func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
-	for _, target := range []string{"/locked", "/stubborn", "/waits_in_write"} {
+	for _, tt := range []struct {
+		script, target string
+		flags          []string
+	}{
+		{"hang.py", "/locked", nil},
+		{"hang.py", "/stubborn", nil},
+		{"hang.py", "/waits_in_write", nil},
+		{"hang.py", "/locked", []string{"--timeout", "1h"}},
+		{"hang.py:wsgi", "/locked", nil},
+		{"hang.py:wsgi", "/stubborn", []string{"--timeout", "1h"}},
+		{"hangsocketio.py:app", "/locked", nil},
+		{"hangsocketio.py:app", "/locked", []string{"--timeout", "1h"}},
+	} {
 		for _, n := range []int{8, 100} {
-			t.Run(fmt.Sprint(target[1:], n), func(t *testing.T) {
+			t.Run(fmt.Sprint(tt.script, tt.target, tt.flags, n), func(t *testing.T) {
 				t.Parallel()
-				s, _ := hanging(t, fapwstest.Threads)
+				c := fapwstest.Command{Script: tt.script, Args: []string{t.TempDir()}, Flags: tt.flags}
+				if strings.HasPrefix(tt.script, "hangsocketio") {
+					c.Env = []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}
+				}
+				s := c.Serve(t, fapwstest.Threads)
+				s.Dial().InTime("/").Is(t, "quick")
+				before := s.RSS()
 				for range n {
-					s.Dial().Get(target)
+					s.Dial().Get(tt.target)
 				}
 				for range 3 {
 					s.Dial().InTime("/").Is(t, "quick")
 				}
-				s.Says(`error all \d+ threads \(--threads\) are busy, and \d+ requests? .* they run .*GET ` + target +
-					` at hang\.py:\d+ in .*; --timeout ends handlers that hang\n`)
+				s.Says(`error all \d+ threads \(--threads\) are busy, and \d+ requests? .* they run .*GET ` +
+					tt.target + ` at hang\w*\.py:\d+ in .*others run in their place`)
 				_, status, _ := s.Ctl("status")
 				if !strings.Contains(status, "handlers that have waited for long, in addition to --threads: ") {
 					t.Errorf("status: %s", status)
 				}
+				if grown := s.RSS() - before; grown > 100<<20 {
+					t.Errorf("%d MiB", grown>>20)
+				}
 			})
 		}
+	}
+}
+
+func TestHungEventsOfFlaskSocketIODoNotBlockOtherRequests(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "hangsocketio.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.
+		Serve(t, fapwstest.Threads)
+	for range 30 {
+		c := s.Socket("/socket.io/?EIO=4&transport=websocket")
+		for _, event := range []string{"40", `42["locked"]`} {
+			if _, _, err := c.Receive(); err != nil {
+				t.Fatal(err)
+			}
+			fapwstest.Must(t, c.SendText(event))
+		}
+	}
+	for range 3 {
+		s.Dial().InTime("/").Is(t, "quick")
 	}
 }
 

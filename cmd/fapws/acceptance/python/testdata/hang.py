@@ -196,3 +196,9 @@ PATHS = [
         keeps_gil, until_gone, stream, queued, alone, ident, lasting, together,
     )
 ] + [("/", quick)]
+
+
+def wsgi(environ, start_response):
+    text = dict(PATHS)[environ["PATH_INFO"]](environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
