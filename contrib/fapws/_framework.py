@@ -5,9 +5,7 @@ in applications, and the tools do.
 """
 from __future__ import annotations
 
-import _thread
 import sys
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,8 +67,10 @@ def warnings(threads: bool) -> List[str]:
     """Lines about packages that cannot work as the application uses them. threads means that handlers run on threads of
     the server."""
     lines = []
-    for function in _thread.start_new_thread, time.sleep:
-        package = (function.__module__ or "").partition(".")[0]
+    patched = ("_thread", "start_new_thread"), ("time", "sleep"), ("subprocess", "Popen"), ("queue", "SimpleQueue")
+    for module, name in patched:
+        function = getattr(sys.modules.get(module), name, None)
+        package = (getattr(function, "__module__", "") or "").partition(".")[0]
         if threads and package in ("gevent", "eventlet") and not lines:  # debuggers such as debugpy patch, too
             lines.append(
                 f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the"

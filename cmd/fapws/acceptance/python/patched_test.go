@@ -37,3 +37,15 @@ def application(environ, start_response):
 		}
 	})
 }
+
+func TestCodeWhoseProcessesGeventHasPatchedCausesAWarningAtTheStart(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+from gevent import monkey
+monkey.patch_subprocess()
+PATHS = [("/", lambda environ, start_response: "hello")]
+`)
+	c := fapwstest.Command{Script: script, Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}
+	s := c.Serve(t, fapwstest.Threads)
+	s.Says("warning gevent has patched Python's standard library .*--threads 0")
+}
