@@ -103,7 +103,6 @@ int asgi_sample_stacks(core_snapshot *out, int max) {
   core_alone(sample_alone, &s);
   return s.found;
 }
-int asgi_threads_are_debugged(void) { return core_is_debugged(&A.thread) || core_threads_are_debugged(); }
 
 int asgi_state_of(core_record *rec, int *thread) {
   *thread = A.thread.index;

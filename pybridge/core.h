@@ -101,9 +101,6 @@ FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsi
 void core_take_snapshot(core_thread *t, core_snapshot *out);
 /* core_mode.state_of of the pool. */
 int core_pool_state_of(core_record *rec, int *thread);
-/* Whether a debugger holds t. Part of asgi_threads_are_debugged. */
-int core_is_debugged(const core_thread *t);
-int core_threads_are_debugged(void);
 
 /* stacks(), a method of module _fapws: the stacks of all threads, without the GIL. */
 PyObject *core_stacks(PyObject *module, PyObject *none);

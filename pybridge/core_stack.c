@@ -89,14 +89,59 @@ int core_sample_threads(core_snapshot *out, int max) {
   return found;
 }
 
-int core_is_debugged(const core_thread *t) {
-  const PyThreadState *python = t->python;
-  return python && python->tracing > 0;
+/* Functions that wait for a developer, also without sys.settrace: pdb.post_mortem, code.interact, IPython.embed.
+ * IPython's debugger and most others call the first one. */
+static const char *const consoles[][2] = {
+    {"/pdb.py", "interaction"},
+    {"/code.py", "interact"},
+    {"/IPython/terminal/embed.py", "mainloop"},
+    {"/pudb/debugger.py", "interaction"},
+    {"/ptpython/repl.py", "embed"},
+    {"/bpython/__init__.py", "embed"},
+    {"/pydevd.py", "do_wait_suspend"},
+    {"/pydevd.py", "_do_wait_suspend"},
+};
+
+static int ends_with(PyObject *text, const char *end) {
+  Py_ssize_t size;
+  const char *all = text && PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
+  return all && (size_t)size >= strlen(end) && !strcmp(all + size - strlen(end), end);
 }
 
-int core_threads_are_debugged(void) {
-  int n = count_threads(), found = 0;
-  for (int i = 0; i < n && !found; i++) found = core_is_debugged(P.threads[i]);
+static int is_console(PyFrameObject *frame) {
+  PyObject *code = code_of(frame);
+  PyObject *name = PyObject_GetAttrString(code, "co_name"), *file = PyObject_GetAttrString(code, "co_filename");
+  int found = 0;
+  for (size_t i = 0; i < sizeof consoles / sizeof *consoles && !found; i++)
+    found = name && PyUnicode_CompareWithASCIIString(name, consoles[i][1]) == 0 && ends_with(file, consoles[i][0]);
+  Py_XDECREF(name);
+  Py_XDECREF(file);
+  Py_DECREF(code);
+  PyErr_Clear();
+  return found;
+}
+
+static void find_debugged(void *found) {
+  for (PyThreadState *s = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); s; s = PyThreadState_Next(s))
+    if (s->tracing > 0) *(int *)found = 1;
+}
+
+int core_is_at_console(void) {
+  CORE_WITH_GIL(CORE_SERVING);
+  int found = 0;
+  core_alone(find_debugged, &found);
+  PyObject *all = core_call("sys", "_current_frames", "()"), *thread, *top;
+  for (Py_ssize_t i = 0; all && !found && PyDict_Next(all, &i, &thread, &top);) {
+    PyFrameObject *frame = (PyFrameObject *)Py_NewRef(top);
+    while (frame && !(found = is_console(frame))) {
+      PyFrameObject *next = caller(frame);
+      Py_DECREF(frame);
+      frame = next;
+    }
+    Py_XDECREF(frame);
+  }
+  Py_XDECREF(all);
+  PyErr_Clear();
   return found;
 }
 

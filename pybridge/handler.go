@@ -94,7 +94,9 @@ type Handler struct {
 	held         inlineWatchdog
 	gilProbe
 
-	checksAsync atomic.Bool
+	checksAsync   atomic.Bool
+	looksAtStacks atomic.Bool // see Held
+	atConsole     atomic.Bool // result of the last core_is_at_console
 
 	timeoutPolicy      // guarded by mu
 	sockets       int  // guarded by mu: open WebSockets for synchronous code
@@ -303,7 +305,18 @@ func (h *Handler) Deliver(in exchange.Input) {
 }
 
 // Held implements app.Interpreter. Only developers have debuggers.
-func (h *Handler) Held() bool { return h.config.Debug > 0 && C.asgi_threads_are_debugged() != 0 }
+func (h *Handler) Held() bool {
+	if h.config.Debug == 0 {
+		return false
+	}
+	if h.looksAtStacks.CompareAndSwap(false, true) {
+		h.withGIL(func() {
+			h.atConsole.Store(C.core_is_at_console() != 0)
+			h.looksAtStacks.Store(false)
+		})
+	}
+	return h.atConsole.Load()
+}
 
 func (h *Handler) Signalled() { C.core_signalled() }
 

@@ -535,6 +535,9 @@ typedef struct {
 
 /* --- core_stack.c --------------------------------------------------------------- */
 
+/* Whether a thread of Python, also one of the application, waits for a developer: it is in a function of sys.settrace
+ * or sys.monitoring, or an interactive console is on its stack. Takes the GIL, on any thread that is not Python's. */
+int core_is_at_console(void);
 /* Returns 1 if a thread runs rec, and rec is the thread's job number jobs; jobs is 0 for any. In this case, fills *out,
  * and makes the thread raise fapws.Timeout as soon as it executes bytecode. Takes the GIL, on any thread that is not
  * Python's. */
@@ -561,9 +564,6 @@ int core_dump_stacks(void);
 /* Takes the GIL, on any thread that is not Python's, and fills in the jobs of threads and tasks, at most max. Returns
  * their number. */
 int asgi_sample_stacks(core_snapshot *out, int max);
-/* Whether a debugger holds a thread of the server: the thread is in a function of sys.settrace or sys.monitoring, which
- * waits for a developer. */
-int asgi_threads_are_debugged(void);
 /* If the task of rec has not ended, fills *out and returns 1 if the task will be cancelled, or 2 if it is running
  * and fapws.Timeout is raised in it. Takes the GIL as core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);

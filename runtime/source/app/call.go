@@ -304,10 +304,19 @@ func (d *Dispatcher) Tick() {
 		case c.work != owing || c.limit == 0:
 		case held, c.waitsForClient():
 			c.restart() // a developer or the client causes the delay
-		case now-c.since >= c.limit:
+		case now-c.since >= d.limitOf(c):
 			c.overdue(time.Duration(now - c.since))
 		}
 	}
+}
+
+// limitOf returns the limit of c, which is longer by a tick in development: Interpreter.Held may notice a developer one
+// tick late.
+func (d *Dispatcher) limitOf(c *call) int64 {
+	if d.set.Debug > 0 {
+		return c.limit + eventloop.Tick
+	}
+	return c.limit
 }
 
 // AwaitsPart returns the number of exchanges that may become overdue, with or without a client.
@@ -337,7 +346,7 @@ func (d *Dispatcher) Stalled() {
 	}
 	defer d.loop.Recover()
 	c := d.calls[t]
-	if c.work == owing && !c.detached && c.limit > 0 && int64(took) > c.limit {
+	if c.work == owing && !c.detached && c.limit > 0 && int64(took) > d.limitOf(c) {
 		c.overdue(took)
 		d.loop.Flush()
 	}

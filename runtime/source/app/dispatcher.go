@@ -44,8 +44,8 @@ type Interpreter interface {
 	// for how long earlier calls have found it running; 0 if none runs. It must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
-	// Held reports whether a debugger stops a thread of the application. It is safe for concurrent use and must not
-	// block.
+	// Held reports whether a debugger or a console waits for a developer. A call may return the state at the time of
+	// the call before. It is safe for concurrent use and must not block.
 	Held() bool
 
 	// Signalled reports a signal for the application. It is called on the loop.

@@ -55,3 +55,73 @@ PATHS = [("/stops", stops), ("/hangs", hangs), ("/asgi", application)]
 		s.EndsWith(0)
 	})
 }
+
+// Neither the console nor the debugger is in a function of sys.settrace of the thread that runs the handler.
+func TestHandlerAtAConsoleDoesNotTimeOut(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import code, pdb, sys, threading, time
+
+class Developer:
+    encoding, errors = "utf-8", "strict"
+
+    def fileno(self):
+        raise OSError
+
+    def readline(self, *limit):
+        time.sleep(2)
+        return self.lines.pop(0) if self.lines else ""
+
+sys.stdin = Developer()
+
+def fails():
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        pdb.post_mortem(sys.exc_info()[2])
+
+def stops():
+    pdb.set_trace()
+    return "went on"
+
+def on_thread(function):
+    def helped():
+        helper = threading.Thread(target=function)
+        helper.start()
+        helper.join()
+    return helped
+
+def traced():
+    sys.settrace(lambda frame, event, arg: time.sleep(4))
+    (lambda: None)()
+    sys.settrace(None)
+
+def waits(function, *lines):
+    def handler(environ, start_response):
+        Developer.lines = list(lines)
+        function()
+        return "went on"
+    return handler
+
+def hangs(environ, start_response):
+    time.sleep(120)
+
+PATHS = [
+    ("/post_mortem", waits(fails, "where\n", "quit\n")),
+    ("/console", waits(code.interact, "1\n", "2\n")),
+    ("/helper", waits(on_thread(stops), "next\n", "continue\n")),
+    ("/traced", waits(on_thread(traced))),
+    ("/hangs", hangs),
+]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		c := fapwstest.Command{Script: script, Flags: []string{"--debug=1", "--timeout", "2"}, Complains: true}
+		s := c.Serve(t, m)
+		for _, path := range []string{"/post_mortem", "/console", "/helper", "/traced"} {
+			fapwstest.Eventually(t, "an answer after "+path, func() bool {
+				a := s.Ask(fapwstest.Get(path))
+				return a.StatusCode == 200 && a.Text == "went on"
+			})
+		}
+		s.Get("/hangs", 504)
+	})
+}
