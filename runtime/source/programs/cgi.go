@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 )
@@ -137,7 +139,8 @@ func (c *CGI) Check() error {
 	return nil
 }
 
-// interpreted returns an error if the first line of a program names an interpreter that does not exist.
+// interpreted returns an error if the first line of a program names an interpreter that does not exist, or ends with a
+// carriage return, which the kernel takes for a part of the name.
 func (c *CGI) interpreted(name string) error {
 	f, err := c.scripts.root.Open(name)
 	if err != nil {
@@ -148,6 +151,10 @@ func (c *CGI) interpreted(name string) error {
 	words := strings.Fields(strings.TrimPrefix(line, "#!"))
 	if !strings.HasPrefix(line, "#!") || len(words) == 0 {
 		return nil
+	}
+	if strings.HasSuffix(line, "\r\n") {
+		return fmt.Errorf("its lines end as on Windows; type sed -i 's/\\r$//' %s",
+			filepath.Join(c.scripts.directory, name))
 	}
 	if _, err := os.Stat(words[0]); err != nil {
 		return fmt.Errorf("its interpreter %s does not exist; install it, or correct the first line", words[0])
@@ -184,7 +191,14 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	if err != nil {
 		c.o.Gate.Leave(r.Account())
 		if !errors.As(err, new(Unavailable)) {
-			err = fmt.Errorf("%w: %w", Unavailable("the program cannot be started"), err)
+			if name, e := filepath.Rel(c.scripts.directory, script.File); e == nil && command == nil {
+				err = cmp.Or(c.interpreted(name), err)
+			}
+			hint := ""
+			if errors.Is(err, unix.ENOEXEC) {
+				hint = "; the first line of a script names its interpreter, such as #!/bin/sh"
+			}
+			err = fmt.Errorf("%w: %w%s", Unavailable("the program cannot be started"), err, hint)
 		}
 		return err
 	}

@@ -47,6 +47,7 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 		"fields.cgi":   shell(`yes 'X-A: b'`),
 		"noshebang":    "nothing to run",
 		"missing.cgi":  "#!/no/such/interpreter\n",
+		"windows.cgi":  "#!/bin/sh\r\nexit\r\n",
 		"twostati.cgi": shell(`printf 'Status: 200\nStatus: 201\n\n'`),
 	}
 	s := newSite(t, scripts, nil)
@@ -83,8 +84,10 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 		"silent.cgi": "no response", "notype.cgi": "Content-Type", "rubbish.cgi": "invalid header line",
 		"cut.cgi": "within its header", "status1.cgi": "status",
 		"folded.cgi": "invalid header line", "nph-bad.cgi": "invalid status line", "endless.cgi": "exceeds",
-		"fields.cgi": "fields",
-		"noshebang":  "exec format error", "missing.cgi": "no such file", "twostati.cgi": "more than one status",
+		"fields.cgi":  "fields",
+		"noshebang":   "exec format error; the first line of a script names its interpreter",
+		"missing.cgi": "its interpreter /no/such/interpreter does not exist",
+		"windows.cgi": "its lines end as on Windows; type sed -i", "twostati.cgi": "more than one status",
 	} {
 		s.get("/cgi/"+name, 502)
 		s.says(filepath.Join(s.directory, name) + ": ")
