@@ -150,7 +150,11 @@ func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	case topic == "" || topic == "all" || settings.IsWord(topic):
 		settings.WriteHelp(stdout, topic == "all")
 	default:
-		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q; fapws help topics lists the pages", topic))
+		hint := "; fapws help topics lists the pages"
+		if near := settings.Nearest(topic, docs.Topics()); near != "" {
+			hint = ", did you mean " + near + "?"
+		}
+		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q%s", topic, hint))
 	}
 	return process.OK, err
 }
