@@ -124,7 +124,7 @@ func serverOf(ts *testscript.TestScript) *running {
 	return r.(*running)
 }
 
-var bannerURL = regexp.MustCompile(`(?m)^fapws \S+ +(http://\S+?)/ .*pid`)
+var bannerURL = regexp.MustCompile(`(?m)^fapws .*pid \d+\n  (http://\S+?)/\n`)
 
 func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "fapws")

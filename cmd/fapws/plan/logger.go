@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	golog "log"
 	"os"
 	"slices"
@@ -28,7 +27,8 @@ import (
 //
 //	2026-01-31 15:04:05.123 +0100 warning text
 //
-// or to the file of --error-log in the format of Apache's error log:
+// in colors at a terminal, without the time for systemd's journal, which adds one, or to the file of --error-log in the
+// format of Apache's error log:
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [trace 4bf92f3577b34da6a3ce929d0e0e4736] text
 //
@@ -37,6 +37,7 @@ type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	file  *logfile.Errors // nil for standard error
+	look  look            // of lines on standard error
 	least atomic.Int32
 	now   func() time.Time
 	line  []byte
@@ -51,7 +52,7 @@ func (p *Plan) Logger(stderr io.Writer) *Logger {
 }
 
 func newLogger(w io.Writer, level string, debug int) *Logger {
-	l := &Logger{w: w, now: time.Now}
+	l := &Logger{w: w, now: time.Now, look: lookOf(w)}
 	l.SetLevel(level, debug)
 	return l
 }
@@ -104,6 +105,9 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
 		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 	}
+	if l.file == nil {
+		l.line = l.look.dress(l.line, level)
+	}
 	if _, err := l.w.Write(l.line); err != nil { // a failure of standard error cannot be reported
 		l.lost++
 	}
@@ -129,7 +133,7 @@ func (l *Logger) Lost() int64 {
 
 func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
 	client, trace := http1.UnnameTrace(client)
-	at, rank, about, traced := "2006-01-02 15:04:05.000 -0700 ", "%s ", "client %s: ", "trace %s: "
+	at, rank, about, traced := stamp, "%s ", "client %s: ", "trace %s: "
 	if file {
 		at, rank, about, traced = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[client %s] ", "[trace %s] "
 	}
@@ -263,20 +267,18 @@ func (l *LogFiles) Lost() (n int64) {
 
 // Requests returns a function that writes a line for each request during development:
 //
-//	15:04:05 GET /path?query 200 1234 bytes 1.2ms
+//	2026-01-31 15:04:05.123 +0100 GET /path?query 200 1234 bytes 1.2ms
 //
-// The line is colored if standard error is a terminal. The function must be called on the event loop.
+// The line is colored at a terminal. The function must be called on the event loop.
 func (l *Logger) Requests() func(*logfile.Entry) {
-	// standard error is a pipe until all applications are loaded
-	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) })
 	return func(r *logfile.Entry) {
 		if !l.Shows(logfile.Info) {
 			return
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.line = l.now().AppendFormat(l.line[:0], "15:04:05 ")
-		l.line = appendAnswered(l.line, r, colour())
+		l.line = l.now().AppendFormat(l.line[:0], stamp)
+		l.line = l.look.dress(appendAnswered(l.line, r, l.look == colored), logfile.Info)
 		l.w.Write(l.line)
 	}
 }
@@ -303,13 +305,4 @@ func rounded(d time.Duration) time.Duration {
 		unit *= 10
 	}
 	return d.Round(unit)
-}
-
-// wantsColour reports whether f is a terminal and NO_COLOR is not set (no-color.org).
-func wantsColour(f *os.File) bool {
-	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&fs.ModeCharDevice != 0
 }

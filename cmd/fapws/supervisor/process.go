@@ -85,6 +85,9 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	if code, err = p.run(); err != nil {
 		return p.log.Report(err), nil
 	}
+	if code == process.OK {
+		p.log.Log(logfile.Info, "stopped")
+	}
 	return code, nil
 }
 
@@ -278,7 +281,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(shown.Addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if !resumed && p.log.Shows(logfile.Info) {
-		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(worker.Workers(&p.conf), "worker")))
+		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(worker.Workers(&p.conf), "worker"), p.log.Colors()))
 	}
 }
 

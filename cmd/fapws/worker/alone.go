@@ -45,6 +45,9 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	if code, err = s.run(s.loadAndServe); err != nil {
 		return s.log.Report(err), nil
 	}
+	if code == process.OK {
+		s.log.Log(logfile.Info, "stopped")
+	}
 	return code, nil
 }
 
@@ -147,7 +150,7 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
-		fmt.Fprint(s.log.People(), shown.Banner(""))
+		fmt.Fprint(s.log.People(), shown.Banner("", s.log.Colors()))
 	}
 	return nil
 }

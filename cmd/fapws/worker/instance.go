@@ -139,21 +139,18 @@ func BannerOf(listeners []*conn.Listener) []Address {
 	return addrs
 }
 
-// Banner returns the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
-// warns of addresses that other machines can reach if the server is open. workers is their number for users; "" without
-// a supervisor.
-func (shown *Shown) Banner(workers string) string { return shown.banner(workers, localAddresses()) }
+// Banner returns the text that fapws prints when it serves: the Python and the mode, the addresses and the application.
+// It warns of addresses that other machines can reach if the server is open. workers is their number for users; ""
+// without a supervisor. In colors, the addresses stand out.
+func (shown *Shown) Banner(workers string, colors bool) string {
+	return shown.banner(workers, colors, localAddresses())
+}
 
-func (shown *Shown) banner(workers string, local []netip.Addr) string {
-	name := "fapws " + process.Version
+func (shown *Shown) banner(workers string, colors bool, local []netip.Addr) string {
 	var urls, others []string
 	for _, a := range shown.Addrs {
 		url, more := urlsOf(a, local)
 		urls, others = append(urls, url), append(others, more...)
-	}
-	network := ""
-	if len(others) > 0 {
-		network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
 	}
 	how := "without Python"
 	if shown.Python != "" {
@@ -166,13 +163,26 @@ func (shown *Shown) banner(workers string, local []netip.Addr) string {
 	if workers != "" {
 		how += ", " + workers
 	}
-	warning := ""
-	if shown.Open && slices.ContainsFunc(shown.Addrs, isPublic) {
-		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n",
-			len(name), "")
+	const bold, dim, yellow = "1", "2", "33" // ECMA-48 §8.3.117 (SGR)
+	var banner strings.Builder
+	line := func(look, text string) {
+		if colors {
+			text = "\x1b[" + look + "m" + text + "\x1b[0m"
+		}
+		banner.WriteString(text + "\n")
 	}
-	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n%s",
-		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", shown.Served, warning)
+	line(dim, fmt.Sprintf("fapws %s, %s, pid %d", process.Version, how, os.Getpid()))
+	for _, url := range urls {
+		line(bold, "  "+url)
+	}
+	if others != nil {
+		line(dim, "  "+strings.Join(others, "  ")+"  on the network")
+	}
+	line(dim, "  "+shown.Served)
+	if shown.Open && slices.ContainsFunc(shown.Addrs, isPublic) {
+		line(yellow, "  open to the network without a password; -b 127.0.0.1 serves this machine only")
+	}
+	return banner.String()
 }
 
 func URLs(addrs []Address) string {

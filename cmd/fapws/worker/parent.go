@@ -80,6 +80,8 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	// Otherwise the supervisor reads and logs the output of this process.
 	if p.Stderr < 0 {
 		s.log.OpenAsWorker(&what.Conf)
+	} else {
+		s.log.LookAs(p.Stderr)
 	}
 	code, err = s.run(life)
 	p.Failing(err)

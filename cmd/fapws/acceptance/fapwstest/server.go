@@ -22,7 +22,7 @@ type Server struct {
 }
 
 // The group of BannerURL is the address.
-var BannerURL = regexp.MustCompile(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)
+var BannerURL = regexp.MustCompile(`(?m)^fapws .*\n  http://(\S+)/\n`)
 
 func (s *Server) cleanup() {
 	select {

@@ -71,7 +71,7 @@ func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 		flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", cert, "--keyfile", key}, m.Flags,
 			flags)
 		s = fapwstest.Command{Script: "wire.py", Flags: flags}.Start(t)
-		s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+		s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 		config := &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
 		refuses(t, refusedRequests, func() net.Conn {
 			return tls.Client(fapwstest.Dial(t, "tcp", s.Address).Conn, config)

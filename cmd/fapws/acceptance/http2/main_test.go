@@ -31,7 +31,7 @@ func serveTLS(t *testing.T, m fapwstest.Mode, script string, flags ...string) *f
 	c.Flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", certificate, "--keyfile", key},
 		m.Flags, flags)
 	s := c.Start(t)
-	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 	s.URL = "https://" + s.Address
 	return s
 }

@@ -15,7 +15,7 @@ func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
 	s.comes(browser, 200, "one")
-	s.Says(`\d\d:\d\d:\d\d GET / 200 3 bytes \S+s\n`)
+	s.Says(`\d\d:\d\d:\d\d\.\d{3} [+-]\d{4} GET / 200 3 bytes \S+s\n`)
 	for _, broken := range []struct{ text, want string }{
 		{"def <b>\n", "<h1>SyntaxError: invalid syntax</h1>"},
 		{"import nosuchmodule\n", "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>"},
@@ -69,7 +69,7 @@ func TestDevMovesToTheAddressOfTheScript(t *testing.T) {
 	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
 	s.comes(browser, 500, "ZeroDivisionError")
 	fapwstest.Write(t, path, "SERVER = '127.0.0.2'\n"+saying("moved"))
-	s.Address = s.Says(`fapws \S+  http://(127\.0\.0\.2:\d+)/`)[1]
+	s.Address = s.Says(`(?m)^  http://(127\.0\.0\.2:\d+)/$`)[1]
 	s.comes(browser, 200, "moved")
 }
 

@@ -56,7 +56,7 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 					tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
 					s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
 						Flags: append(m.Flags, flags...)}.Start(t)
-					s.Says(`(?m)^fapws \S+ +http://` + tcp.Addr().String() + `/  unix:` + socket + `  \(`)
+					s.Says(`(?m)^  http://` + tcp.Addr().String() + `/\n  unix:` + socket + `\n`)
 					s.Address = tcp.Addr().String()
 					s.Get("/environment", 200).Is(t, "clean")
 					s.Get("/child", 200).Is(t, "none")

@@ -94,7 +94,7 @@ func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string
 		"root@example.org", "--acme-directory",
 		p.directory, "--state-dir", state)
 	s := c.Start(t)
-	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 	return s
 }
 
@@ -192,7 +192,7 @@ func TestACMESettingsChangeAtAReload(t *testing.T) {
 	write("")
 	s := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust},
 		Flags: []string{"-w", "1", "-c", file}}.Start(t)
-	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 	for _, directory := range []string{"https://127.0.0.1:" + fapwstest.FreePort(t) + "/dir", p.directory} {
 		write(fmt.Sprintf("tls = 'acme'\nacme-hosts = 'example.org'\nacme-directory = '%s'\n", directory))
 		s.Control("reload")

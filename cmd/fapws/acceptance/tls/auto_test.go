@@ -36,7 +36,7 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 			c.Shell = readOnly
 		}
 		s := serve(t, fapwstest.Threads, c)
-		plain := "http://" + s.Says(`https://\S+/  http://(\S+)/`)[1]
+		plain := "http://" + s.Says(`https://\S+/\n  http://(\S+)/`)[1]
 		r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
 		if err != nil {
 			t.Fatal(err)

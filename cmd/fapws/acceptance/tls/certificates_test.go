@@ -80,7 +80,7 @@ func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 		"workers = 1\nroot = '.'\ncertfile = 'cert.pem'\nkeyfile = 'key.pem'\n"
 	file := fapwstest.Write(t, dir+"/fapws.toml", secure)
 	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Start(t)
-	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 	fapwstest.Write(t, file, plain)
 	s.ReloadFails("has no certificate for https://127.0.0.1:0: name one (certfile or tls), or restart the server to " +
 		"serve plain HTTP; the old workers keep serving")

@@ -18,7 +18,7 @@ func serve(t *testing.T, m fapwstest.Mode, c fapwstest.Command) *fapwstest.Serve
 	}
 	c.Flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0"}, m.Flags, c.Flags)
 	s := c.Start(t)
-	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 	s.URL = "https://" + s.Address
 	return s
 }

@@ -124,7 +124,7 @@ text = "c"
 `, upstream.URL))
 		s := fapwstest.Command{Dir: dir, Flags: append(append([]string{}, m.Flags...), "--config", file, "--bind",
 			"https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)
-		at := s.Says(`(?m)^fapws \S+ +https://(\S+)/  http://(\S+)/ `)
+		at := s.Says(`(?m)^  https://(\S+)/\n  http://(\S+)/$`)
 		s.Address = at[1]
 		ann, bob := ofClient(t, ofA, certtest.Options{Common: "Ann"}), ofClient(t, ofB, certtest.Options{Common: "Bob"})
 		late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour),
@@ -323,7 +323,7 @@ func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", cas, "--cert-reqs", "required",
 		"--bind", "127.0.0.1:0", "--bind", dir+"/socket")
 	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flags})
-	at := s.Says(`https://\S+/  http://(\S+)/  unix:(\S+) `)
+	at := s.Says(`https://\S+/\n  http://(\S+)/\n  unix:(\S+)\n`)
 	for _, c := range []struct {
 		certificate *tls.Certificate
 		served      bool

@@ -75,7 +75,7 @@ text = "served"
 	s := fapwstest.Command{Shell: "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:https", Files: sockets,
 		Dir:   dir,
 		Flags: []string{"--config", file}}.Start(t)
-	s.Says(`(?m)^fapws \S+ +http://` + at[0] + `/  https://` + at[1] + `/`)
+	s.Says(`(?m)^  http://` + at[0] + `/\n  https://` + at[1] + `/`)
 	plain := fapwstest.Dial(t, "tcp", at[0])
 	plain.Fetch("/").Want(t, 200, "served")
 	s.Address = at[1]
