@@ -24,7 +24,7 @@ import (
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
-		_, err = io.WriteString(stdout, Help)
+		_, err = io.WriteString(stdout, help(o.command))
 		return err
 	}
 	if err != nil {
@@ -81,29 +81,6 @@ func Run(args []string, stdout io.Writer) error {
 	return err
 }
 
-const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a running server
-  stack                  show active requests and their Python stacks
-  status                 show addresses, workers and memory; --json for programs
-  top                    show requests per second, their times, active requests,
-                         threads, connections and workers, each second; --once
-                         for one second; --json for programs
-  metrics                print metrics in OpenMetrics format;
-                         --plain for the older text format of Prometheus
-  purge PATH             remove pages from the cache: /page with any query,
-                         /page?a=1 with this one, '/blog/*' by prefix; --tag TAG
-                         or --all instead of PATH; --host HOST for one host
-  reload                 load the application again; returns when the new code
-                         serves, or fails with status 1
-  rotate                 compress the log files and start new ones
-  stop                   shut down gracefully; returns when the server has exited
-  ca                     show the CA of --tls auto: its file, and the
-                         fingerprint to compare before a client trusts it
-Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or the
-only server of this user.
-
-Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
-`
-
 type options struct {
 	command Command
 	purge   cache.Pattern
@@ -132,11 +109,11 @@ func parse(args []string) (o options, err error) {
 	set.BoolVar(&o.plain, "plain", false, "")
 	set.BoolVar(&o.once, "once", false, "")
 	words, err := settings.ParseFlags(set, args)
-	if err != nil {
-		return o, err
-	}
 	if len(words) > 0 {
 		o.command, words = Command(words[0]), words[1:]
+	}
+	if err != nil {
+		return o, err
 	}
 	if all {
 		p.Path = "*"

@@ -46,6 +46,24 @@ func run(line string) (string, error) {
 	return out.String(), err
 }
 
+func TestEachCommandHasItsOwnHelp(t *testing.T) {
+	for _, c := range Commands {
+		var out strings.Builder
+		if err := Run([]string{string(c), "--help"}, &out); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if len(line) > 81 {
+				t.Errorf("%s: %d columns: %s", c, len(line)-1, line)
+			}
+		}
+		if !strings.HasPrefix(out.String(), "Usage: fapws ctl [--pid N | --socket FILE] "+string(c)) ||
+			!strings.Contains(out.String(), "Exit status: ") {
+			t.Error(out.String())
+		}
+	}
+}
+
 // A flag takes precedence over FAPWS_CTL_SOCKET.
 func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 	use(t)

@@ -25,6 +25,31 @@ func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...s
 	}
 }
 
+const manDescription = `fapws serves WSGI and ASGI applications, such as Flask, Django and FastAPI, scripts with
+PATHS, and directories of files. It needs no other server in front: it has HTTPS with
+certificates of Let's Encrypt, HTTP/2, WebSockets, a cache, and logs. With --workers, a
+supervisor replaces workers that crash or hang, and loads new code without losing a request.
+.PP
+A setting comes from the first of these that has it: flag, environment, configuration
+file, script, default. fapws check says what is wrong with them.
+`
+
+const manExamples = `# WSGI or ASGI, found by its signature
+fapws main:app
+# during development: this machine only, reloads, tracebacks in the browser
+fapws --dev main:app
+# a Django project, with a worker for each processor
+fapws --workers 0 mysite.wsgi
+# a directory of files
+fapws .
+# a site with HTTPS by Let's Encrypt, from a file
+fapws -c /etc/fapws/fapws.toml
+# what a running server does, and the line on which a request hangs
+fapws ctl top
+# load new code without losing a request (with --workers)
+fapws ctl reload
+`
+
 func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
 	fmt.Fprintf(w, `.TH FAPWS 1 "" "fapws %s" "User Commands"
 .SH NAME
@@ -32,8 +57,21 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .SH SYNOPSIS
 .nf
 %s.fi
-.SH OPTIONS
-`, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]))
+.SH DESCRIPTION
+%s.SH EXAMPLES
+.nf
+%s.fi
+`, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]),
+		roff(manDescription), roff(manExamples))
+	fmt.Fprint(w, ".SH COMMANDS\n")
+	for _, help := range append(helps, wordHelp[WordCheck], wordHelp[WordRoutes], wordHelp[WordShell]) {
+		fmt.Fprint(w, ".PP\n.nf\n")
+		for line := range strings.Lines(help) {
+			fmt.Fprint(w, roff(line))
+		}
+		fmt.Fprint(w, ".fi\n")
+	}
+	fmt.Fprint(w, ".SH OPTIONS\n")
 	group := ""
 	for _, row := range slices.Concat(table(), commands) {
 		if row.Group != group {
@@ -44,14 +82,6 @@ fapws \- serve a Python application, or a whole site, over HTTP
 	}
 	for _, n := range notes {
 		fmt.Fprintf(w, ".SH %s\n%s\n", strings.ToUpper(n.about), roff(n.text))
-	}
-	fmt.Fprint(w, ".SH COMMANDS\n")
-	for _, help := range append(helps, wordHelp[WordCheck], wordHelp[WordRoutes], wordHelp[WordShell]) {
-		fmt.Fprint(w, ".PP\n.nf\n")
-		for line := range strings.Lines(help) {
-			fmt.Fprint(w, roff(line))
-		}
-		fmt.Fprint(w, ".fi\n")
 	}
 	fmt.Fprint(w, ".SH ENVIRONMENT\n")
 	for _, row := range table() {
