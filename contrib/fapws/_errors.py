@@ -75,10 +75,10 @@ class HTTPError(Exception):
 
 # Pages have the form of the server's own pages; runtime/http1/page.go has the same style and sentences.
 STYLE = """\
-:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#5b6272;--line:#d5d8e0;
---red:#b3261e;--do:#2458b8;--on:#fff;--round:8px}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#3a404c;
---red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
+:root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
+--red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}
+@media(prefers-color-scheme:dark){:root{--bg:#0e1014;--box:#171a20;--fg:#e9ebf0;--dim:#9ba3b2;--line:#272b34;
+--red:#ff8f86;--do:#86a5ff;--on:#0e1014}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25}p{margin:.5rem 0}

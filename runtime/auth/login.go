@@ -299,7 +299,7 @@ const maxVerified = 256
 // smaller ones.
 const style = http1.Style + `.card{max-width:22rem}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}
 label{display:block;margin:.8rem 0 0}
-input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--line);
+input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--dim);
 border-radius:var(--round);background:var(--bg);color:inherit;font:inherit}
 button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--round);
 background:var(--do);color:var(--on);font:inherit;cursor:pointer}
