@@ -369,7 +369,37 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 				"start without it", name))
 		}
 	}
+	if _, err := confine.LookupIdentity(conf.User, conf.Group); err == nil { // no other user is checking the settings
+		for _, name := range p.Site.LogFiles(conf) {
+			err := mayLog(name, conf.User != "")
+			switch {
+			case err == nil:
+			case name == conf.AccessLog || name == conf.ErrorLog:
+				return process.ExitNotStarted("cannot write the log %s: %v", name, err)
+			default: // of a host
+				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
+			}
+		}
+	}
 	return p.CheckCertificates(conf, log)
+}
+
+// mayLog returns an error if the user of this process has no right to write a log. If given is set, root creates logs in
+// its own directories, and gives them to that user.
+func mayLog(name string, given bool) error {
+	dir := filepath.Dir(name)
+	var st unix.Stat_t
+	_ = unix.Stat(dir, &st)
+	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.X_OK, unix.AT_EACCESS)
+	if err == nil && !(given && st.Uid == 0) {
+		if err = unix.Faccessat(unix.AT_FDCWD, name, unix.W_OK, unix.AT_EACCESS); err == unix.ENOENT {
+			err = unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS)
+		}
+	}
+	if err != unix.EACCES {
+		return nil
+	}
+	return err
 }
 
 // judge checks the settings, the site and the loaded applications, and prints the result; with --print-config, the

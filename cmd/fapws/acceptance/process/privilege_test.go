@@ -153,6 +153,10 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{"app = 'app.py'\nlogin = 'users'\nstate-dir = 'state-closed'", "state-closed"},
 		{"app = 'app.py'\nlogin = 'closed/users'",
 			"closed/users: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\naccess-log = 'closed/access'",
+			"closed/access: permission denied; check owner and permissions for user "},
+		{"[[host]]\napp = 'app.py'\nerror-log = 'closed/error'",
+			"closed/error: permission denied; check owner and permissions for user "},
 	} {
 		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\n"+tt.toml+"\n")
 		says := tt.says
