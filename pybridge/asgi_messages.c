@@ -17,7 +17,7 @@ static int has_all(const core_record *rec) {
 }
 
 int asgi_left(asgi_exchange *x, PyObject *message) {
-  return core_raise(PyExc_BrokenPipeError, "send(): the client has disconnected");
+  return core_raise(core_client_disconnected, "send(): the client has disconnected");
 }
 
 PyObject *asgi_send(asgi_exchange *x, PyObject *message) {

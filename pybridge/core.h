@@ -73,8 +73,8 @@ int core_check_parent(void);
 
 /* --- core_stack.c ------------------------------------------------------------ */
 
-extern PyMethodDef core_disconnected_method;
 extern PyObject *core_timeout;
+extern PyObject *core_client_disconnected; /* fapws.ClientDisconnected, a BrokenPipeError */
 typedef struct {
   core_record *rec;
   uint32_t serial;

@@ -136,6 +136,7 @@ static core_list delivered; /* event loop only: records that have inputs and are
 void core_deliver(uintptr_t record, uintptr_t input) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
   core_record *rec = (core_record *)record;
+  if (UNLIKELY(((core_input *)input)->op == CORE_OP_CLOSE)) __atomic_store_n(&rec->closing, 1, __ATOMIC_RELAXED);
   core_mode_of(rec)->deliver(rec, (core_input *)input);
 }
 

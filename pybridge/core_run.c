@@ -47,6 +47,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
   if (core_waits_are_counted()) core_count_queue_wait(rec);
   core_give_to(rec, t);
   rec->run.iter = rec->run.result = rec->run.start = rec->run.input = rec->run.environ = rec->run.exchange = NULL;
+  rec->run.disconnected = NULL;
   rec->run.started = rec->run.whole = rec->run.bodyless = rec->run.single = 0;
   rec->run.declared = -1;
   rec->run.sent = rec->run.unacked = rec->run.credit = 0;

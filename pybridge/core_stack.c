@@ -20,7 +20,7 @@
 #define P core_the_pool
 #define DEEPEST 200
 
-PyObject *core_timeout;
+PyObject *core_timeout, *core_client_disconnected;
 
 #if PY_VERSION_HEX < 0x03090000
 static PyFrameObject *top_frame(PyThreadState *state) { return (PyFrameObject *)Py_XNewRef(state->frame); }
@@ -263,17 +263,6 @@ int core_running_callbacks(core_snapshot *out, int max) {
   }
   return found;
 }
-
-static PyObject *disconnected(PyObject *self, PyObject *none) {
-  core_record *rec = core_this_thread ? core_this_thread->current : NULL;
-  if (!rec)
-    return PyErr_Format(PyExc_RuntimeError, "fapws.disconnected() must be called on the thread that runs a request");
-  return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));
-}
-
-PyMethodDef core_disconnected_method = {
-    "disconnected", disconnected, METH_NOARGS,
-    "disconnected() -> bool: whether the client of the calling thread's request has disconnected."};
 
 /* --- profiles ------------------------------------------------------------
  *

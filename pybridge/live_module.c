@@ -34,6 +34,7 @@ static PyObject *make_module(void) {
                {"Input", &wsgi_Input_Type},
                {"StaticAnswer", &wsgi_StaticAnswer_Type},
                {"ChannelAnswer", &wsgi_ChannelAnswer_Type},
+               {"Disconnected", &wsgi_Disconnected_Type},
                {"WebSocketConnection", &live_WebSocketConnection_Type}};
   PyMethodDef *methods[] = {core_metric_methods, wsgi_answer_methods, live_channel_methods,
                             live_group_methods,  live_ipc_methods,    live_user_methods};
@@ -43,9 +44,14 @@ static PyObject *make_module(void) {
 #endif
   core_timeout =
       PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
+  core_client_disconnected = PyErr_NewExceptionWithDoc(
+      "fapws.ClientDisconnected", "Raised by write() and send() after the client has disconnected.",
+      PyExc_BrokenPipeError, NULL);
   for (size_t i = 0; module && i < sizeof methods / sizeof *methods; i++)
     if (PyModule_AddFunctions(module, methods[i]) < 0) Py_CLEAR(module);
-  if (module && PyModule_AddObject(module, "Timeout", Py_XNewRef(core_timeout)) < 0) Py_CLEAR(module);
+  if (module && (PyModule_AddObject(module, "Timeout", Py_XNewRef(core_timeout)) < 0 ||
+                 PyModule_AddObject(module, "ClientDisconnected", Py_XNewRef(core_client_disconnected)) < 0))
+    Py_CLEAR(module);
   for (size_t i = 0; module && i < sizeof types / sizeof *types; i++)
     if (PyType_Ready(types[i].type) < 0 || PyModule_AddObject(module, types[i].name, Py_NewRef(types[i].type)) < 0)
       Py_CLEAR(module);

@@ -40,9 +40,9 @@ static int is_closed(const live_ws_object *ws) {
 static int check_open(live_ws_object *ws) {
   if (core_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
-  return core_raise(PyExc_BrokenPipeError, ws->refusal                        ? "the WebSocket was refused"
-                                           : live_ws_state(ws) > LIVE_WS_OPEN ? "the WebSocket is closed"
-                                                                              : "the client has disconnected");
+  if (!ws->refusal && live_ws_state(ws) <= LIVE_WS_OPEN)
+    return core_raise(core_client_disconnected, "the client has disconnected");
+  return core_raise(PyExc_BrokenPipeError, ws->refusal ? "the WebSocket was refused" : "the WebSocket is closed");
 }
 
 /* Waits for a slow client. -1 with an exception if there is still no room after seconds. */

@@ -82,6 +82,7 @@ void live_ws_detach(live_ws_object *ws) {
     ws->environ = live_ws_environ(ws);
     PyErr_Clear();
   }
+  wsgi_detach_disconnected(rec);
   ws->rec = NULL;
   core_lock();
   rec->inputs.open = 0;

@@ -100,7 +100,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.has_body = boolByte(r.Size > 0)
 	rec.req.more, rec.req.websocket, rec.run.socket = boolByte(r.More), boolByte(r.Upgrade), C.int32_t(r.Socket)
 	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
-	rec.cancelled = 0
+	rec.cancelled, rec.closing = 0, 0
 	rec.job = C.CORE_RUN
 	rec.run.unacked, rec.run.counted, rec.req.resumed = 0, 0, 0
 	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil

@@ -169,6 +169,7 @@ struct core_run {
   void *start;            /* owned Start_response (PyObject *) */
   void *input;            /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
   void *environ;          /* PyObject *, owned while the response is made */
+  void *disconnected;     /* PyObject *, owned: fapws.disconnected of environ, or NULL */
   void *socket_object;    /* PyObject *, owned: object of socket in environ, or NULL */
   void *exchange;         /* asgi_exchange *, owned: exists as long as this record; NULL if none */
   void *ws;               /* PyObject *, owned: argument of the callbacks of a WebSocket */
@@ -199,6 +200,7 @@ typedef struct core_record {
   struct core_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket, serial;  /* serial changes each time the record is reused */
   uint32_t cancelled;       /* atomic; set by the loop */
+  uint32_t closing;         /* atomic; set by the loop: the client sends no more and has probably disconnected */
   uint8_t job;              /* CORE_RUN ...; written by the owner */
   struct core_request req;
   struct core_run run;

@@ -21,6 +21,9 @@
 int wsgi_environ_init(const core_options *o);
 /* environ of rec: a dict, or an instance of cls unless cls is NULL. input is NULL without a body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
+extern PyTypeObject wsgi_Disconnected_Type;
+/* Detaches fapws.disconnected from rec, which will be reused: its result no longer changes. */
+void wsgi_detach_disconnected(core_record *rec);
 /* Frees the caches of the calling thread, which is about to end. */
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);

@@ -28,7 +28,9 @@
   X(K_AUTH, "AUTH_TYPE")                                                                                               \
   X(K_ERRORS, "wsgi.errors")                                                                                           \
   X(K_TRACEPARENT, "HTTP_TRACEPARENT")                                                                                 \
-  X(K_TRACE_ID, "fapws.trace_id")
+  X(K_TRACE_ID, "fapws.trace_id")                                                                                      \
+  X(K_DISCONNECTED, "fapws.disconnected")                                                                              \
+  X(K_CLIENT_DISCONNECTED, "waitress.client_disconnected")
 enum { KEY_TEXTS(CORE_NAME) KEYS };
 static const char *const key_text[KEYS] = {KEY_TEXTS(CORE_TEXT)};
 static PyObject *key[KEYS], *key_host;
@@ -79,7 +81,8 @@ static PyObject *make_template(Py_ssize_t room) {
       {"wsgi.multiprocess", PyBool_FromLong(constants.multiprocess)},
       {"wsgi.run_once", PyBool_FromLong(0)},
       {"wsgi.input_terminated", PyBool_FromLong(1)},
-      {"fapws.disconnected", PyCFunction_New(&core_disconnected_method, NULL)},
+      {"fapws.disconnected", Py_NewRef(Py_None)},
+      {"waitress.client_disconnected", Py_NewRef(Py_None)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&wsgi_FileWrapper_Type)},
       {"SERVER_SOFTWARE", Py_NewRef(constants.software)},
   };
@@ -260,11 +263,72 @@ static int put_trace(PyObject *env, const core_record *rec) {
          core_put(env, key[K_TRACE_ID], ascii(rec, core_trace_id(rec))) < 0;
 }
 
+/* --- fapws.disconnected ------------------------------------------------------
+ *
+ * A function that belongs to one request, so that any thread can call it, also after the response. */
+
+typedef struct {
+  PyObject_HEAD core_record *rec; /* borrowed; NULL after the response */
+  int left;                       /* the result after the response */
+} disconnected;
+
+/* An object to use again, because nearly no request keeps its own. */
+static CORE_PER_THREAD disconnected *spare;
+
+static int has_left(core_record *rec) {
+  return core_is_cancelled(rec) || __atomic_load_n(&rec->closing, __ATOMIC_RELAXED);
+}
+
+static PyObject *disconnected_call(PyObject *self, PyObject *args, PyObject *kw) {
+  const disconnected *d = (disconnected *)self;
+  if (PyTuple_GET_SIZE(args) || (kw && PyDict_GET_SIZE(kw)))
+    return PyErr_Format(PyExc_TypeError, "disconnected() takes no arguments");
+  core_record *rec = __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE);
+  int left = rec && has_left(rec);
+  /* Without the GIL, the record may serve another request by now. */
+  return PyBool_FromLong(rec && __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE) ? left : d->left);
+}
+
+PyTypeObject wsgi_Disconnected_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Disconnected",
+    .tp_basicsize = sizeof(disconnected),
+    .tp_dealloc = (destructor)PyObject_Free,
+    .tp_call = disconnected_call,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "disconnected() -> bool: whether the client has disconnected before it had the whole response.",
+};
+
+static int put_disconnected(PyObject *env, core_record *rec) {
+  disconnected *d = rec->run.disconnected;
+  if (!d) {
+    if (has_caches()) d = spare, spare = NULL;
+    if (!d && !(d = PyObject_New(disconnected, &wsgi_Disconnected_Type))) return -1;
+    d->rec = rec;
+    rec->run.disconnected = d;
+  }
+  return PyDict_SetItem(env, key[K_DISCONNECTED], (PyObject *)d) < 0 ||
+                 PyDict_SetItem(env, key[K_CLIENT_DISCONNECTED], (PyObject *)d) < 0
+             ? -1
+             : 0;
+}
+
+void wsgi_detach_disconnected(core_record *rec) {
+  disconnected *d = rec->run.disconnected;
+  if (!d) return;
+  rec->run.disconnected = NULL;
+  d->left = has_left(rec);
+  __atomic_store_n(&d->rec, NULL, __ATOMIC_RELEASE);
+  if (core_is_only_reference(d) && has_caches() && !spare)
+    spare = d;
+  else
+    Py_DECREF(d);
+}
+
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
   PyObject *env = wsgi_dict_of_head(rec->req.chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
   if (!env) return NULL;
   int bad = core_put(env, key[K_PORT], span_text(rec, rec->req.port)) < 0 || put_trace(env, rec) ||
-            (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
+            put_disconnected(env, rec) < 0 || (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
   if (!bad && cls) {
     PyObject *own = PyObject_CallNoArgs(cls);
     bad = !own || PyDict_Update(own, env) < 0;
@@ -277,6 +341,7 @@ PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
 
 void wsgi_forget_caches(void) {
   for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
+  Py_CLEAR(spare);
   wsgi_forget_heads(heads);
   wsgi_forget_lines();
 }

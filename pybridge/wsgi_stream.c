@@ -47,6 +47,7 @@ void wsgi_drop(core_thread *t, core_record *rec) {
   if (t->mode->forget) t->mode->forget(rec);
   Py_CLEAR(*(PyObject **)&rec->run.iter);
   Py_CLEAR(*(PyObject **)&rec->run.environ);
+  wsgi_detach_disconnected(rec);
   if (rec->run.input) {
     wsgi_input_detach(rec->run.input);
     Py_CLEAR(*(PyObject **)&rec->run.input);
@@ -167,7 +168,7 @@ static PyObject *write_to(core_record *rec, const wsgi_start_object *s, PyObject
   if (core_forked) Py_RETURN_NONE;
   t->mode->written(t, rec, &s->ends);
   if (UNLIKELY(core_is_cancelled(rec)))
-    return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
+    return PyErr_Format(core_client_disconnected, "write(): the client has disconnected");
   Py_RETURN_NONE;
 }
 

@@ -2,7 +2,7 @@
 
 ====================================  =========================================
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
-                                      ``Timeout``, ``channel``, ``publish``,
+                                      ``Timeout``, ``ClientDisconnected``, ``channel``, ``publish``,
                                       ``subscribers``, ``on_join``, ``on_leave``,
                                       ``WebSocket``, ``broadcast``, ``upload``,
                                       ``Login``, ``run``
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from fapws._login import Login as Login
     from fapws._run import run as run
-    from fapws._timeout import Timeout as Timeout
+    from fapws._timeout import ClientDisconnected as ClientDisconnected, Timeout as Timeout
     from fapws._upload import Upload as Upload, UploadedFile as UploadedFile, upload as upload
     from fapws._websocket import (
         WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast,
@@ -67,6 +67,7 @@ _modules = {
     "timer": "_later",
     "Login": "_login",
     "run": "_run",
+    "ClientDisconnected": "_timeout",
     "Timeout": "_timeout",
     "Upload": "_upload",
     "UploadedFile": "_upload",

@@ -23,7 +23,7 @@ import time
 import traceback
 import warnings
 
-from _fapws import ChannelAnswer, FileWrapper, Start_response  # type: ignore[import-not-found]
+from _fapws import ChannelAnswer, ClientDisconnected, FileWrapper, Start_response  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -272,8 +272,12 @@ class _Child:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def disconnected(self) -> bool:
+        """Whether the client has disconnected, or has shut down its sending side."""
+        return self._sees(select.POLLRDHUP)
+
+    def _sees(self, event: int) -> bool:
         hangup = select.poll()
-        hangup.register(self.connection, select.POLLRDHUP)
+        hangup.register(self.connection, event)
         return bool(hangup.poll(0))
 
     def _read(self, n: int) -> bytes:
@@ -322,13 +326,14 @@ class _Child:
             "wsgi.run_once": True,
             "wsgi.file_wrapper": FileWrapper,
             "fapws.disconnected": self.disconnected,
+            "waitress.client_disconnected": self.disconnected,
         })
         try:
             self._call(call, environ, start_class)
         except (_Gone, _Broken) if self.parent() else SystemExit:
             raise
         except BrokenPipeError:
-            if self.disconnected():
+            if self._sees(select.POLLHUP):
                 raise _Gone from None
             self._fail(environ, debug)
         except BaseException:
@@ -435,7 +440,7 @@ class _Child:
             self._chunk(item)
             if self.started and self.bodyless:
                 break
-            if self.sent != self.declared and self.disconnected():
+            if self.sent != self.declared and self._sees(select.POLLHUP):
                 raise _Gone
 
     def _chunk(self, item: Any) -> None:
@@ -513,7 +518,10 @@ class _Child:
 
     def _send(self, data: bytes) -> None:
         self.alarm(0)  # the client may be slow
-        self.connection.sendall(data)
+        try:
+            self.connection.sendall(data)
+        except OSError:
+            raise ClientDisconnected("the client has disconnected") from None
         self.alarm(self.timeout)
 
     def _end(self) -> None:

@@ -5,6 +5,7 @@ describes the names in this module.
 """
 try:
     from _fapws import (
+        ClientDisconnected,
         Start_response,
         Timeout,
         WebSocketConnection,
@@ -33,6 +34,7 @@ except ImportError:
             "run the script with `fapws script.py` instead of python"
         ) from None
     from fapws._spawned import (
+        ClientDisconnected,
         Start_response,
         Timeout,
         WebSocketConnection,
@@ -55,6 +57,7 @@ except ImportError:
 
 __all__ = [
     "Start_response",
+    "ClientDisconnected",
     "Timeout",
     "WebSocketConnection",
     "broadcast",

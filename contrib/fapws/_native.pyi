@@ -49,6 +49,9 @@ def ipc_post(topic: str, data: bytes) -> Optional[bool]: ...
 def ipc_watch() -> None: ...
 def static_answer(options: str, environ: Mapping[str, Any], program: bool = False) -> Iterable[bytes]: ...
 
+class ClientDisconnected(BrokenPipeError):
+    """Raised by write() and send() after the client has disconnected."""
+
 class Timeout(Exception):
     """Raised in a handler that takes longer than --timeout."""
 

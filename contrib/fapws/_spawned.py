@@ -51,6 +51,10 @@ class Start_response:
         raise RuntimeError("a process of multiprocessing does not handle requests")
 
 
+class ClientDisconnected(BrokenPipeError):
+    """Raised by write() and send() after the client has disconnected; never here."""
+
+
 class Timeout(Exception):
     """Raised in a handler that takes longer than --timeout; never here."""
 

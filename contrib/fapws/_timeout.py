@@ -1,8 +1,13 @@
-"""``fapws.Timeout``, raised in a handler that takes longer than ``--timeout``."""
+"""Exceptions of the server in handlers: ``fapws.Timeout`` and ``fapws.ClientDisconnected``."""
 try:
-    from fapws._native import Timeout
-# outside the executable, for tests of code that catches Timeout
+    from fapws._native import ClientDisconnected, Timeout
+# outside the executable, for tests of code that catches them
 except ImportError:
+
+    class ClientDisconnected(BrokenPipeError):  # type: ignore[no-redef]
+        """Raised by write() and send() after the client has disconnected."""
+
+        __module__ = "fapws"
 
     class Timeout(Exception):  # type: ignore[no-redef]
         """Raised in a handler that takes longer than --timeout."""
@@ -10,4 +15,4 @@ except ImportError:
         __module__ = "fapws"
 
 
-__all__ = ["Timeout"]
+__all__ = ["ClientDisconnected", "Timeout"]

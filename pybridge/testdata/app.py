@@ -444,14 +444,7 @@ def was_gone(environ, start_response):
 
 def disconnected_elsewhere(environ, start_response):
     said = []
-
-    def ask():
-        try:
-            environ["fapws.disconnected"]()
-        except RuntimeError as error:
-            said.append(str(error))
-
-    other = threading.Thread(target=ask)
+    other = threading.Thread(target=lambda: said.append(str(environ["fapws.disconnected"]())))
     other.start()
     other.join()
     return said

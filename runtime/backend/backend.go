@@ -49,6 +49,8 @@ type Request struct {
 	unacked int
 	gone    bool
 	overdue func(time.Duration)
+	closed  bool    // the client has shut down its sending side
+	onClose func()  // called once when closed is true; nil before OnClose and after the call
 	stream  *stream // the body that is still arriving; nil if the body is complete
 }
 
@@ -107,6 +109,22 @@ func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
 	r.overdue = f
+}
+
+// OnClose registers f, which is called on a separate goroutine when the client has shut down its sending side and has
+// probably disconnected. f may be called after Respond has returned.
+func (r *Request) OnClose(f func()) {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	r.onClose = f
+	r.reportClose()
+}
+
+func (r *Request) reportClose() {
+	if f := r.onClose; f != nil && r.closed {
+		r.onClose = nil
+		go f()
+	}
 }
 
 var ErrGone = errors.New("the client has disconnected")

@@ -275,7 +275,13 @@ func (r *Request) credit(n int64) {
 func (p *Pool) Deliver(in exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := p.open[in.Ticket]; r != nil && r.stream != nil && in.Op == exchange.OpBody {
+	r := p.open[in.Ticket]
+	switch {
+	case r == nil:
+	case in.Op == exchange.OpClose:
+		r.closed = true
+		r.reportClose()
+	case in.Op == exchange.OpBody && r.stream != nil:
 		s := r.stream
 		s.waiting = append(s.waiting, in.Data...)
 		s.due += int64(len(in.Data)) + exchange.InputCost

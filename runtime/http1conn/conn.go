@@ -135,12 +135,14 @@ const tick = eventloop.Tick
 
 // EOF implements conn.Protocol. A client may shut down its sending side and still read (printf ... | nc host port). EOF
 // cannot distinguish this client from a client that has disconnected. It keeps the connection for a short time (Due) if
-// no active exchange has begun its response. Otherwise it cancels the response, because clients end streams like this.
+// no active exchange has begun its response. Otherwise it cancels the response, because clients end streams like this,
+// and no client shuts down only one side of TLS.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
 	}
-	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
+	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed ||
+		c.Transport() != nil {
 		return false
 	}
 	// Tell sources that listen (http.disconnect of ASGI) that the client sends nothing further and has probably

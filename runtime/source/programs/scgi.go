@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -116,7 +117,12 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		if _, err := io.Copy(out, r.Body()); err != nil {
 			return err
 		}
-		return out.WriteByte(',')
+		_ = out.WriteByte(',')
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() }) // _Child.disconnected sees it
+		return nil
 	})
 	// after an error the answer does not need the rest, or was aborted
 	defer func() { _ = sent() }()

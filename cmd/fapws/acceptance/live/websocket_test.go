@@ -96,7 +96,7 @@ func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {
 	c := s.Socket("/endless")
 	fapwstest.Hears(t, c, "tick")
 	go c.CloseWith(4005, "enough")
-	notes(s, "BrokenPipeError\nclosed 4005 enough")
+	notes(s, "ClientDisconnected\nclosed 4005 enough")
 }
 
 func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
@@ -473,7 +473,7 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 		says(t, c, "pour")
 		c.Receive()
 		fapwstest.ResetSocket(c)
-		notes(s, "pouring: BrokenPipeError\nleft 1006 ")
+		notes(s, "pouring: ClientDisconnected\nleft 1006 ")
 	})
 }
 
@@ -494,7 +494,7 @@ func TestWebSocketSmallMessagesDoNotFillMemory(t *testing.T) {
 		t.Errorf("the server has %d MiB more", grown>>20)
 	}
 	fapwstest.ResetSocket(c)
-	notes(s, "dripping: BrokenPipeError\nleft 1006 ")
+	notes(s, "dripping: ClientDisconnected\nleft 1006 ")
 }
 
 func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {

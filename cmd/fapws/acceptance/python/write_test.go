@@ -64,7 +64,7 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 		w.Head("GET")
 		w.Reset()
 	}
-	fapwstest.FileSays(t, folder+"/ended", "BrokenPipeError\nBrokenPipeError\n")
+	fapwstest.FileSays(t, folder+"/ended", "ClientDisconnected\nClientDisconnected\n")
 	s.Get("/", 200).Is(t, "quick")
 }
 
@@ -90,7 +90,7 @@ func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 			for _, w := range clients {
 				w.Reset()
 			}
-			fapwstest.FileSays(t, folder+"/ended", strings.Repeat("BrokenPipeError\n", len(clients)))
+			fapwstest.FileSays(t, folder+"/ended", strings.Repeat("ClientDisconnected\n", len(clients)))
 			s.Get("/", 200).Is(t, "quick")
 		})
 	}
