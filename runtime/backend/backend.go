@@ -153,6 +153,9 @@ func (w *Response) Start(head exchange.Head) {
 // Interim sends the head of a 1xx response (RFC 9110 §15.2) if the client supports it. Only Status, Reason and Fields
 // of head are used. Interim must be called before Start, and may block like Write.
 func (w *Response) Interim(head exchange.Head) error {
+	if head.Status == http.StatusEarlyHints && !w.r.TakesHints() {
+		return nil
+	}
 	if err := w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}}); err != nil {
 		return err
 	}

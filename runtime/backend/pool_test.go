@@ -103,7 +103,7 @@ func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 			return w.Flush()
 		},
 		"interim responses": func(w *Response) error {
-			return w.Interim(exchange.Head{Status: 103, Fields: make([]byte, 10<<10)})
+			return w.Interim(exchange.Head{Status: 102, Fields: make([]byte, 10<<10)})
 		},
 	} {
 		var sent atomic.Int64

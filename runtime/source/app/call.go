@@ -61,7 +61,9 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	c := d.calls[t]
 	p.Owner = c
 	c.parts++
-	c.restart()
+	if !p.Interim { // interim responses do not extend the timeout
+		c.restart()
+	}
 	switch p.Op {
 	case exchange.OpCredit:
 		if c.x != nil {

@@ -83,7 +83,9 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 				}
 			}
 		}
-		c.awaitInput()
+		if response.StatusCode != http.StatusEarlyHints { // hints do not extend the time for the response
+			c.awaitInput()
+		}
 	}
 	return nil, fmt.Errorf("more than %d responses of 1xx", maxInterim)
 }

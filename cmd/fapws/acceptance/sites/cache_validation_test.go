@@ -284,7 +284,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	page := target("/page", "Cache-Control: max-age=60",
 		"early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
 	w := p.Server.Dial()
-	w.Get(page)
+	w.Send(fapwstest.Get(page, "Sec-Fetch-Mode: navigate"))
 	in := bufio.NewReader(w.Conn)
 	for i, want := range []int{102, 103, 200} {
 		r, err := http.ReadResponse(in, nil)
