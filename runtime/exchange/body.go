@@ -230,18 +230,11 @@ func writeAll(fd int, data []byte) error {
 // Above InputWindow the server does not read from the client until the handler has given credit for half of the window.
 // This limits the memory for a client.
 
-// Deliver passes input to the source of x, if it has one.
-func (x *Exchange) Deliver(in Input) {
-	if x.Source != nil {
-		x.Source.Input(x, in)
-	}
-}
-
 // Feed delivers a piece of a body and counts it. enough reports whether the handler must give credit before it gets
 // more.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
-	x.Deliver(Input{Data: piece, Last: last})
+	x.Source.Input(x, Input{Data: piece, Last: last})
 	return x.Given.Add(piece) && !last
 }
 

@@ -73,18 +73,6 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Save stores the state of the access log line of x in d. The server that receives the WebSocket writes the line, so x
-// itself writes none.
-func (x *Exchange) Save(d *SocketState) {
-	in, out, _ := x.Carrier.Carried()
-	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
-	if e := x.Record; e != nil {
-		e.WireIn = x.Received + in
-		d.Log = e.State()
-		x.Record = nil // the other server logs the WebSocket when it ends
-	}
-}
-
 // Resume continues the WebSocket d of another process on the connection client. It submits the request again, with
 // Request.Resumed. If a mount accepts the request, open adds the connection to the event loop, and resumed then makes
 // the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection is already closed. If Resume

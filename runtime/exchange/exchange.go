@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 
 	"fapws/runtime/conn"
@@ -39,7 +38,6 @@ type Exchange struct {
 	req     *request // nil after the source has taken over the request
 	Check   Check    // the check of the client's login; nil if no check has started
 	MaxBody int64    // limit of the body in bytes; negative means no limit
-	renewal *Edit    // renewed cookie of the session; nil if the cookie is unchanged
 
 	// Fields for the source.
 	Choice     *Mount // the mount that gets the request; nil if none, or not yet known
@@ -49,16 +47,14 @@ type Exchange struct {
 	descriptor claim  // claim of a descriptor for a request of HTTP/2, in addition to its connection
 
 	// Fields for the response.
-	KeepAlive bool         // the connection stays open after the response
-	held      []Part       // parts that were sent before their turn
-	taken     int          // number of held parts that TakeTurn has returned; less than half
-	unsent    *conn.Unsent // waiting bytes of the response; nil if none have waited
+	KeepAlive bool  // the connection stays open after the response
+	Held      Parts // parts that were sent before their turn
 	Out       Response
 
 	Carrier Carrier // another protocol that carries the exchange or may carry it; nil if HTTP carries it
 }
 
-// identity is the part of an exchange that TakeOver copies.
+// identity is the part of an exchange that FailWith copies.
 type identity struct {
 	Version  http1.Version
 	IsHead   bool  // the method is HEAD
@@ -68,10 +64,11 @@ type identity struct {
 	Received int64 // bytes of the request
 	// address and login of the client, from the connection or from a trusted proxy; nil if an open WebSocket does not
 	// keep it
-	from  *Peer
-	rules *rules // rules of the mount or of the site, or noRules
+	from    *Peer
+	rules   *rules // rules of the mount or of the site, or noRules
+	renewal *Edit  // renewed cookie of the session; nil if the cookie is unchanged
 
-	// Fields for counters and the access log. TakeOver moves Record and began to the new exchange.
+	// Fields for counters and the access log. FailWith moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log
 	// from Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	began  int64
@@ -125,7 +122,7 @@ func (s *Server) New(client *Client, c Stream) *Exchange {
 	if x.from = client.peer; x.from == nil {
 		x.from = client.direct()
 	}
-	x.client, x.Stream, x.rules = client, c, noRules
+	x.client, x.Stream, x.Source, x.rules = client, c, Memory{}, noRules
 	client.Active++
 	return x
 }
@@ -148,13 +145,10 @@ func (x *Exchange) End() {
 		s.records = append(s.records, x.Record)
 	}
 	x.client.Active--
-	held := x.held[:0]
-	if cap(held) > 16 {
-		held = nil
-	}
+	held := x.Held.queue[:0]
 	*x = Exchange{} // a composite literal with these fields would be copied
 	x.Sink = x
-	x.s, x.held, x.Next = s, held, s.free
+	x.s, x.Held.queue, x.Next = s, held, s.free
 	s.free = x
 }
 
@@ -196,42 +190,20 @@ func (x *Exchange) Submit() {
 }
 
 func (x *Exchange) Hold(p *Part) {
-	x.held = append(x.held, *p)
-	if len(p.Body) >= conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
-		x.PartWaits(p, len(p.Body))
-		return
-	}
-	if x.unsent == nil {
-		x.unsent = new(conn.Unsent)
-	}
-	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
-}
-
-// unheld stops counting a part that was held.
-func (x *Exchange) unheld(p *Part) {
-	if x.unsent == nil {
-		return
-	}
-	if len(p.Body) >= conn.CountedPart {
-		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
+	if x.Stream == nil || x.client.Subrequest() {
+		x.Held.Put(p)
 	} else {
-		x.s.Set.Unsent.DropSmall(x.unsent, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
+		x.Held.hold(x.s.Set, x, p)
 	}
 }
 
 // PartWaits implements PartOwner. A part for a subrequest is counted for the client of the page.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
-	if len(p.Body) < conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
-		return x.unsent
+	if x.Stream == nil || x.client.Subrequest() {
+		return x.Held.unsent
 	}
-	if x.unsent == nil {
-		x.unsent = new(conn.Unsent)
-	}
-	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Set.Now)
-	return x.unsent
+	return x.Held.Count(x.s.Set, x, p, left)
 }
-
-func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
 
 func (x *Exchange) Cut() (client string) {
 	client = x.clientText()
@@ -257,21 +229,21 @@ func (x *Exchange) Refuse(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// TakeOver replaces x with a new exchange, which the server itself must answer. The handler of x no longer has a
-// client.
-func (x *Exchange) TakeOver() *Exchange {
+// FailWith replaces x with a new exchange, which the server itself answers with r. The handler of x no longer has a
+// client. p is the part of x that r replaces; nil if there is none.
+func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
 	y.identity, y.KeepAlive = x.identity, x.KeepAlive
 	x.Record, x.began, x.wait = nil, 0, nothing
 	x.dropCarrier()
 	x.Stream, x.Next = nil, nil
-	return y
-}
-
-func (x *Exchange) FailWith(r Reply) {
-	y := x.TakeOver()
-	x.Abandon()
+	if p == nil || !p.Last() {
+		x.Abandon()
+	}
+	if p != nil {
+		x.Release(p)
+	}
 	y.Reply(r)
 }
 
@@ -322,12 +294,9 @@ func (x *Exchange) AwaitTurn(early bool) {
 // its turn. ok is false if neither is possible.
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
-	case len(x.held) > 0:
-		p := x.held[x.taken]
-		if x.taken++; 2*x.taken >= len(x.held) { // rarely, because a thousand parts may be held
-			x.held, x.taken = slices.Delete(x.held, 0, x.taken), 0
-		}
-		x.unheld(&p)
+	case !x.Held.Empty():
+		p := x.Held.Take()
+		x.Held.unheld(x.s.Set, &p)
 		return &p, true
 	case x.state == answering && x.wait == forTurn:
 		x.enter(answering, nothing)
@@ -348,7 +317,7 @@ func (x *Exchange) Keep() {
 // WaitsForClient reports whether the client must read or send something before the response continues. Parts may wait
 // for the client or for earlier responses, or the body is incomplete.
 func (x *Exchange) WaitsForClient() bool {
-	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
+	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
 // Offload runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles
@@ -389,9 +358,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 // Release returns a part of x to its Owner. It ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last()
-	if x.unsent != nil {
-		x.s.Set.Unsent.Drop(x.unsent, p.Body, 0)
-	}
+	x.Held.Uncount(x.s.Set, p, 0)
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}
@@ -407,14 +374,11 @@ func (x *Exchange) Abandon() {
 	if x.Check != nil {
 		x.Check.Cancel()
 	}
-	held := x.held[x.taken:]
-	x.held, x.taken = x.held[:0], 0
-	ended := len(held) > 0 && held[len(held)-1].Last()
-	for i := range held {
-		x.unheld(&held[i])
-		x.Release(&held[i])
+	ended := x.Held.EndsWithLast()
+	for held := x.Held.TakeAll(); len(held) > 0; held = held[1:] {
+		x.Held.unheld(x.s.Set, &held[0])
+		x.Release(&held[0])
 	}
-	clear(held)
 	switch {
 	case ended || x.beside: // it ends later
 	case x.state != answering:
@@ -453,7 +417,7 @@ func (x *Exchange) Reply(r Reply) {
 	x.enter(answering, nothing)
 	x.Req, x.Source, x.Fields = nil, Memory{}, nil
 	if pages := x.rules.site.Pages; pages != nil {
-		pages.Answer(x, r)
+		pages(x, r)
 	} else {
 		x.SendReply(&r)
 	}

@@ -145,16 +145,22 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	s.writeLine(r)
 }
 
+// TakeRecord returns the record of x, whose line something else writes; nil if the request has no line.
+func (x *identity) TakeRecord() *logfile.Record {
+	e := x.Record
+	if e != nil {
+		e.WireIn = x.Received
+		x.Record = nil
+	}
+	return e
+}
+
 // PassOn gives the connection or stream of x to another protocol when the response is written or gathered. The protocol
 // writes the line of the access log.
 func (x *Exchange) PassOn(to Upgrade) {
-	log, sent, framed := x.Record, x.Out.Sent, x.Out.Framed
-	if log != nil {
-		log.WireIn = x.Received
-		x.Record = nil
-	}
+	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed
 	c, _ := x.Stream.SwitchProtocols(x, nil)
-	to.Begin(c, log, sent, framed)
+	to(c, log, sent, framed)
 }
 
 // Measure counts requests with r from now on. Earlier requests count only as active.

@@ -14,11 +14,6 @@ const (
 	htmlType = "text/html; charset=utf-8"
 )
 
-type Pages interface {
-	// Answer answers x with r, or with the page for its status.
-	Answer(x *Exchange, r Reply)
-}
-
 // SendReply answers x with r, without a page of the site.
 func (x *Exchange) SendReply(r *Reply) {
 	p := Part{First: true, End: Complete}

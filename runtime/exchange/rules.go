@@ -170,7 +170,7 @@ func (x *identity) LogIn(user string, by Login) {
 }
 
 // SetCookie adds a field Set-Cookie to the response to x.
-func (x *Exchange) SetCookie(value string) {
+func (x *identity) SetCookie(value string) {
 	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // cookies of the server are valid
 }
 

@@ -244,7 +244,8 @@ type Site struct {
 	Table []Mount
 
 	Rules *Rules // for all responses; may be nil
-	Pages Pages  // for errors; nil means those of the server
+	// Pages answers x with r, or with the page for its status, on the event loop. nil means the pages of the server.
+	Pages func(x *Exchange, r Reply)
 
 	// AccessLog gets a line for each request of the site. nil means Config.AccessLog.
 	AccessLog   *logfile.AccessLog

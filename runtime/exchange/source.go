@@ -85,14 +85,11 @@ type Limit struct {
 // RetryAfter is the field of a 503 if the client may try again soon.
 var RetryAfter = []byte("Retry-After: 1\r\n")
 
-// Upgrade is another protocol that a connection speaks after the response to an exchange: see Part.Upgrade.
-type Upgrade interface {
-	// Begin gives the connection to the other protocol. The protocol writes log, which may be nil, to the access log.
-	// sent and framed count the bytes of the body and of the rest of the response, which is written or about to be
-	// written. The exchange ends when Begin has returned. If the response cannot be sent, Begin is not called before
-	// the Owner of the part gets it back.
-	Begin(c *conn.Conn, log *logfile.Record, sent, framed int64)
-}
+// Upgrade begins another protocol after the response to an exchange: see Part.Upgrade. It gets the connection. The
+// protocol writes log, which may be nil, to the access log. sent and framed count the bytes of the body and of the rest
+// of the response, which is written or about to be written. The exchange ends when Upgrade has returned. If the
+// response cannot be sent, Upgrade is not called before the Owner of the part gets it back.
+type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
 // Origin is the request on whose behalf a handler asks the server itself for
 // something: a page that is included, the target of a local redirect.

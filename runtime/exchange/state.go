@@ -86,7 +86,7 @@ func (x *progress) Delayed() bool { return x.wait == forEarlier }
 func (x *Exchange) suspend(w wait) {
 	x.req.keep()
 	x.enter(routing, w)
-	x.Source, x.Choice = nil, nil
+	x.Source, x.Choice = Memory{}, nil
 	x.Stream.Wait(x)
 }
 

@@ -15,6 +15,13 @@ func (h *holding) Start(x *exchange.Exchange) { h.Held = append(h.Held, x) }
 // The error page of the request is among the files of its sites.
 func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	h := new(holding)
+	pages := 0
+	h.Pages = func(x *exchange.Exchange, r exchange.Reply) {
+		if pages++; !h.HasFormer() {
+			t.Error("the former sites end with the request")
+		}
+		x.SendReply(&r)
+	}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
 	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
@@ -28,14 +35,9 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	})
 	h.Stream(t)
 	h.Do(func() {
-		y := h.Held[0].TakeOver()
-		h.Held[0].Abandon()
-		if !h.HasFormer() {
-			t.Error("the former sites end with the request")
-		}
-		y.Reply(exchange.Reply{Status: 503})
-		if h.HasFormer() {
-			t.Error("the former sites stay after the response")
+		h.Held[0].FailWith(exchange.Reply{Status: 503}, nil)
+		if h.HasFormer() || pages != 1 {
+			t.Errorf("%d pages; former sites after the response: %v", pages, h.HasFormer())
 		}
 	})
 	if _, err := io.ReadAll(client); err != nil {

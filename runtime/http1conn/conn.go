@@ -152,7 +152,7 @@ func (c *Conn) EOF() (stays bool) {
 		if x.Check != nil {
 			x.Check.Defer()
 		}
-		x.Deliver(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
+		x.Source.Input(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 	return true
 }

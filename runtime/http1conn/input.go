@@ -352,7 +352,7 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 	}
 	c.cutBody(x)
 	if !x.Out.Begun {
-		x.FailWith(r)
+		x.FailWith(r, nil)
 		return
 	}
 	// otherwise the end of the connection would look like the end of the body

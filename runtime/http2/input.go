@@ -345,7 +345,7 @@ func (st *stream) refuseBody(r exchange.Reply) {
 	case x.Out.Begun:
 		st.c.resetStream(st, http2.ErrCodeCancel)
 	default:
-		x.FailWith(r)
+		x.FailWith(r, nil)
 	}
 }
 

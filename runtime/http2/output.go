@@ -83,12 +83,12 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	if p.First && st.extended && p.Head.Status/100 == 2 {
-		st.refuseAnswer(x, p, exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
+		x.FailWith(exchange.Reply{Status: 501, Text: "no WebSocket at this path"}, p) // the source knows none
 		return
 	}
 	mayHold := p.File == nil || x.HoldDescriptor()
 	if !mayHold && p.First {
-		st.refuseAnswer(x, p, x.NoDescriptor())
+		x.FailWith(x.NoDescriptor(), p)
 		return
 	}
 	if p.First {
@@ -126,17 +126,6 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	if len(c.delayed) > 0 {
 		c.beginDelayed()
 	}
-}
-
-// refuseAnswer sends r instead of p, the first part of x. It replaces a 2xx response to an extended CONNECT from a
-// source that does not know WebSockets, and a file beyond the client's limit.
-func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part, r exchange.Reply) {
-	y := x.TakeOver()
-	if !p.Last() { // the rest of the response must be discarded
-		x.Abandon()
-	}
-	x.Release(p)
-	y.Sink.Reply(r)
 }
 
 func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {

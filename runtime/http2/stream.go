@@ -270,7 +270,7 @@ func (c *Conn) beginDelayed() {
 		var sum, most int64
 		for _, st := range c.streams {
 			if st.x != nil {
-				n := st.x.Unsent()
+				n := st.x.Held.Unsent()
 				sum, most = sum+n, max(most, n)
 			}
 		}

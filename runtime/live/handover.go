@@ -121,7 +121,7 @@ func (s *Socket) ask() {
 	s.moving = asked
 	s.conn.Stop(conn.PauseForReset)
 	s.conn.Pause(conn.PauseForHandover) // further input, including its end, is for the new process
-	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
+	s.x.Source.Input(s.x, exchange.Input{Op: exchange.OpHandOver})
 }
 
 func (s *Socket) remain() {
@@ -179,7 +179,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	case s.answer != answering: // the connection is broken
 		s.release(p)
 	case s.conn.Writing():
-		s.held.putFirst(p)
+		s.held.PutFirst(p)
 	default:
 		s.all.depart(s, p)
 	}
@@ -197,7 +197,11 @@ func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 		s.release(p)
 		return
 	}
-	s.x.Save(d)
+	d.Sent, d.Framed = s.x.Out.Sent+s.out, s.x.Out.Framed
+	if e := s.x.TakeRecord(); e != nil { // the other server logs the WebSocket when it ends
+		e.WireIn += s.in
+		d.Log = e.State()
+	}
 	s.moving = moved
 	c.Unwatch()
 	fd := c.Fd()

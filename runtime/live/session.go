@@ -170,7 +170,7 @@ func (s *Socket) awaitClose() {
 func (s *Socket) tell(code uint16, reason []byte) {
 	if !s.told {
 		s.told = true
-		s.x.Deliver(exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
+		s.x.Source.Input(s.x, exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 		s.end()
 		return
 	}
-	if !s.held.endsWithLast() {
+	if !s.held.EndsWithLast() {
 		s.tell(code, reason)
 	}
 	if s.closing {
@@ -227,7 +227,7 @@ func (s *Socket) tellAway() {
 	if s.away == 0 || s.answer != answering {
 		return
 	}
-	if !s.held.endsWithLast() {
+	if !s.held.EndsWithLast() {
 		s.tell(s.away, nil)
 	}
 	s.leave()

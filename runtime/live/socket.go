@@ -45,7 +45,7 @@ type Socket struct {
 	// input that counts towards the share of the client; nil if it is small
 	large   *largeInput
 	in, out int64 // for the access log
-	held    parts
+	held    exchange.Parts
 	// the state for the hand-over, after the handler has released the WebSocket
 	offer *exchange.SocketState
 
@@ -428,7 +428,7 @@ func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	if op == websocket.Text {
 		in.Op = exchange.OpText
 	}
-	s.x.Deliver(in)
+	s.x.Source.Input(s.x, in)
 	if s.given.Add(data) {
 		s.conn.Stop(conn.PauseForReset)
 	}

@@ -125,7 +125,7 @@ func (r *response) end(p *exchange.Part) {
 	if r.closed || !r.text {
 		separator = nil
 	}
-	r.sink.Send(&exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Upgrade: r})
+	r.sink.Send(&exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Upgrade: r.upgrade})
 }
 
 func (r *response) Reply(reply exchange.Reply) {
@@ -149,7 +149,7 @@ func (r *response) OnGone(x *exchange.Exchange) {
 	r.Source.OnGone(x)
 }
 
-func (r *response) Begin(c *conn.Conn, log *logfile.Record, sent, framed int64) {
+func (r *response) upgrade(c *conn.Conn, log *logfile.Record, sent, framed int64) {
 	p := r.p
 	r.begun = true
 	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c

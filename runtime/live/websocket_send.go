@@ -25,7 +25,7 @@ func (s *Socket) Send(p *exchange.Part) {
 		s.notResumed()
 		s.advance()
 	}
-	if s.conn.Writing() || !s.held.empty() {
+	if s.conn.Writing() || !s.held.Empty() {
 		s.hold(p)
 	} else {
 		s.send(p)
@@ -34,9 +34,9 @@ func (s *Socket) Send(p *exchange.Part) {
 }
 
 func (s *Socket) advance() {
-	for !s.held.empty() && !s.conn.Writing() {
-		p := s.held.take()
-		s.held.uncount(s.all.conns, &p, len(p.Body))
+	for !s.held.Empty() && !s.conn.Writing() {
+		p := s.held.Take()
+		s.held.Uncount(s.all.conns, &p, len(p.Body))
 		if p.Owner == nil { // a message of a group, added by queue
 			if s.behind = max(0, s.behind-cost(&p)); s.behind <= s.all.mostBehind()/2 {
 				s.all.CaughtUp(s)
@@ -48,7 +48,7 @@ func (s *Socket) advance() {
 }
 
 func (s *Socket) hold(p *exchange.Part) {
-	s.held.put(p)
+	s.held.Put(p)
 	if s.conn != nil {
 		s.PartWaits(p, len(p.Body))
 	}
@@ -56,7 +56,7 @@ func (s *Socket) hold(p *exchange.Part) {
 
 // dropHeld reports whether it dropped the last part, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
-	held := s.held.takeAll()
+	held := s.held.TakeAll()
 	for i := range held {
 		ended = ended || held[i].Last()
 		s.release(&held[i])
@@ -65,7 +65,7 @@ func (s *Socket) dropHeld() (ended bool) {
 }
 
 func (s *Socket) release(p *exchange.Part) {
-	s.held.uncount(s.all.conns, p, 0)
+	s.held.Uncount(s.all.conns, p, 0)
 	if p.Owner == nil {
 		return
 	}
@@ -134,7 +134,7 @@ func endCode(p *exchange.Part) uint16 {
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
 func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
-	return s.held.count(s.all.conns, s, p, left)
+	return s.held.Count(s.all.conns, s, p, left)
 }
 
 func (s *Socket) Cut() (client string) {
@@ -149,7 +149,7 @@ func (s *Socket) Give(events []*Event) {
 		switch {
 		case s.left || s.closing:
 			return
-		case s.state == socketOpening || s.conn.Writing() || !s.held.empty():
+		case s.state == socketOpening || s.conn.Writing() || !s.held.Empty():
 			s.queue(e)
 		default:
 			wire := s.all.codec.frameOf(&s.compression, e)

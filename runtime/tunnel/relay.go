@@ -72,7 +72,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed(err.Error())
 		return nil
 	case answer.StatusCode >= 400:
-		r.x.FailWith(exchange.Reply{Status: answer.StatusCode})
+		r.x.FailWith(exchange.Reply{Status: answer.StatusCode}, nil)
 		return nil
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		r.malformed("its status is " + answer.Status)
@@ -89,7 +89,7 @@ func (r *relay) readAnswer() *http1.Response {
 // malformed refuses a WebSocket whose application has not written a head that accepts the WebSocket.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
-	r.x.FailWith(exchange.Reply{Status: 502})
+	r.x.FailWith(exchange.Reply{Status: 502}, nil)
 }
 
 // Ready implements eventloop.Handler. The application wrote to its end of the pair or closed it.

@@ -161,7 +161,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	return basic
 }
 
-func (b *builder) errorPages(h *Host) exchange.Pages {
+func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 	if err != nil {
 		b.wrong(h.At.Errorf("error-page", "%v", err))
 	}
-	return made
+	return made.Answer
 }
 
 // Cache is the value of the key cache: which responses of a route are cached. If Given is false, none are.

@@ -21,7 +21,8 @@ type Host struct {
 	exchange.Memory
 	Held    []*exchange.Exchange
 	Gone    int
-	Streams bool // bodies are streamed; set by Stream
+	Streams bool                                         // bodies are streamed; set by Stream
+	Pages   func(x *exchange.Exchange, r exchange.Reply) // of the site; may be nil
 	Filters []exchange.Filter
 
 	conns   conn.Set
@@ -83,7 +84,8 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 
 func (h *Host) use(t testing.TB) {
 	t.Helper()
-	all := []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams,
+	all := []exchange.Site{{Pages: h.Pages, Table: []exchange.Mount{{Prefix: "/", Handler: application{},
+		Streams: h.Streams,
 		Filters: h.Filters}}}}
 	table, err := h.Prepare(all, nil, func(*exchange.Mount) (exchange.Source, bool) { return h.source, false })
 	if err != nil {

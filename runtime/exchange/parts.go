@@ -1,0 +1,83 @@
+package exchange
+
+import (
+	"slices"
+
+	"fapws/runtime/conn"
+)
+
+// Parts are the parts of a response that wait until the client has taken earlier output, in order. The ledger of the
+// server counts them.
+type Parts struct {
+	queue  []Part
+	taken  int          // number of parts of queue that Take has returned; less than half
+	unsent *conn.Unsent // nil if no part was counted
+}
+
+func (q *Parts) Empty() bool { return len(q.queue) == 0 }
+
+func (q *Parts) EndsWithLast() bool { return !q.Empty() && q.queue[len(q.queue)-1].Last() }
+
+func (q *Parts) Put(p *Part) { q.queue = append(q.queue, *p) }
+
+func (q *Parts) PutFirst(p *Part) { q.queue = slices.Insert(q.queue, q.taken, *p) }
+
+// Take removes the first part. q must not be empty.
+func (q *Parts) Take() Part {
+	p := q.queue[q.taken]
+	if q.taken++; 2*q.taken >= len(q.queue) { // rarely, because a thousand parts may wait
+		q.queue, q.taken = slices.Delete(q.queue, 0, q.taken), 0
+	}
+	if q.Empty() && cap(q.queue) > 16 {
+		q.queue = nil
+	}
+	return p
+}
+
+// TakeAll removes all parts.
+func (q *Parts) TakeAll() []Part {
+	all := q.queue[q.taken:]
+	q.queue, q.taken = nil, 0
+	return all
+}
+
+// Unsent returns the number of counted bytes.
+func (q *Parts) Unsent() int64 { return q.unsent.Size() }
+
+// Count counts p if p is large. left is the number of its unwritten bytes. Count returns the Unsent of q; nil if no
+// part was counted.
+func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
+	if len(p.Body) >= conn.CountedPart {
+		q.begin()
+		in.Unsent.Add(q.unsent, of, p.Body, left, in.Now)
+	}
+	return q.unsent
+}
+
+// Uncount stops counting p if p is large. left is the number of its bytes that are discarded.
+func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
+	if q.unsent != nil {
+		in.Unsent.Drop(q.unsent, p.Body, left)
+	}
+}
+
+func (q *Parts) begin() {
+	if q.unsent == nil {
+		q.unsent = new(conn.Unsent)
+	}
+}
+
+// hold puts p into q and counts it, also if it is small. The caller must call unheld when it takes p out.
+func (q *Parts) hold(in *conn.Set, of conn.Response, p *Part) {
+	q.Put(p)
+	if q.Count(in, of, p, len(p.Body)); len(p.Body) < conn.CountedPart {
+		q.begin()
+		in.Unsent.AddSmall(q.unsent, of, len(p.Body)+len(p.Head.Fields), in.Now)
+	}
+}
+
+func (q *Parts) unheld(in *conn.Set, p *Part) {
+	if q.Uncount(in, p, len(p.Body)); q.unsent != nil && len(p.Body) < conn.CountedPart {
+		in.Unsent.DropSmall(q.unsent, len(p.Body)+len(p.Head.Fields), in.Now)
+	}
+}
