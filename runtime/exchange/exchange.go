@@ -355,6 +355,9 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	})
 }
 
+// Poster returns a function that runs another function on the event loop. That function is safe for concurrent use.
+func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
+
 // Release returns a part of x to its Owner. It ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last()

@@ -176,6 +176,3 @@ func (x *identity) SetCookie(value string) {
 
 // LocalNeedsNoLogin reports whether clients on this machine may access the mount of x without a login.
 func (x *identity) LocalNeedsNoLogin() bool { return x.rules.local }
-
-// Poster returns a function that runs another function on the event loop. That function is safe for concurrent use.
-func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
