@@ -22,11 +22,13 @@
   X(T_PATH, "path")                                                                                                    \
   X(T_TRAILERS, "trailers")                                                                                            \
   X(T_MORE_TRAILERS, "more_trailers")                                                                                  \
+  X(T_LINKS, "links")                                                                                                  \
   X(T_REQUEST, "http.request")                                                                                         \
   X(T_DISCONNECT, "http.disconnect")                                                                                   \
   X(T_START, "http.response.start")                                                                                    \
   X(T_RESPONSE_BODY, "http.response.body")                                                                             \
   X(T_PATHSEND, "http.response.pathsend")                                                                              \
+  X(T_EARLY_HINT, "http.response.early_hint")                                                                          \
   X(T_RESPONSE_TRAILERS, "http.response.trailers")
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
@@ -274,6 +276,28 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   return 0;
 }
 
+/* http.response.early_hint (extension of ASGI 3), also before http.response.start. Later hints are ignored. */
+static int send_hints(asgi_exchange *x, PyObject *links, PyObject *same) {
+  PyObject *list =
+      links ? PySequence_Fast(links, "send(): 'links' of 'http.response.early_hint' must be a list") : NULL;
+  if (!links) return core_raise(PyExc_ValueError, "send(): 'http.response.early_hint' has no 'links'");
+  if (!list) return -1;
+  core_part *p = NULL;
+  int bad = 0;
+  for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(list); i++) {
+    PyObject *link = PySequence_Fast_GET_ITEM(list, i);
+    bad = PyBytes_Check(link) ? wsgi_add_hint(x->rec, &p, PyBytes_AS_STRING(link), PyBytes_GET_SIZE(link))
+                              : core_raise(PyExc_TypeError, "send(): an item of 'links' must be bytes, not %.100s",
+                                           Py_TYPE(link)->tp_name);
+  }
+  Py_DECREF(list);
+  if (!bad)
+    wsgi_send_hints(&A.thread, x->rec, p);
+  else if (p)
+    core_part_delete(p);
+  return bad;
+}
+
 /* --- trailer fields (https://asgi.readthedocs.io/en/latest/extensions.html#http-trailers, RFC 9110 §6.5) --- */
 
 static int trailers_fit(const wsgi_start_object *s) {
@@ -337,6 +361,8 @@ static int http_send(asgi_exchange *x, PyObject *message) {
     return asgi_send_body(x, message);
   if (which == T_PATHSEND && state == ASGI_HEAD)
     return asgi_with_values(x, message, text[T_PATH], text[T_TYPE], send_path);
+  if (which == T_EARLY_HINT && state != ASGI_COMPLETE)
+    return x->rec ? asgi_with_values(x, message, text[T_LINKS], text[T_LINKS], send_hints) : 0;
   if (which == T_RESPONSE_TRAILERS && state == ASGI_TRAILERS)
     return asgi_with_values(x, message, text[T_HEADERS], text[T_MORE_TRAILERS], send_trailers);
   return out_of_order(x, text[which]);
@@ -359,6 +385,7 @@ static int http_too_late(asgi_exchange *x, PyObject *message) {
   if (more < 0 || !(task = PyObject_CallNoArgs(current_task))) return -1;
   int told = task == x->told;
   Py_DECREF(task);
+  if (which == T_EARLY_HINT) return 0;
   if (which == T_START) return told ? asgi_left(x, message) : 0;
   if (!more) return 0;
   int others = !told && (x->told || asgi_listens(x)) && x->unheard < ASGI_LAST_WORDS;

@@ -28,7 +28,8 @@
   X(T_HTTP, "http")                                                                                                    \
   X(T_EMPTY, "")                                                                                                       \
   X(T_PATHSEND, "http.response.pathsend")                                                                              \
-  X(T_TRAILERS, "http.response.trailers")
+  X(T_TRAILERS, "http.response.trailers")                                                                              \
+  X(T_EARLY_HINT, "http.response.early_hint")
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 static PyObject *text[T_COUNT], *the_asgi;
@@ -256,7 +257,8 @@ int asgi_put_tls(PyObject *extensions, const core_record *rec) {
 static PyObject *extensions(const core_record *rec) {
   PyObject *dict = PyDict_New();
   if (dict && (core_put(dict, text[T_PATHSEND], PyDict_New()) < 0 || asgi_put_tls(dict, rec) < 0 ||
-               (rec->req.trailers && core_put(dict, text[T_TRAILERS], PyDict_New()) < 0)))
+               (rec->req.trailers && core_put(dict, text[T_TRAILERS], PyDict_New()) < 0) ||
+               (wsgi_takes_hints(rec) && core_put(dict, text[T_EARLY_HINT], PyDict_New()) < 0)))
     Py_CLEAR(dict);
   return dict;
 }

@@ -48,6 +48,8 @@ int core_record_begin(core_thread *t, core_record *rec) {
   core_give_to(rec, t);
   rec->run.iter = rec->run.result = rec->run.start = rec->run.input = rec->run.environ = rec->run.exchange = NULL;
   rec->run.disconnected = NULL;
+  rec->run.hints = 0;
+  rec->run.hint_bytes = 0;
   rec->run.started = rec->run.whole = rec->run.bodyless = rec->run.single = 0;
   rec->run.declared = -1;
   rec->run.sent = rec->run.unacked = rec->run.credit = 0;

@@ -5,6 +5,7 @@ package pybridge
 import "C"
 
 import (
+	"net/http"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -205,6 +206,10 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 		out.File = &exchange.File{FD: int(p.file), Offset: int64(p.offset), Count: int64(p.count)}
 	}
 	out.Ref, out.Op, out.Number, out.Trailers = p, exchange.Op(p.op), int64(p.number), nil
+	if out.Interim = p.interim != 0; out.Interim {
+		out.Head = exchange.Head{Status: http.StatusEarlyHints, Fields: within(p, p.fields_off, p.fields_len)}
+		return
+	}
 	if !out.First {
 		if p.fields_len > 0 {
 			trailers := exchange.Trailers(within(p, p.fields_off, p.fields_len))

@@ -38,12 +38,13 @@ typedef struct core_part {
   struct core_record *rec; /* borrowed: the record exists until its last part has been released */
   uint32_t ticket;
   uint8_t first, last, failed;
-  uint8_t unseen; /* body_len is counted in core_shared.unseen */
+  uint8_t interim; /* the fields are those of a 103 response before the first part */
+  uint8_t unseen;  /* body_len is counted in core_shared.unseen */
   uint8_t type, has_date, has_server, close_conn;
   int32_t status;
   int64_t length;                  /* Content-Length of the whole body, -1 unknown */
   uint32_t reason_off, reason_len; /* in buf */
-  /* In buf; the trailers if this is a last part that is not the first one. */
+  /* In buf; the trailers if this is a last part that is neither interim nor the first one. */
   uint32_t fields_off, fields_len;
   uint32_t name_off, name_len;       /* in buf: file name that determines the type */
   uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers the request */
@@ -164,6 +165,8 @@ struct core_run {
   uint8_t single;         /* the result has one item, so its first chunk is the whole body */
   uint8_t counted;        /* in pipeline->running */
   uint8_t taken;          /* the application has used socket */
+  uint8_t hints;          /* number of early hints */
+  uint16_t hint_bytes;    /* size of their values */
   void *iter;             /* PyObject *, owned: yields chunks */
   void *result;           /* PyObject *, owned: its close() will be called */
   void *start;            /* owned Start_response (PyObject *) */

@@ -76,6 +76,17 @@ int wsgi_socket_was_used(core_record *rec);
 /* Closes the socket unless the application owns it, and sets rec->run.taken if it was used. */
 void wsgi_close_socket(core_record *rec);
 
+/* --- wsgi_hints.c ---------------------------------------------------------------- */
+
+extern PyMethodDef wsgi_early_hints_method;
+/* Whether the client understands 103 (Early Hints). */
+int wsgi_takes_hints(const core_record *rec);
+/* Adds a value of Link to *part, which is made if needed. Hints that cannot be sent, because they are too many or too
+ * late or the client does not understand them, are ignored. -1 with an exception for a wrong value. */
+int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);
+/* Sends p at once, unless it is NULL. */
+void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
+
 /* =============================================================================
  * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
  * wsgi_result.c, wsgi_file.c and wsgi_run.c.

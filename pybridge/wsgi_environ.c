@@ -83,6 +83,7 @@ static PyObject *make_template(Py_ssize_t room) {
       {"wsgi.input_terminated", PyBool_FromLong(1)},
       {"fapws.disconnected", Py_NewRef(Py_None)},
       {"waitress.client_disconnected", Py_NewRef(Py_None)},
+      {"wsgi.early_hints", PyCFunction_New(&wsgi_early_hints_method, NULL)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&wsgi_FileWrapper_Type)},
       {"SERVER_SOFTWARE", Py_NewRef(constants.software)},
   };

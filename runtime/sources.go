@@ -49,6 +49,9 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
+	if m.Receives == nil {
+		o.Hints = m.Hints()
+	}
 	source = s.loop.app.Source(m.Handler, o)
 	if m.Compress {
 		m.Filters = append(m.Filters, s.loop.compressor.Filter)

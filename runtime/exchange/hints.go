@@ -1,6 +1,37 @@
 package exchange
 
-import "fapws/runtime/http1"
+import (
+	"fmt"
+	"strings"
+
+	"fapws/runtime/http1"
+)
+
+// Limits of the early hints of a route. Handlers have the same limits for each request.
+const (
+	maxHints     = 16
+	maxHintBytes = 8 << 10
+)
+
+// newHints returns the fields Link with these values, or nil if there are none. The error has one line.
+func newHints(links []string) (fields []byte, err error) {
+	size := 0
+	for _, link := range links {
+		one := Field{Name: "Link", Value: link}
+		if err := one.Check(); err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(link, "<") || !strings.Contains(link, ">") {
+			return nil, fmt.Errorf("%q is not a link; write <URL>; rel=preload; as=style", link)
+		}
+		size += len(link)
+		fields = one.AppendTo(fields)
+	}
+	if len(links) > maxHints || size > maxHintBytes {
+		return nil, fmt.Errorf("more than %d links, or more than %d bytes of them", maxHints, maxHintBytes)
+	}
+	return fields, nil
+}
 
 // TakesHints reports whether the client understands 103 (Early Hints, RFC 8297). Over HTTP/1.1, only a browser that
 // navigates to a page does: other clients, such as Python's http.client, take a 103 for the final response.

@@ -39,9 +39,14 @@ type Rules struct {
 	MaxBodySize int64
 	Timeout     time.Duration // as in Config; negative for no timeout
 
+	// EarlyHints are values of Link in a 103 response that is sent when a request for a Handler arrives, if the client
+	// understands it.
+	EarlyHints []string
+
 	edit       *Edit  // of Set, Add and Remove, or nil
 	editSecure *Edit  // of SetSecure, or nil
 	allow      []byte // the Allow field of a 405
+	hints      []byte // the fields of EarlyHints
 }
 
 // NewRules prepares rules for use. The error has one line.
@@ -50,6 +55,9 @@ func NewRules(r Rules) (_ *Rules, err error) {
 		return nil, err
 	}
 	if r.editSecure, err = newEdit(r.SetSecure, nil, nil); err != nil {
+		return nil, err
+	}
+	if r.hints, err = newHints(r.EarlyHints); err != nil {
 		return nil, err
 	}
 	for _, method := range r.Methods {
@@ -78,6 +86,7 @@ type rules struct {
 	quiet   bool          // requests have no line in an access log
 	timeout time.Duration // 0 means Config.Timeout
 	maxBody int64         // 0 means Config.MaxBodySize
+	hints   []byte        // the fields Link of early hints, or nil
 }
 
 var noRules = &rules{site: new(Site)}
@@ -117,6 +126,9 @@ func rulesOf(s *Site, m *Mount) *rules {
 		}
 		out.timeout = cmp.Or(r.Timeout, out.timeout)
 		out.maxBody = cmp.Or(r.MaxBodySize, out.maxBody)
+		if r.hints != nil {
+			out.hints = r.hints
+		}
 	}
 	if m.Access != nil {
 		out.access = m.Access

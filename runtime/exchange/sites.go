@@ -370,3 +370,6 @@ func (m *Mount) route() route.Mount {
 // Timeout returns the timeout of the rules of m or of its site; 0 means that of the server. Call it in or after
 // Prepare.
 func (m *Mount) Timeout() time.Duration { return m.rules.timeout }
+
+// Hints returns the fields of Rules.EarlyHints, or nil.
+func (m *Mount) Hints() []byte { return m.rules.hints }

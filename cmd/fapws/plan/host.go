@@ -337,5 +337,9 @@ func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	if err != nil {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
+	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil }
+	if r.At.Set("early-hints") && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
+		b.wrong(r.At.Errorf("early-hints", "has no effect with %s: its responses need no time", of[0].key))
+	}
 	return b.rules(r, mounts)
 }

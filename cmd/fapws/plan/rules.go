@@ -34,6 +34,7 @@ type Rules struct {
 	TopRules
 	Cache       *Cache        `key:"cache" value:"'60s', true, false or { ttl = '60s', stale = '30s' }" help:"caches responses; true: for the lifetime that each response states; the table also takes heuristic, vary, query, status and cookies"`
 	MaxBodySize int64         `key:"max-body-size" value:"'1M'" help:"largest request body"`
+	EarlyHints  []string      `key:"early-hints" is:"some" value:"['</a.css>; rel=preload; as=style']" help:"values of Link in a 103 response that browsers get before an application or an upstream answers"`
 	Timeout     time.Duration `key:"timeout" value:"'30s'" help:"maximum time until the response starts"`
 }
 
@@ -104,6 +105,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		Deny:        r.Deny,
 		Methods:     r.Methods,
 		MaxBodySize: r.MaxBodySize,
+		EarlyHints:  r.EarlyHints,
 		Timeout:     r.Timeout,
 		Access:      b.access(r),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
@@ -124,7 +126,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		key   string
 		rules exchange.Rules
 	}{{"headers", exchange.Rules{Set: o.Set}}, {"remove-headers", exchange.Rules{Remove: o.Remove}},
-		{"methods", exchange.Rules{Methods: o.Methods}}} {
+		{"methods", exchange.Rules{Methods: o.Methods}}, {"early-hints", exchange.Rules{EarlyHints: o.EarlyHints}}} {
 		if _, err := exchange.NewRules(part.rules); err != nil {
 			b.misused(at, part.key, err)
 		}

@@ -108,6 +108,7 @@ type Dispatcher struct {
 	// of the mutex may access all state of the loop (see Stalled).
 	state   sync.Mutex
 	running bool
+	hinted  bool // an early hint waits in the output of a connection
 }
 
 // New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. The caller
@@ -187,6 +188,10 @@ func (d *Dispatcher) deliverAll() (any bool) {
 func (d *Dispatcher) flush() {
 	if d.app == nil {
 		return
+	}
+	if d.hinted { // an inline handler would delay it
+		d.hinted = false
+		d.loop.Flush()
 	}
 	d.running = true
 	d.state.Unlock()

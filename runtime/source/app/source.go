@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ type Options struct {
 	Timeout  time.Duration
 	Occupies exchange.Occupancy // how long each exchange occupies the application
 	Main     bool               // the handler is the application (see Dispatcher.LastUse)
+	Hints    []byte             // fields of a 103 response that is sent before the handler runs, or nil
 }
 
 // Source is safe for concurrent use.
@@ -53,6 +55,11 @@ func (s *Source) Start(x *exchange.Exchange) {
 	r.Services = s.services
 	if d.set.Debug >= 2 { // the arguments need an allocation
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
+	}
+	if s.options.Hints != nil && !r.Upgrade && r.TakesHints() {
+		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: http.StatusEarlyHints,
+			Fields: s.options.Hints}})
+		d.hinted = true
 	}
 	if !s.handler.Submit(c.ticket, r) {
 		d.put(c)

@@ -1,6 +1,9 @@
 package http2_test
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -29,5 +32,30 @@ func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 	if want := "300000 bytes by HTTP/2.0 GET; /talk 3000 ; own socket by HTTP/2.0; /own 3000"; strings.TrimSpace(
 		said) != want {
 		t.Errorf("%q", said)
+	}
+}
+
+func TestBrowserLoadsWhatEarlyHintsNameBeforeThePage(t *testing.T) {
+	t.Parallel()
+	s := serveTLS(t, fapwstest.Mode{}, "hintedpage.py")
+	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	c.Close()
+	// With IgnoreCertErrors, Chromium keeps nothing that it loads early.
+	ctx := fapwstest.Browser(t, chromedp.Flag("ignore-certificate-errors-spki-list",
+		base64.StdEncoding.EncodeToString(key[:])))
+	var how string
+	if err := chromedp.Run(ctx,
+		chromedp.Navigate(s.URL+"/"),
+		fapwstest.Shows(`document.getElementById("how").textContent != "early"`),
+		chromedp.Text("#how", &how, chromedp.ByQuery),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if how != "early-hints" {
+		t.Error(how)
 	}
 }

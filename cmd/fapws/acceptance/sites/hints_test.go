@@ -1,6 +1,7 @@
 package sites_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -54,6 +55,56 @@ func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 	} {
 		if got := heads(t, append(c.args, s.URL)...); got != c.want {
 			t.Errorf("%q: %q, want %q", c.args, got, c.want)
+		}
+	}
+}
+
+// A request from the cache has its response at once.
+func TestRouteSendsItsEarlyHintsBeforeTheSourceAnswers(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Write([]byte("page"))
+	}))
+	t.Cleanup(upstream.Close)
+	const file = `h2c = true
+[[host]]
+early-hints = ["</a.css>; rel=preload; as=style"]
+root = "www"
+[[host.route]]
+prefix = "/app"
+app = "app.py"
+[[host.route]]
+prefix = "/own"
+app = "app.py"
+early-hints = ["</b.css>", "</c.css>"]
+[[host.route]]
+prefix = "/cached"
+proxy = "%[1]s"
+cache = true
+[[host.route]]
+prefix = "/proxy"
+proxy = "%[1]s"
+`
+	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(file, upstream.URL), map[string]string{
+		"www/file": "file",
+		"app.py":   "def application(environ, start_response):\n    return 'page'\n",
+	})
+	const hint = "103 </a.css>; rel=preload; as=style "
+	for target, want := range map[string]string{"/app": hint + "200 ", "/own": "103 </b.css> </c.css> 200 ",
+		"/proxy": hint + "200 ", "/file": "200 ", "/none": "404 "} {
+		for _, args := range [][]string{{"--http1.1", "-H", asBrowser}, {"--http2-prior-knowledge"}} {
+			if got := heads(t, append(args, s.URL+target)...); got != want {
+				t.Errorf("%s %q: %q, want %q", target, args, got, want)
+			}
+		}
+		if got := heads(t, "--http1.1", s.URL+target); len(got) != len("200 ") || !strings.HasSuffix(want, got) {
+			t.Errorf("%s: %q", target, got)
+		}
+	}
+	for i, want := range []string{hint + "200 ", "200 "} {
+		if got := heads(t, "--http2-prior-knowledge", s.URL+"/cached"); got != want {
+			t.Errorf("cached, request %d: %q, want %q", i, got, want)
 		}
 	}
 }

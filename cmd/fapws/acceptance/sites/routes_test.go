@@ -270,6 +270,8 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		"status = 200\nmethods = [\"get\"]":                      `"get" is not a method`,
 		"status = 200\nauth = { users = \"users\" }":             `users:1: user ann: unknown kind of hash`,
 		"status = 200\nauth = { users = \"missing\" }":           `no such file`,
+		"status = 200\nearly-hints = [\"</a.css>\"]":             `early-hints: has no effect with status`,
+		"proxy = \"http://localhost\"\nearly-hints = [\"a\"]":    `"a" is not a link`,
 	}
 	config := "[[host]]\nroot = \"site\"\n"
 	for text := range mistakes {

@@ -1,0 +1,122 @@
+package python_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const asBrowser = "Sec-Fetch-Mode: navigate"
+
+func hinting(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	return fapwstest.Command{Script: "hints.py", Args: []string{folder}, Flags: []string{"--h2c"}}.Serve(t, m), folder
+}
+
+// links returns the status and the fields Link of each response that arrives, and the last body.
+func links(t *testing.T, s *fapwstest.Server, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("curl", append([]string{"-sSi"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("curl %q: %v\n%s", args, err, out)
+	}
+	var seen []string
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "HTTP/") {
+			seen = append(seen, strings.Fields(line)[1])
+		} else if name, value, is := strings.Cut(line, ": "); is && strings.EqualFold(name, "link") {
+			seen = append(seen, value)
+		}
+	}
+	_, body, _ := strings.Cut(string(out), "\r\n\r\n")
+	for strings.HasPrefix(body, "HTTP/") {
+		_, body, _ = strings.Cut(body, "\r\n\r\n")
+	}
+	return strings.Join(append(seen, body), " ")
+}
+
+func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		for target, want := range map[string]string{
+			"/waits":       "</a.css>; rel=preload; as=style </b.js>; rel=preload; as=script",
+			"/waits_async": "</a.css>; rel=preload; as=style </b.js>; rel=preload; as=script",
+			"/asgi/waits":  "</a.css>; rel=preload; as=style",
+		} {
+			s, folder := hinting(t, m)
+			w := s.Dial()
+			w.Send(fapwstest.Get(target, asBrowser))
+			r, err := http.ReadResponse(w.In, nil)
+			if err != nil {
+				t.Fatal(target, err)
+			}
+			if got := strings.Join(r.Header["Link"], " "); r.StatusCode != 103 || got != want || len(r.Header) != 1 {
+				t.Errorf("%s: %d %v", target, r.StatusCode, r.Header)
+			}
+			fapwstest.Write(t, folder+"/go", "")
+			if target == "/asgi/waits" { // the hint behind http.response.start
+				if r, err := http.ReadResponse(w.In, nil); err != nil || r.StatusCode != 103 {
+					t.Error(r, err)
+				}
+			}
+			if a := w.Answer(); a.StatusCode != 200 || !strings.HasSuffix(a.Text, "page") || a.Header["Link"] != nil {
+				t.Errorf("%s: %d %q %v", target, a.StatusCode, a.Text, a.Header)
+			}
+		}
+	})
+}
+
+// Python's http.client, on which requests is built, takes a 103 for the response.
+func TestEarlyHintsReachOnlyClientsThatUnderstandThem(t *testing.T) {
+	t.Parallel()
+	s, folder := hinting(t, fapwstest.Threads)
+	fapwstest.Write(t, folder+"/go", "")
+	for target, want := range map[string]string{"/waits": "page", "/asgi": "plain page"} {
+		out, err := exec.Command("python3", "-c",
+			"import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read())", s.URL+target).CombinedOutput()
+		if string(out) != fmt.Sprintf("b'%s'\n", want) || err != nil {
+			t.Errorf("%s: %s %v", target, out, err)
+		}
+		for _, args := range [][]string{{"--http1.1"}, {"--http1.0", "-H", asBrowser},
+			{"--http1.1", "-H", "Sec-Fetch-Mode: cors"}, {"--http1.1", "-H", "Sec-Fetch-Mode: navigate2"}} {
+			if got := links(t, s, append(args, s.URL+target)...); got != "200 "+want {
+				t.Errorf("%s %q: %q", target, args, got)
+			}
+		}
+	}
+	const both = "103 </a.css>; rel=preload; as=style </b.js>; rel=preload; as=script 200 page"
+	const two = "103 </a.css>; rel=preload; as=style 103 </b.js>; rel=preload; as=script 200 early page"
+	for _, args := range [][]string{{"--http1.1", "-H", asBrowser}, {"--http2-prior-knowledge"}} {
+		for target, want := range map[string]string{"/waits": both, "/asgi": two} {
+			if got := links(t, s, append(args, s.URL+target)...); got != want {
+				t.Errorf("%s %q: %q", target, args, got)
+			}
+		}
+	}
+}
+
+func TestEarlyHintsAreBoundedAndChecked(t *testing.T) {
+	t.Parallel()
+	s, _ := hinting(t, fapwstest.Threads)
+	get := func(target string) string { return links(t, s, "--http2-prior-knowledge", s.URL+target) }
+	if got := get("/many"); strings.Count(got, "103 ") != 16 || !strings.HasSuffix(got, "</15.css> 200 page") {
+		t.Errorf("many: %q", got)
+	}
+	if got := get("/large"); strings.Count(got, "103 ") != 2 || !strings.HasSuffix(got, " 200 page") {
+		t.Errorf("large: %d bytes", len(got))
+	}
+	if got := get("/late"); got != "200 page" {
+		t.Errorf("after the head: %q", got)
+	}
+	if got := get("/wrong"); got != "200 ValueError TypeError ValueError TypeError ValueError" {
+		t.Errorf("wrong: %q", got)
+	}
+	if got := get("/asgi/wrong"); !strings.HasSuffix(got, " 200 early ValueError TypeError TypeError page") {
+		t.Errorf("wrong in ASGI: %q", got)
+	}
+}
