@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -169,6 +170,14 @@ func (w *Response) Refuse(status int, text string) {
 		w.r.pool.failed.Add(1)
 	}
 	w.Start(exchange.Head{Status: status, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text)})
+}
+
+// Unavailable responds with 503 and asks the client to try again after wait. It must be called before Start.
+func (w *Response) Unavailable(text string, wait time.Duration) {
+	w.r.pool.failed.Add(1)
+	seconds := int(math.Ceil(wait.Seconds()))
+	w.Start(exchange.Head{Status: 503, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text),
+		Fields: fmt.Appendf(nil, "Retry-After: %d\r\n", max(1, seconds))})
 }
 
 // HandOn leaves the response to the handler behind the pool (Receives of package exchange), with body as the body of

@@ -74,8 +74,8 @@ func (p *Pool) Active() int {
 	return len(p.open)
 }
 
-// Failed returns the number of responses that an upstream or a program failed to complete: 502 and 504, and aborted
-// responses. It is safe for concurrent use.
+// Failed returns the number of responses that an upstream or a program failed to complete: 502 and 504, 503 while all
+// upstreams have failed, and aborted responses. It is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {

@@ -170,7 +170,9 @@ func (c *SiteConfig) Reach() (r Reach) {
 			}
 			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.AllowExec
 			r.Unix = r.Unix || route.PHP.Given
-			r.server(route.Proxy)
+			for _, to := range route.Proxy {
+				r.server(to)
+			}
 			r.server(route.FastCGI.Address)
 		}
 	}

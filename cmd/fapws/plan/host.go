@@ -208,7 +208,7 @@ type Route struct {
 	SSI      SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }" help:"server-side includes in pages of files"`
 	Redirect string          `key:"redirect" value:"'https://example.org${path}'" help:"redirects, with status (302 by default); ${path}, ${query}, ${host}, ${scheme} and $1 (the rest of the path after the prefix) are replaced; the query is kept unless the value has a ?"`
 	Rewrite  string          `key:"rewrite" value:"'/new/$1'" help:"continues with another path at the following routes"`
-	Proxy    string          `key:"proxy" value:"'http://127.0.0.1:9000'" help:"forwards to another server: http://, https:// or unix:/path/of/socket; a path in the URL replaces the prefix, without one the path stays"`
+	Proxy    []string        `key:"proxy" is:"some" value:"'http://127.0.0.1:9000'" help:"forwards to another server: http://, https:// or unix:/path/of/socket; a path in the URL replaces the prefix, without one the path stays; of several servers, an array, the one with the fewest active requests gets the next request"`
 	Upload   Upload          `key:"upload" value:"'DIR' or { to = '/data/firmware.bin' }" help:"stores files that clients send, in a directory or at a path; the table also takes max-size (1G by default), max-active, sync, replace, mode, channel, resumable, expires and origins"`
 	Status   int             `key:"status" range:"100-599" value:"404" help:"responds with this status"`
 
@@ -241,8 +241,9 @@ var kinds = []kind{
 		(*builder).redirect},
 	{"rewrite", func(r *Route) bool { return r.At.Set("rewrite") }, func(r *Route) string { return r.Rewrite },
 		(*builder).rewrite},
-	{"proxy", func(r *Route) bool { return r.At.Set("proxy") }, func(r *Route) string { return r.Proxy },
-		(*builder).proxy},
+	{"proxy", func(r *Route) bool { return r.At.Set("proxy") }, func(r *Route) string {
+		return strings.Join(r.Proxy, ", ")
+	}, (*builder).proxy},
 	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path },
 		(*builder).upload},
 	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, folderOf, (*builder).files},

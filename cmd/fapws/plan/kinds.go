@@ -2,12 +2,16 @@ package plan
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -127,13 +131,18 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
-	o.Target, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
+	o.Targets, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
+	if len(o.Targets) > 1 { // each upstream has this time, so the mount has no limit
+		o.Timeout, r.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout), -1
+	}
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
 		o.TunnelTimeout = -1
 	}
+	secure := func(to string) bool { return strings.HasPrefix(to, "https:") }
 	for _, key := range r.At.Given(r.Proxying) {
-		if strings.HasPrefix(key, "proxy-tls-") && !strings.HasPrefix(r.Proxy, "https:") {
-			b.wrong(r.At.Errorf(key, "%s does not use TLS; this key requires an https:// URL", r.Proxy))
+		if strings.HasPrefix(key, "proxy-tls-") && !slices.ContainsFunc(r.Proxy, secure) {
+			b.wrong(r.At.Errorf(key, "%s does not use TLS; this key requires an https:// URL",
+				strings.Join(r.Proxy, ", ")))
 		}
 	}
 	if o.NoVerify && given("proxy-tls-ca") && given("proxy-tls-verify") {
@@ -148,14 +157,27 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	case err != nil:
 		return nil, err
 	}
-	if folder := b.conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
-		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as "+
-			"%s has neither etc/hosts nor etc/resolv.conf (%s)",
-			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
-	}
+	b.lookUp(r, p.Lookup())
 	mounts := b.responder(r, p)
 	mounts[0].Upgrades, mounts[0].Resolved = exchange.ToUpstream, true
 	return mounts, nil
+}
+
+// lookUp warns if DNS cannot resolve the names of upstreams. Only the command check makes queries.
+func (b *builder) lookUp(r *Route, names []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, name := range names {
+		if folder := b.conf.Chroot; folder != "" && !looksUp(folder) {
+			b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, "+
+				"as %s has neither etc/hosts nor etc/resolv.conf (%s)",
+				strings.Join(r.Proxy, ", "), name, folder, r.At.Key("proxy")))
+		} else if b.plan.Command.Word == settings.WordCheck {
+			if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
+				b.parts.Log(logfile.Warning, r.At.Errorf("proxy", "%v", err).Error())
+			}
+		}
+	}
 }
 
 func looksUp(folder string) bool {

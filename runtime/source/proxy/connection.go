@@ -24,7 +24,7 @@ type connection struct {
 	net.Conn
 	under   net.Conn
 	secure  *conn.TLSTransport // nil without TLS
-	number  uint64             // sequence number among the connections of the Proxy
+	number  uint64             // sequence number among the connections to the upstream
 	opened  time.Time
 	overdue *time.Timer
 	// limit for each write, for the response head after the request was written, and for each pause in the response
@@ -235,43 +235,45 @@ func raise(n *atomic.Uint64, v uint64) {
 }
 
 // watch closes all idle connections if no response begins within patience of opening c.
-func (p *Proxy) watch(c *connection) {
-	c.opened, c.number = time.Now(), p.waiting.opened.Add(1)
+func (up *upstream) watch(c *connection) {
+	c.opened, c.number = time.Now(), up.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
-		raise(&p.waiting.overdue, c.number)
-		p.idle.Clear()
+		raise(&up.waiting.overdue, c.number)
+		up.idle.Clear()
 	})
 }
 
 // keeps reports whether c may become idle. It may not while a newer connection waits. An upstream accepts connections
 // in order, so a connection is not waiting if a later one received a response.
-func (p *Proxy) keeps(c *connection) bool {
-	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
+func (up *upstream) keeps(c *connection) bool {
+	w := &up.waiting
+	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip returns the head of the response, and the connection with the body, which the caller then owns. It retries
-// the request only if the upstream closed a reused connection before responding, and the method is safe (RFC 9110
-// §9.2.2). A WebSocket handshake always uses a new connection, which is never reused, because only the response of the
-// upstream decides whether the next bytes are a request.
-func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection,
-	error) {
+// roundTrip returns the head of the response, and the connection with the body, which the caller then owns. It
+// retries the request only if the upstream closed a reused connection before responding, and the method is safe (RFC
+// 9110 §9.2.2). The error is a notSent if no connection could be opened. A WebSocket handshake always uses a new
+// connection, which is never reused, because only the response of the upstream decides whether the next bytes are a
+// request.
+func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
+	request := up.request(r)
 	var c *connection
 	if r.Upgrade {
 		w = nil
 	} else {
-		c, _ = p.idle.Take()
+		c, _ = up.idle.Take()
 	}
 	for {
 		if c == nil {
 			var err error
-			if c, err = p.dial(request.Context()); err != nil {
-				return nil, nil, err
+			if c, err = up.dial(request.Context()); err != nil {
+				return nil, nil, notSent{err}
 			}
 		}
 		response, err := c.ask(request, w)
 		c.overdue.Stop()
 		if err == nil {
-			raise(&p.waiting.answered, c.number)
+			raise(&up.waiting.answered, c.number)
 			return response, c, nil
 		}
 		c.close()
@@ -284,5 +286,3 @@ func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend
 		c = nil
 	}
 }
-
-func (p *Proxy) Idle() int { return p.idle.Len() }

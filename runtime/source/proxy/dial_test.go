@@ -69,7 +69,8 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 			t.Run(name+kind, func(t *testing.T) {
 				t.Parallel()
 				o := test.options
-				o.Target = "https://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) { test.serve(c) })
+				url := "https://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) { test.serve(c) })
+				o.Targets = []string{url}
 				address, logged := front(t, "/", o)
 				if got := talk(t, address, request); !strings.HasPrefix(got, test.want) {
 					t.Errorf("%q", got)
@@ -78,7 +79,7 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 					return
 				}
 				waittest.Eventually(t, "the log is "+test.log, func() bool { return logged() != "" })
-				if said := logged(); !strings.Contains(said, "proxy "+o.Target+": "+test.log) ||
+				if said := logged(); !strings.Contains(said, "proxy "+url+": "+test.log) ||
 					strings.Contains(said, "\n") {
 					t.Errorf("the log is %q", said)
 				}

@@ -17,6 +17,12 @@
 // result in a 502. A request path with a ".." segment, in any spelling that some server resolves, results in a 400
 // (climbs), even if routing resolved it.
 //
+// # Several upstreams
+//
+// Proxy.take chooses an upstream by least active requests, and Proxy.try gives a request to it. The counts and the
+// failures are those of this process. Proxy.failed says which failures count: a client must not be able to disable
+// upstreams with a request that they do not answer.
+//
 // # TLS to the upstream
 //
 // The connection is a conn.TLSTransport over a blocking connection (Proxy.dial) until a tunnel takes it over. HTTP/2 is

@@ -88,7 +88,7 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 				}
 				return []string{test.head + poison}
 			})
-			address, _ := front(t, "/", proxy.Options{Target: url})
+			address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 			var wg sync.WaitGroup
 			for client := range 8 {
 				wg.Go(func() {
@@ -126,7 +126,7 @@ func TestConnectionWithAnUnsolicitedResponseIsNotReused(t *testing.T) {
 			}
 		}
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	if _, body := get(t, address, "GET /first"); body != "/first" {
 		t.Fatal(body)
 	}
@@ -155,7 +155,7 @@ func TestConnectionIsReusedAfterAResponseWithoutABody(t *testing.T) {
 		io.Copy(io.Discard, r.Body)
 		return []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for range 3 {
 		for _, request := range []string{"GET /204", "GET /304", "GET /chunked", "GET /", "DELETE /", "POST /"} {
 			if response, _ := get(t, address, request); response.StatusCode >= 400 {
@@ -176,7 +176,7 @@ func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 		// The unread rest causes a reset of the connection.
 		io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for range 3 {
 		got := talk(t, address, "POST / HTTP/1.0\r\nContent-Length: 8000000\r\n\r\n"+strings.Repeat("x", 8000000))
 		if !strings.HasPrefix(got, "HTTP/1.1 413 ") || !strings.HasSuffix(got, "big") {
@@ -195,7 +195,7 @@ func TestOnlySafeRequestsAreRetriedOnAClosedConnection(t *testing.T) {
 			}
 			return []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
 		})
-		address, _ := front(t, "/", proxy.Options{Target: url})
+		address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 		get(t, address, "GET /first")
 		if response, _ := get(t, address, method+" /second"); response.StatusCode != want {
 			t.Errorf("%s: %s, want %d", method, response.Status, want)
@@ -224,7 +224,7 @@ func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 		url, _ := upstream(t, func(*http.Request) []string {
 			return []string{"HTTP/1.1 200 OK\r\n" + test.fields + "\r\nok"}
 		})
-		address, _ := front(t, "/", proxy.Options{Target: url})
+		address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 		got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		head, _, _ := strings.Cut(got, "\r\n\r\n")
 		if !strings.Contains(head+"\r\n", test.want) || strings.Contains(head, " :") ||
@@ -252,7 +252,7 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 			url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 				io.WriteString(c, status+"\r\nX-Hop: 1\r\n"+fields+"X-End: 2\r\nContent-Length: 2\r\n\r\nok")
 			})
-			address, _ := front(t, "/", proxy.Options{Target: url})
+			address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 			got := talk(t, address,
 				"GET / HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n")
 			if strings.Contains(got, "X-Hop: ") || !strings.Contains(got, "X-End: 2\r\n") ||
@@ -272,7 +272,7 @@ func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 		}
 		return []string{answer}
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for _, test := range []struct{ request, body, via string }{
 		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "1.1 fapws", "Via: 1.1 inner\r\nVia: 1.1 fapws\r\n"},
 		{"GET /old HTTP/1.0\r\nVia: 1.1 outer\r\n\r\n", "1.1 outer|1.0 fapws", "Via: 1.1 inner\r\nVia: 1.0 fapws\r\n"},
@@ -290,7 +290,7 @@ func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	})
 	for _, o := range []struct{ prefix, target string }{{"/base/", url + "/in/"}, {"/base", url + "/in"},
 		{"/base/", url}, {"/", url}} {
-		address, _ := front(t, o.prefix, proxy.Options{Target: o.target})
+		address, _ := front(t, o.prefix, proxy.Options{Targets: []string{o.target}})
 		for _, path := range []string{
 			"..", "../secret", "%2e%2e/secret", ".%2E/secret", "..%2fsecret", "x/../../secret", "x/..%2f..%2fsecret",
 			"..%5csecret", "x%5C..%5C..%5Csecret",
@@ -336,7 +336,7 @@ func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 				io.WriteString(c, answer)
 			}
 		})
-		address, _ := front(t, "/", proxy.Options{Target: "https://" + target, NoVerify: true})
+		address, _ := front(t, "/", proxy.Options{Targets: []string{"https://" + target}, NoVerify: true})
 		for i := range 10 {
 			path := fmt.Sprintf("/%d", i)
 			if _, body := get(t, address, "GET "+path); body != path {

@@ -48,12 +48,7 @@ func drop(h http.Header) {
 	}
 }
 
-// request returns false if the path must not be sent.
-func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
-	target, ok := p.url(r)
-	if !ok {
-		return nil, false
-	}
+func (up *upstream) request(r *backend.Request) *http.Request {
 	h := http.Header{}
 	for _, f := range r.Parsed.Fields {
 		if bytes.IndexByte(f.Name.In(r.Head), '_') >= 0 {
@@ -83,13 +78,13 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	}
 	host := r.Host()
-	p.introduce(h, r, host)
-	if p.opt.ReplaceHost || host == "" {
-		host = p.target.host
+	up.introduce(h, r, host)
+	if up.opt.ReplaceHost || host == "" {
+		host = up.target.host
 	}
-	request = &http.Request{
+	request := &http.Request{
 		Method:     r.Method(),
-		URL:        target,
+		URL:        up.url(r),
 		Host:       host,
 		Header:     h,
 		Proto:      "HTTP/1.1",
@@ -102,12 +97,12 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.Body()), nil }
 		request.Body, _ = request.GetBody()
 	}
-	return request.WithContext(r.Context), true
+	return request.WithContext(r.Context)
 }
 
 // introduce adds fields that describe the client, whose own fields of this kind were removed. r.Peer includes the
 // fields of trusted proxies.
-func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
+func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
 	if client == "" {
@@ -129,7 +124,7 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 		// If there are users, package exchange has removed the client's own field.
 		h["Remote-User"] = []string{r.Peer.User}
 	}
-	if t := r.Peer.TLS; p.opt.ClientCert && t != nil && t.Verified {
+	if t := r.Peer.TLS; up.opt.ClientCert && t != nil && t.Verified {
 		showCertificates(h, t.Certificates)
 	}
 }
@@ -147,32 +142,29 @@ func showCertificates(h http.Header, chain []*x509.Certificate) {
 	}
 }
 
-// url returns the target of the upstream request, with the client's encoding if possible. ok is false if the upstream
-// could resolve the target to a path outside the mount.
-func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
-	u = &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
-	if climbs(u.Path) {
-		return nil, false
-	}
-	if p.target.base != "" {
+// url returns the target of the upstream request, with the client's encoding if possible.
+func (up *upstream) url(r *backend.Request) *url.URL {
+	u := &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
+	if up.target.base != "" {
 		info := r.Path[r.Script:]
-		if strings.HasSuffix(p.target.base, "/") {
+		if strings.HasSuffix(up.target.base, "/") {
 			info = strings.TrimPrefix(info, "/")
 		}
-		u.Path = p.target.base + info
-		return u, true
+		u.Path = up.target.base + info
+		return u
 	}
 	raw := r.Parsed.Path.In(r.Head)
 	if string(http1.DecodePath(nil, raw)) == u.Path {
 		u.RawPath = string(raw)
 	}
 	u.ForceQuery = strings.HasSuffix(r.Target(), "?")
-	return u, true
+	return u
 }
 
-// climbs reports whether a path that was decoded once has a ".." segment in any spelling that servers are known to
-// resolve: between slashes or backslashes; before the ";" of a path parameter ("..;/"); before NUL, "?" or "#", for
-// servers that decode a path before parsing it; and percent-encoded again, for servers that decode twice.
+// climbs reports whether a server could resolve a path to a path outside its first directory: whether the path,
+// which was decoded once, has a ".." segment in any spelling that servers are known to resolve: between slashes or
+// backslashes; before the ";" of a path parameter ("..;/"); before NUL, "?" or "#", for servers that decode a path
+// before parsing it; and percent-encoded again, for servers that decode twice.
 func climbs(path string) bool {
 	for range 3 {
 		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {

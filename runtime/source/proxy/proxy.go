@@ -13,27 +13,28 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
-// Options requires only Target.
+// Options requires only Targets.
 type Options struct {
-	// Target is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally followed by a path
-	// ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the request path that
-	// the prefix of the mount matched. Without it, the request path does not change.
-	Target string
+	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
+	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the
+	// request path that the prefix of the mount matched. Without it, the request path does not change.
+	Targets []string
 
 	// The following options are for https. CA is a file of certificates (PEM) that New reads; one of them must have
 	// signed the server's certificate. If it is "", the authorities of the system are used. TLSName is the name that
-	// the certificate must contain, and is sent as SNI; "" means the host of Target. NoVerify accepts every
+	// the certificate must contain, and is sent as SNI; "" means the host of the target. NoVerify accepts every
 	// certificate: the connection is encrypted, but the server is not authenticated.
 	CA       string `key:"proxy-tls-ca" is:"path" value:"'ca.pem'" help:"proxy to https://: file of trusted certificates (PEM); by default those of the system"`
 	TLSName  string `key:"proxy-tls-name" is:"server" value:"'api.example.org'" help:"proxy to https://: name in the certificate, also sent as SNI; by default that of the URL"`
@@ -43,7 +44,7 @@ type Options struct {
 	// set these fields.
 	ClientCert bool `key:"proxy-client-cert" value:"true" help:"proxy: sends the verified certificate of the client in Client-Cert and Client-Cert-Chain (RFC 9440); these fields of clients are never forwarded"`
 
-	// ReplaceHost sends the host of Target instead of the host that the client requested.
+	// ReplaceHost sends the host of the target instead of the host that the client requested.
 	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true" help:"proxy: true sends the Host of the client, false that of the URL"`
 
 	// Connect limits connecting, including the TLS handshake; 0 means 5 s.
@@ -56,18 +57,16 @@ type Options struct {
 	// Idle is how long an idle connection is kept, regardless of its age. 0 means keepIdle, up to the age keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'" help:"proxy: keeps unused connections to the server for this time; by default 100ms, because a server with one thread or process serves nobody else meanwhile"`
 
-	// Log receives a line if the upstream cannot be reached or fails, at most once a second. client is the client of
-	// the request, or "". Log may be nil. It is called on any goroutine.
+	// Log receives a line if an upstream cannot be reached or fails, at most once a second for each, and if it responds
+	// again. client is the client of the request, or "". Log may be nil. It is called on any goroutine.
 	Log func(client, line string)
 }
 
 type Proxy struct {
-	opt    Options
-	target target
-	idle   backend.Idle[*connection]
+	opt       Options
+	upstreams []*upstream
 
-	waiting waiting
-	lines   logfile.Seldom
+	mu sync.Mutex // guards the state of the upstreams
 }
 
 const (
@@ -78,35 +77,41 @@ const (
 	bufferSize     = 32 << 10
 )
 
-// New does not connect to the upstream. The error is one line, and a *CAError if it concerns CA.
+// New does not connect to the upstreams. The error is one line, and a *CAError if it concerns CA.
 func New(o Options) (*Proxy, error) {
 	o.Connect = cmp.Or(o.Connect, connectDefault)
 	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
 	o.TunnelTimeout = cmp.Or(o.TunnelTimeout, tunnelDefault)
-	target, err := newTarget(&o)
-	if err != nil {
-		return nil, err
+	p := &Proxy{opt: o}
+	for i, name := range o.Targets {
+		target, err := newTarget(&o, name)
+		if err == nil && slices.Contains(o.Targets[:i], name) {
+			err = fmt.Errorf("%s is listed twice", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.upstreams = append(p.upstreams, &upstream{opt: &p.opt, name: name, target: target,
+			idle: backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet,
+				Drop: (*connection).close}})
 	}
-	p := &Proxy{opt: o, target: target}
-	p.idle = backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet,
-		Drop: (*connection).close}
 	return p, nil
 }
 
-func (p *Proxy) dial(ctx context.Context) (*connection, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.opt.Connect)
+func (up *upstream) dial(ctx context.Context) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, up.opt.Connect)
 	defer cancel()
 	var dialer net.Dialer
-	under, err := dialer.DialContext(ctx, p.target.network, p.target.address)
+	under, err := dialer.DialContext(ctx, up.target.network, up.target.address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
 	}
-	c := &connection{Conn: under, under: under, timeout: p.opt.Timeout}
-	p.watch(c)
-	if p.target.tls == nil {
+	c := &connection{Conn: under, under: under, timeout: up.opt.Timeout}
+	up.watch(c)
+	if up.target.tls == nil {
 		return c, nil
 	}
-	c.secure = conn.NewTLSClient(under, p.target.tls)
+	c.secure = conn.NewTLSClient(under, up.target.tls)
 	c.Conn = c.secure.Conn()
 	if err := c.secure.Conn().HandshakeContext(ctx); err != nil {
 		c.overdue.Stop()
@@ -118,50 +123,71 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 
 // Close closes connections in use after their response.
 func (p *Proxy) Close() error {
-	p.idle.Close()
+	for _, up := range p.upstreams {
+		up.idle.Close()
+	}
 	return nil
 }
 
 func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
-	request, ok := p.request(r)
-	if !ok {
+	if climbs(r.Path[r.Root:]) {
 		w.Refuse(400, "the path leads outside its first directory")
 		return
 	}
 	w.Spools()
-	response, c, err := p.roundTrip(w, request, r)
-	if err != nil {
-		p.refuse(w, r, err)
-		return
+	var err error
+	tried := make([]*upstream, 0, maxTries)
+	for again := true; again && len(tried) < maxTries; {
+		up, wait := p.take(tried)
+		if up == nil && err == nil {
+			w.Unavailable("no upstream server is available", wait)
+			return
+		}
+		if up == nil {
+			break
+		}
+		tried = append(tried, up)
+		if again, err = p.try(up, w, r); err == nil {
+			return
+		}
 	}
+	if r.Context.Err() == nil && isTimeout(err) {
+		w.Refuse(504, "the upstream server did not respond in time")
+	} else {
+		w.Refuse(502, "invalid or no response from the upstream server")
+	}
+}
+
+// forward sends the response whose head was read from c. It closes c, or keeps it for other requests.
+func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
-		p.tunnel(w, r, response, c)
+		up.tunnel(w, r, response, c)
 		c.close()
 		return
 	}
-	if !p.pass(w, r, response, c) || r.Upgrade {
+	if !up.pass(w, r, response, c) || r.Upgrade {
 		c.close()
 		return
 	}
 	again, surplus := c.settle()
-	if again && p.keeps(c) {
-		p.idle.Put(c)
+	if again && up.keeps(c) {
+		up.idle.Put(c)
 	} else {
 		c.close()
 	}
 	if len(surplus) > 0 {
-		p.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
+		up.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
 	}
 }
 
 // pass reports whether the response was read from c completely.
-func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
+func (up *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
-		p.complain(r.Client(), "status %d", response.StatusCode)
+		up.complain(r.Client(), "status %d", response.StatusCode)
 		w.Refuse(502, "")
 		return false
 	}
-	head, ok := p.head(w, r, response)
+	head, ok := up.head(w, r, response)
 	if !ok {
 		return false
 	}
@@ -172,23 +198,24 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	err := c.copy(w, response)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r.Client(), "response aborted: %v", err)
+			up.complain(r.Client(), "response aborted: %v", err)
 		}
 		w.Fail()
 	}
 	if err == nil && response.Trailer != nil && takesTrailers(r) {
 		fields, wrong := trailers(response)
 		if wrong != nil {
-			p.complain(r.Client(), "%v", wrong)
+			up.complain(r.Client(), "%v", wrong)
 		}
 		w.Trailers(fields)
 	}
 	return err == nil
 }
 
-func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
+func (up *upstream) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head,
+	ok bool) {
 	if head, ok = responseHead(response); !ok {
-		p.complain(r.Client(), "the response has a malformed header field")
+		up.complain(r.Client(), "the response has a malformed header field")
 		w.Refuse(502, "")
 	}
 	return head, ok
@@ -231,25 +258,11 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
-	if r.Context.Err() != nil {
-		w.Refuse(502, "")
-		return
-	}
-	p.complain(r.Client(), "%v", err)
-	if isTimeout(err) {
-		w.Refuse(504, "the upstream server did not respond in time")
-		return
-	}
-	w.Refuse(502, "invalid or no response from the upstream server")
-}
-
 // complain takes the result of backend.Request.Client as client.
-func (p *Proxy) complain(client, format string, args ...any) {
-	if p.opt.Log == nil || !p.lines.Now() {
-		return
+func (up *upstream) complain(client, format string, args ...any) {
+	if up.lines.Now() {
+		up.log(client, fmt.Sprintf(format, args...))
 	}
-	p.opt.Log(client, "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))
 }
 
 type target struct {
@@ -260,16 +273,16 @@ type target struct {
 }
 
 // newTarget reads the certificates of authorities, because the process may enter a chroot later.
-func newTarget(o *Options) (t target, err error) {
-	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", o.Target)
-	if path, ok := strings.CutPrefix(o.Target, "unix:"); ok {
+func newTarget(o *Options, name string) (t target, err error) {
+	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", name)
+	if path, ok := strings.CutPrefix(name, "unix:"); ok {
 		path, base, _ := strings.Cut(path, ":")
 		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
 			return t, bad
 		}
 		return target{network: "unix", address: path, base: base, host: "localhost"}, nil
 	}
-	u, err := url.Parse(o.Target)
+	u, err := url.Parse(name)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		u.RawQuery != "" || u.Fragment != "" {
 		return t, bad
@@ -315,12 +328,15 @@ func authorities(file string) (*x509.CertPool, error) {
 
 type CAError struct{ error }
 
-func (p *Proxy) Lookup() string {
-	host, _, _ := net.SplitHostPort(p.target.address)
-	if _, err := netip.ParseAddr(host); err == nil || p.target.network == "unix" {
-		return ""
+// Lookup returns the names of hosts that DNS must resolve.
+func (p *Proxy) Lookup() (names []string) {
+	for _, up := range p.upstreams {
+		host, _, _ := net.SplitHostPort(up.target.address)
+		if _, err := netip.ParseAddr(host); err != nil && up.target.network != "unix" {
+			names = append(names, host)
+		}
 	}
-	return host
+	return names
 }
 
 func handshakeError(err error) error {

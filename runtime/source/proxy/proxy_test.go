@@ -77,7 +77,8 @@ func talk(t *testing.T, address, request string) string {
 func TestInvalidTargetsAreRejected(t *testing.T) {
 	for _, target := range []string{"", "host:80", "http://", "ftp://x", "unix:relative", "unix:/x:y", "http://u:p@x/",
 		"http://x/?q"} {
-		if _, err := proxy.New(proxy.Options{Target: target}); err == nil || strings.Contains(err.Error(), "\n") {
+		_, err := proxy.New(proxy.Options{Targets: []string{target}})
+		if err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", target, err)
 		}
 	}
@@ -93,7 +94,7 @@ func TestPiecesOfAResponseAreForwardedAtOnce(t *testing.T) {
 				<-taken
 			}
 		})
-		address, _ := front(t, "/", proxy.Options{Target: url})
+		address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		response := status(t, r, 200)
 		taken <- true
@@ -116,7 +117,7 @@ func TestClientThatDisconnectsEndsTheRequestToTheUpstream(t *testing.T) {
 		}
 	}))
 	defer behind.Close()
-	address, _ := front(t, "/", proxy.Options{Target: behind.URL})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{behind.URL}})
 	c, _ := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-begun
 	c.SetLinger(0)

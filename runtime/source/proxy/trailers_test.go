@@ -31,7 +31,7 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 			return []string{head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
 		}
 	})
-	address, logged := front(t, "/", proxy.Options{Target: url})
+	address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
 	for _, test := range []struct{ path, te, ends, lacks string }{
 		{"/?t=X-Sum:+1%0d%0a", "trailers", body + "X-Sum: 1\r\n\r\n", "Trailer:"},
 		{"/?t=X-Sum:+1%0d%0aX-Sum:+2%0d%0a", "trailers", body + "X-Sum: 1\r\nX-Sum: 2\r\n\r\n", ""},

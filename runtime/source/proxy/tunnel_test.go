@@ -21,7 +21,7 @@ func TestTunnelClosesTheOtherSide(t *testing.T) {
 			io.Copy(io.Discard, r)
 			close(ended)
 		})
-		address, logged := front(t, "/", proxy.Options{Target: url})
+		address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
 		c, _ := client(t, address, handshake+"\r\n")
 		<-asked
 		c.SetLinger(0)
@@ -38,7 +38,7 @@ func TestTunnelClosesTheOtherSide(t *testing.T) {
 			<-opened
 			c.SetLinger(0)
 		})
-		address, logged := front(t, "/", proxy.Options{Target: url})
+		address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
 		_, r := client(t, address, handshake+"\r\n")
 		status(t, r, 101)
 		close(opened)

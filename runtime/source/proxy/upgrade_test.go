@@ -75,7 +75,7 @@ func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, accepted(key)+"\r\n")
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for _, test := range []struct{ old, new, want string }{
 		{"Version: 13", "Version: 12", "HTTP/1.1 426 "},
 		{key, "short", "HTTP/1.1 400 "},
@@ -100,7 +100,7 @@ func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+
 			text)
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for _, test := range []struct{ old, new, want string }{
 		{"GET ", "POST ", "POST"},
 		{"GET ", "PURGE ", "PURGE"},
@@ -129,7 +129,7 @@ func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 			}
 		}
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for i := range 3 {
 		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"+handshake+
 			"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -193,7 +193,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 				}
 			})
 			try := func(timeout time.Duration) (wrong string) {
-				address, logged := front(t, "/", proxy.Options{Target: url, Timeout: timeout})
+				address, logged := front(t, "/", proxy.Options{Targets: []string{url}, Timeout: timeout})
 				_, r := client(t, address, test.request)
 				all, _ := io.ReadAll(r)
 				if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) ||
@@ -214,7 +214,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 	}
 	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused",
 		"unix:/nowhere/x.sock": "no such file or directory"} {
-		address, logged := front(t, "/", proxy.Options{Target: target})
+		address, logged := front(t, "/", proxy.Options{Targets: []string{target}})
 		if got := talk(t, address, plain); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
 			t.Errorf("%s: %q", target, got)
 		}

@@ -19,7 +19,8 @@ func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 	for _, c := range []struct{ key, want string }{
 		{"redirect = ''", `redirect: "" is neither a URL nor an absolute path`},
 		{"rewrite = ''", `rewrite: "" is not an absolute path`},
-		{"proxy = ''", `proxy: "" is not one of http://host:port, https://host:port, unix:/path`},
+		{"proxy = ''", `proxy = "", a string: must be a string, not an empty one`},
+		{"proxy = []", `proxy = [], an array: must be an array that is not empty`},
 		{"proxy = 'http://x:99999'",
 			`proxy: "http://x:99999" is not one of http://host:port, https://host:port, unix:/path`},
 		{"fastcgi = ''", `fastcgi: "" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},

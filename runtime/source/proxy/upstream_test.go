@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+func several(t *testing.T, n int) *Proxy {
+	t.Helper()
+	var o Options
+	for i := range n {
+		o.Targets = append(o.Targets, fmt.Sprintf("http://127.0.0.1:%d", i+1))
+	}
+	p, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
+	p := several(t, 3)
+	for range 12 {
+		p.take(nil)
+	}
+	for _, up := range p.upstreams {
+		if up.active != 4 {
+			t.Errorf("%s has %d requests", up.name, up.active)
+		}
+	}
+	p.leave(p.upstreams[1])
+	if up, _ := p.take(nil); up != p.upstreams[1] {
+		t.Errorf("%s gets the next request", up.name)
+	}
+}
+
+// The requests are sent to the first of two upstreams, and get no response for a minute.
+func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		sent     bool
+		err      error
+		answered time.Duration // age of the latest response
+		last     bool          // the other upstream has failed
+		want     bool
+	}{
+		{"refused", false, errors.New("connection refused"), 0, false, true},
+		{"refused by the last", false, errors.New("connection refused"), 0, true, true},
+		{"silent", true, os.ErrDeadlineExceeded, time.Hour, false, true},
+		{"silent since it was stopped", true, os.ErrDeadlineExceeded, 50 * time.Second, false, true},
+		{"slow for one page", true, os.ErrDeadlineExceeded, time.Second, false, false},
+		{"last", true, os.ErrDeadlineExceeded, time.Hour, true, false},
+		{"closed a kept connection", true, errStale, time.Hour, false, false},
+	} {
+		p, now := several(t, 2), time.Now()
+		p.upstreams[0].answered = now.Add(-test.answered)
+		if test.last {
+			p.upstreams[1].trial = now.Add(time.Hour)
+		}
+		if got, _ := p.failed(p.upstreams[0], now.Add(-time.Minute), test.sent, test.err); got != test.want ||
+			p.upstreams[0].trial.IsZero() == got {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+	p := several(t, 1)
+	if counts, _ := p.failed(p.upstreams[0], time.Now(), false, errors.New("connection refused")); counts {
+		t.Error("the only upstream is disabled")
+	}
+}
+
+func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
+	p := several(t, 2)
+	working, failed := p.upstreams[0], p.upstreams[1]
+	before := time.Now()
+	p.failed(failed, before, false, errors.New("connection refused"))
+	for range 8 {
+		if up, _ := p.take(nil); up != working {
+			t.Fatal("an upstream that has failed gets a request")
+		}
+	}
+	if up, _ := p.take([]*upstream{working}); up != nil {
+		t.Error("an upstream that has failed gets a request of another one")
+	}
+	p.responded(failed, before)
+	if failed.trial.IsZero() {
+		t.Error("the response to an older request ends the pause")
+	}
+	failed.trial = time.Now()
+	if up, _ := p.take([]*upstream{working}); up != nil {
+		t.Error("a request that has failed once is the trial")
+	}
+	if up, _ := p.take(nil); up != failed {
+		t.Fatal("there is no trial")
+	}
+	if up, _ := p.take(nil); up != working {
+		t.Error("there are two trials at once")
+	}
+	p.responded(failed, time.Now())
+	if up, _ := p.take(nil); up != failed {
+		t.Error("the upstream gets no requests after its response")
+	}
+}
+
+func TestRequestWaitsForTheNextTrial(t *testing.T) {
+	p := several(t, 2)
+	p.upstreams[0].trial, p.upstreams[1].trial = time.Now().Add(time.Hour), time.Now().Add(time.Minute)
+	if up, wait := p.take(nil); up != nil || wait > time.Minute || wait <= 0 {
+		t.Errorf("%v, %v", up, wait)
+	}
+}
