@@ -86,12 +86,13 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
-const slowLoad = 10 * time.Second
+// SlowLoad is the time after which a line says that the application is still loading or starting.
+const SlowLoad = 10 * time.Second
 
 func stillLoading() string {
 	place := make(chan string, 1)
 	go func() { place <- pybridge.Executing() }()
-	line := fmt.Sprintf("the application is still loading after %v", slowLoad)
+	line := fmt.Sprintf("the application is still loading after %v", SlowLoad)
 	select {
 	case at := <-place:
 		if at != "" {
@@ -118,7 +119,7 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 		code = report(err)
 		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
 	}
-	slow := time.AfterFunc(slowLoad, func() { warn(stillLoading()) })
+	slow := time.AfterFunc(SlowLoad, func() { warn(stillLoading()) })
 	dir, _ := os.Getwd()
 	app, err := pybridge.Load(o)
 	slow.Stop()

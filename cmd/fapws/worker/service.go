@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -267,10 +268,15 @@ func (s *service) startAsync() (err error) {
 	u := &startup{ended: make(chan struct{})}
 	s.startup.Store(u)
 	stopped := s.stopStartup(u.ended)
+	slow := time.AfterFunc(plan.SlowLoad, func() {
+		s.warn(fmt.Sprintf("the startup of the lifespan has not ended after %v; until then, requests wait",
+			plan.SlowLoad))
+	})
 	s.python.doBeside(func() {
 		err = app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
 	close(u.ended)
+	slow.Stop()
 	switch {
 	case u.canceled.Load():
 		select {} // endAsleep ends the process

@@ -144,6 +144,14 @@ func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
 	})
 }
 
+func TestASGILifespanThatHangsIsLogged(t *testing.T) {
+	t.Parallel()
+	c := lifespanOf("hangs", "--bind", "127.0.0.1:0")
+	s := c.Start(t)
+	s.Says(`warning the startup of the lifespan has not ended after 10s; until then, requests wait\n`)
+	s.Stop()
+}
+
 // A request that does not end is cancelled after the graceful timeout.
 func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
