@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["harmless", "text", "tame"]
 
-# All control characters but tab and line feed, and the other ends of lines.
-_ESCAPES = {n: ascii(chr(n))[1:-1] for n in (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)}
+# All control characters but tab and line feed, the other ends of lines, and the characters that change the direction of
+# text.
+_ESCAPES = {
+    n: ascii(chr(n))[1:-1]
+    for n in (
+        *range(9), *range(11, 32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+}
 
 
 def harmless(some: str) -> str:

@@ -66,6 +66,12 @@ func appendEscaped(dst, s []byte) []byte {
 	return append(dst, s[plain:]...)
 }
 
+// IsControl reports whether a terminal or a viewer of logs may follow r as an order: a control character, an end of a
+// line, or a change of the direction of text.
+func IsControl(r rune) bool {
+	return unicode.IsControl(r) || r > unicode.MaxASCII && unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+}
+
 // appendJSON appends s as a JSON string (RFC 8259 §7). Bytes that are not UTF-8 become U+FFFD.
 func appendJSON(dst, s []byte) []byte {
 	dst = append(dst, '"')
@@ -74,8 +80,8 @@ func appendJSON(dst, s []byte) []byte {
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', s[0])
-		case unicode.IsControl(r): // C1 control characters also affect terminals
-			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		case IsControl(r):
+			dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 		default:
 			dst = utf8.AppendRune(dst, r)
 		}

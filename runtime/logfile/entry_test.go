@@ -164,6 +164,7 @@ func TestClientTextCannotLeaveItsField(t *testing.T) {
 	for sent, want := range map[string]string{
 		"x\" 200 1\r\n192.0.2.1 - - [":          `x\" 200 1\r\n192.0.2.1 - - [`,
 		"\\ \b\t\v\x00\x1b[31m\x7f\xc3\xa9\xff": `\\ \b\t\v\x00\x1b[31m\x7f\xc3\xa9\xff`,
+		"\u202e\u2028":                          `\xe2\x80\xae\xe2\x80\xa8`,
 	} {
 		set := func(e *Entry) {
 			e.RequestLine, e.User = []byte(sent), sent
@@ -191,6 +192,9 @@ func TestClientTextCannotLeaveItsField(t *testing.T) {
 			if c < ' ' || c == 0x7f {
 				t.Errorf("a control character in %q", got)
 			}
+		}
+		if strings.ContainsAny(got, "\u2028\u202e") {
+			t.Errorf("the direction changes in %q", got)
 		}
 	}
 }

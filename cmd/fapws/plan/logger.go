@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"fapws/cmd/fapws/ctl"
@@ -151,7 +150,7 @@ func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text 
 func appendPrintable(dst []byte, text string) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRuneInString(text)
-		if unicode.IsControl(r) || r == utf8.RuneError && n == 1 {
+		if logfile.IsControl(r) || r == utf8.RuneError && n == 1 {
 			quoted := strconv.Quote(text[:n])
 			dst = append(dst, quoted[1:len(quoted)-1]...)
 		} else {

@@ -25,9 +25,9 @@ func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
 		{"error", 1, logfile.Debug, "", "text", people + "debug text\n", apache + "[debug] text\n"},
 		{"info", 0, logfile.Warning, "192.0.2.7:4711", "text",
 			people + "warning client 192.0.2.7:4711: text\n", apache + "[warning] [client 192.0.2.7:4711] text\n"},
-		{"debug", 0, logfile.Error, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff\ufffd\"\\",
-			people + `error a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff` + "\ufffd\"\\\n",
-			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff` + "\ufffd\"\\\n"},
+		{"debug", 0, logfile.Error, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\u2028\u202e\xff\ufffd\"\\",
+			people + `error a\nb\r\t\x00\x1b[1m\x7fé\u009b\u2028\u202e\xff` + "\ufffd\"\\\n",
+			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\u009b\u2028\u202e\xff` + "\ufffd\"\\\n"},
 	} {
 		for _, file := range []bool{false, true} {
 			var out bytes.Buffer

@@ -26,7 +26,7 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 				continue // its process has ended by then
 			}
 			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
-				"forged\r\x1b[31mred\u009b31m last of " + path
+				"forged\r\x1b[31mred\u009b31m\u2028\u202e\u2066 last of " + path
 			w := s.Dial()
 			w.Get(path + "?" + url.QueryEscape(evil))
 			_, _ = w.Reads()
@@ -36,7 +36,7 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 		if found := regexp.MustCompile(`(?m)^(2026-01-01|\[Thu Jan 01).*`).FindString(text); found != "" {
 			t.Errorf("a line is forged: %q", found)
 		}
-		if i := strings.IndexAny(text, "\r\x1b\u009b"); i >= 0 {
+		if i := strings.IndexAny(text, "\r\x1b\u009b\u2028\u202e\u2066"); i >= 0 {
 			t.Errorf("%q", text[max(0, i-100):min(len(text), i+20)])
 		}
 		if !regexp.MustCompile(`(?m)^ .*info forged$`).MatchString(text) && !m.Forks() {
