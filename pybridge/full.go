@@ -45,12 +45,12 @@ const (
 
 // tellFull logs that requests wait although all threads run handlers, and names the handlers.
 func (h *Handler) tellFull(full C.core_full) {
-	subject := fmt.Sprintf("all %d threads (--threads) are", full.counted)
+	subject := fmt.Sprintf("all %d threads (--threads) are busy", full.counted)
 	switch {
 	case full.live >= C.CORE_MAX_THREADS:
-		subject = fmt.Sprintf("all %d threads that a process may have are", C.CORE_MAX_THREADS)
+		subject = fmt.Sprintf("all %d threads that a process may have are busy", C.CORE_MAX_THREADS)
 	case full.counted == 1:
-		subject = "the only thread (--threads) is"
+		subject = "the only thread (--threads) is busy"
 	}
 	advice := "--threads and --workers run more handlers at a time"
 	if full.replaced > 0 {
@@ -60,7 +60,6 @@ func (h *Handler) tellFull(full C.core_full) {
 	if h.config.Timeout == 0 {
 		advice += "; --timeout ends handlers that hang"
 	}
-	subject += " busy"
 	active, ok := h.sampleActive(tellWait)
 	if !ok {
 		subject, advice = errNoGIL.Error(), "fapws ctl stack shows where"
