@@ -18,6 +18,7 @@
 #define PyObject_CallOneArg(f, a) PyObject_CallFunctionObjArgs((f), (a), NULL)
 #define PyObject_CallMethodNoArgs(o, n) PyObject_CallMethodObjArgs((o), (n), NULL)
 #define PyObject_Vectorcall _PyObject_Vectorcall
+#define PyInterpreterState_Get() (PyThreadState_Get()->interp)
 #define CORE_HAVE_VECTORCALL _Py_TPFLAGS_HAVE_VECTORCALL
 #else
 #define CORE_HAVE_VECTORCALL Py_TPFLAGS_HAVE_VECTORCALL

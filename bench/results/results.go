@@ -156,7 +156,6 @@ func Median(values []float64) float64 {
 func rate(s Sample) float64   { return s.Rate }
 func p50(s Sample) float64    { return s.P50 }
 func p99(s Sample) float64    { return s.P99 }
-func cpu(s Sample) float64    { return s.CPU }
 func memory(s Sample) float64 { return float64(s.Memory) }
 func failed(s Sample) float64 { return float64(s.Errors) }
 func start(s Sample) float64  { return s.Start }
