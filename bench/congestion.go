@@ -8,8 +8,8 @@ import (
 
 const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 
-// congestionControl is the congestion control for all measurements. By default, fapws does not use BBR for local
-// connections, but the other servers do: the comparison would measure that difference.
+// By default, fapws does not use BBR for local connections, but the other servers do: the comparison would measure
+// that difference.
 const congestionControl = "cubic"
 
 // useCongestionControl must be called before the first server starts. If the privilege is missing, the error names the

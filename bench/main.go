@@ -71,7 +71,8 @@ func parseSettings() settings {
 	return s
 }
 
-// wants reports whether the command line selects name, of the names in kind. All are selected if it names none of them.
+// wants reports whether the command line selects name, one of the names in kind. All names are selected if the
+// command line contains none of these names.
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {

@@ -17,7 +17,7 @@ type program struct {
 	pypi   string // its distribution in the virtual environment of the peers, instead of a file
 }
 
-// venv is the virtual environment of the peers and the frameworks. fapws serves the frameworks from it, too.
+// venv is the virtual environment of the peers and the frameworks. fapws also serves the frameworks from venv.
 var venv string
 
 func inVenv(name string) string { return filepath.Join(venv, "bin", name) }

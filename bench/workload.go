@@ -173,7 +173,6 @@ var workloads = []workload{
 		length: 13},
 }
 
-// deviceMemory is the memory of a small device, in bytes.
 const deviceMemory = 256 << 20
 
 var pageServers = []string{"threads", "granian", "uwsgi", "gunicorn", "bjoern", "uvicorn", "hypercorn"}

@@ -53,7 +53,6 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 	generated(t, "settings.md", page.String())
 }
 
-// The plots of the page also show the stored results.
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
 	r, err := results.Load("../bench/results/page.json")
 	if err != nil {

@@ -58,7 +58,6 @@ func newTerminal(t *testing.T) *terminal {
 	return term
 }
 
-// activate activates a virtual environment, like its script.
 func (term *terminal) activate(venv string) {
 	term.environ = append(term.environ, "VIRTUAL_ENV="+venv)
 	for i, variable := range term.environ {

@@ -327,7 +327,7 @@ func (d *driver) get(t testing.TB, target string) *response {
 	return r
 }
 
-// stderr is descriptor 2. Under go test -json, package testing replaces os.Stderr by os.Stdout before the first test.
+// Under go test -json, package testing replaces os.Stderr by os.Stdout before the first test.
 var stderr = os.Stderr
 
 func captured(t *testing.T, f func()) string {

@@ -139,7 +139,6 @@ func (p *tab) await(condition string) {
 	}
 }
 
-// All samples are open at the same time.
 func TestSamplesWorkInABrowser(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)

@@ -78,7 +78,6 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 	return nil, nil
 }
 
-// Each worker is tested.
 func TestChannelLayerMeetsTheSpecification(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A login, an error and a page of the console look alike, light and dark.
 func TestConsoleHasTheColorsOfTheServersPages(t *testing.T) {
 	css, err := os.ReadFile("console/www/console.css")
 	if err != nil {

@@ -75,7 +75,6 @@ func (s *server) browse() {
 	}
 }
 
-// run makes a part of the test a subtest.
 func (s *server) run(name string, test func(t *testing.T)) {
 	whole := s.T
 	whole.Run(name, func(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// gets reads messages until one is want.
 func (w *webSocket) gets(want string) {
 	w.t.Helper()
 	for {

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// start starts a server for a script and its arguments. The server ends with t.
+// The server of start ends with t.
 func start(t *testing.T, script string, args ...string) *server {
 	t.Helper()
 	return startServer(t, nil, script, args)
@@ -55,7 +55,6 @@ type reply struct {
 	body string
 }
 
-// get requests a path and returns the response.
 func (s *server) get(path string, header ...string) *reply {
 	s.T.Helper()
 	return s.do(s.request("GET", path, nil, header...))
@@ -89,7 +88,7 @@ func (s *server) do(req *http.Request) *reply {
 	return &reply{resp, s, string(body)}
 }
 
-// open requests a path and returns the response with an unread body.
+// The body of the response is unread.
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
 	resp, err := s.client.Do(req)
@@ -122,7 +121,6 @@ func (r *reply) field(name, want string) *reply {
 	return r
 }
 
-// lacks checks that the body contains none of the texts.
 func (r *reply) lacks(texts ...string) *reply {
 	r.s.T.Helper()
 	for _, text := range texts {

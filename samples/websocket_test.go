@@ -15,7 +15,7 @@ type webSocket struct {
 	*wstest.Client
 }
 
-// dial opens a WebSocket at a path of the server. If the server rejects it, dial returns the status.
+// dial returns the status if the server rejects the WebSocket.
 func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
 	s.T.Helper()
 	var fields []string
@@ -76,7 +76,6 @@ func (w *webSocket) await(what string, wanted func(message map[string]any) bool)
 	}
 }
 
-// closed reads until the server closes, and returns the close code.
 func (w *webSocket) closed() int {
 	w.t.Helper()
 	for {

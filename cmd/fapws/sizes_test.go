@@ -21,7 +21,7 @@ var mostFields = map[string]int{"Exchange": 38, "Head": 9, "Part": 12, "Request"
 // groups are the structs that only group fields of these types. Each field of a group counts.
 var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
 
-// mostMethods limits the methods of a type. The exceptions are mostMethodsOf.
+// The exceptions are mostMethodsOf.
 const mostMethods = 62
 
 var mostMethodsOf = map[string]int{

@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects with TLS. If over is not nil, the connection is replaced by the result of over.
+// If over is not nil, the connection is replaced by the result of over.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

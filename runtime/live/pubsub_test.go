@@ -72,7 +72,6 @@ func newTestHub(limits ChannelLimits) *Hub {
 	return h
 }
 
-// The test joins and leaves channels at random.
 func TestJoinsAndLeavesKeepTheIndexesRight(t *testing.T) {
 	h := newTestHub(ChannelLimits{})
 	random := rand.New(rand.NewSource(1))

@@ -370,7 +370,6 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that no file of a certificate or key makes the server crash.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
 		[]byte("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"))

@@ -137,7 +137,6 @@ chdir = ".."
 	}
 }
 
-// The environment has priority over the file, and the file over the script.
 func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
 	if err != nil {

@@ -81,7 +81,6 @@ func NewAuthority(t testing.TB) *Authority {
 	return &Authority{t, c, block("CERTIFICATE", der), key}
 }
 
-// Pool returns a pool with only this authority, for clients.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.Certificate)

@@ -115,7 +115,6 @@ func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 	})
 }
 
-// The workers are replaced by a reload, or are recycled.
 func TestCtlMetricsOutliveReplacedWorkers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")

@@ -25,7 +25,6 @@ scrape_configs:
     static_configs: [{targets: ["%s"]}]
 `
 
-// The status page uses the format that Prometheus requests.
 func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("prometheus")

@@ -104,7 +104,7 @@ func copyFile(to, from string) error {
 	return writeProgram(to, text)
 }
 
-// writeProgram replaces a file. No forked child has the new file open for writing (see Write).
+// No forked child has the new file open for writing (see Write).
 func writeProgram(to string, text []byte) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

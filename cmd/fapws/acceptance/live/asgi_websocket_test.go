@@ -200,7 +200,6 @@ func TestASGIWebSocketsGet1001WhenTheServerStops(t *testing.T) {
 	})
 }
 
-// A thousand WebSockets are opened, used and closed in all ways.
 func TestASGIWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")

@@ -151,7 +151,6 @@ func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	}
 }
 
-// The subscribers reconnect, also after a reload.
 func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-subscribers-per-address", "1000000")

@@ -7,7 +7,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// An ASGI WebSocket cannot move to the new code. Its application goes on until the grace is over, or the server stops.
+// An ASGI WebSocket cannot move to the new code. The application of the WebSocket continues until the grace is over
+// or the server stops.
 func TestWebSocketsThatCannotMoveOutliveAReloadByTheGrace(t *testing.T) {
 	t.Parallel()
 	open := func(grace string) (*fapwstest.Server, *wstest.Client) {

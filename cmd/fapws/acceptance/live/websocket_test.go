@@ -338,7 +338,6 @@ func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	})
 }
 
-// The WebSockets are opened and closed many times, in all ways.
 func TestWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")

@@ -153,7 +153,6 @@ func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	}
 }
 
-// The loader and its children end whether the server is stopped or killed.
 func TestForkedChildrenEndWithTheServer(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {

@@ -316,7 +316,6 @@ func oldName(name string, n, last int) string {
 	return fmt.Sprintf("%s.old%d", name, n)
 }
 
-// Only handlers write to this log.
 func TestHostLogIsRotatedByTime(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"1s\"\nlog-keep = 1000")

@@ -14,8 +14,7 @@ import (
 
 var someAddress = regexp.MustCompile(`  http://\S+/`)
 
-// outputOf returns what a server writes to standard error, which is out, from its start to its end. The text comes out
-// of in.
+// outputOf runs a server to its end, with out as its standard error, and returns the text that arrives at in.
 func outputOf(t *testing.T, in, out *os.File, env string, flags ...string) string {
 	t.Helper()
 	folder, said, copied := t.TempDir(), fapwstest.NewOutput(), make(chan struct{})

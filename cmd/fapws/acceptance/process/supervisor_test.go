@@ -103,7 +103,6 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 	}
 }
 
-// No client is rejected either, however often the code is reloaded.
 func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 	for _, c := range []struct {
 		name, path string

@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Entries may be async functions of any kind, together with other entries.
 func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "async.py", Complains: true}.Serve(t, m)

@@ -57,7 +57,6 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 	})
 }
 
-// Pages of HTTPError and of the server for one status are the same page.
 func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "httperror.py")

@@ -168,7 +168,6 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 	})
 }
 
-// The iterables of the streams are infinite.
 func TestCloseRunsForStreamsAtShutdown(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m, "--graceful-timeout", "200ms")

@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// On threads such packages fail, and a line in the log warns of them.
+// With threads, patched code does not work, and the log contains a warning.
 func TestCodeThatGeventHasPatchedWorksOnlyInline(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from gevent import monkey

@@ -80,7 +80,7 @@ func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
 	}
 }
 
-// The fixture stops the server after the test. Output of a server that cannot start is at hand.
+// The fixture stops the server after the test. The test also gets the output of a server that cannot start.
 func TestServerRunsInTestsOfPytest(t *testing.T) {
 	t.Parallel()
 	venv, dir := fapwstest.Today(t), t.TempDir()

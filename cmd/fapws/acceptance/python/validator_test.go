@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// wsgiref.validate checks both the server and the application.
 func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 	cases := []struct {
 		path   string

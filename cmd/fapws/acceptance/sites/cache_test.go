@@ -326,7 +326,6 @@ func TestCacheMaxSizeLimitsTheCache(t *testing.T) {
 	p.saysOf("/large?99", "hit")
 }
 
-// Such a page is cached only with an explicit lifetime.
 func TestCacheFlagKeepsOnlyResponsesWithALifetime(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache")

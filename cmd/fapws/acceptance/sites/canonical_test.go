@@ -69,7 +69,6 @@ PATHS = [
 	}
 }
 
-// Another spelling bypasses neither rules nor pages and programs of a root.
 func TestSpellingsOfPathsDoNotBypassRoutes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -33,7 +33,6 @@ def app(environ, start_response):
              + " user=%s body=%d" % (environ.get("REMOTE_USER", "-"), len(body))).encode()]
 `
 
-// Each status that the server itself sends has a page.
 func TestErrorPagesOfASiteReplaceThoseOfTheServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
