@@ -327,7 +327,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// cString returns s as a C string, for a call that does not keep it. It returns nil for "".
+// cString returns s as a C string for a call that does not keep it, or nil for "".
 func cString(s string) *C.char {
 	if s == "" {
 		return nil

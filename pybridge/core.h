@@ -26,7 +26,6 @@ int core_system_exit(void);
 
 /* --- core_signals.c -------------------------------------------------------------- */
 
-/* Python's main thread. */
 extern pthread_t core_main_thread;
 /* Imports _signal before site and sitecustomize run. Must be called before Python is initialised. */
 void core_import_signals_early(void);

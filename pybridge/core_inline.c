@@ -7,8 +7,8 @@
 
 static int over;
 
-/* Requests a turn. It ignores wake_pending, which the event loop clears only after it has checked turn: a request
- * between the two would be lost. */
+/* Ignores wake_pending, which the event loop clears only after it has checked turn: a request between the two would
+ * be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   core_signal_loop();

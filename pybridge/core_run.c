@@ -18,7 +18,7 @@ void core_average(uint64_t *average, uint64_t sample) {
   __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
-/* Simultaneous calls may count once. */
+/* Two simultaneous calls may count as one. */
 static unsigned count_call(core_mount *m) {
   unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
   __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);

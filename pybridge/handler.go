@@ -104,8 +104,8 @@ type Handler struct {
 	asksForEnd    bool // guarded by mu
 }
 
-// Start prepares the handlers. It returns an error if no thread can be started. It must be called on the thread of
-// Load; in inline mode on any thread.
+// Start returns an error if no thread can be started. It must be called on the thread of Load; in inline mode on any
+// thread.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024

@@ -25,7 +25,7 @@ import (
 // Event is an argument of fapws.publish, or of fapws.broadcast if it has a Place.
 type Event struct {
 	Place  string // "" if the event is for a channel
-	Binary bool   // the message is binary, not text
+	Binary bool
 
 	// name of the channel, or of the group; "" for all WebSockets of Place
 	Name string
@@ -52,7 +52,7 @@ func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_b
 // concurrent use.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
-// listen handles messages of the application. It must be called on the event loop.
+// listen must be called on the event loop.
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken (live_channels.c)
 	var events []Event

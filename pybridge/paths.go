@@ -220,7 +220,7 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// readSettings reads the globals with these names. Main thread, GIL held.
+// Main thread, GIL held.
 func (f *Content) readSettings(names []string) {
 	f.Settings = Settings{}
 	for _, name := range names {

@@ -137,7 +137,7 @@ func (a *App) Warnings(threads int) ([]string, error) {
 	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
 }
 
-// packageTexts calls a function of a module of package fapws that returns a list of str. It needs the GIL.
+// packageTexts calls a function of package fapws that returns a list of str. It needs the GIL.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
 	result, err := callPackage(module, function, args...)
 	if err != nil {

@@ -479,7 +479,6 @@ typedef struct {
   const core_durations *gil_wait;   /* waits of a thread for the GIL before it runs a handler */
 } core_waits;
 
-/* Reads the current values. */
 void core_read_waits(core_waits *out);
 /* Returns the families that the application has declared, in their order, as JSON of package metrics: *n bytes of
  * malloc, which the caller frees, or NULL if there are no families. One thread at a time, without the GIL. */

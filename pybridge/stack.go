@@ -130,7 +130,6 @@ func (h *Handler) tasks() (list []task) {
 	return list
 }
 
-// errNoGIL is the error of an incomplete list of stacks.
 var errNoGIL = errors.New("a handler holds the GIL in C code")
 
 // Stack writes a line with the state of each active request, and the Python stack if a thread or task runs the request.

@@ -140,8 +140,8 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* The kinds of fields. OURS are fields that the server sets itself: hop-by-hop fields (RFC 9110 §7.6.1), which PEP
- * 3333 forbids applications. Lines of SINGLE and TYPE fields depend on other fields, or are not cached. */
+/* OURS are fields that the server sets itself: hop-by-hop fields (RFC 9110 §7.6.1), which PEP 3333 forbids
+ * applications. Lines of SINGLE and TYPE fields depend on other fields, or are not cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
 /* Removes an earlier field with that name, because only the last field counts, and returns kind. */
