@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directory is a directory that is locked by this process. Links that leave it are not followed, because root may use
-// the directory of another user.
+// Links that leave the directory are not followed, because root may use the directory of another user.
 type directory struct {
 	name     string
 	root     *os.Root

@@ -31,8 +31,7 @@ const (
 	// orderWithin limits the duration of an order, in addition to the shorter limits of autocert.
 	orderWithin = 15 * time.Minute
 
-	// firstPause and longestPause are the pauses between attempts. Let's Encrypt allows five failures per hour and
-	// host.
+	// Let's Encrypt allows five failures per hour and host.
 	firstPause   = 2 * time.Minute
 	longestPause = time.Hour
 
@@ -97,7 +96,7 @@ func (o *Orders) rouse() {
 	}
 }
 
-// run orders due certificates. If several servers share a directory, only one orders; the others wait until it ends.
+// If several servers share a directory, only one orders; the others wait until it ends.
 func (o *Orders) run() {
 	var used *directory
 	for {

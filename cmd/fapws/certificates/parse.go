@@ -29,7 +29,7 @@ import (
 
 const minRSA = 2048
 
-// parse returns the certificate in the files of p. The error begins with a file name.
+// parse returns errors that begin with a file name.
 func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	chain, err := parseChain(cert)
 	if err != nil {

@@ -156,8 +156,7 @@ func hostKey(name string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
 }
 
-// find returns the value for a name. The exact name takes precedence over "*.rest", of which the longest counts, and
-// both over "beginning.*".
+// The exact name takes precedence over "*.rest", of which the longest counts, and both over "beginning.*".
 func (n *names[T]) find(name string) T {
 	if value, ok := n.hosts[name]; ok {
 		return value
@@ -216,8 +215,8 @@ func (t tickets) next() tickets {
 	return slices.Concat(tickets{secret}, t[:min(len(t), ticketSecrets-1)])
 }
 
-// keys returns the keys. The first key encrypts. The keys depend on the settings for client certificates (hash).
-// Otherwise a client could resume a session that these settings do not allow.
+// The first key encrypts. The keys depend on the settings for client certificates (hash). Otherwise a client could
+// resume a session that these settings do not allow.
 func (t tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
 	for _, secret := range t {
 		keys = append(keys, sha256.Sum256(slices.Concat(secret, hash[:])))

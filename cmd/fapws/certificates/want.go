@@ -53,8 +53,8 @@ type Asking struct {
 	CAs  string
 	From string // origin in the configuration, for messages
 
-	// Auth is the policy for client certificates. With tls.RequestClientCert, a handshake with an invalid certificate
-	// succeeds, and requests are refused with the reason from conn.TLSState.
+	// With tls.RequestClientCert, a handshake with an invalid certificate succeeds, and requests are refused with the
+	// reason from conn.TLSState.
 	Auth tls.ClientAuthType
 }
 
@@ -224,7 +224,7 @@ type Chooser interface {
 	Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error)
 }
 
-// choose returns the configuration for a client. It is safe for concurrent use.
+// choose is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	if c.challenge != nil && asksACME(hello) {
 		return c.challenge

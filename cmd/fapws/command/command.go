@@ -376,7 +376,7 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 			case err == nil:
 			case name == conf.AccessLog || name == conf.ErrorLog:
 				return process.ExitNotStarted("cannot write the log %s: %v", name, err)
-			default: // of a host
+			default: // the error log of a host
 				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
 			}
 		}

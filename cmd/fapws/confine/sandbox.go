@@ -106,8 +106,7 @@ const (
 	abiScopes   = 6 // 6.12
 )
 
-// landlockABI returns the version of Landlock in this kernel. A result below abiFiles means that Landlock is not
-// available or disabled.
+// A result below abiFiles means that Landlock is not available or disabled.
 func landlockABI() int {
 	version, _ := ll.LandlockGetABIVersion()
 	return version

@@ -43,8 +43,7 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf makes the filter for a process. System calls in the form of another architecture (32 bits on a machine of
-// 64) have other numbers and are denied.
+// System calls in the form of another architecture (32 bits on a machine of 64) have other numbers and are denied.
 func filterOf(r *Rules) *filter {
 	f := &filter{[]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},
@@ -171,7 +170,7 @@ func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
 
-// A filter is a seccomp program. It allows the system calls that no rule denies.
+// A filter allows the system calls that no rule denies.
 type filter struct {
 	program []bpf.Instruction
 }

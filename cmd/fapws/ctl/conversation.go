@@ -36,8 +36,8 @@ type conversation struct {
 	pid int // 0 if unknown
 }
 
-// dialWithin connects to the server at path. It retries while the queue of the socket is full (EAGAIN, connect(2)). A
-// process that only inherited the socket does not count as a server.
+// dialWithin retries while the queue of the socket is full (EAGAIN, connect(2)). A process that only inherited the
+// socket does not count as a server.
 func dialWithin(path string, d time.Duration) (*conversation, error) {
 	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
 		raw, err := net.DialTimeout("unix", path, time.Until(until))
@@ -57,8 +57,7 @@ func dialWithin(path string, d time.Duration) (*conversation, error) {
 
 const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
-// converse sends a request to the server at path. The connection stays open unless an error is returned, which may come
-// from the server.
+// The connection stays open unless an error is returned, which may come from the server.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {

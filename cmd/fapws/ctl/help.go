@@ -2,7 +2,6 @@ package ctl
 
 import "fmt"
 
-// Help describes all commands of "fapws ctl".
 const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a running server
   stack                  show active requests and their Python stacks
   status                 show addresses, workers and memory; --json for programs
@@ -28,7 +27,6 @@ the only server of this user.
 Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
 `
 
-// details are the usages of commands, and what they do.
 var details = map[Command][2]string{
 	Stack: {"", `Shows each active request with its client, its age, and the Python stack of the
 thread or coroutine that works on it: the line on which a request hangs.

@@ -43,7 +43,6 @@ const (
 	Profile Command = "profile" // stacks of Python during ProfileTime, for the status page
 )
 
-// Commands contains the commands of "fapws ctl".
 var Commands = []Command{Stack, Status, Top, Metrics, Reload, Purge, Rotate, Stop, CA}
 
 var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}

@@ -28,7 +28,7 @@ type screen struct {
 	restore  func() // gives the terminal its earlier mode
 }
 
-// openScreen prepares w. Call restore after the last use.
+// Call restore after the last use.
 func openScreen(w io.Writer) *screen {
 	s := &screen{w: w, restore: func() {}}
 	f, ok := w.(*os.File)

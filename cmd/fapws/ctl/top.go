@@ -105,7 +105,6 @@ func look(path string, away time.Duration) (*Answer, error) {
 	}
 }
 
-// lines formats the view for s, with the routes in an order.
 func (v *View) lines(s *screen, order int) (lines []string) {
 	width := s.width()
 	for i, line := range strings.Split(strings.TrimSuffix(visible(v.Report.heading()), "\n"), "\n") {
@@ -270,8 +269,7 @@ const (
 	leastText   = 8
 )
 
-// lines formats t for s. Columns are as wide as their longest cell. If a row is too long for s, the longest columns of
-// text are shortened.
+// Columns are as wide as their longest cell. If a row is too long for s, the longest columns of text are shortened.
 func (t *table) lines(s *screen) (lines []string) {
 	numbers, total := len(t.heads)-t.words, 0
 	widths := make([]int, len(t.heads))

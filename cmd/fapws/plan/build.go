@@ -171,7 +171,7 @@ type builder struct {
 	behind []exchange.Mount
 }
 
-// wrong records a mistake. A mistake that several routes inherit from their host is recorded once.
+// A mistake that several routes inherit from their host is recorded once.
 func (b *builder) wrong(err error) {
 	for _, other := range b.errs {
 		if other.Error() == err.Error() {

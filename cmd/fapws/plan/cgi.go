@@ -56,8 +56,7 @@ const (
 	phpIndex   = "index.php"
 )
 
-// scripts returns which files are programs. folder is mapped to the prefix of the route. If folder is "", the root is
-// used and mapped to "/".
+// folder is mapped to the prefix of the route. If folder is "", the root is used and mapped to "/".
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
 	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Base: programs.Below(r.Prefix)}
 	if o.Links, err = static.ParseSymlinks(r.Symlinks); err != nil {

@@ -94,8 +94,8 @@ type part struct {
 	mounts []exchange.Mount
 }
 
-// table joins the parts of a host. A route without a kind applies its rules to all later parts, for paths under its
-// prefix. So its place in the table has copies of their mounts with its rules.
+// A route without a kind applies its rules to all later parts, for paths under its prefix. So its place in the table
+// has copies of their mounts with its rules.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)

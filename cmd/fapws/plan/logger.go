@@ -146,7 +146,7 @@ func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text 
 	return append(appendPrintable(dst, text), '\n')
 }
 
-// appendPrintable appends text. It escapes control characters as in Go strings.
+// appendPrintable escapes control characters as in Go strings.
 func appendPrintable(dst []byte, text string) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRuneInString(text)
@@ -169,8 +169,7 @@ func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	return nil
 }
 
-// OpenAsWorker is like Open for a worker. The supervisor rotates the file. A worker that may not open the file keeps
-// the standard error that it inherited.
+// The supervisor rotates the file. A worker that may not open the file keeps the standard error that it inherited.
 func (l *Logger) OpenAsWorker(conf *settings.Config) {
 	l.chrooted = conf.Chroot != ""
 	if err := l.redirect(conf, nil); err != nil {

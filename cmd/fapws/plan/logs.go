@@ -55,7 +55,7 @@ func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 
 const off = "off"
 
-// LogFiles are the open log files of a serving process. Equal paths share a file.
+// Equal paths share a file.
 type LogFiles struct {
 	conf *settings.Config
 	main *Logger
@@ -203,7 +203,7 @@ func (l *LogFiles) Reopen() {
 	}
 }
 
-// Close writes buffered lines and closes the files. It is safe for concurrent use and may be called again.
+// Close is safe for concurrent use and may be called again.
 func (l *LogFiles) Close() {
 	pybridge.EndErrorLogs()
 	l.mu.Lock()

@@ -13,7 +13,6 @@ import (
 // stamp is the time of a line on standard error.
 const stamp = "2006-01-02 15:04:05.000 -0700 "
 
-// A look is how lines on standard error appear.
 type look int
 
 const (
@@ -50,7 +49,6 @@ func (l *Logger) LookAs(fd int) {
 	}
 }
 
-// Colors reports whether People is a terminal that shows colors.
 func (l *Logger) Colors() bool { return lookOf(l.People()) == colored }
 
 // paints are colors (ECMA-48 §8.3.117, SGR), and priorities are those of syslog, by level.
@@ -59,7 +57,7 @@ var (
 	priorities = [...]int{logfile.Debug: 7, logfile.Info: 6, logfile.Warning: 4, logfile.Error: 3}
 )
 
-// dress changes a line that begins with a stamp. The level follows the stamp in lines of the log.
+// dress formats a line that begins with a stamp for the look k. In lines of the log, the level follows the stamp.
 func (k look) dress(line []byte, level logfile.Level) []byte {
 	at, rest := line[:len(stamp)], line[len(stamp):]
 	switch k {

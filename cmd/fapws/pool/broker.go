@@ -124,8 +124,8 @@ const (
 	writing
 )
 
-// ConnectBroker connects to a broker. The text of its error is for the user. If epoch is not empty, epoch and last
-// continue an earlier Broker. Then ConnectBroker does not wait for the broker, which may be unreachable.
+// The error of ConnectBroker is a text for the user. If epoch is not empty, epoch and last continue an earlier
+// Broker. Then ConnectBroker does not wait for the broker, which may be unreachable.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options

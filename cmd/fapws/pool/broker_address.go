@@ -29,7 +29,7 @@ var (
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
-// ParseBroker parses the URL of a broker. Its error describes valid URLs and follows the words "must be ".
+// The error of ParseBroker describes valid URLs and follows the words "must be ".
 func ParseBroker(text string) (*BrokerAddress, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.ContainsAny(text, " \r\n\x00") {

@@ -26,8 +26,8 @@ const (
 	// larger numbers than this one.
 	afterLoss = 1000
 
-	// maxSeq limits the numbers. Lua scripts have no exact integers above 2^53. The ids that Redis generates, in
-	// milliseconds since 1970, are below maxSeq.
+	// Lua scripts have no exact integers above 2^53. The ids that Redis generates, in milliseconds since 1970, are
+	// below maxSeq.
 	maxSeq uint64 = 1 << 52
 )
 

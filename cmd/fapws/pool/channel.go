@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// maxDatagram limits a datagram. The kernel rejects datagrams above the size of a socket buffer, about 200 KiB.
+	// The kernel rejects datagrams above the size of a socket buffer, about 200 KiB.
 	maxDatagram = 128 << 10
 
 	// maxObject limits the JSON of a message, because parsed JSON needs far more memory. maxMessage limits the whole
@@ -171,8 +171,7 @@ func BeforeReason() []byte {
 	return texts[0][:len(texts[0])-1]
 }
 
-// buffers has buffers for receiving datagrams. They are large, so a worker only uses one while it reads, not while it
-// waits.
+// The buffers are large, so a worker only uses one while it reads, not while it waits.
 var buffers = sync.Pool{New: func() any {
 	return &buffer{in: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }}
@@ -253,7 +252,7 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// decode parses a message. The result does not refer to datagram.
+// The result does not refer to datagram.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil
@@ -304,8 +303,7 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the descriptor of c. Unlike Fd, it does not make the socket blocking, which would affect other
-// processes that share the socket.
+// descriptor, unlike Fd, does not make the socket blocking, which would affect other processes that share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

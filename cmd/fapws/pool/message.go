@@ -101,7 +101,7 @@ const (
 	LastWords Kind = "last words"
 )
 
-// Message is a message on a Channel. All fields except Raw must be short: see maxObject.
+// All fields except Raw must be short: see maxObject.
 type Message struct {
 	Kind      Kind
 	ID        uint64        `json:",omitempty"`

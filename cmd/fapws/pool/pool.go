@@ -422,7 +422,7 @@ func (p *Pool) renewCertificates() {
 	}
 }
 
-// Options configure a Pool. All fields are required unless marked optional.
+// All fields are required unless marked optional.
 type Options struct {
 	Dir     string
 	Workers int

@@ -223,7 +223,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.queue(texts, own...)
 }
 
-// queue queues the datagrams of a message. The last datagram owns fds.
+// The last datagram owns fds.
 func (w *worker) queue(texts [][]byte, fds ...int) {
 	if !w.out.add(texts, fds...) {
 		go w.pool.post(func() { w.kill("does not read messages") })
@@ -342,7 +342,7 @@ func (w *worker) setState(to State) {
 	w.state = to
 }
 
-// settle parses the settings of w. The text of the error follows "worker N".
+// The text of the error follows "worker N".
 func (w *worker) settle(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err

@@ -100,7 +100,8 @@ func ExitReport(w io.Writer, err error) int {
 // does not.
 const closingTime = 5 * time.Second
 
-// ClosingTime returns the time that Python has to end, if requests had until deadline.
+// ClosingTime returns how long Python may take to end: the time until deadline, which limits the requests, but at
+// least closingTime.
 func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
 
 // ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than ClosingTime to end. Stop

@@ -28,8 +28,8 @@ func init() {
 	}
 }
 
-// zoneOf returns the zone of a rule, or nil if value is empty, a path or the name of a zone. The zone of a rule that
-// cannot be read has only times with the name unread.
+// zoneOf returns the zone of a rule, or nil if value is empty, a path or the name of a zone. If the rule cannot be
+// parsed, all times of the zone have the name unread.
 func zoneOf(value string) *time.Location {
 	rule := strings.TrimPrefix(value, ":")
 	if rule == "" || rule[0] == '/' {

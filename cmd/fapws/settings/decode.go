@@ -251,7 +251,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list of strings, whose kind is in the tag is, or a table of strings.
+// list reads a list or a table of strings. The kind of the strings of a list is in the tag is.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {
 		var pairs Pairs

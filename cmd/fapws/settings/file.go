@@ -17,7 +17,7 @@ import (
 
 const fileName = "fapws.toml"
 
-const maxBytes = 1 << 20 // maximum size of a file
+const maxBytes = 1 << 20
 
 var serviceDir = "/etc/fapws"
 
@@ -106,7 +106,6 @@ func formatHint(name string, text []byte) string {
 	return "; a configuration file is TOML: threads = 4"
 }
 
-// maxMistakes limits the mistakes that are reported for one table.
 const maxMistakes = 50
 
 // ReadFile reads the settings at the top of a configuration file, whose keys are the names of the flags. Flags and

@@ -356,7 +356,6 @@ func (p *parser) unexpected(word Word, words []string) error {
 		extra, app, app, strings.Join(words[1:], " "))
 }
 
-// toggleBefore returns the toggle before a word such as "true", or "".
 func (p *parser) toggleBefore(word string) string {
 	if _, err := onOff(word); err != nil {
 		return ""
@@ -431,7 +430,7 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	return lines
 }
 
-// shellWords splits text like a shell. It supports only quotes.
+// shellWords supports only quotes.
 func shellWords(text string) []string {
 	words := regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`).FindAllString(text, -1)
 	for i := range words {

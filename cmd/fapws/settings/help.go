@@ -81,7 +81,7 @@ Prints the versions of fapws, Python and Go. Exit status: 0.
 `,
 }
 
-// WriteWordHelp writes the help of a command. It returns false if another package has it.
+// WriteWordHelp returns false if another package has the help of the command.
 func WriteWordHelp(w io.Writer, word Word) bool {
 	text, found := wordHelp[word]
 	_, _ = io.WriteString(w, text)

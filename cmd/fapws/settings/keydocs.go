@@ -13,7 +13,6 @@ type KeyDoc struct {
 	Help  string
 }
 
-// keyTables are the tables of a file, with a title and a text about their keys.
 var keyTables = []struct{ table, title, text string }{
 	{"", "Keys at the top of the file", "The names of the flags are keys, too"},
 	{"host", "Keys of a host, [[host]]",

@@ -14,7 +14,6 @@ import (
 
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
-// Setting is the declaration of a setting in a file table_*.go.
 type Setting struct {
 	Name    string // name of the flag, without dashes, and key of fapws.toml
 	Arg     string // placeholder for the value in the help; empty means value.arg

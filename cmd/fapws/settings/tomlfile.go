@@ -22,7 +22,7 @@ type TOMLFile struct {
 	Misplaced func(table, key string) string
 }
 
-// TOMLTable is a table of a file. It may be an inline table.
+// A TOMLTable may be an inline table.
 type TOMLTable struct {
 	File    *TOMLFile
 	Name    string // name in the file: "host.route"; "" at the top
@@ -92,7 +92,7 @@ func (m *Mistake) Unwrap() error { return m.err }
 
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
-// JoinPath joins errors. Errors without a file precede mistakes in the file, which are sorted by line.
+// Errors without a file precede mistakes in the file, which are sorted by line.
 func JoinPath(errs ...error) error {
 	var all []error
 	for _, err := range errs {

@@ -71,7 +71,6 @@ func (v *value) called(arg string) *value {
 	return v
 }
 
-// wrong returns the error for a value of a kind that is not allowed.
 func (v *value) wrong(allowed string) error {
 	if allowed != "" {
 		return errors.New(allowed)
@@ -261,7 +260,6 @@ func ParseDuration(s string) (d time.Duration, ok bool) {
 	return d, err == nil && d >= 0
 }
 
-// showDuration writes a duration in one unit if that is exact.
 func showDuration(d time.Duration) string {
 	for _, u := range []struct {
 		letter string

@@ -64,7 +64,7 @@ func statusPrefix(to *string, example string) *value {
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
-// ports is a list of ports. If unix is not "", that word is stored as 0.
+// ports stores the word unix as 0, unless unix is "".
 func ports(to *[]uint16, unix string) *value {
 	v := list(to, func(one string) (uint16, error) {
 		n, err := strconv.ParseUint(one, 10, 16)

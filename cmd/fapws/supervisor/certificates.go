@@ -235,7 +235,6 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 	return &KeyReader{channel}, nil
 }
 
-// TakeKeyReader takes f, the channel of the previous program's key reader.
 func TakeKeyReader(f *os.File) (*KeyReader, error) {
 	channel, err := pool.ChannelOf(f)
 	return &KeyReader{channel}, err

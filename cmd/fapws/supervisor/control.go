@@ -294,7 +294,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	st := p.pool.Status()
 	live := pids(st)
 	for _, one := range answers {
-		// a worker that has ended has sent its last words, which may already be in the ledger
+		// the last message of an ended worker may already be in the ledger
 		if len(one.Families) > 0 && slices.Contains(live, one.pid) {
 			p.counted.said(one.pid, one.Families)
 		}

@@ -39,8 +39,7 @@ type Options struct {
 var (
 	maxFolders = 4096
 
-	// interval is the time between scans. It is at least restsPerLook times the duration of a scan, which limits the
-	// CPU time.
+	// interval is at least restsPerLook times the duration of a scan, which limits the CPU time.
 	interval = 500 * time.Millisecond
 
 	// quiet is the time without further changes before a change is reported, because saving a file or a checkout takes
@@ -72,7 +71,7 @@ func (c Change) String() string {
 }
 
 type Watcher struct {
-	// Changes receives the changes. A slow reader receives one Change for several. Close closes the channel.
+	// A slow reader receives one Change for several. Close closes the channel.
 	Changes <-chan Change
 
 	// Settled receives each function given to Settle when a later scan has found no more changes and Changes has

@@ -67,8 +67,7 @@ func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	r.complain(err)
 }
 
-// publishFrom publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep
-// the application awake.
+// publishFrom is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
 func (r *relay) publishFrom(events []pybridge.Event) {
 	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool {
 		return pybridge.HasSubscribers(e.Name)
@@ -157,7 +156,7 @@ func newRelay(s *service) *relay {
 	return r
 }
 
-// connect gives r the channel to the supervisor. Events wait until join.
+// Events wait until join.
 func (r *relay) connect(c *pool.Channel) {
 	r.channel = c
 	r.up.Hold(true)

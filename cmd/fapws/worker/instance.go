@@ -82,8 +82,7 @@ func (f *Instance) LogNotifyError(err error) {
 	}
 }
 
-// OpenControl opens the control socket. A failure is an error only if the settings name the socket, because a server
-// also serves without one.
+// A failure is an error only if the settings name the socket, because a server also serves without one.
 func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil

@@ -158,7 +158,7 @@ type Early[S syscall.Conn] struct {
 	sockets []S
 }
 
-// Listen opens sockets at addrs. It returns an error only if the addresses are certain, see Passed.Early.
+// Listen returns an error only if the addresses are certain, see Passed.Early.
 func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

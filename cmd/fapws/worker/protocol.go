@@ -92,7 +92,7 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	return e, raw, nil
 }
 
-// query asks the supervisor. It must not be called on the goroutine of listen, nor on the loop.
+// query must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
 	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.tell)
 	if answer == nil {

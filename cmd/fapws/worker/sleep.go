@@ -112,7 +112,7 @@ func (z *lateLoad) fail(err error) (code int) {
 
 const noticeWithin = 2 * time.Second
 
-// keepPresence keeps an event for the application and wakes the application. It must be called on the event loop.
+// keepPresence also wakes the application. It must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.p.Watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)

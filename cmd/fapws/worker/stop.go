@@ -340,7 +340,8 @@ func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	return was
 }
 
-// startup is the startup of an application's lifespans, and of what else it needs before requests.
+// startup is the startup of an application's lifespans and of the other parts that the application needs before
+// requests.
 type startup struct {
 	ended    chan struct{} // closed when the startup has ended
 	canceled atomic.Bool   // set by endAsleep
