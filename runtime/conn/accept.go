@@ -41,7 +41,7 @@ const (
 	Reject // it is accepted and answered with 503
 )
 
-// Acceptor accepts connections for the loop. Set its exported fields before its first use.
+// The exported fields of an Acceptor must be set before its first use.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)
@@ -107,7 +107,7 @@ func (a *Acceptor) Accept(ln *Listener) {
 	a.listeners = append(a.listeners, ln)
 }
 
-// Unlisten stops accepting on ln and closes ln. Call it on the loop.
+// Unlisten must be called on the loop.
 func (a *Acceptor) Unlisten(ln *Listener) {
 	a.mu.Lock()
 	a.listeners = slices.DeleteFunc(a.listeners, func(other *Listener) bool { return other == ln })

@@ -104,11 +104,10 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade replaces the protocol of c. The pending input is for p (see Again). A stopped connection is only paused from
-// now on.
+// The pending input is for p (see Again). A stopped connection is only paused from now on.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
-// Fd returns the descriptor of c. The caller must not close it, nor use it after Gone.
+// The caller must not close the descriptor of c, nor use it after Gone.
 func (c *Conn) Fd() int { return int(c.fd) }
 
 // TCP reports whether the socket of c is a TCP socket, regardless of the client's address in a PROXY header.
@@ -233,7 +232,7 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// Close closes c now. A transfer continues; the descriptor is closed at its end.
+// A transfer continues; the descriptor is closed at its end.
 func (c *Conn) Close(why string) {
 	if c.closed {
 		return
@@ -304,7 +303,6 @@ const (
 	// smallBuffer is the capacity of the input buffers that are reused.
 	smallBuffer = 4 << 10
 
-	// spareBuffers limits the buffers that are kept for reuse.
 	spareBuffers = 64
 )
 
@@ -315,7 +313,7 @@ func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
 
-// setTransport makes t the transport of c. No input may be pending: bytes that have arrived belong to t.
+// No input may be pending: bytes that have arrived belong to t.
 func (c *Conn) setTransport(t Transport) {
 	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable

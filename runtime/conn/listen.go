@@ -20,7 +20,7 @@ import (
 // vanished while the server has nothing to write, for example during server-sent events.
 const keepAliveIdle = 60
 
-// ListenOptions are the options of new sockets. For inherited sockets only Backlog counts.
+// For inherited sockets only Backlog counts.
 type ListenOptions struct {
 	// maximum number of connections in the queue of the kernel; 0 means the system's maximum
 	Backlog int
@@ -33,7 +33,7 @@ type SocketFile struct {
 	UID, GID int // -1 keeps the owner of the process
 }
 
-// Listener is a listening socket. Its methods are safe for concurrent use.
+// The methods of a Listener are safe for concurrent use.
 type Listener struct {
 	// not in Go's poller, which would wake a thread for each connection
 	file  *os.File

@@ -47,8 +47,7 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	return fd, err
 }
 
-// isLocalhost reports whether host is the name localhost. It does no look-up, which may fail: small systems have no
-// /etc/hosts (RFC 6761 §6.3).
+// isLocalhost does no look-up, which may fail: small systems have no /etc/hosts (RFC 6761 §6.3).
 func isLocalhost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }

@@ -255,7 +255,7 @@ func (c *Conn) AwaitsRoom() bool {
 	return t != nil && !t.loading && !t.again
 }
 
-// Abort ends the transfer of c. If a goroutine is reading its file, the transfer ends afterwards.
+// If a goroutine is reading the file of the transfer, Abort ends the transfer afterwards.
 func (c *Conn) Abort() {
 	switch t := c.transfer; {
 	case t == nil:

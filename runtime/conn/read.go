@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// PauseMode selects the events that still matter while reading is paused.
 type PauseMode uint8
 
 const (
@@ -231,7 +230,7 @@ func Receive(fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
-// receive reads from c. At the end it returns 0 and either no error or io.EOF.
+// receive returns 0 and either no error or io.EOF at the end.
 func (c *Conn) receive(b []byte) (n int, err error) {
 	if c.transport == nil || c.lingering && !c.virtual() {
 		return Receive(int(c.fd), b)

@@ -21,7 +21,7 @@ func (s *Shares) Room(client string) int64 {
 	return (free+1)/2 - s.clients[client]
 }
 
-// Of returns how much a client has. It returns 0 for "".
+// Of returns 0 for "".
 func (s *Shares) Of(client string) int64 { return s.clients[client] }
 
 func (s *Shares) Add(client string, n int64) {

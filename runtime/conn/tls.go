@@ -68,8 +68,7 @@ func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
-// SetConfig sets the configuration of future handshakes. c must not be changed afterwards. If c is nil, handshakes
-// fail. SetConfig is safe for concurrent use.
+// c must not be changed afterwards. If c is nil, handshakes fail. SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 
 func (s *TLSServer) Trim() { s.input, s.spare = nil, nil }

@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Handshake is the protocol of a connection during its TLS handshake.
 type Handshake struct {
 	s      *TLSServer
 	c      *Conn

@@ -19,5 +19,5 @@ type Transport interface {
 	CloseWrite() error
 }
 
-// secured holds the transport of a connection. It saves a word in connections without a transport.
+// secured saves a word in connections without a transport.
 type secured struct{ Transport }

@@ -136,8 +136,7 @@ func (e *TunnelEnd) send(b []byte) (n int) {
 	return len(b)
 }
 
-// pause stops reading from e. A reset by the client is still noticed, unless the client has received everything: then
-// it may close.
+// A reset by the client is still noticed, unless the client has received everything: then it may close.
 func (e *TunnelEnd) pause() {
 	pauseMode := PauseForHandover
 	if e.IsClient() && e.conn.tcp && !e.over {
@@ -182,7 +181,7 @@ func (e *TunnelEnd) settle() {
 	}
 }
 
-// end ends the tunnel. The connection of the client lingers, so that the last bytes are not lost.
+// The connection of the client lingers, so that the last bytes are not lost.
 func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn

@@ -14,10 +14,10 @@ const (
 	Unwatched
 )
 
-// Handler handles the events of a descriptor. Ready is called on the loop, must not block, and may remove its watch.
+// Ready is called on the loop, must not block, and may remove its watch.
 type Handler interface{ Ready(r Readiness) }
 
-// Watch is the registration of a descriptor. Its zero value is unused. Its methods must be called on the loop.
+// The zero value of a Watch is unused. The methods must be called on the loop.
 type Watch struct {
 	loop    *Loop
 	handler Handler

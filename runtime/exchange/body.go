@@ -198,7 +198,6 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 // WaitsUntil returns how long b, which is paused, may wait for a file: twice the timeout of a body.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
-// TimedOut returns the reply for a body that is too slow.
 func (b *Body) TimedOut() Reply {
 	if b.Waits() {
 		if s := b.X.s; s.spoolWarnings.Once(time.Minute) {
@@ -211,7 +210,7 @@ func (b *Body) TimedOut() Reply {
 	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
-// writeAll writes to a regular file. The event loop may call it: the kernel only copies the bytes to its page cache.
+// The event loop may call writeAll: the kernel only copies the bytes to its page cache.
 func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
@@ -257,7 +256,7 @@ func (c *claim) take(s *conn.Shares, client string) {
 	*c = claim{s, client}
 }
 
-// release gives the claim back. It does nothing for the zero value.
+// release does nothing for the zero value.
 func (c *claim) release() {
 	if s := c.shares; s != nil {
 		c.shares = nil

@@ -65,7 +65,6 @@ func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, h
 	return c, head
 }
 
-// User returns the name of the logged-in user, or "".
 func (x *identity) User() string {
 	if x.from == nil {
 		return ""
@@ -119,7 +118,6 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 
 var errOtherMount = errors.New("its request leads to something else now")
 
-// AddressText returns the text of an address for AddressOf.
 func AddressText(a net.Addr) string {
 	if tcp, ok := a.(*net.TCPAddr); ok {
 		return tcp.AddrPort().String()

@@ -60,7 +60,6 @@ func (c *Client) InitSubrequest(fd int, o *Origin) {
 	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
 }
 
-// Arrived tells the acceptor that c has sent a request.
 func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 
 // Gone tells the acceptor that c is no longer counted as a connection.

@@ -109,7 +109,6 @@ func (s *Server) route(x *Exchange) {
 	}
 }
 
-// settleRules sets the mount and the rules of x.
 func (s *Server) settleRules(x *Exchange) {
 	q := x.req
 	if q.Site < 0 {

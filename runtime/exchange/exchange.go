@@ -43,8 +43,8 @@ type Exchange struct {
 	Choice     *Mount // the mount that gets the request; nil if none, or not yet known
 	body       *Body  // nil if no body is arriving
 	Given      Given  // input that the source has not given back
-	file       claim  // claim of a file for the body
-	descriptor claim  // claim of a descriptor for a request of HTTP/2, in addition to its connection
+	file       claim
+	descriptor claim // claim of a descriptor for a request of HTTP/2, in addition to its connection
 
 	// Fields for the response.
 	KeepAlive bool  // the connection stays open after the response
@@ -57,7 +57,7 @@ type Exchange struct {
 // identity is the part of an exchange that FailWith copies.
 type identity struct {
 	Version  http1.Version
-	IsHead   bool  // the method is HEAD
+	IsHead   bool
 	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
 	html     bool  // the client is a browser: for replies when req is nil
 	replaced bool  // the exchange began before Server.Use
@@ -76,7 +76,7 @@ type identity struct {
 	trace  http1.TraceID
 }
 
-// Answer ends x with the reply r. Call it before the first part.
+// Answer must be called before the first part.
 func (x *Exchange) Answer(r Reply) {
 	x.Source = Memory{}
 	x.Sink.Reply(r)
@@ -127,7 +127,6 @@ func (s *Server) New(client *Client, c Stream) *Exchange {
 	return x
 }
 
-// spareRecords limits the unused records that are kept for later exchanges.
 const spareRecords = 1 << 10
 
 func (x *Exchange) End() {
@@ -290,8 +289,8 @@ func (x *Exchange) AwaitTurn(early bool) {
 	}
 }
 
-// TakeTurn is called when it is the turn of x. It returns the next held part, or starts the source if that waits for
-// its turn. ok is false if neither is possible.
+// TakeTurn returns the next held part, or starts the source if that waits for its turn. ok is false if neither is
+// possible.
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case !x.Held.Empty():

@@ -28,7 +28,6 @@ type Handler interface {
 	Cancel(t Ticket, took time.Duration)
 }
 
-// Occupancy is how long a request occupies the application.
 type Occupancy uint8
 
 const (

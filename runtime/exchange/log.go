@@ -97,7 +97,6 @@ func (s *Server) account(x *Exchange) {
 	s.writeLine(e)
 }
 
-// writeLine writes the log lines of a request that has ended.
 func (s *Server) writeLine(e *logfile.Record) {
 	e.Duration = time.Since(e.Time)
 	if e.Status == 0 {

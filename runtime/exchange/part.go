@@ -29,8 +29,8 @@ type Head struct {
 	// Then continues the response. nil if it is complete with its parts. Caches do not keep a response that has one.
 	Then Then
 
-	HasDate   bool // Fields has Date
-	HasServer bool // Fields has Server
+	HasDate   bool
+	HasServer bool
 	Close     bool // the application asked for Connection: close
 }
 
@@ -136,20 +136,18 @@ type Part struct {
 	Upgrade Upgrade
 }
 
-// End says whether a part ends a response, and how.
 type End uint8
 
 const (
-	NotLast    End = iota // other parts follow
-	Complete              // the last part
-	Incomplete            // the last part; the rest of the body is missing, and the connection must show this
+	NotLast End = iota
+	Complete
+	Incomplete // the last part; the rest of the body is missing, and the connection must show this
 
 	// Detached is the last part of a response that the application has sent itself, over Request.Socket. The part is
 	// dropped, and the connection closes.
 	Detached
 )
 
-// CompleteIf returns Complete for the last part, otherwise NotLast.
 func CompleteIf(last bool) End {
 	if last {
 		return Complete
@@ -159,7 +157,6 @@ func CompleteIf(last bool) End {
 
 func (p *Part) Last() bool { return p.End != NotLast }
 
-// Size returns the number of bytes of the body in p.
 func (p *Part) Size() int64 { return int64(len(p.Body)) + p.fileSize() }
 
 func (p *Part) fileSize() int64 {

@@ -34,7 +34,6 @@ func (q *Parts) Take() Part {
 	return p
 }
 
-// TakeAll removes all parts.
 func (q *Parts) TakeAll() []Part {
 	all := q.queue[q.taken:]
 	q.queue, q.taken = nil, 0

@@ -21,8 +21,7 @@ func (x *Exchange) SendReply(r *Reply) {
 	x.Sink.Send(&p)
 }
 
-// fillHead makes h the head of the reply r, and returns the body. If html is set, an error is a page in HTML. prefix is
-// the path prefix that a proxy has removed.
+// If html is set, an error is a page in HTML. prefix is the path prefix that a proxy has removed.
 func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close

@@ -43,13 +43,13 @@ type Rules struct {
 	// understands it.
 	EarlyHints []string
 
-	edit       *Edit  // of Set, Add and Remove, or nil
-	editSecure *Edit  // of SetSecure, or nil
+	edit       *Edit // of Set, Add and Remove, or nil
+	editSecure *Edit
 	allow      []byte // the Allow field of a 405
 	hints      []byte // the fields of EarlyHints
 }
 
-// NewRules prepares rules for use. The error has one line.
+// NewRules returns errors of one line.
 func NewRules(r Rules) (_ *Rules, err error) {
 	if r.edit, err = newEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
@@ -181,7 +181,6 @@ func (x *identity) LogIn(user string, by Login) {
 	x.from = &peer
 }
 
-// SetCookie adds a field Set-Cookie to the response to x.
 func (x *identity) SetCookie(value string) {
 	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // cookies of the server are valid
 }

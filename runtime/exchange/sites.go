@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// Loop is the environment of a Server. Its methods are called on the event loop.
+// The methods of a Loop are called on the event loop.
 type Loop interface {
 	// Arrived is called when c has sent its first request or is closed before that. Gone is called when c is no longer
 	// counted as a connection.
@@ -112,7 +112,7 @@ type Server struct {
 	loop     Loop
 	offer    func(*Exchange, *Mount) bool
 	table    *Table
-	override *Reply // the reply of Override, or nil
+	override *Reply
 	secure   *conn.TLSServer
 
 	unasked []func() // calls of AwaitCurrent that need a new call of Config.Current
@@ -371,5 +371,4 @@ func (m *Mount) route() route.Mount {
 // Prepare.
 func (m *Mount) Timeout() time.Duration { return m.rules.timeout }
 
-// Hints returns the fields of Rules.EarlyHints, or nil.
 func (m *Mount) Hints() []byte { return m.rules.hints }

@@ -76,7 +76,6 @@ type Reply struct {
 	Limit    Limit
 }
 
-// Limit is a limit that a request exceeds, or the zero value.
 type Limit struct {
 	Setting   string // name of the setting, such as "max-body-size"
 	Max, Size int64  // the limit, and the size of the received part of the request
@@ -111,7 +110,6 @@ type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*h
 
 const MaxDepth = 10
 
-// ErrTooDeep means that subrequests exceed MaxDepth.
 var ErrTooDeep = errors.New("requests within requests go too deep")
 
 // Ticket is the number of an active exchange. The loop chooses small numbers, which index a table, and uses them again
@@ -196,7 +194,7 @@ type Services struct {
 type (
 	Peer  = conn.Peer
 	Login = conn.Login
-	File  = conn.File // of a Part
+	File  = conn.File
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// state is a step of an exchange. End sets it to routing for the next request.
+// End sets the state to routing for the next request.
 type state uint8
 
 const (
@@ -14,7 +14,6 @@ const (
 	answering              // the source has the request
 )
 
-// wait is the event for which an exchange waits in its state.
 type wait uint8
 
 const (
@@ -53,7 +52,6 @@ var waits = [...][]wait{
 	answering: {nothing, forTurn, forEarlier},
 }
 
-// enter changes the state of an exchange and the reason for which it waits.
 func (x *progress) enter(s state, w wait) {
 	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
 		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait,
@@ -62,7 +60,6 @@ func (x *progress) enter(s state, w wait) {
 	x.state, x.wait = s, w
 }
 
-// Deciding reports whether x is being routed and does not wait.
 func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
 
 // Suspended reports whether routing of x has stopped and not continued.
@@ -76,7 +73,6 @@ func (x *Exchange) Waits() bool {
 	return x.wait != forReady
 }
 
-// AwaitsSites reports whether x waits for Server.Use.
 func (x *progress) AwaitsSites() bool { return x.wait == forSites }
 
 // Delayed reports whether the source of x waits with the response: see Begin.

@@ -96,7 +96,7 @@ type Limits struct {
 	Fields      int
 }
 
-// DefaultLimits are the default limits of a server. They must not be changed.
+// DefaultLimits must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
 // Plus returns l with room for fields that the server has added to a head. size is their total size in bytes.

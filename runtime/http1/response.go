@@ -159,7 +159,6 @@ func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// ErrNeedMore is the error of an incomplete message.
 var ErrNeedMore = errors.New("http1: need more bytes")
 
 // StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the

@@ -49,8 +49,8 @@ type Server struct {
 	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
 }
 
-// Init makes s ready. Connections with TLS begin with a handshake of tls. http2 continues connections that begin with
-// the preface of HTTP/2. open lets the event loop serve a connection, or closes the connection.
+// Connections with TLS begin with a handshake of tls. http2 continues connections that begin with the preface of
+// HTTP/2. open lets the event loop serve a connection, or closes the connection.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }

@@ -407,7 +407,7 @@ func (c *Conn) Read(x *exchange.Exchange) {
 	c.submit(x)
 }
 
-// submit submits x. After a request for a WebSocket, later input waits for the answer: it may be frames.
+// After a request for a WebSocket, later input waits for the answer: it may be frames.
 func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {

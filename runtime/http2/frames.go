@@ -102,7 +102,6 @@ func (c *Conn) charge(points int64) {
 	}
 }
 
-// failForFlood ends c because its client causes too much work.
 func (c *Conn) failForFlood() {
 	c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames without progress")
 }
