@@ -76,7 +76,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// verify reports whether hash is the hash of password. Its duration depends on the hash.
+// The duration of verify depends on the hash.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):

@@ -72,7 +72,7 @@ const (
 	OutPath  = "/_fapws/logout"
 )
 
-// NewLogin returns a Login. The error is one line.
+// NewLogin returns errors of one line.
 func NewLogin(o LoginOptions) (*Login, error) {
 	if o.Idle <= 0 || o.Age <= 0 {
 		return nil, errors.New("a session has to live for some time")
@@ -131,8 +131,7 @@ func loginLocation(root, target string) string {
 	return to
 }
 
-// loginChallenge is the header field of a 401. Browsers do not know the scheme, so they do not show a password
-// dialog.
+// Browsers do not know the scheme, so they do not show a password dialog.
 const loginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
 
 // local reports whether every browser interprets target as a path of this site. Browsers interpret "//host" and
@@ -233,7 +232,7 @@ func (s *LoginState) Close() {
 
 var errDamaged = errors.New("the file is damaged")
 
-// readKey reads a key. The error is errDamaged if the file does not contain a key.
+// The error is errDamaged if the file does not contain a key.
 func readKey(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -287,7 +286,7 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// verifiedToken is the session of a token. It is valid while the user has this hash.
+// verifiedToken is valid while the user has this hash.
 type verifiedToken struct {
 	session *Session
 	hash    string

@@ -51,8 +51,8 @@ type tokenHead struct {
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// newSession returns a session that begins now. A clock that was set back, for example on a device without a battery,
-// may show a time before the end of earlier sessions. Order must not depend on the clock alone.
+// A clock that was set back, for example on a device without a battery, may show a time before the end of earlier
+// sessions. Order must not depend on the clock alone.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
@@ -206,7 +206,7 @@ type endedSession struct {
 
 const keptOfEach = 100
 
-// has reports whether the session s has ended. It does not block.
+// has does not block.
 func (e *ended) has(s *Session) bool {
 	set := e.value.Load()
 	if _, ended := set.ids[s.ID]; ended {

@@ -128,8 +128,8 @@ func (t *table) remember(in *recent[key, time.Duration], k key, from time.Durati
 	in.add(k, from)
 }
 
-// parseTable parses lines "user:hash". It ignores empty lines, lines that begin with "#", and text after a second
-// colon. The error names path and the line.
+// parseTable ignores empty lines, lines that begin with "#", and text after a second colon. The error names path and
+// the line.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
 	u.right.size, u.wrong.size = maxRight, maxWrong

@@ -99,7 +99,7 @@ func stampOf(st *syscall.Stat_t) stamp {
 	return stamp{st.Size, at.Nano()}
 }
 
-// read reads the file. The error is one line. reading must be held once other goroutines can access w.
+// The error is one line. reading must be held once other goroutines can access w.
 func (w *watched[T]) read() error {
 	f, err := os.OpenFile(w.path, w.flags, 0o600)
 	if err != nil {

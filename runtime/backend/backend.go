@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Responder responds to requests. Respond is called on a separate goroutine for each request. The response ends when
-// Respond returns; w and r must not be used afterwards. A panic in Respond is logged and results in a 500.
+// Respond is called on a separate goroutine for each request. The response ends when Respond returns; w and r must
+// not be used afterwards. A panic in Respond is logged and results in a 500.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
@@ -91,7 +91,7 @@ func (r *Request) Account() string {
 	return conn.Network(r.Peer.Addr)
 }
 
-// Body returns a reader of the whole body. Each call returns an independent reader.
+// Each call returns an independent reader.
 func (r *Request) Body() io.Reader {
 	if r.spool != nil {
 		return io.NewSectionReader(r.spool, 0, r.Size)
@@ -130,7 +130,7 @@ func (r *Request) reportClose() {
 
 var ErrGone = errors.New("the client has disconnected")
 
-// Response is the response of a Responder. Its methods must be called on the goroutine of Respond.
+// The methods of a Response must be called on the goroutine of Respond.
 type Response struct {
 	r       *Request
 	head    exchange.Head
@@ -208,8 +208,7 @@ func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 
 func (w *Response) Started() bool { return w.started }
 
-// Write appends to the body. It blocks while too much of the response waits for the client. The error is ErrGone if
-// the client disconnected.
+// Write blocks while too much of the response waits for the client. The error is ErrGone if the client disconnected.
 func (w *Response) Write(p []byte) (int, error) {
 	n := 0
 	for len(p) > 0 {

@@ -22,7 +22,7 @@ var names = [Codings]string{"", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// Set is a set of codings. It always contains Identity.
+// A Set always contains Identity.
 type Set [Codings]bool
 
 // Made contains the codings that Compress makes.

@@ -36,7 +36,7 @@ var streams = [Codings]*sync.Pool{
 	}},
 }
 
-// NewStream returns a Stream for a coding of Made. It needs about 1 MiB until Free.
+// A Stream needs about 1 MiB until Free.
 func NewStream(c Coding) *Stream {
 	s := streams[c].Get().(*Stream)
 	s.coded.Reset()

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// acceptedBy returns the coding for the response to r, or Identity.
 func acceptedBy(r *exchange.Request) coding.Coding {
 	accepted := coding.AcceptedBy(r.Head, r.Parsed.Fields)
 	c := accepted.Choose(&coding.Made)
@@ -68,7 +67,6 @@ func suits(h *exchange.Head) bool {
 
 var varies = []byte("Vary: Accept-Encoding\r\n")
 
-// withVary returns a copy of fields with Vary.
 func withVary(fields []byte) []byte {
 	return append(append(make([]byte, 0, len(fields)+len(varies)+40), fields...), varies...)
 }

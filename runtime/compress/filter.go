@@ -43,7 +43,7 @@ type filter struct {
 	x      *exchange.Exchange
 	next   exchange.Sink
 	coding coding.Coding // if Identity, the response only gets Vary
-	head   bool          // the method is HEAD
+	head   bool
 
 	holds   bool            // parts wait; otherwise they are sent unchanged
 	waiting []exchange.Part // parts that are not yet compressed

@@ -132,8 +132,8 @@ func (p *Position) In(name string) bool {
 // Tip is the number of the last event that was taken.
 func (h *Hub) Tip() uint64 { return h.tip }
 
-// Take keeps a new event. It returns false if an event with this number or a larger one was taken before. now is in
-// nanoseconds since any fixed time.
+// Take returns false if an event with this number or a larger number was taken before. now is in nanoseconds since
+// any fixed time.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false

@@ -12,8 +12,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// AccessLog is an access log. Several access logs may share a File, which the caller closes. The methods are safe for
-// concurrent use.
+// Several access logs may share a File, which the caller closes. The methods are safe for concurrent use.
 type AccessLog struct {
 	File   *File
 	Format *Format

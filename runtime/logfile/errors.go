@@ -270,7 +270,6 @@ func (v Level) String() string { return [...]string{"debug", "info", "warning", 
 // use. It is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
-// Now returns true at most once a second.
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
 // Once returns true at most once in the time a.

@@ -232,7 +232,7 @@ func parseStatuses(text string) (s statuses, err error) {
 	return s, nil
 }
 
-// index returns the index of name in the list. It appends the name if it is missing.
+// index appends name to the list if it is missing.
 func index(list *[]string, name string) int {
 	name = strings.ToLower(name)
 	i := slices.Index(*list, name)

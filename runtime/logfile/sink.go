@@ -18,7 +18,7 @@ import (
 // Linux; POSIX guarantees 512).
 const pipeBuf = 4096
 
-// fileMode is the mode of a new file. After a rotation, the new file gets the mode of its predecessor.
+// After a rotation, the new file gets the mode of its predecessor.
 const fileMode = 0o640
 
 // sink writes lines to a file, a pipe or a terminal. It uses the descriptor directly, because os.File ends the

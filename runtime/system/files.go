@@ -125,7 +125,6 @@ func OpenRoot(path string) (*os.Root, error) {
 	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
 }
 
-// UnnamedFile makes an unnamed file in dir for reading and writing.
 func UnnamedFile(dir string) (fd int, err error) {
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil { // some file systems (overlay, NFS) do not support O_TMPFILE

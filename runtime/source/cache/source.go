@@ -238,7 +238,7 @@ type Compiled struct{ Rule }
 // MaxTTL bounds the durations of a Rule, and the lifetime of a response.
 const MaxTTL = 366 * 24 * time.Hour
 
-// Compile checks a rule. The error is one line.
+// Compile returns errors of one line.
 func Compile(r Rule) (*Compiled, error) {
 	c := &Compiled{r}
 	c.Vary = nil

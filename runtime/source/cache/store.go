@@ -117,7 +117,7 @@ func (s *Store) node(key []byte, path string) *node {
 	return n
 }
 
-// remove removes a node. A fetch of it continues for the waiting requests.
+// A fetch of the node continues for the waiting requests.
 func (s *Store) remove(n *node) {
 	s.drop(n)
 	s.recent.Remove(n.place)
@@ -180,7 +180,7 @@ type Pattern struct {
 	Tag string `json:"tag,omitempty"`
 }
 
-// ParsePattern parses a pattern in JSON and checks it. The error is one line.
+// ParsePattern returns errors of one line.
 func ParsePattern(text string) (p Pattern, err error) {
 	if err = json.Unmarshal([]byte(text), &p); err == nil {
 		err = p.Check()

@@ -121,7 +121,6 @@ const (
 	maxFields = 200
 )
 
-// Head is the head of a program's answer (RFC 3875 §6.3).
 type Head struct {
 	exchange.Head
 	Location string

@@ -78,7 +78,7 @@ type CGI struct {
 	env     []string
 }
 
-// NewCGI opens the directory. The error is one line.
+// NewCGI returns errors of one line.
 func NewCGI(o CGIOptions) (*CGI, error) {
 	scripts, err := NewScripts(o.ScriptOptions)
 	if err != nil {

@@ -65,7 +65,7 @@ type PHP struct {
 	manager *manager
 }
 
-// NewPHP opens the directory. The error is one line. A missing program is not an error (Missing).
+// The error is one line. A missing program is not an error (Missing).
 func NewPHP(o PHPOptions) (*PHP, error) {
 	defaults(&o)
 	scripts, err := NewScripts(o.ScriptOptions)

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// An upstream is one of the servers of a Proxy.
 type upstream struct {
 	opt     *Options
 	name    string // as in Options.Targets
@@ -39,10 +38,10 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take returns the upstream with the fewest active requests, except the upstreams in tried and those that have failed.
-// Of equal upstreams it chooses one at random, because other workers choose as well. A request that an upstream has
-// failed to answer is never the trial of another one. If take returns nil, wait is the time until the next trial.
-// Otherwise the caller must call leave.
+// take returns the upstream with the fewest active requests, except the upstreams in tried and the upstreams that
+// have failed. Of equal upstreams it chooses one at random, because other workers choose as well. A request that an
+// upstream has failed to answer is never the trial of another upstream. If take returns nil, wait is the time until
+// the next trial. Otherwise the caller must call leave.
 func (p *Proxy) take(tried []*upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,7 +106,7 @@ func idempotent(r *backend.Request) bool {
 	return r.Parsed.Safe || r.Method() == http.MethodPut || r.Method() == http.MethodDelete
 }
 
-// responded notes the response to a request that up received at the time began.
+// responded records that up has responded to a request that it received at the time began.
 func (p *Proxy) responded(up *upstream, began time.Time) {
 	p.mu.Lock()
 	up.answered = time.Now()
@@ -151,7 +150,6 @@ func (up *upstream) log(client, line string) {
 	}
 }
 
-// Idle returns the number of idle connections.
 func (p *Proxy) Idle() (n int) {
 	for _, up := range p.upstreams {
 		n += up.idle.Len()

@@ -72,8 +72,7 @@ func NewPrivate(paths ...string) *Private {
 	return p
 }
 
-// has reports whether a file is private. The paths are looked up again after a second, because logs are rotated, and
-// editors replace files when saving.
+// The paths are looked up again after a second, because logs are rotated, and editors replace files when saving.
 func (p *Private) has(info fs.FileInfo) bool {
 	return p != nil && !info.IsDir() && p.files.has(info, func(yield func(fs.FileInfo) bool) {
 		for _, one := range p.paths {

@@ -21,8 +21,8 @@ import (
 
 const freshFor = int64(time.Second) // in nanoseconds
 
-// root is the document root. All files are opened with view.walk, which opens one directory after the other.
-// Therefore swapping symbolic links cannot lead outside.
+// All files are opened with view.walk, which opens one directory after the other. Therefore swapping symbolic links
+// cannot lead outside.
 type root struct {
 	path string
 

@@ -154,8 +154,7 @@ const (
 	opFinished = "done "
 )
 
-// add adds u to the group. Processes with the same configuration add Uploads in the same order, so that equal keys
-// belong to the same mount.
+// Processes with the same configuration add Uploads in the same order, so that equal keys belong to the same mount.
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
