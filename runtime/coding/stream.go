@@ -44,8 +44,8 @@ func NewStream(c Coding) *Stream {
 	return s
 }
 
-// Encode returns the coded form of pieces, from which the client can decode all of them. If last is set, they end the
-// body. The caller owns the result.
+// Encode returns the coded form of pieces. The client can decode the result without later pieces. If last is set,
+// pieces end the body. The caller owns the result.
 func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	for _, piece := range pieces {
 		_, _ = s.Write(piece) // a Buffer does not return errors

@@ -30,7 +30,8 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
-// The server rejects a client because descriptors are missing, and reads a limited number of bytes from it.
+// The server rejects a client because descriptors are missing, and reads only a limited number of bytes from the
+// client.
 func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	f := newFixture(t)
 	f.KeepReserve(0)

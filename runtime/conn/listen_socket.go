@@ -131,8 +131,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	return fd, nil
 }
 
-// RemoveSocketFile removes the socket file of addr, if it has one. Call it when no process accepts on the socket any
-// longer.
+// RemoveSocketFile must be called when no process accepts on the socket any longer.
 func RemoveSocketFile(addr string) error {
 	path, ok := strings.CutPrefix(addr, "unix:")
 	if !ok || isAbstract(path) {

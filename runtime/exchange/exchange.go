@@ -229,7 +229,7 @@ func (x *Exchange) Refuse(r Reply) {
 }
 
 // FailWith replaces x with a new exchange, which the server itself answers with r. The handler of x no longer has a
-// client. p is the part of x that r replaces; nil if there is none.
+// client. p is the part of x that r replaces, or nil.
 func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)

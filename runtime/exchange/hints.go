@@ -13,7 +13,7 @@ const (
 	maxHintBytes = 8 << 10
 )
 
-// newHints returns the fields Link with these values, or nil if there are none. The error has one line.
+// newHints returns the fields Link with these values, or nil without values. The error has one line.
 func newHints(links []string) (fields []byte, err error) {
 	size := 0
 	for _, link := range links {

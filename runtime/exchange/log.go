@@ -144,7 +144,8 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	s.writeLine(r)
 }
 
-// TakeRecord returns the record of x, whose line something else writes; nil if the request has no line.
+// TakeRecord returns the record of x, so that another protocol or process writes the line; nil if the request has no
+// line.
 func (x *identity) TakeRecord() *logfile.Record {
 	e := x.Record
 	if e != nil {

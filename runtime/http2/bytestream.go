@@ -135,7 +135,7 @@ func (b *byteStream) AwaitRoom() {
 	c := st.c
 	c.enqueue(st)
 	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
-		c.conn.Again() // nothing else would call room
+		c.conn.Again() // no other event would call room
 	}
 }
 

@@ -287,7 +287,7 @@ func (s *Server) makeEncoder() {
 	s.encoder.WriteField(hpack.HeaderField{})
 }
 
-// fieldOf returns the field of a line of a head. The name is empty if HTTP/2 does not have the field.
+// The name is empty if HTTP/2 does not have the field.
 func fieldOf(line string) hpack.HeaderField {
 	if status, ok := strings.CutPrefix(line, "HTTP/1.1 "); ok {
 		if status = status[:3]; status == "101" { // RFC 8441 §5

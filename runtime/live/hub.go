@@ -15,8 +15,8 @@ type Subscriber interface {
 	Give(events []*Event)
 }
 
-// Position contains the channels of a subscriber, and the number of the last event that it was given. The zero value
-// has joined no channel.
+// Position contains the channels of a subscriber, and the number of the last event that the subscriber received. The
+// zero value has joined no channel.
 type Position struct {
 	subs []subscription
 	// the subscriber was given all events of its channels up to this number

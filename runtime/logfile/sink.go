@@ -66,7 +66,7 @@ func (s *sink) open(mode fs.FileMode) error {
 	return nil
 }
 
-// openPath opens a log for appending. A new file gets exactly the given mode, except that umask applies to fileMode.
+// A new file gets exactly the given mode, except that umask applies to fileMode.
 func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	open, name := os.OpenFile, o.Path
 	if o.Plain {

@@ -86,7 +86,7 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 }
 
-// malformed refuses a WebSocket whose application has not written a head that accepts the WebSocket.
+// malformed refuses a WebSocket if the head that its application has written does not accept the WebSocket.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)

@@ -51,7 +51,7 @@ type sent uint8
 const (
 	unsent sent = iota
 	begun
-	eventStream // the head of an event stream, whose client would reconnect
+	eventStream // the head of an event stream; its client would reconnect
 )
 
 // restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.

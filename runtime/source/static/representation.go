@@ -247,7 +247,7 @@ type openFile struct {
 	refs atomic.Int32
 }
 
-// hold adds a reference. It returns false if the file was closed meanwhile.
+// hold returns false if the file was closed meanwhile.
 func (f *openFile) hold() bool {
 	for {
 		n := f.refs.Load()
@@ -260,8 +260,8 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release drops a reference. Closing a large file that was removed may block in the kernel for up to a second, so it
-// is done on another goroutine.
+// Closing a large file that was removed may block in the kernel for up to a second, so it is done on another
+// goroutine.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
 		go f.file.Close()

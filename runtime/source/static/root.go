@@ -158,7 +158,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 // check for a regular file.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// open opens a file and returns information about it. Hidden files do not exist.
+// Hidden files do not exist.
 func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, nil, hidden(name)
