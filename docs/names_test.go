@@ -199,8 +199,8 @@ var (
 	testNames  = regexp.MustCompile(`-(?:run|bench) (\w+)`)
 )
 
-// has reports whether name exists in the repository. name is an identifier, a command, or a path, of which the first
-// directories may be missing. Absolute paths are outside of the repository.
+// has reports whether name exists in the repository. name is an identifier, a command, or a path; the first
+// directories of a path may be missing. Absolute paths are outside of the repository.
 func (s *sources) has(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "/"):

@@ -274,7 +274,7 @@ func (term *terminal) saysWhere(typed string) bool {
 	return false
 }
 
-// awaitReady returns a socket like systemd's, on which a server reports that it is ready.
+// awaitReady returns a socket like systemd's, to which a server sends a message when it is ready.
 func (term *terminal) awaitReady(ready chan struct{}) string {
 	name := filepath.Join(term.t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})

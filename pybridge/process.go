@@ -32,9 +32,9 @@ import (
 
 var keeping sync.Mutex
 
-// KeepFromChildren hides c from processes that the application forks (os.fork, multiprocessing): such a child closes c
-// and all connections accepted from c. The server must never close c, such as a listener. For other descriptors
-// close-on-exec is sufficient. It is safe for concurrent use.
+// KeepFromChildren hides c from processes that the application forks (os.fork, multiprocessing): each child closes c
+// and all connections accepted from c. c must be a descriptor that the server never closes, such as a listener. For
+// other descriptors close-on-exec is sufficient. It is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 type browser struct{ ctx context.Context }
 
-// startBrowser starts Chromium. Only one of the tabs has the focus; the others must not be slowed down.
+// Only one of the tabs has the focus; the others must not be slowed down.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),

@@ -258,7 +258,7 @@ func (p *tab) picture(name string) {
 // screens are a desktop and a phone, and their positions in a picture.
 var screens = []image.Rectangle{image.Rect(0, 22, 1280, 822), image.Rect(1330, 0, 1720, 844)}
 
-// screen changes the size of the screen. The page must fit it.
+// The page must fit the screen.
 func (p *tab) screen(size image.Rectangle) {
 	p.t.Helper()
 	p.run(emulation.SetDeviceMetricsOverride(int64(size.Dx()), int64(size.Dy()), 1, size.Dx() == 390))

@@ -156,7 +156,7 @@ func hostKey(name string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
 }
 
-// The exact name takes precedence over "*.rest", of which the longest counts, and both over "beginning.*".
+// The exact name takes precedence over "*.rest", and "*.rest" over "beginning.*". The longest "*.rest" counts.
 func (n *names[T]) find(name string) T {
 	if value, ok := n.hosts[name]; ok {
 		return value

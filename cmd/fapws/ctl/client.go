@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Run runs "fapws ctl ARGS". The error is one line, and a process.ExitError if nothing was tried.
+// The error is one line, and a process.ExitError if nothing was tried.
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {

@@ -86,7 +86,7 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
-// SlowLoad is the time after which a line says that the application is still loading or starting.
+// SlowLoad is the time after which the log has a line about an application that is still loading or starting.
 const SlowLoad = 10 * time.Second
 
 func stillLoading() string {

@@ -366,7 +366,7 @@ func (w *worker) listenEarly(addresses []Address) {
 	w.early = addresses
 }
 
-// unlisten removes the sockets of w. Clients that w has accepted wait until it has loaded.
+// Clients that w has accepted wait until w has loaded.
 func (w *worker) unlisten() {
 	w.listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})

@@ -285,8 +285,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag whose value is probably the application, and the value: app:app in "--access-log app:app". It
-// returns "" without such a flag.
+// TookApp returns a flag whose value is probably the application, and the value: app:app in "--access-log app:app".
+// It returns "" if no flag has an application as its value.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)

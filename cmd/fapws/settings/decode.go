@@ -84,7 +84,7 @@ func KeysOf(of any) (keys []string) {
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs, from the tags value and
-// help. In the tag value, "'" stands for '"'.
+// help. The tag value contains "'" instead of '"'.
 func DescribeKeys(table string, of any) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {

@@ -108,7 +108,7 @@ func formatHint(name string, text []byte) string {
 
 const maxMistakes = 50
 
-// ReadFile reads the settings at the top of a configuration file, whose keys are the names of the flags. Flags and
+// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. Flags and
 // environment take precedence. others are keys that are not settings. The error has a line for each mistake, with the
 // line of the file, the key, its value, and the allowed values.
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {

@@ -287,7 +287,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 	return list, nil
 }
 
-// as returns the sockets. If secure is true and the names do not mention HTTPS, all use HTTPS.
+// If secure is true and the names do not mention HTTPS, all use HTTPS.
 func (a Passed) as(secure bool) []string {
 	if !secure || firstSecure(a) != "" {
 		return a

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// head sends the head of a request. Each line is "name value".
+// Each line is "name value".
 func (f *frames) head(id uint32, end bool, lines ...string) error {
 	f.block.Reset()
 	for _, line := range lines {

@@ -98,7 +98,7 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// The next start continues an interrupted compression. A file may exist together with its .gz file, whose gzip
+	// The next start continues an interrupted compression. A file may exist together with its .gz file. The gzip
 	// header names the file.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)

@@ -118,7 +118,7 @@ func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	})
 }
 
-// The server has begun to stop while the startup of an application that wakes from --idle-stop is under way.
+// The application wakes from --idle-stop, and the server begins to stop during the startup of the application.
 func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{

@@ -39,8 +39,8 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// No kind of application gets such a field, in any spelling. A field that programs would use as HTTP_PROXY is removed,
-// too.
+// No kind of application gets a forwarding field, in any spelling. A field that programs would use as HTTP_PROXY is
+// removed, too.
 func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
