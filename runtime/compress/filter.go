@@ -83,6 +83,7 @@ func (f *filter) pass(p *exchange.Part) {
 
 func (f *filter) release() {
 	c := f.c
+	f.x.Sink = f.next // the page of the server goes to the client as it is
 	*f = filter{free: c.spare}
 	c.spare = f
 }

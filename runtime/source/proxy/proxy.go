@@ -265,6 +265,12 @@ func (up *upstream) complain(client, format string, args ...any) {
 	}
 }
 
+func (up *upstream) log(client, line string) {
+	if up.opt.Log != nil {
+		up.opt.Log(client, "proxy "+up.name+": "+line)
+	}
+}
+
 type target struct {
 	network, address string
 	base             string // empty to keep the path

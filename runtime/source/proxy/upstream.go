@@ -144,12 +144,6 @@ func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (cou
 	return true, first
 }
 
-func (up *upstream) log(client, line string) {
-	if up.opt.Log != nil {
-		up.opt.Log(client, "proxy "+up.name+": "+line)
-	}
-}
-
 func (p *Proxy) Idle() (n int) {
 	for _, up := range p.upstreams {
 		n += up.idle.Len()

@@ -171,6 +171,27 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 	})
 }
 
+// A page of the server replaces the response, also after other responses on the same connection.
+func TestFailureOfAHandlerIsAnsweredWhereResponsesAreCompressed(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "compress.py", Flags: []string{"--h2c"}, Complains: true}.Serve(t, fapwstest.Threads)
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for range 3 {
+			for _, accept := range []string{"gzip", "identity"} {
+				failing := asked{Fields: [][2]string{{"Bad\nName", "x"}}, Size: 5000}
+				if r := askFor(t, c, "GET", s.URL, failing, "Accept-Encoding: "+accept); r.StatusCode != 500 {
+					t.Errorf("%s: %s", accept, r.Status)
+				}
+				r := askFor(t, c, "GET", s.URL, asked{Fields: [][2]string{{"Content-Type", "text/plain"}}, Size: 3000},
+					"Accept-Encoding: "+accept)
+				if body, err := io.ReadAll(decoded(t, r)); err != nil || len(body) != 3000 {
+					t.Errorf("%s: %v; %d bytes", accept, err, len(body))
+				}
+			}
+		}
+	})
+}
+
 func TestClientGetsEachCompressedLineAsItComes(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
