@@ -53,7 +53,7 @@ class Server:
                 [self.fapws, "-b", "127.0.0.1:0", "--ctl-socket", self.control, *args, "app.py"], cwd=folder,
                 stdout=log, stderr=log,
             )
-        self.url = self.logged(r"^fapws .* (http://127\.0\.0\.1:\d+)/")
+        self.url = self.logged(r"^ +(http://127\.0\.0\.1:\d+)/")
 
     def logged(self, pattern):
         """Waits until the log matches pattern, and returns the group."""

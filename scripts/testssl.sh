@@ -16,7 +16,7 @@ start_server() {
     : >"$1"
     "${@:2}" >"$1" 2>&1 </dev/null &
     server=$!
-    until grep -q '^fapws .*://.*:[0-9]*/' "$1"; do
+    until grep -q '^ .*://.*:[0-9]*/' "$1"; do
         kill -0 "$server" 2>/dev/null || die "the server exited: $(<"$1")"
         sleep 0.1
     done
