@@ -193,8 +193,8 @@ void core_crash_forked(void) {
 /* --- os._exit() --------------------------------------------------------------- */
 
 /* Writes the "FILE:LINE: " of the Python code that has called os._exit(). caller is an address in the calling function.
- * Nothing is written unless that is a function of Python itself, because other callers may hold locks for which the
- * thread with the GIL waits. */
+ * If that function is not one of Python, nothing is written: another library may hold a lock for which the thread with
+ * the GIL waits. */
 static void write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;

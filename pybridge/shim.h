@@ -203,7 +203,7 @@ typedef struct core_record {
   struct core_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket, serial;  /* serial changes each time the record is reused */
   uint32_t cancelled;       /* atomic; set by the loop */
-  uint32_t closing;         /* atomic; set by the loop: the client sends no more and has probably disconnected */
+  uint32_t closing;         /* atomic; set by the loop: the client has ended its input, and probably disconnected */
   uint8_t job;              /* CORE_RUN ...; written by the owner */
   struct core_request req;
   struct core_run run;

@@ -163,7 +163,7 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
 
 
 def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
-    """Waits for the children, which have responded and may still send what they have queued, and ends them in time."""
+    """Waits for children that still send queued data after their response, and ends them in time."""
     until = time.monotonic() + max(left - 2 * _END, 0)
     for sig in signal.SIGTERM, signal.SIGKILL:
         while children and time.monotonic() < until:

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Compressor has methods that must be called on the event loop.
+// Compressor makes the filters of an event loop, on which its methods must be called.
 type Compressor struct {
 	conns *conn.Set
 	open  int     // responses that have a coding.Stream

@@ -23,7 +23,7 @@ const (
 	forSites           // routing: Server.Use is called
 	forDescriptor      // routing: other requests of the client release a descriptor
 	forWork            // routing: a goroutine finds out whether the source answers
-	forTurn            // the earlier responses of its connection have been sent
+	forTurn            // the earlier responses of its connection are sent
 	forEarlier         // answering: fewer bytes of earlier responses wait for the client
 )
 

@@ -25,7 +25,7 @@ type IdleClient struct {
 }
 
 // TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. It cannot take a connection after
-// its TLS handshake, because the keys stay in this process. It closes such a connection if it has carried a request: a
+// its TLS handshake, because the keys stay in this process. It closes a TLS connection that has carried a request: a
 // client then retries its next request on another connection (RFC 9110 §9.2.2). A connection whose request has arrived
 // stays.
 func (s *Server) TakeIdle() (list []IdleClient) {

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// relay is the server's end of a pair of sockets; the application has the other end. It is the Carrier and the Sink of
+// relay is the server's end of a pair of sockets; the other end belongs to the application. It is the Carrier and the Sink of
 // the exchange. When the application writes, a tunnel between the relay and the client begins. If the application
 // returns an ordinary response instead, no tunnel begins. Applications speak HTTP/1: for a stream of HTTP/2, the head
 // of their response is read first.

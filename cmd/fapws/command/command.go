@@ -384,7 +384,7 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	return p.CheckCertificates(conf, log)
 }
 
-// mayLog returns an error if the user of this process has no right to write a log. If given is set, root creates logs in
+// mayLog returns an error if the user of this process may not write a log. If given is set, root creates logs in
 // its own directories, and gives them to that user.
 func mayLog(name string, given bool) error {
 	dir := filepath.Dir(name)

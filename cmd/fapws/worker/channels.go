@@ -125,8 +125,8 @@ const (
 )
 
 // relay sends the events and purges of handlers to all processes of the server. The supervisor numbers the events of
-// all workers. Without a supervisor, a goroutine publishes the events, because it may have to wait until the event
-// loop makes room. The methods are safe for concurrent use.
+// all workers. Without a supervisor, a goroutine publishes the events, because a full event loop makes it wait for
+// room. The methods are safe for concurrent use.
 type relay struct {
 	s          *service
 	channel    *pool.Channel // nil without a supervisor

@@ -34,7 +34,7 @@ type appState uint32
 const (
 	appLoading appState = iota
 	appAsleep           // the application loads when a request needs it
-	// the application was asleep and failed to load, or there is none
+	// the application failed to load after its sleep, or the server has no application
 	appFailed
 	appRunning // the sites are complete, also if they have no application
 )

@@ -69,7 +69,7 @@ type Config struct {
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
-	// Take is Take of a static.Handed. It answers x, whose turn it is, with files that a handler names. p may be
+	// Take is Take of a static.Handed: it answers x with files that a handler names. It must be the turn of x. p may be
 	// released when Take returns.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
@@ -111,8 +111,8 @@ type Dispatcher struct {
 	hinted  bool // an early hint waits in the output of a connection
 }
 
-// New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. The caller
-// must be the event loop, or must pass the Dispatcher to it.
+// New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. It may be
+// called before the event loop runs.
 func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}
 	d.services.Ask, d.services.Publish = ask, func(t exchange.Ticket, p *exchange.Part) {
