@@ -41,7 +41,7 @@ const (
 	Reject // it is accepted and answered with 503
 )
 
-// The exported fields of an Acceptor must be set before its first use.
+// An Acceptor accepts connections from listeners. Its exported fields must be set before its first use.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)
@@ -70,9 +70,9 @@ type Acceptor struct {
 	reserveOf int    // the descriptor that reserve duplicates
 	openFiles uint64 // limit when KeepReserve was first called
 
-	stopped atomic.Bool // set with mu held
+	stopped atomic.Bool // Stop was called; guarded by mu for writing
 	short   atomic.Bool // accept fails because the limit of open files is reached
-	// 1 more than the standard descriptor that aboveStandard found closed; 0 if none
+	// number of the standard descriptor that aboveStandard found closed, plus 1; 0 if none was closed
 	closed atomic.Int32
 
 	mu        sync.Mutex
@@ -200,7 +200,8 @@ func (s *socket) Ready(eventloop.Readiness) {
 	s.accept()
 }
 
-// accept leaves connections for which the server has no room in the queue, in order.
+// accept accepts waiting connections until the server has no room. The remaining connections keep their order in the
+// queue.
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {

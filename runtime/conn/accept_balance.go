@@ -26,7 +26,7 @@ const (
 	maxAllowed = 1024
 )
 
-// Expected is 0 if the connection has no expected request.
+// Expected identifies a connection that Expect counted; 0 if it counted none.
 type Expected uint32
 
 // Expect counts a connection that was just accepted and has sent nothing yet.

@@ -46,8 +46,8 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 	a.cfg = c
 }
 
-// Opened counts an open connection: Take for a client, Reject for a client that is being answered with 503, Wait for a
-// connection that does not count because the server made it.
+// Opened counts an open connection by its verdict: Take for a client, Reject for a client that receives 503. v is Wait
+// if the server made the connection itself; no limit includes these connections.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
 // Closed must be called for a connection that Opened has counted. It resumes accepting.
@@ -61,9 +61,9 @@ func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
-	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed resumes accepting
+	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed calls Resume
 		return Wait
-	case a.leavesToOthers(): // balance resumes accepting
+	case a.leavesToOthers(): // balance calls Resume
 		return Wait
 	case full:
 		return Reject

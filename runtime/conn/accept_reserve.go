@@ -17,8 +17,8 @@ const (
 	refusedReads = 16
 )
 
-// KeepReserve duplicates the descriptor of, which must outlive the acceptor. refuseQueued uses the duplicate when no
-// other descriptor is free.
+// KeepReserve duplicates a descriptor, which must outlive the acceptor. refuseQueued closes the duplicate and uses its
+// number when no other descriptor is free.
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
 	if a.openFiles == 0 {

@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/eventloop/looptest"
 )
 
-// newBalanced returns an Acceptor without listeners for one of several processes that run one request each. Its pause
-// never ends.
+// newBalanced returns an Acceptor without listeners, for one of several processes that run one request each. Its
+// AcceptConfig.Moment never ends.
 func newBalanced(t *testing.T) *Acceptor {
 	loop := looptest.New(t)
 	t.Cleanup(func() { loop.Close() })
@@ -40,7 +40,7 @@ func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	}
 }
 
-// The number is doubled each time, until the queue is empty.
+// Each Moment doubles the number of accepted connections, until the queue is empty.
 func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	a.Occupied(1)

@@ -80,7 +80,8 @@ type Conn struct {
 	stopped   bool      // paused by Stop, not only by Pause
 	pauseMode PauseMode // events that are watched while c is paused
 	readable  bool      // unread input may have arrived
-	// readable until recv returns EAGAIN: a read may end early at urgent data, and the end may follow data
+	// c stays readable until recv returns EAGAIN: urgent data may end a read early, and the end of the input may follow
+	// other data
 	untilEmpty bool
 	tcp        bool // the socket is TCP, regardless of Remote
 }
@@ -104,7 +105,8 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// The pending input is for p (see Again). A stopped connection is only paused from now on.
+// Upgrade replaces the protocol of c by p, which also receives the pending input (see Again). If c was stopped, it is
+// still paused, but Stopped reports false.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
 // The caller must not close the descriptor of c, nor use it after Gone.
@@ -191,7 +193,7 @@ func (c *Conn) Stop(mode PauseMode) bool {
 	return true
 }
 
-// Stopped is false after Upgrade.
+// Stopped reports whether Stop paused c. It is false after Upgrade.
 func (c *Conn) Stopped() bool { return c.stopped }
 
 // Continue ends a Stop or another pause and restarts the client's deadline. It does not call Protocol.Input for the
@@ -232,7 +234,7 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// A transfer continues; the descriptor is closed at its end.
+// Close closes c. A transfer continues; the descriptor stays open until the transfer has ended.
 func (c *Conn) Close(why string) {
 	if c.closed {
 		return
@@ -285,7 +287,7 @@ func (c *Conn) closeSocket() {
 	if c.Reset && !c.virtual() {
 		resetOnClose(fd)
 	} else if c.transport != nil && !c.Reset {
-		_ = c.transport.CloseWrite() // fails if close_notify was already sent
+		_ = c.transport.CloseWrite() // an error means that close_notify was already sent
 		_ = c.transport.Flush()
 	}
 	c.set.wheel.Remove(&c.timer)
@@ -313,7 +315,8 @@ func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
 
-// No input may be pending: bytes that have arrived belong to t.
+// setTransport makes t the transport of c. c must not have pending input, because t must receive every byte of the
+// socket.
 func (c *Conn) setTransport(t Transport) {
 	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable

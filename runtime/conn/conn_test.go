@@ -110,7 +110,7 @@ func pattern(n int) []byte {
 	return b
 }
 
-// Reading was paused when the client shut down its side. The end is noticed although it is not reported again.
+// The client shuts down its sending side while reading is paused. The kernel does not report the end again.
 func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	for _, pauseMode := range []PauseMode{PauseForReset, PauseForHandover} {
 		s := newSet(t, 1000)
@@ -172,7 +172,7 @@ func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	})
 }
 
-// The loop first tries to write.
+// Before a timeout, the loop tries to write.
 func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
@@ -233,7 +233,7 @@ func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 	})
 }
 
-// After Schedule, it is called on the next tick.
+// After Schedule, Due is called on the next tick.
 func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
@@ -259,7 +259,7 @@ func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	})
 }
 
-// The protocol may be new. Input is not called after the connection is closed.
+// Upgrade may have replaced the protocol. Input is not called after the connection is closed.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()
@@ -324,7 +324,7 @@ func TestKeptInputStaysInOrderAndReusesMemory(t *testing.T) {
 	})
 }
 
-// Another protocol treats a stopped connection as paused.
+// After Upgrade, a stopped connection is only paused.
 func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Other bytes precede and follow the files, which are in memory, on disk, or both.
+// The files are in memory, on disk, or partly in memory; other bytes precede and follow each file.
 func TestFilesArriveIntactOverTLS(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")
@@ -23,8 +23,9 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 	}
 	defer file.Close()
 	for _, c := range []struct {
-		name          string
-		coldEvery     int // 0 means never
+		name string
+		// Every how many reads the file is not in memory; 0 means never.
+		coldEvery     int
 		offset, count int64
 		warm          int64
 		err           error

@@ -173,7 +173,7 @@ func TestRequestWithTheLastHandshakeBytesIsAnswered(t *testing.T) {
 	}
 }
 
-// holder holds back what is written after the ClientHello until release, which also shuts the connection down.
+// holder delays all writes after the ClientHello until release is called. release then shuts down the sending side.
 type holder struct {
 	net.Conn
 	writes int
@@ -189,7 +189,7 @@ func (h *holder) Write(b []byte) (int, error) {
 }
 
 func (h *holder) release() error {
-	h.Conn.SetDeadline(time.Now().Add(patience)) // the deadline of CloseWrite has passed
+	h.Conn.SetDeadline(time.Now().Add(patience)) // restore the deadline that CloseWrite has changed
 	if _, err := h.Conn.Write(h.kept); err != nil {
 		return err
 	}

@@ -43,9 +43,9 @@ type Unsent struct {
 	small int64 // bytes of small parts
 	left  int64 // unsent bytes of all parts
 
-	// The pace of the client: the bytes in read were read since the time since. The first bytes only fill the buffers
-	// of the kernel and do not count.
-	// last is when the client last read or the response began to wait
+	// The pace of the client: it has read the number of bytes in read since the time in since. The first bytes only
+	// fill the buffers of the kernel and do not count. last is the time when the client last read, or when the response
+	// began to wait
 	began, since, last int64
 	read               float64
 }
@@ -107,7 +107,7 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	if u.began == 0 {
 		u.began, u.since, u.last = now, now, now
 	}
-	u.since += now - u.last // the client did not keep u waiting during this time
+	u.since += now - u.last // do not count the time in which u had nothing to send
 	u.last = now
 }
 
@@ -128,7 +128,7 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	l.leave(u)
 }
 
-// DropSmall is called when a part of AddSmall was written or is no longer wanted.
+// DropSmall removes a part that AddSmall counted, after the part was written or discarded.
 func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	u.small -= int64(n) + smallCost
 	l.total -= int64(n) + smallCost
@@ -167,7 +167,8 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 		if l.total-spared.Size() <= l.Max-l.Max/16 {
 			break
 		}
-		if !u.Waits() { // it ended with another response of its connection
+		// Ending another response closed the connection of this response.
+		if !u.Waits() {
 			continue
 		}
 		left := u.left

@@ -20,7 +20,7 @@ import (
 // vanished while the server has nothing to write, for example during server-sent events.
 const keepAliveIdle = 60
 
-// For inherited sockets only Backlog counts.
+// ListenOptions are the options of a listening socket. An inherited socket uses only Backlog.
 type ListenOptions struct {
 	// maximum number of connections in the queue of the kernel; 0 means the system's maximum
 	Backlog int
@@ -35,11 +35,11 @@ type SocketFile struct {
 
 // The methods of a Listener are safe for concurrent use.
 type Listener struct {
-	// not in Go's poller, which would wake a thread for each connection
+	// not registered with Go's poller, which would wake a thread for each connection
 	file  *os.File
 	addr  net.Addr
 	inode uint64
-	// the address if Close must remove its socket file, otherwise ""
+	// address of the unix socket whose file Close must remove; "" if there is no such file
 	made string
 
 	// Secure makes the clients of the listener speak TLS. It must be set before Acceptor.Accept.
@@ -195,7 +195,7 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 		return -1, errors.New("this socket is not listening")
 	}
 	unix.CloseOnExec(fd)
-	setForAccepted(fd) // fails on a unix socket
+	setForAccepted(fd) // has no effect on a unix socket
 	if o.Backlog > 0 { // 0 keeps the backlog of the inherited socket
 		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return -1, err
@@ -216,7 +216,7 @@ func listen(fd int, o ListenOptions) error {
 // the system's maximum.
 func SetBacklog(ln syscall.Conn, backlog int) {
 	if rc, err := ln.SyscallConn(); err == nil {
-		// If it fails, the old backlog remains.
+		// Ignore the error: the old backlog remains.
 		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) })
 	}
 }

@@ -42,12 +42,13 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	}
 	fd, err := descriptorOf(ln)
 	if err == nil && o.Backlog > 0 {
-		_ = listen(fd, o) // if it fails, the old backlog remains
+		_ = listen(fd, o) // ignore the error: the old backlog remains
 	}
 	return fd, err
 }
 
-// isLocalhost does no look-up, which may fail: small systems have no /etc/hosts (RFC 6761 §6.3).
+// isLocalhost reports whether host is a name of the loopback address (RFC 6761 §6.3). It does not resolve the name,
+// because small systems have no /etc/hosts.
 func isLocalhost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
@@ -84,7 +85,7 @@ func SameMachine(local, remote net.Addr) bool {
 	return ok && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))
 }
 
-const maxSocketPath = 107 // without the NUL (unix(7))
+const maxSocketPath = 107 // in bytes, without the final NUL (unix(7))
 
 func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if len(path) > maxSocketPath {

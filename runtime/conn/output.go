@@ -14,15 +14,16 @@ import (
 
 type Output struct {
 	Items  []Item
-	Owner  Owner   // nil if the end needs no notification
+	Owner  Owner   // notified at the end of the output; nil if nobody is notified
 	Unsent *Unsent // counts the written bytes; nil if they are not counted
 }
 
-// Item is Data, followed by File.
+// Item is a piece of output: the bytes of Data, followed by the bytes of File.
 type Item struct {
 	Data []byte
 	File
-	More bool // another item follows at once: let the kernel fill its packets
+	// Another item follows at once, so the kernel should fill its packets.
+	More bool
 }
 
 // File is a range of bytes of an open file.
@@ -105,8 +106,8 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces with one call. If the socket is full, rest is for Queue, with a copy of the first piece. After an
-// error the caller must close the connection.
+// Write writes pieces with one system call. If the socket is full, the caller must pass rest to Queue; rest contains a
+// copy of the first piece. After an error the caller must close the connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -255,7 +256,7 @@ func (c *Conn) AwaitsRoom() bool {
 	return t != nil && !t.loading && !t.again
 }
 
-// If a goroutine is reading the file of the transfer, Abort ends the transfer afterwards.
+// Abort ends the transfer of c. If a goroutine is reading its file, the transfer ends after the read.
 func (c *Conn) Abort() {
 	switch t := c.transfer; {
 	case t == nil:
@@ -267,8 +268,8 @@ func (c *Conn) Abort() {
 }
 
 // WriteItems writes the items that the socket has room for and whose files are in memory, up to cachedMost bytes. It
-// removes the written bytes from items. left and full are for Queue. After an error the caller must close the
-// connection.
+// removes the written bytes from items. The caller must pass left and full to Queue. After an error the caller must
+// close the connection.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
@@ -292,7 +293,7 @@ func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	return sent, next, err
 }
 
-// putItems is writeItems without the final Flush of the transport.
+// putItems does the work of writeItems, but does not flush the transport.
 func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 	for next < len(items) {
 		it := &items[next]

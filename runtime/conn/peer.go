@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Peer is immutable. The requests of a connection share it, unless a trusted proxy describes the client in each
-// request.
+// A Peer describes a client: its addresses, TLS and login. It is immutable. The requests of a connection share it,
+// unless a trusted proxy describes the client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
 	Port       string // REMOTE_PORT: "" for a unix socket
@@ -33,8 +33,9 @@ func (p *Peer) String() string {
 	return net.JoinHostPort(p.Addr, p.Port)
 }
 
-// AppendHost appends the requested host and port: from a trusted proxy, an absolute target or the field Host (RFC 9112
-// §3.2.2). It appends nothing for an HTTP/1.0 request without a host.
+// AppendHost appends the requested host and port to dst. It uses the first source that exists: the host that a trusted
+// proxy received, an absolute target, the field Host (RFC 9112 §3.2.2). It appends nothing for an HTTP/1.0 request
+// without a host.
 func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 	switch {
 	case p.Host != "":
@@ -48,7 +49,7 @@ func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 type Login uint8
 
 const (
-	Basic Login = iota // by a password with each request (RFC 7617)
+	Basic Login = iota // the client sends a password with each request (RFC 7617)
 	Form
 )
 
@@ -68,7 +69,7 @@ func Network(client string) string {
 	return netip.PrefixFrom(a, 64).Masked().String()
 }
 
-// networkOf returns Network of the client with that address, or "" if the address is unknown.
+// networkOf returns the result of Network for the client's address, or "" if the address is unknown.
 func networkOf(remote net.Addr) string {
 	if a, ok := remote.(*net.TCPAddr); ok {
 		return Network(a.IP.String())

@@ -29,8 +29,9 @@ const (
 
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
-	MaxProxyLine   = 107                      // version 1, with its CRLF
-	maxProxyHeader = 4 << 10                  // version 2 with its TLVs; a limit of fapws
+	MaxProxyLine   = 107                      // of a version 1 header with its CRLF, in bytes
+	// Of a version 2 header with its TLVs, in bytes; a limit of fapws.
+	maxProxyHeader = 4 << 10
 )
 
 var (
@@ -122,7 +123,8 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 			return h, 0, errProxyAddress
 		}
 		return ProxyHeader{Kind: ProxyUnix}, n, nil
-	default: // including datagrams, which cannot occur here
+	// This includes datagrams, which a stream socket cannot receive.
+	default:
 		return ProxyHeader{Kind: ProxyUnknown}, n, nil
 	}
 	if len(rest) < 2*size+4 {

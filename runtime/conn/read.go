@@ -14,7 +14,7 @@ import (
 type PauseMode uint8
 
 const (
-	PauseForReset    PauseMode = iota // an error of the connection
+	PauseForReset    PauseMode = iota // an error of the connection, such as a reset
 	PauseForHandover                  // no event: the connection is passed to another process
 )
 
@@ -23,7 +23,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or "+
 			"fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
-		c.Abort() // no event will continue the transfer
+		c.Abort() // no further event would continue the transfer
 		return
 	}
 	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
@@ -77,7 +77,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if !c.readable || c.closed || c.Half || c.paused || c.yields {
 			return
 		}
-		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS may have used its turn
+		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS may have reached its limit for one turn
 			break
 		}
 	}

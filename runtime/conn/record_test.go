@@ -51,7 +51,7 @@ func expand(secret []byte, label string, n int) []byte {
 	return key
 }
 
-// update has the effect of a KeyUpdate.
+// update changes to the next keys, as a KeyUpdate does.
 func (h *half) update() { *h = *newHalf(expand(h.secret, "traffic upd", 32)) }
 
 func (h *half) nonce() []byte {
@@ -153,7 +153,7 @@ func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 	}
 }
 
-// The client requests new keys all the time and reads nothing. It is served when it reads.
+// The client requests new keys all the time and reads nothing. When it reads, it receives every answer.
 func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{} })
 	c, out, in := s.raw()
@@ -182,8 +182,7 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 		if still++; len(p.got) != got || waiting == 0 {
 			got, still = len(p.got), 0
 		}
-		// Check once each millisecond. The sum would not help, because the socket may have accepted some of the waiting
-		// bytes.
+		// The condition is checked once each millisecond.
 		return still == 100
 	})
 	if most > 2*pieceSize || got == updates {

@@ -119,7 +119,7 @@ type peer struct {
 	s         *server
 	transport *TLSTransport
 	echo      bool
-	stays     bool // result of EOF
+	stays     bool // returned by EOF
 	answer    func(p *peer, b []byte)
 	got       []byte
 	ends      int
@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// If over is not nil, the connection is replaced by the result of over.
+// dial connects a TLS client. over may wrap the TCP connection; nil means that it is used directly.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

@@ -23,14 +23,14 @@ type Set struct {
 	// nanoseconds since Start, as set by SetTime; may be a tick late
 	Now      int64
 	Unsent   Ledger
-	gathered // output of the last non-virtual connection that called Use
+	gathered // output of the non-virtual connection that called Use last
 
 	unix  int64
 	wheel eventloop.Wheel[Conn]
 	again []*Conn
 	soon  []func()
 	input []byte
-	// buffer that files are read into for transports and without sendfile; nil until it is needed
+	// Buffer for pieces of files, if the connection has a transport or sendfile does not work. nil until first used.
 	file []byte
 
 	copies  bool
@@ -95,15 +95,15 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for the connections that called Again, and the functions passed to Soon. It reports whether there
-// were any: they may have gathered output.
+// Resume calls Input for the connections that called Again, and the functions passed to Soon. It reports whether it
+// called anything, because the calls may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
 		if c == nil {
-			continue // it had its turn before a panic
+			continue // Input was called before a handler panicked
 		}
 		if c.again = false; !c.closed {
 			c.proto.Input(nil)
@@ -121,7 +121,7 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp moves the stamps of connections that are at least since forward to at. The clock was late when they were set.
+// Restamp moves timestamps from since or later forward to at, because the clock was late when they were taken.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
 		if c.Stamp >= since {
@@ -168,7 +168,7 @@ func (s *Set) try(f func()) (bug bool) {
 	return false
 }
 
-// idler is a Protocol whose connection may be closed for another client.
+// idler is a Protocol whose connection may be closed to make room for another client.
 type idler interface {
 	// Idle reports whether the connection waits for a request or for the rest of a head, and since when.
 	Idle() (since int64, idle bool)
@@ -195,7 +195,7 @@ func (s *Set) CloseIdlest() {
 		s.idle[last], s.idle = idleConn{}, s.idle[:last]
 		if since, idle := idleSince(c); idle && since == was && !c.Unread() {
 			c.proto.Drain(false)
-			s.Flush() // HTTP/2 announces the last request that it accepted
+			s.Flush() // send the GOAWAY frame of HTTP/2
 			c.Close("another client gets its place")
 			return
 		}

@@ -1,7 +1,7 @@
 package conn
 
-// Shares divides a limited resource among the clients, such as descriptors, memory or places. A client may take half of
-// the free amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client.
+// Shares divides a limited resource, such as descriptors, memory or places, among the clients. A client may take half
+// of the free amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client.
 // Clients without a known address, "", may take the whole free amount.
 type Shares struct {
 	Max     int64
@@ -21,7 +21,7 @@ func (s *Shares) Room(client string) int64 {
 	return (free+1)/2 - s.clients[client]
 }
 
-// Of returns 0 for "".
+// Of returns how much client has taken; 0 for "".
 func (s *Shares) Of(client string) int64 { return s.clients[client] }
 
 func (s *Shares) Add(client string, n int64) {

@@ -2,7 +2,7 @@ package conn
 
 import "testing"
 
-// One client gets a third, and some remains for the next client.
+// A single client gets a third of the resource, and the next client still finds a share.
 func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
 	s := Shares{Max: 30}
 	fill := func(client string) (n int64) {

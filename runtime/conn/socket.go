@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poll does not wait. Its result may include unix.POLLERR and POLLHUP.
+// poll returns the events that are pending on fd, without waiting. The result may include unix.POLLERR and
+// unix.POLLHUP.
 func poll(fd int, events int16) int16 {
 	state := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	if n, err := unix.Poll(state[:], 0); n <= 0 || err != nil {
@@ -43,7 +44,7 @@ func (e *FileError) Error() string { return e.text }
 
 const MaxPieces = 64
 
-// vector is ready for use as its zero value.
+// A vector sends several pieces with one system call. Its zero value is ready for use.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec

@@ -92,7 +92,7 @@ func cached(from int, offset int64) bool {
 	var b [1]byte
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(1)
-	// The offset takes two words, even on 64-bit machines, where the kernel ignores the upper word.
+	// The offset is passed in two words. On 64-bit machines the kernel ignores the upper word.
 	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1,
 		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
 	return e == 0 && n == 1

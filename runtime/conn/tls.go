@@ -23,7 +23,7 @@ type TLSServer struct {
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	places     Shares        // of handshakes, for the addresses of clients
+	places     Shares        // divides the handshakes in progress among client addresses
 	handshakes list.List     // the handshakes in progress, oldest first
 	ending     int           // handshakes that lost their connection and end soon
 	turns      chan struct{} // an element for each handshake that computes
@@ -44,7 +44,7 @@ const (
 	// work (KeyUpdate).
 	turnRecords = 256
 
-	// overSize is how much a goroutine reads at once, in bytes.
+	// overSize is how much the goroutine of a handshake reads at once, in bytes.
 	overSize = 4 << 10
 
 	tlsSpareBuffers = 8
@@ -60,15 +60,16 @@ func (s *TLSServer) Init(set *Set) {
 	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 }
 
-// Configure sets the timeout of handshakes (0 means 10 s), and how many may be in progress (0 means 1024). The number
-// is at most an eighth of the limit of open files.
+// Configure sets the timeout of handshakes (0 means 10 s) and the maximum number of handshakes in progress (0 means
+// 1024). The maximum is reduced to an eighth of the limit of open files.
 func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.timeout = cmp.Or(timeout, defaultTimeout)
 	// each handshake has a second descriptor
 	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
-// c must not be changed afterwards. If c is nil, handshakes fail. SetConfig is safe for concurrent use.
+// SetConfig sets the configuration for new handshakes. c must not be changed afterwards. If c is nil, handshakes fail.
+// SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 
 func (s *TLSServer) Trim() { s.input, s.spare = nil, nil }
@@ -83,7 +84,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer takes back b, to which no slice may refer.
+// giveBuffer returns b to the spare buffers. No other slice may refer to b.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])
@@ -94,7 +95,7 @@ const (
 	// defaultMost is the default maximum of handshakes in progress. Nearly all of them wait for their clients.
 	defaultMost = 1024
 
-	// leastTime is how long a handshake is safe from cutOff.
+	// leastTime is the minimum age of a handshake that cutOff may close.
 	leastTime = int64(time.Second)
 )
 
@@ -102,10 +103,10 @@ const (
 // Freed is called.
 func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
-// MakeRoom is Room for a connection in the queue. If Room is false, it closes a handshake that has waited for its
-// client for more than a second.
+// MakeRoom is called for a connection in the queue. If there is no room, it closes a handshake that has waited for its
+// client for more than a second. It reports whether another handshake may begin now.
 func (s *TLSServer) MakeRoom() bool {
-	if !s.Room() && s.ending == 0 { // otherwise room appears soon
+	if !s.Room() && s.ending == 0 { // an ending handshake makes room soon
 		s.cutOff()
 	}
 	return s.Room()

@@ -21,7 +21,7 @@ import (
 type Handshake struct {
 	s      *TLSServer
 	c      *Conn
-	client string // the name under which TLSServer.places counts it
+	client string // key of the client in TLSServer.places
 	next   Protocol
 	done   func(*TLSTransport)
 	stage  stage
@@ -30,7 +30,8 @@ type Handshake struct {
 	t      *TLSTransport // set when the goroutine starts
 	choice choice
 
-	over   *os.File    // the socket; the goroutine uses and closes it
+	// The goroutine's own descriptor of the socket; the goroutine closes it.
+	over   *os.File
 	waits  atomic.Bool // the goroutine waits for the client
 	closed atomic.Bool
 }
@@ -46,12 +47,12 @@ const (
 
 const (
 	recordHeader = 5
-	maxRecord    = 16 << 10 // of plaintext
+	maxRecord    = 16 << 10 // of plaintext, in bytes
 	isAlert      = 21       // record types (RFC 8446 §5.1)
 	isHandshake  = 22
 )
 
-// maxHello limits the ClientHello, in bytes; its records may have twice as many. Browsers send up to 4 KiB.
+// maxHello limits the ClientHello, in bytes. Its records may have twice as many bytes. Browsers send up to 4 KiB.
 const maxHello = 16 << 10
 
 // clientHello examines the records at the front of b. whole reports whether they contain the first message of a
@@ -81,8 +82,8 @@ func clientHello(b []byte) (size int, whole bool) {
 
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
-// Handshake returns the protocol of c until TLS has begun. Then it calls done, and next becomes the protocol. Closed of
-// next may be called before. The timeout of the handshake begins now.
+// Handshake returns a protocol that performs the TLS handshake of c. After the handshake it calls done, and next
+// becomes the protocol. If c is closed earlier, next.Closed is called. The timeout of the handshake begins now.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, client: networkOf(c.Remote), next: next, done: done}
@@ -118,7 +119,7 @@ func (h *Handshake) look() {
 	}
 }
 
-// Room is called when the response to plain HTTP was sent.
+// Room is called after the response to a plain HTTP request was sent.
 func (h *Handshake) Room(ended bool) {
 	if ended {
 		h.c.Finish()
@@ -131,7 +132,7 @@ func (h *Handshake) Due() (next int64) {
 	now := h.s.set.Now
 	end := h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 	switch {
-	case h.stage == failed: // the connection lingers or has a transfer
+	case h.stage == failed: // the connection lingers, or a transfer sends the response
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end
@@ -148,7 +149,7 @@ func (h *Handshake) Due() (next int64) {
 // its ClientHello.
 func (h *Handshake) Drain(retire bool) {
 	if !retire && !h.c.Unread() {
-		h.known = true // the failure must not count
+		h.known = true // do not count this as a failed handshake
 		h.c.Close("the server is shutting down")
 	}
 }
@@ -168,7 +169,7 @@ func (h *Handshake) Closed() {
 
 var errNoConfig = errors.New("there is no certificate")
 
-// run starts the goroutine. It has its own descriptor, because it blocks.
+// run starts the goroutine of the handshake. The goroutine has its own, blocking descriptor of the socket.
 func (h *Handshake) run() {
 	s, c := h.s, h.c
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 0)
@@ -188,14 +189,14 @@ func (h *Handshake) run() {
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
 	s.set.Offload(func() { err = h.try() }, func(bug bool) {
-		if bug { // for example in a callback of the configuration
+		if bug { // for example, a callback of the configuration panicked
 			err = errors.New("internal error")
 		}
 		h.conclude(err)
 	})
 }
 
-// try runs on the goroutine.
+// try performs the handshake. It runs on the goroutine.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}
@@ -251,7 +252,7 @@ func (h *Handshake) conclude(err error) {
 	}
 	t.wire.over = nil
 	// In TLS 1.3 the client sends the last message and may wait for its acknowledgment before it sends the request.
-	// Other servers acknowledge it with session tickets, which crypto/tls sends earlier.
+	// Other servers send session tickets at this point, which acknowledge the message; crypto/tls sends them earlier.
 	if c.TCP() {
 		acknowledge(c.Fd())
 	}
@@ -289,8 +290,8 @@ func (h *Handshake) explain(err error) {
 	case incompatible:
 		why = versions.Replace(why)
 	case other:
-		// Before it encrypts, OpenSSL sends this alert in plaintext (TLS 1.3), so crypto/tls cannot decrypt it.
-		// Encrypted alerts have the record type of data.
+		// OpenSSL sends an alert in plaintext if it has not begun to encrypt (TLS 1.3), so crypto/tls cannot decrypt
+		// the alert. Encrypted alerts have the record type of application data.
 		if h.t.wire.frames.head[0] == isAlert && strings.HasSuffix(why, "bad record MAC") {
 			r, why = refused, "the client has refused it; perhaps it does not trust the certificate"
 		} else if strings.HasSuffix(why, "error decoding message") {
@@ -318,7 +319,7 @@ func (h *Handshake) fail(r reason, level logfile.Level, why string) {
 	h.end()
 }
 
-// count counts only the first reason.
+// count counts the result of h. Only its first call counts.
 func (h *Handshake) count(r reason) {
 	if !h.known {
 		h.known = true

@@ -15,10 +15,10 @@ const (
 	other reason = iota
 	timedOut
 	disconnected
-	// the client rejected the certificate of the server or something else
+	// the client sent an alert, for example because it rejects the server's certificate
 	refused
-	plainHTTP      // a request without TLS
-	notTLS         // anything else without TLS
+	plainHTTP      // an HTTP request without TLS
+	notTLS         // other bytes without TLS
 	incompatible   // no common version, cipher suite or group
 	unknownHost    // no certificate for the requested host
 	badCertificate // the client's certificate is missing or invalid

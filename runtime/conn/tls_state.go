@@ -12,7 +12,7 @@ import (
 )
 
 type choice struct {
-	certificate string // of the server, in PEM
+	certificate string // the server's certificate, in PEM
 	authorities string
 	verify      func(chain []*x509.Certificate) error // verifies the client's certificates; nil if crypto/tls does
 }
@@ -43,7 +43,7 @@ func checkChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-// describe verifies the certificate of a client and makes its variables.
+// describe verifies the client's certificate and makes the variables of the connection.
 func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	d := &TLSState{
 		Version: state.Version, CipherSuite: state.CipherSuite, Server: c.certificate, Authorities: c.authorities,
@@ -106,7 +106,7 @@ func variablesOf(d *TLSState) string {
 	return v.text.String()
 }
 
-// maxNames limits the names of a kind that become variables, because each variable costs time in every request of the
+// maxNames limits how many names of one kind become variables, because each variable costs time in every request of the
 // client.
 const maxNames = 100
 
@@ -143,7 +143,7 @@ func (v *variables) certificate(c *x509.Certificate) {
 	}
 }
 
-// nameParts are the parts of a name that become variables, with the suffixes of the variables.
+// nameParts lists the parts of a distinguished name that become variables, with the suffixes of the variables.
 var nameParts = []struct {
 	suffix string
 	id     asn1.ObjectIdentifier
@@ -159,8 +159,8 @@ var nameParts = []struct {
 	{"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
 }
 
-// name sets the variables of a name (RFC 4514) and its usual parts. Parts of the same kind after the first are numbered
-// from 1.
+// name sets the variables of a distinguished name (RFC 4514) and of its usual parts. Parts of the same kind after the
+// first are numbered from 1.
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {
@@ -197,7 +197,7 @@ func principals(c *x509.Certificate) (names []string) {
 		for _, one := range all {
 			var other struct {
 				Kind asn1.ObjectIdentifier
-				Name asn1.RawValue // [0] with the name in it
+				Name asn1.RawValue // element [0], which contains the name
 			}
 			if one.Class != asn1.ClassContextSpecific || one.Tag != 0 {
 				continue
@@ -218,7 +218,7 @@ func certificateTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:0
 
 // A TLSState is immutable.
 type TLSState struct {
-	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4)
+	Version, CipherSuite uint16 // numbers of the protocol (RFC 8446 §4.2.1, §B.4)
 
 	// Server is the certificate of the server, in PEM without its chain; "" if unknown.
 	Server string

@@ -19,8 +19,8 @@ var _ Transport = (*TLSTransport)(nil)
 
 const pieceSize = 32 << 10 // in bytes of plaintext
 
-// NewTLSClient returns TLS over a connection of package net to an upstream. Use its Conn before NewUpstream, on any
-// goroutine.
+// NewTLSClient returns the transport of a TLS connection to an upstream, over a connection of package net. Until
+// NewUpstream is called, any goroutine may use its Conn.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
 	t := &TLSTransport{wire: wire{Conn: over, over: over}}
 	t.tls = tls.Client(&t.wire, config)
@@ -41,7 +41,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	t.wire.records = 0
 	for n < len(b) {
 		t.wire.room = len(b) - n
-		// crypto/tls may have an answer to send (KeyUpdate)
+		// reading may make crypto/tls write, for example the answer to a KeyUpdate
 		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN {
 			if n > 0 {
 				return n, nil
@@ -66,7 +66,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 			return n, nil
 		case t.wire.empty:
 			return 0, unix.EAGAIN
-		// Part of a record is left, and the client may have shut down its side: EAGAIN must come from the socket.
+		// A part of a record is left, and the client may have shut down its side: read until the socket returns EAGAIN.
 		default:
 			t.wire.drained = false
 		}

@@ -11,22 +11,23 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. It belongs to the loop, except during a handshake and
 // before NewUpstream.
 type wire struct {
-	// the connection to an upstream; unopened for clients, and after it was closed
+	// the connection to an upstream, which NewUpstream closes; unopened for clients
 	net.Conn
 	c *Conn
 	s *TLSServer
-	// used by the goroutine: the handshake, or Conn; nil if the wire belongs to the loop
+	// the connection that a goroutine reads and writes; nil if the wire belongs to the loop
 	over io.ReadWriter
 
-	in      []byte // received, but not yet given to crypto/tls
-	shared  bool   // in uses memory of the TLSServer until TLSTransport.Read ends
+	in []byte // received, but not yet given to crypto/tls
+	// In is a slice of TLSServer.input until TLSTransport.Read ends.
+	shared  bool
 	room    int    // free bytes in the buffer of TLSTransport.Read
 	out     []byte // out[sent:] are records that must be written
 	sent    int
-	drained bool // the socket is empty, except perhaps for its end
+	drained bool // the socket has no more bytes, but may have reached its end
 	empty   bool // the socket has returned EAGAIN
 	frames  framing
-	records int // read since TLSTransport.Read began
+	records int // records read since TLSTransport.Read began
 }
 
 type notYet struct{}

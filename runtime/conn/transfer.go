@@ -11,7 +11,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// transfer writes bytes that a socket does not take at once, and files that are perhaps not in memory.
+// A transfer writes output in several turns of the loop: bytes that the full socket did not accept, and files that may
+// not be in memory.
 //
 // Meanwhile the loop continues to read from the connection: it notices when the client disconnects. After the
 // connection is closed, its descriptor stays open until the transfer has ended: a client that only shut down its
@@ -22,9 +23,9 @@ type transfer struct {
 	next     int
 	progress int64 // when the client last read data
 
-	again   bool // it waits for another turn
+	again   bool // continues in the next turn of the loop
 	loading bool // a goroutine reads the file, which must stay open
-	aborted bool // it ends as soon as the file is read
+	aborted bool // ends when the goroutine has read the file
 }
 
 var (
@@ -45,7 +46,8 @@ func (t *transfer) end(err error) {
 	c.transfer = nil
 	c.set.Tracef("%s: transfer ended", c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.Reset = true // otherwise the kernel would keep the unread bytes for long
+		// Otherwise the kernel would keep the unsent bytes for a long time.
+		c.Reset = true
 		c.set.Log(logfile.Info, "%s: closed after write timeout of %v", c, t.timeout())
 	}
 	if t.Owner != nil {
@@ -55,7 +57,7 @@ func (t *transfer) end(err error) {
 	case closed:
 		c.closeSocket()
 		c.gone()
-	case c.closed: // closed by the owner
+	case c.closed: // Owner.Sent closed the connection
 	case err != nil:
 		c.Close(err.Error())
 	default:
@@ -70,7 +72,7 @@ const (
 	// roomTurn is how much the loop writes to a connection in one turn, in bytes.
 	roomTurn = 1 << 20
 
-	// cachedMost is the range of a file that the loop asks the kernel about at once, in bytes.
+	// cachedMost is the size of the file range that IsWarm checks at once, in bytes.
 	cachedMost = 2 << 20
 
 	coldMost = 256 << 10 // in bytes
@@ -143,7 +145,7 @@ func (s *Set) IsWarm(it *Item) bool {
 // limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
-	n, err := 0, io.ErrUnexpectedEOF // kept if the goroutine panics
+	n, err := 0, io.ErrUnexpectedEOF // remains if the read panics
 	s.Offload(func() {
 		if turns != nil {
 			turns <- struct{}{}

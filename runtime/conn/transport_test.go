@@ -101,7 +101,7 @@ func TestCloseNotifyEndsTheInputOfAClient(t *testing.T) {
 	}
 }
 
-// In the middle of a record this is an error.
+// An end in the middle of a record is an error.
 func TestEndWithoutCloseNotifyEndsTheInput(t *testing.T) {
 	for _, rest := range []string{"", "\x17\x03\x03\x00\x50half"} {
 		s := newServer(t, func() *peer { return &peer{stays: true} })

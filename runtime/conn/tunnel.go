@@ -8,16 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tunnel passes bytes between a client and an upstream. It discards what the client sends after the end of the tunnel.
-// Its methods must be called on the loop.
+// Tunnel passes bytes between a client and an upstream. After the end of the tunnel it discards the client's input. Its
+// methods must be called on the loop.
 type Tunnel struct {
 	client, upstream TunnelEnd
 
 	set    *Set
 	secure *TLSServer
 	ended  func(proper bool)
-	before Protocol    // the client's previous protocol; its Closed is called, too
-	idle   int64       // nanoseconds; 0 means no limit
+	// The client's previous protocol; its Closed is called when the client's connection is closed.
+	before Protocol
+	idle   int64       // idle timeout in nanoseconds; 0 means no limit
 	failed func(error) // called when the tunnel has ended with an error
 	over   bool
 }
@@ -56,9 +57,9 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	return upstream, nil
 }
 
-// NewTunnel makes a tunnel to an upstream, which is not open yet and belongs to the tunnel from now on. The tunnel ends
-// after the time idle without a byte in either direction; 0 means no limit. failed is called if the tunnel has ended
-// for a reason that an operator should know. ended is called once, on the loop; proper reports whether the client
+// NewTunnel makes a tunnel to an upstream. upstream must not be open yet; the tunnel owns it from now on. The tunnel
+// ends after the duration idle without a byte in either direction; 0 means no limit. failed is called if the tunnel has
+// ended for a reason that an operator should know. ended is called once, on the loop; proper reports whether the client
 // received all bytes of the upstream. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
@@ -68,8 +69,8 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 	return t
 }
 
-// Begin makes c, the connection of a client, the other end of t. It sends first, which begins with a response head of
-// head bytes, to the client, and the pending input of c to the upstream.
+// Begin makes c, the connection of a client, the other end of t. It sends the bytes in first to the client; their first
+// head bytes are the response head. It sends the pending input of c to the upstream.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()
@@ -109,7 +110,7 @@ func (e *TunnelEnd) Input(b []byte) {
 func (e *TunnelEnd) pass() { e.conn.Consume(e.send(e.conn.Pending())) }
 
 // send sends b to the other end and returns how many bytes need not be kept. If it has sent all of b, it continues
-// reading from e, or passes the end on.
+// reading from e. If e has ended, it shuts down the other end instead.
 func (e *TunnelEnd) send(b []byte) (n int) {
 	to, err := e.other.conn, error(nil)
 	e.t.client.conn.Stamp = e.t.set.Now
@@ -136,7 +137,8 @@ func (e *TunnelEnd) send(b []byte) (n int) {
 	return len(b)
 }
 
-// A reset by the client is still noticed, unless the client has received everything: then it may close.
+// pause stops reading from e. The loop still notices when the client resets its connection, unless the client has
+// received all output and may close.
 func (e *TunnelEnd) pause() {
 	pauseMode := PauseForHandover
 	if e.IsClient() && e.conn.tcp && !e.over {
@@ -159,7 +161,7 @@ func (e *TunnelEnd) refuse() {
 }
 
 func (e *TunnelEnd) shut() {
-	if e.over || !e.conn.sayEnd() { // if it fails, Room is called later
+	if e.over || !e.conn.sayEnd() { // if the socket is full, Room is called later
 		return
 	}
 	if e.conn.transport == nil {
@@ -172,7 +174,8 @@ func (e *TunnelEnd) shut() {
 	e.settle()
 }
 
-// settle ends the tunnel if both directions have ended. Otherwise the deadline may be earlier now.
+// settle ends the tunnel if both directions have ended. Otherwise it reschedules the deadline, which may be earlier
+// now.
 func (e *TunnelEnd) settle() {
 	if e.other.over {
 		e.t.end()
@@ -181,13 +184,13 @@ func (e *TunnelEnd) settle() {
 	}
 }
 
-// The connection of the client lingers, so that the last bytes are not lost.
+// end closes the upstream. The client's connection lingers, so that the client receives the last bytes.
 func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn
 	c.Linger = true
 	t.ended(true)
-	if !c.Writing() { // otherwise Room finishes it
+	if !c.Writing() { // otherwise Room calls Finish later
 		c.Finish()
 	}
 }
@@ -210,14 +213,14 @@ func (e *TunnelEnd) Room(ended bool) {
 	}
 }
 
-// EOF implements Protocol. A client that is paused has reset the connection.
+// EOF implements Protocol. If e is paused, EOF means that the client has reset the connection.
 func (e *TunnelEnd) EOF() (stays bool) {
 	if e.conn.Paused() {
 		return false
 	}
 	e.ended, e.conn.Half = true, true
 	e.t.client.conn.Schedule()
-	if !e.other.conn.Writing() { // otherwise Room shuts it
+	if !e.other.conn.Writing() { // otherwise Room calls shut later
 		e.other.shut()
 	}
 	return true

@@ -19,7 +19,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// alternativeNames returns an email address and the principal name of a user of Active Directory (RFC 5280 §4.2.1.6).
+// alternativeNames returns a subjectAltName extension with an email address and a user principal name of Active
+// Directory (RFC 5280 §4.2.1.6).
 func alternativeNames(t *testing.T) pkix.Extension {
 	t.Helper()
 	type other struct {
