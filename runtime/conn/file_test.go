@@ -24,7 +24,7 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 	defer file.Close()
 	for _, c := range []struct {
 		name string
-		// Every how many reads the file is not in memory; 0 means never.
+		// every how many reads the file is not in memory; 0 means never
 		coldEvery     int
 		offset, count int64
 		warm          int64

@@ -22,7 +22,7 @@ type Output struct {
 type Item struct {
 	Data []byte
 	File
-	// Another item follows at once, so the kernel should fill its packets.
+	// another item follows at once, so the kernel should fill its packets
 	More bool
 }
 

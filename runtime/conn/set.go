@@ -30,7 +30,7 @@ type Set struct {
 	again []*Conn
 	soon  []func()
 	input []byte
-	// Buffer for pieces of files, if the connection has a transport or sendfile does not work. nil until first used.
+	// buffer for pieces of files, if the connection has a transport or sendfile does not work. nil until first used
 	file []byte
 
 	copies  bool

@@ -19,7 +19,7 @@ type wire struct {
 	over io.ReadWriter
 
 	in []byte // received, but not yet given to crypto/tls
-	// In is a slice of TLSServer.input until TLSTransport.Read ends.
+	// in is a slice of TLSServer.input until TLSTransport.Read ends
 	shared  bool
 	room    int    // free bytes in the buffer of TLSTransport.Read
 	out     []byte // out[sent:] are records that must be written

@@ -13,23 +13,24 @@ import (
 	"fapws/runtime/system"
 )
 
-// Body is the body of a request that is arriving. A handler gets the request when its body is complete, so that a slow
-// client never occupies an application, or at once if Mount.Streams is set.
+// Body is the body of a request while it arrives. If Mount.Streams is set, the handler gets the request at once.
+// Otherwise it gets the request when the body is complete, so that a slow client never occupies an application.
 type Body struct {
-	X        *Exchange // the exchange; nil if the rest of the body is dropped
-	Streamed bool      // delivered to X as it arrives; otherwise collected
+	X *Exchange // the exchange; nil if the rest of the body is dropped
+	// pieces are delivered to X as they arrive; otherwise the body is collected
+	Streamed bool
 	// the client waits for 100 Continue before it sends a streamed body
 	Expects bool
 
 	max  int64 // limit in bytes; negative means no limit
 	size int64
-	// time of the first byte, moved later by the length of all pauses
+	// time of the first byte plus the length of all pauses
 	begun int64
 	// the server does not read the body now, so the client cannot be late
 	Paused bool
 	paused int64 // time of the last Pause
 
-	data  []byte // the stored bytes, until they are too long for memory
+	data  []byte // the stored bytes, until the body moves to a file
 	spool int    // descriptor of the file with the whole body, or -1
 	waits bool   // the body waits for a file because its client has the maximum number of files
 }
@@ -63,7 +64,8 @@ func (s *Server) admits(size, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x, which is undecided, may have a body of size bytes. If not, it refuses x.
+// Admits reports whether x may have a body of size bytes. If not, it refuses x. Call it before the routing of x is
+// complete.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, x.MaxBody)
 	if err != nil {
@@ -78,7 +80,7 @@ func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 // Begin begins a body with a limit of max bytes at the time now. A negative max means no limit.
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect lets x collect b, which has begun. x is undecided.
+// Collect makes b the body of x, to be collected. b must have begun, and the routing of x must not be complete.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.enter(receiving, nothing)
@@ -94,7 +96,7 @@ func (b *Body) Arrived() {
 	}
 }
 
-// End puts b, which is complete and collected, into the request of its exchange.
+// End puts b into the request of its exchange. b must be complete and collected.
 func (b *Body) End() {
 	b.Arrived()
 	r := b.X.Req
@@ -115,11 +117,11 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store keeps a counted piece in memory or, if the body has more than memory bytes, in a file: see Spill. The error is
+// Store keeps a counted piece in memory, or in a file if the body has more than memory bytes (see Spill). The error is
 // from the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
-		const look = 1 << 20 // bytes between two checks of the free space
+		const look = 1 << 20 // number of bytes between two checks of the free space
 		if before := b.size - int64(len(piece)); before/look != b.size/look {
 			// The written part of b already reduces the free space.
 			if err := b.X.s.admits(b.size-before, b.max); err != nil {
@@ -128,7 +130,8 @@ func (b *Body) Store(piece []byte, memory int) error {
 		}
 		return writeAll(b.spool, piece)
 	}
-	b.data = append(b.data, piece...) // independent of the length that the client announced
+	// Grow with the received bytes: the announced length may be wrong.
+	b.data = append(b.data, piece...)
 	if b.size <= int64(memory) {
 		return nil
 	}
@@ -154,7 +157,7 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file. Stream.Read is called when a file may be available.
+// Waits reports whether b waits until it may use a file. Stream.Read is called when a file may be available.
 func (b *Body) Waits() bool { return b.waits }
 
 func (b *Body) InFile() bool { return b.spool >= 0 }
@@ -195,7 +198,8 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }
 
-// WaitsUntil returns how long b, which is paused, may wait for a file: twice the timeout of a body.
+// WaitsUntil returns the time until which the paused body b may wait for a file: the start of the pause plus twice
+// timeout.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
 func (b *Body) TimedOut() Reply {
@@ -210,7 +214,8 @@ func (b *Body) TimedOut() Reply {
 	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
-// The event loop may call writeAll: the kernel only copies the bytes to its page cache.
+// writeAll writes data to a file. It may be called on the event loop, because the kernel only copies the bytes to its
+// page cache.
 func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
@@ -237,18 +242,20 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	return x.Given.Add(piece) && !last
 }
 
-// InputMemory returns the shares of memory for input: bodies of HTTP/1, and large messages of WebSockets.
+// InputMemory returns the Shares that divide the memory for input among clients: bodies of HTTP/1, and large messages
+// of WebSockets.
 func (s *Server) InputMemory() *conn.Shares { return &s.memory }
 
-// Account returns the name of the client of x in Shares, or "" if it has no known address.
+// Account returns the key of the client of x in Shares, or "" if the client's address is unknown.
 func (x *Exchange) Account() string {
 	return accountOf(cmp.Or(x.from, x.client.direct()))
 }
 
-// A claim is the share of an exchange: one file or one descriptor. The zero value is no claim.
+// A claim is a file or a descriptor that an exchange has taken from Shares. The zero value is an exchange without a
+// claim.
 type claim struct {
 	shares *conn.Shares
-	client string // the name under which Shares count it
+	client string // key of the client in shares
 }
 
 func (c *claim) take(s *conn.Shares, client string) {
@@ -256,7 +263,7 @@ func (c *claim) take(s *conn.Shares, client string) {
 	*c = claim{s, client}
 }
 
-// release does nothing for the zero value.
+// release returns the claim to its Shares.
 func (c *claim) release() {
 	if s := c.shares; s != nil {
 		c.shares = nil

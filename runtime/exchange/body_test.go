@@ -65,12 +65,12 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	if err := b.Count(5, 0); err != nil {
 		t.Error(err)
 	}
-	if err := b.Count(0, 1); err != errTooLarge { // before the bytes have arrived
+	if err := b.Count(0, 1); err != errTooLarge { // Count rejects a body before its bytes have arrived
 		t.Error(err)
 	}
 }
 
-// Pauses are times in which the server does not read the body.
+// While a body is paused, the server does not read it.
 func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	const second = int64(time.Second)
 	for _, c := range []struct {

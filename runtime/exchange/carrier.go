@@ -13,14 +13,15 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier is another protocol that may carry an exchange in place of HTTP: a WebSocket, or a tunnel. The function
-// offer of Server.Init makes it when the request asks for another protocol. The handler then accepts that protocol, or
+// A Carrier is another protocol that may carry an exchange instead of HTTP: a WebSocket or a tunnel. The function offer
+// of Server.Init makes a Carrier when the request asks for another protocol. The handler then accepts the protocol, or
 // sends an ordinary response.
 type Carrier interface {
-	// Begun reports whether the protocol has the connection. The Sink of the exchange is then that of the Carrier.
+	// Begun reports whether the protocol has the connection. The Sink of the exchange then belongs to the Carrier.
 	Begun() bool
 
-	// Refused is called if HTTP answers instead, or the client has disconnected, before the protocol has begun.
+	// Refused is called before the protocol has begun, if the response is an ordinary HTTP response or the client has
+	// disconnected.
 	Refused()
 
 	// Carried returns the numbers of bytes that were received from the client and sent to the client. proper reports
@@ -32,15 +33,16 @@ type Carrier interface {
 type SocketState struct {
 	Group         []byte // Mount.Group of its mount
 	Head          []byte // head of the request
-	Local, Remote string // addresses with ports; "" of a unix socket
+	Local, Remote string // addresses with ports; "" for a unix socket
 	User          string `json:",omitempty"`
 	Subprotocol   string `json:",omitempty"`
 	Compression   websocket.Compression
 	Groups        [][]byte // the groups that the WebSocket has joined
-	Seq           uint64   // number of the last message to Groups that was sent
-	Data          []byte   // data of the handler, from the last part with OpHandOver
-	Input         []byte   // the received part of an incomplete message
-	Sent, Framed  int64
+	// number of the last message to Groups that the client was sent
+	Seq          uint64
+	Data         []byte // data of the handler, from the last part with OpHandOver
+	Input        []byte // the received part of an incomplete message
+	Sent, Framed int64
 
 	Log *logfile.State `json:",omitempty"` // state of the unwritten line of the access log
 }
@@ -59,7 +61,7 @@ func (x *Exchange) dropCarrier() {
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	if x.from == x.client.peer { // saves the memory of the peer; direct makes it again
+	if x.from == x.client.peer { // release the memory of the peer; direct creates it again
 		x.from, x.client.peer = nil, nil
 	}
 	return c, head
@@ -72,10 +74,10 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Resume continues the WebSocket d of another process on the connection client. It submits the request again, with
-// Request.Resumed. If a mount accepts the request, open adds the connection to the event loop, and resumed then makes
-// the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection is already closed. If Resume
-// returns an error, it has not called open.
+// Resume continues on client a WebSocket that another process has handed over as d. It submits the request again, with
+// Request.Resumed. If a mount accepts the request, Resume calls open, which adds the connection to the event loop, and
+// then resumed, which makes the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection is
+// already closed. If Resume returns an error, it has not called open.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
@@ -90,7 +92,8 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 		x.End()
 		return nil, errOtherMount
 	}
-	if open(); client.IsClosed() { // the event loop could not watch it, or the server stops
+	// The event loop cannot watch the connection, or the server is stopping.
+	if open(); client.IsClosed() {
 		x.End()
 		return nil, nil
 	}
@@ -125,7 +128,7 @@ func AddressText(a net.Addr) string {
 	return ""
 }
 
-// AddressOf returns the address for a text of AddressText. For "", it returns the address of a unix socket.
+// AddressOf is the inverse of AddressText. For "", it returns the address of a unix socket.
 func AddressOf(text string) net.Addr {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(a)

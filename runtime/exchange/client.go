@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// accountOf returns the name under which limits count a client, or "" if its address is unknown.
+// accountOf returns the key of a client for all limits per client, or "" if its address is unknown.
 func accountOf(p *Peer) string {
 	if p == nil || p.Addr == "" {
 		return ""
@@ -30,16 +30,18 @@ type Client struct {
 	conn.Conn
 
 	subrequest *Origin
-	proxy      *trustedProxy // nil without a proxy or path before the server
-	peer       *Peer         // the peer of the connection itself; nil until direct sets it
+	// nil if the client is not a proxy and the server has no path prefix
+	proxy *trustedProxy
+	peer  *Peer // the peer of the connection itself; nil until direct sets it
 
-	Expected conn.Expected // data of the acceptor
+	Expected conn.Expected // result of conn.Acceptor.Expect
 	Counts   conn.Verdict  // how the acceptor counts the connection
-	requests uint32        // requests that were logged
-	Active   int32         // exchanges that have not ended, including exchanges of streams that were reset
+	requests uint32        // number of logged requests
+	// number of exchanges that have not ended, including exchanges of streams that were reset
+	Active int32
 }
 
-// InitClient initializes c, which is empty, with the socket fd, which c then owns. awaitsHeader reports whether the
+// InitClient initializes the empty c with the socket fd. c owns fd from now on. awaitsHeader reports whether the
 // connection must begin with a header of the PROXY protocol if its client is a proxy.
 func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHeader bool) {
 	c.proxy, c.Counts = s.Config.proxy(remote), conn.Take
@@ -49,8 +51,8 @@ func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHea
 	c.Init(fd, local, remote)
 }
 
-// InitSubrequest initializes c, which is empty, with the socket fd, which c then owns, for requests of the server to
-// itself on behalf of o. It is safe for concurrent use.
+// InitSubrequest initializes the empty c with the socket fd, for requests of the server to itself on behalf of o. c
+// owns fd from now on. It is safe for concurrent use.
 func (c *Client) InitSubrequest(fd int, o *Origin) {
 	peer := o.Peer
 	c.peer, c.subrequest = &peer, o
@@ -65,7 +67,7 @@ func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 // Gone tells the acceptor that c is no longer counted as a connection.
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
-// Account returns the name under which limits count the client of the last request, or "" if its address is unknown.
+// Account returns the key of the last request's client for all limits per client, or "" if its address is unknown.
 func (c *Client) Account() string {
 	if c.proxy != nil && c.proxy.trusted {
 		return accountOf(c.proxy.peer)
@@ -86,7 +88,7 @@ func (c *Client) direct() *Peer {
 	return c.peer
 }
 
-func (c *Client) Secured() { c.peer = nil } // the next peer has the scheme https
+func (c *Client) Secured() { c.peer = nil } // direct then makes a peer with the scheme https
 
 // LocalPeer is the client of a unix socket. SERVER_NAME and SERVER_PORT must not be empty (PEP 3333).
 var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}
@@ -109,16 +111,16 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy describes a trusted proxy, or the path prefix at which clients reach the server. Most connections have
-// no trustedProxy.
+// trustedProxy is the state of a connection that is not a plain client: a proxy, or any client if the server has a path
+// prefix.
 type trustedProxy struct {
 	// the connection must begin with a header of the PROXY protocol
 	awaits  bool
-	trusted bool // the forwarding fields of the connection are used
+	trusted bool // use the forwarding fields of the connection
 
 	root string // path prefix of the application in the last request
-	peer *Peer  // the client of the last request, if trusted
-	// forwarding fields of the last request, in the form of route.AppendForwarded
+	peer *Peer  // the client of the last request, if the proxy is trusted
+	// forwarding fields of the last request, as formatted by route.AppendForwarded
 	key []byte
 }
 
@@ -142,7 +144,7 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 
 func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awaits }
 
-// Trusted reports whether c is a trusted proxy, or connects directly.
+// Trusted reports whether c is a trusted proxy, or a client without a proxy.
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
 func (c *Client) Distrust() {
@@ -215,8 +217,7 @@ func (s *Server) warnUnread(c *Client, field string) {
 
 // dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). If some site or mount has
 // users, a proxy must not set Remote-User either, because an application may read it on a path without a password.
-// dropForged changes the head itself, because other processes and workers parse the head again. A subrequest has the
-// remaining fields of its client.
+// dropForged changes the head itself, because other processes and workers parse the head again.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
 	untrusted := c.subrequest == nil && (c.proxy == nil || !c.proxy.trusted)

@@ -131,8 +131,8 @@ func (s *Server) settleRules(x *Exchange) {
 }
 
 // Override answers each request whose Accept field names text/html with page, an HTML document in UTF-8, and status.
-// Clients must not store the page. If page is nil, no request is overridden. If local is set, only requests for
-// http1.LocalHost are.
+// Clients must not store the page. A nil page ends the override. If local is set, only requests for http1.LocalHost are
+// overridden.
 func (s *Server) Override(status int, page []byte, local bool) {
 	s.override, s.overrideLocal = nil, local
 	if page != nil {
@@ -146,14 +146,14 @@ func (s *Server) overrides(q *request) bool {
 		q.parsed.Authority.Len == 0)
 }
 
-// notFoundCache remembers paths without a file. So a request for a page of an application does not always need the
+// notFoundCache remembers paths without a file, so that a request for a page of an application does not always need the
 // disk.
 type notFoundCache struct {
-	since map[string]int64 // times of conn.Set.Now by path
+	since map[string]int64 // time (conn.Set.Now) of the failed lookup by path
 }
 
 const (
-	missesMax = 4096 // paths
+	missesMax = 4096 // maximum number of paths
 	missesLen = 256  // longest path that is remembered, in bytes
 	// the loop's clock may be a tick late; new files are served within a second
 	missesAge = int64(1_000_000_000) / 2
@@ -184,8 +184,8 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 }
 
 // While an application loads, its mounts are Pending. Rules about clients, passwords and methods apply already, but the
-// request waits, undecided, until the next Use. Its body is not read. Browsers that load a page soon get a page that
-// loads itself again.
+// request waits until the next Use, and its body is not read. After a short wait, a browser gets a page that reloads
+// itself.
 
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
@@ -219,7 +219,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// replaced resumes exchanges that wait for other sites, and marks the others as begun under former sites.
+// replaced resumes exchanges that wait for the next sites, and marks all other exchanges as begun before this Use.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -236,13 +236,13 @@ func (s *Server) HasFormer() bool {
 	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.replaced })
 }
 
-// GiveUp answers the present and later requests for Pending mounts with an error, because the next Use will not happen.
+// GiveUp answers all requests for Pending mounts with 503 from now on, because the application failed to start.
 func (s *Server) GiveUp() {
 	s.gaveUp = true
 	s.Tick()
 }
 
-// Tick answers the requests that have waited long enough. After GiveUp it answers all that wait.
+// Tick resumes requests whose wait has timed out. After GiveUp it resumes all requests that wait for sites.
 func (s *Server) Tick() {
 	if !s.table.pending && !s.descriptors.Awaited {
 		return
@@ -257,8 +257,8 @@ func (s *Server) Tick() {
 	}
 }
 
-// Decide makes x the exchange of Server.Request after its head has arrived, and begins to answer. It ends with one of
-// Submit, Start, Refuse, suspend and AwaitTurn.
+// Decide makes x the exchange of the request that Server.Request returned, after its head has arrived, and routes it.
+// Decide then calls one of Submit, Start, Refuse, suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)
@@ -300,14 +300,15 @@ func (s *Server) begins(x *Exchange, q *request) {
 	}
 }
 
-// AwaitCurrent calls f on the loop when Config.Current, which must not be nil, allows the requests that have arrived.
+// AwaitCurrent calls f on the loop when Config.Current allows the server to answer the requests that have arrived.
+// Config.Current must not be nil.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
 		s.askCurrent()
 	}
 }
 
-// askCurrent calls Config.Current for the requests that have arrived. Later requests need another call.
+// askCurrent calls Config.Current for the requests that have arrived so far. Later requests need another call.
 func (s *Server) askCurrent() {
 	list := s.unasked
 	s.unasked, s.asked = nil, true

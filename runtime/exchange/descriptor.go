@@ -15,10 +15,10 @@ import (
 // fewDescriptors is how many descriptors the streams of a client may always have.
 const fewDescriptors = 8
 
-// HoldDescriptor reserves a descriptor, in addition to that of the connection, until x ends. It reports whether x has
-// one.
+// HoldDescriptor reserves a descriptor for x, in addition to the descriptor of the connection, until x ends. It reports
+// whether x may use a descriptor.
 func (x *Exchange) HoldDescriptor() bool {
-	// an exchange of Sub has no Version; its parent has a descriptor
+	// an exchange made by Sub has no Version, and uses the claim of its parent
 	if x.descriptor.shares != nil || x.Version != http1.HTTP2 {
 		return true
 	}
@@ -35,7 +35,8 @@ func (s *Server) roomForStreams(client string) int64 {
 	return max(s.descriptors.Room(client), fewDescriptors-s.descriptors.Of(client))
 }
 
-// AwaitDescriptor suspends x, which is undecided, until its client may have a descriptor. It refuses x after a timeout.
+// AwaitDescriptor suspends x until its client may have another descriptor. It refuses x after a timeout. The routing of
+// x must not be complete.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
@@ -49,7 +50,7 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forDescriptor)
 }
 
-// NoDescriptor logs that the client of x has its share of descriptors, and returns the reply.
+// NoDescriptor logs that the client of x has reached its limit of descriptors, and returns the reply.
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests over HTTP/2 hold too many files and connections "+
@@ -60,7 +61,7 @@ func (x *Exchange) NoDescriptor() Reply {
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter}
 }
 
-// easeDescriptors resumes exchanges that wait for a descriptor, if they may have one, and tells the loop to accept
+// easeDescriptors resumes exchanges that wait for a descriptor and may now use one, and tells the loop to accept
 // connections again.
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
@@ -85,7 +86,7 @@ func (s *Server) easeDescriptors() {
 // Opened counts n more open connections; n may be negative.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether there is a descriptor for another connection. If not, Loop.Freed is called when a descriptor
+// HasRoom reports whether a descriptor for another connection is free. If not, Loop.Freed is called when a descriptor
 // may be free.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0

@@ -23,19 +23,18 @@
 // request.go has the request and the decision. A Decision of package route may need two results that take long: whether
 // a file exists (NeedsLookup) and whether a password is right (NeedsPassword). While an application loads, exchanges
 // for it wait for other sites (decide.go), and the decision is then made again. Other exchanges wait for their turn,
-// for the rest of a body, or for a page that another exchange fetches. A waiting exchange keeps a copy of head and path
-// and continues later: its head is parsed and routed once. Two kinds of head are parsed again, because that costs less
-// than the memory of the parsed fields: heads that arrive while earlier requests must be answered, and heads of
-// requests for which Python names a file. All exchanges that do not wait share one request of the loop, which saves
-// allocations.
+// for the rest of a body, or for a page that another exchange fetches. A waiting exchange keeps a copy of head and
+// path, so its head is parsed and routed only once. Two kinds of head are parsed again, which costs less than the
+// memory for the parsed fields: heads that arrive while earlier requests are active, and heads of requests for which
+// Python names a file. All exchanges that do not wait share one request structure, which saves allocations.
 //
 // # Clients that do not read
 //
-// A Ledger of package conn lists the responses that wait in memory: parts of 16 KiB and more, of transfers or after an
-// earlier answer (exchange.go). Only slow clients count. If more than Config.MaxUnsent bytes wait, the server cuts
-// responses off (Exchange.Cut). A request may wait for unread bytes of its own connection (Exchange.Delayed), but never
-// for those of another one. No request starts while the loop still has more than 8 MiB of finished parts, because the
-// size of an answer is unknown at its start.
+// A Ledger of package conn lists the responses that wait in memory: large parts that are being written or that wait for
+// an earlier response (exchange.go). Only slow clients have such parts. If more than Config.MaxUnsent bytes wait, the
+// server cuts responses off (Exchange.Cut). A request may wait until its own client has read earlier bytes
+// (Exchange.Delayed), but never for the client of another connection. No request starts while the loop still has more
+// than 8 MiB of finished parts, because the size of a response is unknown at its start.
 //
 // # Bodies
 //
@@ -45,7 +44,8 @@
 // gets the rest as it is read (Source.Input). A request that exceeds a limit gets a 4xx response, or the response
 // breaks off if it has begun.
 //
-// Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for
-// its overhead. Above 64 KiB the client must wait until the handler has given half back. Time without reading does not
-// count against the client, and time spent waiting for the client does not count against the handler.
+// The exchange counts the bytes that were delivered to the handler and not yet returned by OpCredit parts; each piece
+// counts 64 bytes more for its overhead. Above 64 KiB the client must wait until the handler has returned half of them.
+// Time without reading does not count against the client, and time spent waiting for the client does not count against
+// the handler.
 package exchange

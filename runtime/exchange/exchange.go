@@ -17,15 +17,18 @@ import (
 // loop. Its memory is reused, so only its Source, its Sink and its Stream may keep a pointer, until it ends. It
 // implements Sink for its client.
 type Exchange struct {
-	Req    *Request // the request, until Start of its Source returns or, with Offload, later
-	Prefix string   // path prefix that a proxy stripped: "" or "/a/b"
-	Sink   Sink     // receives the response
-	By     string   // name of the source in access logs, such as "application" or "files"; may be empty
-	Source Source   // answers the exchange; another source may take over until the head of the response is sent
-	Fields []byte   // "Name: value\r\n" ... appended to the head of the response, except for replies (Sink.Reply)
+	// the request; valid until Start of its Source returns, or until the end of Offload
+	Req    *Request
+	Prefix string // path prefix that a proxy stripped: "" or "/a/b"
+	Sink   Sink   // receives the response
+	By     string // name of the source in access logs, such as "application" or "files"; may be empty
+	// sends the response; another source may take over until the head is sent
+	Source Source
+	Fields []byte // "Name: value\r\n" ... appended to the head of the response, except for replies (Sink.Reply)
 
-	s      *Server
-	client *Client   // the client, even after it has disconnected; nil for an exchange of Sub
+	s *Server
+	// the client, even after it has disconnected; nil if Sub made x
+	client *Client
 	Stream Stream    // nil if no client waits for the response
 	Next   *Exchange // next exchange in a list of the stream, or in the free list of the Server
 
@@ -35,14 +38,14 @@ type Exchange struct {
 
 	// Fields for the request.
 	identity
-	req     *request // nil after the source has taken over the request
+	req     *request // nil after the source has received the request
 	Check   Check    // the check of the client's login; nil if no check has started
 	MaxBody int64    // limit of the body in bytes; negative means no limit
 
 	// Fields for the source.
 	Choice     *Mount // the mount that gets the request; nil if none, or not yet known
-	body       *Body  // nil if no body is arriving
-	Given      Given  // input that the source has not given back
+	body       *Body  // the body that is arriving, or nil
+	Given      Given  // delivered bytes that the source has not returned (OpCredit)
 	file       claim
 	descriptor claim // claim of a descriptor for a request of HTTP/2, in addition to its connection
 
@@ -76,7 +79,7 @@ type identity struct {
 	trace  http1.TraceID
 }
 
-// Answer must be called before the first part.
+// Answer sends r instead of the response of the source. It must be called before the first part.
 func (x *Exchange) Answer(r Reply) {
 	x.Source = Memory{}
 	x.Sink.Reply(r)
@@ -93,14 +96,14 @@ func (x *Exchange) Stop(failed bool) {
 	x.Sink.Send(&Part{End: end})
 }
 
-// Sub returns an exchange in which another source answers r, as a part of the response of x. The exchange has no
-// client: to gets its parts and its reply. c is a Sub.
+// Sub returns an exchange in which source answers r, as a piece of the response of x. The exchange has no client: its
+// parts and its reply go to the Sink to. c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
 		progress: progress{state: answering}}
 }
 
-// It returns nil if no client waits for the response, or x is an exchange of Sub.
+// Conn returns the client's connection; nil if no client waits for the response, or if Sub made x.
 func (x *Exchange) Conn() *conn.Conn {
 	if x.Stream == nil || x.client == nil {
 		return nil
@@ -108,7 +111,7 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// New returns an exchange of client and stream c, without a request. Exchanges are reused to save allocations.
+// New returns an exchange of client and stream c, without a request. It reuses ended exchanges to save allocations.
 func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
@@ -145,7 +148,7 @@ func (x *Exchange) End() {
 	}
 	x.client.Active--
 	held := x.Held.queue[:0]
-	*x = Exchange{} // a composite literal with these fields would be copied
+	*x = Exchange{} // the compiler would copy a composite literal
 	x.Sink = x
 	x.s, x.Held.queue, x.Next = s, held, s.free
 	s.free = x
@@ -196,7 +199,7 @@ func (x *Exchange) Hold(p *Part) {
 	}
 }
 
-// PartWaits implements PartOwner. A part for a subrequest is counted for the client of the page.
+// PartWaits implements PartOwner. The parts of a subrequest are not counted here, but for the client of the whole page.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	if x.Stream == nil || x.client.Subrequest() {
 		return x.Held.unsent
@@ -220,7 +223,7 @@ func (x *Exchange) Begin() {
 	}
 }
 
-// Refuse answers x, which is undecided, without a source.
+// Refuse answers x with r, without a source. The routing of x must not be complete.
 func (x *Exchange) Refuse(r Reply) {
 	if !r.Close {
 		x.Stream.Read(x)
@@ -228,8 +231,8 @@ func (x *Exchange) Refuse(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// FailWith replaces x with a new exchange, which the server itself answers with r. The handler of x no longer has a
-// client. p is the part of x that r replaces, or nil.
+// FailWith ends x for its client, who gets r in a new exchange instead. The handler of x continues without a client. p
+// is the part of x that r replaces, or nil.
 func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
@@ -257,7 +260,7 @@ func (x *Exchange) Send(p *Part) {
 	}
 	c := x.Stream
 	switch {
-	// HTTP/1.0 clients and subrequests do not understand a 1xx
+	// HTTP/1.0 clients and subrequests do not understand interim responses
 	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()):
 		x.Release(p)
 	default:
@@ -265,14 +268,14 @@ func (x *Exchange) Send(p *Part) {
 	}
 }
 
-// InTurn reports whether the response is the next one for the client, and no earlier bytes wait. In this case Sink.Send
-// uses the memory of a part without an Owner, except Body, only until it returns.
+// InTurn reports whether a part of x would be written immediately. In this case Sink.Send needs the memory of a part
+// without an Owner only until it returns, except Body.
 func (x *Exchange) InTurn() bool {
 	return x.Stream == nil || x.Stream.InTurn(x)
 }
 
-// AwaitTurn calls Source.Start again when it is the turn of x. If early is set, this may happen earlier, when few bytes
-// wait for the client. The source makes no response earlier.
+// AwaitTurn calls Source.Start again when the response of x is the next one for the client. If early is set, Start may
+// be called earlier, when few bytes wait for the client. Until then the source must not send anything.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
 	case early && x.Stream == nil:
@@ -289,8 +292,8 @@ func (x *Exchange) AwaitTurn(early bool) {
 	}
 }
 
-// TakeTurn returns the next held part, or starts the source if that waits for its turn. ok is false if neither is
-// possible.
+// TakeTurn returns the next held part. Without a held part it starts the source if the source waits for its turn. ok is
+// false if neither is possible.
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case !x.Held.Empty():
@@ -307,20 +310,21 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 
 // Keep keeps Req valid until the exchange ends.
 func (x *Exchange) Keep() {
-	if x.req != nil { // otherwise x is an exchange of Sub
+	if x.req != nil { // nil if Sub made x
 		x.req.keep()
 		x.req.lasting = true
 	}
 }
 
-// WaitsForClient reports whether the client must read or send something before the response continues. Parts may wait
-// for the client or for earlier responses, or the body is incomplete.
+// WaitsForClient reports whether the response waits for the client: the client must read parts or earlier responses, or
+// send the rest of the body.
 func (x *Exchange) WaitsForClient() bool {
 	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
-// Offload runs work on a goroutine, and then done on the loop. Req stays valid until then, and the connection handles
-// no later request. gone reports whether the client has disconnected; the exchange then ends after done.
+// Offload runs work on a goroutine, and then done on the loop. Until done returns, Req is valid and the connection
+// handles no later request. gone reports whether the client has disconnected; in this case the exchange ends after
+// done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source
@@ -335,7 +339,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 		}
 		x.beside = false
 		switch {
-		case x.client == nil && bug: // x is an exchange of Sub
+		case x.client == nil && bug: // Sub made x
 			x.Sink.Reply(Reply{Status: 500})
 		case x.client == nil:
 			done(x.Stream == nil)
@@ -354,7 +358,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	})
 }
 
-// Poster returns a function that runs another function on the event loop. That function is safe for concurrent use.
+// Poster returns a function that runs its argument on the event loop. The returned function is safe for concurrent use.
 func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
 
 // Release returns a part of x to its Owner. It ends x after the last part.
@@ -382,7 +386,7 @@ func (x *Exchange) Abandon() {
 		x.Release(&held[0])
 	}
 	switch {
-	case ended || x.beside: // it ends later
+	case ended || x.beside: // Release or Offload ends x later
 	case x.state != answering:
 		x.End()
 	default:
@@ -430,7 +434,7 @@ func (x *Exchange) Reply(r Reply) {
 func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {
-	case q == nil: // an exchange of Sub
+	case q == nil: // Sub made x
 		return false
 	case index == "":
 		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)

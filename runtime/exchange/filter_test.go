@@ -13,7 +13,7 @@ type answering struct{ exchangetest.Host }
 
 func (h *answering) Start(x *exchange.Exchange) { exchangetest.Answer(x, "text") }
 
-// mark is a filter that puts its letter around each body.
+// A mark is a filter that adds its letter before and after each body.
 type mark struct {
 	letter string
 	next   exchange.Sink

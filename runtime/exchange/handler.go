@@ -5,33 +5,34 @@ import (
 	"time"
 )
 
-// Handler answers requests. The loop gives it requests, and gets parts of responses. Neither side ever waits for the
-// other.
+// A Handler answers requests. The loop passes requests to the handler and receives parts of responses. Neither side
+// ever waits for the other.
 //
 // All methods except Release are called on the loop.
 type Handler interface {
-	// Submit passes a request to the handler, which refers to it as t. It returns false if too many requests wait: the
-	// loop then answers 503.
+	// Submit passes a request to the handler. The handler names the exchange by t. Submit returns false if too many
+	// requests wait: the loop then answers 503.
 	Submit(t Ticket, r *Request) bool
 
 	// Deliver passes input to an exchange. A handler drops input that arrives after it has made the last part. Deliver
 	// must not wait and cannot fail: the loop stops reading at InputWindow.
 	Deliver(Input)
 
-	// Release returns a part whose bytes are sent or not needed. Any goroutine may call it. Handlers limit their output
-	// by unreleased bytes. Release of the last part ends the exchange.
+	// Release returns a part to the handler after its bytes were sent or discarded. Any goroutine may call it. Handlers
+	// limit the number of bytes that are not released yet. The release of the last part ends the exchange.
 	Release(*Part)
 
-	// Cancel reports that no client waits for this exchange. The handler drops waiting work, and closes iterators. It
-	// still sends the last part. took is the duration of an exchange that exceeds the time limit of its Source,
-	// otherwise 0. Its client is then answered, and Cancel may be called a second time. Cancel must not block.
+	// Cancel reports that no client waits for this exchange. The handler drops waiting work and closes iterators. It
+	// still sends the last part. took is the duration of the exchange if it exceeds the time limit of its Source,
+	// otherwise 0. After a timeout the client has received an answer, and Cancel may be called a second time. Cancel
+	// must not block.
 	Cancel(t Ticket, took time.Duration)
 }
 
 type Occupancy uint8
 
 const (
-	// OccupiesNothing means that requests do not wait for each other.
+	// OccupiesNothing means that the application can run any number of requests at once.
 	OccupiesNothing Occupancy = iota
 
 	// OccupiesUntilHead ends when the response begins. Handlers that run on the loop use it, because the loop gets the
@@ -54,8 +55,8 @@ func (o Occupancy) EndsWith(p *Part) bool {
 	return false
 }
 
-// A Then continues a response that is more than the head and body of its handler: a file, a program or a page of the
-// server is the response, or the connection changes its protocol. It is called on the event loop.
+// A Then continues a response for which the handler named something other than a body: a file, a program, a page of the
+// server or another protocol. It is called on the event loop.
 type Then interface {
 	// Continue is called with p, the first part of the response to x, before the Sink of x gets p.
 	Continue(x *Exchange, p *Part) Outcome
@@ -64,26 +65,27 @@ type Then interface {
 type Outcome uint8
 
 const (
-	// Goes means that the Sink of x must get p and the parts after p. It is also the Outcome if the response is not
-	// needed.
+	// Goes means that p and the following parts go to the Sink of x. It is also the Outcome if no client needs the
+	// response.
 	Goes Outcome = iota
 
-	// Later means that Continue must be called again when x is in turn: see Exchange.AwaitTurn.
+	// Later means that Continue must be called again when the response of x is the next one for the client
+	// (Exchange.AwaitTurn).
 	Later
 
 	// Opened is like Goes, but the client then sends messages, so the handler may make parts at any time.
 	Opened
 
-	// Taken means that something else answers x. The call of the handler ends with p.
+	// Taken means that another source answers x. p is the handler's last part.
 	Taken
 )
 
-// Continuation continues a response as Then.Continue does. r has Head, and Parsed if the parsed head was kept. The
-// feature determines the other fields of r, and text.
+// A Continuation has the task of Then.Continue. r has Head, and Parsed if the parsed head was kept. The kind of
+// continuation determines the other fields of r and the meaning of text.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
-// Refusal replaces the response of a handler by a page of the server with Head.Status and Head.Fields. Head.Reason is a
-// text in addition to the status, and may be empty.
+// Refusal replaces the response of a handler by a page of the server with Head.Status and Head.Fields. Head.Reason is
+// an explanation for the page, and may be empty.
 type Refusal struct{}
 
 func (Refusal) Continue(x *Exchange, p *Part) Outcome {

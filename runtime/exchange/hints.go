@@ -13,7 +13,7 @@ const (
 	maxHintBytes = 8 << 10
 )
 
-// newHints returns the fields Link with these values, or nil without values. The error has one line.
+// newHints returns a field Link for each of the values in links, or nil if links is empty. The error has one line.
 func newHints(links []string) (fields []byte, err error) {
 	size := 0
 	for _, link := range links {
@@ -34,7 +34,8 @@ func newHints(links []string) (fields []byte, err error) {
 }
 
 // TakesHints reports whether the client understands 103 (Early Hints, RFC 8297). Over HTTP/1.1, only a browser that
-// navigates to a page does: other clients, such as Python's http.client, take a 103 for the final response.
+// navigates to a page gets a 103: other clients, such as Python's http.client, would take the 103 for the final
+// response.
 func (r *Request) TakesHints() bool {
 	switch r.Parsed.Version {
 	case http1.HTTP2:

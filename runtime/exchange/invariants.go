@@ -2,5 +2,5 @@
 
 package exchange
 
-// invariants turns on the checks of enter. Builds with the race detector and for fuzzing have it.
+// invariants enables the checks of enter. It is true in builds with the race detector and for fuzzing.
 const invariants = true

@@ -11,7 +11,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Malformed prepares x, which has no valid request, for a refusal by the first site. received is the input.
+// Malformed prepares x, whose request is invalid, for a refusal with the pages and rules of the first site. received is
+// the input.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
 	x.html = bytes.Contains(received, []byte("text/html"))
@@ -45,7 +46,8 @@ func (s *Server) note(x *Exchange) {
 	case x.from.User != "":
 		e.User = x.from.User
 	case x.rules.access != nil:
-		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // Apache also logs the name if the password is wrong
+		// Like Apache, log the name even if the password is wrong.
+		e.User = x.rules.access.Named(q.Head, q.parsed.Fields)
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
@@ -124,7 +126,7 @@ func (x *Exchange) clientText() string {
 	return cmp.Or(cmp.Or(x.from, x.client.direct()).String(), x.client.String())
 }
 
-// RecordOf returns a record for a request from another process, or nil if its site has no log.
+// RecordOf returns the log record of a request that another process has handed over, or nil if its site has no log.
 func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	if !s.timed {
 		return nil
@@ -138,14 +140,15 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	return state.Record(log)
 }
 
-// LogSubscriber writes the log line of a subscriber. sent counts the bytes of the body, framed those of the rest.
+// LogSubscriber writes the log line of a subscriber. sent is the number of body bytes, framed the number of other
+// bytes.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
 	s.writeLine(r)
 }
 
-// TakeRecord returns the record of x, so that another protocol or process writes the line; nil if the request has no
-// line.
+// TakeRecord removes the log record from x and returns it, so that another protocol or process writes the line; nil if
+// the request has no line.
 func (x *identity) TakeRecord() *logfile.Record {
 	e := x.Record
 	if e != nil {
@@ -155,15 +158,15 @@ func (x *identity) TakeRecord() *logfile.Record {
 	return e
 }
 
-// PassOn gives the connection or stream of x to another protocol when the response is written or gathered. The protocol
-// writes the line of the access log.
+// PassOn gives the connection or stream of x to another protocol after the response was written or gathered. The
+// protocol writes the line of the access log.
 func (x *Exchange) PassOn(to Upgrade) {
 	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed
 	c, _ := x.Stream.SwitchProtocols(x, nil)
 	to(c, log, sent, framed)
 }
 
-// Measure counts requests with r from now on. Earlier requests count only as active.
+// Measure makes the server count requests in r from now on. Requests that have already begun count only as active.
 func (s *Server) Measure(r *metrics.Recorder) {
 	s.metrics = r
 	for x := range s.begun() {

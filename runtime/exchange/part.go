@@ -13,9 +13,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Head is the head of a response as the handler made it. The loop frames it:
-// it adds the status line's version, Date, Server, Content-Length or
-// Transfer-Encoding, Connection.
+// Head is the head of a response from the handler. The loop adds the HTTP version and the fields Date, Server,
+// Content-Length or Transfer-Encoding, and Connection.
 type Head struct {
 	Status int    // 100..999
 	Reason []byte // may be empty
@@ -23,10 +22,10 @@ type Head struct {
 	// and Keep-Alive
 	Fields []byte
 	Length int64 // length of the body, or -1 if it is unknown
-	// Content-Type that the loop adds; if empty, Fields has one, or the response must have none
+	// Content-Type that the loop adds. If empty, Fields contains the Content-Type, or the response must not have one.
 	Type string
 
-	// Then continues the response. nil if it is complete with its parts. Caches do not keep a response that has one.
+	// Then continues the response; nil if the parts are the whole response. Caches do not store a response with a Then.
 	Then Then
 
 	HasDate   bool
@@ -43,21 +42,21 @@ const (
 	OpBinary           // a whole message of a WebSocket
 	OpClose            // the WebSocket is closed; the bytes are the reason, up to 123
 	OpCredit           // no bytes; only in a Part: see Part.Number
-	// no bytes; only in a Part: the request was not started, see Request.Pipeline
+	// no bytes; only in a Part: the handler did not start the request, see Request.Pipeline
 	OpDeferred
-	// in an Input, without bytes: a question, see Input; in a Part: the answer
+	// see Input; in an Input a question without bytes, in a Part the answer
 	OpHandOver
 )
 
 // Input is data that arrives for an exchange after Submit: more of its body, or messages of its WebSocket. OpClose is
-// the last Input; a Cancel may follow. If the client breaks the connection or the protocol, there is only a Cancel.
-// After OpClose the handler should end soon. Its answers to earlier messages and the last part are sent before the
-// close frame.
+// the last Input; a Cancel may follow. If the client breaks the connection or violates the protocol, only Cancel is
+// called. After OpClose the handler should end soon. Its answers to earlier messages and the last part are sent before
+// the close frame.
 //
-// OpHandOver asks whether a WebSocket can move to another process after all earlier messages. A handler agrees with its
-// last part, which has this Op, and does not tell the application that the WebSocket is closed. Body of the part is
-// data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted.
-// A handler refuses with a part that has this Op and is not the last.
+// OpHandOver asks whether a WebSocket can move to another process after all earlier messages. To agree, a handler sends
+// its last part with this Op, and does not tell the application that the WebSocket is closed. Body of the part is data
+// for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted. To
+// refuse, a handler sends a part with this Op that is not the last part.
 //
 // For other requests, OpClose means that the client sends no more data and has probably disconnected. The response is
 // still sent, and the Cancel follows later. With the code websocket.GoingAway, the server ends an endless response, and
@@ -67,13 +66,14 @@ type Input struct {
 	Op     Op
 	Data   []byte // valid until Deliver returns
 	Last   bool   // only with OpBody: the body is complete
-	// only with OpClose: the code of the client (RFC 6455 §7.4), 1005 if it sent none, or 1001 or 1012 of the server
+	// only with OpClose: the close code (RFC 6455 §7.4). The client's code, or 1005 if the client sent none; 1001 or
+	// 1012 if the server closes.
 	Code uint16
 }
 
-// InputWindow limits the bytes of Input that a handler holds, until it gives them back by OpCredit. Each Input
-// counts InputCost in addition. At the limit the loop stops reading from the client. A handler gives credit when an
-// eighth is due, or earlier.
+// InputWindow limits the bytes of Input that a handler has received and not returned by OpCredit. Each Input counts
+// InputCost bytes more. At the limit the loop stops reading from the client. A handler must return bytes when it has
+// used an eighth of the window, or earlier.
 const (
 	InputWindow = 64 << 10
 	InputCost   = 64
@@ -81,7 +81,7 @@ const (
 
 type Given int64
 
-// Add counts a piece of input. It reports whether the handler has reached InputWindow.
+// Add counts a delivered piece of input. It reports whether the handler has reached InputWindow.
 func (g *Given) Add(data []byte) (enough bool) {
 	*g += Given(len(data)) + InputCost
 	return *g > InputWindow
@@ -90,7 +90,7 @@ func (g *Given) Add(data []byte) (enough bool) {
 // Low reports whether the handler should get more input.
 func (g Given) Low() bool { return g < InputWindow/2 }
 
-// Credit counts n bytes that the handler has given back. It reports whether the handler should get more.
+// Credit subtracts n bytes that the handler has returned. It reports whether the handler should get more input.
 func (g *Given) Credit(n int64) (more bool) {
 	*g = max(0, *g-Given(n))
 	return g.Low()
@@ -100,39 +100,41 @@ func (g *Given) Credit(n int64) (more bool) {
 type Trailers []byte
 
 type Owner interface {
-	// Release takes back a part whose bytes are sent or not needed. A Sink calls it on the event loop.
+	// Release returns a part to its owner after its bytes were sent or discarded. A Sink calls it on the event loop.
 	Release(*Part)
 }
 
-// Part is a piece of a response. An exchange sends one part or more: the first has First, the last has an End, and a
-// short response has both in one part. There is exactly one last part, also after Cancel and after a failure of the
-// handler.
-// Parts with Interim may precede the first. Slices must stay valid until Owner releases the part.
+// Part is a piece of a response. The first part of a response has First set, the last part has an End; a short response
+// is a single part with both. Each response has exactly one last part, even after Cancel or a failure of the handler.
+// Parts with Interim may precede the first part. Slices must stay valid until Owner releases the part.
 type Part struct {
-	Owner Owner // takes the part back; nil if its bytes never change and are garbage-collected
-	Ref   any   // for the Owner
+	// gets the part when its bytes are no longer needed; nil if the bytes never change and are garbage-collected
+	Owner Owner
+	Ref   any // for the Owner
 
 	First bool
-	End   End // whether the part is the last
+	End   End // not zero if this is the last part
 
 	// Interim means that Head, which has only Status, Reason and Fields, is the head of a 1xx response (RFC 9110
 	// §15.2).
 	Interim bool
 
-	// Op, if not OpBody, makes the part a message, the end of a WebSocket, or only a report. If a WebSocket ends
-	// without OpClose, the close code is 1000, or 1011 if the last part is Incomplete.
-	Op     Op
-	Number int64 // for OpClose the close code (RFC 6455 §7.4), for OpCredit the bytes of Input that were taken
+	// Op, if not OpBody, makes the part a message, the end of a WebSocket, or a report without bytes. If a WebSocket
+	// ends without OpClose, the close code is 1000, or 1011 if the last part is Incomplete.
+	Op Op
+	// for OpClose the close code (RFC 6455 §7.4), for OpCredit the number of returned bytes of Input
+	Number int64
 
-	Head Head       // with First or Interim
-	Body []byte     // unframed bytes, may be empty
-	File *conn.File // its bytes follow Body; nil without a file; Release closes its descriptor
+	Head Head   // only if First or Interim is set
+	Body []byte // unframed bytes, may be empty
+	// sent after Body; nil if there is no file; Release closes its descriptor
+	File *conn.File
 
 	// Trailers, in the last part, are fields after the body, or nil. They are dropped if they cannot be sent: see
 	// http1.Request.Trailers.
 	Trailers *Trailers
 
-	// Upgrade, in the last part, gets the connection after the response. The body does not end. It is usually nil.
+	// Upgrade, in the last part, gets the connection after the response, whose body has no end. It is usually nil.
 	Upgrade Upgrade
 }
 
@@ -172,9 +174,9 @@ func (p *Part) Release() {
 	}
 }
 
-// PartOwner owns the parts that a connection sends. It is the exchange of a protocol.
+// PartOwner owns the parts that a connection sends. Exchange implements it.
 type PartOwner interface {
-	// PartSent takes p back when its body is no longer needed. See conn.Owner for err.
+	// PartSent returns p to its owner when the body of p is no longer needed. See conn.Owner for err.
 	PartSent(p *Part, err error)
 
 	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent that counts the waiting
@@ -190,7 +192,7 @@ type sentPart struct {
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
 // SendPart writes the gathered output of c, then body and tail, without copying them. Bytes that the socket does not
-// accept become a transfer. of.PartSent gets p when the bytes are sent.
+// accept become a transfer. When all bytes are sent, SendPart or the transfer calls of.PartSent with p.
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {
@@ -216,8 +218,8 @@ type Edit struct {
 	fields []byte   // fields that are added
 }
 
-// newEdit returns an Edit, or nil without a change. The fields of set replace those of the same name, and the fields of
-// add do not. The error has one line.
+// newEdit returns an Edit, or nil if there is nothing to change. The fields of set replace existing fields of the same
+// name; the fields of add are added to them. The error has one line.
 func newEdit(set, add []Field, remove []string) (*Edit, error) {
 	if len(set)+len(add)+len(remove) == 0 {
 		return nil, nil
@@ -241,10 +243,11 @@ func newEdit(set, add []Field, remove []string) (*Edit, error) {
 	return e, nil
 }
 
-// Edits are applied in order: first those of the site, then those of the mount.
+// Edits are applied in order: the edits of the site, then the edits of the mount.
 type Edits []*Edit
 
-// Apply changes the fields of a response. buf is memory for the new fields; it is returned for the next response.
+// Apply changes the fields of a response. It writes the new fields to buf, and returns buf so that the next call can
+// reuse it.
 func (all Edits) Apply(buf []byte, r *http1.Response) []byte {
 	buf = AppendFields(buf[:0], r.Fields, all.replace)
 	for i, e := range all {
@@ -265,7 +268,7 @@ func (all Edits) replace(name []byte) bool {
 	})
 }
 
-// Without returns edits that do not change fields with these names.
+// Without returns a copy of the edits that leaves fields with these names unchanged.
 func (all Edits) Without(names ...string) (out Edits) {
 	none := &Edit{}
 	for _, name := range names {
@@ -279,9 +282,9 @@ func (all Edits) Without(names ...string) (out Edits) {
 	return out
 }
 
-// MergeFields returns the fields of a response followed by more, the fields of the handler that has passed the request
-// on. If both have a field, the value of the response is used. But more decides which caches may store the response,
-// and both may set cookies.
+// MergeFields returns the fields of a response followed by more, the fields from the handler that forwarded the
+// request. If both contain a field, the response has precedence. Exceptions are Cache-Control, which is taken from
+// more, and Vary and Set-Cookie, which are taken from both.
 func MergeFields(fields, more []byte) []byte {
 	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
 		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
@@ -344,7 +347,7 @@ func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	return dst
 }
 
-// HasField compares names in any case.
+// HasField reports whether fields contains a field with this name, in any case.
 func HasField(fields, name []byte) bool {
 	for line := range bytes.Lines(fields) {
 		if bytes.EqualFold(FieldName(line), name) {

@@ -2,8 +2,8 @@ package exchange
 
 import "testing"
 
-// The handler may exceed InputWindow by one piece, and gets more below half of the window. Too much credit has no
-// effect.
+// The last piece may exceed InputWindow. The handler gets more input when it has returned half of the window. Returning
+// too many bytes has no effect.
 func TestHandlerGetsInputUpToItsWindow(t *testing.T) {
 	var g Given
 	piece := make([]byte, InputWindow/4)

@@ -6,11 +6,12 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Parts are the parts of a response that wait until the client has taken earlier output, in order. The ledger of the
-// server counts them.
+// Parts is a queue of the parts of a response that wait until earlier output was sent. The ledger of the server counts
+// their bytes.
 type Parts struct {
-	queue  []Part
-	taken  int          // number of parts of queue that Take has returned; less than half
+	queue []Part
+	// number of parts at the front of queue that Take has returned; less than half of queue
+	taken  int
 	unsent *conn.Unsent // nil if no part was counted
 }
 
@@ -25,7 +26,7 @@ func (q *Parts) PutFirst(p *Part) { q.queue = slices.Insert(q.queue, q.taken, *p
 // Take removes the first part. q must not be empty.
 func (q *Parts) Take() Part {
 	p := q.queue[q.taken]
-	if q.taken++; 2*q.taken >= len(q.queue) { // rarely, because a thousand parts may wait
+	if q.taken++; 2*q.taken >= len(q.queue) { // not for each part, because a thousand parts may wait
 		q.queue, q.taken = slices.Delete(q.queue, 0, q.taken), 0
 	}
 	if q.Empty() && cap(q.queue) > 16 {
@@ -43,8 +44,8 @@ func (q *Parts) TakeAll() []Part {
 // Unsent returns the number of counted bytes.
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
-// Count counts p if p is large. left is the number of its unwritten bytes. Count returns the Unsent of q; nil if no
-// part was counted.
+// Count adds p to the ledger if p is large. left is the number of its unwritten bytes. Count returns the Unsent of q;
+// nil if no part was counted.
 func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()
@@ -53,7 +54,7 @@ func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.U
 	return q.unsent
 }
 
-// Uncount stops counting p if p is large. left is the number of its bytes that are discarded.
+// Uncount removes p from the ledger if p is large. left is the number of its bytes that are discarded.
 func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)
@@ -66,7 +67,7 @@ func (q *Parts) begin() {
 	}
 }
 
-// hold puts p into q and counts it, also if it is small. The caller must call unheld when it takes p out.
+// hold appends p to q and counts p even if it is small. The caller must call unheld when it removes p from q.
 func (q *Parts) hold(in *conn.Set, of conn.Response, p *Part) {
 	q.Put(p)
 	if q.Count(in, of, p, len(p.Body)); len(p.Body) < conn.CountedPart {

@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// TextType is the Content-Type of a text, htmlType that of a page.
+// Values of Content-Type.
 const (
 	TextType = "text/plain; charset=utf-8"
 	htmlType = "text/html; charset=utf-8"
@@ -21,7 +21,8 @@ func (x *Exchange) SendReply(r *Reply) {
 	x.Sink.Send(&p)
 }
 
-// If html is set, an error is a page in HTML. prefix is the path prefix that a proxy has removed.
+// fillHead sets h and returns the body for r. If html is set, the body of an error is an HTML page. prefix is the path
+// prefix that a proxy has stripped.
 func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
@@ -38,11 +39,11 @@ func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	return body
 }
 
-// pageWait is how long a browser waits before it gets Starting. Most applications load in less time.
+// pageWait is how long a browser waits before it gets the page of Starting. Most applications load in less time.
 const pageWait = time.Second
 
-// Starting is the answer to a browser while the application of its site loads: a page that loads itself again after a
-// second. since is the time that the application has been loading. The page needs no JavaScript and no other resources.
+// Starting returns the answer to a browser while the application of its site loads: a page that reloads itself after a
+// second. since is how long the application has been loading. The page needs no JavaScript and no other resources.
 func Starting(since time.Duration) Reply {
 	seconds := "1 second"
 	if n := int(since.Seconds()); n > 1 {

@@ -13,19 +13,20 @@ import (
 // All exchanges that do not wait share one request. Its slices refer to the input of the connection. keep makes the
 // request of a waiting exchange permanent.
 type request struct {
-	route.Decision // Head is the head as received
+	route.Decision // its Head is the head as received
 	parsed         http1.Request
 	mount          *Mount // the mount of the decision; nil if none
-	kept           bool   // the request no longer refers to the input of its connection
-	lasting        bool   // the request remains valid until End of its exchange
+	// keep was called: the slices no longer refer to the input of the connection
+	kept    bool
+	lasting bool // the request remains valid until End of its exchange
 
 	time    time.Time // arrival of the head, if Server.timed is set
 	earlier uint32    // logged requests of its connection before this one
 
-	// index of a directory that is appended to the path; the index is not a plain file
+	// name of the directory index that Decline appended to the path, or ""
 	index string
 
-	handed Request // the form of the request for sources: see hand
+	handed Request // the request in the form that sources get (see hand)
 
 	// Reused memory for the forwarding fields, and for a head with a traceparent.
 	forwarded []byte
@@ -40,12 +41,12 @@ func newRequest() *request {
 
 func (q *request) reset() {
 	q.mount, q.index = nil, ""
-	// A composite literal would be copied.
+	// The compiler would copy a composite literal.
 	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
 }
 
-// keep copies the slices of q, which then no longer refer to the input of the connection.
+// keep copies the slices of q, so that they no longer refer to the input of the connection.
 func (q *request) keep() {
 	if q.kept {
 		return
@@ -78,7 +79,7 @@ func (s *Server) admit(x *Exchange) {
 	x.Stream.Read(x)
 }
 
-// hand puts together the request that the source of x gets.
+// hand builds the Request for the source of x.
 func (q *request) hand(x *Exchange) *Request {
 	r, c := &q.handed, x.client
 	r.Head, r.Path, r.Root = q.Head, q.Path, q.Root
@@ -94,7 +95,8 @@ func (q *request) hand(x *Exchange) *Request {
 	return r
 }
 
-// Request returns memory for the next request, with Parsed. It returns the same memory until the request is kept.
+// Request returns the memory into which the next request is parsed. Each call returns the same memory until an exchange
+// keeps the request.
 func (s *Server) Request() *Request {
 	if s.next.kept {
 		s.next = newRequest()

@@ -13,13 +13,12 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Response counts the sent bytes of a response and has the framing of the rest. The zero value is a response that has
-// not begun.
+// Response tracks the framing of a response and counts its sent bytes. The zero value is a response that has not begun.
 type Response struct {
 	Status int   // 0 before the response begins
-	Sent   int64 // bytes of the body
-	Framed int64 // bytes that are not of the body
-	// bytes of the announced Content-Length that are not sent; 0 without one
+	Sent   int64 // sent bytes of the body
+	Framed int64 // other sent bytes: head and framing
+	// unsent bytes of the announced Content-Length; 0 if no length was announced
 	Left int64
 
 	Framing http1.Framing // of the body
@@ -30,8 +29,8 @@ type Response struct {
 }
 
 // Take returns how much of p may be sent: nothing if the response has no body, otherwise no more than its
-// Content-Length. broken reports that p is the last part, and Failed or too short for the Content-Length. Take logs a
-// wrong Content-Length of a handler.
+// Content-Length. count is the number of bytes of the file. broken reports that p is the last part and the body is
+// incomplete. Take logs a wrong Content-Length of a handler.
 func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	r := &x.Out
 	if r.Framing != http1.NoBody {
@@ -56,7 +55,7 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.End == Incomplete
 }
 
-// LogShort logs that a file was shorter than announced, if err says so.
+// LogShort logs err if it is the error of a file, for example of a file that was shorter than announced.
 func (x *Exchange) LogShort(err error) {
 	if errors.As(err, new(*conn.FileError)) {
 		x.Log(logfile.Warning, "response aborted: "+err.Error())
@@ -112,7 +111,8 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns the rate limits of NoteLimit by setting. The key "" is for limits without a setting.
+// limitWarnings returns the rate limits for the warnings of NoteLimit, by the name of the setting; "" for limits
+// without a setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
@@ -136,7 +136,7 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 
 // Heads makes the heads of all responses of an event loop.
 type Heads struct {
-	// Fields is memory for callers that build the fields of a response. They may use it again when AppendHead has
+	// Fields is memory in which callers may build the fields of a response. It may be reused when AppendHead has
 	// returned.
 	Fields []byte
 
@@ -144,8 +144,8 @@ type Heads struct {
 	edited []byte
 }
 
-// AppendHead appends the head of r, the response to x, to dst in the form of HTTP/1, and sets the framing of the body
-// in x. All heads are made here.
+// AppendHead appends the head of r, the response to x, to dst in the form of HTTP/1. It sets the framing of the body in
+// x.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -174,7 +174,7 @@ var crlf = []byte("\r\n")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf is AppendHead for the head of p. p is the first part of x or an interim response (1xx). keepAlive
+// AppendHeadOf calls AppendHead for the head of p, which is the first part of x or an interim response (1xx). keepAlive
 // reports whether the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
@@ -192,13 +192,15 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	if r.Status == 426 { // a handler cannot set Upgrade itself (RFC 9110 §15.5.22)
+	// Handlers cannot set Upgrade, which a 426 requires (RFC 9110 §15.5.22).
+	if r.Status == 426 {
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)
 		if FieldValue(h.Fields, []byte("upgrade")) == "" {
 			r.Fields = append(r.Fields, upgradeField...)
 		}
 	}
-	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client treats a 1xx as the end of a response
+	// Close after a 1xx, because clients expect a final response after it.
+	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200
 	if r.Length < 0 && p.End == Complete {
 		if size := p.Size(); size > 0 || !x.IsHead {
 			r.Length = size

@@ -15,7 +15,7 @@ import (
 // Rules apply to requests independent of their source. Rules of a mount override those of its site. The zero value of
 // each field has no effect. Use NewRules to create them.
 type Rules struct {
-	// fields of all responses, also of errors; they replace fields of the same name
+	// fields of all responses, including errors; they replace fields of the same name
 	Set    []Field
 	Add    []Field  // fields that do not replace others of the same name
 	Remove []string // names of fields that are removed from responses
@@ -23,33 +23,33 @@ type Rules struct {
 	// SetSecure is like Set, for requests over HTTPS. The scheme may be from a trusted proxy.
 	SetSecure []Field
 
-	// Allow and Deny are networks of the client, which a trusted proxy may report. A client in Allow is allowed; one
-	// that is only in Deny gets 403. Other clients are allowed, unless Deny is empty and Allow is not. A client without
-	// an address, on a unix socket, is only in networks that contain all addresses.
+	// Allow and Deny are networks of the client, which a trusted proxy may report. A client in Allow is allowed. A
+	// client only in Deny gets 403. Clients in neither are allowed, unless only Allow is set. A client of a unix socket
+	// has no address; only a network of all addresses contains it.
 	Allow, Deny []netip.Prefix
 
-	// Methods are the allowed methods. Others get 405. GET allows HEAD.
+	// Methods are the allowed methods. Requests with other methods get 405. GET allows HEAD.
 	Methods []string
 
 	Cert route.ClientCert
 
 	Access  Access // users that are allowed; nil allows everybody
-	NoLogin bool   // no user must log in, even if the site requires it
+	NoLogin bool   // users need not log in, even if the site requires a login
 
 	MaxBodySize int64
-	Timeout     time.Duration // as in Config; negative for no timeout
+	Timeout     time.Duration // 0 means Config.Timeout; negative means no timeout
 
 	// EarlyHints are values of Link in a 103 response that is sent when a request for a Handler arrives, if the client
 	// understands it.
 	EarlyHints []string
 
-	edit       *Edit // of Set, Add and Remove, or nil
+	edit       *Edit // made from Set, Add and Remove, or nil
 	editSecure *Edit
-	allow      []byte // the Allow field of a 405
-	hints      []byte // the fields of EarlyHints
+	allow      []byte // value of the field Allow in a 405
+	hints      []byte // the fields Link made from EarlyHints
 }
 
-// NewRules returns errors of one line.
+// NewRules returns r ready for use. The error has one line.
 func NewRules(r Rules) (_ *Rules, err error) {
 	if r.edit, err = newEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
@@ -79,8 +79,8 @@ func NewRules(r Rules) (_ *Rules, err error) {
 type rules struct {
 	site    *Site
 	headers Edits         // the edits of the site, then the edits of the mount
-	plain   int           // number of headers that apply without HTTPS
-	guard   route.Guard   // the part for package route
+	plain   int           // the first plain headers apply without HTTPS
+	guard   route.Guard   // the rules that package route checks
 	access  Access        // nil allows everybody
 	local   bool          // clients on this machine need no session
 	quiet   bool          // requests have no line in an access log
@@ -95,7 +95,7 @@ var noRules = &rules{site: new(Site)}
 // (RFC 9111 §3.5).
 var onlyForUser, _ = newEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
-// rulesOf returns the rules of mount m of site s or, if m is nil, of requests that no mount fits.
+// rulesOf returns the merged rules of site s and mount m. m is nil for requests that no mount accepts.
 func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
 		m = new(Mount)
@@ -162,17 +162,17 @@ type Access interface {
 	// calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
-	// By returns how users log in.
+	// By returns the kind of login.
 	By() Login
 
-	// Named returns the user that a request names, without a check, or "".
+	// Named returns the user name in a request without checking the password, or "".
 	Named(head []byte, fields []http1.Field) string
 }
 
 // Check is a running check or a result of an Access: see Exchange.Check.
 type Check interface {
-	Cancel() // the client has left
-	Defer()  // the client has probably left
+	Cancel() // the client has disconnected
+	Defer()  // the client has probably disconnected
 }
 
 func (x *identity) LogIn(user string, by Login) {

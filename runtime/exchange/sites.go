@@ -14,10 +14,10 @@ import (
 	"fapws/runtime/route"
 )
 
-// The methods of a Loop are called on the event loop.
+// A Loop is the event loop as the Server sees it. Its methods are called on the event loop.
 type Loop interface {
-	// Arrived is called when c has sent its first request or is closed before that. Gone is called when c is no longer
-	// counted as a connection.
+	// Arrived is called when c has sent its first request, or was closed without a request. Gone is called when c is no
+	// longer counted as a connection.
 	Arrived(c *Client)
 	Gone(c *Client)
 
@@ -30,12 +30,12 @@ type Config struct {
 	// time limit of a head, from its first byte or from the start of the connection
 	HeadTimeout time.Duration
 	BodyTimeout time.Duration // how long a client may pause in a body
-	// minimum average rate of a body after BodyTimeout in bytes per second; 0 or less for none
+	// minimum average rate of a body after BodyTimeout, in bytes per second; 0 or less means no minimum
 	BodyRate  int64
 	KeepAlive time.Duration // how long a connection may be idle
 
-	SpoolSize int // bytes of a body that are kept in memory; 0 means 256 KiB
-	// directory of longer bodies, in files without a name; "" means os.TempDir
+	SpoolSize int // maximum size of a body in memory, in bytes; 0 means 256 KiB
+	// directory for the unlinked files of longer bodies; "" means os.TempDir
 	SpoolDir string
 
 	// MaxSpools limits the number of these files. A client gets at most a third of them. Its further bodies are not
@@ -43,23 +43,23 @@ type Config struct {
 	MaxSpools int
 
 	// MaxDescriptors limits the descriptors of open connections and the additional descriptors of HTTP/2 requests. The
-	// requests of a client get at most a third. Further requests wait. 0 means three quarters of the limit of open
-	// files of the process, or conn.AcceptConfig.MaxClients if it is larger.
+	// requests of a client use at most a third of them; further requests wait. 0 means three quarters of the limit of
+	// open files of the process, or conn.AcceptConfig.MaxClients if it is larger.
 	MaxDescriptors int
 
-	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, without the first 16 KiB of each. A client gets up
-	// to a third. Its further bodies are in files. 0 means 96 MiB.
+	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
+	// count. A client uses at most a third; its further bodies are in files. 0 means 96 MiB.
 	MaxBodyMemory int64
 
-	// MaxBodySize limits the body of a request in bytes. Above it the client gets 413, and the connection closes. A
-	// negative value means no limit. 0 means Mount.MaxBody.
+	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
+	// A negative value means no limit. 0 means Mount.MaxBody.
 	MaxBodySize int64
 
 	// StartWait limits how long a request waits for a Pending mount. 0 means no wait.
 	StartWait time.Duration
 
-	// Proxies are networks of trusted proxies. Their fields Forwarded and X-Forwarded-* are used. ProxyUnix trusts unix
-	// sockets.
+	// Proxies are the networks of trusted proxies, whose fields Forwarded and X-Forwarded-* the server uses. ProxyUnix
+	// makes clients of unix sockets trusted proxies.
 	Proxies   []netip.Prefix
 	ProxyUnix bool
 
@@ -70,15 +70,16 @@ type Config struct {
 	// site gets them. The first site always gets requests without a host (HTTP/1.0).
 	RefuseUnknownHosts bool
 
-	// RootPath, "" or "/a/b", is the beginning of SCRIPT_NAME. It is removed from the beginning of paths.
+	// RootPath, "" or "/a/b", is the path prefix of the whole server. It is removed from the beginning of paths and
+	// begins SCRIPT_NAME.
 	RootPath string
 
 	// OnMaxRequests is called once after MaxRequests requests, on a separate goroutine. 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
 
-	// Current calls done, on any goroutine, when the requests that arrived before the call may be answered. It is
-	// called on the loop and must not block. Requests of the server to itself do not wait. nil means that no request
+	// Current is called on the loop and must not block. It calls done, on any goroutine, when the requests that arrived
+	// before the call may be answered. Requests of the server to itself do not wait. If Current is nil, no request
 	// waits.
 	Current func(done func())
 
@@ -99,11 +100,12 @@ type Config struct {
 	// AccessLog gets a line for each request. nil means no log and has no cost.
 	AccessLog *logfile.AccessLog
 
-	// LogClient gets lines about a client such as "192.0.2.7:4711".
+	// LogClient writes a line about a client, such as "192.0.2.7:4711", to the error log.
 	LogClient func(level logfile.Level, client, line string)
 }
 
-// Server serves sites to connections of HTTP. Call its methods on the event loop, unless they say otherwise.
+// A Server answers the requests of HTTP connections. Its methods must be called on the event loop, unless their
+// comments say otherwise.
 type Server struct {
 	Heads  Heads
 	Set    *conn.Set
@@ -115,17 +117,18 @@ type Server struct {
 	override *Reply
 	secure   *conn.TLSServer
 
-	unasked []func() // calls of AwaitCurrent that need a new call of Config.Current
-	asked   bool     // Config.Current will still call done
+	// functions of AwaitCurrent that wait for the next call of Config.Current
+	unasked []func()
+	asked   bool // Config.Current will still call done
 
-	exchanges []*Exchange // all exchanges, also ended ones
+	exchanges []*Exchange // all exchanges, including ended exchanges
 	free      *Exchange   // list of ended exchanges
 	next      *request
 	records   []*logfile.Record
 	files     conn.Shares
 	memory    conn.Shares
 
-	descriptors conn.Shares // descriptors of connections, and of HTTP/2 streams
+	descriptors conn.Shares // descriptors of connections and of HTTP/2 streams, by client
 
 	overrideLocal bool // only requests for http1.LocalHost are overridden
 
@@ -141,7 +144,7 @@ type Server struct {
 
 	metrics *metrics.Recorder // nil if requests are not counted
 	tracer  *http1.Tracer
-	timed   bool // requests are timed for the access log or Debug
+	timed   bool // the access log or Debug needs the times of requests
 	served  int64
 }
 
@@ -156,8 +159,8 @@ type Table struct {
 }
 
 // Init initializes s for the connections in set. tls reports failed handshakes. name is the value of the field Server
-// of responses. offer gives x a Carrier if its request asks for a supported protocol at a mount with Upgrades. offer
-// returns false if it has refused x or x must wait.
+// of responses. offer gives an exchange a Carrier if its request asks for a supported protocol at a mount with
+// Upgrades. offer returns false if it has refused the exchange or the exchange must wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
@@ -182,14 +185,15 @@ const (
 	Serving Ending = iota
 	// responses close their connections, so that clients change to other servers
 	Discouraged
-	// also, no connection is accepted; open ones stay until the next response or until they are idle for too long
+	// in addition, no connection is accepted. Open connections stay until their next response or idle timeout
 	Leaving
-	Draining // also, connections close after the requests that have arrived
+	// in addition, connections close after the requests that have arrived
+	Draining
 )
 
-// Prepare copies sites and makes their table. In the copy, mounts without a source or handler have h. source makes the
-// sources of handlers. unbounded reports whether a handler may answer with any size before the loop knows. The error
-// has one line. Prepare may be called on any goroutine, after Configure.
+// Prepare copies sites and makes their table. In the copy, mounts without a source or handler get the handler h. source
+// makes the Source of a mount with a handler. unbounded sets Mount.Unbounded. The error has one line. Prepare may be
+// called on any goroutine, after Configure.
 func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
@@ -236,15 +240,16 @@ func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, f
 
 type Site struct {
 	// Names are hosts in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
-	// "[2001:db8::1]". Only the first site may have none. The first site also answers for unknown hosts, unless
-	// Config.RefuseUnknownHosts is set.
+	// "[2001:db8::1]". Only the first site may have no names. The first site also answers requests for unknown hosts,
+	// unless Config.RefuseUnknownHosts is set.
 	Names []string
 
-	// Table is searched in order.
+	// Table lists the mounts. The first mount that fits the path answers.
 	Table []Mount
 
 	Rules *Rules // for all responses; may be nil
-	// Pages answers x with r, or with the page for its status, on the event loop. nil means the pages of the server.
+	// Pages answers x with r, or with the site's page for the status of r, on the event loop. nil means the pages of
+	// the server.
 	Pages func(x *Exchange, r Reply)
 
 	// AccessLog gets a line for each request of the site. nil means Config.AccessLog.
@@ -257,9 +262,10 @@ type Site struct {
 	// ErrorLogNumber is the number of this log for handlers: see Request.ErrorLog.
 	ErrorLogNumber int
 
-	name   string         // for logs: the first of Names that is no pattern, or ""
-	rules  *rules         // if no mount fits
-	counts *metrics.Route // counter of requests that no mount fits, or nil
+	// name for logs: the first of Names that is not a pattern, or ""
+	name   string
+	rules  *rules         // rules for requests that no mount accepts
+	counts *metrics.Route // counter of requests that no mount accepts, or nil
 }
 
 // Mount maps paths to the first of Source, Rewrite and Handler that is not nil.
@@ -267,12 +273,12 @@ type Mount struct {
 	// Pending means that the source is not ready: requests wait for other sites (Server.Use).
 	Pending bool
 
-	Prefix string // compared with the canonical path (http1.ResolvePath)
+	Prefix string // must begin the canonical path (http1.ResolvePath)
 
 	// Within, if not empty, is a second prefix of the path. It is not part of SCRIPT_NAME.
 	Within string
 
-	// Having, if not empty, is a pattern like Match that some segment of the path below Within must match, too.
+	// Having, if not empty, is a pattern like Match. At least one segment of the path below Within must match it, too.
 	Having string
 
 	// Match, if not empty, is a pattern for names without a slash, as for path.Match: "*.php". For a Handler any
@@ -281,15 +287,15 @@ type Mount struct {
 
 	Except []string // prefixes that the path must not have
 
-	// only for requests without HTTPS; the scheme may be from a trusted proxy
+	// serves only requests without HTTPS; a trusted proxy may report the scheme
 	Plain bool
-	// for all clients, without a password, even if the site has rules
+	// serves all clients, without a password, even if the site has rules
 	Open bool
 
 	// rules do not replace Content-Security-Policy and Referrer-Policy of its responses
 	OwnPolicy bool
 
-	// its requests have no line in an access log
+	// requests of the mount have no line in an access log
 	NoAccessLog bool
 
 	// a login page: clients that the site allows may use it without a password and may send forms
@@ -302,10 +308,11 @@ type Mount struct {
 	Cache   any     // a *cache.Compiled for answers of the Handler, or nil
 	// responses of the Handler may be compressed
 	Compress bool
-	Index    int // number of this mount for the Handler: see Request.Mount
+	// the number of this mount that the Handler gets in Request.Mount
+	Index int
 
-	// Filters are between the Handler and the client; the first one is next to the client. Upgraded connections,
-	// detached sockets and exchanges of Sub have none.
+	// Filters change the responses of the Handler. The first one is next to the client. Upgraded connections, detached
+	// sockets and exchanges made by Sub are not filtered.
 	Filters []Filter
 
 	// Abilities of the Handler beyond answering whole requests.
@@ -313,13 +320,13 @@ type Mount struct {
 	Streams  bool      // the Handler accepts requests before their body has arrived (Request.More)
 	// limit of bodies in bytes if Rules and Config.MaxBodySize set none; 0 means 10 MiB; negative means no limit
 	MaxBody int64
-	// in addition to Streams: the Handler asks for the body with its first credit (100 Continue), limits the size
-	// itself, and may read slowly
+	// in addition to Streams: the Handler requests the body (100 Continue) by its first credit, limits the size itself,
+	// and may read slowly
 	Asks     bool
 	Upgrades Upgrades // the other protocol that the Handler may speak
 	Group    string   // the group that each WebSocket of the mount joins; "" if none
 
-	// set by Prepare: the Handler may answer with any size before the loop knows
+	// set by Prepare: a response of the Handler may grow to any size before the loop receives it
 	Unbounded bool
 
 	// Resolved gives the Handler the resolved path (http1.ResolvePath) with the empty segments that the client has
@@ -327,13 +334,13 @@ type Mount struct {
 	Resolved bool
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets only
-	// the requests that Receives passes on (Behind).
+	// the requests that Receives forwards (Services.Behind).
 	Receives Handler
 
-	Rules  *Rules // in addition to those of the site; may be nil
-	Access Access // instead of that of the rules; may be nil
+	Rules  *Rules // in addition to the rules of the site; may be nil
+	Access Access // replaces the Access of the rules; may be nil
 
-	// LocalWithoutLogin allows clients on this machine without a session.
+	// LocalWithoutLogin allows clients on this machine to use the mount without a login.
 	LocalWithoutLogin bool
 
 	rules   *rules
@@ -345,10 +352,11 @@ type Mount struct {
 type Upgrades uint8
 
 const (
-	NoUpgrades   Upgrades = iota
-	ToMessages            // WebSocket: the Handler gets messages as Input, and sends messages as Parts
-	ToUpstream            // the Handler may connect the client to an upstream
-	ToDescriptor          // the Handler gets Request.Socket
+	NoUpgrades Upgrades = iota
+	// the Handler gets WebSocket messages as Input, and sends messages as Parts
+	ToMessages
+	ToUpstream   // the Handler may connect the client to an upstream
+	ToDescriptor // the Handler gets Request.Socket
 )
 
 func (m *Mount) route() route.Mount {
@@ -367,8 +375,7 @@ func (m *Mount) route() route.Mount {
 	}
 }
 
-// Timeout returns the timeout of the rules of m or of its site; 0 means that of the server. Call it in or after
-// Prepare.
+// Timeout returns the timeout of the rules of m or of its site; 0 means Config.Timeout. Call it in or after Prepare.
 func (m *Mount) Timeout() time.Duration { return m.rules.timeout }
 
 func (m *Mount) Hints() []byte { return m.rules.hints }

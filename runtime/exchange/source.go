@@ -10,18 +10,18 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Source answers exchanges. A source that needs memory for an exchange replaces Exchange.Source with a value of its
-// own. All methods are called on the event loop and must not block.
+// A Source answers exchanges. A source that needs state for an exchange replaces Exchange.Source with its own value for
+// this exchange. All methods are called on the event loop and must not block.
 type Source interface {
-	// Start begins to answer x, now or later. It is called again after Exchange.AwaitTurn.
+	// Start begins to answer x, immediately or later. It is called again after Exchange.AwaitTurn.
 	Start(x *Exchange)
 
 	// Input passes the next input of x: a piece of its body, or a message of its WebSocket. It cannot fail. At
-	// InputWindow the server stops reading from the client until the source gives bytes back by OpCredit.
+	// InputWindow the server stops reading from the client until the source returns bytes by OpCredit.
 	Input(x *Exchange, in Input)
 
-	// OnGone is called when the response is not needed and the last part is not sent. The source must still send the
-	// last part, now or later.
+	// OnGone is called if no client needs the response and the source has not sent the last part. The source must still
+	// send the last part, immediately or later.
 	OnGone(x *Exchange)
 }
 
@@ -29,12 +29,13 @@ type Source interface {
 type Optional interface {
 	Source
 
-	// Declines reports whether the source then calls Exchange.Decline. It is safe for concurrent use.
+	// Declines reports whether the source calls Exchange.Decline for a path that it does not have. It is safe for
+	// concurrent use.
 	Declines() bool
 }
 
-// Memory is embedded by sources that ignore input and the departure of the client. As a Source it means that the
-// response is already sent.
+// Memory is embedded by sources that ignore input and disconnected clients. An exchange whose Source is a Memory has
+// already sent its response.
 type Memory struct{}
 
 func (Memory) Start(*Exchange) {}
@@ -43,37 +44,39 @@ func (Memory) Input(*Exchange, Input) {}
 
 func (Memory) OnGone(*Exchange) {}
 
-// Sink takes the response of an exchange. It is the exchange itself or a filter. All methods must be called on the
+// A Sink receives the response of an exchange. It is the exchange itself or a filter. All methods must be called on the
 // event loop and do not block.
 type Sink interface {
-	// Send takes the next part of the response, and returns it to p.Owner when its bytes are no longer needed. The sink
-	// keeps the bytes that the client cannot take yet. The caller may use p again when Send returns. If the part is the
-	// Last, the exchange may have ended then.
+	// Send sends the next part of the response, and calls p.Owner.Release when the bytes are no longer needed. The sink
+	// keeps bytes that the client cannot receive yet. The caller may reuse *p when Send returns. If p is the last part,
+	// the exchange may have ended by then.
 	Send(p *Part)
 
-	// Reply answers the exchange instead of its source with r or the page of the site for its status. Call it before
-	// the first part.
+	// Reply answers the exchange with r, or with the site's page for the status of r, instead of the source's response.
+	// Call it before the first part.
 	Reply(r Reply)
 }
 
-// A Filter returns a Sink that passes the response to x on to next, perhaps changed, or next itself. It is called
-// before the Source of x starts, with x.Req.
+// A Filter returns a Sink that forwards the response of x, perhaps changed, to next; or next itself. It is called
+// before the Source of x starts, while x.Req is valid.
 type Filter func(x *Exchange, next Sink) Sink
 
 // Reply is a whole response in memory. Only Status is required.
 type Reply struct {
-	Status   int
-	Text     string // "" means the phrase of the status
-	Body     []byte // sent instead of a page with Text
-	Length   int64  // of the body if Body is omitted because the method is HEAD
+	Status int
+	Text   string // "" means the phrase of the status
+	Body   []byte // body of the response; nil means a page with Text
+	// Length of the body if Body is omitted because the method is HEAD.
+	Length   int64
 	Type     string // Content-Type of Body
 	Fields   []byte // "Name: value\r\n" ...
-	Date     bool   // Fields has Date
-	Server   bool   // Fields has Server
+	Date     bool   // Fields contains Date
+	Server   bool   // Fields contains Server
 	Whole    bool   // a page of the site must not replace Body
-	Override bool   // browsers repeat the request, so log lines omit it
-	Close    bool   // the rest of the input cannot be parsed
-	Limit    Limit
+	Override bool   // the browser repeats the request, so it has no log line
+	// Close the connection, because the rest of the input cannot be parsed.
+	Close bool
+	Limit Limit
 }
 
 type Limit struct {
@@ -84,35 +87,36 @@ type Limit struct {
 // RetryAfter is the field of a 503 if the client may try again soon.
 var RetryAfter = []byte("Retry-After: 1\r\n")
 
-// Upgrade begins another protocol after the response to an exchange: see Part.Upgrade. It gets the connection. The
-// protocol writes log, which may be nil, to the access log. sent and framed count the bytes of the body and of the rest
-// of the response, which is written or about to be written. The exchange ends when Upgrade has returned. If the
-// response cannot be sent, Upgrade is not called before the Owner of the part gets it back.
+// An Upgrade begins another protocol on the connection c after the response to an exchange (Part.Upgrade). The protocol
+// writes log, which may be nil, to the access log. sent is the number of body bytes of the response, framed the number
+// of its other bytes; some of them may still wait to be written. The exchange ends when Upgrade has returned. If the
+// response cannot be sent, the part is released and Upgrade is not called.
 type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
-// Origin is the request on whose behalf a handler asks the server itself for
-// something: a page that is included, the target of a local redirect.
+// Origin describes a request on whose behalf a handler sends a subrequest to the server itself, for an included page or
+// the target of a local redirect.
 type Origin struct {
 	Peer Peer // client that gets the answers
 	// host and port that the client asked for; "" means the default site
-	Host  string
-	Root  string // decoded path prefix of a proxy or root path: "" or "/a/b"
+	Host string
+	// path prefix from a proxy or Config.RootPath, decoded: "" or "/a/b"
+	Root  string
 	Depth int
-	Value any  // for the handlers of subrequests
-	Own   bool // the server tests itself; no password or session is needed
+	Value any  // data for the handlers of subrequests
+	Own   bool // the server tests itself, without a password or session
 }
 
-// Asker sends a GET request to the server itself on behalf of another request. target is a path as seen from outside
-// with an optional query, percent-encoded. fields are "Name: value\r\n" ... without Host, Connection and the fields
-// that frame a body. The caller must close the Body of the response. The error is ErrTooDeep or the error of ctx, or
-// reports that the server ends.
+// Asker sends a GET request to the server itself on behalf of another request. target is a percent-encoded path with an
+// optional query, as clients send it. fields are "Name: value\r\n" ... without Host, Connection and the fields that
+// frame a body. The caller must close the Body of the response. The error is ErrTooDeep, the error of ctx, or an error
+// because the server is stopping.
 type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 
 const MaxDepth = 10
 
 var ErrTooDeep = errors.New("requests within requests go too deep")
 
-// Ticket is the number of an active exchange. The loop chooses small numbers, which index a table, and uses them again
+// Ticket is the number of an active exchange. Tickets are small numbers that index a table. The loop reuses a ticket
 // after the release of the last part.
 type Ticket uint32
 
@@ -120,16 +124,16 @@ type Ticket uint32
 type Request struct {
 	Mount  int            // number of the mount in the table of the handler
 	Head   []byte         // request line and fields as received; spans of Parsed point into it
-	Parsed *http1.Request // valid while Head is
-	Path   []byte         // percent-decoded path as seen from outside
+	Parsed *http1.Request // valid as long as Head
+	Path   []byte         // percent-decoded path as the client sees it
 	// length of Path[:Root], the part of SCRIPT_NAME from a proxy or Config.RootPath
 	Root   int
 	Prefix int // length of Path[:Prefix], the prefix of the mount, with Root
-	// length of SCRIPT_NAME, which is Path[:Script]; PATH_INFO is Path[Script:]
+	// SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
 	Script int
 	Body   []byte // the decoded body if it is in memory
-	// descriptor of an unlinked file with the body from offset 0, or -1; the handler must close it, also if Submit
-	// returns false
+	// Descriptor of an unlinked file with the body from offset 0, or -1. The handler must close it, even if Submit
+	// returns false.
 	Spool  int
 	Size   int64
 	Traced bool    // the last field of Head is a traceparent from the server
@@ -138,7 +142,7 @@ type Request struct {
 	Peer   *Peer
 
 	// More means that the body is incomplete. Body, which may be empty, is its beginning, and the rest follows as
-	// Input. Size is the announced length, or -1 without one. It is set only if Mount.Streams is.
+	// Input. Size is the announced length, or -1 if no length was announced. More is set only if Mount.Streams is set.
 	More bool
 
 	// Upgrade is set if the client asks for another protocol that Mount.Upgrades allows, such as a WebSocket (RFC 6455
@@ -146,27 +150,29 @@ type Request struct {
 	Upgrade bool
 
 	// Resumed is the state of a WebSocket that another process has accepted; nil for other requests. The handler
-	// accepts it again and continues it. The fields of this response are ignored. Resumed is valid until Submit
-	// returns.
+	// accepts the WebSocket again and continues it. The fields of its response are ignored. Resumed is valid until
+	// Submit returns.
 	Resumed *SocketState
 
-	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close it, also if Submit
-	// returns false. The application may speak another protocol over it (ToDescriptor, Detached).
+	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close it, even if Submit
+	// returns false. The application may use it for another protocol (ToDescriptor, Detached).
 	Socket int
 
-	// ErrorLog is the error log of this request, as Site.ErrorLogNumber. 0 means the log of the server.
+	// ErrorLog is the number of this request's error log (Site.ErrorLogNumber). 0 means the log of the server.
 	ErrorLog int
 
 	// Pipeline, if not 0, means that responses to earlier requests of the connection are unfinished (RFC 9112 §9.3.2,
 	// RFC 9113 §5). Requests with the same number share a connection. A handler may defer such requests (OpDeferred).
 	Pipeline int
 
-	Options string // options for a program, set by the handler that names it (Continuation); else ""
+	// Options for the program that another handler has named (Continuation); otherwise "".
+	Options string
 
 	Services *Services
 }
 
-// Depth returns 0 for a client, and n for a subrequest of a handler at depth n-1.
+// Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for a subrequest made by its
+// handler.
 func (r *Request) Depth() int {
 	if r.Origin == nil {
 		return 0
@@ -177,20 +183,20 @@ func (r *Request) Depth() int {
 // Services are the functions of the loop that the handler of a request may call on any thread, also after Submit has
 // returned.
 type Services struct {
-	Publish func(Ticket, *Part) // gives the loop a part of the response
+	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker               // makes a subrequest
 
-	// Behind passes the request to the source behind a handler that has received the body (app.Receiving), with Body of
-	// the part as the body of the request. The source answers the client, and its response gets the fields of the part,
-	// which is the last. nil for other handlers.
+	// Behind forwards the request to the mount's own source after a handler has received the body (app.Receiving). The
+	// handler's last part has this Then: its Body is the new request body, and its fields are added to the response of
+	// the source. nil for other handlers.
 	Behind Then
 
-	// Inquire passes the request to the source behind the handler with another body, and the client does not get the
-	// answer. It calls done on the loop with the beginning of the answer. nil for other handlers.
+	// Inquire sends the request to the mount's own source with another body. The client does not get the answer:
+	// Inquire calls done on the loop with the beginning of the answer. nil for other handlers.
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 
-// Peer is the client of an exchange. Login is how its user has logged in.
+// Peer is the client of an exchange. Login is the kind of login of its user.
 type (
 	Peer  = conn.Peer
 	Login = conn.Login

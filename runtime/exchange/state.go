@@ -5,26 +5,30 @@ import (
 	"slices"
 )
 
-// End sets the state to routing for the next request.
+// A state is the phase of an exchange. End sets it to routing for the next request.
 type state uint8
 
 const (
-	routing   state = iota // the source is unknown or not allowed yet
-	receiving              // the source gets the request when the body is complete
-	answering              // the source has the request
+	// The source is not known yet, or the client is not admitted yet.
+	routing   state = iota
+	receiving       // the source gets the request when the body is complete
+	answering       // the source has the request
 )
 
 type wait uint8
 
 const (
-	nothing       wait = iota
-	forReady           // routing: the stream continues it soon, by Continue
-	forResume          // routing: Resume is called
-	forSites           // routing: Server.Use is called
-	forDescriptor      // routing: other requests of the client release a descriptor
-	forWork            // routing: a goroutine finds out whether the source answers
-	forTurn            // the earlier responses of its connection are sent
-	forEarlier         // answering: fewer bytes of earlier responses wait for the client
+	nothing   wait = iota
+	forReady       // routing: the stream calls Continue soon
+	forResume      // routing: Resume must be called
+	forSites       // routing: Server.Use must be called
+	// routing: another request of the client must release a descriptor.
+	forDescriptor
+	// routing: a goroutine checks whether the source has a response.
+	forWork
+	forTurn // earlier responses of the connection must be sent
+	// answering: the client must read some bytes of earlier responses.
+	forEarlier
 )
 
 func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }
@@ -33,7 +37,7 @@ func (w wait) String() string {
 	return [...]string{"nothing", "ready", "resume", "sites", "descriptor", "work", "turn", "earlier"}[w]
 }
 
-// progress is the state of an exchange, and what it waits for.
+// progress is the state of an exchange and the event for which it waits.
 type progress struct {
 	state state
 	wait  wait
@@ -45,7 +49,7 @@ var follows = [...][]state{
 	answering: {answering, routing},
 }
 
-// waits lists the possible reasons to wait in each state.
+// waits lists the possible waits in each state.
 var waits = [...][]wait{
 	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
 	receiving: {nothing},
@@ -62,10 +66,10 @@ func (x *progress) enter(s state, w wait) {
 
 func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
 
-// Suspended reports whether routing of x has stopped and not continued.
+// Suspended reports whether the routing of x was interrupted and has not continued.
 func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
 
-// Waits reports whether x, which is suspended, cannot continue yet.
+// Waits reports whether the suspended x cannot continue yet.
 func (x *Exchange) Waits() bool {
 	if x.wait == forTurn {
 		return !x.InTurn()
@@ -75,7 +79,7 @@ func (x *Exchange) Waits() bool {
 
 func (x *progress) AwaitsSites() bool { return x.wait == forSites }
 
-// Delayed reports whether the source of x waits with the response: see Begin.
+// Delayed reports whether the source of x waits until the client has read earlier responses (see Begin).
 func (x *progress) Delayed() bool { return x.wait == forEarlier }
 
 // suspend interrupts the routing of x until the reason w ends. The stream reads no later request until then.
@@ -86,7 +90,7 @@ func (x *Exchange) suspend(w wait) {
 	x.Stream.Wait(x)
 }
 
-// Resume lets the stream continue the routing of x soon, in turn: see Continue.
+// Resume makes the stream call Continue soon.
 func (x *Exchange) Resume() {
 	x.enter(routing, forReady)
 	x.Stream.Wait(x)
@@ -95,7 +99,7 @@ func (x *Exchange) Resume() {
 func (x *Exchange) Continue() {
 	s, q := x.s, x.req
 	x.enter(routing, nothing)
-	if !q.Of(s.table.route) { // the decision is from before Use
+	if !q.Of(s.table.route) { // the request was routed by the sites before Use
 		s.route(x)
 	}
 	s.decide(x)

@@ -11,20 +11,21 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Client replaces the client of an exchange and the connection: it implements exchange.Sink and exchange.Stream, and
-// collects what a source sends.
+// A Client replaces the connection of an exchange: it implements exchange.Sink and exchange.Stream, and collects the
+// parts that a source sends.
 type Client struct {
-	Parts   []exchange.Part // already released; Body is a copy
+	Parts   []exchange.Part // the received parts, already released; Body is a copy
 	Replies []exchange.Reply
 	Logged  []string
 	Waits   bool            // an earlier response is not complete
-	Loop    *eventloop.Loop // for Exchange.Offload; nil if not called
+	Loop    *eventloop.Loop // the loop for Exchange.Offload; nil if Offload is not called
 
-	Delayed  int // calls of AwaitTurn with early
+	Delayed  int // number of calls of AwaitTurn with early set
 	Credited int64
 }
 
-// Exchange returns an exchange of c for a request whose mount is at prefix. Exchange panics if the request is invalid.
+// Exchange returns an exchange of c for request, the text of a head. Its mount is at prefix. Exchange panics if the
+// request is invalid.
 func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	head, parsed := []byte(request), new(http1.Request)
 	limits := http1.DefaultLimits
@@ -68,7 +69,7 @@ func (c *Client) Wait(x *exchange.Exchange) {
 	}
 }
 
-// Sources do not need the other methods of exchange.Stream.
+// Sources do not call the following methods of exchange.Stream.
 
 func (*Client) Read(*exchange.Exchange)                  {}
 func (*Client) Write(*exchange.Exchange, *exchange.Part) {}

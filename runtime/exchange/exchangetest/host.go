@@ -21,8 +21,8 @@ type Host struct {
 	exchange.Memory
 	Held    []*exchange.Exchange
 	Gone    int
-	Streams bool                                         // bodies are streamed; set by Stream
-	Pages   func(x *exchange.Exchange, r exchange.Reply) // of the site; may be nil
+	Streams bool                                         // set by Stream: the server streams request bodies
+	Pages   func(x *exchange.Exchange, r exchange.Reply) // Pages of the site; may be nil
 	Filters []exchange.Filter
 
 	conns   conn.Set
@@ -49,7 +49,7 @@ func (around) Arrived(*exchange.Client) {}
 func (around) Gone(*exchange.Client)    {}
 func (around) Freed()                   {}
 
-// application marks the mount as one that accepts bodies.
+// application is the Handler of the mount; it makes the mount accept bodies.
 type application struct{ exchange.Handler }
 
 // Run runs a loop for h until the test ends. source answers all requests. Run sets limits and times of cfg.
@@ -102,7 +102,7 @@ func (h *Host) Stream(t testing.TB) {
 	})
 }
 
-// Flush writes, and continues with delayed input. The loop calls Flush.
+// Flush writes the gathered output and continues with delayed input. The loop calls Flush after each batch of events.
 func (h *Host) Flush() {
 	for {
 		h.Set.Flush()
