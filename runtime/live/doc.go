@@ -13,16 +13,16 @@
 // event to a ring of its channel (event.go) and makes batches of at most 16 KiB. The inbox is emptied before a client
 // joins, because the client gets only events that are published later. All subscribers of a batch get it before the
 // next batch begins. Therefore a subscriber of several channels gets events in the order of their numbers, and the
-// number of its last event determines which events it has got. A turn serves at least four subscribers, and at most
-// 256, or half a millisecond, and ends earlier if the poller has other work.
+// number of its last event tells which events it has received. A turn serves at least four and at most 256 subscribers,
+// for at most half a millisecond, and ends earlier if the poller has other work.
 //
 // # Slow subscribers
 //
-// A burst of events must not disconnect a client that reads as quickly as it can. The next batch waits for subscribers
-// that are behind (fanout.go): five pauses of 2 ms, and longer while an allowance lasts, which waits without success
-// use up, and which grows by a tenth of the time. A pause counts the same however long it takes, because on a busy
-// machine clients get the processor as late as the server. So clients that do not read delay other clients by a limited
-// time. While more than 16 MiB wait to be sent, Publish returns an error.
+// A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
+// subscribers that are behind (fanout.go), for five pauses of 2 ms. It may wait longer from an allowance, which refills
+// at a tenth of real time; a wait that ends without success is deducted. Clients that do not read thus delay other
+// clients only by a limited time. A pause counts as 2 ms even if it takes longer, because on a busy machine the clients
+// are also delayed. While more than 16 MiB wait to be sent, Publish returns an error.
 //
 // # Reconnecting
 //
@@ -36,9 +36,9 @@
 // events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process.
 //
 // A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels
-// when the handler begins its response, so that no event is lost; events are queued. The rest of the response passes
-// through a Sink (stream.go), which adds the part that gives the connection away. From then on the subscriber is the
-// protocol of the connection, and begins after the response is written (Subscribers.serve in send.go). Without TLS it
+// when the handler begins its response, and queues events, so that no event is lost. The rest of the response passes
+// through a Sink (stream.go), whose last part hands the connection over. From then on the subscriber is the protocol of
+// the connection, and sends events after the response was written (Subscribers.serve in send.go). Without TLS it
 // continues with a separate connection of the same socket, which needs less memory than a connection with requests.
 //
 // Several events for one subscriber are sent by one sendmsg, from bytes that all subscribers share.
@@ -47,10 +47,10 @@
 //
 // A subscriber is disconnected with RST if more than --channel-buffer waits for it, or if it reads nothing for
 // --write-timeout, like all connections. SO_SNDBUF bounds the bytes that the kernel keeps in addition. TCP_USER_TIMEOUT
-// is two heartbeats, counted from the first heartbeat that is not acknowledged. A heartbeat is sent after at least half
-// the interval without other data, at times that differ between subscribers.
+// is two heartbeat intervals: the kernel closes a connection whose client acknowledges nothing for this time. A
+// heartbeat is sent after at least half the interval without other data, at times that differ between subscribers.
 //
-// Clients beyond the limits of StreamConfig for channels and for addresses get status 503. The last sixteenth of
+// A client gets status 503 if its channel or its address has reached the limit of StreamConfig. The last sixteenth of
 // --max-clients is reserved for other clients, because subscribers could otherwise occupy all connections for a long
 // time. An error page is never a stream, even if its fields ask for one. A program may send the field Fapws-Channel.
 // The field is removed from responses of proxied servers, because they must not choose the subscribers of this server's
@@ -58,24 +58,23 @@
 //
 // # Hand-over of subscribers
 //
-// When a server retires, its successor gets the descriptor of each subscriber, its channels and the number of the last
-// event that it was given. The function export in handover.go gives away clients of all kinds; state.go has the
-// conditions under which events are neither lost nor duplicated. A successor that has already forgotten a later event
-// ends the stream, so that the client reconnects. A subscriber that has not read everything within a second is
-// disconnected, because half an event cannot be handed over.
+// When a server retires, its successor gets the descriptor of each subscriber, the names of its channels and the number
+// of the last event that was sent to it. The function export in handover.go hands over both subscribers and WebSockets;
+// state.go has the conditions under which events are neither lost nor duplicated. A successor that no longer has all
+// later events ends the stream, so that the client reconnects. A subscriber that has not read everything within a
+// second is disconnected, because half an event cannot be handed over.
 //
 // # WebSockets
 //
-// A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
-// become messages for a handler, pings detect whether a silent client is still connected, and both sides end the
-// WebSocket by a close frame, in either order.
+// A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455). It assembles frames of
+// the client into messages for a handler, detects vanished clients by pings, and exchanges close frames at the end.
 //
 // Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output.
 // Sockets contains all WebSockets of a loop.
 //
 // A WebSocket is a long exchange: a request, a part that accepts it, then messages as inputs and parts, until the last
-// part. A handler gets whole messages. The handshake waits for earlier requests, and later data waits for the handler's
-// answer, because it may be frames.
+// part. A handler gets whole messages. The handshake waits for earlier requests. Data after the request waits for the
+// handler's answer, because it may consist of frames.
 //
 //   - Reading. A message in one frame that arrives in one read is unmasked in place and delivered from the read buffer.
 //     Other messages are assembled in a buffer that grows with the bytes that have arrived, not with the announced
@@ -103,30 +102,30 @@
 //	are delivered until the client has answered it. Therefore a message is answered, or delivered and followed by
 //	1001 or 1012, and never lost without notice.
 //
-// Over HTTP/2 the connection is a virtual one (package conn), which makes no difference to a Socket. It cannot move to
+// Over HTTP/2 the connection is virtual (package conn). A Socket works over it without changes, but cannot move to
 // another process.
 //
 // # Groups
 //
-// A group is a channel, and a message to it an event whose transmitted form is a frame, made once; compressed, once for
-// each size of window. Messages to groups need no Python and no GIL, so a worker whose threads are all busy delivers
-// them as quickly as an idle worker. A message is never sent before the 101 or after the close frame; up to 1 MiB of
-// messages wait for the 101. A slow client gets messages to its groups in order with the messages of its handler. If
-// more than 1 MiB, or two of the largest messages, wait for a client, its WebSocket is closed with 1013. Below this
-// limit the next batch waits for the client, as for a subscriber.
+// A group is a channel. A message to a group is an event whose transmitted form is a WebSocket frame, made once for all
+// members; a compressed frame is made once for each window size. Messages to groups need no Python and no GIL, so a
+// worker whose threads are all busy delivers them as quickly as an idle worker. A message is never sent before the 101
+// or after the close frame; up to 1 MiB of messages wait for the 101. A slow client gets messages to its groups in
+// order with the messages of its handler. If more than 1 MiB, or two of the largest messages, wait for a client, its
+// WebSocket is closed with 1013. Below this limit the next batch waits for the client, as for a subscriber.
 //
 // # Hand-over of WebSockets
 //
 // A WebSocket whose mount has a Group (fapws.WebSocket) moves to another process between two messages. The loop stops
 // reading, and adds OpHandOver after the messages that the handler was given. A Python thread answers between two
-// callbacks, with the GIL: the WebSocket may move if the application does not hold its object, and its data is plain.
-// The answer is the last part, after all earlier output, so only bytes that were read and are not a whole message must
-// move.
+// callbacks, with the GIL. The WebSocket may move if the application holds no reference to its object and its data
+// consists of plain values. The answer is the last part, after all earlier output, so the only bytes to hand over are
+// the beginning of an incomplete message.
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed; no 101 is written. The WebSocket's groups and the number of its last message allow the new server to
 // continue without a gap. Hub.Complete reports whether the Hub has kept enough messages. A WebSocket that the new
 // server cannot resume returns to the old server. The old server closes it with 1012 and returns it to its handler, so
-// that on_close is called in exactly one process. For the same reason, a handler gets a released WebSocket back if its
-// client has disconnected; the connection then ends at once.
+// that on_close is called in exactly one process. For the same reason, if the client of a released WebSocket has
+// disconnected, the handler gets the WebSocket back with a connection that ends at once.
 package live

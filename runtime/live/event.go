@@ -20,7 +20,8 @@ type Message struct {
 	Data string // UTF-8
 	// type of the event; empty if none, which is "message" for browsers
 	Event string
-	ID    string // if empty, the id is made of the number
+	// id from the application; if empty, MakeID makes an id from Seq
+	ID string
 }
 
 func (m *Message) Check() error {
@@ -52,13 +53,14 @@ type Event struct {
 	Seq  uint64 // numbers increase across all channels
 	Name string
 	ID   string
-	Op   exchange.Op // op of NewFrame: OpText or OpBinary
+	Op   exchange.Op // OpText or OpBinary if NewFrame made the event
 
-	wire       []byte // with the framing of a chunk, or of a WebSocket's message
+	wire       []byte // transmitted form: a chunk of HTTP/1.1, or a WebSocket frame
 	start, end int
 	variants   map[uint8][]byte
 
-	at int64 // time when it was kept, in nanoseconds
+	// time when the event was stored in the history, in nanoseconds
+	at int64
 	in *ring
 }
 
@@ -92,21 +94,20 @@ func appendData(text []byte, data string) []byte {
 	}
 }
 
-// NewText returns a comment, or the time that clients wait before they reconnect. The event has no number and does not
-// become part of the history.
+// NewText returns an event that is a comment or a retry time. The event has no number and is not stored in the history.
 func NewText(text string) *Event {
 	e := &Event{}
 	e.frame([]byte(text))
 	return e
 }
 
-// NewFrame returns a message for WebSockets. wire is its frame, in which the message follows the first header bytes.
+// NewFrame returns an event for WebSockets. wire is a frame whose first header bytes precede the message.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// Variant returns the variant of the event for key, which compress makes once for all subscribers. It must be called on
-// the loop.
+// Variant returns another transmitted form of the event. compress makes it at the first call for key; later calls
+// return the stored form. Variant must be called on the loop.
 func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	wire, made := e.variants[key]
 	if !made {
@@ -135,7 +136,7 @@ func (e *Event) frame(text []byte) {
 // Text returns the event in the form of an event stream. The caller must not change it.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
-// Wire returns the bytes for a client of HTTP/1.minor. The caller must not change them.
+// Wire returns the transmitted form for a client of HTTP/1.minor. The caller must not change it.
 func (e *Event) Wire(minor uint8) []byte {
 	if minor == 0 {
 		return e.Text()
@@ -182,17 +183,17 @@ type history struct {
 	rings  map[string]*ring
 	all    []*Event
 	bytes  int
-	// until this time, events are forgotten only because of limits.Total
+	// until this time, only limits.Total makes the history forget events
 	hold int64
 	lost uint64 // number of the last event that was forgotten
 }
 
-// find returns the index for the insertion of seq if it is missing.
+// find returns the index of the event seq in events. If it is missing, at is the index at which it must be inserted.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// without removes e from events. It moves no other event in the usual case, in which e is the first event.
+// without removes e from events. Usually e is the first event, and no other event is moved.
 func without(events []*Event, e *Event) []*Event {
 	if events[0] == e {
 		events[0] = nil
@@ -203,7 +204,7 @@ func without(events []*Event, e *Event) []*Event {
 	return slices.Delete(events, at, at+1)
 }
 
-// cost is the memory in bytes that the event counts while it waits or is kept.
+// cost returns the bytes of memory that the event counts for, while it waits or is stored.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
 func (h *history) keep(e *Event, now int64) {
@@ -281,7 +282,7 @@ func (h *history) Expire(now int64) {
 		for _, r := range h.rings {
 			h.trim(r, h.drop)
 		}
-		// all in one pass, because there may be very many
+		// remove them in one pass, because there may be very many
 		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil })
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Fanout gives events to subscribers in batches. Each turn of the loop serves some subscribers of a batch, and ends
 // when the loop has other work, so that pages do not wait for ten thousand subscribers. All subscribers of a batch get
 // it before the next batch begins. Therefore a subscriber of several channels gets events in the order of their
-// numbers, and its Position determines which events it has got.
+// numbers, and its Position tells which events it has received.
 //
 // Its methods must be called on the loop, except for Publish and Waiting.
 type Fanout struct {
@@ -31,10 +31,11 @@ type Fanout struct {
 	backlog []*Event
 	batch   []*Event
 	begun   time.Time
-	due     []*Channel // remaining channels of the batch; the last one is current
-	// remaining subscribers of the current channel, the first ones
+	// channels of the batch whose subscribers must still be served; the last one is current
+	due []*Channel
+	// number of subscribers of the current channel that must still be served: the first ones
 	left    int
-	mine    []*Event // reused buffer: the events of one subscriber
+	mine    []*Event // reused buffer for the events of one subscriber
 	turning bool
 	pacer
 }
@@ -43,8 +44,8 @@ const (
 	batchEvents = 64
 
 	// sliceMost and sliceTime bound a turn of the loop. After sliceLeast subscribers, and after each sliceAsk more,
-	// Turn checks whether the loop is busy. A batch serves one more subscriber for each sliceAge of its age; otherwise
-	// it would never end on a busy server.
+	// Turn checks whether the loop is busy. The older a batch is, the more subscribers it serves before the check (one
+	// more for each sliceAge), so that it also ends on a busy server.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -89,8 +90,8 @@ func (f *Fanout) Turn() {
 	}
 }
 
-// Reached returns the number up to which s was given all events of its channels. Its Position only has the number of
-// the last batch with events for s, which may be long ago.
+// Reached returns the number up to which s has received all events of its channels. The Position of s only has the
+// number of the last batch with events for s, which may be much lower.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
 func (f *Fanout) given() uint64 {
@@ -105,7 +106,7 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives all events to all subscribers at once, for at most the time within. Later turns of the loop give the
+// Finish gives all events to all subscribers at once, for at most the duration within. Later turns of the loop give the
 // rest.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
@@ -115,8 +116,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step gives events to at most most subscribers. After least subscribers, step ends if the loop has other work. more
-// reports whether work is left that step can do now.
+// step serves up to most subscribers. After least subscribers, step ends if the loop has other work. more reports
+// whether step can serve further subscribers now.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -131,8 +132,8 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 			return true
 		}
 		subscribers := f.due[len(f.due)-1].Subscribers
-		// The loop runs from the last subscriber down: a subscriber that leaves meanwhile is replaced by one that was
-		// served already, and one that joins is added at the end and needs no events.
+		// Serve the subscribers from the last to the first. A subscriber that leaves is replaced by the last one, which
+		// was already served, and a subscriber that joins is added at the end and needs no events.
 		f.left = min(f.left, len(subscribers)) - 1
 		if f.left < 0 {
 			f.due = f.due[:len(f.due)-1]
@@ -156,7 +157,8 @@ func (f *Fanout) nextChannel() {
 	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
-// nextBatch does nothing without events, or while the batch must wait for subscribers.
+// nextBatch makes the next batch from the backlog. It returns false if there are no events, or if the batch must wait
+// for subscribers.
 func (f *Fanout) nextBatch() bool {
 	if len(f.backlog) == 0 || f.waits(f.wake) {
 		return false
@@ -171,7 +173,7 @@ func (f *Fanout) nextBatch() bool {
 		f.backlog = nil
 	}
 	for _, e := range f.batch {
-		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // all subscribers may have left
+		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // nil if all subscribers have left
 			f.due = append(f.due, c)
 		}
 	}
@@ -184,7 +186,7 @@ func (f *Fanout) give(s Subscriber) {
 	p := s.Position()
 	f.mine = f.mine[:0]
 	for _, e := range f.batch {
-		// otherwise s joined later, or was served as a subscriber of another channel
+		// skip events before s joined, and events that s has received as a subscriber of another channel
 		if e.Seq > p.Seq && p.In(e.Name) {
 			f.mine = append(f.mine, e)
 		}
@@ -235,11 +237,11 @@ type inbox struct {
 	mu     sync.Mutex
 	events []*Event
 	seq    uint64
-	bytes  atomic.Int64 // cost of events that some subscribers have not been given yet
+	bytes  atomic.Int64 // cost of the events that are not yet given to all subscribers
 	called atomic.Bool
 }
 
-// Publish adds the event that make returns to the inbox, and wakes the loop. If seq is 0, the event gets the next
+// Publish calls make, adds the returned event to the inbox, and wakes the loop. If seq is 0, the event gets the next
 // number. Otherwise another process has numbered the event, and Publish drops it unless seq is larger than all earlier
 // numbers. The error is from make, or ErrBacklog. Publish does not wait, and is safe for concurrent use.
 func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uint64, error) {
@@ -269,7 +271,7 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the cost of published events that some subscribers have not been given yet. It is safe for concurrent
+// Waiting returns the cost of the published events that are not yet given to all subscribers. It is safe for concurrent
 // use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
@@ -279,7 +281,7 @@ func (f *Fanout) Take() {
 	if !in.called.Load() {
 		return
 	}
-	// before the events are taken: Publish then wakes the loop once more
+	// reset before the events are taken, so that a later Publish wakes the loop again
 	in.called.Store(false)
 	in.mu.Lock()
 	events := in.events
@@ -294,30 +296,31 @@ func (f *Fanout) Take() {
 	}
 }
 
-// The next batch waits for subscribers that are behind with the last one, because a burst of events must not disconnect
-// a client that reads as quickly as it can. It waits for leastPatience, and longer while additional patience is left.
-// Waits in vain use this patience up, and it grows by a tenth of the time, so a client that does not read delays others
-// only by this share.
+// The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
+// a client that reads as quickly as it can. It waits for leastPatience, and longer if additional patience is saved. A
+// wait that ends without success is deducted from the saved patience, which refills at a tenth of real time. A client
+// that does not read thus delays other clients for at most a tenth of the time.
 //
-// Time is counted in pauses. A pause counts the same however long it takes, because on a busy machine clients get the
-// processor as late as this process.
+// Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because on a busy
+// machine the clients are also delayed.
 const (
 	pause         = 2 * time.Millisecond
 	leastPatience = 10 * time.Millisecond
-	mostPatience  = 250 * time.Millisecond // of one wait
+	mostPatience  = 250 * time.Millisecond // maximum additional patience in one wait
 	savedPatience = time.Second
 )
 
-// A pacer belongs to the loop.
+// A pacer decides how long batches wait for slow subscribers. It belongs to the loop.
 type pacer struct {
 	young map[Subscriber]bool
-	old   map[Subscriber]bool // subscribers among them for which the loop has waited in vain
+	// subscribers that are still behind after the loop has waited for them
+	old map[Subscriber]bool
 
-	waiting bool // a batch waits for the young subscribers
+	waiting bool // a batch is waiting for the subscribers in young
 	pausing atomic.Bool
-	paused  time.Duration // length of this wait, in pauses
+	paused  time.Duration // length of the current wait: the sum of its pauses
 	budget  time.Duration
-	saved   time.Duration // additional patience that is left
+	saved   time.Duration // saved additional patience
 	counted time.Time     // time when saved was last increased
 }
 
@@ -341,7 +344,8 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// waits reports whether the next batch must wait. In this case it calls wake later, so that the loop asks again.
+// waits reports whether the next batch must wait. In this case wake is called later, so that the loop calls waits
+// again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

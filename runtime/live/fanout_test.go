@@ -16,7 +16,7 @@ func eventOf(name, data string) func(uint64) (*Event, error) {
 	return func(seq uint64) (*Event, error) { return NewEvent(&Message{Name: name, Data: data}, seq, "e"), nil }
 }
 
-// With random joins, leaves and events, a subscriber gets the events of its channels from the moment when it joins.
+// Subscribers join and leave at random times. Each gets the events that its channels publish after it has joined.
 func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	type got struct {
 		name string
@@ -84,9 +84,9 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	}
 }
 
-// Each pause counts with its nominal length, even if it takes longer. Patience grows by a tenth of the time.
+// A pause counts with its nominal length even if it takes longer. Saved patience refills at a tenth of real time.
 func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
-	for _, late := range []time.Duration{0, time.Second} { // delay of the loop on a busy machine
+	for _, late := range []time.Duration{0, time.Second} { // late is the delay of the loop on a busy machine
 		synctest.Test(t, func(t *testing.T) {
 			p := newPacer()
 			woken := make(chan struct{}, 1)
@@ -159,7 +159,7 @@ func TestHubNoticesAForgottenEvent(t *testing.T) {
 }
 
 func TestEndOfHoldTakesTimeProportionalToEvents(t *testing.T) {
-	// Use the shortest of several times, because the caches of the processor are not always warm.
+	// Use the shortest of several measured times, because the caches of the processor are not always warm.
 	shortest := func(events uint64) time.Duration {
 		best := time.Duration(1<<63 - 1)
 		for range 5 {
@@ -167,7 +167,7 @@ func TestEndOfHoldTakesTimeProportionalToEvents(t *testing.T) {
 		}
 		return best
 	}
-	// Even the smaller number of events does not fit into a cache.
+	// Even the smaller number of events exceeds the processor's cache.
 	const events, factor = 60_000, 8
 	if few, many := shortest(events), shortest(factor*events); many > factor*factor/2*few {
 		t.Errorf("%v for %d events, %v for %d", few, events, many, factor*events)

@@ -14,11 +14,10 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A server that retires hands over WebSockets whose mounts have a group and that are between two messages, like
-// subscribers (subscribers.go): the descriptor, the request, and the state of the handler. The loop stops reading, and
-// sends the handler exchange.OpHandOver after all messages. The handler answers after all of its output, so no data is
-// in transit in either direction. A WebSocket whose handler refuses, or does not get the request in time, is closed
-// with 1012.
+// A server that retires hands over WebSockets whose mounts have a group: the descriptor, the request, and the state of
+// the handler. The loop stops reading, and sends the handler exchange.OpHandOver after all messages. The handler
+// answers after all of its output, so no data is in transit in either direction. A WebSocket is closed with 1012 if its
+// handler refuses or does not answer in time.
 //
 // Compression has no state between two messages, because it is negotiated without context takeover.
 
@@ -32,7 +31,7 @@ const (
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
-	// back takes back a client that was not given away; it owns fd. It must not be called on the loop.
+	// back returns the client to this server if the hand-over failed. It owns fd. It must not be called on the loop.
 	back func()
 }
 
@@ -91,8 +90,8 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 		func(late, _ bool) ([]departed, bool) { return a.sweep(late) }, a.release)
 }
 
-// sweep asks the handlers of WebSockets that can be handed over, and returns the WebSockets that have left. more
-// reports whether others will follow. If late is set, sweep closes the other WebSockets of these mounts.
+// sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
+// more reports whether other handlers may still agree. If late is set, sweep closes the remaining movable WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true
@@ -149,7 +148,7 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// answered handles the handler's answer to OpHandOver. With its last part the handler has released the WebSocket.
+// answered handles the handler's answer to OpHandOver. If p is the last part, the handler has released the WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last() {
 		s.release(p)
@@ -158,7 +157,7 @@ func (s *Socket) answered(p *exchange.Part) {
 		}
 		return
 	}
-	if s.moving != asked { // the WebSocket was closed meanwhile
+	if s.moving != asked { // the WebSocket was closed before the answer
 		s.leave()
 		s.proper, s.answer = true, finished
 		s.release(p)
@@ -210,13 +209,15 @@ func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 	s.release(p)
 }
 
-// The other direction: a server serves the WebSockets of another server, and closes WebSockets that it cannot serve.
+// The following functions take over the WebSockets of another server, and close WebSockets that this server cannot
+// serve.
 
 const mostResuming = 64
 
 // Import serves a WebSocket that Export has given away, perhaps in another process. It owns fd unless it returns an
-// error. After an error the caller returns the WebSocket to the server of its origin, for TakeBack, or calls Dismiss.
-// Import waits while many others are being resumed. It must not be called on the loop, nor before the server serves.
+// error. After an error the caller must return the WebSocket to the other server, which calls TakeBack, or call
+// Dismiss. Import waits while too many WebSockets are being resumed. It must not be called on the loop, nor before the
+// server serves.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
 	for busy := true; busy; {
@@ -247,8 +248,7 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	return err
 }
 
-// serve submits the request of d again. The Socket is the protocol of the connection before a handler gets the request,
-// and nil if the connection has ended already.
+// serve submits the request of d again. The returned Socket is nil if the connection has already ended.
 func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
 	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier {
 		return a.resumed(x, d, c)
@@ -284,8 +284,8 @@ func (s *Socket) notResumed() {
 	s.control(s.closeFrame(websocket.ServiceRestart, ""))
 }
 
-// TakeBack serves a WebSocket that has departed, or that could not depart, again, in order to close it with 1012 and
-// notify the handler. It owns fd. It must not be called on the loop.
+// TakeBack serves a WebSocket again after a failed hand-over, in order to close it with 1012 and notify the handler. It
+// owns fd. It must not be called on the loop.
 func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
@@ -303,9 +303,9 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	return s
 }
 
-// takeBack returns a WebSocket to its handler, which has released it with p. The WebSocket did not depart because its
-// client has disconnected meanwhile or because it is too large. The handler gets it with a connection that ends at
-// once, so that it learns of the end.
+// takeBack returns a WebSocket to the handler that has released it with p. It is called if the client has disconnected
+// or the state is too large to be handed over. The handler gets the WebSocket with a connection that ends at once, so
+// that it is notified of the end.
 func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	d := s.offer
 	if d == nil {

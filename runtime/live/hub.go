@@ -11,7 +11,8 @@ import (
 type Subscriber interface {
 	Position() *Position
 
-	// Give passes at least one event. It may end this subscriber, and no other. The slice is valid until it returns.
+	// Give passes at least one event to the subscriber. It may end this subscriber, but no other. The slice is valid
+	// until Give returns.
 	Give(events []*Event)
 }
 
@@ -19,7 +20,7 @@ type Subscriber interface {
 // zero value has joined no channel.
 type Position struct {
 	subs []subscription
-	// the subscriber was given all events of its channels up to this number
+	// the subscriber has received all events of its channels up to this number
 	Seq uint64
 }
 
@@ -30,7 +31,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// A subscriber that joins is appended. A subscriber that leaves is replaced by the last one.
+	// Join appends a subscriber. A subscriber that leaves is replaced by the last one.
 	Subscribers []Subscriber
 }
 
@@ -38,7 +39,7 @@ type Hub struct {
 	history
 	channels map[string]*Channel
 	tip      uint64
-	// onCount is called with the number of subscribers of a channel when it changes; nil if unused.
+	// called when the number of subscribers of a channel has changed; may be nil
 	onCount func(name string, subscribers int)
 }
 
@@ -48,7 +49,7 @@ func NewHub() *Hub {
 
 func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
-// Join requires that s has not joined before.
+// Join makes s a subscriber of the channels called names. s must not have joined before.
 func (h *Hub) Join(s Subscriber, names []string) {
 	s.Position().subs = make([]subscription, 0, len(names))
 	for _, name := range names {
@@ -63,7 +64,8 @@ func (h *Hub) Add(s Subscriber, name string) {
 	}
 	c := h.channels[name]
 	if c == nil {
-		name = strings.Clone(name) // avoids keeping a larger string alive
+		// name may be a part of a larger string, which would stay in memory
+		name = strings.Clone(name)
 		c = &Channel{Name: name}
 		h.channels[name] = c
 	}
@@ -129,11 +131,11 @@ func (p *Position) In(name string) bool {
 	return slices.ContainsFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name })
 }
 
-// Tip is the number of the last event that was taken.
+// Tip returns the number of the last event that Take has accepted.
 func (h *Hub) Tip() uint64 { return h.tip }
 
-// Take returns false if an event with this number or a larger number was taken before. now is in nanoseconds since
-// any fixed time.
+// Take stores e in the history. It returns false if it has accepted an event with this number or a larger number
+// before. now is the time in nanoseconds since any fixed time.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
@@ -143,29 +145,29 @@ func (h *Hub) Take(e *Event, now int64) bool {
 	return true
 }
 
-// Restore keeps an event that another process has published. Take may still be called with the same event, which
-// subscribers have not got.
+// Restore stores an event of another process in the history, without Take: if the same event is taken later,
+// subscribers still get it.
 func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
 // Hold keeps all events until the time until, except above ChannelLimits.Total.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether all taken events after number after are kept, in all channels, so that Since returns all
-// events of its channels.
+// Complete reports whether the history of all channels still has every event with a number above after.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns all kept events after number after in the channels called names, in the order of their numbers. While
-// Hold lasts, these may be more than the limits of a channel.
+// Since returns the stored events of the channels called names with numbers above after, in the order of their numbers.
+// During Hold there may be more events than the limits of a channel allow.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
 
-// Replay is Since within the limits of each channel, even while Hold lasts. now is as for Take.
+// Replay returns the events of Since that are within the limits of each channel, even during Hold. now is the time as
+// for Take.
 func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// since collects the events of each channel after number after, from the index that first returns.
+// since returns the events of each channel with numbers above after, beginning at the index that first returns.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -179,12 +181,12 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number for Since of the event with id, which is the last event that a client has seen in one of
-// the channels. It returns 0 for an id that is unknown because it is too old, or from before the server was started:
-// the client then gets all kept events.
+// Position returns the number of the event with this id, the last event that a client has seen in one of the channels.
+// The number is the argument for Since. Position returns 0 for an unknown id, for example of an event that is too old
+// or from before a restart: the client then gets all stored events.
 //
-// The number in an id of this server may exceed Tip by at most maxAhead, because another process was quicker. An id
-// with a larger number is invalid, because no event up to this number would be sent.
+// The number in an id may exceed Tip by at most maxAhead, because another process may be ahead. An id with a larger
+// number is invalid: the client would get no event until the server has reached this number.
 func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -198,7 +200,8 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		if n := len(h.all); n > 0 { // a process that was started later gets events by Restore
+		// A process that was started later has stored events by Restore.
+		if n := len(h.all); n > 0 {
 			tip = max(tip, h.all[n-1].Seq)
 		}
 		if seq > tip && seq-tip > maxAhead {
@@ -208,11 +211,11 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	return seq
 }
 
-// maxAhead is the maximum number of events by which a process may be ahead of another process. It exceeds the number of
-// events that can wait to be sent.
+// maxAhead is the maximum number of events by which a process may be ahead of another process. It is larger than the
+// number of events that can wait to be sent.
 const maxAhead = 1 << 20
 
-// Kept returns all kept events in the order of their numbers.
+// Kept returns all stored events in the order of their numbers.
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (

@@ -16,19 +16,19 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// admit makes the client of r a subscriber of channels. Its events wait until begin. The error names, in one line, the
-// limit that forbids it.
+// admit makes the client of r a subscriber of the channels called names. Events for it wait until begin. The error is
+// one line that names the exceeded limit.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
 	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
 	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
-	if r.Parsed.Version == http1.HTTP11 { // over other versions of HTTP, events have no chunks
+	if r.Parsed.Version == http1.HTTP11 { // only HTTP/1.1 needs the framing of chunks
 		p.minor = 1
 	}
 	if err := s.full(names, p); err != nil {
 		return nil, err
 	}
-	s.Take() // events that were published before are not for p
+	s.Take() // p does not get events that were published before
 	p.position.Seq = s.Tip()
 	s.next++
 	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
@@ -84,15 +84,15 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	}
 }
 
-// limit bounds the data that the kernel keeps for a subscriber, and the time for which it keeps the data. The options
-// fail or have no effect for unix sockets.
+// limit bounds the unsent data that the kernel keeps for a subscriber, and how long the kernel keeps it. On unix
+// sockets the options have no effect.
 func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 }
 
-const mostSilence = 24 * time.Hour // below the maximum of the kernel, in milliseconds
+const mostSilence = 24 * time.Hour // less than the kernel's maximum of TCP_USER_TIMEOUT
 
 func (s *Subscribers) begin(p *StreamSubscriber) {
 	if fd := p.conn.Fd(); fd >= 0 {
@@ -109,7 +109,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// History returns the past events that are kept, for Encode. It must not be called on the loop.
+// History returns the stored events, for Encode. It must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
 	s.loop.Do(func() {
 		s.Take()
@@ -118,8 +118,9 @@ func (s *Subscribers) History() (events []*Event) {
 	return events
 }
 
-// ImportHistory keeps past events, a text of Encode, for clients that reconnect. It ignores events after number last,
-// because events that another server has invented must not hide future events. It must not be called on the loop.
+// ImportHistory stores the past events in text, which Encode has made, for clients that reconnect. It ignores events
+// with numbers above last, because invented numbers from another server would hide future events. It must not be called
+// on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {
@@ -132,9 +133,9 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	return err
 }
 
-// Subscribe is an exchange.Continuation: it makes the client of x, which has sent r, a subscriber of channels, which
-// are separated by commas. p is the first part of a handler's response. Subscribe sends the head of the stream, and p
-// is then no longer the first part. The stream begins with the body of the response, and continues after its last part.
+// Subscribe is an exchange.Continuation: it makes the client of x a subscriber of channels, whose names are separated
+// by commas. p is the first part of the handler's response. Subscribe sends the head of the stream, so that p is no
+// longer the first part. The stream consists of the body of the response, followed by events.
 //
 // A client that reads no stream (HEAD, a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,

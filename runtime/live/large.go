@@ -7,10 +7,10 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Limits in bytes for input in memory that does not count for the share of the client.
+// Up to these limits, in bytes, input in memory does not count for the share of the client.
 const (
 	smallMessage = 16 << 10
-	smallInput   = 2 * exchange.InputWindow // of messages that the handler has, usually the maximum
+	smallInput   = 2 * exchange.InputWindow // messages that the handler has; usually it has no more
 )
 
 type largeInput struct {
@@ -21,7 +21,7 @@ type largeInput struct {
 var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of messages of this client are in memory"}
 
 // weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n
-// bytes that the handler will get. It reports whether the client stays within its share; otherwise it changes nothing.
+// bytes that the handler will get. If the client would exceed its share, weigh returns false and counts nothing.
 func (a *Sockets) weigh(s *Socket, n int) bool {
 	bytes := int64(n) + int64(s.given)
 	if bytes <= smallInput {

@@ -22,8 +22,8 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last()))
 }
 
-// answer makes a handler answer a request with parts, and calls done on the loop with the client. The first part gets
-// the head of a response for subscribers.
+// answer makes a handler answer a request with parts, and calls done on the loop with the client. It gives the first
+// part the head of a response that subscribes the client.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler),
 	parts ...exchange.Part) {
 	h.t.Helper()
@@ -66,7 +66,7 @@ func sent(c *exchangetest.Client) string {
 	return strings.Join(all, ", ")
 }
 
-// The last part upgrades the connection.
+// The last part hands the connection over to the subscriber.
 func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	const retry = `"retry: 3000\n\n"`
 	for _, c := range []struct {
@@ -99,7 +99,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 					" true") {
 					t.Errorf("the handler got back %q", handler.released)
 				}
-				// The client releases the last part before Begin.
+				// the test client releases the last part without calling Upgrade
 				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 {
 					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
 				}
@@ -108,7 +108,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	}
 }
 
-// The client disconnects before the handler has ended. The handler is notified.
+// The client disconnects before the handler has ended, and the handler is notified.
 func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {

@@ -23,7 +23,8 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == idle {
 		s.flush(p)
 	}
-	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 { // a single event may be larger
+	// A single event may exceed the limit.
+	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 {
 		s.drop(p, "reads too slowly")
 	}
 }
@@ -86,10 +87,10 @@ func (p *StreamSubscriber) taken(n int) {
 	}
 }
 
-// drop also discards the data of p in the kernel.
+// drop disconnects p and discards its unsent data, also in the kernel.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
-		s.abandon(p) // serve ends its connection later
+		s.abandon(p) // serve closes the connection later
 		return
 	}
 	if s.mayReport() {
@@ -146,7 +147,7 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	}
 }
 
-// tell calls a function of the Config, which may be nil, with p and each of its channels.
+// tell calls report, if it is not nil, for each of the channels with these names.
 func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), names []string) {
 	if report == nil {
 		return
@@ -177,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// all yields the subscribers that get events. They may end meanwhile.
+// all yields the subscribers that get events. The loop body may end them.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {
@@ -186,8 +187,8 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	}
 }
 
-// Drain ends all subscribers, as their streams end, and later ones, too. Published events are sent first. If retire and
-// StreamConfig.HandOver are set, subscribers that can be handed over stay until Export has handled them.
+// Drain sends all published events and then ends the streams of all subscribers. Streams that begin later end as well.
+// If retire and StreamConfig.HandOver are set, movable subscribers stay until Export has handled them.
 func (s *Subscribers) Drain(retire bool) {
 	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {
@@ -207,7 +208,7 @@ func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 func (s *Subscribers) serve(p *StreamSubscriber) {
 	switch c := p.conn; {
 	case c.Writing() || c.Gathers():
-	case p.state == gone: // more events than the queue may hold have arrived meanwhile
+	case p.state == gone: // the queue has exceeded its limit while the response was sent
 		s.reset(p, "it reads too slowly")
 	case c.Half:
 		c.Close("the client has shut down its side")
@@ -220,8 +221,8 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 	}
 }
 
-// takeSocket gives p a separate connection of the socket of c, because p may stay for a long time and this connection
-// is smaller than a connection of HTTP.
+// takeSocket moves the socket from the HTTP connection c to a new connection of p. The new connection needs less
+// memory, and p may stay for a long time.
 func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	p.conn, c.Holder = nil, nil
 	c.Unwatch()

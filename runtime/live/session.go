@@ -14,10 +14,10 @@ import (
 const (
 	closeTimeout = 5 * time.Second
 
-	// awayTimeout replaces closeTimeout when the server stops or is replaced.
+	// awayTimeout is used instead of closeTimeout when the server stops or is replaced.
 	awayTimeout = 2 * time.Second
 
-	// handlerGrace is the maximum time until a handler ends after its client has closed a WebSocket, or broken the
+	// handlerGrace is how long a handler may continue after its client has closed the WebSocket or violated the
 	// protocol.
 	handlerGrace = time.Second
 )
@@ -77,8 +77,8 @@ func (s *Socket) message(m *websocket.Message) {
 	}
 }
 
-// control sends a control frame, or keeps it while the connection writes. It keeps only the last one, which is allowed
-// for pongs (RFC 6455 §5.5.3) and right for other frames.
+// control sends a control frame, or keeps it while a transfer is running. It keeps only the last frame, which is
+// allowed for pongs (RFC 6455 §5.5.3) and sufficient for other frames.
 func (s *Socket) control(frame []byte) {
 	if s.conn.Writing() {
 		s.after = frame
@@ -87,8 +87,8 @@ func (s *Socket) control(frame []byte) {
 	s.write(frame)
 }
 
-// fail ends a WebSocket whose client breaks the protocol. The handler is notified after all earlier messages, and may
-// answer them, as after a close frame.
+// fail ends a WebSocket whose client has violated the protocol. The handler is notified after all earlier messages. As
+// after a close frame, it may still answer them.
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
@@ -101,11 +101,11 @@ func (s *Socket) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
-// deadline returns when expired must be called if nothing happens before.
+// deadline returns the time of the next call of expired.
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {
-	case s.conn.Writing(): // the transfer has a deadline of its own
+	case s.conn.Writing(): // the transfer has its own deadline
 		return s.all.conns.Now + lookAgain
 	case s.ends() || s.pinged && !s.conn.Stopped():
 		return s.due
@@ -120,7 +120,7 @@ func (s *Socket) deadline() int64 {
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	// some earlier messages of the client still wait for the handler
+	// messages that the client sent before its close frame still wait for the handler
 	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()
@@ -153,7 +153,7 @@ func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	s.closing = true
 	s.awaitClose()
 	s.conn.Schedule()
-	// reading was paused for lack of credit, but the client's close frame must be read
+	// the handler had enough input, but the client's close frame must be read
 	if s.conn.Stopped() && s.away == 0 {
 		s.resumeReading()
 	}
@@ -192,8 +192,9 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	s.conn.Schedule()
 }
 
-// end sends the close frame for s.broken, if that was not done, and ends the connection after all output is sent. It
-// discards further input. It also cancels the handler: a handler that only sends may not have noticed the close frame.
+// end sends the close frame for s.broken unless a close frame was sent, and ends the connection after all output. It
+// discards further input. It also cancels the handler, because a handler that only sends may not have noticed the close
+// frame.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {
@@ -204,8 +205,8 @@ func (s *Socket) end() {
 }
 
 // goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart;
-// RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that cross the close frame: tellAway
-// notifies it after the client has answered the frame.
+// RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that the client sent before it
+// received the close frame; after the client's answer, tellAway notifies the handler of the end.
 func (s *Socket) goAway() {
 	if s.all.spared && s.all.leaving == websocket.ServiceRestart {
 		return

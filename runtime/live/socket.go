@@ -12,9 +12,9 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Socket is a WebSocket, from its handshake on. The previous protocol of the connection answers the handshake, and
-// Accept then makes the Socket the protocol, and the Sink of the exchange. Socket implements exchange.Carrier,
-// conn.Protocol and live.Subscriber.
+// Socket is a WebSocket, beginning with its handshake. The previous protocol of the connection sends the answer to the
+// handshake. Accept then makes the Socket the protocol of the connection and the Sink of the exchange. Socket
+// implements exchange.Carrier, conn.Protocol and live.Subscriber.
 type Socket struct {
 	all  *Sockets
 	x    *exchange.Exchange // nil after the last part was released
@@ -31,29 +31,31 @@ type Socket struct {
 
 	// error to send if the client has broken the protocol or closed the WebSocket; nil otherwise
 	broken  *websocket.Error
-	closing bool // after a close frame was sent, no data may be sent
+	closing bool // a close frame was sent; no data may follow
 	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0. Messages that the client
 	// sent before it received the close frame are still delivered.
 	away   uint16
-	pinged bool // a ping was sent, and no data has arrived since
+	pinged bool // a ping was sent, and no data has arrived since then
 	told   bool
-	proper bool   // it was closed by both close frames
+	proper bool   // both sides have sent a close frame
 	due    int64  // deadline of the client or the handler, in loop time
-	after  []byte // a control frame that waits until the connection has written
+	after  []byte // a control frame that waits for the end of a transfer
 
 	given exchange.Given
-	// input that counts towards the share of the client; nil if it is small
+	// counts large input towards the share of the client; nil for small input
 	large   *largeInput
-	in, out int64 // for the access log
+	in, out int64 // bytes of frames, for the access log
 	held    exchange.Parts
-	// the state for the hand-over, after the handler has released the WebSocket
+	// the state to hand over, after the handler has released the WebSocket
 	offer *exchange.SocketState
 
-	position Position // its groups, which are channels of the Fanout
-	group    string   // group of its mount; "" if it cannot be handed over
-	awaits   bool
-	left     bool
-	behind   int
+	// the groups of the WebSocket, which are channels of the Fanout
+	position Position
+	// group of the mount; "" if the WebSocket cannot be handed over
+	group  string
+	awaits bool
+	left   bool
+	behind int
 }
 
 type socketState uint8
@@ -77,7 +79,7 @@ type moveState uint8
 
 const (
 	staying moveState = iota
-	// the WebSocket is from another process, and the handler has not resumed it yet
+	// another process has handed the WebSocket over, and the handler has not resumed it yet
 	resuming
 	asked
 	moved
@@ -87,9 +89,9 @@ const (
 // not read.
 const maxPending = 64 << 10
 
-// Offer makes a Socket the Carrier of x, which asks for a WebSocket of a mount with that group, "" if it has none. From
-// now on, the Socket gets the messages to its group. Offer returns false if it has refused x or if x must wait. Later
-// input is not read before the response, because it may be frames.
+// Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. group is the group of the mount, or "".
+// From now on, the Socket gets the messages to its group. Offer returns false if it has refused x or if x must wait.
+// Input after the request is not parsed before the response, because it may consist of frames.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -105,7 +107,7 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 		return false
 	}
 	s := a.socket(x, h, group)
-	a.Take() // only later messages to its groups are for it
+	a.Take() // the Socket gets only later messages to its groups
 	s.position.Seq = a.Tip()
 	if group != "" {
 		s.awaits = true
@@ -117,15 +119,15 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 }
 
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
-// messages. The status and the type are ignored. subprotocol is the handler's choice, which is ignored if it is not a
-// token.
+// messages. Accept ignores the status and the media type. subprotocol is the handler's choice; it is ignored unless it
+// is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
 	switch {
 	case s == nil || s.answer != answering: // the client has disconnected
 		return exchange.Goes
-	case s.conn != nil: // the WebSocket is from another process
+	case s.conn != nil: // another process has handed the WebSocket over
 		if s.state == socketOpening {
 			s.opened()
 		}
@@ -173,7 +175,7 @@ func (s *Socket) settled() {
 func (s *Socket) Refused() {
 	s.answer = finished
 	s.leave()
-	if s.conn != nil { // no handler has taken the request of another process
+	if s.conn != nil { // no handler has resumed the WebSocket of another process
 		s.x = nil
 		s.notResumed()
 	}
@@ -216,7 +218,7 @@ func (s *Socket) opened() {
 	c.Stamp = s.all.conns.Now
 	c.Schedule()
 	late := s.behind > s.all.mostBehind()
-	s.advance() // messages to its groups were waiting
+	s.advance() // messages to the groups may be waiting
 	if late {
 		s.drop()
 	}
@@ -228,8 +230,8 @@ func (s *Socket) opened() {
 	}
 }
 
-// Input implements conn.Protocol. It processes frames while the handler has room for their messages. It keeps the rest,
-// and reading is paused meanwhile.
+// Input implements conn.Protocol. It processes frames while the handler has room for their messages. It keeps the
+// remaining input and pauses reading.
 func (s *Socket) Input(data []byte) {
 	c := s.conn
 	switch {
@@ -238,7 +240,7 @@ func (s *Socket) Input(data []byte) {
 		return
 	case s.state == socketClosed || s.broken != nil:
 		return
-	case s.state == socketOpening || s.moving == asked: // the received bytes are handed over, too
+	case s.state == socketOpening || s.moving == asked: // keep the bytes, because they must be handed over, too
 		c.Keep(data)
 		if s.state == socketOpening && len(c.Pending()) > maxPending && !c.Paused() {
 			c.Pause(conn.PauseForReset)
@@ -264,7 +266,7 @@ func (s *Socket) Input(data []byte) {
 		c.Keep(data[n:])
 	}
 	switch {
-	case c.Half: // the client had shut down its side before the 101
+	case c.Half: // the client shut down its side before the 101
 		s.all.conns.Flush()
 		c.Close("the client has shut down its side")
 	case c.Paused() && !c.Stopped():
@@ -296,7 +298,7 @@ func (s *Socket) Room(ended bool) {
 		c.Schedule()
 	}
 	s.advance()
-	if !c.Gathers() { // otherwise Room settles it
+	if !c.Gathers() { // otherwise Room(false) calls settle
 		s.settle()
 	}
 }
@@ -309,7 +311,7 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
-	if !s.ends() && s.conn.Unread() { // a handler on the loop has delayed the client's input
+	if !s.ends() && s.conn.Unread() { // an inline handler has kept the loop from reading
 		return now + eventloop.Tick
 	}
 	s.expired()
@@ -323,7 +325,7 @@ func (s *Socket) Closed() {
 	s.cancel()
 }
 
-// Drain closes a WebSocket because the server stops or, if retire is set, is replaced (Sockets.Drain).
+// Drain closes the WebSocket because the server stops or, if retire is set, because it is replaced (Sockets.Drain).
 func (s *Socket) Drain(retire bool) {
 	if s.here() && !(retire && s.stays()) {
 		s.goAway()
@@ -367,7 +369,7 @@ func (s *Socket) resumeReading() {
 
 func (s *Socket) Position() *Position { return &s.position }
 
-// Join does nothing if s has left all groups.
+// Join adds s to a group. It does nothing if s has left all groups.
 func (s *Socket) Join(group string) {
 	if !s.left {
 		s.all.Add(s, group)
@@ -395,7 +397,7 @@ func (s *Socket) Carried() (in, out int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 
-// write sends a control frame after all earlier output. It must not be called while the connection writes.
+// write sends a control frame after all earlier output. It must not be called during a transfer.
 func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
 	out := s.conn.Use()
@@ -415,10 +417,11 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// in returns the time of the loop after d. It is more precise than the time of the connections.
+// in returns the loop time d from now. It reads the clock, and is therefore more precise than conn.Set.Now.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
-// deliver passes a message to the handler, which still runs, and pauses reading if the handler has enough input.
+// deliver passes a message to the handler, which must not have ended, and pauses reading if the handler has enough
+// input.
 func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	if !s.all.weigh(s, len(data)) {
 		s.fail(errShare)

@@ -10,10 +10,11 @@ import (
 )
 
 type SocketConfig struct {
-	// MaxSize is the maximum size of a message in bytes, before and after decompression. A larger message is closed
-	// with 1009.
+	// MaxSize is the maximum size of a message in bytes, before and after decompression. A larger message closes the
+	// WebSocket with 1009.
 	MaxSize int
-	// Ping is the time without input before a ping, PingTimeout the time to answer it; 0 or less means no limit.
+	// Ping is how long a client may be silent before it gets a ping. PingTimeout is how long the client may take to
+	// answer. 0 or less means no limit.
 	Ping, PingTimeout time.Duration
 
 	NoDeflate bool // messages are not compressed (permessage-deflate)
@@ -31,17 +32,17 @@ type Sockets struct {
 	conns    *conn.Set
 	cfg      SocketConfig
 	maxEvent int
-	// nil until a client requests a WebSocket, and after the last one has left
+	// nil if there are no WebSockets
 	codec *codec
 
 	// close code while the server stops or is replaced; 0 while it serves
 	leaving uint16
 	// WebSockets that can be handed over stay while the server retires
 	stay bool
-	// the server was replaced, and SocketConfig.ReloadGrace has not passed
+	// the server was replaced less than SocketConfig.ReloadGrace ago
 	spared bool
-	// number of the last message before the server began to retire; WebSockets get all messages up to it before they
-	// are handed over
+	// number of the last message before the server began to retire; WebSockets get all messages up to this number
+	// before they are handed over
 	last uint64
 	// number of movable WebSockets whose handshake the handler has not answered
 	awaited  int
@@ -56,7 +57,7 @@ func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets the configuration from now on. WebSockets use MaxEvent, HandOver and Counted of groups.
+// Configure sets the configuration. WebSockets use MaxEvent, HandOver and Counted of groups.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
@@ -67,8 +68,8 @@ func (a *Sockets) Trim() { a.codec = nil }
 
 // Drain begins the end of all WebSockets. If retire is set, the server is replaced, and WebSockets are closed with 1012
 // (service restart), unless they may stay for Export. Otherwise they are closed with 1001 (RFC 6455 §7.4.1, IANA).
-// Browsers then reconnect. Messages to groups are sent first if that is quick; WebSockets that stay get the rest before
-// they are handed over. Socket.Drain drains each Socket, like other connections.
+// Browsers then reconnect. Messages to groups are sent first, for a limited time; WebSockets that stay get the rest
+// before they are handed over. conn.Set.Drain then calls Socket.Drain of each Socket.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -87,7 +88,7 @@ func (a *Sockets) Drain(retire bool) {
 	a.conns.Flush()
 }
 
-// spare closes the WebSockets that ReloadGrace has spared.
+// spare closes the WebSockets that have stayed open for ReloadGrace.
 func (a *Sockets) spare() {
 	a.spared = false
 	a.each(func(s *Socket) { s.Drain(true) })
@@ -112,7 +113,7 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// keep copies the handler's state from p, the part by which the handler releases the WebSocket, into d.
+// keep copies the handler's state into d. p is the part with which the handler has released the WebSocket.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
@@ -120,7 +121,7 @@ func keep(d *exchange.SocketState, p *exchange.Part) {
 type GroupMessage struct {
 	Group  string
 	Binary bool
-	Data   string // UTF-8 unless Binary
+	Data   string // the message, in UTF-8 unless Binary is set
 }
 
 const (
@@ -130,7 +131,7 @@ const (
 	// again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
-	// groupHistory bounds the messages that are kept for WebSockets of another process (Hold).
+	// groupHistory bounds the stored messages for WebSockets that another process will hand over (Hold), in bytes.
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
 
@@ -158,7 +159,7 @@ func (m *GroupMessage) event(seq uint64) *Event {
 	return NewFrame(m.Group, seq, append(wire, m.Data...), header, op)
 }
 
-// mostBehind is in bytes.
+// mostBehind returns how many bytes may wait for a client before its WebSocket is closed.
 func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
 var shared = new(exchange.Part)

@@ -20,17 +20,17 @@ import (
 // of the last event for this subscriber. Events have the same numbers in both servers, so the new server sends only
 // later events. No event is lost or sent twice if
 //
-//   - the new server takes all events from some number K on (Publish), and the old one all events up to K-1, before it
-//     exports;
-//   - the new server forgets none of them before the import (Hold).
+//   - the old server takes all events below some number K before it exports, and the new server takes all events from K
+//     on (Publish);
+//   - the new server keeps these events until the import (Hold).
 //
-// If the new server has forgotten an event, it ends the stream: the client reconnects, and gets the events that are
-// kept after its Last-Event-ID. Either server may be ahead of the other.
+// If the new server no longer has an event, it ends the stream: the client reconnects, and gets the stored events after
+// its Last-Event-ID. Either server may be ahead of the other.
 
 // StreamState is at most 70 KiB as JSON.
 type StreamState struct {
 	Names []string
-	// the subscriber was given all events of its channels up to this number
+	// the subscriber has received all events of its channels up to this number
 	Seq         uint64
 	Minor       uint8
 	Number      uint64
@@ -39,7 +39,7 @@ type StreamState struct {
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
 	Sent        int64
-	Framed      int64 // bytes of the response that are not its body
+	Framed      int64 // bytes of the response that do not belong to its body
 
 	Log *logfile.State `json:",omitempty"`
 }
@@ -63,19 +63,19 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers. more reports whether others are left. If late is set, a subscriber with unread data
-// is disconnected.
+// sweep removes some subscribers and returns them. more reports whether other subscribers are left. If late is set,
+// subscribers with unread data are disconnected.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {
-		// give the events first, because then the new server sends fewer events
+		// send these events first, so that the new server need not send them
 		return nil, true
 	}
 	for p := range s.all {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case !p.movable(): // it is ending and cannot continue elsewhere
+		case !p.movable(): // the stream is ending, or its TLS connection cannot move
 		case p.state == idle:
 			list = append(list, s.depart(p))
 		case late:
@@ -120,7 +120,7 @@ func (p *StreamSubscriber) describe() *StreamState {
 	return d
 }
 
-// endStream does not wait for the client.
+// endStream sends the end of the response, without waiting for the client.
 func endStream(fd int, minor uint8) {
 	if minor > 0 {
 		_, _ = conn.Send(fd, finalChunk.Wire(minor), 0)

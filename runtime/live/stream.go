@@ -10,8 +10,8 @@ import (
 )
 
 type StreamConfig struct {
-	// Subscribers limits the subscribers of one channel. PerAddress limits the subscribers of one client's address, or
-	// its /64 for IPv6. Clients beyond the limits get status 503. A sixteenth of all connections
+	// Subscribers limits the subscribers of one channel. PerAddress limits the subscribers of one IP address, or of one
+	// /64 network for IPv6. Further clients get status 503. A sixteenth of all connections
 	// (conn.AcceptConfig.MaxClients) is reserved for other clients.
 	Subscribers int
 	PerAddress  int
@@ -33,18 +33,17 @@ type StreamConfig struct {
 	// MaxEvent limits an event, in bytes.
 	MaxEvent int
 
-	// Epoch is a part of the ids of events, and distinguishes them from the events before a restart. Processes that
-	// serve the same subscribers, one after the other or at the same time, have the same Epoch. If it is empty, it is
-	// made of the time.
+	// Epoch is a part of the ids of events and changes with a restart. Processes that serve the same subscribers, one
+	// after the other or at the same time, must have the same Epoch. If it is empty, it is made from the time.
 	Epoch string
 
 	// HandOver lets subscribers, and WebSockets with a group, stay while the server retires, for Subscribers.Export and
 	// Sockets.Export.
 	HandOver bool
 
-	// Joined and Left report a subscriber, once for each of its channels. Counted reports the number of subscribers of
-	// a channel, or of members of a group, after each change. They are called on the loop, and must not block. They may
-	// be nil.
+	// Joined and Left are called when a subscriber has joined or left, once for each of its channels. Counted is called
+	// with the number of subscribers of a channel, or members of a group, after each change. All are called on the loop
+	// and must not block; they may be nil.
 	Joined, Left func(name string, client *StreamClient)
 	Counted      func(name string, subscribers int)
 }
@@ -55,7 +54,7 @@ type StreamClient struct {
 	Port        string
 	User        string
 	LastEventID string
-	// Number of the subscriber, unique on this machine and kept in a hand-over; below 2^53.
+	// Number of the subscriber: unique on this machine, unchanged by a hand-over, below 2^53.
 	Number uint64
 }
 
@@ -66,8 +65,8 @@ type Loop interface {
 
 	Full() bool
 
-	// Count counts a client whose descriptor did not come from a connection of the server, or, if n is -1, a client
-	// that has left.
+	// Count adds n to the number of clients: 1 for a client whose socket the server did not accept itself, -1 for a
+	// client that has left.
 	Count(n int)
 
 	// Resume continues the WebSocket d of another process on fd: see exchange.Server.Resume. The caller keeps fd if
@@ -81,8 +80,8 @@ type Loop interface {
 
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty one
 
-// response is a handler's response to a client that is already a subscriber, from its head to its last part. It is the
-// Sink of the handler and the Source of the connection, and gives the connection to the subscriber at the end.
+// response is a handler's response to a client that is already a subscriber. It is the Sink of the handler and the
+// Source of the connection. After the last part it hands the connection over to the subscriber.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink
@@ -98,7 +97,7 @@ func (r *response) Send(p *exchange.Part) {
 		r.text, r.closed = true, p.File == nil && bytes.HasSuffix(p.Body, emptyLine)
 	}
 	switch {
-	case p.First: // the head, sent by Subscribe
+	case p.First: // Subscribe has sent the head
 		r.text = false
 		r.sink.Send(p)
 	case !p.Last():
@@ -118,9 +117,8 @@ func (r *response) end(p *exchange.Part) {
 	body := *p
 	body.End, body.Owner = exchange.NotLast, r
 	r.sink.Send(&body)
-	// An empty line separates the body from the first event, unless the body ends with an empty line. The body of a
-	// framework may be "{}" or "null", and the first event would become a part of its line. Clients ignore a second
-	// empty line.
+	// An empty line must separate the body from the first event. Otherwise the first event would continue the last line
+	// of the body, which may be "{}" or "null" from a framework. Clients ignore a second empty line.
 	separator := emptyLine
 	if r.closed || !r.text {
 		separator = nil
@@ -154,7 +152,7 @@ func (r *response) upgrade(c *conn.Conn, log *logfile.Record, sent, framed int64
 	r.begun = true
 	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c
 	c.Upgrade(p)
-	if !c.Gathers() && !c.Writing() { // otherwise the connection flushes the output later
+	if !c.Gathers() && !c.Writing() { // otherwise serve is called after the output was written
 		c.Again()
 	}
 }

@@ -19,7 +19,7 @@ const (
 	historyTotal = 16 << 20
 	historyAge   = time.Hour
 
-	// less than the kernel keeps for a subscriber
+	// less than the send buffer of a subscriber, in bytes
 	batchBytes = 16 << 10
 
 	mostNamed = 8
@@ -36,14 +36,14 @@ type Subscribers struct {
 	most   int
 	format atomic.Pointer[eventFormat]
 
-	// including subscribers whose handlers still make their response
+	// number of subscribers, including those whose response is not complete yet
 	joined    int
 	addresses map[string]int32
 	// the number of the next subscriber; begins with the number of the process
 	next     uint64
 	retry    *Event
 	reported int
-	// the server is retiring, and ends new subscribers like all others
+	// drain was called: new subscribers end, too
 	retiring bool
 	stay     bool
 	pieces   [][]byte
@@ -55,8 +55,8 @@ type eventFormat struct {
 	limit int
 }
 
-// NewSubscribers returns the subscribers of a loop with the connections conns and the requests of sites. Configure must
-// be called before other methods.
+// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Configure must be called
+// before other methods.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
 		next: uint64(os.Getpid())<<30 + 1}
@@ -65,7 +65,7 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 	return s
 }
 
-// Configure takes the maximum number of client connections of the whole server as clients.
+// Configure sets the configuration. clients is the maximum number of client connections of the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
@@ -133,13 +133,13 @@ type StreamSubscriber struct {
 	conn     *conn.Conn // nil before the handler has ended its response
 	minor    uint8
 	state    state
-	input    uint16 // bytes from the client, which should send none
+	input    uint16 // received bytes; a client should send none
 	port     uint16
 	framed   uint32
 	sent     int64
 	position Position
 	addr     netip.Addr
-	queue    *queue // nil if the client has accepted all data
+	queue    *queue // nil if no data waits for the client
 	log      *logfile.Record
 	extra    *extra
 	number   uint64
@@ -153,7 +153,7 @@ const (
 	joining state = iota
 	idle
 	behind
-	// as behind, and its stream ends after the client has accepted all data
+	// data waits for the client, and the stream ends after this data
 	ending
 	gone
 )
@@ -162,8 +162,8 @@ const (
 type queue struct {
 	events []*Event
 	off    int
-	bytes  int // bytes of events of batches, which are limited
-	// number of first events that do not count for the limit, because they were kept before the client joined
+	bytes  int // bytes that count for StreamConfig.Buffer
+	// number of events at the front that do not count for the limit, because they come from the history
 	free int
 }
 
@@ -171,7 +171,7 @@ func (p *StreamSubscriber) Position() *Position { return &p.position }
 
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput is the maximum input of a subscriber in bytes. All input is ignored.
+// maxInput is how many bytes a subscriber may send, although all input is ignored.
 const maxInput = 16 << 10
 
 // Input implements conn.Protocol. It ignores the input of a subscriber, and disconnects after too much input.
@@ -206,11 +206,11 @@ func (p *StreamSubscriber) Room(ended bool) {
 
 const lookAgain = int64(time.Minute)
 
-// Due implements conn.Protocol. It sends a heartbeat to a client after a long time without data.
+// Due implements conn.Protocol. It sends a heartbeat if the client has not received data for a long time.
 func (p *StreamSubscriber) Due() (next int64) {
 	now := p.s.conns.Now
 	if p.state != idle {
-		return now + lookAgain // a transfer has a deadline of its own
+		return now + lookAgain // a transfer has its own deadline
 	}
 	if at := p.nextBeat(); at > now {
 		return at
@@ -221,8 +221,7 @@ func (p *StreamSubscriber) Due() (next int64) {
 
 const beats = 64
 
-// nextBeat returns the time of the next heartbeat of a subscriber without other data, which is at least half the
-// interval away.
+// nextBeat returns the time of the next heartbeat of a subscriber, at least half an interval after the last data.
 func (p *StreamSubscriber) nextBeat() int64 {
 	every := int64(p.s.cfg.Heartbeat)
 	return p.conn.Stamp + every - every/2/beats*int64(p.number%beats)
@@ -236,7 +235,7 @@ func (p *StreamSubscriber) Drain(bool) {}
 func (p *StreamSubscriber) Closed() {
 	s := p.s
 	switch {
-	case p.conn == nil: // the subscriber has another connection, or was given away
+	case p.conn == nil: // the subscriber has another connection, or was handed over
 		return
 	case p.state == joining:
 		s.abandon(p)

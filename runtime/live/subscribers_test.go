@@ -121,7 +121,7 @@ func TestSubscriberThatDoesNotReadIsDropped(t *testing.T) {
 	})
 }
 
-// For IPv6, they are counted by network.
+// Subscribers with IPv6 addresses are counted by /64 network.
 func TestSubscribersAreCountedByAddressUntilTheyLeave(t *testing.T) {
 	h := serve(t, StreamConfig{PerAddress: 1})
 	for _, test := range []struct {

@@ -21,7 +21,7 @@ func (s *Socket) Send(p *exchange.Part) {
 	case s.answer != answering:
 		s.release(p)
 		return
-	case s.moving == resuming: // the handler has not accepted it
+	case s.moving == resuming: // the handler has refused to resume the WebSocket
 		s.notResumed()
 		s.advance()
 	}
@@ -37,7 +37,7 @@ func (s *Socket) advance() {
 	for !s.held.Empty() && !s.conn.Writing() {
 		p := s.held.Take()
 		s.held.Uncount(s.all.conns, &p, len(p.Body))
-		if p.Owner == nil { // a message of a group, added by queue
+		if p.Owner == nil { // a message to a group, added by queue
 			if s.behind = max(0, s.behind-cost(&p)); s.behind <= s.all.mostBehind()/2 {
 				s.all.CaughtUp(s)
 				s.all.Continue()
@@ -54,7 +54,7 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// dropHeld reports whether it dropped the last part, which ends the exchange.
+// dropHeld discards the held parts. It reports whether one of them was the last part, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.TakeAll()
 	for i := range held {
@@ -123,7 +123,7 @@ func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 	}
 }
 
-// endCode returns the close code of a WebSocket whose handler has ended without a code.
+// endCode returns the close code of a WebSocket whose handler has ended without sending one.
 func endCode(p *exchange.Part) uint16 {
 	if p.End == exchange.Incomplete {
 		return websocket.InternalError
@@ -159,8 +159,8 @@ func (s *Socket) Give(events []*Event) {
 	}
 }
 
-// queue keeps a message, in order with the messages of the handler, until the WebSocket is accepted and the client has
-// accepted the earlier output.
+// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent. It preserves the
+// order with messages of the handler.
 func (s *Socket) queue(e *Event) {
 	p := exchange.Part{Op: e.Op, Body: e.Text()}
 	switch most := s.all.mostBehind(); {
@@ -170,7 +170,7 @@ func (s *Socket) queue(e *Event) {
 		if s.state != socketOpening && s.behind > most/2 {
 			s.all.Lag(s)
 		}
-	case s.state != socketOpening: // otherwise it is dropped after it is accepted
+	case s.state != socketOpening: // a WebSocket that is not accepted yet is dropped later
 		s.drop()
 	}
 }
