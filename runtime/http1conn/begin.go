@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// AwaitTLS lets c, which is not open yet, begin with TLS, after a header of the PROXY protocol.
+// AwaitTLS makes c begin with TLS, after the header of the PROXY protocol if there is one. Call it before Open.
 func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
 
 func (c *Conn) Speaks() conn.Protocol {
@@ -37,8 +37,8 @@ func (c *Conn) handshake() conn.Protocol {
 	return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
 }
 
-// helloReader is the protocol of a connection with TLS if Config.Current is set. The handshake waits for Current,
-// because another process can take a connection over only before the handshake.
+// helloReader is the protocol of a connection before its TLS handshake if Config.Current is set. The handshake waits
+// for Current, because another process can take over a connection only before the handshake.
 type helloReader struct{ *Conn }
 
 func (h helloReader) Input(data []byte) {
@@ -47,7 +47,7 @@ func (h helloReader) Input(data []byte) {
 	if c.mustAsk() {
 		return
 	}
-	c.gate = closed // the first request must ask again
+	c.gate = closed // the first request must wait for Config.Current again
 	c.setState(StateNew)
 	p := c.handshake()
 	c.Upgrade(p)
@@ -88,11 +88,11 @@ func (h proxyHeader) Input(data []byte) {
 	}
 }
 
-// preface is the first thing that a client with HTTP/2 sends (RFC 9113 §3.4).
+// preface is sent first by every HTTP/2 client (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// prefaceReader is the protocol of a connection whose first bytes decide between HTTP/1 and HTTP/2. If ALPN has chosen
-// HTTP/2, other bytes close the connection (RFC 9113 §3.4).
+// prefaceReader is the protocol of a connection whose first bytes select HTTP/1 or HTTP/2. If ALPN has selected HTTP/2,
+// bytes other than the preface close the connection (RFC 9113 §3.4).
 type prefaceReader struct{ *Conn }
 
 func (p prefaceReader) Input(data []byte) {

@@ -18,7 +18,7 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 		// Pieces are separated by spaces. A number is a piece with this many bytes of a file. Trailers follow "|".
 		pieces string
 		want   string // the sent bytes; a byte of a file is a dot
-		cuts   int    // how often a cut is reported
+		cuts   int    // how many times truncation is logged
 		short  int64
 	}{
 		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},

@@ -16,11 +16,12 @@ import (
 type State uint8
 
 const (
-	StateNew     State = iota // no byte has arrived yet
-	StateHead                 // the beginning of a head has arrived
-	StateBody                 // the beginning of a body has arrived
-	StateReady                // the next request; those before it may be active
-	StateWaiting              // the next request waits for the active ones
+	StateNew  State = iota // no byte has arrived yet
+	StateHead              // the beginning of a head has arrived
+	StateBody              // the beginning of a body has arrived
+	// the connection expects the next request; earlier requests may be active
+	StateReady
+	StateWaiting // the next request waits for the active requests
 	// accepts no further request and closes after the last response
 	StateEnding
 	StateUpgraded // another protocol has the connection
@@ -31,26 +32,27 @@ func (s State) String() string {
 	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
-// Server has the connections of HTTP/1 of an event loop, and memory that they share. Call its methods on the event
-// loop, unless they say otherwise.
+// A Server is the state that the HTTP/1 connections of an event loop share. Its methods must be called on the event
+// loop, unless their comments say otherwise.
 type Server struct {
 	*exchange.Server
 
 	tls   *conn.TLSServer
-	open  func(*Conn) // lets the event loop serve a connection, or closes it
+	open  func(*Conn) // makes the event loop serve a connection, or closes it
 	http2 func(*exchange.Client)
 
 	rest  []byte // input after the head of the request that is being routed
-	bulk  []byte // memory of readOn; nil until it is needed
+	bulk  []byte // buffer of readOn; nil until it is needed
 	items []conn.Item
 
-	replaced bool // another process serves: TakeIdle was called
+	replaced bool // TakeIdle was called, so another process serves
 
-	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
+	// limits log lines about proxies that send no header of the PROXY protocol
+	unannounced logfile.Seldom
 }
 
-// Connections with TLS begin with a handshake of tls. http2 continues connections that begin with the preface of
-// HTTP/2. open lets the event loop serve a connection, or closes the connection.
+// Init initializes s. tls performs the handshakes of connections with TLS. http2 continues connections that begin with
+// the preface of HTTP/2. open makes the event loop serve a connection, or closes it.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }
@@ -66,11 +68,11 @@ type Conn struct {
 	first, last *exchange.Exchange // active exchanges in the order of their responses
 	body        *framedBody
 
-	resume http1.Resume // how far the head in the pending input was examined
+	resume http1.Resume // how much of the head in the pending input was parsed
 
 	state     State
 	awaitsTLS bool
-	gate      gate // of the next request
+	gate      gate // whether the next request must wait for Config.Current
 }
 
 var (
@@ -96,8 +98,8 @@ func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	return c
 }
 
-// Open registers c with the event loop. The protocol p is c, or one that comes before HTTP/1. The caller then sets
-// Stamp and calls Schedule.
+// Open registers c with the event loop. p is the first protocol of the connection: c itself, or a protocol that
+// precedes HTTP/1. The caller must then set Stamp and call Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
 	if err := c.Client.Open(c.s.Set, p); err != nil {
 		c.state = StateClosed
@@ -113,8 +115,7 @@ func (c *Conn) State() State { return c.state }
 // Busy reports whether a response is being sent, or waits for an earlier one.
 func (c *Conn) Busy() bool { return c.first != nil || c.Writing() }
 
-// Dismiss ends a connection that the server wants no request from. The connection closes when its client has read all
-// output.
+// Dismiss makes c accept no request. The connection closes when its client has read all output.
 func (c *Conn) Dismiss() {
 	c.Linger = true
 	c.setState(StateEnding)
@@ -135,8 +136,8 @@ const tick = eventloop.Tick
 
 // EOF implements conn.Protocol. A client may shut down its sending side and still read (printf ... | nc host port). EOF
 // cannot distinguish this client from a client that has disconnected. It keeps the connection for a short time (Due) if
-// no active exchange has begun its response. Otherwise it cancels the response, because clients end streams like this,
-// and no client shuts down only one side of TLS.
+// no active exchange has begun its response. Otherwise it cancels the response, because this is how clients end
+// streams. It also cancels over TLS, where no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
@@ -145,9 +146,9 @@ func (c *Conn) EOF() (stays bool) {
 		c.Transport() != nil {
 		return false
 	}
-	// Tell sources that listen (http.disconnect of ASGI) that the client sends nothing further and has probably
-	// disconnected. Their responses are still sent. For a source with an unanswered handshake of a WebSocket, the
-	// client has disconnected.
+	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). Their
+	// responses are still sent. For an unanswered WebSocket handshake, the input means that the client has
+	// disconnected.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
@@ -167,17 +168,17 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain implements conn.Protocol. Idle connections close, or stay as Retire says.
+// Drain implements conn.Protocol. Idle connections close, or stay if retire is set.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
-	defer c.Schedule() // the deadline is earlier now
+	defer c.Schedule() // the deadline may be earlier now
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
 			c.Stamp = s.Set.Now
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
-		if c.Unread() { // bytes of a request are still in the socket
+		if c.Unread() { // a request has arrived, but was not read yet
 			c.Stamp = s.Set.Now
 			return
 		}
@@ -187,11 +188,10 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
-// Idle reports whether c has no request: none has begun, its head is incomplete, or the last response is sent. since is
-// the time when that began.
+// Idle reports whether c has no complete request and no active exchange. since is the time when it became idle.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
-		return 0, false // c does not count for --max-clients
+		return 0, false // a subrequest does not count for --max-clients
 	}
 	if since, lingers := c.Lingers(); lingers {
 		return since, true
@@ -228,7 +228,7 @@ func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
 	case c.gate == asking, c.Half && c.last != nil && c.last.AwaitsSites():
-		return s.Set.Now + int64(halfTimeout) // the server is the reason for the wait
+		return s.Set.Now + int64(halfTimeout) // the client is waiting for the server
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half:
@@ -238,7 +238,7 @@ func (c *Conn) deadline() int64 {
 		if s.End == exchange.Draining || s.End == exchange.Leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
-		return c.Stamp + tick + limit // a stamp is up to a tick old
+		return c.Stamp + tick + limit // a stamp may be a tick too early
 	case c.state == StateBody:
 		return c.bodyDeadline()
 	case c.Busy():

@@ -13,9 +13,10 @@
 //
 // Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). Other
 // requests wait for earlier ones. Exchanges keep parts until the responses before them are sent. Up to three requests
-// of a connection may run with a source whose responses have no size limit (streamed.go). The interpreter gets up to 32
-// requests in one batch, because most answers are small. It returns a request (OpDeferred) while two others of the
-// connection run or more than 256 KiB wait for the client. The loop resumes that request shortly before its turn.
+// of a connection may run if their responses may grow to any size (streamed.go). The interpreter gets up to 32 requests
+// in one batch, because most responses are small. It returns a request (OpDeferred) while two other requests of the
+// connection run or more than 256 KiB wait for the client. The loop resumes the returned request shortly before its
+// turn.
 //
 // # Bodies that are streamed
 //
@@ -24,8 +25,8 @@
 // the connection reads and drops up to 64 KiB of the body, because clients often send a body in a separate packet and
 // then keep the connection open. If the rest is longer, the connection closes and lingers as after a refusal.
 //
-// The connection is not read while the handler has more than 64 KiB. When a body with a length fills the read buffer,
-// the connection reads further at once, up to 256 KiB for the handler, because waking a thread costs more. If a paused
-// client resets the connection, the loop notices immediately. If the client only shuts down its sending side, the loop
-// notices after the handler takes the bytes before the end.
+// The connection is not read while the handler has more than 64 KiB. When a body of known length fills the read buffer,
+// the connection continues to read at once, up to 256 KiB, because waking a thread for each buffer costs more. While
+// reading is paused, the loop notices a reset of the connection immediately. It notices the end of the input only after
+// the handler has used the bytes before it.
 package http1conn

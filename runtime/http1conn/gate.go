@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// gate says whether the next request of a connection may be parsed. It is used only with Config.Current.
+// A gate determines whether the next request of a connection may be parsed. It is used only with Config.Current.
 type gate uint8
 
 const (
@@ -40,9 +40,9 @@ func (c *Conn) mustAsk() bool {
 	return true
 }
 
-// redirect answers a request with its own address, because another process has the new code, and this process the keys
-// of TLS. The client sends the request again on a new connection. Leading slashes become one, as in a path of a
-// directory: two would begin the name of a host.
+// redirect redirects a request to its own URL. Another process has the new code, but only this process has the keys of
+// the TLS connection, so the client must send the request again on a new connection. Several leading slashes are
+// reduced to one, because "//" would begin a host name.
 func (c *Conn) redirect(req *http1.Request, head []byte) {
 	fields := append([]byte("Location: "), '/')
 	fields = route.AppendURL(fields, bytes.TrimLeft(req.Path.In(head), `/\`))

@@ -10,7 +10,7 @@ import (
 
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
 type ClientState struct {
-	Local, Remote string // addresses with ports; "" of a unix socket
+	Local, Remote string // addresses with ports; "" for a unix socket
 	// the client is a proxy that is not trusted; its forwarding fields are ignored
 	Untrusted   bool   `json:",omitempty"`
 	Unannounced bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
@@ -21,13 +21,12 @@ type ClientState struct {
 
 type IdleClient struct {
 	State ClientState
-	FD    int // belongs to the receiver
+	FD    int // descriptor of the connection, owned by the receiver
 }
 
-// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. It cannot take a connection after
-// its TLS handshake, because the keys stay in this process. It closes a TLS connection that has carried a request: a
-// client then retries its next request on another connection (RFC 9110 §9.2.2). A connection whose request has arrived
-// stays.
+// TakeIdle removes the idle HTTP/1 connections from the loop and returns them for another process. Connections after a
+// TLS handshake cannot move, because the keys stay in this process. TakeIdle closes those that have carried a request:
+// their clients retry on another connection (RFC 9110 §9.2.2). A connection whose next request has arrived stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {
@@ -57,8 +56,9 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 	return list
 }
 
-// maxUnused is how long the first request of a connection with TLS may be on its way if Config.Current is set. Browsers
-// open connections early, and open another one if the server closes an unused connection.
+// maxUnused is how long a connection with TLS may wait for its first request before TakeIdle closes it, if
+// Config.Current is set. Browsers open connections in advance, and open another one if the server closes an unused
+// connection.
 const maxUnused = int64(2 * time.Second)
 
 func (c *Conn) depart(unannounced bool) IdleClient {
@@ -73,7 +73,7 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 	return d
 }
 
-// Arrive serves an idle connection that TakeIdle has taken in another process. It owns fd.
+// Arrive serves an idle connection that TakeIdle has returned in another process. It owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {

@@ -10,7 +10,7 @@ const (
 	// MaxActive is the limit of active requests of a connection.
 	MaxActive = 32
 
-	// MaxAhead limits the answers of unlimited size that are made before their turn.
+	// MaxAhead limits how many responses of unlimited size are made before their turn.
 	MaxAhead = 2
 
 	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above the limit the connection is not
@@ -70,7 +70,8 @@ func (c *Conn) keep(data []byte) {
 	}
 }
 
-// consume handles the requests at the front of buf, after a suspended one, and returns the number of used bytes.
+// consume continues a suspended request, handles the requests at the front of buf, and returns the number of used
+// bytes.
 func (c *Conn) consume(buf []byte) int {
 	s := c.s
 	s.rest = buf
@@ -95,8 +96,8 @@ func (c *Conn) consume(buf []byte) int {
 	return used
 }
 
-// next handles one request at the front of buf, which is rest. It returns false if c cannot continue now; c.state has
-// the reason.
+// next handles one request at the front of buf, which is Server.rest. It returns false if c cannot continue now;
+// c.state has the reason.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
@@ -142,7 +143,8 @@ func (c *Conn) next(buf []byte) bool {
 			c.redirect(req, head)
 			return false
 		}
-		// this process has the keys, but the next request may need another process
+		// close after the response: another process may have to answer the next request, but cannot take over this TLS
+		// connection
 		req.KeepAlive = false
 	}
 	c.newExchange().Decide()
@@ -177,10 +179,10 @@ type framedBody struct {
 	exchange.Body
 	chunked bool
 	chunks  http1.ChunkedReader
-	missing int64 // bytes, if not chunked
+	missing int64 // missing bytes of a body that is not chunked
 
 	s       *Server
-	counted int64 // bytes in memory that Server.InputMemory counts
+	counted int64 // bytes that are counted in Server.InputMemory
 	of      string
 }
 
@@ -224,15 +226,15 @@ func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	b.Body.Begin(max, now)
 }
 
-// Decode decodes the bytes of b at the front of data. piece is the content, a part of data: Decode moves the pieces of
-// a chunked body together. rest is the input after a complete body. The error is errTooLarge or a *http1.StatusError.
+// Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
+// the chunks. rest is the input after a complete body. The error is errTooLarge or a *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))
 		b.missing -= k
 		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
 	}
-	from, to, at := 0, 0, 0 // the piece is data[from:to], and data[:at] is decoded
+	from, to, at := 0, 0, 0 // data[from:to] is the content so far; data[:at] was decoded
 	for {
 		next, n, err := b.chunks.Next(data[at:])
 		at += n
@@ -253,8 +255,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// beginBody begins to receive the body of x. If the mount streams, it submits x and delivers the body piece by piece.
-// Otherwise it collects the body before it submits x. A chunked body may be complete already.
+// beginBody begins to receive the body of x. If the mount streams, beginBody submits x and delivers the body piece by
+// piece. Otherwise x is submitted when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
@@ -291,11 +293,11 @@ func (c *Conn) beginBody(x *exchange.Exchange) {
 	}
 }
 
-// receive takes the bytes of the body from the front of data and returns the rest. It changes the state of c when the
+// receive processes the bytes of the body at the front of data and returns the rest. It changes the state of c when the
 // body is complete or refused.
 func (c *Conn) receive(data []byte) (rest []byte) {
 	s, b := c.s, c.body
-	x := b.X // nil if the body is dropped
+	x := b.X // nil if the body is discarded
 	if x != nil && b.Streamed {
 		data = c.readOn(data)
 	}
@@ -338,7 +340,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 	return rest
 }
 
-// refuseBody answers a request because of an error in its body, or breaks the response off if that has begun.
+// refuseBody answers a request whose body is invalid, or aborts the response if it has begun.
 func (c *Conn) refuseBody(r exchange.Reply) {
 	b := c.body
 	x := b.X
@@ -355,19 +357,19 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 		x.FailWith(r, nil)
 		return
 	}
-	// otherwise the end of the connection would look like the end of the body
+	// a reset, because the client would take an ordinary close for the end of the body
 	c.Reset = x.Out.Framing == http1.UntilClose
 	c.cancelAll()
 	c.Room(false)
 }
 
-// bodyDeadline returns when to check the body again. A time in the past means that the body is too slow.
+// bodyDeadline returns the time of the next check of the body. A time in the past means that the body is too slow.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
 	if c.Stopped() && c.body.Waits() {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
-	if c.Stopped() || c.body.Expects { // the client is not the reason for the delay
+	if c.Stopped() || c.body.Expects { // the client is not late
 		return s.Set.Now + int64(bodyLook)
 	}
 	if c.body.TooSlow(s.Set.Now, s.Config.BodyTimeout, s.Config.BodyRate) {
@@ -389,7 +391,7 @@ func (c *Conn) Read(x *exchange.Exchange) {
 		return
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
 		size = req.Length
-	case x.Choice == nil: // no source takes the body, and it is incomplete
+	case x.Choice == nil: // the body is incomplete, and no source needs the rest
 		x.KeepAlive, c.Linger = false, true
 		c.setState(StateEnding)
 		return
@@ -407,7 +409,8 @@ func (c *Conn) Read(x *exchange.Exchange) {
 	c.submit(x)
 }
 
-// After a request for a WebSocket, later input waits for the answer: it may be frames.
+// submit passes x to its source. If x asks for a WebSocket, later input waits for the response, because it may consist
+// of frames.
 func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {
@@ -423,7 +426,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 	x.Submit()
 }
 
-// Wait implements exchange.Stream. An undecided exchange is always the last one of c.
+// Wait implements exchange.Stream. An exchange that is still being routed is always the last exchange of c.
 func (c *Conn) Wait(x *exchange.Exchange) {
 	if x.Delayed() {
 		c.advance()
@@ -473,7 +476,7 @@ func (c *Conn) pauseReading() {
 	}
 }
 
-// resumeReading ends a pause by pauseReading, or the pause of a connection that needed no further input.
+// resumeReading ends a pause by pauseReading, or another pause because no input was needed.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {
 		c.body.Resume(c.s.Set.Now)

@@ -26,7 +26,7 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends held parts in the order of the exchanges, until a part is missing or a transfer begins.
+// advance sends held parts in the order of the exchanges, until the next part is not available or a transfer begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
@@ -86,7 +86,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade hands the connection to another protocol and releases x. The response of x is written or gathered.
+// upgrade hands the connection over to another protocol and releases x. The response of x must be written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
@@ -105,13 +105,13 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 	return &c.Client.Conn, head
 }
 
-// complete removes x from the list of c. The last bytes of x are gathered. If broken is set, bytes of the response are
-// missing, and the connection closes in a way that shows this to the client. x ends when its last part is released.
+// complete removes x from the list of c after its last bytes were gathered. If broken is set, the response is
+// incomplete, and the connection closes in a way that shows this to the client. x ends when its last part is released.
 func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.KeepAlive = false
-		// otherwise the end of the connection would look like the end of the body
+		// a reset, because the client would take an ordinary close for the end of the body
 		c.Reset = x.Out.Framing == http1.UntilClose
 	}
 	if !x.KeepAlive {
@@ -176,8 +176,8 @@ func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	}
 }
 
-// sendFile writes the gathered bytes of c, then body, count bytes of the file of p, and tail. It releases p. It sends
-// immediately the bytes that the socket accepts.
+// sendFile sends the gathered bytes of c, then body, count bytes of the file of p, and tail. Bytes that the socket does
+// not accept become a transfer. It releases p.
 func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
@@ -206,7 +206,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	}
 }
 
-// Room implements conn.Protocol: it sends output that has waited for a transfer, and closes c after the last response.
+// Room implements conn.Protocol. It sends output that has waited for a transfer, and closes c after the last response.
 func (c *Conn) Room(ended bool) {
 	s := c.s
 	if ended {
@@ -220,7 +220,8 @@ func (c *Conn) Room(ended bool) {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
 	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
-		c.setState(StateEnding) // the head of its response said that the connection stays open
+		// Its response has already announced that the connection stays open.
+		c.setState(StateEnding)
 		c.Finish()
 	case s.End == exchange.Draining && c.skipping():
 		c.endSkip()
@@ -247,8 +248,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes after a chunk of size bytes. If last is set, they end the body, with trailers. The caller
-// must not change them.
+// chunkTail returns the bytes that follow a chunk of size bytes. If last is set, they include the end of the body with
+// trailers. The caller must not change them.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

@@ -8,7 +8,7 @@ import (
 // A streamed body (Mount.Streams) is delivered to the handler in pieces of the read buffer. Until the body is complete,
 // its exchange is the only one of the connection, and later input waits. The response may begin and end earlier.
 
-// askForBody sends 100 Continue if the client expects it. The time of the body begins now.
+// askForBody sends 100 Continue if the client expects it. The timeout of the body begins now.
 func (c *Conn) askForBody() {
 	b, s := c.body, c.s
 	if !b.Expects {
@@ -23,9 +23,9 @@ func (c *Conn) askForBody() {
 // maxPiece limits the bytes of a body that a handler gets in one piece.
 const maxPiece = 256 << 10
 
-// readOn returns data, with further bytes of the body from the socket if data has filled the loop's buffer: a read
-// costs less than a thread that wakes. The handler never gets more than maxPiece. readOn does not read chunks ahead,
-// because it would move chunks together. conn.Conn.Ready reads the remaining bytes.
+// readOn returns data. If data has filled the loop's buffer, readOn reads further bytes of the body from the socket and
+// appends them, up to maxPiece, because a read costs less than waking a thread again. Chunked bodies are not read
+// ahead. conn.Conn.Ready reads the remaining bytes.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
@@ -40,11 +40,11 @@ func (c *Conn) readOn(data []byte) []byte {
 	return s.bulk[:n+c.ReadMore(s.bulk[n:most])]
 }
 
-// maxSkip limits the bytes of an unwanted body that are read and dropped to keep the connection. Clients that send the
-// body in a separate packet have sent this much by now.
+// maxSkip limits the bytes of an unwanted body that are read and discarded to keep the connection open. A client that
+// sends the body in a separate packet has usually sent this much by now.
 const maxSkip = 64 << 10
 
-// giveUpBody is called when no source takes the rest of the body of x.
+// giveUpBody is called when no source needs the rest of the body of x.
 func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
@@ -77,11 +77,12 @@ func (c *Conn) endSkip() {
 	c.Room(false)
 }
 
-// A client that does not read could fill memory with the answers to its pipelined requests (RFC 9112 §9.3.2). So up to
-// MaxAhead+1 requests of a connection run if their answers have no size limit (canPipeline). The application gets more
-// requests in one batch, as most answers are small, but starts them only while few bytes wait (OpDeferred).
+// A client that does not read could fill memory with the responses to its pipelined requests (RFC 9112 §9.3.2). At most
+// MaxAhead+1 requests of a connection therefore run if their responses may grow to any size (canPipeline). The
+// application gets more requests in one batch, because most responses are small, but starts them only while few bytes
+// wait for the client (OpDeferred).
 
-// beginDelayed begins delayed exchanges of c in their order: the first one always, others while no more than MaxAhead
+// beginDelayed begins delayed exchanges of c in their order: the first exchange always, others while at most MaxAhead
 // have begun.
 func (c *Conn) beginDelayed() {
 	if c.Writing() {

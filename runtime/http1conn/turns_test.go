@@ -63,7 +63,7 @@ func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	})
 }
 
-// hints is a source that sends many interim responses before the response.
+// hints is a source that sends many interim responses before the final response.
 type hints struct {
 	exchangetest.Host
 	fields []byte
