@@ -156,7 +156,7 @@ func TestFloodEndsItsConnection(t *testing.T) {
 	}
 }
 
-// The client requests control frames and does not read them. It needs little memory.
+// A client that requests control frames without reading them occupies little memory.
 func TestUnreadControlFramesStopReading(t *testing.T) {
 	h := newHost(t)
 	c, p := h.open(t)

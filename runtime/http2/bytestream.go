@@ -13,15 +13,16 @@ import (
 	"fapws/runtime/http1"
 )
 
-// byteStream carries another protocol over a stream, as a virtual connection: in both directions after an accepted
-// extended CONNECT (RFC 8441), to the client only in a response that does not end (exchange.Upgrade). It implements
-// conn.Virtual, and is the protocol of that connection until Upgrade.
+// A byteStream carries another protocol over a stream, as the transport of a virtual connection. After an accepted
+// extended CONNECT (RFC 8441) bytes flow in both directions, in an endless response (exchange.Upgrade) only to the
+// client. byteStream is also the protocol of the virtual connection until Upgrade.
 type byteStream struct {
-	conn   conn.Conn
-	st     *stream
-	in     []byte // received bytes that were not read yet
-	said   bool   // END_STREAM was sent
-	awaits bool   // room must be called when the stream may send
+	conn conn.Conn
+	st   *stream
+	in   []byte // received bytes that were not read yet
+	said bool   // END_STREAM was sent
+	// AwaitRoom was called: room must be called when the stream may send
+	awaits bool
 }
 
 var (
@@ -87,7 +88,7 @@ func (b *byteStream) drop(n int) {
 	b.in = nil
 }
 
-// openWindow makes the window grow while everything is read.
+// openWindow enlarges the window as long as all input is read.
 func (b *byteStream) openWindow() {
 	st := b.st
 	if len(b.in) == 0 && st.window < st.target/2 {
@@ -96,7 +97,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Write writes one frame in each turn if other streams are ready.
+// Write implements conn.Transport. If other streams are ready, it writes only one frame.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {
@@ -108,14 +109,14 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			break
 		}
 		k := st.appendData(p[n:], false)
-		// small frames do not count, because they let the client open its window in small steps
+		// small frames earn no points for the budget, or a client could cause work by opening its window in small steps
 		if n += k; k >= smallPiece || n == len(p) {
 			c.budget.sent()
 		}
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
-		if b.st == nil { // the connection failed
+		if b.st == nil { // the connection has failed
 			return n, unix.EPIPE
 		}
 	}
@@ -135,7 +136,7 @@ func (b *byteStream) AwaitRoom() {
 	c := st.c
 	c.enqueue(st)
 	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
-		c.conn.Again() // no other event would call room
+		c.conn.Again() // no other event will call room
 	}
 }
 
@@ -145,7 +146,7 @@ func (b *byteStream) room() {
 	b.conn.Ready(eventloop.Writable)
 }
 
-// Flush has nothing to do, because Write keeps nothing in memory.
+// Flush does nothing, because Write keeps nothing in memory.
 func (b *byteStream) Flush() error { return nil }
 
 // CloseWrite implements conn.Transport with END_STREAM (RFC 8441 §5).
@@ -155,7 +156,7 @@ func (b *byteStream) CloseWrite() error {
 		return nil
 	}
 	b.said = true
-	st.appendData(nil, true) // may find the connection closed
+	st.appendData(nil, true) // appends nothing if the connection is closed
 	return nil
 }
 
@@ -187,7 +188,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The other methods of conn.Protocol do nothing. They are not called after Upgrade.
+// The following methods of conn.Protocol do nothing. They are not called after Upgrade.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

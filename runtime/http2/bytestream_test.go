@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// echo is a protocol that returns its input. It reads nothing while output waits.
+// echo is a protocol that sends its input back. It does not read while output waits.
 type echo struct {
 	conn   *conn.Conn
 	set    *conn.Set
@@ -92,7 +92,7 @@ func (p *peer) connectBytes(id uint32) {
 	}
 }
 
-// The end of the connection that carries the stream does the same, even while bytes wait for room.
+// The end of the carrying connection also closes it, even while bytes wait for room.
 func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A window that stays closed ends its stream. A body that arrives too slowly ends its request.
+// A stream ends if its window stays closed. A request ends if its body arrives too slowly.
 func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	h := newHost(t)
 	h.Set.WriteTimeout = time.Minute
@@ -68,8 +68,8 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	}
 }
 
-// A client that has been silent after a request learns at once which request was the last one. Other clients learn this
-// in a second step, because a request may be on its way.
+// A client that has been silent since a request gets one GOAWAY with the last stream. Other clients get the last stream
+// in a second GOAWAY, because a request may be on its way.
 func TestSilentClientIsDisconnectedInOneStep(t *testing.T) {
 	for _, silent := range []time.Duration{0, 2 * time.Second} {
 		h := newHost(t)

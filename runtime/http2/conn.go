@@ -29,7 +29,7 @@ const (
 	maxLate = 64 << 10
 )
 
-// A Conn belongs to the event loop.
+// A Conn is an HTTP/2 connection. It belongs to the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
@@ -42,30 +42,32 @@ type Conn struct {
 
 	decoder *hpack.Decoder
 	arrives *headerBlock // the incomplete header block; nil if none
-	block   int64        // bytes of the header block that are counted in Server.heads
-	// the client has changed its table size: the next header block must announce an empty table
+	// bytes of the incomplete header block that are counted in Server.heads
+	block int64
+	// the client has changed its table size, so the next header block must announce an empty table
 	resized bool
 
-	expected map[uint32]priority  // priorities of streams that are not open yet
-	ready    [urgencies][]*stream // streams that can send, in the order of their turns
-	late     []byte               // frames that wait for the end of a transfer
-	credit   int64                // send window of the connection
-	initial  int64                // initial send window of a stream
-	frame    int                  // maximum payload of a frame to the client
-	inflow   inflow               // receive window of the connection
-	sent     int64                // time of the last DATA frame sent
-	gather   *stream              // stream whose small body pieces are in gathered
+	expected map[uint32]priority // priorities of streams that are not open yet
+	// streams that can send, by urgency, in the order of their turns
+	ready    [urgencies][]*stream
+	late     []byte  // frames that wait until a transfer has ended
+	credit   int64   // send window of the connection
+	initial  int64   // initial send window of a stream
+	frame    int     // maximum payload of a frame to the client
+	inflow   inflow  // receive window of the connection
+	sent     int64   // time of the last DATA frame sent
+	gather   *stream // the stream whose small pieces of the body are in gathered
 	gathered []byte
-	// nil before the first goroutine
+	// limits the goroutines that read files; nil before the first goroutine
 	loads chan struct{}
 	// streams whose responses wait until less output waits for the client
 	delayed []uint32
-	resumed uint32 // the last stream that left delayed
+	resumed uint32 // number of the last stream whose delayed response has begun
 	budget  budget
-	// bytes sent in this turn, with the cost of frames and requests (see yield)
+	// cost of this turn: sent bytes, turnFrame and turnStream (see yield)
 	used int
 
-	gate    gate // with Config.Current
+	gate    gate // used only with Config.Current
 	settled bool
 	pumping bool
 	leaving leaving
@@ -77,9 +79,9 @@ type leaving uint8
 
 const (
 	stays leaving = iota
-	// the client knows that the connection will end; the server still accepts requests
+	// the client was told that the connection will end; the server still accepts requests
 	notified
-	refuses // the client knows the last accepted stream
+	refuses // the client was told the last accepted stream
 )
 
 // Begin makes HTTP/2 the protocol of client's connection. The preface has been consumed.
@@ -117,7 +119,7 @@ func (c *Conn) Input(data []byte) {
 		c.conn.Linger = c.conn.Linger || len(data) > 0
 		c.conn.DropInput()
 	case len(c.conn.Pending()) == 0:
-		if c.used < turnBytes { // the last turn was completed
+		if c.used < turnBytes { // the last turn was not interrupted
 			c.used = 0
 		}
 		if n := c.consume(data); n < len(data) && !c.dead {
@@ -160,7 +162,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		// c.late grows when the client does not read the responses to its frames
+		// c.late grows if the client does not read the answers to its control frames
 		if len(c.late) > maxLate || c.used >= turnBytes {
 			c.conn.Pause(conn.PauseForReset)
 			break
@@ -179,7 +181,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	return n
 }
 
-// output is the gathered output or, during a transfer, c.late.
+// output returns the buffer for frames: the gathered output or, during a transfer, c.late.
 func (c *Conn) output() *[]byte {
 	if c.conn.Writing() || c.closed {
 		return &c.late
@@ -187,7 +189,7 @@ func (c *Conn) output() *[]byte {
 	return c.conn.Use()
 }
 
-// frames returns a Framer that writes to the output of c, for all frames but HEADERS and DATA. It is valid until the
+// frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. It is valid until the
 // next call of a method. Its errors need no check, because the frames are valid.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
@@ -216,12 +218,13 @@ func (c *Conn) Room(ended bool) {
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // otherwise Room(false) follows
+	if !c.conn.Gathers() { // otherwise Room(false) is called later
 		c.settle()
 	}
 }
 
-// EOF implements conn.Protocol. A client that has shut down its sending side could not open windows for responses.
+// EOF implements conn.Protocol. The connection closes, because a client that has shut down its sending side cannot open
+// windows for responses.
 func (c *Conn) EOF() (stays bool) { return false }
 
 func (c *Conn) Closed() {
@@ -239,28 +242,28 @@ type Config struct {
 	MaxStreams int
 	// maximum number of streams that a client may reset in a row (see budget)
 	MaxResets int
-	// bytes of a streamed body that the client may send ahead; at least 64 KiB
+	// maximum window of a streamed body in bytes; at least 64 KiB
 	MaxWindow int
 
-	// ConnectionWindow limits the bytes of bodies that a client may send ahead on all streams of a connection, and the
-	// bytes in memory; at least 64 KiB.
+	// ConnectionWindow limits the bytes of bodies on all streams of a connection: the window together with the bytes in
+	// memory. It is at least 64 KiB.
 	ConnectionWindow int
 
-	// MaxUnread limits the bytes that clients may send ahead on all connections, above 64 KiB on each (see
-	// conn.Shares). A client gets at most a third of these bytes. The same limit applies to the heads of active
-	// requests with more than 4 KiB. 0 means twelve times ConnectionWindow.
+	// MaxUnread limits the windows and the bytes in memory of all connections together. The first 64 KiB of each
+	// connection do not count. A client gets at most a third (see conn.Shares). A second limit of the same size applies
+	// to the heads of active requests that exceed 4 KiB. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
 
 type Server struct {
 	*exchange.Server
 	cfg    Config
-	memory conn.Shares // limited by Config.MaxUnread
-	heads  conn.Shares // large heads, with the same limit
+	memory conn.Shares // shares of Config.MaxUnread for bodies
+	heads  conn.Shares // shares of the same size for large heads
 
 	maxList int
-	// maximum size of a header block in bytes, above which the connection fails; a smaller block that is too large for
-	// a head gets 431
+	// Maximum size of a header block, in bytes. A larger block ends the connection; a smaller block whose head is too
+	// large gets 431.
 	maxBlock int
 
 	input   bytes.Reader
@@ -285,13 +288,13 @@ type Server struct {
 
 const tick = eventloop.Tick
 
-// Init initializes s. of is the state that is shared with HTTP/1.
+// Init initializes s. HTTP/1 connections use the same exchange.Server.
 func (s *Server) Init(of *exchange.Server) {
 	s.Server = of
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
-	// the framer checks the order of frames as if one connection used it, but all connections do
+	// The framer would check the order of frames, but all connections share it.
 	s.framer.AllowIllegalReads = true
 	s.makeEncoder()
 	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
@@ -360,7 +363,7 @@ func (c *Conn) Drain(retire bool) {
 }
 
 // refuse tells the client the last stream that the server processes. An idle connection then closes. It lingers,
-// because a request may be on its way, except when the server ends, which must not wait for a sleeping client.
+// because a request may be on its way, unless the server stops, because the server must not wait for a sleeping client.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
@@ -383,11 +386,11 @@ func (c *Conn) settle() {
 	}
 }
 
-// deadline returns when c must be checked next, and the function to call then.
+// deadline returns the time of the next check of c, and the function to call at this time.
 func (c *Conn) deadline() (at int64, expire func()) {
 	now, cfg := c.s.Set.Now, &c.s.Config
 	switch {
-	case c.dead: // the remaining output has its own deadline
+	case c.dead: // a transfer of the remaining output has its own deadline
 		return now + look, func() {}
 	case !c.settled:
 		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() {
@@ -427,13 +430,14 @@ func (c *Conn) Due() (next int64) {
 	}
 	expire()
 	if !c.closed {
-		c.openWindow() // other connections of the client may use less now
+		c.openWindow() // other connections of the client may have returned shares
 	}
 	at, _ = c.deadline()
 	return at
 }
 
-// Idle reports whether c has no stream, and since when. An incomplete header block does not count as a stream.
+// Idle reports whether c has no stream, and since when it has been idle. An incomplete header block does not count as a
+// stream.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.arrives != nil {
 		since = c.arrives.since

@@ -15,17 +15,17 @@
 // # Output
 //
 // Heads and control frames are sent at once. The body of a response waits in its stream until the client's windows and
-// the socket have room; the exchange holds further parts. Streams that can send have turns of one frame: the lowest
-// urgency first (RFC 9218). Incremental streams of equal urgency alternate, other streams follow each other. A request
-// without a priority is incremental, so that a long response does not block others.
+// the socket have room; the exchange holds further parts. Streams that can send take turns of one frame, in the order
+// of urgency (RFC 9218). Incremental streams of equal urgency alternate; other streams are sent one after the other. A
+// request without a priority is incremental, so that a long response does not block others.
 //
 // # WebSockets
 //
-// An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 request for a WebSocket with a key of the server, so all
+// An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request with a key that the server makes, so all
 // code for WebSockets handles it, including programs and upstreams. After it is accepted, the stream is the transport
 // of a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). The window of the
-// stream opens as the connection is read. END_STREAM is the end of the connection, and RST_STREAM resets it. A 2xx
-// response that does not accept a WebSocket would look like an acceptance and becomes a 501.
+// stream opens as the virtual connection is read. END_STREAM ends the virtual connection, and RST_STREAM resets it. A
+// 2xx response that does not accept a WebSocket would look like an acceptance and becomes a 501.
 //
 // # Files
 //
@@ -34,24 +34,24 @@
 //
 // # Input
 //
-// The window of the connection starts at 64 KiB and grows with use, up to what its streams may send and at most to
-// Config.ConnectionWindow, minus the bytes in memory (window.go). Above 64 KiB all connections share a limit
+// The window of the connection starts at 64 KiB and grows with use, up to the sum of the windows of its streams and at
+// most to Config.ConnectionWindow, minus the bytes in memory (window.go). Above 64 KiB all connections share a limit
 // (conn.Shares).
 //
 // The window of a stream starts at 64 KiB. The first 64 KiB of a collected body stay in memory. A longer body goes to a
 // file, with a window of 1 MiB; the window stays closed while the client has its maximum number of files. A body also
 // goes to a file if the connection would otherwise hold more than an eighth of its window in memory. The window of a
 // streamed body opens when the handler has given credit for half of exchange.InputWindow. It grows up to
-// Config.MaxWindow while the handler takes everything. A stream whose handler takes nothing costs at most its window,
-// and all streams together cost at most the window of the connection.
+// Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input occupies at most its
+// window in memory, and all streams together at most the window of the connection.
 //
 // # Hostile clients
 //
 // A connection has at most Config.MaxStreams exchanges. Exchanges of streams that the client has reset count until
 // their handlers have ended (CVE-2023-44487), as do streams that it made the server reset (CVE-2025-8671). Frames that
 // cost work without progress (resets, pings, settings, acknowledgments, priorities, empty frames, small window updates)
-// take points from a budget (window.go), which time and sent data refill. A client that exhausts it gets GOAWAY with
-// ENHANCE_YOUR_CALM. Header blocks are decoded as they arrive, and only as many bytes are kept as a head may have. A
-// larger block gets 431; a much larger block ends the connection. While too many control frames wait for a client that
-// does not read, its input is paused.
+// take points from a budget (window.go). The budget refills with time and with sent data. A client that exhausts it
+// gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded as they arrive, and only as many bytes are kept as a
+// head may have. A larger block gets 431; a much larger block ends the connection. While too many control frames wait
+// for a client that does not read, its input is paused.
 package http2

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// The fields are the same each time, and for any table of the client. Fields of a connection, and invalid names, are
-// removed.
+// Each encoding of a head gives the same fields, independent of the client's table. Connection-specific fields and
+// fields with invalid names are removed.
 func TestHeadLinesBecomeFields(t *testing.T) {
 	s := new(Server)
 	s.makeEncoder()

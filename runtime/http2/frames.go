@@ -95,7 +95,7 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 // §6.8).
 func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != refuses }
 
-// charge takes points from the budget of c, and ends c if too few are left.
+// charge takes points from the budget of c, and ends c if the budget is exhausted.
 func (c *Conn) charge(points int64) {
 	if !c.budget.charge(points, c.s.Set.Now) {
 		c.failForFlood()
@@ -134,7 +134,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		return nil
 	})
 	if err == nil {
-		err = c.resize(initial) // once, even if the setting is repeated
+		err = c.resize(initial) // only once, even if the frame repeats the setting
 	}
 	if err != nil {
 		code := http2.ErrCodeProtocol
@@ -216,7 +216,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	switch {
 	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
-	case st == nil: // it has ended
+	case st == nil: // the stream has ended
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
 			c.protocolError(st.id, http2.ErrCodeFlowControl)
@@ -338,8 +338,8 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	s.spare = b
 }
 
-// countBlock counts the incomplete header block, if it is large, like the heads of active requests. It reports whether
-// the client may have that much; otherwise it changes nothing.
+// countBlock counts a large incomplete header block in Server.heads. It returns false, and counts nothing, if the
+// client would exceed its share.
 func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {

@@ -15,21 +15,21 @@ import (
 	"fapws/runtime/http1"
 )
 
-// headerBlock has fields that were rewritten in the form of HTTP/1.
+// A headerBlock collects the fields of a header block in the form of HTTP/1.
 type headerBlock struct {
 	id     uint32
 	use    blockUse
 	end    bool
 	since  int64 // time of its first frame
 	frames int
-	coded  int // bytes received, encoded
+	coded  int // number of received bytes, encoded
 	max    int
 
 	size int // size of the fields, as defined in RFC 9113 §6.5.2
-	// why the request is malformed (RFC 9113 §8.1.1); "" if it is valid
+	// why the request is malformed (RFC 9113 §8.1.1); "" if the request is valid
 	fault    string
 	tooLarge bool // size is above max; further fields are ignored
-	// length of the longest field as a line of HTTP/1; cookies count as received
+	// length of the longest field as an HTTP/1 line; cookies count one by one, as they were received
 	longest int
 
 	method, scheme, authority, path string
@@ -48,7 +48,7 @@ type blockUse uint8
 const (
 	ofRequest blockUse = iota
 	ofTrailers
-	// the stream is gone, but the block must still be decoded for the dynamic table
+	// the stream has ended, but the block must be decoded to update the dynamic table
 	ofNothing
 )
 
@@ -66,7 +66,7 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 		b.tooLarge = true
 	case strings.HasPrefix(f.Name, ":"):
 		b.addPseudo(f.Name, f.Value)
-	case b.use == ofTrailers: // dropped, as in HTTP/1
+	case b.use == ofTrailers: // ignore trailers, as in HTTP/1
 		if !validName(f.Name) || !validValue(f.Value) {
 			b.fault = "malformed trailer"
 		}
@@ -142,7 +142,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.cookie = append(b.cookie, value...)
 		return
 	case "sec-websocket-key":
-		if b.extended { // appendUpgrade adds one
+		if b.extended { // appendUpgrade adds a field Connection
 			return
 		}
 	case "expect":
@@ -171,7 +171,7 @@ func (b *headerBlock) check() {
 		b.fault = "the end of a stream that is to carry another protocol"
 	case b.authority != "" && b.host != "" && !strings.EqualFold(b.authority, b.host): // RFC 9113 §8.3.1
 		b.fault = "Host differs from :authority"
-	// has neither scheme nor path; package runtime/http1 refuses it
+	// a request without scheme and path, which package runtime/http1 refuses
 	case b.method == "CONNECT" && !b.extended:
 		b.path = "/"
 	case b.scheme == "":
@@ -248,10 +248,10 @@ func validPseudo(value string) bool {
 	return true
 }
 
-// knownLine caches the HPACK code of a line of a head, because most lines recur in many responses. The code must be the
-// same for all connections, so responses use no dynamic table.
+// A knownLine caches the HPACK code of a line of a head, because most lines recur in many responses. Responses use no
+// dynamic table, so that the code is the same for all connections.
 type knownLine struct {
-	text string // as in HTTP/1, without CRLF
+	text string // the line in the form of HTTP/1, without CRLF
 	// HPACK code (RFC 7541); empty if HTTP/2 does not have the field
 	coded []byte
 }
@@ -260,7 +260,7 @@ var seed = maphash.MakeSeed()
 
 const maxKnown = 200
 
-// The code is valid until the next call.
+// code returns the HPACK code of a line of a head. It is valid until the next call.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -277,17 +277,17 @@ func (s *Server) code(line []byte) []byte {
 	return known.coded
 }
 
-const emptyTable = 0x20 // a size of 0 for the dynamic table (RFC 7541 §6.3)
+const emptyTable = 0x20 // sets the size of the dynamic table to 0 (RFC 7541 §6.3)
 
-// makeEncoder makes an encoder without a dynamic table. The first field is encoded here because its code would contain
-// the change of the size.
+// makeEncoder makes an encoder without a dynamic table. It encodes a first field, because the code of this field
+// contains the change of the table size.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)
 	s.encoder.WriteField(hpack.HeaderField{})
 }
 
-// The name is empty if HTTP/2 does not have the field.
+// fieldOf parses a line of a head. The name is empty if HTTP/2 does not have the field.
 func fieldOf(line string) hpack.HeaderField {
 	if status, ok := strings.CutPrefix(line, "HTTP/1.1 "); ok {
 		if status = status[:3]; status == "101" { // RFC 8441 §5
@@ -302,7 +302,7 @@ func fieldOf(line string) hpack.HeaderField {
 		"sec-websocket-accept": // RFC 8441 §5
 		return hpack.HeaderField{}
 	}
-	if !validName(f.Name) { // clients treat it as a connection error
+	if !validName(f.Name) { // clients treat an invalid name as a connection error
 		return hpack.HeaderField{}
 	}
 	switch f.Name {
@@ -313,10 +313,10 @@ func fieldOf(line string) hpack.HeaderField {
 	return f
 }
 
-// sendHead sends the head of a response to x, which may be interim. head has the form of HTTP/1. ends marks the end of
-// the stream.
+// sendHead sends the head of a response to x, which may be interim. head has the form of HTTP/1. If ends is set, the
+// head ends the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
-	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // the size of head was counted
+	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size in the form of HTTP/1
 }
 
 func (st *stream) sendBlock(lines []byte, ends bool) (size int) {

@@ -104,7 +104,7 @@ func TestFieldsThatAreTooLargeAreNotKept(t *testing.T) {
 	}
 }
 
-// FuzzHead checks that HTTP/1 parses the resulting head into the same fields, and no others.
+// FuzzHead checks that package http1 parses a rewritten head into the fields of the request, and no other fields.
 func FuzzHead(f *testing.F) {
 	f.Add("GET", "http", "example.org", "/a?b", "x", "y", "cookie", "a=b")
 	f.Add("POST", "https", "", "/", "host", "a", "content-length", "5")

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A host answers with the request, holds exchanges whose path begins with /later, and passes streams whose path begins
-// with /bytes to an echo.
+// A host answers a request with a copy of it. It does not answer requests whose path begins with /later, and passes
+// streams whose path begins with /bytes to an echo.
 type host struct {
 	exchangetest.Host
 	http2  Server
@@ -70,7 +70,7 @@ type peer struct {
 	coder  *hpack.Encoder
 }
 
-// open has read the preface and the settings of the server.
+// open connects a client and reads the server's settings.
 func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	t.Helper()
 	fd, remote := exchangetest.Sockets(t)

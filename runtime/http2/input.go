@@ -9,33 +9,33 @@ import (
 )
 
 const (
-	// initialWindow is how much of a body a client may send at first. Until it receives the settings, it may send a
-	// byte less.
+	// initialWindow is the initial window of a stream, in bytes. Until the client has received the settings, the window
+	// is a byte smaller.
 	initialWindow = 64 << 10
 
-	// storeWindow is the window of a collected body that is stored in a file.
+	// storeWindow is the window, in bytes, of a collected body that is stored in a file.
 	storeWindow = 1 << 20
 
-	// storeMemory is how much of a collected body is kept in memory, because a connection may have many bodies. A
-	// longer body goes to a file.
+	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body goes to a file. The limit
+	// is small because a connection may have many bodies.
 	storeMemory = 64 << 10
 
-	// smallPiece is the size below which consecutive pieces of a streamed body are joined.
+	// smallPiece is the size, in bytes, below which consecutive pieces of a streamed body are joined.
 	smallPiece = 4 << 10
 )
 
 type incoming struct {
 	body  exchange.Body
-	early []byte // bytes received before the body had a destination
+	early []byte // received bytes of the body before routing was complete
 	// announced bytes that have not arrived; negative if the length is unknown
 	missing  int64
-	window   int64 // bytes that the client may send
+	window   int64 // how many bytes the client may send
 	held     int64 // bytes in memory (see holds)
 	target   int64
 	received int64
-	admitted bool // the body has a destination
+	admitted bool // routing is complete, so the destination of the body is known
 	arriving bool // the body is collected or streamed, and incomplete
-	unwanted bool // the rest is discarded
+	unwanted bool // the rest of the body is discarded
 	ended    bool
 }
 
@@ -222,7 +222,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		return
 	}
 	data := f.Data()
-	if pad := size - int64(len(data)); pad > 0 { // padding is not passed on
+	if pad := size - int64(len(data)); pad > 0 { // give credit for the padding, because no source receives it
 		st.window += pad
 		c.frames().WriteWindowUpdate(st.id, uint32(pad))
 	}
@@ -250,7 +250,7 @@ func (c *Conn) feedGathered() {
 	}
 	c.gather = nil
 	piece := c.gathered
-	c.gathered = nil // the source may close the connection
+	c.gathered = nil // receive may close the connection and reset c.gathered
 	if len(piece) > 0 {
 		st.receive(piece, false)
 	}
@@ -271,10 +271,10 @@ func (st *stream) receive(piece []byte, last bool) {
 		}
 	}
 	switch {
-	case st.bytes != nil && !st.extended: // the rest of the request is ignored
+	case st.bytes != nil && !st.extended: // ignore the rest of the request
 	case st.bytes != nil:
 		st.bytes.receive(piece)
-	case st.x == nil && last: // the response ended before
+	case st.x == nil && last: // the response has already ended
 		c.forget(st)
 	case st.unwanted:
 	case !st.admitted:
@@ -326,7 +326,8 @@ func (st *stream) feed(piece []byte, last bool) {
 	if last {
 		st.body.Arrived()
 	}
-	x.Feed(piece, last) // the window stays closed until x takes more
+	// If the handler has enough input, the window stays closed until it returns some.
+	x.Feed(piece, last)
 	if st.x != x {
 		return
 	}
@@ -365,11 +366,12 @@ func (st *stream) late(now int64) bool {
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
 }
 
-// gate says which streams may be opened. It matters only with Config.Current.
+// A gate determines which streams may be opened. It is used only with Config.Current.
 type gate struct {
 	// Current was called, and the frame that opens the next stream waits in the pending input with all later frames
 	asking bool
-	// bytes at the front of the pending input that had arrived before the call of Current, which has called done
+	// number of bytes at the front of the pending input that Config.Current allows to be processed: they arrived before
+	// its call
 	current int
 }
 
@@ -380,7 +382,8 @@ func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:
 		return false
-	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last: // perhaps trailers
+	// Not a request; HEADERS of an open stream are trailers.
+	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
 		return false
 	case c.gate.asking:
 		return true

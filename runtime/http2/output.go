@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// in bytes
+	// maximum cost of a turn, in bytes
 	turnBytes = 1 << 20
 
-	// turnFrame is the minimum cost of a frame, sent or received, in bytes of turnBytes. turnStream is the additional
-	// cost of a request: thousands of small requests may arrive together.
+	// turnFrame is the minimum cost of a sent or received frame, in bytes. turnStream is the additional cost of a
+	// request, because thousands of small requests may arrive together.
 	turnFrame  = 2 << 10
 	turnStream = 14 << 10
 )
@@ -26,17 +26,20 @@ const (
 type outgoing struct {
 	credit int64
 	part   exchange.Part
-	left   conn.Item // the rest of the part: bytes, and then a range of the file
+	// the unsent rest of part: bytes, followed by a range of the file
+	left conn.Item
 	// counts the sent bytes of the part; nil if they are not counted
-	unsent  *conn.Unsent
-	stamp   int64              // time when the last bytes were sent, or the part began
-	writing bool               // part is set
-	broken  bool               // the part is the last and incomplete
-	loading bool               // a goroutine reads the file of the part, which must stay open
-	orphan  *exchange.Exchange // the exchange of the part if the stream ended while loading
+	unsent *conn.Unsent
+	// time when the last bytes of the part were sent, or when the part began
+	stamp   int64
+	writing bool // part is being sent
+	broken  bool // part is the last part, and the body is incomplete
+	// a goroutine is reading the file of part, which must stay open
+	loading bool
+	orphan  *exchange.Exchange // the exchange of part if the stream has ended while loading
 }
 
-// sends reports whether st can send: it has output, and its window is open.
+// sends reports whether st has output and an open window.
 func (st *stream) sends() bool {
 	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
@@ -151,7 +154,7 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 			c.forget(st)
 			c.writeReset(st.id, st.ends)
 		case !st.ended:
-			st.stamp = c.s.Set.Now // see expireStreams
+			st.stamp = c.s.Set.Now // expireStreams resets the stream later
 		default:
 			c.forget(st)
 		}
@@ -187,8 +190,8 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c if it is used up. Room(true) begins the next turn. It does not use Conn.Again, because the
-// loop would call Input before other connections have their turns.
+// yield ends the turn of c if its cost has reached turnBytes. Room(true) begins the next turn. yield does not use
+// conn.Conn.Again, because the loop would then call Input before other connections have had their turns.
 func (c *Conn) yield() {
 	if c.used < turnBytes {
 		return
@@ -242,8 +245,8 @@ func (st *stream) write() {
 
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a frame with as many bytes of b as the windows allow, and returns how many. last reports that the
-// stream ends with b.
+// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns their number. If last is
+// set, b ends the stream.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
 	var flags http2.Flags
@@ -261,7 +264,8 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 
 func (st *stream) written() {
 	x, s := st.x, st.c.s
-	var part *exchange.Part // not a field: partWritten may send further parts recursively
+	// from a free list, because partWritten may send further parts recursively
+	var part *exchange.Part
 	if n := len(s.parts); n > 0 {
 		part, s.parts = s.parts[n-1], s.parts[:n-1]
 	} else {
@@ -282,7 +286,7 @@ func (st *stream) endPart() {
 	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
-// giveUp reports whether the unsent part was the last part of x.
+// giveUp discards the part that is being sent. It reports whether it was the last part of x.
 func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
@@ -306,12 +310,13 @@ const urgencies = 8 // RFC 9218 §4.1
 
 // priority is defined in RFC 9218.
 type priority struct {
-	urgency     uint8 // 0 is the most urgent, 7 the least
-	incremental bool  // it alternates with other incremental streams of its urgency
+	urgency uint8 // from 0, the most urgent, to 7
+	// the stream alternates with other incremental streams of its urgency
+	incremental bool
 }
 
-// defaultPriority is the priority of a request without a Priority field. The default of RFC 9218 is not incremental: a
-// long response would block all other responses to clients that send no priorities.
+// defaultPriority is the priority of a request without a Priority field. Unlike the default of RFC 9218, it is
+// incremental, so that a long response does not block the other responses to a client that sends no priorities.
 var defaultPriority = priority{urgency: 3, incremental: true}
 
 // parse parses a Priority field: a dictionary (RFC 8941) with the members u and i. It ignores malformed and unknown
@@ -367,7 +372,8 @@ func (c *Conn) turned(st *stream) {
 // maxExpected limits the priorities of streams that are not open yet. Browsers send a priority just before the request.
 const maxExpected = 16
 
-// expect drops the priority with the lowest stream number if too many are recorded.
+// expect records the priority of a stream that is not open yet. If too many are recorded, it drops the one with the
+// lowest stream number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

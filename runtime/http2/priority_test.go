@@ -22,7 +22,7 @@ func TestPriorityFieldIsParsed(t *testing.T) {
 	}
 }
 
-// Incremental streams of the same urgency have turns one after the other.
+// Incremental streams of the same urgency alternate.
 func TestStreamsHaveTurnsByUrgency(t *testing.T) {
 	c := new(Conn)
 	streams := map[uint32]*stream{}
@@ -80,7 +80,7 @@ func equal(a, b []uint32) bool {
 	return len(a) == len(b)
 }
 
-// See RFC 9218 §7.1. The latest priorities are kept.
+// RFC 9218 §7.1 allows this. The server keeps the latest priorities.
 func TestPriorityMayPrecedeItsStream(t *testing.T) {
 	c := new(Conn)
 	own, other := priority{urgency: 1}, priority{urgency: 5}

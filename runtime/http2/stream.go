@@ -13,20 +13,19 @@ import (
 )
 
 const (
-	// up to this number of streams, each may have a response of any size
+	// a connection with at most this number of streams may have responses of any size
 	fewStreams = 4
 
 	// smallHead is the maximum size of a head that does not count for Config.MaxUnread. Because of compression, a few
 	// bytes may produce a large head (RFC 7541).
 	smallHead = 4 << 10
 
-	// maxUnsent is how much of all responses except the largest may wait for a client before further responses are
-	// delayed.
+	// maxUnsent limits the bytes that wait for a client in all its responses except the largest. Above it, further
+	// responses are delayed.
 	maxUnsent = 16 << 20
 )
 
-// stream is an HTTP/2 stream, from the head of its request to the end of its response. It carries one exchange, and
-// implements exchange.Stream.
+// A stream is an HTTP/2 stream, from the head of its request to the end of its response. It carries one exchange.
 type stream struct {
 	c  *Conn
 	id uint32
@@ -117,7 +116,7 @@ func (c *Conn) open(b *headerBlock) {
 	case req.Body == http1.Sized:
 		st.missing = req.Length
 	default:
-		req.Body, req.Expect100 = http1.Chunked, b.expects // the rest of the code treats an unknown length like chunked
+		req.Body, req.Expect100 = http1.Chunked, b.expects // other code treats an unknown length like a chunked body
 	}
 	r.Head = s.head
 	st.x = s.New(c.client, st)
@@ -133,7 +132,7 @@ func (st *stream) countHead(n int64) {
 
 const maxSpare = 64
 
-// stream reuses the memory of an ended stream, unless a list or a goroutine still needs it.
+// stream returns a new stream, in the memory of an ended stream if no list or goroutine needs it any longer.
 func (s *Server) stream() *stream {
 	for n := len(s.ended); n > 0; n = len(s.ended) {
 		st := s.ended[n-1]
@@ -180,7 +179,8 @@ func (c *Conn) forget(st *stream) {
 	}
 }
 
-// abandon ends the exchange of st without a response, after the stream was forgotten or its connection was closed.
+// abandon ends the exchange of st without a response. The stream must be removed from its connection, or the connection
+// must be closed.
 func (st *stream) abandon() {
 	st.c.dequeue(st)
 	st.countHead(0)
@@ -204,8 +204,8 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// protocolError resets a stream, which may have ended, because its client violated the protocol. It costs the same
-// points as a reset by the client, because the request has caused the same work (CVE-2025-8671).
+// protocolError resets a stream because its client has violated the protocol. The stream may have ended. It costs as
+// many points as a reset by the client, because the request has caused the same work (CVE-2025-8671).
 func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)
@@ -260,8 +260,8 @@ func (st *stream) goOn() {
 	}
 }
 
-// beginDelayed begins delayed responses in order, one at a time, while less than maxUnsent of the other responses,
-// without the largest, waits for the client.
+// beginDelayed begins delayed responses in order, one at a time, while at most maxUnsent bytes of the other responses
+// wait for the client. The largest response does not count.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
@@ -298,7 +298,8 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 
 const maxLoads = 4
 
-// cached returns bytes that are valid until the next call. The error is unix.EAGAIN if they are not in memory.
+// cached returns the next bytes of the file of part. They are valid until the next call. The error is unix.EAGAIN if
+// the bytes are not in memory.
 func (st *stream) cached() (piece []byte, err error) {
 	s, left := st.c.s, &st.left
 	if !s.Set.IsWarm(left) {

@@ -4,23 +4,23 @@ import (
 	"fapws/runtime/exchange"
 )
 
-const minUpdate = 4 << 10 // in bytes
+const minUpdate = 4 << 10 // minimum increment of a window, in bytes
 
-// inflow is the receive window of a connection (RFC 9113 §5.2), with the input of its streams in memory.
+// inflow is the receive window of a connection (RFC 9113 §5.2) and counts the input of its streams in memory.
 type inflow struct {
 	window int64
 	held   int64  // bytes of input in memory
 	opened int64  // sum of window and held when the window was last opened
-	client string // the client's name in Shares
+	client string // key of the client in Shares
 	moved  bool
 	// bytes counted in Server.memory: the sum of window and held above initialWindow
 	shared int64
-	closed bool // window was found closed at the time since
+	closed bool // the window has been closed since the time in since
 	since  int64
 }
 
-// holds records that n bytes of the input of st are in memory. If that is less than before, the window of the
-// connection may open.
+// holds records that n bytes of the input of st are in memory. If n has decreased, the window of the connection may
+// open.
 func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held
@@ -31,8 +31,8 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven is holds for the bytes that the handler of x was given. A handler that has taken everything may still owe
-// the credit for an eighth of its window.
+// holdsGiven calls holds with the number of bytes that the handler of x has not returned. Less than an eighth of its
+// window counts as 0, because the handler may have used these bytes without giving credit yet.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
 	n := int64(x.Given)
 	if n < exchange.InputWindow/8 {
@@ -41,22 +41,23 @@ func (st *stream) holdsGiven(x *exchange.Exchange) {
 	st.holds(n)
 }
 
-// mayHold reports whether n more bytes of collected bodies may stay in memory. They may use an eighth of the window, if
-// it can be opened: incomplete bodies must not block each other.
+// mayHold reports whether n more bytes of collected bodies may stay in memory. They may use an eighth of the window
+// while it is open or can be opened, because incomplete bodies must not block each other.
 func (c *Conn) mayHold(n int) bool {
 	in := &c.inflow
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// blocks reports whether the window of the connection is closed and was closed within the last timeout. Requests that
-// wait for input do not time out during this time. After it they do, because requests that occupy the window may wait
-// for their end.
+// blocks reports whether the window of the connection has been closed for at most timeout. Requests that wait for input
+// do not time out during this time. Afterwards they time out, because the requests that occupy the window may be
+// waiting for them.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
 
-// room returns by how much the window of the connection should grow, 0 if that is not worth a frame. It grows with use,
-// up to what its streams may send. Above initialWindow it is shared with the other connections of the client.
+// room returns by how many bytes the window of the connection should grow; 0 if the increment is not worth a frame. The
+// window grows with use, up to the sum of the streams' windows. Bytes above initialWindow count for the share of the
+// client.
 func (c *Conn) room() int64 {
 	in := &c.inflow
 	if in.window > in.opened/2 {
@@ -88,7 +89,7 @@ func (c *Conn) share() {
 	}
 }
 
-// openWindow lets the client send more on all streams together, if that is worth a frame. The time with a closed window
+// openWindow enlarges the window of the connection if the increment is worth a frame. The time with a closed window
 // does not count for the timeouts of bodies.
 func (c *Conn) openWindow() {
 	c.share()
@@ -129,7 +130,7 @@ const (
 	costEmpty  = 5
 	costUpdate = 1 // an update of a window or of a priority; an unknown frame
 
-	// points earned by each DATA frame sent: clients answer it with updates
+	// points earned by each sent DATA frame, because clients answer with window updates
 	budgetFrame = 2
 )
 
@@ -138,11 +139,11 @@ type budget struct {
 	points int64
 	full   int64
 	since  int64 // time of the last refill
-	// free window updates: clients may answer much data late and at once
+	// free window updates, because clients may answer much data at once and late
 	updates int64
 }
 
-// begin makes b a full budget for resets resets at the time now. It refills by 3 % a second.
+// begin fills the budget for a number of resets at the time now. The budget refills by 3 % a second.
 func (b *budget) begin(resets int, now int64) {
 	b.full = int64(resets) * costReset
 	b.points, b.since = b.full, now
@@ -153,7 +154,7 @@ func (b *budget) sent() {
 	b.updates += budgetFrame
 }
 
-// updated takes the cost of a window update, and reports whether the budget is sufficient.
+// updated charges a window update, and reports whether the budget is sufficient.
 func (b *budget) updated(now int64) bool {
 	if b.updates > 0 {
 		b.updates--
@@ -162,7 +163,7 @@ func (b *budget) updated(now int64) bool {
 	return b.charge(costUpdate, now)
 }
 
-// charge takes points at the time now, in nanoseconds, and reports whether the budget is sufficient.
+// charge takes points from the budget, and reports whether they were left. now is in nanoseconds.
 func (b *budget) charge(points, now int64) bool {
 	b.points -= points
 	if b.points >= 0 {
