@@ -22,7 +22,8 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
-// room closes, at the limit of clients, the connection that has been idle for longest.
+// room reports whether a connection of ln can be accepted. At the limit of clients it closes the connection that has
+// been idle for longest.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
@@ -53,13 +54,13 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 }
 
-// reject closes the connection of a client that is not served, after the bytes in last, if any. It waits a moment for
-// the client to close first.
+// reject sends last, which may be empty, to a client that is not served, and closes the connection. It waits a moment
+// for the client to close first.
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)
 	if !c.IsClosed() {
-		_, _ = conn.Send(c.Fd(), last, 0) // the empty send buffer has room for them
+		_, _ = conn.Send(c.Fd(), last, 0) // fits into the empty send buffer
 		c.Dismiss()
 	}
 }

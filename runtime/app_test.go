@@ -100,13 +100,14 @@ func (r *logRecorder) String() string {
 	return strings.Join(r.lines, "\n")
 }
 
-// The application answers all requests with "hello".
+// serve starts a server whose application answers all requests with "hello".
 func serve(t testing.TB, cfg Config) *testServer {
 	t.Helper()
 	return start(t, patient(cfg), &instant{body: []byte("hello")}, exchange.Mount{Prefix: "/"})
 }
 
-// The server has one site on a free port, closes at the end of the test, and must not have logged a bug.
+// start starts a server with one site on a free port. At the end of the test it closes the server and fails if a bug
+// was logged.
 func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}

@@ -55,7 +55,7 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 
 var errStopped = errors.New("the server has stopped")
 
-// subrequest makes a request. serve makes the server accept its connection; the server owns the descriptor unless serve
+// subrequest sends a request over a socketpair. serve passes the other end to the server, which owns it unless serve
 // returns an error.
 func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte,
 	serve func(fd int) error) (*http.Response, error) {
@@ -97,7 +97,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// body ends the connection when it is closed.
+// body is a response body that closes its connection.
 type body struct {
 	io.Reader
 	end func()

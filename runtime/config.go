@@ -31,8 +31,9 @@ type Config struct {
 
 	Private *static.Private
 
-	// TLS is the configuration for listeners with Secure: certificates, versions, protocols (ALPN), tickets. It must
-	// not be changed, but GetConfigForClient may return another one for each connection. If it is nil, handshakes fail.
+	// TLS is the configuration of listeners with Secure: certificates, versions, protocols (ALPN), tickets. It must not
+	// be changed, but GetConfigForClient may return another configuration for each connection. If TLS is nil,
+	// handshakes fail.
 	TLS *tls.Config
 
 	// TLSTimeout is the timeout of TLS handshakes. 0 means 10 s.
@@ -42,15 +43,16 @@ type Config struct {
 	// 1024.
 	TLSHandshakes int
 
-	// WriteTimeout limits the time in which a client reads no byte of a response.
+	// WriteTimeout is how long a client may read no byte of a response before it is disconnected.
 	WriteTimeout time.Duration
 
-	// MaxUnsent limits the bytes of responses, without the largest, that wait for clients. Above it, the responses of
-	// the slowest clients end (conn.Ledger). 0 means 64 MiB.
+	// MaxUnsent limits the bytes of responses that wait for clients; the largest response does not count. Above it, the
+	// responses of the slowest clients are aborted (conn.Ledger). 0 means 64 MiB.
 	MaxUnsent int64
 
-	// Timeout limits the time from Submit to the first part of a response, and from each sent part to the next. After
-	// it the client gets 504, or an aborted response if it has begun, and the Handler is cancelled. 0 means no limit.
+	// Timeout limits the time from Submit to the first part of a response, and from each sent part to the next part.
+	// After a timeout the Handler is cancelled, and the client gets 504, or an aborted response if it has begun. 0
+	// means no limit.
 	Timeout time.Duration
 
 	// SendfileRoots are the directories from which a handler may send files by X-Sendfile, AccelRoots those for
@@ -112,7 +114,7 @@ func (c Config) withDefaults() Config {
 }
 
 const (
-	// tickLength is the interval at which the loop checks deadlines, in nanoseconds.
+	// tickLength is the interval between checks of the deadlines, in nanoseconds.
 	tickLength = eventloop.Tick
 
 	// quietAfter is how long the server must be without connections before it counts as idle, because clients may
@@ -134,7 +136,7 @@ func (l *loop) watch() {
 		}
 		return
 	}
-	if l.ticking.CompareAndSwap(false, true) { // a blocked loop needs only one tick
+	if l.ticking.CompareAndSwap(false, true) { // post no further tick while the loop is blocked
 		l.post(l.ticked)
 	}
 	l.app.Stalled()
@@ -155,11 +157,12 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		// An inline handler blocked the loop. Stamps since then are as old as the tick before.
+		// An inline handler has blocked the loop: timestamps taken since the last tick have the time of that tick.
 		l.conns.Restamp(before, l.now())
 		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		// Stamps since the last tick have its time: they are older than deadlines allow for.
+		// Timestamps taken since the last tick have the time of that tick, which is further back than deadlines allow
+		// for.
 		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()
@@ -172,6 +175,6 @@ func (l *loop) ticked() {
 	l.subscribers.Tick()
 	l.sockets.Expire()
 	l.conns.Tick()
-	// a handshake may now be old enough to be closed for another client
+	// a handshake may now be old enough to be closed to make room for another client
 	l.accepting.Resume()
 }

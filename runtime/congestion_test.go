@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The default of the machine does not matter.
+// The machine may pace connections by default.
 func TestLocalConnectionsAreNotPaced(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

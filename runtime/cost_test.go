@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A rawClient uses no memory of Go.
+// A rawClient is a client that uses no memory of Go.
 type rawClient struct {
 	t  testing.TB
 	fd int
@@ -127,8 +127,8 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// eachCosts returns the memory that each of n things uses, in bytes. It waits until the result is at most most, because
-// goroutines that made the things may still hold memory.
+// eachCosts returns how many bytes of memory each of n things uses. It waits until the result is at most most, because
+// the goroutines that made the things may still hold memory.
 func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("at most %d bytes for %s", most, what), func() bool {

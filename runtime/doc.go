@@ -5,11 +5,10 @@
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must
 // not be called on the loop. Everything else belongs to the loop unless a comment says otherwise. Work that may wait
 // for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process. Start
-// reading at server.go and loop.go. accepting.go, sources.go and live.go implement the interfaces that other packages
-// require of the loop.
+// reading at server.go and loop.go. accepting.go, sources.go and live.go implement the interfaces of other packages to
+// the loop.
 //
-// With a subrequest the server answers its own requests: pages that SSI includes, and local redirects of programs. A
-// goroutine (package backend) sends the request on a socketpair, whose other end the server handles like any
-// connection. The subrequest therefore passes all rules and has the same flow control. Start reading at
-// Server.subrequest.
+// A subrequest is a request of the server to itself, for pages that SSI includes and for local redirects of programs. A
+// goroutine (package backend) sends it on a socketpair, whose other end the server handles like any connection. The
+// subrequest therefore passes all rules and has the same flow control. Start reading at Server.subrequest.
 package runtime

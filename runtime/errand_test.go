@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// After the work, the loop runs on its thread again.
+// When the work has ended, the loop runs on its own thread again.
 func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

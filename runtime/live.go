@@ -9,8 +9,8 @@ import (
 
 func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
 
-// HoldHistory keeps all events and messages to groups for a while, except those above the limit of memory. A server
-// that will import clients needs it from its first event until then. It must not be called on the loop.
+// HoldHistory keeps all events and messages to groups for the duration d, up to the limit of memory. A server that will
+// import clients must keep them from its first event until the import. HoldHistory must not be called on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)
@@ -32,7 +32,7 @@ func (l *loop) giveEvents() {
 	l.subscribers.Turn()
 	l.sockets.Turn()
 	l.conns.Flush()
-	if l.app.Due { // handlers must learn of closed WebSockets
+	if l.app.Due { // notify handlers of closed WebSockets
 		l.flushBatch()
 	}
 }
@@ -57,7 +57,7 @@ func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	}
 }
 
-// offer makes the Carrier of x, which asks for another protocol of m: see exchange.Server.Init.
+// offer makes the Carrier of x if its request asks for another protocol that m supports (exchange.Server.Init).
 func (l *loop) offer(x *exchange.Exchange, m *exchange.Mount) bool {
 	if m.Upgrades == exchange.ToMessages {
 		return l.sockets.Offer(x, m.Group)

@@ -36,8 +36,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-// The client has probably disconnected. The response to a wrong password takes the longer the more wrong passwords were
-// sent.
+// A client that has shut down its side has probably disconnected. The response to a wrong password is delayed longer
+// with each wrong password.
 func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
@@ -56,7 +56,7 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	}
 }
 
-// The request also needs no header of the PROXY protocol.
+// The request needs no header of the PROXY protocol, either.
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

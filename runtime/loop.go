@@ -28,8 +28,7 @@ import (
 
 const serverName = "fapws"
 
-// loop has the state and the callbacks of the event loop. Everything in it belongs to the loop unless a comment says
-// otherwise.
+// loop is the state of the event loop and its callbacks. It belongs to the loop unless a comment says otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
@@ -43,26 +42,27 @@ type loop struct {
 	http1      http1conn.Server
 	http2      http2.Server
 	app        *app.Dispatcher
-	pages      *cache.Pages // nil without a cache
+	pages      *cache.Pages // nil if there is no cache
 	compressor *compress.Compressor
 	counts     *metrics.Recorder // nil if requests are not counted
 	timer      *time.Timer
 	live       atomic.Int64 // open connections; written on the loop, read by watch
-	// exchanges that may become overdue, at the last tick or when the last connection closed
+	// number of exchanges that may become overdue, as of the last tick or of the close of the last connection
 	owed    atomic.Int64
 	busyNow bool
 	shut    bool
 
-	// limits the log lines about responses that were ended because of slow clients
+	// limits the log lines about responses that were aborted because of slow clients
 	slow logfile.Seldom
-	cut  int // responses that were ended since the last log line
+	// number of responses that were aborted since the last log line
+	cut int
 
 	subscribers *live.Subscribers
 	sockets     *live.Sockets
 	tunnels     tunnel.Server
 
 	ticking atomic.Bool // a tick was posted
-	unused  func()      // argument of Replace that was not called yet
+	unused  func()      // argument of Replace that must still be called
 
 	gone    bool // the server is leaving, and the last connection has closed
 	drained chan struct{}
@@ -102,8 +102,8 @@ func newLoop(s *Server) *loop {
 // post runs f on the loop soon, and returns false if the loop has ended. It is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered ends the work that a panic interrupted: the connection h or, in flushBatch, every connection that waits for
-// a response.
+// recovered closes the connections whose work a panic has interrupted: the connection h or, after a panic in
+// flushBatch, every connection that waits for a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
@@ -158,7 +158,7 @@ func (l *loop) connectionOpened() {
 // continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// called while closing a connection; the outer flushBatch continues
+		// a recursive call while a connection closes; the outer flushBatch continues
 		return
 	}
 	l.busyNow = true
@@ -173,7 +173,7 @@ func (l *loop) flushBatch() {
 		}
 	}
 	if l.counts != nil {
-		l.counts.Turn() // the wait for the next request follows
+		l.counts.Turn() // the loop waits for the next request now
 	}
 	l.busyNow = false
 	if l.gone {
@@ -192,7 +192,7 @@ func (l *loop) Flush() {
 // Serve starts to accept connections on the listeners, which it owns from now on, and returns at once. A request is
 // routed to the site with its host (the first site if none matches), and there to the first mount whose prefix matches.
 // h is the handler of mounts without another handler; it may be nil if every mount has one. Call Serve once; Accept
-// adds listeners, and Replace changes the sites. The error, of one line, is about the directories of
+// adds listeners, and Replace changes the sites. The error has one line. It is about the directories of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
@@ -204,9 +204,10 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 	return err
 }
 
-// Replace makes other sites and their handler answer from now on, including waiting requests (exchange.Mount.Pending).
-// Active requests continue with the previous sites. unused is called on a goroutine when none of those requests is
-// left. Call Replace after Serve, after an earlier call has returned, and not on the loop. The error is as of Serve.
+// Replace replaces the sites and their handler. The new sites also answer waiting requests (exchange.Mount.Pending);
+// active requests continue with the previous sites. unused is called on a goroutine when the last of these active
+// requests has ended. Call Replace after Serve, after an earlier call has returned, and not on the loop. The errors are
+// those of Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
@@ -231,10 +232,11 @@ func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) 
 // application failed to load. It returns when they have been answered.
 func (s *Server) GiveUp() {
 	s.do(s.loop.sites.GiveUp)
-	s.do(func() {}) // after the end of that batch
+	// Returns after the end of the batch in which the requests were answered.
+	s.do(func() {})
 }
 
-// dismiss calls unused of Replace when no request of the previous sites is left.
+// dismiss calls the function unused of Replace when no request of the previous sites is left.
 func (l *loop) dismiss() {
 	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
 		go l.unused()
@@ -303,14 +305,14 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// besideJob is long work for the thread of the loop, during which another goroutine runs the loop.
+// A besideJob is long work on the thread of the loop. Meanwhile another goroutine runs the loop.
 type besideJob struct {
-	do   func() // nil without a job
+	do   func() // nil if there is no job
 	done chan struct{}
 }
 
-// run runs the loop, and the jobs of DoBeside in between. It returns nil when the loop has stopped, and otherwise its
-// error.
+// run runs the loop and the jobs of DoBeside. It returns nil after the loop was stopped, or the error that ended the
+// loop.
 func (s *Server) run() error {
 	events := s.loop.conns.Events
 	for {
@@ -333,8 +335,8 @@ func (s *Server) run() error {
 	}
 }
 
-// DoBeside is Do for long work: another goroutine runs the loop until f has returned, so the Handler of Serve must not
-// depend on a thread yet. Call it after earlier calls have returned, and call neither Do nor DoBeside meanwhile.
+// DoBeside runs f on the loop's thread like Do, while another goroutine runs the loop. It is for long work, before the
+// Handler of Serve depends on the thread. Until DoBeside has returned, neither Do nor DoBeside may be called.
 func (s *Server) DoBeside(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {

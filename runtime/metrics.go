@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Measure is safe for concurrent use and may be called again, but not on the loop.
+// Measure makes the server count requests. It is safe for concurrent use and may be called again, but not on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
@@ -34,7 +34,7 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is enough for a loop that is not blocked.
+// answersWithin is how long callers wait for a function on the loop. It is enough unless the loop is blocked.
 const answersWithin = 20 * time.Millisecond
 
 // noteMetrics must be called on the loop.
@@ -95,8 +95,8 @@ func (s *Server) Purge(all ...cache.Pattern) {
 	}
 }
 
-// PurgeNow is Purge and returns the number of removed pages, or -1 if the loop is blocked for too long. It must not be
-// called on the loop.
+// PurgeNow purges pages and returns their number, or -1 if the loop is blocked for too long. It must not be called on
+// the loop.
 func (s *Server) PurgeNow(all ...cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
@@ -110,7 +110,8 @@ func (s *Server) PurgeNow(all ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// CacheStats returns false if there is no cache or the loop is blocked. It must not be called on the loop.
+// CacheStats returns the counters of the cache. ok is false if there is no cache or the loop is blocked. It must not be
+// called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
 	if store == nil {
@@ -119,7 +120,7 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	return ask(s, countedWithin, store.Stats)
 }
 
-// kindOf returns "" for subrequests and other connections without a client.
+// kindOf returns the kind of a connection for metrics, or "" for subrequests and other connections without a client.
 func kindOf(p conn.Protocol) string {
 	switch p := p.(type) {
 	case *http2.Conn:

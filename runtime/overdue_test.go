@@ -26,7 +26,8 @@ func TestRecentHeadDoesNotTimeOutIfTheClockOfTheLoopIsLate(t *testing.T) {
 			if !begun {
 				return
 			}
-			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10)) // the last tick was nearly two ticks ago
+			// The last tick was nearly two tick lengths ago.
+			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10))
 			s.cfg.Sites.HeadTimeout = limit
 			s.configure(s.cfg)
 			for _, c := range all {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Call all on the loop.
+// all returns the HTTP/1 connections. Call it on the loop.
 func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*http1conn.Conn); ok {
@@ -34,8 +34,8 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 	return list
 }
 
-// A client that shuts down its side of the connection receives the whole file. A client that disconnects leaves nothing
-// behind.
+// A client that shuts down its side of the connection receives the whole file. When a client disconnects, its file and
+// its connection are closed.
 func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
@@ -153,7 +153,7 @@ func TestBytesAfterUrgentDataAreRead(t *testing.T) {
 	}
 }
 
-// The application has panicked.
+// A panic of the application also closes only the connection of its request.
 func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	t.Parallel()
 	rec := &logRecorder{}
@@ -171,7 +171,7 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	}
 }
 
-// After the last connection has closed, they fail, even while the loop still runs.
+// After the last connection has closed, subrequests fail, even while the loop still runs.
 func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})

@@ -21,18 +21,18 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Server has methods that may be called on any goroutine except the loop's.
+// A Server is an HTTP server with its event loop. Its methods may be called on any goroutine except the loop's.
 type Server struct {
 	cfg   Config
-	again http1.Limits // limits for heads that are parsed again
+	again http1.Limits // limits for heads that are parsed a second time
 	loop  *loop
 	over  chan struct{}
 
 	lock      sync.Once
 	besideJob besideJob
 	handed    *static.Handed              // files of Config.SendfileRoots and AccelRoots
-	store     atomic.Pointer[cache.Store] // nil without a cache
-	stored    int64                       // Config.CacheSize of store
+	store     atomic.Pointer[cache.Store] // nil if there is no cache
+	stored    int64                       // Config.CacheSize with which store was made
 
 	// Functions of the first Config; other goroutines call them, too.
 	log       func(logfile.Level, string)
@@ -43,7 +43,7 @@ type Server struct {
 	lastMetrics atomic.Pointer[[]metrics.Family]
 }
 
-// New starts the loop, without listeners.
+// New makes a server without listeners and starts its loop.
 func New(cfg Config) (*Server, error) {
 	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
@@ -91,8 +91,8 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle, for a caller whose settings come from a
-// script that must be loaded on the loop. Call it before Serve or Replace.
+// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. It is for settings from a script that is
+// loaded on the loop after New. Call it before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
 		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
@@ -170,8 +170,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.end(ctx, s.loop.drain)
 }
 
-// Retire is Shutdown when another process continues to accept on the sockets. Accepted connections are served. Idle
-// connections close with the response to their next request, or after the time idle without a request.
+// Retire ends the server like Shutdown while another process continues to accept on the same sockets. Idle connections
+// close with the response to their next request, or after the duration idle without a request.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
@@ -211,7 +211,7 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 }
 
 // end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, it closes
-// them.
+// the remaining connections.
 func (s *Server) end(ctx context.Context, begin func()) error {
 	s.StopAccepting()
 	s.loop.post(begin)
@@ -228,8 +228,8 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	return ctx.Err()
 }
 
-// HoldEnd prevents Shutdown and Retire from returning before their ctx ends until release is called, because clients
-// that were handed over may return (Sockets.TakeBack). Neither HoldEnd nor release must be called on the loop.
+// HoldEnd makes Shutdown and Retire wait until release is called or their ctx ends, because clients that were handed
+// over may return (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
 	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
@@ -259,7 +259,8 @@ type Counters struct {
 	Requests int64
 	// bytes of responses that wait for clients, without the kernel's buffers
 	Unsent int64
-	Cut    int64 // responses that were ended because of Config.MaxUnsent
+	// number of responses that were aborted because of Config.MaxUnsent
+	Cut int64
 }
 
 // Counters returns the counters of the loop. ok is false if the loop is blocked. It must not be called on the loop.
@@ -286,8 +287,8 @@ func (s *Server) Unused() time.Duration {
 	return unused
 }
 
-// ask returns the result of f on the loop; ok is false if the loop has not called f within the time within. It must not
-// be called on the loop.
+// ask runs f on the loop and returns its result. ok is false if the loop has not run f within the given duration. ask
+// must not be called on the loop.
 func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
 	said := make(chan T, 1)
 	s.loop.post(func() { said <- f() })
@@ -303,9 +304,9 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }
 
-// makeRoom is called after a connection has closed that was counted as v.
+// makeRoom is called after a connection has closed. v is how the acceptor counted it.
 func (l *loop) makeRoom(v conn.Verdict) {
-	if l.live.Load() == 1 { // ticks continue for overdue handlers
+	if l.live.Load() == 1 { // ticks continue only for overdue handlers
 		l.owed.Store(int64(l.app.AwaitsPart()))
 	}
 	live := l.live.Add(-1)
@@ -318,7 +319,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	// tellEnd follows at the end of the batch, after the application was notified
+	// tellEnd is called at the end of the batch, after the application was notified
 	l.gone = l.sites.End >= exchange.Leaving
 }
 
@@ -327,8 +328,8 @@ const headWithin = 2 * time.Second
 
 func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
 
-// leave begins the stage end of the shutdown, unless it has begun. When Leaving, connections may be idle for the time
-// idle, because a client may just be sending a request.
+// leave begins a stage of the shutdown, unless it has already begun. If end is Leaving, connections may stay idle for
+// the duration idle, because a client may just be sending a request.
 func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	if l.sites.End >= end {
 		return
@@ -371,8 +372,8 @@ func (l *loop) boundUnsent() {
 // page, an uncacheable HTML document in UTF-8. Other requests are answered as before. A nil page ends the override.
 // With local, only requests for http1.LocalHost get the page.
 //
-// It returns before it takes effect. It may be called on any goroutine except the loop's. The page must not be changed
-// afterwards.
+// The call returns before the loop uses the page, which must not be changed afterwards. It may be made on any goroutine
+// except the loop's.
 func (s *Server) SetOverridePage(status int, page []byte, local bool) {
 	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
 }

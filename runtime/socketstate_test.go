@@ -26,9 +26,9 @@ type talk struct {
 // talkApp is an inline application whose WebSockets can be handed over.
 type talkApp struct {
 	echoing
-	lets  func(*talk) // called when the application has released a WebSocket
+	lets  func(*talk) // called after the application has released a WebSocket
 	talks map[exchange.Ticket]*talk
-	out   int // unreleased parts
+	out   int // number of unreleased parts
 	notes string
 }
 
@@ -88,15 +88,14 @@ func (t *talk) end() {
 	t.add(exchange.Part{End: exchange.Complete})
 }
 
-// The WebSocket is not handed over, because its client has disconnected, because there is too much data, or because no
-// process accepts it.
+// The hand-over fails because the client has disconnected, the state is too large, or no process accepts the WebSocket.
 func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")
 	large := strings.Repeat("x", 4<<20)
 	for _, test := range []struct {
 		name  string
-		lets  func(s *testServer, k *talk, c *wstest.Client) // called when the handler has released the WebSocket
+		lets  func(s *testServer, k *talk, c *wstest.Client) // called after the handler has released the WebSocket
 		fails bool
 		// close code that the client receives; 0 if it has disconnected
 		code uint16

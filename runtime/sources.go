@@ -15,7 +15,7 @@ func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
 
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
-// Recover logs a panic outside of the loop's callbacks, and ends the work that it interrupted.
+// Recover logs a panic outside of the loop's callbacks, and ends the interrupted work.
 func (l *loop) Recover() {
 	if p := recover(); p != nil {
 		l.recovered(nil, p, debug.Stack())
@@ -38,8 +38,8 @@ func (s *Server) appConfig() app.Config {
 	}
 }
 
-// source returns the source of a mount with a Handler. unbounded reports whether its responses may have any size before
-// the loop accepts them; only the application's handler waits with its response for the clients of others.
+// source returns the source of a mount with a Handler. unbounded reports whether its responses may grow to any size
+// before the loop receives them. Only the application's handler delays responses while too many bytes wait for clients.
 func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
 	if m.Asks && m.Receives == nil {

@@ -16,7 +16,7 @@ import (
 type echoing struct {
 	instant
 	parts  []exchange.Part
-	theirs []exchange.Ticket // tickets of parts
+	theirs []exchange.Ticket // tickets of the parts in mine
 	next   int
 	buf    []byte
 }

@@ -31,7 +31,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { file.Close() })
-			// these clients send no pong
+			// no pings, because these clients send no pong
 			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}},
 				WebSockets: live.SocketConfig{Ping: time.Hour}}
 			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages})
