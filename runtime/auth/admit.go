@@ -18,7 +18,7 @@ var (
 )
 
 type progress struct {
-	of      refresher // the file that was read again, or the file of a running check
+	of      refresher // the file that was read, or whose user is being checked
 	check   *Check
 	verdict Verdict
 }
@@ -35,15 +35,15 @@ func (p *progress) Defer() {
 	}
 }
 
-// refresher has a file that identifies clients. The file is read in the background.
+// A refresher identifies clients by a file that it reads in the background.
 type refresher interface {
 	// Fresh reports whether the file is unchanged since it was read. It does not block.
 	Fresh() bool
 	Refresh()
 }
 
-// progressOf returns the progress of x for of, or nil. If the file of of must be read first, ok is false, and x
-// resumes after the file was read.
+// progressOf returns the progress of x with the file of a refresher, or nil. If the file must be read first, ok is
+// false, and x resumes after the file was read.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {
 		return p, true
@@ -98,7 +98,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password),
 		func(v Verdict) {
 			post(func() {
-				if x.Check == exchange.Check(p) { // false if the client disconnected
+				if x.Check == exchange.Check(p) { // false if the client has disconnected
 					p.check, p.verdict = nil, v
 					x.Resume()
 				}
@@ -109,10 +109,11 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 
 func (*Login) By() exchange.Login { return exchange.Form }
 
-// Named implements exchange.Access. A request does not name its user.
+// Named implements exchange.Access. It returns "", because a request with a cookie does not contain the name of its
+// user.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
-// Admit checks the session that the cookie of the request names.
+// Admit checks the session in the cookie of the request.
 func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	if _, ok := progressOf(x, l); !ok {
 		return nil, false
@@ -152,7 +153,7 @@ type Basic struct {
 	challenge []byte
 }
 
-const maxText = 1 << 10 // in bytes
+const maxText = 1 << 10 // maximum length of decoded credentials, in bytes
 
 // NewBasic returns a Basic for a realm, which browsers display; "" means "restricted". The error is one line.
 func NewBasic(realm string, users *Users) (*Basic, error) {

@@ -27,8 +27,8 @@ type Checker struct {
 
 type Origin struct {
 	Addr string // "" if the client has no IP address
-	// Conn identifies the connection by a comparable value; nil if it is unknown. Checks of one connection wait for
-	// each other.
+	// Conn is a comparable value that identifies the connection; nil if it is unknown. Checks of one connection wait
+	// for each other.
 	Conn any
 	// Ends is set if the client closed its side and has probably disconnected. The check is deferred as by Defer.
 	Ends bool
@@ -77,8 +77,8 @@ type Check struct {
 // Check starts a check. It calls done once, on another goroutine, with Right, Wrong or Busy, unless the check is
 // cancelled.
 //
-// The more wrong passwords the client's network sent or the account received within the last minutes, the later a
-// wrong password is reported. Guessing on many connections at once thus leaves time for other checks.
+// A wrong password is reported with a delay, which grows with the recent number of wrong passwords from the client's
+// network and for the account. Guesses on many connections at once thus leave time for other checks.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
 	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password,
@@ -117,7 +117,7 @@ func (k *Check) Cancel() {
 	}
 }
 
-// Defer moves the check after all others, because its client has probably disconnected.
+// Defer moves the check behind all other checks, because its client has probably disconnected.
 func (k *Check) Defer() {
 	c := k.checker
 	c.mu.Lock()
@@ -187,8 +187,8 @@ func (c *Checker) work() {
 	}
 }
 
-// failed counts a wrong password if counts is set, that is unless the password was tried before. It returns the delay
-// of the verdict.
+// failed returns the delay of the verdict on a wrong password. If counts is set, it also counts the password, which was
+// not tried before.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,8 +205,8 @@ func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
-// ofQueue returns a delay for the checks that already wait. Networks share the time, and checks from one connection,
-// which may have sent many requests at once, wait after other connections.
+// ofQueue returns the delay of k that results from the checks of its network and its connection that already wait.
+// Networks share the processors, and a connection that has sent many requests at once waits behind other connections.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {
@@ -242,9 +242,9 @@ type tally struct {
 const (
 	halfLife   = time.Minute
 	freeOfCost = 5                      // number of wrong passwords without a penalty
-	eachCosts  = 250 * time.Millisecond // penalty for each further one
+	eachCosts  = 250 * time.Millisecond // penalty for each further wrong password
 	maxPenalty = 10 * time.Second
-	// limit of the clients or accounts in the current map; an older map holds the same number
+	// maximum number of clients or accounts in the newer of two maps; the older map may hold as many
 	maxFailures = 2048
 )
 

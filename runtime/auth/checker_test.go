@@ -106,7 +106,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// Some clients guess passwords of some accounts. No guess is rejected while the queue has room.
+// A few clients guess passwords of a few accounts. No guess is rejected while the queue has room.
 func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -126,7 +126,7 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
 	r.check(u, "198.51.100.1", "ann", "right")
 	r.check(u, "192.0.2.1", "bob", "right")
-	// After this time, earlier checks precede checks with a smaller penalty.
+	// After this time, the earlier checks are due before new checks with a smaller penalty.
 	now += 2*maxPenalty + time.Second
 	r.check(u, "198.51.100.2", "bob", "right")
 	release()
@@ -144,7 +144,7 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	}
 }
 
-// Many checks of one connection, or of disconnected clients, delay no others, either.
+// Many checks of one connection, or of disconnected clients, do not delay other checks, either.
 func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -169,7 +169,7 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	r.check(u, "192.0.2.4", "ann", "right")
 	// A check from the network of a connection with many checks.
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
-	// From a network where admin has logged in before.
+	// A check from a network where admin has logged in before.
 	r.check(u, "192.0.2.9", "admin", "right")
 	gone.Defer()
 	r.order = nil
@@ -227,7 +227,7 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	}
 }
 
-// Checks of clients that have probably disconnected make room for others, even from the same network.
+// Checks of clients that have probably disconnected make room for checks of other clients, even from the same network.
 func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -250,7 +250,7 @@ func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	}
 }
 
-// The test includes repetitions while the verdict is delayed.
+// This also holds for repetitions while the verdict is delayed.
 func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -379,7 +379,7 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 	}
 }
 
-// Each request calls Known.
+// Known is called for each request.
 func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")

@@ -3,18 +3,20 @@
 //
 // Good hashes are slow by design, so a check has two steps: Known answers from memory on the event loop, and
 // Checker.Check computes in the background. The verdict is remembered until the file changes. Known does not report a
-// wrong pair before the delay of its verdict has passed; otherwise asking twice would be a faster way to guess.
+// wrong pair before the delay of its verdict has passed; otherwise a client could guess faster by sending each guess
+// twice.
 //
 // # Guessing
 //
-// A Checker limits the cost of all checks together: it uses half of the processors. It never locks an account,
-// because then any client could lock out the owner. Instead, a check is due at its arrival, plus a penalty for recent
-// failures of its client's network and of its account (checker.go), plus a delay for the checks of its network and
-// its connection that already wait. Therefore a flood of guesses waits after all other logins, requests that one
-// connection sends at once wait after other connections, and a network from which the user has logged in is not
-// penalized for failures of others. The first check of a connection is delayed by at most 30 s beyond its turn. The
-// 401 for a guess is delayed by the larger of both penalties. A check is cancelled if its client disconnects, and
-// runs last if its client closed its side. If more than 1,024 checks wait, the last one gets 503.
+// A Checker limits the cost of all checks together: it uses half of the processors. It never locks an account, because
+// then any client could lock out the owner. Instead, a check is due at its arrival, plus a penalty for recent failures
+// of its client's network and of its account (checker.go), plus a delay for the checks of its network and its
+// connection that already wait. Therefore a flood of guesses waits behind all other logins, requests that one
+// connection sends at once wait behind other connections, and a network from which the user has logged in is not
+// penalized for the failures of other networks. The first check of a connection is delayed by at most 30 s, in addition
+// to the wait for its turn. The 401 for a guess is delayed by the larger of both penalties. A check is cancelled if its
+// client disconnects, and runs last if its client closed its side. If more than 1,024 checks wait, the check with the
+// latest due time gets 503.
 //
 // # Files
 //
@@ -51,5 +53,5 @@
 //
 // # The first user
 //
-// If there are no users, the form creates the first one, for a client with the code from the log (respond.go).
+// If there are no users, the form creates the first user, for a client that has the code from the log (respond.go).
 package auth

@@ -71,8 +71,8 @@ func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
 
-// Act implements the function of fapws.users with the name action. For "list" it returns the names, one a line. For
-// "check" it returns the name, or "" if the name or the password is wrong.
+// Act implements the functions of the Python module fapws.users; action is the name of the function. For "list" it
+// returns the names, one on each line. For "check" it returns the name, or "" if the name or the password is wrong.
 func Act(action, path, name, password string) (string, error) {
 	switch action {
 	case "set":
@@ -141,8 +141,8 @@ func nameOf(line string) string {
 	return name
 }
 
-// edit replaces the line of a user, or removes it if hash is "". Servers that use the file detect the change. fits
-// returns an error if the change is not permitted.
+// edit replaces the line of a user, or removes the line if hash is "". Servers that use the file detect the change.
+// fits returns an error if the change is not permitted.
 func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

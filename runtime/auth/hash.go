@@ -33,11 +33,11 @@ func Hash(password string) (string, error) {
 }
 
 const (
-	// limit of the rounds of SHA-crypt, which then takes seconds
+	// maximum number of rounds of SHA-crypt; a check with this number takes seconds
 	maxRounds = 1_000_000
-	// limit of the cost of bcrypt, which then takes seconds
+	// maximum cost of bcrypt; a check with this cost takes seconds
 	maxCost = 17
-	minSum  = 22 // characters of an MD5 checksum
+	minSum  = 22 // length of an MD5 checksum in characters, the shortest of all
 )
 
 var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, " +
@@ -76,7 +76,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// The duration of verify depends on the hash.
+// verify reports whether password has this hash. How long it takes depends on the kind of hash.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):

@@ -62,9 +62,10 @@ type LoginOptions struct {
 	// ByCommand is set if the form cannot write the file of users. A command must then create the first user.
 	ByCommand bool
 
-	Run   string                    // a name of this server run, which all processes share
-	Log   func(line string)         // tells the operator how to create the first user
-	Event func(client, line string) // reports that a user logged in or out, or failed to log in
+	// identifies this run of the server; all its processes have the same value
+	Run   string
+	Log   func(line string)         // logs how the operator creates the first user
+	Event func(client, line string) // logs that a user has logged in or out, or failed to log in
 }
 
 const (
@@ -72,7 +73,7 @@ const (
 	OutPath  = "/_fapws/logout"
 )
 
-// NewLogin returns errors of one line.
+// NewLogin returns a Login. The error has one line.
 func NewLogin(o LoginOptions) (*Login, error) {
 	if o.Idle <= 0 || o.Age <= 0 {
 		return nil, errors.New("a session has to live for some time")
@@ -122,7 +123,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation takes the path below which clients see the site as root.
+// loginLocation returns the field that redirects to the form. root is the path prefix at which clients see the site.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -131,7 +132,7 @@ func loginLocation(root, target string) string {
 	return to
 }
 
-// Browsers do not know the scheme, so they do not show a password dialog.
+// Browsers do not know the scheme Cookie, so they do not show a password dialog.
 const loginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
 
 // local reports whether every browser interprets target as a path of this site. Browsers interpret "//host" and
@@ -273,7 +274,7 @@ func (s *LoginState) derive(purpose string) []byte {
 	return out
 }
 
-// exclusively calls f. Other processes cannot do so for the same directory meanwhile.
+// exclusively calls f while no other process runs a function of exclusively for the same directory.
 func exclusively(dir string, f func() error) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -286,7 +287,7 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// verifiedToken is valid while the user has this hash.
+// A verifiedToken is a session whose MAC was checked. It is valid while the user has this hash.
 type verifiedToken struct {
 	session *Session
 	hash    string
@@ -315,7 +316,7 @@ type content struct {
 	title   string
 	message string
 	token   string
-	next    string // the target after the login
+	next    string // path to which the browser is redirected after the login
 	name    string
 	first   bool
 	code    string // the right code that the user entered; empty otherwise

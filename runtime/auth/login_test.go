@@ -146,8 +146,8 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}
 }
 
-// The test includes processes that start later, sessions of removed users, and sessions of users with a new password.
-// Other sessions stay valid.
+// This includes processes that start later, sessions of removed users, and sessions of users with a new password. Other
+// sessions stay valid.
 func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
@@ -221,7 +221,7 @@ func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	}
 }
 
-// A client that logs in and out repeatedly does not end sessions of others.
+// A client that logs in and out repeatedly does not end the sessions of other clients.
 func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-const MaxLoginBody = 16 << 10 // in bytes
+const MaxLoginBody = 16 << 10 // maximum size of a submitted form, in bytes
 
 type visit struct {
 	l      *Login
@@ -91,7 +91,8 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// values returns the values of a form that a page of this site submitted. Otherwise it responds and returns nil.
+// values returns the values of a form that a page of this site submitted. If the form is from another site or invalid,
+// it responds and returns nil.
 func (v *visit) values() url.Values {
 	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
 		v.w.Refuse(403, "this form was sent by a page of another site")
@@ -182,8 +183,9 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	return ""
 }
 
-// check returns the verdict on a password, or Unknown if the client disconnected. It permits one check at a time for
-// each connection: a browser submits one form, and a flood over HTTP/2 would otherwise fill the queue.
+// check returns the verdict on a password, or Unknown if the client has disconnected. It permits one check at a time
+// for each connection, because a flood of requests over HTTP/2 could fill the queue; a browser submits only one form at
+// a time.
 func (v *visit) check(name, password string) Verdict {
 	if len(name) > maxUser || len(password) > maxText { // SHA-crypt is slow for long passwords
 		return Wrong
@@ -211,7 +213,7 @@ func (l *Login) tell(r *backend.Request, line string) {
 	l.o.Event(r.Client(), "login: "+line)
 }
 
-// tellFailure is tell with a limited rate, for events that a client can repeat at will.
+// tellFailure calls tell at a limited rate, for events that a client can repeat at will.
 func (l *Login) tellFailure(r *backend.Request, line string) {
 	if l.failures.Now() {
 		l.tell(r, line)
@@ -279,7 +281,7 @@ func (v *visit) answer(status int, body string) {
 	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"),
 		Length: int64(len(body))})
 	if v.r.Method() != "HEAD" {
-		// An error means that the client disconnected.
+		// An error means that the client has disconnected.
 		fmt.Fprint(v.w, body)
 	}
 }

@@ -62,7 +62,7 @@ func (l *Login) newSession(user string) *Session {
 }
 
 func (l *Login) token(s *Session) string {
-	b, _ := binary.Append(nil, binary.BigEndian, s.tokenHead) // the fixed size excludes errors
+	b, _ := binary.Append(nil, binary.BigEndian, s.tokenHead) // Append cannot fail, because tokenHead has a fixed size
 	b = append(b, s.User...)
 	return encoding.EncodeToString(l.seal(b, s.User))
 }
@@ -78,7 +78,7 @@ func (l *Login) seal(b []byte, user string) []byte {
 	return mac.Sum(b)
 }
 
-// open returns nil if the token is invalid or has expired.
+// open returns the session of a token; nil if the token is invalid or has expired.
 func (l *Login) open(token []byte) *Session {
 	l.verifying.Lock()
 	one, ok := l.verified.get(string(token))
@@ -99,7 +99,7 @@ func (l *Login) open(token []byte) *Session {
 	return one.session
 }
 
-// verify returns nil unless this server has signed the token.
+// verify returns the session of a token; nil unless this server has signed the token.
 func (l *Login) verify(token []byte) *Session {
 	var buf, sealed [maxToken]byte
 	if len(token) > encoding.EncodedLen(maxToken) {
@@ -119,7 +119,7 @@ func (l *Login) verify(token []byte) *Session {
 	return found
 }
 
-// fromFuture limits how much newer than the clock a token may be. The clock may have been set back.
+// fromFuture limits how far in the future the time of a token may be, because the clock may have been set back.
 const fromFuture = 5 * time.Minute
 
 func (l *Login) expired(s *Session) bool {
@@ -186,8 +186,8 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // ended is the list of sessions that were ended early, in a file that all processes share. Each line is "ACCOUNT
 // ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (tokenHead.Order).
 //
-// The file stays small: expired sessions, and all except the latest sessions of an account, are merged into one line
-// with "*". A client that logs in and out repeatedly therefore ends only its own sessions.
+// The file stays small: the lines of expired sessions, and of all except the latest sessions of an account, are merged
+// into one line with "*". A client that logs in and out repeatedly therefore ends only sessions of its own account.
 type ended struct {
 	watched[endedSet]
 	age time.Duration
@@ -206,7 +206,7 @@ type endedSession struct {
 
 const keptOfEach = 100
 
-// has does not block.
+// has reports whether the session s was ended. It does not block.
 func (e *ended) has(s *Session) bool {
 	set := e.value.Load()
 	if _, ended := set.ids[s.ID]; ended {
@@ -270,8 +270,8 @@ func (s *endedSet) text(oldest int64) []byte {
 			fmt.Fprintf(&out, "%x %d %x\n", one.account, one.order, one.id)
 		}
 	}
-	// These lines are kept regardless of age, because the clock of the machine may be wrong. Only accounts that have
-	// logged out have one.
+	// These lines are kept regardless of their age, because the clock of the machine may be wrong. Only accounts with
+	// ended sessions have such a line.
 	for of, order := range s.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}

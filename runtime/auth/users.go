@@ -21,7 +21,7 @@ type Users struct {
 }
 
 const (
-	// limit of the remembered pairs in the current map; an older map holds the same number
+	// maximum number of remembered pairs in the newer of two maps; the older map may hold as many
 	maxRight = 1024
 	maxWrong = 2048
 )
@@ -47,10 +47,10 @@ func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 
 func (u *Users) Path() string { return u.path }
 
-// Empty does not block.
+// Empty reports whether the file contains no users. It does not block.
 func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
-// Hash returns "" if the user does not exist. It does not block.
+// Hash returns the hash of a user, or "" if the user does not exist. It does not block.
 func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
 func (u *Users) Refresh() {
@@ -65,8 +65,9 @@ func (u *Users) Known(pair []byte) Verdict {
 	return u.value.Load().recall(u.key(pair), u.checker.now())
 }
 
-// verify compares a password with the hash of the user, unless another check has done so meanwhile. For a wrong
-// password it calls held, which returns the delay of the verdict; computed says whether this call computed the hash.
+// verify compares a password with the hash of the user, unless another check has just compared the same pair. For a
+// wrong password it calls held, which returns the delay of the verdict; computed reports whether this call of verify
+// has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
@@ -84,13 +85,13 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	return Wrong, delay
 }
 
-// key is a keyed hash, because a memory dump must not contain passwords.
+// A key is a keyed hash of a pair, because a memory dump must not contain passwords.
 type key [32]byte
 
 func (u *Users) key(pair []byte) key {
 	var buf [32 + maxText]byte
 	n := copy(buf[:], u.secret[:])
-	if len(pair) > maxText { // from a form, so this is rare
+	if len(pair) > maxText { // only a form can send a longer pair, so this is rare
 		pair := sha256.Sum256(pair)
 		n += copy(buf[n:], pair[:])
 	} else {
@@ -128,8 +129,8 @@ func (t *table) remember(in *recent[key, time.Duration], k key, from time.Durati
 	in.add(k, from)
 }
 
-// parseTable ignores empty lines, lines that begin with "#", and text after a second colon. The error names path and
-// the line.
+// parseTable parses the text of a file of users. It ignores empty lines, lines that begin with "#", and text after a
+// second colon. The error names path and the line.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
 	u.right.size, u.wrong.size = maxRight, maxWrong
@@ -165,7 +166,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent remembers at least the last size values that were used. If the map newer is full, it replaces the map older.
+// recent remembers at least the last size used values. When the map newer is full, it becomes the map older, and newer
+// is emptied.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

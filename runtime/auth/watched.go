@@ -29,8 +29,9 @@ type watched[T any] struct {
 }
 
 const (
-	lookEvery = time.Second // interval for checking whether the path leads to another file
-	maxFile   = 16 << 20    // in bytes
+	// Interval between checks whether the path leads to another file.
+	lookEvery = time.Second
+	maxFile   = 16 << 20 // maximum size of a file, in bytes
 )
 
 var started = time.Now()
@@ -53,7 +54,7 @@ func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()
 	defer w.reading.Unlock()
-	if w.looked.Load() > asked { // another goroutine has checked meanwhile
+	if w.looked.Load() > asked { // another goroutine has checked the file since then
 		return nil
 	}
 	w.looked.Store(now())
@@ -90,7 +91,7 @@ func (w *watched[T]) unchanged() bool {
 		stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
 }
 
-// stamp identifies a state of a file. Writing, and renaming or replacing the file, change the time of the last status
+// A stamp identifies a version of a file. Writing, renaming and replacing the file change the time of its last status
 // change.
 type stamp struct{ size, changed int64 }
 
@@ -99,7 +100,7 @@ func stampOf(st *syscall.Stat_t) stamp {
 	return stamp{st.Size, at.Nano()}
 }
 
-// The error is one line. reading must be held once other goroutines can access w.
+// read reads the file. The error has one line. The caller must hold w.reading if other goroutines can access w.
 func (w *watched[T]) read() error {
 	f, err := os.OpenFile(w.path, w.flags, 0o600)
 	if err != nil {
