@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Respond is called on a separate goroutine for each request. The response ends when Respond returns; w and r must
-// not be used afterwards. A panic in Respond is logged and results in a 500.
+// Respond is called on a separate goroutine for each request. The response ends when Respond returns; w and r must not
+// be used afterwards. A panic in Respond is logged and causes a 500.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
@@ -44,14 +44,15 @@ type Request struct {
 	spool   *os.File
 	share   any
 
-	// The fields below are guarded by Pool.mu.
+	// Pool.mu guards the following fields.
 	changed sync.Cond
 	// memory of the response parts that the loop has not released, in bytes
 	unacked int
 	gone    bool
 	overdue func(time.Duration)
-	closed  bool    // the client has shut down its sending side
-	onClose func()  // called once when closed is true; nil before OnClose and after the call
+	closed  bool // the client has shut down its sending side
+	// called once when closed becomes true; nil before OnClose and after the call
+	onClose func()
 	stream  *stream // the body that is still arriving; nil if the body is complete
 }
 
@@ -61,7 +62,7 @@ func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
 
 func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
 
-// Host returns "" if the request has neither a host nor a port (HTTP/1.0).
+// Host returns the requested host and port, or "" if the request has no host (HTTP/1.0).
 func (r *Request) Host() string {
 	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
@@ -76,14 +77,13 @@ func (r *Request) Client() string {
 	return client
 }
 
-// Field ignores the case of the name.
+// Field returns the value of the field name, in any case, or "".
 func (r *Request) Field(name string) string {
 	value, _ := http1.First(r.Head, r.Parsed.Fields, strings.ToLower(name))
 	return string(value)
 }
 
-// Account returns the name under which the client's share is counted: its user, or its network, or "" if it has
-// neither.
+// Account returns the key of the client for limits per client: its user, or its network, or "" if both are unknown.
 func (r *Request) Account() string {
 	if r.Peer.User != "" {
 		return "user " + r.Peer.User
@@ -91,7 +91,7 @@ func (r *Request) Account() string {
 	return conn.Network(r.Peer.Addr)
 }
 
-// Each call returns an independent reader.
+// Body returns a reader of the body. Each call returns an independent reader.
 func (r *Request) Body() io.Reader {
 	if r.spool != nil {
 		return io.NewSectionReader(r.spool, 0, r.Size)
@@ -130,7 +130,7 @@ func (r *Request) reportClose() {
 
 var ErrGone = errors.New("the client has disconnected")
 
-// The methods of a Response must be called on the goroutine of Respond.
+// A Response sends the response to a request. Its methods must be called on the goroutine of Respond.
 type Response struct {
 	r       *Request
 	head    exchange.Head
@@ -180,9 +180,9 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 		Fields: fmt.Appendf(nil, "Retry-After: %d\r\n", max(1, seconds))})
 }
 
-// HandOn leaves the response to the handler behind the pool (Receives of package exchange), with body as the body of
-// the request. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before Start, and
-// Write must not be called.
+// HandOn forwards the request to the mount's own handler, with body as the request body. It is for responders of
+// exchange.Mount.Receives. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before
+// Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Behind})
 	w.buf = body
@@ -190,7 +190,7 @@ func (w *Response) HandOn(body, fields []byte) {
 
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Then returns a Then that continues the response by do, because of the value of a field.
+// Then returns an exchange.Then that calls do with the value of a response field.
 func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
 	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
 }
@@ -224,7 +224,8 @@ func (w *Response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush is needed only before a pause in the output; the end of the response is flushed automatically.
+// Flush sends buffered output. It is needed only before a pause in the output; the end of the response is flushed
+// automatically.
 func (w *Response) Flush() error {
 	if w.spool != nil && w.sent && len(w.buf) > 0 {
 		if stored, err := w.spool.store(w.r, w.buf); stored || err != nil {
@@ -238,7 +239,7 @@ func (w *Response) Flush() error {
 		}
 	}
 	if w.spool != nil {
-		// The next Flush checks whether the client is slow.
+		// keep the buffer; the next Flush checks whether the client is slow
 		return nil
 	}
 	return w.r.wait()
@@ -289,13 +290,13 @@ func (w *Response) end() {
 
 const (
 	chunkSize = 32 << 10
-	// bytes of a response in memory, beyond which Write blocks
+	// number of unsent bytes of a response in memory above which Write blocks
 	unackedMax = 256 << 10
 )
 
-// Ask sends a request to the handler behind the pool (Receives of package exchange), with the client's head and this
-// body. It returns the status and the first bytes of the response. It may be called any number of times before Start,
-// even if the client has disconnected. body must not change until Ask returns.
+// Ask sends a request to the mount's own handler, with the client's head and this body, and returns the status and the
+// first bytes of the response. It is for responders of exchange.Mount.Receives. It may be called any number of times
+// before Start, even if the client has disconnected. body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
@@ -306,24 +307,24 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel responds to a Request with Upgrade with head, whose status is 101. The server then passes bytes between the
-// client and t.Upstream, which it owns from now on, and Respond may return. If the client has disconnected, t.Upstream
-// is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
+// Tunnel responds to a request for another protocol (Upgrade) with head, whose status is 101. The server then passes
+// bytes between the client and t.Upstream, which it owns from now on, and Respond may return. If the client has
+// disconnected, t.Upstream is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
 	head.Then = t
 	w.Start(head)
 }
 
-const maxAnswer = 8 << 20 // in bytes
+const maxAnswer = 8 << 20 // maximum size of the response to Sub, in bytes
 
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
-// Sub sends a GET request for target to the server itself and waits for the whole response. The request is routed
-// like a request from r's client and can reach any mount, including the application. target is an absolute path as
-// clients see it, percent-encoded and with an optional query. The request has the header fields of r, except those
-// about r's body, ranges, conditions and codings. It is not logged in the access log. Sub returns every status
-// without an error. The error is exchange.ErrTooDeep, the error of ctx, or the reason why the response is missing or
-// too large. Sub must be called on the goroutine of Respond.
+// Sub sends a GET request for target to the server itself and waits for the whole response. The request is routed like
+// a request from r's client and can reach any mount, including the application. target is an absolute path as clients
+// see it, percent-encoded and with an optional query. The request has the header fields of r, except those about r's
+// body, ranges, conditions and codings. It is not logged in the access log. A status such as 404 is not an error. The
+// error is exchange.ErrTooDeep, the error of ctx, or the reason why the response is missing or too large. Sub must be
+// called on the goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
@@ -346,16 +347,16 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, header ht
 // Share sets the Value of requests that Sub makes. It must be called before the first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
-// Relay sends the server's response to target, like Sub, but without a limit and as it arrives. Relay must be called
-// before Start and must be the last call. If the server did not respond, Relay returns an error, and Respond may call
-// Refuse.
+// Relay makes a subrequest for target, like Sub, and sends its response to the client as it arrives, in any size. Relay
+// must be called before Start and must be the last call. If the server has not responded, Relay returns an error, and
+// Respond may call Refuse.
 func (w *Response) Relay(r *Request, target string) error {
 	a, err := r.ask(r.Context, target)
 	if err != nil {
 		return err
 	}
 	defer a.Body.Close()
-	// The loop sets these fields, or they describe the connection.
+	// The loop sets these fields itself, or they describe only the connection.
 	for _, name := range [...]string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"} {
 		a.Header.Del(name)
 	}
@@ -367,7 +368,7 @@ func (w *Response) Relay(r *Request, target string) error {
 	to := io.Writer(w)
 	if a.ContentLength < 0 {
 		to = flusher{w}
-		_ = w.Flush() // on failure, Copy fails as well
+		_ = w.Flush() // ignore the error: Copy fails as well
 	}
 	if _, err := io.Copy(to, a.Body); err != nil {
 		w.Fail()

@@ -1,8 +1,7 @@
 // Package backend runs responders: sources in Go that may block, such as CGI programs, FastCGI, proxies and SSI pages.
-// Responder.Respond is called on a goroutine for each request. For the event loop, the Handler of a Responder is an
-// exchange.Handler.
+// Responder.Respond is called on a goroutine for each request. A Pool makes an exchange.Handler of a Responder.
 //
-// Like the interpreter, it posts parts of a response to the loop (exchange.Services). Therefore framing,
+// Like the interpreter, this Handler posts parts of a response to the loop (exchange.Services). Therefore framing,
 // pipelining, back-pressure, HEAD requests, disconnects and files sent by the kernel are implemented once, in package
 // exchange, and a responder never accesses a connection.
 //

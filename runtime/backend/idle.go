@@ -15,12 +15,12 @@ import (
 type Idle[C any] struct {
 	After time.Duration // how long a connection is kept
 	Most  int
-	// Quiet reports whether the connection is open and has no unread data: see the function Quiet.
+	// Quiet reports whether the connection is open and has no unread data, like the function Quiet.
 	Quiet func(C) bool
 	Drop  func(C)
 
 	mu     sync.Mutex
-	kept   []*kept[C] // in the order of use, the most recent last
+	kept   []*kept[C] // idle connections in the order of their last use
 	closed bool
 }
 
@@ -29,7 +29,7 @@ type kept[C any] struct {
 	timer *time.Timer
 }
 
-// Take returns false if all connections are in use.
+// Take returns an idle connection; ok is false if there is none.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
 		p.mu.Lock()
@@ -54,7 +54,7 @@ func (p *Idle[C]) remove(at int) {
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put drops the oldest connection if there are too many.
+// Put keeps an idle connection. If there are too many, it drops the oldest.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()

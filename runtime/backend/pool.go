@@ -20,15 +20,16 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Sends has the continuations of responses by their fields. A field does not count if its function is nil.
+// Sends contains functions that continue a response if it has a certain field. A field whose function is nil has no
+// effect.
 type Sends struct {
 	File      exchange.Continuation // X-Sendfile
 	Accel     exchange.Continuation // X-Accel-Redirect
 	Subscribe exchange.Continuation // Fapws-Channel
 }
 
-// Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so
-// that a hanging upstream leaves room for others.
+// Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so that
+// a hanging upstream leaves room for other responders.
 type Pool struct {
 	// Sends applies to responders that forward responses of programs and servers. It must not change while the server
 	// runs.
@@ -43,7 +44,7 @@ type Pool struct {
 	mu      sync.Mutex
 	open    map[exchange.Ticket]*Request
 	running int
-	spooled int64 // in bytes
+	spooled int64 // size of all spools, in bytes
 }
 
 type part struct {
@@ -52,7 +53,7 @@ type part struct {
 	cost int
 }
 
-const partCost = 512 // in bytes, in addition to the data of a part
+const partCost = 512 // memory of a part in addition to its data, in bytes
 
 // New returns a Pool that runs at most max requests at a time; further requests get 503. Complete responses that wait
 // for their clients do not count. log receives lines for the operator on any goroutine.
@@ -74,7 +75,7 @@ func (p *Pool) Active() int {
 	return len(p.open)
 }
 
-// Failed returns the number of responses that an upstream or a program failed to complete: 502 and 504, 503 while all
+// Failed returns the number of responses that failed because of an upstream or a program: 502 and 504, 503 while all
 // upstreams have failed, and aborted responses. It is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
@@ -142,7 +143,7 @@ func (r *Request) respond(to Responder) {
 		w.end()
 		r.cancel()
 	}()
-	if r.Context.Err() == nil { // false if the response is no longer needed
+	if r.Context.Err() == nil { // false if no client needs the response any longer
 		to.Respond(w, r)
 	}
 }
@@ -189,7 +190,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 	p.mu.Unlock()
 	if t, ok := mine.Head.Then.(*tunnel.Tunnel); ok && t.Upstream != nil {
-		unix.Close(t.Upstream.Fd()) // the loop did not take over the descriptor
+		unix.Close(t.Upstream.Fd()) // the loop has not taken over the descriptor
 	}
 }
 
@@ -206,29 +207,29 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// stream is a body that arrives while its Responder runs (Mount.Streams of package exchange). The fields are guarded
-// by Pool.mu, except spare, which the Responder's goroutine owns.
+// A stream is a body that arrives while its Responder runs (exchange.Mount.Streams). Pool.mu guards the fields, except
+// spare, which the Responder's goroutine owns.
 type stream struct {
 	waiting []byte
-	spare   []byte // memory of the piece that Next returned last
-	due     int64  // credit that becomes due when waiting is read
+	spare   []byte // memory of the last piece that Next has returned
+	due     int64  // credit to give when the pieces in waiting were read
 	last    bool
-	// the first credit was given, which asks the client for the body
+	// the first credit was given, which requests the body from the client (100 Continue)
 	asked   bool
 	stopped bool
 }
 
 // Next returns the next piece of the body of a streamed request, which may still arrive. The piece is valid until the
 // next call. If the client waits for 100 Continue, the first call requests the body; if the Responder refuses the
-// request without calling Next, the connection is closed. The memory is limited, because the client is paused while
-// pieces wait.
+// request without calling Next, the connection is closed. While pieces wait, the server does not read from the client,
+// which limits the memory.
 //
 // The error is io.EOF after the last piece, ErrGone if the client disconnects earlier, and ErrInterrupted after
 // Interrupt. Next must be called on the goroutine of Respond.
 func (r *Request) Next() ([]byte, error) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
-	if r.stream == nil { // the body arrived with the head
+	if r.stream == nil { // the body has arrived with the head
 		r.stream = &stream{waiting: r.Request.Body, last: true, asked: true}
 	}
 	s := r.stream
@@ -239,7 +240,7 @@ func (r *Request) Next() ([]byte, error) {
 	for len(s.waiting) == 0 && !s.last && !s.stopped && !r.gone {
 		r.changed.Wait()
 	}
-	// Even if the client disconnected, the Responder may want to keep the data.
+	// Even if the client has disconnected, the Responder may store the waiting data.
 	if len(s.waiting) > 0 {
 		piece := s.waiting
 		s.waiting, s.spare = s.spare[:0], piece

@@ -61,7 +61,7 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// The bodies of rejected requests are closed. A panic in a responder is logged, and the response is a 500 or is
+// The body files of rejected requests are closed. A panic in a responder is logged; the response is a 500 or is
 // aborted.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)

@@ -8,29 +8,29 @@ import (
 	"fapws/runtime/system"
 )
 
-// Limits of the files that store responses for slow clients, in bytes. Beyond the limits, Write waits for the client.
+// Limits of the files that store responses for slow clients, in bytes. At a limit, Write waits for the client.
 const (
 	maxSpool    = 256 << 20
-	maxSpoolAll = 1 << 30 // all responses of a Pool
+	maxSpoolAll = 1 << 30 // for all responses of a Pool
 )
 
 // spoolAfter is how long a client may be too slow before its response is stored in a file.
 const spoolAfter = 20 * time.Millisecond
 
-// spool is an unnamed file that stores output for a slow client. A goroutine passes the output to the loop.
+// A spool stores output for a slow client in an unnamed file. A goroutine passes the output to the loop.
 type spool struct {
 	file *os.File
 
-	// The fields below are guarded by Pool.mu.
-	// bytes in file, and how many of them were passed to the loop
+	// Pool.mu guards the following fields. size is the number of bytes in file; passed of them were passed to the loop.
 	size, passed int64
-	most         int64 // largest size, which is counted in Pool.spooled
+	most         int64 // maximum of size so far, which is counted in Pool.spooled
 	passing      bool
 	failed       bool
 }
 
-// Spools enables a file for output if the client is slow, in the directory for request bodies. The program or
-// upstream of the Responder can then end before the client has read the response. Spools must be called before Start.
+// Spools makes the Response store output in a file, in the directory for request bodies, if the client is slow. The
+// program or upstream of the Responder can then end before the client has read the response. Spools must be called
+// before Start.
 func (w *Response) Spools() { w.spool = &spool{} }
 
 // store appends piece, which is output of r, to the file if the client is slow. If the file would exceed a limit,
@@ -86,7 +86,7 @@ func goneError(r *Request) error {
 	return nil
 }
 
-// write appends piece to the file and reports whether it succeeded. It unlocks p.mu meanwhile.
+// write appends piece to the file and reports whether it succeeded. It unlocks p.mu while it writes.
 func (s *spool) write(p *Pool, piece []byte) bool {
 	at := s.size
 	p.mu.Unlock()

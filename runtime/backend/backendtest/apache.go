@@ -38,7 +38,7 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 	}
 	cmd := exec.Command("apache2", "-f", filepath.Join(root, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Apache ends by signaling its process group
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Apache signals its process group when it ends
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Unused returns an address "host:port" for a server that cannot choose its port. The host is a random loopback address
-// of Linux, so that other tests do not get it. The port is below the kernel's range of client ports.
+// Unused returns an address "host:port" for a server that cannot choose its port. The host is a random loopback
+// address, so that other tests do not use it. The port is below the kernel's range of client ports.
 func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
@@ -50,7 +50,7 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	return ln.Addr().String()
 }
 
-// The connection has a deadline after waittest.Patience, and is closed at the end of the test.
+// Dial connects to addr. The connection has a deadline after waittest.Patience and is closed at the end of the test.
 func Dial(t testing.TB, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
