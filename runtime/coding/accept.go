@@ -9,7 +9,7 @@ import (
 
 type Coding uint8
 
-// Codings in ascending order of preference if weights are equal.
+// Codings, in ascending order of preference for equal weights.
 const (
 	Identity Coding = iota
 	Gzip
@@ -22,7 +22,7 @@ var names = [Codings]string{"", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// A Set always contains Identity.
+// A Set is a set of codings. It always contains Identity.
 type Set [Codings]bool
 
 // Made contains the codings that Compress makes.
@@ -31,7 +31,7 @@ var Made = Set{Gzip: true, Zstd: true}
 // Accepted holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The zero value
 // is for a request without the field, and accepts no coding.
 type Accepted struct {
-	// in thousandths plus one; 0 if the client does not name the coding
+	// 1 plus the weight in thousandths; 0 if the client does not name the coding
 	weights [Codings]int16
 	others  int16 // of "*"
 }
@@ -67,7 +67,7 @@ func (a *Accepted) Add(value []byte) {
 // gzip. It returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC 9110 §12.5.3
 // leaves this to the server, and a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
-	// Identity is acceptable unless the client names it, and is the last choice.
+	// Identity needs no weight to be acceptable, and is the last choice.
 	best, bestWeight := Identity, a.weights[Identity]
 	for c := Gzip; c < Codings; c++ {
 		weight := cmp.Or(a.weights[c], a.others)

@@ -23,9 +23,8 @@ const (
 	zstdWindow = 1 << 20
 )
 
-// Worth reports whether a body of a media type, with or without parameters, and a size in bytes is likely
-// to become smaller, and is not too large. It is safe for concurrent use, and does not allocate if the type is in
-// lower case.
+// Worth reports whether a body is likely to become smaller and is not too large. mediaType may have parameters; size is
+// in bytes. It is safe for concurrent use, and does not allocate if the type is in lower case.
 func Worth(mediaType string, size int64) bool {
 	return size >= Least && size <= Most && Compressible(mediaType)
 }
@@ -45,7 +44,7 @@ func Compressible(mediaType string) bool {
 	return Textual(kind)
 }
 
-// Turns is a semaphore: its capacity limits the number of goroutines that do something at the same time.
+// Turns is a semaphore: its capacity limits how many goroutines work at the same time.
 type Turns chan struct{}
 
 // Processors has turns for half of the processors; the others serve requests during compression.

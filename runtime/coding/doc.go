@@ -1,7 +1,7 @@
 // Package coding chooses content codings (RFC 9110 §8.4, §12.5.3) and compresses bodies: of files, of pages in the
 // cache, and of responses of handlers.
 //
-//	accept.go    which codings a request accepts
+//	accept.go the codings that a request accepts
 //	compress.go  which bodies are worth compressing; whole bodies; how many at a time
 //	stream.go    bodies in pieces
 //

@@ -36,7 +36,7 @@ var streams = [Codings]*sync.Pool{
 	}},
 }
 
-// A Stream needs about 1 MiB until Free.
+// NewStream returns a Stream, which occupies about 1 MiB until Free.
 func NewStream(c Coding) *Stream {
 	s := streams[c].Get().(*Stream)
 	s.coded.Reset()
@@ -44,8 +44,8 @@ func NewStream(c Coding) *Stream {
 	return s
 }
 
-// Encode returns the coded form of pieces. The client can decode the result without later pieces. If last is set,
-// pieces end the body. The caller owns the result.
+// Encode returns the coded form of pieces. The client can decode it without later pieces. If last is set, the pieces
+// are the end of the body. The caller owns the result.
 func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	for _, piece := range pieces {
 		_, _ = s.Write(piece) // a Buffer does not return errors
