@@ -39,7 +39,7 @@ func noTransform(value []byte) bool {
 	return bytes.Contains(bytes.ToLower(value), []byte("no-transform"))
 }
 
-// suits reports whether the response with the head h may be compressed, by its fields and status.
+// suits reports whether the status and the fields of h permit compression.
 func suits(h *exchange.Head) bool {
 	if h.Status < 200 || h.Status == 204 || h.Status == 206 {
 		return false
@@ -71,7 +71,8 @@ func withVary(fields []byte) []byte {
 	return append(append(make([]byte, 0, len(fields)+len(varies)+40), fields...), varies...)
 }
 
-// codedFields returns a copy of fields for a compressed response. c is Identity if the response has no body.
+// codedFields returns a copy of fields, changed for a response with the coding c. c is Identity if the response has no
+// body.
 func codedFields(fields []byte, c coding.Coding) []byte {
 	out := make([]byte, 0, len(fields)+len(varies)+40)
 	for line := range bytes.Lines(fields) {
@@ -89,7 +90,7 @@ func codedFields(fields []byte, c coding.Coding) []byte {
 	return append(out, varies...)
 }
 
-// weakened makes the tag of a field ETag weak (RFC 9110 §8.8.1).
+// weakened returns an ETag line with a weak tag (RFC 9110 §8.8.1).
 func weakened(line []byte) []byte {
 	name, tag, _ := bytes.Cut(line, []byte(":"))
 	if tag = bytes.TrimLeft(tag, " \t"); bytes.HasPrefix(tag, []byte("W/")) {

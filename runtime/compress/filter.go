@@ -9,20 +9,20 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Compressor makes the filters of an event loop, on which its methods must be called.
+// A Compressor makes the filters of an event loop. Its methods must be called on the loop.
 type Compressor struct {
 	conns *conn.Set
-	open  int     // responses that have a coding.Stream
+	open  int     // number of responses with a coding.Stream
 	spare *filter // list of unused filters
 
-	undecided []*filter // filters for decide
+	undecided []*filter // filters that decide must be called for
 }
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	// Without Accept-Encoding, the response is uncompressed. It needs no Vary, because every client accepts this form.
-	// For a subrequest, the response to the outer request is compressed.
+	// Without Accept-Encoding, the response is not compressed. It needs no Vary, because every client accepts the
+	// uncompressed form. The response to a subrequest is not compressed, because the outer response is.
 	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}
@@ -36,21 +36,22 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 	return f
 }
 
-// filter is the Sink of a response. It is also the Source of the exchange when the handler has sent its last part.
+// A filter is the Sink of a response. After the handler has sent its last part, it is also the Source of the exchange.
 type filter struct {
 	exchange.Memory
 	c      *Compressor
 	x      *exchange.Exchange
 	next   exchange.Sink
-	coding coding.Coding // if Identity, the response only gets Vary
+	coding coding.Coding // coding of the response; if Identity, only Vary is added
 	head   bool
 
-	holds   bool            // parts wait; otherwise they are sent unchanged
+	// parts are kept for compression; otherwise they are sent unchanged
+	holds   bool
 	waiting []exchange.Part // parts that are not yet compressed
 	busy    bool            // a goroutine compresses
-	stream  *stream         // nil if the body is not coded in pieces
+	stream  *stream         // nil if the body is not compressed in pieces
 
-	free *filter // next in Compressor.spare
+	free *filter // next filter in Compressor.spare
 }
 
 func (f *filter) Send(p *exchange.Part) {
@@ -83,12 +84,12 @@ func (f *filter) pass(p *exchange.Part) {
 
 func (f *filter) release() {
 	c := f.c
-	f.x.Sink = f.next // the page of the server goes to the client as it is
+	f.x.Sink = f.next // send the page of the server to the client unchanged
 	*f = filter{free: c.spare}
 	c.spare = f
 }
 
-// begin decides how to treat a response, according to its first part.
+// begin decides by the first part of a response whether it is compressed.
 func (f *filter) begin(p *exchange.Part) {
 	own := *p
 	h := &own.Head
@@ -99,7 +100,8 @@ func (f *filter) begin(p *exchange.Part) {
 	case f.coding == coding.Identity:
 		h.Fields = withVary(h.Fields)
 		f.pass(&own)
-	case h.Status == 304: // the fields are those of the response with a body (RFC 9110 §15.4.5)
+	// A 304 must have the fields that the compressed 200 would have (RFC 9110 §15.4.5).
+	case h.Status == 304:
 		h.Fields = codedFields(h.Fields, coding.Identity)
 		f.pass(&own)
 	case f.head:
@@ -117,7 +119,7 @@ func (f *filter) begin(p *exchange.Part) {
 	}
 }
 
-// size returns the length of a body according to its first part, or -1 if it is unknown.
+// size returns the length of the body whose first part is p, or -1 if it is unknown.
 func size(p *exchange.Part) int64 {
 	if p.Head.Length < 0 && p.Last() {
 		return int64(len(p.Body))
@@ -147,7 +149,8 @@ func (c *Compressor) decide() {
 	c.undecided = nil
 	for _, f := range undecided {
 		switch {
-		case !f.holds || f.busy || f.stream != nil: // already decided, or reused for another response
+		// The filter was decided before, or belongs to another response now.
+		case !f.holds || f.busy || f.stream != nil:
 		case f.x.Conn() == nil:
 			f.drop()
 		case f.complete():
@@ -215,7 +218,7 @@ func (f *filter) whole() {
 	})
 }
 
-// passAll sends the waiting parts, and from now on all parts, unchanged.
+// passAll sends the waiting parts and all later parts unchanged.
 func (f *filter) passAll() {
 	waiting := f.waiting
 	f.waiting, f.holds = nil, false

@@ -19,16 +19,17 @@ const (
 	step = 256 << 10
 )
 
-// stream compresses the waiting parts of a filter step by step.
+// A stream compresses the waiting parts of a filter step by step.
 type stream struct {
 	f       *filter
 	encoder *coding.Stream // nil after free
-	left    int64          // missing bytes of the announced length; negative if none was announced
-	off     int            // compressed bytes of the first waiting part
-	unsent  int            // compressed bytes that wait for the client
+	// missing bytes of the announced length; negative if no length was announced
+	left   int64
+	off    int // how many bytes of the first waiting part were compressed
+	unsent int // compressed bytes that wait for the client
 }
 
-// begins sends the head of a response that is compressed in pieces. own is the first part.
+// begins sends the head of a response that is compressed in pieces. own is the first part from the handler.
 func (f *filter) begins(own *exchange.Part) {
 	if f.c.open == mostStreams {
 		own.Head.Fields = withVary(own.Head.Fields)
@@ -76,7 +77,8 @@ func (s *stream) goOn() {
 	})
 }
 
-// take removes a step from the waiting parts, some of which it completes: took. last reports whether the body ends.
+// take returns the bytes of the next step from the waiting parts. It removes the parts that are used up and returns
+// them in took. last reports whether the step ends the body.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f
 	for n := 0; len(f.waiting) > 0 && n < step; {
@@ -104,7 +106,7 @@ func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	return pieces, took, last
 }
 
-// announced cuts piece at the end of the announced length.
+// announced truncates piece at the end of the announced length.
 func (s *stream) announced(piece []byte) []byte {
 	if s.left >= 0 {
 		piece = piece[:min(int64(len(piece)), s.left)]
