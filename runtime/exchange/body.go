@@ -263,7 +263,6 @@ func (c *claim) take(s *conn.Shares, client string) {
 	*c = claim{s, client}
 }
 
-// release returns the claim to its Shares.
 func (c *claim) release() {
 	if s := c.shares; s != nil {
 		c.shares = nil

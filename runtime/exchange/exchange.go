@@ -310,7 +310,7 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 
 // Keep keeps Req valid until the exchange ends.
 func (x *Exchange) Keep() {
-	if x.req != nil { // nil if Sub made x
+	if x.req != nil {
 		x.req.keep()
 		x.req.lasting = true
 	}

@@ -79,7 +79,6 @@ func (s *Server) admit(x *Exchange) {
 	x.Stream.Read(x)
 }
 
-// hand builds the Request for the source of x.
 func (q *request) hand(x *Exchange) *Request {
 	r, c := &q.handed, x.client
 	r.Head, r.Path, r.Root = q.Head, q.Path, q.Root

@@ -151,7 +151,6 @@ func rulesOf(s *Site, m *Mount) *rules {
 	return out
 }
 
-// ownsLog reports whether the site has its own setting for the access log.
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
 // Access decides which users may use a mount. Its methods are called on the event loop.

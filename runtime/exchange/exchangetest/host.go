@@ -112,7 +112,6 @@ func (h *Host) Flush() {
 	}
 }
 
-// NewClient makes an HTTP/1 connection, which owns fd.
 func (h *Host) NewClient(fd int) *http1conn.Conn {
 	return h.clients.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
 }
