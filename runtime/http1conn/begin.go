@@ -19,7 +19,6 @@ func (c *Conn) Speaks() conn.Protocol {
 	return c.afterProxyHeader()
 }
 
-// afterProxyHeader returns the protocol of c after a header of the PROXY protocol.
 func (c *Conn) afterProxyHeader() conn.Protocol {
 	if c.awaitsTLS {
 		if c.s.Config.Current != nil {
