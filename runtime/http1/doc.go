@@ -13,7 +13,7 @@
 //     linear even if a head arrives byte by byte.
 //   - target.go computes the canonical path that all decisions use (ResolvePath). Parse notes whether a path already is
 //     canonical (Request.Plain), so that common paths need no work. nginx and Apache decode, resolve and merge as well;
-//     Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn pass paths on unchanged.
+//     Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn forward paths unchanged.
 //
 // # Traces
 //

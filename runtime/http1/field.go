@@ -102,7 +102,7 @@ func IsSpelled(name []byte, lower string) bool {
 	return true
 }
 
-// connection ignores unknown options (RFC 9110 §7.6.1).
+// connection evaluates a Connection field and ignores unknown options (RFC 9110 §7.6.1).
 func (k *known) connection(list []byte) {
 	for option := range members(list) {
 		switch {
@@ -123,7 +123,7 @@ func (k *known) te(list []byte) {
 	}
 }
 
-// members also yields empty members (RFC 9110 §5.6.1).
+// members yields the members of a list, including empty members (RFC 9110 §5.6.1).
 func members(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest, more := list, true; more; {

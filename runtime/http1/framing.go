@@ -12,7 +12,7 @@ import (
 // one of these fields.
 func (r *Request) framing(head []byte) error {
 	var length []byte
-	// chunked: the last coding is chunked; unknown: a coding is not chunked.
+	// chunked is set if the last coding is chunked, unknown if some coding is not.
 	var coded, chunked, unknown, expect bool
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
@@ -112,7 +112,7 @@ type chunkStep struct {
 	next  chunkState
 }
 
-// chunkRules lists the steps from each state, and the error for any other byte.
+// chunkRules lists the permitted steps from each state, and the error for any other byte.
 var chunkRules = [...]struct {
 	err   *StatusError
 	steps []chunkStep
@@ -149,7 +149,7 @@ func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
-		return 0 // left may be an incomplete number
+		return 0 // the number in left may be incomplete
 	}
 	return d.left
 }

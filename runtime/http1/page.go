@@ -7,9 +7,9 @@ import (
 	"strconv"
 )
 
-// StatusPage returns the server's HTML page for an error status. text explains the error. If it is empty, or only
-// repeats the status, it is replaced by a sentence about the status. home is the path of the site, without a trailing
-// slash.
+// StatusPage returns the server's HTML page for an error status. text explains the error; if it is empty or only
+// repeats the status, the page has a sentence about the status instead. home is the path of the site, without a
+// trailing slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
@@ -51,9 +51,9 @@ func sentence(status int) string {
 	return "The server does not accept this request."
 }
 
-// Style is the style sheet of all pages of the server. Its tokens (colors and the radius of corners) have the dark mode
-// of the browser. A main element with the class card is a page with one message, in the middle of the window.
-// contrib/fapws/_errors.py has the same text, and samples/console the same colors.
+// Style is the style sheet of all pages of the server. Its variables (colors and the radius of corners) follow the
+// browser's light or dark mode. A main element with the class card is a page with one message, in the middle of the
+// window. contrib/fapws/_errors.py has the same text, and samples/console the same colors.
 const Style = `:root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
 --red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}
 @media(prefers-color-scheme:dark){:root{--bg:#0e1014;--box:#171a20;--fg:#e9ebf0;--dim:#9ba3b2;--line:#272b34;

@@ -21,7 +21,7 @@ func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 	}
 }
 
-// A text that only repeats the status is replaced.
+// A sentence about the status replaces a text that only repeats it.
 func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 	for status := 400; status < 600; status++ {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))

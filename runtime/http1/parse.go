@@ -54,11 +54,12 @@ type Request struct {
 	UpgradeTo Span
 	Fields    []Field
 	// length of the head with its empty line, but without the empty lines that Parse skipped
-	HeadLen   int
-	Length    int64 // Content-Length if Body is Sized, otherwise 0
-	Body      Framing
-	Version   Version
-	KeepAlive bool // the client requested it by its version and Connection field
+	HeadLen int
+	Length  int64 // Content-Length if Body is Sized, otherwise 0
+	Body    Framing
+	Version Version
+	// the client requested a persistent connection by its version and Connection field
+	KeepAlive bool
 	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
 	HasBody   bool
 	Expect100 bool // Expect: 100-continue in HTTP/1.1 with a body
@@ -68,15 +69,15 @@ type Request struct {
 	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser; tools and scripts omit it
-	Codings   bool // has a field Accept-Encoding
+	Codings   bool // the request has a field Accept-Encoding
 	HTML      bool
-	Forwarded bool // IsForwarding is true for at least one field
+	Forwarded bool // at least one field satisfies IsForwarding
 	Raw       bool // Target contains UTF-8 outside ASCII (see AppendEncoded)
 	// Path is canonical (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 	Plain bool
 
-	// Resume is where Parse continues after ErrNeedMore. If connections share a Request, set Resume to the value of
-	// the connection before Parse, and save it afterwards.
+	// Resume is the point at which Parse continues after ErrNeedMore. If several connections share a Request, set
+	// Resume to the value of the connection before Parse, and save it afterwards.
 	Resume Resume
 }
 
@@ -162,8 +163,8 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	return err
 }
 
-// lines parses the lines of head from r.Resume. At the empty line it sets r.HeadLen and, if it began with the first
-// line, completes r. http2 permits the version HTTP/2.0.
+// lines parses the lines of head from r.Resume. At the empty line it sets r.HeadLen and, unless it has skipped lines,
+// completes r. http2 permits the version HTTP/2.0.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}
@@ -259,8 +260,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	return nil
 }
 
-// maxMethod is longer than any registered method. A method that is longer than the server supports results in 501
-// (RFC 9112 §3).
+// maxMethod limits the length of a method; longer methods get 501 (RFC 9112 §3). All registered methods are shorter.
 const maxMethod = 32
 
 const (

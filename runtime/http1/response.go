@@ -33,8 +33,8 @@ type Response struct {
 	Body Framing
 }
 
-// Template creates response heads. It caches the bytes that all responses of a second share. The zero value is not
-// usable; call NewTemplate.
+// Template creates response heads. It caches the bytes that are equal in all responses of the same second. The zero
+// value is not usable; call NewTemplate.
 type Template struct {
 	ok     []byte
 	server int
@@ -230,7 +230,7 @@ func ParseDate(value []byte) (unix int64, ok bool) {
 	if len(value) > maxDate {
 		return 0, false
 	}
-	var upper, printed [maxDate]byte // avoids an allocation
+	var upper, printed [maxDate]byte // arrays on the stack avoid an allocation
 	for i, c := range value {
 		if 'a' <= c && c <= 'z' {
 			c -= 'a' - 'A'

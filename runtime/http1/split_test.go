@@ -32,8 +32,7 @@ func TestParseExaminesEachByteOnce(t *testing.T) {
 	head := largeHead(DefaultLimits.Head / 4)
 	var r Request
 	for n := 1; n < len(head); n++ {
-		// The changes below cause an error if Parse checks these lines again, and add a line end that a second search
-		// would find.
+		// The following changes make Parse fail if it examines these bytes again: invalid lines, and a new line end.
 		before := bytes.Clone(head[:n])
 		for i := 1; i < int(r.Resume.line); i++ {
 			before[i] = 0

@@ -53,7 +53,7 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 		case string(segment) == "..":
 			last := bytes.LastIndexByte(out, '/')
 			if last < 0 || last == len(out)-1 {
-				return nil, false // above the root, or after an empty segment
+				return nil, false // ".." leads above the root or follows an empty segment
 			}
 			out = out[:last]
 		case hidesDots(segment):
@@ -96,7 +96,7 @@ func MergeSlashes(buf, path []byte) []byte {
 	return buf
 }
 
-// IsCanonicalPath reports whether path begins with a slash and ResolvePath and MergeSlashes do not change it.
+// IsCanonicalPath reports whether path begins with a slash and is not changed by ResolvePath and MergeSlashes.
 func IsCanonicalPath(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
@@ -170,7 +170,7 @@ func ValidHost(b []byte) bool {
 	return i == len(b) || b[i] == ':' && validPort(b[i+1:])
 }
 
-// validPort accepts a port number or nothing (RFC 3986 §3.2.3).
+// validPort reports whether b is empty or a port number (RFC 3986 §3.2.3).
 func validPort(b []byte) bool {
 	_, err := strconv.ParseUint(string(b), 10, 16)
 	return len(b) == 0 || err == nil
@@ -187,7 +187,7 @@ func LocalHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// ParsePort returns a decimal number without leading zeros.
+// ParsePort parses a decimal number without leading zeros.
 func ParsePort(s string) (uint16, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
 		return 0, false

@@ -161,7 +161,7 @@ func TestTraceIDsDiffer(t *testing.T) {
 	}
 }
 
-// FuzzRewrite checks that after Rewrite every head has exactly one valid trace, and all its other fields.
+// FuzzRewrite checks that Rewrite gives every head exactly one valid trace and keeps all other fields.
 func FuzzRewrite(f *testing.F) {
 	f.Add("traceparent: " + valid + "\r\ntracestate: a=b\r\n")
 	f.Add("Tracestate: a=b\r\nHost: x\r\ntraceparent: cc-" + id + "-1234567890123456-01-\r\n")

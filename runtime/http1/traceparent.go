@@ -78,7 +78,7 @@ func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
 	return TraceID(trace), unhex(value[valueLen-1]) & sampled, true
 }
 
-// FindTraceparent returns the zero value if the request has no valid trace.
+// FindTraceparent returns the trace of a request, or the zero value if it has no valid trace.
 func FindTraceparent(head []byte, r *Request) TraceID {
 	n := 0
 	var id TraceID
@@ -134,7 +134,7 @@ func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 		made[valueLen-1] = '0' + flags
 	} else {
 		half, rest := t.number(), t.random.Uint64()
-		// Copying the bytes that were just written would stall.
+		// Write the id twice, because copying bytes that were just written would stall the processor.
 		putHex(made[idAt:], half)
 		putHex(made[idAt+len(id)/2:], rest)
 		putHex(id[:], half)
