@@ -12,7 +12,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Several access logs may share a File, which the caller closes. The methods are safe for concurrent use.
+// An AccessLog formats entries and appends them to a File. Several access logs may share a File, which the caller
+// closes. The methods are safe for concurrent use.
 type AccessLog struct {
 	File   *File
 	Format *Format
@@ -26,7 +27,7 @@ func (l *AccessLog) Append(e *Entry) {
 	}
 }
 
-// A timestamp is safe for concurrent use.
+// A timestamp caches the formatted time of the last second. It is safe for concurrent use.
 type timestamp struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -65,8 +66,8 @@ func appendEscaped(dst, s []byte) []byte {
 	return append(dst, s[plain:]...)
 }
 
-// IsControl reports whether a terminal or a viewer of logs may follow r as an order: a control character, an end of a
-// line, or a change of the direction of text.
+// IsControl reports whether r may affect a terminal or a viewer of logs: a control character, an end of a line, or a
+// change of the direction of text.
 func IsControl(r rune) bool {
 	return unicode.IsControl(r) || r > unicode.MaxASCII && unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
@@ -91,15 +92,16 @@ func appendJSON(dst, s []byte) []byte {
 
 type Record struct {
 	Entry
-	Log    *AccessLog // the log for the line; nil for none
+	Log    *AccessLog // the log that gets the line, or nil
 	Client string     // name of the client, for debugging; may be empty
 
-	Overridden bool // an override page answers, and its browser repeats the request
+	// the response is an override page, and the browser repeats the request
+	Overridden bool
 }
 
 var noFormat = new(Format)
 
-// Format returns the format of the line. It is empty if no log gets the line.
+// Format returns the format of the line; an empty format if no log gets the line.
 func (r *Record) Format() *Format {
 	if r.Log == nil {
 		return noFormat
@@ -107,21 +109,21 @@ func (r *Record) Format() *Format {
 	return r.Log.Format
 }
 
-// State is a Record in the form in which it is sent to another process as JSON, with at most 48 KiB.
+// State is a Record in the form for another process. As JSON it has at most 48 KiB.
 type State struct {
-	Entry             Entry
-	Request, Response []string // names of the fields in Entry
+	Entry Entry
+	// names of the header fields in Entry.Request and Entry.Response
+	Request, Response []string
 	Client            string
 	Unlogged          bool `json:",omitempty"` // the request has no line in an access log
 }
 
 const (
-	mostRequestLine = 8 << 10 // in bytes
+	mostRequestLine = 8 << 10 // maximum length of a request line in a State, in bytes
 	mostFields      = 32 << 10
 )
 
-// State returns the Record in the form for another process. Header fields are omitted if they are too long for a
-// message.
+// State returns the Record in the form for another process. Header fields that are too long for a message are omitted.
 func (r *Record) State() *State {
 	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client,
 		Unlogged: r.Log == nil}
@@ -138,7 +140,7 @@ func (r *Record) State() *State {
 	return s
 }
 
-// Record returns the Record for log, which may be nil, and is ignored if s is Unlogged. Header fields that the other
+// Record returns a Record for log. The line goes to no log if log is nil or s is Unlogged. Header fields that the other
 // process did not collect are empty.
 func (s *State) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
@@ -159,7 +161,7 @@ func (s *State) Record(log *AccessLog) *Record {
 type Entry struct {
 	Addr, Port           string // address of the client; written as "-" if empty (unix socket)
 	PeerAddr             string // address of the peer of the connection: a proxy or the client
-	LocalAddr, LocalPort string // that the client connected to
+	LocalAddr, LocalPort string // address that the client connected to
 	Site                 string // canonical host name of the site; LocalAddr if empty
 	Scheme               string // http if empty
 	User                 string
@@ -172,10 +174,10 @@ type Entry struct {
 	// Duration is the time until the last byte of the response was passed to the kernel.
 	Duration time.Duration
 
-	Status    int   // of the response, or StatusGone
+	Status    int   // status of the response, or StatusGone
 	BytesSent int64 // bytes of the response body, without framing
-	WireIn    int64 // includes the head
-	WireOut   int64 // includes the head and framing
+	WireIn    int64 // received bytes, including the head
+	WireOut   int64 // sent bytes, including head and framing
 	Earlier   int
 	Aborted   bool // the client disconnected before the end of the response
 	KeepAlive bool
@@ -185,7 +187,7 @@ type Entry struct {
 	Request, Response []Value
 }
 
-// Value is the value of a header field; There is false without the field.
+// Value is the value of a header field. There is false if the field is missing.
 type Value struct {
 	Text  []byte
 	There bool
@@ -245,9 +247,8 @@ func (r *Record) NoteResponse(head []byte) {
 	collectLines(r.Response, r.Format().Response, fields)
 }
 
-// Malformed stores what a client sent instead of a valid request, as Apache does: the first line up to a NUL and, if
-// the line looks like a request line, the fields before the first malformed one. limit is the maximum length of the
-// line, in bytes.
+// Malformed stores an invalid request as Apache does: the first line up to a NUL and, if the line looks like a request
+// line, the fields before the first malformed field. limit is the maximum length of the line, in bytes.
 func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
@@ -271,7 +272,7 @@ func collectLines(values []Value, wanted []string, lines []byte) {
 	}
 }
 
-// collect adds the value of a field to the entry in values with its name, if the field is wanted.
+// collect adds the value of a field to values, at the index of its name in wanted.
 func collect(values []Value, wanted []string, name, value []byte) {
 	for i := range wanted {
 		if len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {

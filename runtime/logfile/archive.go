@@ -20,9 +20,9 @@ import (
 	"fapws/runtime/system"
 )
 
-// To rotate a log, a process renames the file to the log's name with ".rotated-" and the time. Later the file is
-// compressed to log.1.gz, after 1 has become 2 and so on. The gzip comment contains the name of the rotated file, so
-// that the next process can continue after an interruption. Only the process that holds the lock on the oldest
+// To rotate a log, a process appends ".rotated-" and the time to the file's name. Later the file is compressed to
+// log.1.gz, after log.1.gz was renamed to log.2.gz and so on. The gzip comment contains the name of the rotated file,
+// so that the next process can continue after an interruption. Only the process that holds the lock on the oldest
 // rotated file compresses and renumbers files.
 
 const rotatedMark = ".rotated-"
@@ -32,14 +32,14 @@ const retryRename = time.Minute
 // gentleMax limits the pause between two pieces of a file that is being compressed.
 const gentleMax = 50 * time.Millisecond
 
-// The first and the longest delay before a rotated file is tried again that is in use: by a process that has not
-// noticed the rotation, or by a child that inherited the file.
+// The first and the longest delay before another attempt to compress a rotated file that is still in use: by a process
+// that has not noticed the rotation, or by a child that has inherited the file.
 const (
 	firstDelay = 20 * time.Millisecond
 	lastDelay  = time.Minute
 )
 
-// archive manages the rotated files of a log. Its methods except start must be called on the goroutine that writes
+// An archive manages the rotated files of a log. Its methods, except start, must be called on the goroutine that writes
 // the log.
 type archive struct {
 	o    *Options
@@ -48,12 +48,12 @@ type archive struct {
 
 	mu    sync.Mutex
 	delay time.Duration
-	again *time.Timer // nil until a rotated file was in use
+	again *time.Timer // timer of the next attempt; nil before the first delay
 }
 
 func (a *archive) able() bool { return time.Now().After(a.wait) }
 
-// rename gives the log file, whose lock the caller holds, the name of a rotated file.
+// rename renames the log file to the name of a rotated file. The caller must hold the lock of the log file.
 func (a *archive) rename() error {
 	dir, err := a.o.folder()
 	if err == nil {
@@ -101,7 +101,7 @@ func (a *archive) compress() {
 
 func pending(dir *os.Root, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
-	// A file that cannot be listed could not be compressed, either.
+	// Ignore the error: a file that cannot be listed could not be compressed, either.
 	entries, _ := fs.ReadDir(dir.FS(), ".")
 	for _, e := range entries {
 		at, isRotated := strings.CutPrefix(e.Name(), prefix)
@@ -144,7 +144,8 @@ func compressAll(o *Options) error {
 
 func compressOne(dir *os.Root, o *Options, raw string) error {
 	open, stat, path := dir.OpenFile, dir.Lstat, raw
-	if !o.Plain { // a symbolic link if the log was one
+	// The name may be a symbolic link, because the log may have been one.
+	if !o.Plain {
 		open, stat, path = os.OpenFile, os.Stat, filepath.Join(filepath.Dir(o.Path), raw)
 	}
 	in, err := open(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // do not wait if the file is a FIFO
@@ -183,7 +184,8 @@ func compressOne(dir *os.Root, o *Options, raw string) error {
 
 func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
-// shift frees the number 1. Every file below the first free number, or below keep, gets the next number.
+// shift renames the compressed files so that number 1 is free. Every file below the first free number, or below keep,
+// gets the next number.
 func shift(dir *os.Root, name string, keep int) error {
 	free := 1
 	for free < keep {
@@ -200,7 +202,7 @@ func shift(dir *os.Root, name string, keep int) error {
 	return nil
 }
 
-// removeOld leaves files with numbers above keep, which exist if Keep was reduced.
+// removeOld removes compressed files whose number exceeds keep, because Keep was reduced.
 func removeOld(dir *os.Root, name string, keep int) error {
 	for n := keep + 1; ; n++ {
 		if err := dir.Remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
@@ -292,12 +294,13 @@ func Rotate(o Options) error {
 	return nil
 }
 
-// Schedule says when files are rotated by time: at the beginning of each hour, day or week (Monday) in local time, or
-// at the multiples of a duration since 1970. The zero value means never. A file is rotated before the first line of a
-// new period is written.
+// A Schedule determines when files are rotated by time: at the beginning of each hour, day or week (Monday) in local
+// time, or at the multiples of a duration since 1970. The zero value means never. A file is rotated before the first
+// line of a new period is written.
 type Schedule struct {
-	hours int           // 1, 24 or 168 for a period of the calendar
-	each  time.Duration // otherwise the period; 0 means never
+	// length of a calendar period: 1, 24 or 168; 0 for other periods
+	hours int
+	each  time.Duration // length of another period; 0 means never
 }
 
 var (
@@ -316,7 +319,7 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 		n := t.UnixNano()
 		begin = time.Unix(0, n-n%int64(s.each))
 		return begin, begin.Add(s.each)
-	// time.Date would merge the two hours with the same number when summer time ends.
+	// When summer time ends, time.Date could not distinguish the two hours with the same number.
 	case s.hours == 1:
 		begin = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(
 			t.Nanosecond()))

@@ -174,7 +174,7 @@ func (f *Format) hostOf() atom {
 	}
 }
 
-// userOf returns gunicorn's atom for the logged-in user, or else for the user name in the request (RFC 7617).
+// userOf returns gunicorn's atom for the user: the logged-in user, otherwise the user name in the request (RFC 7617).
 func (f *Format) userOf() atom {
 	i := index(&f.Request, "authorization")
 	return func(dst []byte, e *Entry) ([]byte, bool) {

@@ -121,7 +121,7 @@ func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 	}
 }
 
-// A host in the target overrides the Host field (RFC 9112 §3.2.2).
+// The host of the target overrides the Host field (RFC 9112 §3.2.2).
 func TestTargetsOfAllFormsAreSplit(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET http://One.example:81/x?y HTTP/1.1": "one.example /x ?y",

@@ -16,7 +16,7 @@ import (
 
 const (
 	retry     = time.Second
-	unsaidMax = 64 << 10 // in bytes
+	unsaidMax = 64 << 10 // maximum size of Errors.unsaid, in bytes
 )
 
 // lookEvery is the interval at which the size and age of an error log are checked, even without an event that reports
@@ -30,9 +30,10 @@ var lookEvery = 5 * time.Second
 // children inherit the lock. A rotated file is compressed when no process holds it. One process rotates and tells the
 // others to call Follow.
 type Errors struct {
-	// Report writes to the console, because the log itself may be unusable.
-	o       Options
-	console *os.File // descriptor 2 before the redirection; nil if it was this file
+	// its function Report writes to the console, because the log itself may be unusable
+	o Options
+	// descriptor 2 before the redirection; nil if it already was this file
+	console *os.File
 	moved   func()
 	end     chan struct{}
 	set     chan struct{} // signaled by SetRotation; has a buffer of one
@@ -40,14 +41,14 @@ type Errors struct {
 	mu     sync.Mutex
 	size   int64
 	every  Schedule
-	out    sink // reports errors about the path in the log itself
+	out    sink // writes errors about the path to the log itself
 	looked time.Time
 	unsaid []byte // pending bytes: whole lines, except the first
 	lost   int64  // number of lines dropped because the buffer was full
 }
 
-// RedirectErrors makes the file of o descriptor 2 of this process, unless it is already. moved is called on a
-// goroutine of the log after each rotation. It is nil if another process rotates the file.
+// RedirectErrors makes the file of o descriptor 2 of this process, unless it is already. moved is called on a goroutine
+// of the log after each rotation; nil if another process rotates the file.
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	o.Report = nil
 	log := o.withDefaults()
@@ -147,7 +148,7 @@ func (e *Errors) again() {
 	}
 }
 
-// Follow reopens the path as descriptor 2 after a process renamed the file. It is safe for concurrent use.
+// Follow reopens the path as descriptor 2 after another process has renamed the file. It is safe for concurrent use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -196,7 +197,7 @@ func (e *Errors) watch(tick <-chan time.Time) {
 	}
 	kernel, none := fsnotify.NewWatcher()
 	if none != nil {
-		kernel = &fsnotify.Watcher{} // without events
+		kernel = &fsnotify.Watcher{} // a watcher without events
 	} else {
 		defer kernel.Close()
 	}
@@ -206,7 +207,7 @@ func (e *Errors) watch(tick <-chan time.Time) {
 		}
 		select {
 		case <-kernel.Events:
-			time.Sleep(growEvery) // merges all writes of this time
+			time.Sleep(growEvery) // wait, to handle several writes at once
 		case <-kernel.Errors:
 		case <-e.set:
 		case <-tick:
@@ -272,7 +273,7 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true at most once in the time a.
+// Once returns true at most once in the duration a.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	memoryMax = 4 << 20 // in bytes; further lines are dropped
-	keepMax   = 1 << 20 // in bytes; larger buffers are freed
+	// Maximum size of the filling buffer, in bytes; further lines are dropped.
+	memoryMax = 4 << 20
+	keepMax   = 1 << 20 // maximum size of a buffer that is reused, in bytes
 
 	closeWithin = 5 * time.Second
 )
 
-// Options say where and how lines are written. Zero values are valid for all fields except Path.
+// Options determine where and how lines are written. All fields except Path may be zero.
 type Options struct {
 	// Path is the file, which is created if necessary (mode 0640). "-" means standard output. Only regular files are
 	// rotated.
@@ -34,11 +35,11 @@ type Options struct {
 	// Every is the schedule of rotations that do not depend on the size.
 	Every Schedule
 
-	// Keep is the number of rotated files that are kept, compressed: Path.1.gz is the newest. 0 means none.
+	// Keep is the number of rotated files that are kept, in compressed form; Path.1.gz is the newest. 0 means none.
 	Keep int
 
-	// Plain means that others may write to the directory of the file, but must not be able to choose the file that is
-	// written or read. Path must then lead to a regular file, and its last element must not be a symbolic link.
+	// Plain must be set if other users may write to the directory of the file. So that they cannot choose the file that
+	// is written or read, Path must then lead to a regular file, and its last element must not be a symbolic link.
 	Plain bool
 
 	// Buffer is the number of bytes that triggers a write; 0 means 32 KiB. Flush is the maximum time that a line
@@ -47,8 +48,8 @@ type Options struct {
 	Flush  time.Duration
 
 	// Written is called on the writer's goroutine after buffered lines were written, with the time just before the
-	// write. A rotation that was due at this time has been made, and only newer lines may be waiting (Waits). May be
-	// nil.
+	// write. A rotation that was due at this time is complete, and only newer lines may be waiting (Waits). Written may
+	// be nil.
 	Written func(at time.Time)
 
 	// Report receives one line about a log that cannot be written or rotated, or that has dropped lines. Any
@@ -81,7 +82,7 @@ func (o *Options) report(format string, args ...any) {
 
 func (o *Options) wrap(err error) error { return fmt.Errorf("%s: %w", o.Name, err) }
 
-// File is an open log file. It is safe for concurrent use. Callers fill one buffer while the writer's goroutine
+// File is an open log file. It is safe for concurrent use. Callers fill one of two buffers while the writer's goroutine
 // writes the other.
 type File struct {
 	o Options
@@ -118,9 +119,9 @@ func Open(o Options) (*File, error) {
 	return f, nil
 }
 
-// Begin locks the buffer and returns it, so that the caller can append lines. Each line needs its line end, unless
-// its rest follows later. The caller must soon call End with the extended buffer; other goroutines wait until then.
-// If the buffer is full, ok is false, a line is counted as dropped, and End must not be called.
+// Begin locks the buffer and returns it, so that the caller can append lines. Each line needs its line end, unless a
+// later call appends the rest of the line. The caller must soon call End with the extended buffer; other goroutines
+// wait until then. If the buffer is full, ok is false, a line is counted as dropped, and End must not be called.
 func (f *File) Begin() (dst []byte, ok bool) {
 	return f.begin(1)
 }
@@ -237,7 +238,7 @@ func (w *writer) run() {
 			if lines > 0 {
 				f.lost = fmt.Errorf("%s: %s: %d lines not written", f.o.Name, f.o.Path, lines)
 			}
-			return // nothing uses f.filling after Close
+			return // keep f.filling: nothing uses it after Close
 		}
 	}
 }

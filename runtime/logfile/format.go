@@ -44,8 +44,8 @@ type Format struct {
 type value struct {
 	text string
 	atom atom
-	only statuses                      // statuses of the responses that have the value
-	form func(dst, text []byte) []byte // appends the value in the form for the line
+	only statuses                      // statuses of the responses for which the value is written
+	form func(dst, text []byte) []byte // appends the value in escaped form
 	none string
 }
 

@@ -97,7 +97,7 @@ func TestScheduleSaysWhenToRotate(t *testing.T) {
 	}
 }
 
-// A process is killed during a rotation. The next process completes it without duplicate lines.
+// A process is killed during a rotation. The next process completes the rotation without duplicate lines.
 func TestNextProcessCompletesARotation(t *testing.T) {
 	const stamp, later = "0000000000000000001", "0000000000000000002"
 	for _, c := range []struct {

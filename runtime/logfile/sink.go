@@ -29,7 +29,7 @@ type sink struct {
 	file     *os.File
 	standard bool
 	regular  bool
-	whole    bool // a single write can append any number of lines
+	whole    bool // a regular file: one write can append any number of lines
 	archive  archive
 	said     string
 }
@@ -85,10 +85,10 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
 		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-			_ = file.Chmod(mode) // otherwise the mode that umask permits remains
+			_ = file.Chmod(mode) // on an error, the mode that umask permits remains
 		}
 	}
-	if err == nil && o.Plain && !o.at(file) { // a symbolic link was created meanwhile
+	if err == nil && o.Plain && !o.at(file) { // the path may have become a symbolic link since the check
 		file.Close()
 		return nil, o.notPlain()
 	}
@@ -128,10 +128,11 @@ func (s *sink) look() {
 	}
 }
 
-// lock locks the file that the path leads to. It continues without a lock if that fails, for example because the
-// folder was removed or the file system has no locks.
+// lock locks the file that the path leads to. After an error it continues without a lock, for example if the folder was
+// removed or the file system has no locks.
 func (s *sink) lock() {
-	for range 100 { // other processes may rotate meanwhile, but not forever
+	// Other processes may rotate the file during an attempt; give up after many attempts.
+	for range 100 {
 		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.file) {
 			return
 		}
@@ -164,10 +165,11 @@ func (s *sink) write(lines []byte) (n int, err error) {
 	return n, nil
 }
 
-// errNoRoom reports a line that was written partially. The kernel reports an error only if it accepts nothing at all.
+// errNoRoom is the error if the kernel has accepted only a part of a line. The kernel itself reports an error only if
+// it accepts no bytes.
 var errNoRoom = errors.New("no space left for a whole line")
 
-// append writes to a regular file as many lines as fit, and at least one. The last line may lack its line end.
+// append appends as many lines to a regular file as fit, but at least one. The last line may lack its line end.
 func (s *sink) append(lines []byte) (n int, err error) {
 	s.lock()
 	defer s.unlock()
@@ -252,7 +254,7 @@ func (s *sink) pass(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// firstLines returns at least one line.
+// firstLines returns as many whole lines as fit into max bytes, but at least one line.
 func firstLines(lines []byte, max int) []byte {
 	if len(lines) <= max {
 		return lines
@@ -270,8 +272,8 @@ func firstLine(lines []byte) int {
 	return len(lines)
 }
 
-// folder opens the directory of the log. It is opened for each use, because it may have been renamed or created
-// again. The caller closes it.
+// folder opens the directory of the log, which may have been renamed or created again since the last use. The caller
+// must close it.
 func (o *Options) folder() (*os.Root, error) {
 	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError
