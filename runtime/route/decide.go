@@ -13,13 +13,13 @@ import (
 type Request struct {
 	Parsed *http1.Request
 	Head   []byte     // the spans of Parsed point into Head
-	Client *conn.Peer // the client as trusted proxies describe it
+	Client *conn.Peer // the client, according to trusted proxies
 
 	// Host is the host that the client requested according to a trusted proxy; nil means the host of Parsed.
 	Host []byte
 	// Root is the decoded path below which clients reach the server, "" or "/a/b". A proxy may have stripped it.
 	Root string
-	// Index is appended to the path: the index file of the requested folder.
+	// Index is the index file of the requested folder; it is appended to the path.
 	Index string
 }
 
@@ -39,7 +39,8 @@ const (
 	NeedsLookup
 )
 
-// Decision has slices of Request.Head until Keep is called. The next call of Decide reuses the memory.
+// A Decision is the result of Decide. Its slices refer to Request.Head until Keep is called; the next call of Decide
+// reuses the memory.
 type Decision struct {
 	Outcome Outcome
 
@@ -55,11 +56,11 @@ type Decision struct {
 
 	// canonical path as clients see it, or the rewritten path
 	Path []byte
-	// Path with the empty segments that the client sent; nil if Path has all of them
+	// path including the empty segments that the client sent; nil if equal to Path
 	Resolved []byte
 	Root     int // length of the part of Path before the server's own path
 	Script   int // length of SCRIPT_NAME, including Root
-	// Path begins with Root, but the path that the proxy sent does not
+	// path begins with Root, which the proxy has stripped from its request
 	Hidden bool
 
 	Rewritten bool
@@ -76,7 +77,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide changes Parsed.Query if it rewrites the path.
+// Decide stores the decision about r in d. It changes r.Parsed.Query if it rewrites the path.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -138,7 +139,7 @@ func (d *Decision) refuse(status int) bool {
 	return false
 }
 
-// canonical returns false if the path cannot be resolved.
+// canonical sets Path to the canonical path. It returns false if the path has no canonical form.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -216,8 +217,8 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application. It includes the empty segments that the client sent, unless they are in
-// the part that becomes SCRIPT_NAME.
+// Asked returns the path for an application. It includes the empty segments that the client sent, except those in
+// SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
 		return d.Resolved
@@ -225,8 +226,9 @@ func (d *Decision) Asked() []byte {
 	return d.Path
 }
 
-// AppendForwarded appends the host and the forwarded fields of a request, in the form that Believe reads. Callers
-// compare the result with that of the previous request: most requests of a connection have the same fields.
+// AppendForwarded appends the host and the forwarding fields of a request, in the form that Believe reads. Callers
+// compare the result with the result for the previous request, because most requests of a connection have the same
+// fields.
 func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
 	if host.Len == 0 {
@@ -262,7 +264,7 @@ func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host st
 	return f.origin(trusted), host
 }
 
-// ClientCert says which client certificate a request requires (TLS client authentication, RFC 8446 §4.3.2).
+// ClientCert is the requirement of a client certificate (TLS client authentication, RFC 8446 §4.3.2).
 type ClientCert struct {
 	// Authorities names the authorities that must have signed the certificate, as in conn.TLSState; empty if no
 	// certificate is requested.
@@ -270,11 +272,11 @@ type ClientCert struct {
 	Need        CertNeed
 }
 
-// CertNeed says which clients pass, depending on their certificate.
+// CertNeed determines which clients pass, depending on their certificate.
 type CertNeed uint8
 
 const (
-	AnyClient CertNeed = iota // even with a rejected certificate
+	AnyClient CertNeed = iota // all clients pass, even with a rejected certificate
 	NoBadCert
 	VerifiedCert
 )

@@ -22,7 +22,7 @@ func parse(text string) (r Request, ok bool) {
 		Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 
-// The last mount matches every path.
+// guarded returns a Table with guards whose last mount matches every path.
 func guarded(t testing.TB) *Table {
 	t.Helper()
 	to, err := NewRewrite("/new/$1")
@@ -108,7 +108,7 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 	}
 }
 
-// The memory of its head may be reused for another request.
+// The memory of the request's head may be reused for another request.
 func TestDecisionStaysValidAfterKeep(t *testing.T) {
 	table := guarded(t)
 	for _, head := range []string{
@@ -152,7 +152,7 @@ func TestDecisionStaysValidAfterKeep(t *testing.T) {
 	}
 }
 
-// The segment may be anywhere in the path below Within.
+// The matching segment may be anywhere in the path below Within.
 func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{
 		{Prefix: "/x", Within: "/x/pri", Having: "private.key"},
@@ -179,7 +179,7 @@ func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	}
 }
 
-// A request that is rewritten is an exception. The spelling of the path does not matter.
+// This holds for every spelling of the path, but not for rewritten requests.
 func TestRoutingDoesNotAllocate(t *testing.T) {
 	table := guarded(t)
 	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")
@@ -218,11 +218,11 @@ func FuzzDecide(f *testing.F) {
 			t.Fatalf("%q: script %d, root %d, path %q", target, d.Script, d.Root, d.Path)
 		}
 		if d.Rewritten {
-			return // the path differs from the client's
+			return // the rewritten path differs from the client's path
 		}
 		canonical, ok := parse("GET " + string(AppendPath(nil, d.Path)) + " HTTP/1.1\r\nHost: " + host)
 		if !ok {
-			return // the encoded path exceeds the limits
+			return // a path can exceed the limits when it is encoded
 		}
 		canonical.Root = root
 		table.Decide(&again, canonical)

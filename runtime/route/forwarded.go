@@ -25,12 +25,12 @@ const (
 	host
 	port
 	prefix
-	ingress // the prefix, as Home Assistant names the field
+	ingress // the path prefix, in the field of Home Assistant
 )
 
 type forwarding [len(forwardFields)][]string
 
-// Origin has empty strings for values that no trusted proxy sent.
+// Origin is the client according to trusted proxies. A string is empty if no trusted proxy sent the value.
 type Origin struct {
 	addr, port     string
 	proto          string
@@ -41,7 +41,7 @@ type Origin struct {
 	BadField, BadValue string
 }
 
-const maxPrefix = 256 // in bytes
+const maxPrefix = 256 // maximum length of a path prefix, in bytes
 
 // origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted
 // address. Everything beyond that address may be forged.
@@ -74,7 +74,7 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor returns the number of proxies that appended to the field, at least 1.
+// followFor evaluates X-Forwarded-For. It returns the number of proxies that appended to the field, at least 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -88,7 +88,7 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
-		// Behind a node without a readable address, nothing can be trusted.
+		// Nothing beyond a node without a readable address can be trusted.
 		if node != "unknown" && !strings.HasPrefix(node, "_") {
 			o.bad(field, node)
 		}
@@ -98,8 +98,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded returns false if nothing in the field could be parsed. The scheme and host of an outer trusted proxy
-// override those of an inner proxy, because the outer proxy is nearer to the client.
+// followForwarded evaluates Forwarded. It returns false if it could parse no part of the field. The scheme and host of
+// an outer trusted proxy override those of an inner proxy, because the outer proxy is nearer to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
@@ -139,7 +139,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto accepts wss and ws, which Traefik sends for the handshake of a WebSocket.
+// setProto sets the scheme. It accepts wss and ws, which Traefik sends for WebSocket handshakes.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -153,7 +153,8 @@ func (o *Origin) setProto(field, s string) {
 
 func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }
 
-// cleanPrefix requires whole segments without escapes or control characters. A trailing slash is removed.
+// cleanPrefix validates a path prefix, which must consist of whole segments without escapes or control characters, and
+// removes a trailing slash.
 func cleanPrefix(s string) (prefix string, ok bool) {
 	path := string(http1.DecodePath(nil, []byte(s)))
 	unsafe := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }
@@ -164,8 +165,8 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client as applications see it. connected is the peer of the connection; host is the host that the
-// request itself names.
+// Peer returns the client for applications. connected is the peer of the connection; host is the host in the request
+// itself.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
 		return connected
@@ -194,7 +195,7 @@ func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	return &p
 }
 
-// splitHost keeps the brackets of an IPv6 address.
+// splitHost splits a host from its port. It keeps the brackets of an IPv6 address.
 func splitHost(host string) (name, port string) {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		return host[:i], host[i+1:]
@@ -202,8 +203,8 @@ func splitHost(host string) (name, port string) {
 	return host, ""
 }
 
-// parseNode accepts 192.0.2.1, 192.0.2.1:4711 and [2001:db8::1]:4711. The port is "" if it is missing or obfuscated
-// (RFC 7239 §6.3).
+// parseNode parses an address such as 192.0.2.1, 192.0.2.1:4711 or [2001:db8::1]:4711. The port is "" if it is missing
+// or obfuscated (RFC 7239 §6.3).
 func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	host, hasPort := s, false
 	if strings.HasPrefix(s, "[") {
@@ -245,8 +246,8 @@ func backwards(lines []string) iter.Seq[string] {
 	}
 }
 
-// fromRight returns the n-th member of a list from its end, or the first. Proxies that maintain a list append one
-// member each; most proxies overwrite the field.
+// fromRight returns the n-th member of a list from its end, or the first member of a shorter list. Proxies that
+// maintain a list append one member each; most proxies overwrite the field.
 func fromRight(lines []string, n int) (member string) {
 	for one := range backwards(lines) {
 		if n == 0 {
@@ -263,9 +264,9 @@ type element struct{ node, proto, host string }
 
 const maxReach = 16
 
-// lastElement cuts the last element off a list. It tries the shortest suffix first, so that text that the client put
-// in front, such as an unclosed quote, cannot hide the element that a proxy appended. more reports whether a comma
-// precedes the element.
+// lastElement removes the last element from a list. It tries the shortest suffix first, so that text from the client,
+// such as an unclosed quote, cannot hide the element that a proxy has appended. more reports whether a comma precedes
+// the element.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {

@@ -265,7 +265,7 @@ func FuzzForwarded(f *testing.F) {
 			strings.HasPrefix(o.Prefix, "//") {
 			t.Errorf("%+v", o)
 		}
-		// Text that the client sent first does not change what a proxy appended.
+		// Text from the client does not change the meaning of the element that a proxy appended.
 		said[0] = []string{forwarded + ", for=192.0.2.7;proto=http;host=h", `for="10.0.0.9:1"`}
 		said[1] = nil
 		if o := said.origin(trustTen); o.addr != "192.0.2.7" || o.proto != "http" || o.host != "h" {

@@ -15,8 +15,8 @@ type Rewrite struct {
 	keepQuery   bool
 }
 
-// NewRewrite takes an absolute, percent-encoded path, which may contain ${path}, ${rest} or $1, and ${query} after a
-// "?". Without a "?", the query does not change. The error is one line.
+// NewRewrite returns a Rewrite. target is an absolute, percent-encoded path, which may contain ${path}, ${rest} or $1,
+// and ${query} after a "?". Without a "?", the query does not change. The error is one line.
 func NewRewrite(target string) (*Rewrite, error) {
 	path, query, found := strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${path}") {
@@ -36,7 +36,7 @@ func NewRewrite(target string) (*Rewrite, error) {
 
 const maxRounds = 10
 
-// rewrite returns false if the path cannot be replaced.
+// rewrite replaces the path. It returns false if the new path is invalid or too long.
 func (d *Decision) rewrite(m *compiled) bool {
 	parsed := d.request.Parsed
 	if d.rounds++; d.rounds > maxRounds {
@@ -60,13 +60,14 @@ func (d *Decision) rewrite(m *compiled) bool {
 	return true
 }
 
-// Values are valid as long as d.
+// Values returns the values for templates. They are valid as long as d.
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
 	return ValuesOf(Request{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
 }
 
-// ValuesOf uses r.Parsed, r.Head and r.Client. The values are valid as long as r and path.
+// ValuesOf returns the values for templates from path, r.Parsed, r.Head and r.Client. They are valid as long as r and
+// path.
 func ValuesOf(r Request, path []byte, root, prefix int) Values {
 	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Client.Scheme, "http")}
 	if v.host = NormalHost(nil, r.Client.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
@@ -98,7 +99,7 @@ type Template []piece
 type piece struct {
 	text     string
 	variable bool
-	inHost   bool // directly after the authority of a URL
+	inHost   bool // the piece follows directly after the authority of a URL
 }
 
 const (
@@ -157,7 +158,8 @@ type Values struct {
 
 func (v *Values) Query() []byte { return v.query }
 
-// Append never adds a byte that ends a header field, nor another host than that of the template.
+// Append appends the template with the values in v. It never appends a byte that ends a header field, and v cannot
+// change the host of the template.
 func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)
 	for _, p := range t {
@@ -204,7 +206,7 @@ func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInU
 
 func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
 
-// appendEncoded also encodes characters that are not visible.
+// appendEncoded percent-encodes the characters in encoded, and all characters that are not visible.
 func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {

@@ -18,8 +18,8 @@ type Site struct {
 	// strict.
 	Names []string
 
-	Mounts []Mount // the first match handles the request
-	Guard  Guard   // for requests that match no mount
+	Mounts []Mount // the first mount that matches handles the request
+	Guard  Guard   // guard of requests that match no mount
 }
 
 type Mount struct {
@@ -48,7 +48,7 @@ type Mount struct {
 	Guard   Guard
 }
 
-// Guard admits every client in its zero value.
+// A Guard checks requests. Its zero value admits every client.
 type Guard struct {
 	// Allow and Deny are networks of clients. Clients in Allow are admitted, other clients in Deny are refused (403),
 	// and the remaining clients are admitted unless only Allow is set. A client of a unix socket has no address and
@@ -70,7 +70,7 @@ func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Password
 }
 
-// A Table belongs to one goroutine.
+// A Table contains the sites. It belongs to one goroutine.
 type Table struct {
 	sites []site
 	hosts *hosts // nil if there is only one site
@@ -146,7 +146,7 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 }
 
 // check returns the status with which the request is refused, and a text if the reason is the client certificate. 0
-// means that the request passes every check except the password.
+// means that the request passes; the password is not checked.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
@@ -162,7 +162,7 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// admits takes "" as the address of a client of a unix socket.
+// admits reports whether addr may access the mount; "" is a client of a unix socket.
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)
 	a = a.Unmap().WithZone("")
@@ -184,8 +184,8 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// Foreign returns the first character of text that is special in the regular expressions and path parameters of other
-// servers but is compared literally here; "" if there is none. text is a prefix or a pattern for names.
+// Foreign returns the first character of text that other servers treat as a regular expression or a path parameter, but
+// that is literal here; "" if there is none. text is a prefix or a pattern for names.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {
@@ -197,7 +197,7 @@ func Foreign(text string, isPrefix bool) string {
 	return ""
 }
 
-// checkPattern returns errors of one line.
+// checkPattern returns an error of one line if a pattern is invalid.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
 		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
@@ -230,7 +230,7 @@ type hosts struct {
 	scratch [256]byte
 }
 
-// maxHost limits the length of a host; names in DNS have up to 253 bytes.
+// maxHost limits the length of a host, in bytes; names in DNS have up to 253.
 const maxHost = 255
 
 // newHosts returns nil if there is only one site to choose. The error is one line.
