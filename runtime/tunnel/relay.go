@@ -16,13 +16,14 @@ import (
 	"fapws/runtime/system"
 )
 
-// relay is the server's end of a pair of sockets; the other end belongs to the application. It is the Carrier and the Sink of
-// the exchange. When the application writes, a tunnel between the relay and the client begins. If the application
-// returns an ordinary response instead, no tunnel begins. Applications speak HTTP/1: for a stream of HTTP/2, the head
-// of their response is read first.
+// A relay is the server's end of a socketpair whose other end belongs to the application. It is the Carrier and the
+// Sink of the exchange. A tunnel between the relay and the client begins when the application writes to its end, unless
+// the application returns an ordinary response instead. Applications speak HTTP/1: for a stream of HTTP/2, the head of
+// their response is read first.
 type relay struct {
 	link
-	fd       int // -1 if the tunnel has it, or if it is closed
+	// descriptor of the server's end; -1 after the tunnel has received it, or if it is closed
+	fd       int
 	watch    eventloop.Watch
 	answered bool // the last part of the exchange was received
 	over     bool // the tunnel has ended
@@ -48,7 +49,7 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 	return r
 }
 
-// maxAnswer bounds the head that an application writes.
+// maxAnswer limits the head that an application writes, in bytes.
 const maxAnswer = 16 << 10
 
 // readAnswer reads the head of the response that the application has written to its socket, and no later bytes. It
@@ -65,7 +66,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed("it has no head of at most 16 KiB")
 		return nil
 	}
-	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // cannot fail, because these bytes have arrived
+	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // removes the bytes of the head, which have arrived
 	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[:size])), nil)
 	switch {
 	case err != nil:
@@ -92,7 +93,7 @@ func (r *relay) malformed(why string) {
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
 }
 
-// Ready implements eventloop.Handler. The application wrote to its end of the pair or closed it.
+// Ready is called when the application has written to its end of the pair or has closed it.
 func (r *relay) Ready(eventloop.Readiness) {
 	var b [1]byte
 	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
@@ -117,14 +118,15 @@ func (r *relay) open() {
 	upstream := new(conn.Conn)
 	upstream.Init(r.fd, nil, nil)
 	r.fd = -1
-	r.begin(r, upstream, 0, func(error) {}, head, nil) // the application knows why it has closed
+	// Errors are not logged, because the application itself ends the tunnel.
+	r.begin(r, upstream, 0, func(error) {}, head, nil)
 }
 
-// Send implements exchange.Sink: once the tunnel has begun, parts are dropped.
+// Send implements exchange.Sink. After the tunnel has begun, parts are discarded.
 func (r *relay) Send(p *exchange.Part) {
 	x := r.x
 	if p.End == exchange.Detached && !r.Begun() && x.Conn() != nil {
-		r.open() // the application may have written just before
+		r.open() // the application may have written just before it has returned
 		if !r.Begun() && x.Version == http1.HTTP2 && x.Conn() != nil {
 			r.malformed("it has no end")
 		}

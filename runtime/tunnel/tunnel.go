@@ -14,14 +14,15 @@ type Server struct {
 	Set *conn.Set
 	TLS *conn.TLSServer
 
-	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to this number:
-	// 1 for a new client whose connection is a stream of HTTP/2, and -1 when it disconnects.
+	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to this number,
+	// because a tunnel over an HTTP/2 stream counts as a client: 1 when it begins, -1 when it ends.
 	Full  func() bool
 	Count func(n int)
 }
 
-// Offer makes a Carrier of x if its request asks for a WebSocket. With detaches, the handler gets a descriptor
-// (exchange.Request.Socket); otherwise it may answer with a Tunnel. It returns false if x was refused, or waits.
+// Offer makes a Carrier of x if its request asks for a WebSocket. If detaches is set, the handler gets a descriptor
+// (exchange.Request.Socket); otherwise it may answer with a Tunnel. Offer returns false if it has refused x or if x
+// must wait.
 func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
@@ -64,7 +65,7 @@ func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 type link struct {
 	s      *Server
 	x      *exchange.Exchange
-	tunnel *conn.Tunnel // nil if it has not begun
+	tunnel *conn.Tunnel // nil before the tunnel has begun
 	ended  func()       // called when the tunnel has ended
 	proper bool         // the tunnel has ended without an error
 }
@@ -99,8 +100,8 @@ func (l *link) end(proper bool) {
 	l.ended()
 }
 
-// halfClosed reports whether the client has shut down its side. In this case it closes the connection, because the
-// upstream would not learn of the shutdown.
+// halfClosed reports whether the client has shut down its side. In this case it closes the connection, because a tunnel
+// could not forward the shutdown to the upstream.
 func (l *link) halfClosed() bool {
 	c := l.x.Conn()
 	if c.Half {
@@ -109,14 +110,15 @@ func (l *link) halfClosed() bool {
 	return c.Half
 }
 
-// Tunnel is the Then of a response to a Request with Upgrade, with the status 101 and the fields Connection and
-// Upgrade. The part is the last.
+// Tunnel is the Then of a response that accepts another protocol: a last part with the status 101 and the fields
+// Connection and Upgrade.
 type Tunnel struct {
-	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop takes it by setting it to nil.
-	// Otherwise the handler must close it when the part is released.
+	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop sets it to nil when it takes the
+	// connection over. Otherwise the handler must close it when the part is released.
 	Upstream *conn.Conn
 
-	Ahead []byte        // bytes from the upstream that were already read; they follow the head
+	// bytes from the upstream that were already read, after its head
+	Ahead []byte
 	Idle  time.Duration // maximum time without a byte in either direction; 0 means no limit
 
 	// Ended is called when the tunnel has ended for a reason that an operator should see. It is called on the loop, and
