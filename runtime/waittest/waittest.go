@@ -27,8 +27,8 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// InItsTime calls try, which must not be ended by a timeout, or not too soon. If try fails, InItsTime repeats it with a
-// longer timeout, because a busy machine may exceed a short timeout. try returns the error, or "".
+// InItsTime calls try with a timeout for its work. If try fails, InItsTime calls it again with longer timeouts, because
+// a busy machine may exceed a short timeout. try returns the text of its error, or "".
 func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {
 	t.Helper()
 	for timeout := 2 * time.Second; ; timeout *= 2 {
