@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-const MaxWindow = 15 // in bits
+const MaxWindow = 15 // maximum window size, in bits
 
 // Compression is the negotiated compression: permessage-deflate (RFC 7692) without context takeover on either side,
 // so that an idle connection needs no window.
@@ -82,7 +82,7 @@ func (c *Compression) set(name, value string) bool {
 	return false
 }
 
-// windowBits returns 0 unless text is a number from 8 to 15 without leading zeros.
+// windowBits parses a number from 8 to 15 without leading zeros; it returns 0 for any other text.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {
@@ -94,14 +94,14 @@ func windowBits(text string) uint8 {
 // IsToken reports whether b is a token (RFC 9110 §5.6.2), as subprotocols must be.
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
-// tail is the bytes that a sender removes from each message (RFC 7692 §7.2.1), followed by an empty final block,
-// which ends the decompression.
+// tail consists of the bytes that a sender removes from each message (RFC 7692 §7.2.1), and an empty final block, which
+// ends the decompression.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-const keepScratch = 64 << 10 // in bytes
+const keepScratch = 64 << 10 // maximum size of a buffer that is reused, in bytes
 
 // Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to earlier messages: client_no_context_takeover.
-// The zero value is ready for use. After the first use it holds about 50 KiB.
+// The zero value is ready for use. After the first use it occupies about 50 KiB.
 type Inflater struct {
 	packed  []byte
 	in      bytes.Reader
@@ -131,8 +131,8 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	f.out.Reset()
 	f.limited = io.LimitedReader{R: f.r, N: int64(max) + 1}
 	_, err := f.out.ReadFrom(&f.limited)
-	// A final block of the client may end the data before tail. At most the beginning of an empty block may follow it
-	// (RFC 7692 §7.2.3.5).
+	// The client's data may itself contain the final block. At most the beginning of an empty block may follow (RFC
+	// 7692 §7.2.3.5).
 	switch {
 	case f.out.Len() > max:
 		return nil, errTooBig
@@ -149,8 +149,8 @@ type Deflater struct {
 	out     bytes.Buffer
 }
 
-// DeflateFrom and DeflateUpTo limit the size of messages that are compressed, in bytes. Smaller messages gain
-// nothing, and larger ones would block the loop.
+// DeflateFrom and DeflateUpTo are the minimum and maximum size of messages that are compressed, in bytes. Smaller
+// messages gain nothing, and larger messages would block the loop.
 const (
 	DeflateFrom = 256
 	DeflateUpTo = 1 << 20
@@ -164,7 +164,7 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 		f.out = bytes.Buffer{}
 	}
 	f.out.Reset()
-	switch { // both branches support these sizes
+	switch { // choose between two compressors: both support these sizes
 	case w != nil:
 		w.Reset(&f.out)
 	case bits == MaxWindow:

@@ -20,7 +20,7 @@ var (
 )
 
 type Message struct {
-	Op   Opcode // not Continuation
+	Op   Opcode // never Continuation
 	Data []byte // the reason in a Close; valid until the next call of the Decoder
 	Code uint16 // the code of a Close; NoStatus if it has none
 }
@@ -31,13 +31,13 @@ type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
 	Inflater *Inflater // nil if compression was not negotiated
 	TooBig   int       // known size of the message that exceeded Max
-	// messages are returned without their bytes, which are neither stored nor decompressed nor checked
+	// return messages without their bytes, which are neither stored nor decompressed nor checked
 	Discard bool
 
 	head [14]byte
-	have uint8 // bytes in head
+	have uint8 // number of bytes in head
 
-	op      Opcode // of the frame whose payload is arriving
+	op      Opcode // opcode of the frame whose payload is arriving
 	fin     bool
 	payload bool
 	key     uint32 // masking key for the next byte
@@ -94,7 +94,7 @@ func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
 
-// header reports an error at the first byte that reveals the error.
+// header parses the header of a frame. It reports an error at the first invalid byte.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	have := int(d.have)
 	b := data
@@ -154,7 +154,7 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 	}
 	if !op.control() && length > uint64(d.Max-len(d.buf)) {
 		d.TooBig = len(d.buf) + int(min(length, 1<<31-1))
-		return 0, errTooBig // before memory is allocated
+		return 0, errTooBig // reject the message before memory is allocated for it
 	}
 	if len(b) < size+4 {
 		return 0, ErrNeedMore
@@ -194,7 +194,7 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	}
 	ends := whole && d.fin
 	text := piece
-	if !ends || len(d.buf) > 0 { // a message in one piece is not copied
+	if !ends || len(d.buf) > 0 { // copy data, unless it is a whole message
 		d.grow(len(piece))
 		d.buf = append(d.buf, piece...)
 		text = d.buf[d.checked:]
@@ -225,7 +225,7 @@ func (d *Decoder) grow(n int) {
 		return
 	}
 	size := max(need, 2*cap(d.buf))
-	if d.fin { // the last frame limits the size
+	if d.fin { // the size is known at the last frame
 		size = min(size, need+d.left)
 	}
 	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)

@@ -28,7 +28,7 @@ func frame(first byte, payload string) []byte {
 	return b
 }
 
-// decode passes pieces of size bytes; 0 means all bytes at once.
+// decode passes data to d in pieces of size bytes; 0 means all bytes at once.
 func decode(d *Decoder, data []byte, size int) string {
 	var out strings.Builder
 	data = bytes.Clone(data)
@@ -147,7 +147,7 @@ func TestFramesAreDecoded(t *testing.T) {
 	}
 }
 
-// The announced length of the frame does not matter.
+// The decoder does not wait for the end of the frame.
 func TestInvalidTextIsRejectedAtItsFirstInvalidByte(t *testing.T) {
 	const good = "κόσμε"
 	data := frame(0x81, good+"\xf4\x90\x80\x80edited")

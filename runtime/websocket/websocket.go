@@ -35,7 +35,7 @@ const (
 	GoingAway     = 1001
 	ProtocolError = 1002
 	NoStatus      = 1005 // the close frame has no code; never sent
-	Abnormal      = 1006 // the connection broke; never sent
+	Abnormal      = 1006 // the connection ended without a close frame; never sent
 	// text that is not UTF-8, or a message that cannot be decompressed
 	InvalidData    = 1007
 	TooBig         = 1009
@@ -64,7 +64,7 @@ const (
 	rsvBits = 0x70
 	maskBit = 0x80
 
-	// in bytes (RFC 6455 §5.5)
+	// maximum payload of a control frame, in bytes (RFC 6455 §5.5)
 	maxControl = 125
 
 	// maximum reason of a close frame, in bytes
@@ -74,7 +74,7 @@ const (
 	MaxHeader = 10
 )
 
-// AppendHeader takes the length of the payload in bytes as size.
+// AppendHeader appends the header of a frame whose payload has size bytes.
 func AppendHeader(dst []byte, op Opcode, compressed bool, size int) []byte {
 	first := finBit | byte(op)
 	if compressed {
@@ -132,9 +132,8 @@ var refuseVersion = &Refusal{
 	Fields: "Sec-WebSocket-Version: 13\r\n", // every 426 has an Upgrade field in addition
 }
 
-// Asked reports whether a request asks for a WebSocket. It ignores the Upgrade field in HTTP/1.0, without
-// "Connection: upgrade" (RFC 9110 §7.8), and with methods other than GET, which clients do not use for WebSockets
-// (RFC 6455 §4.1).
+// Asked reports whether a request asks for a WebSocket. The Upgrade field counts only in a GET (RFC 6455 §4.1) of
+// HTTP/1.1 with "Connection: upgrade" (RFC 9110 §7.8).
 func Asked(r *http1.Request, head []byte) bool {
 	if r.Version == http1.HTTP10 || !r.Upgrade || !r.Get {
 		return false

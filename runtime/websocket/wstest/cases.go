@@ -12,17 +12,19 @@ import (
 // Case is a case of the Autobahn test suite for echo servers: frames that a client sends, and the response that RFC
 // 6455 requires.
 type Case struct {
-	ID   string // its number in the suite
+	ID   string // number in the suite
 	send []piece
-	chop int // bytes written at once; 0 for all, -1 for one frame
-	// want lists messages and control frames in the format of show, and "close N" at the end if the server closes.
+	// how many bytes are written at once; 0 means all bytes, -1 one frame
+	chop int
+	// want lists the expected messages and control frames in the format of show, and "close N" at the end if the server
+	// closes.
 	want []string
 }
 
 type piece struct {
 	first   byte
 	payload string
-	// the server reads the previous frames before the next piece
+	// send the piece after the server has read the previous frames
 	pause bool
 }
 
@@ -68,9 +70,9 @@ func echoed(messages ...piece) (want []string) {
 	return want
 }
 
-// Cases returns the cases of the suite about connections, and some of each kind of frame; package websocket tests all
-// of these. Compression covers sections 12 and 13. Messages have at most 1 MiB, which must be the limit of the
-// server.
+// Cases returns the cases of the suite about connections, and some cases of each kind of frame; the tests of package
+// websocket contain all of these. Compression covers sections 12 and 13. The server must accept messages of exactly up
+// to 1 MiB.
 func Cases() []Case {
 	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(),
 		limitCases())

@@ -51,7 +51,7 @@ type Client struct {
 	z        *flate.Writer
 }
 
-// fields have the form "Name: value".
+// Handshake returns the head of a handshake. fields have the form "Name: value".
 func Handshake(path string, fields ...string) string {
 	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: " + Key + "\r\nSec-WebSocket-Version: 13\r\n"
@@ -88,7 +88,7 @@ func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " +
 // slower. Tests with an emulated server raise it before the first Dial.
 var Patience = 2 * time.Minute
 
-// Open is Dial for an existing connection, whose deadline becomes Patience from now.
+// Open opens a WebSocket on an existing connection, whose deadline becomes Patience from now.
 func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
@@ -162,13 +162,13 @@ func Unpack(b []byte) ([]byte, error) {
 }
 
 type Frame struct {
-	First   byte // bits and opcode
+	First   byte // first byte of the frame: flags and opcode
 	Payload []byte
 }
 
 func (f Frame) Op() byte { return f.First & 0x0f }
 
-// Code returns 1005 if the frame has no code.
+// Code returns the code and the reason of a close frame; 1005 if it has no code.
 func (f Frame) Code() (code int, reason string) {
 	if len(f.Payload) < 2 {
 		return 1005, ""
@@ -176,7 +176,7 @@ func (f Frame) Code() (code int, reason string) {
 	return int(binary.BigEndian.Uint16(f.Payload)), string(f.Payload[2:])
 }
 
-// ReadFrame checks that the server follows the protocol.
+// ReadFrame reads a frame and checks that it conforms to the protocol.
 func (c *Client) ReadFrame() (f Frame, err error) {
 	var h [10]byte
 	if _, err = io.ReadFull(c.R, h[:2]); err != nil {
