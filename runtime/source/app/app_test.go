@@ -144,7 +144,7 @@ type keeping struct {
 
 func (k *keeping) Send(p *exchange.Part) { k.kept = append(k.kept, *p) }
 
-// After its release, the ticket of the handler ends.
+// The release of the last part ends the ticket of the handler.
 func TestLastPartIsReleasedLast(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	k := &keeping{}
@@ -205,7 +205,7 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 	}
 }
 
-// The request has arrived since the previous tick.
+// The request arrives between two ticks.
 func TestTimeoutStartsAtTheTickAfterTheRequest(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Duration(eventloop.Tick * 2)}, Config{})
 	r.start()
@@ -295,14 +295,14 @@ type opens struct{}
 
 func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }
 
-// sendsFile is the Then of a handler that names a file. It gives the head of its request back.
+// sendsFile is the Then of a handler that names a file. It returns the head of the request to the loop.
 type sendsFile struct{ d *Dispatcher }
 
 func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	return f.d.SendFiles(x, p, &exchange.Request{Head: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}, []byte("a"))
 }
 
-// The exchange ends if the client disconnects meanwhile.
+// The exchange ends if the client disconnects during the wait.
 func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		r := newRig(t, Options{}, Config{})

@@ -9,22 +9,24 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// call is the state of an exchange of a handler, from Submit until its last part is released. It is the Source of the
+// A call is the state of an exchange of a handler, from Submit until its last part is released. It is the Source of the
 // exchange and the Owner of all parts. Calls are reused, so that a request needs no allocation.
 type call struct {
-	x      *exchange.Exchange // nil after its end: later parts are dropped
-	source *Source            // nil for a call that is not used
+	x      *exchange.Exchange // nil after the exchange has ended: later parts are discarded
+	source *Source            // nil if the call is in the free list
 	ticket exchange.Ticket
 	parts  int32 // parts that were delivered and not yet released
 	next   *call
 
-	peer    *exchange.Peer   // until the first part
-	origin  *exchange.Origin // of the request
-	extra   []byte           // fields that a handler adds to another handler's response
-	waiting *exchange.Part   // first part whose Then waits for the turn of the exchange; nil if none
-	last    *exchange.Part   // the last part, if it was released before others
-	limit   int64            // Options.Timeout
-	since   int64            // conn.Set.Now when the handler began to owe a part
+	peer   *exchange.Peer   // the client; nil after the first part
+	origin *exchange.Origin // origin of the request
+	extra  []byte           // fields that a handler adds to another handler's response
+	// the first part if its Then waits for the turn of the exchange; otherwise nil
+	waiting *exchange.Part
+	// the last part if it was released before other parts; otherwise nil
+	last  *exchange.Part
+	limit int64 // Options.Timeout
+	since int64 // conn.Set.Now when the handler began to owe a part
 
 	occupies exchange.Occupancy
 	work     work
@@ -45,13 +47,13 @@ const (
 	ended // the handler has made the last part
 )
 
-// sent is what the sink of a call has received.
+// sent is how much of the response the sink of a call has received.
 type sent uint8
 
 const (
 	unsent sent = iota
 	begun
-	eventStream // the head of an event stream; its client would reconnect
+	eventStream // the head of an event stream, whose client would reconnect
 )
 
 // restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.
@@ -116,14 +118,15 @@ func (c *call) begin(p *exchange.Part) {
 	}
 	c.sent = begun
 	c.mergeExtra(p)
-	c.peer = nil // only the first part can name a program or a channel, which need the peer
+	// Only the first part can name a program or a channel, for which the peer is needed.
+	c.peer = nil
 	x := c.x
 	if !p.Last() && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)),
 		"text/event-stream") {
 		c.sent = eventStream
 	}
 	x.Sink.Send(p)
-	if c.sent == eventStream && c.source.d.endsEvents { // c may have ended
+	if c.sent == eventStream && c.source.d.endsEvents { // the calls above may have ended c
 		c.endEvents()
 	}
 }
@@ -153,8 +156,8 @@ func (c *call) endEvents() {
 	x.Stop(false)
 }
 
-// Release gives the last part to the handler after all others, although the part that is being written is released late
-// when a client disconnects.
+// Release releases the parts of the call and passes them to the handler, the last part after all others: when a client
+// disconnects, the part that is being written is released late.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
 	if p.Last() && c.parts > 0 {
@@ -173,7 +176,7 @@ func (c *call) Release(p *exchange.Part) {
 	}
 }
 
-// Start is called when x has its turn, or soon will.
+// Start is called when the exchange is in turn, or shortly before.
 func (c *call) Start(*exchange.Exchange) {
 	switch p := c.waiting; {
 	case p != nil:
@@ -196,12 +199,13 @@ func (c *call) OnGone(x *exchange.Exchange) {
 		c.resume()
 	}
 	if c.detached {
-		c.restart() // the application notices through the descriptor
+		// The application notices the disconnect through its descriptor.
+		c.restart()
 	}
 	c.cancel(0)
 }
 
-// cancel reports to the handler that its response is not needed. took is as in Handler.Cancel.
+// cancel reports to the handler that no client needs its response. took is as in Handler.Cancel.
 func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)
@@ -255,7 +259,7 @@ const (
 	// attendEvery is the maximum delay of a finished part while its inline handler makes the next part.
 	attendEvery = time.Millisecond
 
-	// attendFor is the number of checks without a finished part that end the sending.
+	// attendFor is the number of checks without a finished part after which the sending ends.
 	attendFor = 50
 )
 
@@ -277,7 +281,8 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 			}
 		}
 		d.app.Attend(false)
-		d.sendMeanwhile() // parts that were finished before the handler noticed the end
+		// Send the parts that were finished before the handler noticed the end.
+		d.sendMeanwhile()
 	}
 }
 
@@ -285,11 +290,11 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 // not be called on the loop.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
-		return false // the loop is running and sends by itself
+		return false // the loop is running and sends the parts itself
 	}
 	defer d.state.Unlock()
 	if !d.app.InTurn() {
-		return false // the loop will send soon
+		return false // the loop will send the parts soon
 	}
 	defer d.loop.Recover()
 	sent = d.deliverAll()
@@ -305,7 +310,7 @@ func (d *Dispatcher) Tick() {
 		switch {
 		case c.work != owing || c.limit == 0:
 		case held, c.waitsForClient():
-			c.restart() // a developer or the client causes the delay
+			c.restart() // a developer or the client is the reason for the delay
 		case now-c.since >= d.limitOf(c):
 			c.overdue(time.Duration(now - c.since))
 		}
@@ -360,12 +365,13 @@ func (c *call) waitsForClient() bool {
 	return c.x != nil && !c.gone && (c.detached || c.x.WaitsForClient())
 }
 
-// overdue sends 504 for the handler, or aborts the response if it has begun. Later parts are released.
+// overdue sends 504 instead of the handler's response, or aborts the response if it has begun. Later parts of the
+// handler are discarded.
 func (c *call) overdue(took time.Duration) {
 	if c.work == owing {
 		c.work = idle
 	}
-	if c.occupies != exchange.OccupiesNothing { // its thread no longer counts
+	if c.occupies != exchange.OccupiesNothing { // the handler no longer counts as occupying the application
 		c.frees()
 	}
 	x := c.x
@@ -380,7 +386,8 @@ func (c *call) overdue(took time.Duration) {
 	c.cancel(took)
 }
 
-// ExcludeBlockedTime excludes gap, in nanoseconds, from all timeouts: an inline handler blocked the loop meanwhile.
+// ExcludeBlockedTime excludes gap from all timeouts: the time, in nanoseconds, in which an inline handler has blocked
+// the loop.
 func (d *Dispatcher) ExcludeBlockedTime(gap int64) {
 	for _, c := range d.calls {
 		c.since = min(c.since+gap, d.set.Now+eventloop.Tick)

@@ -21,7 +21,7 @@ type Interpreter interface {
 	// every Flush and on every wake-up.
 	Flush()
 
-	// Next stores the next finished part, of the request t. ok is false if none is finished.
+	// Next stores the next finished part and returns the ticket of its exchange. ok is false if no part is finished.
 	Next(*exchange.Part) (t exchange.Ticket, ok bool)
 
 	// Attach is called once before the first Submit. The Interpreter must use w when parts wait and the loop may be
@@ -32,16 +32,16 @@ type Interpreter interface {
 	// while the responses to earlier requests of its connection are large. It is called on the loop.
 	Resume(exchange.Ticket)
 
-	// Attend sets whether finished parts are also sent during Flush. Parts that were finished before Attend(false) are
-	// still sent. It may be called on any goroutine.
+	// Attend sets whether another goroutine sends finished parts during Flush. Parts that were finished before
+	// Attend(false) are still sent. It may be called on any goroutine.
 	Attend(bool)
 
 	// InTurn reports whether Flush is in a state in which the holder of Dispatcher.state may call Next on another
 	// goroutine. It is safe for concurrent use.
 	InTurn() bool
 
-	// Stalled is called on another goroutine at every tick during Flush. It returns the exchange that runs inline and
-	// for how long earlier calls have found it running; 0 if none runs. It must not block.
+	// Stalled is called on another goroutine at every tick during Flush. It returns the exchange that runs inline, and
+	// how long it has been running since the first call that found it; 0 if none runs. It must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
 	// Held reports whether a debugger or a console waits for a developer. A call may return the state at the time of
@@ -69,11 +69,11 @@ type Config struct {
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
-	// Take is Take of a static.Handed: it answers x with files that a handler names. It must be the turn of x. p may be
-	// released when Take returns.
+	// Take answers x with files that a handler names (static.Handed.Take). x must be in turn. p may be released when
+	// Take returns.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
-	// Subscribe is Subscribe of a live.Subscribers. It makes the client of an exchange a subscriber of channels.
+	// Subscribe makes the client of an exchange a subscriber of channels (live.Subscribers.Subscribe).
 	Subscribe exchange.Continuation
 
 	// Programs returns the Handler of the programs that other handlers name. It is called once, on the event loop, for
@@ -90,7 +90,7 @@ type Dispatcher struct {
 	app         Interpreter       // set by Serve; nil if the application has none
 	used        int64             // conn.Set.Now when the last call of an Interpreter ended
 	programs    *Source           // source of Config.Programs; nil before its first use
-	services    exchange.Services // services for handlers, except handlers that wrap a source
+	services    exchange.Services // services for handlers, except those of a Receiving
 	senderAsked chan struct{}
 
 	calls []*call
@@ -100,7 +100,7 @@ type Dispatcher struct {
 	// Due makes the next Run call Interpreter.Flush.
 	Due bool
 
-	taken int // requests submitted since the last Flush
+	taken int // number of requests submitted since the last Flush
 
 	endsEvents bool
 
@@ -125,10 +125,10 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	return d
 }
 
-// Configure applies to the handlers of the next Serve.
+// Configure sets the configuration for the handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches the interpreter of the application, which may be nil. A later call may attach one if there was none;
+// Serve attaches the interpreter of the application, which may be nil. A later call may attach the first interpreter;
 // calls of earlier handlers continue.
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
@@ -145,11 +145,11 @@ func (d *Dispatcher) HasFormer() bool {
 	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.former })
 }
 
-// takenMost is how many requests and messages are submitted before they are passed on: more of them would not fit into
-// the processor's cache.
+// takenMost is how many requests and messages are submitted before Interpreter.Flush is called, because more of them
+// would not fit into the processor's cache.
 const takenMost = 256
 
-// After many, the event loop passes them on soon.
+// took counts a submitted request or message. After takenMost of them, it makes the loop call Interpreter.Flush soon.
 func (d *Dispatcher) took() {
 	d.Due = true
 	if d.taken++; d.taken == takenMost {
@@ -172,7 +172,7 @@ func (d *Dispatcher) Run() {
 	d.deliverAll()
 }
 
-// deliverAll reports whether there were finished parts.
+// deliverAll sends all finished parts, and reports whether there were any.
 func (d *Dispatcher) deliverAll() (any bool) {
 	for d.app != nil {
 		t, ok := d.app.Next(&d.part)
@@ -189,7 +189,7 @@ func (d *Dispatcher) flush() {
 	if d.app == nil {
 		return
 	}
-	if d.hinted { // an inline handler would delay it
+	if d.hinted { // send the hint now, because an inline handler would delay it
 		d.hinted = false
 		d.loop.Flush()
 	}
@@ -212,7 +212,7 @@ func (d *Dispatcher) AskForSender() {
 
 func (d *Dispatcher) SendNow() {
 	if !d.running {
-		return // Run will send it
+		return // Run will send the part
 	}
 	d.state.Lock()
 	defer d.state.Unlock()
@@ -233,14 +233,14 @@ func (d *Dispatcher) put(c *call) {
 		d.used = d.set.Now
 	}
 	ticket := c.ticket
-	// a literal with the fields below would be built elsewhere and copied
+	// the compiler would copy a composite literal
 	*c = call{}
 	c.ticket, c.next = ticket, d.free
 	d.free = c
 }
 
-// LastUse returns when the last call of the application ended, in conn.Set.Now. used reports whether one is active,
-// such as a WebSocket.
+// LastUse returns the time, by conn.Set.Now, when the last call of the application ended. used reports whether a call
+// is active, such as a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }

@@ -6,8 +6,8 @@
 // until its last part is released.
 //
 // The package does no I/O and does not know connections. Everything belongs to the event loop, except while an inline
-// handler runs: then other goroutines may act for the loop (Dispatcher.state). SendDuringTurns sends finished parts
-// meanwhile, and Stalled ends exchanges whose handler does not return.
+// handler runs: then other goroutines may act for the loop (Dispatcher.state). SendDuringTurns then sends finished
+// parts, and Stalled ends exchanges whose handler does not return.
 //
 // A handler that owes a part for too long is overdue (call.go): the client gets 504, or an aborted response. The
 // exchange ends, but the ticket stays in use until the handler has returned the last part.

@@ -29,7 +29,7 @@ type Options struct {
 	Hints    []byte             // fields of a 103 response that is sent before the handler runs, or nil
 }
 
-// Source is safe for concurrent use.
+// Source returns a Source whose exchanges h answers. It is safe for concurrent use.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o, services: &d.services}
 }
@@ -53,7 +53,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	c.x, c.source, c.limit = x, s, int64(s.options.Timeout)
 	c.peer, c.origin, c.detached = r.Peer, r.Origin, r.Socket != 0
 	r.Services = s.services
-	if d.set.Debug >= 2 { // the arguments need an allocation
+	if d.set.Debug >= 2 { // avoid the allocation of the arguments
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
 	if s.options.Hints != nil && !r.Upgrade && r.TakesHints() {
@@ -71,23 +71,25 @@ func (s *Source) Start(x *exchange.Exchange) {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
-	if r.Resumed == nil { // a resumed exchange is open for its client, and a 504 could not be sent
+	// No timeout for a resumed WebSocket, which is open for its client: a 504 could not be sent.
+	if r.Resumed == nil {
 		c.work = owing
 	}
 	c.restart()
 	d.took()
 }
 
-// Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler passes the
-// request on (exchange.Services.Behind), another source answers it, with a body that the handler has made. It is for
-// uploads: an application gets a description of the stored files.
+// Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler forwards the
+// request (exchange.Services.Behind), a second source answers it, with a body that the handler has made. Uploads use
+// it: an application gets a description of the stored files.
 type Receiving struct {
 	exchange.Memory
 	first *Source
 	then  exchange.Source
 }
 
-// Receiving returns a Source in which first receives bodies and then answers. It is safe for concurrent use.
+// Receiving returns a Source in which the handler first receives the bodies and the source then answers. It is safe for
+// concurrent use.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
 	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Behind: s,
@@ -98,13 +100,13 @@ func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Re
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
 	body := r.Body
-	x.Keep() // keep x for the source that the handler wraps
+	x.Keep() // keep the request for the second source
 	r.Body = body
 	s.first.Start(x)
 	r.Body = nil
 }
 
-// Continue implements exchange.Then: the source behind the handler answers, as p says.
+// Continue implements exchange.Then: it forwards the request to the second source, with the body and the fields of p.
 func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	r := x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
@@ -163,7 +165,7 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 }
 
 // Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see
-// Config.Subscribe. A response with another Status than 200, such as an error page, is a usual one.
+// Config.Subscribe. A response with a status other than 200, such as an error page, is sent as usual.
 func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	channels []byte) exchange.Outcome {
 	c := p.Owner.(*call)
@@ -178,7 +180,8 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return d.cfg.Subscribe(x, p, r, channels)
 }
 
-// prepare reports whether r, which answers x, is parsed and in turn; otherwise outcome is that of the Continuation.
+// prepare reports whether r is parsed and the response of x is in turn; otherwise outcome is the result of the
+// Continuation.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
 		return exchange.Later, false
@@ -206,26 +209,25 @@ func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
 	x.Answer(exchange.Reply{Status: 500})
 }
 
-// mergeExtra adds fields to the response: the fields of the handler that has passed the request to this handler.
+// mergeExtra adds the fields of the handler that has forwarded the request to the response.
 func (c *call) mergeExtra(p *exchange.Part) {
 	if c.extra != nil {
 		p.Head.Fields, c.extra = exchange.MergeFields(p.Head.Fields, c.extra), nil
 	}
 }
 
-// passOn makes another source answer x. It returns the call of that source, or nil.
+// passOn makes another source answer x. It returns the call of the other source, or nil.
 func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {
-		// its client has disconnected; an application still receives its upload
+		// an application receives an upload even if its client has disconnected
 		next.gone = c.gone
 	}
 	return next
 }
 
-// inquiry is an exchange that a handler makes with the next source (Receiving) before it answers the client, for
-// example about a piece of an upload. It is the Sink of this exchange, which has no client. The response is recorded
-// for the handler.
+// An inquiry is an exchange without a client that the handler of a Receiving makes with the second source, for example
+// about a piece of an upload. It is its own Sink and records the response for the handler.
 type inquiry struct {
 	exchange.Exchange
 	done   func(status int, answer []byte)
@@ -233,9 +235,9 @@ type inquiry struct {
 	body   []byte
 }
 
-const maxInquiry = 64 << 10 // in bytes; the response may be an error page
+const maxInquiry = 64 << 10 // maximum size of the recorded answer, in bytes
 
-// inquire makes the source behind answer an exchange with a body: see exchange.Services.
+// inquire implements exchange.Services.Inquire.
 func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int, answer []byte)) {
 	s.first.d.set.Events.Post(func() {
 		x := s.first.d.calls[t].x
@@ -246,7 +248,7 @@ func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int
 		i := &inquiry{done: done, status: 500}
 		r := *x.Req
 		r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // it does not wait for a client
+		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // a Sub without a Parent never waits for a client
 		i.Source.Start(&i.Exchange)
 		i.Req = nil
 	})
