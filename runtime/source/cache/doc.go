@@ -29,9 +29,10 @@
 // once, so a client that reads slowly delays neither the handler nor other clients. If that client disconnects, the
 // handler continues while other requests wait. If a response may not be kept, each waiting request is sent to the
 // origin, and for a minute requests for that address do not wait; but one response a second is examined again. So
-// uncacheable pages are never fetched one after the other, and a page that becomes cacheable is noticed. A waiting
-// request gets a page only if the page is for it: the same fields of Vary, and no Cookie unless the page is for all
-// clients. Requests wait at most five seconds for a page that has begun and does not end.
+// requests for an uncacheable page do not wait for each other, and the cache notices when the page becomes cacheable. A
+// waiting request gets a page only if the page suits the request: the fields of Vary are equal, and the request has no
+// Cookie unless the page is for all clients. Requests wait at most five seconds for a page that has begun and does not
+// end.
 //
 // # Validation
 //
@@ -39,13 +40,13 @@
 // new Page with the same body and the fields of both responses (RFC 9111 §3.2), which is judged like any response
 // (Confirm), and all waiting requests get it. Requests do not wait for a page that must be confirmed for each request
 // (no-cache): each request has a Fill without a node, and a late Fill does not replace a newer page. A page that is
-// purged meanwhile is sent to the earlier requests, but not kept. A 304 about another representation, or a 304 that
-// forbids keeping, changes no page for other requests. Page.Instead decides whether an old page is better than an error
-// or no response.
+// purged during its fetch is sent to the earlier requests, but not kept. A 304 about another representation, or a 304
+// that forbids storing, does not change the page for other requests. Page.Instead decides whether an old page is better
+// than an error or no response.
 //
 //   - s-maxage forbids stale pages, except if the same response has stale-while-revalidate or stale-if-error, because
 //     these directives are more precise, and frameworks combine them.
-//   - Responses with an explicit lifetime are kept whatever their status is (RFC 9111 §3).
+//   - Responses with an explicit lifetime are kept regardless of their status (RFC 9111 §3).
 //   - Deliberately not implemented: Cache-Control of requests (§5.2.1), POST responses for GET, storing ranges (§3.3),
 //     Age for the time of the handler (§4.2.3), equality of Accept-Language in another order (servers may use the order
 //     as a preference), must-revalidate as a permission to share the response to Authorization (§3.5).

@@ -29,7 +29,7 @@ func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	if found.Page != nil {
 		conditions = found.Page.Conditions()
 	}
-	// A head without room for the conditions is sent without them.
+	// If the head has no room for the conditions, the request is sent without conditions.
 	if f.conditional = len(conditions) > 0 && condition(&r, s.pages.limits, conditions); !f.conditional {
 		condition(&r, s.pages.limits, nil)
 	}
@@ -41,8 +41,8 @@ func (f *Fill) ask() {
 	f.origin.Req = nil
 }
 
-// condition removes the fields from a request that make its response depend on the client's copy, and adds conditions.
-// The codings are the codings of the key. ok is false if the head would exceed a limit; the request is then unchanged.
+// condition replaces the client's conditions in a request by conditions, and its Accept-Encoding by the codings of the
+// key. ok is false if the head would exceed a limit; the request is then unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
@@ -73,7 +73,7 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// instead reports whether to send the older page instead of a response with that status. unreachable means that the
+// instead reports whether to send the older page instead of a response with this status. unreachable means that the
 // origin has sent no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
@@ -81,7 +81,7 @@ func (f *Fill) instead(status int, unreachable bool) bool {
 
 func (f *Fill) Send(p *exchange.Part) {
 	last := p.Last()
-	if p.Op == exchange.OpCredit { // the request has no body
+	if p.Op == exchange.OpCredit { // ignore credit for input, because the request has no body
 		p.Release()
 		return
 	}
@@ -99,7 +99,8 @@ func (f *Fill) Send(p *exchange.Part) {
 	if last {
 		f.sub.Parent = nil
 	}
-	f.origin.Out.Begun = f.ended // the origin waits for the client unless f records the response
+	// If f does not record the response, the origin waits for the client.
+	f.origin.Out.Begun = f.ended
 	x.Sink.Send(p)
 }
 
@@ -120,7 +121,7 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 		return false
 	}
 	kept := *p
-	kept.Owner, kept.Body, kept.Trailers = nil, body, nil // a page has no trailers
+	kept.Owner, kept.Body, kept.Trailers = nil, body, nil // the recorded page has no trailers
 	if p.First {
 		kept.Head.Fields, kept.Head.Reason = f.page.Fields, bytes.Clone(h.Reason)
 		if f.age >= 0 {
@@ -140,11 +141,11 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	return false
 }
 
-// take returns false if the response will not be kept.
+// take records a part and returns its body. ok is false if the response will not be kept.
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
-	// package static caches files itself and notices changes
+	// do not record a file: package static has its own cache
 	case p.First && (p.End == exchange.Incomplete || h.Then != nil || p.File != nil):
 		f.Refuse(h.Status, f.now())
 		return nil, false
@@ -165,8 +166,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass ends the recording of a response that will not be kept: each waiter sends its own request. last reports whether
-// the response has ended.
+// pass ends the recording of a response that will not be kept: each waiting request is sent to the origin. last reports
+// whether the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
 		f.sub.Parent.Fields = Bypass.field()
@@ -218,7 +219,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 			return
 		}
 		f.Refuse(r.Status, f.now())
-		if r.Status == 504 { // all waiters have waited as long
+		if r.Status == 504 { // the other requests have waited as long
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
 		f.pass(true)
@@ -238,7 +239,7 @@ func (f *Fill) OnGone(x *exchange.Exchange) {
 	if f.waiting.Len() == 0 {
 		f.giveUp()
 	} else {
-		f.origin.TakeTurn() // for the other clients
+		f.origin.TakeTurn() // sends the next part to the other waiting clients
 	}
 }
 
@@ -260,7 +261,7 @@ const beginWait = int64(5 * time.Second)
 func (p *Pages) Tick() {
 	for f := range p.Store.fills {
 		if f.waiting.Len() > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
-			if f.node != nil { // no further requests wait for it
+			if f.node != nil { // further requests must not wait for f
 				f.node.pass = p.now() + passFor
 			}
 			f.release((*waiter).askAgain)
@@ -272,13 +273,12 @@ type waiter struct {
 	exchange.Memory
 	source *Source
 	x      *exchange.Exchange // nil if its client has disconnected
-	f      *Fill              // the Fill for which it waits; nil after the wait
+	f      *Fill              // the Fill that x waits for; nil after the wait
 	turns  int
 	place  *list.Element
 }
 
-// maxTurns bounds the number of waits of a request. It may wait in vain for pages that differ by Vary, or that cannot
-// be kept.
+// maxTurns limits how often a request waits, because each page may turn out to differ by Vary or to be uncacheable.
 const maxTurns = 3
 
 func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
@@ -305,7 +305,7 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 const maxReleased = 100
 
 // release ends the wait of exchanges for f, and makes the loop call answer for each of them soon. It does not call
-// answer itself, because a connection that breaks meanwhile must not be the current one.
+// answer itself, because answer may close a connection whose event the loop is just handling.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter
 	for e := f.waiting.Front(); e != nil; e = e.Next() {

@@ -128,7 +128,7 @@ func TestTimeoutOfTheOriginAppliesToAllWaiters(t *testing.T) {
 	}
 }
 
-// A device without a battery sets its clock after the start.
+// A device without a battery sets its clock after the server has started.
 func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	r := newRig(t)
 	r.server.conns.Start = time.Unix(0, 0)
@@ -143,7 +143,7 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	}
 }
 
-// Each client can disconnect as quickly as it connected. The loop serves other clients between the turns.
+// The loop serves other clients between the turns. Disconnecting all waiting clients is quick, too.
 func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()

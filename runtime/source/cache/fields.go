@@ -13,14 +13,14 @@ import (
 	"fapws/runtime/http1"
 )
 
-// answerFields has slices that are copies.
+// answerFields contains the fields of a response that matter to the cache, as copies.
 type answerFields struct {
 	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
 	control control
 
 	age  int64 // seconds; -1 if missing
 	made int64 // Date, in seconds since 1970
-	// seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
+	// seconds between Date and the arrival of the response, from 0 to MaxTTL (RFC 9111 §4.2.3)
 	apparent int64
 	expires  int64 // in seconds since 1970; -1 if missing, 0 if invalid
 	vary     []string
@@ -29,7 +29,7 @@ type answerFields struct {
 
 	setCookie bool
 	stream    bool
-	coded     bool // its bytes may not be sent in another coding
+	coded     bool // the body must not be sent in another coding
 	kind      string
 	etag      []byte
 	date      []byte
@@ -50,11 +50,11 @@ func readFields(fields []byte, now int64) answerFields {
 		value = bytes.TrimSpace(value)
 		switch {
 		case http1.EqualFold(name, "age"):
-			// The first of several values counts (RFC 9111 §5.1).
+			// Use the first of several values (RFC 9111 §5.1).
 			if first, _, _ := bytes.Cut(value, []byte{','}); f.age < 0 {
 				f.age = seconds(bytes.TrimSpace(first))
 			}
-			continue // each response has its own
+			continue // do not store fields that differ in each response
 		case isOne(name, "fapws-cache", "trailer"): // a page has no trailers
 			continue
 		case http1.EqualFold(name, "fapws-cache-tags"):
@@ -138,8 +138,8 @@ func isDate(b []byte) bool {
 	return ok
 }
 
-// appendNames adds the members of a Vary field. It returns false if no other request is equal to this one, or if there
-// are too many names.
+// appendNames adds the names in a Vary field to a list. It returns false for "*", which makes every request different,
+// and if there are too many names.
 func appendNames(to []string, value string) ([]string, bool) {
 	for _, name := range strings.Split(value, ",") {
 		name = strings.ToLower(strings.TrimSpace(name))
@@ -155,13 +155,13 @@ func appendNames(to []string, value string) ([]string, bool) {
 	return to, true
 }
 
-// ofClient lists the fields about the client that package proxy adds for an upstream. The request for the key does not
-// contain them.
+// ofClient lists the fields about the client that package proxy adds for an upstream. They are missing in the request
+// from which the key is made.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
 // setTargeted parses the value of a targeted field: all lines of CDN-Cache-Control joined with commas, a dictionary of
-// structured fields (RFC 9213 §2.1). ok is false if the value is empty or invalid; it must then be ignored, and c is
-// undefined. A directive whose value has the wrong type is ignored.
+// structured fields (RFC 9213 §2.1). ok is false if the value is empty or invalid: the field must be ignored, and the
+// contents of c are undefined. A directive whose value has the wrong type is ignored.
 func (c control) setTargeted(value []byte) (ok bool) {
 	value = bytes.TrimLeft(value, " ")
 	for more := true; more; {

@@ -12,8 +12,8 @@ import (
 
 // Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). It ends with
 // Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin answers a separate
-// exchange. The Fill is the Sink of this exchange, and forwards the response to the client that has requested the page.
-// The origin never waits for that client: parts are copied and released at once, because a slow client would otherwise
+// exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page. The
+// origin never waits for that client: parts are copied and released at once, because a slow client would otherwise
 // delay all clients that wait for the page.
 //
 // The Fill is the Source of the client's exchange.
@@ -21,35 +21,37 @@ type Fill struct {
 	s        *Store
 	rule     *Compiled
 	personal bool
-	// node whose fill is this Fill; nil if the node was evicted, or if every request has a Fill
+	// node whose fill is this Fill; nil if the node was evicted, or if each request has its own Fill
 	node    *node
 	old     *Page // the page to replace or confirm; nil if none
 	base    []byte
 	path    string
 	request exchange.Request // Head and Parsed, as the client has sent them
 
-	// names of request fields that distinguish responses
+	// names of the request fields on which the response depends (Vary)
 	names  []string
 	key    []byte
 	page   *Page
 	age    int64 // age of the response at its arrival in seconds; -1 if unknown
 	length int64
 	taken  int64 // bytes that the store counts as used
-	purged bool  // the page may be older than a purge
+	purged bool  // a purge during the fetch may concern the page
 	ended  bool
 
-	source      *Source
-	origin      exchange.Exchange // request to the origin
-	sub         exchange.Sub      // Stream of origin. Its Parent gets the parts; nil if it was answered, too
-	conditional bool              // the request to the origin asks it to confirm old
-	alone       bool              // no client waits for it, because it replaces a stale page
-	depth       int
-	waiting     list.List
-	begun       int64 // Pages.now at the arrival of the head
+	source *Source
+	origin exchange.Exchange // request to the origin
+	// Stream of origin. Its Parent is the client's exchange, which gets the parts; nil after it was answered.
+	sub         exchange.Sub
+	conditional bool // the request to the origin contains the Conditions of old
+	// no client waits: the fetch replaces a stale page that was already sent
+	alone   bool
+	depth   int
+	waiting list.List
+	begun   int64 // Pages.now at the arrival of the head
 }
 
 // Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
-// waiting requests must send their own requests. Slices in h are copied, and the Page has those Fields that may be
+// waiting requests must be sent to the origin. Begin copies the slices in h; the Page has only the Fields that may be
 // stored.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
@@ -79,7 +81,7 @@ func newPage(status int, read *answerFields, t terms, now int64) *Page {
 		date: read.date, tags: read.tags}
 }
 
-// vary adds Vary: Accept-Encoding to the fields of a page with compressed forms.
+// vary adds "Vary: Accept-Encoding" to the fields of a page that may be sent compressed.
 func (f *Fill) vary(p *Page, t *terms) {
 	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.Vary, "accept-encoding") {
 		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
@@ -104,7 +106,7 @@ func (f *Fill) refused(personal bool, status int) {
 }
 
 // Failed ends the Fill without a response. Its older page, which is sent instead, also answers other requests until the
-// next attempt.
+// next attempt to fetch.
 func (f *Fill) Failed(now int64) {
 	f.s.now = now
 	if n := f.node; n != nil {
@@ -113,8 +115,9 @@ func (f *Fill) Failed(now int64) {
 	f.end()
 }
 
-// move determines the cache key of the response, including the fields in its Vary, and changes the node of f to that of
-// the key. Names are added and never removed, so responses without some of the names are kept under several keys.
+// move determines the key of the response, including the fields in its Vary, and changes the node of f accordingly. A
+// node only gains names of fields and never loses any, so a response without some of these names is stored under
+// several keys.
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
@@ -159,8 +162,8 @@ func (f *Fill) leave() {
 	}
 }
 
-// Write records a piece of the body and returns a permanent copy. It returns false if the body is too long: the Fill
-// has ended.
+// Write records a piece of the body and returns a permanent copy. ok is false if the body is too long: the Fill has
+// ended.
 func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	p := f.page
 	size := int64(len(p.Body) + len(b))
@@ -174,8 +177,8 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	return p.Body[len(p.Body)-len(b) : len(p.Body) : len(p.Body)], true
 }
 
-// Finish ends the Fill and returns the page, which is now kept. It returns nil if the response differs from its
-// announced length; then it is not kept.
+// Finish ends the Fill, stores the page and returns it. If the body differs from the announced length, it stores
+// nothing and returns nil.
 func (f *Fill) Finish() *Page {
 	p := f.page
 	if f.length >= 0 && int64(len(p.Body)) != f.length {
@@ -214,8 +217,8 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// For reports, after Finish, whether the page may answer another request that has waited. A page with no-cache may not,
-// because it may have been out of date before that request arrived.
+// For reports, after Finish, whether the page may answer the waiting request r. A page with no-cache must not, because
+// it may have been out of date before r arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false

@@ -16,18 +16,19 @@ import (
 // terms contains the conditions for keeping a response. Times are in nanoseconds.
 type terms struct {
 	keep bool
-	// only fields of the request forbid keeping it; responses to other requests may be kept
+	// only fields of this request forbid storing the response; responses to other requests may be stored
 	personal bool
 
-	public   bool  // right for requests with Cookie or Authorization, too
-	fresh    int64 // in nanoseconds, like the fields below
+	// the response is for all clients, even for requests with Cookie or Authorization
+	public   bool
+	fresh    int64 // lifetime in nanoseconds, like the following durations
 	stale    int64
 	ifError  int64
 	down     int64
-	validate bool // the handler must confirm it for each request
+	validate bool // the handler must confirm the page for each request
 	age      int64
 	vary     []string
-	plain    bool // it may be sent in another coding
+	plain    bool // the body may be sent in another coding
 }
 
 const second = int64(1e9)
@@ -37,7 +38,8 @@ const (
 	maxVaryName = 64
 	maxTags     = 32
 
-	maxDirectives = 4 << 10 // bytes, because each one takes time of the loop
+	// Maximum length of all directives, in bytes, because parsing them takes time of the loop.
+	maxDirectives = 4 << 10
 
 	// downFor is how long a stale page answers while its origin is unreachable (RFC 9111 §4.2.4 has no limit).
 	downFor = int64(24 * time.Hour)
@@ -83,7 +85,8 @@ func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	return t
 }
 
-// lifetime is in nanoseconds. ok is false without an explicit or heuristic lifetime.
+// lifetime returns the lifetime of a response, in nanoseconds. ok is false if the response has neither an explicit nor
+// a heuristic lifetime.
 func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok bool) {
 	cc := f.control
 	switch {
@@ -106,9 +109,9 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 	return 0, false
 }
 
-// staleness returns how long a response may be sent after it is no longer fresh: while a new one is fetched, instead of
-// an error, and instead of no response. must-revalidate and proxy-revalidate forbid stale responses, and so does
-// s-maxage unless the same response specifies the time (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
+// staleness returns how long a response may be sent after its lifetime: while a new response is fetched (stale),
+// instead of an error (ifError), and instead of no response (down). must-revalidate and proxy-revalidate forbid stale
+// responses, and so does s-maxage unless the same response specifies the time (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
 func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	switch {
 	case cc.has("must-revalidate", "proxy-revalidate"):
@@ -126,7 +129,7 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 }
 
 // control contains the cache directives of a response (RFC 9111 §5.2.2, RFC 5861) by their names in lower case, with
-// their seconds. For directives without seconds, only the presence counts.
+// their seconds. Directives without seconds have any value.
 type control map[string]int64
 
 func (c control) has(names ...string) bool {
@@ -157,14 +160,15 @@ func (c control) add(value []byte) {
 	}
 }
 
-// seconds returns 0 for an invalid value, and MaxTTL for a larger one (RFC 9111 §1.2.2).
+// seconds parses a number of seconds. It returns 0 for an invalid value, and MaxTTL for a larger value (RFC 9111
+// §1.2.2).
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
 	return min(n, int64(MaxTTL)/second)
 }
 
-// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r
-// " .... It returns nil without a validator, or if the status of the page is not 200.
+// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r " ....
+// It returns nil if the page has no validator or its status is not 200.
 func (p *Page) Conditions() (fields []byte) {
 	if p.Status != 200 {
 		return nil
@@ -212,7 +216,7 @@ func (p *Page) fixed(name []byte) bool {
 }
 
 // Confirm ends the Fill of a page whose Conditions the handler has answered with h, a 304. It returns the updated page,
-// which is kept if h allows it. shared is false if waiting requests must send their own requests.
+// which is kept if h allows it. shared is false if waiting requests must be sent to the handler.
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now
@@ -250,7 +254,7 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		return p, false
 	}
 	f.end()
-	// unless the store has a newer page
+	// do not replace a newer page
 	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) {
 		if old.in != nil && old.in != in {
 			s.drop(old.in)

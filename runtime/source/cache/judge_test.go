@@ -92,7 +92,7 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: ttl, fields: "Cache-Control: s-maxage=10", keep: true, fresh: 10},
 		{rule: ttl, fields: "Cache-Control: max-age=10, proxy-revalidate", keep: true, fresh: 10},
 
-		// Age is the first value, and counts if it is a number (RFC 9111 §5.1).
+		// The first value of Age is used if it is a number (RFC 9111 §5.1).
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4, 8", keep: true, fresh: 6},
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4|Age: 8", keep: true, fresh: 6},
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4.5", keep: true, fresh: 10},
@@ -244,7 +244,7 @@ func TestInvalidCacheRulesAreRejected(t *testing.T) {
 	}
 }
 
-// FuzzTargeted checks that parsing any targeted field ends, and that invalid fields are ignored.
+// FuzzTargeted checks that parsing terminates for any targeted field, and that invalid fields are ignored.
 func FuzzTargeted(f *testing.F) {
 	for _, seed := range []string{"max-age=10", "a;b=1, c=(d e), f=?1", `x="a\\"`, "a=:YQ==:", "a=@1", "a=-1.5",
 		"*a=b/c:d", "max-age=10, ,", "\t"} {

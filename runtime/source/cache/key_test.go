@@ -9,7 +9,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Responses to known clients are for other clients only if they say so. A client with a password is known, too.
+// A response to a known client is sent to other clients only if its fields permit this. A client with a password is
+// also known.
 func TestClientWithALoginOrCertificateIsKnown(t *testing.T) {
 	c := compile(t, Rule{IgnoreCookies: true})
 	for want, peers := range map[bool][]exchange.Peer{

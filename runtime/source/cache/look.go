@@ -59,7 +59,7 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 // appendMembers appends the value of a field without white space around commas, which has no meaning in a list (RFC
 // 9110 §5.6.1), and in lower case if fold is set.
 func appendMembers(key, value []byte, fold bool) []byte {
-	quoted, space, after := false, -1, true // after is set at the start of the list and after a comma
+	quoted, space, after := false, -1, true // after is true at the start of the list and after a comma
 	for i, b := range value {
 		if (b == ' ' || b == '\t') && !quoted {
 			if space < 0 {
@@ -120,15 +120,15 @@ func saysMore(r *exchange.Request) bool {
 type Verdict uint8
 
 const (
-	Bypass Verdict = iota // the handler answers, and the response is not kept
+	Bypass Verdict = iota // the handler must answer, and the response is not stored
 	Hit                   // Page is the response
 	// Page is the response; if Fill is not nil, the caller must fetch a new page for it
 	Stale
 	Miss
-	// as Miss, with an older Page and its Conditions, which must be sent
+	// like Miss, but with an older Page, whose Conditions must be sent
 	Expired
 	Wait // another request is fetching the page into Fill
-	// Page is the response, and the handler has just confirmed it. Look does not return this verdict.
+	// page is the response, which the handler has just confirmed; Look does not return this verdict
 	Revalidated
 )
 
@@ -169,7 +169,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		s.use(n)
 		p = n.page
 	}
-	fetched := r.Parsed.Head || only(r) // this request cannot be turned into one for all clients
+	fetched := r.Parsed.Head || only(r) // the response to this request would not suit other clients
 	if p != nil {
 		switch late := p.late(now); {
 		case personal && !p.public:
@@ -177,7 +177,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		case late < 0:
 			return Found{Verdict: Hit, Page: p}
 		case p.validate && !fetched:
-			// Other requests cannot use the result, so they do not wait.
+			// Other requests cannot use the result, so they must not wait for it.
 			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
 		case late < p.stale, now < n.excused:
 			f = Found{Verdict: Stale, Page: p}
@@ -213,9 +213,8 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	return f
 }
 
-// only reports whether the response to a request is useless for other clients: a part of a page, a response that
-// depends on the client's copy, or a request without a field of the key, because a proxy removes fields that Connection
-// names.
+// only reports whether the response to a request does not suit other clients: it is a range, it depends on the client's
+// copy, or a proxy may have removed a field of the key, because Connection names it.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
@@ -225,7 +224,7 @@ func only(r *exchange.Request) bool {
 	})
 }
 
-// namesFields reports whether the value of a Connection field names other fields than usual.
+// namesFields reports whether the value of a Connection field contains names other than the usual ones.
 func namesFields(connection []byte) bool {
 	for option := range bytes.SplitSeq(connection, []byte{','}) {
 		if !isOne(bytes.TrimSpace(option), "", "close", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Page is a whole response that is kept. It does not change except for the forms of Coded, and remains valid after its
-// eviction while it is being sent.
+// A Page is a stored response. It does not change, except that Coded adds forms, and remains valid after its eviction
+// while it is being sent.
 type Page struct {
 	Status int
 	Reason []byte
@@ -21,17 +21,18 @@ type Page struct {
 	Type   string // "" if Fields contains it
 	Body   []byte
 
-	HasDate, HasServer bool // Fields contains them
+	HasDate, HasServer bool // Fields contains Date and Server
 
 	terms       // conditions on which the page is kept
 	since int64 // time when the terms begin to apply
-	// length of the handler's part of Fields; the rest is from the cache
-	own   int
-	etag  []byte
-	date  []byte
-	tags  []string
-	in    *node  // nil if the page is no longer kept
-	coded *coded // nil if the page has no other forms
+	// length of the handler's part of Fields; the cache has added the rest
+	own  int
+	etag []byte
+	date []byte
+	tags []string
+	// the node that contains the page; nil if the page is no longer stored
+	in    *node
+	coded *coded // nil if the page has no forms in other codings
 }
 
 // Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because now and the time of its creation
@@ -85,16 +86,17 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded contains the forms of a page in content codings, which are made at their first use. Unlike other fields of a
-// Page it changes.
+// coded contains the forms of a page in content codings, which are made at their first use. It is the only mutable part
+// of a Page.
 type coded struct {
-	can coding.Set // codings that may be useful
-	// the page itself marks a form that is being made or had no room
+	can coding.Set // codings in which the page may become smaller
+	// forms by coding; the page itself marks a form that is being made or had no room
 	pages [coding.Codings]*Page
 	size  int64
 }
 
-// codable reports whether a page may be sent compressed, and whether its type and length, -1 if unknown, are suitable.
+// codable reports whether a page may be sent compressed and is worth compressing, by its type and length. on is
+// Rule.Compress.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
@@ -105,8 +107,8 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	return coding.Compressible(kind)
 }
 
-// Coded returns the form of a page that a client prefers. If wanted is not Identity, this form does not exist yet: the
-// caller must make it, and call SetCoded once. Coded allocates nothing.
+// Coded returns the form of a page that a client prefers. If this form does not exist yet, wanted is its coding
+// (otherwise Identity): the caller must compress the body and call SetCoded once. Coded allocates nothing.
 func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	if p.coded == nil {
 		return p, coding.Identity
@@ -120,8 +122,8 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	return p, c
 }
 
-// SetCoded keeps the body of a page in a content coding, if the page is still kept and there is room. ok is false if
-// this form is not useful.
+// SetCoded stores the body of a page in a content coding, if the page is still stored and there is room. ok is false if
+// the form is not worth storing.
 func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false

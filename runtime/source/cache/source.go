@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Pages has methods that must be called on the event loop.
+// Pages answers exchanges from a Store. Its methods must be called on the event loop.
 type Pages struct {
 	Store       *Store
 	flush       func()
@@ -29,7 +29,7 @@ type Pages struct {
 	fields []byte
 }
 
-// NewPages takes flush, which sends the output of the event loop, and invalidated, which is called when a request has
+// NewPages returns the Pages of s. flush sends the output of the event loop. invalidated is called when a request has
 // made pages out of date, to notify other processes. limits are the limits of requests.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
@@ -73,13 +73,13 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.newFetch(x, found)
 		f.alone, f.sub.Parent = true, nil
 		p.send(x, r, found.Page, found.Verdict)
-		p.flush() // first, because the handler may run on the loop
+		p.flush() // send the page first, because the handler may run on the loop
 		f.ask()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// The page itself, or another waiting page, may need a subrequest. A request waits only for fetches of its own
-		// depth or deeper ones, so no request waits for itself.
+		// A page may need subrequests. A request waits only for fetches of its own depth or a larger depth, so that no
+		// request waits for itself.
 		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
@@ -104,7 +104,7 @@ func cacheable(r *exchange.Request) bool {
 // send answers x with page. asked is the client's request, which determines the coding, the range, and whether the
 // client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
-	var from, count int64 // the whole page if count is 0
+	var from, count int64 // range to send; the whole page if count is 0
 	unchanged := page.Unchanged(asked)
 	if !unchanged {
 		var asks bool
@@ -171,13 +171,13 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// patternOf follows RFC 9111 §4.4.
+// patternOf returns the pattern of the pages that a request invalidates (RFC 9111 §4.4).
 func patternOf(r *exchange.Request) Pattern {
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
 	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
 }
 
-// Invalidate is an exchange.Filter: a request that is not safe and succeeds makes pages out of date.
+// Invalidate is an exchange.Filter that removes the pages of a path after a successful request with an unsafe method.
 func (p *Pages) Invalidate(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
 	if x.Req.Parsed.Safe {
 		return next
@@ -203,15 +203,15 @@ func (i *invalidation) Reply(r exchange.Reply) { i.next.Reply(r) }
 
 // Rule determines which responses of a route are kept. The zero value keeps responses with an explicit lifetime.
 type Rule struct {
-	// TTL is the lifetime of a response without a lifetime of its own. 0 means that such responses are not kept.
+	// TTL is the lifetime of responses that specify no lifetime. 0 means that these responses are not stored.
 	TTL time.Duration `key:"ttl" short:"a time such as \"60s\""`
 
 	// Stale is how long a response is sent after its lifetime, while one request fetches a new one.
 	// stale-while-revalidate of the response overrides it.
 	Stale time.Duration `key:"stale"`
 
-	// Heuristic, if not 0, keeps responses that have a Last-Modified but no lifetime for a tenth of the time since
-	// then, at most this long (RFC 9111 §4.2.2).
+	// Heuristic, if not 0, stores responses that have a Last-Modified but no lifetime, for a tenth of their age and at
+	// most this long (RFC 9111 §4.2.2).
 	Heuristic time.Duration `key:"heuristic"`
 
 	// Status contains the statuses to which TTL applies. nil means 200, 301 and 308.
@@ -223,11 +223,11 @@ type Rule struct {
 	// IgnoreQuery uses one response for all queries.
 	IgnoreQuery bool `json:"ignore_query" key:"query" is:"not"`
 
-	// Compress sends pages compressed to clients that accept it, if compression makes them smaller.
+	// Compress sends pages compressed to clients that accept a coding, if compression makes them smaller.
 	Compress bool
 
-	// IgnoreCookies treats requests with a Cookie like other requests. Otherwise they are answered from the cache, and
-	// their responses kept, only if the response is for all clients: public or s-maxage.
+	// IgnoreCookies treats requests with a Cookie like other requests. Otherwise the cache answers these requests, and
+	// stores their responses, only if the response is for all clients: public or s-maxage.
 	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 
@@ -235,7 +235,7 @@ type Rule struct {
 // change.
 type Compiled struct{ Rule }
 
-// MaxTTL bounds the durations of a Rule, and the lifetime of a response.
+// MaxTTL limits the durations of a Rule and the lifetime of a response.
 const MaxTTL = 366 * 24 * time.Hour
 
 // Compile returns errors of one line.

@@ -20,7 +20,8 @@ type Store struct {
 	pages       int
 	fills       map[*Fill]struct{}
 	now         int64
-	// Difference to now of the machine's clock, by which origins date pages, if it was set since the start.
+	// by how much the machine's clock is ahead of now, if it was set since the start; origins date responses by that
+	// clock
 	ahead int64
 	count [len(verdictFields)]int64
 	key   []byte
@@ -29,13 +30,13 @@ type Store struct {
 type Stats struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
 
-	Revalidated int64 // misses in which a 304 has confirmed the page
+	Revalidated int64 // number of misses for which a 304 has confirmed the page
 	Entries     int
 	Bytes, Most int64
 }
 
-// New returns a store of at most limit bytes, with pages of at most page bytes. If page is 0, it is an eighth of the
-// limit, at most 1 MiB.
+// New returns a store of at most limit bytes, with pages of at most page bytes. 0 for page means an eighth of limit, at
+// most 1 MiB.
 func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
@@ -44,23 +45,24 @@ func New(limit, page int64) *Store {
 		fills: map[*Fill]struct{}{}}
 }
 
-// node is the state of a key. It has no page while the page is being fetched, or if it is known that it cannot be kept.
+// A node is the state of a key. It has no page while the first response is being fetched, or if the response could not
+// be stored.
 type node struct {
 	key  string
 	host string
 	path string
 	at   int
 	page *Page
-	fill *Fill // nil if none
+	fill *Fill // running fetch of the page, or nil
 
 	// vary contains names of request fields that distinguish responses. The pages are in nodes with longer keys.
 	vary []string
 
 	pass         int64 // until this time requests do not wait for each other
-	passPersonal int64 // the same for requests with Cookie or Authorization
-	// Time of the next attempt to keep a response, or to refresh a stale page.
+	passPersonal int64 // like pass, for requests with Cookie or Authorization
+	// time of the next attempt to store a response, or to refresh a stale page
 	again int64
-	// Until this time a stale page answers, because a fetch has failed.
+	// until this time a stale page is the response, because a fetch has failed
 	excused int64
 
 	size  int64
@@ -74,8 +76,8 @@ const (
 	pageOverhead  = 512
 	codedOverhead = 64
 
-	// passFor is how long the store remembers that a response was not kept, and tryEvery the interval of further
-	// attempts.
+	// passFor is how long the store remembers that a response could not be stored. tryEvery is the interval between
+	// further attempts.
 	passFor  = 60 * second
 	tryEvery = second
 )
@@ -117,7 +119,7 @@ func (s *Store) node(key []byte, path string) *node {
 	return n
 }
 
-// A fetch of the node continues for the waiting requests.
+// remove evicts a node. A running fetch of its page continues for the waiting requests.
 func (s *Store) remove(n *node) {
 	s.drop(n)
 	s.recent.Remove(n.place)
@@ -157,7 +159,8 @@ func (p *Page) size() int64 {
 
 func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
-// growFor is grow for data of n. It returns false without room, or if n was evicted.
+// growFor makes room for n bytes more of the node n. It returns false if there is no room, or if n was evicted to make
+// room.
 func (s *Store) growFor(n *node, size int64) bool {
 	s.use(n)
 	if !s.grow(size) {
@@ -201,7 +204,7 @@ func (p *Pattern) Check() error {
 }
 
 // PurgeNow evicts pages, and returns their number. Pages that are being fetched will not be kept. It iterates over all
-// pages at most once, even for many patterns with tags or prefixes.
+// pages at most once, even if many patterns have tags or prefixes.
 func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	before := s.pages
 	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}
@@ -209,7 +212,7 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	for i := range all {
 		p := &all[i]
 		path, query, wide, queried := p.parts()
-		// hosts and queries are ignored, and tags are unknown: the page is only not kept
+		// compare only paths; a page that does not match the pattern is merely not stored
 		for f := range s.fills {
 			f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 		}
@@ -246,7 +249,7 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	return before - s.pages
 }
 
-// parts returns the path of a pattern in the form of nodes, and its query. wide reports whether the path is a prefix.
+// parts returns the path of a pattern as nodes store it, and the query. wide reports whether the path is a prefix.
 // queried reports whether the pattern matches only pages with this query.
 func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	path = p.Path

@@ -222,7 +222,7 @@ func TestRequestsWaitForAFetchOfTheSamePage(t *testing.T) {
 	look(t, s, c, get(t, "/shop"), 3, Hit)
 	look(t, s, c, logged, 3, Bypass)
 
-	// A public page is for clients with a password, too.
+	// A client with a password also gets a public page.
 	logged = get(t, "/logo", "Authorization: Basic x")
 	if !put(t, s, c, logged, answer{fields: "Cache-Control: public, max-age=9", body: "logo"}, 1) {
 		t.Error("not kept")
@@ -458,7 +458,7 @@ func TestPageHasCodedForms(t *testing.T) {
 	}
 }
 
-// Searches make many pages of one path, and one form can invalidate all these pages.
+// A path may have many pages with different queries, and one form can invalidate all of them.
 func TestPurgeOfManyQueriesIsNoSlowerThanMakingThem(t *testing.T) {
 	s, c := New(256<<20, 0), compile(t, Rule{TTL: time.Hour})
 	made := waittest.ProcessorTime(t, func() {

@@ -39,7 +39,7 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 	}
 }
 
-// The page has the fields of the 304 (RFC 9111 §3.2, §4.3.4).
+// The fields of the 304 replace the fields of the page (RFC 9111 §3.2, §4.3.4).
 func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
 	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
@@ -64,7 +64,7 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
-		// The age is the age of the 304, not of the previous Date.
+		// The age is counted from the 304, not from the previous Date.
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|",
 			Hit, true},
@@ -220,7 +220,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	} else {
 		f.Fill.end()
 	}
-	// After an error the page is kept; after another response that is not kept, it is not.
+	// An error keeps the page; another response that cannot be stored removes it.
 	third.Fill.Refuse(503, 5)
 	f := look(t, s, c, r, 6, Expired)
 	if f.Page.Instead(503, true, 6) {
@@ -239,7 +239,7 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range []struct {
 		control string
 		at      int64
-		// The status is 503 of the handler, 502 because it is unreachable, or 404.
+		// failed is a 503 from the handler, down a 502 because the handler is unreachable, refused a 404
 		failed, down, refused bool
 	}{
 		{"max-age=5", 10, false, true, false},
