@@ -15,20 +15,20 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Answer forwards the output of a program: the head, and then the body as it arrives. It must be used on the goroutine
-// of Respond.
+// An Answer forwards the output of a program: first the head, then the body as it arrives. It must be used on the
+// goroutine of Respond.
 type Answer struct {
 	W   *backend.Response
 	R   *backend.Request
-	Raw bool // the program writes an HTTP head (nph-)
+	Raw bool // the program itself writes an HTTP head (nph-)
 
 	// Plain forbids answering with a file or another page of the server, because the program may have fewer rights than
 	// the server.
 	Plain bool
 
 	buf  []byte
-	head Head // the head with its status, after it is complete
-	// a file is sent instead of the body, after the end of the output
+	head Head // the head; complete if Status is set
+	// after the end of the output, a file is sent instead of the body
 	sends bool
 }
 
@@ -59,7 +59,7 @@ func (a *Answer) Write(p []byte) error {
 		if len(p) > 0 {
 			return errNoType
 		}
-		return nil // the response may have no body
+		return nil // the status permits no body
 	}
 	a.W.Start(a.head.Head)
 	_, err := a.W.Write(p)
@@ -71,9 +71,9 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll forwards output until its end. take reads output that arrives within wait, or returns os.ErrDeadlineExceeded,
-// or io.EOF at the end. passAll delays output by short, and waits for more output until timeout: most programs write
-// once and end soon afterwards, and then the length of their answer is known.
+// passAll forwards output until its end. take reads output that arrives within wait; it returns os.ErrDeadlineExceeded
+// after wait, and io.EOF at the end. passAll waits up to timeout for more output, and delays the received output by
+// short, because most programs write once and end soon: the length of their answer is then known.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -94,7 +94,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output, before Redirect. Its error is like the error of Write.
+// End processes the end of the output. It must be called before Redirect; its errors are those of Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
@@ -107,8 +107,8 @@ func (a *Answer) End() error {
 	return nil
 }
 
-// Redirect answers with another page of this server if the program has requested one. It must be called after End, and
-// after the caller has released everything that the other page may need.
+// Redirect answers with another page of this server if the program has requested a local redirect. It must be called
+// after End, and after the caller has released everything that the other page may need.
 func (a *Answer) Redirect() error {
 	if !a.head.Local {
 		return nil
@@ -127,7 +127,7 @@ type Head struct {
 	Local    bool // another path of this server answers (RFC 3875 §6.2.2)
 	HasType  bool
 
-	// values of X-Sendfile, X-Accel-Redirect, which Fields also contains, and Fapws-Channel
+	// values of X-Sendfile, X-Accel-Redirect (also in Fields) and Fapws-Channel
 	sendfile, accel, channels []byte
 }
 
@@ -217,7 +217,8 @@ func (h *Head) field(line []byte, raw bool) error {
 		h.Length = n
 		return nil
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
-		return nil // hop-by-hop, between the server and its client
+		// A hop-by-hop field, which only the server sends to its client.
+		return nil
 	case "location":
 		if h.Location != "" || len(value) == 0 {
 			return errors.New("the header has more than one Location, or an empty one")
@@ -253,8 +254,8 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send makes the server continue the response if the program has named a file or channels in a field that is enabled.
-// It reports whether the server sends a file. plain is as Answer.Plain.
+// send makes the server continue the response if the program has named a file or channels in an enabled field. It
+// reports whether the server sends a file. plain is Answer.Plain.
 func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {
@@ -281,7 +282,8 @@ func (h *Head) settle() {
 		return
 	}
 	h.Status = 302
-	// "The CGI script MUST NOT return any other header fields": with cookies or a type, the redirect is for the client.
+	// A redirect with other fields, such as cookies, is for the client: "The CGI script MUST NOT return any other
+	// header fields" for a local redirect.
 	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
 	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
 }

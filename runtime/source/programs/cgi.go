@@ -30,8 +30,8 @@ type Common struct {
 	// Timeout is the maximum time without output of a program. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log is called on any goroutine, with the lines that programs write to standard error and with errors of programs.
-	// client is the client of the request, "192.0.2.7:4711", or "".
+	// Log writes the lines that programs write to standard error, and errors of programs. It is called on any
+	// goroutine. client is the client of the request, "192.0.2.7:4711", or "".
 	Log func(client, line string)
 }
 
@@ -43,11 +43,11 @@ type CGIOptions struct {
 	// executable. The script is appended to the argument list: ".pl": {"/usr/bin/perl", "-w"}.
 	Interpreters map[string][]string
 
-	// Runner, if not nil, returns the argument list of a program that runs every script, which gets the script in
-	// SCRIPT_FILENAME. Clients may see an error of type Unavailable.
+	// Runner, if not nil, returns the argument list of a program that runs every script; the program gets the script in
+	// SCRIPT_FILENAME. The text of an error of type Unavailable is sent to clients.
 	Runner func() ([]string, error)
 
-	// Fallback is the script for paths without a script. If it is nil, they get status 404 or 403.
+	// Fallback is the script for paths without a script. If it is nil, these paths get status 404 or 403.
 	Fallback *Script
 
 	// Env is added to the variables, as "NAME=value". Programs inherit only the variables that Environment returns.
@@ -78,7 +78,7 @@ type CGI struct {
 	env     []string
 }
 
-// NewCGI returns errors of one line.
+// NewCGI returns a responder for CGI programs. The error has one line.
 func NewCGI(o CGIOptions) (*CGI, error) {
 	scripts, err := NewScripts(o.ScriptOptions)
 	if err != nil {
@@ -105,8 +105,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Check returns an error of one line about the only program, or the first program in the directory itself, that cannot
-// run.
+// Check returns an error of one line if the only program, or a program directly in the directory, cannot run.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {
@@ -125,7 +124,7 @@ func (c *CGI) Check() error {
 		info, err := c.scripts.stat(name)
 		switch {
 		case c.o.Interpreters[path.Ext(name)] != nil:
-		// includes broken links and files that are not programs
+		// skip broken links and files that are not programs
 		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0:
 		case info.Mode()&0o111 == 0:
 			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.directory, name))
@@ -267,10 +266,9 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-const short = 20 * time.Millisecond // delay of output that may be incomplete
+const short = 20 * time.Millisecond // by how long output is delayed, because it may be incomplete
 
-// respond makes the script of a request answer by run, or the application other without scripts. respond always ends
-// the response.
+// respond calls run for the script of a request or, if scripts is nil, other. It always ends the response.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
@@ -316,11 +314,11 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 	}
 }
 
-// lastWords counts the programs whose output is still read after the end of their responses.
+// lastWords counts programs whose output is still being read after the end of their responses.
 var lastWords sync.WaitGroup
 
-// Settle waits until all output of programs is logged, for at most d, because a program may have left a process in the
-// background. It is called at the end of the process, after the last request, on any goroutine.
+// Settle waits until all output of programs is logged. It waits at most d, because a program may have left a process in
+// the background. It is called at the end of the process, after the last request, on any goroutine.
 func Settle(d time.Duration) {
 	heard := make(chan struct{})
 	go func() {
@@ -333,8 +331,8 @@ func Settle(d time.Duration) {
 	}
 }
 
-// ParseCGIOptions parses the options of a CGIApplication of Python. They exclude options that depend on the process
-// (Site, Gate, Log). The error is one line.
+// ParseCGIOptions parses the options of a CGIApplication of Python. Options that depend on the process (Site, Gate,
+// Log) are not among them. The error is one line.
 func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	var said struct {
 		Path         string

@@ -1,4 +1,4 @@
-// Package programs answers requests by programs outside the server: CGI, FastCGI, PHP, and a process for each request
+// Package programs lets programs outside the server answer requests: CGI, FastCGI, PHP, and a process for each request
 // of a Python application (--fork, over SCGI). Start reading at CGI.
 //
 //	cgi.go      CGI, and errors of all kinds of programs as responses
@@ -15,9 +15,9 @@
 // # Starting
 //
 // Programs, including programs in pages of source/ssi, run without the descriptors and signal settings of the server.
-// They are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as Python
-// does (a program that ignores SIGPIPE does not end when its reader ends), and descriptors that a library forgot to
-// mark as close-on-exec.
+// They are started with vfork(2) in C. With os.StartProcess, a program would inherit ignored signals (Python ignores
+// SIGPIPE, and the program would not end when its reader ends) and descriptors that a library forgot to mark as
+// close-on-exec.
 //
 // # CGI
 //
@@ -31,11 +31,11 @@
 //     the body.
 //   - A program leads a session. Signals may be sent to its process number until the process is reaped, so
 //     process.await waits with WNOWAIT first. Its output is read for at most half a second after its end, because
-//     programs that it left in the background may hold the pipe indefinitely.
+//     background processes of the program may hold the pipe indefinitely.
 //   - Output that may be incomplete is delayed by 20 ms (2 ms with FastCGI), so that short answers have a
 //     Content-Length.
-//   - A handler in Python that returns a CGIApplication passes its request on, including the body, like a Staticfile;
-//     the loop submits the same exchange to another handler.
+//   - A Python handler that returns a CGIApplication forwards its request with the body, like a Staticfile; the loop
+//     submits the same exchange to another handler.
 //   - A file that the head names (X-Sendfile) is sent after the end of the output, like the file of a handler.
 //
 // # FastCGI
@@ -50,9 +50,9 @@
 //
 // php-cgi is started once for each connection, not with its own PHP_FCGI_CHILDREN:
 //
-//   - A request that hangs is ended by ending its process. A process never ends between two requests, where other
-//     servers may repeat or lose a POST. Processes start on demand and end when they are idle, which suits small
-//     machines. The disadvantage is that each process has its own opcache.
+//   - The server ends a hanging request by ending its process. A process never ends between two requests, when a server
+//     may repeat or lose a POST. Processes start on demand and end when they are idle, which suits small machines. The
+//     disadvantage is that each process has its own opcache.
 //   - The socket of a process is bound in a private directory, connected, and removed before PHP starts, so other
 //     processes cannot connect to it. SIGTERM makes php-cgi end after its request; when the server dies, the kernel
 //     kills php-cgi.
@@ -71,7 +71,7 @@
 //	   └──SCGI, answer──>   child
 //
 // The request is an SCGI request with an additional byte after its body, which the child reads after it has sent its
-// whole response. If a child dies before, its socket has unread data, so the kernel reports ECONNRESET instead of the
+// whole response. If a child dies earlier, its socket has unread data, so the kernel reports ECONNRESET instead of the
 // end of the response. One pipe is the standard error of the child, whose lines are logged with the client. The loader
 // writes the process number of the child, and later its exit status, to the other pipe.
 //

@@ -23,15 +23,15 @@ type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
-	// Dial, if not nil, makes links instead of connecting to Address. Its errors are logged; clients see errors of type
-	// Unavailable.
+	// Dial, if not nil, makes links instead of connecting to Address. Its errors are logged; the text of an error of
+	// type Unavailable is sent to clients.
 	Dial func(ctx context.Context) (*Link, error)
 
 	// Scripts finds SCRIPT_FILENAME. If it is nil, the application handles all paths, and SCRIPT_NAME is the path of
 	// the mount.
 	Scripts *Scripts
 
-	// Fallback answers for paths without a script. If it is nil, they get status 404 or 403.
+	// Fallback answers for paths without a script. If it is nil, these paths get status 404 or 403.
 	Fallback *Script
 
 	Common
@@ -40,8 +40,8 @@ type FastCGIOptions struct {
 
 	Connections int `key:"connections" range:"1-10000"`
 
-	// Idle is the time after which an unused link is closed. 0 means that each request has its own link. A server with
-	// a process for each connection, such as PHP-FPM, serves no other client while a link is kept.
+	// Idle is the time after which an unused link is closed. 0 means that each request has its own link. A process of a
+	// server such as PHP-FPM serves no other client while a link to it is kept.
 	Idle time.Duration `key:"idle"`
 
 	// MaxRequests is the number of requests after which a kept link is closed. 0 means no limit.
@@ -54,7 +54,7 @@ type FastCGI struct {
 	links backend.Idle[*Link]
 }
 
-// NewFastCGI returns a Responder without connecting. The error is one line.
+// NewFastCGI returns a Responder. It does not connect to the application. The error has one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
@@ -96,10 +96,11 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close closes the connections; those in use are closed after their requests. It may be called on any goroutine.
+// Close closes the idle connections; other connections are closed after their requests. It may be called on any
+// goroutine.
 func (f *FastCGI) Close() { f.links.Close() }
 
-// Idle is safe for concurrent use.
+// Idle returns the number of idle links. It is safe for concurrent use.
 func (f *FastCGI) Idle() int { return f.links.Len() }
 
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
@@ -151,7 +152,7 @@ type Link struct {
 	// gracefully.
 	Drop func(hangs bool)
 
-	// Heard is called when an answer begins. It may be nil.
+	// Heard is called when an answer begins; it may be nil.
 	Heard func()
 
 	served int
@@ -166,15 +167,16 @@ type call struct {
 	in     *bufio.Reader
 	answer *Answer
 	log    func(line string)
-	keep   bool           // the application keeps the link open after the answer
-	errors io.WriteCloser // receives standard error; nil before the first output
+	keep   bool // the application keeps the link open after the answer
+	// receives the standard error of the application; nil before the first output
+	errors io.WriteCloser
 	heard  bool
 	status int
 }
 
 var errBroken = errors.New("it closed the connection")
 
-// run reports whether the link can carry another request.
+// run sends a request and forwards the answer. It reports whether the link can carry another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
 	// When the client disconnects, the server stops waiting; the application may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
@@ -205,7 +207,7 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	return unbind() && whole && err == nil, err
 }
 
-// The error is io.EOF at the end of the answer.
+// take processes the next record. The error is io.EOF at the end of the answer.
 func (c *call) take(wait time.Duration) error {
 	c.Conn.SetReadDeadline(time.Now().Add(wait))
 	kind, content, err := readRecord(c.in)
@@ -250,9 +252,9 @@ func (c *call) finish(content []byte) error {
 
 const direct = 32 << 10 // up to this size, a body is sent together with the head
 
-// send calls write to send a request with a head of the given number of bytes, while the answer may already arrive. A
-// short request is sent at once, and is complete before its answer arrives. sent returns the error of sending, and
-// stops sending if the answer did not need the whole request.
+// send makes a goroutine send a request by write, so that the answer may arrive before the end of a long body. The
+// buffer has room for a short body after a head of head bytes. sent returns the error of sending; it stops sending if
+// the answer did not need the whole request.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {
@@ -291,8 +293,8 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// readRecord reads a record. The Reader must have room for the whole record. After os.ErrDeadlineExceeded, the received
-// bytes are read again. content is valid until the next call.
+// readRecord reads a record. The Reader must have room for the whole record. After os.ErrDeadlineExceeded, the next
+// call continues with the received bytes. content is valid until the next call.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
 	if err == nil {
@@ -325,7 +327,7 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// stream converts the written bytes to records. After an error of out, later calls return the same error.
+// A stream converts written bytes to records. After an error of out, later calls return the same error.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8
@@ -340,7 +342,7 @@ func (s stream) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// appendParam follows §3.4.
+// appendParam appends a name-value pair (§3.4).
 func appendParam(dst []byte, name, value string) []byte {
 	dst = appendLength(appendLength(dst, len(name)), len(value))
 	return append(append(dst, name...), value...)

@@ -23,7 +23,8 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	return s
 }
 
-// Each connection gets the answers, one for each request, and is then closed.
+// script starts an application that sends these answers on each connection, one for each request, and then closes the
+// connection.
 func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
 	t.Helper()
 	asked = new(atomic.Int32)
@@ -88,7 +89,7 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 	s.says("connect")
 }
 
-// If the application closed the connection during a request, a safe request is repeated.
+// A safe request is repeated if the application closes the connection during the request.
 func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)

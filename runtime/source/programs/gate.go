@@ -8,20 +8,20 @@ import (
 )
 
 // Gate limits the programs that run at the same time. Callers beyond the limit wait; if too many wait, Enter returns
-// ErrBusy. A client has at most three quarters of the places. The next waiting client is the one with the fewest
-// programs; the callers of a client enter in order. It is safe for concurrent use.
+// ErrBusy. A client gets at most three quarters of the places. The client with the fewest programs enters next; the
+// callers of a client enter in order. It is safe for concurrent use.
 type Gate struct {
 	most, share, queue int
 
 	mu      sync.Mutex
 	running int
-	of      map[string]int // by client
-	waiting []*waiter      // in the order of their arrival
+	of      map[string]int // number of running programs by client
+	waiting []*waiter      // waiters in the order of their arrival
 }
 
 type waiter struct {
 	client  string
-	ready   chan struct{} // closed after it has entered or was rejected
+	ready   chan struct{} // closed when the waiter has entered or was rejected
 	refused bool
 }
 
@@ -31,8 +31,8 @@ func NewGate(running, waiting int) *Gate {
 
 var ErrBusy = errors.New("too many wait")
 
-// Enter returns when a client has a place, which Leave releases, or returns ErrBusy or the error of ctx. The name of
-// the client is Request.Account; a client without a name has no limit of its own.
+// Enter waits until a client has a place, which Leave releases. The error is ErrBusy or the error of ctx. client is the
+// result of Request.Account; "" has no limit per client.
 func (g *Gate) Enter(ctx context.Context, client string) error {
 	g.mu.Lock()
 	if g.has(client) {
@@ -97,7 +97,7 @@ func (g *Gate) makeRoom(client string) bool {
 	return true
 }
 
-// Active includes callers that wait.
+// Active returns the number of running programs and of waiting callers.
 func (g *Gate) Active() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

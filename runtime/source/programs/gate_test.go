@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// One client has many requests. The places are for running and for waiting requests.
+// One client has many requests. Other clients find places both for running and for waiting requests.
 func TestGateLeavesPlacesToOtherClients(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {

@@ -23,7 +23,8 @@ import (
 const stuckAfter = 10 * time.Second // a loader that needs more time for a fork is killed
 
 type LoaderOptions struct {
-	// Killed returns why the kernel has killed a process (SIGKILL), or "" if unknown. It is called on any goroutine.
+	// Killed returns why the kernel has killed a process (SIGKILL), or "" if the reason is unknown. It is called on any
+	// goroutine.
 	Killed func() string
 
 	// Died is called, on a separate goroutine, when the process has ended while the Loader was open. The caller should
@@ -34,14 +35,14 @@ type LoaderOptions struct {
 type Serving struct {
 	Site
 	Gate    *Gate         // limits the children, and the requests that wait for a child
-	Timeout time.Duration // runtime.Config.Timeout; 0 means none
+	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
 	// Log writes a line about a client's request to the error log with the number (exchange.Request.ErrorLog).
 	Log func(number int, client, line string)
 }
 
-// Loader answers requests by children of a process that has loaded the application, from the start to the end of that
-// process. Its methods are safe for concurrent use.
+// A Loader is a process that has loaded the application and forks a child to answer each request. Its methods are safe
+// for concurrent use.
 type Loader struct {
 	o       LoaderOptions
 	serving Serving
@@ -52,7 +53,7 @@ type Loader struct {
 	used    atomic.Int64 // time when the last request ended, in ns since 1970
 
 	mu       sync.Mutex
-	children []*child // oldest first
+	children []*child // running children, the oldest first
 }
 
 type child struct {
@@ -70,7 +71,8 @@ type child struct {
 }
 
 type end struct {
-	status int // -1 if it was killed or is lost
+	// exit status; -1 if the process was killed or its status is unknown
+	status int
 	text   string
 }
 
@@ -78,7 +80,7 @@ type end struct {
 // was killed: Code is then -1.
 type LoadError struct {
 	Code int
-	// first line of the error, if the process has sent it instead of the description
+	// first line of the text that the process has sent instead of a description
 	Reason string
 	how    string
 }
@@ -87,8 +89,8 @@ func (e *LoadError) Error() string { return e.how }
 
 // OpenLoader starts the process with cmd, and returns its description of the loaded application. After the ExtraFiles
 // of cmd, the process gets the socket for orders, and a pipe. It writes the description, a JSON object, to the pipe,
-// and closes it before it serves. Other text is the reason why the application did not load. The error is a *LoadError
-// or one line.
+// and closes it before it serves. Any other text is the reason why the application did not load. The error is a
+// *LoadError or has one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -137,7 +139,7 @@ func (l *Loader) Serve(serving Serving) {
 // FollowStderr must be called after the error log was rotated.
 func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
 
-// Unused is 0 while a request needs the process.
+// Unused returns for how long no request has needed the process; 0 while a request needs it.
 func (l *Loader) Unused() time.Duration {
 	if l.serving.Gate.Active() > 0 {
 		return 0
@@ -152,9 +154,9 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// order orders a child with these descriptors: its socket, its standard error and the pipe for reports. Without
-// descriptors it orders the end of the child pid, or of the loader if pid is negative: within -pid milliseconds. With
-// one descriptor it passes a new standard error to the loader.
+// order sends an order to the loader. With three descriptors, the order is to fork a child with this socket, standard
+// error and pipe for reports. With one descriptor, it is to use a new standard error. Without descriptors, it is to
+// kill the child pid or, if pid is negative, to end within -pid milliseconds.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
@@ -178,7 +180,7 @@ func (l *Loader) fork(about string) (_ *child, err error) {
 	defer func() {
 		if err != nil {
 			c.conn.Close()
-			c.errors.Close() // Close has no effect without a file
+			c.errors.Close() // if there is no file, Close has no effect
 			c.reports.Close()
 		}
 	}()
@@ -235,7 +237,7 @@ func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 
 func (c *child) kill() { _ = c.of.order(c.pid) }
 
-// Running returns the oldest child first.
+// Running returns a line about each child, the oldest first.
 func (l *Loader) Running() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -274,8 +276,8 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the process, which has d for the remaining children, its threads and its atexit functions. Close returns
-// after the end of the process.
+// Close ends the process and waits for its end. The remaining children, the threads and the atexit functions have the
+// duration d.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end

@@ -31,8 +31,8 @@ type PHPOptions struct {
 	ScriptOptions
 	Common
 
-	// Front is a script below Root that answers for all paths without a script: "/index.php". If it is "", they get
-	// status 404.
+	// Front is a script below Root that answers for all paths without a script: "/index.php". If it is "", these paths
+	// get status 404.
 	Front string `key:"front"`
 
 	// EachOne starts a process for each request.
@@ -65,7 +65,7 @@ type PHP struct {
 	manager *manager
 }
 
-// The error is one line. A missing program is not an error (Missing).
+// NewPHP returns a responder for PHP scripts. The error has one line. A missing program is not an error (see Missing).
 func NewPHP(o PHPOptions) (*PHP, error) {
 	defaults(&o)
 	scripts, err := NewScripts(o.ScriptOptions)
@@ -133,7 +133,7 @@ func defaults(o *PHPOptions) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 
-// command searches the program, and returns its argument list. The program may be installed at any time.
+// command searches for the program, which may be installed at any time, and returns its argument list.
 func (o *PHPOptions) command() ([]string, error) {
 	path, err := exec.LookPath(o.Command)
 	if err == nil {
@@ -163,7 +163,8 @@ func (p *PHP) Idle() int {
 	return p.fast.Idle()
 }
 
-// Close ends the processes; processes with a request have grace time. It is safe for concurrent use.
+// Close ends the processes. A process with a request may continue for the duration grace. Close is safe for concurrent
+// use.
 func (p *PHP) Close(grace time.Duration) {
 	if p.fast != nil {
 		p.fast.Close()
@@ -171,8 +172,8 @@ func (p *PHP) Close(grace time.Duration) {
 	}
 }
 
-// manager starts processes of php-cgi, one for each link. A request that hangs is ended with its process and delays no
-// other request. A process that has served its maximum number of requests ends between two requests.
+// A manager starts processes of php-cgi, one for each link. A hanging request is ended together with its process, and
+// delays no other request. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
 	o    *PHPOptions
 	env  []string
@@ -186,10 +187,10 @@ type manager struct {
 
 type phpProcess struct {
 	*process
-	answered bool // guarded by manager.mu
+	answered bool // the process has answered a request; guarded by manager.mu
 }
 
-// pause is the time after a process that ended at once. Requests in this time are rejected without starting a process.
+// pause is how long requests are rejected, without starting a process, after a process has ended at once.
 const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
@@ -275,7 +276,7 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 		return nil, nil, err
 	}
 	if listener, err = l.File(); err == nil {
-		listener.Fd() // makes it blocking, as programs expect
+		listener.Fd() // makes the socket blocking, as programs expect
 	}
 	return listener, conn, err
 }
@@ -300,11 +301,12 @@ func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// The connection of a process that ends by itself breaks first, so this process may also receive the signal to end.
+	// If a process ends by itself, its connection breaks first, so the server may have signaled it as well.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++
-		if m.fails > 1 { // a single process may have crashed because of its request
+		// A single process may have crashed because of its request, so do not pause yet.
+		if m.fails > 1 {
 			m.pause = time.Now().Add(pause)
 		}
 	}
@@ -325,7 +327,7 @@ func failed(state *os.ProcessState) bool {
 		status.Signaled() && status.Signal() != unix.SIGTERM && status.Signal() != unix.SIGKILL
 }
 
-// close ends all processes and waits for their ends. Processes that do not end within grace are killed.
+// close ends all processes and waits until they have ended. Processes that do not end within grace are killed.
 func (m *manager) close(grace time.Duration) {
 	m.mu.Lock()
 	all := slices.Collect(maps.Keys(m.running))

@@ -61,15 +61,15 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal also accepts a process that has ended.
+// signal sends a signal to a process, which may have ended.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
 	}
 }
 
-// terminate sends SIGTERM to the program and, if it serves one request, to its child processes, and kills all of them
-// after grace. It is safe for concurrent use.
+// terminate sends SIGTERM to the program and kills it after grace. If the program serves one request, its child
+// processes end in the same way. It is safe for concurrent use.
 func (p *process) terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,8 +125,8 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 	return state, p.told
 }
 
-// Output runs a program until its end, or the end of ctx, and returns its output. The lines of its standard error are
-// passed to log. It ends a program that writes more than most bytes. It also ends all child processes, and ignores the
+// Output runs a program until its end, or the end of ctx, and returns its output. It calls log for each line of
+// standard error. It ends a program that writes more than most bytes, also ends all child processes, and ignores the
 // exit status.
 func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte,
 	err error) {
@@ -140,12 +140,12 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 		return nil, err
 	}
 	defer p.out.Close()
-	p.forOne, p.told = true, true // await ends its child processes
+	p.forOne, p.told = true, true // makes await end the child processes
 	var ended sync.WaitGroup
 	ended.Go(func() { p.await() })
 	ended.Go(func() { logLines(p.err, log) })
 	defer context.AfterFunc(ctx, p.kill)()
-	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // an error counts as the end
+	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // treat an error as the end of the output
 	if int64(len(out)) > most {
 		p.kill()
 		out, err = out[:most], fmt.Errorf("more than %d bytes", most)
@@ -189,8 +189,8 @@ func pipe() (ours, theirs *os.File, err error) {
 	return ours, theirs, err
 }
 
-// input returns the body as a file at its beginning. The program may read it at its own pace, or not at all, and no
-// goroutine waits for the program.
+// input returns the body as a file, positioned at its beginning. The program may read it at any time, or not at all,
+// and no goroutine waits for the program.
 func input(r *backend.Request) (*os.File, error) {
 	if r.Size == 0 {
 		return os.Open(os.DevNull)
@@ -226,7 +226,8 @@ func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 }
 
 const (
-	maxLine  = 1000 // bytes; the rest of a line is discarded
+	// maximum length of a logged line, in bytes; the rest is discarded
+	maxLine  = 1000
 	maxLines = 200
 )
 
@@ -235,7 +236,7 @@ func logLines(from io.ReadCloser, log func(line string)) {
 	in := bufio.NewReaderSize(from, maxLine)
 	for n := 0; ; {
 		line, more, err := in.ReadLine()
-		if err != nil { // an error counts as the end
+		if err != nil { // treat an error as the end of the output
 			if n > maxLines {
 				log(fmt.Sprintf("... and %d more lines", n-maxLines))
 			}
@@ -257,7 +258,7 @@ func logLines(from io.ReadCloser, log func(line string)) {
 	}
 }
 
-// awaitExit does not reap the child.
+// awaitExit waits for the exit of a child without reaping it.
 func awaitExit(pid int) {
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}

@@ -17,8 +17,8 @@ func TestParamsAreEncoded(t *testing.T) {
 	}
 }
 
-// FuzzReadRecords checks that arbitrary records are accepted or rejected regardless of how the input is cut, and fit
-// into the buffer of their reader.
+// FuzzReadRecords checks that splitting the input does not change whether records are accepted, and that each record
+// fits into the buffer of its reader.
 func FuzzReadRecords(f *testing.F) {
 	f.Add(appendRecord(appendRecord(nil, typeStdout, []byte("Status: 200\n\n")), typeEnd, make([]byte, 8)))
 	f.Add(appendRecord(nil, typeStderr, bytes.Repeat([]byte("x"), 70)))

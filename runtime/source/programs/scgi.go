@@ -19,7 +19,7 @@ import (
 type LoaderMount struct {
 	Loader *Loader
 	Index  int
-	Name   string // name of its handler, for log lines
+	Name   string // name of the handler, for log lines
 }
 
 const (
@@ -64,7 +64,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
 	}
-	// a child has a timer of its own, and may end before the server notices its timeout
+	// the child has its own timer, and may end before the server notices the timeout
 	var overdue sync.Once
 	timedOut := func(took time.Duration) {
 		overdue.Do(func() {
@@ -121,10 +121,10 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() }) // _Child.disconnected sees it
+		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() }) // detected by _Child.disconnected in _fork.py
 		return nil
 	})
-	// after an error the answer does not need the rest, or was aborted
+	// ignore the error: the answer did not need the rest of the request, or was aborted
 	defer func() { _ = sent() }()
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
@@ -154,7 +154,7 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
 		switch name {
 		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME":
-		// not variables of WSGI
+		// WSGI does not have these variables
 		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME":
 		default:
 			set(name, value)

@@ -22,7 +22,7 @@ import (
 type Scripts struct {
 	ScriptOptions
 	root      *os.Root
-	find      func(name string) (fs.FileInfo, error) // from static.OpenTree
+	find      func(name string) (fs.FileInfo, error) // second result of static.OpenTree
 	directory string
 }
 
@@ -39,10 +39,11 @@ type ScriptOptions struct {
 	Only string
 
 	// Base returns the length of the prefix of Request.Path that corresponds to Root; programs are searched by the
-	// rest. nil means Request.Script, which is right for a mount without Match.
+	// rest. nil means Request.Script, for a mount without Match.
 	Base func(*backend.Request) int
 
-	// Index contains the names of programs that answer for a directory. If it is empty, directories get status 403.
+	// Index contains the names of the programs that answer requests for a directory. If it is empty, directories get
+	// status 403.
 	Index []string
 
 	// Links determines which symbolic links are followed. No link leads out of the root.
@@ -50,7 +51,7 @@ type ScriptOptions struct {
 }
 
 type Script struct {
-	File string // absolute
+	File string // absolute path of the program
 	Name string // path below the root, beginning with a slash: "/dir/a.cgi"
 	Info string // rest of the path: "" or "/..."
 	Base int    // length of the part of Request.Path before Name
@@ -120,7 +121,7 @@ func Below(prefix string) func(*backend.Request) int {
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// For finds the program for a request. Without one it returns fallback, unless fallback is nil.
+// For returns the program for a request. If there is none, it returns fallback, unless fallback is nil.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {
@@ -157,7 +158,7 @@ func (s *Scripts) matches(name string) bool {
 
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
-	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link leads outside, or is not followed
+	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link that leads outside or is not followed
 		return nil, errNotFound
 	}
 	return info, nil
@@ -212,7 +213,7 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 	} else {
 		set("REQUEST_SCHEME", "http")
 	}
-	// RFC 3875 §4.1.2 allows it only with a body, but programs that read a form always expect it.
+	// RFC 3875 §4.1.2 allows CONTENT_LENGTH only with a body, but programs that read a form always expect it.
 	if r.Size > 0 || !r.Parsed.Safe {
 		set("CONTENT_LENGTH", strconv.FormatInt(r.Size, 10))
 	}

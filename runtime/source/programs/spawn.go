@@ -17,8 +17,8 @@ import (
 // process. It leads a new session, and is killed when this process dies. startProcess is safe for concurrent use. The
 // error is of type *os.PathError.
 //
-// It copies no memory, so that its duration does not depend on the size of the process: the thread waits (vfork) until
-// the program has started.
+// startProcess copies no memory (vfork), so that it takes equally long in a large process; the thread waits until the
+// program has started.
 func startProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
 	var text strings.Builder
 	put := func(s string) bool {
@@ -39,7 +39,7 @@ func startProcess(path string, argv, env []string, dir string, files [3]*os.File
 	all := []byte(text.String())
 	var fds [3]C.int
 	for i, f := range files {
-		conn, err := f.SyscallConn() // Fd would make it blocking
+		conn, err := f.SyscallConn() // Fd would make the descriptor blocking
 		if err == nil {
 			err = conn.Control(func(fd uintptr) { fds[i] = C.int(fd) })
 		}
