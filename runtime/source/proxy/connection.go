@@ -34,7 +34,7 @@ type connection struct {
 	reused  bool
 	last    bool
 	unbind  func() bool // detaches the connection from the context of the current request
-	// nil after the result was received
+	// result of write; nil after it was received
 	written chan error
 	over    atomic.Bool // the whole response was read, so writing must stop
 }
@@ -58,7 +58,8 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 	if request.Body == nil {
 		c.write(request)
 	} else {
-		go c.write(request) // the upstream may respond before it has read the body
+		// On a goroutine, because the upstream may respond before it has read the body.
+		go c.write(request)
 	}
 	for n := range maxInterim {
 		response, err := readHead(c.in, request)
@@ -83,7 +84,7 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 				}
 			}
 		}
-		if response.StatusCode != http.StatusEarlyHints { // hints do not extend the time for the response
+		if response.StatusCode != http.StatusEarlyHints { // do not restart the timeout after hints
 			c.awaitInput()
 		}
 	}
@@ -92,8 +93,8 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
-// short is how long a head, and a piece of a body with a known length, are held back, because more data usually
-// follows at once.
+// short is by how long a head, or a piece of a body with a known length, is delayed, because more data usually follows
+// at once.
 const short = 2 * time.Millisecond
 
 func (c *connection) pauses() bool {
@@ -110,7 +111,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// write returns an error that is ignored if there is a response: an upstream may reject a body without reading it.
+// write writes the request. An error counts only if there is no response, because an upstream may reject a body without
+// reading it.
 func (c *connection) write(request *http.Request) {
 	size := 4 << 10
 	if request.Body != nil {
@@ -136,7 +138,8 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 	return w.c.Conn.Write(b)
 }
 
-// stopWriting returns nil if the request was written completely. stopWriting does not wait for the upstream.
+// stopWriting ends the writing of the request without waiting for the upstream. It returns nil if the request was
+// written completely.
 func (c *connection) stopWriting() error {
 	// Set over first, because the writing goroutine also sets deadlines.
 	c.over.Store(true)
@@ -146,7 +149,7 @@ func (c *connection) stopWriting() error {
 	return err
 }
 
-// close returns when the request is no longer in use.
+// close closes the connection. It returns when the request is no longer in use.
 func (c *connection) close() {
 	c.under.Close()
 	if c.unbind != nil {
@@ -167,8 +170,9 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle returns surplus bytes, which occur if an upstream sends a body after HEAD, 204 or 304, or a body that is
-// longer than announced. The next request would receive them as its response.
+// settle reports whether the connection can be reused. surplus contains bytes after the response, which the next
+// request would receive as its response: an upstream may send a body after HEAD, 204 or 304, or a body that is longer
+// than announced.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
@@ -204,16 +208,16 @@ func (c *connection) quiet() bool {
 	if c.secure == nil {
 		return true
 	}
-	// TLS may have buffered data. After an expired deadline, the buffers can be read but not filled.
+	// TLS may have buffered data. With an expired deadline, only the buffers are read.
 	c.SetReadDeadline(time.Unix(1, 0))
 	n, err := c.Read(make([]byte, 1))
 	c.SetReadDeadline(time.Time{})
 	return n == 0 && isTimeout(err)
 }
 
-// An idle connection may occupy a process or thread of an upstream with one thread for each connection, and block the
-// requests of other clients and workers. Therefore, without Options.Idle, a connection is kept only while requests
-// follow each other closely.
+// Some upstreams have a process or thread for each connection, so an idle connection may block the requests of other
+// clients and workers. Therefore, without Options.Idle, a connection is kept only while requests follow each other
+// closely.
 const (
 	maxIdle  = 64
 	keepIdle = 100 * time.Millisecond // maximum time between two requests
@@ -243,17 +247,17 @@ func (up *upstream) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may become idle. It may not while a newer connection waits. An upstream accepts connections
-// in order, so a connection is not waiting if a later one received a response.
+// keeps reports whether c may become idle: not while a newer connection waits to be accepted. An upstream accepts
+// connections in order, so no connection is waiting that is older than one with a response.
 func (up *upstream) keeps(c *connection) bool {
 	w := &up.waiting
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip returns the head of the response, and the connection with the body, which the caller then owns. It
-// retries the request only if the upstream closed a reused connection before responding, and the method is safe (RFC
-// 9110 §9.2.2). The error is a notSent if no connection could be opened. A WebSocket handshake always uses a new
-// connection, which is never reused, because only the response of the upstream decides whether the next bytes are a
+// roundTrip sends a request. It returns the head of the response, and the connection with the body, which the caller
+// owns. It retries the request only if the upstream closed a reused connection before responding, and the method is
+// safe (RFC 9110 §9.2.2). The error is a notSent if no connection could be opened. A WebSocket handshake always uses a
+// new connection, which is never reused, because only the upstream's response determines whether the next bytes are a
 // request.
 func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
 	request := up.request(r)

@@ -7,8 +7,9 @@
 // It reads and writes with net/http's ReadResponse and Request.Write, but manages its own connections. net/http's
 // Transport reuses a connection before it is known to be empty: if an upstream sends a body after a HEAD, other clients
 // receive the body as their response. Here a connection is reused only if its reader is empty at the end of the
-// response (settle) and its socket has no data (quiet), both then and before the next request. After HEAD it is always
-// closed, because a body may arrive late. Idle connections have neither a goroutine nor a buffer.
+// response (settle) and its socket has no data (quiet), both at the end of the response and before the next request.
+// After HEAD the connection is always closed, because a body may arrive late. Idle connections have neither a goroutine
+// nor a buffer.
 //
 // The head of a response must fit into the reader, 64 KiB. readHead parses Connection again if net/http may have
 // removed the field.
@@ -20,8 +21,8 @@
 // # Several upstreams
 //
 // Proxy.take chooses an upstream by least active requests, and Proxy.try gives a request to it. The counts and the
-// failures are those of this process. Proxy.failed says which failures count: a client must not be able to disable
-// upstreams with a request that they do not answer.
+// failures are those of this process. Proxy.failed determines which failures count: a client must not be able to
+// disable upstreams with a request that they do not answer.
 //
 // # TLS to the upstream
 //

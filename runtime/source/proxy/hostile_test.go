@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// upstream closes the connection if answer returns no pieces.
+// upstream starts a server that sends the pieces from answer. Without pieces it closes the connection.
 func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, connections *atomic.Int64) {
 	t.Helper()
 	return server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
@@ -58,7 +58,7 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	return response, string(body)
 }
 
-// The bytes arrive with the response or later. The test covers several kinds of requests.
+// The bytes arrive with the response or later, for several kinds of requests.
 func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, test := range []struct{ name, method, head string }{
@@ -73,8 +73,8 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 		{"too long", "OPTIONS", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
 		{"too many chunks", "OPTIONS", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
 	} {
-		// Bytes in a separate packet may arrive when another request already uses the connection. This is prevented
-		// only if the head shows that bytes may follow.
+		// Late bytes may arrive when another request already uses the connection. The proxy prevents this only if the
+		// head shows that bytes may follow.
 		apart := test.method == "HEAD" || test.name == "204" || strings.Contains(test.name, "chunked")
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +173,7 @@ func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
 		c.CloseWrite()
-		// The unread rest causes a reset of the connection.
+		// Bytes that remain unread cause a reset of the connection.
 		io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
@@ -206,7 +206,7 @@ func TestOnlySafeRequestsAreRetriedOnAClosedConnection(t *testing.T) {
 	}
 }
 
-// If the field affects framing, the response is rejected (RFC 9112 §5.1).
+// The response is rejected if the field affects framing (RFC 9112 §5.1).
 func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 	for _, test := range []struct{ fields, want string }{
 		{"X-A : b\r\nContent-Length: 2\r\n", "X-A: b\r\n"},
@@ -314,7 +314,7 @@ func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	}
 }
 
-// TLS may have sent data meanwhile, and may already have buffered surplus bytes.
+// TLS may have sent other records, and may have buffered surplus bytes.
 func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {

@@ -29,8 +29,8 @@ var hopByHop = []string{
 	"Transfer-Encoding", "Upgrade",
 }
 
-// ours are the request fields that only this server sets: fields that clients could forge, framing fields, and Proxy,
-// which CGI programs interpret as HTTP_PROXY.
+// ours lists the request fields that only this server may set: fields that clients could forge, framing fields, and
+// Proxy, which CGI programs interpret as HTTP_PROXY.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
 	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain",
@@ -52,7 +52,7 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 	h := http.Header{}
 	for _, f := range r.Parsed.Fields {
 		if bytes.IndexByte(f.Name.In(r.Head), '_') >= 0 {
-			continue // many applications treat X_Real_IP as X-Real-IP
+			continue // many applications treat X_Real_IP like X-Real-IP
 		}
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
@@ -100,8 +100,8 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 	return request.WithContext(r.Context)
 }
 
-// introduce adds fields that describe the client, whose own fields of this kind were removed. r.Peer includes the
-// fields of trusted proxies.
+// introduce adds fields that describe the client; the client's own fields of this kind were removed. r.Peer includes
+// the values from trusted proxies.
 func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
@@ -129,7 +129,8 @@ func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	}
 }
 
-// showCertificates begins with the client's own certificate (RFC 9440).
+// showCertificates adds the fields with the client's certificates (RFC 9440). The client's own certificate is the first
+// of chain.
 func showCertificates(h http.Header, chain []*x509.Certificate) {
 	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
 	h["Client-Cert"] = []string{item(chain[0])}
@@ -142,7 +143,7 @@ func showCertificates(h http.Header, chain []*x509.Certificate) {
 	}
 }
 
-// url returns the target of the upstream request, with the client's encoding if possible.
+// url returns the target of the request to the upstream, with the client's percent-encoding if possible.
 func (up *upstream) url(r *backend.Request) *url.URL {
 	u := &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
 	if up.target.base != "" {
@@ -191,7 +192,8 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	}
 	response, err := http.ReadResponse(in, request)
 	if err == nil && response.Close {
-		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))) // the buffer was not refilled meanwhile
+		// head is still valid, because the buffer was not refilled
+		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
 		_, _ = again.ReadLine()
 		fields, _ := again.ReadMIMEHeader()
 		response.Header["Connection"] = fields["Connection"]
@@ -199,8 +201,8 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead returns the contents of in's buffer, which may include bytes after the head, and does not consume them. If
-// the first line is not HTTP, wholeHead does not wait for more.
+// wholeHead waits for the whole head and returns the contents of in's buffer without consuming them; bytes after the
+// head may follow. If the first line is not HTTP, it does not wait.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())
@@ -244,8 +246,8 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 // via returns the entry of this server (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
-// net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames returns false if a name is
-// invalid, or if white space follows the name of a framing field, which net/http therefore ignored.
+// net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames removes it. It returns false if
+// a name is invalid, or if white space follows the name of a framing field, which net/http has therefore ignored.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
@@ -261,8 +263,8 @@ func trimNames(response *http.Response) bool {
 	return true
 }
 
-// spelling returns a field of WebSockets as in RFC 6455, because net/http spells it in another way, and some programs
-// compare names exactly.
+// spelling returns the name of a WebSocket field as RFC 6455 spells it. net/http spells it differently, and some
+// programs compare names exactly.
 func spelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest
@@ -272,7 +274,7 @@ func spelling(name string) string {
 
 func takesTrailers(r *backend.Request) bool { return r.Parsed.Trailers && !r.Parsed.Head }
 
-// announced returns "" if there are no trailers that can be forwarded.
+// announced returns the value of the field Trailer for the client, or "" if no trailers can be forwarded.
 func announced(r *backend.Request, response *http.Response) string {
 	var names []string
 	for name := range response.Trailer {
@@ -287,8 +289,8 @@ func announced(r *backend.Request, response *http.Response) string {
 	return "Trailer: " + strings.Join(names, ", ") + "\r\n"
 }
 
-// trailers returns the trailers of a response whose body was read, without those that must not be forwarded. net/http
-// limits their size to its buffer.
+// trailers returns the trailers of a response whose body was read, without trailers that must not be forwarded.
+// net/http limits their size to its buffer.
 func trailers(response *http.Response) (fields exchange.Trailers, err error) {
 	n := 0
 	for name, values := range response.Trailer {

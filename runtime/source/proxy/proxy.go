@@ -25,7 +25,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Options requires only Targets.
+// Options configures a Proxy. Only Targets is required.
 type Options struct {
 	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
 	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the
@@ -57,8 +57,8 @@ type Options struct {
 	// Idle is how long an idle connection is kept, regardless of its age. 0 means keepIdle, up to the age keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'" help:"proxy: keeps unused connections to the server for this time; by default 100ms, because a server with one thread or process serves nobody else meanwhile"`
 
-	// Log receives a line if an upstream cannot be reached or fails, at most once a second for each, and if it responds
-	// again. client is the client of the request, or "". Log may be nil. It is called on any goroutine.
+	// Log writes a line when an upstream cannot be reached or fails, at most once a second for each upstream, and when
+	// it responds again. client is the client of the request, or "". Log may be nil. It is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -77,7 +77,7 @@ const (
 	bufferSize     = 32 << 10
 )
 
-// New does not connect to the upstreams. The error is one line, and a *CAError if it concerns CA.
+// New returns a Proxy without connecting to the upstreams. The error has one line; it is a *CAError if it concerns CA.
 func New(o Options) (*Proxy, error) {
 	o.Connect = cmp.Or(o.Connect, connectDefault)
 	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
@@ -121,7 +121,7 @@ func (up *upstream) dial(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// Close closes connections in use after their response.
+// Close closes the idle connections; other connections are closed after their response.
 func (p *Proxy) Close() error {
 	for _, up := range p.upstreams {
 		up.idle.Close()
@@ -180,7 +180,7 @@ func (up *upstream) forward(w *backend.Response, r *backend.Request, response *h
 	}
 }
 
-// pass reports whether the response was read from c completely.
+// pass sends the response to the client. It reports whether the response was read from c completely.
 func (up *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		up.complain(r.Client(), "status %d", response.StatusCode)
@@ -223,7 +223,7 @@ func (up *upstream) head(w *backend.Response, r *backend.Request, response *http
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// copy does not count the time spent waiting for the client as a pause in the body.
+// copy sends the body to the client. The time spent waiting for the client does not count as a pause in the body.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
@@ -243,7 +243,8 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 			}
 			if kept = left > 0; kept {
 				left -= int64(n)
-			} else if gone := w.Flush(); gone != nil { // the next piece may take long
+				// Send the buffered piece, because the next piece may take long.
+			} else if gone := w.Flush(); gone != nil {
 				return gone
 			}
 		}
@@ -258,7 +259,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// complain takes the result of backend.Request.Client as client.
+// complain logs an error of up. client is the result of backend.Request.Client.
 func (up *upstream) complain(client, format string, args ...any) {
 	if up.lines.Now() {
 		up.log(client, fmt.Sprintf(format, args...))
@@ -273,12 +274,14 @@ func (up *upstream) log(client, line string) {
 
 type target struct {
 	network, address string
-	base             string // empty to keep the path
-	host             string
-	tls              *tls.Config // nil without TLS
+	// replaces the part of the path that the mount matched; empty to keep the path
+	base string
+	host string
+	tls  *tls.Config // nil without TLS
 }
 
-// newTarget reads the certificates of authorities, because the process may enter a chroot later.
+// newTarget parses a target of Options. It reads the certificates of authorities immediately, because the process may
+// enter a chroot later.
 func newTarget(o *Options, name string) (t target, err error) {
 	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", name)
 	if path, ok := strings.CutPrefix(name, "unix:"); ok {

@@ -39,7 +39,7 @@ func TestRequestThatMayHaveBeenProcessedIsRepeatedIfItsMethodIsIdempotent(t *tes
 	}
 }
 
-// The other upstream closes each connection after it has received the request with its body.
+// One upstream closes each connection after it has received the request with its body; the other answers.
 func TestRepeatedRequestHasItsWholeBody(t *testing.T) {
 	closes, tried := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	echoes, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {

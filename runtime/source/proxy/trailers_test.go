@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// Announced trailers are named in the head. Fields that must not be trailers are dropped.
+// The head names the announced trailers. Fields that must not be trailers are dropped.
 func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 	const (
 		field = "Trailer: Content-Digest, X-Sum\r\n"

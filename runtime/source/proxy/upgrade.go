@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// tunnel takes the 101 of the upstream as response.
+// tunnel begins a tunnel after a 101 of the upstream.
 func (up *upstream) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if wrong := switches(response, r); wrong != "" {
 		up.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)
@@ -42,7 +42,7 @@ func (up *upstream) tunnel(w *backend.Response, r *backend.Request, response *ht
 	w.Tunnel(head, t)
 }
 
-// switches returns "" if the 101 is valid (RFC 6455 §4.1, RFC 9110 §7.8).
+// switches returns why a 101 is invalid, or "" if it is valid (RFC 6455 §4.1, RFC 9110 §7.8).
 func switches(response *http.Response, r *backend.Request) string {
 	h := response.Header
 	accept := websocket.AcceptKey([]byte(r.Field("Sec-WebSocket-Key")))

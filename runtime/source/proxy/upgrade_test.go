@@ -142,7 +142,7 @@ func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 	}
 }
 
-// The status is 504 if the upstream does not respond. A response that has begun is aborted.
+// The status is 504 if the upstream does not respond in time. A response that has begun is aborted.
 func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 	ok, upgrade := accepted(key), strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n"
 	const plain, large = "GET / HTTP/1.0\r\n\r\n", 100 << 10

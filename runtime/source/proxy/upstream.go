@@ -14,22 +14,23 @@ import (
 
 type upstream struct {
 	opt     *Options
-	name    string // as in Options.Targets
+	name    string // an element of Options.Targets
 	target  target
 	idle    backend.Idle[*connection]
 	waiting waiting
 	lines   logfile.Seldom
 
-	// The fields below are guarded by Proxy.mu.
-	active   int       // requests without a complete response
-	answered time.Time // when a response began last
-	trial    time.Time // after a failure, when the upstream may get a request again; zero if it works
+	// Proxy.mu guards the following fields.
+	active   int       // number of requests without a complete response
+	answered time.Time // time when the latest response began
+	// time after a failure when the upstream may get a request again; zero if the upstream works
+	trial time.Time
 }
 
 const (
-	// pause is the time that a failed upstream gets no requests, as in nginx (fail_timeout).
+	// pause is how long a failed upstream gets no requests, as in nginx (fail_timeout).
 	pause = 10 * time.Second
-	// maxTries is the number of upstreams that may get a request.
+	// maxTries is the number of upstreams to which a request may be sent.
 	maxTries = 3
 )
 
@@ -38,10 +39,10 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take returns the upstream with the fewest active requests, except the upstreams in tried and the upstreams that
-// have failed. Of equal upstreams it chooses one at random, because other workers choose as well. A request that an
-// upstream has failed to answer is never the trial of another upstream. If take returns nil, wait is the time until
-// the next trial. Otherwise the caller must call leave.
+// take returns the upstream with the fewest active requests, except upstreams in tried and failed upstreams. Among
+// equal upstreams it chooses at random, because other workers choose as well. After the pause of a failed upstream, one
+// request tests it (trial); a request that another upstream has failed to answer is never such a test. If take returns
+// nil, wait is the time until the next trial. Otherwise the caller must call leave.
 func (p *Proxy) take(tried []*upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +78,8 @@ func (p *Proxy) leave(up *upstream) {
 	p.mu.Unlock()
 }
 
-// try returns an error if up did not respond, and whether another upstream may get the request.
+// try sends the request to up. It returns an error if up did not respond, and whether the request may be sent to
+// another upstream.
 func (p *Proxy) try(up *upstream, w *backend.Response, r *backend.Request) (again bool, err error) {
 	defer p.leave(up)
 	began := time.Now()
@@ -87,7 +89,7 @@ func (p *Proxy) try(up *upstream, w *backend.Response, r *backend.Request) (agai
 		p.responded(up, began)
 		up.forward(w, r, response, c)
 		return false, nil
-	case r.Context.Err() != nil: // the client disconnected
+	case r.Context.Err() != nil: // the client has disconnected
 		return false, err
 	}
 	var unsent notSent
@@ -101,7 +103,7 @@ func (p *Proxy) try(up *upstream, w *backend.Response, r *backend.Request) (agai
 	return !sent || idempotent(r) && (counts || !isTimeout(err)), err
 }
 
-// idempotent reports whether an upstream may get a request that another upstream has received (RFC 9110 §9.2.2).
+// idempotent reports whether a request that an upstream has received may be sent to another upstream (RFC 9110 §9.2.2).
 func idempotent(r *backend.Request) bool {
 	return r.Parsed.Safe || r.Method() == http.MethodPut || r.Method() == http.MethodDelete
 }
@@ -121,11 +123,11 @@ func (p *Proxy) responded(up *upstream, began time.Time) {
 	}
 }
 
-// failed reports whether an error counts, so that up gets no requests for a pause, and whether it is the first such
-// error. An only upstream always gets requests. If the request was sent, its target may be the reason of the error,
-// such as a page that takes too long. Clients must not be able to disable all upstreams with such a page. Therefore
-// the error then counts only if another upstream is left, and if up sent no response to other clients in the second
-// half of the time that the request took.
+// failed reports whether an error counts, so that up gets no requests for a pause, and whether it is the first error
+// that counts. A single upstream always gets requests. If the request was sent, its page may be the reason of the
+// error, for example because it takes too long. Clients must not be able to disable all upstreams with such a page.
+// Therefore an error after sending counts only if another upstream is left, and if up sent no response to other clients
+// in the second half of the time that the request took.
 func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false

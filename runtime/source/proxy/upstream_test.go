@@ -37,7 +37,7 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 	}
 }
 
-// The requests are sent to the first of two upstreams, and get no response for a minute.
+// The first of two upstreams does not respond to these requests for a minute.
 func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 	for _, test := range []struct {
 		name     string
