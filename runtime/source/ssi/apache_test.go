@@ -38,8 +38,8 @@ var differences = map[string]string{
 		"relative to the top",
 }
 
-// badConditions lists the pages with conditions that cannot be evaluated. Apache omits all branches of such a condition
-// since 2.4.68, as fapws does; older versions continued as if there were no condition.
+// badConditions lists the pages with conditions that cannot be evaluated. Like fapws, Apache omits all branches of
+// these conditions since 2.4.68; older versions continue as if there were no condition.
 var badConditions = []string{"expressions.shtml", "iferror.shtml", "legacy.shtml"}
 
 // behindError matches the rest of a line after its last error message.
@@ -103,7 +103,7 @@ func comparePage(t *testing.T, page, theirs, ours string) {
 	}
 }
 
-// own matches lines of printenv that only one of the servers has, or that contain ports and times.
+// own matches lines of printenv that only one of the two servers prints, or that contain ports and times.
 var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER_ADMIN|CONTEXT_\w+|HTTP_HOST|` +
 	`\w+_PORT|DATE_\w+)=.*\n`)
 

@@ -13,7 +13,8 @@ import (
 
 type kind struct {
 	run func(*page, *element)
-	// An element needs one of these arguments, and is skipped in hidden text. If arguments is nil, run checks them.
+	// An element without one of these arguments is an error. In hidden text the element is skipped. If arguments is
+	// nil, run checks the arguments itself.
 	arguments []string
 }
 
@@ -52,8 +53,8 @@ func (p *page) carryOut(e *element) {
 	}
 }
 
-// The arguments end at the first argument without a value, as in mod_include, or that elements of this kind do not
-// have.
+// arguments yields the arguments of an element, up to the first argument without a value, as in mod_include, or with an
+// unknown name.
 func (p *page) arguments(e *element) iter.Seq[argument] {
 	return func(yield func(argument) bool) {
 		for _, a := range e.args {
@@ -114,8 +115,8 @@ func (p *page) echo(e *element) {
 	}
 }
 
-// recode decodes and encodes a value by lists of codings: "url", "base64,entity". ok is false after an error, which was
-// reported for each list.
+// recode applies two lists of codings, such as "url" or "base64,entity", to a value: it decodes and then encodes. ok is
+// false if a list is invalid; errors of both lists are reported.
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	ok = true
 	for _, step := range []struct {
@@ -181,8 +182,8 @@ func (p *page) printenv(e *element) {
 	}
 }
 
-// An if within hidden text is only counted. An if within shown text need not remember the outer condition, which is
-// true.
+// conditional executes an if. Within hidden text the if is only counted; within shown text the outer condition is true
+// and need not be remembered.
 func (p *page) conditional(e *element) {
 	if !p.printing {
 		p.hidden++
@@ -202,10 +203,10 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// ask shows neither branch if the evaluation fails.
+// ask evaluates the condition of an element. If that fails, no branch is shown.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
-		p.printing = true // the message is always shown
+		p.printing = true // show the error message even in hidden text
 		p.fail("%s", e.wrong)
 		p.printing, p.found = false, true
 		return
@@ -261,7 +262,7 @@ func formatTime(format string, t time.Time) string {
 	return string(text[:min(len(text), maxTime)])
 }
 
-// formatSize returns four characters: "973 ", " 12K", "1.5M".
+// formatSize formats a size in four characters: "973 ", " 12K", "1.5M".
 func formatSize(size int64) string {
 	if size < 973 {
 		return fmt.Sprintf("%3d ", size)

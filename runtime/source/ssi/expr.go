@@ -73,7 +73,7 @@ func (p *exprParser) peek() string {
 	return p.s
 }
 
-// take returns the groups of the pattern; nil without a match.
+// take consumes the text that a pattern matches, and returns the groups; nil if it does not match.
 func (p *exprParser) take(wanted func() *regexp.Regexp) []string {
 	found := wanted().FindStringSubmatch(p.peek())
 	if found != nil {
@@ -89,7 +89,7 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// The pattern is compiled at its first use, which saves time and memory at start.
+// pattern returns a function that compiles text at its first call, which saves time and memory at startup.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
@@ -110,7 +110,8 @@ var (
 	percent     = pattern(`%\{(\w+)\}`)
 	backslashed = pattern(`(?s)\\([^$])`) // substitute handles \$
 
-	// Operators of Apache 2.4 that would otherwise count as words, and change the meaning of a text silently.
+	// unknown matches operators of Apache 2.4 that are not supported. Treated as words, they would silently change the
+	// meaning of an expression.
 	unknown = pattern(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
 )
 
@@ -184,7 +185,7 @@ func (p *exprParser) comparison(a, sign string) condition {
 	b := p.text()
 	return func(pg *page) bool {
 		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
-		// sign contains the orders for which the comparison is true
+		// sign consists of the results of compare for which the comparison is true
 		return (strings.IndexByte(sign, order) >= 0) != negate
 	}
 }

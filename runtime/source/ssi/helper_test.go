@@ -26,7 +26,8 @@ type site struct {
 	log []string
 }
 
-// Pages are below /p/, plain files below /p/f/, and dynamic responses (answer) below /dynamic/.
+// newSite starts a server: pages are below /p/, plain files below /p/f/, and dynamic responses (answer) below
+// /dynamic/.
 func newSite(t *testing.T, o Options, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, root: t.TempDir()}

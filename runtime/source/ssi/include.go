@@ -14,7 +14,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// include ignores everything but onerror after a response that fails, until a response succeeds.
+// include executes an include. After a failed response it ignores all arguments except onerror, until a response
+// succeeds.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -91,7 +92,8 @@ func (p *page) target(s string) string {
 
 func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// withoutDots leaves a slash for each removed segment of a directory. The result never leads above the top.
+// withoutDots removes "." and ".." segments from a path. It keeps a slash for each removed segment, and never leads
+// above the root.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
 	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
@@ -110,7 +112,7 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget requires that the file exists, but the server decides what it sends for the path.
+// fileTarget returns the target for a file, which must exist. The server decides what it sends for this path.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -122,7 +124,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
-// stat takes a name that is decoded and below the root.
+// stat returns information about a file. name is a decoded path below the root.
 func (p *page) stat(name string) (fs.FileInfo, error) {
 	f, info, err := p.s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -194,7 +196,7 @@ func (p *page) exec(e *element) {
 	})
 }
 
-// cgiTarget passes the query of the page to the program.
+// cgiTarget returns the target for a program, with the query of the page.
 func (p *page) cgiTarget(name string) string {
 	path, _, _ := strings.Cut(p.target(name), "?")
 	if q := p.r.Query(); q != "" {
@@ -204,8 +206,9 @@ func (p *page) cgiTarget(name string) string {
 }
 
 // command runs a shell command in the page's directory. The variables become the command's environment, and the groups
-// of the last pattern its arguments: values from clients must not become a part of the command. As with mod_include, \$
-// is a dollar sign for the shell. The standard error of the command is logged. All of its child processes are ended.
+// of the last pattern its arguments: values from clients must not become a part of the command. As in mod_include, \$
+// is a dollar sign for the shell. The standard error of the command is logged. When the command ends, its child
+// processes are ended, too.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// TestPagesAreProcessedLikeApache cannot compare these includes.
+// TestPagesAreProcessedLikeApache cannot compare includes of dynamic responses.
 func TestIncludesOfDynamicResponses(t *testing.T) {
 	s := newSite(t, Options{}, map[string]string{
 		"f/plain.txt":   "plain & text",
@@ -111,7 +111,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 	})
 }
 
-// The input is data for the command in every form of a reference.
+// In every form of a reference, the input is only data for the command.
 func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
 	for name, page := range map[string]string{

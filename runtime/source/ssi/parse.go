@@ -18,7 +18,7 @@ const (
 	endTag   = "-->"
 )
 
-// A document does not change and may be used by any number of goroutines.
+// A document is a parsed page. It is immutable and may be used by any number of goroutines.
 type document struct {
 	nodes []node
 	size  int // approximate bytes of memory
@@ -33,10 +33,10 @@ type element struct {
 	name string
 	args []argument
 	line int    // from 1
-	bad  string // why it cannot be used; "" if it can
+	bad  string // why the element cannot be executed; "" if it is valid
 
 	asks  bool
-	holds condition // nil if wrong contains an error
+	holds condition // condition of if and elif; nil if wrong contains an error
 	wrong string
 }
 
@@ -46,14 +46,14 @@ type argument struct {
 	hasValue bool
 }
 
-// A page that exceeds these limits has an error.
+// Limits of a page. Exceeding them is an error.
 const (
 	maxElements = 10_000
 	maxArgs     = 100
 )
 
 // parse parses a page. It accepts any bytes, in linear time. An error in an element is reported when the element is
-// executed. An element without an end is the last node.
+// executed. An element without an end tag is the last node.
 func parse(page string) *document {
 	d := &document{size: len(page)}
 	elements, line := 0, 1
@@ -90,7 +90,7 @@ const space = " \t\n\v\f\r"
 
 var (
 	nameEnd = pattern(endTag + `|[\s\v]`)
-	// includes the sign or the space after the name
+	// includes the "=" or the space after the name
 	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)")
 
 	// A value is quoted, or ends at the next space. A backslash escapes only the quotes that enclose the value.
@@ -188,7 +188,7 @@ type cache struct {
 
 	mu    sync.Mutex
 	files map[string]*file
-	size  int // in bytes, including replaced pages
+	size  int // size of all pages in bytes, including replaced pages
 }
 
 func (c *cache) get(name string) *file {

@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Options determines which pages exist and which elements they may use. Zero values are valid for all fields except
-// Files and Root.
+// Options determine which pages exist and which elements they may use. All fields except Files and Root may be zero.
 type Options struct {
 	// Files is the document root, which pages cannot leave.
 	Files *static.Files
@@ -32,7 +31,7 @@ type Options struct {
 	// Prefix is the decoded path, below a root path, that corresponds to Files: "/docs". "" means all paths.
 	Prefix string
 
-	// Patterns contains the names of pages with elements, by default "*.shtml". Other files do not exist for Pages.
+	// Patterns contains the names of pages with elements, by default "*.shtml". Pages treats other files as missing.
 	Patterns []string `key:"patterns" is:"pattern" short:"names such as [\"*.shtml\"]"`
 
 	// Index contains the names that are tried in order for a directory. Only names that match Patterns count.
@@ -47,23 +46,25 @@ type Options struct {
 	// AllowExec permits pages to run programs: exec cmd and exec cgi.
 	AllowExec bool `key:"exec"`
 
-	// TimeFormat is the format of times for strftime, before config timefmt. "" means "%A, %d-%b-%Y %H:%M:%S %Z".
+	// TimeFormat is the strftime format of times, unless a page changes it by "config timefmt". "" means "%A, %d-%b-%Y
+	// %H:%M:%S %Z".
 	TimeFormat string `key:"timefmt"`
 
-	// ErrorMessage replaces an element that has failed, before config errmsg. "" means "[an error occurred while
-	// processing this directive]".
+	// ErrorMessage is shown instead of an element that has failed, unless a page changes it by "config errmsg". ""
+	// means "[an error occurred while processing this directive]".
 	ErrorMessage string `key:"errmsg"`
 
-	// UndefinedEcho replaces a variable that does not exist, before config echomsg. "" means "(none)".
+	// UndefinedEcho is shown instead of a variable that does not exist, unless a page changes it by "config echomsg".
+	// "" means "(none)".
 	UndefinedEcho string `key:"echomsg"`
 
 	// Depth is the maximum depth of included pages, at most exchange.MaxDepth. 0 means exchange.MaxDepth.
 	Depth int `key:"depth" range:"1-10"`
 
-	// MaxOutput bounds a page including its includes, in bytes. 0 means 64 MiB.
+	// MaxOutput limits the size of a page with its includes, in bytes. 0 means 64 MiB.
 	MaxOutput int64 `key:"max-output"`
 
-	// Timeout bounds the time of a page including its includes. 0 means 30 s.
+	// Timeout limits the time for a page with its includes. 0 means 30 s.
 	Timeout time.Duration
 
 	// Log is called on any goroutine with a line about an error in a page, and the client that requested the page, or
@@ -73,7 +74,7 @@ type Options struct {
 
 const (
 	maxPage   = 8 << 20 // in bytes
-	maxParsed = 8 << 20 // bytes of memory for parsed pages
+	maxParsed = 8 << 20 // maximum memory for parsed pages, in bytes
 )
 
 type Pages struct {
@@ -82,14 +83,14 @@ type Pages struct {
 	gate  *programs.Gate
 }
 
-// maxPrograms bounds the programs of exec cmd that run at the same time. The number of waiting programs is not limited,
-// because each belongs to a request.
+// maxPrograms limits the programs of exec cmd that run at the same time. The number of waiting programs is not limited,
+// because each of them belongs to a request.
 const (
 	maxPrograms = 32
 	maxWaiting  = 1 << 30
 )
 
-// New returns errors of one line.
+// New returns a responder for pages. The error has one line.
 func New(o Options) (*Pages, error) {
 	if len(o.Patterns) == 0 {
 		o.Patterns = []string{"*.shtml"}
@@ -166,7 +167,7 @@ func (s *Pages) find(path string) (f *file, err error) {
 // shared is the state of a page and of the pages that it includes.
 type shared struct {
 	vars  *variables
-	left  atomic.Int64 // bytes that may still be sent
+	left  atomic.Int64 // number of bytes that may still be sent
 	lines atomic.Int32
 }
 
@@ -189,8 +190,8 @@ type page struct {
 	timefmt, errmsg, echomsg string
 	bytes                    bool
 
-	// State of if elements: whether text is shown, whether a true branch of the innermost if was found, and how many
-	// ifs began within hidden text.
+	// state of if elements: printing is set if text is shown, found if a branch of the innermost if was true. hidden
+	// counts the ifs that began within hidden text
 	printing, found bool
 	hidden          int
 
@@ -205,7 +206,7 @@ type page struct {
 	stopped bool
 }
 
-// bufferSize is in bytes. A page that ends before has a Content-Length.
+// bufferSize is the size of the output buffer, in bytes. A page that fits into it has a Content-Length.
 const bufferSize = 64 << 10
 
 func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {
@@ -271,8 +272,8 @@ func (p *page) write(text string) {
 	}
 }
 
-// The dependencies of a page of more than bufferSize are known only for its beginning; later elements may depend on any
-// field.
+// start sends the head. If the page exceeds bufferSize, later elements may depend on any field of the request, so the
+// response gets "Vary: *".
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
@@ -301,7 +302,7 @@ func (p *page) stop(why string) {
 		return
 	}
 	p.stopped = true
-	if p.r.Context.Err() == nil { // otherwise the client has disconnected
+	if p.r.Context.Err() == nil { // nil unless the client has disconnected
 		p.log(why)
 	}
 	p.buf = append(p.buf, p.errmsg...)
@@ -340,7 +341,8 @@ func (p *page) fail(format string, args ...any) {
 	p.write(p.errmsg)
 }
 
-// match sets $0 ... $9 if the regular expression has groups, even without a match.
+// match compares text with a regular expression. If the expression has groups, match sets $0 to $9, even if it does not
+// match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
 	if re.NumSubexp() == 0 {
 		return re.MatchString(text)
@@ -349,7 +351,7 @@ func (p *page) match(re *regexp.Regexp, text string) bool {
 	return p.captured != nil
 }
 
-// capture returns false for a group that did not take part in the match.
+// capture returns group n of the last match. It returns false if the group did not take part in the match.
 func (p *page) capture(n int) (string, bool) {
 	if 2*n >= len(p.captured) || p.captured[2*n] < 0 {
 		return "", false

@@ -16,22 +16,22 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// maxVariables is in bytes of all names and values, because values that are made of other values could double
-// repeatedly.
+// maxVariables limits the bytes of all names and values, because a page could double the size of a value repeatedly.
 const maxVariables = 1 << 20
 
-// A page and the pages that it includes share the variables. Names are not case-sensitive; the order is the order of
-// their creation.
+// variables are shared by a page and the pages that it includes. Names are case-insensitive; the variables are in the
+// order of their creation.
 type variables struct {
 	began    time.Time
 	modified time.Time // modification time of the outermost page
 
-	// mu is needed because an included page may still run after its timeout, while the page that included it continues.
+	// guards the following fields, because an included page may still run after its timeout while the outer page
+	// continues
 	mu    sync.Mutex
 	list  []variableEntry
 	index map[string]int
 	size  int
-	// fields of the request on which the page depends; "*" for further dependencies
+	// request fields on which the page depends; "*" if there are other dependencies
 	vary []string
 }
 
@@ -89,7 +89,8 @@ func (v *variables) depend(field string) {
 	}
 }
 
-// dependOn takes the Vary of an included response, which was requested without codings.
+// dependOn adds the dependencies of an included response, from its Vary fields. Accept-Encoding does not count, because
+// includes are requested without codings.
 func (v *variables) dependOn(vary []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -130,7 +131,7 @@ var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT 
 	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI " +
 	"SCRIPT_NAME")
 
-// newVariables returns the variables of a program, without secrets, and those of pages.
+// newVariables returns the variables that a program would get, without secrets, and the variables of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
@@ -160,7 +161,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets variables that remain after an included page, as in mod_include.
+// putQuery sets the variables of a query string, which remain set after an included page, as in mod_include.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
@@ -211,7 +212,8 @@ func isAlnum(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) 
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescapeURL keeps a "%" without two hex digits. A NUL ends the text, as for programs in C.
+// unescapeURL decodes percent-encoding. It keeps a "%" without two hexadecimal digits. A NUL ends the text, as for
+// programs in C.
 func unescapeURL(s string) string {
 	text, _, _ := strings.Cut(string(http1.DecodePath(nil, []byte(s))), "\x00")
 	return text
@@ -230,7 +232,7 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// A reference without ";", which browsers accept, is a part of a query.
+// References must end with ";". Browsers also accept references without it, but these are usually parts of a query.
 var character = pattern(`&#?\w+;`)
 
 func unescapeHTML(s string) string { return character().ReplaceAllStringFunc(s, html.UnescapeString) }
