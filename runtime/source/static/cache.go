@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// variants holds the representations of a resource by coding. Identity always exists.
+// variants contains the representations of a resource by coding. The representation for Identity always exists.
 type variants [coding.Codings]*representation
 
 // cache stores the state of the disk by clean path, and the content of small files, compressed files and listings. It
 // keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock only
 // briefly; their results are immutable.
 type cache struct {
-	limit int //  in bytes; negative to cache nothing
+	limit int // size limit in bytes; if negative, nothing is cached
 
 	mu       sync.Mutex
 	records  map[string]*record
@@ -45,9 +45,8 @@ const lateClock = 2 * freshFor
 // get returns the variants of a path, and whether the disk was checked within the last second. Unknown paths have no
 // variants.
 //
-// If the variants are slightly older, get returns false to one caller with loop set, which must check the disk again.
-// The other callers with loop set may use the variants for another second. Otherwise all of them would wait for the
-// disk.
+// If the check is slightly older, get returns false to one caller with loop set, which must check the disk again; the
+// other callers with loop set may use the variants for another second. Otherwise all of them would wait for the disk.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,8 +115,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	})
 }
 
-// load replaces the representation old by loaded, which has its content or an open file, unless the record has
-// changed meanwhile. If loaded is nil, old is removed.
+// load replaces the representation old by loaded, which contains the content or an open file. If loaded is nil, old is
+// removed. load does nothing if the record was changed since old was read.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants
@@ -179,7 +178,8 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 		defer f.makings.Delete(r)
 		now, _ := f.cache.get(key, 0, false)
 		if made := now[r.coding]; made != nil && made.body != nil && made.stamp == r.stamp {
-			return made // another goroutine has made it after the caller's check
+			// Another goroutine has made the representation since the caller's check.
+			return made
 		}
 		return f.compressed(t, key, v, r)
 	}))
@@ -187,7 +187,8 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	if !f.making.Take() { // before the file is read, so that waiting calls do not hold its content in memory
+	// Take the turn before the file is read, so that waiting calls do not hold contents in memory.
+	if !f.making.Take() {
 		return nil
 	}
 	defer f.making.Leave()
@@ -204,7 +205,7 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 			return nil
 		}
 	}
-	// Take the turn after reading, so that other roots do not wait for a slow disk.
+	// Take this turn after reading, so that other roots do not wait for a slow disk.
 	if !coding.Processors.Take() {
 		return nil
 	}
@@ -219,8 +220,8 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 	return made
 }
 
-// readWhole returns the content of a file, or nil if the file is no longer in state s. While a file is being written,
-// the bytes may be neither the old nor the new content.
+// readWhole returns the content of a file, or nil if the file is no longer in state s: a file that is being written may
+// contain neither the old nor the new content.
 func readWhole(file *os.File, s Stamp) []byte {
 	body := make([]byte, s.size)
 	if _, err := io.ReadFull(file, body); err != nil {
@@ -232,7 +233,7 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path, which has the given key in the cache. It uses the
+// find returns the representations of the file at a clean path. key is the key of the path in the cache. It uses the
 // cache if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
@@ -260,7 +261,7 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 }
 
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	// Waiting here does not involve the disk, so release the slot for other files.
+	// Release the place for other files, because this wait does not involve the disk.
 	<-f.looking
 	f.listing.Lock()
 	f.looking <- struct{}{}
@@ -285,8 +286,8 @@ func (f *Files) warm(v *variants) {
 	}
 }
 
-// load returns r with the content of its file, if the file is small and not being written, or otherwise with the open
-// file, which the caller holds.
+// load returns r with the content of its file if the file is small and not being written; otherwise with the open file,
+// which the caller holds.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
 		if body := readWhole(file, r.stamp); body != nil {

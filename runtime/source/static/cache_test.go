@@ -149,7 +149,7 @@ func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-// Hit and Open each read a clock.
+// Hit and Open read different clocks.
 func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
 	if err != nil {

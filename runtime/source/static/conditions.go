@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxRanges limits the work for a single request. If there are more ranges, or the ranges are larger than the file
-// together (they overlap), the field is ignored, as RFC 9110 §14.2 permits.
+// maxRanges limits the ranges of a request. If there are more ranges, or if the ranges together are larger than the
+// file (they overlap), the field is ignored, as RFC 9110 §14.2 permits.
 const maxRanges = 32
 
 type byteRange struct{ start, count int64 }
@@ -88,7 +88,7 @@ func ParseDigits(s []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// onePart follows RFC 9110 §15.3.7.1.
+// onePart creates a response with a single range (RFC 9110 §15.3.7.1).
 func (out *Response) onePart(r *representation, part byteRange) {
 	b := append(out.scratch[:0], r.fields...)
 	b = AppendContentRange(b, part.start, part.count, r.size)
@@ -97,7 +97,7 @@ func (out *Response) onePart(r *representation, part byteRange) {
 	out.add(r, part)
 }
 
-// manyParts creates a multipart/byteranges (RFC 9110 §14.6).
+// manyParts creates a multipart/byteranges response (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
 	// The boundary has 13 unpredictable characters, so that a file cannot contain it on purpose.
@@ -186,7 +186,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name takes a field in lower case.
+// name reports whether a field names etag. field is in lower case.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -196,9 +196,8 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the Range field. It is nil if the client has a part of a representation with another
-// entity tag or Last-Modified (If-Range, RFC 9110 §13.1.5). A date must be equal to Last-Modified; a weak tag never
-// matches.
+// Range returns the value of the Range field. It is nil if If-Range (RFC 9110 §13.1.5) shows that the client's part
+// belongs to another representation: its tag is weak or differs from etag, or its date differs from modified.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
 		validator := modified
@@ -231,7 +230,7 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 			list = list[2:]
 		}
 		if list[0] != '"' || bytes.IndexByte(list[1:], '"') < 0 {
-			return false // the list is malformed from here on
+			return false // the rest of the list is malformed
 		}
 		end := bytes.IndexByte(list[1:], '"') + 2
 		if (!weak || weakToo) && string(list[:end]) == string(etag) {

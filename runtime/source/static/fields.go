@@ -37,7 +37,7 @@ func (out *Response) fail(status int) {
 	out.Head = exchange.Head{Status: status, Fields: fields}
 }
 
-// failRange follows RFC 9110 §15.5.17.
+// failRange creates a 416 (RFC 9110 §15.5.17).
 func (out *Response) failRange(size int64) {
 	b := append(out.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)
@@ -57,7 +57,7 @@ func (out *Response) redirect(req *Request) {
 
 type expire struct {
 	pattern *regexp.Regexp
-	// whole compares the pattern with the path below the root, not only with the file's name.
+	// compare the pattern with the path below the root, not only with the file's name
 	whole   bool
 	control string
 }
@@ -100,7 +100,7 @@ func parseExpire(rule string) (e expire, err error) {
 
 func maxAge(seconds int) string { return "public, max-age=" + strconv.Itoa(seconds) }
 
-// parseAge returns at most 2³¹-1 (RFC 9111 §1.2.2).
+// parseAge parses a duration and returns it in seconds, at most 2³¹-1 (RFC 9111 §1.2.2).
 func parseAge(s string) (seconds int, ok bool) {
 	if s == "" {
 		return 0, false
@@ -148,9 +148,9 @@ func headerLines(headers map[string]string) (string, error) {
 	return string(lines), nil
 }
 
-// typeTable maps files to media types. Types from Options override the built-in types.
+// A typeTable maps files to media types. Types from Options override the built-in types.
 type typeTable struct {
-	own     map[string]string // by extension in lower case
+	own     map[string]string // types from Options by extension in lower case
 	charset string
 }
 
@@ -224,7 +224,7 @@ func (t *typeTable) withCharset(mediaType string) string {
 	kind, parameters, found := strings.Cut(mediaType, "; ")
 	switch {
 	case found && parameters != "charset=utf-8":
-		return mediaType // explicit parameters are kept
+		return mediaType // keep explicit parameters
 	case t.charset == "" || !coding.Textual(kind):
 		return kind
 	}

@@ -24,7 +24,7 @@ type Handed struct {
 	private *Private
 
 	mu    sync.Mutex
-	roots map[string]*Files // the key is the text of the options
+	roots map[string]*Files // opened document roots by the text of their options
 
 	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. They do not change
 	// after Open.
@@ -55,19 +55,20 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 type handedOver struct {
 	exchange.Memory
 	*Handed
-	head    exchange.Head // its slices are copies
-	options string        // of a document root, or the name of the field that names a file
-	name    string        // value of that field; empty with a document root
+	head exchange.Head // the handler's head; its slices are copies
+	// options of a document root, or the name of the field that names a file
+	options string
+	name    string // value of the field; empty for a document root
 	answer  *Response
-	err     error // why nothing can be sent; nil on success
+	err     error // why no file can be sent; nil on success
 }
 
 // accelRedirect is a field whose value is a URL path. The value of X-Sendfile is a path of the file system.
 const accelRedirect = "X-Accel-Redirect"
 
-// Take responds to x, whose turn it is, with files. p is the first and last part of a handler's response. A name is
-// that of a single file, and r.Options is the field that has it; without a name, r.Path is sent from the document root
-// of r.Options. p may be released when Take returns.
+// Take responds to x with files. x must be in turn. p is the only part of the handler's response. name is the name of a
+// single file, from the field r.Options. If name is empty, Take sends r.Path from the document root with the options
+// r.Options. p may be released when Take returns.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)),
 		answer: newResponse()}
@@ -90,7 +91,7 @@ func (o *handedOver) sends() bool { return o.name != "" }
 
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
-// open may block for the disk.
+// open opens the files. It may block for the disk.
 func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
@@ -135,7 +136,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	failed := h.Status >= 400
 	h.Close, h.Then = o.head.Close, o.head.Then
 	switch {
-	case o.sends() && failed && !o.isError(): // conditions or ranges failed
+	case o.sends() && failed && !o.isError(): // a condition or a range has failed
 		a.send(x, true)
 		return
 	case o.sends():
@@ -168,11 +169,11 @@ func ofFile(fields []byte, status int) (kept []byte) {
 	return kept
 }
 
-// maxRoots limits the document roots that handlers name. If an application always names new roots, they must be
-// reopened.
+// maxRoots limits the open document roots that handlers have named. If an application names more of them, they are
+// closed and opened again.
 const maxRoots = 64
 
-// root opens a document root that a handler named, unless it is already open. It may block.
+// root returns a document root that a handler has named, and opens it if necessary. It may block.
 func (h *Handed) root(options string) (*Files, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

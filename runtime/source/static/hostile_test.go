@@ -23,7 +23,7 @@ func everything(root string) Options {
 	return Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true}
 }
 
-// If one of these files were opened for reading in the usual way, the test would hang.
+// Opening one of these files for reading would block forever.
 func TestSpecialFilesAreNotOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	if err := syscall.Mkfifo(root+"/fifo", 0o666); err != nil {

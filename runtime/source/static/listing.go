@@ -40,7 +40,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// order is in the query of a listing, as in the links of Apache: ?C=S;O=D.
+// order is the order of a listing. Its form in the query is that of Apache: ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)
@@ -109,8 +109,8 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns the entries of a directory that clients may request, directories first, and whether there are
-// more than most entries. It omits hidden files and links that lead outside.
+// readDirectory returns up to most entries of a directory, directories first, and whether there are more entries. It
+// omits hidden files and links that lead outside.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -132,7 +132,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		info, err := dir.statAny(entry)
 		link := err == errOutside
 		if link {
-			// Stat through the root follows links as a request does.
+			// stat follows links as a request would.
 			info, err = t.stat(name + "/" + entry)
 		}
 		if err == nil && info.Mode().IsRegular() && (link || t.guard.mayBeKey(entry) || t.hasHiddenName(info)) {
@@ -156,7 +156,8 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		// A link sorts by its column. The link of the current column reverses the direction.
+		// The heading of a column is a link that sorts by this column, or reverses the direction if the listing is
+		// sorted by it.
 		direction, sorted := 'A', ""
 		if column.letter == order.column {
 			sorted = ` aria-sort="ascending"`

@@ -84,7 +84,7 @@ func TestListingIsSorted(t *testing.T) {
 	}
 }
 
-// The page may come from the cache.
+// The page shows this path even if it comes from the cache.
 func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
 	for _, prefix := range []string{"/one", "/two", "/one"} {
@@ -107,7 +107,7 @@ func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	}
 }
 
-// The files have names that private keys might have. Private keys stay hidden.
+// The files have names that private keys might have. Actual private keys stay hidden.
 func TestListingDoesNotReadWholeFilesToFindPrivateKeys(t *testing.T) {
 	picture := "\xff\xd8\xff\xe0\x00\x10JFIF" + strings.Repeat("x", 1<<20)
 	files := map[string]string{"id_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// errDirectory means that the path must be requested with a trailing slash.
+// errDirectory means that the client must request the path with a trailing slash.
 var errDirectory = errors.New("is a directory")
 
 var errListing = errors.New("is a directory without index")
@@ -53,7 +53,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 
 func (f *Files) isProgram(name string) bool { return FitsAny(f.opt.Programs, name) }
 
-// FitsAny compares the last segment of name (path.Match).
+// FitsAny reports whether one of the patterns matches the last segment of name (path.Match).
 func FitsAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		if ok, _ := path.Match(pattern, path.Base(name)); ok {
@@ -63,7 +63,8 @@ func FitsAny(patterns []string, name string) bool {
 	return false
 }
 
-// program is an error: the index of a directory is the program with this name, or has its own rules.
+// A program is an error: the index of the directory is the file with this name, which is a program or has its own
+// rules.
 type program string
 
 func (p program) Error() string { return string(p) + " is asked for by its name" }
@@ -76,7 +77,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 			name = dir + "/" + name
 		}
 		stat := t.stat
-		// Another source may run files that clients must not read.
+		// Another source runs the file, and clients must not read it.
 		if f.isProgram(name) {
 			stat = t.statAny
 		}
@@ -160,7 +161,7 @@ func (r *representation) onDisk() *representation {
 // StatusOf returns the HTTP status for a file system error. A path that leads outside the root results in 404;
 // os.Root has no public error for this.
 func StatusOf(err error) int {
-	var reason syscall.Errno // 0 if the error has no number
+	var reason syscall.Errno // reason is 0 if the error has no number
 	errors.As(err, &reason)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -234,8 +235,8 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	return dst
 }
 
-// OpenPath opens the regular file with a decoded path below the root, by the rules for client requests: no hidden
-// names, no dot segments, and nothing outside the root. Other sources use it to send files; StatusOf returns the
+// OpenPath opens the regular file at a decoded path below the root. The rules for client requests apply: no hidden
+// names, no dot segments, and no files outside the root. Other sources use it to send files; StatusOf returns the
 // status for an error. It is safe for concurrent use and may block for the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)

@@ -17,7 +17,7 @@ import (
 	zstandard "github.com/klauspost/compress/zstd"
 )
 
-// tries returns how often a property is tested. `./build.sh fuzz paths` sets a million.
+// tries returns how many times a property is tested; `./build.sh fuzz paths` sets a million.
 func tries(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("FAPWS_TRIES"))
 	if os.Getenv("FAPWS_TRIES") == "" {
@@ -144,7 +144,7 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	return found
 }
 
-// The body may be truncated if the file was changed meanwhile.
+// content returns the body, which may be truncated if the file was changed during the response.
 func content(out *Response) string {
 	var body strings.Builder
 	for _, s := range out.Segments {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer must be called on the event loop.
+// Answer answers x with r, or with the site's page for the status of r. It must be called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {
@@ -52,8 +52,8 @@ func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	a.send(x, false)
 }
 
-// pageFields returns own, the fields of an error, and the fields of a file that apply when it is sent as an error
-// page. They exclude fields for caching, validation and ranges.
+// pageFields returns own, the fields of an error, and the fields of a file that is sent as the error page, except
+// fields for caching, validation and ranges.
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {

@@ -17,23 +17,25 @@ import (
 	"fapws/runtime/system"
 )
 
-// Private are files that no document root serves, under any path: files named in the configuration (logs, passwords,
-// the pid file, scripts of applications, the configuration itself). Files are identified by device and inode, so that
-// links and other spellings of the name are hidden, too. A nil Private has no files. It is safe for concurrent use.
+// Private is a set of files that no document root serves, under any path: files named in the configuration (logs,
+// passwords, the pid file, scripts of applications, the configuration itself). Files are identified by device and
+// inode, so that links and other spellings of the name are hidden, too. A nil Private is empty. It is safe for
+// concurrent use.
 type Private struct {
 	paths []string
 	real  []string
 	files fileSet
 }
 
-// fileSet is a set of files that is refreshed periodically. It is safe for concurrent use.
+// A fileSet is a set of files that is refreshed periodically. It is safe for concurrent use.
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
 	until time.Time
 }
 
-// has reports whether a file is in the set. find yields the files. find takes at most a fiftieth of the time.
+// has reports whether a file is in the set, which find yields. To limit the cost, find runs for at most a fiftieth of
+// the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +74,8 @@ func NewPrivate(paths ...string) *Private {
 	return p
 }
 
-// The paths are looked up again after a second, because logs are rotated, and editors replace files when saving.
+// has reports whether a file is private. The paths are looked up again after a second, because logs are rotated, and
+// editors replace files when saving.
 func (p *Private) has(info fs.FileInfo) bool {
 	return p != nil && !info.IsDir() && p.files.has(info, func(yield func(fs.FileInfo) bool) {
 		for _, one := range p.paths {
@@ -83,8 +86,9 @@ func (p *Private) has(info fs.FileInfo) bool {
 	})
 }
 
-// leftovers are names, in any case and also compressed, of files that are common in project directories but not
-// intended for clients: sources, copies by editors and people, databases and their dumps, keys.
+// leftovers are patterns for names of files that are common in project directories but not intended for clients:
+// sources, copies by editors and people, databases and their dumps, keys. Case is ignored, and compressed files match,
+// too.
 var leftovers = []string{
 	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
 	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp",
@@ -96,8 +100,8 @@ var leftovers = []string{
 	"id_ed25519_sk",
 }
 
-// keyNames are names of files that are hidden if they contain a private key or are compressed. id_list.html.gz, for
-// example, is probably a page.
+// keyNames are patterns for names of files that are hidden if they contain a private key or are compressed. An
+// exception is a name such as id_list.html.gz, which is probably a page.
 var keyNames = []string{"*.pem", "*_key", "id_*"}
 
 const maxKeyFile = 1 << 20 // in bytes
@@ -125,7 +129,7 @@ type guard struct {
 	private *Private
 	names   []string
 	expose  []string
-	// links are the files below the root with both a hidden name and another name.
+	// files below the root that have both a hidden name and another name
 	links *fileSet
 }
 
@@ -162,7 +166,7 @@ func (g *guard) mayBeKey(name string) bool {
 func hasKey(file *os.File) bool {
 	var beginning [512]byte
 	if n, _ := file.ReadAt(beginning[:], 0); bytes.IndexByte(beginning[:n], 0) >= 0 {
-		// PEM is text. Directories may have thousands of binary files such as pictures.
+		// A private key in PEM is text, so do not read binary files: a directory may have thousands of pictures.
 		return false
 	}
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxKeyFile))

@@ -21,15 +21,14 @@ type description struct {
 	mediaType string
 	coding    coding.Coding
 	varies    bool
-	// made is set if the server itself compresses the original. The variant then has the name and stamp of the
-	// original.
+	// the server itself compresses the original; the variant has the name and stamp of the original
 	made    bool
 	control string
 	extra   string
 	tag     string // entity tag that replaces the one from the file's time
 }
 
-// representation is a file in the form in which it is sent: the original or a variant, in one state. It is immutable.
+// A representation is one form of a file in one state: the original or a compressed variant. It is immutable.
 type representation struct {
 	description
 	stamp Stamp
@@ -38,17 +37,17 @@ type representation struct {
 	body []byte
 	open *openFile
 
-	etag         []byte // quoted; nil if the file's time is not reliable
-	modified     int64  // in seconds since 1970
+	etag         []byte // quoted entity tag; nil if the file's time is not reliable
+	modified     int64  // time of the last change, in seconds since 1970
 	lastModified []byte // modified as a date; nil to omit the field
 
-	// fields are the header fields of a response. The fields of a 304 and of a multipart response are prefixes.
+	// fields are the header fields of a response. Prefixes of them are the fields of a 304 and of a multipart response.
 	fields  []byte
 	short   int // fields[:short] are for 304 (RFC 9110 §15.4.5)
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// newRepresentation takes as now the time at which s was observed.
+// newRepresentation returns the representation of a file. now is the time at which s was observed.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -95,7 +94,7 @@ func (r *representation) withBody(body []byte) *representation {
 	return &loaded
 }
 
-// keptOpen returns a copy with the open file, which the caller holds.
+// keptOpen returns a copy of r with the open file, which the caller holds.
 func (r *representation) keptOpen(file *os.File) *representation {
 	opened := *r
 	opened.open = &openFile{file: file, fd: int(file.Fd())}
@@ -103,7 +102,7 @@ func (r *representation) keptOpen(file *os.File) *representation {
 	return &opened
 }
 
-// openCost is the cost of an open file in the cache, and thereby limits the number of open files.
+// openCost is how many bytes an open file counts in the cache, which limits the number of open files.
 const openCost = 64 << 10
 
 func (r *representation) cost() int {
@@ -149,14 +148,13 @@ type Stamp struct {
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 
-	// unsized is set if the size that the file reports is not its size, as in /proc and /sys. Its times are unrelated
-	// to its content, which is read for each response.
+	// The size that the file reports is not its real size, as in /proc and /sys. The times of the file are unrelated to
+	// its content, which is read for each response.
 	unsized bool
 }
 
-// buildTimes are constants that tools for reproducible builds use for all files, so that the times do not distinguish
-// versions: npm uses a day of 1985, zip 1980, Bazel, flit and hatch these days. Other tools use the time of the last
-// commit.
+// buildTimes are days that tools for reproducible builds use as the time of all files: 1985 in npm, 1980 in zip, other
+// days in Bazel, flit and hatch. These times do not distinguish versions of a file.
 var buildTimes = [...]time.Time{
 	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC),
 	time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
@@ -224,7 +222,7 @@ func readUnsized(file *os.File, r *representation) (*representation, error) {
 // again without a new time.
 const settleTime = int64(20 * time.Millisecond)
 
-// Settled reports whether the stamp, observed at the time now, identifies content that is read afterwards.
+// Settled reports whether the stamp, observed at the time now, identifies content that is read later.
 func (s *Stamp) Settled(now int64) bool { return now-s.status > settleTime }
 
 // notBefore reports whether a variant is at least as new as the original. Tools that copy the time of the original
@@ -237,17 +235,17 @@ func (s *Stamp) notBefore(original *Stamp) bool {
 	return s.modified >= original.modified
 }
 
-// openFile is an open file that the cache and responses share. The last of them closes the file. Its position is
+// An openFile is an open file that the cache and responses share. The last user closes it. The position of the file is
 // never used.
 type openFile struct {
 	file *os.File
 	fd   int
-	// warm is the size of the file if it is read once a second; otherwise 0.
+	// size of the file if it is read once a second to keep it in memory; otherwise 0
 	warm int64
 	refs atomic.Int32
 }
 
-// hold returns false if the file was closed meanwhile.
+// hold adds a reference to the file. It returns false if the file is already closed.
 func (f *openFile) hold() bool {
 	for {
 		n := f.refs.Load()
@@ -260,15 +258,15 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// Closing a large file that was removed may block in the kernel for up to a second, so it is done on another
-// goroutine.
+// release drops a reference and closes the file after the last one. It closes on another goroutine, because closing a
+// large removed file may block in the kernel for up to a second.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
 		go f.file.Close()
 	}
 }
 
-// hold adds a reference to the file. It returns false if there is no file, or if it was closed meanwhile.
+// hold adds a reference to the file. It returns false if there is no file or it is already closed.
 func (r *representation) hold() bool { return r != nil && r.open != nil && r.open.hold() }
 
 func (v *variants) release() {

@@ -21,8 +21,8 @@ import (
 
 const freshFor = int64(time.Second) // in nanoseconds
 
-// All files are opened with view.walk, which opens one directory after the other. Therefore swapping symbolic links
-// cannot lead outside.
+// All files are opened by view.walk, which opens one directory after the other. Therefore a request cannot lead outside
+// even while symbolic links are replaced.
 type root struct {
 	path string
 
@@ -87,7 +87,7 @@ func (r *root) at(now int64) *view {
 	r.checked = now
 	info, err := os.Stat(r.path)
 	if was, _ := r.now.self.Stat(); err != nil || os.SameFile(info, was) {
-		// A root that was removed, or is unreachable after a chroot, stays in use.
+		// Continue to use a root that was removed or is unreachable after a chroot.
 		return r.now
 	}
 	if t, err := openView(r.path, r.now.policy, r.now.guard); err == nil {
@@ -107,7 +107,7 @@ type Symlinks uint8
 
 const (
 	LinksInside Symlinks = iota // follow links that stay below the root
-	LinksOwner                  // follow these only if link and target have the same owner
+	LinksOwner                  // follow them only if link and target have the same owner
 	LinksNo
 )
 
@@ -119,19 +119,19 @@ func ParseSymlinks(s string) (Symlinks, error) {
 	return Symlinks(policy), nil
 }
 
-// view is a document root at a moment, with the policy for symbolic links. Files outside cannot be reached while
-// links change, because no system call follows a link.
+// A view is a document root at a point in time, with the policy for symbolic links. No system call follows a link, so
+// files outside cannot be reached even while links change.
 type view struct {
 	dir  *os.Root
 	self *os.File
-	// absolute, without a trailing slash: the configured and the resolved path of the root
+	// the configured and the resolved path of the root: absolute, without a trailing slash
 	prefix []string
 	policy Symlinks
 	guard  guard
 }
 
 // stat returns information about the file with a name: a path without "." and ".." segments, or "." itself. Hidden
-// files do not exist.
+// files count as missing.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, hidden(name)
@@ -158,7 +158,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 // check for a regular file.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// Hidden files do not exist.
+// open opens a file for reading. Hidden files count as missing.
 func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, nil, hidden(name)
@@ -171,7 +171,7 @@ func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// openRegular is open for regular files. Other files do not exist.
+// openRegular opens a regular file. Other files count as missing.
 func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	file, info, err := t.open(name)
 	if err == nil && !info.Mode().IsRegular() {
@@ -181,7 +181,7 @@ func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// shows returns an error if the regular file with a name is hidden. It opens the file to find out.
+// shows returns an error if the regular file with a name is hidden. It opens the file to examine it.
 func (t *view) shows(name string) error {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -194,7 +194,7 @@ const maxLinks = 40
 
 type followed struct {
 	owner uint32
-	left  int // number of segments of the name that remain after the link
+	left  int // number of segments of the name after the link
 }
 
 // walk opens a file segment by segment and returns information about it. It follows links according to the policy.

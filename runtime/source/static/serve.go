@@ -14,10 +14,10 @@ import (
 )
 
 // Hit responds to a GET or HEAD from memory without a system call, or with a file that is already open and that it
-// checks with fstat(2). It allocates only for the key of a listing. If this is not possible, it returns false and
-// leaves out unchanged; then call Open. now is the time when the process started, in nanoseconds since 1970, plus the
-// monotonic time since the start. It may be late by up to a second. Hit is safe for concurrent use, and never waits
-// for the disk.
+// checks with fstat(2). It allocates only for the key of a listing. If this is not possible, Hit returns false and
+// leaves out unchanged; the caller must then call Open. now is the start time of the process, in nanoseconds since
+// 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for concurrent use, and
+// never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
@@ -80,12 +80,12 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 		if err == nil || again {
 			return err
 		}
-		// The file existed at the last check, up to a second ago. The cache has dropped it, so try again: only a
-		// variant may be missing.
+		// The file existed at the last check, up to a second ago, but may be missing now. The cache has dropped it, so
+		// try again: perhaps only a variant is missing.
 	}
 }
 
-// The key of a listing also contains the order and the title.
+// key returns the key of a path in the cache. The key of a listing also contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
@@ -137,8 +137,8 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out with r, including the file that out needs. answer returns false and leaves out unchanged if the
-// content is needed but r is neither in memory nor open, or if before is set and the open file has changed.
+// answer fills in out with r and the file that out needs. It returns false and leaves out unchanged if the content is
+// needed but r is neither in memory nor open, or if before is set and the open file has changed.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
@@ -210,9 +210,9 @@ var contentType = []byte("Content-Type")
 // Request is the part of a request that Files needs. Its slices are used only during Hit or Open; a Response never
 // refers to them. If Open is called on another goroutine than the event loop, they must be copies.
 type Request struct {
-	// PATH_INFO below the mount, percent-decoded: empty, or beginning with "/"
+	// percent-decoded PATH_INFO: empty, or beginning with "/"
 	Path []byte
-	// decoded path that clients see before the path in Head; "" or "/a/b"
+	// decoded path prefix that clients see before the path in Head: "" or "/a/b"
 	Prefix string
 	Head   []byte         // request line and fields as received
 	Parsed *http1.Request // method, raw path, query and fields, as spans into Head
@@ -242,7 +242,7 @@ type Response struct {
 	// memory of this response: fields, error text, heads of parts
 	scratch []byte
 
-	// The fields below are used if an exchange sends the response, which then owns its parts.
+	// the following fields are used if an exchange sends the response, which then owns its parts
 	request Request
 	part    exchange.Part
 	users   atomic.Int32
@@ -268,10 +268,10 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 
 func (s *Source) Declines() bool { return s.declines }
 
-// Start implements exchange.Source. A file that is not in memory is opened in the background.
+// Start implements exchange.Source: it opens a file that is not in memory in the background.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
-	// For a form, for example, the wrong method is the most relevant error.
+	// 405 is more useful than other errors, for example for a submitted form.
 	case !r.Head && !r.Get:
 		x.Sink.Reply(exchange.Reply{Status: 405, Fields: wrongMethod})
 		return
@@ -321,14 +321,14 @@ func requestOf(x *exchange.Exchange) Request {
 // responses are reused, so that sending a file from memory does not allocate.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse requires that the caller calls send or drop.
+// newResponse returns a Response. The caller must call send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)
 	return a
 }
 
-// drop ends one use of a. The last one returns its memory to the pool.
+// drop ends one use of a. The last use returns the memory to the pool.
 func (a *Response) drop() {
 	if a.users.Add(-1) == 0 {
 		a.Close()
@@ -342,7 +342,7 @@ func (a *Response) Release(p *exchange.Part) {
 	}
 }
 
-// send sends the response to x, whose turn it is. If pages is set, the site's page replaces an error.
+// send sends the response to x, which must be in turn. If pages is set, the site's page replaces an error.
 func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply()

@@ -74,7 +74,7 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 	}
 }
 
-// The time of the file is a constant of build tools, or years older than its last status change.
+// The modification time of the file is a constant of build tools, or years older than its last status change.
 func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
@@ -162,7 +162,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	for range 10 {
 		run()
 	}
-	// There may be fewer, because the garbage collector closes files of another test.
+	// The number may also fall below before, because the garbage collector closes files of other tests.
 	for end := time.Now().Add(5 * time.Second); count() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors, before %d", count(), before)

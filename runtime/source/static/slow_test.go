@@ -87,8 +87,8 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		unix.Close(fd)
 	})
 	t.Cleanup(revive)
-	// Go's poller asks the kernel whether a file can be polled, and the kernel asks the first time that this occurs.
-	// Collecting garbage at that moment would stop the goroutine above, which has to answer.
+	// Go's poller asks the kernel whether a file can be polled, and the kernel once asks the file system. A garbage
+	// collection at that moment would stop the goroutine above, which must answer.
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

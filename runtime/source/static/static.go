@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Options configure what to serve and how. The zero values are valid except for Root. In JSON (ParseOptions), a
-// missing field has its default. Fields with the tag "key" are keys of hosts and routes in a configuration file, and
-// settings at its top level.
+// Options configure a Files. All fields except Root may be zero. In JSON (ParseOptions), a missing field has its
+// default. Fields with the tag "key" are keys of hosts and routes in a configuration file, and settings at its top
+// level.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
 	// exist for clients. A relative Root is resolved in the working directory when New is called. If Root is replaced
@@ -29,9 +29,9 @@ type Options struct {
 	// Listing enables pages with the content of directories that have no index.
 	Listing bool `json:"listing" key:"autoindex"`
 
-	// SPA is the file below Root that is sent with 200 for missing pages: for GET and HEAD of a path whose last
-	// segment has no extension, or if Accept contains text/html. It is disabled if "". A directory is redirected to
-	// the path with a slash only if it has an index.
+	// SPA is the file below Root that is sent with 200 for missing pages: for GET and HEAD of a path whose last segment
+	// has no extension, or if Accept contains text/html. "" means none. With SPA, a directory is redirected to the path
+	// with a slash only if it has an index.
 	SPA string `json:"spa" key:"spa" is:"name"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse a file without revalidation
@@ -46,12 +46,12 @@ type Options struct {
 	// .git and .env are rarely public.
 	DotFiles bool `json:"dotfiles" key:"dotfiles"`
 
-	// Symlinks says which symbolic links are followed: "inside" or "" for links that stay below Root; "owner" for
-	// those of them that have the same owner as their targets (Apache's SymLinksIfOwnerMatch); "no" for none.
+	// Symlinks determines which symbolic links are followed: "inside" or "" means links that stay below Root; "owner"
+	// means that link and target must also have the same owner (Apache's SymLinksIfOwnerMatch); "no" means none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. It is unused if "". Other extensions have built-in
-	// types.
+	// MimeTypes is a file in the format of Apache's mime.types. It is unused if "". Extensions that it does not contain
+	// have built-in types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
 	// Types maps extensions without a dot to media types, and overrides MimeTypes. A file name without a dot is used
@@ -67,16 +67,16 @@ type Options struct {
 
 	Headers map[string]string `json:"headers"`
 
-	// Programs are patterns (path.Match) for names of files that another source runs. They do not exist here. If the
-	// index of a directory is a program, the response says so (Response.Index).
+	// Programs are patterns (path.Match) for names of files that another source runs. Files treats them as missing. If
+	// the index of a directory is a program, Response.Index names it.
 	Programs []string `json:"-"`
 
-	// Routed are patterns for names of files with their own rules. If the index of a directory is such a file, the
-	// response says so as well, because the request must then pass the rules for the file's name.
+	// Routed are patterns for names of files with their own rules. If the index of a directory is one of these files,
+	// Response.Index names it, too, because the request must pass the rules for the file's name.
 	Routed []string `json:"-"`
 
-	// Private are files that do not exist for clients under any name. Sources, backups, databases and keys do not
-	// exist either, except for names that match a pattern (path.Match) in Expose. If Private is nil, all files exist.
+	// Private are files that are hidden from clients under any name. Sources, backups, databases and keys are hidden as
+	// well, except names that match a pattern (path.Match) in Expose. If Private is nil, no file is hidden.
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose" key:"expose"`
 
@@ -107,7 +107,7 @@ func ParseOptions(text string) (Options, error) {
 	return o, err
 }
 
-// Files is safe for concurrent use.
+// Files serves a directory. It is safe for concurrent use.
 type Files struct {
 	opt     Options
 	name    string
@@ -139,7 +139,7 @@ type OptionError struct {
 func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// New opens the document root and reads MimeTypes. The error is one line that names the invalid option.
+// New opens the document root and reads MimeTypes. The error has one line and names the invalid option.
 func New(o Options) (*Files, error) {
 	f, wrong := NewChecked(o)
 	if len(wrong) > 0 {
@@ -148,7 +148,7 @@ func New(o Options) (*Files, error) {
 	return f, nil
 }
 
-// NewChecked is New, but returns the errors of all invalid options.
+// NewChecked is like New, but returns the errors of all invalid options.
 func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 	note := func(option string, err error) {
 		if err != nil {
