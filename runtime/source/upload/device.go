@@ -17,11 +17,11 @@ import (
 	"fapws/runtime/backend"
 )
 
-// device is a device or a FIFO that is written in place, from its beginning if it has one.
+// A device is a target: a device or a FIFO that is written in place. Writing begins at the beginning, if there is one.
 type device struct {
 	options *Options
 	path    string
-	block   bool // a block device: it has a known size, and may be mounted
+	block   bool // a block device, which has a known size and may be mounted
 }
 
 func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
@@ -46,8 +46,8 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	return d, nil
 }
 
-// ready locks the device, so that the bytes of two uploads do not mix, and returns an error if it has not enough
-// space for a file.
+// ready locks the device, so that the bytes of two uploads do not mix, and returns an error if the device has not
+// enough space for a file.
 func (t *device) ready(f *os.File, file stored) error {
 	if err := lock(f); err != nil || !t.block {
 		return ignoreUnsupported(err)
@@ -62,9 +62,9 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// single is a target for one upload at a time. The target is either a descriptor that the script opened, or the
-// handler. All uploads share the position of the descriptor. The handler is for memory without a file, such as flash
-// that is erased and written in blocks (MTD). It receives a line of JSON (inquiry), followed by a piece.
+// A single is a target for one upload at a time: a descriptor that the script has opened, or the handler. All uploads
+// share the position of the descriptor. The handler is for storage without a file, such as flash that is erased and
+// written in blocks (MTD). It receives a line of JSON (inquiry), followed by a piece of the upload.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler
@@ -102,7 +102,7 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 
 const maxPiece = 1 << 20 // in bytes
 
-// inquiry is parsed by contrib/fapws/_upload.py.
+// An inquiry is the line of JSON before a piece. contrib/fapws/_upload.py parses it.
 type inquiry struct {
 	Op   string  `json:"op"`
 	ID   string  `json:"id"`
@@ -127,7 +127,7 @@ type pieces struct {
 }
 
 func (p *pieces) add(data []byte) (n int, err error) {
-	for part := range slices.Chunk(data, p.size) { // the Writer would not split a longer part
+	for part := range slices.Chunk(data, p.size) { // split data, because the Writer does not
 		if k, err := p.full.Write(part); err != nil {
 			return n + k, err
 		}
@@ -140,7 +140,7 @@ func (p *pieces) Write(piece []byte) (int, error) {
 	return len(piece), p.ask(inquiry{Op: opPiece}, piece)
 }
 
-// end passes the rest to the handler and reports that the file is complete.
+// end passes the rest of the file to the handler and reports that the file is complete.
 func (p *pieces) end() error {
 	if err := p.full.Flush(); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// draft is a file that is being received. A draft belongs to one goroutine at a time.
+// A draft is a file that is being received. It belongs to one goroutine at a time.
 type draft struct {
 	file   stored
 	f      *os.File
@@ -25,11 +25,11 @@ type draft struct {
 	path    string
 	options *Options
 	hash    hash.Hash
-	// number of bytes in hash; hashAll reads the file if hashed differs from size
+	// number of bytes in hash; if it differs from size, hashAll reads the file
 	hashed   int64
 	size     int64
 	unsynced int64
-	// releases the single target whose file is f; nil if the draft owns f
+	// releases the single whose file is f; nil if the draft owns f
 	release func()
 }
 
@@ -82,7 +82,7 @@ func (d *draft) seal() error {
 	return ignoreUnsupported(d.f.Sync())
 }
 
-// commit gives the sealed file its final name, and removes the file on failure. d must not be used afterwards.
+// commit renames the sealed file to its final name; if that fails, it removes the file. d must not be used afterwards.
 func (d *draft) commit() (err error) {
 	switch {
 	case d.pieces != nil:
@@ -146,7 +146,7 @@ func (d *draft) close() error {
 	return d.f.Close()
 }
 
-// ignoreUnsupported returns nil if err means that a file, such as a pipe, cannot be synchronized.
+// ignoreUnsupported returns err, or nil if err means that the file, such as a pipe, cannot be synchronized.
 func ignoreUnsupported(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
@@ -154,7 +154,7 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// openLocked returns errBusy if another upload, possibly of another process, holds the lock.
+// openLocked opens and locks a file. It returns errBusy if another upload, possibly of another process, holds the lock.
 func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
@@ -170,7 +170,8 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 			named, err = dir.Lstat(name)
 		}
 		switch {
-		case err == nil && !named.Mode().IsRegular(): // or a symbolic link
+		// The file may have been replaced, for example by a symbolic link.
+		case err == nil && !named.Mode().IsRegular():
 			err = &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
 		case err == nil && os.SameFile(opened, named):
 			return f, nil
@@ -184,7 +185,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	}
 }
 
-// lock returns errBusy if another upload holds the lock. It lasts until the descriptor is closed.
+// lock locks a file until the descriptor is closed. It returns errBusy if another upload holds the lock.
 func lock(f *os.File) error {
 	switch err := system.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:

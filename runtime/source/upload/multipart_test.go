@@ -84,7 +84,7 @@ func TestFormHasTheSameContentsHoweverItIsSplit(t *testing.T) {
 	}
 }
 
-// The error is one line. The form may be incomplete.
+// The error has one line. Some of the forms are incomplete.
 func TestInvalidFormIsAnErrorAndNotACompleteFile(t *testing.T) {
 	file := part(`form-data; name="a"; filename="x"`, "", "content")
 	for name, c := range map[string]struct {

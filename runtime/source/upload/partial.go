@@ -16,9 +16,9 @@ import (
 )
 
 // A resumable upload consists of two files in the directory of its target: the bytes so far, which are locked while a
-// process writes them, and a description. The description does not change; it is created after the first file and
-// removed before it. Therefore any worker can resume the upload, even after a restart. The size of the first file is
-// the offset at which the client continues, and its modification time is the time of the last activity.
+// process writes them, and a description. The description does not change; it is created after the file with the bytes
+// and removed before it. Therefore any worker can resume the upload, even after a restart. The size of the file with
+// the bytes is the offset at which the client continues, and its modification time is the time of the last activity.
 const (
 	partialSuffix     = ".tus"
 	descriptionSuffix = ".tus.json"
@@ -87,7 +87,8 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 
 type unfinished struct{ id, owner string }
 
-// The caller holds t.creating.
+// admit returns an error if the directory or the client has too many unfinished uploads. The caller must hold
+// t.creating.
 func (t *directory) admit(owner string) error {
 	dir, err := t.open()
 	if err != nil {
@@ -106,8 +107,8 @@ func (t *directory) admit(owner string) error {
 	return nil
 }
 
-// makeRoom removes an upload of the client with the most uploads, unless that client has at most own+1. Otherwise a
-// few clients that send a byte a day could lock out all others.
+// makeRoom removes an upload of the client with the most uploads, unless this client has at most own+1. Without it, a
+// few clients that send a byte a day could lock out all other clients.
 func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
 	for i, one := range t.unfinished {
@@ -122,8 +123,8 @@ func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	return false
 }
 
-// find updates t.unfinished, and searches the whole directory for uploads of other processes for at most a fiftieth of
-// the time.
+// find updates t.unfinished. It searches the whole directory for uploads of other processes, but spends at most a
+// fiftieth of the time on it.
 func (t *directory) find(dir *os.Root) {
 	now := time.Now()
 	if now.Before(t.until) {
@@ -138,7 +139,8 @@ func (t *directory) find(dir *os.Root) {
 	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
-// resume returns errUnknown if the upload does not exist, and errBusy if another request holds its lock.
+// resume opens an unfinished upload. It returns errUnknown if the upload does not exist, and errBusy if another request
+// holds its lock.
 func (t *directory) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
@@ -228,7 +230,7 @@ func (t *directory) keeps(dir *os.Root, id string) bool {
 	return false
 }
 
-// discard returns false if a process is writing the upload.
+// discard removes an upload. It returns false if a process is writing it.
 func discard(dir *os.Root, id string) bool {
 	data := hiddenPrefix + id + partialSuffix
 	f, err := openLocked(dir, data, 0)
@@ -240,7 +242,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// remove makes p unusable.
+// remove removes the files of p, which must not be used afterwards.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()

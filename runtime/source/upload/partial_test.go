@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Finished uploads make room for others.
+// Finished uploads make room for other uploads.
 func TestResumableUploadsAreLimited(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -55,7 +55,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.remove()
-	f.options.Expires = 1 // all others have expired
+	f.options.Expires = 1 // all other uploads have expired
 	d, err := f.open()
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	has(t, dir, "a=one")
 }
 
-// The existing files are not all read for each upload.
+// Not all existing files are read for each upload.
 func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
@@ -93,7 +93,7 @@ func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	}
 }
 
-// An upload that is being written is not lost.
+// An upload that is being written is not removed.
 func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	u, _ := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -136,7 +136,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	}
 }
 
-// An abandoned upload is removed even if no other upload begins. It may be from a previous server.
+// An abandoned upload, even of a previous server, is removed without the begin of another upload.
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})

@@ -35,15 +35,15 @@ type progress struct {
 	of     *Upload
 	client string
 	token  string // id with which the client resumes the upload
-	// interrupt ends the wait for the body, so that the upload can be taken over; nil if it cannot be resumed.
+	// ends the wait for the body, so that another request can take the upload over; nil if the upload cannot be resumed
 	interrupt func()
-	report    report // guarded by Upload.mu, like received
+	report    report // guarded by Upload.mu, as is received
 	received  time.Time
 	ended     chan struct{}
-	published time.Time // belongs to the upload's goroutine
+	published time.Time // time of the last event; used only on the upload's goroutine
 }
 
-// begin allows a client at most half of all uploads. The error is a *refusal.
+// begin registers an upload. A client may have at most half of all uploads. The error is a *refusal.
 func (u *Upload) begin(p *progress) error {
 	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
@@ -78,11 +78,11 @@ func (p *progress) named(name string) {
 	p.tell()
 }
 
-// silent is how long an upload must be inactive before another request may take it over.
+// silent is how long an upload must receive no bytes before another request may take it over.
 const silent = 2 * time.Second
 
-// takeOver ends the upload with a token if none of its bytes arrive, because its client has lost the connection and
-// resumes the upload on another one. It reports whether the upload has ended.
+// takeOver ends the upload with this token if it receives no bytes: its client has lost the connection and resumes the
+// upload on another connection. It reports whether the upload has ended.
 func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
@@ -111,7 +111,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// end takes the outcome as state, and the reason of a failure as text.
+// end records the end of the upload. state is the outcome, text the reason of a failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()
@@ -136,11 +136,11 @@ func (u *Upload) list() []report {
 	return all
 }
 
-// Group is the Uploads of a process. It knows the Uploads for the same mounts in other processes, so that clients can
-// watch and resume their uploads in any process. It is safe for concurrent use.
+// A Group contains the Uploads of a process. It exchanges questions with the Groups of other processes, so that clients
+// can watch and resume their uploads in any process. It is safe for concurrent use.
 type Group struct {
-	Publish func(channel, data string) // publishes an event; nil without channels
-	// Others returns the Answers of other processes without a long delay; nil without other processes
+	Publish func(channel, data string) // publishes an event; nil if there are no channels
+	// Others returns the Answers of other processes without a long delay; nil if there are no other processes
 	Others func(question string) []string
 
 	mu  sync.Mutex
@@ -198,8 +198,7 @@ func (u *Upload) ask(question string) []string {
 	return nil
 }
 
-// askEvery is how long reports of other processes are reused, so that the number of clients does not increase the
-// number of questions.
+// askEvery is how long the reports of other processes are reused, so that many clients do not cause many questions.
 const askEvery = publishEvery
 
 func (u *Upload) others() []report {

@@ -25,12 +25,12 @@ import (
 
 // target is a destination for files. It is safe for concurrent use.
 type target interface {
-	// begin opens a file for the upload id. file has the name, type, field and size from the client; a negative size
-	// is unknown. The error is a *refusal or from the file system.
+	// begin opens a file for the upload id. file contains the name, type, field and size from the client; a negative
+	// size is unknown. The error is a *refusal or an error of the file system.
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
-// newTarget returns errors of one line.
+// newTarget returns the target of o. The error has one line.
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
@@ -79,8 +79,8 @@ func Place(path string) string {
 	return filepath.Dir(path)
 }
 
-// resolved returns the file that a symbolic link leads to, because a rename would replace the link. A link that an
-// application in the sandbox could have created is not resolved; opening the directory then reports it.
+// resolved returns the file that a symbolic link leads to, because a rename would replace the link itself. It does not
+// resolve a link that an application in the sandbox could have created; opening the directory then fails.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil && !system.Replaceable(path) {
 		return real
@@ -88,7 +88,7 @@ func resolved(path string) string {
 	return path
 }
 
-// inside converts a path to its form after the process has entered o.Root.
+// inside converts a path to the path after the process has entered o.Root.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {
 		return full, nil
@@ -111,9 +111,9 @@ type directory struct {
 	path    string
 	only    string // name of the single file; empty if clients choose names
 	swept   atomic.Bool
-	looks   atomic.Bool // an expiry of uploads is scheduled
+	looks   atomic.Bool // the next removal of expired uploads is scheduled
 
-	// creating guards the fields below while a resumable upload is created.
+	// creating guards the following fields while a resumable upload is created.
 	creating   sync.Mutex
 	unfinished []unfinished
 	until      time.Time
@@ -130,7 +130,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open also removes, in its first call, files that a killed server left.
+// open opens the directory. Its first call also removes the files of a killed server.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -140,7 +140,7 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries is an iterator, because the directory may have a million files.
+// entries yields the names with this suffix. It is an iterator, because the directory may have a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		d, err := dir.Open(".")
@@ -180,7 +180,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	if err != nil {
 		return nil, err
 	}
-	if err = d.f.Truncate(0); err == nil { // a killed server may have left content
+	if err = d.f.Truncate(0); err == nil { // the file of a killed server may contain bytes
 		err = d.room(file)
 	}
 	if err != nil {
@@ -190,7 +190,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	return d, nil
 }
 
-// draft requires with O_CREATE that name is available.
+// draft opens and locks the temporary file of an upload. With O_CREATE in flags, name must be available.
 func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	dir, err := t.open()
 	if err != nil {
@@ -259,7 +259,7 @@ func checkName(name string) (wrong string) {
 	return ""
 }
 
-// renameNew returns EEXIST if the new name exists.
+// renameNew renames a file; it returns EEXIST if the new name exists.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL || err == unix.ENOSYS {

@@ -61,7 +61,7 @@ func status(err error) int {
 	return refusalOf(err).status
 }
 
-// The link has the final name or the temporary name.
+// A symbolic link has the final name or the temporary name of the upload.
 func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")

@@ -25,7 +25,8 @@ type transfer struct {
 	r        *backend.Request
 	progress *progress
 
-	drafts   []*draft // not committed yet; the last one may be incomplete
+	// files that are not committed yet; the last one may be incomplete
+	drafts   []*draft
 	total    int64
 	limit    int64
 	tooLarge error // the error if total exceeds limit
@@ -77,7 +78,7 @@ func (t *transfer) nameOfPath() (string, error) {
 }
 
 func (t *transfer) form(boundary string) error {
-	// At least this part of the body belongs to files.
+	// least is the minimum number of bytes of the body that belong to files.
 	least := t.r.Size - maxFields - maxParts*maxHeader
 	if err := t.fits(least); err != nil {
 		return err
@@ -124,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits takes a negative size if it is unknown.
+// fits returns an error if size more bytes would exceed the limit; a negative size is unknown.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -215,7 +216,8 @@ func readDigest(value string) (sum string, err error) {
 	return "", refuse(400, "sha-256 is the only digest that is supported")
 }
 
-// checkSum takes hexadecimal digits in any case; "" means none.
+// checkSum compares the SHA-256 of the file with announced: hexadecimal digits in any case, or "" if no digest was
+// announced.
 func (d *draft) checkSum(announced string) error {
 	if announced != "" && !strings.EqualFold(strings.TrimSpace(announced), d.sum()) {
 		return refuse(400, "the upload has another SHA-256 than announced: %s", d.sum())
@@ -224,10 +226,10 @@ func (d *draft) checkSum(announced string) error {
 }
 
 const (
-	maxFields = 64 << 10 // limit of the names and values of all fields, in bytes
+	maxFields = 64 << 10 // maximum size of the names and values of all fields, in bytes
 	maxParts  = 100
 	maxFiles  = 16 // limit of the files of a form; each uses two descriptors
-	// limit of the bytes between the contents of two parts, including the parser's buffer
+	// maximum number of bytes between the contents of two parts, including the parser's buffer
 	maxHeader    = 32 << 10
 	writeSize    = 64 << 10 // in bytes
 	digestOfForm = "sha256"
@@ -236,7 +238,7 @@ const (
 // form reads the parts of multipart/form-data (RFC 7578) from a body.
 type form struct {
 	body *bodyReader
-	// limits body between the contents of parts
+	// limits the bytes that are read from body between the contents of parts
 	ahead  *io.LimitedReader
 	parts  *multipart.Reader
 	count  int
@@ -261,7 +263,7 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy returns errors of the writer unchanged, and other errors like nextFile.
+// copy copies the content of a part. It returns errors of the writer unchanged, and other errors like nextFile.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)
@@ -307,7 +309,7 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a file of the form has no name")
 		case f.text > maxFields:
 			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
-		case !isFile: // a file input without a file is ignored
+		case !isFile: // ignore a file input without a file
 			f.Fields.Add(params["name"], string(value))
 		}
 	}
@@ -322,8 +324,8 @@ func (f *form) end() error {
 	return io.EOF
 }
 
-// wrong converts an error of the parser to an error for the client: the error of the body, or else a refusal of the
-// form.
+// wrong converts an error of the parser to an error for the client: the error of the body if there is one, otherwise a
+// refusal of the form.
 func (f *form) wrong(err error) error {
 	switch {
 	case f.body.err != nil && f.body.err != io.EOF:

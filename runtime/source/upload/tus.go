@@ -90,8 +90,8 @@ var extensionFields = map[string]string{
 	"upload-defer-length": "creation-defer-length",
 }
 
-// onlyOffered refuses unsupported extensions and unknown Upload- fields: a field that is ignored could change the
-// meaning of the body, so that a part is stored as the whole file.
+// onlyOffered refuses unsupported extensions and unknown Upload- fields. Ignoring such a field could change the meaning
+// of the body: a part would be stored as the whole file.
 func onlyOffered(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name := strings.ToLower(string(f.Name.In(r.Head)))
@@ -107,8 +107,8 @@ func onlyOffered(r *backend.Request) error {
 	return nil
 }
 
-// onlyWhole refuses a body that is a part of an upload without the tus protocol. Clients for resumable uploads of the
-// IETF (draft-ietf-httpbis-resumable-upload) send whole bodies to servers without support.
+// onlyWhole refuses a body that is only a part of a file, sent by another protocol than tus. Clients of the IETF's
+// protocol (draft-ietf-httpbis-resumable-upload) send whole files to servers that do not support it.
 func onlyWhole(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
@@ -179,7 +179,7 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
-// resume takes over an upload that an earlier request has locked and whose client sends nothing.
+// resume opens an unfinished upload. If an earlier request has locked it and receives no bytes, resume takes it over.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
@@ -246,7 +246,7 @@ func (x *tus) patch(id string) error {
 	return x.receive(p, 204, "")
 }
 
-// receive keeps the upload of a client that disconnects, which may resume it later.
+// receive stores the body of a request. If the client disconnects, the upload is kept and may be resumed.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
 	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length},
@@ -259,7 +259,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		err = x.u.begin(progress)
 	}
 	if err != nil && status == 201 {
-		p.remove() // the client does not learn its id
+		p.remove() // remove the upload, because the client does not get its id
 		return err
 	}
 	if err != nil {
@@ -299,8 +299,8 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 	return nil
 }
 
-// finished is an upload that was stored. A client that did not receive the last response sends HEAD for the upload,
-// and would send the file again after a 404.
+// finished is an upload that was stored completely. A client that has not received the last response sends HEAD for the
+// upload; after a 404 it would send the file again.
 type finished struct {
 	id     string
 	length int64
@@ -379,8 +379,7 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	return check, sum, nil
 }
 
-// store keeps the bytes that were written before an error, unless the client announced a checksum: then these bytes are
-// removed.
+// store writes the body. Bytes that were written before an error are kept, unless the client has announced a checksum.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
 	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length,

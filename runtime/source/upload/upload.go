@@ -21,7 +21,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Upload handles the requests of a mount, which must stream bodies (backend.Request.Next).
+// An Upload handles the requests of a mount, which must stream bodies (backend.Request.Next).
 type Upload struct {
 	options Options
 	target  target
@@ -36,10 +36,10 @@ type Upload struct {
 	active []*progress
 	ended  []report
 
-	finished []finished // the tus uploads that were stored last; guarded by mu
+	finished []finished // the most recently stored tus uploads; guarded by mu
 }
 
-// New returns errors of one line.
+// New returns an Upload. The error has one line.
 func New(o Options) (*Upload, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ type stored struct {
 	Type   string `json:"type,omitempty"`
 	Field  string `json:"field,omitempty"`
 
-	// minimum number of bytes of this file and the files after it, if Size is unknown
+	// minimum number of bytes of this file and the following files, if Size is unknown
 	least int64
 }
 
@@ -111,7 +111,7 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
-		// Ask first, because the reports of this process must be newer.
+		// Ask other processes first, so that the reports of this process are newer.
 		others := u.others()
 		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.list(), others)})
 		return nil
@@ -131,7 +131,7 @@ func respondJSON(w *backend.Response, status int, fields string, answer any) {
 	data, _ := json.Marshal(answer)
 	data = append(data, '\n')
 	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
-	_, _ = w.Write(data) // an error means that the client disconnected
+	_, _ = w.Write(data) // an error means that the client has disconnected
 }
 
 func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
@@ -173,8 +173,8 @@ func (u *Upload) methods() string {
 	return "GET, HEAD, PUT, POST"
 }
 
-// permit returns an error if a page of another site sent the request. Browsers add cookies and passwords, which the
-// page does not know, to the request.
+// permit returns an error if a page of another site has sent the request, because browsers add cookies and passwords
+// that the page does not know.
 func (u *Upload) permit(r *backend.Request) error {
 	origin := r.Field("Origin")
 	allowed := func(one string) bool { return one == "*" || origin != "" && strings.EqualFold(one, origin) }
@@ -216,7 +216,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err == nil {
 		files, err = t.commit()
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) { // see transfer.begin
+	if errors.Is(err, os.ErrDeadlineExceeded) { // transfer.begin sets this deadline
 		err = backend.ErrGone
 	}
 	if err != nil {
@@ -271,7 +271,8 @@ func idOf(r *backend.Request) string {
 type refusal struct {
 	status int
 	text   string
-	cause  error // cause to be logged for the operator; nil for mistakes of clients
+	// cause, which is logged for the operator; nil for mistakes of clients
+	cause error
 }
 
 func (r *refusal) Error() string {
@@ -291,7 +292,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf also logs errors of the file system for the operator.
+// refusalOf converts an error to a refusal. Errors of the file system get a cause for the log.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -309,7 +310,7 @@ type Options struct {
 	// replaces, or a device or FIFO to which uploads are written. Path need not exist if its directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is used if Path is empty. It is duplicated.
+	// Descriptor is the target if Path is empty. It is duplicated.
 	Descriptor int `json:"descriptor"`
 
 	// Pieces, if not 0, passes the bytes to the handler in pieces of this size, in bytes (see device.go).
@@ -354,7 +355,7 @@ const (
 	defaultExpires   = 24 * time.Hour
 )
 
-// ParseOptions returns errors of one line.
+// ParseOptions parses options in JSON. The error has one line.
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
