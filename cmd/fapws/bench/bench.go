@@ -28,7 +28,7 @@ type Result struct {
 	counts
 	options *Options
 	elapsed time.Duration
-	cpu     time.Duration // CPU time of this process
+	cpu     time.Duration // CPU time of the generator
 	stopped bool
 }
 
@@ -81,13 +81,13 @@ type target struct {
 	network, address string
 	tls              *tls.Config // nil for plain HTTP
 	http2            bool
-	asked            *http.Request // without its body
+	asked            *http.Request // request without its body
 	request          []byte        // the bytes of a request in HTTP/1.1
 	body             []byte
 	timeout          time.Duration
 }
 
-// newTarget returns errors that are lines for the user.
+// newTarget parses the target. Errors are lines for the user.
 func newTarget(o *Options) (*target, error) {
 	socket, u, err := parseURL(o.URL)
 	if err != nil {
@@ -108,7 +108,7 @@ func newTarget(o *Options) (*target, error) {
 	return t, t.makeRequest(u, o)
 }
 
-// parseURL returns the socket as "" unless the URL names a unix socket.
+// parseURL parses the typed URL. socket is "" unless the URL names a unix socket.
 func parseURL(typed string) (socket string, u *url.URL, err error) {
 	socket, text := onSocket(typed)
 	if u, err = url.Parse(text); err != nil {
@@ -125,7 +125,7 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 	return socket, u, nil
 }
 
-// onSocket splits "unix:/path/of/socket:/path", the form that targets of proxies have, into the socket and a URL.
+// onSocket splits "unix:/path/of/socket:/path", the form of the targets of proxies, into the socket and a URL.
 func onSocket(s string) (socket, url string) {
 	rest, ok := strings.CutPrefix(s, "unix:")
 	if (!ok || rest == "") && !strings.Contains(s, "://") {
@@ -137,8 +137,8 @@ func onSocket(s string) (socket, url string) {
 	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
 }
 
-// resolve finds an address of the server that accepts connections (RFC 8305). For example, "localhost" is also ::1, on
-// which the server may not listen.
+// resolve finds an address of the server that accepts connections (RFC 8305). For example, a server may not listen on
+// ::1, which is an address of "localhost".
 func (t *target) resolve(u *url.URL) error {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	t.network, t.address = "tcp", net.JoinHostPort(u.Hostname(), port)
@@ -175,7 +175,7 @@ func tlsConfig(host string, o *Options) (*tls.Config, error) {
 	return c, nil
 }
 
-// makeRequest prefers fields from the user to the defaults.
+// makeRequest makes the request. Fields from the user replace default fields.
 func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 	var body io.Reader
 	if o.Body != nil {

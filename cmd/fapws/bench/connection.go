@@ -68,7 +68,7 @@ type wire struct {
 	net.Conn
 	raw      net.Conn
 	received *atomic.Int64
-	left     int // limit of the bytes of a head that may still arrive
+	left     int // number of bytes of a head that may still arrive
 	failed   error
 	stop     func() bool
 }
@@ -104,7 +104,7 @@ type http1Session struct {
 func (s *http1Session) room() int { return 1 }
 
 func (s *http1Session) usable() bool {
-	// The server may have closed the idle connection, or sent data of TLS itself.
+	// The server may have closed the idle connection, or may have sent TLS records without data.
 	if !s.last && s.g.schedule.interval > 0 && s.hasNews() {
 		_ = s.SetReadDeadline(time.Now().Add(time.Millisecond))
 		if _, err := s.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -127,8 +127,8 @@ func (s *http1Session) hasNews() bool {
 	return !errors.Is(err, unix.EAGAIN)
 }
 
-// inOne limits the part of a request that is written before the response is read, in bytes. A server may respond before
-// it has read a larger request.
+// inOne is the size, in bytes, above which a request is written while the response is read, because the server may
+// respond before it has read the whole request.
 const inOne = 64 << 10
 
 func (s *http1Session) request() (status int, err error) {
@@ -180,7 +180,7 @@ type http2Session struct {
 	limit int
 }
 
-// newHTTP2 waits for the server's limit of concurrent requests.
+// newHTTP2 begins a session. It waits until the server has announced its limit of concurrent requests.
 func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	c, err := g.http2.NewClientConn(w)
 	if err != nil {

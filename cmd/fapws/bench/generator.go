@@ -16,11 +16,11 @@ import (
 
 const tick = 100 * time.Millisecond
 
-// schedule has times relative to the start.
+// A schedule determines when requests are due. Its times are relative to the start.
 type schedule struct {
 	left     int64 // requests that may still be started
 	until    time.Duration
-	interval float64 // nanoseconds between requests; 0 means without a rate
+	interval float64 // nanoseconds between requests; 0 if there is no rate
 	started  int64
 }
 
@@ -87,7 +87,7 @@ func (g *generator) connect() {
 	all.Wait()
 }
 
-// run returns when all responses have arrived, or the ctx of newGenerator has ended.
+// run runs until all responses have arrived or the ctx of newGenerator has ended.
 func (g *generator) run(ctx context.Context) {
 	defer g.end()
 	g.begin = time.Now()
@@ -118,7 +118,7 @@ func (g *generator) locked(f func(now time.Duration)) {
 	f(g.now())
 }
 
-// take returns never after the last request.
+// take returns when the next request is due; never after the last request.
 func (g *generator) take() (due time.Duration) {
 	g.locked(func(now time.Duration) {
 		if due = g.schedule.next(now); due != never {
@@ -147,7 +147,7 @@ func (g *generator) await(at time.Duration) {
 	}
 }
 
-// wanted reports whether a connection is needed. holding is true if the caller has reserved a request.
+// wanted reports whether further requests need a connection. holding is true if the caller has reserved a request.
 func (g *generator) wanted(holding bool) (wanted bool) {
 	g.locked(func(now time.Duration) { wanted = g.ctx.Err() == nil && (holding || g.schedule.next(now) != never) })
 	return wanted
@@ -166,7 +166,7 @@ func (g *generator) finished(since time.Duration, status int) {
 	})
 }
 
-// failed counts connections that could not be opened, too.
+// failed counts a failure by its reason, including connections that could not be opened.
 func (g *generator) failed(in map[string]int64, reason string) {
 	g.locked(func(time.Duration) {
 		if g.ctx.Err() == nil {
@@ -197,8 +197,8 @@ func (c *connection) open() bool {
 	return true
 }
 
-// get returns nil if no further requests can be sent. Before get reopens a connection that was closed before its first
-// request, it pauses.
+// get returns an open session; nil if no further requests can be sent. It pauses before it reopens a connection that
+// was closed before its first request.
 func (c *connection) get(holding bool) session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,8 +223,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send measures a latency from the time when the request was due, or was sent if c was idle at that time. i numbers the
-// senders of a connection.
+// send sends requests. A latency begins when the request was due; if c was idle at that time, when the request was
+// sent. i numbers the senders of a connection.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {

@@ -45,7 +45,7 @@ func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error
 			}
 		}
 		_ = c.CloseWrite()
-		_, _ = io.Copy(io.Discard, c) // otherwise the unread rest would cause a reset
+		_, _ = io.Copy(io.Discard, c) // unread bytes would cause a reset
 	})
 }
 
@@ -164,7 +164,7 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 			t.Errorf("%v instead of %q", err, c.want)
 		}
 	}
-	// this is the response of net/http
+	// net/http responds with 400 to HTTP on a TLS port
 	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400)
 }
 

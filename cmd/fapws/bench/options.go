@@ -27,13 +27,14 @@ type Options struct {
 	Threads     int
 	Requests    int64
 	Duration    time.Duration // 0 means that Requests is the limit
-	Rate        float64       // requests per second; 0 means without a rate
-	Timeout     time.Duration // limit for connecting, TLS handshakes and each response
-	HTTP2       bool
-	Close       bool
-	Insecure    bool
-	CAFile      string
-	JSON        bool
+	Rate        float64       // requests per second; 0 means as fast as possible
+	// time limit for connecting, for TLS handshakes and for each response
+	Timeout  time.Duration
+	HTTP2    bool
+	Close    bool
+	Insecure bool
+	CAFile   string
+	JSON     bool
 }
 
 const (
@@ -55,7 +56,7 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 `
 }
 
-// ParseArgs returns errors that are lines for the user.
+// ParseArgs parses the arguments of fapws bench. Errors are lines for the user.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)),
 		Timeout: 10 * time.Second}

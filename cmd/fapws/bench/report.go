@@ -124,7 +124,7 @@ func (r *Result) bars() []bar {
 		within += d.Count
 	}
 	add()
-	for bars[0].Share == 0 { // ends, because there are latencies
+	for bars[0].Share == 0 { // this loop ends, because there is at least one latency
 		bars = bars[1:]
 	}
 	return bars
@@ -217,16 +217,16 @@ func (r *Result) WriteJSON(w io.Writer) error {
 
 const longest = int64(time.Hour) // longer latencies share a bucket
 
-// counts has latencies in nanoseconds, to three digits.
+// counts collects the results; latencies are in nanoseconds, to three digits.
 type counts struct {
 	latency  *hdrhistogram.Histogram
 	statuses map[int]int64
 	failures map[string]int64 // requests without a response, by reason
 	refused  map[string]int64
-	received int64 // including heads
+	received int64 // received bytes, including heads
 	finished int64
-	inTime   int64 // responses before the end of the run
-	unsent   int64 // requests that were due and never sent
+	inTime   int64 // number of responses before the end of the run
+	unsent   int64 // number of requests that were due but never sent
 	last     time.Duration
 	late     time.Duration // maximum delay of the generator
 }
@@ -237,5 +237,6 @@ func newCounts() counts {
 }
 
 func (c *counts) record(latency time.Duration) {
-	_ = c.latency.RecordValue(max(1, min(int64(latency), longest))) // the value is in range
+	// RecordValue cannot fail, because the value is in range
+	_ = c.latency.RecordValue(max(1, min(int64(latency), longest)))
 }
