@@ -63,8 +63,8 @@ func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
 	}
 }
 
-// A replaced worker orders for the same hosts. The pause continues, because authorities limit failures. A reload ends
-// it.
+// A replaced worker wants the same hosts. The pause continues, because authorities limit failures; only a reload ends
+// the pause.
 func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 	tries := 0
 	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}
@@ -99,7 +99,7 @@ func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 	}
 }
 
-// If the directory could not be used, the orders try again.
+// If the directory cannot be used, Orders tries again later.
 func TestOrdersLockOnlyTheDirectoryOfTheLastReload(t *testing.T) {
 	dirs := [2]string{t.TempDir(), t.TempDir() + "/missing"}
 	certtest.Write(t, dirs[1], []byte("a file in its place"))

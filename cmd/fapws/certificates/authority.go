@@ -31,9 +31,9 @@ const (
 
 const (
 	caLife   = 20 * 365 * 24 * time.Hour
-	leafLife = 397 * 24 * time.Hour // the longest that browsers accept
+	leafLife = 397 * 24 * time.Hour // maximum lifetime that browsers accept
 
-	// before is how far certificates reach back: the clocks of clients differ.
+	// before is how far in the past certificates begin, because the clocks of clients differ.
 	before = 24 * time.Hour
 )
 
@@ -87,7 +87,7 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLenZero:        true, // it signs no other authorities
+		MaxPathLenZero:        true, // the authority cannot sign other authorities
 
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         permitted(names),
@@ -119,7 +119,7 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches accepts all addresses, as clients do.
+// vouches reports whether the authority may sign for name. Like clients, it accepts all addresses.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -158,7 +158,8 @@ func (a *Authority) sign(names []string, now time.Time) (cert, key []byte, err e
 }
 
 func newKey() (key crypto.Signer, text []byte) {
-	made, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails, and any such key can be written
+	// GenerateKey never fails, and a key of P-256 can always be encoded
+	made, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	der, _ := x509.MarshalPKCS8PrivateKey(made)
 	return made, block("PRIVATE KEY", der)
 }
@@ -181,7 +182,7 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 		now = madeAfter
 		text, _ := d.read(CertFile)
 		if chain, err := parseChain(text); err == nil && now.Before(chain[0].NotBefore) {
-			// an older certificate, which may have expired, must not replace it
+			// the new certificate must not be older than the current one
 			now = chain[0].NotBefore
 		}
 	}
@@ -203,7 +204,7 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 				d.path(CAFile), name, dir))
 		}
 	}
-	// one would make the whole certificate invalid
+	// a single forbidden name would make the whole certificate invalid
 	names = slices.DeleteFunc(names, func(name string) bool { return !a.vouches(name) })
 	why := a.stale(d, names, now)
 	if why == "" {
@@ -213,7 +214,8 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.write(KeyFile, key, 0o600); err != nil { // a server that reads between the two keeps the old pair
+	// A server that reads the files between both writes keeps the old pair.
+	if err := d.write(KeyFile, key, 0o600); err != nil {
 		return nil, nil, err
 	}
 	if err := d.write(CertFile, cert, 0o644); err != nil {
@@ -253,8 +255,8 @@ func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 	return ""
 }
 
-// machine returns the distinct names and addresses of this machine, and those of hosts that a certificate can contain.
-// After an error, only the addresses of network interfaces are missing.
+// machine returns the names and addresses of this machine, and the names in hosts that a certificate can contain,
+// without duplicates. After an error, only the addresses of network interfaces are missing.
 func machine(hosts []string) (names []string, err error) {
 	host, _ := os.Hostname()
 	short, _, _ := strings.Cut(host, ".")

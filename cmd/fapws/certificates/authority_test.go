@@ -39,8 +39,8 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	return read(CAFile), read(CertFile), done, doubts
 }
 
-// A client that trusts the authority accepts the server under all its names and addresses, for at most 397 days. The
-// second call changes nothing.
+// A client that trusts the authority accepts the server under all its names and addresses, for at most 397 days. A
+// second call of maintain changes nothing.
 func TestAuthorityCreatesAllFilesOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "tls")
 	ca, leaf, done, doubts := keep(t, dir, of("box", "box.local", "localhost"), today)
@@ -142,8 +142,7 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	}
 }
 
-// The clock was wrong. The certificate is renewed after the clock was corrected, and kept when the clock is wrong
-// again.
+// The certificate is renewed after the clock was corrected, and kept when the clock is wrong again.
 func TestCertificateCreatedIn1970IsValidAndRenewed(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))

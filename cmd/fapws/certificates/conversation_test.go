@@ -54,8 +54,8 @@ func TestResponseThatFinalizesAnOrderNamesTheOrder(t *testing.T) {
 	}
 }
 
-// startAuthority starts an authority that answers orders with a status and a text. If the text is "", the order has one
-// challenge, which fails with a problem. It returns the URL of its directory.
+// startAuthority starts an authority and returns the URL of its directory. The authority answers orders with a status
+// and a text. If the text is "", an order has one challenge, which fails with a problem.
 func startAuthority(t *testing.T, status int, order, problem string) string {
 	t.Helper()
 	if order == "" {
@@ -96,7 +96,7 @@ func startAuthority(t *testing.T, status int, order, problem string) string {
 	return s.URL + "/directory"
 }
 
-// The line has the reason of the authority. The next try is not before the time that the authority sets.
+// The log line has the reason of the authority. The next attempt is not earlier than the authority allows.
 func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 	const kind = `{"type": "urn:ietf:params:acme:error:`
 	for name, c := range map[string]struct {

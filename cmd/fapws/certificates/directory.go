@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Links that leave the directory are not followed, because root may use the directory of another user.
+// A directory is a locked directory for certificates. Links that leave it are not followed, because root may use the
+// directory of another user.
 type directory struct {
 	name     string
 	root     *os.Root
@@ -21,7 +22,7 @@ type directory struct {
 	uid, gid int
 }
 
-// openDirectory waits until no other process has locked the directory.
+// openDirectory opens and locks a directory. It waits while another process has locked the directory.
 func openDirectory(name string) (*directory, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, cannot(name, err)
@@ -61,7 +62,7 @@ func (d *directory) close() {
 
 func (d *directory) path(file string) string { return filepath.Join(d.name, file) }
 
-// create makes the file belong to the owner of the directory.
+// create creates a file that belongs to the owner of the directory.
 func (d *directory) create(file string, flags int, mode os.FileMode) (*os.File, error) {
 	f, err := d.root.OpenFile(file, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 	if err == nil && os.Geteuid() == 0 {

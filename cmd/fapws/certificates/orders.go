@@ -35,14 +35,14 @@ const (
 	firstPause   = 2 * time.Minute
 	longestPause = time.Hour
 
-	// managersMargin is the minimum of autocert for renewal before expiry.
+	// managersMargin is the minimum that autocert accepts for the time of renewal before expiry.
 	managersMargin = time.Hour + time.Second
 )
 
 type Orders struct {
 	issued func() // called on a goroutine after storing a new certificate
 	log    Log
-	wake   chan struct{} // buffer of one
+	wake   chan struct{} // wakes run; has a buffer of one
 
 	mu    sync.Mutex
 	acme  ACME
@@ -50,10 +50,10 @@ type Orders struct {
 	retry bool
 }
 
-// host has fields that belong to the goroutine of run, except name.
+// A host is a host for which certificates are ordered. Its fields except name belong to the goroutine of run.
 type host struct {
 	name  string
-	pause time.Duration // 0 after a success
+	pause time.Duration // pause after the last failure; 0 after a success
 	next  time.Time
 }
 
@@ -96,7 +96,8 @@ func (o *Orders) rouse() {
 	}
 }
 
-// If several servers share a directory, only one orders; the others wait until it ends.
+// run orders certificates until Orders is closed. If several servers share a directory, only one of them orders; the
+// others wait until it ends.
 func (o *Orders) run() {
 	var used *directory
 	for {
@@ -112,8 +113,8 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the locked directory of the certificates: used, or the directory of the last reload. It returns nil if
-// there is no directory or it cannot be used.
+// use returns the locked directory of the certificates: used, or another directory if a reload has changed it. It
+// returns nil if there is no directory or it cannot be used.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
 	name := o.acme.Dir
@@ -195,13 +196,13 @@ func (a *ACME) order(name string) (wait time.Duration, err error) {
 		Prompt:     autocert.AcceptTOS,
 		Cache:      &without{Cache: autocert.DirCache(a.Dir), name: name},
 		HostPolicy: autocert.HostWhitelist(name),
-		// certificates are renewed here earlier, so autocert renews none
+		// Orders renews certificates earlier, so that autocert never does
 		RenewBefore: managersMargin,
 		Client: &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws",
 			HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
 		Email: a.Email,
 	}
-	m.HTTPHandler(nil) // allows http-01; its tokens are in the cache
+	m.HTTPHandler(nil) // enables http-01, whose tokens are then in the cache
 	done := make(chan error, 1)
 	go func() {
 		_, err := m.GetCertificate(&tls.ClientHelloInfo{ServerName: name,
@@ -252,11 +253,11 @@ func (c *without) Put(ctx context.Context, key string, data []byte) error {
 
 const maxResponse = 1 << 20 // in bytes
 
-// maxReason limits a reason in the log, because the authority may quote a page of the host.
+// maxReason limits a reason in the log, in bytes, because the authority may quote a page of the host.
 const maxReason = 1000
 
-// conversation sends the requests of an order to an authority. It adds information to responses that
-// golang.org/x/crypto/acme expects, and records reasons that autocert drops. It is safe for concurrent use.
+// conversation sends the requests of an order to an authority. It adds information that golang.org/x/crypto/acme
+// expects to responses, and records reasons that autocert drops. It is safe for concurrent use.
 type conversation struct {
 	http.RoundTripper
 
@@ -295,7 +296,7 @@ func (c *conversation) locate(url string, resp *http.Response, body []byte) {
 	location := resp.Header.Get("Location")
 	switch {
 	case resp.StatusCode == http.StatusCreated && location != "":
-		var order struct{ Finalize string } // or an account, which has none
+		var order struct{ Finalize string } // the response may also be an account, which has no Finalize
 		if json.Unmarshal(body, &order) == nil && order.Finalize != "" {
 			if c.orders == nil {
 				c.orders = map[string]string{}

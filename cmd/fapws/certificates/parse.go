@@ -29,7 +29,7 @@ import (
 
 const minRSA = 2048
 
-// parse returns errors that begin with a file name.
+// parse parses a certificate and its key. The error begins with a file name.
 func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	chain, err := parseChain(cert)
 	if err != nil {
@@ -180,8 +180,8 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	return data, info.Mode().Perm(), nil
 }
 
-// madeAfter precedes the release of this program. An earlier clock is wrong, as on a device without a battery after
-// power on.
+// madeAfter is a time before the release of this program. An earlier clock is wrong, as on a device without a battery
+// after power on.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // isWrongClock reports whether now is before the time when this program was built.
@@ -232,7 +232,7 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// isOld is true after two thirds of the lifetime, when the certificate should be replaced.
+// isOld reports whether two thirds of the lifetime have passed, after which a certificate should be replaced.
 func isOld(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2))
 }
@@ -247,7 +247,8 @@ func covers(leaf *x509.Certificate, name string) bool {
 		return true
 	}
 	if hasOldName(leaf) {
-		leaf = &x509.Certificate{DNSNames: namesOf(leaf)} // VerifyHostname ignores common names
+		// VerifyHostname ignores the common name, so make a certificate with alternative names.
+		leaf = &x509.Certificate{DNSNames: namesOf(leaf)}
 	}
 	return !strings.HasPrefix(name, "*.") && leaf.VerifyHostname(name) == nil
 }
@@ -289,7 +290,7 @@ type clients struct {
 // keyOf returns a unique key for a certificate. The issuer in DER contains its length.
 func keyOf(issuer []byte, serial *big.Int) string { return string(issuer) + string(serial.Bytes()) }
 
-// parseClients reads a file of authorities, which may have their revocation lists, too (RFC 5280 §5).
+// parseClients parses a file of authorities, which may also contain revocation lists (RFC 5280 §5).
 func parseClients(data []byte) (*clients, error) {
 	chain, err := parseChain(data)
 	if err != nil {
@@ -298,7 +299,7 @@ func parseClients(data []byte) (*clients, error) {
 	c := &clients{authorities: x509.NewCertPool(), revoked: map[string]bool{}}
 	some := false
 	for _, one := range chain {
-		some = some || one.IsCA || len(one.AuthorityKeyId) == 0 // an authority, or old and self-signed
+		some = some || one.IsCA || len(one.AuthorityKeyId) == 0 // an authority, or an old self-signed certificate
 		c.authorities.AddCert(one)
 	}
 	if !some {
@@ -335,8 +336,8 @@ func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
 	return false
 }
 
-// outdated returns the earliest time when a list should have been replaced. It returns the zero time if all lists are
-// current.
+// outdated returns the earliest time at which a revocation list should have been replaced; the zero time if all lists
+// are current.
 func (c *clients) outdated(now time.Time) (since time.Time) {
 	for _, list := range c.lists {
 		if end := list.NextUpdate; !end.IsZero() && end.Before(now) && (since.IsZero() || end.Before(since)) {
@@ -348,8 +349,8 @@ func (c *clients) outdated(now time.Time) (since time.Time) {
 
 var errRevoked = errors.New("the certificate is revoked")
 
-// verify returns nil if the authorities vouch for the first certificate of chain, the client's own. Otherwise it
-// returns the reason.
+// verify returns nil if the authorities confirm the first certificate of chain, which is the client's own, and
+// otherwise the reason.
 func (c *clients) verify(chain []*x509.Certificate) error {
 	between := x509.NewCertPool()
 	for _, one := range chain[1:] {

@@ -21,8 +21,8 @@ import (
 
 type Log func(level logfile.Level, line string)
 
-// Reader reads the files of a Want and keeps the last valid contents of each. Log is required. Use it on one goroutine
-// at a time.
+// A Reader reads the files of a Want and keeps the last valid contents of each file. Log is required. Use it on one
+// goroutine at a time.
 type Reader struct {
 	// Read reads a file; nil means ReadFile.
 	Read func(name string) ([]byte, fs.FileMode, error)
@@ -70,7 +70,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		if w.Auto != "" && len(wrong) > 0 {
-			break // the file may be missing
+			break // the order has not created the file yet
 		}
 		c, err := r.pair(p)
 		if p.Later && errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +99,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	return b, errors.Join(wrong...)
 }
 
-// maintain returns the certificate of the authority.
+// maintain updates the files of the machine's own authority and returns its certificate.
 func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	names, unknown := machine(w.AutoHosts)
 	if unknown != nil {
@@ -121,7 +121,8 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep stores and returns the contents now of subject if err is nil. Otherwise it returns the last valid contents.
+// keep returns now, the contents of subject, and stores them. If err is not nil, it returns the last valid contents
+// instead.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now
@@ -158,7 +159,7 @@ func (r *Reader) init() {
 	}
 }
 
-// tell does not repeat the last line about the subject.
+// tell logs a line about a subject, unless it was the last line about this subject.
 func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	if r.told[subject] != line {
 		r.told[subject] = line
@@ -174,7 +175,7 @@ func (r *Reader) pair(p *Pair) (Contents, error) {
 		r.Log(logfile.Info, fmt.Sprintf("certificate %s was replaced, and is in use now", p.Cert))
 	case known && err != nil:
 		if _, refused := p.usable(old, r.Now()); refused != nil && !errors.As(refused, new(*timeError)) {
-			return old, err // it was good for other hosts
+			return old, err // the old certificate was valid only for other hosts
 		}
 	}
 	return r.keep(p.id(), now, err, "the certificate that was read before stays in use")
@@ -216,7 +217,7 @@ func (p *Pair) usable(c Contents, now time.Time) (*tls.Certificate, error) {
 	return cert, err
 }
 
-// soon is the remaining time of a certificate that is worth a warning.
+// soon is the remaining lifetime of a certificate below which a warning is logged.
 const soon = 7 * 24 * time.Hour
 
 // doubt logs settings that are valid but probably unintended.
@@ -253,7 +254,7 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	}
 }
 
-// doubtHosts logs hosts that no certificate covers. Clients would reject the certificate.
+// doubtHosts logs hosts that no certificate covers, because clients would reject the certificate.
 func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	var leaves []*x509.Certificate
 	for i := range w.Pairs {
@@ -304,8 +305,8 @@ const (
 	// rereadEvery is the interval of reading unchanged files, because certificates expire and tickets need new secrets.
 	rereadEvery = time.Hour
 
-	// pollEvery replaces rereadEvery for files that only a process with more rights may read, and for certificates with
-	// the addresses of the machine.
+	// pollEvery is used instead of rereadEvery for files that only a process with more rights may read, and for
+	// certificates with the addresses of the machine.
 	pollEvery = 20 * time.Second
 )
 
@@ -318,7 +319,7 @@ type Follower struct {
 	mu    sync.Mutex
 	names []string
 	seen  []string
-	last  time.Time // when they were read again
+	last  time.Time // time when the files were last read again
 	timer *time.Timer
 }
 
@@ -347,8 +348,8 @@ func (f *Follower) tick() {
 	}
 }
 
-// statesOf returns a text for the state of each file. The text changes whenever the file or its permissions change; it
-// is "" for a missing file.
+// statesOf returns a text for the state of each file. The text changes with the file and its permissions; it is "" for
+// a missing file.
 func statesOf(names []string) []string {
 	states := make([]string, len(names))
 	for i, name := range names {
@@ -360,7 +361,8 @@ func statesOf(names []string) []string {
 	return states
 }
 
-// Files replaces the files to follow. With auto (Want.Auto), they also depend on the addresses of the machine.
+// Files replaces the files to follow. If auto is set (Want.Auto), the certificates also depend on the addresses of the
+// machine.
 func (f *Follower) Files(names []string, auto bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -150,8 +150,8 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	}
 }
 
-// The formats include PKCS #1 and SEC 1 of old versions of openssl, with parameters before the key. A key may be in the
-// file of its certificate, and a pattern of hosts may be open.
+// Formats include PKCS #1 and SEC 1 of old versions of openssl, with parameters before the key. A key may be in the
+// file of its certificate, and a pattern of hosts may have an open end.
 func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
@@ -197,7 +197,7 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	}
 }
 
-// The file has become invalid. The error is logged once.
+// When a file becomes invalid, the error is logged once.
 func TestLastValidPairStaysInUse(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
@@ -252,7 +252,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	}
 }
 
-// The expired certificate has no replacement. New processes use it as well.
+// An expired certificate without a replacement stays in use, also in new processes.
 func TestExpiredCertificateStaysInUse(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
 	now := time.Now()

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// The handshake and rules reject it, even if its session is resumed.
+// The handshake and the rules of routes reject a revoked certificate, even if its session is resumed.
 func TestRevokedCertificateIsRejected(t *testing.T) {
 	ca, clients := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	p := pair(t, ca.For("example.org"))

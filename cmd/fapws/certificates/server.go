@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// protocols are those that clients may choose by ALPN (RFC 7301), the best first.
+// protocols lists the protocols that clients may choose by ALPN (RFC 7301), the best first.
 var protocols = []string{"h2", "http/1.1"}
 
 func (w *Want) protocols() []string {
@@ -96,7 +96,7 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	}
 	c.certs.oneLabel = true
 	own := maps.Clone(c.certs.hosts)
-	// names in certificates that are not names of hosts in the configuration
+	// add names in certificates that are not host names in the configuration
 	for _, cert := range all {
 		for _, name := range namesOf(cert.Leaf) {
 			if own[hostKey(name)] == nil {
@@ -109,7 +109,8 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	}
 	if !w.Strict && len(all) > 0 {
 		c.certs.first = all[:1]
-		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
+		// A host may also have a certificate with another kind of key.
+		if names := namesOf(all[0].Leaf); len(names) > 0 {
 			others := slices.DeleteFunc(slices.Clone(c.certs.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool {
 				return c == all[0]
 			})
@@ -135,20 +136,20 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 			}
 		}
 	}
-	// if the client does not support the first one, the error of the handshake has the reason
+	// no certificate suits the client: crypto/tls then reports the reason
 	return list[0]
 }
 
 // names are hosts in the forms "example.org", "*.example.org", "example.*" or an IP address.
 type names[T any] struct {
 	hosts map[string]T
-	first T // for clients that name no host, or an unknown one
+	first T // for clients that request no host or an unknown host
 
 	// "*." matches one label, as in certificates (RFC 9525 §6.3); false means any number
 	oneLabel bool
 }
 
-// maxName is the maximum length of a name of a host (RFC 1035 §2.3.4). A client may send one of 64 KiB.
+// maxName is the maximum length of a host name (RFC 1035 §2.3.4). A client may send a name of 64 KiB.
 const maxName = 253
 
 // hostKey normalizes a name of the configuration or of a certificate for comparison.
@@ -156,7 +157,8 @@ func hostKey(name string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
 }
 
-// The exact name takes precedence over "*.rest", and "*.rest" over "beginning.*". The longest "*.rest" counts.
+// find returns the entry for a name. The exact name takes precedence over "*.rest", a longer "*.rest" over a shorter
+// one, and "*.rest" over "beginning.*".
 func (n *names[T]) find(name string) T {
 	if value, ok := n.hosts[name]; ok {
 		return value
@@ -205,8 +207,8 @@ const (
 	ticketSecrets = 6
 )
 
-// tickets are the secrets of session ticket keys, newest first. Processes with the same Bundle share them. Secrets of
-// expired tickets are dropped.
+// tickets are the secrets of session ticket keys, newest first. Processes with the same Bundle share the secrets.
+// Secrets of expired tickets are dropped.
 type tickets [][]byte
 
 func (t tickets) next() tickets {
@@ -215,8 +217,8 @@ func (t tickets) next() tickets {
 	return slices.Concat(tickets{secret}, t[:min(len(t), ticketSecrets-1)])
 }
 
-// The first key encrypts. The keys depend on the settings for client certificates (hash). Otherwise a client could
-// resume a session that these settings do not allow.
+// keys returns ticket keys; the first key encrypts. They depend on the settings for client certificates (hash), because
+// a client could otherwise resume a session that these settings do not allow.
 func (t tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
 	for _, secret := range t {
 		keys = append(keys, sha256.Sum256(slices.Concat(secret, hash[:])))

@@ -193,8 +193,8 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 	return []Asking{{Default: true, CAs: cas, Auth: auth}}
 }
 
-// The process has the same secrets, and may have newer ones. The session does not resume after its lifetime, with other
-// secrets, or if client certificates have become required.
+// The other process has the same secrets, and may have newer secrets in addition. The session does not resume after its
+// lifetime, with other secrets, or if client certificates have become required.
 func TestSessionResumesAtAnotherProcess(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
@@ -237,8 +237,8 @@ func TestSessionResumesAtAnotherProcess(t *testing.T) {
 	}
 }
 
-// A Reader has another secret after each period, and no secret of the day before. Another Reader takes the secrets
-// over.
+// A Reader makes a new secret after each period, and drops secrets of the day before. Another Reader may take over the
+// secrets.
 func TestTicketSecretsRotate(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }

@@ -17,7 +17,8 @@ type Want struct {
 	Pairs []Pair
 
 	// Auto is the directory of the machine's own authority, which the Reader maintains; empty if none. One of Pairs is
-	// its certificate. AutoHosts are host names in the certificate, in addition to those of the machine.
+	// a certificate of this authority. AutoHosts are host names in this certificate, in addition to the names of the
+	// machine.
 	Auto      string
 	AutoHosts []string
 
@@ -30,7 +31,7 @@ type Want struct {
 
 	MinVersion uint16
 	NoHTTP2    bool
-	Strict     bool // refuse clients that name no host, or an unknown one
+	Strict     bool // refuse clients that request no host or an unknown host
 }
 
 type Pair struct {
@@ -46,8 +47,9 @@ type Pair struct {
 
 // Asking describes the client certificates that some hosts request.
 type Asking struct {
-	Names   []string // as in Pair
-	Default bool     // also for clients that name no host or an unknown one
+	Names []string // as in Pair
+	// applies also to clients that request no host or an unknown host
+	Default bool
 
 	// file of the accepted authorities; empty if none are requested
 	CAs  string
@@ -78,11 +80,11 @@ type Bundle struct {
 
 // Contents is the PEM of a pair, or of a file of authorities.
 type Contents struct {
-	Certificate []byte // with its chain; authorities
+	Certificate []byte // certificate with its chain, or authorities
 	PrivateKey  []byte
 }
 
-// Authority returns the certificate of the authority of w.Auto, PEM; nil without one.
+// Authority returns the certificate of the authority of w.Auto in PEM; nil if there is none.
 func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
 // hash identifies the requirements for client certificates. Session tickets are valid only for the same hash.
@@ -90,13 +92,13 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }
 
-// configs are the configurations of new connections, by their requirements for client certificates.
+// configs are the configurations for new connections, by their requirements for client certificates.
 type configs struct {
 	// Certificates of the same name differ in the type of their key. Without first, clients without a matching name are
 	// rejected.
 	certs  names[[]*tls.Certificate]
 	asking names[*config]
-	texts  map[*tls.Certificate]string // in PEM, without the chain
+	texts  map[*tls.Certificate]string // certificates in PEM, without their chains
 	expiry []Expiry
 
 	// for an authority that requests a token; nil if no certificates are ordered
@@ -111,7 +113,8 @@ type Expiry struct {
 // mostExpiries limits the reported certificates to those that expire first.
 const mostExpiries = 250
 
-// expiries returns one entry for certificates of the same name, as with keys of different kinds: the first to expire.
+// expiries returns one entry for each name: the certificate that expires first, if several with different kinds of keys
+// have the same name.
 func expiries(all []*tls.Certificate) (list []Expiry) {
 	for _, c := range all {
 		if names := namesOf(c.Leaf); len(names) > 0 {
@@ -186,7 +189,7 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 			CipherSuites:     suites,
 			CurvePreferences: curves,
 			NextProtos:       w.protocols(),
-			// Without a certificate crypto/tls sends unrecognized_name (RFC 6066 §3).
+			// If the result is nil, crypto/tls sends unrecognized_name (RFC 6066 §3).
 			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				return c.certificate(hello), nil
 			},
@@ -224,7 +227,7 @@ type Chooser interface {
 	Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error)
 }
 
-// choose is safe for concurrent use.
+// choose returns the configuration for a client. It is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	if c.challenge != nil && asksACME(hello) {
 		return c.challenge
