@@ -34,13 +34,14 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Run takes the command line without the name of the program. Errors have their own exit codes (process.ExitReport).
+// Run runs a command line and returns the exit code (process.ExitReport). args does not contain the name of the
+// program.
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	return run(args, false, stdin, stdout, stderr)
 }
 
-// run implements Run. asWorker means that root has read the certificates for "check", and that this process now runs as
-// the user of the workers.
+// run implements Run. asWorker is true if root has read the certificates for "check" and this process now runs as the
+// user of the workers.
 func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	pybridge.RunFrom(process.File(), process.Interpreter())
 	if supervisor.KeyReaderWanted() {
@@ -170,7 +171,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	}
 }
 
-// runBench returns process.Failed if a request has failed or a response has an error status.
+// runBench runs fapws bench. code is process.Failed if a request has failed or a response has an error status.
 func runBench(args []string, stdout io.Writer) (code int, err error) {
 	o, err := bench.ParseArgs(args, stdout)
 	switch {
@@ -222,8 +223,8 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	return worker.RunAlone(p, instance, stderr)
 }
 
-// isSupervised reports whether the settings require workers under a supervisor. Process 1 of a container must reap
-// processes of others, and only a supervisor can distinguish them from children of the application.
+// isSupervised reports whether the settings require workers under a supervisor. Process 1 of a container must reap all
+// orphans, and only a supervisor can distinguish these from children of the application.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 ||
@@ -233,8 +234,8 @@ func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root " +
 	"(FAPWS_ALLOW_ROOT=1)")
 
-// judgeRoot checks a process that root has started. If the process would remain root without permission, the result is
-// an error, or a warning on a system without another choice.
+// judgeRoot checks a process that root has started. The result is an error if the process would remain root without
+// permission, or only a warning if the system has no other user.
 func judgeRoot(conf *settings.Config) (warning string, err error) {
 	if os.Geteuid() != 0 || conf.AllowRoot {
 		return "", nil
@@ -253,8 +254,8 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 		"; choose another user with --user NAME, or silence this with --allow-root", nil
 }
 
-// checkSandbox is the second part of "check --sandbox": another process makes the requests, because this one must
-// remove the directory of temporary files, which the sandbox does not allow.
+// checkSandbox is the second part of "check --sandbox". Another process makes the requests in the sandbox, because this
+// process must remove the directory of temporary files, which the sandbox forbids.
 func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if os.Getenv(confine.SandboxVariable) != "" {
 		return worker.CheckSandbox(p, stdout, stderr)
@@ -316,11 +317,11 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		code = app.Tool(tool)
 	}
 	closing := process.ExitAfterClosingTime(time.Time{}, code, func(line string) { log(logfile.Warning, line) })
-	defer closing.Stop() // the result is for "check --sandbox"
+	defer closing.Stop() // the result is returned for "check --sandbox"
 	return max(code, app.Close()), nil
 }
 
-// show takes nil as contents for a site without an application.
+// show prints the routes. contents is nil if there is no application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case p.Command.Word == settings.WordShell && contents == nil:
@@ -364,19 +365,21 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 		return process.ExitUsage(err)
 	}
 	for _, name := range append(p.Site.LogFiles(conf), conf.PidFile, conf.ControlSocket) {
-		if _, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) { // a service manager may make it
+		// A service manager may create the directory later.
+		if _, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) {
 			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not "+
 				"start without it", name))
 		}
 	}
-	if _, err := confine.LookupIdentity(conf.User, conf.Group); err == nil { // no other user is checking the settings
+	// Only the user of the server can check this.
+	if _, err := confine.LookupIdentity(conf.User, conf.Group); err == nil {
 		for _, name := range p.Site.LogFiles(conf) {
 			err := mayLog(name, conf.User != "")
 			switch {
 			case err == nil:
 			case name == conf.AccessLog || name == conf.ErrorLog:
 				return process.ExitNotStarted("cannot write the log %s: %v", name, err)
-			default: // the error log of a host
+			default: // the file is the error log of a host
 				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
 			}
 		}
@@ -408,7 +411,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	conf := p.Conf
 	if app != nil {
 		if conf, err = p.ReadScript(app); err != nil {
-			conf = p.Conf // without the globals of the script
+			conf = p.Conf // the settings without the globals of the script
 		}
 	}
 	if p.Command.Word == settings.WordPrintConfig && err == nil {

@@ -93,7 +93,7 @@ func parseUser(args []string) (action, name, file string, err error) {
 	return action, name, file, err
 }
 
-// configuredUsers returns the only file of users that the configuration names.
+// configuredUsers returns the file of users in the configuration, which must name exactly one.
 func configuredUsers() (string, error) {
 	set, err := settings.New(settings.Flags{}, os.LookupEnv)
 	if err != nil {
@@ -149,8 +149,8 @@ password file of auth, in the format of htpasswd.
 Exit status: 0 written; 2 no password, or one that cannot be used.
 `
 
-// hashPassword prints a line for a file of users, like htpasswd, or only the hash without a user. It prompts twice for
-// the password on a terminal; otherwise the password is the first line of standard input.
+// hashPassword prints a line for a file of users, like htpasswd; without a user in args, only the hash. It prompts
+// twice for the password on a terminal; otherwise the password is the first line of standard input.
 func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	user := ""
 	switch {
@@ -205,7 +205,7 @@ func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (str
 		return "", err
 	}
 	restore := func() {
-		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // fails if the terminal was closed
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // an error means that the terminal was closed
 		fmt.Fprintln(prompt)
 	}
 	defer restore()

@@ -67,7 +67,7 @@ func (c *conf) note(line int, format string, args ...any) {
 
 var words = []string{"host", "media", "parameter"}
 
-// maxLine limits a line, in bytes, so that the converted and escaped line fits into fapws.toml.
+// maxLine limits a line, in bytes, so that fapws.toml can contain the converted and escaped line.
 const maxLine = 2048
 
 func (c *conf) read(n int, line string) {
@@ -117,7 +117,7 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// again reports whether the file already has name, and then adds a note with the consequence so.
+// again reports whether the file already contains name. If so, it adds a note with the consequence so.
 func (c *conf) again(n int, word, name, so string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {
