@@ -30,7 +30,8 @@ static void die(const char *what) {
 }
 
 static void close_all_but(int fd) {
-  for (int other = 0; other < 64; other++) /* some are inherited from the supervisor */
+  /* Close all other descriptors, some of which are inherited from the supervisor. */
+  for (int other = 0; other < 64; other++)
     if (other != fd) close(other);
 }
 
@@ -59,7 +60,7 @@ __attribute__((constructor(103))) static void part(void) {
   int pair[2];
   if (!dir || !getenv("_FAPWS_WORKER")) return;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
-  /* The keeper sends no signal when it ends, because the application must not wait for it as for a child. */
+  /* The keeper sends no signal when it ends, so that the application does not wait for it like for its own child. */
   keeper = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_FS, 0, 0, 0, 0);
   if (keeper < 0) die("clone");
   if (keeper == 0) keep(dir, pair[1]);

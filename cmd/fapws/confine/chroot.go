@@ -35,8 +35,8 @@ func EnterChroot(root string) error {
 	return nil
 }
 
-// nothingLeadsOut checks the open files of this process. Through an open directory outside, an attacker could leave the
-// root directory. An outside file that is written, such as a log, could not be reopened.
+// nothingLeadsOut returns an error if this process has an open directory outside of root, through which an attacker
+// could leave root, or writes to a file outside, such as a log, which could not be reopened.
 func nothingLeadsOut(root string) error {
 	const folder = "/proc/self/fd"
 	open, err := os.ReadDir(folder)
@@ -47,7 +47,7 @@ func nothingLeadsOut(root string) error {
 		fd, _ := strconv.Atoi(entry.Name())
 		path, err := os.Readlink(filepath.Join(folder, entry.Name()))
 		if err != nil || fd <= 2 || !filepath.IsAbs(path) || below(root, path) {
-			// closed, or inherited from the process that started the server
+			// the descriptor was closed, or was inherited from the process that started the server
 			continue
 		}
 		var st unix.Stat_t

@@ -16,17 +16,17 @@
 // on any goroutine, once.
 //
 // The application must not have the capability that chroot(2) needs. Capabilities belong to threads, and neither Go nor
-// glibc makes all threads of a program with cgo give one up. So a constructor, while the new process has one thread,
-// clones a keeper that shares only root and working directory with it (CLONE_FS), and drops the capability. When the
-// application has loaded, the worker writes a byte; the keeper calls chroot(2) for both, and ends. In the supervisor,
-// only the main thread keeps CAP_SYS_CHROOT for later workers, in its permitted set. The supervisor stays outside, with
-// pid file, control socket and listeners.
+// glibc can remove one from all threads of a program with cgo. So a constructor, which runs while the new process has
+// one thread, clones a keeper that shares only root and working directory with the process (CLONE_FS), and drops the
+// capability. When the application has loaded, the worker writes a byte; the keeper calls chroot(2) for both, and ends.
+// In the supervisor, only the main thread keeps CAP_SYS_CHROOT for later workers, in its permitted set. The supervisor
+// stays outside, with pid file, control socket and listeners.
 //
-// Paths below the new root stay the same: FurnishChroot makes a link in it that leads from its own name to itself, so
-// /srv/www/log is /srv/www/log inside, too, and no code translates paths. contrib/fapws/_chroot.py imports modules that
-// Python and handlers import late, and keeps the source of all modules for tracebacks; TZ gets the value of
-// /etc/localtime (identity.go). EnterChroot fails if the process has an open directory outside, through which it could
-// leave the root directory, or writes to a file outside.
+// Paths below the new root stay the same: FurnishChroot makes a link inside the root from the path of the root to the
+// root itself, so /srv/www/log is valid both inside and outside, and no code translates paths. contrib/fapws/_chroot.py
+// imports modules that Python and handlers import late, and keeps the source of all modules for tracebacks; TZ gets the
+// value of /etc/localtime (identity.go). EnterChroot fails if the process has an open directory outside, through which
+// it could leave the root directory, or writes to a file outside.
 //
 // # Sandbox
 //

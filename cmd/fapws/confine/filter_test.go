@@ -17,7 +17,7 @@ type call struct {
 
 func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	t.Helper()
-	// The virtual machine reads numbers in network byte order.
+	// bpf.VM reads numbers in network byte order.
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data[offNumber:], uint32(c.number))
 	binary.BigEndian.PutUint32(data[offArch:], c.arch)
@@ -119,7 +119,6 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 	}
 }
 
-// Rules for unix sockets and listening depend on the settings.
 func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 	for _, tt := range []struct {
 		rules          Rules

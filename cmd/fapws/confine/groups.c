@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ULLONG_MAX if the file does not begin with a number. */
+/* Returns the number at the beginning of a file, or ULLONG_MAX if there is none. */
 static unsigned long long number_in(const char *path) {
   char text[32];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -22,8 +22,8 @@ static unsigned long long number_in(const char *path) {
   return strtoull(text, NULL, 10);
 }
 
-/* Returns the lowest limit in file of a control group and those above it. group is its path below top in root, and is
- * shortened. */
+/* Returns the lowest limit in file of a control group and of the groups above it. group is the path of the control
+ * group below top in root; it is shortened. */
 static unsigned long long lowest_in(const char *root, const char *top, char *group, const char *file) {
   unsigned long long lowest = ULLONG_MAX;
   for (char *end = group + strlen(group);; *end = 0) {
@@ -35,7 +35,7 @@ static unsigned long long lowest_in(const char *root, const char *top, char *gro
   }
 }
 
-/* cgroups(7), version 2 ("0::/GROUP") or 1 ("8:pids:/GROUP"). */
+/* Lines of /proc/self/cgroup (cgroups(7)) are "0::/GROUP" in version 2 and "8:pids:/GROUP" in version 1. */
 unsigned long long fapws_group_limit(const char *root, const char *controller, const char *file, const char *file1) {
   char line[PATH_MAX], mark[32], top[64];
   unsigned long long lowest = ULLONG_MAX;

@@ -24,7 +24,7 @@ const nobody = "65534"
 // Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
 type Identity struct {
 	UID, GID int
-	Groups   []int // supplementary groups, sorted, with GID
+	Groups   []int // supplementary groups and GID, sorted
 	Name     string
 	Home     string
 }
@@ -32,7 +32,7 @@ type Identity struct {
 // LookupIdentity returns the identity for a process that will run as a user and a group, each a name or a number. If
 // group is empty, the result has the user's group and supplementary groups, or the group 65534 for a user without an
 // entry in the user database. If username is empty, the result has the user of this process, and only the given group.
-// A process that is not root can only get its own identity. The error is one line.
+// For a process that is not root, every other identity is an error. The error has one line.
 func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
@@ -110,10 +110,11 @@ func (id *Identity) username() string {
 	return cmp.Or(id.Name, strconv.Itoa(id.UID))
 }
 
-// Credential returns the identity for a child process of os/exec; nil if it does not differ from this process.
+// Credential returns the identity for a child process of os/exec; nil if this process already has the identity.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
-		return nil // LookupIdentity has checked that this process already runs as the user
+		// For a process that is not root, LookupIdentity accepts only its own user.
+		return nil
 	}
 	c := &syscall.Credential{Uid: uint32(id.UID), Gid: uint32(id.GID)}
 	for _, g := range id.Groups {
@@ -137,7 +138,7 @@ func (id *Identity) become() error {
 	return nil
 }
 
-// borrowed runs f as the identity (see Borrow), or unchanged if that is impossible.
+// borrowed runs f as the identity (see Borrow); if that is impossible, as the current user.
 func (id *Identity) borrowed(f func()) {
 	if os.Geteuid() != 0 {
 		return
@@ -148,10 +149,10 @@ func (id *Identity) borrowed(f func()) {
 	}
 }
 
-// Enter returns an error that names the first directory on the way to folder, an
-// absolute path, that the identity may not enter (path_resolution(7)). It asks the kernel, which respects access
-// control lists. The result is nil if the kernel cannot answer, and always in a process that is not root: an error then
-// appears when the folder is used. The caller must have locked its goroutine to its thread.
+// Enter returns an error if the identity may not enter folder or a directory above it (path_resolution(7)); the error
+// names the first of these directories. folder is an absolute path. Enter asks the kernel, which respects access
+// control lists. If the kernel cannot answer, or if this process is not root, the result is nil: an error then appears
+// when the folder is used. The caller must have locked its goroutine to its thread.
 func (id *Identity) Enter(folder string) (err error) {
 	id.borrowed(func() {
 		way := "/"
@@ -167,8 +168,8 @@ func (id *Identity) Enter(folder string) (err error) {
 	return err
 }
 
-// MayRead reports whether the identity may read a file. It asks the kernel in the same way as Enter. The result is true
-// if that is impossible or the file does not exist.
+// MayRead reports whether the identity may read a file. Like Enter, it asks the kernel. The result is true if the
+// kernel cannot answer or the file does not exist.
 func (id *Identity) MayRead(name string) (may bool) {
 	may = true
 	id.borrowed(func() {
@@ -181,7 +182,7 @@ func (id *Identity) MayRead(name string) (may bool) {
 	return may
 }
 
-// SetEnviron sets the values that programs of the identity expect.
+// SetEnviron sets the environment variables that programs of the identity expect.
 func (id *Identity) SetEnviron() error {
 	err := os.Setenv("HOME", id.Home)
 	for _, name := range []string{"USER", "LOGNAME"} {
@@ -213,7 +214,7 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry returns a user without a name for a number without an entry.
+// userEntry looks up a user by name or number. For a number without an entry, it returns a user without a name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -290,8 +291,8 @@ func inContainer(root string, getenv func(string) string) bool {
 			separate[name] = is != initial
 		}
 	}
-	// Services of a normal system may have a separate name (uts) or memory (ipc). Root in another user namespace is not
-	// the root of the machine.
+	// Services of a normal system may have their own uts or ipc namespace. Root in another user namespace is not the
+	// root of the machine.
 	unusual := !known || separate["uts"] || separate["ipc"] || separate["cgroup"]
 	environ, groups := "\x00"+string(readFile(root, "proc/1/environ")), string(readFile(root, "proc/1/cgroup"))
 	switch {
@@ -335,7 +336,7 @@ func KeepZone() error {
 	}
 	rule := zoneRule("/etc/localtime")
 	if rule == "" {
-		return nil // UTC, which is also the default
+		return nil // the zone is UTC, which is also the default
 	}
 	return os.Setenv("TZ", rule)
 }

@@ -1,6 +1,6 @@
-/* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. Earlier
- * mappings and threads count toward a limit, so each check allocates the amount that the start needs, and
- * releases it. Without a tight limit a check needs one system call. */
+/* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. Existing mappings and
+ * threads count toward a limit, so each check allocates the amount that the start needs, and releases it. If the limit
+ * is not tight, a check needs one system call. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -24,7 +24,7 @@
 #define THREADS 12
 #define STACK (MIB / 4)
 #if UINTPTR_MAX > 0xffffffffu
-#define RESERVED (1536 * MIB) /* of it 1,120 MiB are tables of Go's allocator, which are never touched */
+#define RESERVED (1536 * MIB) /* 1,120 MiB of it are reserved for tables of Go's allocator and stay unused */
 #define LARGE_STACK (256 * MIB)
 #else
 #define RESERVED (192 * MIB)
@@ -35,8 +35,8 @@
 /* with less, even a server without Python reads the pages of its program repeatedly */
 #define MEMORY (14 * MIB)
 
-/* Starting the threads is tried only with a lower limit of processes, or with stacks above LARGE_STACK, to save
- * time. */
+/* To save time, threads are started as a test only if the limit of processes is lower, or if stacks exceed
+ * LARGE_STACK. */
 #define PLENTY_OF_PROCESSES 2000
 
 #define FAIL(...) (fprintf(stderr, "fapws: " __VA_ARGS__), _exit(3))
@@ -122,7 +122,8 @@ __attribute__((constructor(101))) static void check_limits(void) {
   if (space != RLIM_INFINITY || data != RLIM_INFINITY) {
     check_memory(space, data);
 #ifdef __GLIBC__
-    mallopt(M_ARENA_MAX, 2); /* each arena reserves 64 MiB, otherwise one for each thread */
+    /* Each arena reserves 64 MiB; glibc would use one for each thread. */
+    mallopt(M_ARENA_MAX, 2);
 #endif
   }
   if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES ||

@@ -19,13 +19,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupDirs returns the directories of the control group that limits a resource of this process, and of those above
-// it. Version 1 has hierarchies for one or several controllers: "4:memory:/a", "3:cpu,cpuacct:/a" in /proc/self/cgroup;
-// version 2 has one for all: "0::/a". In a container the directory of the group is missing, and the top has its limits.
-// root is the root directory.
+// cgroupDirs returns the directories of the control group that limits a resource of this process, and of the groups
+// above it. Version 1 has hierarchies for one or several controllers: "4:memory:/a", "3:cpu,cpuacct:/a" in
+// /proc/self/cgroup; version 2 has a single hierarchy: "0::/a". In a container the directory of the group is missing,
+// and the top directory contains the limits. root is the root directory.
 func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
-	// the group in the controller's hierarchy and in the unified one
+	// the group in the controller's hierarchy (version 1) and in the unified hierarchy (version 2)
 	own, unified := "", ""
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -58,14 +58,14 @@ func Processors(root fs.FS, n int) int {
 		if text, err := fs.ReadFile(root, dir+"/cpu.max"); err == nil { // "50000 100000", or "max 100000"
 			_, _ = fmt.Sscan(string(text), &quota, &period)
 		}
-		if quota > 0 && period > 0 { // otherwise the group has no limit
+		if quota > 0 && period > 0 { // otherwise there is no limit
 			n = min(n, int((quota+period-1)/period))
 		}
 	}
 	return max(n, 1)
 }
 
-// cgroupNumber returns 0 for a missing file, and for a file without a number, such as "max".
+// cgroupNumber returns the number in a file; 0 if the file is missing or contains no number, such as "max".
 func cgroupNumber(root fs.FS, name string) int64 {
 	text, _ := fs.ReadFile(root, name)
 	return numberAfter(text, "")
@@ -82,7 +82,8 @@ func UseLittleMemory(calm func()) {
 		set:  func(percent int) { debug.SetGCPercent(percent) },
 		calm: calm,
 		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		last: -slow, // the collections of the start are not too fast
+		// so that collections during the start do not count as too fast
+		last: -slow,
 	}
 	p.set(littlePercent)
 	begin := time.Now()
@@ -158,9 +159,9 @@ func dropProgramPages(small bool) error {
 	return nil
 }
 
-// programPages calls drop for each mapping of a program file in smaps (proc(5)) that has resident and no modified
-// pages. The mapping must be in maps, too: qemu-user before 8.2 shows addresses of its own process in smaps, where this
-// process has other data.
+// programPages calls drop for each mapping of a program file in smaps (proc(5)) that has resident pages but no modified
+// pages. The mapping must be in maps, too, because qemu-user before 8.2 shows addresses of the emulator itself in
+// smaps.
 func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	known := map[string]bool{}
 	for line := range bytes.Lines(maps) {
@@ -190,8 +191,8 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	}
 }
 
-// place returns the addresses of a mapping, its offset and its file. Its rights differ between maps and smaps of an
-// emulator.
+// place returns the addresses, the offset and the file of a mapping. It omits the rights, which differ between maps and
+// smaps of an emulator.
 func place(line []byte) string {
 	f := bytes.Fields(line)
 	if len(f) < 5 {
@@ -213,7 +214,7 @@ func programFile(line []byte) (start, end uint64, ok bool) {
 		return 0, 0, false
 	}
 	from, to, _ := bytes.Cut(f[0], []byte("-"))
-	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize) // an emulator may show addresses of its own
+	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize) // an emulator may show its own addresses
 	end, err2 := strconv.ParseUint(string(to), 16, strconv.IntSize)
 	private := string(f[1]) == "r-xp" || string(f[1]) == "r--p"
 	return start, end, private && err1 == nil && err2 == nil
@@ -230,21 +231,21 @@ func AnonymousMemory(pid int) int64 {
 	return numberAfter(text, "RssAnon:") << 10
 }
 
-// ResidentMemory returns bytes, or 0 if they are unknown (proc(5), statm).
+// ResidentMemory returns the resident memory of a process in bytes (proc(5), statm), or 0 if it is unknown.
 func ResidentMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	return numberAfter(text, " ") * int64(os.Getpagesize())
 }
 
 const (
-	// littleMemoryAfter delays the first collection, which would delay the first answers.
+	// littleMemoryAfter is how long the first collection is delayed, because it would delay the first responses.
 	littleMemoryAfter = 20 * time.Millisecond
 
 	// startPagesAfter is the time from the start until pages that only the start needed are returned to the kernel.
 	startPagesAfter = time.Second
 
-	// memoryEvery is the minimum interval between returns of memory, unless the memory has grown by memoryGrowth bytes.
-	// Clients that connect one by one must not cause a return each time.
+	// memoryEvery is the minimum interval between returns of memory to the kernel, unless the memory has grown by
+	// memoryGrowth bytes, so that clients that connect one after the other do not cause a return each time.
 	memoryEvery  = 4 * time.Second
 	memoryGrowth = 2 << 20
 )
@@ -253,7 +254,8 @@ type Trimmer struct {
 	// TrimHeap returns free memory of the C heap to the kernel; nil if not available.
 	TrimHeap func()
 
-	// Small makes mappings of the program small, for a process that does little: see divide. It is set before Started.
+	// Small splits the mappings of the program (see divide), for a process that does little. It must be set before
+	// Started.
 	Small bool
 
 	mu    sync.Mutex
@@ -273,7 +275,7 @@ func (t *Trimmer) soon(wait time.Duration) {
 	if t.timer == nil {
 		t.timer = time.AfterFunc(wait, t.give)
 	} else {
-		t.timer.Reset(wait) // never later than before
+		t.timer.Reset(wait) // the timer must not be delayed further
 	}
 }
 
@@ -301,11 +303,11 @@ const (
 	// littlePercent replaces GOGC, so that the small heap of Go is collected before it reaches Go's minimum of 4 MB.
 	littlePercent = 25
 
-	// busyPercent applies while collections would follow each other too fast, for example during TLS handshakes.
+	// busyPercent replaces GOGC while collections would follow each other too fast, for example during TLS handshakes.
 	busyPercent = 100
 
-	// tooFast and slow are limits of the time between two collections. Below tooFast the heap may grow; above slow its
-	// size is reduced again.
+	// If the time between two collections is below tooFast, the heap may grow; if it is above slow, the heap is reduced
+	// again.
 	tooFast = 200 * time.Millisecond
 	slow    = 2 * time.Second
 )
@@ -351,7 +353,8 @@ func (p *pacer) look(at time.Duration) {
 func afterCollection(f func()) {
 	// An object without a pointer would share its memory with others.
 	runtime.AddCleanup(new(*int), func(struct{}) {
-		afterCollection(f) // first, because the next collection may follow at once
+		// Register again first, because the next collection may follow at once.
+		afterCollection(f)
 		f()
 	}, struct{}{})
 }

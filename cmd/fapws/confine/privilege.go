@@ -160,7 +160,7 @@ func (id *Identity) Borrow() (restore func(), err error) {
 	}, nil
 }
 
-// FindChroot returns the absolute path of dir without links. Errors are one line.
+// FindChroot returns the absolute path of dir without symbolic links. The error has one line.
 func FindChroot(dir string) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err == nil {
@@ -182,7 +182,7 @@ func FindChroot(dir string) (string, error) {
 }
 
 // FurnishChroot makes missing files in root that a worker needs: a link from the path of root to root itself, tmp for
-// large request bodies, and dev/null. Errors are one line.
+// large request bodies, and dev/null. The error has one line.
 func FurnishChroot(root string) error {
 	tmp := filepath.Join(root, "tmp") // first: the link may lie in it
 	if err := os.Mkdir(tmp, 0o777); err == nil {
@@ -215,12 +215,12 @@ func FurnishChroot(root string) error {
 	return nil
 }
 
-// divide splits a mapping into several, by different advice for every other part. Since Linux 6.18, a fault maps the
-// whole folio of the page cache, up to 2 MiB, within the mapping, so an executable that was just written needed far
-// more memory. Kernels without these folios reject the advice.
+// divide splits a mapping into small parts, by giving every other part another advice. Since Linux 6.18, a page fault
+// maps a whole folio of the page cache, up to 2 MiB, as far as the mapping reaches, so an executable that was just
+// written would need far more memory. Kernels without these folios reject the advice.
 func divide(start, end uintptr) {
 	if end-start <= divided {
-		// The parts of an earlier division are this small. With the advice, the kernel would merge them with the next
+		// Do not divide the small parts of an earlier division again, because the kernel would merge them with the next
 		// part.
 		return
 	}

@@ -12,7 +12,7 @@ type Rules struct {
 	Connect []uint16
 	Bind    []uint16
 
-	// Programs means that the server runs programs (CGI, PHP): programs of the system may be run and read.
+	// Programs allows running and reading the programs of the system, because the server runs programs (CGI, PHP).
 	Programs bool
 
 	// Unix allows unix sockets. The kernel cannot restrict them to a list, so a service manager or container engine may
@@ -35,8 +35,8 @@ var libraries = []string{
 	"/usr/share", "/usr/local/share",
 }
 
-// readable are what Python and the C library read at any time. Processes outside the sandbox show little of themselves
-// in /proc: Landlock treats them as if they were of another user.
+// readable lists the paths that Python and the C library may open at any time. /proc shows little about processes
+// outside the sandbox, which Landlock treats like processes of another user.
 var readable = []string{
 	"/proc",
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",

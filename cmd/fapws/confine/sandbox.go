@@ -19,8 +19,8 @@ import (
 )
 
 // EnterSandbox permanently restricts this process with all of its threads and child processes. Restrictions that the
-// kernel does not support are omitted: see MissingInSandbox. The error is one line. The process must then end, because
-// parts of the sandbox may be in force. It must be called once, on any goroutine.
+// kernel does not support are omitted: see MissingInSandbox. The error is one line. After an error the process must
+// end, because parts of the sandbox may be in force. It must be called once, on any goroutine.
 func EnterSandbox(r *Rules) error {
 	if err := restrict(r); err != nil {
 		return err
@@ -31,7 +31,8 @@ func EnterSandbox(r *Rules) error {
 	return filterSyscalls(r)
 }
 
-// MissingInSandbox returns "" or what the kernel cannot restrict, in words for one line.
+// MissingInSandbox describes, in words for one line, which restrictions the kernel does not support; "" if it supports
+// all.
 func MissingInSandbox() string { return missing(landlockABI(), hasFilters()) }
 
 func missing(abi int, filters bool) string {
@@ -106,7 +107,8 @@ const (
 	abiScopes   = 6 // 6.12
 )
 
-// A result below abiFiles means that Landlock is not available or disabled.
+// landlockABI returns the version of Landlock. A result below abiFiles means that Landlock is not available or
+// disabled.
 func landlockABI() int {
 	version, _ := ll.LandlockGetABIVersion()
 	return version
@@ -122,7 +124,7 @@ const (
 	everything = 1<<16 - 1
 )
 
-// restrict applies Landlock to all threads, within the limits of the kernel's version.
+// restrict applies Landlock to all threads, as far as the version of the kernel supports it.
 func restrict(r *Rules) error {
 	abi := landlockABI()
 	if abi < abiFiles {
@@ -145,7 +147,7 @@ func restrict(r *Rules) error {
 			if abs, err := filepath.Abs(path); err == nil {
 				path = abs
 			}
-			// Otherwise a link of the application would grant access to the target of the link.
+			// do not follow links that the application may have made, which would grant access to their targets
 			fd, err := system.Open(path)
 			if err != nil {
 				if !errors.As(err, new(*os.PathError)) {

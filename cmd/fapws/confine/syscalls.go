@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// administration are system calls that web applications do not need: they are for root, debuggers and container
-// engines, or have been attacked often.
+// administration lists system calls that web applications do not need: calls for root, debuggers and container engines,
+// and calls with many known vulnerabilities.
 var administration = []uintptr{
 	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME,
 	unix.SYS_CLOCK_SETTIME,
@@ -31,8 +31,8 @@ var administration = []uintptr{
 	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
 }
 
-// shared are system calls for memory, semaphores and queues by number or name, which reach all processes of the same
-// user, and which Landlock does not see.
+// shared lists system calls for shared memory, semaphores and queues. Landlock does not restrict them, and they reach
+// all processes of the same user.
 var shared = []uintptr{
 	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND,
 	unix.SYS_SEMCTL,
@@ -43,7 +43,8 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// System calls in the form of another architecture (32 bits on a machine of 64) have other numbers and are denied.
+// filterOf returns the filter for r. It denies system calls of another architecture (32 bits on a 64-bit machine),
+// because they have other numbers.
 func filterOf(r *Rules) *filter {
 	f := &filter{[]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},
@@ -60,7 +61,7 @@ func filterOf(r *Rules) *filter {
 		f.deny(unix.SYS_EXECVE, unix.EACCES)
 		f.deny(unix.SYS_EXECVEAT, unix.EACCES)
 	}
-	// a filter cannot read its flags, which are in memory; the C library then calls clone
+	// a filter cannot read the flags of clone3, which are in memory; after ENOSYS the C library calls clone
 	f.deny(unix.SYS_CLONE3, unix.ENOSYS)
 	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
 	for _, call := range ofProcesses {
@@ -76,8 +77,8 @@ func filterOf(r *Rules) *filter {
 	return f
 }
 
-// ofProcesses are system calls for the limits and priorities of a process or process group. The first own arguments are
-// 0 if the caller means itself.
+// ofProcesses lists system calls for the limits and priorities of processes. The first own arguments are 0 if the
+// caller means itself.
 var ofProcesses = []struct {
 	number uintptr
 	own    uint32
@@ -92,14 +93,14 @@ type modeCall struct {
 	mode   uint32
 }
 
-// modeCalls always set a file mode. openCalls set one only if the previous argument requests it.
+// modeCalls always set a file mode. openCalls set a mode only if the previous argument requests it.
 var (
 	modeCalls = []modeCall{{unix.SYS_FCHMOD, 1}, {unix.SYS_FCHMODAT, 2}, {unix.SYS_FCHMODAT2, 2}, {unix.SYS_MKNODAT, 2}}
 	openCalls = []modeCall{{unix.SYS_OPENAT, 3}}
 )
 
-// privilegedFiles denies files that give the rights of their owner or group to every user who runs them: those users
-// are outside of the sandbox.
+// privilegedFiles denies making set-user-ID and set-group-ID files, because users outside of the sandbox could run them
+// with the rights of the application.
 func privilegedFiles(f *filter) {
 	const bits, creates = unix.S_ISUID | unix.S_ISGID, unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
 	for _, c := range append(modeCalls, olderModeCalls...) {
@@ -108,12 +109,12 @@ func privilegedFiles(f *filter) {
 	for _, c := range append(openCalls, olderOpenCalls...) {
 		f.when(c.number, hasAny(c.mode-1, creates), hasAny(c.mode, bits))
 	}
-	// a filter cannot read the mode, which is in memory; callers then use openat
+	// a filter cannot read the mode of openat2, which is in memory; after ENOSYS callers use openat
 	f.deny(unix.SYS_OPENAT2, unix.ENOSYS)
 }
 
 // sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not
-// see.
+// restrict.
 func sockets(f *filter, r *Rules) {
 	if !r.Unix {
 		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
@@ -128,7 +129,7 @@ func sockets(f *filter, r *Rules) {
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP),
 			differs(2, unix.IPPROTO_UDP), differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
-		// SOCK_SEQPACKET (SCTP) and SOCK_DCCP contain the bit SOCK_RDM; their protocol may be 0.
+		// This denies SOCK_SEQPACKET (SCTP) and SOCK_DCCP, which contain the bit SOCK_RDM, even if the protocol is 0.
 		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM))
 	}
 	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE),
@@ -138,7 +139,7 @@ func sockets(f *filter, r *Rules) {
 	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
 }
 
-// filterSyscalls applies to all threads.
+// filterSyscalls installs the filter in all threads.
 func filterSyscalls(r *Rules) error {
 	if !hasFilters() {
 		return nil
@@ -175,7 +176,7 @@ type filter struct {
 	program []bpf.Instruction
 }
 
-// when denies a system call with EPERM if all of conds hold. Other conditions of the same call may follow.
+// when denies a system call with EPERM if all of conds hold. It may be called several times for the same system call.
 func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM, conds...) }
 
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
@@ -191,8 +192,8 @@ func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	f.program = append(f.program, deny(errno), bpf.LoadAbsolute{Off: offNumber, Size: 4})
 }
 
-// cond is a condition for the lower 32 bits of an argument. The kernel ignores the upper bits in all of these system
-// calls. Its test skips to the end if the condition does not hold.
+// A cond is a condition for the lower 32 bits of an argument. The kernel ignores the upper bits in all of these system
+// calls.
 type cond struct {
 	arg  uint32
 	test bpf.JumpIf
@@ -210,8 +211,8 @@ func hasAny(arg, bits uint32) cond {
 	return cond{arg, bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: bits, SkipFalse: 1}}
 }
 
-// install applies the filter to all threads of the process, and sets no_new_privs, which it needs. Errors are those of
-// seccomp(2).
+// install applies the filter to all threads of the process, and sets no_new_privs, which seccomp requires. Errors are
+// those of seccomp(2).
 func (f *filter) install() error {
 	raw, err := bpf.Assemble(append(f.program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 	if err != nil {

@@ -4,7 +4,7 @@ package confine
 
 import "golang.org/x/sys/unix"
 
-// System calls that later architectures do without: see modeCalls.
+// System calls like modeCalls and openCalls that newer architectures do not have.
 var (
 	olderModeCalls = []modeCall{{unix.SYS_CHMOD, 1}, {unix.SYS_CREAT, 1}, {unix.SYS_MKNOD, 1}}
 	olderOpenCalls = []modeCall{{unix.SYS_OPEN, 2}}

@@ -2,7 +2,7 @@
 
 package confine
 
-// architecture is 0, which means that this processor has no filter.
+// architecture is 0: there is no filter for this processor.
 const architecture = 0
 
 var more []uintptr
