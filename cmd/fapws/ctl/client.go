@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// The error is one line, and a process.ExitError if nothing was tried.
+// Run runs a command of fapws ctl. The error has one line; it is a process.ExitError if the server was not contacted.
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
@@ -149,7 +149,7 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("--json requires status or top")
 	}
 	if name := os.Getenv("FAPWS_CTL_SOCKET"); o.pid == 0 && o.socket == "" && name != Auto && name != Off {
-		o.socket = name // the variable is for servers, too
+		o.socket = name // ignore the variable, which may be for a server
 	}
 	return o, nil
 }
@@ -200,8 +200,8 @@ func describe(path string) string {
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
 }
 
-// visible removes control characters from text of a server, which may come from clients, before it reaches the
-// terminal.
+// visible removes control characters from text of a server before it is written to the terminal, because the text may
+// come from clients.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
@@ -235,7 +235,7 @@ func (c *Cache) Add(o *Cache) {
 
 func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
 
-// rate returns the percentage of requests for cacheable pages that the cache answered.
+// rate returns which percentage of the requests for cacheable pages the cache has answered.
 func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
 
 func (c *Cache) String() string {

@@ -33,11 +33,11 @@ const (
 // application keep the socket open.
 type conversation struct {
 	*net.UnixConn
-	pid int // 0 if unknown
+	pid int // process ID of the server; 0 if unknown
 }
 
-// dialWithin retries while the queue of the socket is full (EAGAIN, connect(2)). A process that only inherited the
-// socket does not count as a server.
+// dialWithin connects to a server. It retries while the queue of the socket is full (EAGAIN, connect(2)). A process
+// that has only inherited the socket does not count as a server.
 func dialWithin(path string, d time.Duration) (*conversation, error) {
 	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
 		raw, err := net.DialTimeout("unix", path, time.Until(until))
@@ -57,7 +57,8 @@ func dialWithin(path string, d time.Duration) (*conversation, error) {
 
 const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
-// The connection stays open unless an error is returned, which may come from the server.
+// converse sends a request and returns the conversation and the answer. The error may come from the server; without an
+// error, the connection stays open.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
@@ -83,7 +84,7 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 	return nil, a, err
 }
 
-// ask waits for the answer while the server is alive if within is 0.
+// ask sends a request and waits for the answer. If within is 0, it waits as long as the server is alive.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
@@ -97,8 +98,9 @@ func (c *conversation) ask(r *request, within time.Duration) (a Answer, err erro
 }
 
 type patience struct {
-	c    *conversation
-	left time.Duration // 0 means no limit while the server is alive
+	c *conversation
+	// remaining time; 0 means no limit as long as the server is alive
+	left time.Duration
 }
 
 func (p *patience) Read(b []byte) (n int, err error) {
@@ -114,7 +116,7 @@ func (p *patience) Read(b []byte) (n int, err error) {
 		case p.left > 0 && time.Now().After(until):
 			return 0, fmt.Errorf("no answer within %v", answerWithin)
 		}
-		over = p.c.pid > 0 && ended(p.c.pid) // the next round reads the last bytes
+		over = p.c.pid > 0 && ended(p.c.pid) // the server has ended; the next round reads its last bytes
 	}
 }
 
@@ -132,7 +134,7 @@ func places(uid int) (list []string) {
 	return append(list, fmt.Sprintf("/run/fapws-%d", uid), fmt.Sprintf("/tmp/fapws-%d", uid))
 }
 
-// openPlace requires that only this user may write to the directory.
+// openPlace opens a directory for sockets, to which only this user may write.
 func openPlace(path string, uid int) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -159,7 +161,8 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst skips directories that are read-only, or whose path is too long for a socket (unix(7)).
+// bindInFirst makes the socket in the first possible directory. It skips directories that are read-only, or whose path
+// is too long for a socket (unix(7)).
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
@@ -177,8 +180,8 @@ func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err
 	return nil, "", errors.New(strings.Join(reasons, ", "))
 }
 
-// Prepare creates a directory for the sockets of a user before root becomes that user, who could not create it. Without
-// the directory, the next place is used.
+// Prepare creates the first directory for the sockets of a user before root becomes this user, who could not create it.
+// If that fails, the next place is used.
 func Prepare(user *syscall.Credential) {
 	path := fmt.Sprintf("/run/fapws-%d", user.Uid)
 	if os.Mkdir(path, 0o700) == nil {
@@ -191,7 +194,7 @@ type found struct {
 	path string
 }
 
-// search returns all servers of the user if pid is 0.
+// search returns the server of a user with this pid; if pid is 0, all servers of the user.
 func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
 		if private(p, uid) != nil {
@@ -245,7 +248,7 @@ func clean(folder string) {
 	}
 }
 
-// answers reports false for a process that only inherited the socket.
+// answers reports whether a server listens at path; not if a process has only inherited the socket.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err == nil {

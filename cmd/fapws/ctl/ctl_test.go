@@ -64,7 +64,6 @@ func TestEachCommandHasItsOwnHelp(t *testing.T) {
 	}
 }
 
-// A flag takes precedence over FAPWS_CTL_SOCKET.
 func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
@@ -242,7 +241,6 @@ func TestSocketsOfDeadServersAreRemoved(t *testing.T) {
 	next.Close()
 }
 
-// An application may make the socket blocking.
 func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)

@@ -6,11 +6,11 @@
 // # The status page
 //
 // page.go answers below the path of the setting status: a page for people, its figures as JSON, and the metrics for
-// Prometheus. The page is a responder written in Go, so it answers while Python hangs. Clients on this machine may see
-// the page, and clients that have logged in if the host requires a password. The page shows paths, but no query,
-// header, cookie or environment variable.
+// Prometheus. The page is a responder written in Go, so it answers while Python hangs. Only clients on this machine may
+// request the page, and clients that have logged in if the host requires a password. The page shows paths, but no
+// query, header, cookie or environment variable.
 //
 // Viewers subscribe to StatusChannel, whose empty events make them request the data, so a viewer receives nothing after
-// a logout. With a broker there are no events: the page requests the data when two seconds have passed without an
-// event. The page works without JavaScript, too (page_body.go).
+// a logout. With a broker there are no events: the page requests the data after two seconds without an event. The page
+// also works without JavaScript (page_body.go).
 package ctl

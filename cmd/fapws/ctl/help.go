@@ -77,7 +77,7 @@ fingerprint, to compare before a client trusts it.
 `},
 }
 
-// help returns the text for c, or for all commands if c is none.
+// help returns the help for c, or for all commands if c is not a command.
 func help(c Command) string {
 	d, found := details[c]
 	if !found {

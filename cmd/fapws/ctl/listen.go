@@ -47,7 +47,7 @@ var Commands = []Command{Stack, Status, Top, Metrics, Reload, Purge, Rotate, Sto
 
 var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 
-// An Answer is one line of JSON. After Stop, the connection stays open until the server process ends.
+// An Answer is one line of JSON. After the answer to Stop, the connection stays open until the server process ends.
 type Answer struct {
 	Error    string           `json:",omitempty"`
 	Text     string           `json:",omitempty"`
@@ -61,7 +61,7 @@ type Answer struct {
 
 type Report struct {
 	PID int `json:"pid"` // of the process that takes signals
-	// application as on the command line, or the served directory or configuration file
+	// application in the form of the command line, or the served directory or configuration file
 	App       string   `json:"app"`
 	Version   string   `json:"version"`
 	Python    string   `json:"python"` // version; "" for a site without an application
@@ -99,13 +99,13 @@ type Counters struct {
 
 	Queued int     `json:"queued,omitempty"`
 	First  float64 `json:"first_wait,omitempty"` // wait of the oldest queued request in seconds
-	// threads that do not count, because their handlers wait for long or have timed out
+	// number of threads that do not count for --threads, because their handlers wait for long or have timed out
 	Waiting int `json:"threads_waiting,omitempty"`
 }
 
 const (
 	Asleep = "asleep"
-	// state of a worker with a request that has waited busyAfter seconds for a thread
+	// state of a worker in which a request has waited for a thread for busyAfter seconds
 	busy = "busy"
 
 	busyAfter = 1
@@ -125,13 +125,13 @@ func (c *Counters) StateOf(state string) string {
 // NotCounted are the Counters of a process that did not report.
 var NotCounted = Counters{Requests: -1}
 
-// Server executes a command; the pattern is for Purge. Reload returns when new code serves. The error is one line. A
-// Server is safe for concurrent use.
+// A Server is a function that executes a command; the pattern is for Purge. A Reload returns when the new code serves.
+// The error has one line. A Server must be safe for concurrent use.
 type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
-// Answer returns errors within the Answer.
+// Answer executes a command. The Answer contains the error.
 func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {
@@ -151,10 +151,11 @@ func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
 
 const (
-	// limit for a client's request and for sending the answer; the machine may be busy
+	// time limit for receiving a request and for sending the answer; the machine may be busy
 	askWithin = 30 * time.Second
 
-	// limit of connected clients; the newest client without a request is disconnected for another one
+	// maximum number of connected clients; at the limit, the newest client without a request is disconnected for
+	// another client
 	atOnce = 32
 
 	longestRequest = 4 << 10
@@ -180,7 +181,7 @@ const (
 	Off  = "off"
 )
 
-// Listen removes sockets that servers left.
+// Listen makes the control socket, and removes sockets of servers that have ended.
 func Listen(path string, server Server) (*Socket, error) {
 	var ln *net.UnixListener
 	var err error
@@ -226,7 +227,7 @@ func bind(path string) (*net.UnixListener, error) {
 
 func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
 
-// Close keeps clients connected that wait for the end of the server.
+// Close closes the socket. Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
 		// accept would block until the next client if an application has made the socket blocking.
@@ -296,9 +297,9 @@ func (s *Socket) talk(c *client) {
 	s.mu.Unlock()
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {
-		reply(c, Answer{}) // the process may end before it could answer
+		reply(c, Answer{}) // answer first, because the process may end at any time
 		_, _ = s.server(Stop, cache.Pattern{})
-		_, _ = c.Read(make([]byte, 1)) // the client disconnects, or this process ends
+		_, _ = c.Read(make([]byte, 1)) // waits until the client disconnects or this process ends
 		return
 	}
 	if err := r.Purge.Check(); r.Command == Purge && err != nil {
@@ -310,7 +311,7 @@ func (s *Socket) talk(c *client) {
 
 func reply(c net.Conn, a Answer) {
 	_ = c.SetWriteDeadline(time.Now().Add(askWithin))
-	_ = json.NewEncoder(c).Encode(a) // a disconnected client needs no answer
+	_ = json.NewEncoder(c).Encode(a) // an error means that the client has disconnected
 }
 
 func allowed(c *net.UnixConn, uids ...int) error {
@@ -320,7 +321,7 @@ func allowed(c *net.UnixConn, uids ...int) error {
 	return nil
 }
 
-// short returns the cause in an error of package net, without operation and address.
+// short returns the cause of an error of package net, without operation and address.
 func short(err error) error {
 	if op, ok := err.(*net.OpError); ok {
 		if call, ok := op.Err.(*os.SyscallError); ok && call.Err == syscall.EINVAL { // unix(7)

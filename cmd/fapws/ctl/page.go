@@ -22,8 +22,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel has the viewers of the status page as subscribers. Its events are empty and make viewers request the
-// data, so that every response goes to an authorized client.
+// StatusChannel is the channel to which viewers of the status page subscribe. Its events are empty and make viewers
+// request the data, so that only authorized clients receive data.
 const StatusChannel = "fapws.status"
 
 const (
@@ -39,8 +39,8 @@ type Line struct {
 const (
 	within   = 10 * time.Second
 	slowly   = 2 * time.Minute        // limit for a reload
-	fresh    = 900 * time.Millisecond // time for which all viewers share a result
-	history  = 60                     // rates in the curve
+	fresh    = 900 * time.Millisecond // how long all viewers share a result
+	history  = 60                     // number of rates in the curve
 	logLines = 50
 )
 
@@ -50,7 +50,7 @@ type Page struct {
 	log      func(level logfile.Level, client, line string)
 	refusals logfile.Seldom
 
-	mu     sync.Mutex // held while look asks the source
+	mu     sync.Mutex // held by look, also while it asks the source
 	before *Answer
 	at     time.Time
 	view   *View
@@ -65,7 +65,7 @@ func NewPage(source func(context.Context, Command) (Answer, error), reloads bool
 	return &Page{source: source, reloads: reloads, log: log}
 }
 
-// ask returns an error for an answer that contains an error.
+// ask sends a command to the server. An error in the answer is returned as err.
 func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 	a, err := p.source(ctx, c)
 	if err == nil && a.Error != "" {
@@ -184,10 +184,10 @@ func send(w *backend.Response, kind, text string, err error) {
 	}
 	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind,
 		Fields: []byte(fmt.Sprintf(fields, scriptHash))})
-	_, _ = w.Write([]byte(text)) // an error means that the client disconnected
+	_, _ = w.Write([]byte(text)) // an error means that the client has disconnected
 }
 
-// look returns the state of the server, at most fresh old.
+// look returns the state of the server, which is at most fresh old.
 func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

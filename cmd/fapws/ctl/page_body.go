@@ -204,7 +204,7 @@ func clip(s string, n int) string {
 	return b.String()
 }
 
-// Span formats seconds with three digits.
+// Span formats a number of seconds with three digits.
 func Span(seconds float64) string {
 	switch {
 	case seconds < 0.001:
@@ -223,18 +223,18 @@ type StatusStack struct {
 const (
 	mostNodes = 120 // limits of a flame graph
 	mostDepth = 40
-	leastPart = 0.01 // share of a shown function in all samples
+	leastPart = 0.01 // minimum share of a shown function in all samples
 	mostLeafs = 10
 )
 
-// node is a function in the flame graph. All stacks in a node share its callers.
+// A node is a function in the flame graph, called by the functions above it.
 type node struct {
 	name     string
 	n        int
 	children []*node
 }
 
-// flame draws functions as wide as their share of the samples, and called functions below their callers.
+// flame draws a flame graph: functions are as wide as their share of the samples, and below their callers.
 func flame(stacks []StatusStack) string {
 	root, leafs := &node{name: "all"}, map[string]int{}
 	nodes := []*node{}
@@ -258,7 +258,7 @@ func flame(stacks []StatusStack) string {
 	if root.n == 0 {
 		return "<p>No Python code has run.</p>"
 	}
-	// callers before the functions that they call
+	// sort callers before the functions that they call
 	slices.SortStableFunc(nodes, func(x, y *node) int { return cmp.Compare(y.n, x.n) })
 	least := max(1, int(leastPart*float64(root.n)))
 	if len(nodes) > mostNodes {
@@ -279,7 +279,7 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write omits children with fewer than least samples. all is the number of all samples.
+// write writes the node and its children with at least least samples. all is the number of all samples.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer returns the process that called listen, if c is a connection to a server. pid is 0 if the process is in another
-// PID namespace.
+// peer returns the process at the other end of c; for a server, the process that called listen. pid is 0 if the process
+// is in another PID namespace.
 func peer(c *net.UnixConn) (uid, pid int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -24,10 +24,10 @@ func peer(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, cmp.Or(failed, err)
 }
 
-// ended also reports true for a zombie.
+// ended reports whether a process has ended; also true for a zombie.
 func ended(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil { // before Linux 5.3
+	if err != nil { // pidfd_open is missing before Linux 5.3
 		return unix.Kill(pid, 0) == unix.ESRCH
 	}
 	defer unix.Close(fd)

@@ -18,17 +18,17 @@ const (
 	plain = "\x1b[0m"
 )
 
-// A screen is where "fapws ctl top" writes. On a terminal, each text replaces the previous text, and keys is not nil if
-// the terminal is also standard input.
+// A screen is the output of "fapws ctl top". On a terminal, each text replaces the previous text. keys receives
+// keystrokes; nil unless the terminal is also standard input.
 type screen struct {
 	w        io.Writer
 	terminal *os.File // nil if w is no terminal
 	color    bool
 	keys     chan byte
-	restore  func() // gives the terminal its earlier mode
+	restore  func() // restores the mode of the terminal
 }
 
-// Call restore after the last use.
+// openScreen returns a screen. The caller must call restore after the last use.
 func openScreen(w io.Writer) *screen {
 	s := &screen{w: w, restore: func() {}}
 	f, ok := w.(*os.File)
@@ -86,7 +86,7 @@ func (s *screen) size() (rows, columns int) {
 	return int(size.Row), int(size.Col)
 }
 
-// paint returns text in a style if the terminal has styles.
+// paint returns text in a style if the terminal supports styles.
 func (s *screen) paint(style, text string) string {
 	if !s.color || style == "" || text == "" {
 		return text
@@ -94,7 +94,7 @@ func (s *screen) paint(style, text string) string {
 	return style + text + plain
 }
 
-// show writes lines that fit the width. hint goes to the last row of a terminal.
+// show writes the lines, shortened to the width, and on a terminal hint in the last row.
 func (s *screen) show(lines []string, hint string) error {
 	rows, columns := s.size()
 	var b strings.Builder
@@ -114,7 +114,7 @@ func (s *screen) show(lines []string, hint string) error {
 	return err
 }
 
-// fit returns text as at most n characters; n must not be negative.
+// fit shortens text to at most n characters; n must not be negative.
 func fit(text string, n int) string {
 	if utf8.RuneCountInString(text) <= n {
 		return text

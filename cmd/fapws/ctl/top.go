@@ -16,7 +16,7 @@ import (
 const (
 	topEvery = time.Second
 
-	// returnsWithin limits the absence of a server during an upgrade or restart.
+	// returnsWithin is how long a server may be absent during an upgrade or restart.
 	returnsWithin = 5 * time.Second
 
 	// figuresWidth limits a line of figures, in bytes.
@@ -208,14 +208,14 @@ func (v *View) figures() (all []figure) {
 	return all
 }
 
-// table has columns of numbers, followed by words columns of text.
+// A table consists of columns of numbers, followed by columns of text; words is the number of text columns.
 type table struct {
 	title string
-	most  int // limit of rows on the page
+	most  int // maximum number of rows on the page
 	heads []string
 	words int
 	rows  [][]string
-	// for each row, the column to show in red, or -1; nil without such rows
+	// for each row the column to show in red, or -1; nil if no row has one
 	hot []int
 }
 
@@ -263,13 +263,14 @@ func (r *Report) workerTable() *table {
 	return t
 }
 
-// Least widths of columns, in characters. Columns of numbers keep their place while the numbers change.
+// Minimum widths of columns, in characters, so that columns of numbers do not move while the numbers change.
 const (
 	leastNumber = 6
 	leastText   = 8
 )
 
-// Columns are as wide as their longest cell. If a row is too long for s, the longest columns of text are shortened.
+// lines returns the rows of the table. Columns are as wide as their longest cell; if a row is too long for s, the
+// longest columns of text are shortened.
 func (t *table) lines(s *screen) (lines []string) {
 	numbers, total := len(t.heads)-t.words, 0
 	widths := make([]int, len(t.heads))

@@ -42,7 +42,7 @@ type RouteView struct {
 	Quantiles
 }
 
-// Quantiles are of the values in the interval; N is the number of values.
+// Quantiles describe the values in the interval; N is the number of values.
 type Quantiles struct {
 	N   int64   `json:"n"`
 	P50 float64 `json:"p50"`
@@ -50,7 +50,8 @@ type Quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// Compare returns the activity between two answers to Top of the same server. seconds is the time between them.
+// Compare returns the activity between two answers to Top from the same server. seconds is the time between both
+// answers.
 func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
@@ -126,8 +127,8 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram with the counts between two answers. It has no series if the answers lack the histogram. A
-// series whose counts are smaller than before was reset, for example by an upgrade.
+// recent returns a histogram with the counts between two answers; without series if the answers do not contain the
+// histogram. A series with smaller counts than before was reset, for example by an upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {
