@@ -62,8 +62,8 @@ func isScript(place string) bool {
 		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module if it is a file in first or in others. first may be "", the current
-// directory. The result is nil if only Python can find the module.
+// moduleSource returns the source of a module if it is a file in first or in others. first may be "", which means the
+// current directory. The result is nil if only Python can find the module.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {
@@ -76,8 +76,8 @@ func moduleSource(name, first string, others []string) []byte {
 	return nil
 }
 
-// HasPATHS reports whether the script or module seems to define PATHS, and APP and the settings do not select another
-// object or interface.
+// HasPATHS reports whether PATHS of the script or module is the application: the source seems to define PATHS, and
+// neither APP nor the settings select another object or interface.
 func (a *Application) HasPATHS() bool {
 	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source,
 		"PATHS")
@@ -142,16 +142,16 @@ func nearFile(name string) string {
 
 var _ app.Interpreter = (*pybridge.Handler)(nil)
 
-// appMounts returns the mounts of a route's application, the entries of its PATHS. It opens their document roots, so
-// that the event loop can serve files without Python, and the directories of programs. The route inherits the
-// application's limit for request bodies unless it has its own.
+// appMounts returns the mounts of a route's application, one for each entry of PATHS. It opens the document roots among
+// them, so that the event loop can serve files without Python, and the directories of programs. The route inherits the
+// application's limit for request bodies unless it has its own limit.
 func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents
 	switch {
 	case b.parts.Pending:
 		return []exchange.Mount{{Pending: true}}, nil
 	case contents == nil:
-		return nil, nil // Check validates the rest without applications.
+		return nil, nil // Check validates everything else without applications
 	}
 	names := b.plan.Site.Apps()
 	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })
@@ -162,7 +162,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	if len(names) == 1 {
 		script = b.plan.Command.ScriptName()
 	}
-	// for the first application, the limit is a setting that applies to all
+	// the limit of the first application is a setting, which applies to all applications
 	if i > 0 && contents.Apps[i].Class == "" {
 		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)
 		if err != nil {
@@ -215,7 +215,7 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 		mount.Upgrades = exchange.ToDescriptor
 	}
 	if m.Cache != "" {
-		var rule cache.Rule // encoded by fapws.cache.cached
+		var rule cache.Rule // the rule was encoded by fapws.cache.cached
 		if err = json.Unmarshal([]byte(m.Cache), &rule); err == nil {
 			mount.Cache, err = cache.Compile(rule)
 		}
@@ -282,7 +282,7 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 
 // loginOf decodes pybridge.Mount.Login. The result for "" is the zero value, except for Given.
 func loginOf(text string) (l Login) {
-	_ = json.Unmarshal([]byte(text), &l) // encoded by contrib/fapws/_login.py
+	_ = json.Unmarshal([]byte(text), &l) // the text was encoded by contrib/fapws/_login.py
 	l.Given = true
 	return l
 }

@@ -17,10 +17,10 @@ import (
 )
 
 type Parts struct {
-	Contents *pybridge.Contents // nil without applications
+	Contents *pybridge.Contents // contents of the loaded applications; nil if there are none
 	Pending  bool               // requests wait until the applications are loaded
 	Asleep   bool               // applications are loaded when a request needs them
-	// its child processes run the handlers; nil if this process does
+	// the loader whose child processes run the handlers; nil if handlers run in this process
 	Loader   *programs.Loader
 	Programs *Programs
 
@@ -30,12 +30,12 @@ type Parts struct {
 
 	// certificate of the machine's own authority in PEM; nil if none
 	Authority []byte
-	Logs      *LogFiles                   // nil for Check, which starts and creates nothing
+	Logs      *LogFiles                   // nil if nothing must be started or created (Check)
 	Log       func(logfile.Level, string) // writes a line for the operator; safe for concurrent use
 	// name of this run of the server, shared by its processes; empty for a single process
 	Run   string
 	Stops *atomic.Bool
-	// reports whether requests wait for a stuck application; nil without one
+	// reports whether requests wait for a stuck application; nil if there is no application
 	Stalled func() bool
 	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
@@ -67,7 +67,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 	return nil
 }
 
-// build implements Build. Without parts.Logs, it implements Check.
+// build implements Build or, if parts.Logs is nil, Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
 	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)},
@@ -120,7 +120,7 @@ type Built struct {
 	closers []func()
 }
 
-// Close may be called when no request is active.
+// Close closes the sources of the sites. It may be called when no request is active.
 func (b *Built) Close() {
 	for _, f := range b.closers {
 		f()
@@ -133,7 +133,7 @@ type Upstreams struct {
 	Idle   int
 }
 
-// Upstreams returns the statistics of all responders. some is false without responders. It is safe for concurrent use.
+// Upstreams returns the statistics of all responders. some is false if there are none. It is safe for concurrent use.
 func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
 		return u, false
@@ -159,9 +159,9 @@ type builder struct {
 
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker
-	state     *auth.LoginState // nil if no host has a login
+	state     *auth.LoginState // state directory of logins; nil if no host has a login
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
-	loginHere *hostLogin       // login of the current host; nil without a login
+	loginHere *hostLogin       // login of the current host, or nil
 	// patterns of the current host's programs, which are never sent as files
 	hidden []string
 	index  []string
@@ -171,7 +171,7 @@ type builder struct {
 	behind []exchange.Mount
 }
 
-// A mistake that several routes inherit from their host is recorded once.
+// wrong records a mistake. A mistake that several routes inherit from their host is recorded once.
 func (b *builder) wrong(err error) {
 	for _, other := range b.errs {
 		if other.Error() == err.Error() {
@@ -181,8 +181,8 @@ func (b *builder) wrong(err error) {
 	b.errs = append(b.errs, err)
 }
 
-// misused records a wrong value at the place where its key is set: a table, its host, the top of the file, or the
-// command line.
+// misused records a wrong value. The error names the place where the key is set: a table, its host, the top of the
+// file, or the command line.
 func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {

@@ -101,13 +101,13 @@ func (p *Plan) checkACME() error {
 	return nil
 }
 
-// OwnCA returns the file and the fingerprint of the machine's own authority. path is "" without one.
+// OwnCA returns the file and the fingerprint of the machine's own authority. path is "" if there is none.
 func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
 		return "", ""
 	}
 	dir := p.stateDir
-	if filepath.IsAbs(conf.StateDir) { // a reload may have changed it
+	if filepath.IsAbs(conf.StateDir) { // StateDir may have changed in a reload
 		dir = conf.StateDir
 	}
 	path = filepath.Join(dir, "tls", certificates.CAFile)
@@ -119,7 +119,7 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	return path, fingerprint
 }
 
-// KeepStateDir passes the directory to child processes, which may run as another user.
+// KeepStateDir passes the state directory to child processes, which may run as another user.
 func (p *Plan) KeepStateDir() error {
 	if p.Conf.StateDir != "" || p.StateDirs(nil) == nil {
 		return nil
@@ -127,8 +127,8 @@ func (p *Plan) KeepStateDir() error {
 	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
 }
 
-// StateDirs returns the directories for files that the server creates; nil if none. Entries of PATHS may also need the
-// directory of sessions, which only workers know. contents may be nil.
+// StateDirs returns the directories for files that the server creates; nil if none. Entries of PATHS, which only
+// workers know, may need the directory of sessions as well. contents may be nil.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir,
@@ -208,7 +208,7 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 type Asked struct {
 	*Host
 	CAs   string // "" if no certificates are requested
-	First bool   // the host also serves all unknown names
+	First bool   // the host also serves requests for unknown names
 }
 
 // Asks returns the client certificates that each host requests. A rule of a route applies to the whole host, because
@@ -235,8 +235,8 @@ func (c *SiteConfig) asksClients() bool {
 		slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// checkClients finds rules about client certificates that cannot work, and authorities without a rule. For the command
-// check, it adds the mistakes to p.Mistakes.
+// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses. For the
+// command check, it adds these mistakes to p.Mistakes.
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error

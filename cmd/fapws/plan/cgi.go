@@ -56,7 +56,8 @@ const (
 	phpIndex   = "index.php"
 )
 
-// folder is mapped to the prefix of the route. If folder is "", the root is used and mapped to "/".
+// scripts returns the options for scripts. folder is mapped to the prefix of the route; if it is "", the root is used
+// and mapped to "/".
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
 	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Base: programs.Below(r.Prefix)}
 	if o.Links, err = static.ParseSymlinks(r.Symlinks); err != nil {
@@ -130,10 +131,10 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, p, scripts.Index), nil
 }
 
-const phpGrace = 5 * time.Second // limit of the shutdown's wait for active requests
+const phpGrace = 5 * time.Second // how long a shutdown waits for active requests of PHP
 
-// fastcgi adds mounts for a FastCGI server. With match, they run matching programs under the root. Without match, they
-// serve all paths.
+// fastcgi adds mounts for a FastCGI server. If the key match is set, they run matching programs under the root;
+// otherwise they serve all paths.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	root := r.Root
@@ -183,7 +184,7 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 }
 
 // behindFiles adds mounts of a responder for matching scripts. It also adds the responder to b.behind, for paths
-// without a file in the host's root: index scripts of directories and pages of a front controller.
+// without a file in the host's root, such as directories with an index script and pages of a front controller.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

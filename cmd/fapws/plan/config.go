@@ -12,7 +12,7 @@ import (
 
 type SiteConfig struct {
 	At    *settings.TOMLTable
-	Files // defaults of all hosts that are not settings: types
+	Files // defaults of all hosts; only types is not a setting
 	TopRules
 
 	App         SiteApplication `key:"app" value:"'app.py'" help:"the application, as APP on the command line"`
@@ -39,7 +39,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	}
 	ours := &settings.TOMLTable{File: f}
 	keys := FileKeys()
-	for _, v := range f.Top.Entries { // package settings has checked the other keys
+	for _, v := range f.Top.Entries { // package settings checks the other keys
 		if slices.Contains(keys, v.Key) && (v.Key != "host" || v.IsTables()) {
 			ours.Entries = append(ours.Entries, v)
 		}
@@ -53,8 +53,8 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	return c
 }
 
-// shareApp gives the application at the top to the hosts without an application and root. It replaces the application
-// before.
+// shareApp gives the application at the top of the file to the hosts that have neither an application nor a root. It
+// replaces the application before, which they may have had.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
@@ -90,7 +90,7 @@ func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
 	c.Root, c.App = root, SiteApplication{Name: app}
 	c.shareApp(before)
-	if t := c.At; t != nil { // as if the file did not set them
+	if t := c.At; t != nil { // treat the keys as not set by the file
 		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool {
 			return v.Key == "root" || v.Key == "app" || v.Key == "args"
 		})
@@ -148,11 +148,11 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 
 type Reach struct {
 	Ports    []uint16
-	Unix     bool // an upstream server has a unix socket, including PHP
-	Abstract bool // an upstream server has an abstract unix socket ("@name")
+	Unix     bool // an upstream has a unix socket; also true for PHP
+	Abstract bool // an upstream has an abstract unix socket ("@name")
 	Programs bool
 	Uploads  []string
-	Files    []string // files of users, which are read again after changes
+	Files    []string // files of users
 }
 
 func (c *SiteConfig) Reach() (r Reach) {

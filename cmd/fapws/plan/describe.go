@@ -18,7 +18,7 @@ import (
 )
 
 // Label returns the name of the server for users: the application or directory from the command line or the top of the
-// file. Otherwise it is the name of the file.
+// file, otherwise the name of the file.
 func (p *Plan) Label(conf *settings.Config) string {
 	switch {
 	case p.Site.App.Name != "":
@@ -79,7 +79,7 @@ func (p *Plan) Python() string {
 }
 
 // IsOpen reports whether anyone may use the server: no rule, no login and no trusted proxy restricts clients. A login
-// restricts them if all entries of PATHS require it. contents may be nil.
+// restricts clients if all entries of PATHS require it. contents may be nil.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
 	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 ||
@@ -103,7 +103,8 @@ func (p *Plan) Folders() (dirs []string) {
 }
 
 // Changeable returns the directories that the application can change, for system.Distrust: the directories of
-// sandbox-write, logs and uploads, both from the configuration and from the argument. It returns nil without a sandbox.
+// sandbox-write, of logs, and of uploads in the configuration and in the argument. It returns nil if there is no
+// sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if !conf.Sandboxed() {
 		return nil
@@ -155,8 +156,8 @@ func (p *Plan) setting(name string) string {
 	return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name))
 }
 
-// CheckOutside rejects files that are used outside of the sandbox but are in a directory that the application could
-// replace by a link. Call system.Distrust first. contents may be nil.
+// CheckOutside returns an error if a file that is used outside of the sandbox is in a directory that the application
+// could replace by a link. Call system.Distrust first. contents may be nil.
 func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
 	dirs := map[string][]string{p.setting("state-dir"): p.StateDirs(contents)}
 	for name, files := range p.outside(conf, contents) {
@@ -200,7 +201,7 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return static.NewPrivate(files...)
 }
 
-// users returns the files of users from entries of PATHS, and the number of all entries. contents may be nil.
+// users returns the files of users of the entries of PATHS, and the number of entries. contents may be nil.
 func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) {
 	if contents == nil {
 		return nil, 0

@@ -9,9 +9,9 @@
 // lines.
 //
 // All mistakes in the file are collected, and the command check builds the sites to find more. The table of a host
-// starts with its routes, then has the files of its root, which may decline (exchange.Optional), and the application
-// last. A route to the host's own application keeps the paths (Mount.Within), so that a cache or a password can apply
-// to some of the paths. Another application is mounted at the prefix.
+// contains first its routes, then the files of its root, which may decline a path (exchange.Optional), and last the
+// application. A route to the host's own application keeps the paths (Mount.Within), so that a cache or a password can
+// apply to some of the paths. Another application is mounted at the prefix.
 //
 // Without an application, Python is not initialized, which saves memory. Python must start on its final thread, so
 // inline mode must be known before the script runs: settings/peek.go searches its text for THREADS = 0, and
@@ -27,7 +27,7 @@
 // # Sites
 //
 // readSites converts the hosts and routes of the configuration file and the command line to the []exchange.Site of a
-// server. This part does not depend on Python: it gets a function that loads applications.
+// server. This part does not depend on Python.
 //
 //   - config.go: keys at the top of the file that are not settings.
 //   - host.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and names and

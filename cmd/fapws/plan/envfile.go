@@ -74,7 +74,7 @@ func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	if depth > maxNested {
 		return "", false
 	}
-	literal := 0 // start of the text before the next reference
+	literal := 0 // start of the text that is not copied yet
 	for i := 0; i < len(s); i++ {
 		if e.escapes(s[i]) {
 			i++

@@ -22,8 +22,8 @@ type Files = static.Options
 
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
 
-// folder adds a mount for a directory. If fall is true, the next mount handles missing files. Names that match programs
-// are left to another mount.
+// folder adds a mount for a directory. If fall is true, the next mount handles missing files. Another mount handles
+// names that match programs.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
@@ -60,8 +60,8 @@ type opened struct {
 	static.Options
 }
 
-// checkFallbacks finds unused settings about files: a spa that is in no directory, and spa or mime-types without a
-// directory.
+// checkFallbacks finds settings about files without effect: a spa that no directory contains, and spa or mime-types if
+// no directory is served.
 func (b *builder) checkFallbacks() {
 	roots, found := map[string][]string{}, map[string]bool{}
 	for _, one := range b.opened {
@@ -87,7 +87,7 @@ func (b *builder) checkFallbacks() {
 	}
 }
 
-// withPages adds a mount for a directory with SSI pages, which another mount serves.
+// withPages adds a mount for the files of a directory with SSI pages; another mount serves the pages.
 func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {
@@ -104,7 +104,8 @@ func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 func options(o Files, root string) Files {
 	o.Root, o.MaxAge = root, -1
 	if o.CacheBytes == 0 {
-		o.CacheBytes = -1 // 0 in the configuration means no cache
+		// 0 in the configuration means no cache, but in Options the default.
+		o.CacheBytes = -1
 	}
 	return o
 }
@@ -121,8 +122,8 @@ func (s *SSI) names() []string {
 	return s.Patterns
 }
 
-// ssi adds mounts for SSI pages. With files, they also serve the other files of that directory. Otherwise the pages are
-// under the root.
+// ssi adds mounts for SSI pages. If the key files is set, the mounts also serve the other files of its directory;
+// otherwise the pages are under the root.
 func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {
@@ -145,7 +146,7 @@ func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 
 func (b *builder) pages(r *Route, folder, base string) []exchange.Mount {
 	o := options(r.Files, folder)
-	o.CacheBytes = -1 // parsed pages are cached instead
+	o.CacheBytes = -1 // do not cache files, because parsed pages are cached
 	f := b.open(r, o)
 	if f == nil {
 		return nil

@@ -94,8 +94,8 @@ type part struct {
 	mounts []exchange.Mount
 }
 
-// A route without a kind applies its rules to all later parts, for paths under its prefix. So its place in the table
-// has copies of their mounts with its rules.
+// table returns the mounts of the parts. A route without a kind applies its rules to all later parts, for paths under
+// its prefix. It is replaced by copies of the mounts of these parts, with its rules.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
@@ -125,7 +125,7 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
 			m.Within = prefix
 		case !strings.HasPrefix(m.Within, prefix):
-			continue // no path is under both prefixes
+			continue // skip mounts that share no path with the prefix of r
 		}
 		m.Having = r.Match
 		if r.Cache != nil {
@@ -136,8 +136,8 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	return b.rules(&copied, mounts)
 }
 
-// routed returns patterns of file names that have a route. An index file with a route must be routed by its own name,
-// too, unless the route would redirect to the directory.
+// routed returns patterns of file names that have their own route. An index file with its own route must be routed by
+// its name, unless the route would redirect to the directory.
 func (h *Host) routed() (names []string) {
 	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 	for _, r := range h.Routes {
@@ -153,8 +153,8 @@ func (h *Host) routed() (names []string) {
 	return names
 }
 
-// root adds mounts for the files of a host, followed by scripts for missing files unless the host has an application.
-// Index scripts of directories are used in both cases.
+// root adds mounts for the files of a host. Unless the host has an application, scripts for missing files follow. Index
+// scripts of directories are used in both cases.
 func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 	var behind []exchange.Mount
 	if h.App.Name == "" {
@@ -172,14 +172,15 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	return b.folder(r, fall)
 }
 
-// filesUnder adds mounts for the files of a host that match a route without a kind, with the keys of the route. Later
+// filesUnder adds mounts with the keys of a route without a kind, for the files of the host that match the route. Later
 // parts handle missing files.
 func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	settings.InheritTable(&under.Files, &h.Files, r.At)
 	under.Rules.inherit(h.Rules, r.At)
-	under.SPA = r.SPA // the host's spa applies only to paths without another source
+	// Use only the route's own spa: the host's spa applies to paths without another source.
+	under.SPA = r.SPA
 	mounts := b.rootFiles(h, &under, true)
 	for i := range mounts {
 		mounts[i].Within = r.Prefix
@@ -219,8 +220,9 @@ type Route struct {
 type kind struct {
 	key   string
 	given func(*Route) bool
-	what  func(*Route) string // value for users
-	// build returns an error about the key; mistakes in other keys are passed to builder.wrong.
+	what  func(*Route) string // describes the value for users
+	// adds the mounts of the route; it returns an error about the key and passes mistakes in other keys to
+	// builder.wrong
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 
@@ -266,10 +268,10 @@ func (r *Route) onlyRules() bool {
 		(len(r.At.Given(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(compressKey))
 }
 
-// compressKey is the key about files that is a rule for the responses of other sources, too.
+// compressKey is a key about files that also applies to the responses of other sources.
 const compressKey = "compress"
 
-// filesOfRoot returns the keys about files of a route without a kind. They apply to the files of its host.
+// filesOfRoot returns the keys about files in a route without a kind, which apply to the files of its host.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil
@@ -300,7 +302,7 @@ func (r *Route) check(h *Host, report func(error)) {
 		return
 	}
 	wrong := len(of) == 0 && slices.ContainsFunc(kinds, func(k kind) bool { return r.At.Wants(k.key) })
-	if len(of) == 1 || r.onlyRules() || wrong { // the decoder has reported the wrong value
+	if len(of) == 1 || r.onlyRules() || wrong { // the decoder has already reported a wrong value
 		return
 	}
 	var keys, all []string

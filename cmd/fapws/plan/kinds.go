@@ -27,7 +27,8 @@ import (
 )
 
 type SiteApplication struct {
-	Name string // APP as on the command line; the path of a script is absolute
+	// APP in the form of the command line; the path of a script is absolute
+	Name string
 	At   settings.TOMLValue
 }
 
@@ -47,7 +48,7 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Folder returns the directory of the file, which is searched for modules first. It is "" if no file names the
+// Folder returns the directory of the configuration file, which is searched for modules first; "" if no file names the
 // application.
 func (a *SiteApplication) Folder() string {
 	if a.At.File == nil {
@@ -63,8 +64,9 @@ func (a *SiteApplication) dir() string {
 	return cmp.Or(a.Folder(), ".")
 }
 
-// app adds mounts for a Python application. If the host has the same application, its paths stay the same and the rules
-// of the route apply to some of its paths. Otherwise the prefix of the route precedes its paths.
+// app adds mounts for a Python application. If the host has the same application, the paths of the application stay the
+// same, and the rules of the route apply to the paths under its prefix. Otherwise the application is mounted at the
+// prefix of the route.
 func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {
@@ -95,8 +97,8 @@ func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-// isFolder reports whether name, from the command line, is a directory of files to serve. A Python package is not, nor
-// is a directory next to a script of the same name.
+// isFolder reports whether name, from the command line, is a directory of files to serve. It is not if it is a Python
+// package, or if a script of the same name is next to it.
 func isFolder(name string) bool {
 	st, err := os.Stat(name)
 	if err != nil || !st.IsDir() {
@@ -132,7 +134,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
 	o.Targets, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
-	if len(o.Targets) > 1 { // each upstream has this time, so the mount has no limit
+	if len(o.Targets) > 1 { // the time applies to each upstream, so the mount has no limit
 		o.Timeout, r.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout), -1
 	}
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
@@ -212,7 +214,7 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	// the file system of the directory may be mounted later
+	// only a warning, because the file system of the directory may be mounted later
 	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil {
 		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v", err).Error())
 	}
@@ -225,7 +227,7 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 type Programs struct {
 	Gate  *programs.Gate
 	Sends backend.Sends
-	Log   func(number int, level logfile.Level, client, line string) // writes to an error log: see LogFiles.Client
+	Log   func(number int, level logfile.Level, client, line string) // writes to an error log (LogFiles.Client)
 
 	mu  sync.Mutex
 	all map[namedProgram]*programs.CGI
@@ -237,7 +239,8 @@ type namedProgram struct {
 	log     int
 }
 
-// maxPrograms limits the programs that stay open. Applications use only a few. More are reopened for each request.
+// maxPrograms limits the programs that stay open; further programs are reopened for each request. Applications usually
+// name only a few programs.
 const maxPrograms = 64
 
 // open opens the program of a CGIApplication. The error is one line. It is safe for concurrent use.
@@ -252,8 +255,8 @@ func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	return programs.NewCGI(o)
 }
 
-// mounted returns a Responder for a program in PATHS. The error is one line. If check is true, a program that cannot
-// run is an error, too.
+// mounted returns a Responder for a program in PATHS. The error has one line; if check is true, a program that cannot
+// run is also an error.
 func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
 	program, err := p.open(namedProgram{options: options})
 	if err == nil && check {
@@ -289,7 +292,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 }
 
 func (p *Programs) Handler() exchange.Handler {
-	const most = 1024 // concurrent requests, most of which wait
+	const most = 1024 // maximum number of concurrent requests, most of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
 	pool.Sends = p.Sends
 	return pool.Handler(p)

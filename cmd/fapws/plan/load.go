@@ -28,7 +28,8 @@ func (p *Plan) IsInline() bool {
 
 // ForeignGlobals returns a line for each global variable of a script with PATHS that was probably meant as a setting.
 func (p *Plan) ForeignGlobals() []string {
-	_ = p.Find() // loading the applications reports the error
+	// Ignore the error, because loading the applications reports it.
+	_ = p.Find()
 	if first := p.FirstApp(); first != nil && first.HasPATHS() {
 		return p.Settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
 	}
@@ -36,7 +37,7 @@ func (p *Plan) ForeignGlobals() []string {
 }
 
 // IsSettled reports whether the settings are known before the applications are loaded, because the text of the script
-// mentions none.
+// mentions no setting.
 func (p *Plan) IsSettled() bool {
 	first := p.FirstApp()
 	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
@@ -56,7 +57,8 @@ func (p *Plan) SetVariables() error {
 		}
 		for name, value := range variables {
 			if _, ok := os.LookupEnv(name); !ok {
-				os.Setenv(name, value) // parseEnvFile rejects empty names and NUL
+				// Setenv cannot fail, because parseEnvFile rejects empty names and NUL
+				os.Setenv(name, value)
 			}
 		}
 	}
@@ -66,7 +68,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// options returns the options for pybridge.Load. There is at least one application.
+// options returns the options for pybridge.Load. There must be at least one application.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,
@@ -98,13 +100,14 @@ func stillLoading() string {
 		if at != "" {
 			line += ": it executes " + at
 		}
-	case <-time.After(time.Second): // C code may be holding the GIL
+	case <-time.After(time.Second): // do not wait forever, because C code may be holding the GIL
 	}
 	return line + "; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"
 }
 
 // Load loads the applications, after Find, on the calling thread, which becomes Python's main thread. report logs an
-// error before Python is finalized. The returned error has only the exit code. warn is called on another goroutine.
+// error before Python is finalized; the returned error contains only the exit code. warn is called on another
+// goroutine.
 func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
@@ -183,9 +186,10 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 		script, conf.Threads, conf.Threads))
 }
 
-// Recall takes the globals of the script as read by another process.
+// Recall adds the settings of the script like ReadScript, from globals that another process has read.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
-	set := p.Settings.Clone() // the script may define other values when it runs here
+	// On a copy, because the script may define other values when it runs in this process.
+	set := p.Settings.Clone()
 	if err = set.ReadScript(p.Command.ScriptName(), globals); err == nil {
 		conf, err = set.Config()
 	}

@@ -35,8 +35,8 @@ import (
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
-	file  *logfile.Errors // nil for standard error
-	look  look            // of lines on standard error
+	file  *logfile.Errors // file of --error-log; nil means standard error
+	look  look            // format of lines on standard error
 	least atomic.Int32
 	now   func() time.Time
 	line  []byte
@@ -100,7 +100,7 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file != nil)
-	if level > logfile.Debug { // debug lines contain cookies and passwords of clients
+	if level > logfile.Debug { // debug lines may contain cookies and passwords of clients
 		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
 		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 	}
@@ -112,7 +112,7 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	}
 }
 
-// tailLines and tailBytes limit the lines kept for the status page, and the length of each.
+// tailLines is the number of lines kept for the status page; tailBytes limits the length of each.
 const (
 	tailLines = 100
 	tailBytes = 1000
@@ -169,7 +169,8 @@ func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	return nil
 }
 
-// The supervisor rotates the file. A worker that may not open the file keeps the standard error that it inherited.
+// OpenAsWorker is Open for a worker: the supervisor rotates the file. A worker that must not open the file keeps its
+// inherited standard error.
 func (l *Logger) OpenAsWorker(conf *settings.Config) {
 	l.chrooted = conf.Chroot != ""
 	if err := l.redirect(conf, nil); err != nil {
@@ -203,7 +204,7 @@ func (l *Logger) Report(err error) int {
 		for _, line := range process.ExitLines(err) {
 			l.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
 		}
-		if people == io.Writer(os.Stderr) { // People returned the log file, which has the lines
+		if people == io.Writer(os.Stderr) { // the console is the log file, which already has the lines
 			people = io.Discard
 		}
 	}
@@ -252,7 +253,7 @@ func isErrorLog(conf *settings.Config, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// Lost returns the number of lines that the log files have dropped, except those of Logger.Lost. It is safe for
+// Lost returns the number of lines that the log files have dropped, without the lines of Logger.Lost. It is safe for
 // concurrent use.
 func (l *LogFiles) Lost() (n int64) {
 	l.mu.Lock()

@@ -55,7 +55,7 @@ func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 
 const off = "off"
 
-// Equal paths share a file.
+// LogFiles are the access logs and error logs of the hosts. Logs with equal paths share a file.
 type LogFiles struct {
 	conf *settings.Config
 	main *Logger
@@ -68,7 +68,8 @@ type LogFiles struct {
 	files map[string]*logfile.File
 }
 
-// Configure must be called before the first file is opened. main logs problems of the files.
+// Configure sets the settings of the logs. It must be called before the first file is opened. main logs problems of the
+// files.
 func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	if l.conf, l.main = conf, main; l.files == nil {
 		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
@@ -109,7 +110,7 @@ func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 	return f, err
 }
 
-// Access returns an access log, or nil if path is off. An empty path or format is replaced by the setting.
+// Access returns an access log, or nil if path is "off". The setting is used instead of an empty path or format.
 func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if path == "" {
 		path = l.conf.AccessLog
@@ -124,7 +125,8 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isErrorLog(l.conf, path) { // the error log is written without the lock of access logs
+	// Refuse the error log, which is written without the lock of access logs.
+	if isErrorLog(l.conf, path) {
 		return nil, fmt.Errorf("access log: %s is the error log", path)
 	}
 	file, err := l.open(fileOptions(l.conf, path, "access log"))
@@ -158,7 +160,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 			file.Flush()
 		}
 		if o.Every != (logfile.Schedule{}) {
-			python.Until = time.Unix(0, 0) // the first writer checks whether a rotation is due
+			python.Until = time.Unix(0, 0) // makes the first writer check whether a rotation is due
 		}
 	}
 	if number, err = pybridge.AddErrorLog(python); err != nil {
@@ -216,8 +218,8 @@ func (l *LogFiles) Close() {
 	}
 }
 
-// GiveLogs changes the owner of log files from root to the user of the workers, as nginx does. To rotate logs, that
-// user must be allowed to write to the directory as well.
+// GiveLogs changes the owner of log files from root to the user of the workers, as nginx does. To rotate logs, the user
+// must also be allowed to write to the directory.
 func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	for _, name := range names {
 		if err := giveLog(name, to); err != nil {
@@ -226,9 +228,9 @@ func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	}
 }
 
-// giveLog changes the owner of a log file. In a directory of the user, it only creates a missing file, as that user: a
-// user who can rename files could make root give away other files. It does nothing in other directories that are not
-// root's alone, or if root does not own the file.
+// giveLog changes the owner of a log file, if root owns the file and only root may write to its directory. In a
+// directory of the user, it only creates a missing file, as this user: by renaming files, the user could otherwise make
+// root give away other files.
 func giveLog(name string, to *confine.Identity) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -10,15 +10,17 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// stamp is the time of a line on standard error.
+// stamp is the format of the time in lines on standard error.
 const stamp = "2006-01-02 15:04:05.000 -0700 "
 
 type look int
 
 const (
-	simple  look = iota
-	colored      // at a terminal, unless NO_COLOR is set (no-color.org)
-	journal      // systemd's journal adds the time, and reads the priority (sd-daemon(3))
+	simple look = iota
+	// with colors: at a terminal, unless NO_COLOR is set (no-color.org)
+	colored
+	// for systemd's journal, which adds the time and reads a priority (sd-daemon(3))
+	journal
 )
 
 func lookOf(w io.Writer) look {
@@ -40,8 +42,8 @@ func lookAs(st *syscall.Stat_t) look {
 	return simple
 }
 
-// LookAs makes lines appear as for the standard error fd, because the standard error of this process is a pipe to its
-// supervisor while the application loads.
+// LookAs formats lines for the standard error fd instead of descriptor 2, which is a pipe to the supervisor while the
+// application loads.
 func (l *Logger) LookAs(fd int) {
 	var st syscall.Stat_t
 	if syscall.Fstat(fd, &st) == nil {

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// own completes the host from the command line and the top of the file. The directories of --static precede its own
-// routes.
+// own completes the host that the command line and the top of the file describe. The directories of --static precede
+// the routes of the host.
 func (b *builder) own(c *SiteConfig, h *Host) {
 	ssi := b.conf.SSI
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
@@ -71,18 +71,20 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 		{Prefix: prefix, Source: alive, Open: true, NoAccessLog: true}}
 }
 
-// Waiting returns a site where every request except health checks waits. A process that is asleep uses it.
+// Waiting returns a site at which every request except health checks waits, for a process that is asleep.
 func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	mounts := health(conf.Health, false, stops, nil)
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
-// readiness responds to the health check whether the server should receive requests. It implements exchange.Source.
+// readiness is the response to a health check: whether the server should receive requests. It implements
+// exchange.Source.
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
-	stops                  *atomic.Bool // nil means never
-	stalled                func() bool  // nil means never
+	// reports that the server is stopping; reports that the application is stuck; nil means never
+	stops   *atomic.Bool
+	stalled func() bool // nil means never
 }
 
 func (r *readiness) Start(x *exchange.Exchange) {
@@ -99,8 +101,8 @@ func (r *readiness) Start(x *exchange.Exchange) {
 const maxStatus = 64
 
 // statusPage returns the mount of the status page, which precedes all mounts of the host except health checks. The
-// rules of the host apply. If users log in by a form, local clients do not need to, because the page has its own rules
-// for local clients. rest contains the mounts of the host.
+// rules of the host apply. If the host has a login form, local clients need not log in, because the page has its own
+// rules for them. rest contains the mounts of the host.
 func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	if b.parts.Status == nil || b.conf.Status == "" {
 		return nil
@@ -121,7 +123,7 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-// challenges is the path of the tokens that an authority requests over plain HTTP (RFC 8555 §8.3).
+// challenges is the path prefix of the tokens that an authority requests over plain HTTP (RFC 8555 §8.3).
 const challenges = "/.well-known/acme-challenge/"
 
 // redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS, before all other mounts and before login. It
@@ -154,7 +156,7 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	return []exchange.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
 }
 
-// authorityPath is the path of the certificate of the machine's own authority. Plain HTTP may be used as well.
+// authorityPath is the path of the certificate of the machine's own authority, also over plain HTTP.
 const authorityPath = "/.well-known/fapws-ca.crt"
 
 func (b *builder) authority() []exchange.Mount {

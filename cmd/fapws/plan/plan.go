@@ -22,12 +22,12 @@ type Plan struct {
 	Command  *settings.Command
 	Settings *settings.Settings
 	Conf     settings.Config    // settings before the first application changes them
-	File     *settings.TOMLFile // nil if none
+	File     *settings.TOMLFile // the configuration file, or nil
 	Path     string             // absolute path of File
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
 	Mistakes error
-	// root has checked the certificates; this process may not read their keys
+	// root has checked the certificates, because this process may not read the keys
 	KeysRead bool
 	Dir      string // working directory before --chdir
 
@@ -69,7 +69,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
 	}
-	if p.Conf, err = set.Config(); err != nil { // again, with the virtual environment
+	if p.Conf, err = set.Config(); err != nil { // read the settings again, with the virtual environment
 		return nil, nil, process.ExitUsage(err)
 	}
 	return p, doubts, nil
@@ -95,8 +95,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	return p, nil
 }
 
-// misplaced returns advice for a key that is unknown in its table but known in another, or "". In TOML, all keys after
-// [[host]] belong to the table, which users forget easily.
+// misplaced returns advice for a key that is unknown in its table but known in another table, or "". Users easily
+// forget that in TOML, all keys after [[host]] belong to this table.
 func misplaced(set *settings.Settings, table, key string) string {
 	switch {
 	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
@@ -152,14 +152,15 @@ func (p *Plan) checkSomething() error {
 	case p.Command.Word == settings.WordPrintConfig || len(p.Site.Hosts) > 0 || p.Site.ownHost(&p.Conf):
 		return nil
 	case p.Mistakes != nil:
-		return p.Mistakes // a key may be misspelled
+		// Show the mistakes, because the key of the application may be misspelled.
+		return p.Mistakes
 	case p.File != nil:
 		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.File.Name)
 	}
 	return nothingNamed(p.Command)
 }
 
-// Find may be called again. The error describes a failure or a mistake in the file.
+// Find finds the applications. It may be called again. The error describes a failure or a mistake in the file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := findApplication(app.Name, app.Folder(), p.Conf)
@@ -181,7 +182,8 @@ func (p *Plan) FirstApp() *Application {
 	return &p.apps[0]
 }
 
-// usualStateDir follows systemd.exec(5) and the XDG Base Directory Specification.
+// usualStateDir returns the default state directory, according to systemd.exec(5) and the XDG Base Directory
+// Specification.
 func usualStateDir() string {
 	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
 		return dir
@@ -341,7 +343,8 @@ func (p *Plan) checkPaths() error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			return nil // the user of the workers may lack permission for stat
+			// This process may not examine the file, but the user of the workers may.
+			return nil
 		}
 		check("sandbox-read", conf.SandboxRead, exists)
 		check("sandbox-write", conf.SandboxWrite, exists)

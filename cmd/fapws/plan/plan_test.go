@@ -10,7 +10,7 @@ import (
 	"fapws/pybridge"
 )
 
-// The restrictions are a trusted proxy, auth, allow and deny. Entries of PATHS restrict clients if all have a login.
+// Restrictions are a trusted proxy, auth, allow and deny, and a login of all entries of PATHS.
 func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                   true,

@@ -38,8 +38,8 @@ type Rules struct {
 	Timeout     time.Duration `key:"timeout" value:"'30s'" help:"maximum time until the response starts"`
 }
 
-// TopRules are the rules that may also be at the top of the file, from which hosts inherit them. The other rules are
-// settings there.
+// TopRules are the rules that may also be at the top of the file and that hosts inherit from there. At the top, the
+// other rules are settings.
 type TopRules struct {
 	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }" help:"Strict-Transport-Security in responses over HTTPS: browsers use only HTTPS for this time; subdomains: includes all subdomains; 0 ends it"`
 	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }" help:"fields to add to responses; the login form and the status page keep their own Content-Security-Policy and Referrer-Policy"`
@@ -52,7 +52,8 @@ type TopRules struct {
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
 }
 
-// inherit adds the rules of from that are not set in the table at. If at has auth or login, neither is inherited.
+// inherit adds the rules of from that are not set in the table at. If at sets auth or login, neither of them is
+// inherited.
 func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil
@@ -182,7 +183,7 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 		pages[status] = page
 		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" &&
 			strings.HasPrefix(page, "/") {
-			// a running server sends its default page instead
+			// only check reports this: a running server sends its default page instead
 			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err))
 		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
@@ -206,7 +207,7 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 	return made.Answer
 }
 
-// Cache is the value of the key cache: which responses of a route are cached. If Given is false, none are.
+// Cache is the value of the key cache: which responses of a route are cached. If Given is false, no response is cached.
 type Cache struct {
 	Given bool `short:"true, false"`
 	cache.Rule
@@ -238,7 +239,7 @@ func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 type Login struct {
 	Given bool `short:"false"` // false if users need not log in
 	At    *settings.TOMLTable
-	// in htpasswd format; may be missing
+	// file of users in htpasswd format, which may be missing
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""`
 	Title string `key:"title"`
 	Logo  string `key:"logo" is:"path"`
@@ -261,7 +262,7 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 }
 
 type hostLogin struct {
-	login *auth.Login // nil for Check
+	login *auth.Login // nil if Check calls the builder
 	users string
 }
 
@@ -343,7 +344,8 @@ func isBelow(file, dir string) bool {
 
 func (b *builder) cannotWrite(place string) error {
 	if _, err := confine.LookupIdentity(b.conf.User, b.conf.Group); err != nil {
-		return nil // another user is checking the settings
+		// The settings are being checked by another user than that of the server.
+		return nil
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, place, unix.W_OK, unix.AT_EACCESS); err != nil {
 		return fmt.Errorf("user %s cannot write to %s: %w", system.UserName(os.Geteuid()), place, err)
@@ -357,7 +359,7 @@ func (b *builder) checkState() error {
 	err := may()
 	for ; errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
 		dir = filepath.Dir(dir)
-		if b.plan.KeysRead { // root creates the directory
+		if b.plan.KeysRead { // root has created the directory
 			mode = 0
 		}
 	}
@@ -370,7 +372,8 @@ func (b *builder) checkState() error {
 
 const loginDir = "login"
 
-const maxLogo = 32 << 10 // in bytes, because each page contains the logo
+// Maximum size of the logo in bytes; each page contains the logo.
+const maxLogo = 32 << 10
 
 func logo(path string) (string, error) {
 	if path == "" {

@@ -28,7 +28,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	return c, set, settings.JoinPath(wrong...)
 }
 
-// The PATHS of each application have /x and /.
+// build builds the sites of a configuration file. The PATHS of each application contain /x and /.
 func build(t testing.TB, dir, text string) (*Built, error) {
 	t.Helper()
 	c, set, err := settled(t, dir, text)
