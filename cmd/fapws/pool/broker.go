@@ -96,9 +96,9 @@ type Broker struct {
 	bytes   int
 	batches int
 	events  int
-	waited  int       // during this outage
-	lost    int       // during this outage
-	losses  int       // since the start
+	waited  int       // events that waited during this outage
+	lost    int       // events that were lost during this outage
+	losses  int       // events that were lost since the start
 	away    time.Time // start of the outage; zero if the broker is reachable
 	failing [2]bool
 }
@@ -106,7 +106,7 @@ type Broker struct {
 type Batch struct {
 	Seq uint64 // number of the first event, assigned by the broker
 	N   int
-	Raw []byte // the events, or the pattern if Purge
+	Raw []byte // the events; a pattern if Purge is set
 	// ID of the message in which a worker of this server sent the batch
 	ID        uint64
 	Publisher int // process ID of the worker; 0 if another server published it
@@ -124,8 +124,8 @@ const (
 	writing
 )
 
-// The error of ConnectBroker is a text for the user. If epoch is not empty, epoch and last continue an earlier
-// Broker. Then ConnectBroker does not wait for the broker, which may be unreachable.
+// ConnectBroker connects to a broker. If epoch is not empty, epoch and last continue an earlier Broker, and
+// ConnectBroker does not wait for the broker, which may be unreachable. The error is a text for the user.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
@@ -163,8 +163,8 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// begin agrees with other servers on the epoch, checks that it may add events, and starts after the last published
-// event.
+// begin agrees with other servers on the epoch, checks the permission to add events, and reads the number of the last
+// published event.
 func (c *Broker) begin(ctx context.Context) error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	if err := c.redis.HSetNX(ctx, c.keys[1], "epoch", own).Err(); err != nil {
@@ -186,7 +186,7 @@ func (c *Broker) begin(ctx context.Context) error {
 	return err
 }
 
-// String omits the password.
+// String returns the URL of the broker without the password.
 func (c *Broker) String() string { return c.shown }
 
 // Epoch returns the epoch, which distinguishes the numbers of this broker from those of others.
@@ -198,8 +198,8 @@ func isEpoch(text string) bool {
 	return err == nil && strings.ToLower(text) == text
 }
 
-// Start calls deliver, on a goroutine, with the later batches of all servers, including this one. It returns the last
-// number before these batches.
+// Start returns the number of the last event, and from then on calls deliver, on a goroutine, with the later batches of
+// all servers, including this server.
 func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	c.deliver, last = deliver, c.seq.Load()
 	c.ends.Go(func() {
@@ -253,7 +253,7 @@ func (c *Broker) failed(in direction, err error) {
 		mostPending>>20))
 }
 
-// answered records that a request succeeded. The outage ends unless the other direction still fails.
+// answered records that a request has succeeded. The outage ends unless the other direction still fails.
 func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -261,7 +261,8 @@ func (c *Broker) answered(in direction) {
 	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
-	waited := max(c.waited, c.events) // a write that began before the outage may still be under way
+	// A batch may also have waited in a write that began before the outage.
+	waited := max(c.waited, c.events)
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown,
 		time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))
 	level := logfile.Info
@@ -277,7 +278,7 @@ type BrokerState struct {
 	// time since the broker became unreachable; 0 if it is reachable
 	Away    time.Duration
 	Waiting int
-	Lost    int // since the start
+	Lost    int // events that were lost since the start
 }
 
 func (c *Broker) State() BrokerState {
@@ -290,7 +291,7 @@ func (c *Broker) State() BrokerState {
 	return s
 }
 
-// Close waits until Idle, at most for limit, and closes the connection.
+// Close waits until the queue is empty, at most for limit, and closes the connection.
 func (c *Broker) Close(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {
 		time.Sleep(10 * time.Millisecond)

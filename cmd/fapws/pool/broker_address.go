@@ -29,7 +29,7 @@ var (
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
-// The error of ParseBroker describes valid URLs and follows the words "must be ".
+// ParseBroker parses the URL of a broker. The text of the error describes valid URLs and follows the words "must be ".
 func ParseBroker(text string) (*BrokerAddress, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.ContainsAny(text, " \r\n\x00") {
@@ -74,7 +74,7 @@ func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) erro
 }
 
 // parseSentinels parses the URL of sentinels: redis+sentinel://[user:password@]host:port,host:port/name[/db]. The
-// password is for the server. The sentinels use ?sentinel_password=.
+// password is for the server; ?sentinel_password= is for the sentinels.
 func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) error {
 	login, hosts := "", rest
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {

@@ -130,7 +130,7 @@ func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	}
 }
 
-// The batches are in the same request. The failed batch would be lost if later batches were added.
+// The batches are in the same request. If a later batch were added, the failed batch would count as added and be lost.
 func TestBatchesAfterAFailedBatchAreNotAdded(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}

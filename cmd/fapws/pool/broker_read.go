@@ -60,7 +60,7 @@ func (c *Broker) readSome() error {
 		if _, err := c.place(c.seq.Load()); err != nil {
 			return err
 		}
-		// Do not block, so that a broker that does not answer is noticed at once.
+		// the read does not block, so that a broker that does not answer is noticed at once
 		wait = -1
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
@@ -139,8 +139,8 @@ func (c *Broker) History() ([]Batch, error) {
 	return all, nil
 }
 
-// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], it makes
-// sure that all later entries get larger numbers, also those of servers that do not know ARGV[1].
+// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], the
+// script makes all later entries get larger numbers, including entries of servers that do not know ARGV[1].
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()

@@ -23,7 +23,7 @@ const (
 	leastEntries = 100
 
 	// afterLoss is added to the last number after the broker has lost its data, because other servers may have read
-	// larger numbers than this one.
+	// larger numbers than this server.
 	afterLoss = 1000
 
 	// Lua scripts have no exact integers above 2^53. The ids that Redis generates, in milliseconds since 1970, are
@@ -32,8 +32,8 @@ const (
 )
 
 // lastOfStream is the beginning of both scripts. The Lua function last returns the number of the last entry. Its second
-// result is true if last chose the number itself, because the broker has lost entries with numbers up to ARGV[1], or
-// because foreign ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
+// result is true if last has chosen the number itself, because the broker has lost entries with numbers up to ARGV[1],
+// or because foreign ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
 const lastOfStream = `
 local function last()
   local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0
@@ -57,8 +57,8 @@ end
 `
 
 // addScript appends a batch to the stream unless the stream contains it. It also rejects the batch if an earlier batch
-// of the same request failed, since the count of this batch would mark the earlier one as added. If the broker has no
-// more memory, addScript removes past events.
+// of the same request has failed, because the larger count of this batch would mark the earlier batch as added. If the
+// broker has no more memory, addScript removes past events.
 //
 // KEYS: stream, state, count of the server. ARGV: highest number that the server has read, count, epoch, number of
 // events, events, server, kind, message and process of the publisher, number of earlier batches of the request.
@@ -88,7 +88,7 @@ return 1
 })
 
 // Publish queues events for all servers, or a pattern for the caches of all other servers. It reports whether the queue
-// had room for them.
+// had room.
 func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// The kernel rejects datagrams above the size of a socket buffer, about 200 KiB.
+	// maxDatagram limits a datagram, in bytes. The kernel rejects datagrams that exceed a socket buffer, about 200 KiB.
 	maxDatagram = 128 << 10
 
 	// maxObject limits the JSON of a message, because parsed JSON needs far more memory. maxMessage limits the whole
@@ -39,7 +39,7 @@ const (
 type Channel struct {
 	conn  *net.UnixConn
 	send  sync.Mutex
-	parts []byte // used by Receive
+	parts []byte // parts of an incomplete message, used by Receive
 }
 
 // Marks are the first byte of a datagram that contains a part of a message. No unsplit message starts with a mark.
@@ -134,8 +134,8 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	return nil
 }
 
-// isBare reports whether a datagram is only the kind of a message, without JSON. Checks are sent every second. Without
-// JSON, the code of its package does not become resident in idle processes.
+// isBare reports whether a datagram is only the kind of a message, without JSON. Checks have this form: they are sent
+// every second, and package json thus stays out of the memory of idle processes.
 func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }
@@ -171,7 +171,7 @@ func BeforeReason() []byte {
 	return texts[0][:len(texts[0])-1]
 }
 
-// The buffers are large, so a worker only uses one while it reads, not while it waits.
+// The buffers are large, so a worker has one only while it reads, not while it waits.
 var buffers = sync.Pool{New: func() any {
 	return &buffer{in: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }}
@@ -206,8 +206,8 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
-		// After a process died with unread messages, the kernel reports ECONNRESET once before the messages of the
-		// process.
+		// If the other process died with unread messages, the kernel reports ECONNRESET once before the messages of
+		// that process.
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, err
@@ -225,7 +225,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	if err != nil {
 		err = fmt.Errorf("control channel: %w", err)
 	}
-	if m == nil { // the last datagram carries the descriptors
+	if m == nil { // only the last datagram carries descriptors
 		CloseFiles(files)
 		files = nil
 	}
@@ -252,7 +252,7 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// The result does not refer to datagram.
+// decode parses a message; the result does not refer to datagram.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil
@@ -288,7 +288,7 @@ func filesIn(oob []byte) (files []*os.File, err error) {
 	for i := range messages {
 		fds, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			continue // it carries no descriptors
+			continue // this control message contains no descriptors
 		}
 		for _, fd := range fds {
 			files = append(files, os.NewFile(uintptr(fd), "socket"))
@@ -303,7 +303,8 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor, unlike Fd, does not make the socket blocking, which would affect other processes that share the socket.
+// descriptor returns the descriptor of c. Unlike Fd, it does not make the socket blocking, which would affect other
+// processes that share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package pool starts workers, which are processes that serve, and keeps their number and health. It owns the listening
-// sockets, so workers can be replaced without disturbing clients. The supervising process imports it to run a Pool, and
-// a worker for its end of the Channel.
+// sockets, so workers can be replaced without disturbing clients. The supervisor imports it to run a Pool, and a worker
+// for its end of the Channel.
 //
 // All decisions are made on the goroutine of Run, which receives signals, timers, messages and ends of workers as
 // functions. Start reading at Pool, level.go (number of workers) and generation.go (workers that load together).
@@ -48,20 +48,21 @@
 //
 // Workers send published events to the supervisor, which numbers them and sends them to all workers, including the
 // publisher (relay.go). So all workers receive the same events in the same order. The supervisor neither stores nor
-// parses events: the number of the first event and their count are in the JSON of a message, and the events follow
-// unchanged.
+// parses events: the JSON of a message has the number of the first event and the number of events, and the events
+// follow unchanged.
 //
 //   - Each worker has an outbox with a goroutine (outbox.go), so a worker that does not read delays no other. It is
-//     killed if it sleeps for three seconds while 1 MiB of messages wait, or does not read for ten (health.go).
+//     killed if it sleeps for three seconds while 1 MiB of messages wait, or does not read for ten seconds (health.go).
 //     Publishers are delayed while 4 MiB wait for a slow worker.
 //   - A loading worker joins before it serves. From then on, its outbox receives all events. The supervisor connects it
-//     with another worker, which sends its history of earlier events. So history and events have no gap.
+//     with another worker, which sends its history of earlier events. There is no gap between history and events.
 //   - When a worker retires, it sends each subscriber directly to its successor: a descriptor with the channels and the
 //     number of the last event. Both workers use the same numbers, so either may be ahead. The new worker keeps all
 //     events for a minute.
 //   - Epoch and number are part of the Handover to the next program (USR2), for which the supervisor waits until the
 //     outboxes are empty.
-//   - Numbers of subscribers are exchanged at most four times a second. Each worker receives the sum of all others.
+//   - Numbers of subscribers are exchanged at most four times a second. Each worker receives the sums of all other
+//     workers.
 //   - Broadcasts to WebSockets are events of channels without a history.
 //   - With --channels, a Broker numbers the events of all servers (broker.go).
 package pool

@@ -10,16 +10,16 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// generation is a set of workers that load together. They start to serve together, or none of them does. The first
+// A generation is a set of workers that load together. They start to serve together, or none of them does. The first
 // worker starts alone, so that an application that fails to load is reported once.
 type generation struct {
 	p *Pool
 	request
 	workers []*worker
-	// number of workers that served early and left the generation: see leave
+	// number of workers that have left the generation (see leave)
 	left   int
 	opened bool
-	// it serves; some workers of the old generation may still accept
+	// the generation serves, but some workers of the old generation may still accept
 	serves bool
 }
 
@@ -27,7 +27,7 @@ type request struct {
 	why     string
 	upgrade bool // start the program's file, which may be a new version
 	sleep   bool // the workers start Asleep
-	// cancel the generation that is loading: its files have changed
+	// cancel the generation that is loading, because the files have changed
 	newer bool
 	asked []chan<- error // buffered channels that receive the outcome
 }
@@ -128,8 +128,8 @@ func (g *generation) startNext() {
 	}
 }
 
-// early returns the sockets on which the next worker may accept while it loads. It returns nil unless that worker is
-// the very first and its failure would end the server.
+// early returns the sockets on which the next worker may accept while it loads: nil unless this worker is the very
+// first, whose failure would end the server.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -141,8 +141,9 @@ func (g *generation) early() []Address {
 	return p.o.Early()
 }
 
-// leave removes w from the loading generation. w serves early and has died or must be replaced. Its application
-// has loaded, so the generation does not fail: it is complete without w, and another of its workers gets the sockets.
+// leave removes w from the loading generation because w has died or must be replaced. w serves early, so its
+// application has loaded and the generation does not fail: it becomes complete without w, and another of its workers
+// gets the sockets.
 func (g *generation) leave(w *worker) {
 	p := g.p
 	w.batch = nil
@@ -179,7 +180,7 @@ func (p *Pool) progress() {
 }
 
 // prepared accepts the settings of w, the first loaded worker of a generation, and opens the sockets if necessary. It
-// returns false if the generation failed.
+// returns false if the generation has failed.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {
@@ -197,7 +198,7 @@ func (g *generation) prepared(w *worker) bool {
 	return true
 }
 
-// open stops the server if it fails.
+// open opens the sockets. An error stops the server.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
 	if p.addresses, err = p.o.Open(w.settled); err != nil {
@@ -259,7 +260,7 @@ func (g *generation) complete() {
 	if !g.sleep {
 		p.adopted++
 	}
-	for _, w := range p.workers { // send further requests of their clients to the new code
+	for _, w := range p.workers { // let the new workers answer further requests of idle clients
 		w.depart()
 	}
 	p.failure, p.page = "", nil
@@ -268,7 +269,7 @@ func (g *generation) complete() {
 		p.o.Log(logfile.Info, g.why)
 	case p.adopted == 1:
 		p.o.Up(p.addresses, false)
-	case g.upgrade: // the new program logs it
+	case g.upgrade: // the new program logs the end of the upgrade
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
@@ -291,9 +292,9 @@ func (g *generation) drop() {
 	}
 }
 
-// fail cancels the loading generation because of w, or because no worker could be started if w is nil. said
-// reports whether the worker has already logged the reason, as fapws does with the exit codes 1 to 3. Other codes come
-// from code of the user, for example by os._exit.
+// fail cancels the loading generation because of w; w is nil if no worker could be started. said reports whether the
+// worker has already logged the reason, as fapws does with the exit codes 1 to 3. Other codes come from code of the
+// user, for example by os._exit.
 func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p := g.p
 	g.drop()
@@ -390,8 +391,9 @@ func (p *Pool) maybeHandOver() {
 	}
 	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
 	for _, w := range p.workers {
-		if !w.idle || w.reaped { // the next program could not wait for the process
-			return // called again by the worker's goroutine
+		// The next program could not wait for a process that was already reaped.
+		if !w.idle || w.reaped {
+			return // the worker's goroutine calls maybeHandOver again
 		}
 		waits = waits || w.out.bytes.Load() > 0
 	}
@@ -399,7 +401,7 @@ func (p *Pool) maybeHandOver() {
 		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
 		return
 	}
-	err := handOver(p) // returns only after an error
+	err := handOver(p) // handOver returns only after an error
 	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the "+
 		"old program", err))
 	p.handing = false

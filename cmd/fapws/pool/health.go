@@ -20,18 +20,19 @@ const (
 	stoppedChecks = 10
 )
 
-// health records whether a worker can respond.
+// health records whether a worker responds.
 //
 // A missing answer to a Check proves nothing: a debugger may have stopped the worker, or the machine may be slow. A
 // busy event loop proves nothing either, because inline handlers may take their time. A worker is broken if it reports
 // that its own descriptors are broken (runtime.Server.Intact), or if all of its threads sleep while it reads none of
 // its messages, or if a signal stopped it. Ctrl-Z in a terminal also stops the supervisor, which then counts no checks.
 //
-// Unread messages at every check prove nothing alone: they may be different messages each time, and a worker on a busy
+// Unread messages at every check prove nothing: they may be different messages each time, and a worker on a busy
 // machine may have read them before its threads are examined. So a worker must have read none of its messages.
 //
-// A check is urgent if many bytes wait for a worker, because that delays other workers, or if the next program waits
-// for the worker. Then the worker must read more than a message now and then, even if it is stopped or computing.
+// A check is urgent if many bytes wait for a worker, which delays other workers, or if the next program waits for the
+// worker. In this case the worker must read at least leastIntake bytes between two checks, even if it is stopped or
+// computing.
 type health struct {
 	asked  bool
 	most   int // result of the last call of look
@@ -58,8 +59,8 @@ func (w *worker) check() {
 
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
-// look returns after how many consecutive looks with this result w is killed, and the reason. 0 means never, because w
-// reads messages or may be computing, or waiting for the processor or a debugger.
+// look examines w. It returns the number of consecutive checks with this result after which w is killed, and the
+// reason. 0 means never: w reads messages, or may be computing or waiting for the processor or a debugger.
 func (w *worker) look() (most int, why string) {
 	queued, enough := w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
@@ -79,7 +80,7 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked receives "" as why if the worker can serve.
+// checked handles the answer of a worker to a check. why is "" if the worker can serve.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -90,17 +91,18 @@ func (w *worker) checked(why string) {
 // hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	// Load sent first, so that a message that is sent meanwhile counts as read. Otherwise a read message could count as
-	// unread.
+	// Load sent first: a message that is sent between both calls then counts as read, but a read message never counts
+	// as unread.
 	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
-	// This is the minimum if nothing was read, because the kernel also counts its own overhead of each message.
+	// was is the minimum of unread if nothing was read, because the kernel also counts its own overhead of each
+	// message.
 	was := h.unread + sent - h.sent
 	h.sent, h.unread = sent, unread
 	return unread == 0 || unread+enough <= was
 }
 
-// unread is in bytes of kernel memory.
+// unread returns the kernel memory of the unread messages, in bytes.
 func (c *Channel) unread() (bytes int) {
 	if fd, err := descriptor(c); err == nil {
 		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Several consecutive checks must find the worker asleep. A computing worker is not broken. A stopped worker gets more
-// time, because it may continue. If many bytes wait for the worker, computing and stopped workers are killed as well.
+// Several consecutive checks must find the worker asleep. A stopped worker gets more time, because it may continue, and
+// a computing worker is not killed. If many bytes wait for the worker, computing and stopped workers are killed as
+// well.
 func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	for _, c := range []struct {
 		name    string

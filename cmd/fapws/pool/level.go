@@ -22,8 +22,9 @@ const (
 
 // pace delays the replacement of workers that die soon after their start.
 type pace struct {
-	pause *time.Timer   // before the next start; nil if none
-	last  time.Duration // length of the last pause; 0 after a worker has lived for a while
+	pause *time.Timer // pause before the next start; nil if there is none
+	// length of the last pause; 0 after a worker has lived for the time steady
+	last time.Duration
 }
 
 // wait starts the pause before the next start, twice as long as the last pause. It does nothing during a pause.
@@ -110,7 +111,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	pass := func(f *os.File) (fd int) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		return len(cmd.ExtraFiles) + 2 // after standard input, output and error
+		return len(cmd.ExtraFiles) + 2 // ExtraFiles follow standard input, output and error
 	}
 	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
 		Script: p.settled.Script, Watches: p.settled.Watches}
@@ -145,7 +146,7 @@ func (p *Pool) promote(w *worker) {
 	w.setState(Serving)
 	w.sendPage()
 	if p.handing {
-		w.channel.interrupt() // the other channels are interrupted as well
+		w.channel.interrupt() // the channels of other workers are interrupted as well
 	}
 	p.level()
 }
@@ -172,7 +173,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return
 	}
-	if time.Since(w.started) < steady { // otherwise every new worker could request this at once
+	if time.Since(w.started) < steady { // a new worker could request this immediately after each start
 		p.pace.wait(p.post, p.level)
 	} else if p.pace.pause == nil {
 		p.pace.last = 0
@@ -186,7 +187,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	w.replaced = true
 	if w.servesEarly() {
 		p.batch.leave(w)
-		w.setState(Serving) // until the other workers have loaded
+		w.setState(Serving) // the worker serves until the other workers have loaded
 		p.progress()
 	}
 	p.level()
@@ -210,8 +211,9 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// share sends the listening sockets to the serving workers that lack them. All workers accept from the same sockets, so
-// any idle worker can accept a waiting connection. While no worker serves, a loading worker gets the sockets.
+// share sends the listening sockets to the serving workers that do not have them yet. All workers accept from the same
+// sockets, so any idle worker can accept a waiting connection. While no worker serves, a loading worker gets the
+// sockets.
 func (p *Pool) share() {
 	serves := false
 	var early, loads *worker
@@ -240,8 +242,8 @@ func (p *Pool) share() {
 // With the setting idle-stop, an unused application is reloaded into workers that are Asleep. Each loads its
 // application when the first request needs it. Until then, the worker is Serving like any other.
 
-// maybeSleep replaces all workers by workers that are Asleep, if no application was used for the time of idle-stop.
-// After a failed reload, it does nothing, because the application might not load again.
+// maybeSleep replaces all workers by workers that are Asleep, if the application was not used for the time of
+// idle-stop. After a failed reload it does nothing, because the application might not load again.
 func (p *Pool) maybeSleep() {
 	if p.settled.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing ||
 		p.failure != "" {
@@ -270,14 +272,14 @@ func (p *Pool) awake(w *worker) {
 	for _, other := range p.workers {
 		p.asleep = p.asleep || other.state == Serving && other.asleep
 	}
-	if p.page == nil { // otherwise browsers still see the page about a failed reload
+	if p.page == nil { // do not hide the page about a failed reload
 		p.failure = ""
 	}
 	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
 }
 
-// notAwake is called when w, which was Asleep, could not load its application. Its clients see the reason, and a new
-// worker that is Asleep replaces w.
+// notAwake is called when w, which was Asleep, could not load its application. The clients of w see the reason, and a
+// new worker that is Asleep replaces w.
 func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
 	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))

@@ -14,7 +14,7 @@ type Kind string
 const (
 	// Listen: accept connections on the attached sockets, which Message.Addresses names.
 	Listen Kind = "listen"
-	// Retire: other workers have replaced this one. End within Grace without disturbing clients.
+	// Retire: other workers have replaced this worker, which must end within Grace without disturbing clients.
 	Retire Kind = "retire"
 	// Depart: close or hand over idle connections. It follows Retire when the new workers serve and no replaced worker
 	// accepts connections.
@@ -43,8 +43,8 @@ const (
 	// Take: receive the subject Text (History or Subscribers) from another worker through the attached channel. Without
 	// a channel, no other worker has it. History contains no events after the number Seq.
 	Take Kind = "take"
-	// Piece: a message between two workers with a part of the subject of Take in Raw: all past events, a subscriber
-	// with its descriptor, or, if Text says so, a WebSocket or an idle connection. A Piece without Raw follows the last
+	// Piece: a message between two workers with a part of the subject of Take in Raw: all past events, or a subscriber
+	// with its descriptor. Text marks a WebSocket or an idle connection. A Piece without Raw follows the last
 	// subscriber.
 	Piece Kind = "piece"
 	// Certificates: in Raw, the changed Answer to the worker's question of this Kind.
@@ -79,9 +79,9 @@ const (
 	// Failing: the process is about to end because of an error. The reason is one line in Text, or in Raw if the
 	// process crashes (BeforeReason).
 	Failing Kind = "failing"
-	// Checked: requests can be served. If Text is not empty, it is the reason why they cannot.
+	// Checked: the worker can serve requests. If Text is not empty, it cannot, and Text is the reason.
 	Checked Kind = "checked"
-	// Unused: like Checked. Additionally, the application was not used for the time of idle-stop.
+	// Unused: like Checked, and the application was not used for the time of idle-stop.
 	Unused Kind = "unused"
 	// Recycle: replace this worker, for the reason in Text, such as "max-requests reached". With Hung, its event loop
 	// is blocked.
@@ -101,7 +101,7 @@ const (
 	LastWords Kind = "last words"
 )
 
-// All fields except Raw must be short: see maxObject.
+// A Message is sent between the supervisor and a worker. All fields except Raw must be short (maxObject).
 type Message struct {
 	Kind      Kind
 	ID        uint64        `json:",omitempty"`
@@ -125,7 +125,7 @@ type Settled struct {
 	App      string // name of the application for users: see plan.Plan.Label
 	Python   string
 	Served   string
-	Open     bool // clients need no password: see plan.Plan.IsOpen
+	Open     bool // clients need no password (plan.Plan.IsOpen)
 	// settings of the script, encoded by the worker; used while a worker is Asleep
 	Script  string
 	Watches bool // a subscriber wakes the application; false until Loaded
@@ -146,7 +146,7 @@ type Questions struct {
 	last atomic.Uint64
 	// channels of type chan *Message by ID; each receives the answer
 	open sync.Map
-	// closed when the other process has ended; nil if that ends this process as well
+	// closed when the other process has ended; nil if this process then ends as well
 	ended chan struct{}
 }
 
@@ -163,7 +163,7 @@ func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (an
 	case <-ctx.Done():
 	case <-q.ended:
 		select {
-		case answer = <-answered: // it was the last message of the process
+		case answer = <-answered: // the answer was the last message of the other process
 		default:
 		}
 	}
@@ -181,7 +181,7 @@ type Status struct {
 	Reloads int
 	Failure string // "" if the last reload succeeded
 	Lost    int
-	// workers that were replaced individually: max-requests, max-rss, blocked
+	// number of workers that were replaced individually: max-requests, max-rss, blocked
 	Recycled int
 	Workers  []WorkerStatus
 }
@@ -193,7 +193,7 @@ type WorkerStatus struct {
 	RSS   int64 // in bytes
 }
 
-// Workers may also ask the supervisor. For example, a status page shows data about all workers.
+// Workers may also ask the supervisor questions, for example for a status page with data about all workers.
 
-// A worker asks the supervisor for certificates and their keys, because it may not be allowed to read them. It receives
-// them in a message, never in its environment or arguments, and again after they have changed.
+// A worker asks the supervisor for certificates and their keys, because the worker may not be allowed to read them. The
+// worker receives them in a message, never in its environment or arguments, and again after a change.

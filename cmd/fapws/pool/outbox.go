@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	muchWaiting = 4 << 20 // in bytes; publishers wait above it
+	muchWaiting = 4 << 20 // number of queued bytes above which publishers wait
 
 	// urgentWaiting is the number of queued bytes above which a worker must read soon.
 	urgentWaiting = 1 << 20
@@ -22,7 +22,8 @@ const (
 
 type datagram struct {
 	text []byte
-	fds  []int // closed after the datagram was sent or dropped
+	// attached descriptors; closed after the datagram was sent or dropped
+	fds []int
 }
 
 // outbox queues datagrams for a worker, so that senders do not wait.
@@ -32,11 +33,11 @@ type outbox struct {
 	queue     *eventloop.Queue[datagram]
 	bytes     atomic.Int64
 	sent      atomic.Int64 // bytes that were sent to the worker since its start
-	closed    atomic.Bool  // all datagrams are dropped
+	closed    atomic.Bool  // further datagrams are dropped
 }
 
-// add queues the datagrams of a message. The last datagram owns fds. It returns false if the worker does not read: o
-// is then closed.
+// add queues the datagrams of a message. The last datagram owns fds. It returns false, and closes o, if the worker does
+// not read.
 func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {

@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Pool has exported methods that are safe for concurrent use.
+// A Pool starts and supervises workers. Its exported methods are safe for concurrent use.
 type Pool struct {
 	o       Options
 	events  chan func()
@@ -40,7 +40,7 @@ type Pool struct {
 	stopping  bool
 	told      time.Time // time of the TERM or INT signal that stopped the pool
 	result    error     // result of Run; nil after a clean shutdown
-	// the next program takes over when all channels are interrupted
+	// an upgrade is in progress: the next program takes over when all channels are interrupted
 	handing  bool
 	failure  string
 	deaths   int
@@ -69,7 +69,7 @@ func New(o Options) *Pool {
 // is nil after Stop, and a *process.ExitError if the first start failed. signals are the signals of the process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		// Close runs after over is closed, because the last deliveries must not wait for this goroutine.
+		// deferred first, so that it runs after over is closed: the last deliveries must not wait for this goroutine
 		defer p.o.Broker.Close(closingBroker)
 	}
 	defer close(p.over)
@@ -100,7 +100,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 }
 
 // reap collects the processes that have ended: workers, and orphans that the kernel assigned to this process. In a
-// container, this may be process 1. Without reap, orphaned children of a worker would stay as zombies.
+// container, this may be process 1. Otherwise orphaned children of a worker would remain zombies.
 func (p *Pool) reap() {
 	for {
 		var status unix.WaitStatus
@@ -138,7 +138,7 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// do waits until f has returned, and does nothing after Run has returned.
+// do runs f on the goroutine of Run and waits until f has returned. After Run has returned, it does nothing.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})
 	posted := p.post(func() {
@@ -163,7 +163,7 @@ func (p *Pool) reopen() {
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // ReloadChanged is like ReloadAndWait for changed files, but does not wait. It cancels a generation that is loading the
-// old files, because that may never finish, for example in an endless loop that was just fixed.
+// old files, which may never finish loading, for example because of an endless loop that was just fixed.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
@@ -178,8 +178,8 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 	})
 }
 
-// AwaitReload waits until the queued reload, or else the current one, has finished or failed, or until ctx ends.
-// Without a reload, it returns at once.
+// AwaitReload waits until the queued reload has finished or failed, or the current reload if none is queued, or until
+// ctx ends. Without a reload, it returns at once.
 func (p *Pool) AwaitReload(ctx context.Context) {
 	ended := make(chan error, 1)
 	p.do(func() {
@@ -198,9 +198,9 @@ func (p *Pool) AwaitReload(ctx context.Context) {
 	}
 }
 
-// ReloadAndWait starts new workers, which replace the old ones when all of them have loaded. why is for the log, such
-// as "app.py has changed". It returns nil when the new workers serve, or the reason of the failure. All calls during a
-// reload together cause one more reload.
+// ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. why is for the log,
+// such as "app.py has changed". ReloadAndWait returns nil when the new workers serve, or the reason of the failure. All
+// calls during a reload together cause one more reload.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -233,7 +233,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		// A hostile application could send Unused immediately after each start, and the server would load all the time.
+		// Ignore an early Unused: a hostile application could otherwise make the server load it all the time.
 		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()
@@ -311,8 +311,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 }
 
-// speaks checks the Protocol of a Settled. With another Protocol, the other fields may have other types. The text of
-// the error follows "worker N".
+// speaks returns an error if the Protocol of a Settled is unknown, because the other fields may then have other types.
+// The text of the error follows "worker N".
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
@@ -422,7 +422,7 @@ func (p *Pool) renewCertificates() {
 	}
 }
 
-// All fields are required unless marked optional.
+// Options configure a Pool. All fields are required unless marked optional.
 type Options struct {
 	Dir     string
 	Workers int
@@ -451,8 +451,8 @@ type Options struct {
 	// "worker N". It is called on Run's goroutine.
 	Fits func(*Settled) string
 
-	// Up is called on Run's goroutine when the workers serve. resumed is true if they already served under the previous
-	// program.
+	// Up is called on Run's goroutine when the workers serve. resumed is true if the workers already served under the
+	// previous program.
 	Up func(addresses []Address, resumed bool)
 
 	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, and said the end of
@@ -498,7 +498,7 @@ type Event uint8
 const (
 	Reloading Event = iota
 	Reloaded
-	Failed // the new workers failed to load; old ones keep serving
+	Failed // the new workers failed to load; the old workers keep serving
 	Stopping
 	PageUp // the page about a failed first start is served
 )

@@ -12,7 +12,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// relay numbers the events that workers publish and sends them to all workers, so that all have the same order.
+// A relay numbers the events that workers publish and sends them to all workers, so that all workers have the events in
+// the same order.
 type relay struct {
 	p     *Pool
 	epoch string // changes whenever the numbers restart at 1
@@ -46,7 +47,7 @@ func (r *relay) publish(w *worker, m *Message) {
 	if !w.believes("events", m, maxEvents) {
 		return
 	}
-	if m.N > len(m.Raw)/minEvent { // otherwise the numbers could run out
+	if m.N > len(m.Raw)/minEvent { // a false N could use up the numbers
 		w.distrust(fmt.Sprintf("published %d events in %d bytes", m.N, len(m.Raw)))
 		return
 	}
@@ -78,7 +79,7 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 }
 
 // throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. It returns after a limit,
-// because a worker that does not read has been killed by then. It must not be called on the goroutine of Run.
+// by which a worker that does not read was killed. It must not be called on the goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
 		broker != nil && broker.Congested()) && time.Now().Before(end); {
@@ -98,7 +99,8 @@ func (r *relay) join(w *worker) {
 			sums[name] += n
 		}
 	}
-	EachCounts(sums, func(m *Message) { w.send(m) }) // w has no subscribers yet
+	// The sums are complete, because w itself has no subscribers yet.
+	EachCounts(sums, func(m *Message) { w.send(m) })
 	var giver, stopped *worker
 	for _, other := range r.p.workers {
 		switch {
@@ -126,7 +128,7 @@ func (r *relay) join(w *worker) {
 	}
 	defer CloseFiles([]*os.File{give, take})
 	w.send(&Message{Kind: Take, Text: History, Epoch: r.epoch, Seq: r.seq}, take)
-	giver.send(&Message{Kind: Give, Text: History}, give) // queued after all events that w does not receive
+	giver.send(&Message{Kind: Give, Text: History}, give) // queued after all events that w does not receive itself
 }
 
 func workerPair() (one, other *os.File, err error) {
@@ -161,7 +163,8 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 		case n == 0:
 			delete(w.counts, name)
 			w.counted -= countCost(name)
-		case had == 0 && w.counted+countCost(name) > maxCounted: // clients may have chosen the names
+		// Clients may have chosen the names, so there may be any number.
+		case had == 0 && w.counted+countCost(name) > maxCounted:
 			if !w.uncounted {
 				w.uncounted = true
 				w.pool.o.Log(logfile.Warning,
@@ -202,7 +205,7 @@ func (r *relay) tell() {
 	clear(r.news)
 }
 
-// EachCounts passes numbers of subscribers to tell, in messages that are short enough.
+// EachCounts passes numbers of subscribers to tell, in messages of limited size.
 func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
@@ -224,7 +227,7 @@ func (r *relay) startBroker() {
 	}
 	r.epoch = r.p.o.Broker.Epoch()
 	r.seq = r.p.o.Broker.Start(func(b Batch) {
-		r.throttle(nil) // the workers of this server may be slower than others
+		r.throttle(nil) // the workers of this server may be slower than other servers
 		r.p.post(func() { r.delivered(b) })
 	})
 }
@@ -257,7 +260,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge spares the worker but, which may be nil.
+// purge sends a pattern to all workers except but, which may be nil.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

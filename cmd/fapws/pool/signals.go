@@ -30,14 +30,15 @@ var controlSignals = []syscall.Signal{
 }
 
 // Catch starts to catch signals, except those that were ignored when the server started, for example as a background
-// job of a script. HUP is caught even under nohup, because it is a command and not the end of a terminal. Catch then
-// calls arrived, which returns the signals that arrived during an upgrade (process.SignalsArrived).
+// job of a script. HUP is caught even under nohup, because here it is a command and does not mean the end of a
+// terminal. Catch then calls arrived, which returns the signals that arrived during an upgrade
+// (process.SignalsArrived).
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range controlSignals {
 		ignored := signal.Ignored(sig)
-		if h != nil { // some are ignored between two programs
+		if h != nil { // some signals are ignored between two programs
 			ignored = slices.Contains(h.Ignored, sig)
 		}
 		if ignored && sig != syscall.SIGHUP {
@@ -105,7 +106,7 @@ func (p *Pool) stop(kind Kind) {
 		p.stopping = true
 		p.o.Event(Stopping, "")
 		text := "stopping immediately"
-		if kind == Stop && p.settled.Protocol != 0 { // otherwise no worker has loaded, and each ends at once
+		if kind == Stop && p.settled.Protocol != 0 { // before a worker has loaded, each worker ends at once
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)",
 				p.settled.GracefulTimeout)
 			if d := p.settled.ShutdownDelay; d > 0 {
@@ -120,7 +121,7 @@ func (p *Pool) stop(kind Kind) {
 	}
 	for _, w := range p.workers {
 		w.end(kind)
-		w.signal(unix.SIGCONT) // a stopped worker could not obey
+		w.signal(unix.SIGCONT) // a stopped worker could not handle the message
 	}
 }
 
@@ -138,7 +139,7 @@ func (p *Pool) fail(err error) {
 	p.stop(Quit)
 }
 
-// closeSockets leaves the workers their sockets.
+// closeSockets closes the sockets of this process; workers keep their copies.
 func (p *Pool) closeSockets() {
 	for _, a := range p.addresses {
 		a.Socket.Close()

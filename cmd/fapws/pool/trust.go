@@ -24,7 +24,7 @@ const (
 type phase uint8
 
 const (
-	// no handler has run; includes workers without an application before Loaded
+	// no handler has run; also a worker without an application before Loaded
 	isLoading  phase = iota
 	isEntering       // after Confined, before Loaded
 	isLoaded         // after Loaded, while its generation is loading
@@ -111,7 +111,7 @@ const (
 	leastIntake = 8 << 10 // bytes that a worker must read between two urgent checks
 )
 
-// countCost is in bytes of memory.
+// countCost returns the memory of a count, in bytes.
 func countCost(name string) int { return len(name) + 64 }
 
 func (w *worker) distrust(did string) {
@@ -119,7 +119,7 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether m has at most limit bytes. Otherwise it kills w. The log calls the bytes what.
+// believes reports whether m has at most limit bytes. Otherwise it kills w. what names the bytes in the log.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

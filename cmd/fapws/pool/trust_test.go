@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// ended returns a process that has ended. Killing it again has no effect.
+// ended returns a process that has ended, so that killing it has no effect.
 func ended(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("true")
@@ -129,7 +129,7 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	}
 }
 
-// The clients of the worker use more channels than the supervisor counts.
+// The clients use more channels than the supervisor counts.
 func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -149,7 +149,7 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	}
 }
 
-// A message of any kind in any phase changes no settings and no other worker.
+// All kinds of messages are sent in all phases. Settings and other workers do not change.
 func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	process := ended(t)
 	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
@@ -173,7 +173,8 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 					Counts: map[string]int64{"a": 1}, Raw: settled})
 			}
 			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
-				if kind != Configured && kind != Confined && kind != Loaded { // these kinds change the phase
+				// These kinds of messages change the phase.
+				if kind != Configured && kind != Confined && kind != Loaded {
 					t.Errorf("%s while it is %s: %q", kind, ph, attacker.why)
 				}
 			}
@@ -230,8 +231,7 @@ func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	}
 }
 
-// The worker is killed before the messages use too much memory. A worker with too many questions gets only some
-// answers.
+// The worker is killed before its messages use too much memory. If it asks too many questions, only some are answered.
 func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {
@@ -250,7 +250,7 @@ func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	discard(p)
 }
 
-// FuzzHeard checks that no message of a worker stops the supervisor or another worker, or leaves wrong counters.
+// FuzzHeard checks that messages of a worker neither stop the supervisor or other workers nor leave wrong counters.
 func FuzzHeard(f *testing.F) {
 	add := func(messages ...*Message) {
 		var all []byte

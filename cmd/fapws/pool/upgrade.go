@@ -36,7 +36,7 @@ type Handover struct {
 	// descriptors of the addresses, of the channels of the workers, and from Options.BeforeExec
 	Files   []int
 	Ignored []syscall.Signal
-	Signals []syscall.Signal // not handled by the previous program
+	Signals []syscall.Signal // signals that the previous program has not handled
 	State   []byte
 	// epoch of the event numbers; empty if the program had no channels
 	Epoch     string
@@ -44,8 +44,8 @@ type Handover struct {
 	BrokerURL string
 }
 
-// Broker returns the epoch and the number of the last event if the previous program used the broker with this URL, and
-// "" otherwise. h may be nil.
+// Broker returns the epoch and the number of the last event if the previous program used the broker with this URL;
+// otherwise epoch is "". h may be nil.
 func (h *Handover) Broker(url string) (epoch string, last uint64) {
 	if h == nil || h.BrokerURL != url {
 		return "", 0
@@ -75,7 +75,7 @@ const maxHandover = 1 << 30
 
 func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
 
-// Inherited returns nil if this program has not replaced another one.
+// Inherited returns the Handover of the previous program; nil if this program has not replaced another program.
 func Inherited() (*Handover, error) {
 	text := os.Getenv(handoverVariable)
 	if text == "" {
@@ -132,7 +132,7 @@ func handOver(p *Pool) error {
 		return err
 	}
 	defer unix.Close(note)
-	if _, err := unix.FcntlInt(uintptr(note), unix.F_SETFD, 0); err != nil { // the next program inherits it
+	if _, err := unix.FcntlInt(uintptr(note), unix.F_SETFD, 0); err != nil { // make the next program inherit the file
 		return err
 	}
 	if err := os.Chdir(p.o.Dir); err != nil {
@@ -195,7 +195,7 @@ func (h *Handover) resume(p *Pool) {
 		w.joined, w.channel.parts, w.confined, w.awakeSince = one.Joined, one.Parts, true, time.Now()
 		w.watch()
 		p.relay.count(w, one.Counts)
-		if w.state < Serving { // it was about to replace a worker that died
+		if w.state < Serving { // the worker was about to replace a worker that had died
 			w.end(Quit)
 		}
 	}

@@ -41,8 +41,8 @@ const CountVariable = "_FAPWS_COUNT"
 // A PageOnly worker has no application and serves the page of a Notice.
 const PageOnly = "page"
 
-// Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves.
-// Meanwhile it answers the requests that need no application.
+// Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves. While it
+// loads, it answers the requests that need no application.
 const Eager = "eager"
 
 // Asleep is the role of a worker that loads its application when a request needs it (idle-stop). It serves all other
@@ -57,51 +57,55 @@ const Instead = "instead"
 // functions and threads.
 const endMargin = 7 * time.Second
 
-// worker is a worker process, from its start until after its end. Only the goroutine of Run uses it, except for out.
+// A worker is a worker process, from its start until after its end. Only the goroutine of Run uses it, except for out.
 type worker struct {
-	pool       *Pool
-	pid        int
-	cmd        *exec.Cmd
-	channel    *Channel
-	state      State
-	started    time.Time
-	replaced   bool
-	page       bool        // the worker has no application (PageOnly)
-	closed     bool        // it no longer accepts connections after Retire
-	leaves     bool        // it retires when it has loaded: see retireLoaded
-	batch      *generation // the generation it loads with; nil once that serves
-	settled    *Settled    // nil before Configured
-	awakeSince time.Time   // time when the worker or its application loaded
+	pool     *Pool
+	pid      int
+	cmd      *exec.Cmd
+	channel  *Channel
+	state    State
+	started  time.Time
+	replaced bool
+	page     bool // the worker has no application (PageOnly)
+	// the worker has confirmed Retire: it no longer accepts connections
+	closed bool
+	leaves bool // the worker retires when it has loaded (see retireLoaded)
+	// the generation to which the worker belongs while it loads; then nil
+	batch      *generation
+	settled    *Settled  // nil before Configured
+	awakeSince time.Time // time when the worker or its application loaded
 	listens    bool
-	handles    bool // its handlers have started
-	// sockets that it got before it had loaded, and perhaps accepted clients from; nil if none
+	handles    bool // the worker has started handlers
+	// sockets that the worker got before it had loaded and on which it may have accepted clients; nil if none
 	early  []Address
 	health health
 	limit  *time.Timer
-	why    string // "" if the supervisor has not killed it
-	// why the worker ends, according to its own report; advice may follow "; "
-	reason        string
-	reaped        bool
-	kills         int           // confine.MemoryKills at its start
-	idle          bool          // nothing reads its channel: see handOver
-	silent        chan struct{} // closed when all its messages were handled
-	said          func()
-	stderrCapture *stderrCapture // its output until it has loaded; nil if not captured
+	why    string // why the supervisor has killed the worker, or ""
+	// why the worker ends, from its own message; advice may follow "; "
+	reason string
+	reaped bool
+	kills  int           // result of confine.MemoryKills at the start of the worker
+	idle   bool          // no goroutine reads the channel (see handOver)
+	silent chan struct{} // closed when all messages of the worker were handled
+	said   func()
+	// standard error of the worker until it has loaded; nil if not captured
+	stderrCapture *stderrCapture
 	joined        bool
 	asleep        bool
 	unused        bool
-	// its event loop is blocked; it cannot hand over history or subscribers
+	// the event loop of the worker is blocked, so it cannot hand over history or subscribers
 	hung  bool
 	out   outbox
 	wants string // certificates that the worker has asked for, or ""
 	// certificates that were sent to the worker; nil if unknown after an upgrade
 	certificates []byte
-	confined     bool // it may run handlers; its settings are no longer accepted
-	distrusted   bool // it sent a forged message and is being killed
-	counts       map[string]int64
-	// sum of countCost of counts, which has its numbers of subscribers
+	// the worker may run handlers; its settings are no longer accepted
+	confined   bool
+	distrusted bool // the worker has sent a forged message and is being killed
+	counts     map[string]int64
+	// sum of countCost of all counts
 	counted   int
-	uncounted bool // the log reports uncounted channels
+	uncounted bool // a warning about uncounted channels was logged
 	questions Questions
 	querying  int
 }
@@ -132,8 +136,8 @@ func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	echo := w.mayEcho(status)
 	go func() {
-		_ = w.cmd.Wait() // waits for its output; the exit status is known
-		select {         // its last events must not be lost
+		_ = w.cmd.Wait() // waits for the output; the exit status is already known
+		select {         // handle the last messages, so that no events are lost
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
@@ -160,7 +164,7 @@ func (w *worker) receive() {
 			return
 		}
 		switch m.Kind {
-		case Publish, Purge, Counts: // these go to other workers
+		case Publish, Purge, Counts: // these messages go to other workers
 			w.pool.relay.throttle(w.pool.o.Broker)
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })
@@ -237,21 +241,21 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends nothing to a worker that has ended, because another process may have the same ID.
+// signal sends a signal to w, unless w has ended, because another process may have the same ID.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
-		_ = w.cmd.Process.Signal(sig) // if it fails, the process is about to end
+		_ = w.cmd.Process.Signal(sig) // an error means that the process is about to end
 	}
 }
 
-// retire makes w finish its requests, after other workers accept connections in its place. Its subscribers stay until
-// depart and then move to the worker to. If to is nil, they reconnect.
+// retire makes w finish its requests, because other workers accept connections now. Its subscribers stay until depart
+// and then move to the worker to. If to is nil, they reconnect.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }
 
-// retireLoaded is like retire for a worker that may have accepted clients before it has loaded. It retires when it can
-// serve them.
+// retireLoaded is like retire for a worker that may have accepted clients before it has loaded. The worker retires when
+// it can serve these clients.
 func (w *worker) retireLoaded() {
 	if w.listens {
 		w.unlisten()
@@ -260,8 +264,8 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// passSubscribers prepares the worker to to receive the subscribers of w. It returns the file through which w sends
-// them, or nil if a hand-over is impossible and the clients must reconnect.
+// passSubscribers makes the worker to receive the subscribers of w. It returns the file through which w must send them,
+// or nil if a hand-over is impossible and the clients must reconnect.
 func (w *worker) passSubscribers(to *worker) []*os.File {
 	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil
@@ -324,7 +328,7 @@ const (
 	Starting State = iota
 	Ready
 	Serving
-	// other workers accept in its place; it finishes active requests
+	// other workers accept connections; this worker finishes active requests
 	Retiring
 	Ending
 	Dead
@@ -342,7 +346,7 @@ func (w *worker) setState(to State) {
 	w.state = to
 }
 
-// The text of the error follows "worker N".
+// settle stores the settings of w. The text of the error follows "worker N".
 func (w *worker) settle(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err
@@ -366,7 +370,7 @@ func (w *worker) listenEarly(addresses []Address) {
 	w.early = addresses
 }
 
-// Clients that w has accepted wait until w has loaded.
+// unlisten takes the sockets from w. Clients that w has accepted wait until w has loaded.
 func (w *worker) unlisten() {
 	w.listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})
@@ -389,8 +393,8 @@ func (w *worker) listen(addresses []Address) {
 	}
 }
 
-// servesEarly reports whether w serves before the rest of its generation. Only the first worker of the first generation
-// serves early: it has the sockets while the other workers load.
+// servesEarly reports whether w serves before the other workers of its generation have loaded. Only the first worker of
+// the first generation does.
 func (w *worker) servesEarly() bool {
 	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
 }
@@ -437,8 +441,8 @@ func (w *worker) wanted(m *Message) {
 	w.send(answer)
 }
 
-// mayEcho returns how long to wait before w, which ended with status, counts as lost. A signal to the whole process
-// group may have ended the worker before it stops the server.
+// mayEcho returns how long to wait before w, which has ended with status, counts as lost: a signal to the whole process
+// group may have reached the worker before the supervisor.
 func (w *worker) mayEcho(status unix.WaitStatus) time.Duration {
 	sig := status.Signal()
 	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
