@@ -1,5 +1,5 @@
-// Package process knows the form in which the program runs, executable or library, and starts the program again. No
-// other package uses os.Args, os.Executable or /proc/self/exe.
+// Package process starts the program again, which may be an executable or a library. No other package uses os.Args,
+// os.Executable or /proc/self/exe.
 //
 // As an executable (executable.go), which build.sh makes, the program has Python linked into it. As a library
 // (library.go, build tag library) in a wheel, the program runs in the Python that installed the wheel: `python -m
@@ -32,9 +32,9 @@
 //
 // A process whose parent has died ends. A worker calls WatchParent, once, on the main thread.
 //
-// The end of a pipe or socket would not be enough: the application may have closed the descriptor, or all threads may
-// be blocked. So the kernel sends a signal (PR_SET_PDEATHSIG), which starts a kernel timer that kills the worker after
-// the graceful timeout (orphan.c).
+// Reading the end of a pipe or socket would not suffice: the application may have closed the descriptor, or all threads
+// may be blocked. So the kernel sends a signal (PR_SET_PDEATHSIG), which starts a kernel timer that kills the worker
+// after the graceful timeout (orphan.c).
 //
 // # Service manager, pid file, version
 //

@@ -14,8 +14,8 @@ import (
 // expect to run on that thread.
 func init() { runtime.LockOSThread() }
 
-// started is the absolute path by which the executable was called, with which an upgrade finds a new version; "" if it
-// cannot be known. It is found before the program changes its working directory.
+// started is the absolute path by which the executable was called; "" if it is unknown. An upgrade finds a new version
+// there. The path is determined before the program changes its working directory.
 var started = func() string {
 	path, err := exec.LookPath(os.Args[0])
 	if err == nil || errors.Is(err, exec.ErrDot) {
@@ -38,12 +38,12 @@ func Interpreter() string { return "" }
 
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }
 
-// TakeName replaces the name that the kernel gave to a process started by Again after /proc/self/exe. It must be called
-// on the main thread.
+// TakeName names the process "fapws", because the kernel has named a process started by Again after /proc/self/exe. It
+// must be called on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
-// Again returns a command for the running program, even if its file was replaced or removed since the start. If newest
-// is set, the command is for the program that is installed now. Callers append to ExtraFiles, which may not be empty.
+// Again returns a command that starts the running program, even if its file was replaced or removed since the start; if
+// newest is set, the program that is installed now. Callers may append to ExtraFiles, which need not be empty.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

@@ -16,10 +16,10 @@ import (
 
 func Arguments() []string { return os.Args[1:] }
 
-// A script that exits has its own codes.
+// Exit codes of fapws. A script that exits may use other codes.
 const (
 	OK       = 0
-	Failed   = 1 // failed while running, or received a second stop signal
+	Failed   = 1 // a failure while running, or a second stop signal
 	BadUsage = 2 // wrong usage or setting, or a missing file
 	NoStart  = 3
 )
@@ -27,7 +27,8 @@ const (
 // ExitError ends fapws with lines for the user and an exit code.
 type ExitError struct {
 	Code int
-	Text string // lines separated by newlines; "" if the user was informed
+	// lines for the user, separated by newlines; "" if the error was already reported
+	Text string
 	err  error
 }
 
@@ -39,7 +40,8 @@ func ExitUsage(err error) error {
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// ExitNotStarted uses the code BadUsage if one of args is an error about a missing file.
+// ExitNotStarted returns an ExitError for a failed start. Its code is BadUsage if one of args is an error about a
+// missing file.
 func ExitNotStarted(format string, args ...any) error {
 	code := NoStart
 	for _, arg := range args {
@@ -51,7 +53,7 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitFrom uses the code of the first *ExitError in err, or BadUsage.
+// ExitFrom returns err as an ExitError with the code of the first *ExitError in err, or BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {
@@ -60,10 +62,10 @@ func ExitFrom(err error) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitSilently is for errors that have been reported.
+// ExitSilently returns an ExitError without text, for an error that was already reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// ExitLines adds advice to an error of the operating system.
+// ExitLines returns the lines of an error for the user. It adds advice to errors of the operating system.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {
@@ -95,13 +97,12 @@ func ExitReport(w io.Writer, err error) int {
 	return Failed
 }
 
-// closingTime is how long Python may at least run the script's atexit functions and wait for
-// its threads after serving has ended. python3 waits without a limit; a supervisor
-// does not.
+// closingTime is the minimum time that Python has, after serving has ended, for the script's atexit functions and
+// threads. python3 waits without a limit, but a supervisor cannot.
 const closingTime = 5 * time.Second
 
-// ClosingTime returns how long Python may take to end: the time until deadline, which limits the requests, but at
-// least closingTime.
+// ClosingTime returns how long Python may take to end: until deadline, which also limits the requests, but at least
+// closingTime.
 func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
 
 // ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than ClosingTime to end. Stop
@@ -130,9 +131,9 @@ func ExitPlain(err error) error {
 	var done plain
 	raw, text := "", ""
 	switch {
-	case errors.As(err, &done): // the text is already for users
+	case errors.As(err, &done): // the error already has a text for users
 		return err
-	case errors.As(err, &name): // checked before net.OpError, which wraps it
+	case errors.As(err, &name): // check this before net.OpError, which wraps it
 		raw, text = name.Error(), "host "+name.Name+" is not known"
 		if !name.IsNotFound {
 			text = "host " + name.Name + " cannot be looked up: " + name.Err

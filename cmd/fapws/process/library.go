@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-// A process with the library gets the arguments of `python -m fapws`. If Python has not preloaded the library, the
-// module reports that.
+// A process with the library has the arguments of `python -m fapws`; remove the first ones. If Python has not preloaded
+// the library, the module reports that.
 func init() {
 	const own = 3 // the interpreter, -m, fapws
 	if file != nil && len(os.Args) >= own {
@@ -28,20 +28,20 @@ func File() string { return C.GoString(C.fapws_preload.path) }
 
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
-// LowPorts does not suggest capabilities, because the dynamic loader preloads nothing into an interpreter that has
-// them.
+// LowPorts returns a command that allows low ports. It does not suggest capabilities, because the dynamic loader
+// preloads no library into an interpreter with capabilities.
 func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
 
-// The constructor of the library has named the process.
+// TakeName does nothing, because the constructor of the library has named the process.
 func TakeName() {}
 
-// Start the newest program as users do, and not by -m, which would search the working directory first.
+// Again starts the newest program like a user, and not by -m, which would search the working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
 		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},
 			args...)...)
 		cmd.Env = os.Environ()
-		if _, err := os.Stat(File()); err != nil { // an upgrade must not begin
+		if _, err := os.Stat(File()); err != nil { // returns an error, so that an upgrade does not begin
 			cmd.Err = err
 		}
 		return cmd
@@ -49,7 +49,7 @@ func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"-m", "fapws"}, args...)...)
 	cmd.Args[0] = Interpreter()
 	cmd.ExtraFiles = []*os.File{file}
-	// the first of ExtraFiles, because the path may belong to another library by now
+	// the library by its descriptor, because another library may have its path by now
 	preload := "/proc/self/fd/3"
 	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
 		preload += ":" + others

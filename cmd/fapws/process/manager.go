@@ -22,10 +22,10 @@ import (
 // Version is set by build.sh.
 var Version = "dev"
 
-// Software names the program as SERVER_SOFTWARE does (RFC 3875 §4.1.17).
+// Software returns the value of SERVER_SOFTWARE (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// PIDFile may be nil, and then has nothing to remove.
+// A PIDFile is the file with the ID of this process; nil if there is no file.
 type PIDFile struct {
 	path string // absolute, because the process may change its directory
 	file *os.File
@@ -53,8 +53,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// Left returns the file for TakeOverPIDFile in a program that replaces this one in the same process; nil without a pid
-// file.
+// Left returns the file for TakeOverPIDFile in a program that replaces this program in the same process; nil if there
+// is no pid file.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
 		return nil
@@ -71,7 +71,7 @@ func replace(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = f.Chmod(0o644) // others may read which process to signal
+	err = f.Chmod(0o644) // other users may read the ID to signal the process
 	if err == nil {
 		_, err = f.WriteString(line())
 	}
@@ -103,7 +103,7 @@ func (f *PIDFile) remove() error {
 	mine, _ := f.file.Stat()
 	there, err := os.Lstat(f.path)
 	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
-		return nil // it was removed, or is another process's by now
+		return nil // the file was removed, or belongs to another process by now
 	}
 	if err = os.Remove(f.path); errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
@@ -116,9 +116,9 @@ func (f *PIDFile) remove() error {
 
 const maxPID = 64 // in bytes
 
-// owner returns 0 if the file is missing or contains no number.
+// owner returns the process ID in a file; 0 if the file is missing or contains no number.
 func owner(path string) (int, error) {
-	// a FIFO would wait for a writer
+	// do not wait for the writer of a FIFO
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // a missing file has no owner, and a link is replaced
@@ -165,8 +165,8 @@ type Notifier struct {
 	watchdog time.Duration
 }
 
-// TakeNotifier creates a Notifier from environment variables and removes them, because child processes must not send
-// messages for the service. It returns nil without a manager or if its unix socket cannot be reached.
+// TakeNotifier creates a Notifier from environment variables, which it removes, because child processes must not send
+// messages for the service. It returns nil if there is no manager or its unix socket cannot be reached.
 func TakeNotifier() *Notifier {
 	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)
 	for _, variable := range []string{socketVariable, usecVariable, pidVariable} {
@@ -184,7 +184,7 @@ func TakeNotifier() *Notifier {
 	return n
 }
 
-// Leave restores the environment for a program that replaces this one.
+// Leave restores the environment for a program that replaces this program.
 func (n *Notifier) Leave() {
 	if n == nil {
 		return
@@ -195,7 +195,7 @@ func (n *Notifier) Leave() {
 	}
 }
 
-// Ready takes one line for users as status, or "".
+// Ready reports that the service is ready. status is one line for users, or "".
 func (n *Notifier) Ready(status string) error {
 	if status == "" {
 		return n.send("READY=1")
@@ -215,7 +215,8 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-// send connects every time, because the manager may have restarted with another socket at the same address.
+// send sends a message. It connects each time, because the manager may have restarted with another socket at the same
+// address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil
@@ -225,15 +226,15 @@ func (n *Notifier) send(assignments ...string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // the manager may not read
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // the manager may have stopped reading
 		return err
 	}
 	_, err = c.Write([]byte(strings.Join(assignments, "\n")))
 	return err
 }
 
-// Watch notifies the watchdog at half its interval while ping succeeds within that time. It returns when ctx ends, or
-// at once without a watchdog.
+// Watch notifies the watchdog at half its interval, as long as ping succeeds within this time. It returns when ctx
+// ends; at once if there is no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
 	if n == nil || n.watchdog == 0 {
 		return
@@ -246,7 +247,7 @@ func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) 
 		err := ping(trial)
 		cancel()
 		if err == nil {
-			_ = n.Alive() // after a failure, the manager restarts the service
+			_ = n.Alive() // ignore an error: the manager then restarts the service
 		}
 		select {
 		case <-ticks.C:

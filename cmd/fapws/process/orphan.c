@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Uses system calls, because the functions need librt before glibc 2.34. */
+/* These system calls are made directly, because their functions need librt before glibc 2.34. */
 struct kernel_time {
   long interval_seconds, interval_nanoseconds, seconds, nanoseconds; /* struct __kernel_old_itimerspec */
 };
@@ -20,7 +20,7 @@ struct kernel_time {
 static int timer; /* kernel timer ID; sends SIGKILL when it expires */
 static pid_t parent;
 static atomic_int limit_seconds;
-static struct sigaction before; /* Go's handler */
+static struct sigaction before; /* previous handler, which belongs to Go */
 
 void fapws_orphan_limit(int limit) { atomic_store(&limit_seconds, limit); }
 
@@ -32,7 +32,7 @@ void fapws_orphan_end(void) {
 
 static void on_signal(int sig, siginfo_t *info, void *context) {
   int kept = errno;
-  if (getppid() != parent) { /* otherwise only the parent's thread has ended */
+  if (getppid() != parent) { /* if the parent is the same, only one of its threads has ended */
     fapws_orphan_end();
     if (before.sa_flags & SA_SIGINFO) before.sa_sigaction(sig, info, context);
   }

@@ -2,7 +2,7 @@
 //go:build library
 /* clang-format on */
 
-/* Turns a Python process with the preloaded library into a process of this program. */
+/* Makes a Python process with the preloaded library run this program. */
 #define _GNU_SOURCE
 #include "preload.h"
 
@@ -38,8 +38,8 @@ static void take_library(void) {
     unsetenv("LD_PRELOAD");
 }
 
-/* Writes the library's path into the loader's list of libraries for gdb. Without this, the list contains
- * /proc/self/fd/3, and gdb would open its own descriptor 3, which may be a pipe. */
+/* Writes the library's path into the dynamic loader's list of libraries, for gdb. The list contains /proc/self/fd/3,
+ * for which gdb would open its own descriptor 3, which may be a pipe. */
 static void show_path(void) {
   Dl_info info;
   struct link_map *self;
@@ -56,7 +56,7 @@ __attribute__((constructor(102))) static void start(void) {
   fapws_preload.path = library + path;
   fapws_preload.interpreter = interpreter;
   show_path();
-  signal(SIGPIPE, SIG_DFL); /* Python, which started this program, ignores both */
+  signal(SIGPIPE, SIG_DFL); /* restore the default, because Python has ignored both signals */
   signal(SIGXFSZ, SIG_DFL);
   prctl(PR_SET_NAME, "fapws");
 }
@@ -71,7 +71,7 @@ static int main_of_library(int argc, char **argv, char **envp) {
 typedef int main_function(int, char **, char **);
 typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 
-/* Replaces the function of libc, which the program's first instructions call with main as argument. */
+/* Replaces the function of libc that the first instructions of the interpreter call with its main function. */
 __attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv,
                                                              void (*init)(void), void (*fini)(void),
                                                              void (*loaded)(void), void *stack) {

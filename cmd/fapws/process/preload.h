@@ -7,8 +7,9 @@
 
 /* All fields are set before main and never change. */
 extern struct fapws_preload {
-  int fd;           /* the library, open; -1 if another program has loaded it */
-  const char *path; /* of the library, or "" */
-  /* as typed, so that the interpreter finds its virtual environment; or "" */
+  /* Descriptor of the library; -1 if another program has loaded the library. */
+  int fd;
+  const char *path; /* path of the library, or "" */
+  /* path of the interpreter as typed, by which it finds its virtual environment, or "" */
   const char *interpreter;
 } fapws_preload;

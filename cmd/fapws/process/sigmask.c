@@ -8,7 +8,7 @@
 
 static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGTTIN, SIGTTOU};
 
-/* Control signals that must not end or stop the process before it catches them, although that is their default. */
+/* Control signals that must not end or stop the process by their default action before it catches them. */
 static const int harmless[] = {SIGHUP, SIGTTIN, SIGTTOU};
 
 static const int ending[] = {SIGTERM, SIGINT, SIGQUIT};
@@ -17,8 +17,8 @@ static sigset_t arrived;
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* A worker inherits the mask. Programs that the application starts would inherit it, too, and could not be
- * terminated. */
+/* Unblocks the control signals in a worker, which has inherited the mask. Programs that the application starts would
+ * also inherit it and could not be terminated. */
 static void unblock(void) {
   sigset_t set;
   sigemptyset(&set);
@@ -26,9 +26,9 @@ static void unblock(void) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Handles a signal that ends the process, from the moment when Go unblocks it. If Go has its own handler by then, but
- * has not caught the signal, that handler calls this one and lets the signal end the process. Service managers would
- * report a failure, so the process exits with 0. Its workers notice and end gracefully. */
+/* Handles a signal that ends the process, from the moment when Go unblocks it. If Go has installed its handler but does
+ * not catch the signal yet, Go's handler calls this handler and then lets the signal end the process. Service managers
+ * would report a failure, so this handler exits with 0. The workers notice this and end gracefully. */
 static void note(int sig) {
   struct sigaction now;
   sigaddset(&arrived, sig);

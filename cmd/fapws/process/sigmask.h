@@ -1,5 +1,4 @@
 #pragma once
 
-/* Reports whether sig arrived between two programs of an upgrade. Go's start unblocks sig, or sig is ignored until
- * then. */
+/* Reports whether sig arrived between the two programs of an upgrade. */
 int fapws_signal_arrived(int sig);

@@ -25,7 +25,8 @@ func catchEarly() chan os.Signal {
 	return c
 }
 
-// AtTerminal reports false if the process ignores HUP, which a terminal sends when it closes.
+// AtTerminal reports whether the process was started at a terminal. It reports false if the process ignores HUP, which
+// a terminal sends when it closes.
 func AtTerminal() bool {
 	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
 	return err == nil && !signal.Ignored(syscall.SIGHUP)
@@ -52,8 +53,8 @@ func SignalsArrived() (signals []syscall.Signal) {
 	return signals
 }
 
-// deathSignal is the signal that the kernel sends when the parent dies. It is a real-time signal that neither glibc
-// (32 to 34) nor Python uses, in the middle of those that are left.
+// deathSignal is the signal that the kernel sends when the parent dies: a real-time signal that neither glibc (32 to
+// 34) nor Python uses.
 const deathSignal = syscall.Signal(50)
 
 // WatchParent returns a channel that receives when the parent of this process has died. After a further limit, the
@@ -67,11 +68,11 @@ func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	return c, nil
 }
 
-// LimitOrphan changes the time between the death of the parent and that of this process. LimitOrphan is safe for
-// concurrent use.
+// LimitOrphan changes the time between the death of the parent and the end of this process. It is safe for concurrent
+// use.
 func LimitOrphan(limit time.Duration) { C.fapws_orphan_limit(seconds(limit)) }
 
-// EndOrphan makes the kernel kill this process after the limit. EndOrphan is safe for concurrent use.
+// EndOrphan makes the kernel kill this process after the limit. It is safe for concurrent use.
 func EndOrphan() { C.fapws_orphan_end() }
 
 func seconds(d time.Duration) C.int { return C.int((d + time.Second - 1) / time.Second) }

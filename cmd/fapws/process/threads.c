@@ -1,5 +1,6 @@
-/* A container whose seccomp profile is older than clone3 may refuse that call with EPERM. glibc then starts no thread,
- * because it tries clone only after ENOSYS, and Go's runtime would end in an abort before the program could say why. */
+/* A container whose seccomp profile is older than clone3 may refuse this system call with EPERM. glibc then cannot
+ * start a thread, because it tries clone only after ENOSYS, and Go's runtime would abort before the program could
+ * report the reason. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +18,7 @@ static const char refused[] =
 
 static void *nothing(void *argument) { return argument; }
 
-/* Runs before Go's runtime. The call always fails. EINVAL means that the system supports it. */
+/* Runs before Go's runtime. The call of clone3 always fails; EINVAL means that the system supports it. */
 __attribute__((constructor(101))) static void check(void) {
   pthread_t thread;
   if (syscall(SYS_clone3, NULL, 0) != -1 || errno != EPERM) return;

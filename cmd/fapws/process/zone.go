@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ZoneDoubts has a warning if TZ is neither the name of a zone nor a rule.
+// ZoneDoubts contains a warning if TZ is neither the name of a zone nor a rule.
 var ZoneDoubts []string
 
 // Package time searches for the value of TZ only among the names of time zone files, and uses UTC for a POSIX rule (XBD
