@@ -41,7 +41,7 @@ func parseAddress(text string) (string, error) {
 	return addr, err
 }
 
-// parsePlain is parseAddress without the https:// before an address. usual is the port of an address that has none.
+// parsePlain parses an address without the prefix for HTTPS. usual is the port if the address has none.
 func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {
@@ -147,7 +147,7 @@ func (s *Settings) changeAddress(c *Config) {
 	}
 	list := c.Bind
 	if c.Dev {
-		list = append(slices.Clone(list), devBind) // for settings that none of them has
+		list = append(slices.Clone(list), devBind) // used if no address has host and port
 	}
 	host, port, https := defaultHost, defaultPort, false
 	for _, a := range list {
@@ -177,7 +177,7 @@ const (
 	secureTCP    = "https://"
 	securePrefix = "https+"
 
-	// port of URLs without one
+	// port of URLs that contain no port
 	HTTPSPort = "443"
 )
 
@@ -279,7 +279,7 @@ func (s *Settings) settleRedirect(c *Config) error {
 	return nil
 }
 
-// HTTPSPort returns the port of the first address for HTTPS, or of a trusted proxy; "" without any.
+// HTTPSPort returns the port of the first address for HTTPS, otherwise of a trusted proxy, otherwise "".
 func (c *Config) HTTPSPort() string {
 	for _, addr := range c.Bind {
 		if _, port, secure, ok := splitTCP(addr); secure && ok {

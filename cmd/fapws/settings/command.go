@@ -43,9 +43,9 @@ func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
 type Command struct {
 	Word Word
-	// argument of WordHelp: a topic or ""; of WordInternal: the name of a text
+	// argument of WordHelp (a topic or "") or of WordInternal (the name of a text)
 	Topic string
-	// APP as typed (see SplitApp); "" for commands without APP, and if a file names it
+	// APP as typed (see SplitApp); "" for commands without APP, and if the configuration file names the application
 	Script string
 	// arguments after "--", sys.argv[1:] of the application; or arguments of WordCtl, WordBench, WordImport, WordHash,
 	// WordUser or WordNew
@@ -67,8 +67,7 @@ var dotted = sync.OnceValue(func() *regexp.Regexp {
 
 func IsDotted(text string) bool { return dotted().MatchString(text) }
 
-// isObject reports whether text can be the part of APP after the colon: a Python name with attributes, or a call of
-// one.
+// isObject reports whether text can be the part of APP after the colon: a Python name with attributes, or a call.
 func isObject(text string) bool {
 	name, arguments, called := strings.Cut(text, "(")
 	return IsDotted(name) && (!called || strings.HasSuffix(arguments, ")"))
@@ -207,7 +206,7 @@ func newParser(rows []*Setting, typed []string) *parser {
 }
 
 // flags parses flags and returns the other words. Unless interspersed is true, it stops at the first word. dashes is
-// the number of words before "--", or -1 without "--". flags may be called again if there was no "--".
+// the number of words before "--", or -1 if there is no "--"; in this case flags may be called again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
 	set.SetInterspersed(interspersed)
@@ -218,7 +217,7 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	for errors.As(err, &unknown) {
 		typed := typedName(unknown)
 		wrong = append(wrong, p.unknown(typed))
-		// Later flags may be unknown, too. The value of an unknown flag looks like a word.
+		// Ignore the unknown flag, because later flags may be unknown, too. Its value looks like a word.
 		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
 		if !strings.HasPrefix(typed, "--") {
 			f.Name, f.Shorthand = "unknown flag "+typed, f.Name
@@ -285,8 +284,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag whose value is probably the application, and the value: app:app in "--access-log app:app".
-// It returns "" if no flag has an application as its value.
+// TookApp returns a flag that has probably taken the application as its value, and the value: app:app in "--access-log
+// app:app". It returns "" if there is none.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)
@@ -314,7 +313,7 @@ func (p *parser) add(row *Setting) {
 	}
 }
 
-// completed adds the usual value to flags such as --debug without a value.
+// completed adds the default value to flags such as --debug that were typed without a value.
 func (p *parser) completed(args []string) []string {
 	for _, row := range p.rows {
 		if row.alone == "" {
@@ -375,7 +374,7 @@ func (p *parser) explain(err error) error {
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		// a value that the flag has in other servers
+		// the value is valid in other servers
 		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) {
 			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
 		}

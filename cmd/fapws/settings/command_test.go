@@ -173,7 +173,7 @@ func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 	}
 }
 
-// A row of the table about a flag of fapws has a condition. A word is not in the table twice with the same condition.
+// Rows for flags of fapws have a condition. No two rows have the same word and condition.
 func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(commands, table()...) {

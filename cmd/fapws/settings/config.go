@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Config holds the settled value of every setting. Sizes are in bytes.
+// Config holds the final value of every setting. Sizes are in bytes.
 //
 // Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some
 // of them.
@@ -40,7 +40,7 @@ type Config struct {
 	// TLSMin is the number of the version in crypto/tls.
 	TLSMin       uint16
 	TLSStrictSNI bool
-	// HTTPSRedirect is "no", "yes" or a port; once settled, "no" or a port.
+	// HTTPSRedirect is "no", "yes" or a port; "yes" is replaced by a port when all settings are known.
 	HTTPSRedirect string
 
 	LoginUsers string

@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// TableReader is a type that decodes itself from a value. The error describes the allowed values and follows "must be
-// ", unless Errorf created it.
+// A TableReader decodes itself from a value. The error describes the allowed values and follows "must be ", unless
+// Errorf has created it.
 type TableReader interface {
 	FromFile(v TOMLValue) error
 }
@@ -59,8 +59,8 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 	}
 }
 
-// keyFields returns the fields of a struct that have a key, including those of embedded structs. Several fields may
-// have the same name, which reflect.VisibleFields does not support.
+// keyFields returns the fields of a struct that have a key, including fields of embedded structs. Unlike
+// reflect.VisibleFields, it supports several fields with the same name.
 func keyFields(of reflect.Type) (fields []reflect.StructField) {
 	for i := range of.NumField() {
 		f := of.Field(i)
@@ -95,8 +95,8 @@ func DescribeKeys(table string, of any) (docs []KeyDoc) {
 	return docs
 }
 
-// InheritTable copies fields from one struct to another. to and from are pointers to structs of one type. It copies the
-// fields whose keys are not in at, the table of to.
+// InheritTable copies fields from the struct from to the struct to, unless at, the table of to, contains their keys.
+// Both are pointers to the same type.
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {
@@ -117,7 +117,7 @@ func (t *TOMLTable) Set(key string) bool {
 	return ok
 }
 
-// Wants treats false like a missing key.
+// Wants reports whether the table has the key with a value other than false.
 func (t *TOMLTable) Wants(key string) bool {
 	v, ok := t.value(key)
 	return ok && v.Any != false
@@ -172,7 +172,7 @@ func (f *TOMLFile) Resolve(path string) string {
 	return filepath.Join(f.Dir, path)
 }
 
-// Unknown returns the error for a key that is not among names in the table.
+// Unknown returns the error for an unknown key. names are the known keys of the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
 	if v.File.Misplaced != nil {
 		if known := v.File.Misplaced(table, v.Key); known != "" {
@@ -279,7 +279,7 @@ func (v TOMLValue) list(to *[]string, is string) error {
 	return err
 }
 
-// Pairs is a table of strings, in the order of the file: headers, types.
+// Pairs is a table of strings in the order of the file, such as headers or types.
 type Pairs []exchange.Field
 
 func (p *Pairs) FromFile(v TOMLValue) error {

@@ -4,9 +4,9 @@
 // of another package, that has the value. So a new setting needs an entry, a field, and code that reads the field; go
 // test ./docs -update writes docs/settings.md.
 //
-// The first of these places with a value for a setting determines the value: flag, environment, file, script, default.
-// The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go has advice for users of
-// flags and commands of other servers.
+// A setting has the value of the first of these places that sets it: flag, environment, file, script, default. The
+// package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go has advice for users of flags
+// and commands of other servers.
 //
 // # The configuration file
 //

@@ -21,8 +21,8 @@ const maxBytes = 1 << 20
 
 var serviceDir = "/etc/fapws"
 
-// FindFile returns the name of the configuration file, or "" without one: the file of --config, or the first existing
-// file, even if it is unreadable. The file of the service is not used if the command line names an application.
+// FindFile returns the name of the configuration file: the file of --config, otherwise the first existing file, even if
+// it is unreadable, otherwise "". The file of the service is not used if the command line names an application.
 func FindFile(set *Settings, appNamed bool) string {
 	switch name := set.File(); name {
 	case "off":
@@ -85,8 +85,8 @@ func ReadFileLimited(name string) ([]byte, error) {
 	return text, nil
 }
 
-// formatHint returns a hint for the error of a configuration file that cannot be parsed: its name or text may show that
-// it has another format.
+// formatHint returns a hint for a configuration file that cannot be parsed, if its name or text shows that it has
+// another format.
 func formatHint(name string, text []byte) string {
 	ext := filepath.Ext(name)
 	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))
@@ -121,7 +121,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		}
 		row := keys[v.Key].row
 		if slices.Contains(others, v.Key) && (row == nil || v.IsTables()) {
-			continue // host = "127.0.0.1" is a setting, [[host]] is not
+			continue // host is a setting in host = "127.0.0.1", but not in [[host]]
 		}
 		if row == nil {
 			wrong = append(wrong, v.Unknown("", slices.Concat(slices.Sorted(maps.Keys(keys)), others)))
@@ -145,7 +145,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	return errors.Join(wrong...)
 }
 
-// Kept returns the names of the settings that a reload keeps although they differ in later.
+// Kept returns the names of the settings whose value differs in later but that a reload does not change.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
@@ -160,12 +160,12 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 const KeptVariable = "_FAPWS_KEPT"
 
 type keptValue struct {
-	Text string // in a form for parse
+	Text string // the value as text for parse
 	From string // Source.Name
 }
 
-// KeptFromFile returns a text for TakeKept in the processes of this supervisor: the settings of the file that a reload
-// keeps.
+// KeptFromFile returns the settings from the file that a reload does not change, as a text for TakeKept in the
+// processes of this supervisor.
 func (s *Settings) KeptFromFile() string {
 	kept := map[string]keptValue{}
 	for _, row := range table() {
@@ -180,8 +180,8 @@ func (s *Settings) KeptFromFile() string {
 // TakeKept stores the settings of a text of KeptFromFile for Keep. An empty text has no settings.
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
-// Keep sets the settings that a supervisor keeps to their values in the file when the supervisor read it. It is called
-// after this process has read the file, which may have changed.
+// Keep sets the settings that a supervisor keeps to the values that the supervisor has read from the file. It is called
+// after this process has read the file, which may have changed since then.
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]
@@ -222,7 +222,8 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value of the file for one of the names of the setting. The error follows "must be ".
+// fromFile reads a value from the file. as is the name under which the file has the setting. The error follows "must be
+// ".
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

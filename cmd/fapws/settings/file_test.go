@@ -45,7 +45,7 @@ func sample(t *testing.T, row *Setting) string {
 	return `""`
 }
 
-// The settings in examples.toml are those of a file, in the order of the tables, with valid values.
+// examples.toml contains the settings of a file in the order of the tables, with valid values.
 func TestEachExampleCanBeSet(t *testing.T) {
 	var want, have []string
 	for _, row := range table() {
@@ -221,7 +221,7 @@ func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	}
 }
 
-// The table marks each setting that is a path.
+// The tables mark each setting that is a path.
 func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") ||

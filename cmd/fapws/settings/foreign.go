@@ -263,8 +263,7 @@ var foreign = []struct {
 	{"passwd htpasswd password", "", "for a user of auth, type fapws hash-password USER"},
 }
 
-// foreignAnswer returns advice about a word of foreign. value is its value or the next word. It returns "" for other
-// words.
+// foreignAnswer returns the advice about a word in foreign, or "". value is the value of the word or the next word.
 func foreignAnswer(word, value string) string {
 	if word == "" {
 		return ""
@@ -294,8 +293,8 @@ func fits(name, word string) bool {
 	return ok
 }
 
-// ForeignFile returns a description of a file of another server, or of a file that fapws serves by another command,
-// according to its name; "" for other files.
+// ForeignFile returns a description of a file by its name, if the file belongs to another server or fapws serves it by
+// another command; otherwise "".
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
 func foreignKey(key string) string {
@@ -305,8 +304,8 @@ func foreignKey(key string) string {
 	return foreignAnswer("--"+key, "VALUE")
 }
 
-// UnknownWord returns advice about a word that the user typed as a command: a command of another tool, or a misspelt
-// word of typedWords. app is the next word, or "". It returns "" for other words.
+// UnknownWord returns advice about a word that the user has typed as a command, if it is a command of another tool or
+// resembles one of typedWords; otherwise "". app is the next word, or "".
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"
@@ -372,8 +371,8 @@ func (p *parser) toggleBefore(word string) string {
 	return ""
 }
 
-// notAnApp returns an error if APP is an address or a port, as for php -S and http.server; otherwise nil. next is the
-// next word, or "".
+// notAnApp returns an error if APP is an address or a port, as users of php -S and http.server type it; otherwise nil.
+// next is the next word, or "".
 func notAnApp(app, next string) error {
 	if next == "" {
 		next = "APP"
@@ -430,7 +429,7 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	return lines
 }
 
-// shellWords supports only quotes.
+// shellWords splits text like a shell, but supports only quotes.
 func shellWords(text string) []string {
 	words := regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`).FindAllString(text, -1)
 	for i := range words {

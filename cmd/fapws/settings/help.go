@@ -47,8 +47,8 @@ func WriteHelp(w io.Writer, all bool) {
 	}
 }
 
-// wordHelp has the help of version and of the commands that take APP. The packages of the other commands have their
-// help.
+// wordHelp contains the help of version and of the commands with APP. Other packages contain the help of the other
+// commands.
 var wordHelp = map[Word]string{
 	WordCheck: `Usage: fapws check [FLAGS] [APP [-- ARGS...]]
 Loads the application, or what the configuration file names, as a server would,
@@ -81,7 +81,7 @@ Prints the versions of fapws, Python and Go. Exit status: 0.
 `,
 }
 
-// WriteWordHelp returns false if another package has the help of the command.
+// WriteWordHelp writes the help of a command. It returns false if another package contains this help.
 func WriteWordHelp(w io.Writer, word Word) bool {
 	text, found := wordHelp[word]
 	_, _ = io.WriteString(w, text)

@@ -34,7 +34,7 @@ func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 	}
 }
 
-// Each row has help and a unique name. Everything that is generated from the table mentions the row.
+// Each row has help and a unique name, and appears in all texts that are generated from the tables.
 func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 	rows := table()
 	written := map[string]string{}

@@ -6,7 +6,7 @@ import (
 )
 
 type KeyDoc struct {
-	// "" for the top, "host", "host.route", or "rules" for both tables
+	// table of the key: "" for the top, "host", "host.route", or "rules" for both tables
 	Table string
 	Key   string
 	Value string // example in TOML

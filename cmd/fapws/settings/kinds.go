@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// single returns the value for a field that is a text, number, time, boolean or list of texts; nil for other fields.
+// single returns the value that reads a field: a text, number, time, boolean or list of texts; nil for other fields.
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")
@@ -62,7 +62,7 @@ func single(field any, tag reflect.StructTag) *value {
 	return nil
 }
 
-// like returns a kind of text. fits reports whether a text is allowed; allowed describes these texts.
+// like returns a kind of text. fits reports whether a text is allowed; allowed describes the allowed texts.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := of(to, isText, func(s string) (string, error) {
@@ -141,7 +141,7 @@ func inFile(allowed string, kind func(*string) *value) func(*string) *value {
 
 var (
 	texts    = each(func(string) error { return nil })
-	expiries = each(func(one string) error { // package static parses the age
+	expiries = each(func(one string) error { // package static will parse the age
 		if pattern, age, _ := strings.Cut(one, "="); pattern == "" || age == "" {
 			return fmt.Errorf("a pattern, =, and a time, such as *.css=30d or *=no-cache; not %s", shorten(one))
 		}

@@ -9,10 +9,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// walker makes tables with line numbers of a text that the TOML library has accepted. The library does not return line
-// numbers. A walker only finds the ends of values, and does not check them.
+// A walker makes tables with line numbers from a text that the TOML library has accepted, because the library returns
+// no line numbers. It only finds the ends of values and does not check them.
 type walker struct {
-	token string // "" at the end
+	token string // "" at the end of the text
 	line  int    // line of the beginning of token
 	text  string // the rest of the text, which begins with token
 }
@@ -71,8 +71,8 @@ func (w *walker) header(t *TOMLTable) *TOMLTable {
 	return t
 }
 
-// enter returns the table of a key. If another is true, it appends an element to an array of tables; otherwise it
-// returns the last element of such an array.
+// enter returns the table of a key. In an array of tables it returns the last element or, if another is true, appends a
+// new element.
 func (t *TOMLTable) enter(key string, line int, another bool) *TOMLTable {
 	i := slices.IndexFunc(t.Entries, func(v TOMLValue) bool { return v.Key == key })
 	if i < 0 {
@@ -122,7 +122,7 @@ func (w *walker) keys() (parts []string) {
 	}
 }
 
-// value reads the value of v. name is the name of a table in the value.
+// value reads the value of v; if the value is a table, name becomes its name.
 func (w *walker) value(v *TOMLValue, name string) {
 	switch w.token {
 	case "[":
@@ -169,7 +169,7 @@ func scalar(text string) any {
 // ignored: maxbody is the beginning of max-body-size.
 func Nearest(wrong string, names []string) string {
 	typed, best, bestLetters := letters(wrong), "", ""
-	// one wrong letter in three is allowed, so --foo does not mean --loop
+	// allow one wrong letter in three, so that --foo does not mean --loop
 	least := max(len(typed)/3, 1)
 	for _, name := range names {
 		known := letters(name)
@@ -191,7 +191,7 @@ func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// isPart reports whether name contains wrong, or all words of wrong in any order.
+// isPart reports whether name contains wrong or, in any order, all words of wrong.
 func isPart(wrong, name string) bool {
 	typed, known := letters(wrong), letters(name)
 	if at := strings.Index(known, typed); at == 0 && len(typed) >= 4 || at > 0 && len(typed) >= 6 {

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// examples has a line of a configuration file for each setting.
+// examples contains a line of a configuration file for each setting.
 //
 //go:embed examples.toml
 var examples string

@@ -15,8 +15,8 @@ import (
 )
 
 // PeekThreads searches the source of a script for "THREADS = N" without running it, and returns the N of the last such
-// line at the top level. Inline mode decides on which thread Python starts, so it must be known before the script runs.
-// found is false without an assignment, or if the last assignment is not a plain number.
+// line at the top level. Inline mode determines on which thread Python starts, so it must be known before the script
+// runs. found is false if there is no assignment, or if the last assignment is not a plain number.
 func PeekThreads(source []byte) (n int, found bool) {
 	for statement := range statements(source) {
 		if value, ok := assignment(statement, "THREADS"); ok {
@@ -67,7 +67,7 @@ func (s *Settings) MentionedIn(source []byte) bool {
 	})
 }
 
-// HasWord reports whether source contains a word as a name: not in a comment, not as an attribute, and not next to a
+// HasWord reports whether source contains a word as a name: outside of comments, not as an attribute, and not next to a
 // quote.
 func HasWord(source []byte, word string) bool {
 	const beside = `\w"'\x{80}-\x{10FFFF}`
@@ -101,7 +101,7 @@ func statements(source []byte) iter.Seq[string] {
 	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {
 		var line []byte
-		depth := 0 // nesting of brackets
+		depth := 0 // number of open brackets
 		for i := 0; i < len(source); {
 			switch c := source[i]; {
 			case (c == '\n' || c == '\r') && (depth == 0 || i == len(source)-1):

@@ -17,27 +17,29 @@ var LogLevels = []string{"debug", "info", "warning", "error"}
 type Setting struct {
 	Name    string // name of the flag, without dashes, and key of fapws.toml
 	Arg     string // placeholder for the value in the help; empty means value.arg
-	Default string // in the form that a user types
-	Note    string // the default in the help, if it depends on the machine
-	Brief   string
+	Default string // default in the form that a user types
+	// replaces Default in the help if the default depends on the machine
+	Note  string
+	Brief string
 	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
 	Help   string
 	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
 	Global string // global of a script with this setting; empty if scripts cannot set it
 
-	// also contains other names of the flag, as in other servers, separated by spaces: "-b" is a letter, "uds=unix:*"
-	// adds a prefix to the value, "no-access-log=off" has a fixed value.
-	also  string
-	alone string // the value of the flag if none follows, as with --debug
-	// values are files and directories, relative to the configuration file that names them
+	// other names of the flag, as in other servers, separated by spaces: "-b" is a letter, "uds=unix:*" adds a prefix
+	// to the value, "no-access-log=off" has a fixed value
+	also string
+	// value of the flag if it is typed without a value, as in --debug
+	alone string
+	// values are paths, relative to the configuration file that contains them
 	path  bool
-	kept  bool // a supervisor keeps the value for as long as it runs
+	kept  bool // a supervisor does not change the value while it runs
 	sugar bool // another form of a setting, which --print-config omits
 
 	value func(c *Config) *value
 
 	Group    string
-	Short    string // one letter, or ""
+	Short    string // one-letter name of the flag, or ""
 	variants []variant
 }
 
@@ -49,8 +51,8 @@ func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
-// option returns the value of an option of all directories of files. The tags of static.Options have its kind, because
-// it is also a key of hosts and routes.
+// option returns the value of an option of static.Options, for all directories of files. The tags of static.Options
+// determine its kind, because the option is also a key of hosts and routes.
 func option(key string) func(*Config) *value {
 	fields := keyFields(reflect.TypeFor[static.Options]())
 	field := fields[slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })]
@@ -59,7 +61,7 @@ func option(key string) func(*Config) *value {
 	}
 }
 
-var unset Config // used only for pointers to its fields
+var unset Config // only the addresses of its fields are used
 
 // table returns all settings in the order of the help. They must not be changed.
 var table = sync.OnceValue(func() (rows []*Setting) {
@@ -97,12 +99,12 @@ func (s *Setting) prepare() {
 	}
 }
 
-// defaultClients reserves descriptors for the script, for files that are sent, and for logs, so that accept never
-// reaches the limit of open files.
+// defaultClients returns the default of max-clients. It reserves descriptors for the script, for files that are sent,
+// and for logs, so that accept never reaches the limit of open files.
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024
-		atMost  = 65536 // with more clients, memory runs out first
+		atMost  = 65536 // with even more clients, memory runs out first
 	)
 	if openFiles == 0 {
 		openFiles = unknown
@@ -116,10 +118,10 @@ func defaultClients(openFiles uint64) int {
 
 func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "strict" }
 
-// variant is a name of a setting, for the flag and for the file.
+// A variant is one of the names of a setting, for the flag and for the file.
 type variant struct {
 	name   string
-	prefix string // inserted before the value
+	prefix string // text that is inserted before the value
 	fixed  string // the only value
 }
 

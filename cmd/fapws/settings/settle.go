@@ -29,7 +29,7 @@ type Source struct {
 	Name  string // "--bind", "FAPWS_BIND", "fapws.toml:12", "app.py (SERVER)"
 }
 
-// String is "flag --bind", as --print-config shows it.
+// String returns a text for --print-config, such as "flag --bind".
 func (s Source) String() string {
 	kinds := [...]string{"default", "found ", "environment ", "script ", "file ", "environment ", "flag "}
 	return kinds[s.Level] + s.Name
@@ -40,7 +40,7 @@ func (s Source) String() string {
 type Settings struct {
 	conf Config
 	from map[string]Source
-	kept map[string]keptValue // see TakeKept; nil without a supervisor
+	kept map[string]keptValue // settings of TakeKept; nil if there is no supervisor
 }
 
 func (s *Settings) Clone() *Settings {
@@ -156,8 +156,8 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
-// BodyLimit returns the MAX_BODY_SIZE of an application other than the first, for its own paths. It is 0 if not set, or
-// if flag, environment or file set the limit.
+// BodyLimit returns the MAX_BODY_SIZE of an application other than the first, for the paths of this application. It is
+// 0 if not set, or if flag, environment or file set the limit.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
@@ -206,10 +206,10 @@ func (s *Settings) Wrong(name string, err error) error {
 
 func (s *Settings) File() string { return s.conf.File }
 
-// Config returns the current values, or an error of one line if valid values contradict each other.
+// Config returns the current values. The error has one line; it means that values contradict each other.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
-	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has checked the values
+	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values
 	s.settleDev(&c)
 	s.changeAddress(&c)
 	if err := s.checkDev(&c); err != nil {
@@ -260,8 +260,8 @@ func (s *Settings) idleSandbox(c *Config) string {
 	return ""
 }
 
-// fitHead makes the head at least as long as the request line, by changing the limit that the user has not set. It
-// returns an error if the user has set both.
+// fitHead makes the limit of the head at least as large as the limit of the request line, by changing the one that the
+// user has not set. It returns an error if the user has set both.
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {
@@ -277,8 +277,8 @@ func (s *Settings) fitHead(c *Config) error {
 	return nil
 }
 
-// addressPart returns the setting, host or port, that changes a part of the address, or "". A part has no effect if its
-// level is not above the level of the address.
+// addressPart returns the setting, host or port, that changes a part of the address, or "". A part has an effect only
+// if its level is above the level of the address.
 func (s *Settings) addressPart() string {
 	best := ""
 	for _, part := range []string{"host", "port"} {

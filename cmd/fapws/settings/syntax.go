@@ -10,8 +10,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords lists common mistakes in the syntax of a file. The first row applies whose patterns match the message of
-// the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
+// syntaxWords lists common mistakes in the syntax of a file. The first row is used whose patterns match the message of
+// the TOML library and the line of the mistake. In words, $1 and $2 are groups of the pattern of the line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`,
 		`$1 is set above; remove one, or write [[$1]] for each of several tables`},
@@ -75,8 +75,8 @@ func syntaxError(name, text string, err error) error {
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf returns the offset of a mistake that the TOML library has reported at the offset at: of the unclosed quote or
-// bracket, the backslash, or the control character.
+// placeOf returns the offset of a mistake that the TOML library has reported at the offset at: the offset of the
+// unclosed quote or bracket, the backslash, or the control character.
 func placeOf(text string, at int, message string) int {
 	rest := text[at:]
 	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {
@@ -94,8 +94,8 @@ func placeOf(text string, at int, message string) int {
 	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
 }
 
-// unclosed returns the offset of the last unclosed quote or bracket, or else of the end of the text without trailing
-// white space.
+// unclosed returns the offset of the last unclosed quote or bracket; if there is none, of the end of the text without
+// trailing white space.
 func unclosed(text string) int {
 	var open []int
 	end := 0
@@ -105,7 +105,7 @@ func unclosed(text string) int {
 		}
 		switch end = at[1]; text[at[0]:end] {
 		case `""`, "''":
-			if strings.HasPrefix(text[end:], text[at[0]:at[0]+1]) { // three begin a text of several lines
+			if strings.HasPrefix(text[end:], text[at[0]:at[0]+1]) { // three quotes begin a text of several lines
 				return at[0]
 			}
 		case "[", "{":

@@ -22,7 +22,7 @@ type TOMLFile struct {
 	Misplaced func(table, key string) string
 }
 
-// A TOMLTable may be an inline table.
+// A TOMLTable is a table of a file, which may be inline.
 type TOMLTable struct {
 	File    *TOMLFile
 	Name    string // name in the file: "host.route"; "" at the top
@@ -33,7 +33,7 @@ type TOMLTable struct {
 // TOMLValue is a key with its value, or an element of an array.
 type TOMLValue struct {
 	File *TOMLFile
-	// relative to the enclosing tables; for an element, the key of its array
+	// key relative to the enclosing tables; for an element, the key of its array
 	Key  string
 	Line int
 	// string, int64, float64, bool, []TOMLValue, *TOMLTable or a time
@@ -85,14 +85,15 @@ type Mistake struct {
 	File string
 	Line int
 	Text string
-	err  error // nil if the format had no %w
+	err  error // wrapped error; nil if the format contained no %w
 }
 
 func (m *Mistake) Unwrap() error { return m.err }
 
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
-// Errors without a file precede mistakes in the file, which are sorted by line.
+// JoinPath joins errors. Errors without a place in the file come first, followed by mistakes in the file in the order
+// of lines.
 func JoinPath(errs ...error) error {
 	var all []error
 	for _, err := range errs {
@@ -113,8 +114,8 @@ func JoinPath(errs ...error) error {
 	return errors.Join(all...)
 }
 
-// Must returns an error that shows v and describes the allowed values: "file:3: key = 5, an integer: must be …". The
-// type of a table is omitted.
+// Must returns an error that shows v and describes the allowed values: "file:3: key = 5, an integer: must be …". For a
+// table, the type is omitted.
 func (v TOMLValue) Must(be error) error {
 	note := ""
 	if _, isTable := v.Any.(*TOMLTable); !isTable {

@@ -102,7 +102,8 @@ func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	}
 }
 
-// Everything in an accepted TOML file has a line number. A rejected file causes one line with the position.
+// FuzzParse checks that every key of a valid file has a line number, and that the error of an invalid file is one line
+// with the position.
 func FuzzParse(f *testing.F) {
 	f.Add("a = 1\n[[h]]\nn = ['x', \"y\"]\n[h.t]\nq = { a.b = 1 }\n")
 	f.Add("a = \"\"\"\n\"\"\"\"\n'b' = '''x'''''\n\"\\u0041\" = [[1], [{x = 1}]]")

@@ -8,7 +8,7 @@ import (
 func TestSizesAreParsedAndShown(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
-		want  int64 // -1 if it is invalid
+		want  int64 // expected result; -1 if the text is invalid
 		shown string
 	}{
 		{"0", 0, "0"}, {"500", 500, "500"}, {"1024", 1024, "1K"}, {"8K", 8192, "8K"}, {"8k", 8192, "8K"},
@@ -34,7 +34,7 @@ func TestSizesAreParsedAndShown(t *testing.T) {
 func TestDurationsAreParsedAndShown(t *testing.T) {
 	for _, tt := range []struct {
 		text  string
-		want  time.Duration // -1 if it is invalid
+		want  time.Duration // expected result; -1 if the text is invalid
 		shown string
 	}{
 		{"0", 0, "0s"}, {"75", 75 * time.Second, "75s"}, {"1.5", 1500 * time.Millisecond, "1.5s"},

@@ -16,16 +16,16 @@ import (
 // "must be ".
 type value struct {
 	parse func(text string) error
-	show  func() string // in a form for parse
+	show  func() string // returns the current value as text for parse
 
 	// placeholder in the help; "" for a toggle, or if the setting defines a placeholder
 	arg  string
 	kind kind
-	// allowed values, for errors about values of another kind in a file; "" if parse describes them
+	// allowed values, for errors about values of another type in a file; "" if parse describes them
 	file   string
 	script string
 	clear  func()
-	// clears the list, which replaces a default; nil if not allowed
+	// clears the list, to override a default; nil if an empty list is not allowed
 	empty func()
 	words []string
 }
@@ -37,7 +37,7 @@ const (
 	isBool
 	isNumber
 	isFloat
-	isList // repeated flags are one, too
+	isList // a list, which may also be given as repeated flags
 )
 
 func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T) string) *value {
@@ -54,7 +54,7 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// reads makes v accept synonyms. The keys of same are synonyms in lower case, and its values are the texts to parse.
+// reads makes v accept synonyms: same maps each synonym, in lower case, to the text to parse.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {
@@ -89,7 +89,7 @@ func (v *value) single(x any) (text string, ok bool) {
 		return strconv.FormatInt(x, 10), v.kind&isNumber != 0
 	case float64:
 		return strconv.FormatFloat(x, 'f', -1, 64), v.kind&isFloat != 0
-	case json.Number: // a global of a script that another worker has read
+	case json.Number: // a number in the globals that another worker has read
 		return x.String(), v.kind&isNumber != 0
 	}
 	return "", false
@@ -171,7 +171,7 @@ func text(to *string) *value {
 	return v
 }
 
-// shown returns a value of a file or a script for an error message. boolean returns the notation of a boolean.
+// shown returns a value of a file or a script for an error message. boolean formats a boolean.
 func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {
 	case float64:
@@ -207,8 +207,7 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:enough], "") + "..."
 }
 
-// parseSize reads a number of bytes: "500", "64K", "10M", "1.5G", also "10MB"
-// and "10MiB". K is 1024.
+// parseSize parses a number of bytes: "500", "64K", "10M", "1.5G", also "10MB" and "10MiB". K is 1024.
 func parseSize(s string) (int64, bool) {
 	number, factor := strings.ToUpper(strings.TrimSpace(s)), 1.0
 	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "I")
@@ -241,8 +240,8 @@ var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
 var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
 
-// ParseDuration reads seconds without a unit, or numbers with units: y (365 days), w, d, and those of
-// time.ParseDuration: "75", "500ms", "1d12h".
+// ParseDuration parses seconds without a unit, or numbers with units: y (365 days), w, d, and the units of
+// time.ParseDuration. Examples are "75", "500ms" and "1d12h".
 func ParseDuration(s string) (d time.Duration, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {
@@ -272,7 +271,8 @@ func showDuration(d time.Duration) string {
 	return d.String()
 }
 
-// plainNumber rejects other forms that strconv accepts: signs, exponents, hexadecimal, "inf" and "_".
+// plainNumber reports whether s consists of digits and points. strconv also accepts signs, exponents, hexadecimal,
+// "inf" and "_".
 func plainNumber(s string) bool {
 	return strings.Trim(s, "0123456789.") == "" && strings.Trim(s, ".") != "" && strings.Count(s, ".") < 2
 }

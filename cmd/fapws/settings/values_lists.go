@@ -33,7 +33,7 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// toggle is on or off; the flag needs no value. The field has the value yes if the setting is on.
+// toggle is a setting that is on or off, whose flag needs no value. The field is set to yes if the setting is on.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
@@ -103,7 +103,7 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal is a file mode. If word is not "", it represents -1. If it is "", 0 is not allowed.
+// octal is a file mode. If word is not "", it is a word for -1; otherwise 0 is not allowed.
 func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
 		if text = strings.TrimSpace(text); text == word && word != "" {
@@ -124,7 +124,7 @@ func octal(to *int, word string) *value {
 	return v
 }
 
-// brokerURL is the URL of a broker. Package plan checks it. It is shown without passwords.
+// brokerURL is the URL of a broker, which package plan checks. It is shown without passwords.
 func brokerURL(to *string) *value {
 	v := text(to)
 	v.show = func() string { return HidePassword(*to) }
@@ -175,7 +175,7 @@ func networks(to *[]string) *value {
 	return v
 }
 
-// trusted returns the networks in names, and whether unix sockets are among them.
+// trusted returns the networks in names, and whether names include unix sockets.
 func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	for _, one := range names {
 		unix = unix || one == "unix" || one == "*"
@@ -210,7 +210,7 @@ func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	return []netip.Prefix{network.Masked()}, nil
 }
 
-// isTarget reports whether s is the target of a GET request: "/path", or "http://host/path" to set Host.
+// isTarget reports whether s is valid as the target of a GET request: "/path", or "http://host/path" to set Host.
 func isTarget(s string) bool {
 	host, path := "localhost", s
 	if rest, named := strings.CutPrefix(s, "http://"); named {

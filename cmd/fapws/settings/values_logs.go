@@ -64,7 +64,7 @@ func statusPrefix(to *string, example string) *value {
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
-// ports stores the word unix as 0, unless unix is "".
+// ports is a list of ports. The word in unix, if not "", is allowed as well and stored as 0.
 func ports(to *[]uint16, unix string) *value {
 	v := list(to, func(one string) (uint16, error) {
 		n, err := strconv.ParseUint(one, 10, 16)
