@@ -23,24 +23,26 @@ import (
 // keyring reads the certificates for the workers. Its fields belong to the goroutine of pool.Pool.Run, except the
 // Follower.
 type keyring struct {
-	p        *supervisor
-	reader   certificates.Reader
-	root     *KeyReader                    // reads files that this process may not read; nil if none
-	wants    map[string]*certificates.Want // questions of workers that serve or load, by their texts
-	latest   string                        // empty before the first question of a worker
+	p      *supervisor
+	reader certificates.Reader
+	// process that reads files that this process may not read, or nil
+	root *KeyReader
+	// decoded questions of the workers that serve or load, by their texts
+	wants    map[string]*certificates.Want
+	latest   string // latest question; empty before the first question of a worker
 	follower *certificates.Follower
 	orders   *certificates.Orders // nil until workers serve, or if no certificate is ordered
 }
 
-// inherited is the state of a keyring for the program that replaces this one.
+// inherited is the state of a keyring for the program that replaces this program.
 type inherited struct {
 	Kept certificates.Bundle
 	Root bool // the first file belongs to keyring.root
 }
 
 // open reads the certificates of the settings before any worker is started, so that mistakes are reported at once, by a
-// process that may still be root. state and left come from the previous program in this process, and are nil without
-// one. open returns the files in left that do not belong to k.
+// process that may still be root. state and left come from the previous program in this process; they are nil if there
+// was none. open returns the files in left that do not belong to k.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -99,7 +101,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	})
 }
 
-// read asks a process with more rights for files that this process may not read.
+// read reads a file. It asks the process with more rights if this process may not read the file.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {
@@ -139,7 +141,7 @@ func (k *keyring) serving() {
 	k.order(w)
 }
 
-// order changes an order that has begun.
+// order updates the orders if they have begun.
 func (k *keyring) order(w *certificates.Want) {
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
@@ -161,8 +163,8 @@ func (k *keyring) follow(text string, w *certificates.Want) {
 	k.follower.Files(slices.Compact(names), auto)
 }
 
-// reloaded discards the certificates.Want of each replaced worker. It orders certificates that are new, and repeats
-// failed orders.
+// reloaded discards the certificates.Want of each replaced worker. It orders new certificates and repeats failed
+// orders.
 func (k *keyring) reloaded() {
 	if k.orders != nil {
 		k.orders.Retry()
@@ -200,11 +202,11 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 	return left[1:], err
 }
 
-// variable contains the descriptor of the channel in a process that reads keys.
+// variable is the environment variable with the descriptor of the channel, in a process that reads keys.
 const variable = "_FAPWS_KEYREADER"
 
-// read asks for the file in the text of the message. The answer has the contents, and the permissions as its ID, or an
-// error as its text.
+// read is the kind of a message that asks for the file in its text. The answer contains the contents, and the
+// permissions as its ID, or an error as its text.
 const read pool.Kind = "read"
 
 const answerWithin = 5 * time.Second
@@ -215,8 +217,8 @@ type KeyReader struct {
 	channel *pool.Channel
 }
 
-// StartKeyReader starts a process with the rights of this one. The files that it may read are its arguments, which may
-// be relative to the working directory.
+// StartKeyReader starts a process with the rights of this process. The arguments are the files that it may read; they
+// may be relative to the working directory.
 func StartKeyReader(files []string) (*KeyReader, error) {
 	channel, theirs, err := pool.Pair()
 	if err != nil {
@@ -276,7 +278,7 @@ func RunKeyReader() error {
 		return fmt.Errorf("%s=%d is not from a supervisor: %w", variable, fd, err)
 	}
 	for {
-		asked, _, err := channel.Receive() // the supervisor sends no files
+		asked, _, err := channel.Receive() // the supervisor attaches no files
 		if err != nil {
 			return nil
 		}

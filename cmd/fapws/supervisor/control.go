@@ -34,7 +34,8 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
 	case ctl.Stack:
 		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin))
-	case ctl.Log: // lines of all processes
+	// Answered here, because this process has the lines of all processes.
+	case ctl.Log:
 		a.Lines = p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
 			a.Lines = append(a.Lines, one.Lines...)
@@ -153,8 +154,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query answers a worker's questions about uploads and for the status page. Questions for the status page have no
-// answer without the setting status.
+// query answers a worker's questions about uploads and for the status page. If the setting status is off, questions for
+// the status page get no answer.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
@@ -171,7 +172,8 @@ func (p *supervisor) query(pid int, what string) string {
 	return string(text)
 }
 
-// awaitCurrent returns when the workers have loaded the current files or have failed to, or after StartWait.
+// awaitCurrent waits until the workers have loaded the current files or have failed to load them, at most for
+// StartWait.
 func (p *supervisor) awaitCurrent() {
 	if p.watcher == nil {
 		return
@@ -187,7 +189,7 @@ func (p *supervisor) awaitCurrent() {
 	}
 }
 
-// pageCommand lets the status page reload only once in each reloadPause.
+// pageCommand runs a command of the status page. It allows one reload in each reloadPause.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answer, error) {
 	switch {
 	case c != ctl.Reload:
@@ -199,7 +201,8 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 	return ctl.Answer{}, p.reload("status page")
 }
 
-// reloadPause limits the reloads that a worker requests, so that it cannot keep all workers loading.
+// reloadPause is the minimum interval between reloads that workers request, so that a worker cannot keep all workers
+// loading.
 const reloadPause = 5 * time.Second
 
 func (p *supervisor) uploads(asks int, question string) string {
@@ -234,15 +237,15 @@ func (p *supervisor) tellViewers() {
 	}
 }
 
-// ledger adds up what workers have counted, so that a counter does not fall when a worker ends. The zero value is an
-// empty ledger. A ledger is safe for concurrent use.
+// A ledger adds up the counters of workers, so that a sum does not fall when a worker ends. The zero value is an empty
+// ledger. It is safe for concurrent use.
 type ledger struct {
 	mu    sync.Mutex
 	known map[int][]metrics.Family
 	ended []metrics.Family // sum of the ended workers
 }
 
-// said stores the counters of a worker. It returns the number of workers whose counters are known.
+// said stores the counters of a worker, and returns the number of workers whose counters are known.
 func (l *ledger) said(pid int, families []metrics.Family) int {
 	families = metrics.Sound(families)
 	l.mu.Lock()
@@ -270,7 +273,8 @@ func (l *ledger) sum(live []int) []metrics.Family {
 	return metrics.Merge(append(present, l.ended)...)
 }
 
-// mostKnown is the number of workers above which the ended ones are added up even if no client requests metrics.
+// mostKnown is the number of known workers above which the counters of ended workers are added up, even if no client
+// requests metrics.
 const mostKnown = 50
 
 func (p *supervisor) lastWords(pid int, text []byte) {
@@ -288,7 +292,7 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics uses the previous answer of a worker that did not answer in time.
+// metrics returns the metrics of the server. For a worker that did not answer in time, it uses the previous answer.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // later workers report without a question
 	st := p.pool.Status()
@@ -363,7 +367,8 @@ var escapes = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 })
 
-// lastError returns the last line of a traceback, "ValueError: no", or else the last message of fapws.
+// lastError returns the last line of a traceback, such as "ValueError: no"; if there is none, the last message of
+// fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
 	slices.Reverse(lines)

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/pool"
 )
 
-// TestMain makes the test binary also the process that reads keys.
+// TestMain makes the test binary act as the process that reads keys.
 func TestMain(m *testing.M) {
 	if KeyReaderWanted() {
 		if err := RunKeyReader(); err != nil {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Another process reads the files, as often as requested.
+// Another process reads the files, any number of times.
 func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	dir := t.TempDir()
 	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")
@@ -34,7 +34,7 @@ func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	}
 	put(key, "one")
 	put(other, "secret")
-	long := make([]string, 1000) // exceeds the size of a message
+	long := make([]string, 1000) // larger than a message
 	for i := range long {
 		long[i] = filepath.Join(dir, strings.Repeat("x", 100))
 	}

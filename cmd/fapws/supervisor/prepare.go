@@ -35,8 +35,8 @@ func (p *supervisor) findIdentity() (err error) {
 	return p.identity.SetEnviron()
 }
 
-// BecomeWorker turns this process, which is root, into the user of the workers, in their directory, to check what
-// workers may read. BecomeWorker must run on a locked thread.
+// BecomeWorker switches this process from root to the user and the directory of the workers, to check what workers may
+// read. It must be called on a locked thread.
 func BecomeWorker(what *plan.Plan) error {
 	p := &supervisor{plan: what, conf: what.Conf}
 	if err := p.findIdentity(); err != nil {
@@ -85,7 +85,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	if err := p.identity.Enter(p.conf.Chdir); err != nil {
 		return refuse(err, "name another one with --chdir")
 	}
-	// workers search another directory for the file
+	// no file, because workers would search another directory for it
 	file := "off"
 	if p.plan.File != nil {
 		file = p.plan.Path
@@ -120,15 +120,14 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 		a.Credential = p.identity.Credential()
 	}
 	if p.conf.Chroot != "" {
-		// dropped before Go starts in the worker, see chroot.c of package confine
+		// the worker drops the capability before Go starts (chroot.c of package confine)
 		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT}
 	}
 	return a
 }
 
-// prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory, the only
-// one that all workers can write to. Workers, and the next program after an upgrade (upgraded), find the directory in
-// the environment.
+// prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory of the
+// workers, which is in the environment. If upgraded is true, the previous program has already created it.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
@@ -181,7 +180,7 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 
 func (p *supervisor) bindEarly() error {
 	if p.plan.Find() != nil {
-		return nil // the worker reports it
+		return nil // the worker reports the error
 	}
 	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, p.plan.FirstApp())
 	return p.early.Listen(names, certain, p.sockets)
@@ -208,7 +207,8 @@ func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 	for _, a := range addresses {
 		switch err := conn.RemoveSocketFile(a.Name); {
-		case errors.Is(err, fs.ErrPermission): // root created it, and this process is no longer root
+		// Root has created the directory, and this process is no longer root.
+		case errors.Is(err, fs.ErrPermission):
 			log.Log(logfile.Info, err.Error()+"; the next start replaces it")
 		case err != nil:
 			log.Log(logfile.Warning, err.Error())
@@ -301,7 +301,8 @@ func (p *supervisor) logKept() {
 	}
 	later := p.plan.Later(file)
 	p.site.Store(later.Site)
-	if conf, err := set.Config(); err == nil { // the workers may change other directories
+	// The new settings may allow workers to change other directories.
+	if conf, err := set.Config(); err == nil {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(append(p.plan.Changeable(&now), later.Changeable(&now)...))

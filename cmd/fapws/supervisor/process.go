@@ -27,7 +27,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// supervisor uses the settings of flags and environment until a worker reports those of the script.
+// supervisor is the state of the process. It uses the settings of flags and environment until a worker reports the
+// settings of the script.
 type supervisor struct {
 	plan *plan.Plan
 	// a reload has begun, so settings may have changed; used by event
@@ -42,7 +43,7 @@ type supervisor struct {
 	sockets   conn.ListenOptions
 	settled   pool.Settled
 	viewers   sync.Once
-	early     worker.Early[pool.Address] // until the first worker has loaded
+	early     worker.Early[pool.Address] // sockets that are open before the first worker has loaded
 	served    []pool.Address             // nil until the first worker has loaded
 	started   atomic.Bool                // pool has been set
 	pool      *pool.Pool
@@ -52,7 +53,7 @@ type supervisor struct {
 	temporary string       // directory of --sandbox for temporary files, or ""
 
 	watcher *watch.Watcher                  // nil if files are not watched
-	site    atomic.Pointer[plan.SiteConfig] // of the last reload
+	site    atomic.Pointer[plan.SiteConfig] // sites of the last reload
 
 	shown   atomic.Pointer[worker.Shown]
 	reloads logfile.Seldom
@@ -180,8 +181,8 @@ func (p *supervisor) reopenWorkerLogs() {
 	}
 }
 
-// open does everything that requires the rights of the user who started the server. open accepts only those settings of
-// the worker that a script may set, because the worker may run as a user with fewer rights.
+// open performs every action that requires the rights of the user who started the server. From the worker it accepts
+// only settings that a script may set, because the worker may run as a user with fewer rights.
 func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
 		if err != nil {
@@ -202,7 +203,8 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool {
 		return name == a.Name
 	}) {
-		return p.served, nil // the worker with the failure page serves them
+		// The worker with the failure page already serves on these addresses.
+		return p.served, nil
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
 		return addresses, err
@@ -225,7 +227,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show reports the current settings and addresses. The log follows these settings from now on.
+// show returns the current settings and addresses, and configures the log by these settings.
 func (p *supervisor) show() *worker.Shown {
 	p.log.Configure(&p.settled.Config, p.settled.Debug)
 	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
@@ -236,7 +238,8 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits ignores HTTPS, which cannot change after an address is opened.
+// fits returns why the open sockets do not suit the settings of a worker, or "". It ignores HTTPS, which cannot change
+// after an address was opened.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {
@@ -285,8 +288,8 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	}
 }
 
-// One blocked worker does not count if others respond. While no worker serves, the supervisor itself counts, because it
-// starts new workers.
+// answering returns nil if a worker responds, even if another worker is blocked. While no worker serves, the supervisor
+// itself suffices, because it starts new workers.
 func (p *supervisor) answering(ctx context.Context) error {
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {
