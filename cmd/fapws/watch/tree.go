@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// tree is the state of the watched files at the last scan: files in the roots and in directories below them, and named
-// files elsewhere.
+// A tree is the state of the watched files at the last scan: files in and below the roots, and named files elsewhere.
 type tree struct {
 	patterns patterns
 	roots    []string
@@ -20,12 +19,13 @@ type tree struct {
 	full     bool // the number of folders exceeds maxFolders
 }
 
-// look scans all files, nearest directories first, and describes the files that have changed since the last scan. enter
-// is called for each directory before its files are examined.
+// look scans all files, nearest directories first. It returns the files that have changed since the last scan, with a
+// word for the change. enter is called for each directory before its files are examined.
 func (t *tree) look(enter func(folder string)) map[string]string {
 	old := t.files
 	t.files, t.full = map[string]stamp{}, false
-	seen := map[fileID]bool{} // the entry of a symbolic link to a parent directory
+	// Avoids endless recursion by a symbolic link to a parent directory.
+	seen := map[fileID]bool{}
 	for queue := slices.Clone(t.roots); len(queue) > 0; queue = queue[1:] {
 		dir := queue[0]
 		info, err := os.Stat(dir)
@@ -105,7 +105,7 @@ type stamp struct {
 	time  time.Time
 	id    fileID
 	hash  uint64
-	plain bool // hashed
+	plain bool // the content was hashed
 }
 
 type fileID struct{ dev, ino uint64 }
@@ -120,7 +120,7 @@ func idOf(info os.FileInfo) fileID {
 // racy is the age below which a file may still change without a new size or time.
 const racy = 2 * time.Second
 
-// take does not read the file again if its metadata is the same as in old and nothing suggests a change.
+// take returns the stamp of a file. It does not read the file if its metadata is equal to old and no change is likely.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -141,7 +141,7 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same reports false for a file that became readable or unreadable.
+// same reports whether both stamps are of the same content; false if the file became readable or unreadable.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false
@@ -152,7 +152,7 @@ func (s stamp) same(o stamp) bool {
 	return s.looksLike(o)
 }
 
-// AlwaysInclude and AlwaysExclude are the patterns that count in addition to those of Options.
+// AlwaysInclude and AlwaysExclude are used in addition to the patterns of Options.
 var (
 	AlwaysInclude = []string{"*.py"}
 	AlwaysExclude = []string{".*", "*~", "__pycache__", "node_modules"}
@@ -168,7 +168,7 @@ type patterns struct {
 }
 
 type pattern struct {
-	glob  string // for the whole path, or the base name
+	glob  string // pattern for the whole path or the base name
 	base  bool
 	exact bool
 }
@@ -213,7 +213,7 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 	return list, nil
 }
 
-// A file that is named without wildcards is watched even if it is excluded.
+// file reports whether a file is watched: a file that is named without wildcards even if it is excluded.
 func (p *patterns) file(path string) bool {
 	included := false
 	for i := range p.include {

@@ -17,7 +17,7 @@ import (
 )
 
 type Options struct {
-	// Base is an absolute path that others are relative to. A symbolic link in it may be replaced.
+	// Base is the absolute path to which relative paths refer. A symbolic link in it may be replaced.
 	Base string
 
 	// Dirs are watched with all directories below them.
@@ -42,7 +42,7 @@ var (
 	// interval is at least restsPerLook times the duration of a scan, which limits the CPU time.
 	interval = 500 * time.Millisecond
 
-	// quiet is the time without further changes before a change is reported, because saving a file or a checkout takes
+	// quiet is how long no file may change before a change is reported, because saving a file or a checkout takes
 	// several steps.
 	quiet = 50 * time.Millisecond
 )
@@ -50,14 +50,14 @@ var (
 const (
 	restsPerLook = 50
 
-	// longest limits the wait for a pause between changes.
+	// longest limits how long a report is delayed while files continue to change.
 	longest = time.Second
 )
 
 type Change struct {
-	Path string // as the user would write it
-	What string // changed, added or removed
-	More int    // other changed files
+	Path string // path in the form that the user would write
+	What string // the word changed, added or removed
+	More int    // number of other changed files
 }
 
 func (c Change) String() string {
@@ -71,11 +71,11 @@ func (c Change) String() string {
 }
 
 type Watcher struct {
-	// A slow reader receives one Change for several. Close closes the channel.
+	// Changes receives the changes. A slow reader receives one Change for several changes. Close closes the channel.
 	Changes <-chan Change
 
-	// Settled receives each function given to Settle when a later scan has found no more changes and Changes has
-	// received all others. The reader of Changes must also read Settled and call the functions.
+	// Settled receives each function that was passed to Settle, after a later scan has found no further changes and
+	// Changes has received all earlier changes. The reader of Changes must also read Settled and call the functions.
 	Settled <-chan func()
 
 	log    func(line string)
@@ -99,7 +99,7 @@ func Start(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // fails if the user has used all watches
+	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // an error means that the user has used all watches
 	w.look()
 	clear(w.found)
 	changes, settled := make(chan Change), make(chan func())
@@ -141,7 +141,8 @@ func (w *Watcher) Watch(dirs []string) {
 		dirs[i] = w.abs(dir)
 	}
 	select {
-	case <-w.roots: // a previous call's directories are not watched yet
+	// Replace the directories of a previous call that are not watched yet.
+	case <-w.roots:
 	default:
 	}
 	w.roots <- dirs
@@ -175,8 +176,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	defer next.Stop()
 	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
-	soon := false              // the next scan is due within quiet
-	var asked, looked []func() // functions of Settle, before and after a scan
+	soon := false              // whether the next scan is due within quiet
+	var asked, looked []func() // functions of Settle: waiting for a scan, and after a scan
 	for {
 		var to chan<- Change
 		var change Change
@@ -205,7 +206,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 			if !slices.Equal(roots, w.tree.roots) {
 				found := maps.Clone(w.found)
 				w.tree.roots = roots
-				w.look() // files that were not watched before have not changed
+				// Record the state of files that were not watched before, without reporting changes.
+				w.look()
 				w.found = found
 			}
 		case e := <-events:
@@ -232,7 +234,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	}
 }
 
-// concerns ignores other files, such as a database or a log, which may change often.
+// concerns reports whether an event is about a watched file. Other files, such as a database or a log, may change
+// often.
 func (w *Watcher) concerns(e fsnotify.Event) bool {
 	if w.tree.patterns.file(e.Name) {
 		return e.Op != fsnotify.Chmod

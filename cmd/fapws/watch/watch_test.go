@@ -94,7 +94,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		o      Options
-		files  []string // in addition to app/app.py and app/sign.py
+		files  []string // files in addition to app/app.py and app/sign.py
 		before func(d *dir)
 		change func(d *dir)
 		want   string // "" means no report
@@ -257,7 +257,7 @@ func TestFileIsStillWatchedAfterAChange(t *testing.T) {
 	} {
 		step.change()
 		got := next(t, w)
-		// writing a file may take more than one step, and be reported twice
+		// writing a file may take several steps and be reported twice
 		for ; got == before; got = next(t, w) {
 		}
 		if before = step.want; got != step.want {
@@ -336,7 +336,7 @@ func TestWatcherRejectsInvalidOptions(t *testing.T) {
 	}
 }
 
-// Symbolic links to directories in the path of a file may be replaced repeatedly, and so may the file.
+// Symbolic links to directories in the path of a file, and the file itself, may be replaced repeatedly.
 func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	d := newDir(t, "store/a/tls/one.pem", "store/b/tls/one.pem", "links/x")
 	d.link("../store/a", "links/current")
