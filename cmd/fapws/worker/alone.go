@@ -20,10 +20,11 @@ import (
 
 // alone is the role of a service without a supervisor.
 type alone struct {
-	s         *service
-	bound     Early[*conn.Listener]
-	files     ownCertificates
-	accepting atomic.Pointer[runtime.Server] // accepts on the listeners of bound; nil before it accepts
+	s     *service
+	bound Early[*conn.Listener]
+	files ownCertificates
+	// the server that accepts on the listeners of bound; nil before it accepts
+	accepting atomic.Pointer[runtime.Server]
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
@@ -74,7 +75,7 @@ func (a *alone) begin() (early bool, err error) {
 			"less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
 	}
-	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded
+	if want := s.plan.Certificates(&s.conf); want != nil { // read them before the application is loaded
 		if _, err := s.https.read(want); err != nil {
 			return false, process.ExitNotStarted("%v", err)
 		}
@@ -123,8 +124,8 @@ func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	return listeners, err
 }
 
-// serve reports the addresses to the user and the service manager. From then on, the watchdog of the service manager is
-// notified while requests are answered.
+// serve reports the addresses to the user and the service manager. From then on, it notifies the watchdog of the
+// service manager as long as requests are answered.
 func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	s := a.s
 	if err := install(); err != nil {
@@ -155,8 +156,8 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	return nil
 }
 
-// tellViewers makes the viewers of the status page refresh it periodically. A supervisor does this for its workers,
-// because the supervisor numbers the events.
+// tellViewers publishes an event at intervals that makes viewers of the status page refresh it. With workers, the
+// supervisor publishes this event.
 func (r *relay) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		if pybridge.HasSubscribers(ctl.StatusChannel) {
@@ -167,8 +168,8 @@ func (r *relay) tellViewers() {
 
 const descriptorsEvery = 2 * time.Second
 
-// watchDescriptors ends the process if the application has closed a descriptor without which no request can be
-// answered. A supervisor checks its workers by messages instead.
+// watchDescriptors ends the process if the application has closed a descriptor that every request needs. A supervisor
+// checks its workers by messages instead.
 func (a *alone) watchDescriptors() {
 	s := a.s
 	for !s.relay.over.Load() {

@@ -11,8 +11,9 @@ import (
 )
 
 type https struct {
-	log  func(logfile.Level, string)
-	read func(*certificates.Want) (*certificates.Bundle, error) // reads files, or asks the supervisor
+	log func(logfile.Level, string)
+	// reads the files, or asks the supervisor for their contents
+	read func(*certificates.Want) (*certificates.Bundle, error)
 	tls  certificates.Server
 	want atomic.Pointer[certificates.Want] // nil without HTTPS
 
@@ -20,7 +21,7 @@ type https struct {
 	authority []byte
 }
 
-// use creates the configuration once. want is nil without HTTPS.
+// use creates the TLS configuration. It is called once. want is nil if HTTPS is not used.
 func (h *https) use(want *certificates.Want) error {
 	if want == nil || h.want.Load() != nil {
 		return nil
@@ -52,7 +53,7 @@ func (h *https) token() func(string) ([]byte, error) {
 	return func(token string) ([]byte, error) { return certificates.TokenACME(dir, token) }
 }
 
-// renew uses other contents of the same files, and is safe for concurrent use.
+// renew replaces the contents of the files after a change. It is safe for concurrent use.
 func (h *https) renew(b *certificates.Bundle) {
 	want := h.want.Load()
 	if want == nil {
@@ -70,7 +71,7 @@ type ownCertificates struct {
 	follower *certificates.Follower
 }
 
-// read returns the contents of the files that w names, and follows them from now on.
+// read returns the contents of the files that w names, and watches these files from now on.
 func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +100,7 @@ func (c *ownCertificates) reread() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// This cannot fail, because all files were valid before and are kept.
+	// Bundle cannot fail, because the reader keeps the last valid contents.
 	if b, err := c.reader.Bundle(want); err == nil {
 		c.to.renew(b)
 	}

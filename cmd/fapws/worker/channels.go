@@ -31,7 +31,7 @@ func (r *relay) configure(c *live.StreamConfig) {
 	c.Left = func(name string, client *live.StreamClient) { r.notify(name, client, true) }
 }
 
-// notify must be called on the event loop.
+// notify reports to the application that a subscriber has joined or left. It must be called on the event loop.
 func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
@@ -40,7 +40,7 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 		User: client.User, LastID: client.LastEventID}
 	switch h, late := r.s.python.running(), r.s.late; {
 	case late != nil && (h == nil || len(late.presence) > 0):
-		// keep the order: presence events are already queued
+		// earlier presence events are queued, so queue this event as well
 		late.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
 		r.s.warn(slowPresence)
@@ -49,7 +49,8 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// took is safe for concurrent use. cost is in bytes.
+// took reports to the handler that events were dealt, so that it may publish more. It is safe for concurrent use. cost
+// is in bytes.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
@@ -67,7 +68,8 @@ func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	r.complain(err)
 }
 
-// publishFrom is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
+// publishFrom is pybridge.RunConfig.Publish. It counts as a use of the application, so that an open page with live
+// values keeps the application awake.
 func (r *relay) publishFrom(events []pybridge.Event) {
 	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool {
 		return pybridge.HasSubscribers(e.Name)
@@ -77,7 +79,7 @@ func (r *relay) publishFrom(events []pybridge.Event) {
 	r.publish(events)
 }
 
-// announce publishes an event that the server itself makes. It is safe for concurrent use.
+// announce publishes an event of the server itself. It is safe for concurrent use.
 func (r *relay) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
 	if h := r.s.python.running(); h != nil {
@@ -86,8 +88,8 @@ func (r *relay) announce(channel, data string) {
 	r.publish([]pybridge.Event{e})
 }
 
-// complain logs the error of an event, unless it is nil, at most once a minute: other programs can write any number of
-// events to a broker.
+// complain logs the error of an event, unless it is nil. It logs at most once a minute, because other programs can
+// write any number of events to a broker.
 func (r *relay) complain(err error) {
 	if err != nil && !r.over.Load() && r.complained.Once(time.Minute) {
 		const line = "an event cannot be sent: %v; further errors of events are not logged for a minute"
@@ -124,27 +126,28 @@ const (
 	countsEvery = 250 * time.Millisecond
 )
 
-// relay sends the events and purges of handlers to all processes of the server. The supervisor numbers the events of
-// all workers. Without a supervisor, a goroutine publishes the events, because a full event loop makes it wait for
-// room. The methods are safe for concurrent use.
+// A relay sends the events and purges of handlers to all processes of the server. The supervisor numbers the events of
+// all workers. Without a supervisor, a goroutine publishes the events, because it must wait if the queue of the event
+// loop is full. The methods are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel // nil without a supervisor
+	channel    *pool.Channel // channel to the supervisor, or nil
 	up         *eventloop.Queue[pybridge.Event]
 	down       *eventloop.Queue[func()]
 	purges     *eventloop.Queue[string]
-	purged     *eventloop.Queue[cache.Pattern] // requested by other workers
+	purged     *eventloop.Queue[cache.Pattern] // purges that other workers have requested
 	said       atomic.Int64                    // cost of the events sent to the supervisor
 	dealt      atomic.Int64                    // cost of the events that the supervisor has returned
 	waiting    atomic.Int64                    // bytes of events in down
 	overflowed atomic.Bool                     // lost events were reported
 	history    chan giver
-	taking     sync.WaitGroup // calls that take clients from other workers
+	taking     sync.WaitGroup // counts running calls of takeSubscribers
 	over       atomic.Bool
 	complained logfile.Seldom
 
-	mu     sync.Mutex
-	counts map[string]int64 // number of local subscribers of the channels to report
+	mu sync.Mutex
+	// channels with a changed number of local subscribers, and the number
+	counts map[string]int64
 }
 
 func newRelay(s *service) *relay {
@@ -156,7 +159,7 @@ func newRelay(s *service) *relay {
 	return r
 }
 
-// Events wait until join.
+// connect sets the channel to the supervisor. Events wait until join.
 func (r *relay) connect(c *pool.Channel) {
 	r.channel = c
 	r.up.Hold(true)
@@ -168,7 +171,7 @@ func runAll(all []func()) {
 	}
 }
 
-// publish may be called on the event loop.
+// publish queues events for all processes. It may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 // flush waits until all events were sent to other processes, at most for limit.
@@ -194,7 +197,7 @@ func (r *relay) sendUp(events []pybridge.Event) {
 		}
 		m.ID = uint64(r.said.Load())
 		if r.channel.Send(m) != nil {
-			return // listen sees the end of the channel
+			return // listen notices the end of the channel
 		}
 	}
 }
@@ -209,7 +212,7 @@ func (r *relay) awaitOwn(end time.Time) {
 // arrived is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
-	case m.Text == pool.Dropped: // the ID permits new events
+	case m.Text == pool.Dropped: // only the ID is needed, which permits new events
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",
@@ -218,7 +221,7 @@ func (r *relay) arrived(m *pool.Message) {
 		if m.ID == 0 {
 			return
 		}
-		m = &pool.Message{ID: m.ID} // permits new events
+		m = &pool.Message{ID: m.ID} // the ID permits new events
 	}
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(func() { r.deal(m) })
@@ -232,8 +235,8 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// counted records the number of local subscribers of a channel, or of sockets in a group, and schedules a report to the
-// supervisor.
+// counted records the number of local subscribers of a channel, or of WebSockets in a group, and schedules a report to
+// the supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	if r.channel == nil {
@@ -252,12 +255,12 @@ func (r *relay) tell() {
 	counts := r.counts
 	r.counts = map[string]int64{}
 	r.mu.Unlock()
-	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen sees the end of the channel
+	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen notices the end of the channel
 }
 
-// join joins the channels of all workers and waits for their past events. The event loop must be running. It waits
-// while the other worker is alive and sends, at most for half of this worker's time to load. A worker that sends
-// nothing for a quarter of that time has a blocked event loop.
+// join joins the channels of all workers and waits for their past events. The event loop must be running. It waits at
+// most half of this worker's time to load. It ends earlier if the other worker ends, or sends nothing for a quarter of
+// this time because its event loop is blocked.
 func (r *relay) join() {
 	silence := r.s.conf.LoadTimeout / 4
 	defer func() {
@@ -266,7 +269,7 @@ func (r *relay) join() {
 		r.s.server.TakePublished()
 	}()
 	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {
-		return // listen sees the end of the channel
+		return // listen notices the end of the channel
 	}
 	r.up.Hold(false)
 	select {

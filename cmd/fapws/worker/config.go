@@ -25,7 +25,7 @@ func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
-	// 0, the default, if the limit is not known
+	// 0, which means the default, if the memory limit is unknown
 	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow))
 	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)
 	c.OnIdle = s.memory.Quiet
@@ -69,7 +69,7 @@ func (s *service) maxUnsent() int64 {
 }
 
 // leastProcessors is the minimum of GOMAXPROCS. With 1, Go's monitor thread wakes up often, and takes the processor
-// from every system call or inline handler that lasts 20 µs. If another processor is idle, it waits for 10 ms.
+// from every system call or inline handler that lasts 20 µs. With an idle second processor, it waits for 10 ms first.
 const leastProcessors = 2
 
 func useProcessors() {
@@ -89,8 +89,8 @@ func Workers(conf *settings.Config) int {
 	return conf.Workers
 }
 
-// enterSandbox implements --sandbox after everything from outside has been loaded. The supervisor determines whether
-// there is a sandbox, even if the configuration file has changed.
+// enterSandbox enters the sandbox of --sandbox, after all files from outside were loaded. The supervisor determines
+// whether there is a sandbox, even if the configuration file has changed.
 func (s *service) enterSandbox() error {
 	if os.Getenv(confine.SandboxVariable) == "" {
 		return nil
@@ -127,7 +127,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	for _, one := range conf.Server.AccelRoots {
 		r.Read = append(r.Read, one.Root)
 	}
-	if r.Programs { // CGI programs are in directories that are served
+	if r.Programs { // the served directories contain CGI programs
 		r.Exec = append(slices.Clone(r.Read), r.Exec...)
 	}
 	var logs []string

@@ -92,14 +92,15 @@ func (s *service) statusPage() backend.Responder {
 	return ctl.NewPage(ask, s.ask != nil, s.log.LogClient)
 }
 
-// measureIfShown calls measure if the settings enable it, or if the supervisor counted requests before.
+// measureIfShown calls measure if the settings enable the status page or metrics, or if the supervisor has counted
+// requests before.
 func (s *service) measureIfShown() {
 	if s.conf.Status != "" || s.counts {
 		s.measure()
 	}
 }
 
-// measure must not be called on the loop.
+// measure makes the server count requests. It must not be called on the loop.
 func (s *service) measure() {
 	s.measured.Lock()
 	defer s.measured.Unlock()
@@ -110,7 +111,7 @@ func (s *service) measure() {
 	}
 }
 
-// metrics starts to count requests at its first call, unless the setting status did.
+// metrics returns the metrics of this process. Its first call makes the server count requests.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()
@@ -176,12 +177,13 @@ func Started(since time.Time) metrics.Family {
 		"When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
-// sayLastWords sends the data that outlives this process. It is safe for concurrent use.
+// sayLastWords sends the counters of this process to the supervisor. It is safe for concurrent use.
 func (s *service) sayLastWords() {
 	s.measured.Lock()
 	counted := s.measures
 	s.measured.Unlock()
-	if !counted && s.conf.IdleStop == 0 { // a worker that sleeps must not lose counts that exist already
+	// With idle-stop, counters must survive even if nobody has requested them yet.
+	if !counted && s.conf.IdleStop == 0 {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {

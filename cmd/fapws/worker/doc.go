@@ -14,8 +14,8 @@
 // without the application; Python; the script, with its PATHS and capital globals; all settings; the access log;
 // document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package process). Listeners
 // are opened before the load (listen.go), so an address in use is reported at once. SERVER is read from the text of the
-// script if it is a plain string. If it is computed or has another value later, the listeners are opened after the
-// script has run.
+// script if it is a plain string. If SERVER is computed or changes later, the listeners are opened after the script has
+// run.
 //
 // While the application loads, requests that do not need it are served, and the others wait (service.go). If the script
 // may change a setting, or other workers serve, clients wait in the listen queue of the kernel instead.

@@ -33,7 +33,7 @@ const (
 	pieceWithin = 20 * time.Second
 )
 
-// give receives the channel to another worker in files.
+// give sends a history to another worker. files contains the channel to this worker.
 func (r *relay) give(files []*os.File) {
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
@@ -54,8 +54,8 @@ type giver struct {
 	last uint64
 }
 
-// takeHistory receives what giveHistory sends, events up to the number last. It ends when the other worker has ended,
-// or has sent nothing for the limit.
+// takeHistory receives the history from giveHistory: events up to the number last. It ends when the other worker has
+// ended or has sent nothing for the limit.
 func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
 	m, _, err := from.ReceiveWithin(silence)
 	if err != nil {
@@ -74,7 +74,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 	switch {
 	case m.Text == pool.History:
-		r.history <- giver{from, m.Seq} // does not block: it is sent once
+		r.history <- giver{from, m.Seq} // does not block, because the supervisor sends only one Take
 	case from != nil:
 		r.taking.Add(1)
 		r.down.Add(func() { r.s.server.HoldHistory(holdFor) }) // later events may be for these clients
@@ -82,7 +82,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 }
 
-// takeSubscribers runs on a separate goroutine.
+// takeSubscribers serves the clients that another worker hands over. It runs on a separate goroutine.
 func (r *relay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()
@@ -125,8 +125,8 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 	return pool.Duplicate(files[0])
 }
 
-// takeClient serves an idle connection, a subscriber or a WebSocket from another worker. It returns a WebSocket that it
-// cannot serve.
+// takeClient serves an idle connection, a subscriber or a WebSocket from another worker. A WebSocket that it cannot
+// serve is returned to the other worker.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	if m.Text == pool.Idle {
 		var idle http1conn.ClientState
@@ -175,8 +175,8 @@ func (p *Parent) inherit(files []*os.File) {
 
 var errNoSuccessor = errors.New("no process replaces this one")
 
-// settle waits until all received events are published here and all clients from other workers have arrived, or until
-// ctx ends.
+// settle waits until all received events are published in this process and all clients from other workers have arrived,
+// or until ctx ends.
 func (r *relay) settle(ctx context.Context) {
 	settled := make(chan struct{})
 	r.down.Add(func() {
@@ -191,8 +191,8 @@ func (r *relay) settle(ctx context.Context) {
 	}
 }
 
-// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application.
-// takeBack returns when the successor has returned all these WebSockets, or has ended.
+// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application. It
+// returns when the successor has sent back all these WebSockets or has ended.
 func (p *Parent) takeBack(to *pool.Channel) {
 	for {
 		m, files, err := to.Receive()
@@ -240,7 +240,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
 	if to != nil {
-		p.handIdleOver() // those whose request was active before
+		p.handIdleOver() // connections that had an active request before
 		s.relay.settle(ctx)
 	}
 	var ordered time.Time
@@ -251,7 +251,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		text := ""
 		if _, ok := d.(*exchange.SocketState); ok {
 			text = pool.WebSocket
-			// events that a client published here must precede its events there
+			// a client's events in this process must precede its events in the successor
 			s.relay.awaitOwn(ordered)
 		}
 		raw, err := json.Marshal(d)

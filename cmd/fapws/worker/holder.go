@@ -86,7 +86,8 @@ func inodeOf(line []string, addr string) (inode string, uid int) {
 		return "", 0
 	}
 	has, _ := hex.DecodeString(ip)
-	for word := range slices.Chunk(has, 4) { // a number as this machine stores it
+	// /proc shows the address as words in the byte order of the machine.
+	for word := range slices.Chunk(has, 4) {
 		binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
 	}
 	if got := net.IP(has); got.IsUnspecified() || len(want.IP) == 0 || want.IP.IsUnspecified() || got.Equal(want.IP) {

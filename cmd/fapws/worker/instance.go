@@ -20,7 +20,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// An Instance belongs to the process that receives the signals. The Instance of a worker is empty and does nothing.
+// An Instance holds the pid file and the control socket of the process that receives the signals. The Instance of a
+// worker is empty and does nothing.
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
@@ -31,7 +32,7 @@ type Instance struct {
 	Warning  string
 }
 
-// LogTo also logs a pending warning.
+// LogTo sets the log, and logs a pending warning.
 func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
@@ -61,7 +62,7 @@ func (f *Instance) TakePid(left []*os.File) {
 	}
 }
 
-// Withdraw is safe for concurrent use and may be called again.
+// Withdraw removes the pid file and the control socket. It is safe for concurrent use and may be called again.
 func (f *Instance) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
@@ -82,7 +83,8 @@ func (f *Instance) LogNotifyError(err error) {
 	}
 }
 
-// A failure is an error only if the settings name the socket, because a server also serves without one.
+// OpenControl opens the control socket. A failure is an error only if the settings name the socket, because a server
+// can serve without it.
 func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
@@ -106,7 +108,7 @@ type Shown struct {
 	Addrs []Address
 }
 
-// Report returns the facts about the whole server in a report of the control socket.
+// Report returns a report for the control socket with the facts about the whole server.
 func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
@@ -215,7 +217,7 @@ func BannerMode(conf *settings.Config) string {
 	return fmt.Sprintf("up to %d threads", conf.Threads)
 }
 
-// urlsOf returns a URL of a listener on a that works on this machine. If a is every address, others are the URLs that
+// urlsOf returns a URL of a listener on a that works on this machine. If a is a wildcard address, others are URLs that
 // work on other machines.
 func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 	tcp, ok := a.Addr.(*net.TCPAddr)
@@ -243,7 +245,7 @@ func httpURL(secure bool, ip netip.Addr, port int) string {
 	return u.String()
 }
 
-// localAddresses returns the first two addresses by which other machines may reach this machine, IPv4 first.
+// localAddresses returns up to two addresses by which other machines may reach this machine, IPv4 first.
 func localAddresses() []netip.Addr {
 	const enough = 2
 	all, err := net.InterfaceAddrs()

@@ -117,7 +117,8 @@ func firstSecure(addrs []string) string {
 }
 
 func given(conf *settings.Config, source settings.Source) bool {
-	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
+	// The default address is reachable only on this machine.
+	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
 }
 
 // Early returns the addresses to listen on before the application is loaded, so that clients are answered or wait in
@@ -140,15 +141,15 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 	}
 	addrs, err := a.addresses(bind, chosen)
 	if err != nil || firstSecure(addrs) != "" && !conf.HTTPS() {
-		return nil, false // Addresses reports it
+		return nil, false // Addresses reports the error
 	}
 	return addrs, certain
 }
 
 // Early holds sockets that are opened before the application is loaded. Its methods are safe for concurrent use,
-// because a signal may end the process meanwhile.
+// because a signal may end the process at any time.
 type Early[S syscall.Conn] struct {
-	// Open returns the opened sockets even after an error
+	// opens sockets; after an error it returns the sockets that it has opened
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 
@@ -158,7 +159,7 @@ type Early[S syscall.Conn] struct {
 	sockets []S
 }
 
-// Listen returns an error only if the addresses are certain, see Passed.Early.
+// Listen opens sockets for addrs. It returns an error only if the addresses are certain (Passed.Early).
 func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -174,7 +175,7 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) er
 	return nil
 }
 
-// Sockets returns the sockets, which e owns until Take.
+// Sockets returns the early sockets, which e owns until Take.
 func (e *Early[S]) Sockets() []S {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -244,8 +245,8 @@ func KeepFromWorkers(bind []string) {
 // httpsName is the name of a socket for HTTPS: FileDescriptorName= of its unit (systemd.socket(5)).
 const httpsName = "https"
 
-// passedSockets returns nil if forPID is another process, because a parent may have left its variables in the
-// environment. names are separated by colons.
+// passedSockets parses the variables of a service manager; names are separated by colons. It returns nil if forPID is
+// another process, whose variables were inherited.
 func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	if forPID != strconv.Itoa(pid) {
 		return nil
@@ -287,7 +288,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 	return list, nil
 }
 
-// If secure is true and the names do not mention HTTPS, all use HTTPS.
+// as returns the addresses of the sockets. If secure is true and no name is "https", all sockets use HTTPS.
 func (a Passed) as(secure bool) []string {
 	if !secure || firstSecure(a) != "" {
 		return a

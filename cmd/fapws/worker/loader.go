@@ -23,12 +23,12 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// loaderVariable is the environment variable that makes a process the loader of another one (--fork). Its value is the
-// first of the two descriptors: see programs.OpenLoader.
+// loaderVariable is the environment variable that makes a process the loader of its parent (--fork). Its value is the
+// first of the two descriptors (programs.OpenLoader).
 const loaderVariable = "_FAPWS_LOADER"
 
 // TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. fd is
-// for RunLoader.
+// the argument for RunLoader.
 func TakeLoader() (fd int, is bool) {
 	fd, err := strconv.Atoi(takeVariable(loaderVariable))
 	return fd, err == nil
@@ -42,7 +42,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
-	// The worker notifies its supervisor once, and not after the description.
+	// notify the supervisor only once, and not after the description
 	failing := func(err error) {
 		if text, _, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(text, "{") {
 			_, _ = loaded.WriteString(text)
@@ -121,7 +121,7 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// useLoader is called once, when the settings and the log files are known.
+// useLoader starts to use the loader. It is called once, when the settings and the log files are known.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {
@@ -137,7 +137,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	})
 }
 
-// followErrors is safe for concurrent use.
+// followErrors makes the loader use the reopened error log. It is safe for concurrent use.
 func (y *python) followErrors() {
 	if loader := y.loader.Load(); loader != nil {
 		loader.FollowStderr()

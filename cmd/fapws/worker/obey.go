@@ -44,8 +44,8 @@ func (p *Parent) listen() {
 	}
 }
 
-// check reports to the supervisor whether this process can serve requests. A busy event loop or a slow machine does not
-// matter.
+// check reports to the supervisor whether this process can serve requests, even if its event loop is busy or the
+// machine is slow.
 func (p *Parent) check() {
 	s := p.s
 	m := &pool.Message{Kind: pool.Checked}
@@ -60,8 +60,8 @@ func (p *Parent) check() {
 	p.tell(m)
 }
 
-// loadEnd is the time until a worker that is not yet serving is killed after the death of its supervisor. endMargin is
-// added to the graceful timeout later; the parts of the shutdown have separate, shorter limits.
+// After the death of the supervisor, a worker that does not serve yet is killed after loadEnd, and a serving worker
+// endMargin after the graceful timeout. The parts of the shutdown have separate, shorter limits.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second
@@ -123,7 +123,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Take:
 		s.relay.take(m, files)
 	case pool.Purge:
-		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has checked it
+		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has validated the pattern
 			s.relay.purged.Add(pattern)
 		}
 	case pool.Certificates:
@@ -135,7 +135,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept waits until the server serves.
+// accept accepts connections on the sockets of a Listen. It waits until the server serves.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {
@@ -215,7 +215,7 @@ func (p *Parent) answer(m *pool.Message) {
 			text = g.Answer(about)
 		}
 	default:
-		pattern, _ := cache.ParsePattern(about) // of Purge; the supervisor has checked it
+		pattern, _ := cache.ParsePattern(about) // pattern of Purge, which the supervisor has validated
 		text = asJSON(ctl.Server(s.command).Answer(ctl.Command(question), pattern))
 	}
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
@@ -235,7 +235,7 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle is safe for concurrent use. why follows "worker N" in the log.
+// recycle asks the supervisor to replace this worker. It is safe for concurrent use. why follows "worker N" in the log.
 func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }
@@ -256,7 +256,7 @@ func tellFailing(r role, err error) {
 
 const hungWithin = 2 * time.Second
 
-// onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.
+// onStuck is pybridge.RunConfig.Stuck. An inline handler may be blocking the event loop.
 func (p *Parent) onStuck(why string) {
 	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})

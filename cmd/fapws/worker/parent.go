@@ -27,21 +27,21 @@ import (
 type Parent struct {
 	s       *service
 	channel *pool.Channel
-	died    <-chan os.Signal // the kernel reports the death of the supervisor
+	died    <-chan os.Signal // signals of the kernel about the death of the supervisor
 	over    sync.Once
 	pool.Start
-	root string // directory of --chroot, entered after loading; or ""
+	root string // directory of --chroot, which is entered after loading, or ""
 
 	mu        sync.Mutex
 	listeners []*conn.Listener
-	serves    bool   // the server has sites, so it accepts on them
+	serves    bool   // the server has sites, so it may accept connections
 	join      func() // joins the channels of all workers once
 	departs   chan struct{}
 	depart    func() // called when the workers that replace this one serve
 	questions pool.Questions
 	idle      sync.Mutex
 	counts    bool
-	successor atomic.Pointer[pool.Channel] // worker that gets the subscribers; nil if none
+	successor atomic.Pointer[pool.Channel] // channel to the worker that gets the subscribers, or nil
 }
 
 // TakeParent returns the supervisor that started this process, or nil. It removes the variable from the environment,
@@ -62,7 +62,7 @@ func TakeParent() (*Parent, error) {
 	return p, nil
 }
 
-// Run must be called on the main thread.
+// Run runs a worker and returns its exit code. It must be called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := newService(what, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
@@ -77,7 +77,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		life = s.late.run
 	}
 	system.Distrust(what.Changeable(&what.Conf))
-	// Otherwise the supervisor reads and logs the output of this process.
+	// If Stderr is set, the supervisor reads and logs the output of this process.
 	if p.Stderr < 0 {
 		s.log.OpenAsWorker(&what.Conf)
 	} else {
@@ -98,7 +98,8 @@ func (p *Parent) begin() (early bool, err error) {
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
 }
 
-// tell ignores errors, because listen sees the end of the channel if the supervisor has ended.
+// tell sends a message to the supervisor. It ignores errors, because listen notices the end of the channel if the
+// supervisor has ended.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
 // enter implements role: it enters the sandbox and the directory of --chroot. The supervisor sends the listeners.
@@ -146,7 +147,8 @@ func (p *Parent) configure(c *runtime.Config) {
 	}
 }
 
-// joinEarly joins before waiting clients become subscribers, because past events are not new for these clients.
+// joinEarly joins the channels before waiting clients become subscribers, because these clients must not receive past
+// events as new events.
 func (p *Parent) joinEarly() {
 	if p.s.early != nil {
 		p.join()
@@ -155,9 +157,11 @@ func (p *Parent) joinEarly() {
 
 func (p *Parent) serveEarly() { p.served() }
 
-// serve notifies the supervisor after the request of --reload-check was answered.
+// serve makes requests reach the application, and tells the supervisor that this worker serves, after the request of
+// --reload-check was answered.
 func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
-	checks := p.checksFirst() // if so, clients wait until the response to that request
+	// If true, clients wait until the request of --reload-check was answered.
+	checks := p.checksFirst()
 	if !checks {
 		p.started()
 	}
@@ -208,13 +212,13 @@ func takeVariable(name string) string {
 
 func (p *Parent) restoreStderr() {
 	if p.Stderr >= 0 {
-		_ = unix.Dup3(p.Stderr, 2, 0) // after an error, standard error does not change
+		_ = unix.Dup3(p.Stderr, 2, 0) // ignore an error: standard error then stays the same
 		unix.Close(p.Stderr)
 		p.Stderr = -1
 	}
 }
 
-// present runs on a separate goroutine.
+// present shows the page of a Notice. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {

@@ -19,18 +19,19 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Questions of a supervisor to its workers: see pool.Pool.Ask. All others are a ctl.Command. Purge is followed by a
-// space and a pattern in JSON. The answer is a ctl.Answer in JSON, as from a server without a supervisor.
+// Questions of a supervisor to its workers (pool.Pool.Ask). Every other question is a ctl.Command, answered by a
+// ctl.Answer in JSON; after Purge follow a space and a pattern in JSON.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
 
 	Alive = "yes"
 )
 
-// QueryCurrent asks the supervisor to answer when the current files of the application have loaded or have failed to.
+// QueryCurrent asks the supervisor to answer when the current files of the application have loaded or have failed to
+// load.
 const QueryCurrent = "current"
 
-// AnswerWithin is the time that a supervisor waits for the answers of its workers.
+// AnswerWithin is how long a supervisor waits for the answers of its workers.
 const AnswerWithin = stackWait + time.Second
 
 // Between processes, a broadcast is an event whose channel is placeMark and the place of the WebSocket, which is not a
@@ -57,8 +58,8 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 
 var errEvents = errors.New("cannot read what another worker or a broker has sent")
 
-// eachEvent calls f with the events of a message and their numbers. Another worker has written the message. It must not
-// contain more events than the worker announced to the supervisor, because they would get the numbers of other events.
+// eachEvent calls f with the events of a message and their numbers. It ignores events beyond the number that the
+// sending worker announced to the supervisor, because these would get the numbers of other events.
 func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
 	raw := m.Raw
 	for i := 0; i < m.N && len(raw) > 0; i++ {
@@ -92,7 +93,7 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	return e, raw, nil
 }
 
-// query must not be called on the goroutine of listen, nor on the loop.
+// query asks the supervisor a question. It must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
 	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.tell)
 	if answer == nil {
@@ -133,7 +134,7 @@ func (r *relay) sendPurges(patterns []string) {
 		patterns = []string{`{"path":"*"}`}
 	}
 	for _, text := range patterns {
-		_ = r.channel.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen sees the end of the channel
+		_ = r.channel.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen notices the end of the channel
 	}
 }
 
@@ -149,8 +150,8 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 }
 
-// QueryUploads asks the supervisor about uploads in the other workers. A space and a question of upload.Group follow.
-// The answer has the answers of the workers to AskUploads with that question, as []string in JSON.
+// QueryUploads asks the supervisor about uploads in the other workers; a space and a question of upload.Group follow.
+// The answer is a list in JSON: the answers of the workers to AskUploads with this question.
 const (
 	QueryUploads = "uploads"
 	AskUploads   = "uploads"
@@ -177,7 +178,7 @@ func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err erro
 	return a, err
 }
 
-// certificates asks the supervisor, which reads them, because it may be allowed to read keys that this process may not.
+// certificates asks the supervisor to read certificates, because this process may not be allowed to read the keys.
 func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
 	text, err := json.Marshal(w)
 	if err != nil {

@@ -16,17 +16,19 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// python is the application of a service. It is in this process or, with --fork, in a loader; without an application it
-// is in neither.
+// python is the application of a service, in this process or, with --fork, in a loader. There may also be no
+// application.
 type python struct {
-	server   *runtime.Server // if inline, its loop runs on Python's main thread
+	// server whose loop runs on Python's main thread if handlers run inline
+	server   *runtime.Server
 	inline   bool
 	app      *pybridge.App                   // nil unless Python is in this process
 	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
-	contents *pybridge.Contents              // from this process or its loader; nil without an application
+	contents *pybridge.Contents              // contents of the applications; nil if there are none
 	handler  *pybridge.Handler               // nil unless Python is in this process
 	state    atomic.Uint32                   // set by become
-	lastUse  atomic.Pointer[time.Time]       // last use other than by requests; nil before the application has loaded
+	// time of the last use other than by requests; nil before the application has loaded
+	lastUse atomic.Pointer[time.Time]
 }
 
 type appState uint32
@@ -36,7 +38,7 @@ const (
 	appAsleep           // the application loads when a request needs it
 	// the application failed to load after its sleep, or the server has no application
 	appFailed
-	appRunning // the sites are complete, also if they have no application
+	appRunning // the sites are complete, even if they contain no application
 )
 
 // String is the reason why no handler runs in this process.
@@ -45,7 +47,8 @@ func (a appState) String() string {
 		"this server runs no Python"}[a]
 }
 
-// become changes the state and reports whether it has changed. appFailed is final. It is safe for concurrent use.
+// become changes the state and reports whether the state has changed; appFailed is final. It is safe for concurrent
+// use.
 func (y *python) become(to appState) bool {
 	for {
 		was := y.state.Load()
@@ -58,7 +61,7 @@ func (y *python) become(to appState) bool {
 	}
 }
 
-// is reports whether the application is in a state. It is safe for concurrent use.
+// is reports whether the application is in this state. It is safe for concurrent use.
 func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
 
 // asleep reports whether the application has not been loaded because no request needed it. It is safe for concurrent
@@ -83,7 +86,7 @@ func (y *python) do(f func()) {
 	f()
 }
 
-// doBeside is for functions that take long, before handlers run.
+// doBeside runs a long function on Python's main thread, before handlers run.
 func (y *python) doBeside(f func()) {
 	if y.inline {
 		y.server.DoBeside(f)
@@ -125,13 +128,13 @@ func (y *python) close(code int, deadline time.Time) int {
 	return code
 }
 
-// used is safe for concurrent use.
+// used records a use of the application. It is safe for concurrent use.
 func (y *python) used() {
 	now := time.Now()
 	y.lastUse.Store(&now)
 }
 
-// unused is false if idleStop is 0, which disables the setting.
+// unused reports whether the application was not used for idleStop; false if idleStop is 0.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false
@@ -143,7 +146,7 @@ func (y *python) unused(idleStop time.Duration) bool {
 	return idle >= idleStop
 }
 
-// backlog is safe for concurrent use.
+// backlog returns the numbers of waiting requests and threads. It is safe for concurrent use.
 func (y *python) backlog() pybridge.Backlog {
 	if h := y.running(); h != nil {
 		return h.Backlog()
@@ -165,7 +168,7 @@ func (y *python) stack() string {
 			fmt.Fprintln(&b, line)
 		}
 	} else if h := y.running(); h != nil {
-		_ = h.Stack(&b, stackWait) // the text names the missing parts
+		_ = h.Stack(&b, stackWait) // ignore the error: the text names the missing parts
 	} else {
 		fmt.Fprintln(&b, appState(y.state.Load()))
 	}

@@ -35,12 +35,13 @@ type role interface {
 
 // traits are the values that depend on the role.
 type traits struct {
-	level    logfile.Level // of log lines about an order; Debug if another process also logs it
-	stopping string        // format of the log line about a graceful stop
-	runID    string        // identifies this run of the server
-	counts   bool          // requests are counted from the start
+	// level of log lines about orders; Debug if another process logs them, too
+	level    logfile.Level
+	stopping string // format of the log line about a graceful stop
+	runID    string // identifies this run of the server
+	counts   bool   // requests are counted from the start
 
-	// ask asks the supervisor for what the status page shows; nil without one
+	// ask asks the supervisor for the contents of the status page; nil without a supervisor
 	ask func(context.Context, ctl.Command) (ctl.Answer, error)
 
 	// otherUploads is upload.Group.Others; nil without a supervisor

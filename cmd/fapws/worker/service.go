@@ -37,11 +37,11 @@ type service struct {
 	python   python
 	https    https
 	relay    *relay
-	uploads  atomic.Pointer[upload.Group] // of the sites; nil before they exist
+	uploads  atomic.Pointer[upload.Group] // uploads of the sites; nil before the sites exist
 	late     *lateLoad                    // nil unless the worker was started asleep
-	startup  atomic.Pointer[startup]      // of the application; nil before it begins
+	startup  atomic.Pointer[startup]      // startup of the application; nil before it begins
 	built    *plan.Built
-	early    *plan.Built // serves while the applications load; nil if unused
+	early    *plan.Built // sites that serve while the applications load, or nil
 	access   *logfile.AccessLog
 	logs     plan.LogFiles
 	memory   confine.Trimmer
@@ -66,9 +66,10 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	return s
 }
 
-// run must run on the main thread.
+// run runs a service and returns the exit code. It must be called on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
-	go memoryLimit() // reads several files, and its result is needed soon
+	// In advance, because memoryLimit reads several files and its result is needed soon.
+	go memoryLimit()
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
@@ -119,7 +120,7 @@ func (s *service) loadAndServe() (code int, err error) {
 		code = s.serve(s.obeyOrders())
 	} else {
 		s.giveUp()
-		code = s.reportError(err) // report now, because closing may take some time
+		code = s.reportError(err) // report the error now, because closing may take some time
 	}
 	return s.finish(code), nil
 }
@@ -135,7 +136,7 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load uses report to log the error of Python, which returns the exit code.
+// load loads the applications. It calls report to log an error of Python; report returns the exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:
@@ -155,7 +156,7 @@ func (s *service) exit(code int) {
 	s.instance.Exit(code)
 }
 
-// reopenLog takes the opened error log in files, if another process has opened it.
+// reopenLog reopens the log files. files contains the error log if another process has opened it.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.level, "reopening the log files")
 	s.log.Follow(files...)
@@ -176,7 +177,7 @@ func (s *service) start() (err error) {
 	}
 	s.log.Configure(&s.conf, s.conf.Server.Debug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.python.contents)...))
-	// A reload or the script may have changed settings. Only the script has PATHS.
+	// check again, because a reload or the script may have changed settings or added PATHS
 	if err := s.plan.CheckOutside(&s.conf, s.python.contents); err != nil {
 		return err
 	}
@@ -225,7 +226,7 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// sends returns the continuations of responses of responders. The server need not exist yet.
+// sends returns the functions that continue responses of responders. The server need not exist yet.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)
@@ -243,7 +244,7 @@ func (s *service) sends() (sends backend.Sends) {
 }
 
 func (s *service) parts(p *plan.Programs) plan.Parts {
-	// While the applications load, other sites are served. They share the resources of the run with the final sites.
+	// The sites that serve while the applications load share these resources with the final sites.
 	group := &upload.Group{Publish: s.relay.announce, Others: s.otherUploads}
 	s.uploads.Store(group)
 	return plan.Parts{
@@ -351,7 +352,7 @@ func (s *service) install() error {
 	return nil
 }
 
-// acceptAll makes the server accept on listeners, which it owns from then on.
+// acceptAll makes the server accept on listeners, which the server owns from then on.
 func (s *service) acceptAll(listeners []*conn.Listener) {
 	for _, ln := range listeners {
 		s.server.Accept(ln)

@@ -12,8 +12,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The test sends a sequence of signals and compares the effects. "serve" is the moment when serving begins, "later" is
-// a pause.
+// The test sends a sequence of signals and compares the effects. "serve" means that serving begins, "later" is a pause.
 func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 	const (
 		serve = syscall.Signal(0)

@@ -17,11 +17,12 @@ import (
 // When all are unused, the supervisor replaces the workers.
 
 type lateLoad struct {
-	p        *Parent
-	needed   chan struct{}
-	need     func()
-	settled  chan struct{}            // closed when the application serves, or has failed to load
-	presence []pybridge.PresenceEvent // for the application; used by the loop
+	p       *Parent
+	needed  chan struct{}
+	need    func()
+	settled chan struct{} // closed when the application serves, or has failed to load
+	// waiting presence events for the application; used by the loop
+	presence []pybridge.PresenceEvent
 }
 
 // mostPresence limits the events that wait for an application that is asleep.
@@ -45,14 +46,15 @@ func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 	return asJSON(contents.Apps[0].Settings)
 }
 
-// settings returns the settings with those of the script, as another worker has read them.
+// settings returns the settings including the globals of the script, which another worker has read.
 func (z *lateLoad) settings() (settings.Config, error) {
 	var globals pybridge.Settings
 	_ = json.Unmarshal([]byte(z.p.Script), &globals) // cannot fail, because a worker of this program wrote it
 	return z.p.s.plan.Recall(globals)
 }
 
-// run serves without the application until a request needs it, and with it from then on. It returns the exit code.
+// run serves without the application until a request needs the application, loads it, and continues to serve. It
+// returns the exit code.
 func (z *lateLoad) run() (code int, err error) {
 	s, p := z.p.s, z.p
 	s.signals.serve()
@@ -72,14 +74,14 @@ func (z *lateLoad) run() (code int, err error) {
 		err = s.start()
 	}
 	if !late.Stop() {
-		select {} // until another worker has taken over
+		select {} // serve until another worker has replaced this worker
 	}
 	if err != nil {
 		z.fail(err)
 		if app := s.python.app; app != nil {
 			s.python.do(func() { app.Close() })
 		}
-		select {} // until another worker has taken over
+		select {} // serve until another worker has replaced this worker
 	}
 	s.server.Do(z.tellPresence)
 	close(z.settled)
@@ -112,7 +114,7 @@ func (z *lateLoad) fail(err error) (code int) {
 
 const noticeWithin = 2 * time.Second
 
-// keepPresence also wakes the application. It must be called on the event loop.
+// keepPresence queues a presence event and wakes the application. It must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.p.Watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)
@@ -120,7 +122,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	}
 }
 
-// tellPresence must be called on the event loop.
+// tellPresence passes the queued presence events to the application. It must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.python.handler.NotifyPresence(e)

@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// signals turns signals into shutdown requests. While the application loads, TERM, INT and QUIT stop the process at
+// signals converts signals to shutdown requests. While the application loads, TERM, INT and QUIT stop the process at
 // once. Later, the first TERM or INT requests a graceful stop, and QUIT a quick stop. A second TERM or INT, unless it
 // is an echo of the first, ends the process at once.
 //
@@ -33,7 +33,7 @@ type signals struct {
 	exit   func(code int)
 	reopen func()
 
-	// reread reads certificates again and reports whether there are any. It is nil if another process reads them.
+	// reread reads the certificates again and reports whether there are any; nil if another process reads them.
 	reread func() bool
 
 	// replace asks the supervisor of a worker to replace the worker; nil without a supervisor.
@@ -54,14 +54,14 @@ type signals struct {
 	orders   chan shutdownRequest
 }
 
-// begun returns when signals are watched. Call it before Python starts.
+// begun waits until signals are watched. Call it before Python starts.
 func (s *signals) begun() { <-s.registered }
 
-// watch runs concurrently with the start.
+// watch handles the signals, concurrently with the start.
 func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1,
 		syscall.SIGUSR2} {
-		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
+		if !signal.Ignored(sig) { // ignored under nohup, or in a background job of a script
 			signal.Notify(s.caught, sig)
 		}
 	}
@@ -168,12 +168,12 @@ func (s *signals) end(o shutdownRequest, code int) {
 	}
 }
 
-// scriptGrace replaces the graceful timeout after a signal handler of the script called sys.exit, because Python no
-// longer serves requests.
+// scriptGrace is used instead of the graceful timeout after a signal handler of the script has called sys.exit, because
+// Python no longer serves requests.
 const scriptGrace = time.Second
 
-// cutTime exceeds the time in which the event loop closes connections, and is less than the wait of Shutdown for an
-// unresponsive connection.
+// cutTime is longer than the event loop needs to close the connections, and shorter than the wait of Shutdown for a
+// blocked loop.
 const cutTime = 500 * time.Millisecond
 
 // retiredIdle is how long a client that has been silent may still use a
@@ -184,7 +184,7 @@ type shutdownMode uint8
 
 const (
 	gracefully shutdownMode = iota
-	// Like gracefully, but clients do not notice: other workers accept in place of this process.
+	// like gracefully, but without effect for clients, because other workers accept their connections
 	quietly
 	quickly
 )
@@ -202,12 +202,12 @@ type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
 	code  int
-	// the supervisor if other workers replace this process; nil otherwise
+	// the supervisor if other workers replace this process; otherwise nil
 	parent *Parent
 }
 
-// obeyOrders stops serving after a signal or a message of the supervisor. The channel then receives the exit code. A
-// process that is asleep or still loading ends instead.
+// obeyOrders stops serving after a signal or a message of the supervisor. The returned channel then receives the exit
+// code. A process that is asleep or still loading ends instead.
 func (s *service) obeyOrders() <-chan int {
 	ended := make(chan int, 1)
 	go func() {
@@ -231,8 +231,8 @@ func (s *service) serve(ended <-chan int) (code int) {
 	return <-ended
 }
 
-// delayed serves for the time of --shutdown-delay, so that clients and load balancers learn that this server will stop.
-// It returns o, or a request that arrives earlier.
+// delayed continues to serve for the time of --shutdown-delay, so that clients and load balancers notice that this
+// server will stop. It returns o, or a shutdown request that arrives during this time.
 func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	delay := s.conf.ShutdownDelay
 	if o.how != gracefully || delay == 0 {
@@ -255,7 +255,7 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		go func() { // inline, a handler may keep the loop
+		go func() { // on a goroutine, because an inline handler may block the loop
 			o.parent.handIdleOver()
 			o.parent.tell(&pool.Message{Kind: pool.Closed})
 		}()
@@ -313,7 +313,7 @@ func (s *service) stop(o shutdownRequest) {
 }
 
 // stopStartup cancels the startup of the application if a request to stop arrives before ended is closed. Parts that
-// have started are shut down. The channel receives whether the startup was canceled.
+// have started are shut down. The returned channel receives true if the startup was canceled.
 func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	was := make(chan bool, 1)
 	if !s.signals.start() {
@@ -372,7 +372,7 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 	return s.conf.GracefulTimeout
 }
 
-// endConnections returns when all connections are closed or handed over, or ctx's error.
+// endConnections waits until all connections are closed or handed over, or returns the error of ctx.
 func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 	if o.how != quietly {
 		return s.server.Shutdown(ctx)
@@ -404,7 +404,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
 }
 
-// leave ends the process although a handler does not return.
+// leave ends the process, although a handler has not returned.
 func (s *service) leave(code int) {
 	what := "a handler did not return"
 	if !s.python.is(appRunning) {
