@@ -23,7 +23,7 @@ var rooms = []string{
 	"runtime",
 }
 
-// None of them knows Python or a command. pybridge knows no connections.
+// No package of runtime may import Python or a command, and pybridge may not import connections.
 func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	level := map[string]int{}
 	for i, names := range rooms {

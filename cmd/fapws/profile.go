@@ -11,7 +11,7 @@ import (
 )
 
 // init records a CPU profile in the file that CPUPROFILE names, until SIGIO. ./build.sh profile makes default.pgo from
-// these profiles. The executable for users does not contain this file.
+// these profiles. Executables for users do not contain this file.
 func init() {
 	name := os.Getenv("CPUPROFILE")
 	if name == "" {

@@ -18,10 +18,10 @@ import (
 // elsewhere.
 var mostFields = map[string]int{"Exchange": 38, "Head": 9, "Part": 12, "Request": 22}
 
-// groups are the structs that only group fields of these types. Each field of a group counts.
+// groups lists the structs that only group fields of these types. Each field of a group counts.
 var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
 
-// The exceptions are mostMethodsOf.
+// mostMethods limits the methods of a type, except the types in mostMethodsOf.
 const mostMethods = 62
 
 var mostMethodsOf = map[string]int{
@@ -31,7 +31,7 @@ var mostMethodsOf = map[string]int{
 	"cmd/fapws/pool.Pool":       60,
 }
 
-// mostFiles limits the files in which the methods of a type lie. The exceptions are mostFilesOf.
+// mostFiles limits the files that contain methods of a type, except the types in mostFilesOf.
 const mostFiles = 4
 
 var mostFilesOf = map[string]int{
@@ -113,7 +113,7 @@ func receiverOf(d ast.Decl) string {
 	}
 }
 
-// A type with many methods is several types. A reader finds its methods in a few files.
+// A type with many methods should be several types, and a reader should find its methods in a few files.
 func TestTypesHaveFewMethodsInFewFiles(t *testing.T) {
 	methods, files := map[string]int{}, map[string]int{}
 	product(t, func(dir string, _ []byte, f *ast.File) {
@@ -148,7 +148,7 @@ func TestTypesHaveFewMethodsInFewFiles(t *testing.T) {
 	check("files with methods", files, mostFiles, mostFilesOf)
 }
 
-// fieldsOf returns the number of fields of a struct of structs, with those of its groups.
+// fieldsOf returns the number of fields of the struct name, including the fields of its groups.
 func fieldsOf(structs map[string]*ast.StructType, name string) (n int) {
 	for _, field := range structs[name].Fields.List {
 		of, _ := field.Type.(*ast.Ident)
@@ -162,7 +162,6 @@ func fieldsOf(structs map[string]*ast.StructType, name string) (n int) {
 	return n
 }
 
-// Exchanges know no feature, so they stay small.
 func TestTypesOfExchangesHaveFewFields(t *testing.T) {
 	structs := map[string]*ast.StructType{}
 	product(t, func(dir string, _ []byte, f *ast.File) {
@@ -187,7 +186,7 @@ func TestTypesOfExchangesHaveFewFields(t *testing.T) {
 	}
 }
 
-// An interface with one implementation is there only because of the layers of arrows_test.go.
+// An interface with a single implementation is allowed only to separate the layers of arrows_test.go.
 func TestInterfacesAreFew(t *testing.T) {
 	n := 0
 	product(t, func(_ string, text []byte, _ *ast.File) {
