@@ -88,9 +88,6 @@ func SameMachine(local, remote net.Addr) bool {
 const maxSocketPath = 107 // in bytes, without the final NUL (unix(7))
 
 func unixSocket(path string, o ListenOptions) (_ int, err error) {
-	if len(path) > maxSocketPath {
-		return -1, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)
-	}
 	if err := removeStale(path); err != nil {
 		return -1, err
 	}
@@ -146,19 +143,38 @@ func RemoveSocketFile(addr string) error {
 
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-func removeStale(path string) error {
+// MayListen returns an error if Listen would fail for the path of a unix socket, although no other server listens there.
+// errors.Is reports its cause, as for system.MayCreate.
+func MayListen(path string) error {
+	if _, err := existing(path); err != nil || isAbstract(path) {
+		return err
+	}
+	return system.MayCreate(path)
+}
+
+// existing reports whether there is a socket file. The error is for a path that cannot become a socket.
+func existing(path string) (bool, error) {
+	if len(path) > maxSocketPath {
+		return false, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)
+	}
 	if isAbstract(path) {
-		return nil
+		return false, nil
 	}
 	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, system.Cause(err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return false, errors.New("the file exists and is not a socket")
 	}
-	if err != nil {
-		return system.Cause(err)
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("the file exists and is not a socket")
+	return true, nil
+}
+
+func removeStale(path string) error {
+	if found, err := existing(path); err != nil || !found {
+		return err
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {

@@ -114,6 +114,12 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
+// MayCreate returns an error if the user of this process may not create or replace the file at path. errors.Is reports
+// its cause (unix.EACCES, unix.EROFS, fs.ErrNotExist for a missing directory).
+func MayCreate(path string) error {
+	return unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+}
+
 func OpenRoot(path string) (*os.Root, error) {
 	if directory, _ := border(path); directory == "" {
 		return os.OpenRoot(path)

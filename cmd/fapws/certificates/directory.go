@@ -25,11 +25,11 @@ type directory struct {
 // openDirectory opens and locks a directory. It waits while another process has locked the directory.
 func openDirectory(name string) (*directory, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
-		return nil, cannot(name, err)
+		return nil, CannotUse(name, err)
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return nil, cannot(name, err)
+		return nil, CannotUse(name, err)
 	}
 	d := &directory{name: name, root: root}
 	info, err := root.Stat(".")
@@ -43,12 +43,13 @@ func openDirectory(name string) (*directory, error) {
 	}
 	if err != nil {
 		d.close()
-		return nil, cannot(name, err)
+		return nil, CannotUse(name, err)
 	}
 	return d, nil
 }
 
-func cannot(name string, err error) error {
+// CannotUse adds advice to the error of a directory in the state directory.
+func CannotUse(name string, err error) error {
 	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with "+
 		"--state-dir", name, system.Cause(err))
 }
@@ -90,7 +91,7 @@ func (d *directory) write(file string, text []byte, mode os.FileMode) error {
 	_ = d.root.Remove(next)
 	f, err := d.create(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
-		return cannot(d.name, err)
+		return CannotUse(d.name, err)
 	}
 	_, err = f.Write(text)
 	if err == nil {
@@ -103,7 +104,7 @@ func (d *directory) write(file string, text []byte, mode os.FileMode) error {
 		err = d.root.Rename(next, file)
 	}
 	if err != nil {
-		return cannot(d.name, err)
+		return CannotUse(d.name, err)
 	}
 	return nil
 }

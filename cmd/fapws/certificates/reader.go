@@ -64,7 +64,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	}
 	if w.ACME.Dir != "" { // watched for new certificates
 		if err := os.MkdirAll(w.ACME.Dir, 0o700); err != nil {
-			wrong = append(wrong, cannot(w.ACME.Dir, err))
+			wrong = append(wrong, CannotUse(w.ACME.Dir, err))
 		}
 	}
 	for i := range w.Pairs {

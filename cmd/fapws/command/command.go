@@ -31,7 +31,9 @@ import (
 	"fapws/docs"
 	"fapws/pybridge"
 	"fapws/runtime/auth"
+	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Run runs a command line and returns the exit code (process.ExitReport). args does not contain the name of the
@@ -93,7 +95,11 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	}
 	p.KeysRead = asWorker
 	if cmd.Word == settings.WordCheck && !asWorker && p.Mistakes == nil && ofAnotherUser(&p.Conf) {
-		err := p.CheckCertificates(&p.Conf, func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) })
+		log := func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
+		err := judgeFiles(madeAtStart(&p.Conf), &p.Conf, log)
+		if err == nil {
+			err = p.CheckCertificates(&p.Conf, log)
+		}
 		if err == nil {
 			err = supervisor.BecomeWorker(p)
 		}
@@ -364,27 +370,78 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	if err != nil {
 		return process.ExitUsage(err)
 	}
-	for _, name := range append(p.Site.LogFiles(conf), conf.PidFile, conf.ControlSocket) {
-		// A service manager may create the directory later.
-		if _, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) {
-			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not "+
-				"start without it", name))
+	var files []made
+	if !p.KeysRead {
+		files = madeAtStart(conf)
+	}
+	for _, name := range p.Site.LogFiles(conf) {
+		if name != conf.ErrorLog {
+			files = append(files, made{name, mayLog(name, conf.User != ""), func(err error) error {
+				if name == conf.AccessLog {
+					return cannotLog(name, err)
+				}
+				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err)) // of a host
+			}})
 		}
 	}
-	// Only the user of the server can check this.
-	if _, err := confine.LookupIdentity(conf.User, conf.Group); err == nil {
-		for _, name := range p.Site.LogFiles(conf) {
-			err := mayLog(name, conf.User != "")
-			switch {
-			case err == nil:
-			case name == conf.AccessLog || name == conf.ErrorLog:
-				return process.ExitNotStarted("cannot write the log %s: %v", name, err)
-			default: // the file is the error log of a host
-				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
-			}
-		}
+	if name := conf.ControlSocket; name != ctl.Auto && name != ctl.Off {
+		files = append(files, made{name, conn.MayListen(name), func(err error) error {
+			return process.ExitNotStarted("cannot create the control socket (%s): %s: %v",
+				p.Settings.Source("ctl-socket"), name, err)
+		}})
+	}
+	if err := judgeFiles(files, conf, log); err != nil {
+		return err
 	}
 	return p.CheckCertificates(conf, log)
+}
+
+// made is a file that the server makes.
+type made struct {
+	name string
+	err  error // of the attempt to make the file; nil if the user of this process may
+	// failure returns the error of the start
+	failure func(err error) error
+}
+
+// madeAtStart returns the files that a server of root makes before it becomes another user.
+func madeAtStart(conf *settings.Config) (files []made) {
+	if name := conf.ErrorLog; name != "" && name != "-" {
+		files = append(files, made{name, mayLog(name, false), func(err error) error { return cannotLog(name, err) }})
+	}
+	if name := conf.PidFile; name != "" {
+		files = append(files, made{name, process.MayWritePIDFile(name), func(err error) error {
+			return process.ExitNotStarted("%v", err)
+		}})
+	}
+	for _, addr := range conf.Bind {
+		if name, ok := strings.CutPrefix(addr, "unix:"); ok {
+			files = append(files, made{name, conn.MayListen(name), func(err error) error {
+				return worker.BindFailed(addr, fmt.Errorf("cannot listen on %s: %w", addr, err))
+			}})
+		}
+	}
+	return files
+}
+
+func cannotLog(name string, err error) error {
+	return process.ExitNotStarted("cannot write the log %s: %v", name, err)
+}
+
+// judgeFiles returns the first error, unless another user is checking the settings. A missing directory is a warning,
+// because a service manager may make it.
+func judgeFiles(files []made, conf *settings.Config, log func(logfile.Level, string)) (first error) {
+	mine := confine.MayBecome(conf.User, conf.Group)
+	for _, f := range files {
+		switch {
+		case errors.Is(f.err, fs.ErrNotExist):
+			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not start "+
+				"without it", f.name))
+		case f.err != nil && mine && first == nil:
+			first = f.failure(f.err)
+		}
+	}
+	return first
 }
 
 // mayLog returns an error if the user of this process may not write a log. If given is set, root creates logs in
@@ -396,11 +453,8 @@ func mayLog(name string, given bool) error {
 	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.X_OK, unix.AT_EACCESS)
 	if err == nil && !(given && st.Uid == 0) {
 		if err = unix.Faccessat(unix.AT_FDCWD, name, unix.W_OK, unix.AT_EACCESS); err == unix.ENOENT {
-			err = unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS)
+			err = system.MayCreate(name)
 		}
-	}
-	if err != unix.EACCES {
-		return nil
 	}
 	return err
 }

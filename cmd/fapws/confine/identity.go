@@ -37,6 +37,12 @@ func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
 
+// MayBecome reports whether a process of this user may run as a user and a group.
+func MayBecome(username, group string) bool {
+	_, err := LookupIdentity(username, group)
+	return err == nil
+}
+
 // CheckIdentity returns the error that LookupIdentity would return to root.
 func CheckIdentity(username, group string) error {
 	_, err := lookup(username, group, 0, 0)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -164,6 +166,12 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	w := p.Certificates(conf)
 	if w == nil || p.KeysRead {
 		return nil
+	}
+	if dir := cmp.Or(w.Auto, w.ACME.Dir); dir != "" {
+		// An existing directory of a read-only file system may have all that a start needs.
+		if cause, err := p.mayKeep(dir); err != nil && !(cause == dir && errors.Is(err, unix.EROFS)) {
+			return process.ExitNotStarted("%v", certificates.CannotUse(dir, err))
+		}
 	}
 	w.ACME.Dir = ""
 	w.Pairs = slices.DeleteFunc(w.Pairs, func(p certificates.Pair) bool { return p.Later })

@@ -343,9 +343,8 @@ func isBelow(file, dir string) bool {
 }
 
 func (b *builder) cannotWrite(place string) error {
-	if _, err := confine.LookupIdentity(b.conf.User, b.conf.Group); err != nil {
-		// The settings are being checked by another user than that of the server.
-		return nil
+	if !confine.MayBecome(b.conf.User, b.conf.Group) {
+		return nil // another user is checking the settings
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, place, unix.W_OK, unix.AT_EACCESS); err != nil {
 		return fmt.Errorf("user %s cannot write to %s: %w", system.UserName(os.Geteuid()), place, err)
@@ -354,20 +353,28 @@ func (b *builder) cannotWrite(place string) error {
 }
 
 func (b *builder) checkState() error {
-	dir, mode := filepath.Join(b.plan.stateDir, loginDir), uint32(unix.W_OK)
-	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
-	err := may()
-	for ; errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
-		dir = filepath.Dir(dir)
-		if b.plan.KeysRead { // root has created the directory
-			mode = 0
-		}
-	}
-	if err != nil {
+	if dir, err := b.plan.mayKeep(filepath.Join(b.plan.stateDir, loginDir)); err != nil {
 		return fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another "+
 			"directory with --state-dir", dir, err)
 	}
 	return nil
+}
+
+// mayKeep returns an error, and the directory that causes it, if the user of this process may not keep files in dir,
+// which need not exist.
+func (p *Plan) mayKeep(dir string) (cause string, err error) {
+	if !confine.MayBecome(p.Conf.User, p.Conf.Group) {
+		return "", nil // another user is checking the settings
+	}
+	mode := uint32(unix.W_OK)
+	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
+	for err = may(); errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
+		dir = filepath.Dir(dir)
+		if p.KeysRead { // root creates the directory
+			mode = 0
+		}
+	}
+	return dir, err
 }
 
 const loginDir = "login"

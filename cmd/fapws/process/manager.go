@@ -40,7 +40,7 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	pid := os.Getpid()
 	other, err := owner(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
+		return nil, err
 	}
 	if other != pid && runs(other) {
 		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process "+
@@ -48,9 +48,25 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	}
 	f, err := replace(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, system.Cause(err))
+		return nil, cannotWrite(path, err)
 	}
 	return &PIDFile{path: path, file: f}, nil
+}
+
+// MayWritePIDFile returns an error if WritePIDFile would fail, although no other process runs. The error of a missing
+// directory is fs.ErrNotExist.
+func MayWritePIDFile(path string) error {
+	if _, err := owner(path); err != nil {
+		return err
+	}
+	if err := system.MayCreate(path); err != nil {
+		return cannotWrite(path, err)
+	}
+	return nil
+}
+
+func cannotWrite(path string, err error) error {
+	return fmt.Errorf("cannot write the pid file %s: %w", path, system.Cause(err))
 }
 
 // Left returns the file for TakeOverPIDFile in a program that replaces this program in the same process; nil if there
@@ -117,7 +133,12 @@ func (f *PIDFile) remove() error {
 const maxPID = 64 // in bytes
 
 // owner returns the process ID in a file; 0 if the file is missing or contains no number.
-func owner(path string) (int, error) {
+func owner(path string) (pid int, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot use the pid file %s: %w", path, err)
+		}
+	}()
 	// do not wait for the writer of a FIFO
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
@@ -140,7 +161,7 @@ func owner(path string) (int, error) {
 	if number == "" {
 		return 0, nil
 	}
-	pid, err := strconv.Atoi(number)
+	pid, err = strconv.Atoi(number)
 	if err != nil || pid <= 0 || pid > 1<<30 {
 		return 0, errors.New("it does not contain a process ID")
 	}

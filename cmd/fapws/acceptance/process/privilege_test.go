@@ -142,7 +142,10 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		}
 		t.Cleanup(func() { os.Chmod(filepath.Dir(folder+"/"+file), 0o700) })
 	}
-	for _, tt := range []struct{ toml, says string }{
+	readable := folder + "/readable"
+	fapwstest.Must(t, os.Mkdir(readable, 0o555))
+	type settings struct{ toml, says string }
+	all := []settings{
 		{`app = "closed.py"`, "closed.py: permission denied; check owner and permissions for user "},
 		{`app = "reads.py"`, "Permission denied: 'closed/x' for user "},
 		{`root = "closed"`, "closed: permission denied; check owner and permissions for user "},
@@ -157,8 +160,37 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 			"closed/access: permission denied; check owner and permissions for user "},
 		{"[[host]]\napp = 'app.py'\nerror-log = 'closed/error'",
 			"closed/error: permission denied; check owner and permissions for user "},
-	} {
-		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\n"+tt.toml+"\n")
+		{"app = 'app.py'\nctl-socket = 'closed/ctl'",
+			"closed/ctl: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nctl-socket = 'readable/ctl'",
+			"readable/ctl: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nctl-socket = 'app.py'", "is not a socket"},
+		{"app = 'app.py'\nctl-socket = '" + folder + strings.Repeat("/x", 60) + "'", "the maximum for a socket is 107"},
+		{"app = 'app.py'\npid = 'reads.py'", "/reads.py: it does not contain a process ID"},
+		{"app = 'app.py'\nbind = 'unix:closed.py'", "closed.py: the file exists and is not a socket"},
+		{"app = 'app.py'\nbind = ['127.0.0.1:0', 'unix:" + folder + strings.Repeat("/x", 60) + "']",
+			"the maximum for a socket is 107"},
+	}
+	if os.Geteuid() == 0 { // root makes these before it becomes another user
+		all = append(all,
+			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: it does not contain a process ID"},
+			settings{"app = 'app.py'\nbind = 'unix:closed/x'", "closed/x: the file exists and is not a socket"})
+	} else {
+		all = append(all,
+			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: permission denied"},
+			settings{"app = 'app.py'\npid = 'readable/pid'", "readable/pid: permission denied"},
+			settings{"app = 'app.py'\nerror-log = 'closed/error'", "closed/error: permission denied"},
+			settings{"app = 'app.py'\nbind = 'unix:closed/socket'", "closed/socket: permission denied"},
+			settings{"app = 'app.py'\nbind = ['unix:a', 'unix:readable/b']", "readable/b: permission denied"},
+			settings{"app = 'app.py'\nbind = 'https://127.0.0.1:0'\ntls = 'auto'\nstate-dir = 'state-closed'",
+				"state-closed/tls: permission denied; it must be writable"})
+	}
+	for _, tt := range all {
+		bind := "bind = '127.0.0.1:0'\n"
+		if strings.Contains(tt.toml, "\nbind") {
+			bind = ""
+		}
+		fapwstest.Write(t, folder+"/fapws.toml", bind+tt.toml+"\n")
 		says := tt.says
 		if strings.HasSuffix(says, "for user ") {
 			says += name
@@ -175,9 +207,12 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		}
 	}
 
+	if os.Geteuid() == 0 { // it opens this log before it becomes another user
+		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nerror-log = 'closed/error'\n")
+		fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Succeeds(t)
+	}
+
 	// The login form cannot make this file of users.
-	readable := folder + "/readable"
-	fapwstest.Must(t, os.Mkdir(readable, 0o555))
 	fapwstest.Write(t, folder+"/fapws.toml",
 		"bind = '127.0.0.1:0'\napp = 'app.py'\nlogin = 'readable/users'\nstate-dir = 'state'\n")
 	for _, word := range []string{"check", "run"} {
