@@ -42,7 +42,7 @@ make_peers() {
     local venv=$root/build/peers pinned=$root/bench/peers.txt peer
     cmp -s "$pinned" "$venv/installed.txt" &&
         [[ $("$venv/bin/python3" --version 2>&1) == "$("$python" --version)" ]] && return
-    want_venv
+    want_venv "$python"
     install_wanted
     rm -rf "$venv"
     patiently "fetching the packages of ${pinned#"$root/"}" \

@@ -175,9 +175,6 @@ stage() {
 }
 
 word_test() {
-    local also_wanted=want_test_tools
-    use_python
-    also_wanted=
     need_test_tools
     word_build
     export FAPWS_BIN=$root/build/fapws
@@ -248,7 +245,6 @@ summary() {
 
 # longer_checks [NAME COMMAND]... runs each COMMAND as a stage called NAME.
 longer_checks() {
-    use_python
     need_test_tools
     while (($#)); do
         stage "$1" "$2"
@@ -279,8 +275,8 @@ if "--with-thread-sanitizer" in get_config_var("CONFIG_ARGS"):
 }
 
 word_load() {
-    word_build
     need_test_tools
+    word_build
     FAPWS_BIN=$root/build/fapws FAPWS_AB="${1:-2000} ${2:-100000}" test_go -count=1 -v -run '^TestLoad' \
         ./cmd/fapws/acceptance/http
 }

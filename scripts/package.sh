@@ -298,7 +298,7 @@ word_wheel() {
 
 # make_wheel makes the wheel for the chosen Python, or for Debian's of cross.
 make_wheel() {
-    local library tag
+    local library tag also_wanted=want_hatch
     build_library
     make_hatch
     (cd "$root" && FAPWS_WHEEL_LIBRARY=$library FAPWS_WHEEL_TAG=$tag "$hatch" -m hatchling build -t wheel -d "$into")
@@ -332,14 +332,24 @@ library_of() {
     printf '%s\n%s\n' "$library" "$tag"
 }
 
-# make_hatch sets hatch to a Python that has hatchling, which makes wheels and the source for pip.
+# find_hatch sets hatch to a Python for hatchling, which makes wheels and the source for pip. It fails if that Python
+# lacks hatchling.
+find_hatch() {
+    hatch=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null) || return
+    hatch=$root/build/hatch/$hatch/bin/python3
+    "$hatch" -c 'import hatchling' 2>/dev/null
+}
+
+# want_hatch notes the package that make_hatch needs.
+want_hatch() { find_hatch || want_venv "$python"; }
+
+# make_hatch calls find_hatch, and installs hatchling if it is missing.
 make_hatch() {
-    local version venv
-    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)')
-    venv=$root/build/hatch/$version hatch=$venv/bin/python3
-    "$hatch" -c 'import hatchling' 2>/dev/null && return
-    want_venv
+    local venv
+    find_hatch && return
+    want_venv "$python"
     install_wanted
+    venv=${hatch%/bin/python3}
     rm -rf "$venv"
     "$python" -m venv "$venv"
     patiently "fetching hatchling" "$hatch" -m pip install -q --disable-pip-version-check 'hatchling>=1.27' >&2 ||
@@ -348,6 +358,7 @@ make_hatch() {
 
 # word_sdist [FOLDER] makes the source for pip.
 word_sdist() {
+    local also_wanted=want_hatch
     use_python
     fix_circumstances
     make_hatch
@@ -357,7 +368,6 @@ word_sdist() {
 # install_wheel installs the wheel as users do, for tests of its program. Tests of frameworks need those of the system.
 install_wheel() {
     local dist=$root/build/wheel/dist venv=$root/build/wheel/venv
-    use_python
     need_test_tools
     rm -rf "$dist" "$venv"
     (word_wheel --into "$dist") # its environment is for a library

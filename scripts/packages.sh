@@ -110,19 +110,23 @@ want_test_tools() {
     refuse_snap
     want_programs "for the tests" "$test_tools"
     want_programs "for lint" "$lint_tools"
-    want_venv
+    want_venv "$python"
+    [[ $python -ef $site_python ]] || want_venv "$site_python"
 }
 
-# want_venv notes what the module venv of the chosen Python lacks on Debian: ensurepip, or its wheels.
+# want_venv PYTHON notes what the module venv of PYTHON lacks on Debian: ensurepip, or its wheels.
 want_venv() {
-    "$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null ||
-        want "virtual environments" "python${py_minor:-3}-venv"
+    local minor
+    "$1" -c 'import ensurepip; ensurepip.version()' 2>/dev/null && return
+    minor=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || minor=3
+    want "virtual environments" "python$minor-venv"
 }
 
-# need_test_tools installs all packages for the stages of test.
+# need_test_tools makes this shell ready for `go test`, and installs all packages for the stages of test. A user without
+# root gets one command for everything.
 need_test_tools() {
-    want_test_tools
-    install_wanted
+    local also_wanted=want_test_tools
+    use_python
     fetch_npm "$axe" "$axe_sha512"
     fetch_npm "$pyright" "$pyright_sha512"
     make_today

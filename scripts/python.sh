@@ -165,7 +165,7 @@ use_python() {
     choose_python
     need_compiler
     want_go
-    ${also_wanted:-:} # of the word test: a user without root gets one command
+    ${also_wanted:-:} # what the word needs later: a user without root gets one command
     install_wanted
     [[ -n ${py_version-} ]] || choose_python # Python was just installed
     install_wanted

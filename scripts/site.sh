@@ -25,8 +25,7 @@ make_site() {
 }
 
 word_docs() {
-    local python=$site_python
-    want_venv
+    want_venv "$site_python"
     install_wanted
     make_site
     say "made build/site; look at it with: fapws build/site"
