@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/cache"
-
-	"golang.org/x/sys/unix"
 )
 
 // A rawClient is a client that uses no memory of Go.

@@ -184,7 +184,7 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 // exchange.Mount.Receives. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before
 // Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
-	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Behind})
+	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Next})
 	w.buf = body
 }
 

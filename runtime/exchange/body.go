@@ -239,7 +239,7 @@ func writeAll(fd int, data []byte) error {
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})
-	return x.Given.Add(piece) && !last
+	return x.Outstanding.Add(piece) && !last
 }
 
 // InputMemory returns the Shares that divide the memory for input among clients: bodies of HTTP/1, and large messages

@@ -43,11 +43,11 @@ type Exchange struct {
 	MaxBody int64    // limit of the body in bytes; negative means no limit
 
 	// Fields for the source.
-	Choice     *Mount // the mount that gets the request; nil if none, or not yet known
-	body       *Body  // the body that is arriving, or nil
-	Given      Given  // delivered bytes that the source has not returned (OpCredit)
-	file       claim
-	descriptor claim // claim of a descriptor for a request of HTTP/2, in addition to its connection
+	Choice      *Mount      // the mount that gets the request; nil if none, or not yet known
+	body        *Body       // the body that is arriving, or nil
+	Outstanding Outstanding // delivered bytes that the source has not returned (OpCredit)
+	file        claim
+	descriptor  claim // claim of a descriptor for a request of HTTP/2, in addition to its connection
 
 	// Fields for the response.
 	KeepAlive bool  // the connection stays open after the response
@@ -251,7 +251,7 @@ func (x *Exchange) FailWith(r Reply, p *Part) {
 
 func (x *Exchange) Send(p *Part) {
 	if p.Op == OpCredit {
-		x.Given.Credit(p.Number)
+		x.Outstanding.Credit(p.Number)
 		if x.Stream != nil {
 			x.Stream.Read(x)
 		}

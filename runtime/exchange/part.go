@@ -79,21 +79,22 @@ const (
 	InputCost   = 64
 )
 
-type Given int64
+// Outstanding is the input that a handler has received and not yet consumed, in bytes with InputCost for each piece.
+type Outstanding int64
 
 // Add counts a delivered piece of input. It reports whether the handler has reached InputWindow.
-func (g *Given) Add(data []byte) (enough bool) {
-	*g += Given(len(data)) + InputCost
-	return *g > InputWindow
+func (o *Outstanding) Add(data []byte) (enough bool) {
+	*o += Outstanding(len(data)) + InputCost
+	return *o > InputWindow
 }
 
 // Low reports whether the handler should get more input.
-func (g Given) Low() bool { return g < InputWindow/2 }
+func (o Outstanding) Low() bool { return o < InputWindow/2 }
 
 // Credit subtracts n bytes that the handler has returned. It reports whether the handler should get more input.
-func (g *Given) Credit(n int64) (more bool) {
-	*g = max(0, *g-Given(n))
-	return g.Low()
+func (o *Outstanding) Credit(n int64) (more bool) {
+	*o = max(0, *o-Outstanding(n))
+	return o.Low()
 }
 
 // Trailers are fields after a body, in the form of Head.Fields. http1.ValidTrailer must accept them (RFC 9110 §6.5).

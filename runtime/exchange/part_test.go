@@ -5,19 +5,19 @@ import "testing"
 // The last piece may exceed InputWindow. The handler gets more input when it has returned half of the window. Returning
 // too many bytes has no effect.
 func TestHandlerGetsInputUpToItsWindow(t *testing.T) {
-	var g Given
+	var o Outstanding
 	piece := make([]byte, InputWindow/4)
 	for i, enough := range []bool{false, false, false, true} {
-		if g.Add(piece) != enough {
+		if o.Add(piece) != enough {
 			t.Errorf("piece %d: not %v", i, enough)
 		}
 	}
 	for i, more := range []bool{false, false, true} {
-		if g.Credit(InputWindow/4+InputCost) != more {
+		if o.Credit(InputWindow/4+InputCost) != more {
 			t.Errorf("credit %d: not %v", i, more)
 		}
 	}
-	if !g.Credit(InputWindow) || g != 0 || g.Add(nil) || g != InputCost {
-		t.Error(g)
+	if !o.Credit(InputWindow) || o != 0 || o.Add(nil) || o != InputCost {
+		t.Error(o)
 	}
 }

@@ -334,7 +334,7 @@ type Mount struct {
 	Resolved bool
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets only
-	// the requests that Receives forwards (Services.Behind).
+	// the requests that Receives forwards (Services.Next).
 	Receives Handler
 
 	Rules  *Rules // in addition to the rules of the site; may be nil

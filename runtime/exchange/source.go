@@ -186,10 +186,10 @@ type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker               // makes a subrequest
 
-	// Behind forwards the request to the mount's own source after a handler has received the body (app.Receiving). The
+	// Next forwards the request to the mount's own source after a handler has received the body (app.Receiving). The
 	// handler's last part has this Then: its Body is the new request body, and its fields are added to the response of
 	// the source. nil for other handlers.
-	Behind Then
+	Next Then
 
 	// Inquire sends the request to the mount's own source with another body. The client does not get the answer:
 	// Inquire calls done on the loop with the beginning of the answer. nil for other handlers.

@@ -464,7 +464,7 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 		}
 		c.askForBody()
 	}
-	if c.Stopped() && x.Given.Low() {
+	if c.Stopped() && x.Outstanding.Low() {
 		c.resumeReading()
 	}
 }

@@ -29,7 +29,7 @@ const maxPiece = 256 << 10
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(maxPiece-int64(b.X.Given), b.missing))
+	most := int(min(maxPiece-int64(b.X.Outstanding), b.missing))
 	if b.chunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}

@@ -142,7 +142,7 @@ func (st *stream) readMore(x *exchange.Exchange) {
 	default:
 		st.askForBody(x)
 	}
-	if x.Given.Low() {
+	if x.Outstanding.Low() {
 		st.openWindow()
 	}
 }
@@ -156,11 +156,11 @@ func (st *stream) openWindow() {
 	case st.body.InFile():
 		st.target = storeWindow
 	case st.body.Streamed:
-		if st.x == nil || !st.x.Given.Low() {
+		if st.x == nil || !st.x.Outstanding.Low() {
 			st.pause()
 			return
 		}
-		if st.x.Given == 0 && st.window < st.target/2 {
+		if st.x.Outstanding == 0 && st.window < st.target/2 {
 			st.target = min(2*st.target, int64(c.s.cfg.MaxWindow))
 		}
 	}

@@ -34,7 +34,7 @@ func (st *stream) holds(n int64) {
 // holdsGiven calls holds with the number of bytes that the handler of x has not returned. Less than an eighth of its
 // window counts as 0, because the handler may have used these bytes without giving credit yet.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
-	n := int64(x.Given)
+	n := int64(x.Outstanding)
 	if n < exchange.InputWindow/8 {
 		n = 0
 	}

@@ -94,7 +94,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	given := int64(0)
 	h.Do(func() {
 		for _, st := range c.streams {
-			given += int64(st.x.Given)
+			given += int64(st.x.Outstanding)
 		}
 	})
 	if given < window-minUpdate || given > window+1<<10 {
@@ -111,7 +111,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 			}
 		}
 		x := h.Held[1]
-		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(c.streams[3].x.Given)})
+		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(c.streams[3].x.Outstanding)})
 	})
 	for u.window == 0 {
 		u.frame()

@@ -126,7 +126,7 @@ func (s *Socket) ask() {
 func (s *Socket) remain() {
 	if s.moving == asked {
 		s.moving = staying
-		if s.answer == answering && s.given < exchange.InputWindow {
+		if s.answer == answering && s.outstanding < exchange.InputWindow {
 			s.resumeReading()
 		} else {
 			s.conn.Pause(conn.PauseForReset)

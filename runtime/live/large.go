@@ -23,7 +23,7 @@ var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of
 // weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n
 // bytes that the handler will get. If the client would exceed its share, weigh returns false and counts nothing.
 func (a *Sockets) weigh(s *Socket, n int) bool {
-	bytes := int64(n) + int64(s.given)
+	bytes := int64(n) + int64(s.outstanding)
 	if bytes <= smallInput {
 		bytes = 0
 	}

@@ -41,7 +41,7 @@ type Socket struct {
 	due    int64  // deadline of the client or the handler, in loop time
 	after  []byte // a control frame that waits for the end of a transfer
 
-	given exchange.Given
+	outstanding exchange.Outstanding
 	// counts large input towards the share of the client; nil for small input
 	large   *largeInput
 	in, out int64 // bytes of frames, for the access log
@@ -432,7 +432,7 @@ func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 		in.Op = exchange.OpText
 	}
 	s.x.Source.Input(s.x, in)
-	if s.given.Add(data) {
+	if s.outstanding.Add(data) {
 		s.conn.Stop(conn.PauseForReset)
 	}
 }

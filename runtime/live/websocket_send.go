@@ -9,7 +9,7 @@ import (
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
 	case p.Op == exchange.OpCredit:
-		enough := s.given.Credit(p.Number)
+		enough := s.outstanding.Credit(p.Number)
 		if s.large != nil {
 			s.all.weigh(s, 0)
 		}

@@ -77,7 +77,7 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	if _, _, err := parseURL(o.URL); err != nil {
 		return nil, err
 	}
-	return o, o.settle()
+	return o, o.complete()
 }
 
 func (o *Options) flags() *pflag.FlagSet {
@@ -177,7 +177,7 @@ func (o *Options) setBody(s string) error {
 	return nil
 }
 
-func (o *Options) settle() error {
+func (o *Options) complete() error {
 	if o.Method == "" {
 		o.Method = http.MethodGet
 		if o.Body != nil {

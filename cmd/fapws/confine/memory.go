@@ -71,16 +71,16 @@ func cgroupNumber(root fs.FS, name string) int64 {
 	return numberAfter(text, "")
 }
 
-// UseLittleMemory configures the garbage collector for small machines, once. It calls calm after each burst of
+// UseLittleMemory configures the garbage collector for small machines, once. It calls idle after each burst of
 // collections. GOGC in the environment takes precedence. Call it after the start, because collections during the start
 // free no memory.
-func UseLittleMemory(calm func()) {
+func UseLittleMemory(idle func()) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	p := &pacer{
 		set:  func(percent int) { debug.SetGCPercent(percent) },
-		calm: calm,
+		idle: idle,
 		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
 		// so that collections during the start do not count as too fast
 		last: -slow,
@@ -314,7 +314,7 @@ const (
 
 type pacer struct {
 	set  func(percent int)
-	calm func()
+	idle func()
 	wait func(d time.Duration, check func())
 
 	mu   sync.Mutex
@@ -346,7 +346,7 @@ func (p *pacer) look(at time.Duration) {
 	}
 	p.busy = false
 	p.set(littlePercent)
-	p.calm()
+	p.idle()
 }
 
 // afterCollection calls f after each garbage collection, on a goroutine of the runtime.

@@ -10,7 +10,7 @@ import (
 func TestHeapIsLargerOnlyWhileCollectionsFollowFast(t *testing.T) {
 	var (
 		set   []int
-		calm  int
+		idle  int
 		check func()
 		due   time.Duration
 		now   time.Duration
@@ -18,13 +18,13 @@ func TestHeapIsLargerOnlyWhileCollectionsFollowFast(t *testing.T) {
 	p := pacer{
 		last: -slow,
 		set:  func(percent int) { set = append(set, percent) },
-		calm: func() { calm++ },
+		idle: func() { idle++ },
 		wait: func(d time.Duration, f func()) { check, due = f, now+d },
 	}
 	for _, c := range []struct {
 		since time.Duration
 		want  []int
-		calm  int
+		idle  int
 	}{
 		{0, nil, 0},
 		{tooFast, nil, 0},
@@ -45,8 +45,8 @@ func TestHeapIsLargerOnlyWhileCollectionsFollowFast(t *testing.T) {
 			check = nil
 			f()
 		}
-		if p.collected(now); !slices.Equal(set, c.want) || calm != c.calm {
-			t.Fatalf("after %v: %v and %d times calm, want %v and %d", c.since, set, calm, c.want, c.calm)
+		if p.collected(now); !slices.Equal(set, c.want) || idle != c.idle {
+			t.Fatalf("after %v: %v and %d times idle, want %v and %d", c.since, set, idle, c.want, c.idle)
 		}
 	}
 }

@@ -280,9 +280,9 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	return nil
 }
 
-// loginOf decodes pybridge.Mount.Login. The result for "" is the zero value, except for Given.
+// loginOf decodes pybridge.Mount.Login. The result for "" is the zero value, except for Enabled.
 func loginOf(text string) (l Login) {
 	_ = json.Unmarshal([]byte(text), &l) // the text was encoded by contrib/fapws/_login.py
-	l.Given = true
+	l.Enabled = true
 	return l
 }

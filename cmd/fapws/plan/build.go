@@ -77,7 +77,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	if users := conf.LoginUsers; users != "" && (c.Login == nil ||
 		p.Settings.Source("login").Level != settings.FromFile) {
 		// --login overrides the key login unless the same file sets both
-		c.Login = &Login{Given: true, At: c.At, Users: users}
+		c.Login = &Login{Enabled: true, At: c.At, Users: users}
 	}
 	for i, a := range c.Asks(conf) {
 		h, own := a.Host, i == 0 && c.ownHost(conf)

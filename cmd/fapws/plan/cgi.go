@@ -18,15 +18,15 @@ import (
 
 // CGI is the value of the key cgi: a directory, true for the programs in the root of the host, or a table.
 type CGI struct {
-	Given    bool           `short:"true"`
+	Enabled  bool           `short:"true"`
 	Folder   string         `key:"folder" is:"path" short:"a directory"` // empty for the root
 	Commands settings.Pairs `key:"interpreters"`
 	programs.CGIOptions
 }
 
 type PHP struct {
-	Given bool     `short:"true"`
-	Ini   []string `key:"ini" is:"pairs"` // "name" = "value" of php.ini
+	Enabled bool     `short:"true"`
+	Ini     []string `key:"ini" is:"pairs"` // "name" = "value" of php.ini
 	programs.PHPOptions
 }
 
@@ -38,13 +38,13 @@ type FastCGI struct {
 func (h *Host) programs() (patterns []string) {
 	for _, r := range h.Routes {
 		switch {
-		case r.Match != "" && (r.CGI.Given || r.FastCGI.Address != "" || r.PHP.Given):
+		case r.Match != "" && (r.CGI.Enabled || r.FastCGI.Address != "" || r.PHP.Enabled):
 			patterns = append(patterns, r.Match)
-		case r.PHP.Given:
+		case r.PHP.Enabled:
 			patterns = append(patterns, phpPattern)
-		case r.SSI.Given && r.Folder == "" && r.Match != "":
+		case r.SSI.Enabled && r.Folder == "" && r.Match != "":
 			patterns = append(patterns, r.Match)
-		case r.SSI.Given && r.Folder == "":
+		case r.SSI.Enabled && r.Folder == "":
 			patterns = append(patterns, r.SSI.names()...)
 		}
 	}

@@ -168,8 +168,8 @@ func (c *SiteConfig) Reach() (r Reach) {
 			if to := route.Upload.Path; to != "" {
 				r.Uploads = append(r.Uploads, to)
 			}
-			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.AllowExec
-			r.Unix = r.Unix || route.PHP.Given
+			r.Programs = r.Programs || route.CGI.Enabled || route.PHP.Enabled || route.SSI.AllowExec
+			r.Unix = r.Unix || route.PHP.Enabled
 			for _, to := range route.Proxy {
 				r.server(to)
 			}

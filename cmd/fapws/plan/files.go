@@ -111,7 +111,7 @@ func options(o Files, root string) Files {
 }
 
 type SSI struct {
-	Given bool `short:"true"`
+	Enabled bool `short:"true"`
 	ssi.Options
 }
 

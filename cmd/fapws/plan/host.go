@@ -42,7 +42,7 @@ func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
 	}
-	if h.SSI.Given && h.Root == "" {
+	if h.SSI.Enabled && h.Root == "" {
 		report(h.At.Errorf("ssi", "no directory: set root for the host"))
 	}
 	if h.KeyFile != "" && h.CertFile == "" {
@@ -55,7 +55,7 @@ func (h *Host) check(report func(error)) {
 
 func (b *builder) host(h *Host) exchange.Site {
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
-		h.SSI.Given = true
+		h.SSI.Enabled = true
 	}
 	b.at, b.loginHere = h.At, nil
 	s := exchange.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
@@ -71,7 +71,7 @@ func (b *builder) host(h *Host) exchange.Site {
 		}
 	}
 	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App, SSI: h.SSI}
-	if h.SSI.Given && h.Root != "" {
+	if h.SSI.Enabled && h.Root != "" {
 		parts = append(parts, part{rest, b.rules(rest, b.pages(rest, h.Root, ""))})
 	}
 	if h.Root != "" {
@@ -166,7 +166,7 @@ func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 
 func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	r.Index = slices.Concat(r.Index, b.index)
-	if h.SSI.Given {
+	if h.SSI.Enabled {
 		return b.withPages(r, &h.SSI, fall)
 	}
 	return b.folder(r, fall)
@@ -231,14 +231,14 @@ func folderOf(r *Route) string { return r.Folder }
 var kinds = []kind{
 	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name },
 		(*builder).app},
-	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) },
+	{"cgi", func(r *Route) bool { return r.CGI.Enabled }, func(r *Route) string { return string(r.CGI.Folder) },
 		(*builder).cgi},
-	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string {
+	{"php", func(r *Route) bool { return r.PHP.Enabled }, func(r *Route) string {
 		return cmp.Or(r.PHP.Command, programs.DefaultCommand)
 	}, (*builder).php},
 	{"fastcgi", func(r *Route) bool { return r.At.Set("fastcgi") }, func(r *Route) string { return r.FastCGI.Address },
 		(*builder).fastcgi},
-	{"ssi", func(r *Route) bool { return r.SSI.Given }, folderOf, (*builder).ssi},
+	{"ssi", func(r *Route) bool { return r.SSI.Enabled }, folderOf, (*builder).ssi},
 	{"redirect", func(r *Route) bool { return r.At.Set("redirect") }, func(r *Route) string { return r.Redirect },
 		(*builder).redirect},
 	{"rewrite", func(r *Route) bool { return r.At.Set("rewrite") }, func(r *Route) string { return r.Rewrite },
@@ -248,7 +248,7 @@ var kinds = []kind{
 	}, (*builder).proxy},
 	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path },
 		(*builder).upload},
-	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, folderOf, (*builder).files},
+	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Enabled }, folderOf, (*builder).files},
 	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string {
 		return strconv.Itoa(r.Status)
 	}, (*builder).status},
@@ -265,7 +265,7 @@ func (r *Route) given() (of []kind) {
 
 func (r *Route) onlyRules() bool {
 	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") &&
-		(len(r.At.Given(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(compressKey))
+		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(compressKey))
 }
 
 // compressKey is a key about files that also applies to the responses of other sources.
@@ -276,7 +276,7 @@ func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil
 	}
-	return r.At.Given(r.Files)
+	return r.At.SetAmong(r.Files)
 }
 
 func (r *Route) check(h *Host, report func(error)) {

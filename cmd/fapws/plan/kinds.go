@@ -141,7 +141,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 		o.TunnelTimeout = -1
 	}
 	secure := func(to string) bool { return strings.HasPrefix(to, "https:") }
-	for _, key := range r.At.Given(r.Proxying) {
+	for _, key := range r.At.SetAmong(r.Proxying) {
 		if strings.HasPrefix(key, "proxy-tls-") && !slices.ContainsFunc(r.Proxy, secure) {
 			b.wrong(r.At.Errorf(key, "%s does not use TLS; this key requires an https:// URL",
 				strings.Join(r.Proxy, ", ")))

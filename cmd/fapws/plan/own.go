@@ -28,7 +28,7 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 	}
 	for _, one := range b.conf.Static {
 		h.Routes = append(h.Routes, &Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix,
-			Folder: one.Root, SSI: SSI{Given: ssi}})
+			Folder: one.Root, SSI: SSI{Enabled: ssi}})
 	}
 }
 

@@ -110,7 +110,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		Timeout:     r.Timeout,
 		Access:      b.access(r),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
-		NoLogin:     r.Login != nil && !r.Login.Given,
+		NoLogin:     r.Login != nil && !r.Login.Enabled,
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
 		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for "+
@@ -169,7 +169,7 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 		return nil
 	}
 	programs := h.programs()
-	if h.SSI.Given {
+	if h.SSI.Enabled {
 		programs = append(programs, h.SSI.names()...)
 	}
 	pages := map[int]string{}
@@ -207,9 +207,9 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 	return made.Answer
 }
 
-// Cache is the value of the key cache: which responses of a route are cached. If Given is false, no response is cached.
+// Cache is the value of the key cache: which responses of a route are cached. If Enabled is false, no response is cached.
 type Cache struct {
-	Given bool `short:"true, false"`
+	Enabled bool `short:"true, false"`
 	cache.Rule
 }
 
@@ -218,7 +218,7 @@ type Cache struct {
 func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 	rule := cache.Rule{}
 	switch {
-	case r.Cache != nil && !r.Cache.Given, r.Cache == nil && !b.conf.Cache:
+	case r.Cache != nil && !r.Cache.Enabled, r.Cache == nil && !b.conf.Cache:
 		return
 	case r.Cache != nil:
 		rule = r.Cache.Rule
@@ -237,15 +237,15 @@ func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 }
 
 type Login struct {
-	Given bool `short:"false"` // false if users need not log in
-	At    *settings.TOMLTable
+	Enabled bool `short:"false"` // false if users need not log in
+	At      *settings.TOMLTable
 	// file of users in htpasswd format, which may be missing
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""`
 	Title string `key:"title"`
 	Logo  string `key:"logo" is:"path"`
 }
 
-func (l *Login) wanted() bool { return l != nil && l.Given }
+func (l *Login) wanted() bool { return l != nil && l.Enabled }
 
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 	files = append(files, conf.LoginUsers)

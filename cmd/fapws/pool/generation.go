@@ -210,7 +210,7 @@ func (p *Pool) open(w *worker) (ok bool) {
 // adopt makes the workers of g serve. They receive the sockets before the old workers close them.
 func (g *generation) adopt() {
 	p := g.p
-	p.pace.calm()
+	p.pace.reset()
 	p.asleep = g.sleep
 	for _, w := range g.workers {
 		w.batch = nil

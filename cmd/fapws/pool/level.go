@@ -40,7 +40,7 @@ func (a *pace) wait(post func(func()) bool, ended func()) {
 	}
 }
 
-func (a *pace) calm() {
+func (a *pace) reset() {
 	if a.pause != nil {
 		a.pause.Stop()
 	}
@@ -158,7 +158,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 		p.pace.wait(p.post, p.level)
 		after = fmt.Sprintf("starting a new one in %v", p.pace.last)
 	} else {
-		p.pace.calm()
+		p.pace.reset()
 	}
 	if was == Serving {
 		p.o.Log(logfile.Warning, w.ended(how, after))

@@ -221,7 +221,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	switch m.Kind {
 	case Configured:
 		if w.believes("settings", m, maxWant) {
-			if err := w.settle(m.Raw); err != nil {
+			if err := w.configure(m.Raw); err != nil {
 				p.refuse(w, err)
 			}
 		}

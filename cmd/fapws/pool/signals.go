@@ -117,7 +117,7 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Log(logfile.Info, text)
 		p.closeSockets()
 		p.cancelLoads()
-		p.pace.calm()
+		p.pace.reset()
 	}
 	for _, w := range p.workers {
 		w.end(kind)

@@ -186,7 +186,7 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 				len(p.workers) != 2 {
 				t.Errorf("%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
 			}
-			p.pace.calm()
+			p.pace.reset()
 			attacker.limit.Stop()
 			discard(p)
 		}

@@ -346,8 +346,8 @@ func (w *worker) setState(to State) {
 	w.state = to
 }
 
-// settle stores the settings of w. The text of the error follows "worker N".
-func (w *worker) settle(text []byte) error {
+// configure stores the settings of w. The text of the error follows "worker N".
+func (w *worker) configure(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err
 	}

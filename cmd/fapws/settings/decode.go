@@ -22,8 +22,8 @@ type TableReader interface {
 // DecodeTOML fills the fields of the struct that to points at from t. The tag `key:"name"` of a field names its key.
 // The type of a field is a type that single or into supports, a struct, a pointer to a struct, a slice of pointers to
 // structs ([[key]]), or a TableReader. The keys of embedded structs are in the same table. The field At, a *TOMLTable,
-// gets the table, which has the lines of its keys. The field Given is true if the key has any value but false. Further
-// tags:
+// gets the table, which has the lines of its keys. The field Enabled is true if the key has any value but false.
+// Further tags:
 //
 //   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of
 //     files, "sync" for Upload.Sync; "one" and the allowed words, and same for their synonyms; "not" for the opposite
@@ -160,7 +160,7 @@ func (t *TOMLTable) value(key string) (TOMLValue, bool) {
 	return TOMLValue{}, false
 }
 
-func (t *TOMLTable) Given(of any) []string {
+func (t *TOMLTable) SetAmong(of any) []string {
 	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
 }
 
@@ -307,8 +307,8 @@ func (v TOMLValue) read(r TableReader) error {
 }
 
 func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
-	if given := to.FieldByName("Given"); given.IsValid() {
-		given.SetBool(v.Any != false)
+	if enabled := to.FieldByName("Enabled"); enabled.IsValid() {
+		enabled.SetBool(v.Any != false)
 	}
 	if t, isTable := v.Any.(*TOMLTable); isTable {
 		DecodeTOML(t, to.Addr().Interface(), report)
@@ -326,7 +326,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 		if short == "" {
 			continue
 		}
-		if of.Name == "Given" {
+		if of.Name == "Enabled" {
 			if on, ok := v.Any.(bool); ok && strings.Contains(short, strconv.FormatBool(on)) {
 				return nil
 			}

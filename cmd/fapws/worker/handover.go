@@ -175,9 +175,9 @@ func (p *Parent) inherit(files []*os.File) {
 
 var errNoSuccessor = errors.New("no process replaces this one")
 
-// settle waits until all received events are published in this process and all clients from other workers have arrived,
+// wait waits until all received events are published in this process and all clients from other workers have arrived,
 // or until ctx ends.
-func (r *relay) settle(ctx context.Context) {
+func (r *relay) wait(ctx context.Context) {
 	settled := make(chan struct{})
 	r.down.Add(func() {
 		go func() {
@@ -241,7 +241,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	to := p.successor.Load()
 	if to != nil {
 		p.handIdleOver() // connections that had an active request before
-		s.relay.settle(ctx)
+		s.relay.wait(ctx)
 	}
 	var ordered time.Time
 	give := func(d any, fd int) error {

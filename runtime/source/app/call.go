@@ -33,7 +33,7 @@ type call struct {
 	sent     sent
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	gone     bool
-	former   bool // the call began before the last Serve
+	outdated bool // the call began before the last Serve
 }
 
 // work is what the handler of a call does.

@@ -133,7 +133,7 @@ func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
-		c.former = c.source != nil
+		c.outdated = c.source != nil
 	}
 	if d.app = app; app != nil {
 		app.Attach(d.cfg.Waker)
@@ -142,7 +142,7 @@ func (d *Dispatcher) Serve(app Interpreter) {
 
 // HasFormer reports whether a call that began before the last Serve is active.
 func (d *Dispatcher) HasFormer() bool {
-	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.former })
+	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.outdated })
 }
 
 // takenMost is how many requests and messages are submitted before Interpreter.Flush is called, because more of them

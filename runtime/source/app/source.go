@@ -80,7 +80,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 }
 
 // Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler forwards the
-// request (exchange.Services.Behind), a second source answers it, with a body that the handler has made. Uploads use
+// request (exchange.Services.Next), a second source answers it, with a body that the handler has made. Uploads use
 // it: an application gets a description of the stored files.
 type Receiving struct {
 	exchange.Memory
@@ -92,7 +92,7 @@ type Receiving struct {
 // concurrent use.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
-	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Behind: s,
+	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,
 		Inquire: s.inquire}
 	return s
 }
