@@ -11,6 +11,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/source/cache"
 )
 
@@ -64,7 +65,7 @@ var (
 
 func TestRequestsDoNotAllocate(t *testing.T) {
 	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.Rules{
-		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"},
+		Set: []http1.HeaderField{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"},
 		Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
 	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})

@@ -49,7 +49,7 @@ func suits(h *exchange.Head) bool {
 		kind = "text/plain"
 	}
 	for line := range bytes.Lines(h.Fields) {
-		name := exchange.FieldName(line)
+		name := http1.FieldName(line)
 		value := line[min(len(name)+1, len(line)):]
 		switch {
 		case http1.EqualFold(name, "content-type"):
@@ -76,7 +76,7 @@ func withVary(fields []byte) []byte {
 func codedFields(fields []byte, c coding.Coding) []byte {
 	out := make([]byte, 0, len(fields)+len(varies)+40)
 	for line := range bytes.Lines(fields) {
-		switch name := exchange.FieldName(line); {
+		switch name := http1.FieldName(line); {
 		case http1.EqualFold(name, "accept-ranges"):
 		case http1.EqualFold(name, "etag"):
 			out = append(out, weakened(line)...)

@@ -68,8 +68,8 @@ type identity struct {
 	// address and login of the client, from the connection or from a trusted proxy; nil if an open WebSocket does not
 	// keep it
 	from    *Peer
-	rules   *rules // rules of the mount or of the site, or noRules
-	renewal *Edit  // renewed cookie of the session; nil if the cookie is unchanged
+	rules   *rules      // rules of the mount or of the site, or noRules
+	renewal *http1.Edit // renewed cookie of the session; nil if the cookie is unchanged
 
 	// Fields for counters and the access log. FailWith moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log

@@ -17,7 +17,7 @@ const (
 func newHints(links []string) (fields []byte, err error) {
 	size := 0
 	for _, link := range links {
-		one := Field{Name: "Link", Value: link}
+		one := http1.HeaderField{Name: "Link", Value: link}
 		if err := one.Check(); err != nil {
 			return nil, err
 		}

@@ -195,7 +195,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	// Handlers cannot set Upgrade, which a 426 requires (RFC 9110 §15.5.22).
 	if r.Status == 426 {
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)
-		if FieldValue(h.Fields, []byte("upgrade")) == "" {
+		if http1.FieldValue(h.Fields, []byte("upgrade")) == "" {
 			r.Fields = append(r.Fields, upgradeField...)
 		}
 	}

@@ -16,12 +16,12 @@ import (
 // each field has no effect. Use NewRules to create them.
 type Rules struct {
 	// fields of all responses, including errors; they replace fields of the same name
-	Set    []Field
-	Add    []Field  // fields that do not replace others of the same name
-	Remove []string // names of fields that are removed from responses
+	Set    []http1.HeaderField
+	Add    []http1.HeaderField // fields that do not replace others of the same name
+	Remove []string            // names of fields that are removed from responses
 
 	// SetSecure is like Set, for requests over HTTPS. The scheme may be from a trusted proxy.
-	SetSecure []Field
+	SetSecure []http1.HeaderField
 
 	// Allow and Deny are networks of the client, which a trusted proxy may report. A client in Allow is allowed. A
 	// client only in Deny gets 403. Clients in neither are allowed, unless only Allow is set. A client of a unix socket
@@ -43,25 +43,25 @@ type Rules struct {
 	// understands it.
 	EarlyHints []string
 
-	edit       *Edit // made from Set, Add and Remove, or nil
-	editSecure *Edit
+	edit       *http1.Edit // made from Set, Add and Remove, or nil
+	editSecure *http1.Edit
 	allow      []byte // value of the field Allow in a 405
 	hints      []byte // the fields Link made from EarlyHints
 }
 
 // NewRules returns r ready for use. The error has one line.
 func NewRules(r Rules) (_ *Rules, err error) {
-	if r.edit, err = newEdit(r.Set, r.Add, r.Remove); err != nil {
+	if r.edit, err = http1.NewEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
 	}
-	if r.editSecure, err = newEdit(r.SetSecure, nil, nil); err != nil {
+	if r.editSecure, err = http1.NewEdit(r.SetSecure, nil, nil); err != nil {
 		return nil, err
 	}
 	if r.hints, err = newHints(r.EarlyHints); err != nil {
 		return nil, err
 	}
 	for _, method := range r.Methods {
-		if method == "" || strings.ToUpper(method) != method || checkFieldName(method) != nil {
+		if method == "" || strings.ToUpper(method) != method || http1.CheckFieldName(method) != nil {
 			return nil, fmt.Errorf("%q is not a method (GET, POST, ...)", method)
 		}
 	}
@@ -78,7 +78,7 @@ func NewRules(r Rules) (_ *Rules, err error) {
 // rules are the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers Edits         // the edits of the site, then the edits of the mount
+	headers http1.Edits   // the edits of the site, then the edits of the mount
 	plain   int           // the first plain headers apply without HTTPS
 	guard   route.Guard   // the rules that package route checks
 	access  Access        // nil allows everybody
@@ -93,7 +93,7 @@ var noRules = &rules{site: new(Site)}
 
 // onlyForUser keeps responses out of shared caches. Responses to requests with Basic authentication do not need it
 // (RFC 9111 §3.5).
-var onlyForUser, _ = newEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
+var onlyForUser, _ = http1.NewEdit(nil, []http1.HeaderField{{Name: "Cache-Control", Value: "private"}}, nil)
 
 // rulesOf returns the merged rules of site s and mount m. m is nil for requests that no mount accepts.
 func rulesOf(s *Site, m *Mount) *rules {
@@ -101,7 +101,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 		m = new(Mount)
 	}
 	out := &rules{site: s, local: m.LocalWithoutLogin, quiet: m.NoAccessLog}
-	var secure Edits
+	var secure http1.Edits
 	for _, r := range [...]*Rules{s.Rules, m.Rules} {
 		if r == nil {
 			continue
@@ -181,7 +181,8 @@ func (x *identity) LogIn(user string, by Login) {
 }
 
 func (x *identity) SetCookie(value string) {
-	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // cookies of the server are valid
+	// cookies of the server are valid
+	x.renewal, _ = http1.NewEdit(nil, []http1.HeaderField{{Name: "Set-Cookie", Value: value}}, nil)
 }
 
 // LocalNeedsNoLogin reports whether clients on this machine may access the mount of x without a login.

@@ -166,12 +166,12 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 }
 
 func streamHead(h *exchange.Head) exchange.Head {
-	own := exchange.WithoutField(exchange.WithoutField(h.Fields, []byte("Content-Type")), []byte("Content-Encoding"))
+	own := http1.WithoutField(http1.WithoutField(h.Fields, []byte("Content-Type")), []byte("Content-Encoding"))
 	fields := append([]byte("Content-Type: text/event-stream\r\n"), own...)
-	if !exchange.HasField(own, []byte("Cache-Control")) {
+	if !http1.HasField(own, []byte("Cache-Control")) {
 		fields = append(fields, "Cache-Control: no-store\r\n"...)
 	}
-	if !exchange.HasField(own, []byte("X-Accel-Buffering")) { // nginx would buffer events
+	if !http1.HasField(own, []byte("X-Accel-Buffering")) { // nginx would buffer events
 		fields = append(fields, "X-Accel-Buffering: no\r\n"...)
 	}
 	return exchange.Head{

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/static"
 )
@@ -58,7 +59,7 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 	}
 	answer := func(status int, body string) *static.Fixed {
 		f, _ := static.NewFixed(static.FixedOptions{Status: status, Body: body,
-			Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
+			Fields: []http1.HeaderField{{Name: "Cache-Control", Value: "no-store"}}})
 		return f
 	}
 	alive := answer(200, "alive\n")

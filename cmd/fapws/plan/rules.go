@@ -117,7 +117,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 			"other paths"))
 	}
 	if r.HSTS != nil {
-		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
+		o.SetSecure = []http1.HeaderField{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
 	}
 	rules, err := exchange.NewRules(o)
 	if err == nil {

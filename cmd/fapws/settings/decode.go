@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/process"
-	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // A TableReader decodes itself from a value. The error describes the allowed values and follows "must be ", unless
@@ -280,7 +280,7 @@ func (v TOMLValue) list(to *[]string, is string) error {
 }
 
 // Pairs is a table of strings in the order of the file, such as headers or types.
-type Pairs []exchange.Field
+type Pairs []http1.HeaderField
 
 func (p *Pairs) FromFile(v TOMLValue) error {
 	t, ok := v.Any.(*TOMLTable)
@@ -292,7 +292,7 @@ func (p *Pairs) FromFile(v TOMLValue) error {
 		if !ok || strings.ContainsAny(s+one.Key, "\r\n\x00") {
 			return one.Must(errors.New("a string of one line"))
 		}
-		*p = append(*p, exchange.Field{Name: one.Key, Value: s})
+		*p = append(*p, http1.HeaderField{Name: one.Key, Value: s})
 	}
 	return nil
 }

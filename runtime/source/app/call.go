@@ -121,7 +121,7 @@ func (c *call) begin(p *exchange.Part) {
 	// Only the first part can name a program or a channel, for which the peer is needed.
 	c.peer = nil
 	x := c.x
-	if !p.Last() && x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)),
+	if !p.Last() && x.Safe && http1.HasPrefixFold([]byte(http1.FieldValue(p.Head.Fields, contentType)),
 		"text/event-stream") {
 		c.sent = eventStream
 	}

@@ -212,7 +212,7 @@ func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
 // mergeExtra adds the fields of the handler that has forwarded the request to the response.
 func (c *call) mergeExtra(p *exchange.Part) {
 	if c.extra != nil {
-		p.Head.Fields, c.extra = exchange.MergeFields(p.Head.Fields, c.extra), nil
+		p.Head.Fields, c.extra = http1.MergeFields(p.Head.Fields, c.extra), nil
 	}
 }
 

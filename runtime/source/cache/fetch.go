@@ -47,10 +47,10 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
 	for _, name := range conditionals {
-		kept = exchange.WithoutField(kept, name)
+		kept = http1.WithoutField(kept, name)
 	}
 	if saysMore(r) {
-		kept = exchange.WithoutField(kept, []byte("Accept-Encoding"))
+		kept = http1.WithoutField(kept, []byte("Accept-Encoding"))
 		conditions = slices.Concat(conditions, []byte("Accept-Encoding: "),
 			bytes.TrimSuffix(appendCodings(nil, r), []byte{','}), crlf)
 	}

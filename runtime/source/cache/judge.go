@@ -196,13 +196,13 @@ func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
 	merged := make([]byte, 0, len(stored)+len(fields))
 	for line := range bytes.Lines(stored) {
-		if name := exchange.FieldName(line); p.fixed(name) || !exchange.HasField(fields, name) && !http1.EqualFold(name,
+		if name := http1.FieldName(line); p.fixed(name) || !http1.HasField(fields, name) && !http1.EqualFold(name,
 			"date") {
 			merged = append(merged, line...)
 		}
 	}
 	for line := range bytes.Lines(fields) {
-		if !p.fixed(exchange.FieldName(line)) {
+		if !p.fixed(http1.FieldName(line)) {
 			merged = append(merged, line...)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // An Answer forwards the output of a program: first the head, then the body as it arrives. It must be used on the
@@ -269,7 +270,7 @@ func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	default:
 		return false
 	}
-	h.Fields = exchange.WithoutField(h.Fields, []byte("X-Accel-Redirect"))
+	h.Fields = http1.WithoutField(h.Fields, []byte("X-Accel-Redirect"))
 	return true
 }
 

@@ -235,7 +235,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 			if !httpguts.ValidHeaderFieldValue(value) {
 				return head, false
 			}
-			head.Fields = exchange.Field{Name: spelling(name), Value: value}.AppendTo(head.Fields)
+			head.Fields = http1.HeaderField{Name: spelling(name), Value: value}.AppendTo(head.Fields)
 		}
 		head.HasDate = head.HasDate || name == "Date"
 		head.HasServer = head.HasServer || name == "Server"
@@ -300,7 +300,7 @@ func trailers(response *http.Response) (fields exchange.Trailers, err error) {
 				continue
 			}
 			n++
-			fields = exchange.Field{Name: spelling(name), Value: value}.AppendTo(fields)
+			fields = http1.HeaderField{Name: spelling(name), Value: value}.AppendTo(fields)
 		}
 	}
 	if n > http1.MaxTrailers || len(fields) > http1.MaxTrailerBytes {

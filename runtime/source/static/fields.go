@@ -139,7 +139,7 @@ func wildcard(pattern string) (*regexp.Regexp, error) {
 func headerLines(headers map[string]string) (string, error) {
 	var lines []byte
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		f := exchange.Field{Name: name, Value: headers[name]}
+		f := http1.HeaderField{Name: name, Value: headers[name]}
 		if err := f.Check(); err != nil {
 			return "", err
 		}

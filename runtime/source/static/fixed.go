@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/route"
 )
 
@@ -20,7 +21,7 @@ type FixedOptions struct {
 	// body; if empty, an error gets the server's page, and another response no body
 	Body   string
 	Type   string // Content-Type; empty for text/plain in UTF-8
-	Fields []exchange.Field
+	Fields []http1.HeaderField
 }
 
 // NewFixed returns a source of a fixed response. The error has one line.
@@ -34,7 +35,7 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 	if o.Body != "" {
 		r.Body = []byte(o.Body)
 	}
-	if err := (exchange.Field{Name: "Content-Type", Value: o.Type}).Check(); err != nil {
+	if err := (http1.HeaderField{Name: "Content-Type", Value: o.Type}).Check(); err != nil {
 		return nil, err
 	}
 	for _, field := range o.Fields {

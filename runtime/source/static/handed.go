@@ -111,7 +111,7 @@ func (o *handedOver) open() {
 	}
 	var name string
 	if files, name, o.err = o.find(o.name, o.options == accelRedirect); o.err == nil {
-		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, a)
+		o.err = files.Send(name, http1.FieldValue(o.head.Fields, contentType), &request, a)
 	}
 }
 
@@ -145,9 +145,9 @@ func (o *handedOver) send(x *exchange.Exchange) {
 		}
 		own = ofFile(own, h.Status)
 	case failed:
-		own = exchange.WithoutField(own, contentType)
+		own = http1.WithoutField(own, contentType)
 	}
-	h.Fields = exchange.MergeFields(h.Fields, own)
+	h.Fields = http1.MergeFields(h.Fields, own)
 	h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
 	a.send(x, failed)
 }
@@ -156,7 +156,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 // fields for conditions and ranges.
 func ofFile(fields []byte, status int) (kept []byte) {
 	for line := range bytes.Lines(fields) {
-		name := exchange.FieldName(line)
+		name := http1.FieldName(line)
 		switch {
 		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")),
 			bytes.EqualFold(name, []byte("Last-Modified")),

@@ -57,7 +57,7 @@ func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
-		name := exchange.FieldName(line)
+		name := http1.FieldName(line)
 		if (bytes.EqualFold(name, contentType) || http1.HasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
 			fields = append(fields, line...)
 		}
@@ -85,7 +85,7 @@ func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 		case strings.HasPrefix(page, "/"):
 			return nil, fmt.Errorf("the page %s for %d requires a directory", page, status)
 		case strings.HasPrefix(page, "http://") || strings.HasPrefix(page, "https://"):
-			if err := (exchange.Field{Name: "Location", Value: page}).Check(); err != nil {
+			if err := (http1.HeaderField{Name: "Location", Value: page}).Check(); err != nil {
 				return nil, err
 			}
 			p.targets[status] = []byte("Location: " + page + "\r\n")

@@ -1,15 +1,13 @@
-package exchange
+package http1
 
 import (
 	"strings"
 	"testing"
-
-	"fapws/runtime/http1"
 )
 
-func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
+func edit(t *testing.T, set, add []HeaderField, remove ...string) *Edit {
 	t.Helper()
-	e, err := newEdit(set, add, remove)
+	e, err := NewEdit(set, add, remove)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,7 +15,7 @@ func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
 }
 
 func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
-	one := func(name, value string) []Field { return []Field{{Name: name, Value: value}} }
+	one := func(name, value string) []HeaderField { return []HeaderField{{Name: name, Value: value}} }
 	for _, test := range []struct {
 		name  string
 		edits Edits
@@ -36,7 +34,7 @@ func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 		{"mount removes", Edits{edit(t, one("X-B", "site"), nil), edit(t, nil, nil, "X-B")}, "ETag: 1|X-A: a|",
 			"text/plain", false},
 	} {
-		r := http1.Response{Fields: []byte("ETag: 1\r\nX-A: a\r\n"), Type: "text/plain"}
+		r := Response{Fields: []byte("ETag: 1\r\nX-A: a\r\n"), Type: "text/plain"}
 		buf := test.edits.Apply(make([]byte, 3, 300), &r)
 		got := strings.ReplaceAll(string(r.Fields), "\r\n", "|")
 		if got != test.want || r.Type != test.kind || r.HasDate != test.date || r.HasServer {
@@ -61,21 +59,21 @@ func TestFieldsAreFoundByName(t *testing.T) {
 }
 
 func TestInvalidFieldsOfRulesAreRejected(t *testing.T) {
-	for _, f := range []Field{{"X-A", "a\tb"}, {"a!#$%&'*+-.^_`|~9", "é"}, {"A", ""}} {
+	for _, f := range []HeaderField{{"X-A", "a\tb"}, {"a!#$%&'*+-.^_`|~9", "é"}, {"A", ""}} {
 		if err := f.Check(); err != nil {
 			t.Errorf("%+v: %v", f, err)
 		}
 	}
-	for _, f := range []Field{{"", "a"}, {"a b", "a"}, {"a:", "a"}, {"X", "a\r\nb"}, {"X", "\x7f"},
+	for _, f := range []HeaderField{{"", "a"}, {"a b", "a"}, {"a:", "a"}, {"X", "a\r\nb"}, {"X", "\x7f"},
 		{"Content-Length", "1"}, {"connection", "close"}, {"Upgrade", "x"}} {
 		if f.Check() == nil {
 			t.Errorf("%+v is taken", f)
 		}
-		if _, err := newEdit(nil, []Field{f}, nil); err == nil {
+		if _, err := NewEdit(nil, []HeaderField{f}, nil); err == nil {
 			t.Errorf("%+v is added", f)
 		}
 	}
-	if _, err := newEdit(nil, nil, []string{"Content-Length"}); err == nil {
+	if _, err := NewEdit(nil, nil, []string{"Content-Length"}); err == nil {
 		t.Error("Content-Length is removed")
 	}
 }

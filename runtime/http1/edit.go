@@ -1,0 +1,167 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+type Edit struct {
+	names  [][]byte // fields that are removed or replaced
+	fields []byte   // fields that are added
+}
+
+// NewEdit returns an Edit, or nil if there is nothing to change. The fields of set replace existing fields of the same
+// name; the fields of add are added to them. The error has one line.
+func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
+	if len(set)+len(add)+len(remove) == 0 {
+		return nil, nil
+	}
+	e := new(Edit)
+	for _, name := range remove {
+		if err := CheckFieldName(name); err != nil {
+			return nil, err
+		}
+		e.names = append(e.names, []byte(name))
+	}
+	for i, f := range slices.Concat(set, add) {
+		if err := f.Check(); err != nil {
+			return nil, err
+		}
+		if i < len(set) {
+			e.names = append(e.names, []byte(f.Name))
+		}
+		e.fields = f.AppendTo(e.fields)
+	}
+	return e, nil
+}
+
+// Edits are applied in order: the edits of the site, then the edits of the mount.
+type Edits []*Edit
+
+// Apply changes the fields of a response. It writes the new fields to buf, and returns buf so that the next call can
+// reuse it.
+func (all Edits) Apply(buf []byte, r *Response) []byte {
+	buf = AppendFields(buf[:0], r.Fields, all.replace)
+	for i, e := range all {
+		buf = AppendFields(buf, e.fields, all[i+1:].replace)
+	}
+	if all.replace(contentType) {
+		r.Type = ""
+	}
+	r.HasDate = r.HasDate || all.replace(date)
+	r.HasServer = r.HasServer || all.replace(server)
+	r.Fields = buf[:len(buf):len(buf)]
+	return buf
+}
+
+func (all Edits) replace(name []byte) bool {
+	return slices.ContainsFunc(all, func(e *Edit) bool {
+		return slices.ContainsFunc(e.names, func(n []byte) bool { return bytes.EqualFold(n, name) })
+	})
+}
+
+// Without returns a copy of the edits that leaves fields with these names unchanged.
+func (all Edits) Without(names ...string) (out Edits) {
+	none := &Edit{}
+	for _, name := range names {
+		none.names = append(none.names, []byte(name))
+	}
+	kept := Edits{none}
+	for _, e := range all {
+		out = append(out, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace),
+			AppendFields(nil, e.fields, kept.replace)})
+	}
+	return out
+}
+
+// MergeFields returns the fields of a response followed by more, the fields from the handler that forwarded the
+// request. If both contain a field, the response has precedence. Exceptions are Cache-Control, which is taken from
+// more, and Vary and Set-Cookie, which are taken from both.
+func MergeFields(fields, more []byte) []byte {
+	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
+		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
+	})
+	return AppendFields(out, more, func(name []byte) bool {
+		both := bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie)
+		return !both && HasField(fields, name)
+	})
+}
+
+var (
+	cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
+	contentType, date, server     = []byte("Content-Type"), []byte("Date"), []byte("Server")
+)
+
+type HeaderField struct{ Name, Value string }
+
+// Check returns an error of one line if f is invalid, or if only the server may set it.
+func (f HeaderField) Check() error {
+	if err := CheckFieldName(f.Name); err != nil {
+		return err
+	}
+	if !all([]byte(f.Value), isValue) {
+		return fmt.Errorf("the value of %s has a control character", f.Name)
+	}
+	return nil
+}
+
+func CheckFieldName(name string) error {
+	if name == "" {
+		return errors.New("a header field needs a name")
+	}
+	if !all([]byte(name), isToken) {
+		return fmt.Errorf("%q is not the name of a header field", name)
+	}
+	switch strings.ToLower(name) {
+	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept",
+		"sec-websocket-extensions":
+		return fmt.Errorf("only the server sets %s", name)
+	}
+	return nil
+}
+
+func (f HeaderField) AppendTo(fields []byte) []byte {
+	return append(append(append(append(fields, f.Name...), ": "...), f.Value...), "\r\n"...)
+}
+
+func FieldName(line []byte) []byte {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	return name
+}
+
+// AppendFields appends the lines of fields to dst, except those whose name drop selects.
+func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
+	for line := range bytes.Lines(fields) {
+		if !drop(FieldName(line)) {
+			dst = append(dst, line...)
+		}
+	}
+	return dst
+}
+
+// HasField reports whether fields contains a field with this name, in any case.
+func HasField(fields, name []byte) bool {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(FieldName(line), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// FieldValue returns the value of the last field with this name, or "".
+func FieldValue(fields, name []byte) (value string) {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(FieldName(line), name) {
+			value = string(bytes.TrimSpace(line[len(name)+1:]))
+		}
+	}
+	return value
+}
+
+func WithoutField(fields, name []byte) []byte {
+	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
+}
