@@ -150,6 +150,11 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	if o.NoVerify && given("proxy-tls-ca") && given("proxy-tls-verify") {
 		b.misused(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
 	}
+	if o.Health != "" && (o.Health[0] != '/' || strings.ContainsFunc(o.Health, func(c rune) bool {
+		return c <= ' ' || c >= 0x7f || c == '#'
+	})) {
+		b.misused(r.At, "proxy-health", fmt.Errorf("%q is not a path, such as \"/healthz\"", o.Health))
+	}
 	p, err := proxy.New(o)
 	var ca *proxy.CAError
 	switch {

@@ -57,6 +57,9 @@ type Options struct {
 	// Idle is how long an idle connection is kept, regardless of its age. 0 means keepIdle, up to the age keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'" help:"proxy: keeps unused connections to the server for this time; by default 100ms, because a server with one thread or process serves nobody else meanwhile"`
 
+	// Health is the path of the health check of each upstream; "" means none. The checks begin with the first request.
+	Health string `key:"proxy-health" value:"'/healthz'" help:"proxy: asks each server for this path every 10s; a server that does not answer with a status from 200 to 399 within 5s gets no requests until it does"`
+
 	// Log writes a line when an upstream cannot be reached or fails, at most once a second for each upstream, and when
 	// it responds again. client is the client of the request, or "". Log may be nil. It is called on any goroutine.
 	Log func(client, line string)
@@ -67,6 +70,10 @@ type Proxy struct {
 	upstreams []*upstream
 
 	mu sync.Mutex // guards the state of the upstreams
+
+	begin sync.Once       // begins the health checks
+	ctx   context.Context // ends with Close
+	end   context.CancelFunc
 }
 
 const (
@@ -83,6 +90,7 @@ func New(o Options) (*Proxy, error) {
 	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
 	o.TunnelTimeout = cmp.Or(o.TunnelTimeout, tunnelDefault)
 	p := &Proxy{opt: o}
+	p.ctx, p.end = context.WithCancel(context.Background())
 	for i, name := range o.Targets {
 		target, err := newTarget(&o, name)
 		if err == nil && slices.Contains(o.Targets[:i], name) {
@@ -123,6 +131,7 @@ func (up *upstream) dial(ctx context.Context) (*connection, error) {
 
 // Close closes the idle connections; other connections are closed after their response.
 func (p *Proxy) Close() error {
+	p.end()
 	for _, up := range p.upstreams {
 		up.idle.Close()
 	}
@@ -133,6 +142,9 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	if climbs(r.Path[r.Root:]) {
 		w.Refuse(400, "the path leads outside its first directory")
 		return
+	}
+	if p.opt.Health != "" {
+		p.begin.Do(p.checkHealth)
 	}
 	w.Spools()
 	var err error

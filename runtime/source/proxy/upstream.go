@@ -25,6 +25,16 @@ type upstream struct {
 	answered time.Time // time when the latest response began
 	// time after a failure when the upstream may get a request again; zero if the upstream works
 	trial time.Time
+
+	unhealthy bool // the latest health check failed
+}
+
+// rest returns how long up gets no requests.
+func rest(up *upstream, now time.Time) time.Duration {
+	if up.unhealthy {
+		return checkEvery
+	}
+	return max(0, up.trial.Sub(now))
 }
 
 const (
@@ -48,7 +58,7 @@ func (p *Proxy) take(tried []*upstream) (best *upstream, wait time.Duration) {
 	defer p.mu.Unlock()
 	now, equal := time.Now(), 0
 	for _, up := range p.upstreams {
-		switch left := up.trial.Sub(now); {
+		switch left := rest(up, now); {
 		case slices.Contains(tried, up) || !up.trial.IsZero() && len(tried) > 0:
 		case left > 0:
 			if wait == 0 || left < wait {
@@ -136,7 +146,7 @@ func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (cou
 	defer p.mu.Unlock()
 	now := time.Now()
 	if sent {
-		other := func(u *upstream) bool { return u != up && !u.trial.After(now) }
+		other := func(u *upstream) bool { return u != up && rest(u, now) == 0 }
 		if !slices.ContainsFunc(p.upstreams, other) || up.answered.After(began.Add(now.Sub(began)/2)) {
 			return false, false
 		}
