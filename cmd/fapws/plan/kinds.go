@@ -134,7 +134,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
 	o.Targets, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
-	if len(o.Targets) > 1 { // the time applies to each upstream, so the mount has no limit
+	if len(o.Targets) > 1 || o.Streams { // the time applies to each upstream, after the body, so the mount has no limit
 		o.Timeout, r.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout), -1
 	}
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
@@ -166,7 +166,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	}
 	b.lookUp(r, p.Lookup())
 	mounts := b.responder(r, p)
-	mounts[0].Upgrades, mounts[0].Resolved = exchange.ToUpstream, true
+	mounts[0].Upgrades, mounts[0].Resolved, mounts[0].Streams = exchange.ToUpstream, true, o.Streams
 	return mounts, nil
 }
 

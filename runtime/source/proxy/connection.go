@@ -37,6 +37,8 @@ type connection struct {
 	// result of write; nil after it was received
 	written chan error
 	over    atomic.Bool // the whole response was read, so writing must stop
+	// interrupts reading the body of the current request; nil unless the body is streamed
+	interrupt func()
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
@@ -54,6 +56,10 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 	c.in.Reset(c.Conn)
 	c.written = make(chan error, 1)
 	c.over.Store(false)
+	c.interrupt = nil
+	if body, ok := request.Body.(*streamedBody); ok {
+		c.interrupt = body.r.Interrupt
+	}
 	c.awaitInput()
 	if request.Body == nil {
 		c.write(request)
@@ -119,7 +125,11 @@ func (c *connection) write(request *http.Request) {
 		size = bufferSize
 	}
 	out := bufio.NewWriterSize(deadlineWriter{c}, size)
-	err := request.Write(out)
+	to := io.Writer(out)
+	if body, ok := request.Body.(*streamedBody); ok {
+		body.out, to = out, plainWriter{out}
+	}
+	err := request.Write(to)
 	if err == nil {
 		err = out.Flush()
 	}
@@ -144,6 +154,9 @@ func (c *connection) stopWriting() error {
 	// Set over first, because the writing goroutine also sets deadlines.
 	c.over.Store(true)
 	c.SetWriteDeadline(time.Unix(1, 0))
+	if c.interrupt != nil {
+		c.interrupt()
+	}
 	err := <-c.written
 	c.written = nil
 	return err
@@ -156,6 +169,9 @@ func (c *connection) close() {
 		c.unbind()
 	}
 	if c.written != nil {
+		if c.interrupt != nil {
+			c.interrupt()
+		}
 		<-c.written
 		c.written = nil
 	}
@@ -264,7 +280,7 @@ func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Re
 	var c *connection
 	if r.Upgrade {
 		w = nil
-	} else {
+	} else if !r.More { // a body that arrives cannot be sent again if a kept connection is closed
 		c, _ = up.idle.Take()
 	}
 	for {

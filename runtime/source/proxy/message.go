@@ -92,7 +92,10 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 		ProtoMinor: 1,
 		Close:      r.Parsed.Head,
 	}
-	if r.Size > 0 {
+	switch {
+	case r.More:
+		request.ContentLength, request.Body = r.Size, &streamedBody{r: r}
+	case r.Size > 0:
 		request.ContentLength = r.Size
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.Body()), nil }
 		request.Body, _ = request.GetBody()

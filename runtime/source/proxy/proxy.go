@@ -47,6 +47,9 @@ type Options struct {
 	// ReplaceHost sends the host of the target instead of the host that the client requested.
 	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true" help:"proxy: true sends the Host of the client, false that of the URL"`
 
+	// Streams means that Mount.Streams of package exchange is set: bodies are forwarded as they arrive.
+	Streams bool `key:"proxy-request-buffering" is:"not" value:"true" help:"proxy: true receives a request body completely before the server gets it; false forwards it as it arrives, and never to a second server"`
+
 	// Connect limits connecting, including the TLS handshake; 0 means 5 s.
 	Connect time.Duration
 	// Timeout limits the wait for the response head, and each pause in the body; 0 means 60 s.

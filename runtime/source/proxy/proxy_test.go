@@ -54,7 +54,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		}
 	})
 	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p),
-		Upgrades: exchange.ToUpstream, Resolved: true})
+		Upgrades: exchange.ToUpstream, Resolved: true, Streams: o.Streams})
 	t.Cleanup(func() { p.Close() })
 	return address, logged
 }

@@ -110,7 +110,7 @@ func (p *Proxy) try(up *upstream, w *backend.Response, r *backend.Request) (agai
 	} else {
 		up.complain(r.Client(), "%v", err)
 	}
-	return !sent || idempotent(r) && (counts || !isTimeout(err)), err
+	return !sent || idempotent(r) && !r.More && (counts || !isTimeout(err)), err
 }
 
 // idempotent reports whether a request that an upstream has received may be sent to another upstream (RFC 9110 §9.2.2).
