@@ -165,3 +165,6 @@ func FieldValue(fields, name []byte) (value string) {
 func WithoutField(fields, name []byte) []byte {
 	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }
+
+// UpstreamCookie begins the names of cookies that name the upstream of a client. A cache keeps a response without them.
+const UpstreamCookie = "fapws-upstream-"

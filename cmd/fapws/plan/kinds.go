@@ -155,6 +155,9 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	})) {
 		b.misused(r.At, "proxy-health", fmt.Errorf("%q is not a path, such as \"/healthz\"", o.Health))
 	}
+	if o.Sticky && len(o.Targets) == 1 {
+		b.misused(r.At, "proxy-sticky", errors.New("requires several servers in proxy"))
+	}
 	p, err := proxy.New(o)
 	var ca *proxy.CAError
 	switch {

@@ -80,6 +80,8 @@ func readFields(fields []byte, now int64) answerFields {
 		case http1.EqualFold(name, "vary"):
 			names, ok := appendNames(f.vary, string(value))
 			f.vary, f.never = names, f.never || !ok
+		case http1.EqualFold(name, "set-cookie") && bytes.HasPrefix(value, []byte(http1.UpstreamCookie)):
+			continue // other clients must not get it
 		case isOne(name, "set-cookie", "set-cookie2"):
 			f.setCookie = true
 		case isOne(name, "content-encoding", "content-md5", "content-digest", "digest"):

@@ -286,6 +286,9 @@ func FuzzFields(f *testing.F) {
 		if got.keep && (got.fresh < 0 || got.fresh > int64(MaxTTL) || got.stale < 0 || len(got.vary) > maxVary) {
 			t.Errorf("%q: %+v", base, got)
 		}
+		if with := judge(base + "Set-Cookie: fapws-upstream-a=b\r\n"); with.keep != got.keep {
+			t.Errorf("%q: a cookie of the proxy changes the result", base)
+		}
 		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b",
 			"Vary: *"} {
 			if judge(base+never+"\r\n").keep && !(strings.Contains(never, "no-store") &&

@@ -63,6 +63,10 @@ type Options struct {
 	// Health is the path of the health check of each upstream; "" means none. The checks begin with the first request.
 	Health string `key:"proxy-health" value:"'/healthz'" help:"proxy: asks each server for this path every 10s; a server that does not answer with a status from 200 to 399 within 5s gets no requests until it does"`
 
+	// Sticky sends all requests of a client to the upstream that has answered it first, while this upstream works. The
+	// client has a cookie.
+	Sticky bool `key:"proxy-sticky" value:"true" help:"proxy to several servers: sends a client to the server that has answered it before, by a cookie"`
+
 	// Log writes a line when an upstream cannot be reached or fails, at most once a second for each upstream, and when
 	// it responds again. client is the client of the request, or "". Log may be nil. It is called on any goroutine.
 	Log func(client, line string)
@@ -71,6 +75,8 @@ type Options struct {
 type Proxy struct {
 	opt       Options
 	upstreams []*upstream
+
+	cookie string // name of the cookie that names the upstream of a client; "" without Options.Sticky
 
 	mu sync.Mutex // guards the state of the upstreams
 
@@ -105,6 +111,9 @@ func New(o Options) (*Proxy, error) {
 		p.upstreams = append(p.upstreams, &upstream{opt: &p.opt, name: name, target: target,
 			idle: backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet,
 				Drop: (*connection).close}})
+	}
+	if o.Sticky {
+		p.nameUpstreams()
 	}
 	return p, nil
 }
@@ -151,9 +160,9 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 	w.Spools()
 	var err error
-	tried := make([]*upstream, 0, maxTries)
+	tried, previous := make([]*upstream, 0, maxTries), p.previous(r)
 	for again := true; again && len(tried) < maxTries; {
-		up, wait := p.take(tried)
+		up, wait := p.take(tried, previous)
 		if up == nil && err == nil {
 			w.Unavailable("no upstream server is available", wait)
 			return
@@ -162,7 +171,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 			break
 		}
 		tried = append(tried, up)
-		if again, err = p.try(up, w, r); err == nil {
+		if again, err = p.try(up, previous, w, r); err == nil {
 			return
 		}
 	}

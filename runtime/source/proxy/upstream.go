@@ -17,6 +17,7 @@ type upstream struct {
 	name    string // an element of Options.Targets
 	target  target
 	idle    backend.Idle[*connection]
+	cookie  string // value of the cookie Proxy.cookie for this upstream
 	waiting waiting
 	lines   logfile.Seldom
 
@@ -49,11 +50,12 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take returns the upstream with the fewest active requests, except upstreams in tried and failed upstreams. Among
-// equal upstreams it chooses at random, because other workers choose as well. After the pause of a failed upstream, one
-// request tests it (trial); a request that another upstream has failed to answer is never such a test. If take returns
-// nil, wait is the time until the next trial. Otherwise the caller must call leave.
-func (p *Proxy) take(tried []*upstream) (best *upstream, wait time.Duration) {
+// take returns previous, the upstream of the client's cookie or nil, or the upstream with the fewest active requests. It
+// excepts upstreams in tried and failed upstreams. Among equal upstreams it chooses at random, because other workers
+// choose as well. After the pause of a failed upstream, one request tests it (trial); a request that another upstream
+// has failed to answer is never such a test. If take returns nil, wait is the time until the next trial. Otherwise the
+// caller must call leave.
+func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, equal := time.Now(), 0
@@ -64,9 +66,9 @@ func (p *Proxy) take(tried []*upstream) (best *upstream, wait time.Duration) {
 			if wait == 0 || left < wait {
 				wait = left
 			}
-		case best == nil || up.active < best.active:
+		case best == nil || up == previous || best != previous && up.active < best.active:
 			best, equal = up, 1
-		case up.active == best.active:
+		case best != previous && up.active == best.active:
 			if equal++; rand.N(equal) == 0 {
 				best = up
 			}
@@ -90,13 +92,16 @@ func (p *Proxy) leave(up *upstream) {
 
 // try sends the request to up. It returns an error if up did not respond, and whether the request may be sent to
 // another upstream.
-func (p *Proxy) try(up *upstream, w *backend.Response, r *backend.Request) (again bool, err error) {
+func (p *Proxy) try(up, previous *upstream, w *backend.Response, r *backend.Request) (again bool, err error) {
 	defer p.leave(up)
 	began := time.Now()
 	response, c, err := up.roundTrip(w, r)
 	switch {
 	case err == nil:
 		p.responded(up, began)
+		if p.cookie != "" && up != previous {
+			p.stick(up, r, response)
+		}
 		up.forward(w, r, response, c)
 		return false, nil
 	case r.Context.Err() != nil: // the client has disconnected

@@ -24,7 +24,7 @@ func several(t *testing.T, n int) *Proxy {
 func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 	p := several(t, 3)
 	for range 12 {
-		p.take(nil)
+		p.take(nil, nil)
 	}
 	for _, up := range p.upstreams {
 		if up.active != 4 {
@@ -32,7 +32,7 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 		}
 	}
 	p.leave(p.upstreams[1])
-	if up, _ := p.take(nil); up != p.upstreams[1] {
+	if up, _ := p.take(nil, nil); up != p.upstreams[1] {
 		t.Errorf("%s gets the next request", up.name)
 	}
 }
@@ -77,11 +77,11 @@ func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
 	before := time.Now()
 	p.failed(failed, before, false, errors.New("connection refused"))
 	for range 8 {
-		if up, _ := p.take(nil); up != working {
+		if up, _ := p.take(nil, nil); up != working {
 			t.Fatal("an upstream that has failed gets a request")
 		}
 	}
-	if up, _ := p.take([]*upstream{working}); up != nil {
+	if up, _ := p.take([]*upstream{working}, nil); up != nil {
 		t.Error("an upstream that has failed gets a request of another one")
 	}
 	p.responded(failed, before)
@@ -89,17 +89,17 @@ func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
 		t.Error("the response to an older request ends the pause")
 	}
 	failed.trial = time.Now()
-	if up, _ := p.take([]*upstream{working}); up != nil {
+	if up, _ := p.take([]*upstream{working}, nil); up != nil {
 		t.Error("a request that has failed once is the trial")
 	}
-	if up, _ := p.take(nil); up != failed {
+	if up, _ := p.take(nil, nil); up != failed {
 		t.Fatal("there is no trial")
 	}
-	if up, _ := p.take(nil); up != working {
+	if up, _ := p.take(nil, nil); up != working {
 		t.Error("there are two trials at once")
 	}
 	p.responded(failed, time.Now())
-	if up, _ := p.take(nil); up != failed {
+	if up, _ := p.take(nil, nil); up != failed {
 		t.Error("the upstream gets no requests after its response")
 	}
 }
@@ -107,7 +107,7 @@ func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
 func TestRequestWaitsForTheNextTrial(t *testing.T) {
 	p := several(t, 2)
 	p.upstreams[0].trial, p.upstreams[1].trial = time.Now().Add(time.Hour), time.Now().Add(time.Minute)
-	if up, wait := p.take(nil); up != nil || wait > time.Minute || wait <= 0 {
+	if up, wait := p.take(nil, nil); up != nil || wait > time.Minute || wait <= 0 {
 		t.Errorf("%v, %v", up, wait)
 	}
 }

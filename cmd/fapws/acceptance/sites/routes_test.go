@@ -252,6 +252,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		`rewrite = "http://x/"`:              `is not an absolute path`,
 		`proxy = "localhost"`: `"localhost" is not one of http://host:port, ` +
 			`https://host:port, unix:/path`,
+		"proxy = 'http://[::1]'\nproxy-sticky = true":  `proxy-sticky: requires several servers in proxy`,
 		"proxy = 'http://[::1]'\nproxy-health = 'a b'": `proxy-health: "a b" is not a path, such as "/healthz"`,
 		`proxy = ["http://a", "b"]`:                    `"b" is not one of http://host:port, https://host:port`,
 		`proxy = ["http://[::1]", "http://[::1]"]`:     `proxy: http://[::1] is listed twice`,

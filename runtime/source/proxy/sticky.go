@@ -1,0 +1,69 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"os"
+	"strings"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/http1"
+)
+
+// nameUpstreams sets the cookie of Options.Sticky, and its value for each upstream. Lists of other targets have other
+// cookies, because routes of a host share the path "/".
+func (p *Proxy) nameUpstreams() {
+	key := machineKey()
+	p.cookie = http1.UpstreamCookie + keyed(key, strings.Join(p.opt.Targets, " "))[:8]
+	for _, up := range p.upstreams {
+		up.cookie = keyed(key, up.name)
+	}
+}
+
+// machineKey returns a key that clients do not know and that all processes of this machine can read, also after a
+// restart. It is used for keyed hashes only (machine-id(5)).
+func machineKey() []byte {
+	for _, name := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
+		if id, err := os.ReadFile(name); err == nil && len(bytes.TrimSpace(id)) > 0 {
+			return id
+		}
+	}
+	return nil
+}
+
+func keyed(key []byte, text string) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+// previous returns the upstream that the cookie of the client names, or nil.
+func (p *Proxy) previous(r *backend.Request) *upstream {
+	if p.cookie == "" {
+		return nil
+	}
+	for line := range http1.Values(r.Head, r.Parsed.Fields, "cookie") {
+		cookies, err := http.ParseCookie(string(line))
+		if err != nil {
+			continue
+		}
+		for _, c := range cookies {
+			for _, up := range p.upstreams {
+				if c.Name == p.cookie && c.Value == up.cookie {
+					return up
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// stick adds the cookie to a response of up.
+func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
+	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: r.Peer.Scheme == "https"}
+	response.Header.Add("Set-Cookie", c.String())
+}
