@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application begins only the response that is being sent and two more. The client gets all responses when it
-// reads.
+// The client does not read at first: the application begins only the response that is being sent and two more. When the
+// client reads, it gets all responses.
 func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	const requests, size = 6, 8 << 20

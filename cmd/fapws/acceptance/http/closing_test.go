@@ -6,8 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The response is sent even if all earlier calls of close() were too quick to wake the loop. Inline mode is not tested,
-// because no other thread could send the response.
+// Inline mode is not tested, because no other thread could send the response.
 func TestResponseDoesNotWaitForCloseOfItsIterable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")

@@ -73,7 +73,6 @@ func decoded(t *testing.T, r *http.Response) io.Reader {
 	return r.Body
 }
 
-// The size, type, status and other fields of a response determine whether it is compressed.
 func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
@@ -84,7 +83,7 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 			name   string
 			a      asked
 			accept string
-			field  string // of the request
+			field  string // field of the request
 			coding string
 			varies bool
 		}{
@@ -171,7 +170,6 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 	})
 }
 
-// A page of the server replaces the response, also after other responses on the same connection.
 func TestFailureOfAHandlerIsAnsweredWhereResponsesAreCompressed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "compress.py", Flags: []string{"--h2c"}, Complains: true}.Serve(t, fapwstest.Threads)
@@ -238,7 +236,6 @@ func TestHandlerWaitsForAClientThatReadsACompressedResponseSlowly(t *testing.T) 
 	})
 }
 
-// The number of encoders is limited, because each needs memory.
 func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py")

@@ -17,7 +17,6 @@ func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--threads", "8")
 	pid := strconv.Itoa(s.Cmd.Process.Pid)
-	// The handlers of the first path wait for each other.
 	for _, path := range []string{"/together", "/wait"} {
 		began := time.Now()
 		var all sync.WaitGroup
@@ -69,8 +68,8 @@ func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 				rounds++
 			}
 		}
-		// If busy workers accepted too, three of four rounds would be late. On a busy machine, an idle worker may be
-		// too slow.
+		// A busy worker that accepted connections too would make three of four rounds late. On a busy machine, even an
+		// idle worker may be too slow.
 		if rounds > 4 {
 			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
 		}
@@ -96,7 +95,7 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 		if n, _ := strconv.Atoi(at); n < 1 || n > most {
 			t.Errorf("%s handlers ran at the same time, with --max-clients %d", at, most)
 		}
-		// Clients that are served at the same time may overtake each other.
+		// The order of clients that are served at the same time may differ.
 		came := strings.Split(order, ",")
 		if len(came) != clients || (most == 1 && !slices.Equal(came, want)) {
 			t.Errorf("with --max-clients %d they were served in the order %s", most, order)

@@ -36,8 +36,7 @@ func announced(n int64) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
 }
 
-// A WSGI application gets larger bodies than a script with PATHS, and an ASGI application gets any body. The log names
-// the limit once.
+// A WSGI application gets larger bodies than a script with PATHS, and an ASGI application gets bodies of any size.
 func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	t.Parallel()
 	serve := func(text string) *fapwstest.Server {
@@ -45,7 +44,7 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 		return fapwstest.Serve(t, fapwstest.Threads, script)
 	}
 	s := serve(wsgiSize)
-	const above = 10<<20 + 1 // the limit of scripts with PATHS
+	const above = 10<<20 + 1 // one byte above the limit of scripts with PATHS
 	s.Ask(announced(above)+strings.Repeat("b", above)).Is(t, fmt.Sprint(above, " bytes"))
 	for range 2 {
 		fapwstest.TooBig(t, s, announced(1<<30+1), "")
@@ -61,7 +60,7 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	w.Answer().Is(t, "takes it")
 }
 
-// The line also has the size and the flag.
+// The line of the log also has the size of the request head, and the flag that sets the limit.
 func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
@@ -88,7 +87,7 @@ func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 	}
 }
 
-// One client address may have only a few of them in memory.
+// The server keeps only a few of such messages in memory for each client address.
 func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))
@@ -121,7 +120,7 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	})
 }
 
-// The fragments of a message count, even if each arrives together with a ping.
+// All fragments of an incomplete message count as memory, even if each fragment arrives together with a ping.
 func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 	t.Parallel()
 	const sockets, size, pieces = 40, 1<<20 - 1, 16

@@ -105,7 +105,7 @@ func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 	}
 	w := s.Dial()
 	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
-	// The request is rejected before its end, so the rest may reach a closed socket.
+	// The server rejects the request before all of it has arrived, so the rest may reach a closed socket.
 	for range 20 {
 		if _, err := io.WriteString(w.Conn, strings.Repeat("d", 1000)); err != nil {
 			break

@@ -24,7 +24,7 @@ func TestResponseDoesNotDependOnHowRequestBytesAreSplit(t *testing.T) {
 	want(w)
 	for i := 1; i < len(requests); i++ {
 		w.Send(requests[:i])
-		// When this request is answered, the server has read the first piece.
+		// When the server has answered this other request, it has read the first piece.
 		if i%7 == 0 {
 			s.Get("/say?x", 200)
 		}
@@ -52,7 +52,7 @@ func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	}
 	w.Send("2\r\nab\r\n0\r\n\r\n")
 	w.Answer().Is(t, "2 bytes")
-	// A client that does not wait for 100, and a request without a body.
+	// One client does not wait for 100 (Continue), and another sends a request without a body.
 	w.Send("POST", head, "Content-Length: 4\r\n\r\nbody")
 	if a := w.Answer(); a.StatusCode == 100 {
 		w.Answer().Is(t, "4 bytes")
@@ -61,7 +61,7 @@ func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	}
 	w.Send("GET", head, "\r\n")
 	w.Answer().Is(t, "0 bytes")
-	// The request is rejected without its body.
+	// The server rejects the request without reading its body.
 	fapwstest.TooBig(t, s, "POST"+head+"Content-Length: 1001\r\n\r\n", "")
 	w = s.Dial() // HTTP/1.0 has no 100 response
 	w.Send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")

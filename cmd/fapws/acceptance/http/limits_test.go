@@ -28,7 +28,8 @@ func TestServerWithFewDescriptorsServesAllClientsInTheEnd(t *testing.T) {
 }
 
 func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
-	t.Parallel() // with threads only, because inline mode has no queue
+	// The test runs with threads only, because inline mode has no queue.
+	t.Parallel()
 	s, folder := fapwstest.ServeSlow(t, fapwstest.Threads, "--threads", "1", "--max-queue", "3")
 	first := s.Dial()
 	first.Get("/wait")

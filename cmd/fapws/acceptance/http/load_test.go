@@ -34,8 +34,8 @@ func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100",
 		Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
 	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-		// Go sets the soft limit to one less than the hard limit, to recognize its own change. It restores the old
-		// limit for the processes that it starts.
+		// Go sets the soft limit to one less than the hard limit, so that it recognizes its own change. The processes
+		// that it starts get the old limit.
 		soft, hard := openFiles(t, pid)
 		if soft < hard-1 || soft <= 100 {
 			t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
@@ -65,7 +65,7 @@ func TestLoadLeavesProgramsTheOriginalLimitOfOpenFiles(t *testing.T) {
 	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
 }
 
-// The responses have Retry-After. The server accepts again when descriptors are free.
+// Responses with status 503 have Retry-After. The server accepts connections again when descriptors are free.
 func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64",

@@ -47,7 +47,7 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	last.Fetch("/").Is(t, "hello")
 }
 
-// A client that disconnects ends only its own response.
+// The end of one connection ends only the response on this connection.
 func TestSlowSocketGetsEveryByte(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")
@@ -76,7 +76,8 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 	})
 }
 
-// The keep-alive timeout may be very short. TestEachWaitForAClientIsLimited tests silent clients.
+// The keep-alive timeout may be very short, because the client always sends. TestEachWaitForAClientIsLimited tests
+// silent clients.
 func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {

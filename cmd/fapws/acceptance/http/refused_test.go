@@ -52,7 +52,6 @@ def application(environ, start_response):
     return [environ["wsgi.input"].read()]
 `
 
-// The connection closes at once (RFC 9112 §9.6).
 func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
@@ -104,7 +103,7 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 		for round := range 3 {
 			for i, cut := range cuts {
 				if round < len(cut) {
-					_, _ = clients[i].Write([]byte(cut[round])) // the request may be rejected already
+					_, _ = clients[i].Write([]byte(cut[round])) // The server may have rejected the request already.
 				}
 			}
 			other.Fetch("/echo").Want(t, 200)

@@ -33,7 +33,8 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 		soak(s, requests)
 		after := measure(s)
 		t.Logf("%d requests: %v, before %v", requests, after, before)
-		// The server sometimes reads files of /proc. Threads retire and memory is released after some idle time.
+		// Repeat the check, because the server sometimes reads files of /proc, and ends threads and releases memory
+		// only after some idle time.
 		fapwstest.Eventually(t, "no more descriptors than before", func() bool { return !measure(s).opens(before) })
 		const (
 			moreThreads = 4        // Go and the pool sometimes start a thread
@@ -47,7 +48,7 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 }
 
 type figures struct {
-	kinds   map[string]int // open files by kind
+	kinds   map[string]int // number of open files of each kind
 	threads int
 	rss     int
 }

@@ -29,7 +29,8 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 			is408(w, w.Answer())
 		}
 	}
-	// The server closes a connection without data in time, without a response. This may also happen here.
+	// The server closes a connection without data after a timeout, without a response. On a slow machine, this may also
+	// happen in this test.
 	lateHead := func(text, more string) func(*fapwstest.Server) {
 		return func(s *fapwstest.Server) {
 			fapwstest.Eventually(s.T, "an unfinished head is answered", func() bool {
@@ -140,7 +141,6 @@ func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	})
 }
 
-// The server needs little memory for the client.
 func TestClientThatStopsReadingIsDisconnected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

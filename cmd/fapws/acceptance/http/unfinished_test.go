@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Connections that had to wait continue after others have ended.
 func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 	const waiting = 5
 	s := fapwstest.Command{Script: "entered.py", Shell: "ulimit -n 256"}.Serve(t, fapwstest.Mode{})

@@ -56,7 +56,7 @@ func overHTTP2(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// inProtocols runs a test with both versions of HTTP, in parallel with other tests.
+// inProtocols runs a test with HTTP/1.1 and with HTTP/2, in parallel with other tests.
 func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
 	t.Parallel()
 	for name, newReader := range map[string]readers{"1.1": overHTTP1, "2": overHTTP2} {
@@ -89,7 +89,7 @@ const (
 	hugeSize  = 80 << 20
 )
 
-// The only waiting response is never aborted, however large it is.
+// The server never aborts the only waiting response of a client, however large it is.
 func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "12M")
@@ -103,7 +103,7 @@ func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
 	})
 }
 
-// Other clients do not wait while the slow client reads all chunks.
+// The slow client reads a response in many small chunks. Other clients do not wait.
 func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
 	const size, bound = 1 << 20, 16 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
@@ -139,7 +139,7 @@ func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
 }
 
 func TestUnreadSmallChunksCountTowardsMaxUnsent(t *testing.T) {
-	const clients, most = 40, 4 << 20 // a quarter of a MiB of each response waits
+	const clients, most = 40, 4 << 20 // A quarter of a MiB of each response waits for its client.
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		for range clients {
@@ -169,14 +169,15 @@ func TestMemoryThatIsSentToSeveralClientsCountsOnce(t *testing.T) {
 	})
 }
 
-// A larger response is completed if its client reads.
+// The server completes even a larger response if the client reads.
 func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 	const most = 32 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		honest := begin(t, newReader(t), s.URL+"/huge")
 		read := int64(0)
-		for range time.NewTicker(50 * time.Millisecond).C { // long enough for the server to know the pace of the client
+		// This is long enough for the server to measure how fast the client reads.
+		for range time.NewTicker(50 * time.Millisecond).C {
 			n, err := io.CopyN(io.Discard, honest, 256<<10)
 			if err != nil {
 				t.Fatal(err)
@@ -217,7 +218,6 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 	})
 }
 
-// The other responses of the HTTP/2 connection begin when the client reads. Other connections do not wait.
 func TestFewStreamsOfAClientThatDoesNotReadBeginResponses(t *testing.T) {
 	t.Parallel()
 	const streams, most = 20, 16

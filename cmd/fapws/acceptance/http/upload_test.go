@@ -118,7 +118,7 @@ func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 				if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
 					t.Errorf("got %v", answer)
 				}
-				// A request with the same fields has another body than the upload.
+				// The body of a request with the same fields differs from the body of the upload.
 				if size > 0 {
 					s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t,
 						strconv.Itoa(size))
@@ -168,7 +168,7 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	}
 }
 
-// If the client waits for 100, the response precedes the body.
+// A client that waits for 100 (Continue) gets the response before it sends the body.
 func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -247,7 +247,7 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	}
 }
 
-// The clients disconnect, or are too slow. The next client can use the name.
+// The clients disconnect or are too slow. Afterwards, another upload can use the same file name.
 func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
@@ -265,7 +265,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	w := s.Dial()
 	w.Send(request[:half])
 	receiving(1)
-	// The server writes to the file after it has reserved the name.
+	// The server writes to the file only after it has reserved the file name for the upload.
 	fapwstest.Eventually(t, "the upload has the name", func() bool {
 		hidden, _ := filepath.Glob(filepath.Join(bare, ".fapws-*"))
 		if len(hidden) != 1 {
@@ -314,7 +314,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
-// The next client can use a FIFO whose reader does not read after the first client has disconnected.
+// The first client disconnects while the reader of the FIFO does not read. The next client can still use the FIFO.
 func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -365,7 +365,7 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	}
 }
 
-// A file that must not grow has the same result.
+// The result is the same if a limit forbids the file to grow.
 func TestUploadToAFullDiskGets507AndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -482,7 +482,7 @@ func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 		failed = `{"id":"8","name":"","received":0,"size":500000,"state":"failed",` +
 			`"error":"the file name must not begin with a dot"}`
 	)
-	var got []string // events of two workers have no common order
+	var got []string // Events of two workers may arrive in any order.
 	for !slices.Contains(got, stored) || !slices.Contains(got, failed) {
 		line, err := events.In.ReadString('\n')
 		if err != nil {
@@ -549,7 +549,7 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 		"body": func() int { return send(size, "", "") },
 		"form": func() int { return send(size, head, tail, kind) },
 	} {
-		// On a busy machine, the server may need another thread or buffer, but not in each attempt.
+		// On a busy machine, the server may need another thread or buffer in some attempts, but not in each attempt.
 		for tries := 1; ; tries++ {
 			before := dirty(t, worker)
 			grown := measure() - before

@@ -102,7 +102,6 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 		return size
 	}
 	fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
-	// The client reconnects before the server knows that the connection is lost.
 	fapwstest.Eventually(t, "the upload can go on", func() bool {
 		w := s.Dial()
 		w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
@@ -175,7 +174,7 @@ func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	c.patch(0, "1").Want(t, 409)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"b": "2"})
 
-	// When the next upload begins, the server removes an upload that its client does not continue.
+	// The server removes unfinished uploads when the next upload begins.
 	c.create("/bare", 1, "filename", "old").Want(t, 201)
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range contents(t, filepath.Join(dir, "bare")) {
@@ -223,7 +222,6 @@ func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 		"Upload-Length: 4")).Want(t, 201)
 }
 
-// Debian's tus client uploads a file, and another client continues an interrupted upload.
 func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "tusclient")
@@ -238,7 +236,8 @@ func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
 
-// The number of unfinished uploads of a client is limited. Reports do not contain the id to resume an upload.
+// The server limits the number of unfinished uploads of each client. Reports do not contain the id that resumes an
+// upload.
 func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")

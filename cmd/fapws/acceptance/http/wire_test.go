@@ -31,7 +31,6 @@ func answers(w *fapwstest.Client) string {
 	}
 }
 
-// After the last response, the client gets the end of the connection.
 func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	const last = "GET /say?last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	get := func(target string) string { return fapwstest.Get(target) }
@@ -77,8 +76,8 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	})
 }
 
-// Safe requests may run at the same time (RFC 9112 §9.3.2). An unsafe request waits for earlier requests, and delays
-// later requests.
+// Safe requests of a connection may run at the same time (RFC 9112 §9.3.2). An unsafe request waits for earlier
+// requests, and later requests wait for it.
 func TestUnsafeRequestsRunAlone(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
@@ -92,7 +91,6 @@ func TestUnsafeRequestsRunAlone(t *testing.T) {
 	s.Get("/ended", 200).Is(t, "1 2 3 4 5 6")
 }
 
-// The server does not wait for the body indefinitely.
 func TestBodyAfterAnEarlyResponseIsNotParsedAsARequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "1s")
@@ -140,7 +138,7 @@ func chunkTo(path, body string) string {
 	return "POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 }
 
-// The input is bodies that a handler reads late, and requests after an active request.
+// The test sends bodies that a handler reads late, and further requests while a request is active.
 func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	t.Parallel()
 	const most, more = 40 << 20, 64 << 20
@@ -149,7 +147,7 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	block := make([]byte, 1<<20)
 	fill := func(w *fapwstest.Client, text func() []byte) (sent int) {
 		for sent < more {
-			w.SetWriteDeadline(time.Now().Add(time.Second)) // the test needs a time without reading
+			w.SetWriteDeadline(time.Now().Add(time.Second)) // The server must not read for a while.
 			n, err := w.Write(text())
 			if sent += n; err != nil {
 				break
@@ -178,7 +176,7 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	if grown := s.RSS() - before; grown > 48<<20 {
 		t.Errorf("grown by %d MiB", grown>>20)
 	}
-	// The server does not wait long for a client that has shut down its side, because the client may have disconnected.
+	// A client that has shut down its sending side may have disconnected, so the server does not wait long for it.
 	w = s.Dial()
 	w.Get("/stuck")
 	w.Conn.(*net.TCPConn).CloseWrite()

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The rule applies to handlers, messages and the access log.
+// The POSIX rule sets the time zone of handlers, messages and the access log.
 func TestPOSIXRuleInTZSetsTheLocalTime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -44,8 +44,8 @@ PATHS = [("/zone", zone)]
 	}
 }
 
-// At the local time of the rule, it is half past midnight. A log that was written an hour ago is of the day before,
-// which is another day of UTC only in the first hour of the day.
+// With this time zone, it is now half past midnight. A log that was written an hour ago is therefore of the previous
+// day. In UTC, it would be of the previous day only during the first hour of a day.
 func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()

@@ -1,4 +1,4 @@
-"""A response with a length. Its close() returns at once a hundred times, and then waits."""
+"""Returns a response with a length. The first hundred calls of its close() return at once, later calls wait."""
 import threading
 
 go_on = threading.Event()

@@ -16,13 +16,13 @@ def wait(environ, start_response):
 
 
 def together(environ, start_response):
-    """Answers when eight requests have arrived."""
+    """Waits until eight requests have arrived, then answers."""
     eight.wait(120)
     return str(os.getpid())
 
 
 def everywhere(environ, start_response):
-    """Returns when files in a directory show that three workers run it, or after a timeout."""
+    """Waits until three workers run this handler, or until a timeout. The workers create files in a directory."""
     yield b"begun, "
     folder, late = environ["QUERY_STRING"], time.monotonic() + 5
     open(f"{folder}/{os.getpid()}", "w").close()

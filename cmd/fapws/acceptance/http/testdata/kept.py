@@ -1,4 +1,4 @@
-"""Keeps the objects of a request, and uses them in the next request."""
+"""Keeps objects of a request, such as environ, and uses them in the next request."""
 kept = {}
 
 

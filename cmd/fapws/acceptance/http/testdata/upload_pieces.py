@@ -2,7 +2,7 @@ import fapws
 
 
 def flash(file):
-    """Keeps the sizes of the pieces of a file, and how the upload ends."""
+    """Records the sizes of the pieces of an uploaded file, and how the upload ends."""
     with open("flash.log", "a") as log, open("flash.bin", "wb") as out:
         print("begin", file.name, file.size, file=log, flush=True)
         try:

@@ -14,7 +14,7 @@ def echo(environ, start_response):
 
 
 def later(environ, start_response):
-    """Answers a safe request more slowly than the next request."""
+    """Answers a safe request later than the request that follows it."""
     time.sleep(0.05)
     ended.append(environ["QUERY_STRING"])
     return "later " + environ["QUERY_STRING"]
@@ -31,13 +31,13 @@ def broken(environ, start_response):
 
 
 async def early(scope, receive, send):
-    """Answers before the body has arrived."""
+    """Answers before the body of the request has arrived."""
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"no"})
 
 
 async def begins(scope, receive, send):
-    """Begins its response, and ends it with the body."""
+    """Begins its response before it reads the body, and ends the response after the body."""
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"begun", "more_body": True})
     while (event := await receive())["type"] == "http.request" and event["more_body"]:
@@ -46,7 +46,7 @@ async def begins(scope, receive, send):
 
 
 async def patient(scope, receive, send):
-    """Waits before it reads the whole body."""
+    """Waits before it reads the body, then reads the whole body."""
     await asyncio.sleep(float(scope["query_string"]))
     size, more = 0, True
     while more:
