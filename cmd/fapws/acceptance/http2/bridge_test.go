@@ -15,8 +15,9 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// bridge returns the address of an HTTP/1 server that forwards WebSockets to s, as streams of one HTTP/2 connection
-// (RFC 8441). Clients of package wstest can use it. If one side disconnects, the other side is closed, too.
+// bridge starts an HTTP/1 server and returns its address. The server forwards WebSockets to s, as streams of one HTTP/2
+// connection (RFC 8441), so that clients of package wstest can use them. If one side disconnects, the server closes the
+// other side, too.
 func bridge(t *testing.T, s *fapwstest.Server) string {
 	t.Helper()
 	c := client(t)
@@ -65,7 +66,7 @@ func bridgeOne(c *http.Client, url string, near *net.TCPConn) {
 			cancel()
 		}
 		to.Close()
-		// Closing with unread bytes would discard the last bytes of the server.
+		// If the socket were closed with unread bytes, the last bytes from the server would be lost.
 		io.Copy(io.Discard, in)
 	}()
 	if _, err := io.Copy(near, far.Body); err != nil {

@@ -15,7 +15,8 @@ import (
 func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "page.py")
-	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors) // the authority is the test's own
+	// IgnoreCertErrors: the certificate is from a test authority.
+	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)
 	var heard, said string
 	if err := chromedp.Run(ctx,
 		chromedp.Navigate(s.URL+"/"),
@@ -44,7 +45,7 @@ func TestBrowserLoadsWhatEarlyHintsNameBeforeThePage(t *testing.T) {
 	}
 	key := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	c.Close()
-	// With IgnoreCertErrors, Chromium keeps nothing that it loads early.
+	// With IgnoreCertErrors, Chromium would discard files that it loads because of early hints.
 	ctx := fapwstest.Browser(t, chromedp.Flag("ignore-certificate-errors-spki-list",
 		base64.StdEncoding.EncodeToString(key[:])))
 	var how string

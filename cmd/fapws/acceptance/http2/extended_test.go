@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// connect sends an extended CONNECT with the fields of a WebSocket. A field of others replaces the field with the same
-// name, or is added.
+// connect sends an extended CONNECT with the fields of a WebSocket. Each field in others is added, or replaces the
+// field with the same name.
 func (f *frames) connect(id uint32, path string, end bool, others ...hpack.HeaderField) {
 	f.block.Reset()
 	fields := []hpack.HeaderField{
@@ -37,7 +37,8 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 		EndStream: end})
 }
 
-// outcome waits for the head of a response to a stream, or for its reset. The status is "" if the stream was reset.
+// outcome waits until a response on a stream begins, or until the stream is reset. The status is "" if the stream was
+// reset.
 func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 	f.t.Helper()
 	if !f.until(func(frame http2.Frame) bool {
@@ -101,7 +102,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	id -= 2
 	var b bytes.Buffer
 	frame := (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Text, []byte("hello"))
-	for _, c := range frame { // a message in many frames, with padding
+	for _, c := range frame { // one message in many frames with padding
 		f.WriteDataPadded(id, false, []byte{c}, make([]byte, 3))
 	}
 	f.until(func(frame http2.Frame) bool {
@@ -133,7 +134,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	if status, _ := f.outcome(id + 4); status != "200" {
 		t.Error(status)
 	}
-	// as Chromium does
+	// Chromium also ends the stream with the close frame.
 	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye")))
 	b.Reset()
 	f.until(func(frame http2.Frame) bool {
@@ -148,9 +149,9 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	}
 }
 
-// A WebSocket ends after --write-timeout if its client opens no window, after --ws-ping-timeout if the client answers
-// no ping, and at once if the client exceeds its window before the WebSocket is accepted. Waiting data is bounded, and
-// other clients are served.
+// The server ends a WebSocket after --write-timeout if the client opens no window, after --ws-ping-timeout if the
+// client answers no ping, and at once if the client exceeds its window before the application accepts the WebSocket.
+// Waiting data is bounded.
 func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s",
@@ -184,7 +185,8 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	for range 6 {
 		f.WriteData(1, false, make([]byte, 16000))
 	}
-	// The data exceeds the window of the stream, and the window of the connection unless this window has grown already.
+	// The data exceeds the window of the stream. It also exceeds the window of the connection, unless the window has
+	// grown already.
 	if !f.until(func(frame http2.Frame) bool {
 		switch frame := frame.(type) {
 		case *http2.RSTStreamFrame:
@@ -198,7 +200,6 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	}
 }
 
-// The clients give no window, or do not answer the close frame.
 func TestUnansweredWebSocketClosesDoNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off", "--graceful-timeout", "1h", "--write-timeout",

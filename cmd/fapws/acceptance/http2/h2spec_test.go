@@ -23,9 +23,8 @@ type report struct {
 	} `xml:"testsuite"`
 }
 
-// mayFail contains, for servers without TLS, the cases of h2spec that a server with HTTP/1 and HTTP/2 on one port
-// cannot pass. If the first bytes are not the preface, the server answers them as HTTP/1 before it closes the
-// connection.
+// mayFail contains the cases of h2spec that a server without TLS cannot pass if it supports HTTP/1 and HTTP/2 on one
+// port. Such a server treats a connection as HTTP/1 if its first bytes are not the HTTP/2 preface.
 var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
 // h2spec has 145 cases of RFC 7540 and RFC 7541.
@@ -50,7 +49,7 @@ func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]b
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "report.xml")
-	// The program exits with 1 if a case has failed. Only a case that fails waits for up to -o seconds.
+	// h2spec exits with 1 if a case has failed. Only a case that fails waits for up to -o seconds.
 	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).
 		CombinedOutput()
 	text, err := os.ReadFile(file)

@@ -45,7 +45,7 @@ func (f *frames) request(id uint32, path string) error {
 	return f.head(id, true, ":method GET", ":scheme http", ":authority h", ":path "+path)
 }
 
-// until reads frames until wanted returns true, or the connection has ended. It reports whether the frame was found.
+// until reads frames until wanted returns true, or until the connection ends. It reports whether wanted returned true.
 func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	for {
 		frame, err := f.ReadFrame()
@@ -59,7 +59,8 @@ func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	}
 }
 
-// Until then, its requests (CVE-2023-44487) run in no more handlers at a time than requests of other clients.
+// The attack is CVE-2023-44487: a client opens streams and resets them at once. Before the server disconnects this
+// client, the client uses no more handlers at a time than other clients.
 func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	t.Parallel()
 	const most = 10
@@ -92,7 +93,7 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	}
 }
 
-// Responses of its address wait within one limit, other clients do not wait, and its streams end after --write-timeout.
+// All waiting responses of a client address share one limit. Streams of the client end after --write-timeout.
 func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()},
@@ -164,7 +165,8 @@ func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {
 					}
 					return
 				default:
-					_ = flood(f) // the client may be disconnected before its last frame was read
+					// The server may disconnect the client before it has read the last frame.
+					_ = flood(f)
 				}
 			}
 		})
@@ -174,7 +176,7 @@ func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {
 	}
 }
 
-// A head of 15 KB is expanded to 59 MB.
+// The compressed head has 15 KB and expands to 59 MB.
 func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,

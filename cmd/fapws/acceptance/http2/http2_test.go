@@ -24,7 +24,7 @@ import (
 
 func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.Sum256(data)) }
 
-// The environ names the version. The port also serves HTTP/1 clients.
+// SERVER_PROTOCOL in environ is HTTP/2. The same port also serves HTTP/1 clients.
 func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
@@ -54,7 +54,7 @@ func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	})
 }
 
-// HTTP/2 sends each cookie as its own field, and each field counts with its own length.
+// HTTP/2 sends each cookie as a separate field, and the limit of length applies to each field.
 func TestCookiesOfARequestMayBeLongerThanOneField(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
@@ -193,7 +193,7 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 	})
 }
 
-// The access log names the version of the client.
+// The access log has the version that the client uses.
 func TestProxyForwardsHTTP2RequestsAsHTTP1(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "app.py")
@@ -217,7 +217,6 @@ func TestProxyForwardsHTTP2RequestsAsHTTP1(t *testing.T) {
 	fapwstest.FileSays(t, log, `"GET /pieces?500 HTTP/2.0" 200 `)
 }
 
-// Requests that clients send meanwhile are all answered.
 func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "2"}}, "app.py")
@@ -230,7 +229,7 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				// Pause, because the other requests need the processor.
+				// The pause leaves time of the processor to the other requests.
 				case <-time.After(2 * time.Millisecond):
 				}
 				if r, _ := ask(t, c, "GET", s.URL+"/show", nil); r.StatusCode != 200 {
@@ -250,8 +249,8 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	all.Wait()
 }
 
-// A connection closes in two steps. Requests that the client sent before it received the GOAWAY are answered, later
-// requests are not. When the server stops, idle connections close at once, and requests that have arrived are answered.
+// An HTTP/2 connection closes in two steps. The server answers requests that the client sent before it received the
+// GOAWAY, and ignores later requests. When the server stops, idle connections close at once.
 func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1
@@ -321,7 +320,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
 	is("end 0 NO_ERROR")
-	// A connection that waits for its client would accept frames for a second.
+	// The server accepts frames for a second if it waits for the client.
 	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ {
 		if tries == 50 {
 			t.Fatal("an idle connection waits for its client")
@@ -350,8 +349,8 @@ func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 	w.Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
 }
 
-// Bytes that only begin like the preface are HTTP/1. If a client has selected HTTP/2 with TLS, such bytes close the
-// connection.
+// The server treats bytes that only begin like the HTTP/2 preface as HTTP/1. If the client has selected HTTP/2 by TLS,
+// the server closes the connection.
 func TestPrefaceMayArriveInPieces(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With TLS, clients select HTTP/2 by ALPN.
+// With TLS, the programs select HTTP/2 by ALPN.
 func TestCommonProgramsUseHTTP2(t *testing.T) {
 	t.Parallel()
 	plain, secure := serve(t, fapwstest.Threads, "app.py"), serveTLS(t, fapwstest.Threads, "app.py")
@@ -24,9 +24,9 @@ func TestCommonProgramsUseHTTP2(t *testing.T) {
 		{"h2load -n 3000 -c 3 -m 40 " + plain.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 3000 -c 3 -m 40 " + secure.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 60 -c 2 -m 10 " + secure.URL + "/large?1000000", "60 succeeded, 0 failed"},
-		// windows of 16 KiB
+		// h2load uses flow-control windows of 16 KiB.
 		{"h2load -n 60 -c 2 -m 10 -w 14 -W 14 " + plain.URL + "/large?1000000", "60 succeeded, 0 failed"},
-		// tables of fields of two sizes
+		// nghttp uses HPACK tables of two sizes.
 		{"nghttp -c 0 -c 64K -m 2 " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},
 	} {
 		words := strings.Fields(c.command)

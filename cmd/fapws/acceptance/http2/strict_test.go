@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Each line is "name value".
+// head sends a request head. Each line is "name value".
 func (f *frames) head(id uint32, end bool, lines ...string) error {
 	f.block.Reset()
 	for _, line := range lines {
@@ -40,7 +40,7 @@ func (f *frames) body(id uint32) string {
 
 var get = []string{":method GET", ":scheme http", ":authority h", ":path /counted"}
 
-// A malformed message reaches neither the application nor the upstream.
+// The server rejects a malformed message before the application or an upstream gets it.
 func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Parallel()
 	application := serve(t, fapwstest.Threads, "app.py")
@@ -119,7 +119,7 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Run("bodies", func(t *testing.T) { asksForBodies(t, application) })
 }
 
-// asksForBodies checks 100 (Continue), and a body that arrives after its response.
+// asksForBodies tests 100 (Continue), and bodies that arrive after their responses.
 func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -140,7 +140,8 @@ func asksForBodies(t *testing.T, s *fapwstest.Server) {
 		t.Error(status)
 	}
 	f.body(3)
-	if _, code := f.outcome(3); code != http2.ErrCodeNo { // the rest of the body is not wanted
+	// The server resets the stream without an error, because it does not want the rest of the body.
+	if _, code := f.outcome(3); code != http2.ErrCodeNo {
 		t.Error(code)
 	}
 	f.WriteData(3, false, make([]byte, 10_000))

@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test sends trailers after bodies that fit into a window, and after larger bodies.
+// The test sends trailers after bodies of several sizes: some fit into the flow-control window, others are larger.
 func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app")
@@ -66,7 +66,7 @@ func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
 	a = s.Get("/", 200)
 	check(a.Response, a.Text, nil)
 	s = fapwstest.ServeProxy(t, behind.URL, `cache = "60s"`+"\n", "--h2c")
-	for range 2 { // a response from the cache has no trailers
+	for range 2 { // Responses from the cache have no trailers.
 		r, text = ask(t, c, "GET", s.URL, nil)
 		check(r, text, nil)
 	}

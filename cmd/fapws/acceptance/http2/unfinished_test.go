@@ -20,8 +20,8 @@ func second(s *fapwstest.Server) *fapwstest.Client {
 	return fapwstest.NewClient(s.T, c)
 }
 
-// unfinished opens n streams, sends up to size bytes of a body on each stream, as far as the windows allow, and ends
-// none of them. It returns the number of bytes that the server has accepted when it accepts no more.
+// unfinished opens n streams and sends up to size bytes of a body on each stream, as far as the windows allow. No
+// stream ends. The result is the number of bytes that the server has accepted.
 func (f *frames) unfinished(n int, path string, size int) (sent int) {
 	f.t.Helper()
 	const window = 64<<10 - 1
@@ -69,7 +69,8 @@ func (f *frames) unfinished(n int, path string, size int) (sent int) {
 	}
 }
 
-// Bodies use fewer files than there are descriptors. The next requests of the client, and other clients, get the rest.
+// The server stores waiting bodies in fewer files than it has descriptors. The other descriptors remain for other
+// requests.
 func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256",
@@ -100,7 +101,7 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	}
 }
 
-// The memory counts for all connections of the client, including closed connections.
+// The limit of memory applies to all connections of a client together, including closed connections.
 func TestUnreadBodiesNeedBoundedMemoryPerClient(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app", "--max-queue", "10000")
@@ -123,13 +124,12 @@ func TestUnreadBodiesNeedBoundedMemoryPerClient(t *testing.T) {
 	s.Get("/enough", 200)
 }
 
-// The handler of the upload waits, because the client reads nothing of the responses.
 func TestUploadContinuesWhileLargeResponsesAreUnread(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app")
 	f := dialFrames(t, s)
 	const large, upload = 11, 15
-	// The first streams may each have a response of any size.
+	// The first streams may have waiting responses of any size.
 	for id := uint32(1); id < large; id += 2 {
 		f.request(id, "/unread")
 	}
@@ -166,7 +166,7 @@ func (f *frames) settle() {
 	}
 }
 
-// The memory is the share of one client, however many connections it has.
+// The limit of memory applies to a client, however many connections it has.
 func TestUnfinishedHeaderBlocksNeedBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,

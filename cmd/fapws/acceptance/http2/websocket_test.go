@@ -25,7 +25,7 @@ func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 	})
 }
 
-// The results are those of HTTP/1, for each kind of application. Other requests are not taken for WebSockets.
+// The results are the same as over HTTP/1, for each kind of application.
 func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"},
@@ -95,7 +95,8 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 	c.Conn.Close()
 }
 
-// An HTTP/2 connection cannot move to the new worker. When the server stops, the code is 1001.
+// An HTTP/2 connection cannot move to a new worker. Streams are closed with 1012 at a reload, and with 1001 when the
+// server stops.
 func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
@@ -128,14 +129,14 @@ func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 
 func TestUnfinishedWebSocketMessagesShareTheLimitOfTheAddress(t *testing.T) {
 	t.Parallel()
-	const sockets, size = 40, 1<<20 - 1 // more than a third of 96 MiB
+	const sockets, size = 40, 1<<20 - 1 // All messages together are more than a third of 96 MiB.
 	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off")
 	address := bridge(t, s)
 	var open []*wstest.Client
 	for range sockets {
 		c := fapwstest.OpenSocket(t, address, "/callbacks")
 		open = append(open, c)
-		go func() { // both may meet a closed socket
+		go func() { // Both directions may find the socket closed.
 			_ = c.WriteFrame(wstest.Binary, make([]byte, size))
 			_ = c.WriteFrame(wstest.Fin|wstest.Ping, []byte("end"))
 		}()

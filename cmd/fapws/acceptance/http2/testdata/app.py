@@ -1,4 +1,4 @@
-"""A WSGI application for clients of HTTP/2."""
+"""A WSGI application for tests with HTTP/2 clients."""
 import hashlib
 import json
 import os

@@ -1,4 +1,4 @@
-"""An ASGI application that streams in both directions."""
+"""An ASGI application that streams request and response bodies."""
 import asyncio
 import hashlib
 import json

@@ -1,5 +1,5 @@
-"""A page that is made when the browser has requested its style, which only an early hint names by then. A browser need
-not follow each hint, so the page is loaded again until it does."""
+"""Returns a page only after the browser has requested its style sheet, which at this time only an early hint has named.
+Browsers may ignore early hints, so the page reloads itself until the browser follows a hint."""
 import threading
 
 PAGE = """<!doctype html><title>page</title><link rel="stylesheet" href="/a.css?{0}"><p id="how">early</p><script>

@@ -1,4 +1,4 @@
-"""Handlers that take time, or make large responses. They record in FOLDER how many run at the same time."""
+"""Handlers that are slow or return large responses. Files in FOLDER record how many handlers run at the same time."""
 import os
 import sys
 import threading

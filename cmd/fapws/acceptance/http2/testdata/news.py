@@ -1,4 +1,4 @@
-"""A channel of events, and a page that publishes to the channel."""
+"""A channel of events, and a page that publishes events to it."""
 from fapws import channel, publish
 
 

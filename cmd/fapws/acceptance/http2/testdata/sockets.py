@@ -43,7 +43,7 @@ async def echo(scope, receive, send):
 
 
 def own(environ, start_response):
-    """Implements a WebSocket by itself, which echoes one short message."""
+    """Implements the WebSocket protocol without the server, and echoes one short message."""
     sock = environ["werkzeug.socket"]
     if environ["QUERY_STRING"] == "refuse":
         start_response("403 Forbidden", [])
