@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An empty source, list of addresses or list of methods is an error, at check and at the start: otherwise another page
-// would answer, or every client would be allowed.
+// An empty source, list of addresses or list of methods is an error, in "fapws check" and at the start. Without this
+// error, another page would answer, or every client would be allowed.
 func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -54,7 +54,8 @@ func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 		"fapws: cannot read www: is a directory\n")
 }
 
-// Other hosts, and clients without a host, get the default host. Missing settings have their documented defaults.
+// Requests for unknown hosts, and requests without a host, get the default host. Settings that the file lacks have
+// their documented defaults.
 func TestHostsHaveTheirOwnRoots(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -144,7 +145,7 @@ func TestDirectoryIsServedWithoutPython(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/", "x")).Want(t, 405)
 }
 
-// If the file has an error, the reload changes nothing.
+// If the new configuration file has an error, the reload changes nothing.
 func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -175,7 +176,7 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	}
 }
 
-// An upgrade keeps the settings that a reload keeps, even if the file no longer has them.
+// An upgrade keeps the same settings as a reload, even if the configuration file no longer has them.
 func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -191,7 +192,7 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
-// If the script names another address, the log says so once.
+// If the changed script names another address, the log reports once that the address stays the same.
 func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

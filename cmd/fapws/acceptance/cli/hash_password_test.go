@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// However the command ends, the terminal echoes input afterwards.
+// The terminal shows input again after the command, however the command ends.
 func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 	t.Parallel()
 	echoes := func(f *os.File) bool {

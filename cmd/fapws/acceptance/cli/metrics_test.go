@@ -46,8 +46,8 @@ func sample(t *testing.T, text, name string) float64 {
 	return v
 }
 
-// samples waits until a sample has a value. A response is counted when its last byte is sent; the client may receive
-// the byte earlier.
+// samples waits until a metric has a value. The server counts a response when it has sent the last byte, and the client
+// may receive the byte earlier.
 func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 	t.Helper()
 	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool {
@@ -68,7 +68,7 @@ func promtool(t *testing.T, text string) {
 	}
 }
 
-// Requests to the application are counted in all workers. Prometheus parses the output.
+// The metrics include requests to the application in all workers. Prometheus parses the output.
 func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")
@@ -166,7 +166,6 @@ func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
 	}
 }
 
-// The query of the URL is not shown.
 func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
@@ -203,7 +202,7 @@ func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 			len(seen.Report.Workers) == 0 {
 			t.Errorf("%+v", seen)
 		}
-		// an inline handler blocks the loop
+		// Inline, the handler blocks the event loop.
 		if text := metricsOf(t, s); !strings.Contains(text, `fapws_connections{kind="http"}`) {
 			t.Errorf("no connections: %s", text)
 		}
@@ -235,8 +234,8 @@ func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	}
 }
 
-// The thread has a request, and waits for a handler that keeps the GIL. In builds without the GIL, it waits for a
-// handler that stops all other threads.
+// One thread has a request and waits for another handler, which holds the GIL. In builds without the GIL, the other
+// handler stops all other threads.
 func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -270,7 +269,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
-		// The request was quicker than the handler, which releases the GIL to open the pipe.
+		// The handler releases the GIL to open the pipe, and the request ended before that.
 		case <-bodies:
 			asked--
 		default:
@@ -278,7 +277,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 		if sample(t, metricsOf(t, s), threads+`gil"}`) >= 1 {
 			return true
 		}
-		// Threads that have lost the GIL in their handler do not count.
+		// The server does not count threads that have released the GIL in their handler.
 		if asked < 6 {
 			asked++
 			go ask("/collects")

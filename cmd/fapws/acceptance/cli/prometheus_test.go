@@ -114,7 +114,7 @@ prefix = "/"
 app = "%s"
 `
 
-// The metrics of prometheus_client include all workers. The server does not count them again.
+// The metrics of prometheus_client include all workers. The server must not add them for each worker.
 func TestPrometheusClientMetricsAreServedByTheApplication(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "prometheus_client")
@@ -150,7 +150,7 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	}
 }
 
-// The log has a line about metrics that are not counted.
+// A line of the log says that the metrics of forked processes are not counted.
 func TestForkedProcessesDoNotCountMetrics(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `

@@ -57,7 +57,7 @@ func colors(scheme string, into *string) chromedp.Action {
 	}
 }
 
-// keepBusy requests a page repeatedly, until done is closed or the server has exited.
+// keepBusy repeats requests for a page until done is closed or the server has exited.
 func keepBusy(url string, done <-chan struct{}) {
 	for {
 		select {
@@ -142,7 +142,7 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 	}
 }
 
-// A browser without JavaScript gets the flame graph as a page.
+// A browser without JavaScript gets the flame graph of the profile as a page.
 func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Inline, "metrics.py", "--status", "/_fapws")
@@ -164,7 +164,7 @@ func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 			profile, refused = refused, profile
 		}
 		return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
-			// on a busy machine both may be late for the GIL
+			// On a busy machine, both threads may wait for the GIL for too long.
 			strings.Contains(refused.text, "a profile is being recorded already")
 	})
 	if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {

@@ -39,7 +39,7 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 	return a, readAll(a)
 }
 
-// Queries are not shown. The page is sent while a handler runs.
+// The status page does not show the queries of requests. The server sends the page while a handler runs.
 func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")
@@ -107,7 +107,8 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	})
 }
 
-// A request through a proxy, for another host, or from another site is rejected. The log has a line.
+// The server rejects requests for the status page that come through a proxy, for another host, or from another site. A
+// line of the log reports each rejection.
 func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")

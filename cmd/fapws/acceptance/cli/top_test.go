@@ -18,7 +18,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A request that began before the first "fapws ctl top" is active, and no longer after its end.
+// The first "fapws ctl top" shows a request that began earlier as active, until the request ends.
 func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -43,7 +43,8 @@ func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 			if seen.InFlight != 1 || len(seen.Active) != 1 {
 				t.Errorf("%+v", seen)
 			}
-			if !m.Inline() { // an inline handler blocks the loop, which counts
+			// Inline, the handler blocks the event loop, which counts requests.
+			if !m.Inline() {
 				samples(t, s, "fapws_requests_in_flight", 1)
 			}
 			fapwstest.Write(t, release, "")
@@ -69,8 +70,8 @@ func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 	}
 }
 
-// Rows of "fapws ctl top" are never wider than the terminal. The key s sorts by another column, p pauses, q ends and
-// gives the terminal its earlier mode.
+// Rows of "fapws ctl top" are never wider than the terminal. The key s sorts by the next column, p pauses, q ends the
+// command and restores the mode of the terminal.
 func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")

@@ -1,4 +1,4 @@
-"""An application with its own metrics, and a handler that waits until a file exists, for fapws ctl metrics."""
+"""An application for tests of "fapws ctl metrics", with its own metrics. One handler waits until a file exists."""
 import os
 import time
 
@@ -37,7 +37,7 @@ def holds(environ, start_response):
     import ctypes
 
     fd = os.open(os.environ["RELEASE"], os.O_RDONLY)
-    ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)  # with the GIL
+    ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)  # PyDLL keeps the GIL during the call.
     os.close(fd)
     return "held"
 
@@ -45,7 +45,8 @@ def holds(environ, start_response):
 def collects(environ, start_response):
     import gc
 
-    return str(gc.collect())  # without the GIL, this stops all other threads, and therefore waits for holds
+    # In builds without the GIL, gc.collect() stops all other threads, and therefore waits for the handler "holds".
+    return str(gc.collect())
 
 
 PATHS = [
