@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The context of the first tab ends after Patience.
+// Browser starts Chromium and returns the context of its first tab, which ends after Patience.
 func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(Chromium(t, options...), Patience)
@@ -17,8 +17,8 @@ func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
-// Chromium starts with an empty profile and ends with t. It is started again if it crashes during its start, as may
-// happen on a busy machine.
+// Chromium starts the browser with an empty profile, until the end of t. If the browser crashes during its start, as
+// may happen on a busy machine, it is started again.
 func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
@@ -38,7 +38,7 @@ func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Con
 // The first use of chromedp with this context starts Chromium.
 func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
-	// t.TempDir would fail while a process of the browser still writes to the directory
+	// t.TempDir would fail if a process of the browser still writes to the directory.
 	profile, err := os.MkdirTemp("", "fapws-chromium")
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ type Client struct {
 	In *bufio.Reader
 }
 
-// Reading and writing fail the test after Patience.
+// Dial connects to s. If reading or writing takes longer than Patience, the test fails.
 func (s *Server) Dial() *Client {
 	s.T.Helper()
 	return Dial(s.T, "tcp", s.Address)
@@ -103,8 +103,8 @@ func (w *Client) AnswerTo(method string) *Answer {
 	return &Answer{r, string(body), err}
 }
 
-// InTime repeats the request after a 504: with a --timeout of a few seconds, even a quick handler may be late on a busy
-// machine.
+// InTime requests target and repeats the request after a 504: if --timeout is a few seconds, even a quick handler may
+// be late on a busy machine.
 func (w *Client) InTime(target string) *Answer {
 	w.T.Helper()
 	for {
@@ -124,7 +124,7 @@ func (w *Client) Rest() string {
 	return string(text)
 }
 
-// Closed fails unless the server closes the connection without sending more.
+// Closed fails unless the server sends nothing more and closes the connection.
 func (w *Client) Closed() {
 	w.T.Helper()
 	if text := w.Rest(); text != "" {
@@ -132,7 +132,7 @@ func (w *Client) Closed() {
 	}
 }
 
-// Gone fails unless the server closes or resets the connection without sending more.
+// Gone fails unless the server sends nothing more and closes or resets the connection.
 func (w *Client) Gone() {
 	w.T.Helper()
 	text, err := io.ReadAll(w.In)

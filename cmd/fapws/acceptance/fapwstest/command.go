@@ -15,17 +15,18 @@ type Command struct {
 	Args   []string
 	Env    []string // additional environment variables: "NAME=value"
 	Dir    string   // working directory; "" means the directory of the test
-	Shell  string   // text of sh that runs first, such as "ulimit -n 64"
+	Shell  string   // shell commands that run first, such as "ulimit -n 64"
 	Files  []*os.File
 
 	Program string
 
-	// A traceback in the messages fails the test unless Complains is true.
+	// Complains allows tracebacks in the messages. Without it, a traceback fails the test.
 	Complains bool
 	Crashes   bool
 }
 
-// Serve returns when the server listens. At the end of the test, the server must stop without an error in its messages.
+// Serve starts a server and returns when the server listens. At the end of the test, the server must stop without an
+// error in its messages.
 func Serve(t *testing.T, m Mode, script string, flags ...string) *Server {
 	t.Helper()
 	return Command{Flags: flags, Script: script}.Serve(t, m)
@@ -37,7 +38,7 @@ func (c Command) Serve(t *testing.T, m Mode) *Server {
 	return c.Started(t)
 }
 
-// Started returns when the server listens at the address of its settings.
+// Started starts the server and returns when it listens at the address of its settings.
 func (c Command) Started(t *testing.T) *Server {
 	t.Helper()
 	s := c.Start(t)
@@ -78,7 +79,7 @@ func (c Command) Succeeds(t *testing.T) (stdout string) {
 	return stdout
 }
 
-// Fails requires this exit code and one line of messages that contains want.
+// Fails starts the server, which must end with this exit code and one line of messages that contains want.
 func (c Command) Fails(t *testing.T, code int, want string) {
 	t.Helper()
 	got, _, stderr := c.Run(t)
@@ -128,7 +129,8 @@ func Binary(t *testing.T) string {
 
 const allowRoot = "FAPWS_ALLOW_ROOT=1"
 
-// CleanEnviron lacks the variables that change fapws or Python, except PYTHONMALLOC, which AddressSanitizer needs.
+// CleanEnviron returns the environment without the variables that change fapws or Python. It keeps PYTHONMALLOC, which
+// AddressSanitizer needs.
 func CleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")

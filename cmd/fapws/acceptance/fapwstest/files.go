@@ -46,8 +46,8 @@ func repository() string {
 	return "."
 }
 
-// Testdata finds the script in testdata of the package or in the common testdata. ":NAME" at the end names an object in
-// the script.
+// Testdata returns the path of a script in testdata of the package, or in the common testdata. An ending ":NAME" names
+// an object in the script.
 func Testdata(t *testing.T, script string) string {
 	t.Helper()
 	if filepath.IsAbs(script) {
@@ -78,8 +78,8 @@ func Copied(t *testing.T, script string) string {
 func Write(t *testing.T, name, text string) string {
 	t.Helper()
 	Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
-	// If another test forks at this time, its child has the file open for writing until exec. A program that is open
-	// for writing cannot be started.
+	// If another test forks at this time, its child has the file open for writing until exec. The system does not start
+	// a program that is open for writing.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	Must(t, os.WriteFile(name, []byte(text), 0o644))
@@ -92,7 +92,7 @@ func WriteProgram(t *testing.T, name, text string) string {
 	return name
 }
 
-// Readers never see a part of the new file.
+// Replace replaces the file as a whole: readers never see a part of the new text.
 func Replace(t *testing.T, name, text string) {
 	t.Helper()
 	Must(t, os.Rename(Write(t, name+".new", text), name))

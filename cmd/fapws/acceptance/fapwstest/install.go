@@ -20,7 +20,8 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // execve(2) resets caught signals, but not ignored ones
+	// execve(2) resets signals that a process catches, but not signals that it ignores.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	syscall.Umask(0o022)
 	code := m.Run()
 	if installed.folder != "" {
@@ -35,13 +36,13 @@ var installed struct {
 	once   sync.Once
 	folder string
 	err    error
-	// message of the copy if another user cannot start it; otherwise nil
+	// message of the copy if another user cannot start it, or nil
 	denied []byte
 }
 
-// ForOtherUsers uses the copy of the executable that every user may read, in a directory that every user may enter
-// unless c names one. The test is skipped if fapws was built for a Python in a home directory that other users may not
-// enter.
+// ForOtherUsers returns c with the copy of the executable that every user may read. If c names no directory, it runs in
+// a directory that every user may enter. The test is skipped if fapws was built for a Python in a home directory that
+// other users may not enter.
 func (c Command) ForOtherUsers(t *testing.T) Command {
 	t.Helper()
 	program := Binary(t)

@@ -12,7 +12,7 @@ import (
 
 func Get(target string, fields ...string) string { return Request("GET", target, "", fields...) }
 
-// Request adds Host, and Content-Length if there is a body.
+// Request returns the text of a request. It adds Host, and Content-Length if there is a body.
 func Request(method, target, body string, fields ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: test\r\n", method, target)
@@ -40,7 +40,7 @@ func Chunked(method, target, body string, size int, fields ...string) string {
 type Answer struct {
 	*http.Response
 	Text string
-	Err  error // nil if the body is complete
+	Err  error // Err is nil if the body is complete.
 }
 
 // Want fails unless the response has this status and a complete body that contains each text.
@@ -57,7 +57,7 @@ func (a *Answer) Want(t *testing.T, status int, texts ...string) *Answer {
 	return a
 }
 
-// Is requires status 200 and exactly this body.
+// Is fails unless the response has status 200 and exactly this body.
 func (a *Answer) Is(t *testing.T, body string) *Answer {
 	t.Helper()
 	a.Want(t, 200)

@@ -11,8 +11,8 @@ type Mode struct {
 	Flags []string
 }
 
-// Forks requires synchronous handlers that remember nothing between requests, and Asleep handlers that remember nothing
-// after a pause without clients.
+// Each Mode is a way to run handlers. Forks requires synchronous handlers that remember nothing between requests, and
+// Asleep requires handlers that remember nothing after a pause without clients.
 var (
 	Threads = Mode{"threads", nil}
 	Inline  = Mode{"inline", []string{"--threads", "0"}}
@@ -21,7 +21,7 @@ var (
 	Asleep  = Mode{"asleep", []string{"--idle-stop", "50ms"}}
 )
 
-// Modes are for handlers that may remember something between requests.
+// Modes contains the modes whose handlers may remember something between requests.
 var Modes = []Mode{Threads, Inline, Workers}
 
 func (m Mode) Inline() bool { return m.Name == Inline.Name }
@@ -30,18 +30,18 @@ func (m Mode) Forks() bool { return m.Name == Forks.Name }
 
 func (m Mode) Workers() bool { return m.Name == Workers.Name }
 
-// InOneProcess runs tests of the bridge, of the process and of what a script remembers there with threads and inline.
-// Tests of code in Go alone need one mode, usually Threads.
+// InOneProcess runs a test with threads and inline. It is for tests of the bridge, of the process, or of what a script
+// remembers in the process. Tests of code in Go alone need one mode, usually Threads.
 func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	InEach(t, Modes[:2], test)
 }
 
-// OnlyMode limits the tests to one mode, because all modes with the race detector would take too long. A test that does
-// not support this mode runs in the last of its modes.
+// OnlyMode limits each test to one mode, because the race detector is too slow for all modes. A test that does not
+// support this mode runs in the last of its own modes.
 var OnlyMode = os.Getenv("FAPWS_ONLY_MODE")
 
-// InEach runs the tests of the modes in parallel with other tests.
+// InEach runs a test in each mode, in parallel with other tests.
 func InEach(t *testing.T, modes []Mode, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	t.Parallel()

@@ -43,7 +43,7 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
-// Await returns the first match of pattern with its groups.
+// Await waits for text that matches pattern, and returns the match with its groups.
 func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	t.Helper()
 	match := o.Find(pattern)
@@ -53,7 +53,7 @@ func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	return match
 }
 
-// Find returns nil if the output has ended without a match, or after Patience.
+// Find waits for a match of pattern. It returns nil if the output ends without a match, or after Patience.
 func (o *Output) Find(pattern *regexp.Regexp) []string {
 	late := time.After(Patience)
 	for {

@@ -13,7 +13,7 @@ import (
 // Patience limits the wait for an immediate event, so that a test fails instead of hanging.
 var Patience = waittest.Patience
 
-// A busy machine needs more time to load than the default.
+// The server may need more time to load on a busy machine than it has by default.
 var serverPatience = []string{"FAPWS_LOAD_TIMEOUT=10m"}
 
 // clientTimeouts are settings that end a request or a connection, with their defaults in seconds. In an emulator, or on

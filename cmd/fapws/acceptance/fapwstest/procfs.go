@@ -15,10 +15,10 @@ func (s *Server) Family() []int {
 	return append([]int{s.Cmd.Process.Pid}, s.Workers()...)
 }
 
-// RSS excludes the memory of files, and is in bytes.
+// RSS returns the memory of the server without the memory of files, in bytes.
 func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
 
-// ProcessorTime has a resolution of 10 ms.
+// ProcessorTime returns the time that the server has used processors, in steps of 10 ms.
 func (s *Server) ProcessorTime() time.Duration {
 	s.T.Helper()
 	text, err := os.ReadFile(s.Proc("stat"))
@@ -34,7 +34,7 @@ func (s *Server) ProcessorTime() time.Duration {
 
 func (s *Server) Threads() int { return s.Status("Threads") }
 
-// Status returns a number from /proc/PID/status; amounts of memory are in kB.
+// Status returns a number from /proc/PID/status. Sizes of memory are in kB.
 func (s *Server) Status(name string) int {
 	s.T.Helper()
 	text := Read(s.T, s.Proc("status"))
@@ -71,7 +71,7 @@ func (s *Server) Proc(name string) string {
 	return fmt.Sprintf("/proc/%d/%s", s.Cmd.Process.Pid, name)
 }
 
-// Handlers returns the workers, or the server itself if it has no workers.
+// Handlers returns the processes that run handlers: the workers, or the server itself if it has no workers.
 func (s *Server) Handlers() (pids []int) {
 	s.T.Helper()
 	if !slices.Contains(s.Cmd.Args, "--workers") && !slices.Contains(s.Cmd.Args, "--fork") {
@@ -80,7 +80,7 @@ func (s *Server) Handlers() (pids []int) {
 	return s.Workers()
 }
 
-// Children returns the states ("S", "Z" ...) of the processes that handlers have started.
+// Children returns the processes that handlers have started, with their states ("S", "Z" ...).
 func (s *Server) Children() map[int]string {
 	s.T.Helper()
 	return ChildrenOf(s.T, s.Handlers()...)
@@ -109,7 +109,8 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	return states
 }
 
-// Runs reports whether a process exists and is not a zombie, because not every process 1 reaps its children.
+// Runs reports whether a process exists and is not a zombie. A zombie may remain, because not every process 1 reaps its
+// children.
 func Runs(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(text), ") ")

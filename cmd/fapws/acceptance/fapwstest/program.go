@@ -21,13 +21,14 @@ func CopyOfProgram(t *testing.T) string {
 	return folder + "/build/fapws"
 }
 
-// ReplaceProgram acts like an installation: at receives the image of another program.
+// ReplaceProgram acts like an installation of another program: it replaces the image of the program at by the image of
+// with.
 func ReplaceProgram(t *testing.T, at, with string) {
 	t.Helper()
 	Must(t, copyFile(Image(at), Image(with)))
 }
 
-// startsCopy is the command of a copied wheel; it imports the copied package instead of the installed one.
+// startsCopy is the command of a copied wheel. The command imports the copied package instead of the installed one.
 const startsCopy = `#!%s
 import os, sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/contrib")
@@ -39,7 +40,8 @@ main()
 // program.
 func Image(program string) string {
 	if !isScript(program) {
-		return program // an editable installation has its library next to the package
+		// The library of an editable installation is next to the package.
+		return program
 	}
 	for _, packages := range []string{"contrib", "lib/python3*/site-packages"} {
 		found, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "..", packages, "fapws/libfapws.so"))
@@ -73,13 +75,14 @@ func InstalledPython(t *testing.T) string {
 	return Python
 }
 
-// Maps returns false if the file of program was replaced after the start of the server.
+// Maps reports whether the server still runs the file of program. It returns false if the file was replaced after the
+// start.
 func (s *Server) Maps(program string) bool {
 	s.T.Helper()
 	return strings.Contains(Read(s.T, s.Proc("maps")), " "+Image(program)+"\n")
 }
 
-// The copies are folder/build and folder/contrib, readable by every user.
+// copyProgram copies the program and its package to folder/build and folder/contrib, readable by every user.
 func copyProgram(program, folder string) error {
 	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
 		return err
@@ -104,7 +107,7 @@ func copyFile(to, from string) error {
 	return writeProgram(to, text)
 }
 
-// No forked child has the new file open for writing (see Write).
+// writeProgram creates the file so that no forked child has it open for writing (see Write).
 func writeProgram(to string, text []byte) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

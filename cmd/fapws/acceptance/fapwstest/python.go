@@ -12,8 +12,8 @@ import (
 // Python is the interpreter that fapws was built for (`build.sh env`).
 var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
-// NeedModule fails without the module, or skips the test if fapws was not built for Debian's Python, which has all
-// frameworks as packages.
+// NeedModule fails the test if the module is missing. It skips the test if fapws was not built for Debian's Python, for
+// which all frameworks are installed as packages.
 func NeedModule(t *testing.T, module string) {
 	t.Helper()
 	ask := exec.Command(Python, "-c", "import "+module)
@@ -28,8 +28,8 @@ func NeedModule(t *testing.T, module string) {
 	t.Skipf("%s has no %s", Python, module)
 }
 
-// Today returns the virtual environment with the packages of scripts/today.txt. Without it, Today fails, or skips the
-// test if fapws was not built for the system's Python.
+// Today returns the virtual environment with the packages of scripts/today.txt. If there is none, Today fails the test,
+// or skips it if fapws was not built for the system's Python.
 func Today(t *testing.T) string {
 	t.Helper()
 	venv, err := filepath.Abs(Repository + "/build/today")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Ask uses a new connection.
+// Ask sends a request over a new connection.
 func (s *Server) Ask(text string) *Answer {
 	s.T.Helper()
 	w := s.Dial()
@@ -22,13 +22,13 @@ func (s *Server) Get(target string, status int, fields ...string) *Answer {
 	return s.Ask(Get(target, fields...)).Want(s.T, status)
 }
 
-// Until504 requests target until the log has a match of pattern. The handler must not return in time. On a busy
+// Until504 repeats requests for target, whose handler must time out, until the log has a match of pattern. On a busy
 // machine, a request may time out before its handler runs.
 func (s *Server) Until504(target, pattern string) (match []string) {
 	s.T.Helper()
 	Eventually(s.T, pattern+" in the log", func() bool {
 		s.Get(target, 504)
-		for range 2000 { // the log may follow some seconds later
+		for range 2000 { // The server may write to the log some seconds later.
 			if match = regexp.MustCompile(pattern).FindStringSubmatch(s.Stderr.String()); match != nil {
 				break
 			}

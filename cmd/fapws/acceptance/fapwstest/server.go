@@ -21,7 +21,7 @@ type Server struct {
 	Exited         chan struct{}
 }
 
-// The group of BannerURL is the address.
+// BannerURL matches the lines that the server prints at its start. The group is the address.
 var BannerURL = regexp.MustCompile(`(?m)^fapws .*\n  http://(\S+)/\n`)
 
 func (s *Server) cleanup() {
@@ -52,7 +52,8 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
-// Ended returns the exit code; a negative number after a signal.
+// Ended waits for the end of the server and returns its exit code, or a negative number if a signal has ended the
+// server.
 func (s *Server) Ended() int {
 	s.T.Helper()
 	select {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The server echoes all messages.
+// WebSocketCases sends messages of many kinds to a WebSocket that echoes all messages.
 func WebSocketCases(t *testing.T, address, path string) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -64,7 +64,7 @@ func Hears(t *testing.T, c *wstest.Client, want string) {
 	}
 }
 
-// The server sees an error on the connection.
+// ResetSocket resets the connection, so that the server sees an error instead of a normal end.
 func ResetSocket(c *wstest.Client) {
 	_ = c.Conn.(*net.TCPConn).SetLinger(0)
 	c.Conn.Close()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Signaled waits until stderr has one more match of pattern than before the signal.
+// Signaled sends a signal and waits until stderr has one more match of pattern than before.
 func (s *Server) Signaled(sig syscall.Signal, pattern string) {
 	s.T.Helper()
 	said := func() int { return len(regexp.MustCompile(pattern).FindAllString(s.Stderr.String(), -1)) }
@@ -16,7 +16,8 @@ func (s *Server) Signaled(sig syscall.Signal, pattern string) {
 	Eventually(s.T, fmt.Sprintf("another %q after signal %d", pattern, sig), func() bool { return said() > before })
 }
 
-// Reload returns when the new workers serve; the old workers may still be ending (see HasWorkers).
+// Reload reloads the server and returns when the new workers serve. The old workers may still be ending (see
+// HasWorkers).
 func (s *Server) Reload() { s.T.Helper(); s.Signaled(syscall.SIGHUP, "info reloaded") }
 
 // Upgrade starts the installed program and returns when its workers serve.
