@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// pebble is a certificate authority of Let's Encrypt for tests. It needs no DNS: every name is this machine.
+// pebble runs Pebble, the test server of Let's Encrypt for certificates. It needs no DNS: every name is this machine.
 type pebble struct {
 	directory   string // URL
 	trust       string
@@ -52,7 +52,7 @@ func startPebble(t *testing.T) *pebble {
 	dns := "127.0.0.1:" + ports[4]
 	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "",
 		"-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
-	// since 2.10
+	// pebble-challtestsrv has this flag since version 2.10.
 	if usage, _ := exec.Command("pebble-challtestsrv", "-help").CombinedOutput(); !strings.Contains(string(usage),
 		"-dns01 ") {
 		names[4] = "-dnsserver"
@@ -85,7 +85,7 @@ func run(t *testing.T, address, program string, args ...string) {
 	})
 }
 
-// serve starts a server at two ports that orders certificates of p for example.org and www.example.org.
+// serve starts a server at two ports. The server orders certificates from p for example.org and www.example.org.
 func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}}
@@ -112,8 +112,8 @@ func issued(t *testing.T, s *fapwstest.Server, name string) (c *x509.Certificate
 	return c
 }
 
-// The server orders certificates after it has started, keeps them for the next start, and renews them after two thirds
-// of their lifetime. All workers share them, including workers after a reload.
+// The server orders certificates after it has started, uses the same certificates after the next start, and renews them
+// after two thirds of their lifetime. All workers use the same certificates.
 func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		p := startPebble(t)
@@ -148,7 +148,7 @@ func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 	})
 }
 
-// If the authority reaches neither port, a line has the reason, and a reload tries again.
+// If the authority can connect to neither port, a line of the log has the reason, and a reload tries again.
 func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)
@@ -178,7 +178,7 @@ func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	}
 }
 
-// A reload may begin to order certificates, and may name another authority.
+// The changed settings may enable ACME, or name another authority.
 func TestACMESettingsChangeAtAReload(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)

@@ -18,8 +18,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client trusts the authority of the machine, which it has fetched over plain HTTP and compared. After a restart
-// the authority remains the same, even if the file system has become read-only.
+// The client trusts the authority of the machine. It has fetched the certificate of the authority over plain HTTP and
+// compared it. After a restart, the authority remains the same, even if the file system has become read-only.
 func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -92,11 +92,11 @@ func TestTLSAutoLogsThatItHasNoAddressesWithoutNetlink(t *testing.T) {
 	}
 }
 
-// The server makes the directory for the user of --user.
+// The server creates the directory so that the user of --user owns it.
 func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // only root can serve as another user
+		return // Only root can start a server as another user.
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))

@@ -35,8 +35,8 @@ func TestCurlAcceptsTheCertificate(t *testing.T) {
 	}
 }
 
-// The server notices new files, and reads them on HUP. Invalid files are reported in one line, and the previous
-// certificate remains in use.
+// The server notices new certificate files, and also reads them on HUP. If the files are invalid, the log has one line,
+// and the previous certificate remains in use.
 func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
@@ -62,14 +62,14 @@ func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 		s.Signal(syscall.SIGHUP)
 		becomes(t, s, third)
 		if m.Workers() {
-			return // the worker has closed the old connection
+			return // The worker has closed the previous connection.
 		}
 		old.Fetch("/show/x").Want(t, 200)
 	})
 }
 
-// The reload fails without a certificate for HTTPS. If a certificate is added for an address with HTTP, the log asks
-// for a restart.
+// A reload fails if the certificate for an HTTPS address is missing. If there is a new certificate for an HTTP address,
+// the log asks for a restart.
 func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page")
 }
 
-// A certificate that does not cover its host is an error.
+// A certificate that does not contain the name of its host is an error.
 func TestHostsHaveTheirOwnCertificates(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
@@ -152,7 +152,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 		for range 10 {
 			w, state := dial(t, s, client)
 			w.Send(fapwstest.Get("/show/x", "Connection: close"))
-			w.Answer().Want(t, 200) // the tickets precede the response
+			w.Answer().Want(t, 200) // The tickets of the session arrive before the response.
 			if state.DidResume != resumes {
 				t.Errorf("%s: resumed %v", when, state.DidResume)
 			}
@@ -167,15 +167,15 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	connect("after an upgrade", true)
 	next := ca.For("example.org")
 	next.Write(filepath.Dir(flags[1]))
-	becomes(t, s, next) // the new program follows the files, too
+	becomes(t, s, next) // The new program notices new certificate files, too.
 }
 
-// The keys are read at the start, at each reload, and after an upgrade. Neither the workers nor the supervisor run as
-// root.
+// The server reads the keys at the start, at each reload, and after an upgrade, although its workers and its supervisor
+// do not run as root.
 func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // only root has keys that others may not read
+		return // Only root can own keys that others may not read.
 	}
 	ca := certtest.NewAuthority(t)
 	folder := fapwstest.PublicFolder(t)
@@ -197,7 +197,7 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 			s.Upgrade()
 		}
 	}
-	// The process of the previous program may still be ending.
+	// The process of the previous program that reads the keys may still be ending.
 	fapwstest.Eventually(t, "one process is root, which reads keys", func() bool {
 		roots := 0
 		for _, pid := range s.Family() {
@@ -210,7 +210,7 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	})
 }
 
-// The environment and the command line of each process are checked.
+// The test searches the environment and the command line of each process for the keys.
 func TestKeysAreNeitherInProcessesNorInStaticFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -28,7 +28,7 @@ func flagsFor(c *certtest.Certificate, dir string) []string {
 	return []string{"--certfile", cert, "--keyfile", key}
 }
 
-// The name of the server is example.org unless config has one.
+// dial connects to s with TLS. The name of the server is example.org unless config has another name.
 func dial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*fapwstest.Client, tls.ConnectionState) {
 	t.Helper()
 	c, err := tryDial(t, s, config)

@@ -31,8 +31,8 @@ func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Cert
 	return pair
 }
 
-// showing returns a client that sends a certificate, whichever authorities the server names. It keeps its connections,
-// which are for a host (sni).
+// showing returns a client that sends a certificate, whichever authorities the server accepts. The client connects to
+// one host (sni) and keeps its connections.
 func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string, certificate *tls.Certificate,
 	protocol string) *http.Client {
 	t.Helper()
@@ -50,8 +50,8 @@ func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// The rules apply to files, applications and upstreams, over both versions of HTTP, and have other authorities for each
-// host. Clients without a certificate get a page with the reason.
+// The rules apply to files, applications and upstreams, over HTTP/1.1 and HTTP/2. Each host has its own authorities.
+// Clients without a certificate get a page with the reason.
 func TestClientCertificatesAreRequiredByRules(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
@@ -171,7 +171,7 @@ text = "c"
 			{"b.test", "b.test", nil, "/health", 200, "healthy"},
 			{"c.test", "c.test", &ann, "/", 200, "c"},
 
-			// The clients of the other host need another certificate, so the client must open another connection.
+			// Clients of the other host need another certificate, so they must open another connection.
 			{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
 			{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
 			{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},
@@ -203,7 +203,7 @@ text = "c"
 		}
 		s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
 
-		// Clients cannot have a certificate over HTTP.
+		// Clients cannot send a certificate over plain HTTP.
 		plain := fapwstest.Dial(t, "tcp", at[2])
 		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
@@ -211,8 +211,8 @@ text = "c"
 			"are accepted")
 		plain.Answer().Want(t, 200, "open")
 
-		// A session does not carry the certificate of a client to a host with other authorities. At its own host the
-		// certificate is verified again.
+		// A TLS session of one host is not valid for a host with other authorities. At its own host, the server
+		// verifies the certificate again.
 		client := showing(t, s, ca.Pool(), "a.test", &ann, "http/1.1")
 		for _, resumed := range []bool{false, true} {
 			r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)
@@ -311,7 +311,8 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	}
 }
 
-// The handshakes of these clients fail. Clients over HTTP, which cannot have a certificate, get no page.
+// The TLS handshakes of clients without a valid certificate fail. Clients over plain HTTP, which cannot send a
+// certificate, get no page.
 func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)

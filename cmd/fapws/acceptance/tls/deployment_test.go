@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// The service manager has opened the sockets, and the socket called https is for HTTPS. Certificates are behind
-// symbolic links, and are renewed by new links.
+// The service manager (systemd) has opened the sockets, and the socket called https is for HTTPS. The names of the
+// certificate files are symbolic links. A renewal replaces the links.
 func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
@@ -31,7 +31,7 @@ func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 		versions["certbot.test"][i].Write(dir + "/archive/certbot.test/" + n)
 		versions["pod.test"][i].Write(dir + "/secret/..version" + n)
 	}
-	certbot := func(n string) { // certbot replaces one file after the other
+	certbot := func(n string) { // certbot replaces the two files one after the other.
 		link("../../archive/certbot.test/"+n+"/key.pem", dir+"/live/certbot.test/privkey.pem")
 		link("../../archive/certbot.test/"+n+"/cert.pem", dir+"/live/certbot.test/fullchain.pem")
 	}

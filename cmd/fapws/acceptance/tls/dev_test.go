@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// The first requests after a change wait until the new code has loaded. They use new and kept connections, have bodies,
-// and are several at a time.
+// The first requests after a change wait until the new code has loaded. The test sends several at the same time, over
+// new and existing connections, with and without bodies.
 func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 	const text = "import time; time.sleep(0.3)\n" +
 		"def handler(environ, start_response):\n    return '%s ' + environ['wsgi.input'].read().decode()\nPATHS = " +
@@ -84,8 +84,8 @@ func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 	}
 }
 
-// The connection is older than the change, and its first request arrives while the new code loads. Only the old process
-// has the keys of TLS, so the client must connect again.
+// The client has connected before the change and sends its first request while the new code loads. Only the old process
+// has the TLS keys of the connection, so the client must connect again.
 func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
 	const text = "import time; time.sleep(0.3)\n" +
 		"def handler(environ, start_response):\n" +

@@ -10,7 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At --tls-max-handshakes, the other client waits for a second.
+// At the limit --tls-max-handshakes, a new client waits for a second, then the server disconnects a client whose
+// handshake is not complete.
 func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "1", "--tls-timeout", "1h")
@@ -25,7 +26,8 @@ func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	w.Answer().Want(t, 200)
 }
 
-// At --tls-max-handshakes, that client makes room for another one, although the handshake of a slow client is older.
+// At the limit --tls-max-handshakes, the server disconnects the client with most handshakes, even if the handshake of
+// another client is older.
 func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "3", "--tls-timeout", "1h")
@@ -50,11 +52,11 @@ func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 	descriptors, memory := len(s.Descriptors()), s.RSS()
 	for i := range 1000 {
 		c := s.Dial()
-		// The record has 16,000 bytes, the beginning of a ClientHello of 60,000 or 16,380 bytes.
+		// The TLS record has 16,000 bytes. It is the beginning of a ClientHello of 60,000 or 16,380 bytes.
 		size := [2][2]byte{{0xea, 0x60}, {0x3f, 0xfc}}[i%2]
 		record := append([]byte{22, 3, 1, 0x3e, 0x80, 1, 0, size[0], size[1]}, make([]byte, 16000-4)...)
 		for range 3 - 2*(i%2) {
-			_, _ = c.Write(record) // the connection may be closed
+			_, _ = c.Write(record) // The server may have closed the connection.
 		}
 	}
 	w, _ := dial(t, s, config)

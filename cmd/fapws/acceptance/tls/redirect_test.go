@@ -7,7 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Responses over HTTPS have Strict-Transport-Security (HSTS). Tokens of an authority are not redirected.
+// Responses over HTTPS have Strict-Transport-Security (HSTS). Requests for the tokens of an ACME authority are not
+// redirected.
 func TestHTTPSRedirectPrecedesThePassword(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// secured starts a server with serving.py. It returns the configuration of a client that trusts the server.
+// secured starts a server with serving.py. It also returns a TLS configuration for clients, which trusts the server.
 func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
 	t.Helper()
 	ca := certtest.NewAuthority(t)
@@ -48,7 +48,7 @@ func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
 	}
 }
 
-// The application gets the variables of mod_ssl and the TLS extension of ASGI.
+// WSGI applications get the variables of mod_ssl. ASGI applications get the TLS extension.
 func TestApplicationGetsTheClientCertificate(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
@@ -110,8 +110,8 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	}
 }
 
-// Connections over TLS cannot move to another worker. A stream of events ends completely, and its client continues with
-// the events that it has missed. A WebSocket is closed with 1012.
+// Connections with TLS cannot move to another worker. A stream of events ends after a complete event, and its client
+// reconnects and gets the events that it has missed. A WebSocket is closed with 1012.
 func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Workers)
@@ -174,7 +174,7 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	}
 }
 
-// Its first request has not arrived yet. Clients do not retry the first request of a connection.
+// Such a connection has not had a request yet. Clients do not repeat the first request of a connection if it fails.
 func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000")
@@ -189,8 +189,8 @@ func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	})
 }
 
-// A connection over TLS cannot move to another worker. The new code answers the next request. The test covers HTTP/1
-// and HTTP/2.
+// A connection with TLS cannot move to another worker. It is closed, and the new code answers the next request over a
+// new connection. The test covers HTTP/1 and HTTP/2.
 func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
@@ -235,7 +235,7 @@ func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	})
 }
 
-// TLS on a port without TLS leaves one line in the log.
+// A client that uses TLS on a port for plain HTTP causes one line in the log.
 func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 	t.Parallel()
 	s, _ := secured(t, fapwstest.Threads)
@@ -254,7 +254,8 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 		for _, size := range []int{len(c.request), 1} {
 			w := s.Dial()
 			for piece := range slices.Chunk([]byte(c.request), size) {
-				if _, err := w.Write(piece); err != nil { // the response may precede the end of the request
+				// The server may answer before it has received the whole request.
+				if _, err := w.Write(piece); err != nil {
 					break
 				}
 			}

@@ -1,4 +1,4 @@
-"""Handlers of all kinds for clients with TLS."""
+"""Handlers of all kinds for tests of clients with TLS."""
 import json
 
 from fapws import WebSocket, channel, publish
@@ -32,7 +32,7 @@ async def tls(scope, receive, send):
 
 
 def shout(environ, start_response):
-    """A WebSocket library that takes over the socket."""
+    """Takes over the socket of the connection, like a WebSocket library."""
     sock = environ["werkzeug.socket"]
     sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
     lines = sock.makefile("rb")
