@@ -6,7 +6,7 @@ LARGE = bytes(range(256)) * 16384
 
 
 class Item:
-    """Answers by the name of the method."""
+    """Has a method for each HTTP method, which answers the request."""
 
     def get(self, environ, start_response):
         return "got"
@@ -35,7 +35,7 @@ class Reading:
 
 
 def pieces(environ, start_response):
-    """Sends the same bytes as /large, by an iterator."""
+    """Sends the same bytes as /large, but returns them by an iterator."""
     for i in range(0, len(LARGE), 50_000):
         yield LARGE[i : i + 50_000]
 

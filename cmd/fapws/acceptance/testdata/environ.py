@@ -1,4 +1,4 @@
-"""Shows the environ of a request, without the classes of package fapws."""
+"""Returns the environ of a request. The script does not import the classes of package fapws."""
 import json
 
 

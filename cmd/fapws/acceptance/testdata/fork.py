@@ -1,4 +1,4 @@
-"""Handlers for --fork. They wait for files in the directory of the first argument."""
+"""Handlers for tests of --fork. Some handlers wait for files in the directory that the first argument names."""
 import atexit
 import os
 import signal
@@ -14,7 +14,8 @@ from fapws.contrib.views import Staticfile
 
 folder = sys.argv[1]
 loaded_in = os.getpid()
-# This child exits when the last process with the other end of its input exits: a loader that is killed does not end it.
+# This child exits when the last process with the other end of its input exits. A loader that is killed does not end the
+# child.
 child_of_the_application = subprocess.Popen(
     ["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
 )
@@ -98,7 +99,7 @@ def dies(environ, start_response):
         yield b"begin, "
         if os.fork() == 0:
             os.closerange(0, 3)  # the test waits until these descriptors are closed
-            while os.path.isdir(folder):  # until the end of the test
+            while os.path.isdir(folder):  # The child waits until the end of the test.
                 time.sleep(0.01)
             os._exit(0)
         yield b"end\n"

@@ -1,4 +1,4 @@
-"""Heads of responses that must not be sent."""
+"""Returns heads of responses that the server must not send."""
 
 BAD = {
     "cr": "a\rX-Injected: 1",

@@ -1,4 +1,4 @@
-"""One table of functions, classes, objects, applications and files."""
+"""One PATHS table with functions, classes, objects, applications and files."""
 import os
 
 from fapws import HTTPError
@@ -39,7 +39,7 @@ class Counter:
 
 
 class Wsgi:
-    """A WSGI application that is a class, as in PEP 3333."""
+    """A WSGI application whose instances are iterables of the response, as in PEP 3333."""
 
     def __init__(self, environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])

@@ -1,4 +1,4 @@
-"""Returns the entry of PATHS that answered, and the path in its environ."""
+"""Shows which entry of PATHS has answered, and the path in environ."""
 
 
 def entry(name):

@@ -1,4 +1,4 @@
-"""One handler for each kind of result."""
+"""Has one handler for each kind of result."""
 import io
 import os
 import tempfile
@@ -18,7 +18,8 @@ def generator():
 
 
 class Iterable:
-    def __getitem__(self, i):  # the oldest protocol of iteration
+    # Iterables with __getitem__ alone use the oldest protocol of iteration.
+    def __getitem__(self, i):
         return [b"x", b"y"][i]
 
 

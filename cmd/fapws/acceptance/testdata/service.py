@@ -1,4 +1,4 @@
-"""Shows the traces of a service manager, or of another parent of the server, in this process."""
+"""Shows what a service manager, or another parent of the server, has left in this process."""
 import os
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Handlers that wait for actions of a test, and a handler that sends an endless stream."""
+"""Handlers that wait until the test creates a file, and a handler that sends an endless stream."""
 import os
 import sys
 import threading
@@ -11,7 +11,7 @@ SHARED = b"s" * 16_000_000
 
 
 def note(name, text="yes"):
-    """Writes a text to a file. The test waits for the text."""
+    """Writes a text to a file. The test waits until the file has the text."""
     with open(os.path.join(folder, name), "a") as f:
         f.write(text + "\n")
 
@@ -21,7 +21,7 @@ def there(name):
 
 
 def wait(environ, start_response):
-    """Waits until a file called go exists."""
+    """Waits until the test creates the file "go"."""
     note("entered")
     while not there("go"):
         time.sleep(0.002)

@@ -1,4 +1,4 @@
-"""Every kind of result, for a long run."""
+"""Handlers with every kind of result, for a long test."""
 import io
 import os
 
@@ -43,7 +43,7 @@ def raises(environ, start_response):
 
 
 async def pieces(scope, receive, send):
-    """Sends the body back while it arrives."""
+    """Sends the body of the request back while it arrives."""
     await send({"type": "http.response.start", "status": 200})
     while (event := await receive())["type"] == "http.request":
         await send({"type": "http.response.body", "body": event["body"], "more_body": event["more_body"]})
@@ -52,14 +52,14 @@ async def pieces(scope, receive, send):
 
 
 async def refuses(scope, receive, send):
-    """Reads a piece of the body."""
+    """Answers after it has read one piece of the body."""
     await receive()
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"6")]})
     await send({"type": "http.response.body", "body": b"enough"})
 
 
 def page(environ, start_response):
-    """This page is cached for each language and query."""
+    """The cache stores this page once for each language and query."""
     start_response("200 OK", [("Vary", "Accept-Language")])
     return f"{environ['QUERY_STRING']} {environ['HTTP_ACCEPT_LANGUAGE']} ".encode() * 300
 

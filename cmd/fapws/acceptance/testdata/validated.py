@@ -1,7 +1,5 @@
-"""Applications that wsgiref.validate watches, as a middleware of the standard library.
-
-Its warnings are errors here, like its assertions.
-"""
+"""Applications with the middleware wsgiref.validate of the standard library around them. Warnings of wsgiref.validate
+are errors here, like its assertions."""
 import io
 import os
 import sys
@@ -13,7 +11,7 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 def body_of(environ):
-    """Reads the body by every method, one part each."""
+    """Reads the body of the request. Each method of wsgi.input reads a part."""
     stream = environ["wsgi.input"]
     parts = [stream.read(1), stream.readline(), stream.readline(2)]
     parts += stream.readlines(1)

@@ -1,4 +1,4 @@
-"""ASGI WebSockets that send the version of their code."""
+"""ASGI WebSockets that send the version of the code in this file."""
 VERSION = 1
 
 

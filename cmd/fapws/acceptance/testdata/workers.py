@@ -21,7 +21,7 @@ def nap(environ, start_response):
 
 
 def enter(environ, start_response):
-    """Records that it has begun, and returns when the test creates a file."""
+    """Records that the handler has begun, and waits until the test creates a file."""
     folder = environ["QUERY_STRING"]
     open(folder + "/entered", "w").write("yes")
     while not os.path.exists(folder + "/go"):
@@ -54,12 +54,12 @@ def healthy(environ, start_response):
 
 
 def blocked(environ, start_response):
-    """Returns the signals that are blocked in a child of the application."""
+    """Returns the signals that a child process of the application blocks."""
     return subprocess.run(["grep", "^SigBlk", "/proc/self/status"], stdout=subprocess.PIPE).stdout
 
 
 def hold(environ, start_response):
-    """Sleeps in C, with the GIL."""
+    """Sleeps in C code that holds the GIL."""
     ctypes.PyDLL(None).sleep(100)
 
 

@@ -1,4 +1,4 @@
-"""Uses write() together with other results, without end, and in wrong ways."""
+"""Calls write() with other results, without end, and in wrong ways."""
 import os
 import sys
 
@@ -69,7 +69,8 @@ def generator(environ, start_response):
 
     def rest():
         yield b"one,"
-        write(b"between,")  # PEP 3333 forbids this, but the order is kept
+        # PEP 3333 forbids this call of write(), but the server keeps the order of the data.
+        write(b"between,")
         yield b"two"
 
     return rest()
