@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The application may send responses, because it does not know yet that the client has closed.
+// The application may still send responses after the close frame of the client, because it does not know yet that the
+// client has closed.
 func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s")
@@ -37,8 +38,8 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
-		// closes reads until the close frame and returns the earlier messages. The frame must arrive soon after the
-		// second for which the server waits for the application.
+		// closes reads messages until the close frame and returns the messages. After the client has closed, the server
+		// waits a second for the application. The close frame must arrive soon after this second.
 		closes := func(c *wstest.Client) (before []string) {
 			t.Helper()
 			for {
@@ -84,7 +85,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 			noted(test.path, test.noted)
 		}
 
-		// The client may also have disconnected.
+		// The client closes, or disconnects without closing.
 		c := open("/answers/gone", "0.3", "0")
 		c.Conn.Close()
 		noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
@@ -96,11 +97,11 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		noted("/pushes/unread", "OSError")
 		closes(open("/floods", "x"))
 		noted("/floods", "OSError")
-		// The client reads neither the frame nor the earlier messages.
+		// The client reads neither the close frame nor the earlier messages.
 		c = open("/floods/unread")
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
-		// The task does not delay other clients either after its own client has disconnected.
+		// After the client has disconnected, the task that continues does not delay other clients either.
 		c = open("/counts/gone", "x")
 		fapwstest.ResetSocket(c)
 		s.Get("/gone", 200)

@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The workers with the old code have stopped accepting, so that a client that reconnects at once gets the new code.
+// When a client gets 1012, the workers with the old code no longer accept connections, so a client that reconnects at
+// once gets the new code.
 func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")

@@ -102,7 +102,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 	})
 }
 
-// The server makes the handshake (RFC 6455 §4.2.2). The application fails before any data is sent.
+// The application must not send the fields of the WebSocket handshake (RFC 6455 §4.2.2), which the server sends. If it
+// does, its send() raises before the server has sent any data.
 func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -119,7 +120,7 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 		}
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
-	// the client checks the subprotocol
+	// wstest.Dial checks the subprotocol of the response.
 	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} {
 		closesWith(t, s.Socket("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
 	}
@@ -144,7 +145,7 @@ func TestASGIWebSocketTasksNoticeADisconnectAtOnce(t *testing.T) {
 	})
 }
 
-// Data that one side does not read waits at the other side.
+// If one side does not read, the data waits at the other side.
 func TestASGIWebSocketBackPressureWorksInBothDirections(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")

@@ -47,7 +47,8 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	s.T.Helper()
 	a = s.Socket(path)
 	first, _ := pidOf(s.T, a)
-	// A worker that is awake accepts before a sleeping one, on a busy machine many times in a row.
+	// A worker that is awake accepts connections before a sleeping worker. On a busy machine, this may happen many
+	// times in a row.
 	fapwstest.Eventually(s.T, "a WebSocket of the other worker", func() bool {
 		b = s.Socket(path)
 		if second, _ := pidOf(s.T, b); second != first {
@@ -104,7 +105,7 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 		says(t, again, "group x to two")
 		says(t, a, "thread to all")
 		gets(t, again, "to all")
-		for _, c := range []*wstest.Client{a, b} { // in any order, because two senders were involved
+		for _, c := range []*wstest.Client{a, b} { // Two senders are involved, so the order is not fixed.
 			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") ||
 				!slices.Contains(got, "to all") {
 				t.Errorf("got %q", got)
@@ -187,7 +188,7 @@ func TestBroadcastsReachAllClientsInTheSameOrder(t *testing.T) {
 
 func TestBroadcastDuringOnOpenArrivesAfterIt(t *testing.T) {
 	t.Parallel()
-	// Inline, no code runs at the same time as on_open.
+	// Inline, no other code runs during on_open.
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py")
 	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)
@@ -243,7 +244,7 @@ func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 	}
 }
 
-// A path that is no longer a WebSocket in the new code receives none.
+// If the path of a broadcast is no WebSocket in the new code, the new worker does not get the broadcast.
 func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "broadcast.py")
@@ -281,7 +282,7 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 		gets(t, c, "late, from 1")
 		gets(t, c, "late, to x")
 	}
-	// the messages are for another WebSocket
+	// The waiting messages are for another WebSocket.
 	says(t, first, "pid")
 	if got := told(t, first); !strings.HasSuffix(got, " 2") {
 		t.Errorf("got %q", got)
@@ -303,8 +304,8 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	fapwstest.Eventually(t, "one is counted", func() bool { return s.Get("/count", 200).Text == "1" })
 }
 
-// The WebSocket, which the new code does not have, is closed with 1012. The old worker calls its on_close exactly once,
-// even if the client disconnects after the handler has released it.
+// The new code does not have the WebSocket, so it is closed with 1012. The old worker calls on_close exactly once, even
+// if the client disconnects after the handler has released the WebSocket.
 func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "refused.py")
@@ -338,14 +339,14 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	}
 }
 
-// In inline mode, the sender gets an error.
+// A sender that would exceed the queue waits. In inline mode, it gets an error instead.
 func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		got := s.Get("/heavy?300x60000", 200).Text
 		const behind = "broadcast: queue full: 8 MiB of events are waiting, said "
 		switch {
-		// The loop runs the handler, and cannot send meanwhile.
+		// Inline, the event loop runs the handler, and cannot send at the same time.
 		case m.Inline() && got == behind+"at once":
 		case !m.Inline() && (got == "all" || got == behind+"after a second"):
 		default:
@@ -355,7 +356,7 @@ func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 			c := s.Socket("/room")
 			defer c.Conn.Close()
 			says(t, c, "thread and it goes on")
-			// A client with too many messages in transit is closed.
+			// The server closes a client for which too many messages wait.
 			for {
 				_, got, err := c.Receive()
 				if err != nil || string(got) == "and it goes on" {
@@ -380,7 +381,8 @@ func TestBroadcastsThatAreLargePassBetweenWorkersInPieces(t *testing.T) {
 	}
 }
 
-// Every worker closes such clients. Other clients are not delayed, and a sender that exceeds the queue gets an error.
+// Every worker closes clients that do not read. Other clients are not delayed, and a sender that would exceed the queue
+// gets an error.
 func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -423,7 +425,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	})
 }
 
-// The messages wait while an asyncio thread is blocked. Lost messages are logged.
+// Messages without bytes wait while an asyncio thread is blocked. If messages are lost, the log has a line.
 func TestMessagesWithoutBytesCountAsMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")

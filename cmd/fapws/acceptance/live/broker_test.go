@@ -24,8 +24,8 @@ func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
 }
 
-// loadingNode starts a node, and returns two subscribers that connected while it was loading. The second subscriber has
-// sent Last-Event-ID.
+// loadingNode starts a server of the broker, and returns two subscribers that connected while the server was loading.
+// The second subscriber has sent Last-Event-ID.
 func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, resumes *subscriber) {
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
@@ -65,7 +65,7 @@ func numbers(from, to int) (all []string) {
 
 const redisPassword = "a secret"
 
-// Subscribers, WebSockets and caches of all servers get the same messages.
+// Subscribers, WebSockets and caches of all servers with the same broker get the same messages.
 func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword)
@@ -99,11 +99,12 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
-	// A program that replaces another program does not need the broker.
+	// An upgrade of the program works even if the broker is not available.
 	b.Upgrade()
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	// The answer to the message for the WebSocket may also be lost. The message then waits with the events.
+	// The connection may break before the broker has confirmed the message for the WebSocket. The message then waits
+	// with the events.
 	fapwstest.Eventually(t, "the events wait", func() bool {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50
@@ -141,7 +142,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "it is up", func() bool { return metricOf(a, "fapws_broker_up") == "1" })
 
-	// A server that starts gets all past events. A reload and an upgrade keep its position.
+	// A server that starts gets all past events. At a reload and an upgrade, it continues after the last event.
 	send(a, "before")
 	before := onA.gets("before")
 	onB.gets("before")
@@ -216,7 +217,7 @@ func TestBrokerMayUseSentinelsOrTLS(t *testing.T) {
 		`/none: sentinel `+sentinel+`: unknown master "none"`)
 }
 
-// isWrong checks that a server does not start because of its broker, with a line that begins with line.
+// isWrong checks that a server with this broker does not start, and that its error begins with line.
 func isWrong(t *testing.T, url string, code int, line string) {
 	t.Helper()
 	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code,
@@ -246,7 +247,7 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	}
 }
 
-// Another program has sent the invalid events. They leave few lines in the log.
+// Another program has sent invalid events to the broker. They cause only few lines in the log.
 func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)

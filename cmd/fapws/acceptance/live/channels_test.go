@@ -44,7 +44,7 @@ func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscribe
 }
 
 func (l *subscriber) subscribe(target string, fields ...string) error {
-	// An HTTP/1.0 response has no chunks.
+	// A response to an HTTP/1.0 request has no chunks.
 	if _, err := fmt.Fprintf(l.conn, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target,
 		strings.Join(append(fields, ""), "\r\n")); err != nil {
 		return err
@@ -134,7 +134,7 @@ func counts(s *fapwstest.Server, name string, n int) {
 func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
-		// on_join of room/bad fails, and a channel has an invalid name.
+		// on_join rejects room/bad, and the other channel has an invalid name.
 		s.Complains = true
 		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"),
 			listen(s, "/view")
@@ -190,7 +190,8 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		sends(s, "room/1", "missed 2")
 		back := listen(s, "/listen/news,room/1", "Last-Event-ID: "+last)
 		got := back.gets2("missed 1", "missed 2")
-		if m.Workers() { // any worker numbers them in the order of arrival
+		// Any worker may number the events, in the order in which they arrive.
+		if m.Workers() {
 			got = got[:0]
 		}
 		if len(got) > 0 && got[0] != "missed 1" {
@@ -404,7 +405,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		}
 		return text
 	}
-	// The last event has arrived at this worker before its subscriber gets it, perhaps as a new event.
+	// This worker may get the last event as a new event before it hands the event to the subscriber.
 	replay()
 	counts(s, "news", 1)
 	text := replay()
@@ -440,7 +441,7 @@ func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	}
 }
 
-// Middlewares may wrap the handler.
+// A middleware may be around the handler.
 func TestFrameworkHandlerSubscribesByAResponseHeader(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "flask")

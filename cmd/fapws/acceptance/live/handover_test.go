@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Events are published continuously, and arrive in the same order.
+// The test publishes events continuously. The order of the events remains the same.
 func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Parallel()
 	const subscribers, reloads = 60, 3
@@ -65,7 +65,8 @@ func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Logf("%d events", published.Load())
 }
 
-// orders contains the ids that subscribers received, in order. They must be equal for all subscribers.
+// orders contains the ids of events in the order in which each subscriber received them. All subscribers must receive
+// the same order.
 type orders struct {
 	mu    sync.Mutex
 	first string
@@ -82,8 +83,8 @@ func (o *orders) add(t *testing.T, ids string) {
 	}
 }
 
-// allOf reads "end of n" and n events, each once, with increasing numbers. The end may overtake events of another
-// worker.
+// allOf reads n events and the event "end of n". Each event must arrive once, and the numbers of each publisher must
+// increase. "end of n" may arrive before events of another worker.
 func (l *subscriber) allOf(order *orders) {
 	seen, last, published := map[string]bool{}, uint64(0), -1
 	var ids strings.Builder
@@ -118,21 +119,22 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// A client that reconnects gets --channel-history events, even from a new worker, which keeps all events for clients
-// that may be handed over.
+// A client that reconnects gets at most --channel-history past events. A new worker knows more past events for clients
+// that move to it, but does not send them to clients that reconnect.
 func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", strconv.Itoa(kept))
 	first := listen(s, "/listen/news")
 	counts(s, "news", 1)
-	w := s.Dial() // one connection uses one worker, which sets the order
+	// A connection stays with one worker, which sets the order of its events.
+	w := s.Dial()
 	for n := range published {
 		w.Fetch("/send?name=news&data="+strconv.Itoa(n)).Want(t, 200)
 	}
 	first.gets("0")
 	for range 8 {
-		// A worker may not have received the last event yet.
+		// The worker may not have received the last event yet.
 		fapwstest.Eventually(t, "the last events come again", func() bool {
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
 			from, err := l.next()
@@ -259,7 +261,7 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// Thousands of events are published at once. All subscribers get each event once.
+// The test publishes thousands of events at once. Each subscriber gets each event once.
 func TestPublishersOfAllWorkersReachSubscribersInOneOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")

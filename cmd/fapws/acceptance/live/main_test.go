@@ -1,4 +1,4 @@
-// Package live_test checks channels, WebSockets and their subscribers, also through reloads.
+// Package live_test checks channels and WebSockets with their clients, also during reloads.
 package live_test
 
 import (

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client publishes over one connection. The order does not depend on the code that publishes.
+// The client publishes over one connection, by code of all kinds.
 func TestEventsOfOneClientArriveInItsOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")
@@ -39,7 +39,7 @@ func TestStoppedSupervisorDelaysEventsButNotResponses(t *testing.T) {
 	events.gets2(append(kinds, "before")...)
 }
 
-// In inline mode, the publisher gets an error.
+// A publisher waits while too many events are queued. In inline mode, it gets an error instead.
 func TestBackPressureOfChannelsMakesPublishersWait(t *testing.T) {
 	const script = `
 from time import monotonic
@@ -69,7 +69,7 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 		const behind = "publish: queue full: 8 MiB of events are waiting, said "
 		for range 2 {
 			switch got := s.Get("/flood", 200).Text; {
-			// The loop runs the handler, and cannot send meanwhile.
+			// Inline, the event loop runs the handler, and cannot send at the same time.
 			case m.Inline() && got == behind+"at once":
 			case !m.Inline() && (got == "all" || got == behind+"after a second"):
 			default:

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A library that takes over the socket of its client may end the connection by an exception that WSGI servers do not
-// log. Other exceptions are errors of the application.
+// A library that takes over the socket of the connection may end the connection by an exception that WSGI servers do
+// not log. The server logs all other exceptions.
 func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "rawsocket.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -29,7 +29,8 @@ func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	}
 }
 
-// There are no log lines for closed connections. For other modes, a line at the start names the right mode.
+// The log has no lines about closed connections. With async modes other than "threading", the log names the right mode
+// at the start.
 func TestFlaskSocketIOWorksInThreadingMode(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
@@ -73,7 +74,7 @@ def ask(data):
 	}
 }
 
-// The libraries take the socket of their client from environ.
+// Libraries for WebSockets find the socket of the connection in environ.
 func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -102,6 +103,6 @@ func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 				}
 			}
 			s.Get("/plain", 200).Is(t, "False")
-			// One WebSocket is still open, but the server stops.
+			// The server stops although one WebSocket is still open.
 		})
 }

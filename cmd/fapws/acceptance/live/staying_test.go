@@ -54,7 +54,8 @@ func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string
 	return fapwstest.Command{Script: script}.Serve(t, m), script
 }
 
-// A WebSocket for synchronous code moves with its groups, data, subprotocol, compression, and an incomplete header.
+// The WebSocket uses synchronous callbacks. It keeps its groups, data, subprotocol, compression, and an incomplete
+// frame.
 func TestWebSocketsMoveToTheNewWorkerAtAReload(t *testing.T) {
 	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name,
 		Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
@@ -73,7 +74,8 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		t.Error(got)
 	}
 	first, resumed := "^1", "^1"
-	if m.Name == fapwstest.Asleep.Name { // on_resume counts each sleep
+	// In this mode, the WebSocket is resumed after each sleep, so on_resume is called more often.
+	if m.Name == fapwstest.Asleep.Name {
 		first, resumed = "^([1-9]0)?1", "^[1-9]"
 	}
 	for i, c := range []*stayer{plain, packed} {
@@ -83,7 +85,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		}
 	}
 	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
-	if _, err := plain.Conn.Write(frame[:3]); err != nil { // an incomplete header moves, too
+	if _, err := plain.Conn.Write(frame[:3]); err != nil { // The server also keeps an incomplete header of a frame.
 		t.Fatal(err)
 	}
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
@@ -119,8 +121,8 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 	}
 }
 
-// The application holds the object, the data is not plain, or new code has another WebSocket in its place. A callback
-// ends before.
+// A WebSocket cannot move if the application holds its object, if its data contains objects that the server cannot
+// copy, or if the path is another WebSocket in the new code. A callback that is running ends before.
 func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	t.Parallel()
 	s, script := staying(t, fapwstest.Workers)
@@ -152,8 +154,8 @@ func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	closesWith(t, waits.Client, 1012, "")
 }
 
-// Workers are replaced continuously. Each message of 80 clients is answered in order, all clients get all broadcasts in
-// the same order, and no WebSocket is closed. Memory and descriptors do not grow.
+// The test replaces workers continuously. 80 clients send messages and get their responses in order. All clients get
+// all broadcasts in the same order, and no WebSocket is closed. The use of memory and descriptors does not grow.
 func TestWebSocketsAnswerEachMessageThroughReloads(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{
@@ -169,7 +171,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	const clients, speakers, reloads = 80, 3, 6
 	s := fapwstest.Serve(t, m, "staying.py")
 	workers := len(s.Workers())
-	// The files of supervisor and workers, after the old workers have ended.
+	// files counts the open files of the supervisor and the workers, after the old workers have ended.
 	files := func() (n int) {
 		s.HasWorkers(workers)
 		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {

@@ -45,7 +45,7 @@ func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
 	fapwstest.WebSocketCases(t, s.Address, "/callbacks")
 }
 
-// The line is also written if the stop of the server closes the tunnel.
+// The access log also has the line if the tunnel ends because the server stops.
 func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log",
@@ -89,7 +89,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	}
 }
 
-// The server waits during the graceful timeout, and ends after the last tunnel.
+// The server waits until the last tunnel has ended, or until the graceful timeout.
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout",
@@ -103,7 +103,7 @@ func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// The tunnels stay until the graceful timeout. The next worker gets new tunnels.
+// Existing tunnels stay in the old worker until the graceful timeout. New tunnels use the new worker.
 func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestSilentTunnelTimesOut(t *testing.T) {
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
-// The tunnel lasts longer than the timeout of the route.
+// The request timeout of the route does not limit the duration of a tunnel.
 func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -217,7 +217,8 @@ func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	fapwstest.Hears(t, c, "echo hello")
 }
 
-// New clients get an error. New tunnels are possible after others have ended.
+// Without free descriptors, new clients get an error, and existing tunnels continue. When tunnels have ended, new
+// tunnels are possible.
 func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -265,7 +266,7 @@ func TestTunnelsFromUnixSocketClients(t *testing.T) {
 		fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
 	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log",
 		dir + "/log"}}.Start(t)
-	// the socket exists a moment before
+	// The socket file exists a moment before the program listens.
 	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") })
 	for _, polite := range []bool{true, false} {
 		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")

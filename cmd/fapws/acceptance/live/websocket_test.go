@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// atRest waits until a counter that has begun to count does not change for a moment. On a slow machine this may be too
-// early, so the next checks must be valid at any moment.
+// atRest waits until counter has begun to increase, and then stays the same for a moment. On a slow machine, this may
+// happen too early, so the following checks must be valid at any time.
 func atRest(t *testing.T, counter func() int64) {
 	t.Helper()
 	last, same := int64(0), 0
@@ -35,14 +35,14 @@ func atRest(t *testing.T, counter func() int64) {
 	})
 }
 
-// smallBuffers makes the kernel keep little of the data between c and its server, whatever the settings of the system.
+// smallBuffers makes the kernel buffer little data between c and its server, whatever the settings of the system.
 func smallBuffers(c *wstest.Client) *wstest.Client {
 	_ = c.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	_ = c.Conn.(*net.TCPConn).SetWriteBuffer(256 << 10)
 	return c
 }
 
-// kib returns a limit of memory. With the race detector, the limit is not checked.
+// kib returns a limit of memory in bytes. With the race detector, the limit is so high that it has no effect.
 func kib(n int) int {
 	if fapwstest.OnlyMode != "" {
 		return 16 * n
@@ -88,8 +88,8 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// send() tells a callback that only sends that its client has closed. The server calls on_close after this callback. In
-// inline mode the callback would block the loop.
+// If a callback only sends, its send() fails when the client has closed. The server calls on_close after this callback.
+// Inline is not tested, because the callback would block the event loop.
 func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -199,7 +199,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 	})
 }
 
-// The handler has sent the close frame.
+// The handler has already sent the close frame when the messages arrive.
 func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -215,7 +215,8 @@ func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	}
 	send(wstest.Fin|wstest.RSV1|wstest.Text, "no deflate")
 	_ = c.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	if f, err := c.ReadFrame(); !errors.Is(err, os.ErrDeadlineExceeded) { // an error would end the connection
+	// After another error, the connection would be unusable.
+	if f, err := c.ReadFrame(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(f, err)
 	}
 	_ = c.Conn.SetReadDeadline(time.Time{})
@@ -252,7 +253,7 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "1")
 		var c *wstest.Client
-		// On a busy machine even an echo may be late. The client then reconnects.
+		// On a busy machine, even the echo of a message may be late. The client then connects again.
 		echoes := func() bool {
 			if c.SendText("echo hello") != nil {
 				return false
@@ -297,7 +298,7 @@ func TestWebSocketsAreShownOnTheStack(t *testing.T) {
 func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	t.Parallel()
 	const crowd = 1000
-	// opening may take longer
+	// Opening so many WebSockets may take longer than usual.
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0")
 	var n, threads, files, memory [3]int
 	look := func(i int) {
@@ -364,8 +365,8 @@ func TestWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 	})
 }
 
-// comeAndGo opens WebSockets, each of which is closed in one of four ways, until the memory of the server no longer
-// grows. state returns the memory and whether everything else is released.
+// comeAndGo opens WebSockets and closes each in one of four ways, until the memory of the server no longer grows. state
+// returns the memory of the server, and whether everything else is released.
 func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wstest.Client, turn int),
 	state func() (memory int, left bool)) {
 	round := func(turns int) (memory int) {
@@ -394,7 +395,7 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	round(100)
 	before := round(100)
 	after := round(400)
-	// On a busy machine there may be more memory at once than before. A leak continues to grow.
+	// On a busy machine, the server may need more memory at once than before. Only a leak grows further.
 	for tries := 0; after > before+kib(5000); tries++ {
 		if tries == 3 {
 			t.Fatalf("memory went from %d to %d KiB", before, after)

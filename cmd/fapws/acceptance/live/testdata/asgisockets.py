@@ -1,4 +1,4 @@
-"""WebSockets of ASGI 3. Each path sends events in another order."""
+"""WebSockets of ASGI 3. Each path sends its events in another order."""
 import asyncio
 import json
 
@@ -115,7 +115,7 @@ async def wrong(scope, receive, send):
 
 
 async def accepts(scope, receive, send):
-    """Accepts with the subprotocol or the field that the query names."""
+    """Accepts the WebSocket with the subprotocol or the header field in the query."""
     await receive()
     what, _, name = scope["query_string"].partition(b"=")
     given = {"subprotocol": name.decode()} if what == b"subprotocol" else {"headers": [(name, b"x")]}
@@ -123,7 +123,7 @@ async def accepts(scope, receive, send):
 
 
 async def pours(scope, receive, send):
-    """Sends without end, and notices when the client disconnects."""
+    """Sends messages without end, until the client disconnects."""
     await receive()
     await send({"type": "websocket.accept"})
     sent = 0
@@ -137,7 +137,7 @@ async def pours(scope, receive, send):
 
 
 async def waits(scope, receive, send):
-    """Receives the disconnect while it waits for another event."""
+    """Gets the disconnect event while it waits for something else."""
     await receive()
     await send({"type": "websocket.accept"})
     left = asyncio.ensure_future(receive())
@@ -146,7 +146,7 @@ async def waits(scope, receive, send):
 
 
 async def sleeps(scope, receive, send):
-    """Waits after each message."""
+    """Sleeps after each message."""
     await receive()
     await send({"type": "websocket.accept"})
     await asyncio.sleep(1)
@@ -173,7 +173,7 @@ async def several(scope, receive, send):
         try:
             message = message or await asyncio.wait_for(receive(), 0.01)
         except asyncio.TimeoutError:
-            pass  # otherwise the client was quick, or the machine is busy
+            pass  # The client may be quick, or the machine busy.
     await ticking
     message = message or await receive()
     await send({"type": "websocket.send", "text": "heard " + message["text"]})

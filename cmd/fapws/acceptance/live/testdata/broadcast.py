@@ -12,7 +12,7 @@ gate = threading.Event()
 
 
 class Name(str):
-    """A group whose hash ends the WebSocket that joins it."""
+    """A name of a group. When a WebSocket joins the group, the hash function of this class ends the WebSocket."""
 
     def __hash__(self):
         self.ws.close()
@@ -75,7 +75,7 @@ def left(environ, start_response):
 
 
 def heavy(environ, start_response):
-    """Broadcasts messages of the requested number and size, and returns the error if that fails."""
+    """Broadcasts as many messages of the size as the query says. It returns the error if a broadcast fails."""
     times, size = map(int, environ["QUERY_STRING"].split("x"))
     try:
         for _ in range(times):
@@ -87,7 +87,7 @@ def heavy(environ, start_response):
 
 
 def late(environ, start_response):
-    """Broadcasts when a test creates the file."""
+    """Waits until the test creates the file, then broadcasts."""
     open(environ["QUERY_STRING"] + "/entered", "w").close()
     while not os.path.exists(environ["QUERY_STRING"] + "/go"):
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Channels in all kinds of handlers, and the events of on_join and on_leave."""
+"""Handlers of all kinds that use channels. on_join and on_leave record their calls."""
 import os
 import threading
 
@@ -37,7 +37,7 @@ def arguments(environ):
 
 
 def listen(environ, start_response):
-    """/listen/NAMES, separated by commas"""
+    """The path is /listen/NAMES; commas separate the names."""
     start_response("418 is not sent", [("X-Kept", "yes"), ("Content-Type", "text/plain"), ("Content-Length", "5")])
     return channel(
         *environ["PATH_INFO"].strip("/").split(","), start=arguments(environ).get("start", ""), headers={"X-More": "1"}
@@ -124,7 +124,7 @@ def wrong(environ, start_response):
 
 
 def child(environ, start_response):
-    """Calls that a forked child and a separate process must not make."""
+    """Calls functions that fail in a forked child and in a separate process."""
     import subprocess
 
     r, w = os.pipe()

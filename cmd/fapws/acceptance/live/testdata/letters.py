@@ -1,4 +1,4 @@
-"""Posts messages for a topic while the asyncio thread, which receives them, runs a handler."""
+"""Sends messages to a topic while the asyncio thread, which receives them, is busy with a handler."""
 import time
 
 from fapws import _ipc

@@ -1,4 +1,4 @@
-"""Publishes the messages that it receives."""
+"""Publishes the messages that its WebSocket receives."""
 from fapws import WebSocket, channel, publish
 
 

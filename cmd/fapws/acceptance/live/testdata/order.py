@@ -1,4 +1,4 @@
-"""Events from every kind of code."""
+"""Publishes events from every kind of code."""
 import asyncio
 import os
 import threading

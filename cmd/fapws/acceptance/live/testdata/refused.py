@@ -1,4 +1,4 @@
-"""WebSockets that write a line to a file in this folder when they close."""
+"""WebSockets that write a line to a file in this directory when they close."""
 import os
 
 from fapws import WebSocket

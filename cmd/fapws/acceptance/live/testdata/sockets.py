@@ -1,4 +1,4 @@
-"""WebSockets for synchronous code."""
+"""WebSockets with synchronous callbacks."""
 import os
 import threading
 import time
@@ -102,7 +102,7 @@ def hear(ws, message):
 def leave(ws, code, reason):
     clients.discard(ws)
     if ws.environ["QUERY_STRING"] == "lingers":
-        # This takes longer than a turn of inline mode, which leaves the other records to the next turn.
+        # Inline, the server runs callbacks for less than this time at once, so other callbacks must wait.
         time.sleep(0.01)
     note("left", code, reason)
     if reason == "raise":
@@ -110,7 +110,7 @@ def leave(ws, code, reason):
 
 
 def state(environ, start_response):
-    """Returns the number of WebSockets, threads and descriptors, and the KiB of memory."""
+    """Returns the number of WebSockets, threads and descriptors, and the size of the memory in KiB."""
     with open("/proc/self/status") as status:
         memory = next(line.split()[1] for line in status if line.startswith("RssAnon"))
     return f"{len(clients)} {threading.active_count()} {len(os.listdir('/proc/self/fd'))} {memory}"
@@ -145,12 +145,12 @@ def hang(environ, start_response):
 
 
 def shout(environ, start_response):
-    """Broadcasts to all clients from an ordinary handler."""
+    """A WSGI handler that broadcasts to all clients."""
     return str(broadcast(clients, b"!" * int(environ["QUERY_STRING"])))
 
 
 async def pour_in_task(environ, start_response):
-    """Broadcasts to all clients from a thread that cannot wait."""
+    """Broadcasts to all clients from the asyncio thread, which must not wait."""
     try:
         while True:
             for ws in list(clients):

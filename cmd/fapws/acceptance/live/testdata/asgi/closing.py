@@ -1,8 +1,8 @@
-"""WebSockets whose client sends messages and closes at once."""
+"""WebSockets whose clients send messages and close at once."""
 import asyncio
 
 notes = {}
-# A client has reported, on another connection, that it has reset its own connection.
+# A client sets this event, over another connection, when it has reset its WebSocket.
 gone = asyncio.Event()
 
 
@@ -11,7 +11,7 @@ def note(path, text):
 
 
 async def tries(path, send, text):
-    """Sends a message, and records whether send() raised."""
+    """Sends a message, and records whether send() has raised an exception."""
     try:
         await send({"type": "websocket.send", "text": text})
         note(path, "sent " + text)
@@ -21,7 +21,7 @@ async def tries(path, send, text):
 
 
 async def answers(path, receive, send):
-    """Answers each message after the seconds that the message contains."""
+    """Answers each message after a delay. The message contains the delay in seconds."""
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
@@ -32,7 +32,7 @@ async def answers(path, receive, send):
 
 
 async def listens(path, receive, send):
-    """Sends after another task has received the close frame."""
+    """Sends a message after another task has received the disconnect event."""
     async def reader():
         while (await receive())["type"] != "websocket.disconnect":
             pass
@@ -44,7 +44,7 @@ async def listens(path, receive, send):
 
 
 async def pushes(path, receive, send):
-    """Receives nothing."""
+    """Sends messages, but never calls receive()."""
     while True:
         try:
             await send({"type": "websocket.send", "text": "tick"})
@@ -55,7 +55,7 @@ async def pushes(path, receive, send):
 
 
 async def floods(path, receive, send):
-    """Receives nothing, and sends without a limit."""
+    """Sends messages without a limit, and never calls receive()."""
     while True:
         try:
             await send({"type": "websocket.send", "bytes": bytes(65536)})
@@ -65,7 +65,7 @@ async def floods(path, receive, send):
 
 
 async def counts(path, receive, send):
-    """Sends without end after the client has disconnected, and records how many messages it sent."""
+    """Continues to send after the client has disconnected, and records the number of messages."""
     await gone.wait()
     await asyncio.sleep(0.2)
     sent = 0
@@ -79,7 +79,7 @@ async def counts(path, receive, send):
 
 
 async def stays(path, receive, send):
-    """Continues for a long time after it has received the close frame."""
+    """Continues for a long time after it has received the disconnect event."""
     note(path, (await receive())["type"])
     await asyncio.sleep(2)
 
