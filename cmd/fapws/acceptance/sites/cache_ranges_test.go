@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The ranges (RFC 9110 §14.2) require that the client's copy is of the same page (§13.1.5).
+// A range of the page (RFC 9110 §14.2) is sent only if the copy of the client is of the same page (§13.1.5).
 func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -62,7 +62,7 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 		t.Errorf("the handler was called %d times", got)
 	}
 
-	// Applications that forbid ranges, other statuses, and weak tags have no ranges.
+	// The server sends no ranges if the application forbids them, if the status is not 200, or if the tag is weak.
 	for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
 		other := target("/anyone", fields...)
 		first := p.asks("GET", other)

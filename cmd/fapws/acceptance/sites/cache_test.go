@@ -65,7 +65,7 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// The tests of package cache cover all fields.
+// The tests of package cache cover all header fields.
 func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -135,7 +135,7 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 	if n := p.called("/ttl"); n != 1 {
 		t.Errorf("the handler was called %d times", n)
 	}
-	// The page is also sent to HTTP/1.0 clients, and to clients that send several requests at once.
+	// The cache also answers HTTP/1.0 clients, and clients that send several requests at once.
 	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"),
 		"GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
 	body := p.Client.Answer().Text
@@ -165,7 +165,7 @@ func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	p.saysOf("/ttl/c", "hit")
 }
 
-// The test includes inline mode, and a new page that is a file.
+// The page may be a file. Inline mode is tested, too.
 func TestStalePageDoesNotWaitForTheNewPage(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m, "--x-sendfile", os.TempDir())
@@ -185,7 +185,7 @@ func TestStalePageDoesNotWaitForTheNewPage(t *testing.T) {
 
 func TestHandlerRunsOnceForManyClientsThatWaitForAPage(t *testing.T) {
 	t.Parallel()
-	p := servePages(t, fapwstest.Threads) // inline, no other request would arrive
+	p := servePages(t, fapwstest.Threads) // Inline, a handler that waits would delay all other requests.
 	const clients = 200
 	var wg sync.WaitGroup
 	answers := make([]*fapwstest.Answer, clients)
@@ -240,7 +240,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 			for _, target := range []string{"/ttl/a", "/ttl/a?x", "/ttl/b?Fapws-Cache-Tags=news", "/anyone"} {
 				p.fillAll(target, workers)
 			}
-			// the report of a busy worker has no counts
+			// While a worker is busy, its report has no counts.
 			waittest.Eventually(t, "four pages in each worker", func() bool {
 				return cacheReportOf(p.Server).Entries == int64(4*workers)
 			})
@@ -272,7 +272,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 				t.Fatal(stderr)
 			}
 		}
-		// A page that the handler purges has left the cache when the handler's response arrives.
+		// A handler purges a page. When the response of this handler arrives, the page has left the cache.
 		p.Client = p.Server.Dial()
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")
@@ -284,7 +284,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 	})
 }
 
-// One iteration for each pattern would block the loop for seconds.
+// If the server iterated over all pages for each pattern, the event loop would be blocked for seconds.
 func TestPurgeByManyPatternsIteratesOverPagesOnce(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -334,7 +334,7 @@ func TestCacheFlagKeepsOnlyResponsesWithALifetime(t *testing.T) {
 	p.saysOf("/ttl", "miss hit")
 }
 
-// From the second request on or soon after, clients that accept it get compressed pages.
+// Clients that accept compression get compressed pages, usually from the second request on.
 func TestCacheCompressesPages(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)

@@ -16,8 +16,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// origin is an upstream whose responses have the fields in the query of a request, as "Name=value". It answers 304 to
-// requests with its ETag or Last-Modified, with the fields of the query that have the prefix "304-" instead.
+// origin is an upstream server for tests. Its responses have the fields in the query of a request, as "Name=value". It
+// answers 304 to a request with the current ETag or Last-Modified. A response with status 304 has the fields of the
+// query that begin with "304-".
 type origin struct {
 	t        *testing.T
 	listener net.Listener
@@ -61,7 +62,7 @@ func (o *origin) close() {
 	}
 }
 
-// serve writes the responses itself, because package http would correct some of them.
+// serve writes responses itself, because package http would correct some of them.
 func (o *origin) serve(c net.Conn) {
 	defer c.Close()
 	in := bufio.NewReader(c)
@@ -180,7 +181,7 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	}
 }
 
-// The response to the client also has the changes of the 304.
+// The fields of the 304 response also replace fields in the response to the client.
 func TestCacheUpdatesThePageByA304(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -200,7 +201,8 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	if requests := o.saw("/page"); len(requests) != 2 || requests[1].Header.Get("X-Asked") != "0" {
 		t.Errorf("%d requests reached the upstream: %v", len(requests), requests)
 	}
-	// The conditions of a client apply to its own copy, and never reach the upstream.
+	// The conditions of the client's request (If-None-Match and others) apply to the copy of the client. The cache does
+	// not forward them to the upstream.
 	own := target("/own", `ETag: "a"`, "Cache-Control: no-cache", "Last-Modified: "+longAgo)
 	p.asks("GET", own, `If-None-Match: "b"`).Want(t, 200, "page").Field(t, "Fapws-Cache", "miss")
 	p.asks("GET", own, `If-None-Match: "a"`).Want(t, 304).Field(t, "Fapws-Cache", "revalidated").Field(t, "ETag", `"a"`)
@@ -218,7 +220,7 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	}
 }
 
-// The upstream might use a coding that other clients cannot read.
+// If the upstream got Accept-Encoding, it might use a coding that other clients cannot read.
 func TestUpstreamDoesNotGetCodingsThatAreNotInTheKey(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true")
@@ -252,7 +254,7 @@ func TestCacheHeuristicKeepsPagesWithLastModified(t *testing.T) {
 	p.saysOf(target("/g"), "bypass bypass")
 }
 
-// The fields of the page may forbid stale pages.
+// Header fields of the page may forbid that the cache sends the page when it is stale.
 func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -299,12 +301,13 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 		}
 	}
 	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "hit").Field(t, "Link", "")
-	old := p.Server.Dial() // HTTP/1.0 has no 1xx responses
+	old := p.Server.Dial() // Clients of HTTP/1.0 get no 1xx responses.
 	old.Send("GET ", target("/old", "early: HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"), " HTTP/1.0\r\n\r\n")
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 
-// The page must be validated for each request. Requests that differ in a field of Vary get different pages.
+// The cache must validate the page for each request. Requests with different values of a field in Vary get different
+// pages.
 func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -329,7 +332,7 @@ func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 	}
 }
 
-// The page has no-cache. Many requests, disconnects and purges do not change this.
+// The page has Cache-Control: no-cache. The test sends many requests, disconnects clients and purges pages meanwhile.
 func TestValidatedPageIsNeverOlderThanItsRequest(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/versions.py", `
 from fapws.cache import purge

@@ -140,8 +140,8 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// The guard is an entry of PATHS or the rule of a route, however the framework interprets the path. The framework still
-// gets the target as the client has sent it.
+// The rule that protects a path is an entry of PATHS or belongs to a route. However the framework interprets the path,
+// the rule applies. The framework gets the target of the request as the client has sent it.
 func TestSpellingsOfPathsDoNotBypassGuardsOfFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "django")
@@ -177,7 +177,7 @@ def guard(environ, start_response):
 `
 	for _, kind := range []struct {
 		name string
-		// Either these files with fapws.toml, or shops.py is served.
+		// files to serve with their fapws.toml; without fapws.toml, shops.py is served
 		files map[string]string
 		shops []string
 	}{
@@ -206,7 +206,7 @@ def guard(environ, start_response):
 	}
 }
 
-// guarded returns a configuration that serves an application of shops.py, except for /admin.
+// guarded returns a configuration that serves an application of shops.py for all paths except /admin.
 func guarded(app string) string {
 	return `
 [[host]]
@@ -234,7 +234,8 @@ func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}
-		// Other servers may treat these as the same path, but for fapws they are different or missing.
+		// Other servers may treat these paths as the same path. fapws does not: a spelling may be another path, or not
+		// exist.
 		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users",
 			"/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
 			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users",

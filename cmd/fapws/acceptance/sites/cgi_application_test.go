@@ -68,7 +68,8 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 	})
 }
 
-// A program that a handler returns redirects within --root-path, as a program in PATHS does.
+// A program that a handler starts (CGIApplication) can redirect only to paths below --root-path, like a program in
+// PATHS.
 func TestLocalRedirectStaysBelowTheRootPath(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{

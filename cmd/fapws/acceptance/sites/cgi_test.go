@@ -44,7 +44,7 @@ match = "*.sh"
 cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 `
 
-// The interface is CGI/1.1 (RFC 3875), with GET and POST.
+// The programs use CGI/1.1 (RFC 3875), with GET and POST.
 func TestCGIRunsPrograms(t *testing.T) {
 	t.Parallel()
 	s, folder := configured(t, fapwstest.Threads,
@@ -123,7 +123,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Get("/cgi-bin/rubbish", 502)
 	s.Says(`/bin/rubbish: invalid header line`)
-	// The extension selects an interpreter.
+	// The extension .sh selects an interpreter.
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
 	s.Get("/cgi-bin/text", 403)
 	s.Says(`/bin/text: sent 403: the file is not executable; chmod \+x ` + folder + `/bin/text\n`)
@@ -153,7 +153,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Get("/page.txt", 200).Is(t, "the page")
 	all.Wait()
-	// Three programs of one connection run at the same time, and their responses keep their order.
+	// Three programs for requests of one connection run at the same time. Their responses are sent in the order of the
+	// requests.
 	w = s.Dial()
 	for i := range 8 {
 		w.Get(fmt.Sprint("/slow/turn?", i))
@@ -180,12 +181,12 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 }
 
-// 500 programs run at the same time. They inherit no descriptor of the server.
+// The test runs 500 programs at the same time. They must inherit no descriptors of the server.
 func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{
 		"bin/look": shell(plain,
-			// A shell that starts a program blocks signals for a moment.
+			// A shell blocks signals for a moment when it starts a program.
 			`while read -r line; do echo "$line"; done </proc/$$/status`,
 			"ls -l /proc/$$/fd"),
 		"bin/one": shell(plain, "echo one"),
@@ -193,7 +194,7 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	})
 	a := s.Get("/cgi-bin/look", 200).Want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
 	for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
-		// descriptor of the shell itself
+		// The shell itself has this descriptor.
 		if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") {
 			t.Errorf("inherited: %s", open[0])
 		}

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// ownPageForm matches the server's pages for browsers, which have a sentence and a link back.
+// ownPageForm matches pages that the server itself makes for browsers. They have a sentence and a link back.
 var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n` +
 	`<p>[^<]+</p>\n<p>(<a class="do" href="">Try again</a> )?<a class="do" href="/">Home page</a></p>`)
 
@@ -21,7 +21,7 @@ func ownPage(t *testing.T, a *fapwstest.Answer) {
 	}
 }
 
-// The sources are handlers, programs, upstreams, and HTTPError. Tools get text.
+// The errors come from handlers, programs, upstreams, and HTTPError. Clients other than browsers get plain text.
 func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	fapwstest.Must(t, err)

@@ -28,7 +28,8 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 	return fapwstest.Command{Script: "folder.py", Args: []string{root, options}}.Serve(t, m), root
 }
 
-// The file has the format of Apache's mime.types. Unknown extensions get application/octet-stream.
+// The file of media types has the format of Apache's mime.types. Files with unknown extensions are
+// application/octet-stream.
 func TestMediaTypesAreReadFromAFile(t *testing.T) {
 	t.Parallel()
 	types := filepath.Join(t.TempDir(), "mime.types")
@@ -104,7 +105,7 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	off.Get("/dir1/", 404)
 }
 
-// The file is small or large, compressed or not.
+// The test changes small and large files, with and without compression.
 func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("some text to compress ", 200)
@@ -188,7 +189,7 @@ func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 	}
 }
 
-// has checks the body, but not the status.
+// has checks the body of a response, but not the status.
 func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	t.Helper()
 	if a.Err != nil || a.Text != body {
@@ -197,7 +198,7 @@ func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	return a
 }
 
-// several checks a response with several ranges with the reader of the standard library.
+// several parses a response with several ranges by the standard library, and checks each range.
 func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
@@ -240,11 +241,11 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Without a connected client, the server would release memory.
+	// The server would release memory if no client were connected.
 	sitting := s.Dial()
 	defer sitting.Close()
 	one := slow()
-	// The first bytes need more memory: threads start, and buffers grow.
+	// The first bytes need more memory, because threads start and buffers grow.
 	reads(one, 16<<20)
 	memory := s.RSS()
 	for range 80 {
@@ -270,7 +271,8 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 	})
 }
 
-// The announced length cannot be sent. Later requests get the shorter file.
+// The server has already announced the length of the file, so it ends the connection. Later requests get the shorter
+// file.
 func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const size = 30 << 20
@@ -287,7 +289,7 @@ func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 		s.Get(name, 200).Is(t, strings.Repeat("x", 1000))
 	}
 	rest, _ := io.ReadAll(w.In)
-	// The kernel has filled the buffered pages of the file with zeros.
+	// The kernel has replaced the truncated part of the file by zeros in its buffers.
 	if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
 		t.Errorf("%d bytes of %d came", len(rest), size)
 	}
@@ -312,7 +314,7 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	}
 }
 
-// The tests of package static cover further options.
+// The tests of package static cover other arguments.
 func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	root := t.TempDir()
 	for _, c := range []struct {
@@ -328,7 +330,8 @@ func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	}
 }
 
-// The keys are media types, listing, policy for links, times, and one page for all paths.
+// A host in the configuration file can set media types, directory listings, the policy for links, times, and one page
+// for all paths.
 func TestStaticfileArgumentsAreKeysOfAHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -50,8 +50,8 @@ login = "users"
 app = "app.py:PATHS"
 `
 
-// Each part of the server treats wss as https and ws as http, because Traefik forwards the handshake of a WebSocket
-// with these schemes.
+// Each part of the server treats the scheme wss as https and ws as http, because Traefik uses wss and ws in the fields
+// of a WebSocket handshake.
 func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +89,7 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 		}
 	}
 
-	// A session that began over https is valid for the handshake.
+	// A session that began over https is also valid for a WebSocket handshake with the scheme wss.
 	const secure, insecure = "X-Forwarded-Proto: wss", "X-Forwarded-Proto: ws"
 	form := s.Get("/_fapws/login", 200, "X-Forwarded-Host: login.test", "X-Forwarded-Proto: https")
 	token := tokenOf.FindStringSubmatch(form.Text)

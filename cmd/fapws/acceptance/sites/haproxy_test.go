@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// haproxyConfig returns the file in docs/cluster.md with other addresses.
+// haproxyConfig returns the configuration of HAProxy in docs/cluster.md with other addresses.
 func haproxyConfig(t *testing.T, addresses ...string) string {
 	t.Helper()
 	page := fapwstest.Read(t, "../../../../docs/cluster.md")
@@ -32,8 +32,8 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
 }
 
-// behindHAProxy starts HAProxy, and returns its address, the addresses of its servers, and a function that starts one
-// of the servers in dir.
+// behindHAProxy starts HAProxy. It returns the address of HAProxy, the addresses of the two servers, and a function
+// that starts one of the servers in dir.
 func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string,
 	start func(address string) *fapwstest.Server) {
 	t.Helper()
@@ -73,7 +73,7 @@ PATHS = [('/die', die), ('/', page)]
 	}
 }
 
-// The application may have processed the POST before it was killed.
+// The killed server may have processed the POST before its end, so repeating the POST would process it twice.
 func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -91,7 +91,7 @@ func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	}
 }
 
-// One of two servers is killed under load, stops, or restarts.
+// The test kills, stops and restarts one of two servers under load.
 func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	front, one, two, start := behindHAProxy(t, t.TempDir())
@@ -107,7 +107,8 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(2 * time.Millisecond): // the other processes need the rest of the CPU
+				// The pause leaves time of the processor to the other processes.
+				case <-time.After(2 * time.Millisecond):
 				}
 				r, err := http.Get("http://" + front + "/")
 				if err != nil {
@@ -143,7 +144,7 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	clients.Wait()
 }
 
-// ready reports whether the server at an address, or a server behind it, is ready.
+// ready reports whether the server at this address is ready. The address may be of HAProxy.
 func ready(address string) bool {
 	r, err := http.Get("http://" + address + "/healthz/ready")
 	if err != nil {

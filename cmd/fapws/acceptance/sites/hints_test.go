@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// heads returns the status lines of all responses that curl receives, and the fields Link after each.
+// heads returns the status line of each response that curl receives, with its Link fields.
 func heads(t *testing.T, args ...string) (seen string) {
 	t.Helper()
 	out, err := exec.Command("curl", append([]string{"-sS", "-D", "-", "-o", "/dev/null"}, args...)...).CombinedOutput()
@@ -59,7 +59,7 @@ func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 	}
 }
 
-// A request from the cache has its response at once.
+// A response from the cache needs no early hints, because it is available at once.
 func TestRouteSendsItsEarlyHintsBeforeTheSourceAnswers(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -41,8 +41,8 @@ PATHS = [
 ]
 `
 
-// A browser without a session gets the form, over HTTPS and HTTP/2, and then the requested page. The requests, events
-// and WebSockets of the page have the session.
+// A browser without a session gets the login form, and after the login the requested page, over HTTPS and HTTP/2. The
+// requests, events and WebSockets of this page have the session.
 func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

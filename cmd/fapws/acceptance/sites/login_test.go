@@ -73,7 +73,7 @@ func (v *visitor) ask(method, path, body string, fields ...string) reply {
 
 func (v *visitor) get(path string, fields ...string) reply { return v.ask("GET", path, "", fields...) }
 
-// want checks that the response has this status and text. "Location: x" checks the field.
+// want checks that the response has this status and contains text. A text "Location: x" checks the field Location.
 func (r reply) want(t *testing.T, status int, text string) reply {
 	t.Helper()
 	got := r.body
@@ -128,7 +128,7 @@ func users(t *testing.T, file, password string, args ...string) string {
 	return string(out)
 }
 
-// Other lines and the mode of the file are kept. An error changes nothing.
+// The command keeps the other lines of the file and the mode of the file. After an error, the file is unchanged.
 func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -165,7 +165,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	}
 }
 
-// A changed file has effect. A damaged file has none.
+// The server reads the file again when it has changed. If the new file is damaged, the users remain the same.
 func TestUsersOfAFileLogInByBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	sha := func(password string) string {
@@ -223,7 +223,7 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	}
 }
 
-// Some hashes need a second for such a password.
+// Some hash functions need a second for a password of this length.
 func TestPasswordAbove1KiBIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -240,7 +240,7 @@ func TestPasswordAbove1KiBIsWrong(t *testing.T) {
 	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
 
-// A power failure has truncated the key. Users must log in again.
+// The key file was truncated, for example by a power failure. The server starts, and users must log in again.
 func TestServerStartsWithADamagedLoginKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -263,7 +263,7 @@ func TestServerStartsWithADamagedLoginKey(t *testing.T) {
 	again.get("/a").want(t, 200, "")
 }
 
-// A session also ends when the user gets another password. It continues after a reload and a restart.
+// A session also ends when the password of the user changes. A reload and a restart do not end it.
 func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -349,7 +349,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
 
-	// Logging out requires a form of this site, and also ends the session for copies of the cookie.
+	// Only a form of this site can log out. The logout ends the session, so copies of the cookie are no longer valid.
 	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
 	ann.ask("POST", "/_fapws/logout", "", "Origin", "http://evil.test").want(t, 403, "")
 	ann.get("/a").want(t, 200, "GET ann form")
@@ -397,7 +397,7 @@ const socketScript = `
 PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(message))))
 `
 
-// Login applies to the entries of PATHS that use it.
+// The login form belongs to an entry of PATHS.
 func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -419,7 +419,7 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 		{code, "short", "short", "at least 8 characters"},
 	} {
 		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
-		// If the code is right, the form keeps it, and asks for another password.
+		// If the code is right and the password is not accepted, the form keeps the code and asks for another password.
 		kept := ""
 		if wrong.code == code {
 			kept = code

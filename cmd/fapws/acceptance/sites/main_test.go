@@ -1,4 +1,4 @@
-// Package sites_test checks files, routes, proxies, caches and programs of hosts.
+// Package sites_test checks what hosts and routes serve: files, proxies, caches and programs.
 package sites_test
 
 import (

@@ -90,7 +90,7 @@ func phpWorks(t *testing.T, how string) {
 			fmt.Sprintf("0 %d %s", size, sum))
 	}
 	s.Get("/gone.php", 410).Want(t, 410, "gone for good")
-	// the script does not read the body
+	// The PHP script does not read the body of the request.
 	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410)
 	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
 	s.Get("/bad.php", 500)
@@ -126,7 +126,8 @@ func phpWorks(t *testing.T, how string) {
 	<-s.Exited
 }
 
-// A front answers for other paths. A program other than php-cgi is not started repeatedly.
+// The script of the setting front answers paths without a file. If the command is not php-cgi, the server does not
+// start it repeatedly.
 func TestPHPProcessesThatHangOrAreIdleEnd(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
@@ -213,7 +214,7 @@ func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 	s.Get("/", 200).Is(t, "app /")
 }
 
-// The page says how to install it. Other pages work.
+// The page says how to install PHP. Pages without PHP work.
 func TestMissingPHPIsReportedOnItsPages(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

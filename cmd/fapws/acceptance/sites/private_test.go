@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The directory of the application is served. Files that the configuration names are hidden under any name, and so are
-// sources, backups and databases unless a setting allows them.
+// The server serves the directory of an application. It hides all files that the configuration names, under any name.
+// It also hides source files, backups and databases, unless a setting allows them.
 func TestPrivateFilesOfAnApplicationAreHidden(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, top, app string }{
@@ -82,7 +82,7 @@ expose = ["shown.db"]
 	}
 }
 
-// Keys are hidden, too, under any name and for any kind of request.
+// Key files are hidden, too, under any name and for any kind of request.
 func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 	t.Parallel()
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"

@@ -11,7 +11,7 @@ import (
 
 var loggedPath = regexp.MustCompile(`"GET (\S+) HTTP/[12]`)
 
-// Health checks are not logged either. A route can log again below a path that does not.
+// The access log does not contain health checks either. A route without access log may contain a route with access log.
 func TestRouteWithoutAccessLogIsCountedButNotLogged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -117,7 +117,7 @@ status = 409
 	}
 }
 
-// A client that may not get a file by its name does not get it as the index of its directory.
+// If a rule forbids a client to get the file /index.html, the client cannot get this file by requesting the directory.
 func TestIndexFollowsTheRulesOfItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -292,7 +292,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	}
 }
 
-// The proxy removes fields of a connection and of channels, and forwards a body as it arrives.
+// The proxy removes the fields of the connection and of channels. It forwards a request body while the body arrives.
 func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -363,7 +363,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	}
 }
 
-// The fields are also removed if Connection contains "close" (RFC 9110 §7.6.1).
+// The proxy also removes these fields if Connection contains "close" (RFC 9110 §7.6.1).
 func TestProxyRemovesFieldsNamedInConnection(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -74,7 +74,7 @@ func TestXSendfileOfAnErrorOrMissingFileFails(t *testing.T) {
 	w := s.Dial()
 	w.Fetch(sendURL("failed", "", "X-Sendfile: one.txt")).Want(t, 500, "Internal Server Error")
 	w.Fetch(sendURL("replaced", "", "X-Sendfile: one.txt")).Want(t, 500, "not a file")
-	// The server does not handle X-Accel-Redirect here, so the field reaches the client.
+	// The server does not interpret X-Accel-Redirect for this application, so the client gets the field.
 	w.Fetch(sendURL("list", "", "X-Accel-Redirect: /p/one.txt")).Is(t, "droppedtoo").Field(t, "X-Accel-Redirect",
 		"/p/one.txt")
 	w.Fetch(sendURL("list", "", "X-Sendfile:  ")).Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
@@ -84,7 +84,7 @@ func TestXSendfileAllowsOnlyFilesBelowItsDirectories(t *testing.T) {
 	t.Parallel()
 	s, folder := sendSite(t, fapwstest.Threads)
 	for _, c := range []struct {
-		field, body string // no body: 404
+		field, body string // An empty body means status 404.
 	}{
 		{"X-Sendfile: " + folder + "/files/one.txt", "0123456789"},
 		{"X-Sendfile: " + folder + "/linked/two.txt", "two"},

@@ -12,7 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// atOnce sends n requests at the same time, then a few one after the other, and checks that each request is answered.
+// atOnce sends n requests at the same time, then a few more requests one after the other. Each request must get a
+// response.
 func atOnce(s *fapwstest.Server, n int, target string) {
 	s.T.Helper()
 	var all sync.WaitGroup
@@ -38,7 +39,7 @@ func begin(t *testing.T, program *exec.Cmd) (line string) {
 	return strings.TrimSpace(line)
 }
 
-// The upstream serves one connection at a time, for one or two workers.
+// The upstream serves only one connection at a time. The server has one or two workers.
 func TestIdleUpstreamConnectionDelaysNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	for _, workers := range []string{"1", "2"} {
@@ -48,7 +49,7 @@ func TestIdleUpstreamConnectionDelaysNoOtherRequest(t *testing.T) {
 	}
 }
 
-// The FastCGI server has a process for each connection, such as PHP-FPM.
+// The FastCGI server, like PHP-FPM, needs one process for each connection.
 func TestIdleFastCGIConnectionDelaysNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

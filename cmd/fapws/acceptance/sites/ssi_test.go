@@ -80,7 +80,8 @@ def application(environ, start_response):
 	}
 }
 
-// The directory has no application, and Python does not run. Without the flag the pages are plain files.
+// The directory has no application, so the server does not start Python. Without the flag, the server sends the pages
+// unchanged.
 func TestSSIFlagProcessesPagesOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -142,7 +143,7 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	}
 }
 
-// A slow parser would take hours. Package ssi fuzzes arbitrary pages.
+// A parser with quadratic run time would need hours for these pages. Tests of package ssi use random pages.
 func TestSSIPagesThatAreHostileToParsersAreAnswered(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -73,7 +73,7 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			if method == "HEAD" && strings.Contains(strings.Join(c.fields, ""), "Range:") {
-				c.status = 200 // ranges are only for GET (RFC 9110 §14.2)
+				c.status = 200 // Only GET requests can have ranges (RFC 9110 §14.2).
 			}
 			a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
 			if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
@@ -136,7 +136,7 @@ func TestStaticFileOutsideTheRootIsNotServed(t *testing.T) {
 	s.Get("/static/one.txt", 200).Is(t, "0123456789")
 }
 
-// Clients that request many large files at once wait for each other, up to a second.
+// If clients request many large files at the same time, a request waits up to a second.
 func TestCompressionOfLargeFilesNeedsLittleMemory(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)

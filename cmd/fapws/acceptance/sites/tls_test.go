@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// secure returns an HTTPS server whose certificate, in the file ca, is for example.com and 127.0.0.1. The server
-// returns the request, and echoes the data after a request for a WebSocket.
+// secure starts an HTTPS server with a certificate for example.com and 127.0.0.1. ca is the file of the certificate.
+// The server returns each request. After a request for a WebSocket, it echoes all data.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
@@ -127,7 +127,8 @@ func plainServer(t *testing.T) string {
 	return behind.Listener.Addr().String()
 }
 
-// The chroot lacks their files. A message reports that names cannot be resolved there.
+// The certificate files of the system are outside of the chroot. The log reports that the server cannot resolve names
+// in the chroot.
 func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -64,7 +64,7 @@ const (
 
 var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{32}) (\S+)$`)
 
-// The access log and the error log have the ID of the trace.
+// Lines of the access log and the error log have the ID of the trace.
 func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 		})
 	}
 	fields := []string{"If-None-Match: x"}
-	for i := range 98 { // with Host, this is the maximum
+	for i := range 98 { // With Host, this is the maximum number of fields.
 		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
 	}
 	ask("/cached", fields...)
@@ -142,7 +142,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	}
 }
 
-// The fields are unchanged. A log shows only the ID of a valid trace.
+// The fields are forwarded unchanged. A log has the ID of the trace only if the ID is valid.
 func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

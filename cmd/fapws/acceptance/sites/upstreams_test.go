@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// load repeats h2load over HTTP/2 and HTTP/1 until stop is called. Each request must get 200. more returns when both
-// have ended two more times.
+// load sends requests with h2load over HTTP/2 and HTTP/1.1 until stop is called. Each request must get 200. more
+// returns when both have ended two more times.
 func load(t *testing.T, url string) (more, stop func()) {
 	t.Helper()
 	const n = 200
@@ -48,7 +48,7 @@ func load(t *testing.T, url string) (more, stop func()) {
 	}
 }
 
-// One upstream is killed under load, another one hangs, the third one restarts, and the first one is started again.
+// Under load, the test kills one upstream, stops another one, restarts the third one, and starts the first one again.
 func TestNoRequestIsLostWhenUpstreamsFail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

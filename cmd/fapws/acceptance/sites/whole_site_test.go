@@ -82,8 +82,8 @@ allow = ["all"]
 	s.Ask(fapwstest.Get("http://closed.lan/all/", right)).Want(t, 200).Is(t, "index")
 }
 
-// The sources are below its prefix, or match its pattern: files, other routes, programs and the application of the
-// host. Other paths are unchanged.
+// The other sources are files, other routes, programs and the application of the host. The rules apply if the path is
+// below the prefix of the route or matches its pattern.
 func TestRouteWithoutAKindHasRulesForOtherSources(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `

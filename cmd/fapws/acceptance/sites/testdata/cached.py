@@ -1,4 +1,4 @@
-"""Pages for the cache. CALLS is a file with a line for each call of a handler."""
+"""Pages for tests of the cache. Each call of a handler writes a line to the file CALLS."""
 import os
 import time
 import urllib.parse
@@ -9,7 +9,7 @@ CALLS = os.environ["CALLS"]
 
 
 def page(environ, start_response):
-    """Answers with the header fields in its query."""
+    """The response has the header fields in the query."""
     path = environ["SCRIPT_NAME"] + environ["PATH_INFO"]
     with open(CALLS, "a") as calls:
         calls.write(f"{environ['REQUEST_METHOD']} {path}\n")
@@ -22,7 +22,7 @@ def page(environ, start_response):
 
 
 def slow(environ, start_response):
-    """Waits until a file exists."""
+    """Waits until the test creates a file."""
     result = page(environ, start_response)
     while not os.path.exists(CALLS + ".go"):
         time.sleep(0.01)
@@ -30,7 +30,7 @@ def slow(environ, start_response):
 
 
 def second(environ, start_response):
-    """Waits from the second call on until a file exists."""
+    """The first call returns at once. Later calls wait until the test creates a file."""
     global seen
     seen += 1
     return page(environ, start_response) if seen == 1 else slow(environ, start_response)
@@ -40,7 +40,7 @@ seen = 0
 
 
 def sent(environ, start_response):
-    """Sends the file for which slow waits, after the file exists."""
+    """Waits like slow, then sends the file for which it has waited."""
     if not os.path.exists(CALLS + ".go"):
         return page(environ, start_response)
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-Sendfile", CALLS + ".go")])
@@ -68,7 +68,7 @@ def many(environ, start_response):
 
 
 def child(environ, start_response):
-    """Returns the exit status of a child process that calls purge."""
+    """Calls purge in a child process, and returns the exit status of the process."""
     pid = os.fork()
     if pid == 0:
         try:

@@ -1,4 +1,4 @@
-"""A directory with the arguments of Staticfile that the test passes as JSON."""
+"""Serves a directory. The test passes the arguments of Staticfile as JSON."""
 import json
 import sys
 from fapws.contrib.views import Staticfile

@@ -1,4 +1,4 @@
-"""Programs of a directory, with and without a guard."""
+"""Serves the programs in a directory, with and without a handler that checks requests."""
 import sys
 
 from fapws.contrib.cgi import CGIApplication
@@ -14,7 +14,7 @@ def guarded(environ, start_response):
     if environ.get("HTTP_X_PASS") != "yes":
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"no"]
-    environ["wsgi.input"].read(10)  # the program gets the bytes that a guard has read, too
+    environ["wsgi.input"].read(10)  # The program also gets these bytes of the body.
     start_response.add_header("X-Guard", "seen")
     start_response.set_cookie("guard", "1")
     return (timed if "HTTP_X_TIMED" in environ else programs)(environ, start_response)

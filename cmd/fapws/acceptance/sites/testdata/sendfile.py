@@ -1,4 +1,4 @@
-"""Answers with X-Sendfile and X-Accel-Redirect in every way that WSGI allows."""
+"""Sets X-Sendfile and X-Accel-Redirect in every way that WSGI allows."""
 import sys
 from urllib.parse import parse_qs
 
@@ -63,7 +63,7 @@ def send(environ, start_response):
     if how == "failed":
         write(b"dropped")
         raise ValueError("after write()")
-    if how == "headers":  # Fapws4 uses the list after the code has read it
+    if how == "headers":  # Fapws4 reads this list after the handler has returned.
         start_response.response_headers.append(("X-More", "yes"))
     return {
         "list": [b"dropped", b"too"],

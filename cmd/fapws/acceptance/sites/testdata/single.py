@@ -1,4 +1,4 @@
-"""A server with one thread, which serves a connection until it is closed."""
+"""A server with one thread. It serves one connection until the connection is closed."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
