@@ -16,8 +16,8 @@ const (
 	hello = `{"type": "http.response.body", "body": b"hello"}`
 )
 
-// The test sends every order of the events of a response, and every kind of invalid event (ASGI 3, "HTTP & WebSocket
-// ASGI Message Format"). It checks the response, and the exceptions in the application.
+// The test sends the events of a response in every order, and every kind of invalid event (ASGI 3, "HTTP & WebSocket
+// ASGI Message Format"). It checks the response and the exceptions that the application gets.
 func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	const (
 		none   = "500"
@@ -36,8 +36,8 @@ func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	tests := []struct {
 		name     string
 		messages []string
-		want     string // "status:body"
-		// The beginning of the error for each message that has an error.
+		want     string // status and body of the response, as "status:body"
+		// beginnings of the errors, one for each message that fails
 		said []string
 	}{
 		{"whole", []string{start, hello}, "200:hello", nil},
@@ -153,7 +153,7 @@ func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	})
 }
 
-// saidOf checks that a response of /outcome has the beginnings of errors, for each message that has an error.
+// saidOf checks the errors that /outcome returns: each must begin as messages says.
 func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted []string) {
 	t.Helper()
 	var said []string
@@ -185,7 +185,7 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 			t.Errorf("a response that fails: %q", text)
 		}
 		s.Says(`(?s)POST /late\?raise.*Traceback.*TypeError: send\(\): a message must be a dict, not NoneType`)
-		// After the end of the response, the exception does not affect the client.
+		// An exception of the application after the end of the response does not affect the client.
 		w = s.Dial()
 		w.Send(fapwstest.Request("POST", "/after?raise", "["+start+", "+hello+", "+hello+"]"),
 			fapwstest.Get("/outcome/after"))

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asyncio lets SystemExit and KeyboardInterrupt of a background task leave its event loop. Middlewares start such
-// tasks. An application may also call stop() of the loop.
+// SystemExit and KeyboardInterrupt of a background task also end run_forever() of asyncio. Middlewares start such
+// tasks. An application may also call stop() of the event loop.
 func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {
@@ -24,7 +24,7 @@ func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	})
 }
 
-// The client has shut down its side. Nothing is logged.
+// The client has shut down its sending side. The log stays empty.
 func TestASGIApplicationMayReturnAfterAHalfClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/exits.py:app"}.Serve(t, m)

@@ -47,7 +47,8 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	})
 }
 
-// Context variables start with the values of the import, and are also valid in tasks and threads of the request.
+// Context variables of a request start with the values that they had after the import. Tasks and threads of the request
+// have the same values.
 func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/context.py:app")
@@ -70,7 +71,7 @@ func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	})
 }
 
-// A status may forbid a body, and the application may send another length than it announced.
+// Some responses have a status without a body, others have another length than announced.
 func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, m)

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A task outlives its request. Its response may be in any state when the server ends the request.
+// A task of the application outlives its request. When the server ends the request, its response may be in any state.
 func TestASGISendAfterTheEndRaises(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/late.py:app", Complains: true}.Serve(t, m)
@@ -38,7 +38,8 @@ func TestASGISendAfterTheEndRaises(t *testing.T) {
 	})
 }
 
-// Creating the task of a request may run the garbage collector. Calls by finalizers are not lost.
+// When the server creates the task of a request, Python may run its garbage collector, and finalizers may call the
+// event loop. No such call may be lost.
 func TestASGIFinalizersMayCallTheEventLoop(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/finalizers.py:app"}.Serve(t, m)

@@ -14,7 +14,6 @@ func lifespanOf(name string, flags ...string) fapwstest.Command {
 		Complains: true}
 }
 
-// See ASGI 3, "Lifespan Protocol".
 func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 	const none = "None, import"
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -55,7 +54,7 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 	})
 }
 
-// The server reports why, and exits with status 3.
+// The server reports the error and exits with status 3.
 func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, says, not string }{
@@ -91,8 +90,8 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	}
 }
 
-// A cancelled startup may clean up. An application that ignores the cancellation is shut down after its startup. The
-// graceful timeout limits the startup and a shutdown that hangs.
+// TERM cancels a startup, which may clean up. If the application ignores the cancellation, it gets the shutdown event
+// after its startup. The graceful timeout limits both startup and shutdown.
 func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
@@ -118,7 +117,7 @@ func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	})
 }
 
-// The application wakes from --idle-stop, and the server begins to stop during the startup of the application.
+// A request wakes the application after --idle-stop. TERM arrives during the startup of the application.
 func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{
@@ -152,7 +151,7 @@ func TestASGILifespanThatHangsIsLogged(t *testing.T) {
 	s.Stop()
 }
 
-// A request that does not end is cancelled after the graceful timeout.
+// The server cancels active requests after the graceful timeout, and then sends the shutdown event.
 func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c := lifespanOf("plain")
@@ -162,7 +161,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 		w := s.Dial()
 		w.Get("/slow")
 		pid := s.Says(`in flight in (\d+)`)[1]
-		// A connection of the same worker, which closes it when the stop begins.
+		// The worker closes this idle connection when the stop begins.
 		idle := s.Dial()
 		for idle.Get("/pid"); idle.Answer().Text != pid; idle.Get("/pid") {
 			idle = s.Dial()
@@ -186,7 +185,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	})
 }
 
-// If the lifespan of the new code fails, a reload changes nothing.
+// If the startup of the new code fails, the old code keeps running.
 func TestASGILifespanOfNewCodeStartsBeforeTheOldOneEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

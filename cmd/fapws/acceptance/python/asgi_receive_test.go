@@ -45,7 +45,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			if !reflect.DeepEqual(got["events"], any(test.want)) || got["early"] != false {
 				t.Errorf("%q: %v", test.request, got)
 			}
-			// The connection remains open: receive() returns because the response has ended.
+			// The connection stays open. receive() returns http.disconnect because the response is complete.
 			noted(s, fmt.Sprintf("/twice/%d", i), list{gone, gone, gone})
 			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
@@ -164,7 +164,8 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 		w.Answer().Is(t, `"ignored"`)
 		w.Answer().Is(t, `"ignored"`)
 
-		// A large body: the client gets its response, and may continue sending until it has read the response.
+		// The body is large. The client gets the response at once, and may continue sending the body until it has read
+		// the response.
 		w = s.Dial()
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
 		a := w.Answer().Want(t, 403)
@@ -183,8 +184,8 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	})
 }
 
-// The limit is exceeded while the application runs. It has sent nothing, so the client gets the error, and the
-// application gets http.disconnect.
+// The body exceeds its limit while the application runs. The application has sent nothing, so the client gets an error,
+// and the application gets http.disconnect.
 func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")

@@ -25,7 +25,7 @@ type (
 	dict = map[string]any
 )
 
-// See ASGI 3, "HTTP Connection Scope".
+// The keys are those of ASGI 3, "HTTP Connection Scope".
 func TestASGIScopeHasAllFields(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")
@@ -90,7 +90,7 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 	})
 }
 
-// The copy of the state is shallow.
+// The copy is shallow: requests share mutable values.
 func TestASGIStateIsCopiedForEachRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")

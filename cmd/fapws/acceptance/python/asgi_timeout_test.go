@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A task that waits for its client does not time out.
+// The timeout does not apply while a task waits for its client.
 func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"},

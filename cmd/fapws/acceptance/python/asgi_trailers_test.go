@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The extension is http.response.trailers, over HTTP/1.1. The test checks where it is offered, every order of its
-// events, and the bytes after the last chunk.
+// The test checks the extension http.response.trailers over HTTP/1.1: when the scope has it, every order of its events,
+// and the bytes after the last chunk.
 func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 	const (
 		begins = `{"type": "http.response.start", "status": 200, "trailers": True}`
@@ -25,8 +25,8 @@ func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 	tests := []struct {
 		name, te string
 		messages []string
-		want     string // "status:body|trailers"
-		// The beginnings of the errors of the messages, in their order.
+		want     string // response, as "status:body|trailers"
+		// beginnings of the errors, in the order of the messages
 		said []string
 	}{
 		{"one body", "trailers", []string{begins, hello, ends}, "200:hello|X-Sum=1", nil},

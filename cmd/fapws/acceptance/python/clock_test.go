@@ -9,8 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application sets another time zone, as Django does. The log lines about its handlers have the zone of the server,
-// too.
+// The application sets another time zone, as Django does. Log lines keep the time zone of the server.
 func TestLogKeepsTheZoneOfTheServer(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import os, time

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The exception from the timeout needs --debug, which --dev includes. A handler that hangs times out. After "continue",
-// SIGINT stops the server and no longer calls the debugger.
+// The debugger stops at an exception because of --debug, which --dev includes. A handler that hangs still times out.
+// After "continue" in the debugger, SIGINT stops the server instead of calling the debugger.
 func TestHandlerAtABreakpointDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import io, pdb, time
@@ -56,7 +56,8 @@ PATHS = [("/stops", stops), ("/hangs", hangs), ("/asgi", application)]
 	})
 }
 
-// Neither the console nor the debugger is in a function of sys.settrace of the thread that runs the handler.
+// Python's console and debugger use no trace function (sys.settrace) in the thread that runs the handler, so the server
+// must recognize them in another way.
 func TestHandlerAtAConsoleDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import code, pdb, sys, threading, time

@@ -60,8 +60,8 @@ func (e *editor) until(name string) message {
 	}
 }
 
-// A handler stops at a breakpoint that an editor sets over debugpy, which patches the module for threads, as gevent
-// does. The start logs no warning of that.
+// An editor sets a breakpoint over debugpy, and a handler stops there. debugpy patches the module threading, as gevent
+// does, but the server logs no warning about that.
 func TestEditorStopsHandlerOverDebugpy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -109,7 +109,8 @@ PATHS = [("/", handler)]
 		e.ask("continue", map[string]any{"threadId": stopped})
 		w.Answer().Want(t, 200).Is(t, "value 42")
 	}
-	c.Close() // otherwise debugpy's adapter keeps standard error open
+	// The adapter of debugpy would keep standard error open without this.
+	c.Close()
 	s.Stop()
 	for line := range strings.Lines(s.Stderr.String()) {
 		// importing debugpy may take long

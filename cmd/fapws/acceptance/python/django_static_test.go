@@ -6,7 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Django serves them as with runserver, but not without --dev, DEBUG, or the app staticfiles.
+// Django serves its static files as with runserver. It does not serve them without --dev, DEBUG, or the app
+// staticfiles.
 func TestDjangoServesItsStaticFilesWithDev(t *testing.T) {
 	t.Parallel()
 	venv := fapwstest.Today(t)

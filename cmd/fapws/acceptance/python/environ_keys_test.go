@@ -86,7 +86,7 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 				}
 			}
 		}
-		// Requests on one connection reuse the cached fields.
+		// The server reuses cached objects for the fields of later requests on the connection.
 		w := s.Dial()
 		for range 5 {
 			if got := w.Fetch("/app/x").Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil ||

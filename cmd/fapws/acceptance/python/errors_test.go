@@ -69,7 +69,7 @@ func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
 	})
 }
 
-// The client must not take it for a complete response.
+// The connection ends so that the client does not treat the response as complete.
 func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
@@ -87,7 +87,7 @@ func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {
 	})
 }
 
-// Tracebacks of several threads are logged at the same time.
+// Handlers on several threads fail at the same time.
 func TestTracebacksAreNotMixed(t *testing.T) {
 	t.Parallel()
 	const each = 20

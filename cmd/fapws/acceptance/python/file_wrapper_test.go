@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The rest begins at the position of the file.
+// The server sends the file from its current position to its end.
 func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 	data := make([]byte, 300_000)
 	for i := range data {
@@ -19,7 +19,7 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 	cases := []struct {
 		name, query string
 		body        string
-		length      int64 // -1: not announced
+		length      int64 // announced length, or -1 if there is none
 		closed      string
 	}{
 		{"a file", "kind=real", all, 300_000, "closed\n"},

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The text contains input of a client. It cannot reach a terminal as a control sequence either, wherever the exception
-// is raised. The lines of a message remain separate lines.
+// The text of the exception contains data of the client. Control sequences in it must not reach a terminal, wherever
+// the exception is raised. The lines of a message remain separate lines.
 func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
@@ -23,7 +23,7 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 		s := c.Serve(t, m)
 		for _, path := range paths {
 			if m.Forks() && path == "/defer" {
-				continue // its process has ended by then
+				continue // By then, the process of this request has ended.
 			}
 			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
 				"forged\r\x1b[31mred\u009b31m\u2028\u202e\u2066 last of " + path

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TIMEOUT, SERVER or THREADS = 0 are settings only in a module that also has PATHS.
+// Variables called TIMEOUT, SERVER or THREADS are settings only in a module that also has PATHS.
 func TestGlobalsOfWSGIAndASGIModulesAreNotSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -50,7 +50,7 @@ func unzipped(t *testing.T, a *fapwstest.Answer) string {
 	return string(text)
 }
 
-// Only responses that become smaller are compressed.
+// A response that would not become smaller is sent without compression.
 func TestHabitsGzipCompressesForClientsThatAcceptIt(t *testing.T) {
 	t.Parallel()
 	s, _ := habits(t, fapwstest.Threads)
@@ -101,7 +101,7 @@ func TestHabitsLogWritesApachesFormat(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/log", `"GET /filed HTTP/1.1" 200 - "-" "-"`)
 }
 
-// A session ID that the client invents is not accepted.
+// The server does not accept a session ID that a client has invented.
 func TestHabitsSessionsAreKnownToAllWorkers(t *testing.T) {
 	t.Parallel()
 	s, folder := habits(t, fapwstest.Workers)

@@ -33,20 +33,20 @@ func unblock(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// EPIPE means that the exception has ended the handler after the file was opened.
+	// EPIPE means that the handler has opened the file, and has then ended by an exception.
 	if _, err := f.Write([]byte{0}); err != nil && !errors.Is(err, syscall.EPIPE) {
 		t.Fatal(err)
 	}
 }
 
-// started is a request whose handler runs. The response has status 0 if the connection is lost.
+// started is a request whose handler runs. If the connection breaks, its status is 0.
 type started struct {
 	*fapwstest.Client
 	answer chan *fapwstest.Answer
 }
 
-// starts requests target until its handler has written another line to file. With a --timeout of a few seconds, a
-// request may time out on a busy machine before its handler runs.
+// starts requests target until its handler has written another line to file. If --timeout is a few seconds, a request
+// may time out on a busy machine before its handler runs.
 func starts(s *fapwstest.Server, target, file string) *started {
 	s.T.Helper()
 	lines := func() int {
@@ -104,7 +104,7 @@ func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 	})
 }
 
-// Inline, the handler is ended, so that other requests are served.
+// In inline mode, the timeout ends the handler, so that the server can answer other requests.
 func TestTimeoutOfAHandlerInCAnswers504(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := hanging(t, m, "--timeout", "100ms")
@@ -116,7 +116,7 @@ func TestTimeoutOfAHandlerInCAnswers504(t *testing.T) {
 	})
 }
 
-// The handler catches every exception.
+// This handler catches every exception and continues.
 func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")
@@ -128,13 +128,13 @@ func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	w.InTime("/").Is(t, "quick")
 }
 
-// The pieces are those of a generator and those of write() (PEP 3333, "Buffering and Streaming").
+// A generator or calls of write() make the pieces (PEP 3333, "Buffering and Streaming").
 func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.Dial()
-			// Afterwards, in inline mode, another thread than the loop sends pieces.
+			// In inline mode, another thread than that of the event loop sends pieces after these requests.
 			for range 20 {
 				w.Fetch("/quick100").Is(t, strings.Repeat("piece", 100))
 			}
@@ -181,7 +181,8 @@ func TestTimeoutInTheQueueDiscardsTheRequest(t *testing.T) {
 	}
 }
 
-// Even the only thread is replaced. A lost thread may return later.
+// A thread whose handler hangs counts as lost and is replaced, even if it was the only thread. A lost thread may return
+// later.
 func TestLostThreadsAreReplaced(t *testing.T) {
 	for _, threads := range []string{"1", "2"} {
 		t.Run(threads, func(t *testing.T) {
@@ -213,7 +214,8 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 	}
 }
 
-// The hung handlers wait or poll. The log names them. They belong to PATHS, a WSGI application or Flask-SocketIO.
+// The handlers wait or poll in an entry of PATHS, a WSGI application or Flask-SocketIO. The log names each handler that
+// hangs.
 func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 	for _, tt := range []struct {
 		script, target string
@@ -289,8 +291,7 @@ func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 	}
 }
 
-// The server runs one handler at a time. The health check, the status page and the other reports show that requests
-// wait.
+// The server has one thread for handlers. The health check, the status page and other reports show that requests wait.
 func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"--workers", "1"}} {
@@ -333,7 +334,7 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	}
 }
 
-// The stack comes from faulthandler, because a handler keeps the GIL.
+// The handler holds the GIL, so faulthandler writes the stack.
 func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")
@@ -346,7 +347,7 @@ func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	})
 }
 
-// The waiting requests of the client do not run.
+// Other requests that the client has already sent do not run.
 func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	t.Parallel()
 	t.Run("waiting", func(t *testing.T) {
@@ -386,13 +387,13 @@ func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	})
 }
 
-// Drivers that keep a connection for each thread need this.
+// Steady threads are for database drivers that keep a connection for each thread.
 func TestSteadyThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	const together = "3"
 	s, _ := hanging(t, fapwstest.Threads, "--threads", "8")
 	seen := map[string]bool{}
-	// The client of /lasting has its response before the thread has finished.
+	// The client of /lasting gets its response before the thread has finished the request.
 	for _, path := range []string{"/ident", "/lasting"} {
 		for range 30 {
 			seen[s.Get(path, 200).Text] = true
@@ -421,12 +422,12 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("then there are %d threads", len(seen))
 	}
-	// Threads retire after 10 s without work.
+	// A thread ends after 10 s without a request.
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
 }
 
-// pythonThreads returns how many threads for handlers were started. It excludes the threads of Go, which start at any
-// time and never end.
+// pythonThreads counts the threads that run handlers. It excludes the threads of Go, which start at any time and never
+// end.
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	tasks, err := os.ReadDir(s.Proc("task"))
@@ -442,8 +443,8 @@ func pythonThreads(s *fapwstest.Server) (n int) {
 	return n
 }
 
-// socketOf returns the server's socket of an IPv4 client, in the format of descriptors. The kernel may forget a
-// connection before the server has noticed that the client has disconnected.
+// socketOf returns the server's socket of the connection to an IPv4 client, in the form of a link in /proc/PID/fd. The
+// kernel may remove a connection from its list before the server has noticed that the client has disconnected.
 func socketOf(s *fapwstest.Server, client net.Addr) string {
 	s.T.Helper()
 	text := fapwstest.Read(s.T, "/proc/net/tcp")
@@ -451,7 +452,7 @@ func socketOf(s *fapwstest.Server, client net.Addr) string {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	// Another client, even of another server, may use the same port.
+	// A client of another server may have the same port.
 	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 9 && f[1] == local && f[2] == remote {

@@ -18,7 +18,7 @@ func hinting(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string
 	return fapwstest.Command{Script: "hints.py", Args: []string{folder}, Flags: []string{"--h2c"}}.Serve(t, m), folder
 }
 
-// links returns the status and the fields Link of each response that arrives, and the last body.
+// links returns the status and the Link fields of each response that arrives, and the body of the last response.
 func links(t *testing.T, s *fapwstest.Server, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("curl", append([]string{"-sSi"}, args...)...).CombinedOutput()
@@ -71,7 +71,7 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 	})
 }
 
-// Python's http.client, on which requests is built, takes a 103 for the response.
+// http.client of Python, which requests uses, would treat a 103 as the final response.
 func TestEarlyHintsReachOnlyClientsThatUnderstandThem(t *testing.T) {
 	t.Parallel()
 	s, folder := hinting(t, fapwstest.Threads)

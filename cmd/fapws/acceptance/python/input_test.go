@@ -49,8 +49,8 @@ func TestInputReadsAFileOnceForManyLines(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/lines", strings.Repeat("\n", 400_000))).Is(t, "400000 True")
 }
 
-// A thread of the application reads after the handler has returned. It never reads another file whose descriptor has
-// the same number.
+// A thread of the application reads wsgi.input after the handler has returned. It must not read another file that now
+// has the same descriptor.
 func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")
@@ -62,8 +62,8 @@ func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 		func() bool { return s.Get("/ended", 200).Text == want })
 }
 
-// The server has assembled the body before the handler runs. CONTENT_LENGTH is the length after decoding (RFC 3875
-// §4.1.2). Some frameworks read no other key.
+// The server receives the whole body before the handler runs. CONTENT_LENGTH is the length without chunk headers (RFC
+// 3875 §4.1.2). Some frameworks rely on CONTENT_LENGTH alone.
 func TestInputOfAChunkedBodyHasContentLength(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "input_calls.py")

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// closings serves iterables.py, and counts how often close() of the result of a request was called. It must be called
-// exactly once, whatever happens to the response.
+// closings serves iterables.py and counts calls of close(). The server must call close() of each result exactly once,
+// whatever happens to the response.
 type closings struct {
 	*fapwstest.Server
 	folder string
@@ -52,12 +52,12 @@ func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
 		})
 }
 
-// The length is known if len() is 1 or there are no bytes (PEP 3333, "Handling the Content-Length Header"). HEAD has
-// the same fields.
+// The server knows the length if len() is 1, or if the iterable has no bytes (PEP 3333, "Handling the Content-Length
+// Header"). A response to HEAD has the same fields.
 func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 	cases := []struct {
 		kind, body string
-		length     int64 // -1: not known
+		length     int64 // length, or -1 if the server does not know it
 	}{
 		{"plain", "one,two", -1}, {"separate", "one,two", -1}, {"generator", "one,two", -1}, {"tuple", "one,two", -1},
 		{"sized", "one,two", -1}, {"no-len", "one,two", -1}, {"unclosable", "one,two", -1},
@@ -96,7 +96,7 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 	})
 }
 
-// The client can distinguish a complete response from an aborted response.
+// Each client can tell whether the response is complete.
 func TestCloseRunsOnceForEachIterable(t *testing.T) {
 	cases := []struct {
 		name, kind, more string
@@ -149,7 +149,7 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 				t.Errorf("%s: %v", c.name, a.Header)
 			}
 			s.once(c.name, mark)
-			if c.status == 500 { // a page: its length is known
+			if c.status == 500 { // The length of an error page is known.
 				target, mark = s.target(c.kind, c.more)
 				w.Send(fapwstest.Request("HEAD", target, ""))
 				if head := w.AnswerTo("HEAD").Want(t, 500); head.ContentLength != a.ContentLength ||

@@ -25,7 +25,7 @@ func leaving(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serv
 	return fapwstest.Command{Script: "left.py", Args: args, Flags: flags}.Serve(t, m), folder
 }
 
-// fapws.disconnected works on all threads, and with asyncio.
+// fapws.disconnected works on all threads and with asyncio.
 func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ flag, target string }{
@@ -52,7 +52,7 @@ func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 				ended <- err
 			}()
 			fapwstest.FileSays(t, folder+"/entered", "False\nFalse\n")
-			reset() // resets the stream; the connection remains
+			reset() // The client resets the stream, and the connection stays open.
 			<-ended
 			fapwstest.FileSays(t, folder+"/left", "yes\nyes\n")
 			fapwstest.FileSays(t, folder+"/access", `"GET `+c.target+` HTTP/2.0" 499 `)
@@ -60,7 +60,8 @@ func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 	}
 }
 
-// A client that has shut down its sending side has probably disconnected. If it has not, it gets its response.
+// A client that has shut down its sending side has probably disconnected. If it is still connected, it gets its
+// response.
 func TestHandlerSeesAtOnceThatItsClientSendsNothingFurther(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ flag, target, want string }{
@@ -104,7 +105,7 @@ func TestClientThatClosesItsSideOfTLSHasDisconnected(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/left", "yes\nyes\n")
 }
 
-// Other requests have used the thread, and the memory of the request, since then.
+// Since then, other requests have used the thread and the memory of the request.
 func TestFunctionOfAnEarlierRequestKeepsItsLastResult(t *testing.T) {
 	t.Parallel()
 	s, folder := leaving(t, fapwstest.Threads, "--threads", "1")

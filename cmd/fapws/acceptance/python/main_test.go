@@ -1,4 +1,4 @@
-// Package python_test checks how scripts, WSGI and ASGI applications run.
+// Package python_test checks how the server runs scripts, WSGI applications and ASGI applications.
 package python_test
 
 import (

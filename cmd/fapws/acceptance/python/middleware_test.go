@@ -26,7 +26,7 @@ func TestProfilePageIsShownToAllowedClients(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/profile", "seconds=soon")).Want(t, 400, "seconds must be")
 		s.Ask(fapwstest.Request("POST", "/profile", "seconds=600")).Want(t, 400)
 		found, late := "", time.Now().Add(fapwstest.Patience)
-		// On a busy machine, the profile may end before the next request.
+		// On a busy machine, the profile may end before the next request runs.
 		for seconds := 2; found == ""; seconds = min(2*seconds, 60) {
 			s.Ask(fapwstest.Request("POST", "/profile", fmt.Sprint("seconds=", seconds))).Want(t, 202, "profiling")
 			second := s.Ask(fapwstest.Request("POST", "/profile", "seconds=0.1", html))

@@ -25,7 +25,7 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	w.Send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
 	w.Answer().Want(t, 204).Field(t, "Allow", allowed)
 	for _, c := range []struct{ path, body string }{
-		// There is an object for each request, but none for 405 and OPTIONS.
+		// An object is created for each request, but not for a 405 response or OPTIONS.
 		{"/made", "5"},
 		{"/count", "1"}, {"/count", "2"},
 	} {
@@ -68,7 +68,8 @@ if __name__ == "__main__":
 	s.Says(`error in handler app:fails, GET /x HTTP/1.1`)
 }
 
-// PEP 3333 requires a plain dict. Handlers of the same script get its Environ.
+// PEP 3333 requires that environ is a dict, not an object of a subclass. Other handlers of the same script get the
+// class Environ.
 func TestApplicationThatNeedsAPlainDictGetsIt(t *testing.T) {
 	t.Parallel()
 	app := fapwstest.Write(t, t.TempDir()+"/app.py", `

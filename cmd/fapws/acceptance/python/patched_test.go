@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With threads, patched code does not work, and the log contains a warning.
+// On threads, the patched code does not work, and the log has a warning.
 func TestCodeThatGeventHasPatchedWorksOnlyInline(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from gevent import monkey

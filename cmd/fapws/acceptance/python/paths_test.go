@@ -13,7 +13,7 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		{"/a/", "/a", "/a", "/", ""},
 		{"/a/b/c?q=1", "/a", "/a", "/b/c", "q=1"},
 		{"/a?", "/a", "/a", "", ""},
-		// The first entry takes precedence. SCRIPT_NAME consists of whole segments.
+		// The first entry of PATHS that matches answers. SCRIPT_NAME ends at the end of a segment.
 		{"/abc", "/a", "", "/abc", ""},
 		{"/dir/", "/dir/", "/dir", "/", ""},
 		{"/dir/file", "/dir/", "/dir", "/file", ""},
@@ -22,7 +22,7 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		{"/deep/erst", "/deep/er", "/deep", "/erst", ""},
 		{"/x/y/./v/../z", "/x/y", "/x/y", "/z", ""},
 		{"//x/y//z", "/x/y", "/x/y", "/z", ""},
-		// PEP 3333: bytes as latin-1
+		// PEP 3333 requires that each character of a str is one byte (latin-1).
 		{"/caf%C3%A9/%e2%82%ac", "/caf\u00e9", "/caf\u00c3\u00a9", "/\u00e2\u0082\u00ac", ""},
 		{"/sp%20ace/100%25", "/sp ace", "/sp ace", "/100%", ""},
 		{"/%61/b%2Fc", "/a", "/a", "/b/c", ""},
@@ -100,7 +100,7 @@ func TestPathsAcceptEveryCallable(t *testing.T) {
 	}
 }
 
-// The response to another method lists the names of the class.
+// If the class has no method for the request, the response lists the methods.
 func TestClassAnswersByTheNameOfTheMethod(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py")

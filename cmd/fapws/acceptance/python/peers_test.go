@@ -8,9 +8,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Cases from the public tests of other servers: each comment names its origin.
+// These cases are from public tests of other servers. Each comment names the origin.
 
-// The tests are tests/wsgi/headers.py of mod_wsgi and headers.py of bjoern.
+// The cases are from tests/wsgi/headers.py of mod_wsgi, and headers.py of bjoern.
 func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "peers.py")
@@ -25,7 +25,8 @@ func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 			t.Errorf("%s %q", a.Status, a.Header["X-Empty"])
 		}
 	}
-	w := s.Dial() // all requests go to one process, which counts them
+	// One connection, and therefore one process, which counts the requests.
+	w := s.Dial()
 	for i := 1; i <= 40; i++ {
 		w.Fetch("/same_list").Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))
 	}

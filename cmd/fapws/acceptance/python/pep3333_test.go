@@ -12,8 +12,8 @@ import (
 
 type breach struct{ object, function, text, want string }
 
-// breaches lists applications of pep3333.py and their warnings. The line number is the number of the line with the
-// text, counted from the start of the function that the warning names.
+// breaches lists applications of pep3333.py and their warnings. The warning of an application must name the line that
+// contains the text, in the function that the warning names.
 var breaches = []breach{
 	{"items", "items", "ok(", "an item of the body is a str; it must be bytes"},
 	{"array", "array", "ok(", "an item of the body is a bytearray;"},
@@ -41,7 +41,8 @@ var breaches = []breach{
 	{"routed", "items", "ok(", "an item of the body is a str;"},
 }
 
-// There is one warning with the line. The response is the same as without --dev, which does not warn.
+// Each application causes one warning, which names a line. Its response is the same without --dev, but the warning is
+// missing.
 func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	t.Parallel()
 	const name = "testdata/pep3333.py"

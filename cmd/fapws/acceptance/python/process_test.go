@@ -47,7 +47,7 @@ func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 			}
 			w.Fetch("/pid").Is(t, strconv.Itoa(s.Cmd.Process.Pid))
 		})
-		s.Complains = true // the child's SystemExit may be reported
+		s.Complains = true // The server may report the SystemExit of the child.
 	})
 }
 
@@ -65,8 +65,8 @@ func TestObjectsOfTheImportBelongToTheHandlerThread(t *testing.T) {
 	})
 }
 
-// Before Python 3.13, the thread that first imports threading is its main thread, and Python waits for that thread at
-// the end. In this test the thread does not end.
+// Before Python 3.13, the thread that first imports threading counts as the main thread, and Python waits for it at the
+// end. In this test, that thread never ends.
 func TestThreadingImportedByAnotherThreadDoesNotBlockTheEnd(t *testing.T) {
 	const text = `
 import _thread, atexit, sys

@@ -14,7 +14,7 @@ import (
 
 func TestScriptHasTheSameIdentityAsUnderPython3(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		// ".." of the link is the parent of its target.
+		// The directory is a link, so ".." is the parent directory of the target of the link.
 		link := t.TempDir() + "/link"
 		fapwstest.Must(t, os.Symlink(fapwstest.Testdata(t, "asgi"), link))
 		for _, c := range []struct{ dir, script string }{
@@ -51,7 +51,7 @@ func TestPYTHONPATHIsUsed(t *testing.T) {
 	})
 }
 
-// The executable was copied without its Python package. A script would otherwise fail at its first request.
+// The executable was copied without its Python package. Without this check, a script would fail at its first request.
 func TestMissingPackageEndsTheStart(t *testing.T) {
 	t.Parallel()
 	if fapwstest.IsWheel(t) {
@@ -87,7 +87,7 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, m)
 			s.Get("/", 200).Is(t, lead)
-			// The flag takes precedence over the environment.
+			// The flag --venv has priority over VIRTUAL_ENV.
 			s = fapwstest.Command{Script: "identity.py", Flags: []string{"--venv", venv},
 				Env: []string{"VIRTUAL_ENV=/nowhere"}}.Serve(t, m)
 			if got := s.Get("/", 200).Object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {
@@ -97,7 +97,7 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 	}
 }
 
-// The output is the same as under python3. The exit status is 3.
+// The script exits while it is loaded. The messages are the same as with python3, and the exit status is 3.
 func TestScriptThatEndsIsReportedWithItsPosition(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text string }{

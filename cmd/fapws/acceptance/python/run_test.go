@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// python returns a command of a Python that imports the package fapws, and finds the executable in PATH.
+// python returns a command that runs program with a Python that can import fapws, and has the executable in PATH.
 func python(t *testing.T, dir, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	contrib, err := filepath.Abs(fapwstest.Repository + "/contrib")
@@ -80,7 +80,7 @@ func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
 	}
 }
 
-// The fixture stops the server after the test. The test also gets the output of a server that cannot start.
+// The pytest fixture stops the server after the test. If the server cannot start, the test gets its messages.
 func TestServerRunsInTestsOfPytest(t *testing.T) {
 	t.Parallel()
 	venv, dir := fapwstest.Today(t), t.TempDir()

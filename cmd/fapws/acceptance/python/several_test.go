@@ -8,7 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The applications would share one module. A module that is not imported, or that is in the same directory, is allowed.
+// If two applications have modules of the same name, they would share one module. It is allowed if no application
+// imports the module, or if the applications are in the same directory.
 func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -36,8 +37,8 @@ func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	}
 }
 
-// Hosts and routes name the applications. Each application has its own modules and classes, and its name in messages,
-// even if two scripts are both called app.py.
+// Hosts and routes name the applications. Each application has its own modules and classes. Messages contain the name
+// of the application, even if two scripts are both called app.py.
 func TestSeveralApplicationsRunInOnePython(t *testing.T) {
 	t.Parallel()
 	const app = `
@@ -71,7 +72,8 @@ app = "two/app.py"
 `
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {
-		// The settings of the first application apply to all, the settings of another application to its own paths.
+		// The settings of the first application apply to all applications. The settings of another application apply to
+		// its own paths.
 		limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
 		fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
 		fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")

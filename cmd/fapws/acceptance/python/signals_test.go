@@ -8,7 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application handles the signal. The handler may wait for anything, or run Python code.
+// The application handles the signal on the main thread. A handler on this thread may wait for anything, or run Python
+// code.
 func TestSignalInterruptsAHandlerOnTheMainThread(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import select, signal, socket, subprocess, threading, time
@@ -84,7 +85,7 @@ PATHS = [("/processor", processor), ("/", handler)]
 	})
 }
 
-// sys.exit also works in the middle of a request on the main thread.
+// sys.exit in a signal handler also ends a request that runs on the main thread.
 func TestSignalHandlerThatExitsStopsTheServer(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import atexit, functools, os, signal, sys, time

@@ -7,7 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If the head was sent, start_response raises. The exception is not kept.
+// If the head of the response was sent, start_response raises the exception. The server keeps no reference to the
+// exception.
 func TestExcInfoReplacesAHeadThatWasNotSent(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {

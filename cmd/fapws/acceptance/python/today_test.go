@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client disconnects while the generator waits or produces. Background tasks and the ends of dependencies then run
-// as after any other response, without an exception.
+// The client disconnects while a generator waits or produces. Background tasks and the cleanup of dependencies run as
+// after any other response. There is no exception.
 func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t,
@@ -63,7 +63,7 @@ func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	}
 }
 
-// Event streams end when a stop or a reload begins, independent of their handlers, because their clients reconnect.
+// Event streams end when a stop or a reload begins, without a call of their handlers, because their clients reconnect.
 // Other responses, and responses to POST, are completed.
 func TestEventStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
@@ -114,7 +114,7 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// A stream ends when a stop begins, after everything that belongs to the response.
+// Event streams end when a stop begins, after background tasks and the cleanup of dependencies.
 func TestTodaysFrameworksEndEventStreamsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)},

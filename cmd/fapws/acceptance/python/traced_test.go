@@ -6,8 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Coverage, profilers and debuggers use threading.settrace and threading.setprofile. The main thread, on which the
-// script calls these functions, needs sys.settrace.
+// Coverage tools, profilers and debuggers call threading.settrace and threading.setprofile. These functions have no
+// effect on the main thread, which needs sys.settrace.
 func TestTracersFollowEachThreadOfTheServer(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import threading

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A script checks, sets, lists and removes the users of a file, which fapws user understands.
+// A script checks, sets, lists and removes the users of a file. "fapws user" can use the same file.
 func TestScriptChangesUsers(t *testing.T) {
 	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		file := filepath.Join(t.TempDir(), "users")
@@ -63,7 +63,7 @@ func TestScriptChangesUsers(t *testing.T) {
 	})
 }
 
-// Threads and another program that change the file at the same time lose no user.
+// Threads and another program change the file at the same time. No user may be lost.
 func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "users")
@@ -89,7 +89,7 @@ func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 	}
 }
 
-// In a process where the functions cannot work, they raise RuntimeError.
+// Outside of a server, the functions raise RuntimeError.
 func TestUsersOutsideOfTheServerIsAnError(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "users")

@@ -36,10 +36,10 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 		})
 }
 
-// With threads, memory does not grow, and other requests are served. When the client disconnects, write() raises, which
-// ends the handler without an error.
+// On threads, write() waits for the client. Memory does not grow, and the server answers other requests. When the
+// client disconnects, write() raises an exception, which ends the handler without a log line.
 func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
-	// Inline, the loop that makes room also runs the handler.
+	// Inline, write() cannot wait, because the event loop that sends the data runs the handler.
 	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "write.py", Args: []string{folder}}.Serve(t, fapwstest.Threads)
@@ -70,7 +70,7 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 
 // Clients that do not read, however many, do not delay other responses.
 func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
-	t.Parallel() // inline, write() does not wait
+	t.Parallel() // Inline, write() does not wait.
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +96,7 @@ func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 	}
 }
 
-// Clients that do not read get a limited number of threads.
+// Calls of write() that wait for clients may occupy only a limited number of threads.
 func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()},

@@ -15,7 +15,7 @@ assert fapws.contrib.headers.redirect is fapws4.contrib.headers.redirect is head
 
 
 def built_in(environ, start_response):
-    """Without the classes, environ is a plain dict, and start_response has the same methods."""
+    """The script does not import the classes, so environ is a plain dict. start_response has the same methods."""
     start_response.set_cookie("c", "v")
     start_response("200 OK", [])
     return repr(type(environ))

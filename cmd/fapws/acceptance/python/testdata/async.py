@@ -1,4 +1,4 @@
-"""Async handlers, plain handlers, and an ASGI application in one table."""
+"""One PATHS table with async handlers, synchronous handlers and an ASGI application."""
 import asyncio
 import threading
 

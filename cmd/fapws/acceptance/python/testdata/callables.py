@@ -1,4 +1,4 @@
-"""Handlers of every kind that accept two arguments."""
+"""Handlers are callables of every kind that accept two arguments."""
 import functools
 
 
@@ -15,7 +15,7 @@ def needs(db, environ, start_response, *, debug):
 
 
 def none():
-    """A wrapped function. Its arguments are not the arguments of the handler."""
+    """Has no parameters. The decorator adds the two parameters of a handler."""
 
 
 @functools.wraps(none)

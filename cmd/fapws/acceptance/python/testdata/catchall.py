@@ -1,4 +1,4 @@
-"""A tuple of lists, and an entry for all other paths."""
+"""PATHS is a tuple of lists. The last entry answers all other paths."""
 
 
 def first(environ, start_response):

@@ -1,4 +1,4 @@
-"""Environ and Start_response, imported by their first names. One class is subclassed."""
+"""Imports Environ and Start_response by their original names, and subclasses one of them."""
 from fapws4.base import Environ, Start_response as Base
 
 
@@ -8,7 +8,7 @@ class Start_response(Base):
 
 
 def show(environ, start_response):
-    environ["wsgi.input"].read(3)  # must not affect fapws.params
+    environ["wsgi.input"].read(3)  # Reading the input must not affect fapws.params.
     start_response.no_store()
     start_response("200 OK", [("X-Given", "1")])
     return {

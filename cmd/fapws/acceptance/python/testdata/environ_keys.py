@@ -1,4 +1,4 @@
-"""Returns environ, changes it before the next request, and uses wsgi.errors."""
+"""Returns environ, changes environ (which must not affect the next request), and writes to wsgi.errors."""
 import json
 import os
 import sys
@@ -20,7 +20,7 @@ def show(environ, start_response):
 
 
 def errors(environ, start_response):
-    """Writes, and continues only when the test has received the text."""
+    """Writes a text to wsgi.errors, and continues when the test has seen the text."""
     stream = environ["wsgi.errors"]
     stream.write("first line\n")
     stream.writelines(["second ", "and third\nfourth\n"])

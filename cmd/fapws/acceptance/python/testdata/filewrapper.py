@@ -24,7 +24,7 @@ def note(name, text):
 
 
 class Noted:
-    """A file-like object without fileno()."""
+    """An object with read() but without fileno()."""
 
     def __init__(self, name):
         self.name_of_test, self.inner, self.sizes = name, io.BytesIO(DATA), set()
@@ -38,7 +38,8 @@ class Noted:
 
 
 class Opened(io.FileIO):
-    """A file of another class. Its read() may differ, so sendfile must not be used."""
+    """A subclass of a file class. Its read() may return other data than the file, so the server must not use
+    sendfile."""
 
     def read(self, size=-1):
         return super().read(size).replace(b"\x00", b"\xff")
@@ -58,7 +59,7 @@ def real(name, skip=0):
 
 def partly_read(name):
     f = real(name)
-    f.readline()  # its buffer has read beyond tell()
+    f.readline()  # The buffer of the file has read more than tell() says.
     return f
 
 
@@ -114,7 +115,7 @@ def application(environ, start_response):
     opened = KINDS[query["kind"]](query.get("name"))
     size = [int(query["block"])] if "block" in query else []
     wrapped = environ["wsgi.file_wrapper"](opened, *size)
-    if "through" in query:  # like a middleware that reads each block
+    if "through" in query:  # Some middlewares read each block, like this.
         return (block for block in wrapped)
     return wrapped
 

@@ -1,4 +1,4 @@
-"""Exceptions in all places whose messages have text of the client."""
+"""Raises exceptions with text of the client, in all places."""
 import asyncio
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""Features of fapws3: timers by its names, Gzip, Log and Session."""
+"""Features of fapws3: its names for timers, Gzip, Log and Session."""
 import sys
 
 import fapws
@@ -164,7 +164,7 @@ def log_out(environ, start_response):
 
 @sessions
 def late(environ, start_response):
-    """Another request of the client logs out while this handler runs."""
+    """While this handler runs, another request of the client logs out."""
     log_out({"HTTP_COOKIE": environ["HTTP_COOKIE"]}, lambda status, fields: None)
     if environ["QUERY_STRING"]:
         environ["fapws.session"]["late"] = True
@@ -172,7 +172,7 @@ def late(environ, start_response):
 
 
 def record(environ, start_response):
-    """Stores a session like scripts for fapws3."""
+    """Stores a session in the way of scripts for fapws3."""
     row = {}
     first = Session(row, max_age=60)
     first.setdata({"n": 1})

@@ -1,4 +1,4 @@
-"""Handlers that hang in Python, in C, and in C with the GIL, and handlers that do not."""
+"""Handlers that hang in Python code, in C code, or in C code that holds the GIL, and handlers that do not hang."""
 import ctypes
 import os
 import sys
@@ -18,7 +18,7 @@ def note(name, text="yes"):
 
 
 def blocked(environ, start_response):
-    """Hangs in C until the test writes to the FIFO."""
+    """Hangs in C code until the test writes to a FIFO."""
     note("blocked")
     with open(os.path.join(folder, "fifo"), "rb", 0) as f:
         f.read(1)
@@ -54,7 +54,7 @@ def locked(environ, start_response):
 
 
 def stubborn(environ, start_response):
-    """Continues after any exception, until a file exists."""
+    """Catches every exception and continues, until the test creates a file."""
     while not os.path.exists(os.path.join(folder, "go")):
         try:
             time.sleep(0.01)
@@ -71,7 +71,7 @@ def waits_in_write(environ, start_response):
 
 
 def ticking(environ, start_response):
-    """Occupies its thread without timing out, until a file exists."""
+    """Occupies its thread until the test creates a file, but sends data meanwhile, so that it does not time out."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     note("ticking")
     while not os.path.exists(os.path.join(folder, "go")):
@@ -100,7 +100,7 @@ def quick100(environ, start_response):
 
 
 def pieces(environ, start_response):
-    """Waits before each fifth piece until the client has read the pieces."""
+    """Sends pieces. Before each fifth piece, it waits until the client has read the earlier pieces."""
     for i in range(50):
         yield str(i % 10).encode()
         while i % 5 == 0 and not os.path.exists(os.path.join(folder, f"read{i}")):
@@ -108,7 +108,7 @@ def pieces(environ, start_response):
 
 
 def written(environ, start_response):
-    """Does the same with write()."""
+    """Does the same as pieces, but calls write()."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     for piece in pieces(environ, start_response):
         write(piece)
@@ -116,8 +116,8 @@ def written(environ, start_response):
 
 
 def keeps_gil(environ, start_response):
-    """Hangs in C with the GIL until the test writes to the FIFO."""
-    fifo = os.open(os.path.join(folder, "fifo"), os.O_RDWR)  # does not wait for a writer
+    """Hangs in C code that holds the GIL, until the test writes to a FIFO."""
+    fifo = os.open(os.path.join(folder, "fifo"), os.O_RDWR)  # O_RDWR opens the FIFO without waiting for a writer.
     ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
     return "too late"
 
@@ -146,7 +146,7 @@ def queued(environ, start_response):
 
 
 def alone(environ, start_response):
-    """Returns the largest number of requests that have run it at the same time."""
+    """Returns the largest number of requests that have run this handler at the same time."""
     global running, most
     with lock:
         running += 1
@@ -162,21 +162,21 @@ def ident(environ, start_response):
 
 
 class Lasting:
-    """An object whose end takes much longer than a tick of the monitor."""
+    """An object whose finalizer takes much longer than the interval of the monitor."""
 
     def __del__(self):
         time.sleep(0.03)
 
 
 def lasting(environ, start_response):
-    # without a GIL, another thread takes the next request meanwhile
+    # Without a GIL, another thread could take the next request meanwhile.
     if getattr(sys, "_is_gil_enabled", lambda: True)():
         environ["lasting"] = Lasting()
     return str(threading.get_ident())
 
 
 def together(environ, start_response):
-    """Returns when as many requests as the query says are in this function."""
+    """Waits until as many requests run this handler as the query says."""
     global running
     with lock:
         running += 1

@@ -1,4 +1,4 @@
-"""Handlers of Flask-SocketIO that hang, and one that does not."""
+"""Handlers of Flask-SocketIO that hang, and a handler that does not hang."""
 import threading
 
 from flask import Flask

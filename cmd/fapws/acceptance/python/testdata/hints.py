@@ -1,4 +1,4 @@
-"""Applications that send early hints. They wait for the file go in the directory of the first argument."""
+"""Sends early hints, then waits until the test creates the file "go" in the directory of the first argument."""
 import asyncio
 import os
 import sys

@@ -2,7 +2,7 @@ from fapws import HTTPError
 
 
 class Closing:
-    """An iterable that fails at its first step, and records its close()."""
+    """An iterable that raises an exception at its first step, and records that close() was called."""
 
     closed = 0
 

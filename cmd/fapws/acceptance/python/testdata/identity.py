@@ -1,11 +1,11 @@
-"""Returns the identity of the script as seen by itself. The test compares it with a run by python3."""
+"""Returns what the script knows about itself, such as __file__. The test compares this with a run by python3."""
 import json
 import os
 import sys
 
 seen = {
     "name": __name__,
-    "file": os.path.join(os.getcwd(), __file__),  # relative before Python 3.9
+    "file": os.path.join(os.getcwd(), __file__),  # The name is relative before Python 3.9.
     "argv": sys.argv,
     "path0": sys.path[0],
     "main": sys.modules["__main__"].__dict__ is globals(),

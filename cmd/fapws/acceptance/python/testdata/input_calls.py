@@ -1,4 +1,4 @@
-"""Calls methods of wsgi.input and compares with io.BytesIO of the same bytes."""
+"""Calls methods of wsgi.input, and compares the results with io.BytesIO of the same bytes."""
 import io
 import json
 import threading
@@ -13,7 +13,7 @@ def outcome(expression, stream):
 
 
 def compare(environ, start_response):
-    """Returns the difference from io.BytesIO for ?expression."""
+    """Evaluates the expression in the query with wsgi.input and with io.BytesIO, and returns the difference."""
     stream = environ["wsgi.input"]
     body = stream.getvalue()
     expression = urllib.parse.unquote(environ["QUERY_STRING"])
@@ -22,13 +22,13 @@ def compare(environ, start_response):
 
 
 def about(environ, start_response):
-    """Returns what an application knows about the body before it reads."""
+    """Returns what the keys of environ say about the body, before it is read."""
     keys = ("CONTENT_LENGTH", "CONTENT_TYPE", "wsgi.input_terminated", "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_LENGTH")
     return json.dumps({key: environ[key] for key in keys if key in environ})
 
 
 def lines(environ, start_response):
-    """Returns the number of lines, and whether the bytes read are about as many as the body has."""
+    """Reads lines of the body. Returns their number, and whether they contain about all bytes of the body."""
     def bytes_read():
         with open("/proc/self/io") as counts:
             return int(counts.readline().split()[1])
@@ -41,7 +41,7 @@ ends = []
 
 
 def elsewhere(environ, start_response):
-    """A thread continues reading after the handler has returned."""
+    """Starts a thread that continues to read the body after the handler has returned."""
     def read():
         try:
             while stream.read(65536):

@@ -1,7 +1,5 @@
-"""Iterables of every shape. Each iterable records in a file when its close() has run.
-
-?kind=...&length=N&status=CODE&how=...: see result() and application().
-"""
+"""Returns iterables of every kind. Each writes to a file when its close() is called. See result() and application() for
+?kind=...&length=N&status=CODE&how=...."""
 import os
 import sys
 import urllib.parse
@@ -10,7 +8,7 @@ folder = sys.argv[1]
 
 
 class Plain:
-    """An iterable and its own iterator, without len()."""
+    """An iterator without len(), which is its own iterable."""
 
     def __init__(self, name, chunks, ends=None):
         self.name, self.chunks, self.ends = name, list(chunks), ends
@@ -60,7 +58,7 @@ class Unready(Plain):
 
 
 class Separate(Plain):
-    """The iterator is another object than the iterable, which has close()."""
+    """An iterable with close(). Its iterator is another object."""
 
     def __iter__(self):
         return iter(self.chunks)

@@ -1,4 +1,4 @@
-"""Deferred and repeated calls."""
+"""Defers calls and repeats calls by timers."""
 import os
 import sys
 import threading
@@ -21,7 +21,7 @@ def tick():
 
 
 def later(environ, start_response):
-    """The response is sent before the deferred call runs."""
+    """The server sends the response before it runs the deferred call."""
     defer(go.wait)
     defer(note, "later", text="from a request")
     return str(defer_queue_size())

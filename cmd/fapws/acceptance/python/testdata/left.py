@@ -1,4 +1,5 @@
-"""Handlers whose clients disconnect. They write what they see into the directory of the first argument."""
+"""Handlers whose clients disconnect. They write whether they notice this to files in the directory of the first
+argument."""
 import asyncio
 import os
 import sys
@@ -17,7 +18,7 @@ def note(name, text="yes"):
 
 
 def elsewhere(environ, start_response):
-    """Another thread asks whether the client has disconnected."""
+    """Another thread checks whether the client has disconnected."""
     disconnected = environ["waitress.client_disconnected"]
     note("entered", str(disconnected()))
     left = threading.Event()
@@ -57,7 +58,7 @@ def writes(environ, start_response):
 
 
 def sends(environ, start_response):
-    """A generator whose one piece may be all of the response."""
+    """A generator that yields one piece, which may be the whole response."""
     while not environ["fapws.disconnected"]():
         time.sleep(0.002)
     yield "one "

@@ -1,4 +1,4 @@
-"""PATHS with WSGI middlewares, and chains of middlewares. The profile page shows their costs."""
+"""PATHS with single and nested WSGI middlewares. The profile page shows how much time they need."""
 import threading
 import time
 from wsgiref.validate import validator
@@ -7,7 +7,7 @@ from fapws.contrib.profile import Profile
 
 
 class Header:
-    """Puts its name before the names of inner middlewares."""
+    """A middleware that puts its name before the names of inner middlewares."""
 
     def __init__(self, app, name):
         self.app, self.name = app, name
@@ -23,7 +23,7 @@ class Header:
 
 
 class Shout:
-    """Changes the body while it is sent, and closes the wrapped iterable."""
+    """A middleware that changes the body while it is sent, and closes the inner iterable."""
 
     def __init__(self, app):
         self.app = app

@@ -4,7 +4,7 @@ reused = [TEXT, ("X-Count", "0")]
 
 
 class Name(str):
-    """A subclass of str, like strings of frameworks that are safe to show."""
+    """A subclass of str. Frameworks use such classes for strings that need no escaping."""
 
 
 def fields(environ, start_response):

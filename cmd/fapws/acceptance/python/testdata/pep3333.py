@@ -1,4 +1,4 @@
-# Applications that each break PEP 3333 in another way, and one that follows it.
+# Each application but one breaks another rule of PEP 3333.
 import io
 
 

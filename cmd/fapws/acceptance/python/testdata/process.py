@@ -1,4 +1,4 @@
-"""Uses threads, signals, children and output."""
+"""Handlers that use threads, signals, child processes and standard output."""
 import os
 import signal
 import sqlite3
@@ -8,7 +8,8 @@ import threading
 import time
 
 taken = []
-db = sqlite3.connect(":memory:")  # belongs to the thread that runs the script
+# The database can be used only by the thread that runs the script.
+db = sqlite3.connect(":memory:")
 db.execute("create table t (n)")
 ticks = 0
 
@@ -35,7 +36,7 @@ def fork(environ, start_response):
     pid = os.fork()
     if pid == 0:
         if environ["QUERY_STRING"] == "returns":
-            return "from the child"  # no client may receive this
+            return "from the child"  # The response of the child process must reach no client.
         if environ["QUERY_STRING"] == "raises":
             raise SystemExit(7)
         os._exit(len([str(i) for i in range(7)]))

@@ -1,4 +1,4 @@
-"""Handlers that end by an exception, in every way."""
+"""Handlers that raise exceptions in every way."""
 import sys
 
 entered = 0
@@ -36,7 +36,7 @@ def early(environ, start_response):
 
 
 def replaced(environ, start_response):
-    """PEP 3333: with exc_info a head that was not sent yet can be replaced."""
+    """Replaces the head of a response. PEP 3333 allows this with exc_info while the head was not sent yet."""
     start_response("200 OK", [("X-First", "1")])
     try:
         raise ValueError("to be replaced")

@@ -7,7 +7,7 @@ seen = {}
 
 
 class Marker:
-    """An object that is released with the frame of the exception."""
+    """An object that is released when the traceback of the exception is released."""
 
 
 def fails():
@@ -19,7 +19,7 @@ def fails():
 def replaced(environ, start_response):
     start_response.add_header("X-Before", "1")
     write = start_response("200 OK", [TEXT, ("Content-Length", "3"), ("X-First", "1")])
-    write(b"")  # no byte: the head can still be replaced
+    write(b"")  # No byte was sent, so the head can still be replaced.
     try:
         fails()
     except ValueError:
@@ -36,7 +36,7 @@ def first(environ, start_response):
 
 
 def late(environ, start_response):
-    """The middleware of PEP 3333 that fails during the response."""
+    """Fails during the response, like the middleware in PEP 3333."""
     start_response("200 OK", [TEXT])
     yield b"begun"
     try:
@@ -114,7 +114,7 @@ def never(environ, start_response):
 
 
 def half(environ, start_response):
-    """A failed call has no effect."""
+    """Calls start_response with invalid fields. The failed call must have no effect."""
     start_response.add_header("X-Kept", "1")
     try:
         start_response(

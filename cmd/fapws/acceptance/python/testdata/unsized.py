@@ -1,4 +1,4 @@
-"""Sends files with the length of their reported size, or without a length."""
+"""Sends files, with or without Content-Length. The Content-Length is the size that the file reports."""
 import os
 
 
@@ -22,7 +22,7 @@ PATHS = [("/file", file), ("/stat", stat), ("/wrapped", wrapped)]
 
 
 async def application(scope, receive, send):
-    """Sends a file like FileResponse of Starlette."""
+    """Sends a file as FileResponse of Starlette does."""
     name = scope["query_string"].decode()
     length = str(os.stat(name).st_size).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})

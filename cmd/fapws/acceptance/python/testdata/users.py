@@ -39,5 +39,5 @@ def child(environ, start_response):
 
 
 PATHS = [("/call", call), ("/crowd", crowd), ("/child", child)]
-if "fork" not in sys.argv:  # which serves no async handlers
+if "fork" not in sys.argv:  # --fork supports no async handlers.
     PATHS.append(("/later", later))

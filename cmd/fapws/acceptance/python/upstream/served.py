@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 10.0  # timeout in seconds
 
 
 class Served:
-    """The application of the test that is running, and how its last request ended."""
+    """The application of the running test, and how its last request ended."""
 
     app = None
     root_path = ""
@@ -67,7 +67,7 @@ def run():
 
 
 def listening():
-    """The address that this server listens on, if it does."""
+    """Returns the address on which this server listens, or None."""
     inodes = set()
     for fd in os.listdir("/proc/self/fd"):
         try:
@@ -94,7 +94,7 @@ def wait_until(condition):
 
 
 def patch():
-    """Lets the client of the tests ask this server."""
+    """Replaces the client of the tests, so that it sends requests to this server."""
     import httpx
     import starlette.testclient as testclient
 

@@ -1,4 +1,4 @@
-"""Context variables with values of the import, and values of each request."""
+"""Sets context variables while it is imported, and in each request."""
 import asyncio
 import contextvars
 import threading

@@ -1,4 +1,4 @@
-"""Handlers that time out in several ways."""
+"""Handlers that exceed the timeout in several ways."""
 import asyncio
 import sys
 

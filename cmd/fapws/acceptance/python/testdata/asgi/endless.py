@@ -1,4 +1,4 @@
-"""Responses without an end, and some that end when a file exists."""
+"""Sends responses without an end, and responses that end when the test creates a file."""
 import asyncio
 import os
 import time

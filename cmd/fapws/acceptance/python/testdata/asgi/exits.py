@@ -1,4 +1,5 @@
-"""Exceptions that pass through the event loop: sys.exit in a task, and stop(). Some requests have no response."""
+"""Background tasks that call sys.exit, and handlers that call stop() of the event loop. Some requests get no
+response."""
 import asyncio
 import sys
 

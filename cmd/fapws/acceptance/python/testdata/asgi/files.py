@@ -1,4 +1,4 @@
-"""http.response.pathsend sends files. Other paths send a body where a response must not have one."""
+"""Sends files with http.response.pathsend. Other paths send a body with a status that has no body."""
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -1,4 +1,4 @@
-# Objects that call the event loop when they are collected, at any time.
+# Creates objects whose finalizers call the event loop. The garbage collector may run finalizers at any time.
 import asyncio
 import gc
 

@@ -13,7 +13,7 @@ async def answer(send, text):
 
 
 async def download(scope, receive, send):
-    """Sends the number of bytes in the query."""
+    """Sends a body. The query is the number of bytes."""
     left = int(scope["query_string"])
     name = scope["path"]
     sent[name] = 0

@@ -1,4 +1,4 @@
-# An application that resumes its own coroutine.
+# An application that tries to resume and close its own coroutine.
 import asyncio
 
 

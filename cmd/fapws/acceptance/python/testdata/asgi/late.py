@@ -1,4 +1,4 @@
-# Tasks of a request that send after the server has ended the request.
+# Starts tasks that send after the server has ended their request.
 import asyncio
 
 LATE = [
@@ -14,7 +14,7 @@ ended, said, tasks = None, [], []
 
 
 class Calls:
-    """A value of a message. Reading it sends another message."""
+    """The value of a key in an event. When the server reads the value, it sends another event."""
 
     def __init__(self, send):
         self.send = send

@@ -1,11 +1,13 @@
-"""A lifespan that CASE in the environment selects. The response has the value that the lifespan left."""
+"""CASE in the environment selects the behaviour of the lifespan. Responses contain the value that the lifespan has
+set."""
 import asyncio
 import contextvars
 import os
 import sys
 
 case = os.environ.get("CASE", "plain")
-if case.endswith(" later"):  # in the processes that start when a file exists
+# "later" applies to processes that start after the test has created a file.
+if case.endswith(" later"):
     case = case[:-6] if os.path.exists(os.environ["GO_ON"]) else "plain"
 variable = contextvars.ContextVar("variable", default="unset")
 variable.set("import")

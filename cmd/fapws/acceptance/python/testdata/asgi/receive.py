@@ -1,4 +1,4 @@
-"""Calls receive() at several times, alone and at the same time as send()."""
+"""Calls receive() in several states of a request, alone and at the same time as send()."""
 import asyncio
 import json
 
@@ -32,7 +32,7 @@ async def all_of(receive):
 
 
 async def twice(scope, receive, send):
-    """After the whole body, receive() waits until the response is complete, or the client has disconnected."""
+    """After the body, receive() waits until the response is complete or the client has disconnected."""
     events = await all_of(receive)
     extra = asyncio.create_task(receive())
     await asyncio.sleep(0.05)
@@ -42,7 +42,7 @@ async def twice(scope, receive, send):
 
 
 async def waits(scope, receive, send):
-    """The client disconnects before anything was sent."""
+    """The client disconnects before the application has sent anything."""
     await all_of(receive)
     note(scope["path"], "waits")
     note(scope["path"], sketch(await receive()))
@@ -55,7 +55,7 @@ async def waits(scope, receive, send):
 
 
 async def streams(scope, receive, send):
-    """The client disconnects while the response is sent. Nothing is cancelled."""
+    """The client disconnects during the response. The server cancels nothing."""
     gone = asyncio.create_task(receive_gone(receive))
     await send({"type": "http.response.start", "status": 200})
     try:
@@ -77,7 +77,7 @@ async def receive_gone(receive):
 
 
 async def leaves(scope, receive, send):
-    """The client has the whole response, and disconnects before the application has ended the response."""
+    """The client has received the whole response and disconnects. The application has not ended the response yet."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
     await send({"type": "http.response.body", "body": b"hello", "more_body": True})
     await receive_gone(receive)
@@ -86,7 +86,7 @@ async def leaves(scope, receive, send):
 
 
 async def half(scope, receive, send):
-    """The client disconnects in the middle of its body."""
+    """The client disconnects before it has sent the whole body."""
     events = []
     while True:
         event = await receive()
@@ -108,7 +108,7 @@ async def duplex(scope, receive, send):
 
 
 async def together(scope, receive, send):
-    """Two tasks call receive() and send() at the same time."""
+    """Calls receive() and send() at the same time, in two tasks."""
     queue = asyncio.Queue()
 
     async def reader():
@@ -130,7 +130,7 @@ async def together(scope, receive, send):
 
 
 async def early(scope, receive, send):
-    """Answers before the body has arrived, and does not read the body."""
+    """Answers before the body has arrived, and never reads it."""
     await answer(send, "early", 403)
 
 
@@ -139,7 +139,7 @@ async def ignored(scope, receive, send):
 
 
 async def cancelled(scope, receive, send):
-    """A task that waits in receive() is cancelled. No event may be lost."""
+    """Cancels a task that waits in receive(). No event may be lost."""
     waiting = asyncio.create_task(receive())
     await asyncio.sleep(0)
     waiting.cancel()
@@ -161,7 +161,7 @@ def outcome(result):
 
 
 async def shared(scope, receive, send):
-    """Several tasks await one receive(), directly and by coroutines. Only the first task may."""
+    """Awaits one result of receive() in several tasks. Only the first task gets the event, the others get an error."""
     await receive()
     event = receive()
 
@@ -193,7 +193,7 @@ async def shared(scope, receive, send):
 
 
 async def several(scope, receive, send):
-    """Several tasks wait in receive(). Each event goes to one task, and cancelling a task loses no event."""
+    """Calls receive() in several tasks. Each event goes to one task. Cancelling a task loses no event."""
     await receive()
     got = []
 
@@ -208,7 +208,7 @@ async def several(scope, receive, send):
     note(scope["path"], "a waits")
     await a
     note(scope["path"], "c waits")
-    while not c._fut_waiter.done():  # an event is ready for the task
+    while not c._fut_waiter.done():  # The task has an event, but has not run yet.
         await asyncio.sleep(0)
     c.cancel()
     await d

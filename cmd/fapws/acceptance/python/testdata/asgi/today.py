@@ -1,7 +1,6 @@
-"""Current frameworks: streams that wait or produce, with background tasks, dependencies and handlers of exceptions.
-
-/NAME/KIND is a stream of the framework NAME. /noted/NAME/KIND, and the output, have the events of the stream.
-"""
+"""Current frameworks: streams that wait or produce, with background tasks, dependencies and exception handlers.
+/NAME/KIND is a stream of the framework NAME. /noted/NAME/KIND returns the recorded events of this stream, which are
+also printed."""
 import asyncio
 import json
 
