@@ -18,7 +18,7 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
 }
 
-// Handlers start processes in every way that Python offers. No process remains.
+// Handlers start processes in every way that Python offers. No process may remain as a zombie.
 func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 	cases := []struct{ path, body string }{
 		{"/at-import", "[0, 2, 4, 6, 8]"},
@@ -43,7 +43,8 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body)
 		}
-		for range 20 { // a signal that arrives at once is not lost
+		// A signal may arrive directly after the start of the child, and must not be lost.
+		for range 20 {
 			s.Get("/kill", 200).Is(t, "-15")
 		}
 		// multiprocessing leaves only two helpers: the resource tracker for shared memory, and the forkserver.
@@ -53,7 +54,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		s.Get("/executor/kept", 200).Is(t, "42")
 		with := s.Children()
 		s.Stop()
-		for pid := range with { // multiprocessing ends its own, atexit
+		for pid := range with { // multiprocessing ends its own processes by atexit functions.
 			fapwstest.Eventually(t, "a process of the application ends with it", func() bool {
 				return !fapwstest.Runs(pid)
 			})
@@ -88,7 +89,8 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		copied := fapwstest.CopyOfProgram(t) // its path has a space, which separates libraries
+		// The path has a space. In the list of the dynamic loader, spaces separate libraries.
+		copied := fapwstest.CopyOfProgram(t)
 		for _, program := range []string{fapwstest.Binary(t), copied} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)
 			names := strings.Split(s.Get("/", 200).Text, "\n")
@@ -108,7 +110,7 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 		s := fapwstest.Command{Script: "children.py", Args: []string{folder},
 			Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
 		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
-		// children must not inherit these connections
+		// Child processes must not inherit these connections.
 		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"),
 			fapwstest.Dial(t, "tcp", other)}
 		for _, w := range idle {
@@ -135,8 +137,7 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 	})
 }
 
-// While a forked child lives, clients receive the end of their connections. After the server has exited, its address is
-// free.
+// While a forked child runs, connections of clients end as usual. After the server has exited, its address is free.
 func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := serveChildren(t, m)
@@ -167,7 +168,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 	})
 }
 
-// The child belongs to the application. The supervisor neither kills nor awaits the child.
+// The supervisor neither kills the child nor waits for it, because the child belongs to the application.
 func TestChildOutlivesItsReplacedWorker(t *testing.T) {
 	t.Parallel()
 	s, folder := serveChildren(t, fapwstest.Workers)

@@ -14,8 +14,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application is loaded outside of the directory, as the user and never as root. Afterwards every worker, including
-// later workers, can access only the directory. Users other than root are rejected.
+// The server loads the application outside of the chroot, as the user of --user and never as root. Afterwards, each
+// worker can access only the directory. Only root can use --chroot.
 func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
@@ -66,7 +66,7 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	s.Get("/fails", 500)
 	s.Says(`raise ValueError\("in the root directory"\)`)
 
-	// The log is reopened by its path outside of the directory.
+	// A reopened log still has its path outside of the directory.
 	rotates(s, folder+"/log/access", "/seen")
 
 	for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
@@ -110,7 +110,8 @@ func rotates(s *fapwstest.Server, log, target string) {
 	})
 }
 
-// onlyMainMay checks a supervisor: all threads run as the user; only the main thread keeps CAP_SYS_CHROOT.
+// onlyMainMay checks that all threads of a supervisor run as the user, and that only the main thread has
+// CAP_SYS_CHROOT.
 func onlyMainMay(t *testing.T, pid int, uid string) {
 	t.Helper()
 	for name, text := range threadsOf(t, pid) {
@@ -165,8 +166,8 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	}
 }
 
-// The log is rotated by size, by ctl and by other programs, although workers cannot access it. Workers, including later
-// workers, write to the new file. No line is lost.
+// The log is rotated by size, by ctl and by other programs, although workers cannot access its path. All workers write
+// to the new file. No line is lost.
 func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -181,7 +182,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	uid, _ := strconv.Atoi(daemon.Uid)
 	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")
-	// The new root also contains a directory of this name, but no log.
+	// The chroot also contains a directory of this name, but the log is not in it.
 	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777))
 	fapwstest.Must(t, os.Chmod(inside+outside, 0o777))
 	name, socket := outside+"/error_log", outside+"/ctl"
@@ -215,7 +216,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	}
 	n := 0
 	fapwstest.Eventually(t, "two rotated files", func() bool {
-		// The workers may not know of the last rotation yet.
+		// The workers may not have noticed the last rotation yet.
 		if n%10 == 0 {
 			time.Sleep(20 * time.Millisecond)
 		}
@@ -254,7 +255,8 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // TestChrootLoadsOutsideAndServesInside tests users other than root
+		// TestChrootLoadsOutsideAndServesInside tests users other than root.
+		return
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+

@@ -7,7 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An old Docker rejects clone3. There is no line if the C library starts threads by another call.
+// Old versions of Docker reject the system call clone3. If the C library starts threads by another system call, there
+// is no message.
 func TestContainerThatRejectsClone3IsReported(t *testing.T) {
 	t.Parallel()
 	c := fapwstest.Command{Flags: []string{"--version"}, Shell: fapwstest.Refusing(t, "435=1")} // EPERM

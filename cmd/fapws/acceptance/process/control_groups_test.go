@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Without the check, Go's runtime would abort.
+// The server checks the limit itself, because Go's runtime would abort with a dump.
 func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "100"})
@@ -28,7 +28,7 @@ func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	})
 }
 
-// The kernel has killed a process for lack of memory.
+// The kernel kills a process of the group because the memory is used up.
 func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "64M", "memory.swap.max": "0",
@@ -70,7 +70,7 @@ func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 		})
 }
 
-// Without the check, the start may hang with this limit.
+// Without the report, the server might hang at its start because of this limit.
 func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	t.Parallel()
 	_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})
@@ -80,16 +80,17 @@ func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	s := fapwstest.Command{Script: "version.py", Flags: []string{"--bind", "127.0.0.1:0"}, Shell: enter,
 		Complains: true}.Start(t)
 	s.Stderr.Await(t, regexp.MustCompile(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\n`))
-	// The server may serve, hang or be killed, as the warning says.
+	// The warning says that the server may serve, hang or be killed.
 	_ = s.Cmd.Process.Kill()
 	<-s.Exited
 }
 
 var groups atomic.Int64
 
-// controlGroup creates a control group (cgroups(7)) of version 2 or 1 and writes the files that the version supports.
-// dir is its directory, and enter is for command.shell. ok is false if no group can be created, which requires root on
-// most machines. The tests of packages confine and pool need no group.
+// controlGroup creates a control group (cgroups(7)) of version 2 or 1, and writes those files that the version
+// supports. dir is the directory of the group. enter is a shell command that moves its process into the group. ok is
+// false if no group can be created, which requires root on most machines. The tests of packages confine and pool need
+// no group.
 func controlGroup(t *testing.T, controller string, files map[string]string) (dir, enter string, ok bool) {
 	t.Helper()
 	top := "/sys/fs/cgroup"

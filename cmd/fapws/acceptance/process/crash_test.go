@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// crashes lists the ways in which crashes.py ends its process, and the last line about each crash. If the line has a
-// stack, the stack shows the Python code.
+// crashes lists the ways in which crashes.py ends its process, each with the last line that the server must log. If the
+// line has a stack, the stack shows the Python code.
 var crashes = []struct {
 	way, says string
 	stack     bool
@@ -23,7 +23,7 @@ var crashes = []struct {
 	{"succeed", `\S+crashes\.py:\d+: os\._exit\(0\) was called`, false},
 }
 
-// The line follows the output of Python. The exit status is 3.
+// The line comes after the output of Python. The exit status is 3.
 func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {
@@ -54,7 +54,7 @@ func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 	}
 }
 
-// A supervisor repeats the line and replaces the worker.
+// A supervisor repeats the line about the crash, and replaces the worker.
 func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Both root and another user have a server.
+// Two servers run, one as root and one as another user.
 func TestCtlOfRootAsksWhichUsersServerIsMeant(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -9,13 +9,14 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application closes the descriptors of Go's runtime. There is no dump. A supervisor replaces the worker.
+// The application closes descriptors of Go's runtime. The log has one line instead of a dump. A supervisor replaces the
+// worker.
 func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
 		w := s.Dial()
 		w.Get("/close?range")
-		_, _ = io.ReadAll(w.In) // the answer may arrive before the end
+		_, _ = io.ReadAll(w.In) // The response may arrive before the process ends.
 		// On a busy machine, the supervisor may find the failure first.
 		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
@@ -33,8 +34,8 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	})
 }
 
-// The application closes what the server needs. The process ends with one line instead of answering nothing, and a
-// supervisor starts another worker.
+// The application closes descriptors of the server, or changes them. The process ends with one line, because it could
+// not answer requests, and a supervisor starts another worker.
 func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 	ways := []struct{ name, says string }{
 		{"epoll", `the application closed descriptor \d+, which belongs to the event loop`},
@@ -56,18 +57,18 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		}
 		s := serve()
 		for _, w := range ways {
-			// After a shutdown, the kernel selects another port if it has selected the first port.
+			// After the shutdown, the kernel selects another port if it had selected the first one.
 			if m.Workers() && w.name == "shutdown" {
 				continue
 			}
 			pid := s.Get("/pid", 200).Text
-			// The client may get no response, and stays connected while the process lives.
+			// The client may get no response. It stays connected until the process ends.
 			saboteur := s.Dial()
 			saboteur.Get("/sabotage?" + w.name)
 			_, _ = saboteur.In.Peek(1)
 			if w.name == "standard" {
 				clientsGetNoErrors(t, s)
-				if !m.Workers() { // its last message is lost
+				if !m.Workers() { // The last message of the process is lost.
 					s.EndsWith(1)
 					s = serve()
 					continue
@@ -90,8 +91,9 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 	})
 }
 
-// clientsGetNoErrors connects clients whose sockets would get the numbers of standard input, output and error, and
-// requests a handler that fails. It returns after the server has closed the connections.
+// clientsGetNoErrors connects clients after the application has closed standard input, output and error, so that their
+// sockets could get these numbers. It requests a handler that fails, and returns when the server has closed the
+// connections.
 func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	t.Helper()
 	var clients []*fapwstest.Client
@@ -103,7 +105,7 @@ func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	clients = append(clients, s.Dial())
 	clients[3].Get("/fails")
 	for _, w := range clients {
-		text, _ := io.ReadAll(w.In) // the worker may end before it answers
+		text, _ := io.ReadAll(w.In) // The worker may end before it sends a response.
 		if strings.Contains(string(text), "Traceback") {
 			t.Errorf("a client gets the error log: %s", text)
 		}

@@ -10,7 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients other than browsers get responses of the old code. After the code is fixed, all clients get the new code.
+// If changed code does not load, browsers get a page with the error. Other clients get responses of the old code. After
+// the code has been fixed, all clients get the new code.
 func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
@@ -73,8 +74,8 @@ func TestDevMovesToTheAddressOfTheScript(t *testing.T) {
 	s.comes(browser, 200, "moved")
 }
 
-// --debug can disable the page. The page of Flask, which has no details of an exception, is replaced by the page of
-// fapws.
+// --debug can disable the page. The error page of Flask, which has no details of the exception, is replaced by the page
+// of fapws.
 func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 	t.Parallel()
 	for raising, want := range map[string]string{
@@ -92,8 +93,8 @@ func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 	}
 }
 
-// The name of another site leads to this machine (DNS rebinding). It gets neither a traceback nor the page about code
-// that does not load.
+// The Host of the request is a name of another site that resolves to this machine (DNS rebinding). Such requests get
+// neither a traceback nor the page about code that does not load.
 func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	t.Parallel()
 	const raising = "def handler(environ, start_response):\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"
@@ -117,7 +118,8 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	shows(s, "evil.test", "raise ValueError", true)
 }
 
-// Frameworks keep templates in memory, so new templates need a reload. --dev finds the templates without a setting.
+// Frameworks keep templates in memory, so the server reloads when a template changes. --dev finds the templates without
+// a setting.
 func TestDevNoticesChangedTemplates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -131,8 +133,8 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 	s.comes(browser, 200, "two")
 }
 
-// If the new code fails, the response is the page about the error. The test uses new connections, kept connections,
-// bodies, and several workers.
+// If the new code does not load, the response is the page with the error. The test uses new and existing connections,
+// requests with bodies, and several workers.
 func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
 		func(t *testing.T, m fapwstest.Mode) {

@@ -32,7 +32,8 @@ const (
 	refresh = `http-equiv="refresh"`
 )
 
-// Files and the status page are served. Requests of any kind for the application wait, and none is lost.
+// The server sends files and the status page while the application loads. Requests for the application wait, and none
+// is lost.
 func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -66,8 +67,8 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
 			posts.Answer().Is(t, "1310720")
-			// On a busy machine, a new process takes longer than the two seconds for which the server waits for this
-			// client.
+			// On a busy machine, the start of a process takes longer than the two seconds for which the server waits
+			// for this client.
 			if m.Name != fapwstest.Forks.Name {
 				half.Answer().Is(t, "hello")
 			}
@@ -77,7 +78,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			}
 			fields := []string{page}
 			if m.Name == fapwstest.Asleep.Name {
-				// Already asleep, the application would start again for a page.
+				// If the application has stopped already, a page would start it again.
 				fields = nil
 			}
 			s.Get("/page", 200, fields...).Is(t, "hello")
@@ -93,7 +94,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 		})
 }
 
-// The workers have died. A reload meanwhile loses no request.
+// All workers have died. No request is lost, even if a reload begins at the same time.
 func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {
@@ -135,7 +136,7 @@ func overHTTP2(t *testing.T, address, body string) string {
 	return string(text)
 }
 
-// Early clients do not delay the end of the server.
+// The clients that wait do not delay the end of the server.
 func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)
@@ -149,7 +150,7 @@ func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	})
 }
 
-// The test includes a socket of a service manager.
+// The listening socket may come from a service manager.
 func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	t.Parallel()
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
@@ -167,8 +168,8 @@ func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	fapwstest.Eventually(t, "it serves", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 }
 
-// If a script sets the address, the server listens while the script loads. If the script sets options for all requests,
-// clients wait in the listen queue of the kernel.
+// If a script sets the address, the server listens while the script loads. If the script sets options that apply to all
+// requests, the server reads no requests before the script has loaded.
 func TestSettingsOfAScriptApplyToEarlyClients(t *testing.T) {
 	t.Parallel()
 	address := backendtest.Unused(t)

@@ -13,8 +13,8 @@ import (
 
 const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 
-// The error log is separate from the access log and uses Apache's format. Any part of the process may write to standard
-// error.
+// The error log is not the access log. It contains what any code in the process writes to standard error. Its format is
+// Apache's.
 func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -112,8 +112,8 @@ func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
 	}
 }
 
-// The file has been renamed. The new file has all later lines of every process, even after an upgrade of the
-// supervisor.
+// Another program has renamed the log file. After USR1, all processes write to the new file, even after an upgrade of
+// the supervisor.
 func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
@@ -142,7 +142,7 @@ func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 	})
 }
 
-// The report is on the terminal. Handlers continue, and the server's own lines wait.
+// The server reports the full disk on the terminal. Handlers continue, and lines of the server wait.
 func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
@@ -156,13 +156,13 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 			s.Get("/", 200)
 		}
 		var text []byte
-		// For a moment, the file may end with a part of a line that does not fit.
+		// The end of the file may be a part of a line for a moment, because the rest does not fit.
 		fapwstest.Eventually(t, "it is full, without half a line at its end", func() bool {
 			var err error
 			text, err = os.ReadFile(name)
 			return err == nil && len(text) > 9<<10 && bytes.HasSuffix(text, []byte("\n"))
 		})
-		if err := os.Truncate(name, 20<<10); err != nil { // not even the beginning of a line fits
+		if err := os.Truncate(name, 20<<10); err != nil { // Now not even the beginning of a line fits.
 			t.Fatal(err)
 		}
 		s.Signal(syscall.SIGUSR1)
@@ -185,7 +185,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	})
 }
 
-// A supervisor also uses the settings after a reload.
+// After a reload, a supervisor also uses the new settings.
 func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name, script := t.TempDir()+"/error_log", fapwstest.Copied(t, "logs.py")

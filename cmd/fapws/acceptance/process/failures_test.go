@@ -17,7 +17,7 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// The reason is logged once and sent to the client. Other clients are served, also from the disk.
+// The server logs the reason once and sends it to the client. It continues to answer other requests, also with files.
 func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -58,7 +58,7 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	}
 }
 
-// smallDisk returns a shell command that mounts a disk of some KiB at a folder, only for this process.
+// smallDisk returns a shell command that mounts a file system of some KiB at a directory. Only this process sees it.
 func smallDisk(t *testing.T, size int) func(folder string) string {
 	t.Helper()
 	unshare := "unshare -m"
@@ -74,7 +74,7 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
-// /proc may be missing in a chroot.
+// The directory of a chroot may lack /proc.
 func TestMissingProcIsReported(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, m.Flags...)
@@ -86,7 +86,7 @@ func TestMissingProcIsReported(t *testing.T) {
 	})
 }
 
-// As with python3, the signal does not end the server.
+// The signal SIGXFSZ does not end the server. It does not end python3 either.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// During the first start, the worker ends or hangs in a request. The start continues.
+// During the first start, one worker ends or hangs in a request while others still load. The start continues.
 func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -58,7 +58,7 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 	}
 }
 
-// Without --timeout, too, others can be served.
+// Even without --timeout, other workers answer requests.
 func TestWorkerWhoseHandlerKeepsTheGILIsReplaced(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		folder := fapwstest.PublicFolder(t)

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// exporters sets up Sentry and OpenTelemetry as their documentation says, where the application is loaded.
+// exporters sets up Sentry and OpenTelemetry where the application is loaded, as their documentation says.
 const exporters = `import os, sys
 import sentry_sdk
 from opentelemetry import trace
@@ -41,7 +41,6 @@ def span(environ, start_response):
 PATHS = [("/exception", exception), ("/span", span)]
 `
 
-// The exporters are Sentry and OpenTelemetry.
 func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	t.Parallel()
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")
@@ -73,8 +72,8 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	})
 }
 
-// The children do not run the functions of the application. A function that does not return is stopped, and its stack
-// is logged.
+// Children run the atexit functions of their handler, but not those of the application. If a function does not return,
+// the server ends the child and logs its stack.
 func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)

@@ -35,7 +35,7 @@ func notesIn(folder string) []string {
 	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
 }
 
-// The process is forked from a process that has loaded the application.
+// Each process is forked from a process that has loaded the application.
 func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads)
@@ -54,7 +54,7 @@ func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	}
 }
 
-// Other requests wait, in order. Requests beyond the queue get 503.
+// Further requests wait in order. If the queue is full, a request gets 503.
 func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
@@ -82,8 +82,8 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	}
 }
 
-// The child has the socket of its request, but no listeners or other connections. After 40 requests, the server has no
-// additional descriptors.
+// The child has the socket of its request, but no listening sockets and no other connections. After 40 requests, the
+// server has as many descriptors as before.
 func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
@@ -124,7 +124,7 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	})
 }
 
-// Child processes end at the same time. The application itself waits for processes that it has started.
+// Many child processes end at the same time. The application itself waits for the processes that it has started.
 func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	t.Parallel()
 	const n = 24
@@ -181,7 +181,7 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 	}
 }
 
-// No later request fails. A stopped loader is replaced, too.
+// A loader that is stopped is also replaced. No later request fails.
 func TestForkLoaderThatDiesIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, with := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
@@ -242,14 +242,14 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Get("/who", 200)
 }
 
-// The response is 504 and the stack is logged, even if the process is stopped.
+// The client gets 504 and the log has the stack, even if the process is stopped.
 func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
 	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`,
 		"stopped": `ending process \d+; stack:`} {
 		in := regexp.MustCompile(stack)
-		// A request may time out before it runs the handler.
+		// A request may time out before its handler runs.
 		fapwstest.Eventually(t, way+": the stack of a process is logged", func() bool {
 			s.Get("/"+way, 504)
 			number := 0
@@ -264,7 +264,7 @@ func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	}
 }
 
-// The generator waits for its client, and is closed when the client disconnects.
+// The generator waits for the client. When the client disconnects, the generator is closed.
 func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
@@ -281,7 +281,7 @@ func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 		func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
-// The process of the handler ends without a message.
+// The process of the handler then ends without a log line.
 func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
@@ -314,7 +314,7 @@ func TestForkedChildEndsAfterItsThreadsAndDeferredCalls(t *testing.T) {
 	})
 }
 
-// Such calls raise exceptions. But a client may become a subscriber.
+// In a forked child, such calls raise exceptions. But its client can become a subscriber.
 func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")
@@ -407,7 +407,7 @@ func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 	} {
 		for _, word := range [][]string{{"check"}, nil} {
 			if word != nil && c.script == broken {
-				continue // as without --fork
+				continue // The check does not report this error without --fork either.
 			}
 			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"},
 				c.flags), Script: c.script}.Run(t)

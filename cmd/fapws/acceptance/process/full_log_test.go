@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Lost lines are counted, and reported when there is room again.
+// The server counts the lines that it could not write, and logs their number when there is space again.
 func TestFullLogFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Threads)

@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The signal may reach the workers of a process group or control group before their supervisor. It is a stop: no worker
-// is replaced. On a busy machine, the supervisor is sometimes too late for the workers.
+// All processes of the process group or control group get the signal, and workers may get it before their supervisor.
+// Nevertheless, the server stops, and no worker is replaced. On a busy machine, the supervisor may get the signal late.
 func TestSignalToTheProcessGroupStopsTheServer(t *testing.T) {
 	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: " +
 		"sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -36,7 +36,8 @@ async def application(scope, receive, send):
 					for _, pid := range s.Workers() {
 						fapwstest.Must(t, syscall.Kill(pid, sig))
 					}
-					time.Sleep(20 * time.Millisecond) // a tool needs this time to signal each process
+					// This is the time in which a tool signals one process after the other.
+					time.Sleep(20 * time.Millisecond)
 					s.Signal(sig)
 					s.EndsWith(0)
 					if said = s.Stderr.String(); !replaces.MatchString(said) {

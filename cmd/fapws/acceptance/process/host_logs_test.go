@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// hostLogs serves hostlogs.py for one.lan with an error log, for two.lan without its own log, and for off.lan with its
-// log disabled. It serves an ASGI application for asgi.lan.
+// hostLogs serves hostlogs.py for three hosts: one.lan has its own error log, two.lan has none, and the log of off.lan
+// is disabled. It serves an ASGI application for asgi.lan.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	c := hostLogsCommand(t, top)
@@ -58,7 +58,8 @@ func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
 	w := s.Dial()
 	w.Send("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
-	got, _ := io.ReadAll(w.In) // an answer that breaks off ends with a reset
+	// A response that is aborted ends with a reset of the connection.
+	got, _ := io.ReadAll(w.In)
 	return string(got)
 }
 
@@ -71,7 +72,8 @@ func textOf(t *testing.T, name string) string {
 	return string(text)
 }
 
-// Handlers have caused the output. Hosts may share one application. If the log is "off", nothing is written.
+// Handlers have caused this output. Several hosts may share an application. If the log is "off", the output is
+// discarded.
 func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
@@ -171,7 +173,7 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 		want := regexp.MustCompile(`(?m)^` + errorDate +
 			`\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out ` +
 			`after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
-		// A request may time out before it has a thread.
+		// A request may time out before a thread runs it.
 		fapwstest.Eventually(t, "the log of the host tells of it", func() bool {
 			asks(s, "one.lan", "/slow")
 			return want.MatchString(textOf(t, folder+"/one"))
@@ -182,7 +184,8 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	})
 }
 
-// Lines are lost if neither the log of their host nor the log of the server has room. They are reported later.
+// A line is lost if neither the log of the host nor the log of the server has space. The server logs the number of lost
+// lines later.
 func TestHostLogCountsLostLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"")
@@ -198,9 +201,9 @@ func TestHostLogCountsLostLines(t *testing.T) {
 	}
 }
 
-// Threads and processes write lines at the same time while the file is rotated continuously, by size and by fapws ctl.
-// No line is lost, mixed with another line, or duplicated. Lines of a traceback stay together unless the file ends
-// within the traceback.
+// Threads and processes write lines at the same time, while the file is rotated continuously by size and by "fapws
+// ctl". No line is lost, duplicated, or mixed with another line. The lines of a traceback stay together, unless the
+// file is full within the traceback.
 func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
@@ -257,7 +260,7 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// The server reopens the log without USR1.
+// The server notices that the log was renamed, and creates a new log without USR1.
 func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "")
@@ -274,7 +277,7 @@ func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	}
 }
 
-// The lines are written when there is room. No line is split.
+// Lines wait until the disk has space. No line is split.
 func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	t.Parallel()
 	c := hostLogsCommand(t, "log-max-size = 0")
@@ -308,7 +311,7 @@ func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	}
 }
 
-// oldName returns the name of the n-th renamed file. The last file keeps its name.
+// oldName returns the new name of the n-th file. The last file keeps its name.
 func oldName(name string, n, last int) string {
 	if n == last {
 		return name
@@ -332,14 +335,14 @@ func TestHostLogIsRotatedByTime(t *testing.T) {
 	})
 }
 
-// The line was flushed without its end when a rotation may be due. Later output continues the line, even after the
-// rotation.
+// The last line was written without its end when the log should be rotated. Later output completes the line, even after
+// the rotation.
 func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"weekly\"")
 	one := folder + "/one"
 	x, want := strings.Repeat("x", 9000), ""
-	// The first text must wait, and is written within its pause.
+	// The first handler pauses after its text. The server writes the incomplete line during this pause.
 	for _, seconds := range []string{"0.1", "0", "0"} {
 		asks(s, "one.lan", "/begins?"+seconds)
 		want += "begun " + seconds + x
@@ -353,7 +356,7 @@ func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 	}
 }
 
-// Two hosts that name the same file share it. A host may have no log.
+// If two hosts name the same file, they share it. A host may have no log.
 func TestHostsHaveTheirOwnLogsAndFormats(t *testing.T) {
 	for _, workers := range []string{"1", "2"} {
 		t.Run(workers+" workers", func(t *testing.T) {

@@ -9,14 +9,16 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// takenOver is a server in a sandbox whose application sends forged messages to its supervisor (testdata/hostile.py).
+// takenOver is a server whose application in a sandbox has been taken over by an attacker. The application sends forged
+// messages to the supervisor (testdata/hostile.py).
 type takenOver struct {
 	*fapwstest.Server
-	// place is a directory for the files named in messages. Only the supervisor may write there.
+	// directory for the files named in forged messages; only the supervisor may write there
 	place string
 }
 
-// serveTakenOver starts a server with a hostile application, which sends messages of kinds before Loaded.
+// serveTakenOver starts a server with a hostile application. The application sends messages of kinds before it sends
+// Loaded.
 func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
 	t.Helper()
 	folder := fapwstest.PublicFolder(t)
@@ -24,7 +26,7 @@ func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...strin
 	fapwstest.Must(t, os.Mkdir(x.place, 0o777), os.Chmod(x.place, 0o777))
 	x.says(kinds)
 	text := fapwstest.Source(t, "hostile.py")
-	if m.Forks() { // the application serves WSGI
+	if m.Forks() { // With --fork, the application is WSGI.
 		text = strings.Replace(text, "async def app", "async def other", 1) + wsgi
 	}
 	app := fapwstest.Write(t, folder+"/app/hostile.py", text)
@@ -58,8 +60,8 @@ def app(environ, start_response):
     return [str(say(environ["QUERY_STRING"])).encode()]
 `
 
-// harmless lists the kinds of messages that an application in its sandbox may send, and a kind that does not exist. The
-// supervisor kills the sender of a kind in fatal.
+// harmless lists the kinds of messages that an application in a sandbox may send, and a kind that does not exist. fatal
+// lists the kinds for which the supervisor kills the sender.
 var (
 	harmless = strings.Split("loaded,started,failing,checked,unused,recycle,join,publish,counts,last "+
 		"words,ask,answer,purge,"+
@@ -67,8 +69,8 @@ var (
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
 
-// No message from inside the sandbox names a file that the supervisor writes, or an address that it binds. This holds
-// after the start, a reload, an upgrade and a sleep.
+// Messages from inside the sandbox cannot make the supervisor write a file or bind an address. This holds after the
+// start, a reload, an upgrade and a sleep.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -95,7 +97,7 @@ func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 		})
 }
 
-// The message may be of any kind, and may arrive at any time.
+// The forged message may be of any kind and arrive at any time.
 func TestForgedMessageEndsAtMostItsSender(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		x := serveTakenOver(t, m, strings.Join(harmless, ","), "--sandbox")

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At a reload and at an upgrade, idle connections stay open, and the new code answers their next requests.
+// Idle connections stay open at a reload and at an upgrade. The new code answers their next requests.
 func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks, fapwstest.Inline,
 		{Name: "proxy"}}, func(t *testing.T, m fapwstest.Mode) {

@@ -16,7 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The next request may have to wait for the new process. Files and subscribers stay with the server.
+// The process with the application ends. The next request may have to wait for a new process. Meanwhile, the server
+// answers requests for files and keeps subscribers.
 func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads,
 		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
@@ -65,8 +66,8 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 	})
 }
 
-// On threads and inline, no process has Python loaded while no request needs it. Subscribers stay connected, a
-// WebSocket keeps the application awake, and a process that dies is replaced.
+// While no request needs Python, no process has Python loaded, both with threads and inline. Subscribers stay
+// connected. A WebSocket keeps the application running. A process that dies is replaced.
 func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true,
@@ -89,7 +90,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
 		getsEvent(t, news, "from POST")
 		sleeps(s)
-		// The previous worker may have counted the client, too.
+		// The previous worker may count the client, too.
 		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool {
 			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1",
 				"Remote-Addr: 192.0.2.1").Text)
@@ -112,7 +113,8 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 
 		socket := s.Socket("/echo")
 		first := answerTo(t, socket, "hello")
-		for range 20 { // the application would be asleep in half of this time
+		// Without requests, the application would stop in half of this time.
+		for range 20 {
 			time.Sleep(100 * time.Millisecond)
 			if awake := countStates(s, "serving"); awake == 0 {
 				t.Fatal("asleep beside a WebSocket")
@@ -151,8 +153,8 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	})
 }
 
-// The response is the response of an application that does not start, and the next request tries again. With --dev,
-// browsers get the reason. Meanwhile, files and subscribers stay with the server.
+// Requests get the response for an application that does not start, and the next request tries to start it again. With
+// --dev, browsers get the reason. Meanwhile, the server answers requests for files and keeps subscribers.
 func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
@@ -178,7 +180,7 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 		s.Says("RuntimeError: no database")
 		s.Says("failed to load the application; the next request tries again")
 		if m.Name == "dev" {
-			// The page may also say that the application is starting, if the start takes more than a second.
+			// If the start takes more than a second, the page may say that the application is starting.
 			fapwstest.Eventually(t, "a browser sees the reason", func() bool {
 				return strings.Contains(s.Ask(fapwstest.Get("/", page)).Text, "no database")
 			})
@@ -193,7 +195,8 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	})
 }
 
-// The application is waking. TERM ends a server at once while it is asleep or waking.
+// Commands arrive while the application starts again. TERM ends a server at once if the application is stopped or
+// starting.
 func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
@@ -214,7 +217,8 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 			replace()
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
-			w.Conn.Close() // else its worker retires for some seconds
+			// If the connection stayed open, its worker would take some seconds to end.
+			w.Conn.Close()
 		}
 		w := wakes()
 		s.Signal(syscall.SIGTERM)
@@ -223,7 +227,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	})
 }
 
-// The next request starts the application again.
+// The next request tries to start the application again.
 func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
@@ -243,7 +247,7 @@ func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 	})
 }
 
-// The client of on_leave disconnected while the application was asleep.
+// A client of on_leave disconnected while the application was stopped.
 func TestIdleStopCallsOnLeaveBeforeLaterOnJoins(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -285,7 +289,7 @@ func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	s.Get(long, 200).Is(t, "hello")
 }
 
-// The supervisor also gets the log level of the changed configuration file.
+// The supervisor also gets the new log level of the configuration file.
 func TestIdleStopIsSetByAReload(t *testing.T) {
 	t.Parallel()
 	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
@@ -299,7 +303,7 @@ func TestIdleStopIsSetByAReload(t *testing.T) {
 			`until there is one`)
 }
 
-// A viewer of live values receives them for longer than idle-stop.
+// A browser that shows live values gets new values for longer than the time of --idle-stop.
 func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "handlers.py", Flags: []string{"--workers", "1", "--idle-stop", "500ms",
@@ -307,7 +311,7 @@ func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	ticks := s.Dial()
 	ticks.Get("/ticks")
 	ticks.Head("GET")
-	// Repeat if the machine was too busy for the timer.
+	// Repeat the check, because the timer may be late on a busy machine.
 	fapwstest.Eventually(t, "an event 2 s after the last request", func() bool {
 		s.Get("/", 200, "X-Field: a")
 		_ = ticks.Conn.SetReadDeadline(time.Now().Add(3 * time.Second))
@@ -373,7 +377,7 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	return string(answer)
 }
 
-// A reload and an upgrade load new code even while the application is asleep. Subscribers and WebSockets with callbacks
+// A reload and an upgrade load new code even if the application is stopped. Subscribers and WebSockets with callbacks
 // stay connected, and active requests continue.
 func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 	t.Parallel()

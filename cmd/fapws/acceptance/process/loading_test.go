@@ -39,7 +39,7 @@ func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 	})
 }
 
-// SERVER is known only to Python, or differs from the text of the script.
+// Only Python knows the value of SERVER, or the value differs from the text of the script.
 func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {
@@ -50,7 +50,7 @@ func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 			s.Says("http://" + address + "/")
 			w := fapwstest.Dial(t, "tcp", address)
 			w.Fetch("/").Is(t, "hello")
-			// A new process has the socket until it is executed.
+			// A process that was just forked has the socket until it executes its program.
 			fapwstest.Eventually(t, "it does not listen on "+other, func() bool {
 				c, err := net.Dial("tcp", other)
 				if err == nil {
@@ -68,7 +68,7 @@ func TestAddressThatTheScriptReplacesMayBeInUse(t *testing.T) {
 	path := fapwstest.Write(t, t.TempDir()+"/app.py",
 		"SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
 	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
-		// One at a time, because all use the same port.
+		// The tests run one after the other, because all use the same port.
 		t.Run(name, func(t *testing.T) {
 			s := fapwstest.Command{Script: path, Flags: append(flags, "--port", port)}.Start(t)
 			if at := s.Stderr.Await(t, fapwstest.BannerURL)[1]; at != "127.0.0.2:"+port {

@@ -64,8 +64,8 @@ var recorded = []string{
 	"PUT /a.txt HTTP/1.1\r\nHost: LOCALHOST.\r\nContent-Length: 4\r\n\r\nbody",
 }
 
-// quirks lists the requests for which Apache writes another line, in all formats or only in the format with all atoms,
-// and why fapws does not.
+// quirks lists requests for which fapws deliberately writes another line than Apache, with the reason. formats says
+// whether this concerns all formats, or only the format with all atoms.
 var quirks = map[string]struct{ formats, why string }{
 	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
 		"its answer to HEAD has no Content-Length when the page is a text of the configuration"},
@@ -110,7 +110,8 @@ func logSite(t *testing.T, folder string) (date string) {
 // errorStatuses lists the errors for which both servers get a page of their own, because their default pages differ.
 var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 
-// apache starts Debian's apache2 with logs of three formats, and returns its address and a function that stops it.
+// apache starts Debian's apache2 with three logs in different formats. It returns the address and a function that stops
+// apache2.
 func apache(t *testing.T, folder string, formats map[string]string) (address string, stop func()) {
 	t.Helper()
 	address = backendtest.Unused(t)
@@ -129,7 +130,7 @@ DirectoryIndex index.html
 </Location>
 `, folder)
 	for _, status := range errorStatuses {
-		// Use texts, because for a file Apache would log the values of an internal second request.
+		// The error documents are texts. With files, Apache would log values of an internal second request.
 		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status)
 	}
 	for name, format := range formats {
@@ -162,7 +163,7 @@ func record(t *testing.T, address, date string) {
 
 var logTime = regexp.MustCompile(`\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`)
 
-// Both servers get equal requests for the same files. Only the times differ.
+// Both servers have the same files and get the same requests. Only the times in the lines may differ.
 func TestAccessLogLinesEqualApachesLines(t *testing.T) {
 	t.Parallel()
 	folder := fapwstest.PublicFolder(t)

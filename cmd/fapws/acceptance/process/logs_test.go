@@ -20,8 +20,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// logLines returns the lines of a log and its rotated files, oldest first. The files may be compressed and must be
-// complete.
+// logLines returns the lines of a log and its rotated files, the oldest line first. The files may be compressed. Every
+// file must end with a complete line.
 func logLines(t *testing.T, path string) []string {
 	t.Helper()
 	lines, err := readLog(path)
@@ -31,7 +31,7 @@ func logLines(t *testing.T, path string) []string {
 	return lines
 }
 
-// readLog is logLines for a log that may be written or rotated at the same time. In this case it may return an error.
+// readLog is like logLines, but the log may be written or rotated at the same time. It may then return an error.
 func readLog(path string) (lines []string, err error) {
 	if left, _ := filepath.Glob(path + ".rotated-*"); len(left) > 0 {
 		return nil, fmt.Errorf("%q are not compressed yet", left)
@@ -72,7 +72,7 @@ func compressed(t *testing.T, path string) {
 	})
 }
 
-// Handlers may write to it at any time.
+// Handlers may write to the log at any time.
 func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
@@ -89,7 +89,7 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		s.Get(fmt.Sprintf("/many?%d,round%d", each, rounds), 200)
 		rounds++
 		before := rotated()
-		// A worker that does not know of the last rotation yet writes to the old file.
+		// A worker that has not noticed the last rotation yet writes to the old file.
 		for end := time.Now().Add(time.Second); rotated() == before && time.Now().Before(end); {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -98,8 +98,8 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// The next start continues an interrupted compression. A file may exist together with its .gz file. The gzip
-	// header names the file.
+	// The next start continues a compression that was interrupted. A file may exist together with its .gz file. The
+	// gzip header contains the name of the file.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -119,8 +119,8 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// Three workers write to one file that is rotated continuously, with as many requests as possible. Every line is
-// present once and complete, in a file or a valid .gz file, and the number of files stays within the limit.
+// Three workers log as many requests as possible while the file is rotated continuously. Each line must be in one file,
+// complete, and no .gz file may be damaged. The number of files stays within its limit.
 func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
@@ -146,7 +146,7 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	group.Wait()
 	s.Stop()
 	left, _ := filepath.Glob(name + ".rotated-*")
-	// The end came first: the next process compresses the file.
+	// The server has stopped during the compression, so the next process compresses the file.
 	if len(left) > 0 {
 		next := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-keep", "10000")
 		compressed(t, name)
@@ -183,14 +183,14 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// The full disk affects only the log. When the disk has free space, buffered lines are written and lost lines are
-// counted.
+// A full disk affects only the log. When the disk has space again, the server writes waiting lines and the number of
+// lost lines.
 func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0",
 			"--log-flush", "5ms"},
-			// The unit is blocks: files end at 10 or 20 KiB, which simulates a full disk.
+			// Files are limited to 20 blocks, which are 10 or 20 KiB. This simulates a full disk.
 			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)
 		request := func(n int) {
@@ -210,7 +210,8 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer log.Close()
-			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX) // no process is removing a part of a line
+			// With this lock, no process is removing an incomplete line.
+			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX)
 			got = append(got, logLines(t, name)...)
 			_ = os.Truncate(name, 0)
 		}
@@ -218,7 +219,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 		got = nil
 		fapwstest.Eventually(t, "the lines that were kept", func() bool {
 			empty()
-			if m.Workers() { // the other worker may have the last line
+			if m.Workers() { // The other worker may have written the last line.
 				return strings.Contains(s.Stderr.String(), "can be written again")
 			}
 			return slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "/0100x") })
@@ -238,7 +239,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	})
 }
 
-// After a rename, logrotate sends USR1. In contrast, fapws ctl rotate creates a .gz file at once.
+// logrotate renames the file and sends USR1. In contrast, "fapws ctl rotate" creates a .gz file at once.
 func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
@@ -273,8 +274,8 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	}
 }
 
-// A flash card is therefore written to rarely. Lines are written earlier if the buffer is full, or if the server stops
-// or reopens its logs.
+// Buffered lines spare a flash card many writes. The server writes lines earlier if the buffer is full, and when it
+// stops or reopens its logs.
 func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -296,10 +297,11 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	})
 }
 
-// The directory of the logs belongs to root. If its permissions do not allow the rotation, the server reports this once
-// and continues the file.
+// The directory of the logs belongs to root. If the server may not rename files there, it reports this once, and
+// continues to write to the same file.
 func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
-	if os.Geteuid() != 0 { // TestUserFlagLeavesNoThreadOfRoot checks the message for other users
+	// TestUserFlagLeavesNoThreadOfRoot checks the message for other users.
+	if os.Geteuid() != 0 {
 		fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Fails(t, 2, "only root can")
 		return
 	}
@@ -350,8 +352,8 @@ func TestAccessLogCannotBeTheErrorLog(t *testing.T) {
 	c.Fails(t, 3, "fapws: cannot write the access log: "+name+" is the error log\n")
 }
 
-// The facts are bytes sent and received with all heads and framing, fields of responses of all sources, and the name of
-// the file.
+// These atoms are the bytes received and sent, including all heads and chunk headers, header fields of any response,
+// and the file name.
 func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -14,7 +14,8 @@ import (
 
 var someAddress = regexp.MustCompile(`  http://\S+/`)
 
-// outputOf runs a server to its end, with out as its standard error, and returns the text that arrives at in.
+// outputOf runs a server until it ends. out is the standard error of the server. The result is the text that can be
+// read from in.
 func outputOf(t *testing.T, in, out *os.File, env string, flags ...string) string {
 	t.Helper()
 	folder, said, copied := t.TempDir(), fapwstest.NewOutput(), make(chan struct{})
@@ -35,7 +36,7 @@ func outputOf(t *testing.T, in, out *os.File, env string, flags ...string) strin
 	return said.String()
 }
 
-// The address is on a line of its own. Everything else is dim, except levels, and the server says when it has stopped.
+// The address has its own line. All text is dim except levels. A message says when the server has stopped.
 func TestTerminalShowsAddressAndLevelsInColors(t *testing.T) {
 	t.Parallel()
 	const stamp = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4} `

@@ -1,4 +1,4 @@
-// Package process_test checks processes: workers, users, limits, logs, starts and stops.
+// Package process_test checks processes: workers, users, limits and logs, and how the server starts and stops.
 package process_test
 
 import (

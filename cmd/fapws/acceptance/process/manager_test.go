@@ -23,7 +23,7 @@ func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.Fd() // makes it blocking
+		f.Fd() // Fd makes the descriptor blocking.
 		t.Cleanup(func() { f.Close() })
 		files = append(files, f)
 	}
@@ -40,12 +40,11 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 	return ln
 }
 
-// asManager is a shell command that makes the shell the service manager of fapws. The process keeps its ID through
-// exec.
+// asManager is a shell command that makes the shell the service manager of fapws. exec keeps the process ID.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
-// The sockets are served by default or by name. The application and its children inherit neither the sockets nor the
-// variables.
+// The server uses the sockets by default or by name. The application and its child processes inherit neither the
+// sockets nor the variables.
 func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
@@ -63,7 +62,8 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 					w := fapwstest.Dial(t, "unix", socket)
 					w.Fetch("/").Is(t, "served by localhost")
 
-					// The sockets of the manager remain, because it may start the service again.
+					// The server keeps the socket files of the manager, because the manager may start the service
+					// again.
 					s.Stop()
 					if _, err := os.Lstat(socket); err != nil {
 						t.Errorf("the socket of another has gone: %v", err)
@@ -73,7 +73,7 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	}
 }
 
-// The flag for a descriptor is fd://N.
+// fd://N names descriptor N on the command line.
 func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln := listenOn(t, "tcp", "127.0.0.1:0")
@@ -111,14 +111,15 @@ func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	}
 }
 
-// manager receives the messages of a service for its manager (sd_notify(3)).
+// manager receives the messages of a service to its service manager (sd_notify(3)).
 type manager struct {
 	t        *testing.T
 	name     string
 	messages chan []byte
 }
 
-// newManager returns a manager that reads continuously, as systemd does. The kernel keeps only ten messages.
+// newManager returns a manager that reads messages continuously, like systemd, because the kernel keeps only ten
+// messages.
 func newManager(t *testing.T) *manager {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
@@ -157,8 +158,8 @@ func (m *manager) hears(pattern string) {
 	}
 }
 
-// silent waits until no message has arrived for the time after which a manager would restart the service. Earlier
-// messages are ignored.
+// silent waits until no message has arrived for this time, after which a manager would restart the service. It discards
+// earlier messages.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	c, err := net.Dial("unixgram", m.name)
@@ -182,7 +183,7 @@ func (m *manager) silent(long time.Duration) {
 	}
 }
 
-// The messages name the addresses. The watchdog is notified while the event loop responds.
+// A message contains the addresses. The server notifies the watchdog while its event loop responds.
 func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
@@ -207,7 +208,7 @@ func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// The owner of the socket is also set. umask has no effect.
+// The settings also set the owner of the socket file. umask has no effect.
 func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	t.Parallel()
 	type wanted struct{ flags, shell, mode, owner string }
@@ -252,7 +253,7 @@ func TestUmaskFlagAppliesToTheApplication(t *testing.T) {
 	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
-// The workers inherit no variables for the manager. A reload is reported.
+// The workers do not inherit the variables of the manager. The supervisor reports a reload.
 func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	t.Parallel()
 	manager := newManager(t)
@@ -263,7 +264,8 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 		Flags: []string{"--workers", "2", "--pid", pid}}.Start(t)
 	s.Address = tcp.Addr().String()
 	serving := `^READY=1\nSTATUS=serving http://` + s.Address + `/ unix:` + local.Addr().String() + `$`
-	if first := manager.next(); !regexp.MustCompile(serving).Match(first) { // a start is no reload
+	// The messages of a start do not report a reload.
+	if first := manager.next(); !regexp.MustCompile(serving).Match(first) {
 		t.Errorf("the first message is %q", first)
 	}
 	fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
@@ -276,7 +278,7 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
 	manager.hears(`^READY=1`)
-	s.Signal(syscall.SIGUSR2) // another program in the same process
+	s.Signal(syscall.SIGUSR2) // USR2 starts another program in the same process.
 	s.Says("upgraded")
 	manager.hears(serving)
 	manager.hears(`^WATCHDOG=1$`)
@@ -292,7 +294,7 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	}
 }
 
-// A blocked inline handler blocks the event loop until it returns.
+// A blocked handler in inline mode blocks the event loop until it returns.
 func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 	t.Parallel()
 	const interval = 400 * time.Millisecond
@@ -325,7 +327,7 @@ func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 	}
 }
 
-// The start fails because of one of several addresses.
+// The server cannot bind one of its addresses, so its start fails.
 func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	t.Parallel()
 	taken := listenOn(t, "tcp", "127.0.0.1:0")
@@ -340,7 +342,7 @@ func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	}
 }
 
-// An address on the command line has priority, too.
+// An address on the command line also has priority over the sockets of a manager.
 func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

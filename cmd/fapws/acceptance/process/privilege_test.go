@@ -12,8 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Root binds. Afterwards no thread of any process runs as root or can become root again. Users other than root are
-// rejected.
+// Root binds the address. Afterwards, no thread of any process runs as root, or can become root again. Only root can
+// use --user.
 func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
@@ -53,8 +53,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// After a reload, the worker runs as the same user; also after an upgrade, because the new program does not
-			// start as root.
+			// After a reload, the worker runs as the same user. This is also true after an upgrade, because the new
+			// program does not start as root.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()
@@ -63,7 +63,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			w.Fetch("/identity").Is(t, want)
 
 			s.Stop()
-			// The process may not remove the file from root's directory, but it can empty the file.
+			// The process may not remove its PID file from a directory of root, but it can empty the file.
 			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
 				t.Errorf("the pid file holds %q, %v", text, err)
 			}
@@ -74,7 +74,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	}
 }
 
-// --chdir leaves the directory in which fapws was started, even after a reload and an upgrade.
+// The user may not enter the directory in which fapws was started. With --chdir, the server leaves this directory, even
+// after a reload and an upgrade.
 func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -109,7 +110,7 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	own.Program = private + "/build/fapws"
 	own.Fails(t, 2, "cannot enter the directory "+private+": permission denied; fapws is installed there")
 
-	// The supervisor does not read the file in the new directory.
+	// The supervisor does not read a configuration file in the new directory.
 	fapwstest.Write(t, public+"/fapws.toml", "not TOML")
 	s := inPrivate("--chdir PUBLIC", "service.py").Serve(t, fapwstest.Mode{})
 	daemon := s.Get("/identity", 200).Text
@@ -122,7 +123,7 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	}
 }
 
-// The check and the start report the same error, which names that user.
+// "fapws check" and the start report the same error, with the name of the user.
 func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	t.Parallel()
 	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)
@@ -212,7 +213,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Succeeds(t)
 	}
 
-	// The login form cannot make this file of users.
+	// The user may not change this file, so the login form cannot create users.
 	fapwstest.Write(t, folder+"/fapws.toml",
 		"bind = '127.0.0.1:0'\napp = 'app.py'\nlogin = 'readable/users'\nstate-dir = 'state'\n")
 	for _, word := range []string{"check", "run"} {

@@ -39,7 +39,7 @@ const (
 	tool    = "*/*"
 )
 
-// comes waits until the response is as wanted. Every earlier request must have a response, too.
+// comes waits until the response is as wanted. Each request before must get a response, too.
 func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	s.T.Helper()
 	status, body := 0, ""
@@ -53,8 +53,8 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	return ""
 }
 
-// A file that changes while the previous change is loading is loaded, too. While the file is broken, the old code keeps
-// serving.
+// If a file changes again while the previous change is loading, it is loaded again. While the file is broken, the
+// server uses the old code.
 func TestReloadLoadsAChangedFile(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
@@ -112,7 +112,7 @@ func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 	}
 }
 
-// The server waits until the file is fixed, even while the file is missing.
+// The server waits until the file is fixed, even if the file is missing meanwhile.
 func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
@@ -131,7 +131,8 @@ func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	s.comes(tool, 200, "mended")
 }
 
-// --chdir names the link. The code in the new directory is served, including later switches and changes.
+// --chdir names a link. When the link points to another directory, the server loads the code there, and notices later
+// changes.
 func TestReloadFollowsASwitchedLink(t *testing.T) {
 	t.Parallel()
 	for _, relative := range []bool{false, true} {

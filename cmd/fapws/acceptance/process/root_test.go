@@ -63,7 +63,7 @@ func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 	}
 }
 
-// The process that was started writes it. Another user gets no warning.
+// The main process logs the warning. If the server does not run as root, there is no warning.
 func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "service.py", Env: []string{"FAPWS_ALLOW_ROOT=", "container=test"}}.Serve(t, m)
@@ -80,8 +80,8 @@ func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 	})
 }
 
-// Every thread of every process is permanently nobody with nobody's groups. Logs are still rotated. Without root,
-// --user fails.
+// Each thread of each process permanently has the user nobody and its groups. Log files are still rotated. Without
+// root, --user fails.
 func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	t.Parallel()
 	nobody, err := user.Lookup("nobody")

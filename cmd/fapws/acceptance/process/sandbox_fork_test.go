@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asking has handlers that request from the server what their sandbox forbids.
+// asking contains handlers that ask the server for files that the sandbox denies.
 const asking = `
 import os, socket, sys
 from fapws.contrib.cgi import CGIApplication
@@ -25,7 +25,7 @@ def program(environ, start_response):
     return CGIApplication(data + "/x.cgi")(environ, start_response)
 `
 
-// confused requests from the server what its sandbox forbids, by a handler, and by a response that it writes by itself.
+// confused asks the server for what the sandbox denies, by handlers and by forged messages.
 const confused = asking + `
 def header(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), (environ["QUERY_STRING"], secret)])
@@ -48,8 +48,8 @@ PATHS = [
 ]
 `
 
-// The server runs no program for the application either. The application is served again after its loader, which loads
-// outside of the sandbox, has died.
+// The server also runs no programs for the application. When the loader of the forked processes has died, a new loader
+// loads outside of the sandbox, and the server answers requests again.
 func TestSandboxOfForksDoesNotReadFilesThroughTheServer(t *testing.T) {
 	for _, mode := range [][]string{nil, {"--sandbox=strict"}, {"--idle-stop=10m"}} {
 		t.Run("", func(t *testing.T) {

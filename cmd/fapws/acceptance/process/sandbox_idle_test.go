@@ -31,7 +31,7 @@ func TestSandboxedApplicationThatWakesLoadsOutside(t *testing.T) {
 	})
 }
 
-// asker is an application that requests from the server what its sandbox forbids.
+// asker is an application that asks the server for what the sandbox denies.
 const asker = asking + `
 def link(environ, start_response):
     os.symlink(os.path.dirname(secret), data + "/link")
@@ -39,8 +39,8 @@ def link(environ, start_response):
 PATHS = [("/file", file), ("/program", program), ("/link", link)]
 `
 
-// The sandbox applies to requests that arrive while the application wakes or sleeps. Only health checks are answered
-// before the sandbox is entered.
+// Requests that arrive while the application is stopped or starting are also answered inside the sandbox. Only health
+// checks are answered earlier.
 func TestSandboxAppliesWhileTheApplicationSleepsOrWakes(t *testing.T) {
 	for _, mode := range []string{"on", "strict"} {
 		t.Run(mode, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The sources are programs, which are confined as well, files, passwords and upstreams.
+// The sources of the configuration file are programs in the same sandbox, files, passwords and upstreams.
 func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +92,7 @@ auth = { users = "users", realm = "x" }
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
-		// A program whose client disconnects is killed, so the next program can start.
+		// A program is killed when its client disconnects. Then the next program can start.
 		w := s.Dial()
 		w.Send("GET /programs/hangs.sh HTTP/1.1\r\nHost: files.lan\r\n\r\n")
 		w.Head("GET")
@@ -112,7 +112,7 @@ auth = { users = "users", realm = "x" }
 	}
 }
 
-// The application replaces an uploaded file by a link. It cannot write to the directory to which the link points.
+// The application replaces an uploaded file by a link to another directory, in which it may not write.
 func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

@@ -17,7 +17,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// landlock returns the version of Landlock in this kernel. 0 means that Landlock is not available.
+// landlock returns the version of Landlock in this kernel, or 0 if Landlock is not available.
 func landlock() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
@@ -26,7 +26,7 @@ func landlock() int {
 	return int(version)
 }
 
-// Parts of a sandbox, by the version of Landlock that has them.
+// parts of the sandbox, with the version of Landlock that they need
 const (
 	always  = 0
 	files   = 1
@@ -47,7 +47,7 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	folder := fapwstest.PublicFolder(t)
 	x := &sandboxed{data: folder + "/data", secret: fapwstest.Write(t, fapwstest.PublicFolder(t)+"/secret", "secret")}
 	x.app = fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
-	// the user may, the sandbox may not
+	// The user of the server may access these paths, but the sandbox denies them.
 	for _, path := range []string{x.app, x.secret, folder + "/app", filepath.Dir(x.secret)} {
 		fapwstest.Must(t, os.Chmod(path, 0o777))
 	}
@@ -68,14 +68,14 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	return x
 }
 
-// attacks compares what the application can do with what the sandbox allows on a kernel with version abi of Landlock.
+// attacks checks that the application can do only what the sandbox allows on a kernel with version abi of Landlock.
 func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode, abi int) {
 	t.Helper()
 	siblings := strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Workers()), "[]"), " ", ":")
 	for _, tt := range []struct {
-		since int // version of Landlock that denies it; 99 means allowed
+		since int // first version of Landlock that denies this; 99 means allowed
 		way   string
-		want  string // the error, or the result if it is allowed
+		want  string // error, or the result if it is allowed
 	}{
 		{files, "read," + x.secret, "EACCES"},
 		{files, "list," + filepath.Dir(x.secret), "EACCES"},
@@ -150,7 +150,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		if tt.since < 99 && tt.since > abi {
 			continue
 		}
-		// The parent is the loader, in the same sandbox.
+		// The parent process is the loader, which is in the same sandbox.
 		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) {
 			continue
 		}
@@ -179,7 +179,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 	}
 }
 
-// The sandbox applies before and after a reload and an upgrade, in existing threads and in child processes.
+// The sandbox also applies after a reload and an upgrade, in threads that existed before, and in child processes.
 func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -221,7 +221,7 @@ func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 		})
 }
 
-// everyThreadIsFiltered checks /proc/PID/status of each thread (proc(5)).
+// everyThreadIsFiltered checks in /proc/PID/status of each thread that a filter of system calls is active.
 func everyThreadIsFiltered(t *testing.T, pid int) {
 	t.Helper()
 	for name, text := range threadsOf(t, pid) {
@@ -233,7 +233,7 @@ func everyThreadIsFiltered(t *testing.T, pid int) {
 	}
 }
 
-// System calls are still denied. With strict, the server does not start.
+// Without Landlock, the sandbox still denies system calls. With "strict", the server does not start.
 func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	t.Parallel()
 	without := "this system cannot restrict files, TCP ports and signals (no Landlock; Linux 5.13 or later, started " +
@@ -244,7 +244,7 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	s.Says(`(?m) warning sandbox: ` + regexp.QuoteMeta(without) + `$`)
 	x.attacks(t, s, fapwstest.Threads, 0)
 	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
-	// The supervisor has more keys than its workers.
+	// The supervisor may access more paths than its workers.
 	w := s.Dial()
 	w.Get("/attack?order,certificates")
 	w.Gone()
@@ -255,11 +255,11 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	strict.Fails(t, 3, "fapws: --sandbox strict: "+without+"; use --sandbox to restrict the rest\n")
 }
 
-// The other capabilities are missing in all threads. Root cannot access other processes.
+// A sandboxed server of root keeps only capabilities for files, in all threads. It cannot access other processes.
 func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		// Other users have no capabilities: see TestSandboxAllowsTheApplicationOnlyItsWork.
+		// TestSandboxAllowsTheApplicationOnlyItsWork checks that other users have no capabilities.
 		return
 	}
 	s := fapwstest.Command{Script: "attacker.py", Flags: []string{"--sandbox", "--allow-root", "--workers", "1"},
@@ -279,8 +279,8 @@ func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	}
 }
 
-// The application replaces logs or rotated logs by links. The server neither writes nor reads other files, not even
-// outside of the sandbox, where the supervisor rotates the logs.
+// The application replaces log files and rotated log files by links. The server must not follow the links, not even in
+// its supervisor, which rotates logs outside of the sandbox.
 func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
@@ -310,9 +310,9 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	}
 }
 
-// The application replaces the directory of logs by a link. No process writes, renames or removes files in the
-// directory to which the link points. The next worker gets no permission to do so, either. A directory that was created
-// again is used.
+// The application replaces the directory of the logs by a link to another directory. No process writes, renames or
+// removes files there, and the sandbox of the next worker denies it, too. If the directory is created again, the server
+// uses it.
 func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
@@ -399,8 +399,8 @@ func TestSandboxSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	}
 }
 
-// "check --sandbox" requests the paths of an application, and names the line of each denial, and the flag that allows
-// it.
+// "check --sandbox" requests the paths of an application. For each denial, it names the line of the code and the flag
+// that allows the access.
 func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// After SIGTERM, the server accepts no connections. The requests are handlers, streams, and large bodies to slow
-// clients.
+// After SIGTERM, the server accepts no connections, but completes active requests for handlers, streams, and large
+// bodies to slow clients.
 func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
@@ -77,7 +77,7 @@ func TestUnixSocketServesRequests(t *testing.T) {
 	w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
 	got := w.Answer().Want(t, 200).Object(t)
 	for key, want := range map[string]string{
-		// never empty (PEP 3333)
+		// PEP 3333 forbids that these values are empty.
 		"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000", "SERVER_NAME": "localhost",
 		"SERVER_PORT": "80",
 	} {
@@ -119,7 +119,7 @@ func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 	}
 }
 
-// During --shutdown-delay, responses ask clients to use other connections. No request fails.
+// During --shutdown-delay, the server still answers requests, and its responses ask clients to use other connections.
 func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")
@@ -148,8 +148,8 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	})
 }
 
-// A tool handles SIGTERM in sitecustomize, and then removes its modules, as ddtrace does. Or the application handles
-// it. Both call the previous handler.
+// A tool handles SIGTERM in sitecustomize, and then removes its modules, as ddtrace does. In another case, the
+// application handles SIGTERM. Both call the previous handler of the signal.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys
@@ -187,7 +187,7 @@ def application(environ, start_response):
 	}
 }
 
-// When _signal is imported again, Python loses the handlers of the application.
+// When the module _signal is imported again, Python forgets the signal handlers of the application.
 func TestStopWorksIfAToolImportsTheSignalModuleAgain(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import signal, sys
@@ -203,8 +203,8 @@ PATHS = [("/", lambda environ, start_response: "served")]
 	})
 }
 
-// After the last request, threads and atexit functions may use the rest of the timeout, for example to flush an
-// exporter.
+// After the last request, threads and atexit functions may use the rest of the graceful timeout, for example to send
+// queued data.
 func TestStopGivesThreadsAndAtexitTheGracefulTimeout(t *testing.T) {
 	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)",
 		"thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {

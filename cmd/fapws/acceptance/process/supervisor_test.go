@@ -31,7 +31,7 @@ func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
 	for range 10 {
 		s.Get("/version", 200).Is(t, "2")
 	}
-	// Idle connections have been handed to the new workers.
+	// The idle connections have moved to the new workers.
 	idle.Fetch("/version").Is(t, "2")
 	unused.Fetch("/version").Is(t, "2")
 	fapwstest.Write(t, folder+"/go", "")
@@ -82,7 +82,7 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers",
 			"2", "--load-timeout", limit}}
 		s := c.Start(t)
-		// On a busy machine, even the old code may exceed the limit.
+		// On a busy machine, the old code may also exceed the limit.
 		if !startsOrEnds(s) {
 			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
 				t.Fatalf("code %d", code)
@@ -120,7 +120,7 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 				l.goesOn(20)
 				s.Reload()
 			}
-			// Many signals cause one reload, and another reload for later signals.
+			// Many signals at once cause one reload. Signals that arrive during this reload cause one more reload.
 			for range 50 {
 				s.Signal(syscall.SIGHUP)
 			}
@@ -149,7 +149,7 @@ func TestScaleUnderLoadFailsNoRequest(t *testing.T) {
 		if step.sig == syscall.SIGHUP {
 			old = s.Workers()
 		}
-		// Of two signals at the same time, the kernel would deliver the later one first.
+		// Wait, because the kernel may deliver two signals that are sent at the same time in another order.
 		s.Signaled(step.sig, `info (reloaded: )?\d workers?\n`)
 		s.HasWorkers(step.want, old...)
 		l.goesOn(50)
@@ -181,7 +181,7 @@ func TestKilledWorkerLosesOnlyItsActiveRequests(t *testing.T) {
 	s.Says(`worker \d+ was killed by SIGKILL; starting a new one`)
 }
 
-// A worker that receives a signal from outside is replaced, too.
+// A worker that another process has killed by a signal is replaced, too.
 func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -196,7 +196,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	w.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
-		// all signals but the last are for the supervisor
+		// Workers ignore all these signals but the last, because they are meant for the supervisor.
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
 			syscall.SIGTTOU, syscall.SIGTERM} {
 			fapwstest.Must(t, syscall.Kill(pid, sig))
@@ -211,7 +211,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// A handler never releases the GIL.
+// A handler holds the GIL forever.
 func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--timeout", "1", "--graceful-timeout", "1")
@@ -225,7 +225,8 @@ func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 	fapwstest.Eventually(t, "another one answers", func() bool { return len(answering(s)) == 2 })
 }
 
-// Inline, a stuck worker has no running event loop, and cannot send the past events.
+// The event loop of a stuck worker in inline mode does not run, so the worker cannot send the past events to its
+// replacement.
 func TestStuckInlineWorkerIsReplacedWithoutPastEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "1", "--graceful-timeout",
@@ -266,7 +267,8 @@ func TestSupervisorKeepsNothingOfReloads(t *testing.T) {
 		}
 		s.HasWorkers(2)
 	}
-	reload(5) // until Go's heap and the data of the race detector no longer grow
+	// Reload until Go's heap and the data of the race detector no longer grow.
+	reload(5)
 	fds, rss := len(s.Descriptors()), s.RSS()
 	reload(15)
 	fapwstest.Eventually(t, fmt.Sprintf("as few descriptors as before, %d", fds), func() bool {
@@ -297,7 +299,7 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 		fapwstest.Eventually(t, "the new program runs", func() bool { return s.Maps(program) })
 		s.HasWorkers(2, old...)
 	}
-	// The new program and its workers do all that the previous program did.
+	// The new program and its workers must do all that the previous program did.
 	old := s.Workers()
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
@@ -307,7 +309,7 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	s.Signal(syscall.SIGTTOU)
 	s.HasWorkers(2)
 
-	// A program that fails changes nothing.
+	// If the new program fails, the previous program and its workers continue.
 	old = s.Workers()
 	fapwstest.ReplaceProgram(t, program, "/bin/false")
 	s.Signal(syscall.SIGUSR2)
@@ -320,7 +322,7 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	l.unharmed()
 }
 
-// The upgrade begins before a replacement for a dead worker has started.
+// A worker has died, and its replacement is still loading when the upgrade begins.
 func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "workers.py")
@@ -343,7 +345,8 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// The supervisor restarts workers, and upgrades when a program is installed again.
+// Without its program file, the supervisor can still restart workers. When a program is installed again, it can
+// upgrade.
 func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
@@ -384,8 +387,8 @@ func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.Ended()
 }
 
-// An application that stops its workers stops the server for some seconds. A worker that starts meanwhile does not wait
-// for their past events.
+// A worker that starts waits for the past events of the other workers. If one of them is stopped (SIGSTOP), it starts
+// without these events after some seconds.
 func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -396,7 +399,7 @@ func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
-// The supervisor sends CONT to a stopped worker, like systemd.
+// The supervisor continues a stopped worker by SIGCONT, as systemd does.
 func TestStoppedWorkerEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -428,7 +431,7 @@ func TestStoppedWorkersEndAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.Ended()
 }
 
-// HUP also reloads after an upgrade. A single process keeps serving.
+// HUP also reloads after an upgrade. A single process, without a supervisor, ignores HUP.
 func TestNohupLetsASupervisorReloadOnHUP(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "workers.py", Shell: "trap '' HUP"}.Serve(t, m)
@@ -464,7 +467,7 @@ func TestTERMDuringAnUpgradeShutsDownCleanly(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--workers", "1")
 	s.Signal(syscall.SIGUSR2)
 	end := time.Now().Add(fapwstest.Patience)
-	// There is no pause, because the program may start in a few milliseconds.
+	// This loop has no pause, because the program may start within a few milliseconds.
 	for started := false; !started; {
 		text, err := os.ReadFile(s.Proc("environ"))
 		if err != nil || time.Now().After(end) {

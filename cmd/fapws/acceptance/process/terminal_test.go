@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A server with a supervisor but without --dev continues, and so does a server that nohup started.
+// A server that has a supervisor and no --dev continues. A server that was started by nohup also continues.
 func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -67,7 +67,7 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 	}
 }
 
-// For a fapws server, the error includes the command that stops the server.
+// If the other process is a fapws server, the error has the command that stops it.
 func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {

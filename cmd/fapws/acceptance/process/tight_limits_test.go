@@ -11,14 +11,16 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// tightLine is the message if a limit prevents the start: it has the limit, its value, and advice.
+// tightLine matches the message about a limit that prevents the start: the message has the limit, its value, and
+// advice.
 const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 
-// The exit status is 3. Go's runtime and Python alone would end in a dump of all threads or a traceback.
+// The exit status is 3. Without the checks of fapws, Go's runtime would write a dump of all threads, and Python a
+// traceback.
 func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	t.Parallel()
 	var users atomic.Int64
-	// The server serves or ends, depending on the machine and on the Python.
+	// With this limit, the server may start or end, depending on the machine and on the version of Python.
 	const any = "any"
 	for _, tt := range []struct {
 		limit string
@@ -51,7 +53,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // root is exempt
 						script := fapwstest.Source(t, c.Script)
 						c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", script)
-						// the limit counts processes of all modes
+						// The limit counts the processes of all modes, so each mode gets its own user.
 						c.Shell += fmt.Sprintf(` && set -- setpriv --reuid %d --clear-groups "$@"`, 54300+users.Add(1))
 					}
 					c.Complains = true
@@ -74,7 +76,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	}
 }
 
-// startsOrEnds waits for the banner or the end of the process, and reports whether there was a banner.
+// startsOrEnds waits until the server prints its banner or ends. It reports whether the server has printed the banner.
 func startsOrEnds(s *fapwstest.Server) (started bool) {
 	fapwstest.Eventually(s.T, "the server serves or ends", func() bool {
 		select {

@@ -26,8 +26,8 @@ func answering(s *fapwstest.Server) (pids []int) {
 	return pids
 }
 
-// load is a group of clients. Each of them sends its next request 2 ms after a response, which leaves the processor to
-// the reloads.
+// load is a group of clients. After a response, each client waits 2 ms before it sends the next request, which leaves
+// time of the processor to the reloads.
 type load struct {
 	t        *testing.T
 	s        *fapwstest.Server

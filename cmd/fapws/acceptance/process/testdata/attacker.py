@@ -1,4 +1,4 @@
-"""Tries an operation that --sandbox forbids or allows for each request."""
+"""Each request tries an operation that --sandbox forbids or allows."""
 import ctypes
 import errno
 import fcntl
@@ -14,12 +14,13 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 HERE = os.path.dirname(os.path.abspath(__file__))
-if len(sys.argv) > 1:  # needed while loading, and denied afterwards
+# The script needs this file while it is loaded. Afterwards, the sandbox denies it.
+if len(sys.argv) > 1:
     open(sys.argv[1]).close()
 
 
 def called(result):
-    """Returns the error of a function of the C library."""
+    """Returns the error after a call of the C library."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -58,7 +59,7 @@ def write(path):
 
 
 def replace(paths):
-    """Replaces a file of the server by a link."""
+    """Replaces a file that the server uses by a link."""
     path, _, target = paths.partition(",")
     if os.path.lexists(path):
         os.rename(path, path + ".old")
@@ -79,7 +80,7 @@ def execute(path):
 
 
 def fork_exec(call):
-    """Returns the result of a call in a forked child."""
+    """Calls the function in a forked child, and returns the result."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -100,7 +101,7 @@ def from_memory():
 
 
 def in_thread(call):
-    """Runs call in a thread that existed before the sandbox."""
+    """Calls the function in a thread that was started before the sandbox."""
     done.clear()
     jobs.append(call)
     wake.set()
@@ -160,12 +161,12 @@ X86 = os.uname().machine == "x86_64"
 
 
 def system_call(x86, arm, *arguments):
-    """Returns a function that makes a system call by its number on either machine."""
+    """Returns a function that makes a system call. The number of the system call depends on the processor."""
     return lambda: called(libc.syscall(x86 if X86 else arm, *arguments))
 
 
 def channel():
-    """Returns the descriptor of the channel to the supervisor."""
+    """Returns the descriptor of the connection to the supervisor."""
     for name in os.listdir("/proc/self/fd"):
         try:
             with socket.socket(fileno=os.dup(int(name))) as s:
@@ -176,7 +177,7 @@ def channel():
 
 
 def order(kind):
-    """Sends a message to the supervisor, and waits for the consequences."""
+    """Sends a forged message to the supervisor, and waits for its effect."""
     os.write(channel(), json.dumps({"Kind": kind, "Text": "{}"}).encode())
     time.sleep(600)
 
@@ -186,12 +187,12 @@ def pidfd(pid):
 
 
 def sibling(pids):
-    """Returns the other worker of pids."""
+    """Returns the PID in pids that is not this process."""
     return next(int(pid) for pid in pids.split(":") if int(pid) != os.getpid())
 
 
 def of_sibling(name, look):
-    """Returns a function that reads a file of another worker in /proc."""
+    """Returns a function that reads a file of the other worker in /proc."""
     return lambda pids: look(f"/proc/{sibling(pids)}/{name}")
 
 

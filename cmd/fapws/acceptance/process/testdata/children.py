@@ -14,7 +14,8 @@ import time
 from fapws import channel, subscribers, publish
 from fapws.base import Environ, Start_response  # noqa: F401 - a spawned child must import them, too
 
-publish("news", "once")  # has no effect in a child that imports this script
+# In a child that imports this script, this must have no effect.
+publish("news", "once")
 
 folder = sys.argv[1]
 
@@ -32,14 +33,14 @@ spawning = multiprocessing.get_context("spawn")
 
 serving = multiprocessing.get_context("forkserver")
 
-if __name__ == "__main__":  # not in a child that imports this script
+if __name__ == "__main__":  # A child that imports this script skips this part.
     with forking.Pool(2) as early:
         at_import = early.map(double, range(5))
     early.join()
 
 
 def descriptors():
-    """Returns the open descriptors of this process except its three streams: (kind, number)."""
+    """Returns the kind and number of each open descriptor of this process, except its three standard streams."""
     seen = []
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
@@ -47,7 +48,7 @@ def descriptors():
             try:
                 mode = os.fstat(fd).st_mode
             except OSError:
-                continue  # the descriptor of listdir itself
+                continue  # This descriptor belongs to listdir itself.
             seen.append(("socket" if stat.S_ISSOCK(mode) else os.readlink("/proc/self/fd/%d" % fd), fd))
     return seen
 
@@ -66,8 +67,9 @@ def sockets_with_names():
 
 
 def after_fork(environ, start_response):
-    """Returns the descriptors of the server that a forked child has."""
-    mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # a socket of the script, which the child keeps
+    """Returns which descriptors of the server a forked child has."""
+    # The child keeps this socket, which belongs to the script.
+    mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     mine.bind(("127.0.0.1", 0))
     mine.listen()
     reading, writing = os.pipe()
@@ -86,17 +88,17 @@ def after_fork(environ, start_response):
 
 
 def after_exec(environ, start_response):
-    """Returns the descriptors of a program that was started without close_fds."""
+    """Starts a program without close_fds, and returns its descriptors."""
     code = "import os; print([os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd') if int(n) > 3])"
     return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, close_fds=False, check=True).stdout
 
 
 def linger(environ, start_response):
-    """Leaves a child that lives until a file called go exists."""
+    """Starts a child that runs until the test creates the file "go"."""
     pid = os.fork()
     if pid == 0:
         null = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):  # otherwise the test would wait until these streams are closed
+        for stream in range(3):  # The test waits until these streams are closed.
             os.dup2(null, stream)
         while os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "go")):
             time.sleep(0.01)
@@ -107,7 +109,7 @@ def linger(environ, start_response):
 
 
 def kill(environ, start_response):
-    """A signal ends a child, as in any process."""
+    """Kills a child by a signal, which must have the usual effect."""
     pid = os.fork()
     if pid == 0:
         while True:
@@ -117,12 +119,13 @@ def kill(environ, start_response):
 
 
 def speaks(environ, start_response):
-    """A child calls write(), which must not reach a client."""
+    """Calls write() in a child. The text must not reach a client."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     pid = os.fork()
     if pid == 0:
         write(b"from the child")
-        os.kill(os.getpid(), signal.SIGUSR1)  # its handler writes to a descriptor of the server
+        # A handler of this signal would write to a descriptor of the server.
+        os.kill(os.getpid(), signal.SIGUSR1)
         os._exit(3)
     status = os.waitpid(pid, 0)[1]
     return [b"%d" % os.WEXITSTATUS(status)]
@@ -138,7 +141,7 @@ def in_generator(environ, start_response):
 
 
 def crowd(environ, start_response):
-    """?n starts n children that exit at the same moment, and returns their exit codes."""
+    """Starts as many children as the query says. They exit at the same moment. Returns their exit codes."""
     n = int(environ["QUERY_STRING"])
     reading, writing = os.pipe()
     children = []
@@ -151,7 +154,7 @@ def crowd(environ, start_response):
         children.append(pid)
     os.close(reading)
     os.close(writing)
-    time.sleep(0.01)  # all children have exited, and none was waited for
+    time.sleep(0.01)  # By now, all children have exited, but none was waited for.
     codes = [os.WEXITSTATUS(os.waitpid(pid, 0)[1]) for pid in children]
     return str(sum(code == i % 200 for i, code in enumerate(codes)))
 
@@ -216,7 +219,7 @@ def say(queue):
 
 
 def speaks_up(context):
-    """Returns a handler that returns the errors of a child that publishes."""
+    """Returns a handler that publishes in a child process, and returns the errors of the child."""
     def handler(environ, start_response):
         queue = context.Queue()
         child = context.Process(target=say, args=(queue,))

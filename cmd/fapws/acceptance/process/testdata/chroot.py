@@ -1,4 +1,4 @@
-"""Shows what a handler in a chroot can access."""
+"""Shows which files a handler in a chroot can access."""
 import os
 import sys
 import time
@@ -7,7 +7,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def seen(environ, start_response):
-    """Returns the root directory, a file by its path outside the chroot, and the user."""
+    """Returns the root directory, a file by its path outside of the chroot, and the user."""
     with open(os.path.join(HERE, "beside.txt")) as f:
         beside = f.read().strip()
     ways = []
@@ -21,7 +21,7 @@ def seen(environ, start_response):
 
 
 def late(environ, start_response):
-    """Imports modules in a handler, and makes Python import its own modules."""
+    """Imports modules while a handler runs, also modules that Python itself imports late."""
     import decimal
     import html
     import http.cookies

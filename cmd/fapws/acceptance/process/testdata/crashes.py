@@ -1,4 +1,4 @@
-"""Crashes its process in the way that CRASH names, while it is loaded, or in a handler such as /segv."""
+"""Crashes its process, while it is loaded in the way that CRASH names, or in a handler such as /segv."""
 import ctypes
 import faulthandler
 import os

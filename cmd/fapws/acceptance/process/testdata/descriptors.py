@@ -27,7 +27,7 @@ def sockets():
             if not stat.S_ISSOCK(os.fstat(fd).st_mode):
                 continue
             duplicate = os.dup(fd)
-        except OSError:  # the server has closed it meanwhile
+        except OSError:  # The server has closed this descriptor meanwhile.
             continue
         with socket.socket(fileno=duplicate) as s:
             yield fd, s
@@ -44,7 +44,8 @@ def of_kind(kind):
     known = links()
     for fd, link in known.items():
         if link == "anon_inode:[eventpoll]":
-            if any(listening.get(w) == socket.AF_INET for w in watched(fd)):  # otherwise it belongs to Go's runtime
+            # Another epoll descriptor belongs to Go's runtime.
+            if any(listening.get(w) == socket.AF_INET for w in watched(fd)):
                 return {
                     "epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"],
                 }[kind]

@@ -1,4 +1,4 @@
-"""Writes to logs on a full disk, in all ways of applications."""
+"""Writes to logs on a full disk, in all ways that an application has."""
 import logging
 import os
 import sys
@@ -35,7 +35,7 @@ def raises(environ, start_response):
 
 
 def leave(environ, start_response):
-    """Makes standard error a pipe without a reader."""
+    """Makes standard error a pipe that no process reads."""
     reader, writer = os.pipe()
     os.close(reader)
     os.dup2(writer, 2)
@@ -44,7 +44,7 @@ def leave(environ, start_response):
 
 
 def stall(environ, start_response):
-    """Makes standard error a pipe that is full. A write to it would wait."""
+    """Makes standard error a full pipe. Without a reader, a write would wait."""
     reader, writer = os.pipe()
     kept.append(reader)
     os.set_blocking(writer, False)

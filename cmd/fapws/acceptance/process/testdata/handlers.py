@@ -1,4 +1,4 @@
-"""Handlers of all kinds, for --idle-stop."""
+"""Handlers of all kinds for tests of --idle-stop."""
 import os
 import signal
 import time
@@ -43,7 +43,7 @@ def dies(environ, start_response):
 
 
 async def echo(scope, receive, send):
-    """An ASGI application with a WebSocket. It sends a request body back as it arrives."""
+    """An ASGI application with a WebSocket. For other requests, it sends the body back while it arrives."""
     if scope["type"] == "lifespan":
         raise NotImplementedError
     if scope["type"] == "websocket":

@@ -1,10 +1,11 @@
-"""An application of an attacker. It sends messages of every kind to its supervisor, over the control channel."""
+"""An application that an attacker has taken over. It sends messages of every kind to its supervisor over its
+connection."""
 import json
 import os
 import socket
 import sys
 
-# Values that the supervisor must not use: files to write and an address to bind.
+# Files to write and an address to bind. The supervisor must not use these values.
 place = sys.argv[1]
 with open(place + "/say") as f:
     kinds = f.read().split(",")
@@ -27,7 +28,7 @@ def channels():
 
 
 def say(*kinds):
-    """Sends a message of each kind over each channel, and returns the number of channels."""
+    """Sends messages of all kinds over each connection to the supervisor. Returns the number of connections."""
     said = 0
     for channel in channels():
         said += 1
@@ -45,7 +46,7 @@ async def app(scope, receive, send):
         while True:
             event = (await receive())["type"]
             if event == "lifespan.startup":
-                # The worker is in its sandbox, and has not reported that it has loaded.
+                # At this time, the worker is in its sandbox, but has not reported that it has loaded.
                 say(*kinds)
             await send({"type": event + ".complete"})
             if event == "lifespan.shutdown":

@@ -122,7 +122,7 @@ def guarded(environ, start_response):
     return programs(environ, start_response)
 
 def fills(environ, start_response):
-    """Fills the disk of the server's log, and writes more than can wait for the log of the host."""
+    """Fills the disk of the server's log. Then it writes more lines than can wait for the log of the host."""
     kept, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 2)
     environ["wsgi.errors"].write("lost\n" * 1_000_000)

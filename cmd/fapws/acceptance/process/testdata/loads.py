@@ -1,4 +1,4 @@
-"""Waits until the file ARG.go exists, and fails with its text if the file is not empty."""
+"""Waits until the test creates the file ARG.go. If the file has a text, the script fails with this text."""
 import os
 import sys
 import time

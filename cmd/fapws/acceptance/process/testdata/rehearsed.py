@@ -1,4 +1,4 @@
-"""Needs permissions that a sandbox denies, one for each path."""
+"""Each path needs a permission that the sandbox denies."""
 import os
 import socket
 import sqlite3
@@ -42,7 +42,7 @@ def unix(environ, start_response):
 
 
 def fine(environ, start_response):
-    time.sleep(6)  # longer than Python may take to end
+    time.sleep(6)  # This is longer than Python may take to end.
     return str(len(os.listdir(os.path.dirname(os.path.abspath(__file__)))))
 
 

@@ -1,4 +1,4 @@
-"""Changes what the server needs: descriptors, flags of descriptors, limits of the process."""
+"""Changes descriptors, flags of descriptors, and limits of the process that the server needs."""
 import fcntl
 import os
 import resource
@@ -17,7 +17,7 @@ def listeners():
             with socket.socket(fileno=os.dup(fd)) as s:
                 if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     yield fd
-        except OSError:  # the server has closed it meanwhile
+        except OSError:  # The server has closed this descriptor meanwhile.
             pass
 
 

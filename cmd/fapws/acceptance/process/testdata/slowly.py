@@ -1,4 +1,4 @@
-"""The first process loads at once, the others when a file exists. Handlers end or stop their process."""
+"""The first process loads at once. Others wait until the test creates a file. Handlers end or stop their process."""
 import ctypes
 import os
 import signal

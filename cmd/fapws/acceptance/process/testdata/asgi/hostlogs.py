@@ -1,4 +1,4 @@
-"""An application that fails in every way, for a host with an error log."""
+"""An ASGI application that fails in every way, for tests of host logs."""
 
 
 async def app(scope, receive, send):
