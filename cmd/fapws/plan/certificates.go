@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/certificates"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -140,6 +142,23 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, loginDir))
 	}
 	return dirs
+}
+
+// mayKeep returns an error, and the directory that causes it, if the user of this process may not keep files in dir,
+// which need not exist.
+func (p *Plan) mayKeep(dir string) (cause string, err error) {
+	if !confine.MayBecome(p.Conf.User, p.Conf.Group) {
+		return "", nil // another user is checking the settings
+	}
+	mode := uint32(unix.W_OK)
+	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
+	for err = may(); errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
+		dir = filepath.Dir(dir)
+		if p.KeysRead { // root creates the directory
+			mode = 0
+		}
+	}
+	return dir, err
 }
 
 func addHost(w *certificates.Want, h *Host) {

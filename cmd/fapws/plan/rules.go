@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -358,23 +357,6 @@ func (b *builder) checkState() error {
 			"directory with --state-dir", dir, err)
 	}
 	return nil
-}
-
-// mayKeep returns an error, and the directory that causes it, if the user of this process may not keep files in dir,
-// which need not exist.
-func (p *Plan) mayKeep(dir string) (cause string, err error) {
-	if !confine.MayBecome(p.Conf.User, p.Conf.Group) {
-		return "", nil // another user is checking the settings
-	}
-	mode := uint32(unix.W_OK)
-	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
-	for err = may(); errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
-		dir = filepath.Dir(dir)
-		if p.KeysRead { // root creates the directory
-			mode = 0
-		}
-	}
-	return dir, err
 }
 
 const loginDir = "login"
