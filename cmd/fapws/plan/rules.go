@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
