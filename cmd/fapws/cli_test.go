@@ -114,7 +114,7 @@ type running struct {
 	waited chan error
 }
 
-var servers sync.Map // *testscript.TestScript → *running
+var servers sync.Map
 
 func serverOf(ts *testscript.TestScript) *running {
 	r, ok := servers.Load(ts)

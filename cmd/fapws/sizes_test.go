@@ -55,7 +55,6 @@ var mostFilesOf = map[string]int{
 // mostInterfaces limits the interfaces of the product, except those of one line.
 const mostInterfaces = 31
 
-// product calls do with each Go file from which the executable is built.
 func product(t *testing.T, do func(dir string, text []byte, f *ast.File)) {
 	t.Helper()
 	root := filepath.Join("..", "..")
