@@ -6,8 +6,6 @@ LARGE = bytes(range(256)) * 16384
 
 
 class Item:
-    """Has a method for each HTTP method, which answers the request."""
-
     def get(self, environ, start_response):
         return "got"
 

@@ -1,4 +1,3 @@
-"""Counts how often a handler ran."""
 entered = 0
 
 

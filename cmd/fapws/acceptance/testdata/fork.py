@@ -98,8 +98,8 @@ def dies(environ, start_response):
     if how == "forks":
         yield b"begin, "
         if os.fork() == 0:
-            os.closerange(0, 3)  # the test waits until these descriptors are closed
-            while os.path.isdir(folder):  # The child waits until the end of the test.
+            os.closerange(0, 3)
+            while os.path.isdir(folder):
                 time.sleep(0.01)
             os._exit(0)
         yield b"end\n"

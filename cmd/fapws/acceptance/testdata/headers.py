@@ -1,5 +1,3 @@
-"""Returns heads of responses that the server must not send."""
-
 BAD = {
     "cr": "a\rX-Injected: 1",
     "lf": "a\nX-Injected: 1",

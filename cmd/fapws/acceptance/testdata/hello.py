@@ -1,6 +1,3 @@
-"""Says hello."""
-
-
 def hello(environ, start_response):
     return "hello"
 

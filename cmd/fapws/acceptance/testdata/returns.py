@@ -1,4 +1,3 @@
-"""Has one handler for each kind of result."""
 import io
 import os
 import tempfile

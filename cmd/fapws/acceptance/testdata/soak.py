@@ -1,4 +1,3 @@
-"""Handlers with every kind of result, for a long test."""
 import io
 import os
 

@@ -1,4 +1,3 @@
-"""ASGI WebSockets that send the version of the code in this file."""
 VERSION = 1
 
 

@@ -1,4 +1,3 @@
-"""Handlers for tests of workers and their supervisor."""
 import ctypes
 import os
 import subprocess
