@@ -145,7 +145,6 @@ func TestDirectoryIsServedWithoutPython(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/", "x")).Want(t, 405)
 }
 
-// If the new configuration file has an error, the reload changes nothing.
 func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

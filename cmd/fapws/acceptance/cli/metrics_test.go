@@ -202,7 +202,6 @@ func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 			len(seen.Report.Workers) == 0 {
 			t.Errorf("%+v", seen)
 		}
-		// Inline, the handler blocks the event loop.
 		if text := metricsOf(t, s); !strings.Contains(text, `fapws_connections{kind="http"}`) {
 			t.Errorf("no connections: %s", text)
 		}

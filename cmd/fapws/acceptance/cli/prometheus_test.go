@@ -150,7 +150,6 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	}
 }
 
-// A line of the log says that the metrics of forked processes are not counted.
 func TestForkedProcessesDoNotCountMetrics(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `

@@ -43,7 +43,6 @@ func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 			if seen.InFlight != 1 || len(seen.Active) != 1 {
 				t.Errorf("%+v", seen)
 			}
-			// Inline, the handler blocks the event loop, which counts requests.
 			if !m.Inline() {
 				samples(t, s, "fapws_requests_in_flight", 1)
 			}
