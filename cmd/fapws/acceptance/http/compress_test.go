@@ -19,7 +19,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asked is the response that testdata/compress.py should make.
 type asked struct {
 	Fields [][2]string `json:"fields"`
 	Status string      `json:"status,omitempty"`
@@ -83,7 +82,7 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 			name   string
 			a      asked
 			accept string
-			field  string // field of the request
+			field  string
 			coding string
 			varies bool
 		}{

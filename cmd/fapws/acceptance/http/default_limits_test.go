@@ -44,7 +44,7 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 		return fapwstest.Serve(t, fapwstest.Threads, script)
 	}
 	s := serve(wsgiSize)
-	const above = 10<<20 + 1 // one byte above the limit of scripts with PATHS
+	const above = 10<<20 + 1
 	s.Ask(announced(above)+strings.Repeat("b", above)).Is(t, fmt.Sprint(above, " bytes"))
 	for range 2 {
 		fapwstest.TooBig(t, s, announced(1<<30+1), "")

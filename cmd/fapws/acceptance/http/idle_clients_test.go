@@ -46,7 +46,7 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 		clients = append(clients, w)
 	}
 	for i, w := range clients[:6] {
-		if _, err := io.Copy(io.Discard, w.In); err != nil { // A GOAWAY may precede the end of the connection.
+		if _, err := io.Copy(io.Discard, w.In); err != nil {
 			t.Errorf("client %d: %v", i+1, err)
 		}
 	}

@@ -61,7 +61,6 @@ func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	}
 	w.Send("GET", head, "\r\n")
 	w.Answer().Is(t, "0 bytes")
-	// The server rejects the request without reading its body.
 	fapwstest.TooBig(t, s, "POST"+head+"Content-Length: 1001\r\n\r\n", "")
 	w = s.Dial() // HTTP/1.0 has no 100 response
 	w.Send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")

@@ -47,7 +47,6 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	last.Fetch("/").Is(t, "hello")
 }
 
-// The end of one connection ends only the response on this connection.
 func TestSlowSocketGetsEveryByte(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")

@@ -103,7 +103,7 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 		for round := range 3 {
 			for i, cut := range cuts {
 				if round < len(cut) {
-					_, _ = clients[i].Write([]byte(cut[round])) // The server may have rejected the request already.
+					_, _ = clients[i].Write([]byte(cut[round]))
 				}
 			}
 			other.Fetch("/echo").Want(t, 200)

@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The system does not support sendfile(2) at all, or not for these files.
 func TestFilesAreSentCompletelyWithoutSendfile(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS, syscall.EINVAL} {

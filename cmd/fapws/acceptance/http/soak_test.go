@@ -48,7 +48,7 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 }
 
 type figures struct {
-	kinds   map[string]int // number of open files of each kind
+	kinds   map[string]int
 	threads int
 	rss     int
 }

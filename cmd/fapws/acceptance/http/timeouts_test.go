@@ -88,7 +88,7 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 }
 
 func drip(w *fapwstest.Client, text, more string) {
-	io.WriteString(w.Conn, text) // the server may have closed the connection
+	io.WriteString(w.Conn, text)
 	if more == "" {
 		return
 	}

@@ -139,7 +139,7 @@ func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
 }
 
 func TestUnreadSmallChunksCountTowardsMaxUnsent(t *testing.T) {
-	const clients, most = 40, 4 << 20 // A quarter of a MiB of each response waits for its client.
+	const clients, most = 40, 4 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		for range clients {
@@ -176,7 +176,6 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		honest := begin(t, newReader(t), s.URL+"/huge")
 		read := int64(0)
-		// This is long enough for the server to measure how fast the client reads.
 		for range time.NewTicker(50 * time.Millisecond).C {
 			n, err := io.CopyN(io.Discard, honest, 256<<10)
 			if err != nil {

@@ -118,7 +118,6 @@ func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 				if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
 					t.Errorf("got %v", answer)
 				}
-				// The body of a request with the same fields differs from the body of the upload.
 				if size > 0 {
 					s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t,
 						strconv.Itoa(size))
@@ -482,7 +481,7 @@ func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 		failed = `{"id":"8","name":"","received":0,"size":500000,"state":"failed",` +
 			`"error":"the file name must not begin with a dot"}`
 	)
-	var got []string // Events of two workers may arrive in any order.
+	var got []string
 	for !slices.Contains(got, stored) || !slices.Contains(got, failed) {
 		line, err := events.In.ReadString('\n')
 		if err != nil {

@@ -174,7 +174,6 @@ func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	c.patch(0, "1").Want(t, 409)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"b": "2"})
 
-	// The server removes unfinished uploads when the next upload begins.
 	c.create("/bare", 1, "filename", "old").Want(t, 201)
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range contents(t, filepath.Join(dir, "bare")) {

@@ -147,7 +147,7 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	block := make([]byte, 1<<20)
 	fill := func(w *fapwstest.Client, text func() []byte) (sent int) {
 		for sent < more {
-			w.SetWriteDeadline(time.Now().Add(time.Second)) // The server must not read for a while.
+			w.SetWriteDeadline(time.Now().Add(time.Second))
 			n, err := w.Write(text())
 			if sent += n; err != nil {
 				break

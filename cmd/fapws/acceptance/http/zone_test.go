@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The POSIX rule sets the time zone of handlers, messages and the access log.
 func TestPOSIXRuleInTZSetsTheLocalTime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -49,7 +48,7 @@ PATHS = [("/zone", zone)]
 func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()
-	east := 30 - now.Hour()*60 - now.Minute() // minutes east of UTC
+	east := 30 - now.Hour()*60 - now.Minute()
 	if east < -12*60 {
 		east += 24 * 60
 	}

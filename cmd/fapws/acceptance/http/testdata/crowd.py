@@ -16,7 +16,6 @@ def wait(environ, start_response):
 
 
 def together(environ, start_response):
-    """Waits until eight requests have arrived, then answers."""
     eight.wait(120)
     return str(os.getpid())
 

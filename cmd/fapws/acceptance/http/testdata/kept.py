@@ -1,4 +1,3 @@
-"""Keeps objects of a request, such as environ, and uses them in the next request."""
 kept = {}
 
 

@@ -31,7 +31,6 @@ def broken(environ, start_response):
 
 
 async def early(scope, receive, send):
-    """Answers before the body of the request has arrived."""
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"no"})
 
@@ -46,7 +45,6 @@ async def begins(scope, receive, send):
 
 
 async def patient(scope, receive, send):
-    """Waits before it reads the body, then reads the whole body."""
     await asyncio.sleep(float(scope["query_string"]))
     size, more = 0, True
     while more:
