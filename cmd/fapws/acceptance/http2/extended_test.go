@@ -102,7 +102,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	id -= 2
 	var b bytes.Buffer
 	frame := (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Text, []byte("hello"))
-	for _, c := range frame { // one message in many frames with padding
+	for _, c := range frame {
 		f.WriteDataPadded(id, false, []byte{c}, make([]byte, 3))
 	}
 	f.until(func(frame http2.Frame) bool {

@@ -193,7 +193,6 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 	})
 }
 
-// The access log has the version that the client uses.
 func TestProxyForwardsHTTP2RequestsAsHTTP1(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "app.py")
@@ -229,7 +228,6 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				// The pause leaves time of the processor to the other requests.
 				case <-time.After(2 * time.Millisecond):
 				}
 				if r, _ := ask(t, c, "GET", s.URL+"/show", nil); r.StatusCode != 200 {

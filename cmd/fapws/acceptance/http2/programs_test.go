@@ -24,9 +24,7 @@ func TestCommonProgramsUseHTTP2(t *testing.T) {
 		{"h2load -n 3000 -c 3 -m 40 " + plain.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 3000 -c 3 -m 40 " + secure.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 60 -c 2 -m 10 " + secure.URL + "/large?1000000", "60 succeeded, 0 failed"},
-		// h2load uses flow-control windows of 16 KiB.
 		{"h2load -n 60 -c 2 -m 10 -w 14 -W 14 " + plain.URL + "/large?1000000", "60 succeeded, 0 failed"},
-		// nghttp uses HPACK tables of two sizes.
 		{"nghttp -c 0 -c 64K -m 2 " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},
 	} {
 		words := strings.Fields(c.command)

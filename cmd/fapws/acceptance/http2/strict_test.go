@@ -40,7 +40,6 @@ func (f *frames) body(id uint32) string {
 
 var get = []string{":method GET", ":scheme http", ":authority h", ":path /counted"}
 
-// The server rejects a malformed message before the application or an upstream gets it.
 func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Parallel()
 	application := serve(t, fapwstest.Threads, "app.py")

@@ -66,7 +66,7 @@ func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
 	a = s.Get("/", 200)
 	check(a.Response, a.Text, nil)
 	s = fapwstest.ServeProxy(t, behind.URL, `cache = "60s"`+"\n", "--h2c")
-	for range 2 { // Responses from the cache have no trailers.
+	for range 2 {
 		r, text = ask(t, c, "GET", s.URL, nil)
 		check(r, text, nil)
 	}

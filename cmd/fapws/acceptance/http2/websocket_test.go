@@ -129,14 +129,14 @@ func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 
 func TestUnfinishedWebSocketMessagesShareTheLimitOfTheAddress(t *testing.T) {
 	t.Parallel()
-	const sockets, size = 40, 1<<20 - 1 // All messages together are more than a third of 96 MiB.
+	const sockets, size = 40, 1<<20 - 1
 	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off")
 	address := bridge(t, s)
 	var open []*wstest.Client
 	for range sockets {
 		c := fapwstest.OpenSocket(t, address, "/callbacks")
 		open = append(open, c)
-		go func() { // Both directions may find the socket closed.
+		go func() {
 			_ = c.WriteFrame(wstest.Binary, make([]byte, size))
 			_ = c.WriteFrame(wstest.Fin|wstest.Ping, []byte("end"))
 		}()

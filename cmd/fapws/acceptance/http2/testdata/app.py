@@ -1,4 +1,3 @@
-"""A WSGI application for tests with HTTP/2 clients."""
 import hashlib
 import json
 import os

@@ -1,4 +1,3 @@
-"""An ASGI application that streams request and response bodies."""
 import asyncio
 import hashlib
 import json

@@ -1,4 +1,3 @@
-"""A channel of events, and a page that publishes events to it."""
 from fapws import channel, publish
 
 

@@ -42,7 +42,6 @@ def hear(ws, message):
 
 
 def own(environ, start_response):
-    """Implements the WebSocket protocol without the server."""
     sock = environ["werkzeug.socket"]
     key = environ["HTTP_SEC_WEBSOCKET_KEY"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     accept = base64.b64encode(hashlib.sha1(key.encode()).digest())

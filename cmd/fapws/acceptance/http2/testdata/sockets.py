@@ -1,4 +1,3 @@
-"""WebSockets of all kinds, and a page without a WebSocket."""
 import base64
 import hashlib
 import os
