@@ -85,7 +85,6 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 			noted(test.path, test.noted)
 		}
 
-		// The client closes, or disconnects without closing.
 		c := open("/answers/gone", "0.3", "0")
 		c.Conn.Close()
 		noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
@@ -97,7 +96,6 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		noted("/pushes/unread", "OSError")
 		closes(open("/floods", "x"))
 		noted("/floods", "OSError")
-		// The client reads neither the close frame nor the earlier messages.
 		c = open("/floods/unread")
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")

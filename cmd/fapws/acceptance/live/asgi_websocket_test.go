@@ -145,7 +145,6 @@ func TestASGIWebSocketTasksNoticeADisconnectAtOnce(t *testing.T) {
 	})
 }
 
-// If one side does not read, the data waits at the other side.
 func TestASGIWebSocketBackPressureWorksInBothDirections(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")

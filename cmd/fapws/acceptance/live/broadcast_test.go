@@ -282,7 +282,6 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 		gets(t, c, "late, from 1")
 		gets(t, c, "late, to x")
 	}
-	// The waiting messages are for another WebSocket.
 	says(t, first, "pid")
 	if got := told(t, first); !strings.HasSuffix(got, " 2") {
 		t.Errorf("got %q", got)
@@ -356,7 +355,6 @@ func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 			c := s.Socket("/room")
 			defer c.Conn.Close()
 			says(t, c, "thread and it goes on")
-			// The server closes a client for which too many messages wait.
 			for {
 				_, got, err := c.Receive()
 				if err != nil || string(got) == "and it goes on" {

@@ -441,7 +441,6 @@ func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	}
 }
 
-// A middleware may be around the handler.
 func TestFrameworkHandlerSubscribesByAResponseHeader(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
@@ -492,7 +491,6 @@ app.wsgi_app = middleware
 	}
 }
 
-// The test publishes from handlers, ASGI applications, tasks and callbacks.
 func TestAsyncCodeSubscribesAndPublishes(t *testing.T) {
 	const script = `
 import asyncio

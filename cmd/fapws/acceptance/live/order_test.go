@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client publishes over one connection, by code of all kinds.
 func TestEventsOfOneClientArriveInItsOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")

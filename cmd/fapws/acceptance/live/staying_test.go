@@ -85,7 +85,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		}
 	}
 	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
-	if _, err := plain.Conn.Write(frame[:3]); err != nil { // The server also keeps an incomplete header of a frame.
+	if _, err := plain.Conn.Write(frame[:3]); err != nil {
 		t.Fatal(err)
 	}
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
@@ -171,7 +171,6 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	const clients, speakers, reloads = 80, 3, 6
 	s := fapwstest.Serve(t, m, "staying.py")
 	workers := len(s.Workers())
-	// files counts the open files of the supervisor and the workers, after the old workers have ended.
 	files := func() (n int) {
 		s.HasWorkers(workers)
 		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {

@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The clients neither read nor answer the close frame.
 func TestUnansweredClosesDoNotDelayTheStop(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py", "--graceful-timeout", "1h", "--write-timeout", "1h",
 		"--ws-ping-timeout", "0")

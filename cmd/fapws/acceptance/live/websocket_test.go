@@ -57,7 +57,6 @@ func says(t *testing.T, c *wstest.Client, text string) {
 	}
 }
 
-// closesWith waits for the close frame, and answers it.
 func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
 	t.Helper()
 	var closed *wstest.Closed
@@ -298,7 +297,6 @@ func TestWebSocketsAreShownOnTheStack(t *testing.T) {
 func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	t.Parallel()
 	const crowd = 1000
-	// Opening so many WebSockets may take longer than usual.
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0")
 	var n, threads, files, memory [3]int
 	look := func(i int) {

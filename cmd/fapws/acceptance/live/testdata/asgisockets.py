@@ -123,7 +123,6 @@ async def accepts(scope, receive, send):
 
 
 async def pours(scope, receive, send):
-    """Sends messages without end, until the client disconnects."""
     await receive()
     await send({"type": "websocket.accept"})
     sent = 0
@@ -146,7 +145,6 @@ async def waits(scope, receive, send):
 
 
 async def sleeps(scope, receive, send):
-    """Sleeps after each message."""
     await receive()
     await send({"type": "websocket.accept"})
     await asyncio.sleep(1)

@@ -1,4 +1,3 @@
-"""Broadcasts to all WebSockets of an entry of PATHS."""
 import asyncio
 import os
 import threading
@@ -87,7 +86,6 @@ def heavy(environ, start_response):
 
 
 def late(environ, start_response):
-    """Waits until the test creates the file, then broadcasts."""
     open(environ["QUERY_STRING"] + "/entered", "w").close()
     while not os.path.exists(environ["QUERY_STRING"] + "/go"):
         time.sleep(0.01)

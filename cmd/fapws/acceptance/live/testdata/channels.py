@@ -1,4 +1,3 @@
-"""Handlers of all kinds that use channels. on_join and on_leave record their calls."""
 import os
 import threading
 

@@ -1,5 +1,3 @@
-"""WebSockets that echo all messages."""
-
 from fapws import WebSocket
 
 

@@ -1,4 +1,3 @@
-"""Publishes the messages that its WebSocket receives."""
 from fapws import WebSocket, channel, publish
 
 

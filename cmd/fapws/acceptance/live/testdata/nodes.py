@@ -1,4 +1,3 @@
-"""A channel, WebSockets and a cached page, for several servers with one broker."""
 from fapws import WebSocket, broadcast, channel, publish
 from fapws.cache import cached, purge
 

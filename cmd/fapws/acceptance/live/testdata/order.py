@@ -1,4 +1,3 @@
-"""Publishes events from every kind of code."""
 import asyncio
 import os
 import threading

@@ -1,4 +1,3 @@
-"""WebSockets with synchronous callbacks."""
 import os
 import threading
 import time
@@ -145,7 +144,6 @@ def hang(environ, start_response):
 
 
 def shout(environ, start_response):
-    """A WSGI handler that broadcasts to all clients."""
     return str(broadcast(clients, b"!" * int(environ["QUERY_STRING"])))
 
 

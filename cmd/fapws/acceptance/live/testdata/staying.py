@@ -1,4 +1,3 @@
-"""WebSockets that move to new code at a reload, and some that cannot."""
 import os
 import threading
 import time

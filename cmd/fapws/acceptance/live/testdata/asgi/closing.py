@@ -44,7 +44,6 @@ async def listens(path, receive, send):
 
 
 async def pushes(path, receive, send):
-    """Sends messages, but never calls receive()."""
     while True:
         try:
             await send({"type": "websocket.send", "text": "tick"})
@@ -55,7 +54,6 @@ async def pushes(path, receive, send):
 
 
 async def floods(path, receive, send):
-    """Sends messages without a limit, and never calls receive()."""
     while True:
         try:
             await send({"type": "websocket.send", "bytes": bytes(65536)})
@@ -79,7 +77,6 @@ async def counts(path, receive, send):
 
 
 async def stays(path, receive, send):
-    """Continues for a long time after it has received the disconnect event."""
     note(path, (await receive())["type"])
     await asyncio.sleep(2)
 
