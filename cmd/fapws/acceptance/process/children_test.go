@@ -110,7 +110,6 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 		s := fapwstest.Command{Script: "children.py", Args: []string{folder},
 			Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
 		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
-		// Child processes must not inherit these connections.
 		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"),
 			fapwstest.Dial(t, "tcp", other)}
 		for _, w := range idle {

@@ -182,7 +182,6 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	uid, _ := strconv.Atoi(daemon.Uid)
 	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")
-	// The chroot also contains a directory of this name, but the log is not in it.
 	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777))
 	fapwstest.Must(t, os.Chmod(inside+outside, 0o777))
 	name, socket := outside+"/error_log", outside+"/ctl"
@@ -216,7 +215,6 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	}
 	n := 0
 	fapwstest.Eventually(t, "two rotated files", func() bool {
-		// The workers may not have noticed the last rotation yet.
 		if n%10 == 0 {
 			time.Sleep(20 * time.Millisecond)
 		}

@@ -54,7 +54,6 @@ func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 	}
 }
 
-// A supervisor repeats the line about the crash, and replaces the worker.
 func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {

@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Two servers run, one as root and one as another user.
 func TestCtlOfRootAsksWhichUsersServerIsMeant(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

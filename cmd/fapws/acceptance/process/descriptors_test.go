@@ -16,7 +16,7 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
 		w := s.Dial()
 		w.Get("/close?range")
-		_, _ = io.ReadAll(w.In) // The response may arrive before the process ends.
+		_, _ = io.ReadAll(w.In)
 		// On a busy machine, the supervisor may find the failure first.
 		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
@@ -68,7 +68,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 			_, _ = saboteur.In.Peek(1)
 			if w.name == "standard" {
 				clientsGetNoErrors(t, s)
-				if !m.Workers() { // The last message of the process is lost.
+				if !m.Workers() {
 					s.EndsWith(1)
 					s = serve()
 					continue
@@ -105,7 +105,7 @@ func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	clients = append(clients, s.Dial())
 	clients[3].Get("/fails")
 	for _, w := range clients {
-		text, _ := io.ReadAll(w.In) // The worker may end before it sends a response.
+		text, _ := io.ReadAll(w.In)
 		if strings.Contains(string(text), "Traceback") {
 			t.Errorf("a client gets the error log: %s", text)
 		}

@@ -136,7 +136,6 @@ func overHTTP2(t *testing.T, address, body string) string {
 	return string(text)
 }
 
-// The clients that wait do not delay the end of the server.
 func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)
@@ -150,7 +149,6 @@ func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	})
 }
 
-// The listening socket may come from a service manager.
 func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	t.Parallel()
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()

@@ -162,7 +162,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 			text, err = os.ReadFile(name)
 			return err == nil && len(text) > 9<<10 && bytes.HasSuffix(text, []byte("\n"))
 		})
-		if err := os.Truncate(name, 20<<10); err != nil { // Now not even the beginning of a line fits.
+		if err := os.Truncate(name, 20<<10); err != nil {
 			t.Fatal(err)
 		}
 		s.Signal(syscall.SIGUSR1)

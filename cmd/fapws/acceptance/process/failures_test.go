@@ -74,7 +74,6 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
-// The directory of a chroot may lack /proc.
 func TestMissingProcIsReported(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, m.Flags...)

@@ -35,7 +35,6 @@ func notesIn(folder string) []string {
 	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
 }
 
-// Each process is forked from a process that has loaded the application.
 func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads)
@@ -249,7 +248,6 @@ func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`,
 		"stopped": `ending process \d+; stack:`} {
 		in := regexp.MustCompile(stack)
-		// A request may time out before its handler runs.
 		fapwstest.Eventually(t, way+": the stack of a process is logged", func() bool {
 			s.Get("/"+way, 504)
 			number := 0
@@ -281,7 +279,6 @@ func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 		func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
-// The process of the handler then ends without a log line.
 func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)

@@ -173,7 +173,6 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 		want := regexp.MustCompile(`(?m)^` + errorDate +
 			`\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out ` +
 			`after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
-		// A request may time out before a thread runs it.
 		fapwstest.Eventually(t, "the log of the host tells of it", func() bool {
 			asks(s, "one.lan", "/slow")
 			return want.MatchString(textOf(t, folder+"/one"))

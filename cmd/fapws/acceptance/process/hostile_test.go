@@ -26,7 +26,7 @@ func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...strin
 	fapwstest.Must(t, os.Mkdir(x.place, 0o777), os.Chmod(x.place, 0o777))
 	x.says(kinds)
 	text := fapwstest.Source(t, "hostile.py")
-	if m.Forks() { // With --fork, the application is WSGI.
+	if m.Forks() {
 		text = strings.Replace(text, "async def app", "async def other", 1) + wsgi
 	}
 	app := fapwstest.Write(t, folder+"/app/hostile.py", text)

@@ -90,7 +90,6 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
 		getsEvent(t, news, "from POST")
 		sleeps(s)
-		// The previous worker may count the client, too.
 		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool {
 			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1",
 				"Remote-Addr: 192.0.2.1").Text)
@@ -227,7 +226,6 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	})
 }
 
-// The next request tries to start the application again.
 func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
@@ -247,7 +245,6 @@ func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 	})
 }
 
-// A client of on_leave disconnected while the application was stopped.
 func TestIdleStopCallsOnLeaveBeforeLaterOnJoins(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

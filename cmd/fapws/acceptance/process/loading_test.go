@@ -68,7 +68,6 @@ func TestAddressThatTheScriptReplacesMayBeInUse(t *testing.T) {
 	path := fapwstest.Write(t, t.TempDir()+"/app.py",
 		"SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
 	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
-		// The tests run one after the other, because all use the same port.
 		t.Run(name, func(t *testing.T) {
 			s := fapwstest.Command{Script: path, Flags: append(flags, "--port", port)}.Start(t)
 			if at := s.Stderr.Await(t, fapwstest.BannerURL)[1]; at != "127.0.0.2:"+port {

@@ -72,7 +72,6 @@ func compressed(t *testing.T, path string) {
 	})
 }
 
-// Handlers may write to the log at any time.
 func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
@@ -219,7 +218,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 		got = nil
 		fapwstest.Eventually(t, "the lines that were kept", func() bool {
 			empty()
-			if m.Workers() { // The other worker may have written the last line.
+			if m.Workers() {
 				return strings.Contains(s.Stderr.String(), "can be written again")
 			}
 			return slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "/0100x") })

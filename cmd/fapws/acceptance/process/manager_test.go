@@ -23,7 +23,7 @@ func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.Fd() // Fd makes the descriptor blocking.
+		f.Fd()
 		t.Cleanup(func() { f.Close() })
 		files = append(files, f)
 	}
@@ -73,7 +73,6 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	}
 }
 
-// fd://N names descriptor N on the command line.
 func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln := listenOn(t, "tcp", "127.0.0.1:0")
@@ -327,7 +326,6 @@ func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 	}
 }
 
-// The server cannot bind one of its addresses, so its start fails.
 func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	t.Parallel()
 	taken := listenOn(t, "tcp", "127.0.0.1:0")

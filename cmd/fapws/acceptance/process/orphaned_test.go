@@ -27,7 +27,7 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 		fapwstest.Eventually(t, "the workers have ended", func() bool {
 			return !slices.ContainsFunc(pids, fapwstest.Runs)
 		})
-		s.Ended() // No other process has this standard error open.
+		s.Ended()
 	}
 	const grace = "--graceful-timeout=1"
 	t.Run("busy", func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 			fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", socket) })
 			c := fapwstest.Dial(t, "unix", socket)
 			worker := c.Fetch("/pid").Number(t)
-			fd := int(w.Fd()) // Fd makes the descriptor blocking.
+			fd := int(w.Fd())
 			err = syscall.SetNonblock(fd, true)
 			for err == nil {
 				_, err = syscall.Write(fd, make([]byte, 4096))
@@ -87,7 +87,7 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 	})
 	t.Run("another user", func(t *testing.T) {
 		if os.Geteuid() != 0 {
-			return // Only root can start workers as another user.
+			return
 		}
 		for _, flags := range [][]string{{"--user", "daemon"}, {"--user", "daemon", "--chroot"}} {
 			t.Run(strings.Join(flags, " "), func(t *testing.T) {

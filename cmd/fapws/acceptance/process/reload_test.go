@@ -112,7 +112,6 @@ func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 	}
 }
 
-// The server waits until the file is fixed, even if the file is missing meanwhile.
 func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")

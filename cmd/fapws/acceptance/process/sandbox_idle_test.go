@@ -31,7 +31,6 @@ func TestSandboxedApplicationThatWakesLoadsOutside(t *testing.T) {
 	})
 }
 
-// asker is an application that asks the server for what the sandbox denies.
 const asker = asking + `
 def link(environ, start_response):
     os.symlink(os.path.dirname(secret), data + "/link")

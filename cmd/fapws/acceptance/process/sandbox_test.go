@@ -150,7 +150,6 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		if tt.since < 99 && tt.since > abi {
 			continue
 		}
-		// The parent process is the loader, which is in the same sandbox.
 		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) {
 			continue
 		}

@@ -31,7 +31,6 @@ func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
 	for range 10 {
 		s.Get("/version", 200).Is(t, "2")
 	}
-	// The idle connections have moved to the new workers.
 	idle.Fetch("/version").Is(t, "2")
 	unused.Fetch("/version").Is(t, "2")
 	fapwstest.Write(t, folder+"/go", "")
@@ -211,7 +210,6 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// A handler holds the GIL forever.
 func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--timeout", "1", "--graceful-timeout", "1")
@@ -299,7 +297,6 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 		fapwstest.Eventually(t, "the new program runs", func() bool { return s.Maps(program) })
 		s.HasWorkers(2, old...)
 	}
-	// The new program and its workers must do all that the previous program did.
 	old := s.Workers()
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)

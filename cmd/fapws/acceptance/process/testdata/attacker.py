@@ -1,4 +1,3 @@
-"""Each request tries an operation that --sandbox forbids or allows."""
 import ctypes
 import errno
 import fcntl
@@ -20,7 +19,6 @@ if len(sys.argv) > 1:
 
 
 def called(result):
-    """Returns the error after a call of the C library."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -80,7 +78,6 @@ def execute(path):
 
 
 def fork_exec(call):
-    """Calls the function in a forked child, and returns the result."""
     pid = os.fork()
     if pid == 0:
         try:

@@ -48,13 +48,12 @@ def descriptors():
             try:
                 mode = os.fstat(fd).st_mode
             except OSError:
-                continue  # This descriptor belongs to listdir itself.
+                continue
             seen.append(("socket" if stat.S_ISSOCK(mode) else os.readlink("/proc/self/fd/%d" % fd), fd))
     return seen
 
 
 def sockets_with_names():
-    """Returns the local addresses of the open sockets."""
     names = []
     for kind, fd in descriptors():
         if kind == "socket":
@@ -202,7 +201,6 @@ def executor(context):
 
 
 def keep_executor(environ, start_response):
-    """Keeps one executor for the life of the server."""
     if not kept:
         kept.append(concurrent.futures.ProcessPoolExecutor(2, mp_context=forking))
     return str(kept[0].submit(double, 21).result())

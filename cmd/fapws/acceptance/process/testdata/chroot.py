@@ -1,4 +1,3 @@
-"""Shows which files a handler in a chroot can access."""
 import os
 import sys
 import time

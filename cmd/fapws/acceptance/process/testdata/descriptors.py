@@ -1,4 +1,3 @@
-"""Closes descriptors of the server."""
 import os
 import socket
 import stat

@@ -1,4 +1,3 @@
-"""Handlers for a server without free disk space or memory."""
 import os
 import sys
 

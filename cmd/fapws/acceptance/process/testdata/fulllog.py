@@ -1,4 +1,3 @@
-"""Writes to logs on a full disk, in all ways that an application has."""
 import logging
 import os
 import sys

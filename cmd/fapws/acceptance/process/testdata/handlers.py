@@ -1,4 +1,3 @@
-"""Handlers of all kinds for tests of --idle-stop."""
 import os
 import signal
 import time

@@ -1,4 +1,3 @@
-"""Handlers that fail in every way, for hosts with error logs."""
 import os
 import sys
 import threading

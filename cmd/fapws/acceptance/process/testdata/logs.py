@@ -1,4 +1,3 @@
-"""Handlers that write messages in every way."""
 import os
 import subprocess
 import sys

@@ -1,4 +1,3 @@
-"""Each path needs a permission that the sandbox denies."""
 import os
 import socket
 import sqlite3

@@ -17,7 +17,7 @@ def listeners():
             with socket.socket(fileno=os.dup(fd)) as s:
                 if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     yield fd
-        except OSError:  # The server has closed this descriptor meanwhile.
+        except OSError:
             pass
 
 

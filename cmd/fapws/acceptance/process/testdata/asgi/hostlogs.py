@@ -1,6 +1,3 @@
-"""An ASGI application that fails in every way, for tests of host logs."""
-
-
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         raise NotImplementedError
