@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A slow client downloads 64 MB.
 func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	const (
 		size  = 64 << 20

@@ -54,7 +54,6 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 	})
 }
 
-// The server reports the error and exits with status 3.
 func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, says, not string }{
@@ -151,7 +150,6 @@ func TestASGILifespanThatHangsIsLogged(t *testing.T) {
 	s.Stop()
 }
 
-// The server cancels active requests after the graceful timeout, and then sends the shutdown event.
 func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c := lifespanOf("plain")

@@ -25,7 +25,6 @@ type (
 	dict = map[string]any
 )
 
-// The keys are those of ASGI 3, "HTTP Connection Scope".
 func TestASGIScopeHasAllFields(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")

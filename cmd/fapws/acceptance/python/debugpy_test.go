@@ -113,7 +113,6 @@ PATHS = [("/", handler)]
 	c.Close()
 	s.Stop()
 	for line := range strings.Lines(s.Stderr.String()) {
-		// importing debugpy may take long
 		if strings.Contains(line, "warning") && !strings.Contains(line, "is still loading") {
 			t.Error(line)
 		}

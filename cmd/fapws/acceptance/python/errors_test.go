@@ -69,7 +69,6 @@ func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
 	})
 }
 
-// The connection ends so that the client does not treat the response as complete.
 func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
@@ -87,7 +86,6 @@ func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {
 	})
 }
 
-// Handlers on several threads fail at the same time.
 func TestTracebacksAreNotMixed(t *testing.T) {
 	t.Parallel()
 	const each = 20

@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server sends the file from its current position to its end.
 func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 	data := make([]byte, 300_000)
 	for i := range data {

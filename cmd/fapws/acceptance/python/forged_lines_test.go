@@ -23,7 +23,7 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 		s := c.Serve(t, m)
 		for _, path := range paths {
 			if m.Forks() && path == "/defer" {
-				continue // By then, the process of this request has ended.
+				continue
 			}
 			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
 				"forged\r\x1b[31mred\u009b31m\u2028\u202e\u2066 last of " + path

@@ -422,7 +422,6 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("then there are %d threads", len(seen))
 	}
-	// A thread ends after 10 s without a request.
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
 }
 

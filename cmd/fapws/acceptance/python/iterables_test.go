@@ -96,7 +96,6 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 	})
 }
 
-// Each client can tell whether the response is complete.
 func TestCloseRunsOnceForEachIterable(t *testing.T) {
 	cases := []struct {
 		name, kind, more string
@@ -149,7 +148,7 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 				t.Errorf("%s: %v", c.name, a.Header)
 			}
 			s.once(c.name, mark)
-			if c.status == 500 { // The length of an error page is known.
+			if c.status == 500 {
 				target, mark = s.target(c.kind, c.more)
 				w.Send(fapwstest.Request("HEAD", target, ""))
 				if head := w.AnswerTo("HEAD").Want(t, 500); head.ContentLength != a.ContentLength ||

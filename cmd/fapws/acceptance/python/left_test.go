@@ -25,7 +25,6 @@ func leaving(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serv
 	return fapwstest.Command{Script: "left.py", Args: args, Flags: flags}.Serve(t, m), folder
 }
 
-// fapws.disconnected works on all threads and with asyncio.
 func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ flag, target string }{

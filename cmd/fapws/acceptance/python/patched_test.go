@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// On threads, the patched code does not work, and the log has a warning.
 func TestCodeThatGeventHasPatchedWorksOnlyInline(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from gevent import monkey

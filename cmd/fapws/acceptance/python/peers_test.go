@@ -25,7 +25,6 @@ func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 			t.Errorf("%s %q", a.Status, a.Header["X-Empty"])
 		}
 	}
-	// One connection, and therefore one process, which counts the requests.
 	w := s.Dial()
 	for i := 1; i <= 40; i++ {
 		w.Fetch("/same_list").Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))

@@ -47,7 +47,7 @@ func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 			}
 			w.Fetch("/pid").Is(t, strconv.Itoa(s.Cmd.Process.Pid))
 		})
-		s.Complains = true // The server may report the SystemExit of the child.
+		s.Complains = true
 	})
 }
 
@@ -105,7 +105,6 @@ PATHS = [("/", handler)]
 		if code := s.Ended(); code != 0 || s.Stdout.String() != "bye\n" {
 			t.Errorf("code %d, output %q", code, s.Stdout)
 		}
-		// the script has not closed the file
 		if notes, err := os.ReadFile(script + ".notes"); string(notes) != "bye\n" {
 			t.Errorf("the file has %q (%v)", notes, err)
 		}

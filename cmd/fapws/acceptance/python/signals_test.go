@@ -85,7 +85,6 @@ PATHS = [("/processor", processor), ("/", handler)]
 	})
 }
 
-// sys.exit in a signal handler also ends a request that runs on the main thread.
 func TestSignalHandlerThatExitsStopsTheServer(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import atexit, functools, os, signal, sys, time

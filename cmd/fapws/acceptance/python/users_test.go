@@ -89,7 +89,6 @@ func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 	}
 }
 
-// Outside of a server, the functions raise RuntimeError.
 func TestUsersOutsideOfTheServerIsAnError(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "users")

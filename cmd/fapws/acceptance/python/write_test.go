@@ -70,7 +70,7 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 
 // Clients that do not read, however many, do not delay other responses.
 func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
-	t.Parallel() // Inline, write() does not wait.
+	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()

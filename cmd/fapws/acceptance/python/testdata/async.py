@@ -1,4 +1,3 @@
-"""One PATHS table with async handlers, synchronous handlers and an ASGI application."""
 import asyncio
 import threading
 

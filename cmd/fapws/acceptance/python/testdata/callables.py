@@ -1,4 +1,3 @@
-"""Handlers are callables of every kind that accept two arguments."""
 import functools
 
 

@@ -108,7 +108,6 @@ def pieces(environ, start_response):
 
 
 def written(environ, start_response):
-    """Does the same as pieces, but calls write()."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     for piece in pieces(environ, start_response):
         write(piece)

@@ -1,4 +1,3 @@
-"""Handlers of Flask-SocketIO that hang, and a handler that does not hang."""
 import threading
 
 from flask import Flask

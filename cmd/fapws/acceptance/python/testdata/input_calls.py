@@ -1,4 +1,3 @@
-"""Calls methods of wsgi.input, and compares the results with io.BytesIO of the same bytes."""
 import io
 import json
 import threading

@@ -40,8 +40,6 @@ class Sized(Plain):
 
 
 class Tuple(tuple):
-    """A subclass of tuple with close()."""
-
     def close(self):
         Plain.close(self)
 

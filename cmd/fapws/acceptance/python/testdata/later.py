@@ -1,4 +1,3 @@
-"""Defers calls and repeats calls by timers."""
 import os
 import sys
 import threading

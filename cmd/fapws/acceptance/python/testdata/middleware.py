@@ -47,7 +47,6 @@ stop = threading.Event()
 
 
 def spin_here(environ, start_response):
-    """Computes for half a second."""
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
         sum(range(1000))

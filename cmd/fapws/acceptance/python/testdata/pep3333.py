@@ -1,4 +1,3 @@
-# Each application but one breaks another rule of PEP 3333.
 import io
 
 

@@ -1,4 +1,3 @@
-"""Handlers that use threads, signals, child processes and standard output."""
 import os
 import signal
 import sqlite3

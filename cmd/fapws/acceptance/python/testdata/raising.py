@@ -1,4 +1,3 @@
-"""Handlers that raise exceptions in every way."""
 import sys
 
 entered = 0

@@ -1,4 +1,3 @@
-"""Calls start_response in every way (PEP 3333)."""
 import sys
 import weakref
 

@@ -1,4 +1,3 @@
-"""Handlers that exceed the timeout in several ways."""
 import asyncio
 import sys
 

@@ -12,7 +12,7 @@ class Closer:
 
     def __del__(self):
         global asked
-        if self.loop.is_closed():  # the server has ended
+        if self.loop.is_closed():
             return
         asked += 1
         self.loop.call_soon(close)

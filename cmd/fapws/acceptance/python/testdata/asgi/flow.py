@@ -1,5 +1,3 @@
-"""Bodies that are larger than the buffers for a client."""
-
 PIECE = b"0123456789abcdef" * 4096
 sent = {}
 

@@ -1,4 +1,3 @@
-# An application that tries to resume and close its own coroutine.
 import asyncio
 
 

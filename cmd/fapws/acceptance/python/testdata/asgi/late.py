@@ -1,4 +1,3 @@
-# Starts tasks that send after the server has ended their request.
 import asyncio
 
 LATE = [

@@ -1,4 +1,3 @@
-"""Returns the scope, and the events of the request, as JSON."""
 import json
 
 
