@@ -181,7 +181,6 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	}
 }
 
-// The fields of the 304 response also replace fields in the response to the client.
 func TestCacheUpdatesThePageByA304(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -301,7 +300,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 		}
 	}
 	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "hit").Field(t, "Link", "")
-	old := p.Server.Dial() // Clients of HTTP/1.0 get no 1xx responses.
+	old := p.Server.Dial()
 	old.Send("GET ", target("/old", "early: HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"), " HTTP/1.0\r\n\r\n")
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }

@@ -44,7 +44,6 @@ match = "*.sh"
 cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 `
 
-// The programs use CGI/1.1 (RFC 3875), with GET and POST.
 func TestCGIRunsPrograms(t *testing.T) {
 	t.Parallel()
 	s, folder := configured(t, fapwstest.Threads,
@@ -123,7 +122,6 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Get("/cgi-bin/rubbish", 502)
 	s.Says(`/bin/rubbish: invalid header line`)
-	// The extension .sh selects an interpreter.
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
 	s.Get("/cgi-bin/text", 403)
 	s.Says(`/bin/text: sent 403: the file is not executable; chmod \+x ` + folder + `/bin/text\n`)

@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The manager is a php-cgi with two processes, which the test has started.
 func TestFastCGIUsesProcessesOfAnotherManager(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

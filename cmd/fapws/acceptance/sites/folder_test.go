@@ -105,7 +105,6 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	off.Get("/dir1/", 404)
 }
 
-// The test changes small and large files, with and without compression.
 func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("some text to compress ", 200)

@@ -91,7 +91,6 @@ func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	}
 }
 
-// The test kills, stops and restarts one of two servers under load.
 func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	front, one, two, start := behindHAProxy(t, t.TempDir())

@@ -397,7 +397,6 @@ const socketScript = `
 PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(message))))
 `
 
-// The login form belongs to an entry of PATHS.
 func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -90,7 +90,6 @@ func phpWorks(t *testing.T, how string) {
 			fmt.Sprintf("0 %d %s", size, sum))
 	}
 	s.Get("/gone.php", 410).Want(t, 410, "gone for good")
-	// The PHP script does not read the body of the request.
 	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410)
 	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
 	s.Get("/bad.php", 500)

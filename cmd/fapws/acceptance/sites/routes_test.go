@@ -363,7 +363,6 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	}
 }
 
-// The proxy also removes these fields if Connection contains "close" (RFC 9110 §7.6.1).
 func TestProxyRemovesFieldsNamedInConnection(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -49,7 +49,6 @@ func TestIdleUpstreamConnectionDelaysNoOtherRequest(t *testing.T) {
 	}
 }
 
-// The FastCGI server, like PHP-FPM, needs one process for each connection.
 func TestIdleFastCGIConnectionDelaysNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

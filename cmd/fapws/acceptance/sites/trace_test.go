@@ -64,7 +64,6 @@ const (
 
 var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{32}) (\S+)$`)
 
-// Lines of the access log and the error log have the ID of the trace.
 func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

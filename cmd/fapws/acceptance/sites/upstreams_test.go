@@ -48,7 +48,6 @@ func load(t *testing.T, url string) (more, stop func()) {
 	}
 }
 
-// Under load, the test kills one upstream, stops another one, restarts the third one, and starts the first one again.
 func TestNoRequestIsLostWhenUpstreamsFail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -22,7 +22,6 @@ def page(environ, start_response):
 
 
 def slow(environ, start_response):
-    """Waits until the test creates a file."""
     result = page(environ, start_response)
     while not os.path.exists(CALLS + ".go"):
         time.sleep(0.01)
@@ -68,7 +67,6 @@ def many(environ, start_response):
 
 
 def child(environ, start_response):
-    """Calls purge in a child process, and returns the exit status of the process."""
     pid = os.fork()
     if pid == 0:
         try:
