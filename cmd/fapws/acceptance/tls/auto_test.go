@@ -96,7 +96,7 @@ func TestTLSAutoLogsThatItHasNoAddressesWithoutNetlink(t *testing.T) {
 func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // Only root can start a server as another user.
+		return
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))

@@ -92,7 +92,6 @@ func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page")
 }
 
-// A certificate that does not contain the name of its host is an error.
 func TestHostsHaveTheirOwnCertificates(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
@@ -175,7 +174,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // Only root can own keys that others may not read.
+		return
 	}
 	ca := certtest.NewAuthority(t)
 	folder := fapwstest.PublicFolder(t)

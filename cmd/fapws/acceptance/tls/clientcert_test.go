@@ -203,7 +203,6 @@ text = "c"
 		}
 		s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
 
-		// Clients cannot send a certificate over plain HTTP.
 		plain := fapwstest.Dial(t, "tcp", at[2])
 		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")

@@ -31,7 +31,7 @@ func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 		versions["certbot.test"][i].Write(dir + "/archive/certbot.test/" + n)
 		versions["pod.test"][i].Write(dir + "/secret/..version" + n)
 	}
-	certbot := func(n string) { // certbot replaces the two files one after the other.
+	certbot := func(n string) {
 		link("../../archive/certbot.test/"+n+"/key.pem", dir+"/live/certbot.test/privkey.pem")
 		link("../../archive/certbot.test/"+n+"/cert.pem", dir+"/live/certbot.test/fullchain.pem")
 	}

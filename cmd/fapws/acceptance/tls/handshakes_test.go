@@ -56,7 +56,7 @@ func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 		size := [2][2]byte{{0xea, 0x60}, {0x3f, 0xfc}}[i%2]
 		record := append([]byte{22, 3, 1, 0x3e, 0x80, 1, 0, size[0], size[1]}, make([]byte, 16000-4)...)
 		for range 3 - 2*(i%2) {
-			_, _ = c.Write(record) // The server may have closed the connection.
+			_, _ = c.Write(record)
 		}
 	}
 	w, _ := dial(t, s, config)

@@ -254,7 +254,6 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 		for _, size := range []int{len(c.request), 1} {
 			w := s.Dial()
 			for piece := range slices.Chunk([]byte(c.request), size) {
-				// The server may answer before it has received the whole request.
 				if _, err := w.Write(piece); err != nil {
 					break
 				}

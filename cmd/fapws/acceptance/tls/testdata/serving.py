@@ -1,4 +1,3 @@
-"""Handlers of all kinds for tests of clients with TLS."""
 import json
 
 from fapws import WebSocket, channel, publish
