@@ -77,7 +77,6 @@ func TestGeneratorEndsEvenIfResponsesDoNot(t *testing.T) {
 	}
 }
 
-// The text and the JSON of the report show the failures.
 func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 	silent := backendtest.Serve(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	answers := map[string]func(f *http2.Framer, stream uint32) error{
