@@ -28,7 +28,6 @@ func TestOnlyTokensOfTheDirectoryAreSent(t *testing.T) {
 	}
 }
 
-// A certificate is also ordered if its file is unreadable.
 func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)

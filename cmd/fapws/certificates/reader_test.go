@@ -197,7 +197,6 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	}
 }
 
-// When a file becomes invalid, the error is logged once.
 func TestLastValidPairStaysInUse(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
@@ -252,7 +251,6 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	}
 }
 
-// An expired certificate without a replacement stays in use, also in new processes.
 func TestExpiredCertificateStaysInUse(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
 	now := time.Now()
