@@ -91,7 +91,6 @@ func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 	}
 }
 
-// After the answer, the client waits until the server process has ended.
 func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 	use(t)
 	var stop func()

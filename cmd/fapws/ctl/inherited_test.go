@@ -44,7 +44,6 @@ func TestServer(t *testing.T) {
 	os.Exit(0)
 }
 
-// Another process holds the socket of the server.
 func TestClientDoesNotWaitForAServerThatHasEnded(t *testing.T) {
 	path := filepath.Join(use(t), "..", "7.sock")
 	server := exec.Command(os.Args[0], "-test.run=^TestServer$")

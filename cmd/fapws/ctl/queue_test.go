@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Other clients fill the queue of the socket.
 func TestClientWaitsWhileTheQueueIsFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ctl")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
