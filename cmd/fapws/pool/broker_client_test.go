@@ -84,7 +84,6 @@ func (n *node) says(t *testing.T, text string) {
 	}
 }
 
-// The publisher also receives the ID of its message.
 func TestNodesReceiveEventsInOneOrderWithoutGaps(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := connect(t, s), connect(t, s)

@@ -129,7 +129,6 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	}
 }
 
-// The clients use more channels than the supervisor counts.
 func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -206,7 +205,6 @@ func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	}
 }
 
-// The workers ask to be replaced right after their start.
 func TestReplacementsOfNewWorkersPause(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
