@@ -69,7 +69,6 @@ func TestPIDFileReplacesOnlyFilesOfDeadProcesses(t *testing.T) {
 	}
 }
 
-// The target is neither read nor written.
 func TestPIDFileDoesNotFollowASymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	target, path := filepath.Join(dir, "target"), filepath.Join(dir, "app.pid")

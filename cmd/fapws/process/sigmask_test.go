@@ -49,7 +49,6 @@ func late(signals ...syscall.Signal) {
 	}
 }
 
-// execWithPending replaces the program while signals are pending that would end Go.
 func execWithPending(signals ...syscall.Signal) error {
 	runtime.LockOSThread()
 	var set unix.Sigset_t
