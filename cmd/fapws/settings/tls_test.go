@@ -68,7 +68,7 @@ func TestTLSSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 		"CERT_REQUIRED": "required", "Optional": "optional"} {
 		_, conf, err := places{flags: "--certfile c --ca-certs a --cert-reqs " + given}.settle(t)
 		if want == "none" {
-			continue // ca-certs requires further settings
+			continue
 		}
 		if err != nil || conf.CertReqs != want {
 			t.Errorf("--cert-reqs %s: %s, %v", given, conf.CertReqs, err)
