@@ -34,7 +34,7 @@ func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	}
 	put(key, "one")
 	put(other, "secret")
-	long := make([]string, 1000) // larger than a message
+	long := make([]string, 1000)
 	for i := range long {
 		long[i] = filepath.Join(dir, strings.Repeat("x", 100))
 	}
