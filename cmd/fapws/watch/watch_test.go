@@ -94,7 +94,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		o      Options
-		files  []string // files in addition to app/app.py and app/sign.py
+		files  []string
 		before func(d *dir)
 		change func(d *dir)
 		want   string // "" means no report
@@ -371,7 +371,7 @@ func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 
 func TestFileThatBecomesReadableHasChanged(t *testing.T) {
 	if os.Geteuid() == 0 {
-		return // root may read everything
+		return
 	}
 	set(t, &interval, time.Millisecond)
 	d := newDir(t, "one.pem")
