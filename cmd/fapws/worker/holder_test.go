@@ -5,7 +5,6 @@ import (
 	"testing"
 )
 
-// The sockets of other users are visible in /proc/net, but not their processes.
 func TestOwnerOfAListeningSocketIsInItsLine(t *testing.T) {
 	const line = "0: 0100007F:1F90 00000000:0000 %s 00000000:00000000 00:00000000 00000000 33 0 4711 1 0000000000000000"
 	for _, tt := range []struct {

@@ -10,7 +10,6 @@ import (
 	"fapws/pybridge"
 )
 
-// The worker publishes more events than it announced.
 func TestPublisherCannotTakeMoreNumbersThanItAnnounced(t *testing.T) {
 	var raw []byte
 	for range 3 {
