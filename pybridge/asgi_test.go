@@ -77,7 +77,6 @@ func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 	}
 }
 
-// A request blocks the asyncio thread.
 func TestStackNamesTheAsyncioThread(t *testing.T) {
 	g := newGate(t)
 	r := submitASGI(t, &response{}, strings.Replace("GET "+g.target(), "blocked", "blocks", 1), "")
@@ -87,7 +86,6 @@ func TestStackNamesTheAsyncioThread(t *testing.T) {
 	same(t, r.body.String(), "released")
 }
 
-// The code that blocks the asyncio thread belongs to no active request.
 func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)
@@ -193,7 +191,6 @@ func TestASGISendWorksFromOtherThreads(t *testing.T) {
 
 func (h *Handler) settled() { <-h.withGIL(func() {}) }
 
-// impatient sets short timeouts, and returns the arguments of Stuck.
 func impatient(t *testing.T, forGIL time.Duration) chan string {
 	stuck := make(chan string, 16)
 	set := func(p timeoutPolicy, f func(string)) {

@@ -104,7 +104,6 @@ func TestCallbacksOfChannelsRunInOrder(t *testing.T) {
 	}
 }
 
-// The next WebSocket has the same ticket.
 func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 	mounts := loop.app.Apps[socketApp].Table
 	crowd := mounts[len(mounts)-1]

@@ -94,7 +94,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, left, "threads did not end")
 			code = 1
 		}
-		loop.near.SetReadDeadline(time.Unix(1, 0)) // later wake-ups are ignored
+		loop.near.SetReadDeadline(time.Unix(1, 0))
 		<-loop.deaf
 		close(loop.calls)
 		result <- code

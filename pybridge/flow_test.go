@@ -13,7 +13,7 @@ import (
 // Another thread runs at once. The waiting thread counts again later.
 func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 	if loop.inline() {
-		return // write() does not wait
+		return
 	}
 	const threads = 4
 	g := newGate(t)

@@ -63,7 +63,7 @@ func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
 			}
 			if _, is := listed[name]; !is {
 				t.Errorf("%s defines %s, which no header declares: it should be static", file, name)
-			} else if mentions[name] < 3 { // in its file, its header and another file
+			} else if mentions[name] < 3 {
 				t.Errorf("%s defines %s, which no other file uses: it should be static", file, name)
 			}
 		}

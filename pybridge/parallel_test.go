@@ -24,7 +24,6 @@ func TestHandlersComputeInParallelWithoutTheGIL(t *testing.T) {
 	}
 }
 
-// The threads use the objects during and after the request.
 func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {

@@ -12,12 +12,10 @@ import time
 from _fapws import static_answer
 from fapws import Timeout
 
-closed = []  # names of results whose close() ran
+closed = []
 
 
 class Closing:
-    """An iterable that counts its close()."""
-
     def __init__(self, items, name, fail_at=None):
         self.items, self.name, self.fail_at = iter(items), name, fail_at
 
@@ -345,7 +343,7 @@ def meets(environ, start_response):
     return "alone" if len(meeting) % 2 else "met"
 
 
-wrong = []  # exceptions of threads that used the objects of a request
+wrong = []
 
 
 def use(body, start_response):
@@ -378,7 +376,7 @@ def shares_and_returns(environ, start_response):
     return ["one ", bytearray(b"two "), "three "]
 
 
-writers = []  # threads of writes_elsewhere
+writers = []
 may_return = threading.Event()
 
 
@@ -425,7 +423,7 @@ def spins_later(environ, start_response):
         pass
 
 
-gone = []  # last results of disconnected()
+gone = []
 
 
 def watches(environ, start_response):

@@ -1,4 +1,3 @@
-"""Applications for the asyncio thread, selected by the path."""
 import asyncio
 import contextvars
 import json
@@ -9,7 +8,7 @@ imported = contextvars.ContextVar("imported", default="not seen")
 imported.set("seen")
 number = contextvars.ContextVar("number", default=0)
 events = []  # events of lifespans, and of requests that no test waits for
-gate = None  # gate of /gated
+gate = None
 
 
 async def lifespan(scope, receive, send):
@@ -399,8 +398,6 @@ class Verbs:
 
 
 class Double:
-    """An ASGI 2 application."""
-
     def __init__(self, scope):
         self.scope = scope
 

@@ -1,4 +1,3 @@
-"""WebSockets for the driver of pybridge's tests."""
 import gc
 import threading
 import time
@@ -6,7 +5,7 @@ import time
 import fapws
 from fapws import HTTPError, WebSocket, broadcast
 
-log = []  # events that the callbacks received
+log = []
 everybody = []
 gate = threading.Event()
 
@@ -122,8 +121,6 @@ def alive(environ, start_response):
 
 
 class Methods(WebSocket):
-    """Callbacks that are methods of a subclass."""
-
     def on_message(self, ws, message):
         ws.send(f"{type(self).__name__} heard {message}")
 

@@ -1,4 +1,3 @@
-"""Another script called app.py, in addition to the script of the tests."""
 import beside
 from fapws.base import Start_response as Base
 
