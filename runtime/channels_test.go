@@ -76,7 +76,6 @@ func TestSubscribersAreSmall(t *testing.T) {
 	s.awaitSubscribers(t, "news", 0)
 }
 
-// The burst is much larger than StreamConfig.Buffer.
 func TestLargeBurstDoesNotDropSubscribersThatRead(t *testing.T) {
 	t.Parallel()
 	s := serveNews(t, live.StreamConfig{Buffer: 16 << 10})

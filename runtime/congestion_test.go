@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The machine may pace connections by default.
 func TestLocalConnectionsAreNotPaced(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

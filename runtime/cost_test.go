@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// A rawClient is a client that uses no memory of Go.
 type rawClient struct {
 	t  testing.TB
 	fd int

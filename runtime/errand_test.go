@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// When the work has ended, the loop runs on its own thread again.
 func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})

@@ -26,7 +26,6 @@ func TestRecentHeadDoesNotTimeOutIfTheClockOfTheLoopIsLate(t *testing.T) {
 			if !begun {
 				return
 			}
-			// The last tick was nearly two tick lengths ago.
 			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10))
 			s.cfg.Sites.HeadTimeout = limit
 			s.configure(s.cfg)

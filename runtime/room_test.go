@@ -153,7 +153,6 @@ func TestBytesAfterUrgentDataAreRead(t *testing.T) {
 	}
 }
 
-// A panic of the application also closes only the connection of its request.
 func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	t.Parallel()
 	rec := &logRecorder{}

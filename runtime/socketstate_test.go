@@ -23,12 +23,11 @@ type talk struct {
 	ended  bool
 }
 
-// talkApp is an inline application whose WebSockets can be handed over.
 type talkApp struct {
 	echoing
 	lets  func(*talk) // called after the application has released a WebSocket
 	talks map[exchange.Ticket]*talk
-	out   int // number of unreleased parts
+	out   int
 	notes string
 }
 
