@@ -144,7 +144,6 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	}
 }
 
-// Many checks of one connection, or of disconnected clients, do not delay other checks, either.
 func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -250,7 +249,6 @@ func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	}
 }
 
-// This also holds for repetitions while the verdict is delayed.
 func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)

@@ -191,7 +191,6 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	check("  ")
 }
 
-// Users can log in after the change.
 func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
