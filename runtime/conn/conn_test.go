@@ -172,7 +172,6 @@ func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	})
 }
 
-// Before a timeout, the loop tries to write.
 func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
@@ -233,7 +232,6 @@ func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 	})
 }
 
-// After Schedule, Due is called on the next tick.
 func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()

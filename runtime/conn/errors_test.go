@@ -38,7 +38,7 @@ func TestListenErrorsNameAddressAndCause(t *testing.T) {
 	}()
 	for _, test := range []struct {
 		addr string
-		want error // nil accepts any error
+		want error
 	}{
 		{ln.Addr().String(), unix.EADDRINUSE},
 		{"unix:" + filepath.Join(dir, "live"), unix.EADDRINUSE},

@@ -2,7 +2,6 @@ package conn
 
 import "testing"
 
-// The records arrive without a delay, even if their bytes are split anywhere.
 func TestRecordsReachCryptoTLSOneAtATime(t *testing.T) {
 	for _, sizes := range [][]int{{1}, {0}, {100}, {16 << 10}, {1, 1}, {0, 300, 5}, {65535}} {
 		var all []byte

@@ -189,7 +189,7 @@ func (h *holder) Write(b []byte) (int, error) {
 }
 
 func (h *holder) release() error {
-	h.Conn.SetDeadline(time.Now().Add(patience)) // restore the deadline that CloseWrite has changed
+	h.Conn.SetDeadline(time.Now().Add(patience))
 	if _, err := h.Conn.Write(h.kept); err != nil {
 		return err
 	}

@@ -128,7 +128,6 @@ func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	}
 }
 
-// A client may change its keys at any time.
 func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 	for cut := range len(updateRequested) {
 		s := newServer(t, nil)
@@ -182,7 +181,6 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 		if still++; len(p.got) != got || waiting == 0 {
 			got, still = len(p.got), 0
 		}
-		// The condition is checked once each millisecond.
 		return still == 100
 	})
 	if most > 2*pieceSize || got == updates {

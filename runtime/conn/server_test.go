@@ -119,7 +119,7 @@ type peer struct {
 	s         *server
 	transport *TLSTransport
 	echo      bool
-	stays     bool // returned by EOF
+	stays     bool
 	answer    func(p *peer, b []byte)
 	got       []byte
 	ends      int

@@ -63,7 +63,6 @@ func TestOffsetsAbove4GiBWorkOn32BitMachines(t *testing.T) {
 	}
 }
 
-// There may be any number of pieces, and some may be empty.
 func TestPiecesAreSentInOrder(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {

@@ -60,7 +60,6 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 
 func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 
-// A bounded number of bytes waits in memory, and all bytes arrive in order.
 func TestTunnelSideThatDoesNotReadStopsTheOtherSide(t *testing.T) {
 	for slow := range 2 {
 		f := openTunnel(t, "", "")
@@ -103,7 +102,6 @@ func sum256(b []byte) []byte {
 	return sum[:]
 }
 
-// The tunnel ends even while the connection that is reset is not read.
 func TestTunnelEndsWhenASideResetsItsConnection(t *testing.T) {
 	for name, held := range map[string]bool{"client": false, "client that is held back": true} {
 		t.Run(name, func(t *testing.T) {

@@ -137,7 +137,6 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 	}
 }
 
-// A certificate with many names is rejected quickly.
 func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	for _, hosts := range []int{5000, 20_000} {
