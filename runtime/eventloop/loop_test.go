@@ -163,7 +163,6 @@ func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 				}
 			}
 		}
-		// The handler that runs first replaces the other.
 		_ = l.Add(&wFirst, first, replace(&wFirst, &wOld, old))
 		_ = l.Add(&wOld, old, replace(&wOld, &wFirst, first))
 		write(t, firstPeer)
@@ -329,7 +328,6 @@ func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 	}
 }
 
-// A function that is requested after it has begun, even by itself, runs again.
 func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 	l := start(t, func(*Loop) {})
 	runs, again := 0, false

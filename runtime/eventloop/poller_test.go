@@ -37,7 +37,6 @@ func TestLoopNoticesThatItsDescriptorsWereClosed(t *testing.T) {
 	}
 }
 
-// The loop is locked to its thread, and waits for the next event.
 func TestLoopSleepsOnceForEachEvent(t *testing.T) {
 	const rounds = 1000
 	l, err := New()
