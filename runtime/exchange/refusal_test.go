@@ -11,7 +11,7 @@ func TestReplyIsTextOrAPage(t *testing.T) {
 		r    Reply
 		html bool
 		kind string
-		body string // expected body, or a part of the expected HTML page
+		body string
 	}{
 		{"phrase", Reply{Status: 404}, false, TextType, "Not Found\n"},
 		{"text", Reply{Status: 413, Text: "too <big>"}, false, TextType, "too <big>\n"},
