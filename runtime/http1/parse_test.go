@@ -544,7 +544,6 @@ func TestOnlyParseWholeAcceptsHTTP2(t *testing.T) {
 	}
 }
 
-// The other bytes of the head do not change.
 func TestUTF8InATargetIsPercentEncoded(t *testing.T) {
 	for target, want := range map[string]string{
 		"/\u00e4/b?c=\u20ac&d": "/%C3%A4/b?c=%E2%82%AC&d",

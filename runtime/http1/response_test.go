@@ -89,7 +89,6 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 	}
 }
 
-// All errors that the package declares are tested.
 func TestResponsesOfErrorsAreParsedByNetHTTP(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
