@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The framing does not depend on the sizes of the parts.
 func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing
@@ -18,7 +17,7 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 		// Pieces are separated by spaces. A number is a piece with this many bytes of a file. Trailers follow "|".
 		pieces string
 		want   string // the sent bytes; a byte of a file is a dot
-		cuts   int    // how many times truncation is logged
+		cuts   int
 		short  int64
 	}{
 		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},

@@ -63,7 +63,6 @@ func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	})
 }
 
-// hints is a source that sends many interim responses before the final response.
 type hints struct {
 	exchangetest.Host
 	fields []byte
