@@ -156,7 +156,6 @@ func TestFloodEndsItsConnection(t *testing.T) {
 	}
 }
 
-// A client that requests control frames without reading them occupies little memory.
 func TestUnreadControlFramesStopReading(t *testing.T) {
 	h := newHost(t)
 	c, p := h.open(t)

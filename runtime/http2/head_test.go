@@ -47,7 +47,6 @@ func TestFieldsBecomeAnHTTP1Head(t *testing.T) {
 	}
 }
 
-// The requests are malformed by RFC 9113 §8.
 func TestMalformedRequestsAreRejected(t *testing.T) {
 	for name, fields := range map[string][]string{
 		"upper case":            {"X-A b"},

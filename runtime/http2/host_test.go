@@ -70,7 +70,6 @@ type peer struct {
 	coder  *hpack.Encoder
 }
 
-// open connects a client and reads the server's settings.
 func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	t.Helper()
 	fd, remote := exchangetest.Sockets(t)

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Files are sent from memory, or read by a goroutine.
 func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 24})
