@@ -66,7 +66,6 @@ func sent(c *exchangetest.Client) string {
 	return strings.Join(all, ", ")
 }
 
-// The last part hands the connection over to the subscriber.
 func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	const retry = `"retry: 3000\n\n"`
 	for _, c := range []struct {

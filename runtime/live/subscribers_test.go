@@ -121,7 +121,6 @@ func TestSubscriberThatDoesNotReadIsDropped(t *testing.T) {
 	})
 }
 
-// Subscribers with IPv6 addresses are counted by /64 network.
 func TestSubscribersAreCountedByAddressUntilTheyLeave(t *testing.T) {
 	h := serve(t, StreamConfig{PerAddress: 1})
 	for _, test := range []struct {
