@@ -39,7 +39,6 @@ func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
 	r.End(began, shop, 200)
 }
 
-// After Turn, the clock is read again.
 func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
@@ -70,7 +69,6 @@ func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	}
 }
 
-// The number of mounts is not limited.
 func TestNumberOfSeriesIsLimited(t *testing.T) {
 	r := NewRecorder()
 	for i := range 10000 {
