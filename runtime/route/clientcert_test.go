@@ -19,7 +19,7 @@ func TestRuleAndTLSStateDecideWhetherAClientPasses(t *testing.T) {
 	}
 	for _, c := range []struct {
 		rule ClientCert
-		want map[string]int // status by client; a client that is not listed passes
+		want map[string]int
 	}{
 		{ClientCert{}, nil},
 		{ClientCert{Authorities: "a"}, map[string]int{"other": 421, "unasked": 421}},

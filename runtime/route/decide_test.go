@@ -22,7 +22,6 @@ func parse(text string) (r Request, ok bool) {
 		Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 
-// guarded returns a Table with guards whose last mount matches every path.
 func guarded(t testing.TB) *Table {
 	t.Helper()
 	to, err := NewRewrite("/new/$1")
@@ -152,7 +151,6 @@ func TestDecisionStaysValidAfterKeep(t *testing.T) {
 	}
 }
 
-// The matching segment may be anywhere in the path below Within.
 func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{
 		{Prefix: "/x", Within: "/x/pri", Having: "private.key"},
