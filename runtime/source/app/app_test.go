@@ -144,7 +144,6 @@ type keeping struct {
 
 func (k *keeping) Send(p *exchange.Part) { k.kept = append(k.kept, *p) }
 
-// The release of the last part ends the ticket of the handler.
 func TestLastPartIsReleasedLast(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	k := &keeping{}
@@ -205,7 +204,6 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 	}
 }
 
-// The request arrives between two ticks.
 func TestTimeoutStartsAtTheTickAfterTheRequest(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Duration(eventloop.Tick * 2)}, Config{})
 	r.start()
