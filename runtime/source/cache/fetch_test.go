@@ -87,7 +87,6 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 
 const kept = "Cache-Control: max-age=60\r\n"
 
-// The fetch continues if other clients wait for the page.
 func TestClientThatDisconnectsEndsTheFetch(t *testing.T) {
 	r := newRig(t)
 	_, ax := r.ask("GET /a")

@@ -99,7 +99,6 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: -4", keep: true, fresh: 10},
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: 99999999999999999999"},
 
-		// Expires must be valid.
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
 		{rule: obey, fields: "Date: " + day +
@@ -189,7 +188,7 @@ func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 		later  int
 		fields string
 		age    int
-		fresh  int // -1 if the response is not kept
+		fresh  int
 	}{
 		{0, date + "Cache-Control: max-age=60", 0, 60},
 		{20, date + "Cache-Control: max-age=60", 20, 40},

@@ -39,7 +39,6 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 	}
 }
 
-// The fields of the 304 replace the fields of the page (RFC 9111 §3.2, §4.3.4).
 func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
 	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
