@@ -89,7 +89,6 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 	s.says("connect")
 }
 
-// A safe request is repeated if the application closes the connection during the request.
 func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)
