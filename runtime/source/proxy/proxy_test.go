@@ -84,7 +84,6 @@ func TestInvalidTargetsAreRejected(t *testing.T) {
 	}
 }
 
-// The head is also forwarded at once, even if the length is known.
 func TestPiecesOfAResponseAreForwardedAtOnce(t *testing.T) {
 	for _, framing := range []string{"Content-Length: 10", "Connection: close"} {
 		taken := make(chan bool)

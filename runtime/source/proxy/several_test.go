@@ -25,7 +25,6 @@ func send(t *testing.T, address, method, body string) *http.Response {
 	return response
 }
 
-// The upstreams close the connection after they have received the request.
 func TestRequestThatMayHaveBeenProcessedIsRepeatedIfItsMethodIsIdempotent(t *testing.T) {
 	for method, want := range map[string]int64{"GET": 2, "PUT": 2, "DELETE": 2, "POST": 1, "PATCH": 1} {
 		closes := func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) }
@@ -39,7 +38,6 @@ func TestRequestThatMayHaveBeenProcessedIsRepeatedIfItsMethodIsIdempotent(t *tes
 	}
 }
 
-// One upstream closes each connection after it has received the request with its body; the other answers.
 func TestRepeatedRequestHasItsWholeBody(t *testing.T) {
 	closes, tried := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	echoes, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// visit returns the body of the response, and the cookie that it sets.
 func visit(t *testing.T, address, cookies string) (body string, cookie *http.Cookie) {
 	t.Helper()
 	text := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+cookies+"\r\n")

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// The client sends the second piece after the upstream has received the first one.
 func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 	received := make(chan bool)
 	works, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {

@@ -43,8 +43,8 @@ func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 		name     string
 		sent     bool
 		err      error
-		answered time.Duration // age of the latest response
-		last     bool          // the other upstream has failed
+		answered time.Duration
+		last     bool
 		want     bool
 	}{
 		{"refused", false, errors.New("connection refused"), 0, false, true},
