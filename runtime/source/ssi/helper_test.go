@@ -90,7 +90,6 @@ func answer(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// patience is a timeout for tests that hang.
 const patience = waittest.Patience
 
 func (s *site) write(name, text string) {
