@@ -123,7 +123,6 @@ func TestReplacedLargeFileIsNoticedWithinTheSecond(t *testing.T) {
 	if a.length != 100001 || a.body[0] != '2' || a.get("Etag") == first.get("Etag") {
 		t.Errorf("%d %v", a.length, a.fields)
 	}
-	// The old tag is not valid for the new content.
 	a = open(t, f, request(t, "", "GET", "/a", "If-None-Match: "+first.get("Etag")))
 	if a.status != 200 {
 		t.Errorf("%d", a.status)

@@ -49,7 +49,6 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 	}
 }
 
-// The file is replaced between the check and the opening.
 func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	f := serve(t, Options{Root: root})

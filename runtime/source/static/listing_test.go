@@ -84,7 +84,6 @@ func TestListingIsSorted(t *testing.T) {
 	}
 }
 
-// The page shows this path even if it comes from the cache.
 func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
 	for _, prefix := range []string{"/one", "/two", "/one"} {

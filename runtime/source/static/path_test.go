@@ -5,7 +5,7 @@ import "testing"
 func TestPathsAreCleanedOrRejected(t *testing.T) {
 	for _, c := range []struct {
 		path     string
-		want     string // "-" if the path is rejected
+		want     string
 		dotFiles string
 	}{
 		{path: "", want: ""},
