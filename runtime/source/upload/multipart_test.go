@@ -22,7 +22,7 @@ func arriving(all ...string) func() ([]byte, error) {
 
 type contents struct {
 	Fields map[string][]string
-	Files  []string // "field name type content"
+	Files  []string
 	Error  string
 }
 

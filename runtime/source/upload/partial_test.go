@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-// Finished uploads make room for other uploads.
 func TestResumableUploadsAreLimited(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -55,7 +54,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.remove()
-	f.options.Expires = 1 // all other uploads have expired
+	f.options.Expires = 1
 	d, err := f.open()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +92,6 @@ func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	}
 }
 
-// An upload that is being written is not removed.
 func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	u, _ := newFolder(t, nil)
 	f := u.target.(*directory)

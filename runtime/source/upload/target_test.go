@@ -61,7 +61,6 @@ func status(err error) int {
 	return refusalOf(err).status
 }
 
-// A symbolic link has the final name or the temporary name of the upload.
 func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
@@ -88,7 +87,6 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	has(t, filepath.Dir(outside), "outside=safe")
 }
 
-// Files that another process is writing are not removed.
 func TestFilesOfAKilledServerAreRemoved(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	left := filepath.Join(dir, temporary("left"))
