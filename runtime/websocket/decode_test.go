@@ -28,7 +28,6 @@ func frame(first byte, payload string) []byte {
 	return b
 }
 
-// decode passes data to d in pieces of size bytes; 0 means all bytes at once.
 func decode(d *Decoder, data []byte, size int) string {
 	var out strings.Builder
 	data = bytes.Clone(data)
