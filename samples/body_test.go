@@ -48,7 +48,7 @@ type formFile struct {
 }
 
 func formWith(files ...formFile) (body, mediaType string) {
-	var b bytes.Buffer // a buffer never returns an error
+	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	_ = w.WriteField("field", "a value")
 	for _, f := range files {

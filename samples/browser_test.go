@@ -33,9 +33,9 @@ type tab struct {
 	ctx context.Context
 
 	mu      sync.Mutex
-	streams []network.RequestID // requests of EventSources
+	streams []network.RequestID
 	lastIDs map[network.RequestID]string
-	thrown  []string // exceptions in scripts of the page
+	thrown  []string
 }
 
 // watcher is added to each page before its own scripts. It counts the events of every EventSource, and keeps the
@@ -51,7 +51,6 @@ window.EventSource = class extends EventSource {
   }
 }`
 
-// open opens a page in a new tab, after the actions.
 func (b *browser) open(t *testing.T, address string, before ...chromedp.Action) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)

@@ -28,7 +28,6 @@ func chatPath(room, name string) string {
 	return "/ws?" + url.Values{"room": {room}, "name": {name}}.Encode()
 }
 
-// enter joins a room and waits until the server lists its members.
 func (s *server) enter(room, name string, people ...string) *webSocket {
 	s.T.Helper()
 	w, protocol, status := s.dial(chatPath(room, name), "chat")
@@ -39,7 +38,6 @@ func (s *server) enter(room, name string, people ...string) *webSocket {
 	return w
 }
 
-// people waits until exactly these people are in the room.
 func (w *webSocket) people(names ...string) {
 	w.t.Helper()
 	w.await(strings.Join(names, ", "), func(m map[string]any) bool {

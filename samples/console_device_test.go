@@ -64,7 +64,6 @@ func (d *device) remove(t *testing.T, name string) {
 	}
 }
 
-// text returns the content of a file; "" if it does not exist.
 func (d *device) text(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(d.dir, name))
@@ -168,7 +167,6 @@ func (d *device) remember(t *testing.T) {
 	}
 }
 
-// processes returns the number of processes whose command line contains part.
 func (d *device) processes(t *testing.T, part string) (n int) {
 	t.Helper()
 	for _, file := range glob(t, "/proc/[0-9]*/cmdline") {
@@ -201,7 +199,6 @@ func glob(t *testing.T, pattern string) []string {
 
 var eventually = waittest.Eventually
 
-// follow clicks a link, and waits for the next page.
 func (p *tab) follow(selector string) {
 	p.t.Helper()
 	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
@@ -214,7 +211,6 @@ func (p *tab) fill(selector, text string) {
 	p.run(chromedp.Clear(selector, chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
-// shows waits until the page has a text.
 func (p *tab) shows(text string) {
 	p.t.Helper()
 	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
@@ -258,14 +254,12 @@ func (p *tab) picture(name string) {
 // screens are a desktop and a phone, and their positions in a picture.
 var screens = []image.Rectangle{image.Rect(0, 22, 1280, 822), image.Rect(1330, 0, 1720, 844)}
 
-// The page must fit the screen.
 func (p *tab) screen(size image.Rectangle) {
 	p.t.Helper()
 	p.run(emulation.SetDeviceMetricsOverride(int64(size.Dx()), int64(size.Dy()), 1, size.Dx() == 390))
 	p.await(fmt.Sprintf("innerWidth == %d && document.documentElement.scrollWidth == innerWidth", size.Dx()))
 }
 
-// accessible reports the findings of axe-core.
 func (p *tab) accessible(name string) {
 	p.t.Helper()
 	files := glob(p.t, "../build/axe-core-*/axe.min.js")
@@ -326,14 +320,12 @@ func (p *tab) keep(name string, picture image.Image) {
 	}
 }
 
-// scheme selects the light or the dark mode.
 func (p *tab) scheme(name string) {
 	p.t.Helper()
 	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme",
 		Value: name}}))
 }
 
-// pair makes a picture of a page on a desktop and on a phone.
 func (p *tab) pair(name string) {
 	p.t.Helper()
 	canvas := image.NewNRGBA(image.Rect(0, 0, 1280+50+390, 844))

@@ -55,7 +55,6 @@ func (d *device) settings(p *tab) {
 	}
 }
 
-// backup keeps the settings in a file, changes them, and restores them from the file.
 func (d *device) backup(p *tab) {
 	cookie := p.cookie()
 	resp := d.get("/backup", "Cookie", cookie)

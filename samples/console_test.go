@@ -51,7 +51,6 @@ document.addEventListener("securitypolicyviolation",
 	return err
 }
 
-// logIn creates the first user, with the code in the log.
 func (d *device) logIn(p *tab) {
 	p.picture("login")
 	code := d.Stderr.Await(p.t, regexp.MustCompile(`log in with the code ([0-9A-Z-]+)\b.*\n`))[1]
@@ -114,7 +113,6 @@ func (d *device) dashboard(p *tab) {
 	p.shows("51.5 °C")
 }
 
-// pointer reads values from the curves with the mouse.
 func (d *device) pointer(p *tab) {
 	for name, want := range map[string]string{"CPU": `^\d\d:\d\d:\d\d  \d+ %$`, "Temperature": `  4\d\.\d °C$`,
 		"Network-eth0": `  ↓ \d\.?\d+ [KM]B/s  ↑ \d+ KB/s$`} {

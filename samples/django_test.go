@@ -46,7 +46,6 @@ func (s *server) form(path string, values url.Values) *reply {
 	return s.formOf(path, path, values)
 }
 
-// formOf sends values to path with the CSRF token of page.
 func (s *server) formOf(page, path string, values url.Values) *reply {
 	s.T.Helper()
 	resp := s.get(page).want(200)

@@ -130,7 +130,6 @@ func (s *server) fails(path, exception string) {
 // unknownLength hides the length of a body, which is then sent in chunks.
 type unknownLength struct{ io.Reader }
 
-// upload sends one file as a form does.
 func (s *server) upload(path, name string, data []byte) *reply {
 	s.T.Helper()
 	form, mediaType := formWith(formFile{name, data})

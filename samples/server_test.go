@@ -23,7 +23,7 @@ func start(t *testing.T, script string, args ...string) *server {
 type server struct {
 	*fapwstest.Server
 	client *http.Client
-	folder string // directory of the script if it is a copy
+	folder string
 }
 
 // startServer runs the built fapws like Command.Serve, on a free port unless flags set the address.

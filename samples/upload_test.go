@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// upload sends two files with the form of the page, which shows the progress.
 func (b *browser) upload(t *testing.T) {
 	folder := copySample(t, "upload")
 	s := startServer(t, nil, filepath.Join(folder, "upload.py"), nil)

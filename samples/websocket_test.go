@@ -34,7 +34,6 @@ func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen st
 	return &webSocket{s.T, c}, c.Response.Header.Get("Sec-WebSocket-Protocol"), http.StatusSwitchingProtocols
 }
 
-// talk opens a WebSocket, which the server must accept.
 func (s *server) talk(path string, protocols ...string) *webSocket {
 	s.T.Helper()
 	w, _, status := s.dial(path, protocols...)
@@ -51,7 +50,6 @@ func (w *webSocket) send(text string) {
 	}
 }
 
-// next returns the next message, which must be text.
 func (w *webSocket) next() string {
 	w.t.Helper()
 	op, text, err := w.Receive()
@@ -90,7 +88,6 @@ func (w *webSocket) closed() int {
 	}
 }
 
-// leave closes with a code, and waits until the server has closed, too.
 func (w *webSocket) leave(code int) {
 	w.t.Helper()
 	if end, err := w.CloseWith(code, ""); err != nil || end.Code != code {

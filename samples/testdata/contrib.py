@@ -1,4 +1,3 @@
-"""Uses package fapws inside the executable, for contrib_test.go."""
 import os
 
 from fapws.contrib.headers import redirect

@@ -1,4 +1,3 @@
-"""Returns what Bottle reads of a body."""
 from bottle import BaseRequest, Bottle, request
 
 BaseRequest.MEMFILE_MAX = 1 << 24

@@ -1,4 +1,3 @@
-"""Returns what Django reads of a body."""
 import json as json_module
 
 import django

@@ -1,4 +1,3 @@
-"""Returns what Falcon reads of a body."""
 import falcon
 
 

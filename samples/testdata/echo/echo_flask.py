@@ -1,4 +1,3 @@
-"""Returns what Flask reads of a body."""
 from flask import Flask, request
 
 app = Flask(__name__)

@@ -1,4 +1,3 @@
-"""Returns what Pyramid (WebOb) reads of a body."""
 from pyramid.config import Configurator
 from pyramid.response import Response
 
