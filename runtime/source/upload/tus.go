@@ -154,7 +154,7 @@ func (x *tus) create() error {
 		return err
 	}
 	if length > x.u.options.MaxSize {
-		return x.u.tooLarge()
+		return x.u.tooLarge(length)
 	}
 	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata"), Owner: x.r.Account()}
 	if what.Fields, err = readMetadata(what.Metadata); err != nil {

@@ -206,7 +206,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err := u.begin(p); err != nil {
 		return err
 	}
-	t := &transfer{u: u, w: w, r: r, progress: p, limit: u.options.MaxSize, tooLarge: u.tooLarge()}
+	t := &transfer{u: u, w: w, r: r, progress: p, limit: u.options.MaxSize, tooLarge: u.tooLarge(r.Size)}
 	if isForm {
 		err = t.form(boundary)
 	} else {
@@ -233,8 +233,10 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	return nil
 }
 
-func (u *Upload) tooLarge() error {
-	return refuse(413, "the upload is too large: the limit is %d bytes", u.options.MaxSize)
+// tooLarge returns an error for an upload of size bytes; size is negative if unknown.
+func (u *Upload) tooLarge(size int64) error {
+	return refuse(413, "the upload is too large: size %d or more, limit %d (max-size)", max(size, u.options.MaxSize+1),
+		u.options.MaxSize)
 }
 
 func (u *Upload) finish(w *backend.Response, done result) {

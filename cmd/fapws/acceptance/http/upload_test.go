@@ -167,6 +167,13 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	}
 }
 
+func TestUploadThatIsTooLargeLeavesALineWithTheLimit(t *testing.T) {
+	t.Parallel()
+	s, _ := serveUploads(t, fapwstest.Threads)
+	s.Ask(fapwstest.Request("PUT", "/bare/a", random(1<<20+1))).Want(t, 413, "the upload is too large")
+	s.Says(`warning client \S+: sent 413: the upload is too large: size 1048577 or more, limit 1048576 \(max-size\)\n`)
+}
+
 // A client that waits for 100 (Continue) gets the response before it sends the body.
 func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
