@@ -100,7 +100,10 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 func misplaced(set *settings.Settings, table, key string) string {
 	switch {
 	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
-		return fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", key,
+		if table == "host" || table == "host.route" {
+			table = "[" + table + "]"
+		}
+		return fmt.Sprintf("%s is not a key of [%s]: move it to the top of the file, before the first [[host]]", key,
 			table)
 	case table == "" && slices.Contains(settings.KeysOf(Host{}), key):
 		return fmt.Sprintf("%s is a key of [[host]]: move it there", key)

@@ -174,19 +174,25 @@ func (f *TOMLFile) Resolve(path string) string {
 
 // Unknown returns the error for an unknown key. names are the known keys of the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
+	where := ""
+	if table != "" {
+		where = " of [" + table + "]"
+	}
+	near, hint := Nearest(v.Key, names), ""
+	small := !slices.Contains([]string{"", "host", "host.route"}, table) // such as host.auth
+	if small && near != "" {
+		return v.Errorf("unknown key %s%s, did you mean %s?", v.Key, where, near)
+	}
 	if v.File.Misplaced != nil {
 		if known := v.File.Misplaced(table, v.Key); known != "" {
 			return v.Errorf("%s", known)
 		}
 	}
-	where := ""
-	if table != "" {
-		where = " of [" + table + "]"
-	}
-	hint := ""
-	if answer := foreignKey(v.Key); answer != "" {
+	if small {
+		hint = "; its keys are " + strings.Join(names, ", ")
+	} else if answer := foreignKey(v.Key); answer != "" {
 		hint = ": " + answer
-	} else if near := Nearest(v.Key, names); near != "" {
+	} else if near != "" {
 		hint = ", did you mean " + near + "?"
 	} else if header := v.headerOf(names); header != "" && table == "" {
 		return v.Errorf("[%s]: settings stand at the top of the file, not in a table; remove this line", header)
@@ -347,6 +353,9 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	switch {
 	case ok:
 	case field.Type().Elem().Kind() == reflect.Pointer:
+		if t, isTable := v.Any.(*TOMLTable); isTable && len(t.Entries) == 1 && t.Entries[0].isArrayOfTables() {
+			return v.Errorf("[[%s.%s]] needs %s in a line above", v.Key, t.Entries[0].Key, of.Tag.Get("value"))
+		}
 		return v.Errorf("%s is %s: write it as %s", v.Key, v.Type(), of.Tag.Get("value"))
 	default:
 		return v.Must(errors.New("an array of integers"))

@@ -137,6 +137,9 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		}
 		seen[row.Name] = v
 		if err := row.fromFile(row.value(&s.conf), v, keys[v.Key].as); err != nil {
+			if _, isSwitch := v.Any.(bool); isSwitch && v.Key == "login" {
+				continue // the rules of the site, which have this key, too, report a better error
+			}
 			wrong = append(wrong, v.Must(err))
 			continue
 		}

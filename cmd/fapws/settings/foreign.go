@@ -211,7 +211,7 @@ var foreign = []struct {
 	{"add-header= header= header-down=", "", `use headers = { "X-Frame-Options" = "DENY" }`},
 	{"gzip= gzip-static= encode= brotli=", "", "not needed; fapws compresses; compress = false turns that off"},
 	{"ssl-certificate-key=", "", `use keyfile = "FILE", with certfile = "FILE"`},
-	{"module= wsgi-file= wsgi= asgi= callable=", "", `use app = "module:app"`},
+	{"application= script= module= wsgi-file= wsgi= asgi= callable=", "", `use app = "module:app"`},
 	{"http-port= https-port=", "", `use bind = [":80", "https://:443"]`},
 
 	{"/Caddyfile /*.caddyfile", "", "the configuration of Caddy; fapws reads fapws.toml, and fapws help migrate " +

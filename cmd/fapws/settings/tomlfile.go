@@ -72,6 +72,11 @@ func (v TOMLValue) IsTables() bool {
 	return isTable
 }
 
+func (v TOMLValue) isArrayOfTables() bool {
+	_, isTable := v.Any.(*TOMLTable)
+	return v.IsTables() && !isTable
+}
+
 func (v TOMLValue) Errorf(format string, args ...any) error {
 	return v.File.Errorf(v.Line, format, args...)
 }
