@@ -90,6 +90,7 @@ background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
 border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 .do{display:inline-block;margin:.5rem .3rem 0 0;padding:.4rem .9rem;
 border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
+.do:first-child{border-color:var(--do);background:var(--do);color:var(--on)}
 """
 
 _SENTENCES = {
@@ -102,7 +103,7 @@ _SENTENCES = {
     413: "What you have sent is too large.",
     429: "The server is busy. Please try again in a moment.",
     502: "The service behind this page has failed.",
-    503: "The server is busy. Please try again in a moment.",
+    503: "The server is busy. This page tries again by itself.",
     504: "This page took too long.",
 }
 
@@ -115,7 +116,7 @@ def _page(status: int, reason: str, text: str, home: str) -> str:
         usual = "does not accept this" if status < 500 else "could not answer this"
         text = _SENTENCES.get(status, f"The server {usual} request.")
     links = f'<a class="do" href="{escape(home)}/">Home page</a>'
-    if status in (408, 429) or status >= 500:
+    if status in (401, 408, 429) or status >= 500:
         links = f'<a class="do" href="">Try again</a> {links}'
     head = '<meta http-equiv="refresh" content="5">' if status == 503 else ""
     return document(

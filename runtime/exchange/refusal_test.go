@@ -15,7 +15,7 @@ func TestReplyIsTextOrAPage(t *testing.T) {
 	}{
 		{"phrase", Reply{Status: 404}, false, TextType, "Not Found\n"},
 		{"text", Reply{Status: 413, Text: "too <big>"}, false, TextType, "too <big>\n"},
-		{"page", Reply{Status: 413, Text: "too <big> & more"}, true, htmlType, "<p>too &lt;big&gt; &amp; more</p>"},
+		{"page", Reply{Status: 413, Text: "too <big> & more"}, true, htmlType, "<p>Too &lt;big&gt; &amp; more.</p>"},
 		{"prefix", Reply{Status: 404}, true, htmlType, ` href="/&lt;app/">`},
 		{"body", Reply{Status: 200, Body: []byte("{}"), Type: "application/json"}, true, "application/json", "{}"},
 		{"nothing", Reply{Status: 204, Whole: true}, false, "", ""},

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"html"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // StatusPage returns the server's HTML page for an error status. text explains the error; if it is empty or only
@@ -16,8 +19,12 @@ func StatusPage(status int, text, home string) []byte {
 	if text == "" || text == phrase || text == title {
 		text = sentence(status)
 	}
+	text = Sentence(text)
+	if status == 431 {
+		text += " Deleting the cookies of this site may help."
+	}
 	links := `<a class="do" href="` + html.EscapeString(home) + `/">Home page</a>`
-	if status == 408 || status == 429 || status >= 500 {
+	if status == 401 || status == 408 || status == 429 || status >= 500 {
 		links = `<a class="do" href="">Try again</a> ` + links
 	}
 	head := ""
@@ -38,8 +45,10 @@ func sentence(status int) string {
 		return "This page does not accept this kind of request."
 	case 413:
 		return "What you have sent is too large."
-	case 429, 503:
+	case 429:
 		return "The server is busy. Please try again in a moment."
+	case 503:
+		return "The server is busy. This page tries again by itself."
 	case 502:
 		return "The service behind this page has failed."
 	case 408, 504:
@@ -49,6 +58,16 @@ func sentence(status int) string {
 		return "The server could not answer this request."
 	}
 	return "The server does not accept this request."
+}
+
+// Sentence returns a text with a capital letter at its beginning and a mark at its end. text must not be empty.
+func Sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "!") && !strings.HasSuffix(text, "?") {
+		text += "."
+	}
+	return text
 }
 
 // Style is the style sheet of all pages of the server. Its variables (colors and the radius of corners) follow the
@@ -69,6 +88,7 @@ background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
 border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 .do{display:inline-block;margin:.5rem .3rem 0 0;padding:.4rem .9rem;
 border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
+.do:first-child{border-color:var(--do);background:var(--do);color:var(--on)}
 `
 
 // Document returns an HTML document in the style of the server. title is HTML; head and body are HTML that is added to

@@ -32,7 +32,7 @@ func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 			t.Errorf("%d: %s", status, text)
 		}
 	}
-	if text := string(StatusPage(404, "no <such> thing", "")); !strings.Contains(text, "<p>no &lt;such&gt; thing</p>") {
+	if text := string(StatusPage(404, "no <such> thing", "")); !strings.Contains(text, "<p>No &lt;such&gt; thing.</p>") {
 		t.Error(text)
 	}
 }

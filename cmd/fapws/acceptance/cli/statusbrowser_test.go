@@ -165,7 +165,7 @@ func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 		}
 		return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
 			// On a busy machine, both threads may wait for the GIL for too long.
-			strings.Contains(refused.text, "a profile is being recorded already")
+			strings.Contains(refused.text, "A profile is being recorded already.")
 	})
 	if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
 		t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
