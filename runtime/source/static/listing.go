@@ -23,15 +23,16 @@ const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'u
 
 const listingStyle = `<style>
 main{max-width:52rem;margin:auto;padding:1.2rem}
-table{width:100%;border-collapse:collapse;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
+table{width:100%;border-spacing:0;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 th{text-align:left;font-weight:600}
 td,th{padding:.3em .7em;border-bottom:1px solid var(--line)}
+td:first-child{width:100%}tr:last-child td{border:0}
 td:nth-child(n+2),th:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 table a{display:block;text-decoration:none}
 th[aria-sort=ascending] a::after{content:" \25B2"}
 th[aria-sort=descending] a::after{content:" \25BC"}
 table a:hover{text-decoration:underline}
-@media(max-width:30em){main{padding:.6rem}td,th{padding:.3em .35em}td:nth-child(n+2),th:nth-child(n+2){font-size:.75em}}
+@media(max-width:30em){main{padding:.6rem}td,th{padding:.3em .35em}td:nth-child(n+2),th{font-size:.75em}}
 </style>
 `
 
@@ -171,7 +172,7 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 	}
 	b = append(b, '\n')
 	if parent {
-		b = append(b, "<tr><td><a href=\"../\">..</a><td><td>\n"...)
+		b = append(b, "<tr><td><a href=\"../\">../</a><td><td>\n"...)
 	}
 	for _, entry := range entries {
 		slash := ""
@@ -189,9 +190,12 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		b = entry.info.ModTime().UTC().AppendFormat(b, "2006-01-02 15:04")
 		b = append(b, '\n')
 	}
+	if len(entries) == 0 {
+		b = append(b, "<tr><td colspan=3 class=dim>This directory is empty.\n"...)
+	}
 	b = append(b, "</table>\n"...)
 	if more {
-		b = append(b, "<p>Listing truncated.</p>\n"...)
+		b = fmt.Appendf(b, "<p>The directory has more than these %d entries.</p>\n", len(entries))
 	}
 	return http1.Document(title, listingStyle, string(append(b, "</main>"...)))
 }

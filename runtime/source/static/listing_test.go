@@ -33,9 +33,12 @@ func TestListingIsBounded(t *testing.T) {
 			t.Errorf("%d: %v %v %v", most, entries, more, err)
 		}
 		if page := string(listing("/", false, entries, more, byName)); strings.Contains(page,
-			"Listing truncated.") != more {
+			fmt.Sprintf("more than these %d entries", shown)) != more {
 			t.Errorf("%s", page)
 		}
+	}
+	if page := string(listing("/", false, nil, false, byName)); !strings.Contains(page, "This directory is empty.") {
+		t.Errorf("%s", page)
 	}
 }
 
