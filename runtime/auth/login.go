@@ -303,6 +303,7 @@ input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid 
 border-radius:var(--round);background:var(--bg);color:inherit;font:inherit}
 button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--round);
 background:var(--do);color:var(--on);font:inherit;cursor:pointer}
+form+form button{margin-top:.6rem;border:1px solid var(--line);background:none;color:var(--do)}
 `
 
 // policy permits the style, images in the page, and the form. It forbids scripts, frames and external resources.
