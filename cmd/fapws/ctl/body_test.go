@@ -30,6 +30,14 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 	}
 }
 
+func TestStatusPageMarksRequestsBeyondTheirTimeout(t *testing.T) {
+	v := &View{Active: []Active{{Request: "GET /slow", Age: 4, Late: true}, {Request: "GET /", Age: 1}}}
+	page := body(v, nil, nil)
+	if !strings.Contains(page, `<td class="bad">4s`) || !strings.Contains(page, "<td>1s") {
+		t.Error(page)
+	}
+}
+
 func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
 	graph := flame([]StatusStack{{[]string{"a (x.py)", "b (x.py)"}, 600}, {[]string{"a (x.py)", "c (x.py)"}, 200},
 		{[]string{"a (x.py)"}, 195}, {[]string{"rare (x.py)"}, 5}})

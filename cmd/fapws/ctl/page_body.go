@@ -18,9 +18,9 @@ const style = http1.Style +
 body{font-size:15px}
 header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}
 h2{margin:1.2rem 0 .3rem;font-size:1rem}.wide{overflow-x:auto}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}
+dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:.5rem;margin:.6rem 0}
 dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
+dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.05rem;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.2rem .6rem .2rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{color:var(--dim);font-weight:normal;font-size:.8rem}
@@ -32,7 +32,11 @@ pre{max-height:24rem;white-space:pre-wrap;font-size:12px}
 text-overflow:ellipsis;font-weight:normal;border-radius:2px;background:var(--flame)}
 button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:var(--round);
 background:var(--box);color:var(--do);cursor:pointer}
-form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
+form{display:inline}#out{margin-top:.6rem}
+figure{margin:.6rem 0;padding:.4rem .7rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
+figcaption{display:flex;justify-content:space-between;color:var(--dim);font-size:.8rem}
+svg{display:block;width:100%;height:3rem;stroke:var(--bar);fill:none}
+@media(max-width:34rem){th,td{padding-right:.4rem;font-size:.8rem}.l{min-width:5rem}}
 `
 
 // script requests the figures at each event of Channel and after two seconds without an event, and shows the results of
@@ -143,20 +147,24 @@ func body(v *View, lines []Line, rates []float64) string {
 }
 
 func (t *table) html(b *strings.Builder) {
-	row := func(tag string, cells []string) {
+	row := func(tag string, cells []string, hot int) {
 		b.WriteString("<tr>")
 		numbers := len(cells) - t.words
 		for _, cell := range cells[numbers:] {
 			b.WriteString("<" + tag + ` class="l">` + clip(cell, 80))
 		}
-		for _, cell := range cells[:numbers] {
-			b.WriteString("<" + tag + ">" + clip(cell, 80))
+		for i, cell := range cells[:numbers] {
+			class := ""
+			if i == hot {
+				class = ` class="bad"`
+			}
+			b.WriteString("<" + tag + class + ">" + clip(cell, 80))
 		}
 	}
 	fmt.Fprintf(b, `<h2>%s</h2><div class="wide"><table>`, t.title)
-	row("th", t.heads)
-	for _, cells := range t.rows[:min(len(t.rows), t.most)] {
-		row("td", cells)
+	row("th", t.heads, -1)
+	for i, cells := range t.rows[:min(len(t.rows), t.most)] {
+		row("td", cells, t.hotIn(i))
 	}
 	b.WriteString("</table></div>")
 	if n := len(t.rows) - t.most; n > 0 {
@@ -168,18 +176,17 @@ func curve(rates []float64) string {
 	if len(rates) < 2 {
 		return ""
 	}
-	most := 1.0
-	for _, r := range rates {
-		most = max(most, r)
-	}
+	highest := slices.Max(rates)
 	var b strings.Builder
+	fmt.Fprintf(&b, `<figure><figcaption><span>requests/s in the last minute</span><span>maximum %.1f</span></figcaption>`,
+		highest)
 	fmt.Fprintf(&b,
 		`<svg viewBox="0 0 %d 40" preserveAspectRatio="none" role="img" aria-label="requests per second">`+
 			`<polyline vector-effect="non-scaling-stroke" points="`, history-1)
 	for i, r := range rates {
-		fmt.Fprintf(&b, "%d,%.1f ", history-len(rates)+i, 38-36*r/most)
+		fmt.Fprintf(&b, "%d,%.1f ", history-len(rates)+i, 38-36*r/max(1, highest))
 	}
-	b.WriteString(`"/></svg>`)
+	b.WriteString(`"/></svg></figure>`)
 	return b.String()
 }
 

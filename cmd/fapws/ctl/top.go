@@ -219,6 +219,14 @@ type table struct {
 	hot []int
 }
 
+// hotIn returns the column of a row to show in red, or -1.
+func (t *table) hotIn(row int) int {
+	if t.hot == nil {
+		return -1
+	}
+	return t.hot[row]
+}
+
 func routeTable(routes []RouteView) *table {
 	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil, nil}
 	for _, r := range routes {
@@ -324,11 +332,7 @@ func (t *table) lines(s *screen) (lines []string) {
 	}
 	row(strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"), -1, bold)
 	for i, cells := range t.rows {
-		hot := -1
-		if t.hot != nil {
-			hot = t.hot[i]
-		}
-		row(cells, hot, "")
+		row(cells, t.hotIn(i), "")
 	}
 	return lines
 }
