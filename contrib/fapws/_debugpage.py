@@ -32,7 +32,7 @@ _HEAD = """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
 :root{--hot:#fde8e6}@media(prefers-color-scheme:dark){:root{--hot:#4a2320}}
-body{font-size:15px}header,main{max-width:70rem;margin:auto;padding:1rem}header{border-top:6px solid var(--red)}
+body{font-size:15px;border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}
 h1{margin:.5rem 0;color:var(--red)}h1 span{color:var(--fg);white-space:pre-wrap}h2{margin:2rem 0 .5rem;font-size:1.1rem}
 code,td{font:13px/1.5 ui-monospace,Consolas,monospace}
 details{margin:.5rem 0;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}

@@ -336,8 +336,8 @@ const pageText = 16 << 10
 
 // failureHead makes the page load again every second, so that corrected code replaces it.
 const failureHead = `<meta http-equiv="refresh" content="1">` +
-	`<style>header,main{max-width:70rem;margin:auto;padding:1rem}` +
-	`header{border-top:6px solid var(--red)}h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
+	`<style>body{border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}` +
+	`h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
 
 // failurePage is the HTML document for browsers while new code does not load: the application, the error in one line,
 // and the standard error of the worker, usually a traceback. All text is escaped and limited. The document refers to no
@@ -351,15 +351,35 @@ func failurePage(app, how string, said []byte) []byte {
 		}
 	}
 	text := strings.ToValidUTF8(string(said), "\uFFFD")
-	title := lastError(text)
-	if title == "" {
-		title = how
+	title := cmp.Or(strings.TrimPrefix(lastError(text), "fapws: "), how)
+	text, remedy := cutRemedy(text, title)
+	failed := app + " failed to load"
+	if !strings.Contains(how, title) {
+		failed += ": " + how
 	}
 	title = html.EscapeString(title)
-	return http1.Document(title, failureHead, "<header><p class=dim>"+html.EscapeString(app)+" failed to load: "+
-		html.EscapeString(how)+"</p><h1>"+title+"</h1></header><main><pre>"+html.EscapeString(text)+"</pre>\n"+
-		"<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. "+
-		"This page refreshes itself once the code loads.</p></main>")
+	header := "<header><p class=dim>" + html.EscapeString(failed) + "</p><h1>" + title + "</h1>"
+	if remedy != "" {
+		header += "<p>" + html.EscapeString(http1.Sentence(remedy)) + "</p>"
+	}
+	output := ""
+	if text != "" {
+		output = "<pre>" + html.EscapeString(text) + "</pre>\n"
+	}
+	return http1.Document(title, failureHead, header+"</header><main>"+output+"<p class=dim>Only browsers see this page; "+
+		"other clients still reach the previous version, if there was one. This page refreshes itself once the code "+
+		"loads.</p></main>")
+}
+
+// cutRemedy removes the last line of a worker's output if fapws has written it about the error title, and returns what
+// the line says after the error: the remedy, "" if none.
+func cutRemedy(text, title string) (output, remedy string) {
+	at := strings.LastIndexByte(text, '\n') + 1
+	_, after, found := strings.Cut(text[at:], title)
+	if !found || !strings.HasPrefix(text[at:], "fapws: ") {
+		return text, ""
+	}
+	return strings.TrimRight(text[:at], "\n"), strings.TrimPrefix(after, "; ")
 }
 
 // escapes matches control sequences (ECMA-48 §5.4).

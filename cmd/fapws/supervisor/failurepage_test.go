@@ -21,14 +21,17 @@ TypeError: can only concatenate str (not "int") to str
 			"app.py failed to load: worker 7 exited with status 1",
 			`<meta http-equiv="refresh" content="1">`,
 		}, []string{"<b>"}},
-		{"a line of ours", "fapws: app.py has no PATHS\n", []string{"<h1>fapws: app.py has no PATHS</h1>"}, nil},
+		{"a line of ours", "fapws: app.py has no PATHS\n", []string{"<h1>app.py has no PATHS</h1>"},
+			[]string{"<pre>"}},
+		{"a line with a remedy", traceback + "fapws: app.py:1: TypeError: can only concatenate str (not \"int\") to str; " +
+			"convert it", []string{"<p>Convert it.</p>", "to str</pre>"}, []string{"fapws: app.py:1"}},
 		{"nothing", "", []string{"<h1>worker 7 exited with status 1</h1>"}, nil},
 		{"colours", "\x1b[1;35mValueError\x1b[0m: \x1b[35mno\x1b[0m\x07\n", []string{"<h1>ValueError: no</h1>"},
 			[]string{"\x1b", "\x07"}},
 		{"an error of a library", "x\nsqlalchemy.exc.NoSuchThing: no\n",
 			[]string{"<h1>sqlalchemy.exc.NoSuchThing: no</h1>"}, nil},
 		{"bytes", "\xff\xfe\n", []string{"\uFFFD"}, []string{"\xff"}},
-		{"much", "first\n" + strings.Repeat("a line that is repeated\n", 10000), []string{"a line"}, []string{"first"}},
+		{"much", "oldest\n" + strings.Repeat("a line that is repeated\n", 10000), []string{"a line"}, []string{"oldest"}},
 	} {
 		page := string(failurePage("app.py", "worker 7 exited with status 1", []byte(tt.said)))
 		for _, want := range tt.has {

@@ -25,7 +25,7 @@ func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 	} {
 		fapwstest.Write(t, s.path, broken.text)
 		page := s.comes(browser, 500, broken.want)
-		for _, want := range []string{"app.py failed to load: ", `<meta http-equiv="refresh" content="1">`} {
+		for _, want := range []string{"app.py failed to load</p>", `<meta http-equiv="refresh" content="1">`} {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %q in %s", want, page)
 			}
