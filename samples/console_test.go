@@ -78,7 +78,7 @@ func (d *device) dashboard(p *tab) {
 		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 04 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
 		p.shows(text)
 	}
-	p.await(`/CPU\s+[\u2007\d]\d %/.test(document.body.innerText)`)
+	p.await(`/CPU\s+\d+ %/.test(document.body.innerText)`)
 	p.await(`[...document.querySelectorAll(".value")].every(card => card.offsetWidth > 300)`)
 	p.keyboard()
 	p.await(`/\b2[234] %/.test(document.getElementById("CPU").innerText)`) // live: an average of two seconds
@@ -103,7 +103,7 @@ func (d *device) dashboard(p *tab) {
 		d.write(p.t, "sys/class/thermal/thermal_zone0/temp", temperature+"\n", 0o644)
 		p.await(
 			fmt.Sprintf(
-				`document.getElementById("Temperature-number").innerText.replace("\u2007", "").trim() == `+
+				`document.getElementById("Temperature-number").innerText.trim() == `+
 					`"%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
 		if level == "critical" {
 			p.picture(level)

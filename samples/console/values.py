@@ -20,7 +20,7 @@ def amount(n, form="#.3g"):
     """Three digits and a unit."""
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if n < 999.5 or unit == "TB":
-            return f"{n:{form}}".rstrip(".") + " " + unit
+            return f"{n:{'.0f' if unit == 'B' else form}}".rstrip(".") + " " + unit
         n /= 1000
 
 def counters():
@@ -40,17 +40,17 @@ def cards(old, new):
     """The cards, with rates between two results of counters()."""
     seconds, busy, ticks = (now - then for now, then in zip(new[:3], old[:3]))
     cpu, load = 100 * busy / max(1, ticks), lines(PROC + "/loadavg")[0].split()[:3]
-    yield Card("CPU", f"{cpu:\u2007>2.0f} %", "Load " + " · ".join(load), [cpu], 100, "%")  # as wide as a digit
+    yield Card("CPU", f"{cpu:.0f} %", "Load " + " · ".join(load), [cpu], 100, "%")
     memory = {row.split(":")[0]: int(row.split()[1]) * 1024 for row in lines(PROC + "/meminfo")}
     disk = os.statvfs("/")
     for name, free, size in (("Memory", memory["MemAvailable"], memory["MemTotal"]),
                              ("Disk", disk.f_bfree * disk.f_frsize, disk.f_blocks * disk.f_frsize)):
         used = 100 * (size - free) / size
-        yield Card(name, f"{used:\u2007>2.0f} %", f"{amount(size - free)} of {amount(size)}", [used], 100, "%")
+        yield Card(name, f"{used:.0f} %", f"{amount(size - free)} of {amount(size)}", [used], 100, "%")
     for zone in sorted(Path(SYS, "class/thermal").glob("thermal_zone*")):
         with suppress(OSError, ValueError):  # the sensor is switched off
             degrees = int((zone / "temp").read_text()) / 1000
-            yield Card("Temperature", f"{degrees:\u2007>4.1f} °C", lines(zone / "type")[0], [degrees], 100, "°C")
+            yield Card("Temperature", f"{degrees:.1f} °C", lines(zone / "type")[0], [degrees], 100, "°C")
             break
     for name, counts in list(new[3].items())[:12]:  # containers make many interfaces
         down, up = ((now - then) / seconds for now, then in zip(counts, old[3].get(name, counts)))
@@ -70,7 +70,7 @@ def render(card):
     top = card.top or rounded(max([1000] + [max(values) for _, values in known]))
     paths = ["L".join(f"{x} {100 - 100 * min(1, values[i] / top):.2f}" for x, values in known)
              for i in range(len(card.values))]
-    curves = [html("curve", id=f"{card.name}-{i}", path=f"M{start} 120L{path}V120") for i, path in enumerate(paths)]
+    curves = [html("curve", id=f"{card.name}-{i}", start=start, path=path) for i, path in enumerate(paths)]
     title, _, interface = card.name.partition("-")
     level = next((word for limit, word in LEVELS if card.top and card.values[0] >= limit), "")
     return html("card", id=card.name, title=title, interface=interface, number=card.text, detail=card.detail,

@@ -23,16 +23,16 @@ values.onmessage = event => {  // cards stay, and what is in them changes
 function text(n, unit) {
   if (unit != "B/s") return n.toFixed(unit == "%" ? 0 : 1) + " " + unit
   const power = [1e3, 1e6, 1e9].findLastIndex(limit => n >= limit * 0.9995) + 1
-  return (n / 1000 ** power).toPrecision(3) + " " + ["B/s", "KB/s", "MB/s", "GB/s"][power]
+  return (power ? (n / 1000 ** power).toPrecision(3) : n.toFixed()) + " " + ["B/s", "KB/s", "MB/s", "GB/s"][power]
 }
 
-function read() {  // shows the values at the pointer, from the paths: a corner, and then points "x y"
+function read() {  // shows the values at the pointer, from the points "x y" of the paths
   if (!curve) return
   const picture = curve.querySelector("svg"), tip = curve.querySelector("output")
   const {left, width} = picture.getBoundingClientRect(), {top, unit, time} = curve.querySelector(".scale").dataset
   const share = Math.max(0, Math.min(1, (pointer - left) / width)), x = Math.round(1 + 178 * share)
-  const found = [...picture.querySelectorAll("[id]")].map((path, i, {length}) => {
-    const points = path.getAttribute("d").split("L").slice(1).map(point => point.split(" ").map(parseFloat))
+  const found = [...picture.querySelectorAll("[id]:not(.area)")].map((path, i, {length}) => {
+    const points = path.getAttribute("d").slice(1).split("L").map(point => point.split(" ").map(parseFloat))
     const y = points.find(point => point[0] == x)?.[1]
     return y == null ? "no value" : (length > 1 ? "↓↑"[i] + " " : "") + text((100 - y) / 100 * top, unit)
   })
