@@ -27,6 +27,9 @@ the page about [frameworks](wsgi-asgi.md#django). Scripts for Fapws4 find the sa
 
 WIDTH = 88  # of a signature on one line
 
+# Classes whose objects come from the server or from a function of fapws, so that the page omits their parameters.
+MADE = {"Counter", "File", "Form", "Gauge", "Histogram", "Server", "Timer", "Upload", "UploadedFile"}
+
 NATIVE = {}
 with open(os.path.join(os.path.dirname(fapws.__file__), "_native.pyi")) as stub:
     exec(stub.read(), NATIVE)
@@ -96,7 +99,9 @@ def shown(parameter, hints):
 
 def signature(name, value):
     """A block of code with the parameters of a function or class, their types, and the type of the result; "" without
-    parameters."""
+    parameters, and for a class of MADE."""
+    if name in MADE:
+        return ""
     typed = value.__init__ if inspect.isclass(value) else value
     native = NATIVE.get(name.split(".")[0])
     if native is not None and inspect.isclass(native):
@@ -173,14 +178,28 @@ def prose(line):
     parts = re.sub(r":(?:func|class|meth):`([^`]*)`", r"`\1`", line).replace("``", "`").split("`")
     if len(parts) % 2:  # not code that begins or ends on another line
         parts[::2] = [
-            re.sub(r"(?<![\w-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
+            re.sub(r"(?<![\w\"-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
             for part in parts[::2]
         ]
     return "`".join(parts)
 
 
+def attributes(value):
+    """A list of the attributes of a class: properties, and variables with a comment "#:"."""
+    found = [(name, one.__doc__ or "") for name, one in vars(value).items() if inspect.isdatadescriptor(one)]
+    if value.__module__.startswith("fapws."):
+        comments = re.findall(r"^ {4}#: (.*)\n {4}(\w+)", inspect.getsource(value), re.M)
+        found += [(name, text) for text, name in comments]
+    rows = [
+        "- `%s`: %s\n" % (name, prose(text[0].lower() + text[1:].rstrip(".")))
+        for name, text in found if text and not name.startswith("_")
+    ]
+    return "\n" + "".join(rows) if rows else ""
+
+
 def section(title, value, level):
-    return "%s %s\n\n%s%s" % ("#" * level, title, signature(title, value), markdown(value.__doc__))
+    text = signature(title, value) + markdown(value.__doc__)
+    return "%s %s\n\n%s%s" % ("#" * level, title, text, attributes(value) if inspect.isclass(value) else "")
 
 
 def methods(value):
@@ -194,6 +213,8 @@ def page():
     for name in MODULES:
         module = importlib.import_module(name)
         yield f"## {name}\n"
+        if name != "fapws":
+            yield markdown(module.__doc__)
         for item in public(module):
             value = getattr(module, item)
             yield section(item, value, 3)

@@ -282,7 +282,7 @@ PyTypeObject wsgi_Start_Type = {
     .tp_call = start_call,
     .tp_vectorcall_offset = offsetof(wsgi_start_object, vectorcall),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | CORE_HAVE_VECTORCALL,
-    .tp_doc = "start_response(status, headers, exc_info=None) -> write, as in PEP 3333, with the methods of Fapws4.",
+    .tp_doc = "Begins the response, as in PEP 3333, and returns write. The other methods are those of Fapws4.",
     .tp_traverse = start_traverse,
     .tp_clear = start_clear,
     .tp_methods = start_methods,

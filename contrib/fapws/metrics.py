@@ -32,7 +32,7 @@ from time import perf_counter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Dict, Iterable, Optional, Sequence, Tuple, Type
+    from typing import Any, ContextManager, Dict, Iterable, Optional, Sequence, Tuple, Type
 
 try:
     import _fapws as _native  # type: ignore[import-not-found]
@@ -154,7 +154,7 @@ class Histogram(_Metric):
         if _native:
             _native.metric_observe(number, value)
 
-    def time(self, **labels: object) -> _Timer:
+    def time(self, **labels: object) -> ContextManager[None]:
         """A context manager that counts how many seconds its block takes. TypeError: wrong labels."""
         self._find(labels)
         return _Timer(self, labels)
@@ -179,8 +179,8 @@ class _Timer:
 def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:
     """Declares a counter.
 
-    name   -- letters, digits and _, without ``_total`` at its end, which is added; one that ends with _seconds or
-              _bytes has this unit
+    name   -- letters, digits and _, without ``_total`` at its end, which is added; one that ends with ``_seconds`` or
+              ``_bytes`` has this unit
     help   -- one line for people
     labels -- names of labels; each combination of their values is counted by itself, up to 200
 

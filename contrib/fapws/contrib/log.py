@@ -1,4 +1,4 @@
-"""A line for each call of a handler: ``@Log()`` before it (as users of fapws3 know it).
+"""A line for each call of a handler: ``@Log()`` before it (as users of fapws3 know it)::
 
     from fapws.contrib.log import Log
 

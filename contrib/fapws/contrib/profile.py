@@ -1,4 +1,4 @@
-"""A page that shows where the handlers spend their time.
+"""A page that shows where the handlers spend their time::
 
     from fapws.contrib.profile import Profile
 

@@ -1,4 +1,4 @@
-"""Sessions: data that the server stores for each browser.
+"""Sessions: data that the server stores for each browser::
 
     from fapws.contrib.sessions import Sessions
 

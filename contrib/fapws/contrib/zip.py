@@ -1,4 +1,4 @@
-"""Compressed responses: ``@Gzip()`` before a handler (as users of fapws3 know it).
+"""Compressed responses: ``@Gzip()`` before a handler (as users of fapws3 know it)::
 
     from fapws.contrib.zip import Gzip
 
