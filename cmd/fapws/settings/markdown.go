@@ -55,9 +55,14 @@ func (s *Setting) writeFacts(w io.Writer) {
 		short = "-" + s.Short
 	}
 	fact("other names", append([]string{short}, s.otherFlags()...)...)
-	if d := s.shownDefault(); d != "" && strings.Contains(d, " ") {
+	switch d := s.shownDefault(); {
+	case d == "" && s.Arg == "": // a switch
+		fact("default", "no")
+	case d == "" && !strings.Contains(s.explanation(), "default"):
+		fmt.Fprintln(w, "- default: none")
+	case strings.Contains(d, " "):
 		fmt.Fprintf(w, "- default: %s\n", d)
-	} else {
+	default:
 		fact("default", d)
 	}
 	fact("variable", s.EnvName(), s.Env)
