@@ -74,7 +74,7 @@ all_said() { "$@" 2>&1 </dev/null; }
 fetch_reason() {
     local reason
     reason=$(printf '%s\n' "$1" |
-        grep -E '^curl: |Error: |No space left|cannot create|did NOT match|forbids' | tail -n 1) ||
+        grep -E '^curl: |Error: |No space left|cannot (create|remove)|did NOT match|forbids' | tail -n 1) ||
         reason=${1##*$'\n'}
     case $reason in
     'curl: (23)'*) reason+=" (is the disk full?)" ;;
@@ -88,7 +88,7 @@ fetch_reason() {
 unpack_go() (
     module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$1
     fetched=
-    rm -rf "$root/build/go"
+    rm -rf "$root/build/go" || return # of another user, or read-only
     mkdir -p "$root/build/go" && cd "$root/build/go" || return
     for place in ${2//[,|]/ }; do
         case $place in
