@@ -54,7 +54,8 @@ type Options struct {
 	Args []string
 	// Globals lists the names of globals that Content.Settings contains.
 	Globals []string
-	Path    []string // directories on sys.path after the script's
+	// directories that follow the directory of the script on sys.path.
+	Path []string
 	// Venv is the directory of a virtual environment. If it is "", the packages of the Python for which fapws was built
 	// are used.
 	Venv string
@@ -73,7 +74,7 @@ type Options struct {
 // Application names an application or a script with PATHS. Equal applications are loaded once and have the same mounts.
 // Several objects of a script or module may be served.
 type Application struct {
-	Script string // as the user gave it; "" if Module is set
+	Script string // path as the user wrote it; "" if Module is set
 	Module string // dotted name of a module to import
 	// Folder is the directory where Module is searched first. "" means the current directory.
 	Folder string
@@ -117,7 +118,7 @@ type App struct {
 	loaded  []*Content
 	mounts  []Mount // mounts of all applications; the index is Mount.Index
 	mode    poolMode
-	handler *Handler // after Start
+	handler *Handler // nil before Start
 	stop    chan int
 }
 
@@ -173,7 +174,7 @@ func (a *App) load(o Options, paths []string) error {
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
-			app.Script = place(paths[i]) // two hosts may use different paths for the same script
+			app.Script = place(paths[i]) // Two hosts may use different paths for the same script.
 		}
 		found := known[app]
 		if found == nil {
@@ -271,7 +272,7 @@ func (a *App) Stop() int {
 func (a *App) exit(code int) {
 	select {
 	case a.stop <- code:
-	default: // the exit status is already set
+	default: // The exit status is already set.
 	}
 }
 

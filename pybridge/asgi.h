@@ -18,26 +18,27 @@ enum {
   ASGI_EVENT_RUN = 1,
   ASGI_EVENT_NEXT = 2,
   ASGI_EVENT_INPUT = 4,
-  ASGI_EVENT_ROOM = 8, /* the client has received enough of the response */
+  ASGI_EVENT_ROOM = 8, /* the client has received enough of the response, so that more can be sent */
   ASGI_EVENT_GONE = 16,
   ASGI_EVENT_OVERDUE = 32,
   ASGI_EVENT_ENDS = 64, /* the server has ended an event stream, because it stops */
 };
 
 typedef struct {
-  PyObject *loop; /* owned: the event loop of asyncio */
+  PyObject *loop; /* owned: the event loop object of asyncio */
   core_thread thread;
-  int depth; /* nonzero if a caller further up the stack will wake the event loop for published parts */
+  int depth;                  /* nonzero if a function further up the call stack will wake the server's event loop */
   struct asgi_exchange *live; /* owned: exchanges whose coroutines have not ended */
   int event;                  /* eventfd that wakes the thread; 0 if the thread does not exist */
   int asleep;                 /* atomic: the thread checks the list only after a write to event */
   unsigned long turns;        /* atomic: number of calls of turn() */
-  /* Value of asgi_progress() plus one when the thread was abandoned; 0 otherwise. Guarded by the pool's mutex. */
+  /* 0, or if the server has abandoned the thread, asgi_progress() + 1 at this time. Guarded by the pool's mutex. */
   unsigned long left_at;
-  /* Atomic: argument of asgi_thread_stop plus one; 0 before the call, and after the thread has read it. */
+  /* Atomic: 0 before asgi_thread_stop is called, then its argument plus one, and 0 again when the thread has read
+   * it. */
   int asked;
   void (*messages)(void);   /* atomic: called at the end of each turn, or NULL if Python receives no messages */
-  int stopping;             /* the thread knows that asgi_thread_stop was called */
+  int stopping;             /* the thread has read that it must stop */
   core_record *head, *tail; /* records with events; guarded by the pool's mutex */
 } asgi_thread;
 
@@ -49,7 +50,7 @@ extern const core_mode asgi_mode;
 void asgi_post_event(core_record *rec, unsigned events);
 /* Wakes the thread if it sleeps. Any thread, without the GIL. */
 void asgi_thread_wake(void);
-/* Wakes the event loop for published parts, unless a caller further up the stack will. */
+/* Wakes the server's event loop for published parts, unless a function further up the call stack will wake it. */
 void asgi_thread_notify(void);
 
 /* =============================================================================
@@ -79,10 +80,11 @@ typedef struct {
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);
   /* Called while the exception of the awaitable is set. Clears the exception, and ends the exchange. */
   void (*raised)(asgi_exchange *x);
-  /* Called once when the client disconnects, before waiters are woken. */
+  /* Called once when the client disconnects, before the waiting tasks are woken. */
   void (*gone)(asgi_exchange *x);
-  /* Called for a message of send() after the client disconnected, and with message NULL if the awaitable was waiting
-   * for room. Returns 0 to discard the message, 1 to discard it and run other tasks first, -1 with an exception. */
+  /* Called for each message of send() after the client has disconnected. If the awaitable was waiting for room, it
+   * is called with NULL as message. Returns 0 to discard the message, 1 to discard it and let other tasks run first,
+   * -1 with an exception. */
   int (*too_late)(asgi_exchange *x, PyObject *message);
 } asgi_kind;
 
@@ -95,23 +97,24 @@ enum {
   ASGI_TO_SEND
 };
 
-/* A coroutine that ends when its exchange has a message or room for more of the response, or at once (asgi_done). */
+/* A coroutine that the application awaits. It ends when its exchange has a message, or room for more of the
+ * response. asgi_done ends at once. */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
   PyObject *future;                      /* owned: the future that the task awaits, or NULL if the task does not wait */
   PyObject *message;                     /* owned: the message of ASGI_TO_SEND, otherwise NULL */
   struct asgi_waiter *next, *prev;       /* in the list exchange.waiters unless future is NULL */
   uint8_t what, ended;
-  uint8_t woken; /* its future has a result */
+  uint8_t woken; /* the future has a result, so the task will run */
 } asgi_waiter;
 
-/* States of a response (asgi_exchange.state). */
+/* The states of a response (asgi_exchange.state). */
 enum {
   ASGI_WAITS,    /* waits for http.response.start */
   ASGI_HEAD,     /* the head was received, and nothing was sent */
   ASGI_BODY,     /* the head was sent */
   ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
-  ASGI_DISCARD,  /* the event loop answers itself; further data of the application is dropped */
+  ASGI_DISCARD,  /* the server sends its own response and drops further data of the application */
   ASGI_COMPLETE, /* the last part was published */
   ASGI_ACCEPTED,
 };
@@ -120,39 +123,41 @@ enum {
 enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED /* in head */ };
 
 struct asgi_exchange {
-  /* NULL after the response is complete: the record then belongs to the event loop */
+  /* record of the exchange, or NULL after the last part was published, when the record belongs to the event loop */
   PyObject_HEAD core_record *rec;
   const asgi_kind *kind;
   core_mount *mount;
   PyObject *task;                     /* owned, until the end */
-  PyObject *inner;                    /* owned: awaited for the application */
+  PyObject *inner;                    /* owned: the awaitable of the application */
   PyObject *iterator;                 /* owned: yields the body of an async handler's response */
-  PyObject *told;                     /* owned: the task to which receive() returned http.disconnect, or NULL */
+  PyObject *told;                     /* owned: the task that has received http.disconnect, or NULL */
   asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
   asgi_exchange *next, *prev;         /* in asgi_thread.live */
   uint8_t state;
-  uint8_t begun; /* inner was made */
+  uint8_t begun; /* inner exists */
   uint8_t running;
   uint8_t sending; /* send() is on the stack: a value of its message may call it again */
   uint8_t gone;
-  uint8_t hung; /* the client has shut down its side: receive() reports a disconnect, send() works */
+  /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */
+  uint8_t hung;
   uint8_t ended;
-  uint8_t overdue; /* it was cancelled because of a timeout */
-  /* Its event stream was ended, and the first of the two delays before its cancellation has passed. */
+  uint8_t overdue; /* the server has cancelled the task because of a timeout */
+  /* The server has ended this event stream, and the first of two delays before the task is cancelled has passed. */
   uint8_t warned;
-  uint8_t waits;    /* for async handlers: inner is an asgi_waiter for room */
+  uint8_t waits;    /* for async handlers: inner waits for room in the response */
   uint8_t trailers; /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
-  uint8_t received; /* the whole body was received, or websocket.connect */
+  uint8_t received; /* the application has received the whole body, or websocket.connect */
   uint16_t code;    /* close code of a WebSocket (RFC 6455 §7.4) */
   PyObject *reason; /* owned: close reason, a str, or NULL */
-  /* Number of messages that send() may still discard after the client closed the WebSocket. */
+  /* Number of messages that send() may still discard after the client has closed the WebSocket. */
   uint8_t words;
-  /* Number of messages that were sent after the connection closed, since the application last received one. */
+  /* Number of messages that the application has sent after the connection was closed, without receiving a message. */
   uint8_t unheard;
-  int64_t taken;            /* bytes of the body that receive() has returned */
-  char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
+  int64_t taken; /* bytes of the body that receive() has returned */
+  /* Beginning of the request line, and address of the client, for messages after rec has become NULL. */
+  char line[160], addr[46];
   uint8_t line_len, addr_len;
-  uint32_t log; /* number of its error log, once rec is NULL */
+  uint32_t log; /* number of the error log, for messages after rec has become NULL */
   wsgi_start_object head;
 };
 
@@ -160,37 +165,40 @@ struct asgi_exchange {
 
 int asgi_exchange_init(void);
 extern PyObject *asgi_cancelled_error;
-/* core_kind.run of all coroutines: makes the exchange of rec and its task, and runs the task until it waits. */
+/* Creates the exchange of rec and its task, and runs the task until it waits. All kinds with coroutines use this
+ * function as core_kind.run. */
 void asgi_exchange_run(core_thread *t, core_record *rec);
 
 /* --- asgi_task.c ------------------------------------------------------------- */
 
 int asgi_task_init(void);
-/* Makes the task of x and runs it until it waits. A new reference, or NULL; a step of the task may leave an exception
- * in both cases. */
+/* Creates the task of x and runs it until it waits. Returns a new reference, or NULL. In both cases, code of the
+ * task may leave an exception set. */
 PyObject *asgi_task_new(asgi_exchange *x);
 void asgi_exchange_cancel(asgi_exchange *x);
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
-/* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
+/* Returns PYGEN_RETURN if the current exception is StopIteration or if there is none, and stores the returned value.
+ * With any other exception, returns PYGEN_ERROR. */
 PySendResult asgi_returned_value(PyObject **result);
-/* An iterator for asgi_iter_send that drives an awaitable, or NULL with TypeError. */
+/* Returns an iterator that runs an awaitable by asgi_iter_send, or NULL with TypeError. */
 PyObject *asgi_await(PyObject *awaitable);
 
 /* --- asgi_waiter.c ----------------------------------------------------------- */
 
 extern PyTypeObject asgi_Waiter_Type;
 int asgi_waiter_init(void);
-/* Makes a coroutine that waits for the reason what (ASGI_FOR_...). */
+/* Creates a coroutine that waits for what (ASGI_FOR_...). */
 PyObject *asgi_waiter_new(asgi_exchange *x, int what);
-/* A coroutine that sends message, and then waits for room: send() on a thread that is not the asyncio thread. */
+/* Returns a coroutine that sends message and waits for room. send() returns it on other threads than the asyncio
+ * thread. */
 PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
 /* A waiter that is done at once. All exchanges share it. */
 extern PyObject *asgi_done;
-/* Converts the result how of a step for tp_iternext and send(): a return becomes StopIteration. Takes the reference
- * to result. */
+/* Converts a result of asgi_iter_send to a result of tp_iternext: a returned value becomes StopIteration. Takes the
+ * reference to result. */
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
-/* Raises the exception in the arguments of throw(type[, value[, traceback]]). Always NULL. */
+/* Raises the exception in the arguments of throw(type[, value[, traceback]]). Returns NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
 void asgi_wake_waiters(asgi_exchange *x, int what);
 /* Whether a task of the application waits for a message. */
@@ -211,17 +219,19 @@ int asgi_state_of(core_record *rec, int *thread);
 /* --- asgi_messages.c --------------------------------------------------------- */
 
 int asgi_init(void);
-/* Returns the next input, which the caller frees, or NULL. The client may then send the same number of bytes again. */
+/* Returns the next input, which the caller frees, or NULL. The client may then send as many further bytes as the
+ * input has. */
 core_input *asgi_take_input(core_record *rec);
-/* Calls the application; takes the reference to scope, which may be NULL. Returns its awaitable or NULL, like begin. */
+/* Calls the application. Takes the reference to scope; if scope is NULL, fails. Returns the awaitable of the
+ * application, or NULL, like asgi_kind.begin. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
-/* Sends message now. A new reference to a coroutine, which waits for room. */
+/* Sends message at once. Returns a coroutine that waits for room: a new reference. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
 /* Returns the type of a message to send() as its index in texts, which must be between first and last. text has the
  * same texts as str objects; its first element is "type". Returns -1 with an exception. */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
-/* Calls f with the values of the keys first and second of message; a value is NULL if message lacks the key. -1 with
- * an exception. */
+/* Calls f with the values of two keys of message. A value is NULL if message lacks the key. Returns -1 with an
+ * exception. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
 /* Makes a message for receive(): a dict with its type and further pairs of key and value. Takes the references to
@@ -229,9 +239,9 @@ int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObj
 int asgi_message(PyObject **message, PyObject *type, ...);
 /* Reports the current exception, and ends the exchange with status 500, or aborts a response that has begun. */
 void asgi_raised(asgi_exchange *x);
-/* Messages that send() discards after the client disconnected. */
+/* Maximum number of messages that send() discards after the client has disconnected. */
 #define ASGI_LAST_WORDS 64
-/* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
+/* Raises OSError, as ASGI 2.4 requires of send() if the client has disconnected. Returns -1. */
 int asgi_left(asgi_exchange *x, PyObject *message);
 
 /* --- asgi_http.c ------------------------------------------------------------- */
@@ -241,13 +251,13 @@ int asgi_http_init(void);
 /* Sends http.response.start and http.response.body. -1 with an exception. */
 int asgi_send_start(asgi_exchange *x, PyObject *message);
 int asgi_send_body(asgi_exchange *x, PyObject *message);
-/* Publishes p of x. The body of p is in p->buf or in the memory of p->owner. */
+/* Publishes p, a part of x. The body of p is in p->buf or in the memory of p->owner. */
 void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
 /* --- asgi_websocket.c -------------------------------------------------------- */
 
 extern const asgi_kind asgi_websocket;
-/* Whether send() raises because the client disconnected. */
+/* Whether send() must raise an exception because the client has disconnected. */
 int asgi_has_left(asgi_exchange *x);
 
 /* --- asgi_scope.c ------------------------------------------------------------ */

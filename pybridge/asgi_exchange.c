@@ -1,7 +1,6 @@
-/* An exchange on the asyncio thread: the coroutine that its Task runs.
- *
- * The exchange drives the coroutine of the application, so that it notices the coroutine's end: a callback of the Task
- * would need an iteration of asyncio's event loop for each request. */
+/* An exchange on the asyncio thread: a coroutine that a Task of asyncio runs. This coroutine runs the coroutine of
+ * the application, so that it notices the end of the application. A callback of the Task would need an iteration of
+ * asyncio's event loop for each request. */
 #include "asgi.h"
 
 #include <stdlib.h>
@@ -43,8 +42,8 @@ static void exchange_end(asgi_exchange *x) {
   Py_DECREF(x);
 }
 
-/* The application has ended, perhaps with an exception. CancelledError is passed on to the Task, so that it counts as
- * cancelled. */
+/* Ends the exchange after the application has ended, perhaps with an exception. CancelledError is passed on to the
+ * Task, so that the Task counts as cancelled. */
 static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   PyObject *type = NULL, *value = NULL, *tb = NULL;
   if (UNLIKELY(PyErr_Occurred())) {
@@ -64,8 +63,8 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   return PYGEN_RETURN;
 }
 
-/* Continues x after a step of x->inner with the result how: runs awaitables until an awaitable waits or the exchange
- * has ended. */
+/* Continues x after x->inner has given the result how: runs one awaitable after the other until one waits or the
+ * exchange has ended. */
 static PySendResult drive(asgi_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
     core_exit_child();
@@ -138,7 +137,7 @@ static PySendResult throw_into(asgi_exchange *x, PyObject *args, PyObject **resu
       Py_DECREF(throw);
       return drive(x, *result ? PYGEN_NEXT : asgi_returned_value(result), result);
     }
-    PyErr_Clear(); /* an iterator that is not a generator */
+    PyErr_Clear(); /* an iterator, but not a generator */
   }
   x->begun = 1;
   asgi_raise_thrown(args);
@@ -183,7 +182,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
 static PyTypeObject exchange_type;
 
 #define SPARE 64
-static asgi_exchange *spare[SPARE]; /* objects for reuse, with the memory of their fields */
+static asgi_exchange *spare[SPARE]; /* exchanges that have ended, for reuse */
 static int nspare;
 
 static asgi_exchange *exchange_new(core_record *rec) {

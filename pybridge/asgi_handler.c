@@ -26,7 +26,7 @@ static PyObject *closing(asgi_exchange *x) {
   return inner;
 }
 
-/* Returns the next awaitable or NULL, like begin. */
+/* Uses the result of the handler. Returns the next awaitable, or NULL, like asgi_kind.begin. */
 static PyObject *answer(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
@@ -57,7 +57,7 @@ static PyObject *handler_begin(asgi_exchange *x) {
   return inner;
 }
 
-/* Returns the next awaitable. */
+/* Sends a chunk of the response. Returns the next awaitable. */
 static PyObject *piece(asgi_exchange *x, PyObject *item) {
   core_record *rec = x->rec;
   if (wsgi_send_chunk(&A.thread, rec, item) < 0) {
@@ -79,7 +79,7 @@ static PyObject *handler_returned(asgi_exchange *x, PyObject *result) {
     wsgi_stream_end(&A.thread, rec, 1);
     return closing(x);
   }
-  if (x->waits) { /* there is room again */
+  if (x->waits) { /* the client has room again */
     x->waits = 0;
     return next_item(x);
   }
@@ -104,7 +104,7 @@ static void handler_gone(asgi_exchange *x) {
   if (x->iterator && !x->waits) asgi_exchange_cancel(x);
 }
 
-/* handler_returned checks it. */
+/* handler_returned checks whether the client has disconnected. */
 static int too_late(asgi_exchange *x, PyObject *message) { return 0; }
 
 const asgi_kind asgi_handler = {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define A asgi_the_thread
-#define CHUNK 65536 /* bytes of a body in a file that one message contains */
+#define CHUNK 65536 /* bytes of a body in a file that one message of receive() contains */
 
 #define TEXTS(X)                                                                                                       \
   X(T_TYPE, "type")                                                                                                    \
@@ -80,7 +80,7 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
   if (!rec || x->gone || x->hung || core_is_cancelled(rec)) return disconnect(x, message);
   int64_t here = rec->run.spool >= 0 ? rec->req.size : (int64_t)rec->req.body_len, left = here - x->taken;
-  if (!x->received && (left > 0 || !rec->req.more)) { /* the part that arrived with the request */
+  if (!x->received && (left > 0 || !rec->req.more)) { /* the part of the body that arrived with the head */
     int64_t n = rec->run.spool >= 0 && left > CHUNK ? CHUNK : left;
     PyObject *body;
     if (LIKELY(n == 0)) {
@@ -128,7 +128,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
-/* Whether trailers or more of the body follow. */
+/* Whether more of the body or trailers will follow. */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->req.trailers); }
 
 static void discard(asgi_exchange *x, int more) {
@@ -239,7 +239,7 @@ static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *data = PyObject_CallMethod(file, "read", NULL);
   Py_DECREF(file);
   if (!data) return -1;
-  if (x->head.length == st->st_size) x->head.length = -1; /* frameworks copy it from stat */
+  if (x->head.length == st->st_size) x->head.length = -1; /* Frameworks set Content-Length to the size in stat. */
   core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
   int bad = first_body(x, &m, 0);
   Py_DECREF(data);
@@ -376,7 +376,7 @@ static int http_send(asgi_exchange *x, PyObject *message) {
  * http.disconnect, in a task that sends more of a body while no other task listens and could cancel it, and after
  * ASGI_LAST_WORDS messages. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
-  if (!message) return 0; /* the message was accepted before */
+  if (!message) return 0; /* This message was accepted before the client disconnected. */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;
   PyObject *value = NULL, *task;
   if (which < 0 || (which == T_RESPONSE_BODY && core_get(message, text[T_MORE], &value) < 0)) return -1;

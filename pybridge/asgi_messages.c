@@ -65,7 +65,8 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   return inner;
 }
 
-/* Whether the exception, or one of its causes, is an OSError or a framework's exception for a disconnected client. */
+/* Whether the exception, or one of its causes, means that the client has disconnected: it is an OSError, or an
+ * exception that frameworks use for this. */
 static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;

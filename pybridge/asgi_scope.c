@@ -103,7 +103,7 @@ static int is_for_application(const char *name, size_t n) {
  * read the field remote-user, which clients cannot set then (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
-  uint32_t n = rec->req.nfields - rec->req.traced; /* the last one, traceparent, differs in each request */
+  uint32_t n = rec->req.nfields - rec->req.traced; /* traceparent, the last field, is different in each request */
   PyObject *list = PyList_New(n);
   uint32_t kept = 0;
   int has_host = 0;

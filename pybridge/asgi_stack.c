@@ -7,7 +7,8 @@
 #define DEEPEST 200
 #define TASKS 16 /* maximum length of a chain of tasks that await each other */
 
-/* Whether an attribute of o is written in C. Code of the application must not run while other threads are stopped. */
+/* Whether an attribute of o is implemented in C. Python code of the application must not run while all other threads
+ * are stopped. */
 static int is_native(PyObject *o, const char *name) {
   PyTypeObject *type = Py_TYPE(o);
   if (Py_TYPE(type) != &PyType_Type || type->tp_getattro != PyObject_GenericGetAttr) return 0;
@@ -18,7 +19,7 @@ static int is_native(PyObject *o, const char *name) {
   return native;
 }
 
-/* NULL without an exception if the attribute is missing or None. */
+/* Returns an attribute of o, or NULL without an exception if the attribute is missing or None. */
 static PyObject *attribute(PyObject *o, const char *name) {
   if (CORE_PARALLEL && !is_native(o, name)) return NULL;
   PyObject *value = PyObject_GetAttrString(o, name);

@@ -14,7 +14,7 @@
 
 #define P core_the_pool
 #define A asgi_the_thread
-#define TURN_NS 2000000u /* approximate maximum delay of asyncio's other callbacks */
+#define TURN_NS 2000000u /* approximate maximum time for which other callbacks of asyncio are delayed */
 /* added to the timeout if the thread does not react to the request to stop */
 #define UNHEARD_MS 1000
 /* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop. A supervisor waits 7 s. */
@@ -28,7 +28,7 @@
 
 asgi_thread asgi_the_thread = {.thread = {.index = -1, .state = CORE_THREAD_BUSY}};
 
-static PyObject *states; /* [(application, state)] */
+static PyObject *states; /* list of pairs (application, state) */
 static pthread_cond_t ended;
 static int running; /* guarded by the pool's mutex */
 static void bind_states(void);
@@ -69,7 +69,8 @@ void asgi_post_event(core_record *rec, unsigned events) {
 static void forget(core_record *rec) {
   core_lock();
   rec->inputs.closing = 1;
-  rec->run.parked = 0; /* for the next exchange of the record, which a client may cancel before it begins */
+  /* This is for the next exchange of the record, whose client may disconnect before it begins. */
+  rec->run.parked = 0;
   if (rec->inputs.events) unlink_record(rec);
   rec->inputs.events = 0;
   core_input *in = core_take_inputs(rec);
@@ -86,13 +87,14 @@ static void forget(core_record *rec) {
   x->addr_len = (uint8_t)(rec->req.addr.len < sizeof x->addr ? rec->req.addr.len : sizeof x->addr);
   memcpy(x->addr, rec->req.data + rec->req.addr.off, x->addr_len);
   x->rec = NULL;
-  x->state = ASGI_COMPLETE; /* also after a failure, because tasks of the application may still send */
+  /* This is also needed after a failure, because tasks of the application may still send. */
+  x->state = ASGI_COMPLETE;
   asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
   asgi_wake_waiters(x, ASGI_FOR_ROOM);
   Py_DECREF(x);
 }
 
-static int fresh; /* event loop only: records received events that the thread may not have seen */
+static int fresh; /* event loop only: some records have events that the asyncio thread may not have seen */
 
 /* The monitor wakes the event loop for parts that the thread published before it blocked. */
 static int prepare(void) {
@@ -200,14 +202,14 @@ static void cancel_later(asgi_exchange *x, double seconds) {
 
 static void go_on(core_record *rec, unsigned events) {
   asgi_exchange *x = rec->run.exchange;
-  if (!x) { /* a plain iterator of an async handler */
+  if (!x) { /* a plain iterator that an async handler has returned */
     if (rec->run.iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
     return;
   }
   Py_INCREF(x);
   if (events & ASGI_EVENT_GONE) {
     if (!x->gone &&
-        /* otherwise earlier messages are received first */
+        /* earlier messages must be received before the close frame */
         !__atomic_load_n(&rec->inputs.closed_ns, __ATOMIC_RELAXED)) {
       x->gone = 1;
       if (x->kind->gone) x->kind->gone(x);
@@ -219,7 +221,7 @@ static void go_on(core_record *rec, unsigned events) {
   if (events & (ASGI_EVENT_ROOM | ASGI_EVENT_NEXT)) asgi_wake_waiters(x, ASGI_FOR_ROOM);
   if (events & ASGI_EVENT_OVERDUE) cancel_overdue(x);
   if ((events & ASGI_EVENT_ENDS) && x->kind->receive)
-    cancel_later(x, UNNOTICED_S); /* generators are cancelled by gone */
+    cancel_later(x, UNNOTICED_S); /* gone has cancelled generators already */
   Py_DECREF(x);
 }
 
@@ -228,7 +230,7 @@ static core_record *next_record(unsigned *events) {
   core_record *rec = A.head;
   int held = rec && (rec->inputs.events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
-  if (held && core_loop_is_behind()) rec = NULL; /* otherwise core_loop_has_seen may have been too early */
+  if (held && core_loop_is_behind()) rec = NULL; /* The call of core_loop_has_seen may have been too early. */
   if (rec) {
     unlink_record(rec);
     *events = rec->inputs.events;
@@ -276,7 +278,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   }
   void (*messages)(void) = __atomic_load_n(&A.messages, __ATOMIC_RELAXED);
   if (UNLIKELY(messages != NULL))
-    messages(); /* after next_record, which sets asleep, so that later messages wake this thread */
+    messages(); /* This is called after next_record has set asleep, so later messages wake the thread. */
   core_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;
@@ -376,7 +378,7 @@ int asgi_thread_stop(int ms) {
   uint64_t now = core_now_ns();
   CORE_LOCKED();
   int lost = A.left_at == asgi_progress() + 1, runs = running;
-  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* a thread that is about to begin reads it, too */
+  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* A thread that is starting also reads this value. */
   if (runs) {
     signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);

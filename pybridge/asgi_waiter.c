@@ -45,8 +45,7 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Marks the first waiter of this kind (what) that was not woken, and returns its future: a new reference, or NULL.
- * Waiters have their futures until they are unlinked. */
+/* Marks the first waiter for what that was not woken, and returns its future: a new reference, or NULL. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);
@@ -87,13 +86,13 @@ static int send_it(asgi_waiter *w) {
   return waits;
 }
 
-/* Whether x must wait for room. -1 with an exception. */
+/* Whether x must wait for room in the response. -1 with an exception. */
 static int lacks_room(asgi_exchange *x) {
   if (!asgi_has_left(x)) return x->rec && core_park(x->rec);
   return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
 }
 
-/* Returns 1 with *result, 0 if w must wait, or -1 with an exception. */
+/* Checks whether w can continue. Returns 1 and stores *result, 0 if w must wait, or -1 with an exception. */
 static int look(asgi_waiter *w, PyObject **result) {
   asgi_exchange *x = w->exchange;
   if (w->what == ASGI_FOR_MESSAGE) return x->kind->receive(x, result);
@@ -142,7 +141,7 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
     return PYGEN_ERROR;
   }
   unlink_waiter(w);
-  if (UNLIKELY(w->what == ASGI_FOR_OTHERS)) { /* as asyncio.sleep(0) */
+  if (UNLIKELY(w->what == ASGI_FOR_OTHERS)) { /* like asyncio.sleep(0) */
     w->what = ASGI_FOR_ROOM;
     *result = Py_NewRef(Py_None);
     return PYGEN_NEXT;

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #define A asgi_the_thread
-#define LAST_WORDS_NS 1000000000u /* how long the event loop delays its own close frame (lastWords) */
+#define LAST_WORDS_NS 1000000000u /* time for which the event loop delays its own close frame (lastWords) */
 
 #define TEXTS(X)                                                                                                       \
   X(T_TYPE, "type")                                                                                                    \
@@ -55,7 +55,7 @@ static int add_names(PyObject *list, const char *s, size_t n) {
   return 0;
 }
 
-/* The client's offer in Sec-WebSocket-Protocol (RFC 6455 §11.3.4). */
+/* Returns the subprotocols that the client offers in Sec-WebSocket-Protocol (RFC 6455 §11.3.4). */
 static PyObject *subprotocols(const core_record *rec) {
   static const char name[] = "sec-websocket-protocol";
   PyObject *list = PyList_New(0);
@@ -129,7 +129,7 @@ static int received_close(asgi_exchange *x, core_input *in, PyObject **message) 
 
 static int ws_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
-  if (UNLIKELY(!x->received)) { /* the handshake is the first event */
+  if (UNLIKELY(!x->received)) { /* the event websocket.connect comes first */
     int made = asgi_message(message, text[T_CONNECT], NULL);
     x->received = made > 0;
     return made;
@@ -212,13 +212,13 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   if (!why) return -1;
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
-  if (number == 1005) number = 1000; /* frameworks pass the received code on */
+  if (number == 1005) number = 1000; /* Frameworks close with the code that they have received. */
   if (overflow || !core_sendable_code(number))
     return core_raise(PyExc_ValueError,
                       "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
                       "or 3000 to 4999",
                       code);
-  if (n > 123) { /* RFC 6455 §5.5: at most 123 bytes, whole characters */
+  if (n > 123) { /* A close frame has at most 123 bytes of reason (RFC 6455 §5.5). Cut between two characters. */
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
   }
   core_part *p = core_close_frame(x->rec, (int)number, why, (size_t)n);

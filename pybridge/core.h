@@ -33,8 +33,8 @@ void core_import_signals_early(void);
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void core_check_signals(void);
-/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. In
- * this case it also stops the server. */
+/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. If
+ * it is, also stops the server. */
 int core_is_exit_by_signal(PyObject *value);
 /* Makes signals of the application write to fd, which wakes the event loop. */
 void core_watch_signals(int fd);
@@ -77,7 +77,7 @@ extern PyObject *core_client_disconnected; /* fapws.ClientDisconnected, a Broken
 typedef struct {
   core_record *rec;
   uint32_t serial;
-  unsigned long jobs;  /* number of its job; 0 means any job */
+  unsigned long jobs;  /* number of the job; 0 means any job */
   core_snapshot *out;  /* borrowed */
   core_thread *thread; /* thread that runs the record, or NULL if none */
   int cancelled;       /* the record's task will be cancelled */
@@ -90,7 +90,7 @@ void core_withdraw_timeout(core_thread *t);
 void core_take_timeout_signal(void);
 /* Writes file, line and function of a frame, each with a NUL. */
 void core_write_frame(FILE *out, PyObject *frame);
-/* The same for all frames of a thread, the innermost first. */
+/* Does the same for all frames of a thread, the innermost first. */
 void core_write_stack(FILE *out, PyThreadState *state);
 /* Fills in the jobs of the pool's threads, at most max, and returns their number. Called in core_alone. */
 int core_sample_threads(core_snapshot *out, int max);
@@ -98,7 +98,7 @@ int core_sample_threads(core_snapshot *out, int max);
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
 /* Fills in the job of t; the caller frees out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
-/* core_mode.state_of of the pool. */
+/* Implements core_mode.state_of for the pool. */
 int core_pool_state_of(core_record *rec, int *thread);
 
 /* stacks(), a method of module _fapws: the stacks of all threads, without the GIL. */
@@ -144,10 +144,10 @@ typedef struct {
 #define CORE_ERRORLOG_WAITS (4 << 20)
 /* Copies a message of n texts, and wakes the event loop. Returns 0 without memory, or if the maximum is reached. */
 int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
-/* The same under the GIL. -1 with an exception. */
+/* Does the same with the GIL. Returns -1 with an exception. */
 int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
 
-#define CORE_EVENT_COST 64 /* bytes that each waiting event counts in addition to its texts */
+#define CORE_EVENT_COST 64 /* bytes that a waiting event counts in addition to its texts */
 
 /* Sends an event of n texts to the event loop. Returns True if it was accepted, False if the queue is full and the
  * caller should retry, None if the queue is full and only this thread can drain it. A new reference, or NULL with an
@@ -159,7 +159,7 @@ PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 /* Writes a str, of whole lines, to an error log. Clears no exception and may set one. */
 void core_errorlog_say(int number, PyObject *text);
 PyObject *core_errorlog_method(PyObject *module, PyObject *args);
-/* wsgi.errors of requests with the error log of that number. Borrowed, or NULL without an exception. */
+/* Returns wsgi.errors for requests with the error log of this number: borrowed, or NULL without an exception. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
 /* Called in every forked child. */

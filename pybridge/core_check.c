@@ -6,7 +6,7 @@
 #if CORE_CHECKS
 #define P core_the_pool
 
-static pthread_t loop; /* atomic: the thread that is in a function of the event loop; 0 if none */
+static pthread_t loop; /* atomic: the thread that runs a function of the event loop, or 0 */
 
 void core_checked(const int *took) {
   if (*took) __atomic_store_n(&loop, (pthread_t)0, __ATOMIC_SEQ_CST);

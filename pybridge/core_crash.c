@@ -30,12 +30,12 @@
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 #define FAULTS (sizeof faults / sizeof *faults)
-#define PANICS 3 /* number of the first elements that are panics in Go code */
+#define PANICS 3 /* the first elements are signals that are panics in Go code */
 
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];
 static volatile sig_atomic_t watching; /* the application has begun to load */
-static pid_t server;                   /* process id of the process that loads it, not of a child */
+static pid_t server;                   /* ID of the process that loads the application; children differ */
 
 /* The socket of the supervisor, and the bytes that precede a line on the socket. */
 static struct {
@@ -72,7 +72,7 @@ static void say(const char *text, size_t n) {
 static void tell(const char *line, size_t n) {
   struct stat now;
   if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
-    return; /* the application may have closed it */
+    return; /* The application may have closed the socket. */
   struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
@@ -121,11 +121,12 @@ void core_crash_exit(const char *text, const char *more, const char *rest) {
 
 static void crash(int sig, siginfo_t *info, void *context) {
   static volatile sig_atomic_t crashing;
-  signal(sig, SIG_DFL); /* for a crash in this handler, and for the end of the process */
+  signal(sig, SIG_DFL); /* a second crash in this handler ends the process, as does the signal at the end */
   if (!crashing && watching) {
     crashing = 1;
     int stacks =
-        info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler wrote them before it sent the signal */
+        /* Faulthandler wrote the stacks before it sent the signal. */
+        info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks();
     report("", (const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
                                 *loading ? " was loading" : "",
                                 ": an extension module or a library of the application has a bug",
@@ -143,7 +144,8 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
   size_t i = 0;
   while (faults[i] != sig) i++;
   int is_fault = i < PANICS && info->si_code > 0;
-  int from_outside = info->si_code == SI_USER; /* for kill -ABRT, Go's handler dumps its goroutines */
+  /* If another process has sent the signal (kill -ABRT), Go's handler dumps its goroutines. */
+  int from_outside = info->si_code == SI_USER;
   if ((is_fault || from_outside) && (go_handlers[i].sa_flags & SA_SIGINFO))
     go_handlers[i].sa_sigaction(sig, info, context);
   else
@@ -156,7 +158,8 @@ static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct s
   sigaction(sig, &action, before);
 }
 
-/* Go's runtime, which starts later, forwards to these. Sanitizers have their own. */
+/* Installs handlers before Go's runtime starts, which then forwards signals to them. Sanitizers have their own
+ * handlers. */
 __attribute__((constructor(103))) static void before_go(void) {
   struct sigaction now;
   for (size_t i = 0; i < PANICS; i++)
@@ -216,10 +219,11 @@ static void write_caller(FILE *out, void *caller) {
   PyGILState_Release(gil);
 }
 
-/* After vfork() the memory is the parent's, but the process id is not. */
+/* Whether this process is the server. After vfork(), the memory is that of the parent, but the process ID is not. */
 static int is_server(void) { return !core_forked && getpid() == server; }
 
-/* Replaces libc's, because the dynamic linker finds symbols of the executable first. Go exits by a system call. */
+/* Replaces _exit of libc: the dynamic linker finds symbols of the executable first. Go itself exits by a system
+ * call. */
 void _exit(int status) {
   if (watching && is_server()) {
     char *line = NULL;
@@ -243,14 +247,14 @@ void _exit(int status) {
 /* --- no more threads ------------------------------------------------------------ */
 
 static int can_start_process(void) {
-  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* not fork(), which runs handlers */
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* The function fork() would run handlers. */
   if (pid == 0) exit_now(0);
   if (pid > 0) waitpid(pid, NULL, 0);
   return pid > 0 || errno != EAGAIN;
 }
 
-/* Replaces libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and would dump
- * all goroutines. limits.c checks the limits at start. */
+/* Replaces abort of libc. When Go's runtime cannot start a thread, it writes a line about pthread_create and would
+ * then dump all goroutines. limits.c checks the limits at the start. */
 void abort(void) {
   if (!can_start_process())
     fail("", (const char *[]){"cannot start another thread: a limit of processes is reached",

@@ -69,8 +69,8 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
   if (rec && rec->req.traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->req.data + core_trace_id(rec).off);
 }
 
-/* "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail" with a stamp. A new reference, or NULL
- * without an exception. */
+/* Returns a text such as "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail", with date
+ * and level in front. A new reference, or NULL without an exception. */
 static PyObject *heading(core_record *rec, const char *level, const char *what, const char *thread,
                          const char *detail) {
   PyObject *line = core_request_line(rec), *text = NULL;
@@ -86,7 +86,7 @@ static PyObject *heading(core_record *rec, const char *level, const char *what, 
   return text;
 }
 
-/* Takes the reference to text. */
+/* Writes text to an error log, and takes the reference to text. */
 static void say(int log, PyObject *text) {
   if (text && log)
     core_errorlog_say(log, text);
@@ -181,7 +181,7 @@ void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb) {
   if (*tb && *value) PyException_SetTraceback(*value, *tb);
 }
 
-/* Does not import the module: an application that raises an HTTPError has imported it. */
+/* The application can raise an HTTPError only if it has imported its module, so this function need not import it. */
 int core_is_http_error(PyObject *value) {
   PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
   PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;

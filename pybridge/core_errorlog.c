@@ -17,17 +17,18 @@
 #include <unistd.h>
 
 typedef struct {
-  pthread_mutex_t mu; /* never held while waiting for the GIL */
+  pthread_mutex_t mu; /* A thread that holds it never waits for the GIL. */
   char *path;         /* NULL if messages are dropped */
   int fd;
-  int64_t max;      /* maximum size of the file in bytes; 0 for no limit */
-  int64_t until;    /* guarded by mu: time of the next rotation, in seconds since 1970 */
-  int away;         /* guarded by mu: messages go to the loop */
-  uint64_t kept;    /* guarded by mu: number of messages that went to the loop */
-  PyObject *stream; /* wsgi.errors of its requests; NULL before the first use. Under the GIL */
+  int64_t max;   /* maximum size of the file in bytes; 0 for no limit */
+  int64_t until; /* guarded by mu: time of the next rotation, in seconds since 1970 */
+  int away;      /* guarded by mu: messages must go through the event loop */
+  uint64_t kept; /* guarded by mu: number of messages that went through the event loop */
+  /* Object wsgi.errors of the requests with this log, or NULL before its first use. Guarded by the GIL. */
+  PyObject *stream;
 } errorlog;
 
-/* the index is the number minus 1; unchanged while handlers run */
+/* The index of a log is its number minus 1. Unchanged while handlers run. */
 static errorlog *logs;
 static int nlogs;
 static int direct; /* atomic: the event loop has ended */
@@ -47,7 +48,7 @@ void core_errorlog_written(int number, uint64_t written, int64_t until) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
   l->until = until;
-  if (l->kept == written) l->away = 0; /* otherwise earlier messages are not written yet */
+  if (l->kept == written) l->away = 0; /* earlier messages are still to be written */
   pthread_mutex_unlock(&l->mu);
 }
 
@@ -72,7 +73,7 @@ static int lock(int fd) {
   struct timespec pause = {0, 50000};
   for (int i = 0; i < 100; i++) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 1;
-    /* a file system without locks, as in package logfile */
+    /* This file system has no locks. Package logfile does the same. */
     if (errno != EWOULDBLOCK && errno != EINTR) return 1;
     nanosleep(&pause, NULL);
   }
@@ -109,7 +110,7 @@ static int append(int fd, const char *text, size_t n) {
     done += (size_t)k;
   }
   if (done == n || done == 0) return done == n;
-  return !core_take_back(fd, done); /* writing the text twice would be worse */
+  return !core_take_back(fd, done); /* To write the text twice would be worse. */
 }
 
 static int write_here(errorlog *l, const char *text, size_t n, int alone) {

@@ -107,7 +107,7 @@ void core_keep_from_children(int fd) {
   if (nkept == MOST_KEPT || is_kept(fd)) return;
   kept[nkept].fd = fd;
   kept[nkept].len = local_address(fd, &kept[nkept].at);
-  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* another thread may fork at any time */
+  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* Another thread may fork at any time. */
 }
 
 /* Runs in the child of os.fork() before other Python code. */
@@ -123,7 +123,7 @@ static PyObject *close_kept(PyObject *self, PyObject *none) {
   }
   if (dir) {
     closedir(dir);
-  } else if (nkept) { /* in a chroot */
+  } else if (nkept) { /* The directory of a chroot may lack /proc. */
     struct rlimit most = {0, 0};
     getrlimit(RLIMIT_NOFILE, &most);
     for (int fd = 3; fd < (int)(most.rlim_cur < 65536 ? most.rlim_cur : 65536); fd++)

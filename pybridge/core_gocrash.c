@@ -19,13 +19,13 @@
 #include <unistd.h>
 
 #define SIGNAL 51                 /* a real-time signal that neither glibc nor Python uses (cmd/fapws/process) */
-#define LEAST_MEMORY (64ul << 20) /* Go takes memory from the kernel in pieces of this size */
+#define LEAST_MEMORY (64ul << 20) /* Go requests memory from the kernel in pieces of this size. */
 
 static int ends[2] = {-1, -1};
 static struct {
   int fd;
   ino_t inode;
-} polls[8]; /* descriptors that Go's runtime cannot do without */
+} polls[8]; /* descriptors without which Go's runtime cannot work */
 static int npolls;
 
 static int write_number(char *to, unsigned n) {

@@ -41,7 +41,7 @@ static void run_inbox(void) {
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
-  if (!P.shared.turning || core_this_thread != t) return; /* the caller is a thread of the application */
+  if (!P.shared.turning || core_this_thread != t) return; /* called on a thread of the application */
   core_count_job(t);
   t->unsignalled = 0;
   core_loop_send_now();
@@ -67,7 +67,7 @@ static int start(void) {
 
 void core_inline_finish(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
-  const core_thread *t = P.threads[0]; /* NULL if the event loop has never run handlers */
+  const core_thread *t = P.threads[0]; /* NULL if the event loop has never run a handler */
   unsigned long before;
   do { /* until a turn runs nothing, because requests may wait for the event loop, which no longer takes parts */
     before = t ? t->jobs : 0;
@@ -86,7 +86,8 @@ static int prepare(void) { return 0; }
 static void enqueue(core_record *first, core_record *last, int n) {
   core_list_append(&P.threads[0]->inbox, first, last);
   core_count_queued(n);
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* tells start to run; wake orders this store */
+  /* Readers know from this store that a turn must begin; wake orders it. */
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED);
 }
 
 static void resume(core_record *rec) {

@@ -13,11 +13,11 @@
 #define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
-static char *all; /* malloc; the caller of core_messages frees it */
+static char *all; /* allocated by malloc; the caller of core_messages frees it */
 static size_t used, room;
 static size_t lines;
 
-/* mu is held. */
+/* Makes room for n bytes. mu must be held. */
 static char *grow(size_t n) {
   if (used + n > room) {
     size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;
@@ -51,7 +51,7 @@ int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n) {
   }
   pthread_mutex_unlock(&mu);
   if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
-    core_wake_loop(); /* otherwise the event loop checks when it starts */
+    core_wake_loop(); /* before the event loop starts, no wake-up is needed */
   return to != NULL;
 }
 

@@ -44,7 +44,8 @@ static void observe(core_durations *d, int64_t ns) {
  * precise enough, unless rec arrived later. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
-  static CORE_PER_THREAD int known; /* number of further requests for which now is precise enough */
+  /* Number of further requests for which the last clock reading is precise enough. */
+  static CORE_PER_THREAD int known;
   if (!known || rec->req.since_ns > now) {
     now = core_now_ns();
     known = 8;
@@ -88,26 +89,27 @@ void core_read_waits(core_waits *out) {
 #define FAMILIES_MAX 1000
 #define SERIES_MAX 20000
 
-/* The values with the same labels. Lives as long as the process. */
+/* A value of a metric with its labels. Lives as long as the process. */
 typedef struct series {
   struct series *next;
   struct family *family;
   double value;
-  int64_t *counts; /* malloc: the count of each bucket, one more than the bounds, or NULL if not a histogram */
-  char labels[];   /* JSON, a string */
+  /* Allocated by malloc: the count of each bucket, and of larger values. NULL if the metric is no histogram. */
+  int64_t *counts;
+  char labels[]; /* a string in JSON */
 } series;
 
 typedef struct family {
   series *first, *last;
   int nbounds;
-  double *bounds; /* malloc, or NULL if not a histogram */
-  char head[];    /* JSON: an object without its last brace */
+  double *bounds; /* allocated by malloc, or NULL if not a histogram */
+  char head[];    /* an object in JSON, without its last brace */
 } family;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the variables below */
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
-static int nfamilies, nseries; /* also atomic: earlier elements do not change */
+static int nfamilies, nseries; /* also atomic, because readers need no mutex: elements never change */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
 /* Makes the element that was written last visible to readers. Returns its number. */

@@ -9,25 +9,25 @@
 
 #define P core_the_pool
 #define TICK_NS 2500000u
-#define QUIET_TICKS 100 /* ticks without work before it sleeps */
-/* maximum number of ticks between two jobs of a thread, after which another thread is started */
+#define QUIET_TICKS 100 /* The monitor sleeps after this number of ticks without work. */
+/* If a thread has not taken a job for this number of ticks, another thread is started. */
 #define RETURN_TICKS 100
 
 /* interval of checks of the CPU time of threads while requests wait for a thread */
 #define LOOK_NS 5000000u
-#define PATIENCE_NS 150000000u /* a handler that waits longer no longer counts */
-#define HURRY_NS 10000000u     /* minimum of that limit, which is quartered if all threads wait */
-/* a thread that uses less CPU time between two checks does not compute; it may poll */
+#define PATIENCE_NS 150000000u /* After a handler has waited for this time, its thread no longer counts. */
+#define HURRY_NS 10000000u     /* The limit is quartered if all threads wait, but not below this minimum. */
+/* A handler that uses less CPU time than this between two checks does not compute, but it may poll. */
 #define POLL_NS 300000u
-#define CALM_NS 1000000000u /* after this time the limit is doubled again */
+#define CALM_NS 1000000000u /* The limit is doubled again after this time. */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
 #define SWITCH_NS 5000000u
-/* number of intervals in which each waiting thread has certainly had the GIL */
+/* After this number of intervals, each waiting thread has certainly had the GIL. */
 #define TURNS 64ull
 /* A thread that waits for the GIL uses CPU at least once in this time, because it wakes after each SWITCH_NS. */
 #define ASLEEP_NS 100000000u
-#define LATE_NS 1000000000u    /* a request that waits longer is logged */
-#define SILENT_NS 60000000000u /* minimum time between two such lines */
+#define LATE_NS 1000000000u    /* The server logs that a request has waited longer than this. */
+#define SILENT_NS 60000000000u /* minimum time between two such log lines */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
@@ -99,7 +99,8 @@ static int one_is_runnable(void) {
   return 0;
 }
 
-/* Checks t, which runs a handler, interval ns after the last check. Returns whether it has waited for patience. */
+/* Checks t, which runs a handler. interval is the time since the last check, in ns. Returns whether the handler has
+ * waited for the time in patience. */
 static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t cpu = cpu_of(t), used = cpu - t->seen.cpu_ns;
   int same = t->seen.jobs == core_jobs_of(t), computes = used > POLL_NS + interval / 50;
@@ -163,7 +164,7 @@ static void watch_waiting(uint64_t now) {
   }
   P.hurry = patience < PATIENCE_NS;
   if (!is_full() || now - looked_at < LOOK_NS) return;
-  /* One thread runs one handler at a time: the application need not be safe for threads. */
+  /* --threads 1 also means that the application may not be safe for threads, so its thread is not replaced. */
   int counted = core_counted_threads(), replaced = P.max > 1 ? set_waiting_aside(now, now - looked_at) : 0;
   looked_at = now;
   if (replaced) {

@@ -154,7 +154,7 @@ int core_read_text(PyObject *o, core_message *m, const char *wrong) {
     m->owner = Py_NewRef(o);
     return 0;
   } else if (PyByteArray_Check(o) || PyMemoryView_Check(o)) {
-    if (!(m->owner = PyBytes_FromObject(o))) return -1; /* it may change while it is sent */
+    if (!(m->owner = PyBytes_FromObject(o))) return -1; /* The object may change while it is sent, so copy it. */
   } else {
     return core_raise(PyExc_TypeError, wrong, Py_TYPE(o)->tp_name, o);
   }
@@ -192,7 +192,7 @@ int core_sendable_code(long code) {
  * The event loop sees parts at once unless it sleeps. A wake-up costs two system calls and a thread switch, so the
  * loop is woken after each slow handler, and once after several quick handlers. */
 
-#define UNSIGNALLED_MAX 256 /* maximum number of parts for which the event loop was not woken */
+#define UNSIGNALLED_MAX 256 /* Maximum number of finished parts for which the event loop is not woken. */
 
 void core_signal_loop(void) {
   if (__atomic_exchange_n(P.loop_state, CORE_LOOP_CALLED, __ATOMIC_SEQ_CST) != CORE_LOOP_ASLEEP) return;
@@ -273,7 +273,7 @@ uint64_t core_notify_after(const core_mount *m) {
  * Frees parts that own a Python object: the event loop releases them without the GIL, and a thread with the GIL frees
  * them. */
 
-#define GARBAGE_BYTES (1 << 20) /* maximum size of released objects before a thread is woken to free them */
+#define GARBAGE_BYTES (1 << 20) /* When released objects have this size, a thread is woken to free them. */
 
 static int64_t garbage_bytes;
 

@@ -35,7 +35,7 @@ void core_wake_thread(core_thread *t) {
   if (t->state != CORE_THREAD_IDLE) return;
   t->state = CORE_THREAD_BUSY;
   P.idle--;
-  if (to_wake) sem_post(&to_wake->sleep); /* two wake-ups at the same time are rare */
+  if (to_wake) sem_post(&to_wake->sleep); /* It is rare that two threads must be woken at the same time. */
   to_wake = t;
 }
 
@@ -99,7 +99,8 @@ void core_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;
   P.loop_state = state;
   __atomic_store_n(&P.signal_fd, signals,
-                   __ATOMIC_SEQ_CST); /* last, because threads of the application check it first */
+                   /* This store is the last one, because threads of the application check this member first. */
+                   __ATOMIC_SEQ_CST);
   if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) core_wake_loop();
   P.mode->attached(signals);
 }

@@ -24,7 +24,8 @@ typedef struct {
 struct core_thread;
 
 typedef struct core_mode {
-  /* Whether code on its threads may wait for a client: not if the thread is the only one that could make room. */
+  /* Whether code on threads of this mode may wait for a client. It may not if the thread is the only one that can
+   * send data to clients. */
   int may_wait;
 
   /* Called once by live_start_pool, with the GIL, on Python's main thread. 0, or -1 with errno. */
@@ -47,20 +48,20 @@ typedef struct core_mode {
   /* Adds an input to rec and takes ownership of the input. On the event loop, without the mutex. The caller must
    * then call start. */
   void (*deliver)(core_record *rec, core_input *in);
-  /* The client of rec has disconnected. Any thread, without the mutex. */
+  /* Called when the client of rec has disconnected. Any thread, without the mutex. */
   void (*cancelled)(core_record *rec);
   /* Returns where rec is, a record that a thread has taken: CORE_RUNNING ... (shim.h). Any thread. */
   int (*state_of)(core_record *rec, int *thread);
-  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. NULL if the
-   * mode has no members. */
+  /* Releases what the mode keeps of rec, before the last part is published. On the thread of rec, with the GIL. NULL
+   * if the mode keeps nothing. */
   void (*forget)(core_record *rec);
 
   /* --- threads; called on t itself, with the GIL */
 
   /* Wakes the event loop for parts that t has published. */
   void (*wake_loop)(void);
-  /* Called after the handler on t has called write(): sends the parts. Waits for the client where a wait is
-   * possible, until *ends, which is atomic, is set. */
+  /* Called when the handler on t has called write(): sends the parts. If the thread may wait, waits for the client
+   * until *ends, which is atomic, is set. */
   void (*written)(struct core_thread *t, core_record *rec, const uint8_t *ends);
   /* Whether the iterator of rec yields its thread after a chunk. ns is the time since it got the thread. */
   int (*stream_yields)(const struct core_thread *t, const core_record *rec, uint64_t ns);
@@ -89,9 +90,9 @@ typedef struct core_mode {
 /* An ENDING thread takes no more jobs and releases its Python objects. A new thread may reuse a GONE object. */
 enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
 
-/* Reasons not to count a thread for core_pool.max during its job, so that another thread may replace it: write() or
- * send() waits for a slow client; the handler has waited for something else for a long time (core_monitor.c); the
- * request has timed out. */
+/* Reasons not to count a thread for core_pool.max during its job, so that another thread may run in its place:
+ * write() or send() waits for a slow client, the handler has waited for something else for a long time
+ * (core_monitor.c), or the request has timed out. */
 typedef enum { CORE_COUNTS, CORE_WAITS_FOR_CLIENT, CORE_WAITS, CORE_STUCK, CORE_ASIDE_REASONS } core_aside;
 
 typedef struct core_thread {
@@ -100,22 +101,22 @@ typedef struct core_thread {
   enum core_thread_state state; /* guarded by pool.mu */
   pthread_t id;
   pid_t tid;
-  sem_t sleep;             /* posted when the thread leaves the IDLE state */
-  int retire;              /* it was idle for RETIRE_S, and ends */
+  sem_t sleep;             /* posted to wake the thread from the IDLE state */
+  int retire;              /* the thread was idle for RETIRE_S, and ends */
   core_list inbox;         /* guarded by pool.mu: iterators of this thread (inline: all records) */
-  int streams;             /* iterators it owns; it may not retire before they end */
+  int streams;             /* number of iterators of this thread; it may not end before them */
   unsigned long jobs;      /* atomic, written by the thread: number of jobs it has taken */
-  int prefer_inbox;        /* the next job is an iterator's, not a new request */
-  int collect;             /* woken to free released objects */
-  int unsignalled;         /* parts that were published without waking the loop */
+  int prefer_inbox;        /* the next job is from the inbox, not a new request */
+  int collect;             /* the thread was woken to free released objects */
+  int unsignalled;         /* number of parts that were published without waking the event loop */
   uint64_t unsignalled_ns; /* approximate time of the jobs that made the unsignalled parts */
-  PyObject *spare_start;   /* owned: a Start_response to use again */
+  PyObject *spare_start;   /* owned: a Start_response object for the next request */
   PyThreadState *python;
-  core_record *current; /* the record whose code it runs; written under the GIL */
+  core_record *current; /* the record whose code the thread runs; written under the GIL */
   int raised;           /* under the GIL: fapws.Timeout was raised for current */
   int signalled;        /* under the GIL: a signal was sent for the timeout, and was not handled yet */
   core_aside aside;     /* guarded by pool.mu; changed by core_set_aside */
-  struct {              /* used by the monitor only */
+  struct {              /* members that only the monitor uses */
     unsigned long jobs;
     uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked */
     uint64_t since_ns;          /* when the monitor first saw the job, or last saw it use the CPU */
@@ -145,35 +146,36 @@ static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t
 #define CORE_HEAVY_NS 1000000u
 /* A faster handler is timed once in 16 calls, because reading the clock would be too slow for each call. */
 #define CORE_QUICK_NS 20000u
-/* Work in the queue that is worth waking another thread for. */
+/* If jobs in the queue would take this long, it is worth waking another thread. */
 #define CORE_LONG_NS 100000u
 /* Approximate maximum time until the event loop is woken for finished parts, if few requests wait. */
 #define CORE_UNSIGNALLED_NS 250000
 /* Approximate maximum time that an iterator, or a WebSocket, keeps a thread that other records wait for. */
 #define CORE_SHARE_NS 1000000u
 
-/* Values of *State of eventloop.Waker. */
+/* Values of the state in eventloop.Waker. */
 #define CORE_LOOP_ASLEEP 1
 #define CORE_LOOP_CALLED 2
 
 /* One entry of PATHS. Lives as long as the process; constant except for state and the averages. */
 typedef struct {
-  const struct core_kind *kinds[2]; /* kinds of its plain requests and of its requests for a WebSocket */
+  const struct core_kind *kinds[2]; /* kinds of the mount: for plain requests, and for requests for a WebSocket */
   const core_mode *mode;
-  int relative;    /* ASGI: the scope's path is what follows root_path */
-  PyObject *state; /* ASGI: scope['state'] of its lifespan, a dict */
+  int relative;    /* ASGI: the path in the scope does not contain root_path */
+  PyObject *state; /* ASGI: the dict scope['state'] that the lifespan has filled */
   PyObject *callable;
-  PyObject *name; /* owned: its name in log lines */
-  /* malloc. Name of a WebSocket in all processes, or NULL if the mount is not a WebSocket. */
+  PyObject *name; /* owned: name of the handler in log lines */
+  /* Allocated by malloc: a name of the WebSocket that is the same in all processes. NULL if the mount is not a
+   * WebSocket. */
   char *place;
-  PyObject *environ; /* borrowed, immortal: the class of its environ, or NULL for a dict */
-  PyObject *start;   /* borrowed, immortal: the class of its start_response, or NULL for the built-in one */
-  /* Approximate, and atomic: threads change them without a lock. */
+  PyObject *environ; /* borrowed, immortal: the class of environ, or NULL for a dict */
+  PyObject *start;   /* borrowed, immortal: the class of start_response, or NULL for the built-in one */
+  /* Number of calls. This and the averages are approximate and atomic, because threads change them without a lock. */
   unsigned calls;
-  uint64_t run_ns;   /* moving average of one call */
-  uint64_t wait_ns;  /* the same, but a call in which the thread did not wait counts as 0 */
-  uint64_t close_ns; /* moving average of close() of its results */
-  uint64_t chunk_ns; /* moving average of one next() of its iterators */
+  uint64_t run_ns;   /* moving average of the duration of a call */
+  uint64_t wait_ns;  /* the same average, in which calls that did not wait count as 0 */
+  uint64_t close_ns; /* moving average of the duration of close() of a result */
+  uint64_t chunk_ns; /* moving average of the duration of next() of an iterator */
 } core_mount;
 
 static inline uint64_t core_average_of(const uint64_t *average) { return __atomic_load_n(average, __ATOMIC_RELAXED); }
@@ -183,33 +185,34 @@ typedef struct {
   core_shared shared;
   const core_mode *mode;       /* &core_threads or &core_inline */
   const core_mode *coroutines; /* the mode of mounts whose handlers are coroutines */
-  void (*thread_ends)(void);   /* called by a thread that ends: frees its caches. With the GIL */
-  pthread_mutex_t mu;          /* guards the following members up to pops */
+  void (*thread_ends)(void);   /* Called by a thread before it ends, to free its caches. With the GIL. */
+  pthread_mutex_t mu;          /* guards the following members, up to and including pops */
   core_list queue;
   core_thread *drainer;                   /* the thread that runs quick jobs (core_threads.c) */
   core_thread *threads[CORE_MAX_THREADS]; /* element 0 is Python's main thread */
   int nthreads, live, idle;
-  int aside[CORE_ASIDE_REASONS]; /* live threads by core_thread.aside; element CORE_COUNTS is not used */
-  int hurry;                     /* all threads have waited recently: no handler is assumed to be quick */
+  int aside[CORE_ASIDE_REASONS]; /* number of threads for each reason (core_aside); element CORE_COUNTS is not used */
+  int hurry;                     /* all threads have waited recently, so no handler is expected to be quick */
   int stopping, monitor_parked;  /* written as atomics, because threads read them without the mutex */
   int check_signals;
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
-  unsigned long pops;     /* progress of the queue, for the monitor */
+  unsigned long pops;     /* number of records taken from the queue, for the monitor */
   pthread_cond_t monitor; /* wakes the monitor; used with mu */
-  int serving;            /* atomic: thread 0 serves; before that the first request waits for thread 0 */
-  /* Of eventloop.Waker; atomic. This and the following members are constant once the event loop runs. */
+  int serving;            /* Atomic: thread 0 runs handlers. Before that, the first request must wait for it. */
+  /* Descriptor that wakes the event loop (eventloop.Waker); atomic. From here on, members are constant once the
+   * event loop runs. */
   int signal_fd;
   int event_fd;
-  int32_t *loop_state; /* of eventloop.Waker: CORE_LOOP_... */
+  int32_t *loop_state; /* state of the event loop (eventloop.Waker): CORE_LOOP_... */
   int max;
   int cpus; /* number of processors that threads use at the same time */
   int debug;
   int stamped;
   int send_fields;
-  int max_event; /* 0 before the settings are known */
+  int max_event; /* limit of the size of an event, or 0 before the settings are known */
   core_mount *mounts;
   int nmounts;
-  core_part *garbage; /* atomic: stack of released parts with an owner (core_output.c) */
+  core_part *garbage; /* Atomic: stack of released parts that own an object (core_output.c). */
 } core_pool;
 
 /* --- core_pool.c: without the GIL -------------------------------------------- */
@@ -217,27 +220,30 @@ typedef struct {
 extern core_pool core_the_pool;
 static inline core_mount *core_mount_of(const core_record *rec) { return &core_the_pool.mounts[rec->req.mount]; }
 
-/* Makes the pool without its mounts, with coroutines and thread_ends as members. With the GIL, on the main thread. */
+/* Creates the pool, but not its mounts. coroutines and thread_ends become members of the pool. With the GIL, on the
+ * main thread. */
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
-/* Releases the objects of rec, which never ran. Returns its part0 as its last part, for the caller to publish. */
+/* Releases the objects of rec, which never ran. Returns the part0 of rec, which the caller publishes as the last
+ * part. */
 core_part *core_give_up(core_record *rec);
 uint64_t core_now_ns(void);
 void core_cond_init(pthread_cond_t *c);
-/* The pool's mutex. Each function that releases the mutex, also during a wait, wakes the thread that
- * core_wake_thread selected. */
+/* Lock and unlock the pool's mutex. A function that releases the mutex, also during a wait, wakes the thread that
+ * core_wake_thread has selected. */
 void core_lock(void);
 void core_unlock(void);
-/* Waits for c, or until a time of core_now_ns; the result is 0 after that time. The mutex is held. */
+/* Waits until c is signalled. The second function waits until a time of core_now_ns at most, and returns 0 if this
+ * time has passed. The mutex is held. */
 void core_wait(pthread_cond_t *c);
 int core_wait_until(pthread_cond_t *c, uint64_t until);
-/* Takes t out of IDLE, if it is there. The mutex is held. */
+/* If t is idle, makes it leave the idle state. The mutex is held. */
 void core_wake_thread(core_thread *t);
-/* Number of threads that count for max. The mutex is held. */
+/* Returns the number of threads that count for max. The mutex is held. */
 static inline int core_counted_threads(void) {
   const int *aside = core_the_pool.aside;
   return core_the_pool.live - aside[CORE_WAITS_FOR_CLIENT] - aside[CORE_WAITS] - aside[CORE_STUCK];
 }
-/* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
+/* Whether the queue would be empty earlier if another thread ran. The mutex is held. */
 static inline int core_queue_is_long(void) {
   const core_pool *p = &core_the_pool;
   return p->shared.parallel && p->queue.first &&
@@ -263,7 +269,7 @@ extern const core_mode core_threads;
 void core_appoint_drainer(void);
 /* Starts one more thread, if possible. Returns whether a thread was started. */
 int core_spawn_thread(void);
-/* Changes why t does not count, and appoints a drainer if t is no longer one. */
+/* Sets the reason why t does not count. If t then is no drainer, appoints another one. */
 void core_set_aside(core_thread *t, core_aside why);
 /* Marks the calling thread as waiting for its client. Until it continues, another thread may run in its place, so
  * that slow clients do not delay other clients. Returns 0 if the thread must not wait, because too many of the
@@ -277,8 +283,8 @@ void core_continue_thread(void);
 int core_start_monitor(void);
 /* Wakes the monitor if it sleeps. The mutex is held. */
 void core_wake_monitor(void);
-/* Returns since when no thread has taken a request although requests are queued, in ns of core_now_ns, or 0 if the
- * queue is empty. The mutex is held. */
+/* Returns the time since which no thread has taken a request although requests are queued, in ns of core_now_ns, or
+ * 0 if the queue is empty. The mutex is held. */
 uint64_t core_stalled_since(void);
 /* Returns how long the first request of the queue has waited at the time now, in ns, or 0 if the queue is empty or a
  * thread is idle. The mutex is held. */
@@ -296,15 +302,15 @@ void core_loop_send_now(void);
 
 /* --- core_run.c ------------------------------------------------------------------ */
 
-/* Moves a moving average towards sample, in ns. Any thread, without a lock. */
+/* Updates a moving average with a sample, in ns. Any thread, without a lock. */
 void core_average(uint64_t *average, uint64_t sample);
-/* Assigns rec, a request, to t, and initializes the members of the Python side. Returns 0 if the request will not
- * run and belongs to the event loop again. */
+/* Makes t run rec, a request, and initializes the members of the Python side. Returns 0 if the request will not run
+ * and belongs to the event loop again. */
 int core_record_begin(core_thread *t, core_record *rec);
-/* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its
- * iterator. */
+/* Runs the next job of rec on t. On a thread of the pool, returns when t is free again; on the asyncio thread,
+ * returns after one turn of the iterator. */
 void core_run(core_thread *t, core_record *rec);
-/* Measures a call, for the averages of its mount. */
+/* A measurement of a call, for the averages of its mount. */
 typedef struct {
   uint64_t began;
   long waits;
@@ -324,9 +330,9 @@ void core_end_timing(const core_timing *x, core_mount *m);
 typedef struct core_kind {
   /* Answers rec, a request that has just begun on t. The response may continue in other turns. */
   void (*run)(core_thread *t, core_record *rec);
-  /* NULL if results of this kind have no iterator. */
+  /* Continues the iterator of rec. NULL if results of this kind have no iterator. */
   void (*resume)(core_thread *t, core_record *rec);
-  /* NULL if core_mode.deliver does not queue records of this kind. */
+  /* Runs the callbacks for inputs of rec. NULL if core_mode.deliver does not queue records of this kind. */
   void (*run_inputs)(core_thread *t, core_record *rec);
 } core_kind;
 
@@ -381,10 +387,10 @@ static inline int core_list_unlink(core_list *list, core_record *rec) {
 
 extern int core_counts_waits; /* atomic */
 
-/* A handler is about to run rec. */
+/* Counts the time for which rec has waited, when its handler is about to run. */
 void core_count_queue_wait(const core_record *rec);
-/* Takes the GIL for the calling thread, which has the thread state state, and counts how long that took. Not under
- * the GIL. */
+/* Takes the GIL for the calling thread, whose thread state is the argument, and counts how long this took. Called
+ * without the GIL. */
 void core_take_gil_counted(PyThreadState *state);
 extern PyMethodDef core_metric_methods[];
 
@@ -401,19 +407,19 @@ static inline int core_waits_are_counted(void) {
 
 /* --- core_output.c ----------------------------------------------------------- */
 
-/* A part for rec with room bytes in buf. The caller publishes or frees the part. */
+/* Creates a part for rec whose buf has room for some bytes. The caller publishes or frees the part. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
-/* Room for n more bytes in p->buf. */
+/* Makes room for n more bytes in p->buf. */
 int core_part_reserve(core_part *p, size_t n);
 /* Frees a part that is not part0, with everything it owns. */
 void core_part_delete(core_part *p);
-/* Appends n bytes to p->buf at *off. */
+/* Appends n bytes to p->buf, and stores their offset in *off. */
 int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);
 
 /* Smaller bodies are copied, because a copy is cheaper than a reference to their object. */
 #define CORE_COPY_BELOW 16384
-/* A part with n bytes of owner as its body: a copy, or a reference to owner. */
+/* Creates a part whose body is n bytes of owner: a copy, or a reference to owner. */
 core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
 /* Parts of a response that are published together, linked by next. first is NULL if the chain is empty. The caller
  * owns all parts but part0. */
@@ -426,19 +432,19 @@ typedef struct {
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
 /* Frees all parts but part0. */
 void core_chain_abandon(core_chain *c);
-/* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length,
- * with a line in the error log. Call it after wsgi_write_head. */
+/* Counts n more bytes of the body of rec, and returns how many of them may be sent. If the body exceeds its
+ * Content-Length, it is cut, and the error log has a line. Call it after wsgi_write_head. */
 int64_t core_fit_body(core_record *rec, int64_t n);
 /* Whether rec's complete body is shorter than its Content-Length; writes a line to the error log if so. */
 int core_body_is_short(core_record *rec);
-/* A part that closes rec's WebSocket; copies reason. NULL without memory, and without an exception. Any thread,
- * without the GIL. */
+/* Creates a part that closes the WebSocket of rec, with a copy of reason. NULL without memory, and without an
+ * exception. Any thread, without the GIL. */
 core_part *core_close_frame(core_record *rec, int code, const char *reason, size_t n);
 
 /* Whether a close frame may have that code (RFC 6455 §7.4). */
 int core_sendable_code(long code);
 typedef struct {
-  PyObject *owner; /* a new reference */
+  PyObject *owner; /* a new reference to the object with the bytes */
   const char *data;
   Py_ssize_t len;
   int op;
@@ -450,7 +456,7 @@ int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
 core_part *core_part_of(core_record *rec, const core_message *message);
 core_part *core_message_part(core_record *rec, PyObject *message);
-/* The number of a WebSocket for the event loop. It changes when the record is reused. */
+/* Returns a number that identifies a WebSocket for the event loop. It changes when the record is reused. */
 static inline uint64_t core_socket_number(const core_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
 /* Frees released parts that own Python objects. */
 void core_collect_garbage(void);
@@ -465,8 +471,8 @@ void core_push_part(core_part *p);
 void core_publish(core_thread *t, core_part *p);
 void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
-/* How many nanoseconds finished parts may wait before the event loop is woken, before and after a job of m. If
- * requests already wait longer, a delay of a quarter more saves most wake-ups. */
+/* Returns for how many nanoseconds finished parts may wait until the event loop is woken, before and after a job of
+ * m. If requests already wait longer, a delay of a quarter more saves most wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */
@@ -485,12 +491,12 @@ static inline int core_loop_is_behind(void) {
 int core_must_wait(core_record *rec);
 /* Parks rec until the client has received more. Returns 1, or 0 if the client has received enough already. */
 int core_park(core_record *rec);
-/* Waits, without the GIL, for room for rec's client, for at most seconds (negative for no limit), or until the
- * WebSocket ends. Returns whether there is room. */
+/* Waits without the GIL until the client of rec has room for more data, for at most seconds (a negative number means
+ * no limit), or until the WebSocket ends. Returns whether there is room. */
 int core_wait_for_client(core_record *rec, double seconds);
-/* Ends the waits of core_wait_for_client for rec, and returns after all of them have ended. The mutex is held. */
+/* Ends the calls of core_wait_for_client for rec, and returns after all of them have returned. The mutex is held. */
 void core_release_senders(core_record *rec);
-/* Waits after write() until rec's client has received enough, or until *ends is set. */
+/* Waits after write() until the client of rec has received enough, or until *ends is set. */
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
 /* Ends core_wait_for_room on other threads, and waits until *writers, which is atomic, is 0. Releases the GIL. */
 void core_wait_for_writers(const uint32_t *writers);
@@ -502,15 +508,15 @@ int core_is_cancelled(core_record *rec);
 
 /* The following functions are called without the GIL, unless a comment says otherwise. */
 
-/* core_mode.deliver of the pool. */
+/* Implements core_mode.deliver for the pool. */
 void core_pool_deliver(core_record *rec, core_input *in);
-/* Queues the records that core_pool_deliver has given inputs. On the event loop, without the mutex. */
+/* Queues the records to which core_pool_deliver has added inputs. On the event loop, without the mutex. */
 void core_enqueue_delivered(void);
-/* Queues rec unless it is queued, runs, or takes no inputs. Any thread, without the mutex. */
+/* Queues rec unless it is queued or runs already, or takes no inputs. Any thread, without the mutex. */
 void core_schedule(core_record *rec);
 /* Moves rec, which runs, to the end of the queue. */
 void core_give_way(core_record *rec);
-/* Adds in to the inputs of rec. The mutex is held. */
+/* Adds an input to the inputs of rec. The mutex is held. */
 static inline void core_append_input(core_record *rec, core_input *in) {
   in->next = NULL;
   *(rec->inputs.first ? &rec->inputs.last->next : &rec->inputs.first) = in;
@@ -522,9 +528,9 @@ static inline core_input *core_take_inputs(core_record *rec) {
   rec->inputs.first = rec->inputs.last = NULL;
   return in;
 }
-/* The message in an input of a WebSocket: str or bytes. With the GIL. */
+/* Returns the message in an input of a WebSocket, as str or bytes. With the GIL. */
 PyObject *core_input_message(const core_input *in);
-/* Counts in as taken by the application. Returns a part that permits the client to send the same number of bytes
- * again, for the caller to publish, or NULL if it is too early. With the GIL. */
+/* Counts an input as taken by the application. Returns a part that permits the client to send the same number of
+ * bytes again, for the caller to publish, or NULL if enough is permitted already. With the GIL. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 void core_free_inputs(core_input *in);

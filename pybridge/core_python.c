@@ -59,7 +59,7 @@ PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void)) {
   if (LIKELY(kept)) return kept;
   PyObject *made = make();
   if (!made || __atomic_compare_exchange_n(slot, &kept, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
-  Py_DECREF(made); /* another thread was faster */
+  Py_DECREF(made); /* Another thread has set the slot first. */
   return kept;
 }
 

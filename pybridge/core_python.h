@@ -59,7 +59,7 @@ enum { CORE_BEFORE = 32, CORE_LOADING = 64, CORE_SERVING = 128, CORE_ENDED = 256
 #define CORE_CHECK(expected) ((void)0)
 #endif
 
-/* Takes the GIL until the end of the block, on a thread that is not Python's. */
+/* Takes the GIL until the end of the block, on a thread that Python has not created. */
 #define CORE_WITH_GIL(phases)                                                                                          \
   CORE_CHECK(CORE_NO_GIL | (phases));                                                                                  \
   __attribute__((cleanup(core_end_gil))) PyGILState_STATE core_gil = PyGILState_Ensure()
@@ -76,9 +76,9 @@ void core_checked(const int *took);
 PyObject *core_import(const char *module, const char *name);
 /* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
-/* Raises an exception with a text as of PyErr_Format. Always -1. */
+/* Raises an exception. Its text has the format of PyErr_Format. Returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
-/* PyErr_Restore for a caller that keeps its references; None counts as NULL. Always -1. */
+/* Raises an exception like PyErr_Restore, but the caller keeps its references. None counts as NULL. Returns -1. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
@@ -91,15 +91,15 @@ static inline int core_append(PyObject *list, PyObject *item) {
   Py_XDECREF(item);
   return bad;
 }
-/* f(*args, **kw). Takes the three references; kw may be NULL. If f or args is NULL, or an exception is set, returns
- * NULL without a call. */
+/* Calls f(*args, **kw) and takes the three references; kw may be NULL. If f or args is NULL, or an exception is set,
+ * returns NULL without a call. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
-/* Returns *slot, which is set to the result of make first if it is NULL. *slot owns the object. Borrowed; NULL with
+/* Returns the object that *slot owns. If *slot is NULL, it is first set to the result of make. Borrowed; NULL with
  * the exception of make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
 int core_is_parallel(void);
-/* Makes n interned str objects, which live as long as the process. Elements of out that are not NULL are kept. */
+/* Makes n interned str objects, which live as long as the process. Keeps elements of out that are not NULL. */
 int core_intern(PyObject **out, const char *const *texts, int n);
 /* Sets *value to dict[key], a new reference, and returns 1. Without that key, sets it to NULL and returns 0. -1 with
  * an exception. */
@@ -154,7 +154,7 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 #define CORE_PER_THREAD __thread
 #define CORE_BEGIN_HOLD(o) Py_BEGIN_CRITICAL_SECTION(o)
 #define CORE_END_HOLD() Py_END_CRITICAL_SECTION()
-/* The same with o of type void *, which may be NULL, and which its owner may release meanwhile. */
+/* Does the same with o of type void *. It may be NULL, and its owner may release it meanwhile. */
 #define CORE_BEGIN_HOLD_IF(o)                                                                                          \
   {                                                                                                                    \
     PyObject *core_held = Py_XNewRef((PyObject *)(o));                                                                 \

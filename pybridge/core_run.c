@@ -10,7 +10,7 @@ static long waits(void) {
 }
 
 void core_average(uint64_t *average, uint64_t sample) {
-  /* a sample of another thread at the same time may be lost */
+  /* If another thread stores a sample at the same time, one of them may be lost. */
   uint64_t before = __atomic_load_n(average, __ATOMIC_RELAXED);
   /* A single outlier (a page fault, another process) must not make a handler count as slow. */
   uint64_t most = before * 4 + 50000;
@@ -18,7 +18,7 @@ void core_average(uint64_t *average, uint64_t sample) {
   __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
-/* Two simultaneous calls may count as one. */
+/* Counts a call of the handler. Two simultaneous calls may count as one. */
 static unsigned count_call(core_mount *m) {
   unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
   __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);
@@ -55,7 +55,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
   rec->run.sent = rec->run.unacked = rec->run.credit = 0;
   /* A WebSocket that another process handed over still needs its on_close. */
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->req.handed) return 1;
-  if (t->mode->forget) t->mode->forget(rec); /* the client disconnected: the handler does not run */
+  if (t->mode->forget) t->mode->forget(rec); /* The client has disconnected, so the handler does not run. */
   core_publish(t, core_give_up(rec));
   return 0;
 }

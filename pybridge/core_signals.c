@@ -21,7 +21,7 @@ static PyObject *stop_server(PyObject *self, PyObject *args) {
 pthread_t core_main_thread;
 static PyObject *python_signal;
 static volatile sig_atomic_t stop_arrived;
-static void (*python_handler)(int); /* the process's handler for all signals that Python code handles */
+static void (*python_handler)(int); /* Python's signal handler for all signals that Python code handles */
 
 /* Passes a signal to Python's main thread, because the kernel may choose any thread. There the signal interrupts
  * sleep, recv or Lock.acquire, and Python runs the handler of the application. */

@@ -156,7 +156,8 @@ static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   core_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
-  if (!t->python->async_exc) Py_RETURN_NONE; /* already raised, because the thread executed bytecode */
+  /* The exception was raised already, because the thread has executed bytecode. */
+  if (!t->python->async_exc) Py_RETURN_NONE;
   PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
   PyErr_SetNone(core_timeout);
   return NULL;
@@ -187,7 +188,7 @@ int core_record_state(uintptr_t number, int *thread) {
 
 int core_pool_state_of(core_record *rec, int *thread) {
   const core_thread *t = core_thread_of(rec);
-  if (!t) return CORE_QUEUED; /* the record was given back meanwhile */
+  if (!t) return CORE_QUEUED; /* the record was returned to the event loop meanwhile */
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
   if (rec->inputs.open) return rec->inputs.scheduled ? CORE_MESSAGES : CORE_OPEN;
@@ -337,7 +338,7 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
 
 static void (*_Atomic write_stacks)(int signal); /* writes to the file below, or NULL if not available */
 static int file = -1;
-static struct stat identity; /* of the file, because the application may have closed the file */
+static struct stat identity; /* identity of the file, because the application may have closed it */
 
 int core_dump_init(void) {
   struct sigaction before, handler;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ROOM_MS 100 /* maximum wait for a slow reader: a full pipe must not stop the server */
+#define ROOM_MS 100 /* maximum wait for the reader of a full pipe, which must not stop the server */
 
 /* Atomic: lines that were dropped, by descriptor. Child processes share the counts, because one that ends (--fork)
  * cannot report its own. */
@@ -23,7 +23,7 @@ static int64_t count_lines(const char *text, size_t n) {
 }
 
 int core_take_back(int fd, size_t n) {
-  struct stat st; /* another process may have emptied the file meanwhile to make room */
+  struct stat st; /* Another process may have emptied the file meanwhile. */
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return 0;
   return ftruncate(fd, st.st_size - (off_t)n) == 0;
 }
@@ -55,7 +55,7 @@ static void write_or_count(int fd, const char *text, size_t n) {
   int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
   if (UNLIKELY(before)) {
     int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
-    if (!put(fd, told, (size_t)k, 0)) { /* several lost lines must not each wait for the reader */
+    if (!put(fd, told, (size_t)k, 0)) { /* Do not wait again for the reader at each line that reports lost lines. */
       __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
       return;
     }

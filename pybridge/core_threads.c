@@ -16,7 +16,7 @@
 #include <time.h>
 
 #define P core_the_pool
-#define RETIRE_S 10 /* idle seconds before an extra thread ends */
+#define RETIRE_S 10 /* An extra thread ends after this number of seconds without work. */
 
 __thread core_thread *core_this_thread;
 static __thread PyThreadState *saved_state;
@@ -45,7 +45,7 @@ static void sleep_idle(core_thread *t) {
     t->state = CORE_THREAD_BUSY;
     P.idle--;
     t->retire = !t->streams && !t->inbox.first;
-  } else if (!awake) { /* woken at the last moment: the semaphore is posted soon */
+  } else if (!awake) { /* The thread was woken at the last moment, so its semaphore is posted soon. */
     core_unlock();
     while (sem_wait(&t->sleep) != 0) {
     }
@@ -55,7 +55,8 @@ static void sleep_idle(core_thread *t) {
 
 void core_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.queue.first || core_loop_is_behind()) return;
-  if (core_counted_threads() - P.idle >= P.max) return; /* a thread that did not count has returned */
+  /* Too many threads count, because one has returned that did not count. */
+  if (core_counted_threads() - P.idle >= P.max) return;
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
     if (t->state == CORE_THREAD_IDLE) {
@@ -197,7 +198,7 @@ static void *thread_main(void *arg) {
   t->python = PyThreadState_Get();
   begin_traced();
   thread_loop(t);
-  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be finalized */
+  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may have ended meanwhile. */
   PyEval_RestoreThread(saved_state);
   Py_CLEAR(t->spare_start);
   if (CORE_PARALLEL) P.thread_ends();
@@ -264,7 +265,7 @@ int core_serve(void) {
   core_take_gil();
   core_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
-  core_check_signals(); /* a signal may have arrived before */
+  core_check_signals(); /* A signal may have arrived before this. */
   thread_loop(P.threads[0]);
   return P.exit_code;
 }
@@ -281,7 +282,7 @@ static void enqueue(core_record *first, core_record *last, int n) {
   core_wake_monitor();
 }
 
-static int start(void) { return -1; } /* enqueue woke the drainer */
+static int start(void) { return -1; } /* The function enqueue has already woken the drainer. */
 
 static void wake(void) {
   CORE_LOCKED();

@@ -106,7 +106,7 @@ func TestMain(m *testing.M) {
 		}
 	} else {
 		attached := make(chan struct{})
-		go func() { // this thread is Python's, and not the loop's
+		go func() { // This thread belongs to Python, not to the event loop.
 			handler.Attach(loop.far)
 			close(attached)
 		}()
@@ -138,16 +138,17 @@ func runInline() int {
 }
 
 type driver struct {
-	// Called for each request before Submit; nil if unused.
+	// change, if not nil, is called for each request before Submit.
 	change func(*exchange.Request)
 
-	app     *App
-	h       *Handler
-	calls   chan func()
-	deaf    chan struct{}
-	near    *os.File
-	far     *eventloop.Waker
-	mu      sync.Mutex // in threads mode one goroutine at a time acts as the loop
+	app   *App
+	h     *Handler
+	calls chan func()
+	deaf  chan struct{}
+	near  *os.File
+	far   *eventloop.Waker
+	// In threads mode, one goroutine at a time acts as the event loop.
+	mu      sync.Mutex
 	waiting map[exchange.Ticket]*response
 	next    exchange.Ticket
 	spare   []exchange.Ticket
@@ -160,7 +161,7 @@ type response struct {
 	behind string
 	body   bytes.Buffer
 	failed bool
-	// The test releases no parts, like a client that does not read.
+	// If hold is set, the test releases no parts, like a client that does not read.
 	hold   bool
 	held   []exchange.Part
 	done   chan struct{}

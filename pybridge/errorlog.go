@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// ErrorLog is an error log of hosts, in addition to the server's log, which is stderr. Messages about requests of these
+// ErrorLog is an error log for some hosts, in addition to the server's log on stderr. Messages about requests of these
 // hosts are appended to the file at once. The process that rotates the file writes messages that do not fit.
 type ErrorLog struct {
 	// absolute path of an existing file; "" means that messages are dropped

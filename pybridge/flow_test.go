@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Another thread runs at once. The waiting thread counts again later.
+// The thread waits in write() and no longer counts, so another thread runs at once. The waiting thread counts again
+// later.
 func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 	if loop.inline() {
 		return

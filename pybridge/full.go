@@ -39,8 +39,9 @@ func fullOf(text string) (full C.core_full) {
 }
 
 const (
-	tellWait = 5 * time.Second // maximum time for reading the Python stacks; later, a handler holds the GIL
-	tellMost = 5               // maximum number of handlers in the line
+	// maximum time for reading the Python stacks; if it is exceeded, a handler holds the GIL.
+	tellWait = 5 * time.Second
+	tellMost = 5 // maximum number of handlers in the log line
 )
 
 // tellFull logs that requests wait although all threads run handlers, and names the handlers.

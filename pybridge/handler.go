@@ -76,13 +76,15 @@ type Handler struct {
 	config RunConfig
 	shared *C.core_shared
 
-	first, last *C.core_record // submitted and not flushed
+	// requests that were submitted, but not passed to C by Flush yet.
+	first, last *C.core_record
 	pending     int
 	delivered   bool
 	ready       *C.core_part
-	given       int64 // bytes of shared.unseen in the part that Next returned last
+	// bytes of the last part from Next that are counted in shared.unseen.
+	given int64
 
-	mu      sync.Mutex // Release may run on any goroutine
+	mu      sync.Mutex // needed because Release may run on any goroutine
 	free    *C.core_record
 	records []*C.core_record // active records, indexed by ticket
 
@@ -90,7 +92,7 @@ type Handler struct {
 
 	askForSender func() // eventloop.Waker.AskForSender; nil if handlers run on threads
 	presence     presenceQueue
-	gilCalls     *eventloop.Queue[func()] // see withGIL
+	gilCalls     *eventloop.Queue[func()] // calls for withGIL
 	held         inlineWatchdog
 	gilProbe
 
@@ -99,13 +101,13 @@ type Handler struct {
 	atConsole     atomic.Bool // result of the last core_is_at_console
 
 	timeoutPolicy      // guarded by mu
-	sockets       int  // guarded by mu: open WebSockets for synchronous code
+	sockets       int  // open WebSockets of synchronous code; guarded by mu
 	watching      bool // guarded by mu
 	asksForEnd    bool // guarded by mu
 }
 
-// Start returns an error if no thread can be started. It must be called on the thread of Load; in inline mode on any
-// thread.
+// Start starts the threads that run handlers. It returns an error if no thread can be started. It must be called on the
+// thread of Load; in inline mode, any thread may call it.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
@@ -127,7 +129,8 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	return h, nil
 }
 
-// Warning returns a line if Python could run handlers on several threads at the same time, but does not, otherwise "".
+// Warning returns a line for the log if Python could run handlers on several threads at the same time, but does not,
+// otherwise "".
 func (h *Handler) Warning() string {
 	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || h.shared.parallel != 0 {
 		return ""
@@ -136,7 +139,7 @@ func (h *Handler) Warning() string {
 		"module that needs it (Python's warning names it)"
 }
 
-// startPool must run on Python's main thread.
+// startPool starts the pool of C. It must be called on Python's main thread.
 func (h *Handler) startPool() error {
 	arena := &cArena{}
 	defer arena.free()
@@ -194,7 +197,7 @@ func core_loop_send_now() { sendNow() }
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
 		if tries == 0 {
-			h.Flush() // threads may take the gathered requests
+			h.Flush() // Threads may take the requests that were submitted so far.
 			continue
 		}
 		if r.Spool >= 0 {
@@ -205,7 +208,7 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		}
 		return false
 	}
-	h.mu.Lock() // held until the record is readable
+	h.mu.Lock() // The mutex is held until the record can be read.
 	rec := h.free
 	if rec != nil {
 		h.free = rec.next
@@ -304,7 +307,7 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
-// Held implements app.Interpreter. Only developers have debuggers.
+// Held implements app.Interpreter: it reports whether a developer's debugger stops a thread. Only --debug can have one.
 func (h *Handler) Held() bool {
 	if h.config.Debug == 0 {
 		return false
@@ -345,19 +348,20 @@ type ActiveRequest struct {
 	Handler string
 	Age     time.Duration
 	State   string // "running on thread 0", "queued"
-	// position of Python, such as `app.py:12 in view`; "" if unknown or not in Python
+	// Position of the Python code, such as `app.py:12 in view`; "" if unknown, or if no Python code runs.
 	At string
-	// the handler runs, or waits to run, for longer than the timeout of requests
+	// the handler has run, or waited to run, for longer than the timeout of requests
 	Late bool
 }
 
-// Active waits for the GIL at most wait; without it, the At of the requests is "". It is safe for concurrent use.
+// Active returns the active requests. It waits for the GIL for at most wait. Without the GIL, the At of each request is
+// "". It is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	active, _ := h.sampleActive(wait)
 	return active
 }
 
-// sampleActive returns false if it could not take the GIL.
+// sampleActive implements Active. It returns false if it could not take the GIL.
 func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
 	list, ok := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

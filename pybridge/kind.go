@@ -17,15 +17,17 @@ const (
 var kinds = [...]struct {
 	name, article string
 	arguments     []string
-	mode          mode // nil for the mode of the pool
+	mode          mode // mode of these mounts; nil means the mode of the pool
 	lifespan      bool
 	webSocket     bool
-	// its WebSockets are served by callbacks on the threads of handlers
+	// callbacks on the threads of handlers serve WebSockets of this kind
 	callbacks bool
-	detaches  bool // it may receive the socket of a handshake
-	streams   bool
-	pep3333   bool // --dev warns where it violates PEP 3333
-	forks     bool // a process may serve a single request of it and end
+	// the application may receive the socket of a WebSocket handshake.
+	detaches bool
+	streams  bool
+	pep3333  bool // --dev warns if the application violates PEP 3333
+	// a process may answer one request of the application and end (--fork)
+	forks bool
 }{
 	WSGI: {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true,
 		pep3333: true},
@@ -48,7 +50,8 @@ func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 // Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
-// OnThreads also reports true for inline handlers, but not for the asyncio thread.
+// OnThreads reports whether the handler runs on the threads of the pool, or inline. It returns false for the asyncio
+// thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
 func (k MountKind) Streams() bool { return kinds[k].streams }

@@ -24,9 +24,9 @@ typedef struct {
   PyObject *environ;
   PyObject *protocol;
   PyObject *data;
-  PyObject *refusal; /* the HTTPError that reject() made, or NULL */
-  PyObject *reason;  /* str: argument of close(), or NULL */
-  PyObject *groups;  /* set of str: the groups it has joined, or NULL */
+  PyObject *refusal; /* the HTTPError with which reject() refuses the WebSocket, or NULL */
+  PyObject *reason;  /* a str, the reason of close(), or NULL */
+  PyObject *groups;  /* a set of str, the names of the groups that the WebSocket has joined, or NULL */
   PyObject *weak;
   uint16_t code;
   uint8_t state; /* atomic; changed while the object is held (CORE_BEGIN_HOLD) */
@@ -68,8 +68,8 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 
 /* Maximum bytes of a broadcast, or of an event in its transmitted form. */
 int live_largest_event(void);
-/* Sends a broadcast to the event loop: the result of core_publish_event, or NULL with an exception if it has more than
- * most bytes. */
+/* Sends a broadcast to the event loop. Returns the result of core_publish_event, or NULL with an exception if the
+ * message has more than most bytes. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
 extern PyMethodDef live_group_methods[];

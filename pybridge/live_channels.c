@@ -70,7 +70,7 @@ static uint32_t hash_of(const char *name, size_t len) {
   return h;
 }
 
-/* table_mu is held, buckets > 0. */
+/* Returns the place of the entry for name. table_mu is held, and buckets is greater than 0. */
 static entry **find(const char *name, size_t len, uint32_t hash) {
   entry **at = &table[hash & (buckets - 1)];
   while (*at && ((*at)->hash != hash || (*at)->len != len || memcmp((*at)->name, name, len) != 0)) at = &(*at)->next;
@@ -80,7 +80,7 @@ static entry **find(const char *name, size_t len, uint32_t hash) {
 static int widen(void) {
   size_t more = buckets ? 2 * buckets : 64;
   entry **wider = calloc(more, sizeof *wider);
-  if (!wider) return buckets ? 0 : -1; /* without memory the chains become longer */
+  if (!wider) return buckets ? 0 : -1; /* Without memory, the table keeps its size and its chains become longer. */
   for (size_t i = 0; i < buckets; i++) {
     for (entry *e = table[i], *next; e; e = next) {
       next = e->next;
@@ -161,7 +161,7 @@ PyObject *live_presence_handler(void) {
  *
  * fapws.cache.purge. */
 
-#define MOST (1 << 17) /* maximum bytes of waiting patterns; above, the whole cache is purged */
+#define MOST (1 << 17) /* maximum size of the waiting patterns in bytes; beyond it, the whole cache is purged */
 
 static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   static const char everything[] = "{\"path\":\"*\"}";
@@ -170,7 +170,7 @@ static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   if (!text) return NULL;
   if (core_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
-      /* other threads increase it, the event loop resets it */
+      /* Other threads increase the number, and the event loop resets it. */
       __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED);
   if (waiting > MOST) Py_RETURN_NONE; /* the whole cache will be purged */
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);

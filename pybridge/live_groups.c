@@ -8,7 +8,7 @@
 #define P core_the_pool
 #define LONGEST_GROUP 128
 #define MOST_GROUPS 1000
-#define LARGEST_EVENT (16 << 20) /* bytes, used before the settings are known */
+#define LARGEST_EVENT (16 << 20) /* limit in bytes that applies until the settings are known */
 
 /* --- messages to the event loop ---------------------------------------------- */
 
@@ -64,7 +64,7 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
     result = live_broadcast_to(m->place, &message, &name, live_largest_event());
   else if (P.mounts)
     result = unknown();
-  else /* no client is connected while the script loads */
+  else /* No client is connected while the script loads. */
     result = Py_NewRef(Py_True);
   Py_DECREF(message.owner);
   return result;
@@ -107,7 +107,7 @@ static PyObject *new_set(void) { return PySet_New(NULL); }
  * subclass may run Python code, and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
-  /* it may run the garbage collector, and so Python code */
+  /* This may run the garbage collector, and therefore Python code. */
   if (!core_keep_first(&ws->groups, new_set)) return NULL;
   if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
   return Py_NewRef(group);

@@ -24,7 +24,8 @@ static int all_plain(PyObject *sequence, int depth) {
   int plain = 1;
   CORE_BEGIN_HOLD(all); /* other threads may change the data */
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
-    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may interrupt the hold of all */
+    /* is_plain may end the exclusive use of the list. */
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i));
     plain = is_plain(item, depth);
     Py_DECREF(item);
   }
@@ -42,7 +43,7 @@ static int is_plain(PyObject *o, int depth) {
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *pairs = PyDict_Items(o);
-  int plain = pairs && all_plain(pairs, depth); /* therefore keys and values have depth + 1 */
+  int plain = pairs && all_plain(pairs, depth); /* Keys and values therefore have a depth of depth + 1. */
   Py_XDECREF(pairs);
   return plain;
 }
@@ -60,7 +61,7 @@ static PyObject *data_of(live_ws_object *ws, int *kind) {
   return Py_NewRef(ws->data);
 }
 
-/* NULL, perhaps without an exception, if the WebSocket must stay. */
+/* Returns the data to hand over. NULL, perhaps without an exception, if the WebSocket must stay. */
 static PyObject *pack(live_ws_object *ws) {
   int kind;
   PyObject *state = NULL, *data = data_of(ws, &kind);
@@ -88,7 +89,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* the event loop waits for a limited time only */
+    PyErr_Clear(); /* The event loop waits only for a limited time. */
     return;
   }
   p->op = CORE_OP_HAND_OVER;

@@ -18,7 +18,7 @@ typedef struct message {
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static message *first, *last; /* guarded by mu */
 static size_t waiting;        /* guarded by mu: memory of the queued messages */
-static int losing;            /* guarded by mu: messages were lost since the queue was last empty */
+static int losing;            /* guarded by mu: messages were lost since the queue was empty */
 
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n) {
   if (!__atomic_load_n(&asgi_the_thread.messages, __ATOMIC_RELAXED) || asgi_the_thread.event <= 0) return 1;
@@ -55,7 +55,7 @@ static PyObject *as_list(message *l) {
   return list;
 }
 
-/* Called on the asyncio thread. */
+/* Passes the queued messages to Python. Called on the asyncio thread. */
 static void deliver(void) {
   pthread_mutex_lock(&mu);
   message *all = first;

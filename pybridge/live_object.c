@@ -5,8 +5,8 @@
 #include <structmember.h>
 
 #define P core_the_pool
-#define UNPACED_BYTES (4 << 20) /* maximum that is queued for a client if send() must not wait */
-#define BEHIND_BYTES (1 << 20)  /* a broadcast closes the connection of a client that is further behind */
+#define UNPACED_BYTES (4 << 20) /* maximum size of messages that wait for a client if send() must not wait */
+#define BEHIND_BYTES (1 << 20)  /* If more waits for a client, a broadcast closes its connection. */
 
 live_ws_object *live_ws_new(core_record *rec) {
   live_ws_object *ws = (live_ws_object *)live_WebSocketConnection_Type.tp_alloc(&live_WebSocketConnection_Type, 0);
@@ -45,7 +45,7 @@ static int check_open(live_ws_object *ws) {
   return core_raise(PyExc_BrokenPipeError, ws->refusal ? "the WebSocket was refused" : "the WebSocket is closed");
 }
 
-/* Waits for a slow client. -1 with an exception if there is still no room after seconds. */
+/* Waits for a slow client. Returns -1 with an exception if its messages still exceed the limit after seconds. */
 static int wait_for_client(live_ws_object *ws, double seconds) {
   core_thread *t = core_this_thread;
   int room;

@@ -6,7 +6,7 @@
 void live_ws_publish(core_part *p) {
   core_thread *t = core_this_thread;
   const core_record *mine = t ? t->current : NULL;
-  if (!mine) { /* a thread of the application, after which nothing else would wake the event loop */
+  if (!mine) { /* On a thread of the application, nothing else would wake the event loop later. */
     core_push_part(p);
     core_wake_loop();
     return;
@@ -19,7 +19,7 @@ void live_ws_publish(core_part *p) {
 }
 
 static int accept_held(live_ws_object *ws) {
-  /* another thread has accepted the WebSocket by its first message */
+  /* Another thread has accepted the WebSocket by sending the first message. */
   if (live_ws_state(ws) != LIVE_WS_OPENING) return 0;
   wsgi_start_object no_fields = {.status = 101, .length = -1};
   core_record *rec = ws->rec;

@@ -35,18 +35,19 @@ static void next_callback(core_thread *t) {
 
 static void failed(core_thread *t, live_ws_object *ws, const char *what) {
   core_record *rec = ws->rec;
-  int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* its stack was logged when Timeout was raised */
-  /* send() raised it because the client disconnected. */
+  int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* The stack was logged when Timeout was raised. */
+  /* send() has raised the exception because the client has disconnected. */
   int gone =
       (live_ws_state(ws) > LIVE_WS_OPEN || core_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
   if (late || gone)
     PyErr_Clear();
   else
     core_report(what, rec);
-  if (live_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear(); /* the end of the exchange closes it, too */
+  /* If this fails, the end of the exchange closes the WebSocket. */
+  if (live_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear();
 }
 
-/* Takes the reference to reason, which may be NULL. */
+/* Calls on_close. Takes the reference to reason, which may be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
@@ -61,10 +62,10 @@ static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject
     core_report("on_close", rec);
 }
 
-/* Stores a new reference in *reason, or NULL. */
+/* Returns the close code. Stores a new reference to the reason in *reason, or NULL. */
 static int close_code(live_ws_object *ws, PyObject **reason) {
   int code;
-  CORE_BEGIN_HOLD(ws); /* another thread may be in close() still */
+  CORE_BEGIN_HOLD(ws); /* Another thread may still be in close(). */
   code = ws->code;
   *reason = Py_XNewRef(ws->reason);
   CORE_END_HOLD();
@@ -103,7 +104,7 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
 
 static core_input *next_input(core_record *rec) {
   core_input *in;
-  CORE_BEGIN_HOLD(rec->run.ws); /* another thread may look for the close frame */
+  CORE_BEGIN_HOLD(rec->run.ws); /* Another thread may look for the close frame meanwhile. */
   if (!rec->run.batch) {
     core_lock();
     rec->run.batch = core_take_inputs(rec);
@@ -160,7 +161,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
       if (live_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* run_job has done the same for the first callback */
+    if (spent) { /* For the first callback, run_job has already done this. */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
     }
@@ -205,7 +206,7 @@ static int admit(live_ws_object *ws, int *called) {
   if (result == Py_False || refusal) {
     if (keep_closed(ws))
       refuse(refusal);
-    else if (live_ws_shut(ws, 1008, NULL) < 0) /* the first send() of on_open has accepted it */
+    else if (live_ws_shut(ws, 1008, NULL) < 0) /* The first send() in on_open has accepted the WebSocket already. */
       PyErr_Clear();
   }
   Py_XDECREF(refusal);
@@ -217,7 +218,8 @@ static void reject(core_thread *t, live_ws_object *ws, int called) {
   core_record *rec = ws->rec;
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
-  if (called && !core_is_http_error(value)) call_on_close(t, ws, 1011, NULL); /* undoes on_open */
+  /* on_close lets the application undo what on_open did. */
+  if (called && !core_is_http_error(value)) call_on_close(t, ws, 1011, NULL);
   live_ws_detach(ws);
   Py_DECREF(ws);
   PyErr_Restore(type, value, tb);

@@ -111,8 +111,8 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
-// search calls load of fapws._load and returns its tuple, which lives as long as the process, like its arguments. name
-// is the name of the application in messages.
+// search calls the function load of fapws._load and returns its tuple. The tuple and the arguments live as long as the
+// process. name is the name of the application in messages.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object),
 		text(app.Interface), python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name),
@@ -253,15 +253,16 @@ func isFile(path string) bool {
 // Contents is the result of loading, without the interpreter. Another process may have loaded the applications and sent
 // it as JSON. It does not change and is safe for concurrent use.
 type Contents struct {
-	Apps []Content // indexed like Options.Apps
+	Apps []Content // The index is that of the application in Options.Apps.
 }
 
 type Content struct {
 	Settings Settings
 	// Table has the PATHS in their order, or one mount with the prefix "". Their Index is for exchange.Mount.Index.
 	Table []Mount
-	What  string // "PATHS, 3 entries" or "WSGI app:application"
-	// its type, "flask.app.Flask" or "module.function"; "" with PATHS
+	// text for the log: "PATHS, 3 entries" or "WSGI app:application"
+	What string
+	// type of the application, such as "flask.app.Flask" or "module.function"; "" with PATHS
 	Class string
 
 	name    string

@@ -29,17 +29,18 @@ type Event struct {
 
 	// name of the channel, or of the group; "" for all WebSockets of Place
 	Name string
-	ID   string // "" makes the server assign one
+	ID   string // ID of the event; if it is "", the server assigns one
 	Type string
 	Data string
 }
 
-const eventCost = 64 // CORE_EVENT_COST, in bytes
+// eventCost is CORE_EVENT_COST: bytes that each event counts in addition to its texts.
+const eventCost = 64
 
 func (e *Event) Cost() int64 {
 	n := int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost
 	if e.Place != "" {
-		n += int64(len(e.Place)) + 1 // one byte for op
+		n += int64(len(e.Place)) + 1 // one byte for the opcode
 	}
 	return n
 }
@@ -52,9 +53,9 @@ func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_b
 // concurrent use.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
-// listen must be called on the event loop.
+// listen handles the messages of the application. It must be called on the event loop.
 func (h *Handler) listen() {
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken (live_channels.c)
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // This precedes taking the messages (live_channels.c).
 	var events []Event
 	var purges []string
 	eachMessage(func(kind byte, texts []string) {
@@ -94,7 +95,7 @@ func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
-	cut := func(from *[]byte) (part []byte) { // each part begins with its length
+	cut := func(from *[]byte) (part []byte) { // Each part begins with its length.
 		end := 4 + binary.NativeEndian.Uint32(*from)
 		part, *from = (*from)[4:end], (*from)[end:]
 		return part
@@ -217,10 +218,11 @@ const (
 // order, and one at a time.
 type presenceQueue struct {
 	waiting []PresenceEvent
-	lost    int // number of events dropped while the queue is full
-	rec     *C.core_record
-	busy    bool
-	active  atomic.Bool // events wait, or busy is set; read by any goroutine
+	// number of events that were dropped because the queue was full.
+	lost   int
+	rec    *C.core_record
+	busy   bool
+	active atomic.Bool // Events wait, or busy is set. Any goroutine may read it.
 }
 
 // NotifyPresence queues an event if the application has registered a callback. It returns false for the first event
@@ -248,7 +250,7 @@ func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
-// step must be called on the event loop.
+// step submits waiting events as a request, unless one is running. It must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	if q.busy {
 		return
@@ -258,7 +260,7 @@ func (q *presenceQueue) step(h *Handler) {
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
-	body, _ := json.Marshal(some) // strings and numbers only
+	body, _ := json.Marshal(some) // These values contain only strings and numbers.
 	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}
@@ -298,7 +300,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// release submits the next request after the last part.
+// release releases the part p. After the last part, it submits the next request.
 func (q *presenceQueue) release(h *Handler, p *C.core_part) {
 	last := p.last != 0
 	if p != &q.rec.part0 {

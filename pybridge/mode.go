@@ -33,7 +33,7 @@ type poolMode interface {
 	mode
 	// start prepares the pool if the mode prepares it on the thread of Load.
 	start(h *Handler) error
-	// attach is called on the loop before its first request.
+	// attach is called on the event loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
 	serve(a *App) int
 	stop(a *App) int
@@ -60,7 +60,7 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	if how = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); how == 0 {
 		return how, s, ", which is not running now"
 	}
-	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs) // another thread may replace it at once
+	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs) // Another thread may replace the stuck thread at once.
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
@@ -115,7 +115,7 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
-	if how == 1 { // otherwise the stack was logged already
+	if how == 1 { // In the other case, the stack was logged already.
 		h.logAsync(began)
 	}
 	a.giveUp()
@@ -185,7 +185,7 @@ func (h *Handler) checkAsync() {
 	h.stuck("requests wait for the asyncio thread, which is stuck")
 }
 
-// logAsync is called when the thread has made no progress since began.
+// logAsync logs that the asyncio thread has made no progress since began, with its stack.
 func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.core_snapshot

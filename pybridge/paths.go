@@ -15,7 +15,7 @@ import (
 )
 
 type Mount struct {
-	// index among the mounts of all applications: exchange.Request.Mount
+	// index among the mounts of all applications, for exchange.Request.Mount
 	Index  int
 	Prefix string
 	Name   string // "module.function", for log lines
@@ -28,7 +28,7 @@ type Mount struct {
 	Login  string // arguments of fapws.Login (JSON); "" if none
 	Place  string // name of a WebSocket in all processes; "" for other mounts
 
-	relative bool // ASGI: the path of its scope excludes root_path
+	relative bool // ASGI: the path in the scope does not contain root_path
 	entry    *python3.PyObject
 	callable *python3.PyObject
 	// environ and start are the classes called Environ and Start_response of its application, nil for the built-in
@@ -220,7 +220,7 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// Main thread, GIL held.
+// readSettings reads the globals with these names. Main thread, GIL held.
 func (f *Content) readSettings(names []string) {
 	f.Settings = Settings{}
 	for _, name := range names {
@@ -253,7 +253,7 @@ func (f *Content) finish(names []string, index int) {
 func (f *Content) environAskedFor() unsafe.Pointer {
 	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {
-	case class == nil: // an attribute of a module raised
+	case class == nil: // An attribute of a module has raised an exception.
 		python3.PyErr_Clear()
 		return nil
 	case class == python3.Py_None:

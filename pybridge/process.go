@@ -153,7 +153,7 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 		if text := python3.PyUnicode_AsUTF8(one); text != "" {
 			list = append(list, text)
 		} else {
-			python3.PyErr_Clear() // not UTF-8
+			python3.PyErr_Clear() // The text is not UTF-8.
 		}
 	}
 	return list, nil

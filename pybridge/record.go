@@ -170,7 +170,7 @@ func (h *Handler) collect() bool {
 		newest = next
 	}
 	if atomic.LoadUint32((*uint32)(&h.shared.messages)) != 0 {
-		h.listen() // handles messages of the handlers of these parts first
+		h.listen() // Messages of handlers precede their parts.
 	}
 	if h.presence.active.Load() {
 		h.presence.step(h)
@@ -240,17 +240,19 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// Then has the continuations of responses for which Python names more than a head and a body. They are called on the
-// event loop.
+// Then contains continuations for responses of Python that have more than a head and a body, each with the kind of
+// response. They are called on the event loop.
 type Then struct {
-	// of X-Sendfile and X-Accel-Redirect, and of Staticfile with the path in Request.Path
-	SendFiles  exchange.Continuation
-	RunProgram exchange.Continuation // of CGIApplication, with Path, Script and Options of the Request
-	Subscribe  exchange.Continuation // of Fapws-Channel
-	Accept     exchange.Continuation // of an accepted WebSocket, with the subprotocol and without a Request
+	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile whose path is in Request.Path
+	SendFiles exchange.Continuation
+	// for CGIApplication, with Path, Script and Options of the Request.
+	RunProgram exchange.Continuation
+	Subscribe  exchange.Continuation // for Fapws-Channel
+	// for an accepted WebSocket, with the subprotocol and without a Request.
+	Accept exchange.Continuation
 }
 
-// Continue implements exchange.Then for all responses of Python.
+// Continue implements exchange.Then for all responses that Python makes.
 func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	part, then := p.Ref.(*C.core_part), &h.config.Then
 	switch {
@@ -313,7 +315,7 @@ func (h *Handler) Release(part *exchange.Part) {
 	if rec.req.pipeline != nil { // the rest of unacked belongs to the last part
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
-	h.mu.Lock() // Handler.describe reads the data
+	h.mu.Lock() // Handler.describe reads this data.
 	if rec.req.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.req.data))
 		rec.req.data, rec.req.cap = nil, 0

@@ -35,40 +35,40 @@ struct core_record;
 
 typedef struct core_part {
   struct core_part *next;  /* in the list of finished parts, newest first */
-  struct core_record *rec; /* borrowed: the record exists until its last part has been released */
+  struct core_record *rec; /* borrowed; the record exists until its last part is released */
   uint32_t ticket;
   uint8_t first, last, failed;
-  uint8_t interim; /* the fields are those of a 103 response before the first part */
+  uint8_t interim; /* the header fields are those of a 103 response, which precedes the first part */
   uint8_t unseen;  /* body_len is counted in core_shared.unseen */
   uint8_t type, has_date, has_server, close_conn;
   int32_t status;
-  int64_t length;                  /* Content-Length of the whole body, -1 unknown */
+  int64_t length;                  /* Content-Length of the whole body, or -1 if unknown */
   uint32_t reason_off, reason_len; /* in buf */
-  /* In buf; the trailers if this is a last part that is neither interim nor the first one. */
+  /* In buf. In a last part that is neither interim nor the first part, these are trailers. */
   uint32_t fields_off, fields_len;
   uint32_t name_off, name_len;       /* in buf: file name that determines the type */
   uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers the request */
-  uint32_t path_off, path_len;       /* in buf: its PATH_INFO */
-  uint8_t program;                   /* the Staticfile is a CGIApplication, and path is SCRIPT_NAME with PATH_INFO */
+  uint32_t path_off, path_len;       /* in buf: PATH_INFO for the Staticfile */
+  uint8_t program;                   /* 1 for a CGIApplication, whose path is SCRIPT_NAME with PATH_INFO */
   uint32_t script_len;               /* length of SCRIPT_NAME */
   uint32_t send_off, send_len;       /* in buf: value of X-Sendfile, or of X-Accel-Redirect */
-  uint8_t accel;                     /* it is the value of X-Accel-Redirect, otherwise of X-Sendfile */
+  uint8_t accel;                     /* 1 if send is the value of X-Accel-Redirect, 0 for X-Sendfile */
   uint32_t channel_off, channel_len; /* in buf: value of Fapws-Channel */
-  uint8_t failure;                   /* the handler failed: the server answers with its page for status */
+  uint8_t failure;                   /* the handler has failed: the server sends its own page for status */
   uint8_t op;                        /* exchange.Op; CORE_OP_BODY for a response */
   uint8_t websocket;
   uint8_t taken;  /* the application has used record.run.socket */
-  int64_t number; /* of CORE_OP_CLOSE the close code; of CORE_OP_CREDIT the bytes that it permits */
+  int64_t number; /* close code for CORE_OP_CLOSE; number of permitted bytes for CORE_OP_CREDIT */
   uint32_t subprotocol_off, subprotocol_len;
-  /* In buf, in the part's own allocation, or in owner's memory; freed together with the part. */
+  /* In buf, in the allocation of the part, or in the memory of owner. Freed together with the part. */
   const char *body;
-  uint32_t body_off; /* offset in buf, while buf may still move */
+  uint32_t body_off; /* offset of the body in buf, while buf may still be reallocated */
   size_t body_len;
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* descriptor, or -1; closed by Release */
   int64_t offset, count; /* bytes of file */
-  int64_t unacked;       /* bytes that it adds to record.run.unacked until its release */
-  char *buf;             /* malloc; freed with the part, kept with part0 */
+  int64_t unacked;       /* bytes that this part adds to record.run.unacked until its release */
+  char *buf;             /* allocated by malloc; freed with the part, but kept with part0 */
   uint32_t used, cap;
 } core_part;
 
@@ -101,7 +101,7 @@ typedef struct core_input {
   uint16_t code;
   uint8_t op, last;
   size_t len;
-  char data[]; /* directly after the other members, as Go expects */
+  char data[]; /* the data directly follows the other members, as Go expects */
 } core_input;
 
 /* The kinds of mounts; same values as MountKind. */
@@ -109,33 +109,34 @@ enum { CORE_WSGI, CORE_ASGI, CORE_ASYNC_HANDLER, CORE_WEBSOCKET };
 
 /* State shared by pipelined requests of one connection. Allocated once for each connection slot, never freed. */
 typedef struct {
-  int64_t unacked; /* atomic: sum of record.run.unacked */
-  int32_t running; /* atomic: requests that have started and not yet published their last part */
+  int64_t unacked; /* atomic: sum of record.run.unacked of all requests */
+  int32_t running; /* atomic: number of requests that have started and have not published their last part */
 } core_pipeline;
 
 /* The request. Go's event loop writes it before core_flush; it is then constant for all threads until the last part is
  * published. The record owns its memory. */
 struct core_request {
-  uint32_t mount, log; /* log: number of its error log (core_errorlog.c); 0 means stderr */
-  uint64_t since_ns;   /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted */
+  uint32_t mount, log; /* log: number of the error log (core_errorlog.c); 0 means stderr */
+  uint64_t since_ns;   /* time of submission by CLOCK_MONOTONIC; by CLOCK_MONOTONIC_COARSE unless waits are counted */
 
-  char *data; /* malloc: head, path, peer, body; freed or kept by Handler.Release */
+  char *data; /* allocated by malloc: head, path, peer and body; freed or kept by Handler.Release */
   size_t cap;
-  core_field *fields; /* malloc, kept with the record */
+  core_field *fields; /* allocated by malloc, and kept with the record */
   uint32_t nfields, fields_cap;
   core_span method, target, query, authority, path;
   core_span addr, port, server_name, server_port, socket_path;
-  /* empty means, in this order: http; the host of the request; not logged in */
+  /* If one is empty, this means, in this order: http, the host of the request, not logged in. */
   core_span scheme, host, user;
   core_span tls;                    /* variables of mod_ssl, each "NAME=value" with a NUL; empty without TLS */
-  uint16_t tls_version, tls_cipher; /* as in the TLS handshake; 0 without TLS */
+  uint16_t tls_version, tls_cipher; /* values of the TLS handshake; 0 without TLS */
   core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty if unknown */
-  uint32_t script_len, root_len;    /* lengths of SCRIPT_NAME, and of its part from a proxy or --root-path */
+  /* Length of SCRIPT_NAME, and length of its first part, which comes from a proxy or --root-path. */
+  uint32_t script_len, root_len;
   /* peer_len is the number of bytes from addr on that environ has in addition to the head, without the port. */
   uint32_t head_len, peer_len;
   uint8_t version;                                            /* CORE_HTTP10 to CORE_HTTP2 */
-  uint8_t head_only, has_length, has_body, chunked, trailers; /* trailers: trailers of the response are sent */
-  uint8_t by_form; /* the user logged in by a form, not by Basic authentication */
+  uint8_t head_only, has_length, has_body, chunked, trailers; /* trailers: the client gets trailers of the response */
+  uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   /* The client gets no traceback, because it used a host name that other people can point to this machine. */
   uint8_t foreign;
   uint8_t websocket; /* the client asks for a WebSocket */
@@ -143,57 +144,57 @@ struct core_request {
   uint8_t handed;
   core_span subprotocol, state;
   uint8_t routed;            /* the server has rewritten path */
-  uint8_t traced;            /* see core_trace_len */
-  uint8_t more;              /* the body continues in inputs */
-  uint8_t resumed;           /* the event loop has permitted it to run */
+  uint8_t traced;            /* the request has a trace (see core_trace_len) */
+  uint8_t more;              /* inputs will contain more of the body */
+  uint8_t resumed;           /* the event loop has permitted the request to run */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
-  size_t body_off, body_len; /* the body, or its first part, in data */
-  int64_t size;              /* bytes of the body */
+  size_t body_off, body_len; /* position and length of the body, or of its first part, in data */
+  int64_t size;              /* size of the body in bytes */
 };
 
 /* How the handler runs, and what is known of its response. The thread that runs the record writes it, under the GIL,
  * until it publishes the last part; wsgi_drop releases its objects before. Go initializes it for a new request. */
 struct core_run {
-  void *thread; /* core_thread * that runs it and owns iter; NULL while it is queued */
+  void *thread; /* the core_thread that runs the record and owns iter; NULL while the record is queued */
   /* Owned; Python's threads close them. */
   int32_t spool;          /* descriptor of a body in a file, or -1 */
-  int32_t socket;         /* the client's socket for an application that implements WebSocket itself; 0 if none */
+  int32_t socket;         /* socket of the client, for an application that implements WebSocket itself; 0 if none */
   uint8_t started;        /* the first part was published */
   uint8_t parked;         /* guarded by the pool's mutex: an iterator or write() waits for the client */
   uint8_t whole;          /* the body has its declared length */
-  uint8_t bodyless;       /* the head is the whole response: HEAD, 204, 304 */
+  uint8_t bodyless;       /* the response has only a head: HEAD, 204, 304 */
   uint8_t single;         /* the result has one item, so its first chunk is the whole body */
-  uint8_t counted;        /* in pipeline->running */
+  uint8_t counted;        /* the request is counted in pipeline->running */
   uint8_t taken;          /* the application has used socket */
-  uint8_t hints;          /* number of early hints */
-  uint16_t hint_bytes;    /* size of their values */
-  void *iter;             /* PyObject *, owned: yields chunks */
-  void *result;           /* PyObject *, owned: its close() will be called */
+  uint8_t hints;          /* number of early hints that were sent */
+  uint16_t hint_bytes;    /* size of the values of the early hints */
+  void *iter;             /* PyObject *, owned: iterator that yields the chunks */
+  void *result;           /* PyObject *, owned: return value of the handler, whose close() will be called */
   void *start;            /* owned Start_response (PyObject *) */
   void *input;            /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
   void *environ;          /* PyObject *, owned while the response is made */
-  void *disconnected;     /* PyObject *, owned: fapws.disconnected of environ, or NULL */
-  void *socket_object;    /* PyObject *, owned: object of socket in environ, or NULL */
+  void *disconnected;     /* PyObject *, owned: function fapws.disconnected in environ, or NULL */
+  void *socket_object;    /* PyObject *, owned: object for the socket in environ, or NULL */
   void *exchange;         /* asgi_exchange *, owned: exists as long as this record; NULL if none */
   void *ws;               /* PyObject *, owned: argument of the callbacks of a WebSocket */
   core_input *batch;      /* owned: inputs that the thread has taken */
   int64_t declared, sent; /* Content-Length from the handler, -1 if none; bytes of the body that were published */
   int64_t credit;         /* bytes of inputs that the application has taken since the last CORE_OP_CREDIT */
-  uint64_t chunk_ns;      /* moving average of one next() */
-  int64_t unacked;        /* atomic: sum of core_part.unacked of published parts that are not released */
+  uint64_t chunk_ns;      /* moving average of the duration of next() */
+  int64_t unacked;        /* atomic: sum of core_part.unacked of parts that were published and are not released */
 };
 
 /* The inputs and events of an exchange after it has begun. The event loop adds inputs and events, and the thread that
  * runs the record takes them. All members are guarded by the pool's mutex. */
 struct core_inputs {
   core_input *first, *last;                    /* owned, in order of arrival */
-  struct core_record *event_next, *event_prev; /* in the list of the asyncio thread */
+  struct core_record *event_next, *event_prev; /* neighbours in the list of the asyncio thread */
   uint8_t events;                              /* ASGI_EVENT_ bits; nonzero while the record is in that list */
-  uint8_t closing;                             /* takes no further events */
+  uint8_t closing;                             /* the exchange takes no further events */
   uint8_t open;                                /* a WebSocket of synchronous code takes inputs */
   uint8_t scheduled;                           /* its record is queued or runs */
-  uint32_t senders;                            /* threads that wait in its send() */
-  /* Atomic: time when the client's close frame arrived, 0 before; asyncio thread only. */
+  uint32_t senders;                            /* number of threads that wait in send() of the WebSocket */
+  /* Atomic: time when the close frame of the client arrived, 0 before. For the asyncio thread only. */
   uint64_t closed_ns;
 };
 
@@ -203,8 +204,9 @@ typedef struct core_record {
   struct core_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket, serial;  /* serial changes each time the record is reused */
   uint32_t cancelled;       /* atomic; set by the loop */
-  uint32_t closing;         /* atomic; set by the loop: the client has ended its input, and probably disconnected */
-  uint8_t job;              /* CORE_RUN ...; written by the owner */
+  /* Atomic; set by the event loop: the client has shut down its sending side, and has probably disconnected. */
+  uint32_t closing;
+  uint8_t job; /* CORE_RUN ...; written by the owner */
   struct core_request req;
   struct core_run run;
   struct core_inputs inputs;
@@ -218,7 +220,7 @@ typedef struct core_record {
 /* Counters that Go reads and writes without a call; all atomic. */
 typedef struct {
   core_part *done;       /* stack of finished parts, newest first */
-  uint32_t wake_pending; /* a wake-up of the event loop is under way */
+  uint32_t wake_pending; /* the event loop is being woken */
   uint32_t queued;
   uint32_t turn;       /* inline mode: records wait for core_flush */
   uint32_t turning;    /* inline mode: core_flush is running records */
@@ -239,7 +241,7 @@ typedef struct {
 #define CORE_TRACE_LEN 72
 static inline uint32_t core_trace_len(const core_record *rec) { return rec->req.traced ? CORE_TRACE_LEN : 0; }
 
-/* The trace-id of rec; empty if rec is not traced. */
+/* Returns the trace-id of rec, or an empty span if rec has no trace. */
 static inline core_span core_trace_id(const core_record *rec) {
   if (!rec->req.traced) return (core_span){0, 0};
   return (core_span){rec->req.fields[rec->req.nfields - 1].value.off + 3, 32};
@@ -277,7 +279,7 @@ int core_run_script(const char *path, int *code, char **line);
  * raised, or with the current exception if raised is NULL; the result is -1, as for core_run_script. line may be
  * NULL; name is the application in *line. GIL held. */
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
-/* Makes a str of bytes from the operating system. A new reference, or NULL. GIL held. */
+/* Converts bytes from the operating system to a str: a new reference, or NULL. GIL held. */
 void *core_text(const char *bytes);
 /* Returns the version of the headers, "3.11.2", or "3.14.0t" for a free-threaded build, and the file of libpython,
  * for messages. Any thread. */
@@ -285,7 +287,7 @@ const char *core_python_version(void);
 const char *core_library(void);
 /* Releases the GIL after loading; the calling thread remains Python's main thread. */
 void core_release_gil(void);
-/* Takes it again, on the same thread. */
+/* Takes the GIL again, on the same thread. */
 void core_take_gil(void);
 /* Returns the place of the code that Python's main thread executes, which the caller frees, or NULL if unknown. Any
  * thread, without the GIL, while Python runs. */
@@ -300,11 +302,11 @@ void core_run_atexit(void);
 /* The target of a mount. */
 typedef struct {
   int kind;     /* CORE_WSGI to CORE_WEBSOCKET */
-  int relative; /* ASGI: path excludes root_path, for Starlette before 0.33 */
+  int relative; /* ASGI: the path excludes root_path, as Starlette before 0.33 requires */
   void *callable;
-  const char *place; /* CORE_WEBSOCKET: its name in all processes; copied */
-  void *environ;     /* class of its environ, or NULL for dict */
-  void *start;       /* class of its start_response, or NULL for the built-in one */
+  const char *place; /* CORE_WEBSOCKET: name of the WebSocket that is the same in all processes; copied */
+  void *environ;     /* class of environ, or NULL for dict */
+  void *start;       /* class of start_response, or NULL for the built-in class */
 } core_target;
 
 typedef struct {
@@ -315,7 +317,7 @@ typedef struct {
   int send_fields; /* which of CORE_SENDFILE and CORE_ACCEL have an effect */
   int multiprocess;
   int max_event;        /* maximum bytes of an event of a channel, in its transmitted form */
-  const char *software; /* NULL for the name without a version */
+  const char *software; /* name of the server with its version; NULL for the name alone */
   int mounts;
   const core_target *targets;
   const char *const *names;
@@ -372,7 +374,7 @@ void core_wake_loop(void);
 
 /* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
 int live_start_python(const core_start_options *o, const char **why);
-/* Makes the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
+/* Creates the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
 core_shared *live_start_pool(const core_options *o);
 /* Returns the class Environ of globals if it is a subclass of dict, and the class Start_response if it is a subclass
  * of the built-in class. A new reference, or NULL. GIL held. */
@@ -400,13 +402,13 @@ int asgi_thread_stop(int ms);
 
 /* Kinds of messages from the application to the server. */
 enum {
-  CORE_PURGE = 1,   /* one text: a pattern of fapws.cache.purge, JSON */
-  CORE_EVENT,       /* four: name of the channel, id, type, data */
-  CORE_BROADCAST,   /* four: place of a WebSocket in PATHS, group (empty for all), op (1 byte), message */
-  CORE_JOIN,        /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
+  CORE_PURGE = 1,   /* one text: a pattern of fapws.cache.purge in JSON */
+  CORE_EVENT,       /* four texts: name of the channel, id, type, data */
+  CORE_BROADCAST,   /* four texts: place of a WebSocket in PATHS, group (empty for all), op (1 byte), message */
+  CORE_JOIN,        /* two texts: a WebSocket (ticket and serial of its record, uint32 each), group */
   CORE_LEAVE,       /* as CORE_JOIN */
-  CORE_ERROR_LINES, /* two: number of an error log (int), lines for it */
-  CORE_FULL,        /* one: a core_full */
+  CORE_ERROR_LINES, /* two texts: number of an error log (int), lines for the log */
+  CORE_FULL,        /* one text: a core_full */
 };
 
 /* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL. A message is its kind
@@ -487,9 +489,9 @@ char *core_application_metrics(size_t *n);
 typedef struct {
   int counted;
   int live;
-  int replaced; /* number of the counted threads that have waited for a long time and no longer count */
+  int replaced; /* number of counted threads that have waited for a long time, and therefore no longer count */
   unsigned queued;
-  uint64_t first_ns; /* how long the first of them has waited */
+  uint64_t first_ns; /* how long the first of these threads has waited */
 } core_full;
 
 /* =============================================================================
@@ -531,8 +533,8 @@ typedef struct {
   uint32_t serial;
   int thread;
   unsigned long jobs; /* number of jobs that the thread had taken */
-  /* malloc, or NULL; the caller frees it. File, line and function of each frame, each with a NUL, innermost frame
-   * first. */
+  /* Allocated by malloc, or NULL; the caller frees it. File, line and function of each frame, each with a NUL. The
+   * innermost frame comes first. */
   char *stack;
   size_t stack_len;
 } core_snapshot;
@@ -549,7 +551,7 @@ int core_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, core_
 /* Fills in which threads run callbacks of open WebSockets, without their stacks, for at most max threads. Returns their
  * number. */
 int core_running_callbacks(core_snapshot *out, int max);
-/* Place of an active record; *thread is set except for CORE_QUEUED. */
+/* States of an active record. *thread is set except for CORE_QUEUED. */
 enum { CORE_QUEUED, CORE_RUNNING, CORE_WAITING, CORE_PARKED, CORE_ANSWERED, CORE_OPEN, CORE_MESSAGES, CORE_AWAITING };
 int core_record_state(uintptr_t rec, int *thread);
 /* Begins a profile that ends after seconds. Returns 0 if a profile is already being recorded, -1 after an exception,

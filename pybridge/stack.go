@@ -53,9 +53,9 @@ type task struct {
 	ticket int
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
 	line   string
-	addr   string // address of the client, as port; "" if none
+	addr   string // address of the client without its port; "" if there is none
 	port   string
-	trace  string // trace-id; "" if the request is not traced
+	trace  string // trace-id of the request; "" if it has no trace
 	log    int
 	name   string
 	run    mode
@@ -66,7 +66,7 @@ type task struct {
 	stack callStack
 }
 
-// describe needs h.mu.
+// describe returns a task for a record. h.mu must be held.
 func (h *Handler) describe(rec *C.core_record) task {
 	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
 	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
@@ -107,10 +107,10 @@ func (t *task) String() string {
 }
 
 func (t *task) age() time.Duration {
-	var ts unix.Timespec // remains 0 if the clock cannot be read
+	var ts unix.Timespec // The value remains 0 if the clock cannot be read.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts)
 	now := uint64(ts.Nano())
-	if t.since == 0 || now < t.since { // since may come from a finer clock
+	if t.since == 0 || now < t.since { // since may have been read from a more precise clock.
 		return 0
 	}
 	return time.Duration(now - t.since)
@@ -225,7 +225,7 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	})
 	ok = done != nil && endsWithin(done, wait)
 	list = h.tasks()
-	if ok { // otherwise found may still be written
+	if ok { // If this is false, found may still be written.
 		for i := range list {
 			list[i].stack = found[list[i].job]
 		}
@@ -236,7 +236,7 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 func takeStack(s *C.core_snapshot) callStack {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
-	// the first frames of the asyncio thread are not the application's
+	// The first frames of the asyncio thread do not belong to the application.
 	for i, f := range stack {
 		if strings.HasSuffix(f.file, "/fapws/_async.py") && i > 0 {
 			stack = stack[:i]

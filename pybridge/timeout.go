@@ -12,8 +12,8 @@ import (
 )
 
 type timeoutPolicy struct {
-	forGIL time.Duration // before a handler is suspected of holding the GIL
-	// from the exception, or from that suspicion, until the handler counts as stuck
+	forGIL time.Duration // time after which a handler is suspected of holding the GIL
+	// time from the exception, or from this suspicion, until the handler counts as stuck
 	grace time.Duration
 }
 
@@ -22,7 +22,7 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
-	// a WebSocket that was accepted when its time was over
+	// The WebSocket was accepted after its time was over.
 	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
 		h.mu.Unlock()
 		return
@@ -102,7 +102,7 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	// in the server's log, because the message concerns all hosts
+	// This is in the server's log, because the message concerns all hosts.
 	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s",
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
@@ -114,8 +114,9 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 
 // gilProbe is used by CheckGIL only.
 type gilProbe struct {
-	done   <-chan struct{} // closed when the probe has had the GIL; nil if there is no probe
-	checks int             // since the probe began
+	// closed when the probe has taken the GIL; nil if there is no probe.
+	done   <-chan struct{}
+	checks int // number of checks since the probe began
 }
 
 // gilChecks is the number of checks after which a handler that holds the GIL counts as stuck.
@@ -171,7 +172,7 @@ func (h *Handler) watchCallbacks() {
 	// time when a job was first seen; the zero time if it is overdue
 	began := map[C.core_snapshot]time.Time{}
 	limit := h.config.Timeout
-	if h.config.Debug > 0 { // Held may be late by one check
+	if h.config.Debug > 0 { // The result of Held may be late by one check.
 		limit += checkEvery
 	}
 	for {

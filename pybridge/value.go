@@ -15,7 +15,7 @@ const maxDepth = 3
 // valueOf copies o, a global of the script: a bool, an int64, which is saturated if it does not fit, a float64, a
 // string, []any for a list or tuple, or an Object. Main thread, GIL held.
 func valueOf(o *python3.PyObject, depth int) any {
-	defer python3.PyErr_Clear() // a str with surrogates has no UTF-8
+	defer python3.PyErr_Clear() // A str with surrogates has no UTF-8.
 	switch {
 	case o.Type() == python3.Bool:
 		return o.IsTrue() != 0
@@ -44,7 +44,7 @@ func valueOf(o *python3.PyObject, depth int) any {
 	return Object(repr(o))
 }
 
-// items returns borrowed references.
+// items returns the items of a list or tuple, as borrowed references.
 func items(o *python3.PyObject) []*python3.PyObject {
 	var all []*python3.PyObject
 	if python3.PyList_Check(o) {

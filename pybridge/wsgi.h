@@ -19,7 +19,7 @@
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* environ of rec: a dict, or an instance of cls unless cls is NULL. input is NULL without a body. */
+/* Creates environ for rec: a dict, or an instance of cls unless cls is NULL. input is NULL without a body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 extern PyTypeObject wsgi_Disconnected_Type;
 /* Detaches fapws.disconnected from rec, which will be reused: its result no longer changes. */
@@ -46,11 +46,11 @@ void wsgi_forget_heads(wsgi_head **slots);
 enum {
   WSGI_FIELD_HEADER, /* as HTTP_... */
   WSGI_FIELD_TYPE,   /* as CONTENT_TYPE */
-  WSGI_FIELD_DROP,   /* not at all: the server has it elsewhere, or it is dangerous */
+  WSGI_FIELD_DROP,   /* the server has the field elsewhere, or the field is dangerous */
 };
 
 typedef struct {
-  const char *name; /* as in the table; names are compared without regard to case */
+  const char *name; /* name of the field, which is compared without regard to case */
   PyObject *key;
   uint8_t len, role, joined_by_semicolon;
 } wsgi_known_field;
@@ -58,22 +58,22 @@ typedef struct {
 int wsgi_field_names_init(void);
 /* Returns the entry of a name of n bytes, or NULL if the table lacks it. Sets no exception. */
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
-/* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. */
+/* Returns the key of environ for a name of n bytes, which must be ASCII, such as HTTP_USER_AGENT. */
 PyObject *wsgi_field_key(const char *name, size_t n);
 
 /* --- wsgi_input.c ---------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_Input_Type;
-/* wsgi.input of rec; rec is NULL for requests without a body. */
+/* Creates wsgi.input for rec; rec is NULL for requests without a body. */
 PyObject *wsgi_input_new(core_record *rec);
-/* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. */
+/* Reads n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
-/* Detaches the object from its record, which will be reused. */
+/* Detaches wsgi.input from its record, which will be reused. */
 void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
-/* If the application has used the socket, the server sends no response. */
+/* Whether the application has used the socket, so that the server sends no response. */
 int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket unless the application owns it, and sets rec->run.taken if it was used. */
+/* Closes the socket unless the application owns it. Sets rec->run.taken if the application has used it. */
 void wsgi_close_socket(core_record *rec);
 
 /* --- wsgi_hints.c ---------------------------------------------------------------- */
@@ -81,8 +81,8 @@ void wsgi_close_socket(core_record *rec);
 extern PyMethodDef wsgi_early_hints_method;
 /* Whether the client understands 103 (Early Hints). */
 int wsgi_takes_hints(const core_record *rec);
-/* Adds a value of Link to *part, which is made if needed. Hints that cannot be sent, because they are too many or too
- * late or the client does not understand them, are ignored. -1 with an exception for a wrong value. */
+/* Adds a value of Link to *part, which is created if needed. Hints are ignored if there are too many, if it is too
+ * late, or if the client does not understand them. -1 with an exception for a wrong value. */
 int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);
 /* Sends p at once, unless it is NULL. */
 void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
@@ -102,21 +102,21 @@ extern PyTypeObject wsgi_Start_Type;
 typedef struct {
   PyObject_HEAD vectorcallfunc vectorcall;
   core_record *rec; /* borrowed; NULL outside a request */
-  PyObject *sink;   /* owned: receives the arguments of write() in a process of --fork; otherwise NULL */
+  PyObject *sink;   /* Owned: gets the arguments of write() in a process of --fork, otherwise NULL. */
   int status;
-  PyObject *reason; /* owned: str or NULL */
-  char *buf;        /* malloc, freed with the object: fields, as on the wire */
+  PyObject *reason; /* owned: reason phrase of the status, a str, or NULL */
+  char *buf;        /* Allocated by malloc, freed with the object: the header fields as they are sent. */
   size_t len, cap;
-  PyObject *list; /* owned: response_headers after the application has read it, otherwise NULL */
-  int64_t length; /* Content-Length, -1 if none */
+  PyObject *list; /* Owned: the list response_headers after the application has read it, otherwise NULL. */
+  int64_t length; /* Content-Length, or -1 if there is none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
-  uint8_t sends;    /* CORE_SENDFILE and CORE_ACCEL, if buf has those fields */
+  uint8_t sends;    /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
   uint8_t joins;    /* Fapws-Channel is in buf */
   uint8_t ends;     /* atomic: write() raises RuntimeError on threads other than that of rec */
-  uint32_t writers; /* atomic: number of such threads in write() */
+  uint32_t writers; /* atomic: number of other threads that are in write() */
 } wsgi_start_object;
 
-/* A fresh or recycled object for rec; cls NULL means the built-in type. */
+/* Returns a new or recycled object for rec. cls NULL means the built-in type. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
 /* Releases the reference after the exchange; t may keep the object to use it again. */
 void wsgi_start_done(core_thread *t, PyObject *start);
@@ -127,16 +127,16 @@ int wsgi_start_settle(wsgi_start_object *s);
 
 /* Whether a field of the response makes the server send a file; -1 with an exception. */
 int wsgi_sends_file(core_record *rec);
-/* Writes the head of a response with the status and fields of s. whole is the number of bytes of the body, -1 if
- * unknown; type is the WSGI_TYPE_ of the body if s has no type. NULL with an exception. */
+/* Writes the head of a response with the status and fields of s. whole is the length of the body in bytes, -1 if
+ * unknown. type is the WSGI_TYPE_ of the body if s has no type. NULL with an exception. */
 core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
 /* Writes the head that accepts a WebSocket. NULL with an exception. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
 void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
-/* Same values as http1.MaxTrailers and http1.MaxTrailerBytes. */
+/* The limits are those of http1.MaxTrailers and http1.MaxTrailerBytes. */
 #define WSGI_TRAILERS_MAX 100
 #define WSGI_TRAILERS_BYTES (16 << 10)
-/* Same as http1.ValidTrailer for a token. With or without the GIL. */
+/* Whether a token may be the name of a trailer, as in http1.ValidTrailer. With or without the GIL. */
 int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
@@ -149,9 +149,9 @@ int wsgi_clean_value(const char *s, Py_ssize_t n);
 /* Validates and appends a field, or all fields of an iterable of pairs. */
 int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
-/* The same with pairs of bytes (ASGI). */
+/* Does the same with pairs of bytes (ASGI). */
 int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
-/* The same for trailers: ValueError also for a field that must not be a trailer. */
+/* Does the same for trailers. Raises ValueError also for a field that must not be a trailer. */
 int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
 void wsgi_forget_fields(wsgi_start_object *s);
 /* Frees the cache of the calling thread, which is about to end. */
@@ -172,11 +172,11 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close() if it exists. Returns None, the result of close(), or NULL with an exception: a new reference. */
+/* Calls o.close() if o has one. Returns the result of close() or None: a new reference, or NULL with an exception. */
 PyObject *wsgi_close(PyObject *o);
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
-/* Drives rec->run.iter until it ends, must wait, or yields the thread. */
+/* Runs rec->run.iter until it ends, must wait, or yields the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
 /* Publishes the last part, after wsgi_drop. */
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
@@ -184,7 +184,7 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 void wsgi_drop(core_thread *t, core_record *rec);
 /* Whether a response to rec with that status has no body (RFC 9110 §6.4.1). */
 int wsgi_bodyless(const core_record *rec, int status);
-/* write() of a wsgi_start_object: METH_O. */
+/* Implements write() of a wsgi_start_object (METH_O). */
 PyObject *wsgi_write(PyObject *start, PyObject *data);
 /* Ends write() on other threads after the handler of rec has returned, and waits for running calls. May release the
  * GIL. */
@@ -193,17 +193,17 @@ void wsgi_end_writes(core_record *rec);
 /* --- wsgi_answers.c --------------------------------------------------------- */
 
 typedef struct {
-  PyObject_HEAD PyObject *options; /* owned: str, JSON */
-  PyObject *path;                  /* owned: bytes of PATH_INFO; for a program, SCRIPT_NAME precedes it */
-  int program;                     /* it is a CGIApplication */
+  PyObject_HEAD PyObject *options; /* owned: a str in JSON */
+  PyObject *path;                  /* owned: PATH_INFO as bytes; for a program, SCRIPT_NAME precedes it */
+  int program;                     /* the object is a CGIApplication */
   uint32_t script_len;
 } wsgi_static_object;
 extern PyTypeObject wsgi_StaticAnswer_Type;
-/* A response that makes the client a subscriber. */
+/* A return value that makes the client a subscriber of channels. */
 typedef struct {
-  PyObject_HEAD PyObject *names; /* owned: str, in the format of Fapws-Channel */
-  PyObject *start;               /* owned: bytes, the beginning of the stream */
-  PyObject *headers;             /* owned: tuple of (name, value) */
+  PyObject_HEAD PyObject *names; /* owned: a str in the format of Fapws-Channel */
+  PyObject *start;               /* owned: bytes that begin the stream */
+  PyObject *headers;             /* owned: header fields, a tuple of (name, value) */
 } wsgi_channel_object;
 extern PyTypeObject wsgi_ChannelAnswer_Type;
 extern PyMethodDef wsgi_answer_methods[];
@@ -212,13 +212,13 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_FileWrapper_Type;
-/* Makes p a part with a file. Returns 1 if result is a regular file of known size, or wraps one; 0 if not; -1 with
- * an exception. If the result is 0, it also removes the Content-Length from s if that is a wrong size, which result
- * reports. */
+/* Makes p a part with a file. Returns 1 if result is, or wraps, a regular file of known size, otherwise 0; -1 with
+ * an exception. If the result is 0 and the Content-Length in s is a wrong size that the file reports, removes it
+ * from s. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
-/* Whether a regular file ends at its size, unlike files of /proc and /sys. Also true for sparse and empty files, which
- * may have no blocks. */
+/* Whether a regular file has as many bytes as its size says, unlike files of /proc and /sys. Also true for sparse
+ * and empty files, which may have no blocks. */
 int wsgi_has_size(int fd, const struct stat *st);
 /* Makes an iterator over blocks of a file-like object, a new reference, or NULL without an exception if obj has no
  * read(). */

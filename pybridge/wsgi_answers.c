@@ -2,7 +2,7 @@
 #include "wsgi.h"
 
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
-  PyObject *value = PyMapping_GetItemString(environ, name); /* a middleware may have set it */
+  PyObject *value = PyMapping_GetItemString(environ, name); /* A middleware may have set the value. */
   PyObject *bytes = value && PyUnicode_Check(value)
                         ? PyUnicode_AsLatin1String(value)
                         : PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
@@ -11,7 +11,7 @@ static PyObject *environ_bytes(PyObject *environ, const char *name) {
 }
 
 /* static_answer(options, environ, program=False): the return value of a Staticfile or CGIApplication that another
- * handler calls. The event loop answers. */
+ * handler calls. The event loop then sends the file or runs the program. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
   PyObject *options, *environ;
   int program = 0;
@@ -60,7 +60,8 @@ static PyObject *channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* In PATHS the object is called as a WSGI application. It returns itself, or rejects the method. */
+/* Implements the call of the object as a WSGI application in PATHS. Returns the object itself, or rejects the
+ * method. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;

@@ -14,11 +14,12 @@
 struct wsgi_head {
   char text[TEXT]; /* the fields, the peer, and the request line, in this order */
   size_t fields, peer, line;
-  /* Size of the body, which may differ from Content-Length: a description replaces the body of an upload. */
+  /* Size of the body. It may differ from Content-Length, because a description replaces the body of an upload. */
   int64_t size;
   uint32_t mount, script, log;
-  PyObject *of_fields;  /* environ without the values of the request line */
-  PyObject *of_request; /* of_fields with the last request line; NULL before the line is repeated */
+  PyObject *of_fields; /* environ without the values of the request line */
+  /* A copy of of_fields with the values of the last request line; NULL before a line is repeated. */
+  PyObject *of_request;
 };
 
 static unsigned slot_of(const char *fields, size_t n) {
@@ -73,7 +74,8 @@ PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fi
     h->of_request = PyDict_Copy(dict);
     PyErr_Clear();
   } else if (h) {
-    memcpy(text, rec->req.data, line); /* text has room, because fields, peer and line together are the head */
+    /* Text has enough room, because fields, peer and line together are the head. */
+    memcpy(text, rec->req.data, line);
     h->line = line;
     h->mount = rec->req.mount;
     h->script = rec->req.script_len;

@@ -51,7 +51,7 @@ static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "H
                                            "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
-enum { SMALL, LARGE, TEMPLATES }; /* LARGE has room for a browser's fields */
+enum { SMALL, LARGE, TEMPLATES }; /* LARGE has room for the fields that a browser sends. */
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
 static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
@@ -235,7 +235,7 @@ static int put_errors(PyObject *env, const core_record *rec) {
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
-/* An environ without the request line and other values that differ in each request. */
+/* Returns an environ without the values of the request line, and without other values that differ in each request. */
 static PyObject *of_fields(core_record *rec) {
   PyObject *env = from_template(rec->req.nfields > 2 ? LARGE : SMALL);
   if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->req.server_name)) < 0 ||
@@ -269,11 +269,11 @@ static int put_trace(PyObject *env, const core_record *rec) {
  * A function that belongs to one request, so that any thread can call it, also after the response. */
 
 typedef struct {
-  PyObject_HEAD core_record *rec; /* borrowed; NULL after the response */
-  int left;                       /* the result after the response */
+  PyObject_HEAD core_record *rec; /* borrowed; NULL after the end of the response */
+  int left;                       /* result of the function after the end of the response */
 } disconnected;
 
-/* An object to use again, because nearly no request keeps its own. */
+/* An object for the next request, because nearly no request keeps its own object. */
 static CORE_PER_THREAD disconnected *spare;
 
 static int has_left(core_record *rec) {

@@ -83,14 +83,14 @@ int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
 static const char *const channel = "Fapws-Channel";
 
 int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
-  if (s->status != 200) { /* an error page of an application that always sets the field */
+  if (s->status != 200) { /* This may be an error page of an application that always sets the field. */
     wsgi_forget_channel(s);
     return 0;
   }
   for (char *next, *line; (line = find_line(s, channel, &next));) {
     const char *value = line + strlen(channel) + 2;
     size_t n = (size_t)(next - value) - 2;
-    if (core_part_reserve(p, s->len + n + 2) < 0) return -1; /* enough for all values of the field */
+    if (core_part_reserve(p, s->len + n + 2) < 0) return -1; /* There is enough room for all values of the field. */
     if (!p->channel_len) p->channel_off = p->used;
     if (p->channel_len) memcpy(p->buf + p->used, ", ", 2), p->used += 2;
     memcpy(p->buf + p->used, value, n);
@@ -108,7 +108,7 @@ void wsgi_forget_channel(wsgi_start_object *s) {
   s->joins = 0;
 }
 
-/* Records a field that makes the server send a file. The last field of that name counts; an empty value has no
+/* Records a field that makes the server send a file. The last field of this name counts. An empty value has no
  * effect. Returns whether the value is not empty. */
 static int note_sent(wsgi_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
@@ -144,7 +144,7 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
  * applications. Lines of SINGLE and TYPE fields depend on other fields, or are not cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
-/* Removes an earlier field with that name, because only the last field counts, and returns kind. */
+/* Removes an earlier field of this name, because only the last field counts. Returns kind. */
 static inline int only(wsgi_start_object *s, uint8_t *has, const char *name, int kind) {
   if (*has) remove_field(s, name);
   *has = 1;
@@ -174,7 +174,7 @@ static int special_field(wsgi_start_object *s, const char *name, size_t n, PyObj
                    is_name(name, n, "TE")
                ? OURS
                : PLAIN;
-  case 'p': /* between a client and its proxy only (RFC 2616 §13.5.1, to which PEP 3333 refers) */
+  case 'p': /* These fields are only between a client and its proxy (RFC 2616 §13.5.1, to which PEP 3333 refers). */
     return is_name(name, n, "Proxy-Authenticate") || is_name(name, n, "Proxy-Authorization") ||
                    is_name(name, n, "Proxy-Connection")
                ? OURS
@@ -212,7 +212,7 @@ static int put_line(wsgi_start_object *s, const char *name, size_t n, const char
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static CORE_PER_THREAD struct {
-  PyObject *name, *value; /* owned, so that no other object gets their address */
+  PyObject *name, *value; /* owned, so that no other object can have the same address */
   uint8_t is_type, len;
   char line[LINE_BYTES];
 } lines[LINE_SLOTS];

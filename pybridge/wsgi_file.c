@@ -53,7 +53,7 @@ static PyObject *wrapper_next(PyObject *self) {
   Py_ssize_t n = PyObject_Size(block);
   if (n > 0) return block;
   Py_DECREF(block);
-  return NULL; /* the end, or the exception of PyObject_Size */
+  return NULL; /* This is the end of the file, or the exception of PyObject_Size. */
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *none) {
@@ -94,7 +94,7 @@ PyObject *wsgi_blocks(PyObject *obj) {
 static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
   if (!type) {
-    type = core_import("_io", name); /* another thread may store the same type */
+    type = core_import("_io", name); /* Another thread may store the same type. */
     PyErr_Clear();
     __atomic_store_n(cache, type, __ATOMIC_RELEASE);
   }
@@ -108,8 +108,8 @@ static PyObject *inside(PyObject *o, const char *name) {
   return inner;
 }
 
-/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of
- * io count, because the file of a GzipFile, for example, has other bytes. A new reference. */
+/* Returns the object of module io that reads directly from a descriptor, or NULL without an exception. Only exact
+ * types of io count: the file of a GzipFile, for example, contains other bytes. A new reference. */
 static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
@@ -162,7 +162,7 @@ int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
   int is_real = is_regular(fd, at, &st), copy = -1;
   if (is_real && !wsgi_has_size((int)fd, &st)) {
     is_real = 0;
-    /* frameworks copy it from fstat */
+    /* Frameworks set Content-Length to the size from fstat. */
     if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1;
   }
   if (is_real) copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);

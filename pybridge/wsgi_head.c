@@ -75,7 +75,7 @@ void wsgi_write_page(core_record *rec, int status, const char *page, size_t n) {
 
 /* --- trailer fields ------------------------------------------------------ */
 
-/* Same as http1.NotTrailers. */
+/* These are the names of http1.NotTrailers. */
 static const char *const not_trailers[] = {"age",
                                            "authorization",
                                            "cache-control",
@@ -108,7 +108,7 @@ static const char *const not_trailers[] = {"age",
                                            "x-sendfile"};
 
 int wsgi_valid_trailer(const char *name, size_t n) {
-  static const char digest[] = "content-digest"; /* RFC 9530 §2 allows it as a trailer */
+  static const char digest[] = "content-digest"; /* RFC 9530 §2 allows this field as a trailer. */
   if (n == sizeof digest - 1 && strncasecmp(name, digest, n) == 0) return 1;
   for (size_t i = 0; i < sizeof not_trailers / sizeof *not_trailers; i++) {
     size_t len = strlen(not_trailers[i]);

@@ -12,7 +12,7 @@ typedef struct {
   int64_t pos;
   PyObject *block; /* owned: the last bytes of a file that were searched for lines, or NULL */
   int64_t block_at;
-  int readers; /* threads that read the file, without the GIL */
+  int readers; /* number of threads that read the file without the GIL */
   /* File of an exchange that has ended while threads were reading, otherwise -1. The last reader closes it. */
   int left;
 } input_object;
@@ -25,7 +25,7 @@ static int64_t limit_of(const input_object *in, int64_t size) {
 }
 
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
-  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* a body above 2 GiB on a 32-bit machine */
+  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* The body exceeds 2 GiB on a 32-bit machine. */
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
@@ -74,12 +74,12 @@ static PyObject *take(input_object *in, int64_t n) {
   return bytes;
 }
 
-/* The optional size argument: None and negative numbers mean "all". */
+/* Reads the optional argument size: None and negative numbers mean "all". */
 static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *name, int64_t *size) {
   *size = -1;
   if (nargs > 1) return core_raise(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
   if (nargs == 0 || args[0] == Py_None) return 0;
-  *size = PyNumber_AsSsize_t(args[0], NULL); /* a larger number counts as the maximum */
+  *size = PyNumber_AsSsize_t(args[0], NULL); /* A larger number counts as the maximum. */
   return *size == -1 && PyErr_Occurred() ? -1 : 0;
 }
 

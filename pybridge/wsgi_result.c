@@ -47,7 +47,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   return 0;
 }
 
-/* Sends the result of a handler that has called write(). */
+/* Sends the return value of a handler that has called write(). */
 static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n && !rec->run.whole; i++)
     if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;
@@ -55,7 +55,7 @@ static int answer_more(core_thread *t, core_record *rec, PyObject *const *items,
   return 0;
 }
 
-/* The encode method of a JSON encoder. json.dumps would make an encoder for each call. */
+/* Returns the method encode of a JSON encoder. json.dumps would create an encoder for each call. */
 static PyObject *json_encoder(void) {
   PyObject *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
   PyObject *encoder = core_call_with(core_import("json", "JSONEncoder"), PyTuple_New(0), kw);
@@ -117,7 +117,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
     p->count = rec->req.size;
     rec->run.spool = -1;
   } else if (p->program && rec->req.size > 0) {
-    p->body = rec->req.data + rec->req.body_off; /* the record is not reused before Release */
+    p->body = rec->req.data + rec->req.body_off; /* The record is not reused before Release. */
     p->body_len = (size_t)rec->req.size;
   }
   p->length = -1;
@@ -204,7 +204,7 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result) {
   int how = answer(t, rec, result);
   if (UNLIKELY(how < 0) && !rec->run.result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
-    PyObject *type, *value, *tb; /* close() always runs */
+    PyObject *type, *value, *tb; /* close() is called in any case. */
     PyErr_Fetch(&type, &value, &tb);
     wsgi_close_result(rec, result);
     PyErr_Restore(type, value, tb);

@@ -30,7 +30,7 @@ static void run_request(core_thread *t, core_record *rec) {
   core_exit_child();
   wsgi_end_writes(rec);
   if (UNLIKELY(rec->run.socket_object) && socket_ended(rec)) {
-    rec->run.result = result; /* the result is closed, but not sent */
+    rec->run.result = result; /* The result will be closed, but not sent. */
     wsgi_stream_end(t, rec, 1);
     core_end_timing(&timing, m);
     return;
@@ -129,13 +129,14 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     if (!bad) return;
     core_fetch_exception(&type, &value, &tb);
   }
-  /* Its stack was logged when Timeout was raised. */
+  /* The stack was logged when Timeout was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, core_timeout);
   if (!late && !rec->run.started && core_the_pool.debug >= 1 && !rec->req.foreign)
     page = debug_page(rec, type, value, tb);
   int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  if (left || late) /* write() raised it because the client disconnected, or the timeout was logged */
+  /* write() has raised the exception because the client has disconnected, or the timeout was logged. */
+  if (left || late)
     PyErr_Clear();
   else
     core_report("", rec);

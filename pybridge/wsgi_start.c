@@ -41,7 +41,7 @@ static PyMethodDef write_method = {
     "write", wsgi_write, METH_O,
     "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
 
-/* Always -1. */
+/* Raises the exception in exc_info. Returns -1. */
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;

@@ -11,7 +11,7 @@ int wsgi_bodyless(const core_record *rec, int status) { return rec->req.head_onl
 static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
   core_part *p = wsgi_write_head(rec, rec->run.start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
   if (!p) return -1;
-  /* PEP 3333, "Handling the Content-Length Header". */
+  /* PEP 3333, "Handling the Content-Length Header", explains this rule. */
   if (rec->run.single && rec->run.declared < 0 && !p->send_len) rec->run.declared = p->length = len;
   return 0;
 }
@@ -33,7 +33,7 @@ int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
   core_message m;
   if (wsgi_read_chunk(item, &m) < 0) return -1;
   int bad = wsgi_sends_file(rec);
-  if (UNLIKELY(bad)) /* a file replaces the body, and the head is sent at the end */
+  if (UNLIKELY(bad)) /* A file replaces the body. The head is sent at the end. */
     rec->run.whole = 1;
   else if (m.len)
     bad = publish_chunk(t, rec, &m);
@@ -81,7 +81,7 @@ void wsgi_close_result(core_record *rec, PyObject *result) {
 }
 
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
-  int empty = !failed && !rec->run.started; /* all chunks were empty, so only the head is sent */
+  int empty = !failed && !rec->run.started; /* All chunks were empty, so only the head is sent. */
   if (empty && make_head(rec, 1, 0) < 0) {
     wsgi_fail(t, rec);
     return;
@@ -124,7 +124,7 @@ void wsgi_stream(core_thread *t, core_record *rec) {
     }
     if (core_must_wait(rec)) {
       core_notify(t);
-      if (core_park(rec)) return; /* rec may already run on another thread */
+      if (core_park(rec)) return; /* Another thread may already run rec. */
     }
     PyObject *item = PyIter_Next(rec->run.iter);
     core_exit_child();
