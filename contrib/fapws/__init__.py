@@ -80,7 +80,8 @@ _modules = {
 
 __all__ = list(_modules)
 
-if not TYPE_CHECKING:  # a type checker would take any name for one of this package
+# A type checker would accept any name for a name of this package.
+if not TYPE_CHECKING:
 
     def __getattr__(name):
         """Imports a module of the package when a script first uses it."""
@@ -92,7 +93,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of this pack
         return value
 
     def __dir__():
-        """The public names, for editors and shells, including names that are not imported yet."""
+        """Returns the public names, for editors and shells, including names that are not imported yet."""
         return sorted({
             *_modules,
             *(name for name in globals() if name.startswith("__") or name[0] != "_" and name != "TYPE_CHECKING"),

@@ -9,7 +9,7 @@ import sys
 # A debugger may have replaced os.execv by a function that adds arguments.
 from posix import execv
 
-# The same names as in cmd/fapws/process/preload.h.
+# The names of these variables are the same as in cmd/fapws/process/preload.h.
 _LIBRARY, _INTERPRETER = "_FAPWS_LIBRARY", "_FAPWS_INTERPRETER"
 
 
@@ -58,9 +58,8 @@ def main() -> None:
 
 
 def _recorder() -> str:
-    """The profiler or debugger that was started with this program and that would not run in the
-    server; "" if none.
-    """
+    """Returns the name of a profiler or debugger that was started with this program and would not run in the server, or
+    ""."""
     found = [_name(hook) for hook in (sys.gettrace(), sys.getprofile()) if hook]
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12
     if monitoring:
@@ -71,7 +70,7 @@ def _recorder() -> str:
     try:
         with open("/proc/%d/comm" % os.getppid()) as parent:
             found += {"austin", "py-spy"} & {parent.read().strip()}
-    except OSError:  # the parent is not in this container
+    except OSError:  # The parent process is not in this container.
         pass
     # Coverage starts in each Python process that has a variable like this.
     configured = any(name.startswith("COVERAGE_PROCESS_") for name in os.environ)
@@ -79,7 +78,7 @@ def _recorder() -> str:
 
 
 def _name(hook: object) -> str:
-    """The package of a function of sys.settrace or sys.setprofile."""
+    """Returns the package of a function that was passed to sys.settrace or sys.setprofile."""
     owner = getattr(hook, "__self__", hook)
     module = getattr(owner, "__module__", None) or type(owner).__module__
     package = module.partition(".")[0]

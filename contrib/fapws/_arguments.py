@@ -48,7 +48,7 @@ def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
             called, given, keywords = called.func, given + len(called.args), keywords | frozenset(called.keywords)
         elif isinstance(called, type):
             if type(called).__call__ is not type.__call__:
-                return []  # a metaclass determines the arguments
+                return []  # A metaclass determines the arguments.
             makers = (called.__new__, called.__init__)
             return [(maker, given + 1, keywords) for maker in makers if isinstance(maker, FunctionType)]
         elif isinstance(getattr(type(called), "__call__", None), FunctionType):
@@ -64,7 +64,7 @@ def _is_partial(called: Any) -> bool:
 
 
 def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
-    """The reason why function cannot be called with wanted more arguments, "" if it can."""
+    """Returns the reason why a function cannot be called with wanted further arguments, "" if it can."""
     if isinstance(function, BuiltinFunctionType):
         return _judge_builtin(function, given, wanted)
     code = function.__code__
@@ -89,7 +89,7 @@ def _judge_builtin(function: Any, given: int, wanted: int) -> str:
 
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # most callables have no readable signature
+    except (TypeError, ValueError):  # Most callables of this kind have no readable signature.
         return ""
     try:
         signature.bind(*[None] * (given + wanted))

@@ -15,7 +15,7 @@ KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path", 
 
 
 def environ_for(names: "Dict[str, Any]") -> "Optional[type]":
-    """The class Environ if a script with the globals ``names`` names one of its keys, else None."""
+    """Returns the class Environ if a script with the globals ``names`` uses one of its keys, else None."""
     if not any(map(_names_a_key, _files(names))):
         return None
     from fapws._environ import Environ
@@ -24,7 +24,7 @@ def environ_for(names: "Dict[str, Any]") -> "Optional[type]":
 
 
 def _files(names: "Dict[str, Any]") -> "Iterator[str]":
-    """The script, then modules below its directory that are no installed packages."""
+    """Yields the script, then modules below its directory that are not installed packages."""
     script = names.get("__file__")
     if not isinstance(script, str):
         return

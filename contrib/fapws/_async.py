@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["start", "stop"]
 
 _STARTUP = " (during lifespan.startup)"
-_CLOSING = 1.0  # maximum seconds until cancelled tasks end
+_CLOSING = 1.0  # maximum time in seconds until cancelled tasks have ended
 
 
 def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:
@@ -84,7 +84,7 @@ class _Thread:
 
     def run(self) -> None:
         if logging.lastResort:
-            tame(logging.lastResort)  # asyncio logs exceptions that were never retrieved
+            tame(logging.lastResort)  # asyncio logs exceptions that no task has retrieved.
         try:
             loop = self.make_loop()
             asyncio.set_event_loop(loop)
@@ -146,7 +146,7 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
 
 
 async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
-    """Waits for tasks, and cancels those that are left."""
+    """Waits for tasks until seconds have passed, then cancels the other tasks."""
     left: Set[asyncio.Task[Any]] = set(tasks)
     if left and seconds > 0:
         _, left = await asyncio.wait(left, timeout=seconds)
@@ -157,7 +157,7 @@ async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """Closes the loop like asyncio.run(), but with limits of time."""
+    """Closes the loop like asyncio.run(), but waits only for a limited time."""
     try:
         loop.run_until_complete(_end([task for task in asyncio.all_tasks(loop)], 0))
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _CLOSING))
@@ -171,7 +171,7 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _Refused(RuntimeError):
-    """send() got a message that is not of a lifespan."""
+    """Raised by send() for a message that does not belong to a lifespan."""
 
 
 class _Lifespan:
@@ -182,13 +182,13 @@ class _Lifespan:
         self.wanted = mode == "on"
         self.state: Dict[str, Any] = {}
         self.task: Optional[asyncio.Task[None]] = None
-        # asked: it has called receive(); refused: send() has raised an exception
+        # asked: the application has called receive(); refused: send() has raised an exception
         self.asked = self.refused = False
         self.answer: Tuple[str, str] = ("", "")
         self.error: Optional[BaseException] = None
 
     async def startup(self) -> Optional[str]:
-        """Return None, or one line about the failure; a traceback is on stderr then."""
+        """Starts the lifespan. Returns None, or one line about the failure, for which a traceback is on stderr."""
         self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.inbox.put_nowait({"type": "lifespan.startup"})
@@ -200,7 +200,7 @@ class _Lifespan:
         if kind == "lifespan.startup.failed":
             return self.failed(message)
         self.task = None
-        if self.error is None:  # the coroutine has returned
+        if self.error is None:  # The coroutine has returned.
             return "--lifespan on: the application does not serve lifespans" if self.wanted else None
         if self.wanted or self.asked and not self.refused and not _of_http(self.error):
             return self.failed("")
@@ -211,7 +211,7 @@ class _Lifespan:
             _show(self.error)
             return describe(self.error, "the application") + _STARTUP
         message = message.strip()
-        if "\n" in message:  # a traceback, as frameworks send it
+        if "\n" in message:  # Frameworks send a traceback as the message.
             sys.stderr.write(message + "\n")
             return describe_text(message, "the application") + _STARTUP
         return f"the application: {message or 'lifespan.startup.failed'}{_STARTUP}"
@@ -277,7 +277,7 @@ class _Lifespan:
 
 
 def _of_http(error: BaseException) -> bool:
-    """Whether an application has failed because it takes everything for a request."""
+    """Whether an application has failed because it treats every scope as a request."""
     return (
         isinstance(error, _Refused)
         or isinstance(error, KeyError)

@@ -29,7 +29,7 @@ def is_secret(name: str) -> bool:
 
 
 class Brief:
-    """Formats values without the secrets of one request."""
+    """Formats values without showing the secrets of one request."""
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         #: Texts to mask, the longest first, because one may be part of another.
@@ -41,13 +41,13 @@ class Brief:
         return text
 
     def value(self, value: Any, name: str = "") -> str:
-        """A text of at most about 200 characters; never raises."""
+        """Returns a text of at most about 200 characters. Never raises."""
         if name and is_secret(name):
             return MASK
         try:
             # A cut could leave the first half of a secret, so mask first.
             text = self.masked(_text(value, _DEPTH))
-        except BaseException as error:  # __repr__ is code of the application
+        except BaseException as error:  # __repr__ may be code of the application.
             return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
         return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
 
@@ -61,12 +61,12 @@ def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:
             for part in value.replace(";", " ").replace(",", " ").split():
                 texts.add(part)
                 texts.add(part.partition("=")[2])
-    # masking a short text would mask letters all over the page
+    # Masking short texts would mask single letters all over the page.
     return {text for text in texts if len(text) >= 6}
 
 
 def _text(value: Any, depth: int) -> str:
-    """repr() with bounds for the containers and texts that can be endless."""
+    """Like repr(), but limits containers and texts, which can be endless."""
     kind: Any = type(value)
     if isinstance(value, dict):
         # also environ, and other mappings whose keys show which values are secret

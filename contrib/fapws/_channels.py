@@ -85,12 +85,13 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        start += b"\n\n"  # the rest is sent as a separate event
+        # The empty line ends the event, so that later events are separate.
+        start += b"\n\n"
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 
 
 def _refuse(environ: Mapping[str, Any], start_response: Any) -> Any:
-    """A channel in PATHS answers with this when the method is not GET or HEAD. The executable calls it."""
+    """Answers with 405 for a channel in PATHS if the method is neither GET nor HEAD. The executable calls it."""
     from fapws._errors import HTTPError
 
     return HTTPError(405, headers=[("Allow", "GET, HEAD")])(environ, start_response)
@@ -269,7 +270,7 @@ _publish: Any = None
 
 
 def _native(function: str) -> Any:
-    """The C side; only the fapws executable has it."""
+    """Returns a function of the executable, which is missing in other Pythons."""
     global _publish
     try:
         from fapws import _native as native
@@ -318,7 +319,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
         try:
             _native(decorator).channel_watch()
         except RuntimeError:
-            pass  # a placeholder that is never called
+            pass  # This placeholder is never called.
         table.append((compiled, f))
         return f
 
@@ -351,7 +352,7 @@ _tasks: Set[Any] = set()
 
 
 def _spawn(awaitable: Any, where: str) -> None:
-    """Runs what a callback that is ``async def`` has begun, on the thread of asyncio."""
+    """Runs the awaitable of an ``async def`` callback on the asyncio thread."""
     module: Any = sys.modules.get("fapws._async")
     stopped = getattr(getattr(module, "_thread", None), "stopped", None)
     if stopped is None or stopped.done():
@@ -378,7 +379,7 @@ def _spawn(awaitable: Any, where: str) -> None:
 
 
 def _report(where: str) -> None:
-    """The exception that is being handled, for people."""
+    """Reports the exception that is being handled on stderr."""
     try:
         from fapws._failure import log_line
         from fapws._traceback import text

@@ -38,7 +38,7 @@ _LATE = """
 
 
 def main(apps: List[App]) -> None:
-    """Imports and reads, for the loaded apps, modules and files that would be missing later."""
+    """Imports modules and reads files that the loaded apps could not find later."""
     import warnings
 
     with warnings.catch_warnings():
@@ -85,7 +85,7 @@ def _other_files() -> None:
     time.tzset()
     locale.getpreferredencoding()
     try:
-        socket.getaddrinfo("localhost", 80)  # loads the libraries that resolve names
+        socket.getaddrinfo("localhost", 80)  # This call loads the libraries that resolve names.
     except OSError:
         pass
     "example".encode("idna")

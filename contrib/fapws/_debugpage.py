@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-_CONTEXT = 5  # source lines above and below
-_FRAMES = 40  # a recursion may have a thousand
+_CONTEXT = 5  # number of source lines shown above and below a line
+_FRAMES = 40  # maximum number of frames; a recursion may have a thousand
 _LOCALS = 40
 _CHAIN = 10
-_MESSAGE = 2000  # characters of an exception's message
-_PLAIN = 32 * 1024  # characters of the plain traceback
+_MESSAGE = 2000  # maximum number of characters of an exception's message
+_PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
 # even if the escaping missed something, the browser runs and loads nothing
 _HEAD = """\
@@ -63,7 +63,7 @@ def page(
     """
     try:
         text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
-    # an error here must not replace the failure that the page shows
+    # An error here must not replace the failure that the page shows.
     except BaseException as error:
         text = document(
             "Error", _HEAD,
@@ -97,14 +97,14 @@ class _Page:
     def message(self, exc: BaseException) -> str:
         try:
             text = self.brief.masked(str(exc))
-        except BaseException:  # __str__ is code of the application
+        except BaseException:  # __str__ may be code of the application.
             return "<span>: (its text cannot be read)</span>"
         if len(text) > _MESSAGE:
             text = text[:_MESSAGE] + "…"
         return f"<span>: {escape(text)}</span>" if text else ""
 
     def frames(self, tb: Optional[TracebackType], open_first: bool) -> str:
-        """The frames of a traceback, the innermost first."""
+        """Returns the HTML of the frames of a traceback, the innermost frame first."""
         stack = []
         while tb is not None:
             stack.append((tb.tb_frame, tb.tb_lineno, tb.tb_lasti))
@@ -146,13 +146,13 @@ class _Page:
         return f"<pre>{''.join(rows)}</pre>" if rows else ""
 
     def marked(self, text: str, columns: Optional[Tuple[int, int]]) -> str:
-        """A source line with the failing expression underlined."""
+        """Returns the HTML of a source line in which the failing expression is underlined."""
         if columns is None or len(text) > 500:
             return self.escaped(text[:500])
         raw = text.encode("utf-8")  # columns count bytes
         start, end = columns
         if raw[start:end] == raw.strip():
-            return self.escaped(text)  # marking the whole line would show nothing
+            return self.escaped(text)  # To mark the whole line would show nothing.
         before, hot, after = (piece.decode("utf-8", "replace") for piece in (raw[:start], raw[start:end], raw[end:]))
         return f"{self.escaped(before)}<mark>{self.escaped(hot)}</mark>{self.escaped(after)}"
 
@@ -184,7 +184,7 @@ class _Page:
 
 
 def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, BaseException, Optional[TracebackType]]]:
-    """exc and the exceptions that caused it, the last one first."""
+    """Returns exc and the exceptions that caused it, the last one first."""
     chain = [("", exc, tb)]
     seen = {id(exc)}
     while len(chain) < _CHAIN:
@@ -203,7 +203,7 @@ def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, B
 
 
 def _columns(code: CodeType, instruction: int, line: int) -> Optional[Tuple[int, int]]:
-    """The bytes at which an instruction begins and ends in its line; None before Python 3.11."""
+    """Returns the bytes at which an instruction begins and ends in its line; None before Python 3.11."""
     positions = getattr(code, "co_positions", None)
     if positions is None or instruction < 0:
         return None

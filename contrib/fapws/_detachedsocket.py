@@ -23,7 +23,7 @@ _STUCK = 60
 
 
 class Socket(socket.socket):
-    """A blocking socket that records whether it is used."""
+    """A blocking socket that records whether the application uses it."""
 
     #: Whether the handler uses the socket: the server then sends nothing.
     used = False
@@ -31,7 +31,7 @@ class Socket(socket.socket):
     def _use(self) -> None:
         self.used = True
         if self.gettimeout() is None:
-            self.setblocking(True)  # the server has made it non-blocking
+            self.setblocking(True)  # The server has made the socket non-blocking.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STUCK, 0))
 
     def end(self) -> bool:

@@ -64,7 +64,7 @@ class Environ(_Base):
         return super().setdefault(key, default)
 
     def copy(self) -> Environ:
-        """A copy of the same class, so that it knows the same keys."""
+        """Returns a copy of the same class, which therefore has the same keys."""
         new = type(self)()
         new.update(self)
         return new
@@ -91,10 +91,8 @@ def _too_much(status: int, text: str) -> Exception:
 
 
 def _add_fields(params: Dict[str, List[str]], data: bytes, most: int, status: int) -> int:
-    """Add urlencoded data to params; the number of fields that may still follow.
-
-    urllib.parse does the same, but costs more to import than most scripts.
-    """
+    """Adds urlencoded data to params. Returns the number of fields that may still follow. urllib.parse does the same,
+    but costs more to import than most scripts."""
     fields = data.split(b"&", most)
     if len(fields) > most and fields.pop():
         raise _too_much(status, "too many parameters")
@@ -111,7 +109,7 @@ def _unquote(data: bytes) -> str:
 
 
 def _percent_decode(data: bytes) -> bytes:
-    """Replace each %XX; other text stays as it is (as the URL standard says)."""
+    """Replaces each %XX. Other text stays unchanged, as the URL standard requires."""
     first, *rest = data.split(b"%")
     known: Dict[bytes, bytes] = {}  # both digits are equal
     out = [first]
@@ -125,7 +123,7 @@ def _percent_decode(data: bytes) -> bytes:
 
 
 def _decoded(digits: bytes) -> bytes:
-    """The byte that %XX means; other text stays."""
+    """Returns the byte that %XX stands for, or the unchanged text if XX is invalid."""
     from binascii import Error, unhexlify
 
     try:
@@ -141,7 +139,7 @@ def _body(environ: Environ) -> bytes:
         return stream.getvalue()  # type: ignore[no-any-return]
     except AttributeError:
         pass
-    # A middleware has replaced the stream: read it, and leave a new one.
+    # A middleware has replaced the stream: read the stream, and replace it by a new one.
     from io import BytesIO
 
     data: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))

@@ -33,7 +33,7 @@ class ErrorLog(io.TextIOBase):
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._begun: Dict[int, str] = {}  # incomplete lines by thread
+        self._begun: Dict[int, str] = {}  # incomplete lines, by the identifier of the thread
         atexit.register(self._flush_all)
         os.register_at_fork(after_in_child=self._begun.clear)
 

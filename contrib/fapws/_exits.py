@@ -56,7 +56,7 @@ def run() -> None:
 
 
 def _packages() -> Set[str]:
-    """The packages whose code runs on threads of this process."""
+    """Returns the packages whose code runs on threads of this process."""
     threading = sys.modules.get("threading")
     if not threading:
         return set()
@@ -66,5 +66,5 @@ def _packages() -> Set[str]:
 
 
 def _package(func: Any) -> str:
-    """The name of the top-level package of a function, a method or functools.partial."""
+    """Returns the name of the top-level package of a function, a method or functools.partial."""
     return (getattr(getattr(func, "func", func), "__module__", None) or "").partition(".")[0]

@@ -77,7 +77,8 @@ def log_line(level: str, text: str) -> str:
         import _fapws
 
         return _fapws.log_line(level, text)
-    except (ImportError, ValueError):  # outside the executable, or a NUL or a surrogate in the text
+    # This is not the executable, or the text contains a NUL or a surrogate.
+    except (ImportError, ValueError):
         return f"fapws: {text}\n"
 
 
@@ -118,7 +119,7 @@ def _frames(tb: Optional[TracebackType]) -> Iterator[Tuple[str, int]]:
 
 
 def _last(frames: List[Tuple[str, int]]) -> str:
-    """The innermost frame of the user's own code, or else the innermost of all."""
+    """Returns the innermost frame of the user's own code. If there is none, returns the innermost frame."""
     for file, line in reversed(frames):
         if not _is_library(file):
             return _shown(file, line)
@@ -177,7 +178,7 @@ def _missing(name: str) -> str:
 
 
 def _neighbours() -> Iterator[str]:
-    """Folders that may contain a module that was not found, because they are not on sys.path."""
+    """Yields folders that may contain a module that was not found, because they are not on sys.path."""
     first = sys.path[0] if sys.path else ""
     for folder in (os.getcwd(), os.path.dirname(first), os.path.join(first, "src"), os.path.join(os.getcwd(), "src")):
         if folder and folder not in sys.path:

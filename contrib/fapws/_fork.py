@@ -38,9 +38,11 @@ __all__ = ["serve"]
 # process to kill, or -ms, the last order: the time that the loader has to end.
 _NUMBER = struct.Struct("=i")
 
-_LOOK = 20  # ms between two checks of children if the kernel has no pidfd
+# milliseconds between two checks of children, if the kernel has no pidfd.
+_LOOK = 20
 _END = 2.0
-_MEMORY = 1 << 20  # a larger body is read while the handler runs
+# maximum size of a body in memory; a larger body is read while the handler runs.
+_MEMORY = 1 << 20
 _BLOCK = 1 << 16
 # exit status of a child that has reported its failure
 _REPORTED = 70
@@ -63,7 +65,7 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     poller.register(descriptor, select.POLLIN)
     children: Dict[int, Tuple[int, int]] = {}  # process id → pipe for reports, pidfd (-1 if none)
     gc.collect()
-    # otherwise the collector would write to pages that children share
+    # Otherwise, the garbage collector would write to pages that children share.
     gc.freeze()
     left: Optional[float] = None
     try:
@@ -71,7 +73,8 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
             left = _obey(control, poller, children, mounts, timeout, debug, sends)
     except ConnectionError:
         pass  # the server has died
-    if left:  # also for the atexit functions and the threads of this process
+    # This also includes the atexit functions and the threads of this process.
+    if left:
         faulthandler.dump_traceback_later(left, exit=True, file=2)
     _end(children, left or 0)
 
@@ -80,9 +83,8 @@ def _obey(
     control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount],
     timeout: float, debug: int, sends: bool,
 ) -> Optional[float]:
-    """Waits for an order or the end of a child. Returns the seconds until the end after the last order of the server,
-    0 if the server has died, and otherwise None.
-    """
+    """Waits for an order or the end of a child. Returns None while the server runs. After the last order of the server,
+    returns the seconds until the end, or 0 if the server has died."""
     ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
     _reap(children, poller)
     if all(fd != control.fileno() for fd, _ in ready):
@@ -98,7 +100,7 @@ def _obey(
             os.kill(pid, signal.SIGKILL)
         return None
     files = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
-    if len(files) == 1:  # the error log was rotated
+    if len(files) == 1:  # The server has rotated the error log.
         os.dup2(files[0], 2)
         os.close(files[0])
         return None
@@ -145,11 +147,12 @@ def _watch(pid: int, poller: select.poll) -> int:
 
 
 def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = None) -> None:
-    """Forgets children that have ended, and reports them. Other children are the application's to wait for."""
+    """Reports children that have ended to the server, and forgets them. The application itself waits for its other
+    children."""
     for pid, (reports, pidfd) in list(children.items()):
         try:
             ended, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # the application has already waited for all children
+        except ChildProcessError:  # The application has already waited for all its children.
             ended, status = pid, 0
         if not ended:
             continue
@@ -178,11 +181,12 @@ def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
 
 
 class _Gone(SystemExit):
-    """The client has disconnected: raised by the body of the request, and between two parts of a response."""
+    """Raised when the client has disconnected, by reading the body of the request or between two parts of a
+    response."""
 
 
 class _Broken(SystemExit):
-    """The rest of the response is not made, for a reason that was logged."""
+    """Raised to end a response that cannot be completed, after the reason was logged."""
 
 
 def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> NoReturn:
@@ -198,7 +202,7 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
             _finish()
     except _Gone:
         status = 0
-    except SystemExit as error:  # in a child that the handler has forked
+    except SystemExit as error:  # This may be a child that the handler has forked.
         status = error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException:
         traceback.print_exc()
@@ -254,7 +258,7 @@ class _Child:
         self.whole = False
         self.single = False
         self.declared = -1
-        self.unsized: Optional[int] = None  # unsized: the wrong size that a file reports, or None
+        self.unsized: Optional[int] = None  # unsized: the wrong size that the file reports, or None
         self.sent = 0
         connection.setblocking(True)
         os.register_at_fork(after_in_child=connection.close)
@@ -264,7 +268,7 @@ class _Child:
         self.alarm(timeout)
 
     def parent(self) -> bool:
-        """Whether this is the child of the loader, and not one that the handler has forked."""
+        """Whether this process is the child of the loader, and not a child that the handler has forked."""
         return os.getpid() == self.pid
 
     def alarm(self, seconds: float) -> None:
@@ -357,7 +361,7 @@ class _Child:
         self.start._serve(self._chunk)
 
     def _fail(self, environ: Any, debug: int) -> None:
-        """Answers for a handler that has raised: with its HTTPError, or 500."""
+        """Answers a request whose handler has raised an exception, with its HTTPError or with 500."""
         kind, error, trace = sys.exc_info()
         known = sys.modules.get("fapws._errors")
         if known and isinstance(error, known.HTTPError) and not self.started:
@@ -376,7 +380,7 @@ class _Child:
             "error in close() of" if self.whole else "error in",
         )
         if self.whole or self.started and 0 <= self.declared <= self.sent:
-            return  # the body is complete
+            return  # The body was already complete.
         if not self.started and debug >= 1:
             from fapws._debugpage import page
 
@@ -484,7 +488,7 @@ class _Child:
         return True
 
     def _head(self, whole: int, kind: str, channel: Any = None) -> bytes:
-        """The head of the response; whole is the length of its body, -1 if unknown."""
+        """Returns the head of the response. whole is the length of the body, -1 if unknown."""
         status, reason, fields, length, typed, start = self.start._head(channel)
         if self.sends and any(
             line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")
@@ -507,7 +511,7 @@ class _Child:
         return b"".join(lines) + b"\r\n" + start
 
     def _fit(self, data: bytes) -> bytes:
-        """The part of data that fits into the Content-Length."""
+        """Returns the part of data that does not exceed the Content-Length."""
         if self.bodyless:
             return b""
         if self.declared >= 0 and self.sent <= self.declared < self.sent + len(data):
@@ -517,7 +521,7 @@ class _Child:
         return data
 
     def _send(self, data: bytes) -> None:
-        self.alarm(0)  # the client may be slow
+        self.alarm(0)  # The client may be slow, so no timeout applies.
         try:
             self.connection.sendall(data)
         except OSError:

@@ -28,7 +28,8 @@ _DEPTH = 16
 
 
 def framework(entry: Any) -> Tuple[Any, str]:
-    """The application of a known framework that entry is or wraps, and its class; (entry, "") otherwise."""
+    """If entry is, or wraps, an application of a known framework, returns this application and its class, otherwise
+    (entry, "")."""
     for app in chain(entry):
         for base in type(app).__mro__:
             kind = f"{base.__module__}.{base.__qualname__}"
@@ -64,14 +65,15 @@ def import_views(served: Any) -> None:
 
 
 def warnings(threads: bool) -> List[str]:
-    """Lines about packages that cannot work as the application uses them. threads means that handlers run on threads of
-    the server."""
+    """Returns lines about packages that cannot work as the application uses them. threads means that handlers run on
+    threads of the server."""
     lines = []
     patched = ("_thread", "start_new_thread"), ("time", "sleep"), ("subprocess", "Popen"), ("queue", "SimpleQueue")
     for module, name in patched:
         function = getattr(sys.modules.get(module), name, None)
         package = (getattr(function, "__module__", "") or "").partition(".")[0]
-        if threads and package in ("gevent", "eventlet") and not lines:  # debuggers such as debugpy patch, too
+        # debuggers such as debugpy also patch the module.
+        if threads and package in ("gevent", "eventlet") and not lines:
             lines.append(
                 f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the"
                 " server, in subprocess and queues for example: remove the patch, or use --threads 0, and --workers"
@@ -114,7 +116,7 @@ def _package(app: Any) -> str:
 
 
 def chain(entry: Any) -> List[Any]:
-    """A list of entry, the application that it wraps, and so on."""
+    """Returns a list of entry, the application that entry wraps, the next wrapped application, and so on."""
     found = [entry]
     while len(found) < _DEPTH:
         app = found[-1]
@@ -138,7 +140,7 @@ def _enclosed(app: Any) -> List[Any]:
     for cell in app.__closure__ or ():
         try:
             value = cell.cell_contents
-        except ValueError:  # the cell is empty
+        except ValueError:  # The cell of the closure is empty.
             continue
         if callable(value) and not isinstance(value, type):
             found.append(value)

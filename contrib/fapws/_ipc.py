@@ -30,13 +30,14 @@ def post(topic: str, data: bytes) -> Optional[bool]:
 
 
 def receive(topic: str, function: Callable[[bytes], object]) -> None:
-    """From now on function gets messages to topic. It is called on the asyncio thread, and must not block."""
+    """Registers the function that gets messages to topic from now on. It is called on the asyncio thread, and must not
+    block."""
     _receivers[topic] = function
     _native.ipc_watch()
 
 
 def arrives() -> bool:
-    """Whether messages arrive in this process: it has an asyncio thread."""
+    """Whether this process receives messages, because it has an asyncio thread."""
     return getattr(sys.modules.get("fapws._async"), "_thread", None) is not None
 
 

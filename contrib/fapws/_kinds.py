@@ -18,13 +18,10 @@ _DEPTH = 16
 
 
 def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
-    """("wsgi", "asgi" or "handler", the object to call).
-
-    A callable is ASGI if it takes three arguments, or belongs to a known ASGI framework. A class that is made with one
-    argument, and whose objects are called with two, is ASGI 2 and is adapted. With two arguments and ``async def`` it
-    is a handler (environ, start_response). Everything else is WSGI. interface "wsgi" and "asgi" decide between the two
-    where the signature leaves it open.
-    """
+    """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it takes three arguments, or
+    belongs to a known ASGI framework. A class that is made with one argument, and whose objects are called with two, is
+    ASGI 2 and is adapted. A callable with two arguments and ``async def`` is a handler (environ, start_response). All
+    other callables are WSGI. If the signature permits both, interface "wsgi" or "asgi" decides."""
     if interface == "wsgi":
         return "wsgi", entry
     flags, least, most = _signature(entry)
@@ -33,12 +30,12 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
     if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
-        # (environ, start_response, db) is a handler with one argument too many.
+        # A function (environ, start_response, db) is a handler with one argument too many.
         return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)
     if flags & _COROUTINE and most == 2 and _first_name(entry) == "scope":
-        return "asgi", entry  # send is missing, which misfit reports
+        return "asgi", entry  # The argument send is missing, which misfit reports.
     if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
         return "handler", entry
     if _is_framework(entry):
@@ -60,10 +57,10 @@ def relative(entry: Any) -> bool:
 
 
 def _function(entry: Any) -> Tuple[Any, int]:
-    """The function that a call of entry runs, and how many of its arguments are given already."""
+    """Returns the function that a call of entry runs, and the number of its arguments that are already bound."""
     given = 0
     for _ in range(_DEPTH):
-        if hasattr(entry, "__self__") and hasattr(entry, "__func__"):  # a bound method
+        if hasattr(entry, "__self__") and hasattr(entry, "__func__"):  # This is a bound method.
             entry, given = entry.__func__, given + 1
         elif hasattr(entry, "__code__"):
             return entry, given
@@ -100,11 +97,11 @@ def _without(entry: Any, names: Any) -> Any:
 
 
 def _signature(entry: Any) -> Tuple[int, int, int]:
-    """co_flags, and the least and most positional arguments of a call; (0, 0, 0) if that is not known."""
+    """Returns co_flags, and the minimum and maximum number of positional arguments of a call; (0, 0, 0) if unknown."""
     function, given = _function(entry)
     if function is None:
         return 0, 0, 0
-    wrapped = getattr(function, "__wrapped__", None)  # a decorator with functools.wraps
+    wrapped = getattr(function, "__wrapped__", None)  # set by decorators with functools.wraps
     code = function.__code__
     if wrapped is not None and hasattr(wrapped, "__code__") and code.co_flags & _VARARGS:
         code = wrapped.__code__
@@ -118,12 +115,12 @@ def _signature(entry: Any) -> Tuple[int, int, int]:
 
 
 def _is_marked(entry: Any) -> bool:
-    """inspect.markcoroutinefunction (Python 3.12)."""
+    """Whether entry was marked by inspect.markcoroutinefunction (Python 3.12)."""
     return bool(getattr(entry, "_is_coroutine_mark", None))
 
 
 def _first_name(entry: Any) -> str:
-    """The name of the first argument of a call, "" if that is not known."""
+    """Returns the name of the first argument of a call, "" if unknown."""
     function, given = _function(entry)
     names = (
         function.__code__.co_varnames[given : given + 1] if function and hasattr(function.__code__, "co_varnames")
@@ -133,7 +130,7 @@ def _first_name(entry: Any) -> str:
 
 
 def _is_framework(entry: Any) -> bool:
-    """Classes that are known to be ASGI, although __call__ does not show it."""
+    """Whether entry is of a class that is known to be ASGI, although its __call__ does not show it."""
     known = (
         "starlette.applications", "fastapi.applications", "quart.app", "django.core.handlers.asgi", "falcon.asgi.app",
         "litestar.app", "sanic.app", "channels.routing", "blacksheep.server.application",
@@ -142,7 +139,7 @@ def _is_framework(entry: Any) -> bool:
 
 
 def _is_double(entry: Any) -> bool:
-    """ASGI 2: entry(scope) returns a callable for (receive, send)."""
+    """Whether entry is an ASGI 2 application: entry(scope) returns a callable for (receive, send)."""
     if isinstance(entry, type):
         made, call = (
             getattr(entry.__init__, "__code__", None), getattr(getattr(entry, "__call__", None), "__code__", None)

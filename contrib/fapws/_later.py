@@ -29,13 +29,14 @@ MOST_WAITING = 100_000
 
 
 class _Runner:
-    """The thread with its work. ``changed`` guards all state."""
+    """The thread that runs the functions, and its work. The lock ``changed`` guards all members."""
 
     def __init__(self) -> None:
         # Reentrant, because comparing arguments may call code of the application.
         self.changed = threading.Condition(threading.RLock())
         self.calls: Deque[Call] = deque()
-        self.due: List[Tuple[float, int, Timer]] = []  # a heap of (time, id, timer) with each timer at most once
+        # a heap of (time, id, timer), in which each timer is at most once.
+        self.due: List[Tuple[float, int, Timer]] = []
         self.thread: Optional[threading.Thread] = None
         self.ending = False
 
@@ -53,14 +54,14 @@ class _Runner:
             heapq.heappush(self.due, (timer._at, id(timer), timer))
 
     def next_timer(self) -> Optional[Timer]:
-        """The next timer that is due, or None."""
+        """Returns the next timer that is due, or None."""
         now = time.monotonic()
         while self.due and self.due[0][0] <= now:
             timer = heapq.heappop(self.due)[2]
             timer._scheduled = False
             if not timer.active:
                 continue
-            if timer._at > now:  # it was restarted meanwhile
+            if timer._at > now:  # The timer was restarted meanwhile.
                 self.schedule(timer)
                 continue
             timer._at = max(timer._at + timer.seconds, now)

@@ -28,7 +28,7 @@ _COROUTINE, _VARARGS = 0x280, 0x04  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR,
 
 
 class _Wrong(Exception):
-    """The object that the user named does not exist, or cannot be served."""
+    """Raised if the object that the user named does not exist, or cannot be served."""
 
 
 def load(
@@ -97,8 +97,8 @@ def load(
 
 
 class _Uncached(SourceFileLoader):
-    """Neither reads nor writes __pycache__, as when Python runs a script: two
-    edits of a second look the same there."""
+    """A loader that neither reads nor writes __pycache__, because two changes of a file within a second look the same
+    there. Python itself does this for a script that it runs."""
 
     def path_stats(self, path: Any) -> NoReturn:
         raise OSError
@@ -109,7 +109,7 @@ def _stem(script: str) -> str:
 
 
 def _place(file: str) -> Tuple[str, str]:
-    """Identifies a file: two paths of its folder give the same result."""
+    """Identifies a file, even if different paths lead to its folder."""
     folder, name = os.path.split(file)
     return os.path.realpath(folder), name
 
@@ -147,13 +147,14 @@ def _import_script(script: str) -> ModuleType:
     spec.loader.exec_module(module)
     if parent:
         setattr(sys.modules[parent], name.rpartition(".")[2], module)
-    return sys.modules.get(name, module)  # a module may replace itself in sys.modules
+    return sys.modules.get(name, module)  # A module may replace itself in sys.modules.
 
 
 def _import_module(name: str, here: str) -> ModuleType:
     own = os.path.join(here, name + ".py")
     if name in sys.modules and os.path.isfile(own):
-        return _import_script(own)  # a module of Python, or of another application, has the name
+        # A module of Python, or of another application, has this name.
+        return _import_script(own)
     top = name.partition(".")[0]
     package = os.path.join(here, top)
     known = [os.path.realpath(path) for path in getattr(sys.modules.get(top), "__path__", ())]
@@ -178,7 +179,7 @@ _applications = {"__main__"}  # names of the modules of applications
 
 
 def _home(module: ModuleType) -> str:
-    """The folder that contains a module or a package."""
+    """Returns the folder that contains a module or a package."""
     file = getattr(module, "__file__", None) or ""
     folder, name = os.path.split(os.path.realpath(file))
     return os.path.dirname(folder) if name.startswith("__init__.") else folder
@@ -221,7 +222,7 @@ def _no_module(name: str, missing: str, here: str) -> str:
             )
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
-            # the folder above the right one, such as above Django's manage.py
+            # The user may have named the folder above the right one, such as above Django's manage.py.
             if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")
@@ -247,7 +248,7 @@ def _file(module: ModuleType) -> str:
 
 
 def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
-    """The traceback from the first frame of the user's code on."""
+    """Returns the traceback without the frames that precede the first frame of the user's code."""
     mine = os.path.join(os.path.dirname(theirs.__code__.co_filename), "_")
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith((mine, "<frozen importlib")):
         tb = tb.tb_next
@@ -256,7 +257,7 @@ def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
 
 
 def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
-    """The name and the object to serve."""
+    """Returns the name of the object to serve, and the object."""
     if "(" in obj:
         name, args, named = _call(where, obj)
         if factory:
@@ -270,7 +271,7 @@ def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, f
 
 
 def _call(where: str, obj: str) -> Tuple[str, List[Any], Dict[str, Any]]:
-    """The parts of "name.attribute(LITERAL, key=LITERAL)"."""
+    """Returns the parts of "name.attribute(LITERAL, key=LITERAL)"."""
     import ast
 
     try:
@@ -296,7 +297,8 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     names = _MADE_BY * factory + _CALLED
     if interface != "paths":
         for name in names:
-            if name in space and not isinstance(space[name], type(sys)):  # submodules do not count: Flask has flask.app
+            # Submodules do not count: Flask has flask.app.
+            if name in space and not isinstance(space[name], type(sys)):
                 return name, space[name]
         for name in names if "__getattr__" in space else ():
             value = getattr(module, name, None)
@@ -310,7 +312,7 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
-    if "__path__" in space:  # a package, such as a Django project
+    if "__path__" in space:  # This is a package, such as a Django project.
         modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
         near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
@@ -328,7 +330,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
     except AttributeError as error:
         tb = theirs(error.__traceback__)
         if tb is not None and tb.tb_next is not None:
-            # the module's __getattr__ (PEP 562) knows the name, but making the object fails
+            # __getattr__ of the module (PEP 562) knows the name, but fails to create the object.
             raise
         raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}") from None
     for name in rest:
@@ -337,7 +339,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
         except AttributeError:
             others = dir(value)
             if name in others:
-                raise  # the attribute exists, but making it fails
+                raise  # The attribute exists, but its creation fails.
             near = _near(name, [other for other in others if not other.startswith("_")])
             raise _Wrong(f"{where}: `{path}`, {_a(value)}, has no `{name}`{near}") from None
         path += "." + name
@@ -363,7 +365,7 @@ def _made(
 
 
 def _required(factory: Any) -> List[str]:
-    """The arguments that a call must have: "'CONFIG'", "debug='DEBUG'"."""
+    """Returns the arguments that a call must have: "'CONFIG'", "debug='DEBUG'"."""
     import inspect
 
     try:
@@ -380,7 +382,7 @@ def _how_to_call(where: str, name: str, factory: Any) -> str:
 
 
 def _names(space: Namespace) -> List[str]:
-    """Names of a module's globals that the user may mean: neither modules nor imported names."""
+    """Returns globals of a module that the user may mean: neither modules nor imported names."""
     own = space.get("__name__")
 
     def meant(name: str, value: Any) -> bool:
@@ -411,7 +413,7 @@ def _near(wrong: str, names: List[str], prefix: str = "") -> str:
 
 
 def _a(value: Any) -> str:
-    """Such as "a list" or "a flask.app.Flask"."""
+    """Returns the type of a value with its article, such as "a list" or "a flask.app.Flask"."""
     kind = type(value)
     name = (
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
@@ -445,7 +447,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             " ASGI application (scope, receive, send)"
         )
     if isinstance(served, type) or interface == "asgi":
-        # only the call shows whether metaclass, __new__ or __init__ gets the arguments
+        # Only a call shows whether the metaclass, __new__ or __init__ gets the arguments.
         return
     function = served if hasattr(served, "__code__") else type(served).__call__
     code = getattr(function, "__code__", None)

@@ -44,7 +44,7 @@ def checked(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Call:
-    """A request, with the mistakes of its application."""
+    """A request, and the rules of PEP 3333 that its application has broken."""
 
     def __init__(self, application: Any, environ: Any, warned: Set[str]) -> None:
         self.application, self.environ, self.warned = application, environ, warned
@@ -61,8 +61,8 @@ class _Call:
         self.environ["wsgi.errors"].write(log_line("warning", line))
 
     def checked(self, result: Any) -> Any:
-        """Returns result; an iterable is wrapped, because its items are made later."""
-        if type(result).__module__ == "_fapws":  # made for this server
+        """Returns result. An iterable is wrapped, so that its items are checked when they are made."""
+        if type(result).__module__ == "_fapws":  # The object was made for this server.
             return result
         if isinstance(result, (list, tuple)):
             for item in result:
@@ -78,7 +78,7 @@ class _Call:
                 " [json.dumps(result).encode()]",
             )
             self.end()
-        elif hasattr(result, "read"):  # the server reads a file without a call of its iterator
+        elif hasattr(result, "read"):  # The server reads a file without calling its iterator.
             if isinstance(result, io.TextIOBase):
                 self.warn("item", "the result is a file of text; it must be opened in binary mode")
             self.end()
@@ -93,13 +93,13 @@ class _Call:
             self.warn("item", f"an item of the body is {_a(item)}; it must be bytes", place)
 
     def end(self) -> None:
-        # The library of a WebSocket answers through the socket of the client.
+        # A WebSocket library answers through the socket of the client.
         if not self.started and "HTTP_UPGRADE" not in self.environ:
             self.warn("start", "start_response was not called; it must be called before the first item of the body")
 
 
 class _Start:
-    """start_response of a request; it has the same attributes."""
+    """Replaces start_response for a request, with the same attributes."""
 
     def __init__(self, start: Any, call: _Call) -> None:
         vars(self).update(_start=start, _call=call)
@@ -147,7 +147,7 @@ def _check_headers(call: _Call, headers: Any, place: str) -> None:
         if type(pair) is not tuple:
             call.warn("header", f"a header is {_a(pair)}; it must be a tuple (name, value)", place)
         name = pair[0] if isinstance(pair, (list, tuple)) and pair else None
-        if isinstance(name, str) and is_hop_by_hop(name):  # the server refuses other types
+        if isinstance(name, str) and is_hop_by_hop(name):  # The server rejects other types itself.
             call.warn("hop", f"the header {name!a} is about the connection and belongs to the server", place)
 
 
@@ -163,7 +163,7 @@ class _Body:
 
     def __next__(self) -> Any:
         try:
-            item = next(self._iterator, self)  # self means the end
+            item = next(self._iterator, self)  # The iterator itself stands for its end.
         except BaseException as error:
             _end_at_call(error)
             raise
@@ -205,7 +205,8 @@ def _place(code: CodeType, line: Optional[int]) -> str:
 
 
 def _caller() -> str:
-    """The place in the handler, a function with environ, that has called a method here, itself or through others."""
+    """Returns the place in the handler, a function with environ, that has called a method of this module, directly or
+    indirectly."""
     first = sys._getframe(2)
     frame: Optional[FrameType] = first
     while frame and frame.f_code.co_filename != __file__:
@@ -218,7 +219,7 @@ def _caller() -> str:
 
 
 def _at(iterator: Any) -> str:
-    """The yield where a generator waits; "" for another iterator."""
+    """Returns the line of the yield at which a generator waits; "" for another iterator."""
     while getattr(getattr(iterator, "gi_yieldfrom", None), "gi_frame", None):
         iterator = iterator.gi_yieldfrom
     frame = getattr(iterator, "gi_frame", None)
@@ -226,7 +227,7 @@ def _at(iterator: Any) -> str:
 
 
 def _definition(application: Any) -> str:
-    """The place of the function that answers: the innermost function, without the functions that wrap it."""
+    """Returns the place of the innermost function of an application, without the functions around it."""
     for app in reversed(chain(application)):
         while hasattr(app, "__wrapped__"):
             app = app.__wrapped__

@@ -31,7 +31,7 @@ __all__ = ["main", "rows"]
 
 _ANY = "any"
 _WEBSOCKET = "WEBSOCKET"
-_QUIET = {"HEAD", "OPTIONS"}  # methods that each GET implies
+_QUIET = {"HEAD", "OPTIONS"}  # methods that are implied by GET
 
 
 def main(apps: List[App]) -> None:
@@ -56,7 +56,8 @@ def rows(prefix: str, entry: Any, name: str) -> List[Row]:
     if kind:
         try:
             found = [Row(prefix.rstrip("/") + path, methods, handler) for path, methods, handler in _READERS[kind](app)]
-        except AttributeError:  # another version stores its routes elsewhere
+        # Another version of the framework stores its routes elsewhere.
+        except AttributeError:
             found = []
         if found:
             return found
@@ -160,7 +161,7 @@ def _pyramid(app: Any) -> Iterator[Row]:
             if view.get("attr"):
                 handler += f".{view['attr']}"
             yield Row(path, _listed([methods] if isinstance(methods, str) else methods), handler)
-    for view in views.get("", ()):  # found by traversal, for a context
+    for view in views.get("", ()):  # These views are found by traversal, for a context.
         handler = _named(view.get("callable"))
         if not view.get("exception_only") and not handler.startswith("pyramid."):
             yield Row(f"(traversal) {view.get('name') or '/'}", _ANY, handler)

@@ -51,14 +51,14 @@ def _hook(event: str, args: Tuple[Any, ...]) -> None:
         line = _LOOKS[event](*args)
         if line:
             os.write(_output, os.fsencode(f"{_caller()}: {line}\n"))
-    except Exception:  # the caller gets an error for this argument
+    except Exception:  # The caller gets an error for this argument anyway.
         pass
     finally:
         _inside.hook = False
 
 
 def _caller() -> str:
-    """The innermost line of code outside of the standard library and of this package."""
+    """Returns the innermost line of code that is neither in the standard library nor in this package."""
     here = os.path.dirname(os.__file__)
     frame = sys._getframe(2)
     inner = frame
@@ -97,7 +97,7 @@ def _creation(path: Any) -> Optional[str]:
 
 def _open(path: Any, mode: Any = None, flags: int = os.O_RDONLY) -> Optional[str]:
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return None  # path is a descriptor
+        return None  # The path is a descriptor.
     name = os.path.abspath(os.fsdecode(path))
     writes = flags & os.O_ACCMODE != os.O_RDONLY
     if not os.path.exists(name):
@@ -151,7 +151,8 @@ def _bind(connection: socket.socket, address: Any) -> Optional[str]:
         return None
     port = address[1]
     if port == 0 or (port < 1024 and os.geteuid() != 0):
-        return None  # the system chooses one, or the user may lack the privilege
+        # The system chooses a port, or the user may lack the privilege.
+        return None
     with socket.socket(connection.family, socket.SOCK_STREAM) as probe:
         try:
             probe.bind(address)
@@ -163,7 +164,7 @@ def _bind(connection: socket.socket, address: Any) -> Optional[str]:
 
 
 def _unix(connection: socket.socket, family: int, *_: Any) -> Optional[str]:
-    # fileno of socket.__init__: the socket already exists, such as one of a pair
+    # If fileno is an argument of socket.__init__, the socket exists already, for example as one of a pair.
     made = sys._getframe(2).f_locals.get("fileno")
     if family != getattr(socket, "AF_UNIX", None) or made is not None:
         return None

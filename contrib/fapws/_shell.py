@@ -66,7 +66,7 @@ def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
 def _plain(space: Dict[str, Any], banner: str) -> None:
     import code
 
-    hook = getattr(sys, "__interactivehook__", None)  # set by module site: readline and its history
+    hook = getattr(sys, "__interactivehook__", None)  # module site sets it for readline and its history
     if hook is not None:
         hook()
     try:

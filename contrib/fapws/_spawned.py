@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping
 
 
 def in_one() -> bool:
-    """Whether this process was started by multiprocessing and imports the script."""
+    """Whether multiprocessing has started this process, which now imports the script."""
     process = sys.modules.get("multiprocessing.process")
     return bool(process) and getattr(process.current_process(), "_inheriting", False)
 
@@ -35,7 +35,8 @@ def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
         def get_preparation_data(name: str) -> Any:
             data = get_data(name)
             if folder not in data.setdefault("sys_path", list(sys.path)):
-                data["sys_path"].append(folder)  # last, so that it hides no other module
+                # The folder is the last one, so that it hides no other module.
+                data["sys_path"].append(folder)
             return data
 
         module.get_preparation_data = get_preparation_data
@@ -140,4 +141,4 @@ def ipc_post(topic: str, data: bytes) -> bool:
 
 
 def ipc_watch() -> None:
-    """Nothing arrives there."""
+    """Does nothing, because no message arrives in this process."""

@@ -29,7 +29,8 @@ _ESCAPES = {
 
 
 def harmless(some: str) -> str:
-    """Return text with control characters escaped. A line after the first one does not begin as those of the log do."""
+    """Returns text with control characters escaped. A later line of the result cannot look like the beginning of
+    another line of the log."""
     first, *others = some.translate(_ESCAPES).split("\n")
     return "\n".join([first, *("  " + line if line[:1].isdigit() or line[:1] == "[" else line for line in others)])
 
@@ -42,11 +43,12 @@ def text(
 
 
 def _piece(piece: str) -> str:
-    if piece[:1].isspace():  # a frame, the place of a SyntaxError, or what joins two tracebacks
+    # The piece is a frame, the place of a SyntaxError, or the text between two tracebacks.
+    if piece[:1].isspace():
         return harmless(piece)
     piece = piece.translate(_ESCAPES)
     piece = piece.replace("\n", "\n  ", piece.count("\n") - piece.endswith("\n"))
-    return "  " + piece if piece[:1].isdigit() or piece[:1] == "[" else piece  # a note
+    return "  " + piece if piece[:1].isdigit() or piece[:1] == "[" else piece  # The piece is a note of the exception.
 
 
 def tame(handler: "logging.Handler") -> None:

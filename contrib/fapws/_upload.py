@@ -128,7 +128,7 @@ class upload:
             if kind is not upload:
                 self.__class__ = kind  # not in __new__, which would hide the arguments from help()
                 self.app = handler  # frameworks are detected through this attribute
-            # For log lines, because objects have no names.
+            # Log lines use this name, because objects have no names.
             self.__module__ = getattr(handler, "__module__", None) or type(handler).__module__
             self.__qualname__ = f"upload({getattr(handler, '__qualname__', type(handler).__qualname__)})"
         self.handler = handler
@@ -177,7 +177,7 @@ class upload:
         return dumps(self._rule)
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """Called by the server with a finished upload instead of a body."""
+        """Called by the server when an upload is complete, with a description of the upload instead of a body."""
         given, piece = self._given(environ["wsgi.input"].read())
         if "op" in given:
             try:
@@ -199,14 +199,12 @@ class upload:
         return self.handler(environ, start_response)
 
     def _given(self, body: bytes) -> Tuple[Dict[str, Any], bytes]:
-        """The description that the server sends instead of a body, and the following piece of a
-        file.
-        """
+        """Returns the description that the server sends instead of a body, and the piece of a file that follows it."""
         from json import loads
 
         line, _, piece = body.partition(b"\n")
         given: Dict[str, Any] = {}
-        if self._rule["key"].encode() in line:  # otherwise a client has sent the field
+        if self._rule["key"].encode() in line:  # Without the key, a client has sent the field.
             given = loads(line)
         if given.pop("key", "") != self._rule["key"]:
             raise RuntimeError(
@@ -242,7 +240,7 @@ class upload:
 
 
 def _key() -> str:
-    """Proves that the server has made a description."""
+    """Returns a key that proves that the server has made a description."""
     return os.urandom(16).hex()
 
 
@@ -257,7 +255,7 @@ _REASONS = {201: "201 Created", 204: "204 No Content"}
 
 
 class BareStart:
-    """start_response for a client that wants a certain status, and no body, if the handler succeeds (tus)."""
+    """Replaces start_response for a tus client that expects this status and no body if the handler succeeds."""
 
     def __init__(self, start_response: Callable[..., Any]) -> None:
         self._start_response = start_response
@@ -272,7 +270,7 @@ class BareStart:
 
     def finish(self, result: Any, status: int) -> Any:
         """The response to a handler that has returned result."""
-        # a generator first runs at this point, and may call start_response
+        # A generator begins to run here, and may call start_response.
         if hasattr(result, "__next__"):
             result = list(result)
         if not str(self.given[0]).startswith("2"):

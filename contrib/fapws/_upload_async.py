@@ -48,7 +48,7 @@ class ASGIUpload(upload):
 
 
 class _Behind:
-    """receive() for a request whose body the server has already consumed."""
+    """Replaces receive() for a request whose body the server has already read."""
 
     def __init__(self, receive: Any) -> None:
         self.receive = receive
@@ -62,7 +62,7 @@ class _Behind:
 
 
 class _Bare:
-    """send() for a client that wants this status, and no body, if the application succeeds (tus)."""
+    """Replaces send() for a tus client that expects this status and no body if the application succeeds."""
 
     def __init__(self, send: Any, status: int) -> None:
         self.send = send

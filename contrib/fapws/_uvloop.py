@@ -14,11 +14,8 @@ __all__ = ["Loop"]
 
 
 class Loop(uvloop.Loop):  # type: ignore[misc]
-    """An event loop of uvloop whose handler of SIGCHLD runs on the alternate stack.
-
-    libuv handles SIGCHLD when it starts a program. The stack of a goroutine is too small for
-    its handler.
-    """
+    """An event loop of uvloop whose signal handler for SIGCHLD runs on the alternate stack. libuv installs this handler
+    when it starts a program. The stack of a goroutine is too small for the handler."""
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         return await _told(super().subprocess_exec(*args, **kwargs))
@@ -29,7 +26,7 @@ class Loop(uvloop.Loop):  # type: ignore[misc]
 
 @coroutine
 def _told(starting: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Awaits starting, and moves the handlers of signals to the alternate stack after each of its steps."""
+    """Awaits starting. After each step, makes the signal handlers run on the alternate stack."""
     step: Any = starting.send
     value: Any = None
     while True:

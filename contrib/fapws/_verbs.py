@@ -49,7 +49,7 @@ def adapt(entry: Any) -> Union[Application, str, None]:
 
 
 def _uncallable(cls: Any) -> Optional[str]:
-    """Why cls is no WSGI application either, where that is certain: object() takes no arguments."""
+    """Returns why cls is not a WSGI application either, if this is certain: object() takes no arguments."""
     if cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__:
         return (
             f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take"
@@ -59,7 +59,7 @@ def _uncallable(cls: Any) -> Optional[str]:
 
 
 def _arguments(cls: Any) -> str:
-    """The arguments without which no object of cls can be made."""
+    """Returns the arguments that are required to make an object of cls."""
     code = getattr(cls.__init__, "__code__", None)
     if code is None:
         return ""
@@ -74,7 +74,7 @@ def _arguments(cls: Any) -> str:
 
 
 def _misfit(owner: type, methods: Dict[str, str]) -> str:
-    """Why one of the methods cannot be called with (environ, start_response), "" if all can."""
+    """Returns why one of the methods cannot be called with (environ, start_response), "" if all can."""
     for verb in methods.values():
         method = next((vars(base)[verb] for base in owner.__mro__ if verb in vars(base)), None)
         bound = MethodType(method, owner) if isinstance(method, FunctionType) else getattr(owner, verb, None)

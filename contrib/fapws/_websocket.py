@@ -100,7 +100,7 @@ class WebSocket:
             self.__qualname__ = f"WebSocket({getattr(called, '__qualname__', type(called).__qualname__)})"
         self.subprotocols = _checked_names(subprotocols)
         self.origins = _checked_origins(origins)
-        self._told = False  # the log already has a line about a rejected origin
+        self._told = False  # whether the log already has a line about a rejected origin
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
         """Answers a request that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
@@ -110,7 +110,8 @@ class WebSocket:
         return [b"This address is for WebSockets.\n"]
 
     def _admit(self, environ: Mapping[str, Any]) -> Optional[str]:
-        """The subprotocol for a client, or None; HTTPError if it may not connect. The server calls it."""
+        """Returns the subprotocol for a client, or None. Raises HTTPError if the client may not connect. The server
+        calls it."""
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None and "*" not in self.origins and not self._knows(origin, environ.get("HTTP_HOST", "")):
             self._tell(origin, environ)
@@ -194,7 +195,7 @@ def broadcast(
 def refusal(
     status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()
 ) -> HTTPError:
-    """The response of ``ws.reject``."""
+    """Returns the response for ``ws.reject``."""
     return HTTPError(status, text, headers)
 
 
@@ -239,7 +240,7 @@ def _checked_origins(origins: Union[None, str, Iterable[str]]) -> Tuple[str, ...
 
 
 def _place(origin: str) -> Optional[Tuple[str, str, str]]:
-    """Scheme, host and port of an origin (RFC 6454 §6.2), None if it is none."""
+    """Returns scheme, host and port of an origin (RFC 6454 §6.2), or None if it is not valid."""
     try:
         parts = urlsplit(origin)
         port = parts.port

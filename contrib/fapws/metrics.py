@@ -47,7 +47,7 @@ _MOST = 200  # maximum number of combinations of labels of a metric
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 _declared: Dict[str, _Metric] = {}
-_adding = RLock()  # two threads must not make the same metric or series
+_adding = RLock()  # Two threads must not create the same metric or series.
 
 
 class _Metric:
@@ -69,11 +69,11 @@ class _Metric:
             head["bounds"] = bounds
         self._number: int = _native.metric_family(json.dumps(head)[:-1], bounds) if _native else -1
         if not self.labels and _native:
-            # makes the series visible before its first change
+            # This makes the series visible before its first change.
             self._find({})
 
     def _find(self, given: Dict[str, Any]) -> int:
-        """The number of the series with these values of the labels."""
+        """Returns the number of the series with these values of the labels."""
         if len(given) != len(self.labels):
             raise self._wrong(given)
         try:

@@ -62,13 +62,13 @@ class Shared:
         self.lock = threading.Lock()
         self.numbers = count(1)
         self.looked = 0.0
-        # for receivers in this process: time of expiry, position, message
+        # messages for receivers in this process: time of expiry, position, message
         self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}
         self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
         self.claimed: Dict[str, Set[Id]] = {}  # claims of this process that may not be the first
         self.coming: Dict[str, int] = {}  # messages from this process that have not arrived yet
         self.receivers: Dict[str, Deque[Waiter]] = {}
-        self.groups: Dict[str, Dict[str, float]] = {}  # channels with the times when they leave
+        self.groups: Dict[str, Dict[str, float]] = {}  # channels of each group, with the times when they leave it
         self.member_of: Dict[str, Set[str]] = {}
         self.settling: Dict[int, Waiter] = {}
         if _ipc is None:
@@ -151,7 +151,7 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    # this receiver was woken, but another one may need its message
+                    # The server has woken this receiver, but another receiver may need its message.
                     if not self.forget(channel, me):
                         self.wake(channel)
                 raise
@@ -211,7 +211,7 @@ class Shared:
         return True
 
     def claims(self, channel: str) -> List[Tuple[Any, ...]]:
-        """The claims to post so that each waiting receiver gets a message."""
+        """Returns the claims to post, so that each waiting receiver gets a message."""
         mine = self.claimed.get(channel, set())
         room = len(self.receivers.get(channel, ())) - len(mine)
         claims = []
@@ -265,7 +265,7 @@ class Shared:
             self.member_of.pop(channel, None)
 
     def leave_all(self, channel: str) -> None:
-        """A message of channel was not received in time: the channel need not be kept in its groups."""
+        """Removes channel from all groups, because a message in it was not received in time."""
         if _OWNED.search(channel):
             for group in tuple(self.member_of.get(channel, ())):
                 self.leave(group, channel)
@@ -279,7 +279,7 @@ class Shared:
             self.answer(answer)
 
     def answer(self, event: Tuple[Any, ...]) -> None:
-        """Posts an event, now or soon. In any event loop."""
+        """Posts an event now, or soon. It may be called on any event loop."""
         if not self.push(*event):
             asyncio.get_running_loop().call_later(_PAUSE, self.answer, event)
 
@@ -323,7 +323,7 @@ class Shared:
             elif self.is_mine(channel):
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
-            elif sender == self.id:  # exactly one process forwards it
+            elif sender == self.id:  # Exactly one process, the sender, forwards the message.
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends
 
@@ -354,6 +354,6 @@ def _wake(waiter: Waiter) -> bool:
 
     try:
         loop.call_soon_threadsafe(done)
-    except RuntimeError:  # the loop is closed
+    except RuntimeError:  # The event loop of the task is closed.
         return False
     return True

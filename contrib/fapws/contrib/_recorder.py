@@ -63,7 +63,7 @@ class Recorder(Start_response):
 
 
 class _Begun:
-    """An iterator that has made its first piece already."""
+    """An iterator that has already made its first piece."""
 
     def __init__(self, pieces: Any) -> None:
         self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)

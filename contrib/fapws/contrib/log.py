@@ -71,7 +71,7 @@ def _line(environ: Dict[str, Any], status: int, size: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """text as Apache writes it: a client can neither end a line nor a quotation."""
+    """Returns text escaped like Apache's: a client can end neither the line nor the quotation."""
     if text.isprintable() and text.isascii() and '"' not in text and "\\" not in text:
         return text
     out = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Form", "MultipartError", "parse"]
 
-# small, because the rest of the block is moved after each line
+# small, because the rest of a block is moved after each line
 _BLOCK = 16 * 1024
 _MOST = 20
 _BOUNDARY_CHARS = frozenset(
@@ -177,7 +177,7 @@ def _read_file(
 
 
 class _Source:
-    """The body as parts. ``buffer`` holds bytes that were read and not yet used."""
+    """Reads the parts of a body. ``buffer`` holds bytes that were read and not yet used."""
 
     def __init__(self, stream: Any, length: Optional[str], boundary: bytes) -> None:
         self.stream = stream
@@ -211,7 +211,7 @@ class _Source:
         return True
 
     def head(self, most: int) -> List[bytes]:
-        """The header lines of a part."""
+        """Returns the header lines of a part."""
         lines: List[bytes] = []
         while True:
             line = self.line(most, "the header of a part is too long")
@@ -244,7 +244,7 @@ class _Source:
                 keep(self.buffer[:at])
                 self.buffer = self.buffer[at + len(self.delimiter) :]
                 return
-            # the end may be the beginning of a delimiter
+            # The last bytes may be the beginning of a delimiter.
             safe = len(self.buffer) - len(self.delimiter) + 1
             if safe > 0:
                 keep(self.buffer[:safe])
@@ -263,7 +263,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
-    """Name, filename (None: a text field) and content type of a part."""
+    """Returns name, filename (None for a text field) and content type of a part."""
     fields: Dict[str, str] = {}
     for line in lines:
         key, colon, value = line.decode("utf-8", "replace").partition(":")
@@ -287,11 +287,9 @@ def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
 
 
 def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
-    """``form-data; name="a"`` as ("form-data", {"name": "a"}).
-
-    In quotes, browsers write a quote as %22 and leave backslashes alone (HTML,
-    "multipart/form-data encoding algorithm"), others write it as ``\\"``.
-    """
+    """Parses a header value: ``form-data; name="a"`` gives ("form-data", {"name": "a"}). In quotes, browsers write a
+    quote as %22 and leave backslashes alone (HTML, "multipart/form-data encoding algorithm"), other clients write it as
+    ``\\"``."""
     value, _, rest = text.partition(";")
     params: Dict[str, str] = {}
     while rest.strip():
@@ -308,7 +306,7 @@ def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
 
 
 def _quoted(text: str) -> Tuple[str, str]:
-    """The string up to the closing quote, and the text after the next ";"."""
+    """Returns the string up to the closing quote, and the text after the next ";"."""
     at = text.find('"')
     end = text.rfind('"')
     while 0 < at < end and text[at - 1] == "\\":

@@ -46,14 +46,14 @@ tr:nth-child(even){background:var(--box)}code{font:13px ui-monospace,monospace}<
 
 
 class _Look:
-    """The counts of one profile. Its thread writes them; other threads read them after its end."""
+    """The counts of one profile. The thread of the profile writes them. Other threads read them after its end."""
 
     def __init__(self, seconds: float, hertz: int, whole: bool = False) -> None:
         self.seconds, self.hertz = seconds, hertz
         self.samples = 0
-        self.busy = 0  # stacks in all samples
-        self.own: Dict[Place, int] = {}  # stacks with the place on top
-        self.all: Dict[Tuple[str, str], int] = {}  # stacks that contain the function
+        self.busy = 0  # number of stacks in all samples
+        self.own: Dict[Place, int] = {}  # number of stacks whose innermost frame is at this place
+        self.all: Dict[Tuple[str, str], int] = {}  # number of stacks that contain this function
         self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # innermost frame first
         self.done = False
 
@@ -75,7 +75,7 @@ class _Look:
 
     def count(self, places: List[Place]) -> None:
         if any(place[0] == _OWN_FILE for place in places):
-            return  # the thread that starts this one
+            return  # This is the thread that starts the profile.
         place = places[0]
         if place in self.own or len(self.own) < _PLACES:
             self.own[place] = self.own.get(place, 0) + 1
@@ -95,7 +95,7 @@ class _Look:
 
 
 def _places_of(frame: Optional[FrameType]) -> List[Place]:
-    """The stack of a thread, innermost first. Only the first one has the line."""
+    """Returns the stack of a thread, the innermost frame first. Only this frame has its line."""
     places: List[Place] = []
     while frame is not None and len(places) < _DEEPEST:
         code = frame.f_code
@@ -105,7 +105,7 @@ def _places_of(frame: Optional[FrameType]) -> List[Place]:
 
 
 def _stacks() -> List[Tuple[int, List[Place]]]:
-    """The stacks of all threads, by their identifiers."""
+    """Returns the stacks of all threads, by their identifiers."""
     return [(ident, _places_of(frame)) for ident, frame in sys._current_frames().items()]
 
 
@@ -140,7 +140,7 @@ def _waits_for_events(stack: List[Tuple[str, str]]) -> bool:
     )
 
 
-_served: Optional[_Look] = None  # profile of the status page
+_served: Optional[_Look] = None  # the profile of the status page
 
 
 def _begin_served(seconds: float) -> bool:
@@ -271,7 +271,7 @@ def _percent(n: int, of: int) -> str:
 
 
 def _short(file: str) -> str:
-    """A path without the folder of sys.path that contains it."""
+    """Returns a path without the folder of sys.path that contains it."""
     for folder in sorted((entry for entry in sys.path if entry), key=len, reverse=True):
         if file.startswith(os.path.join(folder, "")):
             return file[len(folder) :].lstrip(os.sep)

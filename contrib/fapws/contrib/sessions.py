@@ -102,7 +102,7 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
     def __init__(self, sessions: Sessions, key: str) -> None:
         self._sessions, self._key, self._old = sessions, "", ""
         stored = sessions._load(key) if key else None
-        if stored is not None:  # an unknown identifier from a client is never used
+        if stored is not None:  # An unknown identifier from a client is never used.
             self._key, self._old = key, stored
             super().__init__(json.loads(stored))
 
@@ -179,8 +179,8 @@ class Sessions:
         return ""
 
     def _do(self, statement: str, *values: Any) -> Any:
-        """Carries out one statement and returns its first row; a connection belongs to a thread, so each has its
-        own."""
+        """Executes one statement and returns the first row of its result. Each thread has its own connection to the
+        database."""
         connection = sqlite3.connect(self.path, timeout=10)
         try:
             with connection:
@@ -198,7 +198,7 @@ class Sessions:
         return row is not None and row[0] < time() + self.max_age * 0.9
 
     def _store(self, key: str, text: str, known: bool) -> None:
-        """Stores a session. A known one may have been deleted meanwhile, by logging out: then it stays deleted."""
+        """Stores a session. If a known session was deleted meanwhile, by logging out, it stays deleted."""
         self._do("DELETE FROM session WHERE expires <= ?", time())
         new, old = (
             "INSERT INTO session (expires, data, key) VALUES (?, ?, ?)",

@@ -58,7 +58,7 @@ class Gzip:
             if not _suits(head) or hasattr(result, "fileno"):
                 head.send(start_response)
                 return result
-            if not _varies(head):  # also for uncompressed responses
+            if not _varies(head):  # This also concerns uncompressed responses.
                 head.add_header("Vary", "Accept-Encoding")
             if environ["REQUEST_METHOD"] == "HEAD" or not _accepts(environ.get("HTTP_ACCEPT_ENCODING", "")):
                 head.send(start_response)
@@ -85,7 +85,7 @@ class Gzip:
 
 
 class _Pieces:
-    """The compressed pieces of an iterable. The server closes it, like any iterable of a handler."""
+    """Yields the compressed pieces of an iterable. The server closes it, like any iterable of a handler."""
 
     def __init__(self, written: List[bytes], pieces: Iterable[Any], level: int) -> None:
         self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
@@ -128,7 +128,7 @@ def _suits(head: Recorder) -> bool:
 
 
 def _varies(head: Recorder) -> bool:
-    """Whether caches know that the response depends on Accept-Encoding (RFC 9110 §12.5.5)."""
+    """Whether the response tells caches that it depends on Accept-Encoding (RFC 9110 §12.5.5)."""
     return bool({"*", "accept-encoding"} & {member.strip().lower() for member in head.get("vary").split(",")})
 
 
