@@ -20,7 +20,7 @@ import (
 
 type browser struct{ ctx context.Context }
 
-// Only one of the tabs has the focus; the others must not be slowed down.
+// startBrowser makes the browser treat each tab as active. Normally, it slows down the tabs without the focus.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
@@ -94,7 +94,7 @@ func (p *tab) hear(event any) {
 	}
 }
 
-// asked returns the Last-Event-ID of each request for a stream; "" for requests without it.
+// asked returns the Last-Event-ID of each request for an event stream, or "" for requests without it.
 func (p *tab) asked() (ids []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +129,7 @@ func (p *tab) await(condition string) {
 	err := chromedp.Run(p.ctx, poll)
 	for end := time.Now().Add(fapwstest.Patience); err != nil && strings.Contains(err.Error(), "Cannot find context") &&
 		time.Now().Before(end); {
-		err = chromedp.Run(p.ctx, poll) // returns after the parallel subtests have ended
+		err = chromedp.Run(p.ctx, poll) // This runs after the parallel subtests have ended.
 	}
 	if err != nil {
 		var text string

@@ -125,7 +125,7 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
 	var all []*webSocket
-	for i := range 10 { // the kernel distributes connections to workers
+	for i := range 10 { // The kernel distributes the connections among the workers.
 		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
 	}
 	for _, w := range all {
@@ -139,7 +139,7 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 		}
 	}
 	s.Reload()
-	for i, speaker := range all { // no client has noticed the reload
+	for i, speaker := range all { // No client has noticed the reload.
 		line := fmt.Sprint("again ", i)
 		speaker.send(line)
 		for _, w := range all {
@@ -170,7 +170,7 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 		}
 	}
 	var all []*webSocket
-	for i := range 4 { // enough to use both threads
+	for i := range 4 { // This is enough to use both threads.
 		w := s.talk(chatPath("den", fmt.Sprint("c", i)), "chat")
 		w.await("people", func(m map[string]any) bool { return m["people"] != nil })
 		all = append(all, w)

@@ -93,7 +93,7 @@ func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 		{"no boundary", "multipart/form-data", "--B--", 400},
 		{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 	} {
-		// The client sends Expect. Otherwise the rejection could arrive while the body is sent.
+		// The client sends Expect: without it, the rejection could arrive while the client sends the body.
 		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect",
 			"100-continue"))
 		if resp.StatusCode != c.status {
@@ -237,7 +237,7 @@ func TestSQLiteSampleStoresEntries(t *testing.T) {
 		s.post("/sign", urlencoded, strings.NewReader(form.Encode())).want(303)
 		s.get("/").want(200, "Robert&#x27;); DROP TABLE entry;--", "&lt;b&gt;é&lt;/b&gt;\nsecond line")
 
-		// An empty text, or no form, makes no entry.
+		// A form without text, or no form, makes no entry.
 		for _, form := range []string{"name=x&text=", "text=x", "name=+&text=y"} {
 			s.post("/sign", urlencoded, strings.NewReader(form)).want(303)
 		}

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server of start ends with t.
+// start starts a server with a script. The server ends with t.
 func start(t *testing.T, script string, args ...string) *server {
 	t.Helper()
 	return startServer(t, nil, script, args)
@@ -88,7 +88,7 @@ func (s *server) do(req *http.Request) *reply {
 	return &reply{resp, s, string(body)}
 }
 
-// The body of the response is unread.
+// open sends a request and returns the response. The caller reads the body.
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
 	resp, err := s.client.Do(req)

@@ -26,7 +26,7 @@ def on_open(ws):
         return ws.reject(400)
     ws.data.room, ws.data.name = who
     ws.data.member = None
-    ws.join(ws.data.room)  # first, so that the client misses no message meanwhile
+    ws.join(ws.data.room)  # This comes first, so that the client misses no message.
     found = shared.enter(ws.data.room, ws.data.name)
     if found is None:
         return ws.reject(503)
@@ -45,7 +45,7 @@ def on_message(ws, message):
 
 
 def on_resume(ws):
-    """After a reload: the client is now connected to this process, without having noticed."""
+    """Runs after a reload. The client, which has not noticed the reload, is now connected to this process."""
     shared.resume(ws.data.member, ws.data.room, ws.data.name)
 
 

@@ -44,12 +44,12 @@ def tell(message, members):
 
 
 async def chat(scope, receive, send):
-    await receive()  # websocket.connect
+    await receive()  # receives websocket.connect
     who = rooms.parse_query(scope["query_string"].decode("latin-1")) if scope["path"] == "/ws" else None
     member = Member()
     lines = rooms.enter(who[0], member, who[1]) if who else None
     if lines is None:
-        return await send({"type": "websocket.close"})  # not accepted: 403
+        return await send({"type": "websocket.close"})  # The WebSocket is not accepted: the client gets 403.
     room = who[0]
     tasks = []
     try:

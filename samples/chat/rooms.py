@@ -21,8 +21,8 @@ _last = 0
 
 class Room:
     def __init__(self):
-        self.members = {}  # name by client
-        self.lines = deque(maxlen=LINES)  # messages as they were sent
+        self.members = {}  # names of the members, by client
+        self.lines = deque(maxlen=LINES)  # messages in the form in which they were sent
 
 
 def parse_query(query):

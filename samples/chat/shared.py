@@ -19,7 +19,7 @@ PEOPLE = 200  # maximum number of names shown for a room
 SILENT = 15  # seconds without a beat after which a process is dead and its members are removed
 
 _process = uuid.uuid4().hex
-_mine = {}  # members of this process: number: (room, name)
+_mine = {}  # members of this process: {number: (room, name)}
 _local = threading.local()
 
 

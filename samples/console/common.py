@@ -19,7 +19,7 @@ ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # boxes are drawn with UTF-8 characters
 
 class Html(str):
-    """HTML text, which is not escaped again."""
+    """HTML text, which must not be escaped again."""
 
 def html(file, /, **values):
     """Fills a file of the directory pages with values: text, which is escaped, HTML, or a list of HTML."""
@@ -49,7 +49,7 @@ def page(title, path):
     return decorate
 
 def attempt(start_response, action, *arguments, **options):
-    """Does what a form asks for. Returns "", or why it failed: a text for the page that has the form."""
+    """Calls action for a form. Returns "", or the text of the error for the page that has the form."""
     try:
         action(*arguments, **options)
         return ""
@@ -89,7 +89,8 @@ def hostname():
 def write(path, text):
     """Replaces a file. After a power failure, it has the old or the new text as a whole."""
     try:
-        with open(f"{path}.{threading.get_native_id()}", "w") as file:  # not that of another thread or process
+        # Each thread of each process uses another name.
+        with open(f"{path}.{threading.get_native_id()}", "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -99,7 +100,8 @@ def write(path, text):
 
 os.makedirs(DATA, exist_ok=True)
 os.makedirs(RUN, 0o700, exist_ok=True)
-if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o040000:  # anyone may write to /dev/shm
+# Any user may write to /dev/shm.
+if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o040000:
     raise PermissionError(f"{RUN}: must be open only to the user of the server; remove it, or set CONSOLE_RUN")
 lock = open(os.path.join(RUN, "lock"), "w")
 

@@ -30,7 +30,7 @@ def change(name, old, new, again):
     """Changes the password of a user. ValueError: its text says what is wrong."""
     if new != again:
         raise ValueError("the two passwords differ")
-    # one request at a time, so that nobody can guess the password quickly in a session left open
+    # Only one request at a time, so that nobody can quickly guess the password in a session that was left open.
     with guess:
         if not users.check(USERS, name, old):
             time.sleep(1)
@@ -46,7 +46,8 @@ def password(environ, start_response):
         except (OSError, ValueError) as error:
             start_response("422 Unprocessable Content", [])
             wrong = f"Not changed: {error}."
-        else:  # all sessions of this user have ended: the browser gets the form for logging in
+        # All sessions of this user have ended, so the browser gets the login form.
+        else:
             start_response("303 See Other", [("Location", "password?changed=1")])
     note = "Your password is changed." if parameter(environ, "changed") else ""
     return html("password", name=name, note=note, wrong=wrong)

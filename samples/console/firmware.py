@@ -49,7 +49,8 @@ def install(environ, start_response):
             os.unlink(IMAGE)
         start_response("303 See Other", [("Location", "/firmware")])
         return ""
-    if sha256 != digest():  # another upload, or another tab has cancelled
+    # another upload has replaced this one, or another tab has cancelled it.
+    if sha256 != digest():
         raise HTTPError(409, "Nothing was installed: the file has changed since it was checked. Send it again.")
     size = os.path.getsize(IMAGE)
     if problem := attempt(start_response, run, [*words("INSTALL"), IMAGE], root=True):

@@ -10,12 +10,12 @@ from contextlib import suppress
 from common import html, page, parameter, publishes, words
 from fapws import HTTPError, channel, publish, subscribers, timer
 
-LINES, LENGTH = 500, 1000  # lines of a page; bytes of a line
+LINES, LENGTH = 500, 1000  # maximum lines of a page; maximum bytes of a line
 followers = {}             # {log: (process that prints its new lines, beginning of the next line)}
 JOURNAL = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
 
 def find():
-    """The logs that the server can read, which are the only ones that a request may name."""
+    """Returns the logs that the server can read. A request may name only these logs."""
     journal = ["journal"] if shutil.which("journalctl") and glob.glob("/*/log/journal/*") else []
     paths = [path for pattern in words("LOGS") for path in glob.glob(pattern) if os.path.isfile(path)]
     return journal + sorted(path for path in paths
@@ -29,7 +29,7 @@ def start(log, journal_options, tail_options):
 
 @timer(1)
 def follow():
-    """Publishes the new lines of logs that are open in a browser, also after a reload, and follows no others."""
+    """Publishes the new lines of logs that a browser shows, also after a reload. Other logs are not followed."""
     wanted = {log for log in find() if subscribers("log:" + log)} if subscribers("logs") else set()
     for log in wanted - followers.keys():
         followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"]), b""
@@ -40,7 +40,7 @@ def follow():
                 process.terminate()
             continue
         with suppress(BlockingIOError, RuntimeError):  # no new lines, or the server is overloaded and drops lines
-            *complete, rest = (begun + os.read(process.stdout.fileno(), 32768)).split(b"\n")  # in a second, at most
+            *complete, rest = (begun + os.read(process.stdout.fileno(), 32768)).split(b"\n")  # at most once a second
             followers[log] = process, rest[:LENGTH]
             for line in complete if publishes() else []:
                 publish("log:" + log, line[:LENGTH].decode(errors="replace"))

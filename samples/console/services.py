@@ -19,7 +19,7 @@ STATES = {"active": "running", "started": "running", "+": "running", "inactive":
 DONE = {"start": "Started.", "stop": "Stopped.", "restart": "Restarted."}
 
 def find():
-    """({service: state}, the command for one service), by the first init system that works."""
+    """Returns ({service: state}, the command for one service) of the first init system that works."""
     problems = ["The console finds no services on this device."]
     for command, line, action in INITS:
         try:

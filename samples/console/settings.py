@@ -37,7 +37,7 @@ def fits(name, text):
         return len(text.split()) in numbers and all(map(check, text.split())) and len(text) <= 300
 
 def mistakes(values):
-    """The names of settings that are missing, unknown or wrong."""
+    """Returns the names of settings that are missing, unknown or wrong."""
     return [name for name in {**FIELDS, **values} if not fits(name, values.get(name))]
 
 def load():

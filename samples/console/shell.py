@@ -22,7 +22,7 @@ listener.bind(path + ".new")
 listener.listen(4)
 os.rename(path + ".new", path)  # a process that finds the socket can connect
 if os.fork():
-    os._exit(0)  # the server need not wait for the child
+    os._exit(0)  # The server does not wait for this child.
 child, terminal = pty.fork()
 if not child:
     os.chdir("/")
@@ -37,12 +37,13 @@ with suppress(OSError):  # the shell has ended
         targets = [client if unsent else None, terminal if keys else None]
         readable, writable, _ = select.select(filter(None, sources), filter(None, targets), [], 1)
         if not readable and not writable and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            break  # a program in the background still has the terminal
+            break  # A program in the background still uses the terminal.
         if terminal in writable:
             keys = keys[os.write(terminal, keys):]
         if terminal in readable:
             piece = os.read(terminal, 16384)
-            output = (output + piece).replace(POSITION, b"")[-32768:]  # this question must not be answered again
+            # This request for the position of the cursor must not be answered again.
+            output = (output + piece).replace(POSITION, b"")[-32768:]
             unsent = piece if client else b""
         if client in writable:
             with suppress(OSError):  # the client has disconnected
@@ -50,7 +51,7 @@ with suppress(OSError):  # the shell has ended
             unsent = b""
         if client in readable:
             packet = b""
-            with suppress(OSError):  # as above
+            with suppress(OSError):  # The client has disconnected.
                 packet = client.recv(65536)
             if packet.startswith(SIZE):
                 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", packet[1], packet[2], 0, 0))
@@ -59,7 +60,7 @@ with suppress(OSError):  # the shell has ended
                 keys += packet
             else:
                 client, unsent, until = None, b"", time.monotonic() + seconds
-        if listener in readable:  # a new client replaces the last
+        if listener in readable:  # A new client replaces the previous one.
             client, unsent = listener.accept()[0], b""
 os.unlink(path)
 if client:

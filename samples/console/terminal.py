@@ -1,4 +1,4 @@
-"""A shell in the browser. The shell belongs to a process beside the server, which outlives a reload: shell.py."""
+"""A shell in the browser. The shell belongs to another process (shell.py), which continues when the server reloads."""
 import hashlib
 import socket
 import subprocess
@@ -12,13 +12,13 @@ from fapws import WebSocket
 HELPER = [sys.executable, "-E", "-S", str(HERE / "shell.py")]
 
 def on_open(ws):
-    """Connects to the shell of this tab of the browser, which the query names, or starts one."""
+    """Connects to the shell of this browser tab, which the query names. If there is none, starts a shell."""
     tab = f"{ws.environ['REMOTE_USER']} {ws.environ['QUERY_STRING']}"
     path = f"{RUN}/shell-{hashlib.sha256(tab.encode()).hexdigest()[:32]}"
     link = ws.data.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         link.connect(path)
-    except OSError:  # the process has not started, or was killed
+    except OSError:  # The process of the shell has not started yet, or was killed.
         if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
             return ws.reject(503, "Four terminals are open already.")
         subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True,

@@ -18,7 +18,7 @@ local = threading.local()
 
 
 def database():
-    """The connection of this thread: a sqlite3 connection belongs to the thread that made it."""
+    """Returns the connection of this thread: only the thread that made a sqlite3 connection may use it."""
     if not hasattr(local, "connection"):
         local.connection = sqlite3.connect(str(DATABASE), timeout=20, isolation_level=None)
         local.connection.row_factory = sqlite3.Row
@@ -38,7 +38,7 @@ def media(req):
 
 
 class Items:
-    """The whole list. Falcon answers missing methods with 405 and Allow."""
+    """The list of all items. Falcon answers other methods with 405 and Allow."""
 
     def on_get(self, req, resp):
         resp.media = [as_json(row) for row in database().execute("SELECT * FROM item ORDER BY id")]

@@ -17,7 +17,8 @@ def reverse():
 
 @api.get("/divide/<int:a>/<int:b>")
 def divide(a, b):
-    return jsonify(quotient=a / b)  # by zero: a traceback in the log, a 500 for the client
+    # A division by zero causes a traceback in the log and a 500 for the client.
+    return jsonify(quotient=a / b)
 
 
 @api.errorhandler(400)

@@ -14,7 +14,7 @@ from api import api
 
 
 def shared_secret(folder):
-    """A secret that stays the same over restarts, and in every worker process."""
+    """Returns a secret that stays the same over restarts and in all worker processes."""
     file = Path(folder, "secret")
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,8 @@ def shared_secret(folder):
         mine.write_text(secrets.token_hex(32))
         mine.chmod(0o600)
         try:
-            os.link(mine, file)  # complete from the first moment; fails if another worker was first
+            # The file is complete at once. This fails if another worker was faster.
+            os.link(mine, file)
         except FileExistsError:
             pass
         mine.unlink()
@@ -45,7 +46,7 @@ def index():
 
 @app.post("/greet")
 def greet():
-    name = request.form["name"].strip()  # a form without it is a 400
+    name = request.form["name"].strip()  # If the form lacks the name, the client gets a 400.
     if not name:
         flash("A name has at least one letter.")
         return redirect(url_for("index"))

@@ -15,7 +15,7 @@ from fapws.contrib.headers import redirect
 
 MAX_BODY_SIZE = 20 * 1024 * 1024  # larger requests get 413 before they reach the handler
 
-KEEP = 20  # uploads
+KEEP = 20  # maximum number of stored uploads
 FOLDER = tempfile.TemporaryDirectory(prefix="fapws-forms-")  # removed at exit
 UPLOADS = {}  # key: (name, size, sha256), the oldest first
 LOCK = threading.Lock()  # handlers run in several threads
@@ -73,7 +73,7 @@ def upload(environ, start_response):
     except ValueError as error:
         start_response("400 Bad Request", [])
         return page("Bad request", f"<p>{escape(str(error))}")
-    with form:  # closes its temporary files
+    with form:  # The with statement closes the temporary files of the form.
         for file in form.files.get("file", []):
             store(file)
     # 303 See Other: so a reload of the next page does not send the form again.
@@ -99,7 +99,8 @@ def store(file):
 def download(environ, start_response):
     key = environ["PATH_INFO"].lstrip("/")
     with LOCK:
-        if key not in UPLOADS:  # so key cannot be a path to another file
+        # The key must be known, so it cannot be a path to another file.
+        if key not in UPLOADS:
             start_response("404 Not Found", [])
             return page("Not found", "<p>It was here, or never was.")
         name = UPLOADS[key][0]

@@ -63,7 +63,7 @@ def save(request):
     if "text" not in request.POST:
         raise HTTPBadRequest("The form has no text.")
     file = file_of(request)
-    # Renamed into place, so that readers in all processes see the old page or the new one.
+    # The new file replaces the old one as a whole, so readers in all processes see either page.
     new = file.with_suffix(f".{os.getpid()}")
     new.write_text(request.POST["text"].replace("\r\n", "\n"), encoding="utf-8")
     new.replace(file)

@@ -36,11 +36,9 @@ local = threading.local()
 
 
 def book():
-    """The connection of this thread.
-
-    Only the thread that made a sqlite3 connection may use it, and fapws calls handlers in several threads, so each
-    thread has its own connection, which closes with the thread. The locks of SQLite protect the file.
-    """
+    """Returns the connection of this thread. Only the thread that made a sqlite3 connection may use it, and fapws calls
+    handlers in several threads, so each thread has its own connection, which closes with the thread. The locks of
+    SQLite protect the file."""
     try:
         return local.connection
     except AttributeError:
@@ -70,7 +68,7 @@ def sign(environ, start_response):
     return redirect(start_response, "/", status=303)
 
 
-# Once, before the first request. WAL lets visitors read while another visitor writes.
+# This runs once, before the first request. WAL lets visitors read while another visitor writes.
 book().execute("PRAGMA journal_mode = WAL")
 book().execute("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT, text TEXT, at REAL)")
 

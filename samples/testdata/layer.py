@@ -20,7 +20,8 @@ from channels.exceptions import ChannelFull, MessageTooLarge  # noqa: E402
 from channels.layers import get_channel_layer  # noqa: E402
 from fapws.contrib.channels import Layer  # noqa: E402
 
-SOON = 0.3  # seconds without a message
+# time in seconds for which the test waits for a message that must not arrive.
+SOON = 0.3
 
 
 async def nothing(layer, channel):
@@ -73,7 +74,7 @@ async def is_full(layer):
     await layer.group_add("crowd", local)
     await layer.group_send("crowd", {"type": "dropped"})
     await layer.send("behind", {})
-    await layer.receive("behind")  # earlier messages have arrived
+    await layer.receive("behind")  # By now, earlier messages have arrived.
     for _ in range(3):
         assert await layer.receive(local) == {"type": "x"}
     await nothing(layer, local)
@@ -114,7 +115,7 @@ async def process_local(layer):
 
 async def groups(layer):
     names = [await layer.new_channel("gr") for _ in range(3)] + ["normal-1"]
-    for name in names + names[:1]:  # joining twice is like joining once
+    for name in names + names[:1]:  # Joining a group twice is like joining it once.
         await layer.group_add("test-group", name)
     await layer.group_discard("test-group", names[1])
     await layer.group_discard("test-group", "never-there")

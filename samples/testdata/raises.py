@@ -3,7 +3,7 @@ import sys
 
 DEBUG = int(sys.argv[1])
 if "without page" in sys.argv:
-    sys.modules["fapws._debugpage"] = None  # its import fails
+    sys.modules["fapws._debugpage"] = None  # This makes the import of the module fail.
 
 
 def fails(environ, start_response):

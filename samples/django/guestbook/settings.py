@@ -7,13 +7,14 @@ HERE = Path(__file__).resolve().parent.parent
 
 
 def shared_secret(file):
-    """A secret that stays the same over restarts, and in every worker process."""
+    """Returns a secret that stays the same over restarts and in all worker processes."""
     if not file.exists():
         mine = file.with_name(f"{file.name}.{os.getpid()}")
         mine.write_text(secrets.token_hex(32))
         mine.chmod(0o600)
         try:
-            os.link(mine, file)  # complete from the first moment; fails if another worker was first
+            # The file is complete at once. This fails if another worker was faster.
+            os.link(mine, file)
         except FileExistsError:
             pass
         mine.unlink()
