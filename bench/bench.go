@@ -19,7 +19,7 @@ type bench struct {
 	servers []*server
 	results map[key][]sample
 	done    []comparison
-	leftOut []string // "name: reason"
+	leftOut []string // servers that were not measured, as "name: reason"
 }
 
 type comparison struct {
@@ -163,7 +163,7 @@ func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, er
 	return who, nil
 }
 
-// Each idle connection has carried a request.
+// idleOf measures the memory of idle connections. Each connection has carried a request.
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
@@ -173,7 +173,7 @@ func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	if _, err := p.waitReady(w.path); err != nil {
 		return sample{}, err
 	}
-	// otherwise memory that the server frees would count for the connections
+	// Without this pause, memory that the server frees would count for the connections.
 	time.Sleep(settleTime)
 	before := p.memory()
 	conns, err := p.openIdle(w.path, idleConnections)

@@ -23,7 +23,8 @@ func (p *process) url(path string) string {
 	return "http://" + address(p.port) + path
 }
 
-// waitReady returns the time since the process was started, and polls often for precision.
+// waitReady waits for the first response of p, and returns the time since the process was started. It tries often, so
+// that the time is precise.
 func (p *process) waitReady(path string) (time.Duration, error) {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsClient}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
@@ -82,21 +83,24 @@ func (p *process) check(w *workload) error {
 }
 
 type sample struct {
-	rate     float64 // per second
+	rate     float64 // requests per second
 	p50, p99 time.Duration
-	cpu      time.Duration // of the server for one request, without php
-	php      time.Duration // of the processes that run PHP
-	memory   int64         // private bytes, after the measurement
+	cpu      time.Duration // CPU time of the server for one request, without PHP
+	php      time.Duration // CPU time of the PHP processes for one request
+	memory   int64         // private memory in bytes, after the measurement
 	requests int
 	errors   int
 	alone    float64
-	took     time.Duration // startup: time to the first answer
-	each     int64         // idle: bytes per connection
-	idle     float64       // subscribers: share of a CPU without events
-	before   time.Duration // subscribers: p99 without subscribers
-	grown    int64         // slowly: growth of the memory in bytes
-	reloads  int
-	stolen   float64 // share of the two CPUs that other machines used meanwhile
+	took     time.Duration // workload startup: time until the first response
+	each     int64         // workload idle: bytes of memory for each connection
+	// workload subscribers: share of a CPU while no events are sent.
+	idle float64
+	// workload subscribers: 99th percentile of the latency before clients subscribe.
+	before  time.Duration
+	grown   int64 // workload slowly: growth of the memory in bytes
+	reloads int
+	// share of the two CPUs that other machines have used during the measurement.
+	stolen float64
 }
 
 func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu int) (sample, error) {

@@ -27,7 +27,7 @@ func chooseCPUs() error {
 	return nil
 }
 
-// loadAverage covers the last minute (proc(5)).
+// loadAverage returns the load average of the last minute (proc(5)).
 func loadAverage() (load float64) {
 	_, _ = fmt.Sscan(text("/proc/loadavg"), &load)
 	return load

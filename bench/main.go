@@ -17,8 +17,8 @@ import (
 type settings struct {
 	apps    string
 	work    string
-	rounds  int           // per server and workload
-	length  time.Duration // whole seconds, for wrk
+	rounds  int           // number of rounds for each server and workload
+	length  time.Duration // length of a measurement in whole seconds, as wrk requires
 	filters []string      // names of workloads and servers; empty means all
 	json    string
 	typed   string

@@ -18,7 +18,7 @@ func phpConfig(s *settings) string {
 	})
 }
 
-// phpBeside returns a command that starts PHP and then a server, for servers that do not start PHP themselves.
+// phpBeside returns a command that starts first PHP and then a server, for servers that do not start PHP themselves.
 func phpBeside(s *settings) []string {
 	preparePHP(s)
 	os.Remove(phpSocket(s))

@@ -180,7 +180,7 @@ func statFields(file string) []string {
 
 func (p *process) cpu() time.Duration { return p.cpuOf("") }
 
-// "" means all processes of the tree
+// program "" means all processes of the tree.
 func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {

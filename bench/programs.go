@@ -12,9 +12,10 @@ import (
 )
 
 type program struct {
-	file   string // "" if its environment variable is unset
-	debian string // "" if no package has it
-	pypi   string // its distribution in the virtual environment of the peers, instead of a file
+	file   string // path of the program; "" if the environment variable is unset
+	debian string // name of the Debian package; "" if no package has the program
+	// name on PyPI, if the program is in the virtual environment of the peers.
+	pypi string
 }
 
 // venv is the virtual environment of the peers and the frameworks. fapws also serves the frameworks from venv.

@@ -40,7 +40,7 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 			return sample{}, err
 		}
 		time.Sleep(reloadEvery)
-		// Without a reload, no request fails either.
+		// Without a reload, no request would fail either, so the measurement needs new workers.
 		if !slices.ContainsFunc(p.tree()[1:], func(id int) bool { return slices.Contains(before, id) }) {
 			reloads++
 		}

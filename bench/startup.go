@@ -60,7 +60,7 @@ func timePython() (sample, error) {
 	return sample{took: time.Since(begin)}, err
 }
 
-// firstAnswer does not sleep between attempts.
+// firstAnswer waits for the first response, without pauses between its attempts.
 func (p *process) firstAnswer(path string) (time.Duration, error) {
 	request := []byte("GET " + path + " HTTP/1.0\r\nHost: localhost\r\n\r\n")
 	for {
@@ -105,7 +105,7 @@ func askOnce(port int, request []byte) error {
 	}
 	answer := make([]byte, 4096)
 	n, err := unix.Read(fd, answer)
-	for err == unix.EINTR { // signals of Go's runtime
+	for err == unix.EINTR { // Signals of Go's runtime cause EINTR.
 		n, err = unix.Read(fd, answer)
 	}
 	if err != nil {

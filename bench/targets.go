@@ -11,12 +11,13 @@ type target struct {
 	title    string
 	workload string
 	value    func(sample) float64
-	against  []string // servers of which the best is compared
-	compare  func(mine, other float64) float64
-	atMost   bool
-	threads  float64
-	inline   float64
-	format   string
+	// the servers with which fapws is compared; the best of them counts.
+	against []string
+	compare func(mine, other float64) float64
+	atMost  bool
+	threads float64
+	inline  float64
+	format  string
 }
 
 const notJudged = -1

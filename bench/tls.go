@@ -62,7 +62,8 @@ func (s *settings) prepareCertificate() error {
 	return os.WriteFile(s.key(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600)
 }
 
-// handshakesOf makes one request on each connection; with w.resumed, connections resume a session (RFC 8446 §2.2).
+// handshakesOf sends one request on each of many connections. If w.resumed is set, connections resume a TLS session
+// (RFC 8446 §2.2).
 func (p *process) handshakesOf(w *workload, length time.Duration) (sample, error) {
 	var done, failed atomic.Int64
 	var clients sync.WaitGroup

@@ -28,7 +28,7 @@ type socket struct {
 	id      uint32
 	number  uint32
 	key     uint32
-	in      []byte // received bytes of the echo
+	in      []byte // received bytes of the current echo
 }
 
 func (p *process) upgrade(path string) (*socket, error) {
@@ -86,7 +86,7 @@ func closeAll(sockets []*socket) {
 	}
 }
 
-// The message is a unique text in one masked frame (RFC 6455 §5.2), which a socket takes at once.
+// send sends a unique text in one masked frame (RFC 6455 §5.2), which a socket takes at once.
 func (s *socket) send() error {
 	s.number++
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
@@ -95,7 +95,7 @@ func (s *socket) send() error {
 		rest = rest>>5 | rest<<59
 	}
 	var frame [6 + messageSize]byte
-	frame[0], frame[1] = 0x81, 0x80|messageSize // FIN and text; masked
+	frame[0], frame[1] = 0x81, 0x80|messageSize // text frame with FIN and a mask
 	s.key = s.key*1664525 + 1013904223
 	binary.LittleEndian.PutUint32(frame[2:6], s.key)
 	for i, b := range s.message {
@@ -129,7 +129,8 @@ func (s *socket) receive() (whole bool, err error) {
 		switch {
 		case s.in[1] > 125:
 			return false, fmt.Errorf("a frame with the length byte %#x", s.in[1])
-		case opcode == 0x89: // a ping, which may stay unanswered during a measurement
+		// This is a ping, which may stay unanswered during a measurement.
+		case opcode == 0x89:
 			s.in = slices.Delete(s.in, 0, 2+len(frame))
 			continue
 		case opcode != 0x81 || !bytes.Equal(frame, s.message[:]):

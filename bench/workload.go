@@ -28,7 +28,7 @@ type workload struct {
 	path        string
 	script      string
 	connections int
-	length      int64    // of the body of each response; -1 means any
+	length      int64    // length of the body of each response; -1 means any
 	post        bool     // requests have a body of 4 KiB
 	sitters     int      // clients that request /slow all the time
 	sameCPU     bool     // server and load generator share a CPU, for latencies
@@ -43,7 +43,7 @@ type workload struct {
 	coding      string // expected Content-Encoding
 	status      int    // expected status; 0 means 200
 	tls         bool
-	resumed     bool  // with a TLS session of an earlier connection
+	resumed     bool  // connections resume the TLS session of an earlier connection
 	streams     int   // concurrent HTTP/2 streams on each connection
 	memory      int64 // limit of the server's control group in bytes; 0 means none
 }

@@ -22,7 +22,7 @@ def hello(environ, start_response):
 
 
 def json_answer(environ, start_response):
-    """The application sets five fields in addition to Content-Length."""
+    """Answers with JSON, and sets five fields in addition to Content-Length."""
     body = json.dumps({"message": "Hello, World!"}).encode()
     start_response("200 OK", [
         ("Content-Type", "application/json"),
@@ -47,14 +47,14 @@ def mebibyte(environ, start_response):
 
 
 def generator(environ, start_response):
-    """100 chunks of 128 bytes, without a Content-Length."""
+    """Sends 100 chunks of 128 bytes without a Content-Length."""
     start_response("200 OK", BINARY)
     for _ in range(100):
         yield CHUNK
 
 
 def file(environ, start_response):
-    """The file through WSGI, for servers without static files."""
+    """Sends the file through WSGI, for servers without static files."""
     start_response("200 OK", BINARY + [("Content-Length", str(1 << 20))])
     return environ["wsgi.file_wrapper"](open(FILE, "rb"))
 
@@ -66,7 +66,7 @@ def slow(environ, start_response):
 
 
 def page(environ, start_response):
-    """A page of 4 KiB; fapws and nginx keep it in their caches."""
+    """Returns a page of 4 KiB. fapws and nginx keep the page in their caches."""
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("ETag", '"0123456789abcdef"')])
     return [PAGE]
 

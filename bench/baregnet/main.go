@@ -62,7 +62,7 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 		used += len(head) + len(body)
 	}
 	s.scratch = out[:0]
-	if used > 0 { // to gnet, 0 means all
+	if used > 0 { // For gnet, 0 would mean all bytes.
 		_, _ = c.Discard(used)
 	}
 	if len(out) > 0 {

@@ -76,10 +76,11 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 
 // wire is the net.Conn of crypto/tls. It belongs to the goroutine during the handshake, and then to the loop.
 type wire struct {
-	net.Conn // nil, because crypto/tls calls no other methods
-	conn     gnet.Conn
-	tls      *tls.Conn
-	out      []byte // records that the loop has encrypted
+	// the embedded Conn is nil, because crypto/tls calls no other methods.
+	net.Conn
+	conn gnet.Conn
+	tls  *tls.Conn
+	out  []byte // records that the loop has encrypted
 
 	mu      sync.Mutex
 	arrived sync.Cond

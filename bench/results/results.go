@@ -53,7 +53,7 @@ type Sample struct {
 	Errors int     `json:"errors,omitempty"`
 	Start  float64 `json:"start,omitempty"` // from the start of the process to the first response
 	Each   int64   `json:"each,omitempty"`  // memory of a connection
-	// share of the CPUs of server and client that other machines on the same host had meanwhile
+	// share of the CPUs of server and client that other machines on the same host have used
 	Stolen float64 `json:"stolen,omitempty"`
 }
 
