@@ -407,28 +407,28 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	c := fapwstest.Command{Script: "rehearsed.py", Flags: []string{"check", "--sandbox"},
 		Args: []string{x.secret, x.other, dir}, Env: []string{"TMPDIR=" + x.data}}
 	code, stdout, stderr := c.Run(t)
-	script := fapwstest.Testdata(t, "rehearsed.py")
+	script, source := fapwstest.Testdata(t, "rehearsed.py"), fapwstest.Source(t, "rehearsed.py")
 	for _, tt := range []struct {
-		since        int
-		path, denied string
+		since              int
+		path, call, denied string
 	}{
-		{files, "/read was answered", ":14: cannot read " + x.secret + "; --sandbox-read " + x.secret + " allows it"},
-		{files, "/write was answered with status 500", ":20: cannot change " + dir + "; --sandbox-write " + dir +
-			" allows it"},
-		{files, "/database was answered with status 500", ":25: cannot change " + dir + "; --sandbox-write " + dir +
-			" allows it"},
-		{always, "/run was answered with status 500", ":29: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
-		{ports, "/connect was answered with status 500", ":33: cannot connect to 127.0.0.1 port " + x.other +
-			"; --sandbox-connect " + x.other + " allows it"},
-		{ports, "/listen was answered with status 500", ":37: cannot listen on port " + x.other + "; --sandbox-bind " +
-			x.other + " allows it"},
-		{always, "/unix was answered with status 500",
-			":41: cannot make unix sockets; --sandbox-connect unix allows it"},
-		{always, "/fine was answered", ""},
+		{files, "/read was answered", "open(SECRET)", "cannot read " + x.secret + "; --sandbox-read " + x.secret},
+		{files, "/write was answered with status 500", `open(FOLDER + "/new"`, "cannot change " + dir +
+			"; --sandbox-write " + dir},
+		{files, "/database was answered with status 500", "sqlite3.connect(", "cannot change " + dir +
+			"; --sandbox-write " + dir},
+		{always, "/run was answered with status 500", `["/bin/true"]`, "cannot run /bin/true; --sandbox-exec /bin/true"},
+		{ports, "/connect was answered with status 500", "create_connection(", "cannot connect to 127.0.0.1 port " +
+			x.other + "; --sandbox-connect " + x.other},
+		{ports, "/listen was answered with status 500", "bind(", "cannot listen on port " + x.other +
+			"; --sandbox-bind " + x.other},
+		{always, "/unix was answered with status 500", "AF_UNIX", "cannot make unix sockets; --sandbox-connect unix"},
+		{always, "/fine was answered", "", ""},
 	} {
 		want := "\nGET " + tt.path + "\n"
 		if tt.denied != "" {
-			want += "  " + script + tt.denied + "\n"
+			before, _, _ := strings.Cut(source, tt.call)
+			want += fmt.Sprintf("  %s:%d: %s allows it\n", script, 1+strings.Count(before, "\n"), tt.denied)
 		}
 		if tt.since <= landlock() && !strings.Contains(stdout, want) {
 			t.Errorf("%q is missing", want)
