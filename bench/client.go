@@ -83,7 +83,7 @@ func (p *process) check(w *workload) error {
 }
 
 type sample struct {
-	rate     float64 // requests per second
+	rate     float64
 	p50, p99 time.Duration
 	cpu      time.Duration // CPU time of the server for one request, without PHP
 	php      time.Duration // CPU time of the PHP processes for one request

@@ -28,7 +28,7 @@ type socket struct {
 	id      uint32
 	number  uint32
 	key     uint32
-	in      []byte // received bytes of the current echo
+	in      []byte
 }
 
 func (p *process) upgrade(path string) (*socket, error) {

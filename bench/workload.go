@@ -39,9 +39,9 @@ type workload struct {
 	php         bool // PHP responds, by FastCGI
 	asgi        bool
 	fields      []string
-	since       bool   // requests have If-Modified-Since and expect 304
-	coding      string // expected Content-Encoding
-	status      int    // expected status; 0 means 200
+	since       bool // requests have If-Modified-Since and expect 304
+	coding      string
+	status      int // expected status; 0 means 200
 	tls         bool
 	resumed     bool  // connections resume the TLS session of an earlier connection
 	streams     int   // concurrent HTTP/2 streams on each connection
