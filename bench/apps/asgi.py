@@ -67,7 +67,6 @@ HANDLERS = {
 
 
 async def websocket(receive, send):
-    """Echoes the messages of a WebSocket."""
     await receive()
     await send({"type": "websocket.accept"})
     while True:

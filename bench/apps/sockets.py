@@ -1,4 +1,3 @@
-"""WebSockets for synchronous code: an echo."""
 from fapws import WebSocket
 
 
