@@ -232,7 +232,7 @@ func againCommand(ts *testscript.TestScript, neg bool, args []string) {
 		_ = r.cmd.Process.Signal(signalNamed(ts, args[0]))
 		select {
 		case err := <-r.waited:
-			r.waited <- err // used by the command ended
+			r.waited <- err
 			return
 		case <-time.After(pool.Echo / 4):
 		case <-late:
