@@ -7,7 +7,6 @@ from fapws import groups
 
 
 def try_each(scope):
-    """Returns the errors for wrong arguments."""
     said = []
     for call in [
         lambda: groups.join(None, "x"),
