@@ -13,7 +13,7 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 	cases := []struct {
 		path   string
 		status int
-		field  string // header field, as "Name: value"
+		field  string
 		body   string
 	}{
 		{"/missing", 404, "X-Own: yes", "<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
