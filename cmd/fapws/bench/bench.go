@@ -28,7 +28,7 @@ type Result struct {
 	counts
 	options *Options
 	elapsed time.Duration
-	cpu     time.Duration // CPU time of the generator
+	cpu     time.Duration
 	stopped bool
 }
 
@@ -81,8 +81,8 @@ type target struct {
 	network, address string
 	tls              *tls.Config // nil for plain HTTP
 	http2            bool
-	asked            *http.Request // request without its body
-	request          []byte        // the bytes of a request in HTTP/1.1
+	asked            *http.Request
+	request          []byte // the bytes of a request in HTTP/1.1
 	body             []byte
 	timeout          time.Duration
 }

@@ -52,7 +52,7 @@ type generator struct {
 	streams     int
 	connections []*connection
 	http2       *http2.Transport
-	received    atomic.Int64 // in bytes
+	received    atomic.Int64
 	begin       time.Time
 	ctx         context.Context
 	end         context.CancelFunc
