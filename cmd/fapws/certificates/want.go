@@ -47,7 +47,7 @@ type Pair struct {
 
 // Asking describes the client certificates that some hosts request.
 type Asking struct {
-	Names []string // as in Pair
+	Names []string
 	// applies also to clients that request no host or an unknown host
 	Default bool
 
