@@ -24,7 +24,7 @@ const nobody = "65534"
 // Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
 type Identity struct {
 	UID, GID int
-	Groups   []int // supplementary groups and GID, sorted
+	Groups   []int
 	Name     string
 	Home     string
 }

@@ -58,7 +58,7 @@ func Processors(root fs.FS, n int) int {
 		if text, err := fs.ReadFile(root, dir+"/cpu.max"); err == nil { // "50000 100000", or "max 100000"
 			_, _ = fmt.Sscan(string(text), &quota, &period)
 		}
-		if quota > 0 && period > 0 { // otherwise there is no limit
+		if quota > 0 && period > 0 {
 			n = min(n, int((quota+period-1)/period))
 		}
 	}
@@ -318,7 +318,7 @@ type pacer struct {
 	wait func(d time.Duration, check func())
 
 	mu   sync.Mutex
-	last time.Duration // since the start
+	last time.Duration // time of the last collection, since the start
 	busy bool
 }
 
