@@ -75,7 +75,7 @@ func Run(args []string, stdout io.Writer) error {
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		_, _ = (&patience{c: c}).Read(make([]byte, 1)) // wait until the server has ended
+		_, _ = (&patience{c: c}).Read(make([]byte, 1))
 		_, err = fmt.Fprintln(stdout, "stopped")
 	}
 	return err

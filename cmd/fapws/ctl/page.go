@@ -50,7 +50,7 @@ type Page struct {
 	log      func(level logfile.Level, client, line string)
 	refusals logfile.Seldom
 
-	mu     sync.Mutex // held by look, also while it asks the source
+	mu     sync.Mutex // look holds mu, even while it asks the source
 	before *Answer
 	at     time.Time
 	view   *View

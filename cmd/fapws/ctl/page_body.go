@@ -228,7 +228,7 @@ type StatusStack struct {
 }
 
 const (
-	mostNodes = 120 // limits of a flame graph
+	mostNodes = 120
 	mostDepth = 40
 	leastPart = 0.01 // minimum share of a shown function in all samples
 	mostLeafs = 10

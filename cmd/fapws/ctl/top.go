@@ -74,7 +74,7 @@ func (o *options) top(path string, w io.Writer) error {
 // orders lists the columns by which the table of routes can be sorted. The key s selects the next column.
 var orders = []struct {
 	name string
-	head int // index of the column
+	head int
 	of   func(r *RouteView) float64
 }{
 	{"requests per second", 0, func(r *RouteView) float64 { return r.Rate }},
