@@ -65,7 +65,7 @@ func (c *SiteConfig) shareApp(before SiteApplication) {
 
 // checkNames checks that no name belongs to two hosts, and that only one host serves all other names.
 func (c *SiteConfig) checkNames(report func(error)) {
-	owners := map[string]*Host{} // "" means all other names
+	owners := map[string]*Host{}
 	for _, h := range c.Hosts {
 		names := h.Names
 		if h.Default || len(names) == 0 {

@@ -85,7 +85,7 @@ type readiness struct {
 	serves, stopping, busy *static.Fixed
 	// reports that the server is stopping; reports that the application is stuck; nil means never
 	stops   *atomic.Bool
-	stalled func() bool // nil means never
+	stalled func() bool
 }
 
 func (r *readiness) Start(x *exchange.Exchange) {

@@ -21,9 +21,9 @@ import (
 type Plan struct {
 	Command  *settings.Command
 	Settings *settings.Settings
-	Conf     settings.Config    // settings before the first application changes them
-	File     *settings.TOMLFile // the configuration file, or nil
-	Path     string             // absolute path of File
+	Conf     settings.Config // settings before the first application changes them
+	File     *settings.TOMLFile
+	Path     string
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
 	Mistakes error

@@ -342,7 +342,7 @@ func isBelow(file, dir string) bool {
 
 func (b *builder) cannotWrite(place string) error {
 	if !confine.MayBecome(b.conf.User, b.conf.Group) {
-		return nil // another user is checking the settings
+		return nil
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, place, unix.W_OK, unix.AT_EACCESS); err != nil {
 		return fmt.Errorf("user %s cannot write to %s: %w", system.UserName(os.Geteuid()), place, err)
