@@ -96,7 +96,7 @@ type Broker struct {
 	bytes   int
 	batches int
 	events  int
-	waited  int       // events that waited during this outage
+	waited  int
 	lost    int       // events that were lost during this outage
 	losses  int       // events that were lost since the start
 	away    time.Time // start of the outage; zero if the broker is reachable

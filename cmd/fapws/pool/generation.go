@@ -29,7 +29,7 @@ type request struct {
 	sleep   bool // the workers start Asleep
 	// cancel the generation that is loading, because the files have changed
 	newer bool
-	asked []chan<- error // buffered channels that receive the outcome
+	asked []chan<- error
 }
 
 func (r *request) finished(err error) {
@@ -391,7 +391,7 @@ func (p *Pool) maybeHandOver() {
 	}
 	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
 	for _, w := range p.workers {
-		// The next program could not wait for a process that was already reaped.
+		// If a process was reaped already, the next program could not wait for it.
 		if !w.idle || w.reaped {
 			return // the worker's goroutine calls maybeHandOver again
 		}

@@ -163,7 +163,7 @@ func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (an
 	case <-ctx.Done():
 	case <-q.ended:
 		select {
-		case answer = <-answered: // the answer was the last message of the other process
+		case answer = <-answered: // The other process has sent the answer as its last message.
 		default:
 		}
 	}
@@ -190,7 +190,7 @@ type WorkerStatus struct {
 	Pid   int
 	State State
 	Since time.Time
-	RSS   int64 // in bytes
+	RSS   int64
 }
 
 // Workers may also ask the supervisor questions, for example for a status page with data about all workers.

@@ -33,7 +33,7 @@ type outbox struct {
 	queue     *eventloop.Queue[datagram]
 	bytes     atomic.Int64
 	sent      atomic.Int64 // bytes that were sent to the worker since its start
-	closed    atomic.Bool  // further datagrams are dropped
+	closed    atomic.Bool
 }
 
 // add queues the datagrams of a message. The last datagram owns fds. It returns false, and closes o, if the worker does

@@ -30,7 +30,7 @@ type Pool struct {
 	// The following fields are used only on the goroutine of Run.
 	addresses []Address
 	settled   Settled // zero until a worker has loaded
-	want      int     // wanted number of serving workers
+	want      int
 	workers   map[int]*worker
 	batch     *generation
 	next      *request

@@ -284,7 +284,7 @@ func FuzzHeard(f *testing.F) {
 		size := len(all)
 		for len(all) >= 2 {
 			n := min(int(binary.BigEndian.Uint16(all)), len(all)-2)
-			if m, err := decode(all[2 : 2+n]); err == nil && m.Kind != Recycle { // Recycle would start a process
+			if m, err := decode(all[2 : 2+n]); err == nil && m.Kind != Recycle {
 				p.heard(attacker, m)
 			}
 			all = all[2+n:]

@@ -115,7 +115,7 @@ func handOver(p *Pool) error {
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
 	}
-	defer func() { // these duplicates stay open on exec
+	defer func() {
 		for _, fd := range h.Files {
 			unix.Close(fd)
 		}

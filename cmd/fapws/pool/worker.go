@@ -136,8 +136,9 @@ func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	echo := w.mayEcho(status)
 	go func() {
-		_ = w.cmd.Wait() // waits for the output; the exit status is already known
-		select {         // handle the last messages, so that no events are lost
+		// Wait also waits for the end of the output. The exit status is already known.
+		_ = w.cmd.Wait()
+		select { // handle the last messages, so that no events are lost
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
