@@ -61,7 +61,7 @@ __attribute__((constructor(102))) static void start(void) {
   prctl(PR_SET_NAME, "fapws");
 }
 
-__attribute__((weak)) void fapws_main(void); /* defined by the main package */
+__attribute__((weak)) void fapws_main(void);
 
 static int main_of_library(int argc, char **argv, char **envp) {
   fapws_main();

@@ -9,7 +9,7 @@
 extern struct fapws_preload {
   /* Descriptor of the library; -1 if another program has loaded the library. */
   int fd;
-  const char *path; /* path of the library, or "" */
+  const char *path;
   /* path of the interpreter as typed, by which it finds its virtual environment, or "" */
   const char *interpreter;
 } fapws_preload;

@@ -59,7 +59,7 @@ func zoneFile(rule string) []byte {
 	const utc = "\x00\x00\x00\x00\x00\x00" + unread + "\x00" // offset, no summer time, index of its name; names
 	b := append(header(0), utc...)                           // version 1, which readers of version 2 skip
 	b = append(b, header(1)...)
-	b = binary.BigEndian.AppendUint64(b, 1<<64-1<<31) // -1<<31, in December 1901
+	b = binary.BigEndian.AppendUint64(b, 1<<64-1<<31) // the time -1<<31, which is in December 1901
 	b = append(b, 0)
 	b = append(b, utc...)
 	return append(b, "\n"+rule+"\n"...)
