@@ -173,7 +173,7 @@ func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 	}
 }
 
-// Rows for flags of fapws have a condition. No two rows have the same word and condition.
+// Each row for a flag of fapws has a condition. No two rows have the same word and condition.
 func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(commands, table()...) {

@@ -9,7 +9,7 @@ type KeyDoc struct {
 	// table of the key: "" for the top, "host", "host.route", or "rules" for both tables
 	Table string
 	Key   string
-	Value string // example in TOML
+	Value string
 	Help  string
 }
 

@@ -13,7 +13,7 @@ import (
 // no line numbers. It only finds the ends of values and does not check them.
 type walker struct {
 	token string // "" at the end of the text
-	line  int    // line of the beginning of token
+	line  int
 	text  string // the rest of the text, which begins with token
 }
 

@@ -101,7 +101,7 @@ func statements(source []byte) iter.Seq[string] {
 	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {
 		var line []byte
-		depth := 0 // number of open brackets
+		depth := 0
 		for i := 0; i < len(source); {
 			switch c := source[i]; {
 			case (c == '\n' || c == '\r') && (depth == 0 || i == len(source)-1):

@@ -122,7 +122,7 @@ func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "st
 type variant struct {
 	name   string
 	prefix string // text that is inserted before the value
-	fixed  string // the only value
+	fixed  string
 }
 
 func (s *Setting) names() []variant { return append([]variant{{name: s.Name}}, s.variants...) }

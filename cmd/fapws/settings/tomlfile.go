@@ -13,7 +13,7 @@ import (
 )
 
 type TOMLFile struct {
-	Name string // name of the file in messages
+	Name string
 	Dir  string
 	Top  *TOMLTable
 
