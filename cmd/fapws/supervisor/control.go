@@ -242,7 +242,7 @@ func (p *supervisor) tellViewers() {
 type ledger struct {
 	mu    sync.Mutex
 	known map[int][]metrics.Family
-	ended []metrics.Family // sum of the ended workers
+	ended []metrics.Family // sum of the metrics of workers that have ended
 }
 
 // said stores the counters of a worker, and returns the number of workers whose counters are known.

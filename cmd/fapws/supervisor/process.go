@@ -45,7 +45,7 @@ type supervisor struct {
 	viewers   sync.Once
 	early     worker.Early[pool.Address] // sockets that are open before the first worker has loaded
 	served    []pool.Address             // nil until the first worker has loaded
-	started   atomic.Bool                // pool has been set
+	started   atomic.Bool
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger
