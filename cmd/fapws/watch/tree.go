@@ -213,7 +213,8 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 	return list, nil
 }
 
-// file reports whether a file is watched: a file that is named without wildcards even if it is excluded.
+// file reports whether a file is watched. A pattern without wildcards includes its file even if another pattern
+// excludes it.
 func (p *patterns) file(path string) bool {
 	included := false
 	for i := range p.include {

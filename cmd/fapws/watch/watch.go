@@ -57,7 +57,7 @@ const (
 type Change struct {
 	Path string // path in the form that the user would write
 	What string // the word changed, added or removed
-	More int    // number of other changed files
+	More int
 }
 
 func (c Change) String() string {
