@@ -141,7 +141,7 @@ type relay struct {
 	waiting    atomic.Int64                    // bytes of events in down
 	overflowed atomic.Bool                     // lost events were reported
 	history    chan giver
-	taking     sync.WaitGroup // counts running calls of takeSubscribers
+	taking     sync.WaitGroup
 	over       atomic.Bool
 	complained logfile.Seldom
 

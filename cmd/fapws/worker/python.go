@@ -26,7 +26,7 @@ type python struct {
 	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
 	contents *pybridge.Contents              // contents of the applications; nil if there are none
 	handler  *pybridge.Handler               // nil unless Python is in this process
-	state    atomic.Uint32                   // set by become
+	state    atomic.Uint32
 	// time of the last use other than by requests; nil before the application has loaded
 	lastUse atomic.Pointer[time.Time]
 }

@@ -344,7 +344,7 @@ func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 // requests.
 type startup struct {
 	ended    chan struct{} // closed when the startup has ended
-	canceled atomic.Bool   // set by endAsleep
+	canceled atomic.Bool
 }
 
 // endAsleep ends the process of an application that is asleep, or is waking up. Then its startup is canceled, and parts
