@@ -200,7 +200,7 @@ class _Lifespan:
         if kind == "lifespan.startup.failed":
             return self.failed(message)
         self.task = None
-        if self.error is None:  # The coroutine has returned.
+        if self.error is None:
             return "--lifespan on: the application does not serve lifespans" if self.wanted else None
         if self.wanted or self.asked and not self.refused and not _of_http(self.error):
             return self.failed("")

@@ -319,7 +319,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
         try:
             _native(decorator).channel_watch()
         except RuntimeError:
-            pass  # This placeholder is never called.
+            pass
         table.append((compiled, f))
         return f
 

@@ -380,7 +380,7 @@ class _Child:
             "error in close() of" if self.whole else "error in",
         )
         if self.whole or self.started and 0 <= self.declared <= self.sent:
-            return  # The body was already complete.
+            return
         if not self.started and debug >= 1:
             from fapws._debugpage import page
 
@@ -541,7 +541,7 @@ class _Child:
             self._read(1)
             self.connection.shutdown(socket.SHUT_WR)
         except (_Gone, OSError):
-            pass  # the client has disconnected
+            pass
 
 
 def _has_size(fd: int, found: os.stat_result) -> bool:

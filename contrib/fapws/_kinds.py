@@ -60,7 +60,7 @@ def _function(entry: Any) -> Tuple[Any, int]:
     """Returns the function that a call of entry runs, and the number of its arguments that are already bound."""
     given = 0
     for _ in range(_DEPTH):
-        if hasattr(entry, "__self__") and hasattr(entry, "__func__"):  # This is a bound method.
+        if hasattr(entry, "__self__") and hasattr(entry, "__func__"):
             entry, given = entry.__func__, given + 1
         elif hasattr(entry, "__code__"):
             return entry, given

@@ -109,7 +109,7 @@ def _run(what: str, call: Call) -> None:
 
             sys.stderr.write(log_line("error", f"error in {what} {name}") + text(*sys.exc_info()))
         except Exception:
-            pass  # the error cannot be reported
+            pass
 
 
 class Timer:

@@ -97,7 +97,7 @@ def _creation(path: Any) -> Optional[str]:
 
 def _open(path: Any, mode: Any = None, flags: int = os.O_RDONLY) -> Optional[str]:
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return None  # The path is a descriptor.
+        return None
     name = os.path.abspath(os.fsdecode(path))
     writes = flags & os.O_ACCMODE != os.O_RDONLY
     if not os.path.exists(name):
