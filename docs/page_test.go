@@ -11,7 +11,7 @@ import (
 type block struct {
 	page string
 	line int
-	lang string // "console", "python", "toml" …
+	lang string
 	// Relative name of the file with this content, or "".
 	file string
 	text string

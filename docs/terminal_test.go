@@ -99,7 +99,7 @@ func (term *terminal) write(b block) {
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
-	err   error // valid after ended is closed
+	err   error
 
 	mu      sync.Mutex
 	written bytes.Buffer
