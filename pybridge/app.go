@@ -272,7 +272,7 @@ func (a *App) Stop() int {
 func (a *App) exit(code int) {
 	select {
 	case a.stop <- code:
-	default: // The exit status is already set.
+	default:
 	}
 }
 

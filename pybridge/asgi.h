@@ -108,19 +108,18 @@ typedef struct asgi_waiter {
   uint8_t woken; /* the future has a result, so the task will run */
 } asgi_waiter;
 
-/* The states of a response (asgi_exchange.state). */
 enum {
   ASGI_WAITS,    /* waits for http.response.start */
   ASGI_HEAD,     /* the head was received, and nothing was sent */
   ASGI_BODY,     /* the head was sent */
   ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
   ASGI_DISCARD,  /* the server sends its own response and drops further data of the application */
-  ASGI_COMPLETE, /* the last part was published */
+  ASGI_COMPLETE,
   ASGI_ACCEPTED,
 };
 
-/* Whether the response has trailers (asgi_exchange.trailers). */
-enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED /* in head */ };
+/* Whether the response has trailers (asgi_exchange.trailers). Collected trailers are in asgi_exchange.head. */
+enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED };
 
 struct asgi_exchange {
   /* record of the exchange, or NULL after the last part was published, when the record belongs to the event loop */
@@ -134,7 +133,7 @@ struct asgi_exchange {
   asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
   asgi_exchange *next, *prev;         /* in asgi_thread.live */
   uint8_t state;
-  uint8_t begun; /* inner exists */
+  uint8_t begun;
   uint8_t running;
   uint8_t sending; /* send() is on the stack: a value of its message may call it again */
   uint8_t gone;

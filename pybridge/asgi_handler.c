@@ -73,7 +73,7 @@ static PyObject *piece(asgi_exchange *x, PyObject *item) {
 
 static PyObject *handler_returned(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
-  if (!rec) return NULL; /* aclose() has returned */
+  if (!rec) return NULL;
   if (!x->iterator) return answer(x, result);
   if (core_is_cancelled(rec)) {
     wsgi_stream_end(&A.thread, rec, 1);

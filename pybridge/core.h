@@ -80,7 +80,7 @@ typedef struct {
   unsigned long jobs;  /* number of the job; 0 means any job */
   core_snapshot *out;  /* borrowed */
   core_thread *thread; /* thread that runs the record, or NULL if none */
-  int cancelled;       /* the record's task will be cancelled */
+  int cancelled;
 } core_overdue;
 /* Calls find(o) in core_alone and raises fapws.Timeout in o->thread. find fills in *o->out. Takes the GIL. */
 void core_raise_in_thread(core_overdue *o, void (*find)(void *));

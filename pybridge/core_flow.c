@@ -148,7 +148,7 @@ void core_pool_deliver(core_record *rec, core_input *in) {
     rec->inputs.scheduled = 1;
   }
   core_unlock();
-  if (!open) free(in); /* the WebSocket has ended */
+  if (!open) free(in);
   if (!wake) return;
   rec->job = CORE_INPUTS;
   core_list_append(&delivered, rec, rec);

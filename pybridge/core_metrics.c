@@ -106,7 +106,7 @@ typedef struct family {
   char head[];    /* an object in JSON, without its last brace */
 } family;
 
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the variables below */
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* also atomic, because readers need no mutex: elements never change */

@@ -116,7 +116,7 @@ typedef struct core_thread {
   int raised;           /* under the GIL: fapws.Timeout was raised for current */
   int signalled;        /* under the GIL: a signal was sent for the timeout, and was not handled yet */
   core_aside aside;     /* guarded by pool.mu; changed by core_set_aside */
-  struct {              /* members that only the monitor uses */
+  struct {
     unsigned long jobs;
     uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked */
     uint64_t since_ns;          /* when the monitor first saw the job, or last saw it use the CPU */
@@ -250,7 +250,6 @@ static inline int core_queue_is_long(void) {
          __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(core_mount_of(p->queue.first)) >
              CORE_LONG_NS;
 }
-/* Makes core_serve return code. */
 void core_request_exit(int code);
 void core_resume(core_record *rec);
 static inline const core_mode *core_mode_of(const core_record *rec) { return core_mount_of(rec)->mode; }
@@ -500,7 +499,6 @@ void core_release_senders(core_record *rec);
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
 /* Ends core_wait_for_room on other threads, and waits until *writers, which is atomic, is 0. Releases the GIL. */
 void core_wait_for_writers(const uint32_t *writers);
-/* Wakes core_wait_for_writers. */
 void core_writer_left(void);
 void core_pool_cancelled(core_record *rec);
 /* Whether the client of rec has disconnected. Any thread. */

@@ -336,7 +336,7 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  * runs this code: the server registers it for a signal at start, replaces the signal's handler at once, and later
  * calls faulthandler's handler as a function. */
 
-static void (*_Atomic write_stacks)(int signal); /* writes to the file below, or NULL if not available */
+static void (*_Atomic write_stacks)(int signal); /* writes stacks to the following file, or NULL if not available */
 static int file = -1;
 static struct stat identity; /* identity of the file, because the application may have closed it */
 

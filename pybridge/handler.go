@@ -86,13 +86,13 @@ type Handler struct {
 
 	mu      sync.Mutex // needed because Release may run on any goroutine
 	free    *C.core_record
-	records []*C.core_record // active records, indexed by ticket
+	records []*C.core_record
 
 	pipelines []*C.core_pipeline // indexed by exchange.Request.Pipeline; event loop only
 
 	askForSender func() // eventloop.Waker.AskForSender; nil if handlers run on threads
 	presence     presenceQueue
-	gilCalls     *eventloop.Queue[func()] // calls for withGIL
+	gilCalls     *eventloop.Queue[func()]
 	held         inlineWatchdog
 	gilProbe
 

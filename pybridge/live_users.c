@@ -1,4 +1,3 @@
-/* The functions of fapws.users. */
 #include "live.h"
 
 #include <stdlib.h>

@@ -184,7 +184,6 @@ func tuple(items ...*python3.PyObject) *python3.PyObject {
 	return t
 }
 
-// text returns a new reference.
 func text(s string) *python3.PyObject { return (*python3.PyObject)(C.core_text(bytesOf(s + "\x00"))) }
 
 func runScript(path string) error {

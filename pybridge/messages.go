@@ -126,10 +126,10 @@ func HasSubscribers(name string) bool {
 // the application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one
 // place.
 
-// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload: the name of its
-// application in the configuration, its prefix, its callbacks, and its position among WebSockets with equal values, by
-// seen. Therefore a different WebSocket in newer code has a different place. A WebSocket that is mounted twice has the
-// place of its first mount.
+// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload. A place consists of
+// the name of the application in the configuration, the prefix, the callbacks, and the position among WebSockets that
+// are equal in these values, which seen counts. Therefore a different WebSocket in newer code has a different place. A
+// WebSocket that is mounted twice has the place of its first mount.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -288,7 +288,7 @@ var (
 )
 
 func parsedNotice() (r http1.Request) {
-	_, _ = r.Parse(noticeHead, &http1.DefaultLimits) // noticeHead is a constant
+	_, _ = r.Parse(noticeHead, &http1.DefaultLimits)
 	return r
 }
 

@@ -223,6 +223,6 @@ func applicationMetrics() (all []metrics.Family) {
 		return nil
 	}
 	defer C.free(unsafe.Pointer(text))
-	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all) // the JSON is from C
+	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all)
 	return all
 }

@@ -57,7 +57,7 @@ typedef struct core_part {
   uint8_t failure;                   /* the handler has failed: the server sends its own page for status */
   uint8_t op;                        /* exchange.Op; CORE_OP_BODY for a response */
   uint8_t websocket;
-  uint8_t taken;  /* the application has used record.run.socket */
+  uint8_t taken;
   int64_t number; /* close code for CORE_OP_CLOSE; number of permitted bytes for CORE_OP_CREDIT */
   uint32_t subprotocol_off, subprotocol_len;
   /* In buf, in the allocation of the part, or in the memory of owner. Freed together with the part. */
@@ -139,7 +139,7 @@ struct core_request {
   uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   /* The client gets no traceback, because it used a host name that other people can point to this machine. */
   uint8_t foreign;
-  uint8_t websocket; /* the client asks for a WebSocket */
+  uint8_t websocket;
   /* Another process has accepted the WebSocket, with this subprotocol and state (live_handover.c). */
   uint8_t handed;
   core_span subprotocol, state;
@@ -149,7 +149,7 @@ struct core_request {
   uint8_t resumed;           /* the event loop has permitted the request to run */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
   size_t body_off, body_len; /* position and length of the body, or of its first part, in data */
-  int64_t size;              /* size of the body in bytes */
+  int64_t size;
 };
 
 /* How the handler runs, and what is known of its response. The thread that runs the record writes it, under the GIL,
@@ -157,15 +157,15 @@ struct core_request {
 struct core_run {
   void *thread; /* the core_thread that runs the record and owns iter; NULL while the record is queued */
   /* Owned; Python's threads close them. */
-  int32_t spool;          /* descriptor of a body in a file, or -1 */
-  int32_t socket;         /* socket of the client, for an application that implements WebSocket itself; 0 if none */
-  uint8_t started;        /* the first part was published */
-  uint8_t parked;         /* guarded by the pool's mutex: an iterator or write() waits for the client */
-  uint8_t whole;          /* the body has its declared length */
-  uint8_t bodyless;       /* the response has only a head: HEAD, 204, 304 */
-  uint8_t single;         /* the result has one item, so its first chunk is the whole body */
-  uint8_t counted;        /* the request is counted in pipeline->running */
-  uint8_t taken;          /* the application has used socket */
+  int32_t spool;    /* descriptor of a body in a file, or -1 */
+  int32_t socket;   /* socket of the client, for an application that implements WebSocket itself; 0 if none */
+  uint8_t started;  /* the first part was published */
+  uint8_t parked;   /* guarded by the pool's mutex: an iterator or write() waits for the client */
+  uint8_t whole;    /* the body has its declared length */
+  uint8_t bodyless; /* the response has only a head: HEAD, 204, 304 */
+  uint8_t single;   /* the result has one item, so its first chunk is the whole body */
+  uint8_t counted;  /* the request is counted in pipeline->running */
+  uint8_t taken;
   uint8_t hints;          /* number of early hints that were sent */
   uint16_t hint_bytes;    /* size of the values of the early hints */
   void *iter;             /* PyObject *, owned: iterator that yields the chunks */
@@ -219,7 +219,7 @@ typedef struct core_record {
 
 /* Counters that Go reads and writes without a call; all atomic. */
 typedef struct {
-  core_part *done;       /* stack of finished parts, newest first */
+  core_part *done;
   uint32_t wake_pending; /* the event loop is being woken */
   uint32_t queued;
   uint32_t turn;       /* inline mode: records wait for core_flush */

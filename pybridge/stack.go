@@ -203,7 +203,6 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// callStack begins with the innermost frame.
 type callStack []frame
 
 type frame struct {
@@ -215,7 +214,7 @@ type frame struct {
 // sample returns all active requests, the oldest first, with the stacks of requests that a thread or task runs. ok is
 // false if the stacks are missing because sample cannot take the GIL in time: a handler holds it, or Python is ending.
 func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
-	const tasks = 256 // maximum number of tasks
+	const tasks = 256
 	found := map[job]callStack{}
 	done := h.withGIL(func() {
 		seen := make([]C.core_snapshot, C.CORE_MAX_THREADS+tasks)

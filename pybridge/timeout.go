@@ -112,7 +112,6 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	<-done
 }
 
-// gilProbe is used by CheckGIL only.
 type gilProbe struct {
 	// closed when the probe has taken the GIL; nil if there is no probe.
 	done   <-chan struct{}

@@ -8,7 +8,6 @@ import (
 	"syscall"
 )
 
-// changeUsers is Options.Users.
 var changeUsers func(action, file, name, password string) (string, error)
 
 // live_change_users does the work of a function of fapws.users. It returns the result or the text of an error, which C

@@ -110,8 +110,8 @@ typedef struct {
   PyObject *list; /* Owned: the list response_headers after the application has read it, otherwise NULL. */
   int64_t length; /* Content-Length, or -1 if there is none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
-  uint8_t sends;    /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
-  uint8_t joins;    /* Fapws-Channel is in buf */
+  uint8_t sends; /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
+  uint8_t joins;
   uint8_t ends;     /* atomic: write() raises RuntimeError on threads other than that of rec */
   uint32_t writers; /* atomic: number of other threads that are in write() */
 } wsgi_start_object;
@@ -178,7 +178,6 @@ void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
 /* Runs rec->run.iter until it ends, must wait, or yields the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
-/* Publishes the last part, after wsgi_drop. */
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 /* Releases all objects of rec, before its last part is published. */
 void wsgi_drop(core_thread *t, core_record *rec);
@@ -195,7 +194,7 @@ void wsgi_end_writes(core_record *rec);
 typedef struct {
   PyObject_HEAD PyObject *options; /* owned: a str in JSON */
   PyObject *path;                  /* owned: PATH_INFO as bytes; for a program, SCRIPT_NAME precedes it */
-  int program;                     /* the object is a CGIApplication */
+  int program;
   uint32_t script_len;
 } wsgi_static_object;
 extern PyTypeObject wsgi_StaticAnswer_Type;
