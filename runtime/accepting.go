@@ -60,7 +60,7 @@ func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)
 	if !c.IsClosed() {
-		_, _ = conn.Send(c.Fd(), last, 0) // fits into the empty send buffer
+		_, _ = conn.Send(c.Fd(), last, 0)
 		c.Dismiss()
 	}
 }

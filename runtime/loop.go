@@ -67,7 +67,7 @@ type loop struct {
 	gone    bool // the server is leaving, and the last connection has closed
 	drained chan struct{}
 	tellEnd func()
-	ended   chan struct{} // closed by Server.Close
+	ended   chan struct{}
 }
 
 func newLoop(s *Server) *loop {
@@ -307,7 +307,7 @@ func (s *Server) Intact() error {
 
 // A besideJob is long work on the thread of the loop. Meanwhile another goroutine runs the loop.
 type besideJob struct {
-	do   func() // nil if there is no job
+	do   func()
 	done chan struct{}
 }
 
