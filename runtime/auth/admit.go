@@ -98,7 +98,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password),
 		func(v Verdict) {
 			post(func() {
-				if x.Check == exchange.Check(p) { // false if the client has disconnected
+				if x.Check == exchange.Check(p) {
 					p.check, p.verdict = nil, v
 					x.Resume()
 				}

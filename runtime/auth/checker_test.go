@@ -377,7 +377,6 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 	}
 }
 
-// Known is called for each request.
 func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")

@@ -154,7 +154,7 @@ func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
 	}
 	origin, _ := http1.First(head, fields, "origin")
 	if len(origin) == 0 {
-		return false // not from a browser
+		return false
 	}
 	u, err := url.Parse(string(origin))
 	return err != nil || u.Host == "" || !strings.EqualFold(plainHost(u.Host, u.Scheme), plainHost(host, u.Scheme))
