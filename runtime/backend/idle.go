@@ -13,7 +13,7 @@ import (
 // Idle keeps idle connections to an upstream. Its fields must not change after the first use. It is safe for
 // concurrent use.
 type Idle[C any] struct {
-	After time.Duration // how long a connection is kept
+	After time.Duration
 	Most  int
 	// Quiet reports whether the connection is open and has no unread data, like the function Quiet.
 	Quiet func(C) bool
