@@ -48,8 +48,8 @@ type filter struct {
 	// parts are kept for compression; otherwise they are sent unchanged
 	holds   bool
 	waiting []exchange.Part // parts that are not yet compressed
-	busy    bool            // a goroutine compresses
-	stream  *stream         // nil if the body is not compressed in pieces
+	busy    bool
+	stream  *stream // nil if the body is not compressed in pieces
 
 	free *filter // next filter in Compressor.spare
 }
@@ -170,7 +170,7 @@ func (f *filter) hold(p *exchange.Part) {
 	f.holds = true
 	f.waiting = append(f.waiting, *p)
 	if p.Last() {
-		f.x.Source = f // the handler has ended
+		f.x.Source = f
 	}
 	if f.stream != nil {
 		f.stream.goOn()
@@ -244,8 +244,8 @@ func (f *filter) drop() {
 // owned releases the original parts when their compressed part is sent.
 type owned struct {
 	parts  []exchange.Part
-	stream *stream // nil for a whole body
-	size   int     // bytes of the compressed part
+	stream *stream
+	size   int
 }
 
 func (o *owned) Release(*exchange.Part) {
