@@ -61,7 +61,7 @@ type Acceptor struct {
 	balance balance
 	sockets []*socket
 	starved time.Time // start of the current failure of accept; zero if accept works
-	retries bool      // a timer will retry
+	retries bool
 
 	// limit the warnings about failures and about AcceptConfig.MaxClients
 	warnings, fullWarnings logfile.Seldom

@@ -61,9 +61,9 @@ func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
-	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed calls Resume
+	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed calls Resume later
 		return Wait
-	case a.leavesToOthers(): // balance calls Resume
+	case a.leavesToOthers(): // balance calls Resume later
 		return Wait
 	case full:
 		return Reject

@@ -72,7 +72,7 @@ type Conn struct {
 	// Patient disables the write timeout of transfers while the connection is open.
 	Patient bool
 
-	again     bool // c is in Set.again
+	again     bool
 	yields    bool
 	closed    bool
 	lingering bool // the sending side is shut down, and input is discarded

@@ -15,7 +15,7 @@ import (
 // response of a fast client therefore survives when slower clients hold more memory. Among the responses whose clients
 // have read nothing, the oldest ends first.
 type Ledger struct {
-	Max int64 // bytes
+	Max int64
 	// Exceeded is called when more than Max bytes wait. The server should then call Bound.
 	Exceeded func()
 
@@ -40,7 +40,7 @@ type Unsent struct {
 	of    Response
 	place int // index in Ledger.waiting
 	parts []*memory
-	small int64 // bytes of small parts
+	small int64
 	left  int64 // unsent bytes of all parts
 
 	// The pace of the client: it has read the number of bytes in read since the time in since. The first bytes only

@@ -44,7 +44,7 @@ const maxGather = 256 << 10
 
 type gathered struct {
 	Buf []byte
-	out *Conn // nil if none
+	out *Conn
 }
 
 // gathered returns the gathered output for c: virtual connections have their own, apart from the connections that carry

@@ -154,7 +154,7 @@ func (c *Conn) leaves(err error) {
 	if c.Gathers() { // the client still wants output if it only shut down its side
 		c.set.Flush()
 	}
-	if !c.closed { // writing may have closed the connection
+	if !c.closed {
 		c.shut()
 	}
 }

@@ -195,7 +195,7 @@ func (s *Set) CloseIdlest() {
 		s.idle[last], s.idle = idleConn{}, s.idle[:last]
 		if since, idle := idleSince(c); idle && since == was && !c.Unread() {
 			c.proto.Drain(false)
-			s.Flush() // send the GOAWAY frame of HTTP/2
+			s.Flush()
 			c.Close("another client gets its place")
 			return
 		}

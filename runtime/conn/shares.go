@@ -5,7 +5,7 @@ package conn
 // Clients without a known address, "", may take the whole free amount.
 type Shares struct {
 	Max     int64
-	Awaited bool   // a client waits for a share
+	Awaited bool
 	Eases   func() // called when a share is free for a waiting client; may be nil
 
 	used    int64

@@ -42,7 +42,7 @@ const (
 	collecting stage = iota // the first record is arriving
 	// a goroutine runs the handshake; the loop does not read from the connection
 	making
-	failed // the connection is closing
+	failed
 )
 
 const (

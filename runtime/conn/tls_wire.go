@@ -25,7 +25,7 @@ type wire struct {
 	out     []byte // out[sent:] are records that must be written
 	sent    int
 	drained bool // the socket has no more bytes, but may have reached its end
-	empty   bool // the socket has returned EAGAIN
+	empty   bool
 	frames  framing
 	records int // records read since TLSTransport.Read began
 }

@@ -57,7 +57,7 @@ func (t *transfer) end(err error) {
 	case closed:
 		c.closeSocket()
 		c.gone()
-	case c.closed: // Owner.Sent closed the connection
+	case c.closed:
 	case err != nil:
 		c.Close(err.Error())
 	default:
@@ -145,7 +145,7 @@ func (s *Set) IsWarm(it *Item) bool {
 // limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
-	n, err := 0, io.ErrUnexpectedEOF // remains if the read panics
+	n, err := 0, io.ErrUnexpectedEOF // err stays like this if the read panics
 	s.Offload(func() {
 		if turns != nil {
 			turns <- struct{}{}
