@@ -93,5 +93,5 @@ func (p *poller) endBehind(end queue.Func) {
 // would move the loop to another thread.
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
-	_, _ = unix.Poll(fds[:], -1) // on an error gnet waits
+	_, _ = unix.Poll(fds[:], -1)
 }

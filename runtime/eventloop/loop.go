@@ -22,7 +22,7 @@ type Loop struct {
 	again   []*Watch
 	added   []*Watch // watches of AddNew that the poller does not know yet
 	settled int      // length of added at the end of the last batch
-	turns   []*Watch // reused by runAgain
+	turns   []*Watch
 	posts   posts
 
 	onWake     func()

@@ -87,7 +87,6 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	return nil
 }
 
-// endOfEvents is a task of gnet.
 func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()

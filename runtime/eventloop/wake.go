@@ -13,7 +13,7 @@ import (
 // wake is the eventfd that ends the sleep of the loop, with the word that tells whether it must be written.
 type wake struct {
 	waker Waker
-	page  []byte // mapped memory of waker.State
+	page  []byte
 }
 
 func (w *wake) open(p *poller) (err error) {
