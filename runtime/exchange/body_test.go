@@ -79,7 +79,7 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 		pauses bool
 		want   bool
 	}{
-		{0, 10, false, false}, // the timeout has not passed
+		{0, 10, false, false},
 		{0, 21, false, true},
 		{2099, 21, false, true},
 		{2100, 21, false, false},

@@ -153,8 +153,8 @@ type notFoundCache struct {
 }
 
 const (
-	missesMax = 4096 // maximum number of paths
-	missesLen = 256  // longest path that is remembered, in bytes
+	missesMax = 4096
+	missesLen = 256 // longest path that is remembered, in bytes
 	// the loop's clock may be a tick late; new files are served within a second
 	missesAge = int64(1_000_000_000) / 2
 )

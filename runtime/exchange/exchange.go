@@ -20,7 +20,7 @@ type Exchange struct {
 	// the request; valid until Start of its Source returns, or until the end of Offload
 	Req    *Request
 	Prefix string // path prefix that a proxy stripped: "" or "/a/b"
-	Sink   Sink   // receives the response
+	Sink   Sink
 	By     string // name of the source in access logs, such as "application" or "files"; may be empty
 	// sends the response; another source may take over until the head is sent
 	Source Source
@@ -33,7 +33,7 @@ type Exchange struct {
 	Next   *Exchange // next exchange in a list of the stream, or in the free list of the Server
 
 	progress
-	beside bool  // a function of Offload is running
+	beside bool
 	until  int64 // deadline of a wait for other sites or a descriptor, by conn.Set.Now; 0 without a wait
 
 	// Fields for the request.
@@ -339,7 +339,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 		}
 		x.beside = false
 		switch {
-		case x.client == nil && bug: // Sub made x
+		case x.client == nil && bug:
 			x.Sink.Reply(Reply{Status: 500})
 		case x.client == nil:
 			done(x.Stream == nil)
@@ -434,7 +434,7 @@ func (x *Exchange) Reply(r Reply) {
 func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {
-	case q == nil: // Sub made x
+	case q == nil:
 		return false
 	case index == "":
 		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)

@@ -102,7 +102,7 @@ type Owner interface {
 type Part struct {
 	// gets the part when its bytes are no longer needed; nil if the bytes never change and are garbage-collected
 	Owner Owner
-	Ref   any // for the Owner
+	Ref   any
 
 	First bool
 	End   End // not zero if this is the last part

@@ -12,7 +12,7 @@ type Parts struct {
 	queue []Part
 	// number of parts at the front of queue that Take has returned; less than half of queue
 	taken  int
-	unsent *conn.Unsent // nil if no part was counted
+	unsent *conn.Unsent
 }
 
 func (q *Parts) Empty() bool { return len(q.queue) == 0 }

@@ -15,15 +15,15 @@ import (
 
 // Response tracks the framing of a response and counts its sent bytes. The zero value is a response that has not begun.
 type Response struct {
-	Status int   // 0 before the response begins
-	Sent   int64 // sent bytes of the body
+	Status int // 0 before the response begins
+	Sent   int64
 	Framed int64 // other sent bytes: head and framing
 	// unsent bytes of the announced Content-Length; 0 if no length was announced
 	Left int64
 
 	Framing http1.Framing // of the body
-	Begun   bool          // the head was sent
-	cut     bool          // the body was longer than its Content-Length
+	Begun   bool
+	cut     bool // the body was longer than its Content-Length
 
 	trailers bool // the client accepts trailers: see http1.Request.Trailers
 }

@@ -78,15 +78,15 @@ func NewRules(r Rules) (_ *Rules, err error) {
 // rules are the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers http1.Edits   // the edits of the site, then the edits of the mount
-	plain   int           // the first plain headers apply without HTTPS
-	guard   route.Guard   // the rules that package route checks
-	access  Access        // nil allows everybody
-	local   bool          // clients on this machine need no session
-	quiet   bool          // requests have no line in an access log
-	timeout time.Duration // 0 means Config.Timeout
-	maxBody int64         // 0 means Config.MaxBodySize
-	hints   []byte        // the fields Link of early hints, or nil
+	headers http1.Edits // the edits of the site, then the edits of the mount
+	plain   int         // the first plain headers apply without HTTPS
+	guard   route.Guard // the rules that package route checks
+	access  Access      // nil allows everybody
+	local   bool        // clients on this machine need no session
+	quiet   bool        // requests have no line in an access log
+	timeout time.Duration
+	maxBody int64
+	hints   []byte // the fields Link of early hints, or nil
 }
 
 var noRules = &rules{site: new(Site)}

@@ -122,7 +122,7 @@ type Server struct {
 	asked   bool // Config.Current will still call done
 
 	exchanges []*Exchange // all exchanges, including ended exchanges
-	free      *Exchange   // list of ended exchanges
+	free      *Exchange
 	next      *request
 	records   []*logfile.Record
 	files     conn.Shares

@@ -12,7 +12,7 @@ const (
 	// The source is not known yet, or the client is not admitted yet.
 	routing   state = iota
 	receiving       // the source gets the request when the body is complete
-	answering       // the source has the request
+	answering
 )
 
 type wait uint8
