@@ -9,8 +9,8 @@ import (
 )
 
 type Edit struct {
-	names  [][]byte // fields that are removed or replaced
-	fields []byte   // fields that are added
+	names  [][]byte
+	fields []byte
 }
 
 // NewEdit returns an Edit, or nil if there is nothing to change. The fields of set replace existing fields of the same
