@@ -232,7 +232,7 @@ func (c *Conn) deadline() int64 {
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half:
-		return s.Set.Now + int64(halfTimeout) // a transfer is running
+		return s.Set.Now + int64(halfTimeout)
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
 		if s.End == exchange.Draining || s.End == exchange.Leaving && c.state == StateNew {

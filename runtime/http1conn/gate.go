@@ -30,7 +30,7 @@ func (c *Conn) mustAsk() bool {
 		}
 		c.gate, c.Stamp = asking, s.Set.Now
 		s.AwaitCurrent(func() {
-			if c.gate == asking { // the connection was not handed over
+			if c.gate == asking {
 				c.gate = open
 				c.queue()
 			}

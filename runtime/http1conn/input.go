@@ -297,7 +297,7 @@ func (c *Conn) beginBody(x *exchange.Exchange) {
 // body is complete or refused.
 func (c *Conn) receive(data []byte) (rest []byte) {
 	s, b := c.s, c.body
-	x := b.X // nil if the body is discarded
+	x := b.X
 	if x != nil && b.Streamed {
 		data = c.readOn(data)
 	}

@@ -99,7 +99,7 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 	if r != nil {
 		head = x.AppendHead(nil, r)
 	}
-	if c.first == x { // otherwise upgrade has removed x
+	if c.first == x {
 		c.shift()
 	}
 	return &c.Client.Conn, head
