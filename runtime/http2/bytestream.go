@@ -20,7 +20,7 @@ type byteStream struct {
 	conn conn.Conn
 	st   *stream
 	in   []byte // received bytes that were not read yet
-	said bool   // END_STREAM was sent
+	said bool
 	// AwaitRoom was called: room must be called when the stream may send
 	awaits bool
 }
@@ -116,7 +116,7 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
-		if b.st == nil { // the connection has failed
+		if b.st == nil {
 			return n, unix.EPIPE
 		}
 	}

@@ -92,7 +92,6 @@ func (p *peer) connectBytes(id uint32) {
 	}
 }
 
-// The end of the carrying connection also closes it, even while bytes wait for room.
 func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})

@@ -71,7 +71,7 @@ type Conn struct {
 	settled bool
 	pumping bool
 	leaving leaving
-	dead    bool // input is ignored
+	dead    bool
 	closed  bool
 }
 

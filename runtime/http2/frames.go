@@ -134,7 +134,8 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		return nil
 	})
 	if err == nil {
-		err = c.resize(initial) // only once, even if the frame repeats the setting
+		// The windows are resized only once, even if the frame contains the setting several times.
+		err = c.resize(initial)
 	}
 	if err != nil {
 		code := http2.ErrCodeProtocol
@@ -216,7 +217,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	switch {
 	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
-	case st == nil: // the stream has ended
+	case st == nil:
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
 			c.protocolError(st.id, http2.ErrCodeFlowControl)

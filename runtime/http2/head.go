@@ -34,12 +34,12 @@ type headerBlock struct {
 
 	method, scheme, authority, path string
 	protocol                        string // :protocol of an extended CONNECT (RFC 8441)
-	extended                        bool   // the request is an extended CONNECT
+	extended                        bool
 	regular                         bool   // a field other than a pseudo-header field was received
 	fields                          []byte // "name: value\r\n" ...
 	host                            string
 	cookie                          []byte // joined values of all Cookie fields
-	expects                         bool   // Expect: 100-continue was received
+	expects                         bool
 	priority                        priority
 }
 

@@ -382,7 +382,7 @@ func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:
 		return false
-	// Not a request; HEADERS of an open stream are trailers.
+	// Only HEADERS that open a stream are a request; HEADERS of an open stream are trailers.
 	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
 		return false
 	case c.gate.asking:

@@ -32,7 +32,7 @@ type outgoing struct {
 	unsent *conn.Unsent
 	// time when the last bytes of the part were sent, or when the part began
 	stamp   int64
-	writing bool // part is being sent
+	writing bool
 	broken  bool // part is the last part, and the body is incomplete
 	// a goroutine is reading the file of part, which must stay open
 	loading bool

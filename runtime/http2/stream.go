@@ -29,7 +29,7 @@ const (
 type stream struct {
 	c  *Conn
 	id uint32
-	x  *exchange.Exchange // nil after the response has ended
+	x  *exchange.Exchange
 
 	incoming
 	outgoing
@@ -329,7 +329,7 @@ func (st *stream) loaded(err error) {
 	c := st.c
 	st.loading = false
 	switch {
-	case !st.writing: // the stream has ended
+	case !st.writing:
 		part, x := st.part, st.orphan
 		st.endPart()
 		st.orphan = nil
