@@ -173,7 +173,7 @@ func (f *Fanout) nextBatch() bool {
 		f.backlog = nil
 	}
 	for _, e := range f.batch {
-		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // nil if all subscribers have left
+		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) {
 			f.due = append(f.due, c)
 		}
 	}
@@ -306,7 +306,7 @@ func (f *Fanout) Take() {
 const (
 	pause         = 2 * time.Millisecond
 	leastPatience = 10 * time.Millisecond
-	mostPatience  = 250 * time.Millisecond // maximum additional patience in one wait
+	mostPatience  = 250 * time.Millisecond // maximum time that one wait adds to the patience
 	savedPatience = time.Second
 )
 
@@ -321,7 +321,7 @@ type pacer struct {
 	paused  time.Duration // length of the current wait: the sum of its pauses
 	budget  time.Duration
 	saved   time.Duration // saved additional patience
-	counted time.Time     // time when saved was last increased
+	counted time.Time
 }
 
 func newPacer() pacer { return pacer{young: map[Subscriber]bool{}, old: map[Subscriber]bool{}} }

@@ -175,7 +175,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 	s.all.conns.Flush()
 	switch {
-	case s.answer != answering: // the connection is broken
+	case s.answer != answering:
 		s.release(p)
 	case s.conn.Writing():
 		s.held.PutFirst(p)
@@ -291,7 +291,7 @@ func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 }
 
 func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
-	d.Groups = nil // the other server sends the messages of the groups
+	d.Groups = nil // the other server sends messages of groups to this client
 	s, err := a.serve(d, fd)
 	if s != nil {
 		s.group = "" // prevents a second departure

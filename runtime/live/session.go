@@ -105,7 +105,7 @@ func (s *Socket) fail(err error) {
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {
-	case s.conn.Writing(): // the transfer has its own deadline
+	case s.conn.Writing():
 		return s.all.conns.Now + lookAgain
 	case s.ends() || s.pinged && !s.conn.Stopped():
 		return s.due

@@ -125,7 +125,7 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
 	switch {
-	case s == nil || s.answer != answering: // the client has disconnected
+	case s == nil || s.answer != answering:
 		return exchange.Goes
 	case s.conn != nil: // another process has handed the WebSocket over
 		if s.state == socketOpening {
