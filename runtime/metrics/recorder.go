@@ -56,7 +56,7 @@ type Recorder struct {
 	// the result of Begin until the next Turn; 0 if the clock was not read yet
 	at     int64
 	over   int64 // the time for End; 0 if the clock was not read yet
-	shared int   // number of calls of End that have used over
+	shared int   // number of calls of End for which over was used
 	alike  alike
 
 	mu     sync.Mutex
