@@ -18,9 +18,9 @@ type call struct {
 	parts  int32 // parts that were delivered and not yet released
 	next   *call
 
-	peer   *exchange.Peer   // the client; nil after the first part
-	origin *exchange.Origin // origin of the request
-	extra  []byte           // fields that a handler adds to another handler's response
+	peer   *exchange.Peer // the client; nil after the first part
+	origin *exchange.Origin
+	extra  []byte // fields that a handler adds to another handler's response
 	// the first part if its Then waits for the turn of the exchange; otherwise nil
 	waiting *exchange.Part
 	// the last part if it was released before other parts; otherwise nil
@@ -341,7 +341,7 @@ func (d *Dispatcher) AwaitsPart() (n int) {
 // state of the loop.
 func (d *Dispatcher) Stalled() {
 	if !d.state.TryLock() {
-		return // the loop is running
+		return
 	}
 	defer d.state.Unlock()
 	if d.app == nil {

@@ -212,7 +212,7 @@ func (d *Dispatcher) AskForSender() {
 
 func (d *Dispatcher) SendNow() {
 	if !d.running {
-		return // Run will send the part
+		return
 	}
 	d.state.Lock()
 	defer d.state.Unlock()
