@@ -39,7 +39,7 @@ type Fill struct {
 	ended  bool
 
 	source *Source
-	origin exchange.Exchange // request to the origin
+	origin exchange.Exchange
 	// Stream of origin. Its Parent is the client's exchange, which gets the parts; nil after it was answered.
 	sub         exchange.Sub
 	conditional bool // the request to the origin contains the Conditions of old

@@ -192,7 +192,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	}
 	if n == nil {
 		if n = s.node(s.key, decoded(r)); n == nil {
-			return Found{} // the store has no room
+			return Found{}
 		}
 	}
 	switch {

@@ -21,7 +21,7 @@ type Page struct {
 	Type   string // "" if Fields contains it
 	Body   []byte
 
-	HasDate, HasServer bool // Fields contains Date and Server
+	HasDate, HasServer bool
 
 	terms       // conditions on which the page is kept
 	since int64 // time when the terms begin to apply
