@@ -60,7 +60,7 @@ func (a *Answer) Write(p []byte) error {
 		if len(p) > 0 {
 			return errNoType
 		}
-		return nil // the status permits no body
+		return nil
 	}
 	a.W.Start(a.head.Head)
 	_, err := a.W.Write(p)

@@ -58,7 +58,7 @@ type Loader struct {
 
 type child struct {
 	of       *Loader
-	conn     net.Conn // carries the request and the response
+	conn     net.Conn
 	errors   *os.File
 	reports  *os.File
 	progress atomic.Int64
@@ -67,7 +67,7 @@ type child struct {
 	since time.Time
 	pid   int
 	ended chan struct{}
-	how   end // valid after ended is closed
+	how   end
 }
 
 type end struct {

@@ -61,7 +61,7 @@ const (
 type PHP struct {
 	o       PHPOptions
 	answers backend.Responder
-	fast    *FastCGI // nil if EachOne is set
+	fast    *FastCGI
 	manager *manager
 }
 
