@@ -263,8 +263,8 @@ func (up *upstream) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may become idle: not while a newer connection waits to be accepted. An upstream accepts
-// connections in order, so no connection is waiting that is older than one with a response.
+// keeps reports whether c may become idle. It may not while a newer connection waits until the upstream accepts it. An
+// upstream accepts connections in order, so it has accepted all connections that are older than one with a response.
 func (up *upstream) keeps(c *connection) bool {
 	w := &up.waiting
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
