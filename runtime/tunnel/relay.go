@@ -18,8 +18,8 @@ import (
 
 // A relay is the server's end of a socketpair whose other end belongs to the application. It is the Carrier and the
 // Sink of the exchange. A tunnel between the relay and the client begins when the application writes to its end, unless
-// the application returns an ordinary response instead. Applications speak HTTP/1: for a stream of HTTP/2, the head of
-// their response is read first.
+// the application returns an ordinary response instead. The application writes an HTTP/1 response. If the client uses
+// HTTP/2, the relay first converts the head of this response.
 type relay struct {
 	link
 	// descriptor of the server's end; -1 after the tunnel has received it, or if it is closed
