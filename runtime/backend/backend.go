@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -134,6 +135,7 @@ var ErrGone = errors.New("the client has disconnected")
 type Response struct {
 	r       *Request
 	head    exchange.Head
+	added   []byte // fields of Add
 	started bool
 	sent    bool
 	failed  bool
@@ -148,8 +150,14 @@ type Response struct {
 func (w *Response) Start(head exchange.Head) {
 	if !w.started {
 		w.started, w.head = true, head
+		if len(w.added) > 0 {
+			w.head.Fields = slices.Concat(head.Fields, w.added)
+		}
 	}
 }
+
+// Add adds fields, "Name: value\r\n" ..., to the head of any later Start, Refuse or HandOn.
+func (w *Response) Add(fields string) { w.added = append(w.added, fields...) }
 
 // Interim sends the head of a 1xx response (RFC 9110 §15.2) if the client supports it. Only Status, Reason and Fields
 // of head are used. Interim must be called before Start, and may block like Write.

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 )
@@ -100,6 +99,10 @@ type result struct {
 }
 
 func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
+	u.share(w, r)
+	if u.answersPreflight(w, r) {
+		return
+	}
 	if err := u.respond(w, r); err != nil {
 		u.fail(w, r, err)
 	}
@@ -171,17 +174,6 @@ func (u *Upload) methods() string {
 		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 	}
 	return "GET, HEAD, PUT, POST"
-}
-
-// permit returns an error if a page of another site has sent the request, because browsers add cookies and passwords
-// that the page does not know.
-func (u *Upload) permit(r *backend.Request) error {
-	origin := r.Field("Origin")
-	allowed := func(one string) bool { return one == "*" || origin != "" && strings.EqualFold(one, origin) }
-	if !slices.ContainsFunc(u.options.Origins, allowed) && auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
-		return refuse(403, "pages of other sites may not upload")
-	}
-	return nil
 }
 
 func (u *Upload) receive(w *backend.Response, r *backend.Request) error {

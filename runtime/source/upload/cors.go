@@ -1,0 +1,54 @@
+package upload
+
+import (
+	"slices"
+	"strings"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// permit returns an error if a page of another site has sent the request, because browsers add cookies and passwords
+// that the page does not know.
+func (u *Upload) permit(r *backend.Request) error {
+	if !u.allows(r.Field("Origin")) && auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
+		return refuse(403, "pages of other sites may not upload")
+	}
+	return nil
+}
+
+func (u *Upload) allows(origin string) bool {
+	return slices.ContainsFunc(u.options.Origins, func(one string) bool {
+		return one == "*" || origin != "" && strings.EqualFold(one, origin)
+	})
+}
+
+// readable are the response fields that scripts of Options.Origins can read.
+const readable = "Location, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, " +
+	"Upload-Metadata, Upload-Offset"
+
+// share adds the fields with which a browser lets scripts of Options.Origins read the response to r (CORS, Fetch
+// standard §3.3). Browsers send no cookies or passwords of fapws with these requests.
+func (u *Upload) share(w *backend.Response, r *backend.Request) {
+	if len(u.options.Origins) == 0 {
+		return
+	}
+	w.Add("Vary: Origin\r\n")
+	if origin := r.Field("Origin"); origin != "" && u.allows(origin) {
+		w.Add("Access-Control-Allow-Origin: " + origin + "\r\nAccess-Control-Expose-Headers: " + readable + "\r\n")
+	}
+}
+
+// answersPreflight responds to the request with which a browser asks whether a script may send r.
+func (u *Upload) answersPreflight(w *backend.Response, r *backend.Request) bool {
+	if r.Method() != "OPTIONS" || r.Field("Access-Control-Request-Method") == "" || !u.allows(r.Field("Origin")) {
+		return false
+	}
+	fields := "Access-Control-Allow-Methods: " + u.methods() + "\r\nAccess-Control-Max-Age: 7200\r\n"
+	if names := r.Field("Access-Control-Request-Headers"); names != "" {
+		fields += "Access-Control-Allow-Headers: " + names + "\r\n"
+	}
+	w.Start(exchange.Head{Status: 204, Fields: []byte(fields), Length: 0})
+	return true
+}
