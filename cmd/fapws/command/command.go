@@ -115,6 +115,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
 		return checkSandbox(p, stdout, stderr)
 	}
+	if cmd.Word == settings.WordUnit {
+		return process.OK, writeUnit(p, args, stdout, stderr)
+	}
 	if cmd.Word != settings.WordRun {
 		code, err := inspect(p, stdout, stderr)
 		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandboxed() {
@@ -206,6 +209,9 @@ func runBench(args []string, stdout io.Writer) (code int, err error) {
 func prepareProcess(p *plan.Plan) {
 	if p.Conf.Umask >= 0 {
 		unix.Umask(p.Conf.Umask)
+	}
+	if p.Conf.Name != "" {
+		_ = os.WriteFile("/proc/self/comm", []byte(p.Conf.Name), 0) // not on a system without /proc
 	}
 	// Like python3: writing to a closed pipe, or beyond RLIMIT_FSIZE, becomes an error that handlers can catch.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)

@@ -24,6 +24,7 @@ const (
 	WordCheck       Word = "check"
 	WordRoutes      Word = "routes"
 	WordShell       Word = "shell"
+	WordUnit        Word = "systemd-unit"
 	WordPrintConfig Word = "print-config"
 	WordHelp        Word = "help"
 	WordVersion     Word = "version"
@@ -36,8 +37,8 @@ const (
 	WordInternal    Word = "internal"
 )
 
-var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "new",
-	"version", "help"}
+var typedWords = []string{"run", "check", "routes", "shell", "systemd-unit", "ctl", "bench", "import", "hash-password",
+	"user", "new", "version", "help"}
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
@@ -101,7 +102,7 @@ func ParseCommand(args []string) (*Command, error) {
 	word := WordRun
 	if len(rest) > 0 {
 		switch w := Word(rest[0]); w {
-		case WordRun, WordCheck, WordRoutes, WordShell, WordHelp, WordVersion, WordInternal:
+		case WordRun, WordCheck, WordRoutes, WordShell, WordUnit, WordHelp, WordVersion, WordInternal:
 			word, rest = w, rest[1:]
 		case WordCtl, WordBench, WordImport, WordHash, WordUser, WordNew:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]

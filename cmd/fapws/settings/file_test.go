@@ -37,7 +37,7 @@ func sample(t *testing.T, row *Setting) string {
 		return fmt.Sprintf("%q", v.words[0])
 	}
 	for _, one := range samples {
-		if _, err := read(t, row.Name+" = "+one); err == nil {
+		if s, err := read(t, row.Name+" = "+one); err == nil && s.from[row.Name].String() != "default" {
 			return one
 		}
 	}

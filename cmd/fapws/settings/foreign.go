@@ -48,8 +48,6 @@ var foreign = []struct {
 		"fapws stays in the foreground; run it from systemd, or with nohup fapws ... &"},
 	{"--preload --preload-app --lazy-apps", "",
 		"not needed; each worker loads the application itself, and a reload replaces workers one after the other"},
-	{"-n --name --proc-name --process-name --procname", "",
-		"fapws does not change its process name; fapws ctl status lists the running servers by application"},
 	{"--worker-tmp-dir --worker-exit-timeout", "", "not needed; workers report to the supervisor over a socket"},
 	{"--master --enable-threads --vacuum --die-on-term --need-app --single-interpreter --respawn-failed-workers", "",
 		"not needed; fapws always works this way"},
@@ -250,7 +248,7 @@ var foreign = []struct {
 	{"adapt convert", "", "fapws reads fapws.toml; fapws help migrate shows the directives of nginx and Caddy there"},
 	{"trust untrust", "", "fapws changes no trust store; fapws ctl ca shows the CA of --tls auto, and fapws " +
 		"help https how clients trust it"},
-	{"systemd-unit install service", "",
+	{"install service", "",
 		"fapws help install shows how to install fapws as a service: ./build.sh install --system, or the package"},
 	{"stack trace", "", "for a running server, type fapws ctl stack"},
 	{"test validate verify", "", "to test an application, type fapws check %s"},
@@ -315,7 +313,7 @@ func UnknownWord(word, app string) string {
 	}
 	switch near := Nearest(word, typedWords); Word(near) {
 	case "":
-	case WordRun, WordCheck, WordRoutes, WordShell:
+	case WordRun, WordCheck, WordRoutes, WordShell, WordUnit:
 		return fmt.Sprintf("did you mean fapws %s %s?", near, app)
 	default:
 		return fmt.Sprintf("did you mean fapws %s?", near)

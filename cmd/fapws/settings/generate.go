@@ -64,7 +64,8 @@ fapws \- serve a Python application, or a whole site, over HTTP
 `, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]),
 		roff(manDescription), roff(manExamples))
 	fmt.Fprint(w, ".SH COMMANDS\n")
-	for _, help := range append(helps, wordHelp[WordCheck], wordHelp[WordRoutes], wordHelp[WordShell]) {
+	for _, help := range append(helps, wordHelp[WordCheck], wordHelp[WordRoutes], wordHelp[WordShell],
+		wordHelp[WordUnit]) {
 		fmt.Fprint(w, ".PP\n.nf\n")
 		for line := range strings.Lines(help) {
 			fmt.Fprint(w, roff(line))

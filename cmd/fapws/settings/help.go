@@ -13,7 +13,7 @@ const (
 )
 
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
-       fapws check|routes|shell APP   validate it, list its routes, open a shell
+       fapws check|routes|shell|systemd-unit APP  validate, list, try, install
        fapws ctl|bench|import|hash-password|user|new  see fapws COMMAND --help
        fapws help TOPIC               a page of the docs; help topics lists them
 `
@@ -75,6 +75,14 @@ a script on standard input. Takes the flags of the server; see fapws --help all.
 
 Exit status: that of Python; 2 usage or configuration error; 3 the application
 cannot be loaded.
+`,
+	WordUnit: `Usage: fapws systemd-unit [FLAGS] [APP [-- ARGS...]]
+Checks the settings, and prints a unit of systemd that starts the server with
+these arguments in the working directory, as the user of --user or as the
+current user, with few rights. As root without --user, systemd makes a user
+while the service runs. Takes the flags of the server; see fapws --help all.
+
+Exit status: 0 printed; 2 usage or configuration error.
 `,
 	WordVersion: `Usage: fapws version
 Prints the versions of fapws, Python and Go. Exit status: 0.

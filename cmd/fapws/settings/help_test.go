@@ -101,7 +101,7 @@ func TestCompletionWorksInBash(t *testing.T) {
 		"--interface w": "wsgi",
 		"--dev --keep":  "--keep-alive",
 		"--dev ":        "site app.py",
-		"": "site app.py run check routes shell ctl bench import hash-password user new " +
+		"": "site app.py run check routes shell systemd-unit ctl bench import hash-password user new " +
 			"version help",
 		"check ":            "site app.py",
 		"check --no-acc":    "--no-access-log",
@@ -136,7 +136,7 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 func TestManPageDescribesEachSignal(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
-	for _, name := range []string{"fapws check|routes|shell APP", `bench|import|hash\-password|user`} {
+	for _, name := range []string{"fapws check|routes|shell|systemd", `bench|import|hash\-password|user`} {
 		if !strings.Contains(man.String(), name) {
 			t.Errorf("the man page does not mention %s", name)
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"fapws/runtime/logfile"
 )
@@ -62,6 +63,16 @@ func statusPrefix(to *string, example string) *value {
 		}
 		return text, nil
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
+}
+
+// processName is a name for the kernel (PR_SET_NAME).
+func processName(to *string) *value {
+	return of(to, isText, func(name string) (string, error) {
+		if len(name) > 15 || strings.ContainsFunc(name, unicode.IsControl) {
+			return "", errors.New("at most 15 bytes without control characters")
+		}
+		return name, nil
+	}, func(name string) string { return name })
 }
 
 // ports is a list of ports. The word in unix, if not "", is allowed as well and stored as 0.

@@ -1,0 +1,132 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	osuser "os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/contrib"
+)
+
+// writeUnit writes a unit that starts the typed command in its directory. args are the arguments of fapws.
+func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
+	name := unitName(cmp.Or(p.Conf.Name, filepath.Base(p.Dir)))
+	account := p.Conf.User
+	if id := os.Getuid(); account == "" && id != 0 {
+		account = strconv.Itoa(id)
+		if u, err := osuser.Current(); err == nil {
+			account = u.Username
+		}
+	}
+	program := programOfUnit()
+	for i, arg := range args {
+		if arg == string(settings.WordUnit) {
+			args = append(args[:i:i], args[i+1:]...)
+			break
+		}
+	}
+	lines := map[string]string{
+		"Description=":      name + ", served by fapws",
+		"ExecStart=":        quoteUnit(append(program, args...)...),
+		"ExecReload=":       quoteUnit(append(program, "ctl", "--socket", "/run/"+name+"/ctl", "reload")...),
+		"RuntimeDirectory=": name, "StateDirectory=": name, "CacheDirectory=": name, "LogsDirectory=": name,
+		"User=":             cmp.Or(account, name),
+		"WorkingDirectory=": strings.ReplaceAll(p.Dir, "%", "%%"),
+		"TimeoutStartSec=":  seconds(p.Conf.LoadTimeout + time.Minute),
+		"TimeoutStopSec=":   seconds(p.Conf.GracefulTimeout + 30*time.Second),
+	}
+	if isHome(p.Dir) || isHome(program[0]) {
+		lines["ProtectHome="] = "no"
+	}
+	_, text, _ := strings.Cut(contrib.Service, "[Unit]\n")
+	var unit strings.Builder
+	unit.WriteString("[Unit]\n")
+	for line := range strings.Lines(text) {
+		key, _, _ := strings.Cut(line, "=")
+		value, differs := lines[key+"="]
+		switch {
+		case key == "DynamicUser" && account != "": // the user of the site owns its files
+		case strings.HasPrefix(line, "Environment=FAPWS_CTL_SOCKET="):
+			unit.WriteString("Environment=FAPWS_CTL_SOCKET=/run/" + name + "/ctl\n")
+			if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
+				unit.WriteString("Environment=" + quoteUnit("VIRTUAL_ENV="+venv) + "\n")
+			}
+		case differs:
+			fmt.Fprintf(&unit, "%s=%s\n", key, value)
+		default:
+			unit.WriteString(line)
+		}
+		if key == "ProtectSystem" && account != "" {
+			unit.WriteString("# The site may write here, such as an SQLite database.\nReadWritePaths=" +
+				quoteUnit(p.Dir) + "\n")
+		}
+	}
+	if _, err := io.WriteString(stdout, unit.String()); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stderr, "fapws: save this as /etc/systemd/system/%s.service; then type: "+
+		"sudo systemctl daemon-reload && sudo systemctl enable --now %[1]s\n", name)
+	return err
+}
+
+// programOfUnit returns the program that a user types, as an absolute path.
+func programOfUnit() []string {
+	python := process.Interpreter()
+	if python == "" {
+		return []string{process.File()}
+	}
+	if script := filepath.Join(filepath.Dir(python), "fapws"); isFile(script) {
+		return []string{script}
+	}
+	return []string{python, "-m", "fapws"}
+}
+
+func isFile(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// isHome reports whether ProtectHome= hides a path.
+func isHome(path string) bool {
+	for _, dir := range []string{"/home/", "/root/", "/run/user/"} {
+		if strings.HasPrefix(path+"/", dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// unitName returns text with the characters that are allowed in names of units, directories and users.
+func unitName(text string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(text))
+	return cmp.Or(strings.Trim(name, "-"), "fapws")
+}
+
+// quoteUnit returns words as a command line of systemd (systemd.service(5), "Command lines").
+func quoteUnit(words ...string) string {
+	var quoted []string
+	for _, word := range words {
+		word = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$", "\n", `\n`).Replace(word)
+		if word == "" || strings.ContainsAny(word, " \t';\"") {
+			word = `"` + word + `"`
+		}
+		quoted = append(quoted, word)
+	}
+	return strings.Join(quoted, " ")
+}
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }

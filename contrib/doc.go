@@ -1,0 +1,9 @@
+// Package contrib contains the unit of systemd, which the command systemd-unit adapts to a site.
+package contrib
+
+import _ "embed"
+
+// Service is the unit of the package. @PREFIX@ stands for the prefix of the installation.
+//
+//go:embed fapws.service
+var Service string
