@@ -208,7 +208,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		}
 	}
 
-	if os.Geteuid() == 0 { // it opens this log before it becomes another user
+	if os.Geteuid() == 0 { // root opens this log before the process becomes another user
 		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nerror-log = 'closed/error'\n")
 		fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Succeeds(t)
 	}
