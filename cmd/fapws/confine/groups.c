@@ -23,7 +23,7 @@ static unsigned long long number_in(const char *path) {
 }
 
 /* Returns the lowest limit in file of a control group and of the groups above it. group is the path of the control
- * group below top in root; it is shortened. */
+ * group below top in root. The function shortens group. */
 static unsigned long long lowest_in(const char *root, const char *top, char *group, const char *file) {
   unsigned long long lowest = ULLONG_MAX;
   for (char *end = group + strlen(group);; *end = 0) {
