@@ -171,7 +171,7 @@ func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
 	a := connect(t, s)
 	a.Publish(Batch{N: 50, Raw: []byte("a")})
 	<-a.batches
-	waittest.Eventually(t, "the broker has answered", a.Idle) // otherwise the batch is sent again
+	waittest.Eventually(t, "the broker has answered", a.Idle) // Without an answer, the batch would be sent again.
 	s.Kill()
 	a.says(t, " is away ")
 	s.Restart()

@@ -21,7 +21,7 @@ func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
 	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	s.Restart() // otherwise Close waits for the broker
+	s.Restart() // Close would wait for a broker that does not run.
 }
 
 func TestEventsOfOtherServersDoNotDelayTheShutdown(t *testing.T) {

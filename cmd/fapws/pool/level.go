@@ -199,7 +199,7 @@ func (p *Pool) resize(by int) {
 	}
 	p.want = max(1, p.want+by)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
-	if p.batch == nil { // otherwise complete or fail calls level
+	if p.batch == nil { // While a batch runs, complete or fail calls level later.
 		p.level()
 	}
 }

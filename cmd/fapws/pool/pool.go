@@ -466,12 +466,12 @@ type Options struct {
 	// browsers. failure is the reason of Failed in one line. It must not block.
 	Event func(kind Event, failure string)
 
-	// BeforeExec is called before another program replaces this one. It closes and writes files. The next program gets
-	// the results as Handover.State and from Handover.Left.
+	// BeforeExec is called before another program replaces this one. It closes files and writes buffered data. The next
+	// program gets the results as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
-	// Certificates returns the certificates that a worker wants. Worker and caller define the format of want and of the
-	// result. again is true if the worker already has certificates. It is called on Run's goroutine.
+	// Certificates returns the certificates that a worker wants. This package does not interpret want and the result.
+	// again is true if the worker already has certificates. Certificates is called on Run's goroutine.
 	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. It is called on a separate goroutine and may call Ask.
