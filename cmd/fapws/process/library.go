@@ -35,7 +35,8 @@ func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start
 // TakeName does nothing, because the constructor of the library has named the process.
 func TakeName() {}
 
-// Again starts the newest program like a user, and not by -m, which would search the working directory first.
+// Again returns a command that starts the newest program as a user does. It does not use -m, which would search the
+// working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
 		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},
