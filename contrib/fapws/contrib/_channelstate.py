@@ -65,7 +65,8 @@ class Shared:
         # messages for receivers in this process: time of expiry, position, message
         self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}
         self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
-        self.claimed: Dict[str, Set[Id]] = {}  # claims of this process that may not be the first
+        # claims of this process, before it is known whether another process was first.
+        self.claimed: Dict[str, Set[Id]] = {}
         self.coming: Dict[str, int] = {}  # messages from this process that have not arrived yet
         self.receivers: Dict[str, Deque[Waiter]] = {}
         self.groups: Dict[str, Dict[str, float]] = {}  # channels of each group, with the times when they leave it

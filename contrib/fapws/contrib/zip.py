@@ -58,7 +58,8 @@ class Gzip:
             if not _suits(head) or hasattr(result, "fileno"):
                 head.send(start_response)
                 return result
-            if not _varies(head):  # This also concerns uncompressed responses.
+            # Responses that are not compressed also depend on Accept-Encoding.
+            if not _varies(head):
                 head.add_header("Vary", "Accept-Encoding")
             if environ["REQUEST_METHOD"] == "HEAD" or not _accepts(environ.get("HTTP_ACCEPT_ENCODING", "")):
                 head.send(start_response)
