@@ -149,7 +149,7 @@ static void know_signals(void) {
 static PyObject *(*make_abc)(void);
 
 static PyObject *make_abc_later(void) {
-  if (!python_signal) know_signals(); /* otherwise this is a subinterpreter */
+  if (!python_signal) know_signals(); /* In a subinterpreter, _signal is already prepared. */
   return make_abc();
 }
 

@@ -107,7 +107,7 @@ func (t *task) say(format string, args ...any) {
 		stamp = "[Mon Jan 02 15:04:05.000000 2006] [error] "
 	}
 	lines := time.Now().AppendFormat(nil, stamp)
-	if file && t.addr != "" { // otherwise the text names the client
+	if file && t.addr != "" { // In other logs, the text itself names the client.
 		lines = fmt.Appendf(lines, "[client %s] ", &exchange.Peer{Addr: t.addr, Port: t.port})
 	}
 	switch {

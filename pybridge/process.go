@@ -63,7 +63,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug),
 		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
-	runtime.KeepAlive(control) // otherwise Go's garbage collector could close control
+	runtime.KeepAlive(control) // keeps Go's garbage collector from closing control
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()
 		err = errors.New("the loader of --fork has failed; see the traceback above")

@@ -192,7 +192,7 @@ struct core_inputs {
   uint8_t events;                              /* ASGI_EVENT_ bits; nonzero while the record is in that list */
   uint8_t closing;                             /* the exchange takes no further events */
   uint8_t open;                                /* a WebSocket of synchronous code takes inputs */
-  uint8_t scheduled;                           /* its record is queued or runs */
+  uint8_t scheduled;                           /* the record is queued or runs */
   uint32_t senders;                            /* number of threads that wait in send() of the WebSocket */
   /* Atomic: time when the close frame of the client arrived, 0 before. For the asyncio thread only. */
   uint64_t closed_ns;
