@@ -23,9 +23,9 @@ import (
 // Sends contains functions that continue a response if it has a certain field. A field whose function is nil has no
 // effect.
 type Sends struct {
-	File      exchange.Continuation // X-Sendfile
-	Accel     exchange.Continuation // X-Accel-Redirect
-	Subscribe exchange.Continuation // Fapws-Channel
+	File      exchange.Continuation // for a response with X-Sendfile
+	Accel     exchange.Continuation // for a response with X-Accel-Redirect
+	Subscribe exchange.Continuation // for a response with Fapws-Channel
 }
 
 // Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so that
