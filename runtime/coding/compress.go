@@ -34,7 +34,7 @@ func Worth(mediaType string, size int64) bool {
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
 	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
-	case "text/event-stream": // its events must not be delayed
+	case "text/event-stream": // Server-sent events must not be delayed.
 		return false
 	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl",
 		"application/vnd.ms-fontobject",
