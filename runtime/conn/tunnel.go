@@ -190,7 +190,7 @@ func (t *Tunnel) end() {
 	c := t.client.conn
 	c.Linger = true
 	t.ended(true)
-	if !c.Writing() { // otherwise Room calls Finish later
+	if !c.Writing() { // If the connection is still writing, Room calls Finish later.
 		c.Finish()
 	}
 }
@@ -220,7 +220,7 @@ func (e *TunnelEnd) EOF() (stays bool) {
 	}
 	e.ended, e.conn.Half = true, true
 	e.t.client.conn.Schedule()
-	if !e.other.conn.Writing() { // otherwise Room calls shut later
+	if !e.other.conn.Writing() { // If the connection is still writing, Room calls shut later.
 		e.other.shut()
 	}
 	return true
