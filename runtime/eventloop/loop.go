@@ -15,7 +15,7 @@ import (
 type Loop struct {
 	poller  poller
 	wake    wake
-	end     queue.Func // endOfEvents for the poller; nil before Run
+	end     queue.Func // the function endOfEvents, for the poller; nil before Run
 	events  uint
 	begun   bool     // a batch has begun, and its end is a task of gnet
 	watches []*Watch // indexed by descriptor

@@ -78,7 +78,8 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 		l.poller.endBehind(l.end)
 		l.begin()
 	}
-	if fd < len(l.watches) && l.watches[fd] != nil { // otherwise it was removed in this batch, or is the eventfd
+	// Another descriptor was removed in this batch, or is the eventfd.
+	if fd < len(l.watches) && l.watches[fd] != nil {
 		l.ready(l.watches[fd].handler, readiness(e))
 	}
 	if l.events++; l.events%lookEvery == 0 && l.wake.isCalled() {
