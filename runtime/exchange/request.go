@@ -13,7 +13,7 @@ import (
 // All exchanges that do not wait share one request. Its slices refer to the input of the connection. keep makes the
 // request of a waiting exchange permanent.
 type request struct {
-	route.Decision // its Head is the head as received
+	route.Decision // Decision.Head is the head as it was received
 	parsed         http1.Request
 	mount          *Mount // the mount of the decision; nil if none
 	// keep was called: the slices no longer refer to the input of the connection

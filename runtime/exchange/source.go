@@ -192,7 +192,8 @@ type Services struct {
 	Next Then
 
 	// Inquire sends the request to the mount's own source with another body. The client does not get the answer:
-	// Inquire calls done on the loop with the beginning of the answer. nil for other handlers.
+	// Inquire calls done on the loop with the beginning of the answer. Inquire is nil if the Handler does not offer
+	// this.
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 
