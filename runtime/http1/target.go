@@ -39,7 +39,8 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	if !bytes.Contains(decoded, []byte("/.")) && bytes.IndexByte(decoded, '\\') < 0 {
 		return dst, true
 	}
-	out := decoded[:0] // never longer than the input that was read
+	// The output is never longer than the input that was read so far.
+	out := decoded[:0]
 	folder := false
 	for rest := decoded; len(rest) > 0; {
 		segment := rest[1:]
