@@ -200,7 +200,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
-			left[0].Data = bytes.Clone(left[0].Data) // it is in Set.Buf
+			left[0].Data = bytes.Clone(left[0].Data) // The data is in Set.Buf, which will be reused.
 		}
 		exchange.QueuePart(&c.Client.Conn, p, x, slices.Clone(left), full)
 	}
