@@ -218,7 +218,7 @@ func (c *Conn) Room(ended bool) {
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // otherwise Room(false) is called later
+	if !c.conn.Gathers() { // If output is still gathered, Room(false) is called later.
 		c.settle()
 	}
 }
@@ -412,7 +412,7 @@ func (c *Conn) deadline() (at int64, expire func()) {
 		switch {
 		case st.lingers(now) || st.late(now) || st.stalled(now):
 			return now, c.expireStreams
-		case st.bytes == nil: // otherwise the virtual connection has its own deadline
+		case st.bytes == nil: // A virtual connection has its own deadline.
 			at = min(at, now+look)
 		}
 	}

@@ -54,7 +54,7 @@ func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	// Only root can enlarge the buffer this much. Otherwise the socket may be full before the turn ends.
+	// Only root can enlarge the buffer this much. With a smaller buffer, the socket may be full before the turn ends.
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.framer.WriteWindowUpdate(0, 2*size)
 	p.request(1, "/later", true)
