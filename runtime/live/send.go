@@ -116,7 +116,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // otherwise Room finishes the connection
+	if !p.conn.Writing() { // If the connection is still writing, Room finishes it later.
 		p.conn.Finish()
 	}
 }

@@ -298,7 +298,7 @@ func (s *Socket) Room(ended bool) {
 		c.Schedule()
 	}
 	s.advance()
-	if !c.Gathers() { // otherwise Room(false) calls settle
+	if !c.Gathers() { // If output is still gathered, Room(false) calls settle later.
 		s.settle()
 	}
 }

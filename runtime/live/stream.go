@@ -152,7 +152,8 @@ func (r *response) upgrade(c *conn.Conn, log *logfile.Record, sent, framed int64
 	r.begun = true
 	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c
 	c.Upgrade(p)
-	if !c.Gathers() && !c.Writing() { // otherwise serve is called after the output was written
+	// in the other case, c calls serve after it has written its output.
+	if !c.Gathers() && !c.Writing() {
 		c.Again()
 	}
 }
