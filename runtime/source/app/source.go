@@ -180,7 +180,7 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return d.cfg.Subscribe(x, p, r, channels)
 }
 
-// prepare reports whether r is parsed and the response of x is in turn; otherwise outcome is the result of the
+// prepare reports whether r is parsed and x may be answered now. If not, outcome is the result for the caller, a
 // Continuation.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
