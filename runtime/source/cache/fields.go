@@ -24,7 +24,7 @@ type answerFields struct {
 	apparent int64
 	expires  int64 // in seconds since 1970; -1 if missing, 0 if invalid
 	vary     []string
-	// Vary makes every request different, or Vary or the directives are too long
+	// Each request may need a different response because of Vary, or Vary or the directives are too long.
 	never bool
 
 	setCookie bool

@@ -90,7 +90,8 @@ func appendSlim(dst, fields []byte) []byte {
 // of a Page.
 type coded struct {
 	can coding.Set // codings in which the page may become smaller
-	// forms by coding; the page itself marks a form that is being made or had no room
+	// The compressed forms of the page. The uncompressed page stands for a form that is being made, or for which there
+	// was no room.
 	pages [coding.Codings]*Page
 	size  int64
 }
