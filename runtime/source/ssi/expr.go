@@ -185,7 +185,7 @@ func (p *exprParser) comparison(a, sign string) condition {
 	b := p.text()
 	return func(pg *page) bool {
 		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
-		// sign consists of the results of compare for which the comparison is true
+		// sign contains the characters of order for which the comparison is true.
 		return (strings.IndexByte(sign, order) >= 0) != negate
 	}
 }
