@@ -235,7 +235,7 @@ type Response struct {
 	// truncated meanwhile, the connection must be closed.
 	Segments []Segment
 
-	// Index is not empty in a 404 for a directory whose index is a program. It is the name of the program.
+	// Index is the name of the program if the index of a directory is a program. The status is then 404.
 	Index string
 
 	file *openFile
