@@ -168,7 +168,8 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 	if n, err := base64.StdEncoding.Decode(nonce[:], key[:min(len(key), 24)]); err != nil || n != 16 || len(key) != 24 {
 		return h, bad("Sec-WebSocket-Key is not the base64 of 16 bytes")
 	}
-	compression, valid := negotiate(bytes.Join(extensions, []byte(","))) // they form one list (RFC 6455 §9.1)
+	// Several fields form one list (RFC 6455 §9.1).
+	compression, valid := negotiate(bytes.Join(extensions, []byte(",")))
 	if !valid {
 		return h, bad("Sec-WebSocket-Extensions is malformed")
 	}
