@@ -21,6 +21,9 @@ CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh
 # The folder of the site for files outside of docs/, where they keep their paths.
 OUTSIDE = "project/"
 
+# A search for a message finds the page about messages first, and documents for contributors last.
+BOOST = {"trouble.md": 5}
+
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 
@@ -99,6 +102,7 @@ def outside(config, linked, page):
 def on_page_markdown(markdown, page, **_):
     """Rewrites links, and the names of files at the beginning of code blocks, which become titles."""
     uri = page.file.src_uri
+    page.meta.setdefault("search", {}).setdefault("boost", BOOST.get(uri, 0.3 if uri.startswith(OUTSIDE) else 1))
     source = uri[len(OUTSIDE):] if uri.startswith(OUTSIDE) else "docs/" + uri
 
     def rewrite(match):
