@@ -33,7 +33,7 @@ type Workload struct {
 	Name    string   `json:"name"`
 	Title   string   `json:"title"`
 	Rounds  int      `json:"rounds"`
-	Seconds float64  `json:"seconds"` // of each measurement
+	Seconds float64  `json:"seconds"` // duration of each measurement
 	Servers []Server `json:"servers"`
 }
 
