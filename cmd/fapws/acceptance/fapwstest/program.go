@@ -21,8 +21,7 @@ func CopyOfProgram(t *testing.T) string {
 	return folder + "/build/fapws"
 }
 
-// ReplaceProgram acts like an installation of another program: it replaces the image of the program at by the image of
-// with.
+// ReplaceProgram replaces the program at one path by a copy of another program, as an installation does.
 func ReplaceProgram(t *testing.T, at, with string) {
 	t.Helper()
 	Must(t, copyFile(Image(at), Image(with)))
