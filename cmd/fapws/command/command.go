@@ -386,7 +386,8 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 				if name == conf.AccessLog {
 					return cannotLog(name, err)
 				}
-				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err)) // of a host
+				// the error log of a host.
+				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
 			}})
 		}
 	}
