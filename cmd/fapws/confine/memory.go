@@ -94,7 +94,7 @@ func UseLittleMemory(idle func()) {
 // limits of its control groups; 0 if unknown. root is the root directory.
 func MemoryLimit(root fs.FS) int64 {
 	text, _ := fs.ReadFile(root, "proc/meminfo")
-	limit := numberAfter(text, "MemTotal:") << 10 // of the machine; 0: not known
+	limit := numberAfter(text, "MemTotal:") << 10 // memory of the machine; 0 if unknown
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
 			if n := cgroupNumber(root, dir+"/"+name); n > 0 && (limit == 0 || n < limit) {
