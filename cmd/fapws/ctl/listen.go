@@ -60,7 +60,7 @@ type Answer struct {
 }
 
 type Report struct {
-	PID int `json:"pid"` // of the process that takes signals
+	PID int `json:"pid"` // ID of the process that takes signals
 	// application in the form of the command line, or the served directory or configuration file
 	App       string   `json:"app"`
 	Version   string   `json:"version"`
