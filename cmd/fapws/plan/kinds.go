@@ -97,8 +97,8 @@ func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-// isFolder reports whether name, from the command line, is a directory of files to serve. It is not if it is a Python
-// package, or if a script of the same name is next to it.
+// isFolder reports whether name, from the command line, is a directory of files to serve. A Python package is no such
+// directory, and neither is a directory next to a script of the same name.
 func isFolder(name string) bool {
 	st, err := os.Stat(name)
 	if err != nil || !st.IsDir() {
