@@ -92,7 +92,7 @@ type Config struct {
 	// SandboxConnect lists ports; 0 means unix sockets.
 	SandboxConnect []uint16
 	SandboxBind    []uint16
-	Name           string // of the processes; "" for the name of the executable
+	Name           string // name of the processes; "" means the name of the executable
 	// Umask is -1 if the mask of the process is kept.
 	Umask         int
 	PidFile       string
