@@ -236,7 +236,7 @@ func (s *Server) GiveUp() {
 	s.do(func() {})
 }
 
-// dismiss calls the function unused of Replace when no request of the previous sites is left.
+// dismiss calls unused, an argument of Replace, when no request of the previous sites is left.
 func (l *loop) dismiss() {
 	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
 		go l.unused()
