@@ -66,8 +66,9 @@
 //
 // # Handshakes
 //
-// A goroutine starts when the first record, the ClientHello, is complete. Only as many goroutines compute at once as
-// leave a processor to the loop and to Python. A goroutine that waits for its client gives its turn to another.
+// A goroutine starts when the first record, the ClientHello, is complete. The number of
+// goroutines that compute at once is limited, so that the loop and Python have a processor. A goroutine that waits for
+// its client gives its turn to another.
 //
 // TLSServer.Configure limits the handshakes in progress. If further connections wait, a handshake of the address with
 // most handshakes is closed: the one that has waited longest for its client, but not within its first second.

@@ -29,7 +29,7 @@ const (
 
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
-	MaxProxyLine   = 107                      // of a version 1 header with its CRLF, in bytes
+	MaxProxyLine   = 107                      // maximum size in bytes of a version 1 header with its CRLF
 	// Of a version 2 header with its TLVs, in bytes; a limit of fapws.
 	maxProxyHeader = 4 << 10
 )
