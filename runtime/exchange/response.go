@@ -21,7 +21,7 @@ type Response struct {
 	// unsent bytes of the announced Content-Length; 0 if no length was announced
 	Left int64
 
-	Framing http1.Framing // of the body
+	Framing http1.Framing // framing of the body
 	Begun   bool
 	cut     bool // the body was longer than its Content-Length
 
