@@ -16,7 +16,7 @@ type ClientState struct {
 	Unannounced bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
 	TLS         bool   `json:",omitempty"` // the connection must begin with TLS, perhaps after that header
 	Used        bool   `json:",omitempty"` // the connection has carried a request
-	Input       []byte `json:",omitempty"` // of a request that waits for Config.Current
+	Input       []byte `json:",omitempty"` // first bytes of a request that waits for Config.Current
 }
 
 type IdleClient struct {
