@@ -200,7 +200,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		// A process that was started later has stored events by Restore.
+		// A process that was started later has got its events by Restore.
 		if n := len(h.all); n > 0 {
 			tip = max(tip, h.all[n-1].Seq)
 		}
