@@ -65,7 +65,7 @@ type Loop interface {
 }
 
 type Config struct {
-	// limits of requests that handlers give back to an exchange.Continuation
+	// limits for the heads of requests that handlers pass to an exchange.Continuation
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
