@@ -70,8 +70,8 @@ type node struct {
 }
 
 const (
-	// Memory of a node or a page in addition to its bytes: structures and map entries. A test compares it with the
-	// heap.
+	// Memory of a node or a page in addition to its bytes: structures and map entries. A test compares these numbers
+	// with the heap.
 	nodeOverhead  = 432
 	pageOverhead  = 512
 	codedOverhead = 64
