@@ -159,7 +159,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 
 func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
 	var ours, theirs [2]*os.File
-	defer func() { // Close has no effect without a file
+	defer func() { // In Go, Close has no effect on a nil file.
 		theirs[0].Close()
 		theirs[1].Close()
 		if err != nil {
