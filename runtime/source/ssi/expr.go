@@ -95,16 +95,17 @@ func pattern(text string) func() *regexp.Regexp {
 }
 
 var (
-	orSign      = pattern(`^\|\|`)
-	andSign     = pattern(`^&&`)
-	notSign     = pattern(`^!`)
-	opening     = pattern(`^\(`)
-	closing     = pattern(`^\)`)
-	unary       = pattern(`^-[nzAU]\b`)
-	constant    = pattern(`^(?:true|false)\s*(?:\)|&&|\|\||$)`)
-	comparison  = pattern(`^(?:=~|!~|[=!<>]=|[=<>])`)
-	expression  = pattern(`(?s)^/((?:\\.|[^/\\])*)/(i?)`)
-	function    = pattern(`^(?:v|env|reqenv)\(\s*(?:'(\w+)'|"(\w+)")\s*\)`) // of a variable
+	orSign     = pattern(`^\|\|`)
+	andSign    = pattern(`^&&`)
+	notSign    = pattern(`^!`)
+	opening    = pattern(`^\(`)
+	closing    = pattern(`^\)`)
+	unary      = pattern(`^-[nzAU]\b`)
+	constant   = pattern(`^(?:true|false)\s*(?:\)|&&|\|\||$)`)
+	comparison = pattern(`^(?:=~|!~|[=!<>]=|[=<>])`)
+	expression = pattern(`(?s)^/((?:\\.|[^/\\])*)/(i?)`)
+	// a function whose argument is a variable.
+	function    = pattern(`^(?:v|env|reqenv)\(\s*(?:'(\w+)'|"(\w+)")\s*\)`)
 	quoted      = pattern(`(?s)^(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")`)
 	word        = pattern(`(?s)^(?:((?:[&|]?(?:\\.|\\$|[^\s\v()=!<>&|\\'"])['"]*)+)|([&|])(?:\s|$))`)
 	percent     = pattern(`%\{(\w+)\}`)
