@@ -164,7 +164,7 @@ const (
 	firstDate = 20 * 365 * 24 * time.Hour // since 1970; earlier times are not trusted
 	// maximum offset of a time zone from UTC, because archives such as zip contain local times
 	mostOffset = 14 * time.Hour
-	// A modification time this long before the status change may be a constant.
+	// If the modification time is older than the status change by this much, it may be a constant of a build tool.
 	longTimeAgo = 3 * 365 * 24 * time.Hour
 )
 

@@ -22,8 +22,8 @@ const (
 	fuseInit    = 26
 )
 
-// deadDisk mounts a file system in which all files contain "abc". It does not answer FUSE requests whose code equals
-// dead until revive is called.
+// deadDisk mounts a file system in which all files contain "abc". Until revive is called, the file system does not
+// answer FUSE requests with the code dead.
 func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	t.Helper()
 	dead = new(atomic.Uint32)

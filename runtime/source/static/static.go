@@ -117,7 +117,7 @@ type Files struct {
 	extra   string
 	cache   cache
 	makings sync.Map     // functions of running compressions, by *representation
-	making  coding.Turns // has an element for each compression with a file in memory
+	making  coding.Turns // limits running compressions whose input is in memory
 	listing sync.Mutex
 	looking chan struct{} // has an element for each goroutine that may wait for the disk
 
