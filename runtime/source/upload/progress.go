@@ -19,7 +19,7 @@ type report struct {
 	Name string `json:"name"` // as named by the client; empty if not yet known
 	// bytes of the body that were written or, for a form, processed
 	Received int64  `json:"received"`
-	Size     int64  `json:"size"` // of the body in bytes; -1 if unknown
+	Size     int64  `json:"size"` // size of the body in bytes; -1 if unknown
 	State    string `json:"state"`
 	Error    string `json:"error,omitempty"`
 }
