@@ -56,7 +56,8 @@ const (
 	eventStream // the head of an event stream, whose client would reconnect
 )
 
-// restart restarts the timeout of the owed part, with the next tick, because the clock may be a tick late.
+// restart restarts the timeout of the part that the handler must send next. It begins at the next tick, because the
+// clock may be a tick late.
 func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
