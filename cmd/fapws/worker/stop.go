@@ -312,8 +312,8 @@ func (s *service) stop(o shutdownRequest) {
 	}
 }
 
-// stopStartup cancels the startup of the application if a request to stop arrives before ended is closed. Parts that
-// have started are shut down. The returned channel receives true if the startup was canceled.
+// stopStartup cancels the startup of the application if a request to stop arrives before ended is closed. Applications
+// whose startup is complete are then shut down. The returned channel receives true if the startup was canceled.
 func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	was := make(chan bool, 1)
 	if !s.signals.start() {
