@@ -14,7 +14,7 @@ var rooms = []string{
 	"runtime/conn",
 	"runtime/route",
 	"runtime/exchange",
-	"runtime/compress runtime/tunnel",
+	"runtime/compress runtime/ratelimit runtime/tunnel",
 	"runtime/backend",
 	"runtime/auth runtime/http1conn runtime/http2 runtime/source/proxy runtime/source/static",
 	"runtime/live runtime/source/cache runtime/source/upload",

@@ -137,12 +137,12 @@ func AddressOf(text string) net.Addr {
 }
 
 // findSocket routes the request of x and reports whether it leads to a mount for WebSockets with this group. It checks
-// no password, because the other process has checked it.
+// no password and asks no limit, because the other process has done so.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)
-	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsPassword {
-		if q.Outcome == route.NeedsPassword {
+	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsAdmission {
+		if q.Outcome == route.NeedsAdmission {
 			q.Admit()
 		} else {
 			q.Skip()

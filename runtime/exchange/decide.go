@@ -44,18 +44,16 @@ func (s *Server) decide(x *Exchange) {
 				return
 			}
 			q.Skip()
-		case route.NeedsPassword:
-			if o := x.client.subrequest; o == nil || !o.Own {
-				x.req.hand(x)
-				switch refusal, known := x.rules.access.Admit(x); {
-				case !known:
-					x.suspend(forResume)
-					return
-				case refusal != nil:
-					s.note(x)
-					x.Refuse(*refusal)
-					return
-				}
+		case route.NeedsAdmission:
+			q.hand(x)
+			switch refusal, known := x.rules.admit(x); {
+			case !known:
+				x.suspend(forResume)
+				return
+			case refusal != nil:
+				s.note(x)
+				x.Refuse(*refusal)
+				return
 			}
 			x.Check = nil
 			q.Admit()

@@ -21,12 +21,13 @@
 // # Decisions
 //
 // request.go has the request and the decision. A Decision of package route may need two results that take long: whether
-// a file exists (NeedsLookup) and whether a password is right (NeedsPassword). While an application loads, exchanges
-// for it wait for other sites (decide.go), and the decision is then made again. Other exchanges wait for their turn,
-// for the rest of a body, or for a page that another exchange fetches. A waiting exchange keeps a copy of head and
-// path, so its head is parsed and routed only once. Two kinds of head are parsed again, which costs less than the
-// memory for the parsed fields: heads that arrive while earlier requests are active, and heads of requests for which
-// Python names a file. All exchanges that do not wait share one request structure, which saves allocations.
+// a file exists (NeedsLookup), and whether the limits and the login allow the request (NeedsAdmission). While an
+// application loads, exchanges for it wait for other sites (decide.go), and the decision is then made again. Other
+// exchanges wait for their turn, for the rest of a body, or for a page that another exchange fetches. A waiting
+// exchange keeps a copy of head and path, so its head is parsed and routed only once. Two kinds of head are parsed
+// again, which costs less than the memory for the parsed fields: heads that arrive while earlier requests are active,
+// and heads of requests for which Python names a file. All exchanges that do not wait share one request structure,
+// which saves allocations.
 //
 // # Clients that do not read
 //

@@ -15,7 +15,8 @@ import (
 type request struct {
 	route.Decision // Decision.Head is the head as it was received
 	parsed         http1.Request
-	mount          *Mount // the mount of the decision; nil if none
+	mount          *Mount       // the mount of the decision; nil if none
+	limits         []*RateLimit // limits that have counted the request
 	// keep was called: the slices no longer refer to the input of the connection
 	kept    bool
 	lasting bool // the request remains valid until End of its exchange
@@ -40,7 +41,7 @@ func newRequest() *request {
 }
 
 func (q *request) reset() {
-	q.mount, q.index = nil, ""
+	q.mount, q.limits, q.index = nil, q.limits[:0], ""
 	// The compiler would copy a composite literal.
 	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1

@@ -33,6 +33,8 @@ type Rules struct {
 
 	Cert route.ClientCert
 
+	Limits []*RateLimit // limits of the number of requests; nil means the limits of the site
+
 	Access  Access // users that are allowed; nil allows everybody
 	NoLogin bool   // users need not log in, even if the site requires a login
 
@@ -78,12 +80,13 @@ func NewRules(r Rules) (_ *Rules, err error) {
 // rules are the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers http1.Edits // the edits of the site, then the edits of the mount
-	plain   int         // the first plain headers apply without HTTPS
-	guard   route.Guard // the rules that package route checks
-	access  Access      // nil allows everybody
-	local   bool        // clients on this machine need no session
-	quiet   bool        // requests have no line in an access log
+	headers http1.Edits  // the edits of the site, then the edits of the mount
+	plain   int          // the first plain headers apply without HTTPS
+	guard   route.Guard  // the rules that package route checks
+	limits  []*RateLimit // in addition to the guard
+	access  Access       // nil allows everybody
+	local   bool         // clients on this machine need no session
+	quiet   bool         // requests have no line in an access log
 	timeout time.Duration
 	maxBody int64
 	hints   []byte // the fields Link of early hints, or nil
@@ -115,6 +118,9 @@ func rulesOf(s *Site, m *Mount) *rules {
 		if len(r.Allow)+len(r.Deny) > 0 {
 			out.guard.Allow, out.guard.Deny = r.Allow, r.Deny
 		}
+		if r.Limits != nil {
+			out.limits = r.Limits
+		}
 		if r.Access != nil || r.NoLogin {
 			out.access = r.Access
 		}
@@ -135,7 +141,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 	}
 	switch {
 	case m.Open:
-		out.access, out.guard = nil, route.Guard{}
+		out.limits, out.access, out.guard = nil, nil, route.Guard{}
 	case m.ToLogIn:
 		out.access, out.guard.Methods, out.guard.AllowField = nil, nil, nil
 	}
@@ -147,11 +153,57 @@ func rulesOf(s *Site, m *Mount) *rules {
 	if m.OwnPolicy {
 		out.headers = out.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
-	out.guard.Password = out.access != nil
+	out.guard.Admission = out.access != nil || len(out.limits) > 0
 	return out
 }
 
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
+
+// A RateLimit limits how often a client may send requests. It is a pointer so that mounts can share it.
+type RateLimit struct {
+	// Take counts the request of x, and returns the reply to a request that exceeds the limit, or nil. It is called on
+	// the event loop once for each request of a client. It uses Head, Parsed, Path and Peer of x.Req.
+	Take func(x *Exchange) *Reply
+
+	OfUser bool // Take is called after the login, otherwise before
+	DryRun bool // requests that exceed the limit are only counted and logged
+}
+
+// admit decides whether the client of x has access. Limits come before the login, because a password check is slow.
+// refusal and known are as in Access.Admit.
+func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
+	if refusal = r.exceeded(x, false); refusal != nil {
+		return refusal, true
+	}
+	if o := x.client.subrequest; r.access != nil && (o == nil || !o.Own) {
+		if refusal, known = r.access.Admit(x); refusal != nil || !known {
+			return refusal, known
+		}
+		x.Req.Peer = x.from
+	}
+	return r.exceeded(x, true), true
+}
+
+// exceeded asks the limits that were not asked yet: x may have been suspended, or several mounts may have them.
+func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
+	for _, l := range r.limits {
+		if l.OfUser != ofUser || x.client.Subrequest() || slices.Contains(x.req.limits, l) {
+			continue
+		}
+		x.req.limits = append(x.req.limits, l)
+		refusal := l.Take(x)
+		if refusal == nil {
+			continue
+		}
+		if x.counts != nil {
+			x.counts.Limited()
+		}
+		if !l.DryRun {
+			return refusal
+		}
+	}
+	return nil
+}
 
 // Access decides which users may use a mount. Its methods are called on the event loop.
 type Access interface {

@@ -48,3 +48,42 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 		}
 	}
 }
+
+// access admits a user at the second call, as after a password check.
+type access struct{ asked *string }
+
+func (a access) Admit(x *Exchange) (*Reply, bool) {
+	*a.asked += "login "
+	x.from = &Peer{User: "ann"}
+	return nil, strings.Count(*a.asked, "login") > 1
+}
+func (access) By() Login                          { return Basic }
+func (access) Named([]byte, []http1.Field) string { return "" }
+
+func TestLimitsCountOnceAndThoseOfUsersAfterTheLogin(t *testing.T) {
+	var asked string
+	limit := func(name string, ofUser, dryRun bool) *RateLimit {
+		return &RateLimit{OfUser: ofUser, DryRun: dryRun, Take: func(x *Exchange) *Reply {
+			asked += name + x.Req.Peer.User + " "
+			return &Reply{Status: 429}
+		}}
+	}
+	x := &Exchange{client: new(Client), req: newRequest()}
+	x.from, x.Req = new(Peer), &x.req.handed
+	x.Req.Peer = x.from
+	r := &rules{access: access{&asked}, limits: []*RateLimit{limit("user:", true, false), limit("dry", false, true)}}
+	if refusal, known := r.admit(x); refusal != nil || known {
+		t.Errorf("before the password check: %v, %v", refusal, known)
+	}
+	if refusal, known := r.admit(x); refusal == nil || !known || asked != "dry login login user:ann " {
+		t.Errorf("%v, %v, %q", refusal, known, asked)
+	}
+	if refusal, known := r.admit(x); refusal != nil || !known {
+		t.Errorf("the next mount: %v, %v", refusal, known)
+	}
+	inner := &Exchange{client: &Client{subrequest: new(Origin)}, req: newRequest()}
+	inner.Req = &inner.req.handed
+	if refusal, _ := (&rules{limits: r.limits}).admit(inner); refusal != nil {
+		t.Error("a subrequest is limited")
+	}
+}

@@ -206,7 +206,7 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 		site.rules = rulesOf(site, nil)
 		t.logged = t.logged || site.AccessLog != nil
 		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard}
-		t.users = t.users || routes[i].Guard.Password
+		t.users = t.users || site.rules.access != nil
 		for k := range site.Table {
 			m := &site.Table[k]
 			m.rules = rulesOf(site, m)
@@ -217,7 +217,7 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 				m.Source, m.Unbounded = source(m)
 			}
 			routes[i].Mounts[k] = m.route()
-			t.users = t.users || routes[i].Mounts[k].Guard.Password
+			t.users = t.users || m.rules.access != nil
 			t.pending = t.pending || m.Pending
 		}
 	}

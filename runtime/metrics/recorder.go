@@ -67,7 +67,11 @@ type Recorder struct {
 type Route struct {
 	host, name string
 	classes    [len(classes)]durations
+	limited    atomic.Int64
 }
+
+// Limited counts a request that exceeds a rate limit.
+func (r *Route) Limited() { r.limited.Add(1) }
 
 func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), byName: map[[2]string]*Route{}}
@@ -177,7 +181,13 @@ func (r *Recorder) Families() []Family {
 	r.mu.Lock()
 	routes := r.routes
 	r.mu.Unlock()
+	limited := Family{Name: "fapws_rate_limited", Kind: Counter,
+		Help: "Requests above a rate limit, by route of the configuration, with those of a dry run."}
 	for _, route := range routes {
+		if n := route.limited.Load(); n > 0 {
+			limited.Series = append(limited.Series, Series{Labels: Labels("host", route.host, "route", route.name),
+				Value: float64(n)})
+		}
 		for class := range route.classes {
 			if s, some := route.classes[class].series(Labels("host", route.host, "route", route.name, "code",
 				classes[class])); some {
@@ -186,8 +196,12 @@ func (r *Recorder) Families() []Family {
 			}
 		}
 	}
-	return []Family{
+	all := []Family{
 		requests,
 		One("fapws_requests_in_flight", Gauge, "", "Requests whose response has not ended.", float64(max(0, begun))),
 	}
+	if len(limited.Series) > 0 {
+		all = append(all, limited)
+	}
+	return all
 }

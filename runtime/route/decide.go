@@ -32,8 +32,8 @@ const (
 	// Refused: the response is Decision.Status with Fields and Text.
 	Refused
 
-	// NeedsPassword: the request is accepted if the client's password is right (Admit).
-	NeedsPassword
+	// NeedsAdmission: the request is accepted if the password of the client and the limits permit it (Admit).
+	NeedsAdmission
 
 	// NeedsLookup: the Optional mount handles the request if it has a file for the path; otherwise call Skip.
 	NeedsLookup
@@ -115,7 +115,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 
 func (d *Decision) Of(t *Table) bool { return d.table == t }
 
-// Admit is called after NeedsPassword, when the client has sent a valid password.
+// Admit is called after NeedsAdmission, when the client has access.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)
@@ -197,10 +197,10 @@ func (d *Decision) pass(g *Guard) bool {
 		d.Text, d.Cert = text, text
 		return d.refuse(status)
 	}
-	if g.Password {
-		d.Outcome = NeedsPassword
+	if g.Admission {
+		d.Outcome = NeedsAdmission
 	}
-	return !g.Password
+	return !g.Admission
 }
 
 // enter selects the current mount and returns true if routing must continue.

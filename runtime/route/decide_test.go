@@ -35,7 +35,7 @@ func guarded(t testing.TB) *Table {
 	mounts := []Mount{
 		{Prefix: "/priv/", Guard: Guard{Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
 		{Prefix: "/", Match: "*.inc", Guard: Guard{Methods: []string{"POST"}, AllowField: []byte("Allow: POST\r\n")}},
-		{Prefix: "/login", Guard: Guard{Password: true}},
+		{Prefix: "/login", Guard: Guard{Admission: true}},
 		{Prefix: "/", Within: "/within", Match: "*.p", Inner: true},
 		{Prefix: "/to/", Rewrite: to},
 		{Prefix: "/new/priv"},
@@ -48,7 +48,7 @@ func guarded(t testing.TB) *Table {
 	}
 	table, err := New([]Site{
 		{Mounts: mounts},
-		{Names: []string{"other.example"}, Guard: Guard{Password: true}},
+		{Names: []string{"other.example"}, Guard: Guard{Admission: true}},
 	}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 		{"GET /%2fpriv/x HTTP/1.0", Refused, 0, 403, "/priv/x", "/priv"},
 		{"GET /a/x.inc HTTP/1.0", Refused, 1, 405, "/a/x.inc", ""},
 		{"POST /a/x.inc HTTP/1.0", Found, 1, 0, "/a/x.inc", ""},
-		{"GET /login/x HTTP/1.0", NeedsPassword, 2, 0, "/login/x", "/login"},
+		{"GET /login/x HTTP/1.0", NeedsAdmission, 2, 0, "/login/x", "/login"},
 		{"GET /within/a.p/b HTTP/1.0", Found, 3, 0, "/within/a.p/b", "/within/a.p"},
 		{"GET /to/priv HTTP/1.0", Found, 5, 0, "/new/priv", "/new/priv"},
 		{"GET /to/../priv/ HTTP/1.0", Refused, 0, 403, "/priv/", "/priv"},
@@ -82,7 +82,7 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 		{"GET /round HTTP/1.0", Refused, 19, 500, "/round", "/round"},
 		{"GET /../x HTTP/1.0", Refused, -1, 400, "/../x", ""},
 		{"OPTIONS * HTTP/1.0", Refused, -1, 204, "*", ""},
-		{"GET / HTTP/1.1\r\nHost: other.example", NeedsPassword, -1, 0, "/", ""},
+		{"GET / HTTP/1.1\r\nHost: other.example", NeedsAdmission, -1, 0, "/", ""},
 	} {
 		r, ok := parse(c.head)
 		if !ok {
@@ -95,7 +95,7 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 				d.Status, d.Path, d.Script, c)
 		}
 		switch d.Outcome {
-		case NeedsPassword:
+		case NeedsAdmission:
 			if d.Admit(); d.Mount >= 0 && d.Outcome != Found || d.Mount < 0 && d.Status != 404 {
 				t.Errorf("%q, admitted: outcome %d, status %d", c.head, d.Outcome, d.Status)
 			}
@@ -137,7 +137,7 @@ func TestDecisionStaysValidAfterKeep(t *testing.T) {
 					t.Errorf("%q below %q: outcome %d, mount %d, path %q, head %q, but kept %d, %d, %q, %q", head, root,
 						d.Outcome, d.Mount, d.Path, d.Head, kept.Outcome, kept.Mount, kept.Path, kept.Head)
 				}
-				if d.Outcome == NeedsPassword {
+				if d.Outcome == NeedsAdmission {
 					d.Admit()
 					kept.Admit()
 				} else if d.Outcome == NeedsLookup {

@@ -63,11 +63,12 @@ type Guard struct {
 	Methods    []string
 	AllowField []byte
 
-	Password bool
+	// Admission means that the caller also decides (NeedsAdmission).
+	Admission bool
 }
 
 func (g *Guard) restricts() bool {
-	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Password
+	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Admission
 }
 
 // A Table contains the sites. It belongs to one goroutine.

@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/ratelimit"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -39,6 +40,7 @@ type Parts struct {
 	Stalled func() bool
 	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
+	Rates   *ratelimit.Table // nil if the configuration has no rate limits, and for Check
 }
 
 func (p *Parts) logClient(level logfile.Level, client, line string) {
@@ -72,7 +74,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
 	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)},
 		passwords: auth.NewChecker(),
-		auths:     map[*Auth]*auth.Basic{}}
+		auths:     map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil ||
 		p.Settings.Source("login").Level != settings.FromFile) {
@@ -158,6 +160,7 @@ type builder struct {
 	cas string
 
 	auths     map[*Auth]*auth.Basic
+	rates     map[*Rate]int // numbers of the limits, in the order of the configuration
 	passwords *auth.Checker
 	state     *auth.LoginState // state directory of logins; nil if no host has a login
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -21,6 +23,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
+	"fapws/runtime/ratelimit"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
@@ -47,6 +50,7 @@ type TopRules struct {
 	Auth          *Auth          `key:"auth" value:"{ realm = 'admin', users = 'htpasswd' }" help:"requires a name and password"`
 	Login         *Login         `key:"login" value:"{ users = 'users', title = 'Router', logo = 'logo.svg' }" help:"requires users to log in by a form; also the name of the file alone; false: neither login nor auth"`
 	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'" help:"certificates of clients over HTTPS: required (from a CA of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"`
+	Rate          Rates          `key:"rate" value:"'20/s burst 40', { rate = '100/m', by = 'user' } or false" help:"how often a client may send requests; more get 429; the table takes rate, burst, by ('address', 'user' or 'header X-Api-Key'), fields and dry-run; an array has several limits; false: none"`
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
 }
 
@@ -73,6 +77,11 @@ func (c *SiteConfig) restricts() bool {
 
 func (c *SiteConfig) LogsIn() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.Login.wanted() })
+}
+
+// LimitsRates reports whether any rule has a rate limit.
+func (c *SiteConfig) LimitsRates() bool {
+	return c.anyRules(func(r *TopRules) bool { return len(r.Rate) > 0 })
 }
 
 // Auth is the value of the key auth: HTTP Basic authentication.
@@ -106,6 +115,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		MaxBodySize: r.MaxBodySize,
 		EarlyHints:  r.EarlyHints,
 		Timeout:     r.Timeout,
+		Limits:      b.limits(at, r.Rate),
 		Access:      b.access(r),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
 		NoLogin:     r.Login != nil && !r.Login.Enabled,
@@ -131,6 +141,45 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		}
 	}
 	return nil
+}
+
+// limits returns nil if the key rate is not set. Rules that inherit a limit share it. at is the table of the rules.
+func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
+	if rates == nil {
+		return nil
+	}
+	b.checkRates(at, rates)
+	limits = []*exchange.RateLimit{}
+	for i, r := range rates {
+		if b.rates[r] == 0 {
+			b.rates[r] = len(b.rates) + 1
+		}
+		if b.parts.Rates == nil {
+			continue
+		}
+		o := ratelimit.Options{Rate: r.rate, Number: b.rates[r], Policy: "default", User: r.By == "user",
+			Header: r.header, Fields: r.Fields, DryRun: r.DryRun,
+			Text: fmt.Sprintf("%s by %s (%s)", r.Text, cmp.Or(r.By, "address"), r.At)}
+		if i > 0 {
+			o.Policy = fmt.Sprintf("limit-%d", i+1)
+		}
+		limits = append(limits, b.parts.Rates.Limit(o))
+	}
+	return limits
+}
+
+func (b *builder) checkRates(at *settings.TOMLTable, rates Rates) {
+	byAddress := slices.ContainsFunc(rates, func(r *Rate) bool { return r.By == "" || r.By == "address" })
+	users := b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() })
+	for _, r := range rates {
+		switch {
+		case r.By == "user" && !users:
+			b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))
+		case r.header != "" && !byAddress && b.plan.Command.Word == settings.WordCheck:
+			b.parts.Log(logfile.Warning, r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
+				"add one by address: rate = [\"100/s\", { … }]", r.By[len("header "):]).Error())
+		}
+	}
 }
 
 func (b *builder) access(r *Rules) exchange.Access {

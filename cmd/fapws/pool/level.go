@@ -115,6 +115,9 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
 		Script: p.settled.Script, Watches: p.settled.Watches}
+	if p.rates != nil {
+		start.Rates = pass(p.rates)
+	}
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != PageOnly {
 		heard = new(stderrCapture)

@@ -17,6 +17,7 @@ import (
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
+	"fapws/runtime/ratelimit"
 )
 
 // A Pool starts and supervises workers. Its exported methods are safe for concurrent use.
@@ -46,6 +47,7 @@ type Pool struct {
 	deaths   int
 	recycled int
 	page     []byte
+	rates    *os.File // the table of rate limits (package ratelimit); nil if it could not be created
 	relay    relay
 }
 
@@ -80,6 +82,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if handover != nil {
 		handover.resume(p)
 	} else {
+		p.createRates()
 		p.begin(request{why: "start"})
 	}
 	p.reap() // a worker may have ended between two programs
@@ -97,6 +100,14 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	}
 	p.closeSockets()
 	return p.result
+}
+
+// createRates creates the table of rate limits, which needs no memory until a worker uses it.
+func (p *Pool) createRates() {
+	var err error
+	if p.rates, err = ratelimit.Create(); err != nil {
+		p.o.Log(logfile.Warning, fmt.Sprintf("rate limits apply to each worker alone: %v", err))
+	}
 }
 
 // reap collects the processes that have ended: workers, and orphans that the kernel assigned to this process. In a

@@ -42,6 +42,7 @@ type Handover struct {
 	Epoch     string
 	Seq       uint64
 	BrokerURL string
+	Rates     int // descriptor of Pool.rates, which is also in Files; 0 if there is none
 }
 
 // Broker returns the epoch and the number of the last event if the previous program used the broker with this URL;
@@ -102,6 +103,9 @@ func Inherited() (*Handover, error) {
 func (h *Handover) Left() (files []*os.File) {
 	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)
+		if fd == h.Rates {
+			continue
+		}
 		files = append(files, os.NewFile(uintptr(fd), "left by the previous program"))
 	}
 	return files
@@ -147,6 +151,12 @@ func handOver(p *Pool) error {
 		}
 		h.Files = append(h.Files, fd)
 	}
+	if p.rates != nil {
+		if h.Rates, err = duplicate(p.rates, unix.F_DUPFD); err != nil {
+			return err
+		}
+		h.Files = append(h.Files, h.Rates)
+	}
 	defer block(controlSignals)()
 	h.Signals = p.signals.pending()
 	if p.next != nil {
@@ -176,6 +186,11 @@ func (h *Handover) resume(p *Pool) {
 	for i, name := range h.Addresses {
 		unix.CloseOnExec(h.Files[i])
 		p.addresses = append(p.addresses, Address{name, os.NewFile(uintptr(h.Files[i]), name)})
+	}
+	if h.Rates > 0 {
+		p.rates = os.NewFile(uintptr(h.Rates), "rate limits")
+	} else { // of an earlier version
+		p.createRates()
 	}
 	for i, one := range h.Workers {
 		fd := h.Files[len(h.Addresses)+i]

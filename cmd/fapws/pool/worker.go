@@ -27,8 +27,10 @@ type Start struct {
 	FD int
 	// descriptor to use as standard error after the worker has loaded; -1 means no change
 	Stderr int
-	Role   string
-	Epoch  string
+	// descriptor of the table of rate limits that all workers share (package ratelimit); 0 if there is none
+	Rates int
+	Role  string
+	Epoch string
 
 	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses them.
 	Script  string

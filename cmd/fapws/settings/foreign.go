@@ -129,8 +129,8 @@ var foreign = []struct {
 		"not needed; fapws closes WebSockets whose client has left: --ws-ping-interval and --ws-ping-timeout"},
 	{"--http-timeout --socket-timeout", "", "use --timeout TIME"},
 	{"--limit-post", "", "use --max-body-size %s"},
-	{"--rate-limit --limit-req", "", "fapws does not limit the rate of requests; fapws help limits shows the limits " +
-		"of each client, such as --max-clients"},
+	{"--rate-limit --limit-req --limit-req-zone", "",
+		`use the key rate of fapws.toml, such as rate = "20/s burst 40"; see fapws help rates`},
 	{"--keyfile-password --ssl-keyfile-password", "",
 		"fapws starts without asking for a password: decrypt the key (openssl pkey), keep the file to yourself " +
 			"(chmod 600), and name it with --keyfile"},

@@ -70,6 +70,9 @@ const startMemory = 20 << 20
 // begin listens on the addresses that are known before the application is loaded.
 func (a *alone) begin() (early bool, err error) {
 	s := a.s
+	if s.rates, err = openRates(s.plan, nil); err != nil {
+		return false, err
+	}
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with "+
 			"less; raise the limit (MemoryMax of systemd, memory limit of the container)",

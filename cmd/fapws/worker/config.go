@@ -12,10 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/ratelimit"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 	"fapws/runtime/system"
@@ -81,6 +83,26 @@ func useProcessors() {
 // processors returns the number of processors that this process and its workers may use, as limited by the machine and
 // its control groups. It is the number of workers for --workers 0.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
+
+// openRates returns the table of the rate limits in p, or nil if p has none. It takes over shared, the table of all
+// workers; nil creates a table for this process.
+func openRates(p *plan.Plan, shared *os.File) (t *ratelimit.Table, err error) {
+	if p.Site.LimitsRates() {
+		if shared == nil {
+			shared, err = ratelimit.Create()
+		}
+		if err == nil {
+			t, err = ratelimit.Open(shared)
+		}
+	}
+	if shared != nil {
+		shared.Close()
+	}
+	if err != nil {
+		return nil, process.ExitNotStarted("%v", err)
+	}
+	return t, nil
+}
 
 func Workers(conf *settings.Config) int {
 	if conf.Workers == 0 {

@@ -89,10 +89,18 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 }
 
 func (p *Parent) begin() (early bool, err error) {
-	if s := p.s; s.late != nil {
+	s := p.s
+	if s.late != nil {
 		if s.conf, err = s.late.settings(); err != nil {
 			return false, err
 		}
+	}
+	var shared *os.File
+	if p.Rates > 0 {
+		shared = os.NewFile(uintptr(p.Rates), "rate limits")
+	}
+	if s.rates, err = openRates(s.plan, shared); err != nil {
+		return false, err
 	}
 	go p.listen()
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
@@ -184,6 +192,9 @@ func (p *Parent) take(text string) (err error) {
 	}
 	if p.Stderr >= 0 {
 		unix.CloseOnExec(p.Stderr)
+	}
+	if p.Rates > 0 {
+		unix.CloseOnExec(p.Rates)
 	}
 	if p.root = takeVariable(confine.ChrootVariable); p.root != "" {
 		if err := confine.KeepZone(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
+	"fapws/runtime/ratelimit"
 )
 
 // A role contains the differences between the processes that serve. A service has one role: alone serves without a
@@ -46,6 +47,8 @@ type traits struct {
 
 	// otherUploads is upload.Group.Others; nil without a supervisor
 	otherUploads func(question string) []string
+
+	rates *ratelimit.Table // nil if the configuration has no rate limits
 
 	// stuck is pybridge.RunConfig.Stuck; nil without a supervisor
 	stuck func(why string)

@@ -258,6 +258,7 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 		Stalled:   s.python.isStalled,
 		Status:    s.statusPage(),
 		Uploads:   group,
+		Rates:     s.rates,
 	}
 }
 

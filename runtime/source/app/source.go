@@ -111,7 +111,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	r := x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
 	if len(p.Head.Fields) > 0 {
-		x.Fields = bytes.Clone(p.Head.Fields)
+		x.Fields = http1.MergeFields(p.Head.Fields, x.Fields)
 	}
 	p.Owner.(*call).passOn(x, s.then)
 	r.Body = nil

@@ -13,7 +13,7 @@ import (
 
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
-	x.Source, x.Fields = f, found.Verdict.field()
+	x.Source, x.Fields = f, found.Verdict.addTo(x.Fields)
 	f.ask()
 	if f.sub.Parent != nil {
 		x.By = f.origin.By
@@ -170,7 +170,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 // whether the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
-		f.sub.Parent.Fields = Bypass.field()
+		f.sub.Parent.Fields = Bypass.addTo(f.sub.Parent.Fields)
 	}
 	f.release((*waiter).askAgain)
 	if f.sub.Parent == nil && !last {

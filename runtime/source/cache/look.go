@@ -132,7 +132,13 @@ const (
 	Revalidated
 )
 
-func (v Verdict) field() []byte { return verdictFields[v] }
+// addTo returns fields with the field for v, which replaces an earlier one.
+func (v Verdict) addTo(fields []byte) []byte {
+	if fields == nil {
+		return verdictFields[v]
+	}
+	return http1.MergeFields(verdictFields[v], fields)
+}
 
 var verdictFields = [...][]byte{
 	Bypass:      []byte("Fapws-Cache: bypass\r\n"),

@@ -91,7 +91,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 }
 
 func (s *Source) bypass(x *exchange.Exchange) {
-	x.Fields = Bypass.field()
+	x.Fields = Bypass.addTo(x.Fields)
 	s.origin.Start(x)
 }
 
@@ -117,7 +117,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 			page = p.coded(page, asked)
 		}
 	}
-	x.Source, x.Fields = exchange.Memory{}, v.field()
+	x.Source, x.Fields = exchange.Memory{}, v.addTo(x.Fields)
 	part := &p.part
 	*part = exchange.Part{First: true, End: exchange.Complete, Body: page.Body}
 	h := &part.Head

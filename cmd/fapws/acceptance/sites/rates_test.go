@@ -1,0 +1,238 @@
+package sites_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const limitedApp = `
+def app(environ, start_response):
+    environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode()]
+`
+
+// limited serves limitedApp with these lines of fapws.toml.
+func limited(t *testing.T, toml string, flags ...string) *fapwstest.Server {
+	t.Helper()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", limitedApp)
+	fapwstest.Write(t, dir+"/site/page.shtml", strings.Repeat(`<!--#include virtual="/part.txt" -->`, 5))
+	fapwstest.Write(t, dir+"/site/part.txt", "part")
+	fapwstest.Write(t, dir+"/fapws.toml", "bind = \"127.0.0.1:0\"\nh2c = true\naccess-log = \"access.log\"\n"+
+		"log-flush = \"1ms\"\nhealth = \"/healthz\"\nstatus = \"/_fapws\"\n"+toml)
+	return fapwstest.Command{Flags: flags, Dir: dir}.Started(t)
+}
+
+// statuses returns the statuses of curl's requests for the paths, one after the other.
+func statuses(t *testing.T, s *fapwstest.Server, paths string, flags ...string) string {
+	t.Helper()
+	args := append([]string{"-sS", "-w", "%{http_code} "}, flags...)
+	for path := range strings.FieldsSeq(paths) {
+		args = append(args, "-o", "/dev/null", s.URL+path)
+	}
+	out, err := exec.Command("curl", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("curl %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestClientThatExceedsTheRateGets429(t *testing.T) {
+	t.Parallel()
+	s := limited(t, "[[host]]\nroot = \"site\"\napp = \"app:app\"\n[[host.route]]\nprefix = \"/api/\"\n"+
+		"rate = \"1/h burst 4\"\n[[host.route]]\nprefix = \"/free/\"\nrate = false\n")
+	// HTTP/1 and HTTP/2 count together.
+	for range 2 {
+		if got := statuses(t, s, "/api/a", "--http2-prior-knowledge"); got != "200" {
+			t.Error(got)
+		}
+	}
+	if got := statuses(t, s, "/api/a /api/b /api/c /x /part.txt /healthz"); got != "200 200 429 200 200 200" {
+		t.Error(got)
+	}
+	a := s.Get("/api/d", 429, "Accept: text/html").Field(t, "RateLimit-Policy", `"default";q=4;w=14400`)
+	if !strings.Contains(a.Text, "<h1>") || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("%v %s", a.Header, a.Text)
+	}
+	after, err := strconv.Atoi(a.Header.Get("Retry-After"))
+	left := fmt.Sprintf(`"default";r=0;t=%d`, after)
+	if err != nil || after < 1 || after > 3600 || a.Header.Get("RateLimit") != left {
+		t.Errorf("%v", a.Header)
+	}
+	s.Says(`warning client 127\.0\.0\.1\S*: GET of "/api/c" got 429: more than 1/h burst 4 by address ` +
+		`\(fapws\.toml:\d+\)`)
+	counts := s.Ask("GET /_fapws/metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200).Text
+	if !regexp.MustCompile(`(?m)^fapws_rate_limited_total\{host="",route="/api/"\} 2$`).MatchString(counts) {
+		t.Errorf("%s", counts)
+	}
+	s.Stop()
+	if log := fapwstest.Read(t, s.Cmd.Dir+"/access.log"); strings.Count(log, `" 429 `) != 2 {
+		t.Errorf("%s", log)
+	}
+}
+
+// A request may pass several mounts, and may wait for a file. Includes are requests of the server to itself.
+func TestRequestCountsOnceForEachLimit(t *testing.T) {
+	t.Parallel()
+	s := limited(t, "[[host]]\nroot = \"site\"\napp = \"app:app\"\nssi = true\nrate = \"1/h burst 4\"\n"+
+		"[[host.route]]\nprefix = \"/two/\"\nrate = [\"1/h burst 2\", { rate = \"1/h\", burst = 3, fields = true }]\n")
+	if got := s.Get("/page.shtml", 200).Text; got != strings.Repeat("part", 5) {
+		t.Errorf("%q", got)
+	}
+	if got := statuses(t, s, "/a /page.shtml /b /c /page.shtml"); got != "200 200 200 429 429" {
+		t.Error(got)
+	}
+	s.Get("/two/a", 200).Field(t, "RateLimit", `"limit-2";r=2;t=3600`)
+	if got := statuses(t, s, "/two/b /two/c"); got != "200 429" {
+		t.Error(got)
+	}
+}
+
+func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hash := fapwstest.Command{Flags: []string{"hash-password"}, Shell: "exec < " +
+		fapwstest.Write(t, dir+"/word", "secret\n")}.Succeeds(t)
+	users := fapwstest.Write(t, dir+"/users", "ann:"+hash+"bob:"+hash)
+	s := limited(t, "[[host]]\napp = \"app:app\"\n[[host.route]]\nprefix = \"/user\"\n"+
+		"auth = { users = \""+users+"\" }\n"+
+		"rate = { rate = \"1/h burst 2\", by = \"user\" }\n[[host.route]]\nprefix = \"/key\"\n"+
+		"rate = { rate = \"1/h burst 2\", by = \"header X-Api-Key\" }\n[[host.route]]\nprefix = \"/dry\"\n"+
+		"rate = { rate = \"1/h burst 2\", dry-run = true }\n")
+	for _, c := range []struct{ path, want, flag string }{
+		{"/user", "401 401 401", "ann:wrong"}, // only requests of a user count
+		{"/user", "200 200 429", "ann:secret"},
+		{"/user", "200 200 429", "bob:secret"},
+	} {
+		if got := statuses(t, s, strings.Repeat(c.path+" ", 3), "-u", c.flag); got != c.want {
+			t.Errorf("%s: %s, want %s", c.flag, got, c.want)
+		}
+	}
+	for _, key := range []string{"X-Api-Key: a", "X-Api-Key: b", "X-Other: a"} {
+		if got := statuses(t, s, "/key /key /key", "-H", key); got != "200 200 429" {
+			t.Errorf("%s: %s", key, got)
+		}
+	}
+	if got := statuses(t, s, "/dry /dry /dry"); got != "200 200 200" {
+		t.Error(got)
+	}
+	s.Says(`GET of "/dry" would have got 429: more than 1/h burst 2 by address`)
+}
+
+func TestClientsOfATrustedProxyHaveTheirOwnRates(t *testing.T) {
+	t.Parallel()
+	s := limited(t, "[[host]]\napp = \"app:app\"\nrate = \"1/h burst 2\"\n", "--forwarded-allow-ips", "127.0.0.1")
+	for _, c := range []struct{ from, want string }{
+		{"192.0.2.1", "200 200 429"},
+		{"192.0.2.2", "200 200 429"},
+		{"2001:db8::1", "200 200 429"},
+		{"2001:db8::ffff:2", "429 429 429"}, // of the same /64
+		{"2001:db8:0:1::1", "200 200 429"},
+	} {
+		if got := statuses(t, s, "/a /a /a", "-H", "X-Forwarded-For: "+c.from); got != c.want {
+			t.Errorf("%s: %s, want %s", c.from, got, c.want)
+		}
+	}
+}
+
+// curl would report a connection that is reset while it sends.
+func TestUploadThatExceedsTheRateGets429(t *testing.T) {
+	t.Parallel()
+	s := limited(t, "[[host]]\napp = \"app:app\"\nrate = \"1/h burst 1\"\n")
+	file := fapwstest.Write(t, t.TempDir()+"/file", strings.Repeat("0123456789abcdef", 1<<20))
+	if got := statuses(t, s, "/a"); got != "200" {
+		t.Error(got)
+	}
+	for _, flags := range [][]string{{"-H", "Expect:"}, {}, {"--http2-prior-knowledge"},
+		{"-H", "Transfer-Encoding: chunked"}} {
+		if got := statuses(t, s, "/a", append(flags, "--data-binary", "@"+file)...); got != "429" {
+			t.Errorf("%q: %s", flags, got)
+		}
+	}
+}
+
+// The limit counts neither for each worker nor from the beginning after a reload.
+func TestWorkersShareTheRateThroughReloadsAndUpgrades(t *testing.T) {
+	t.Parallel()
+	const burst, clients = 600, 6
+	s := limited(t, fmt.Sprintf("workers = 3\n[[host]]\napp = \"app:app\"\nrate = \"1/h burst %d\"\n", burst))
+	var accepted, rejected atomic.Int64
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			client := &http.Client{Transport: &http.Transport{MaxIdleConns: 1}}
+			defer client.CloseIdleConnections()
+			for rejected.Load() < 200 && !t.Failed() {
+				r, err := client.Get(s.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Body.Close()
+				switch r.StatusCode {
+				case 200:
+					accepted.Add(1)
+				case 429:
+					rejected.Add(1)
+				default:
+					t.Error(r.Status)
+				}
+			}
+		})
+	}
+	more := func(n int64) {
+		t.Helper()
+		fapwstest.Eventually(t, "requests are accepted", func() bool { return t.Failed() || accepted.Load() >= n })
+	}
+	more(burst / 4)
+	s.Reload()
+	more(burst / 2)
+	s.Upgrade()
+	more(burst * 3 / 4)
+	s.Reload()
+	all.Wait()
+	if n := accepted.Load(); n != burst {
+		t.Errorf("%d accepted, want %d", n, burst)
+	}
+}
+
+func TestCheckFindsMistakesInRates(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ rate, want string }{
+		{`"20"`, `rate: must be a rate such as "20/s"`},
+		{`"20r/s"`, `rate: must be a rate such as "20/s"`},
+		{`5`, `rate: must be a rate such as "20/s"`},
+		{`{ burst = 3 }`, `rate: must be a rate such as "20/s"`},
+		{`{ rate = "5/s", burst = 0 }`, `burst = 0, an integer: must be`},
+		{`{ rate = "5/s", by = "ip" }`, `by: must be "address", "user" or "header NAME"`},
+		{`{ rate = "5/s", by = "header X Y" }`, `by: must be "address", "user" or "header NAME"`},
+		{`{ rate = "5/s", nodelay = true }`, `unknown key nodelay`},
+		{`{ rate = "5/s", by = "user" }`, `by user requires auth or login`},
+		{`[]`, `must be at least one limit, or false`},
+		{`true`, `rate: must be a rate such as "20/s"`},
+	} {
+		dir := t.TempDir()
+		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nstatus = 204\nrate = "+
+			c.rate+"\n")
+		code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+		if code != 2 || !strings.Contains(stderr, "fapws.toml:5: ") || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: code %d, %s", c.rate, code, stderr)
+		}
+	}
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/fapws.toml", "rate = { rate = \"5/s\", by = \"header X-Api-Key\" }\nroot = \".\"\n")
+	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+	if code != 0 || !strings.Contains(stderr, "fapws.toml:1: rate: clients choose X-Api-Key") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+}

@@ -1,0 +1,72 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"strings"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime/http1"
+	"fapws/runtime/ratelimit"
+)
+
+// Rates is the value of the key rate: a limit, several limits, or false. It is nil if the key is not set.
+type Rates []*Rate
+
+type Rate struct {
+	At     *settings.TOMLTable
+	Text   string `key:"rate"`
+	Burst  int    `key:"burst" range:"1-1000000"`
+	By     string `key:"by"`
+	Fields bool   `key:"fields"`
+	DryRun bool   `key:"dry-run"`
+
+	rate   ratelimit.Rate
+	header string // the field of "header NAME", or ""
+}
+
+func (r *Rates) FromFile(v settings.TOMLValue) error {
+	*r = Rates{}
+	list, several := v.Any.([]settings.TOMLValue)
+	switch {
+	case v.Any == false:
+		return nil
+	case !several:
+		list = []settings.TOMLValue{v}
+	case len(list) == 0:
+		return errors.New("at least one limit, or false")
+	}
+	for _, item := range list {
+		one := &Rate{At: &settings.TOMLTable{File: v.File, Line: item.Line, Entries: []settings.TOMLValue{v}}}
+		var err error
+		switch of := item.Any.(type) {
+		case string:
+			one.Text = of
+		case *settings.TOMLTable:
+			settings.DecodeTOML(of, one, func(wrong error) { err = cmp.Or(err, wrong) })
+		}
+		if err == nil {
+			err = one.parse()
+		}
+		if err != nil {
+			return err
+		}
+		*r = append(*r, one)
+	}
+	return nil
+}
+
+func (r *Rate) parse() (err error) {
+	if r.rate, err = ratelimit.ParseRate(r.Text); err != nil {
+		return r.At.Errorf("rate", "must be %v", err)
+	}
+	r.rate.Burst = cmp.Or(r.Burst, r.rate.Burst)
+	name, isHeader := strings.CutPrefix(r.By, "header ")
+	switch field := (http1.HeaderField{Name: name, Value: "x"}); {
+	case isHeader && field.Check() == nil:
+		r.header = strings.ToLower(name)
+	case r.By != "" && r.By != "address" && r.By != "user":
+		return r.At.Errorf("by", `must be "address", "user" or "header NAME", such as "header X-Api-Key"`)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package ratelimit
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// Rate allows Burst requests at once, and then one request in each Interval.
+type Rate struct {
+	Interval time.Duration
+	Burst    int
+}
+
+// Most is the maximum of the numbers of a rate. With it, times of a limit stay below 2^63 nanoseconds.
+const Most = 1_000_000
+
+var (
+	rateText = regexp.MustCompile(`^(\d{1,7})/([smh])(?: burst (\d{1,7}))?$`)
+	periods  = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+
+	errRate = fmt.Errorf(`a rate such as "20/s", "100/m" or "20/s burst 40", with numbers from 1 to %d`, Most)
+)
+
+// ParseRate parses a rate such as "20/s burst 40". Without a burst, the burst is the requests of a second. The error
+// describes the allowed texts.
+func ParseRate(text string) (r Rate, err error) {
+	part := rateText.FindStringSubmatch(text)
+	if part == nil {
+		return r, errRate
+	}
+	n, _ := strconv.Atoi(part[1]) // at most seven digits
+	if n < 1 || n > Most {
+		return r, errRate
+	}
+	r.Interval = periods[part[2]] / time.Duration(n)
+	r.Burst = max(1, int(time.Second/r.Interval))
+	if part[3] != "" {
+		r.Burst, _ = strconv.Atoi(part[3])
+	}
+	if r.Burst < 1 || r.Burst > Most {
+		return r, errRate
+	}
+	return r, nil
+}
+
+// Options describe a limit. Limits with the same Options are one limit, in all processes that share the Table and in
+// all generations of workers.
+type Options struct {
+	Rate
+	Number int    // distinguishes the limits of a configuration; 1 is the first
+	Policy string // name of the limit for clients
+	User   bool   // each user has the rate; requests without a user count for their address
+	Header string // each value of this field has the rate, in lower case; "" if the limit is by address or user
+	Fields bool   // all responses have the fields RateLimit and RateLimit-Policy, not only 429
+	DryRun bool
+	Text   string // describes the limit in log lines
+}
+
+// limiter implements a limit of a Table. It is used on the event loop.
+type limiter struct {
+	Options
+	t *Table
+
+	policy   string // the field RateLimit-Policy
+	lines    logfile.Seldom
+	unlogged int
+}
+
+// Limit returns the limit for o. It always returns the same limit for the same o.
+func (t *Table) Limit(o Options) *exchange.RateLimit {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.limits[o] == nil {
+		l := &limiter{Options: o, t: t, policy: fmt.Sprintf("RateLimit-Policy: %q;q=%d;w=%d\r\n", o.Policy, o.Burst,
+			seconds(o.Interval*time.Duration(o.Burst)))}
+		t.limits[o] = &exchange.RateLimit{Take: l.take, OfUser: o.User, DryRun: o.DryRun}
+	}
+	return t.limits[o]
+}
+
+func seconds(d time.Duration) int64 { return int64(max(1, (d+time.Second-1)/time.Second)) }
+
+func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
+	by, who := l.client(x)
+	if who == "" {
+		return nil
+	}
+	ahead, ok := l.t.take(l.hash(by, who), l.Rate, l.t.now())
+	if ok {
+		if l.Fields {
+			used := int((ahead-1)/l.Interval) + 1 // in intervals, rounded up
+			x.Fields = append(x.Fields, l.fields(l.Burst-used, (ahead-1)%l.Interval+1)...)
+		}
+		return nil
+	}
+	wait := ahead - l.Interval*time.Duration(l.Burst-1)
+	l.log(x)
+	return &exchange.Reply{Status: 429,
+		Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), l.fields(0, wait)...)}
+}
+
+// client returns what the request of x counts for, and the kind of it.
+func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
+	r := x.Req
+	if l.Header != "" {
+		if value, _ := http1.First(r.Head, r.Parsed.Fields, l.Header); len(value) > 0 {
+			return 'h', string(value)
+		}
+	}
+	if l.User && r.Peer.User != "" {
+		return 'u', r.Peer.User
+	}
+	if addr := r.Peer.Addr; addr != "" {
+		return 'a', conn.Network(addr)
+	}
+	return 'a', "" // a unix socket
+}
+
+// hash is never 0. A limit with another rate has other hashes, so that a client does not wait for times of the former
+// rate.
+func (l *limiter) hash(by byte, who string) uint64 {
+	text := append(make([]byte, 0, 128), l.t.key[:]...)
+	for _, n := range [...]int64{int64(l.Number), int64(l.Interval), int64(l.Burst)} {
+		text = binary.LittleEndian.AppendUint64(text, uint64(n))
+	}
+	text = append(append(text, by), who...)
+	sum := sha256.Sum256(text)
+	return cmp.Or(binary.LittleEndian.Uint64(sum[:]), 1)
+}
+
+// fields follow draft-ietf-httpapi-ratelimit-headers-11. more is the time until the client may send one request more.
+func (l *limiter) fields(left int, more time.Duration) []byte {
+	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
+}
+
+// log writes at most one line a second.
+func (l *limiter) log(x *exchange.Exchange) {
+	if !l.lines.Now() {
+		l.unlogged++
+		return
+	}
+	verb, others := "got", ""
+	if l.DryRun {
+		verb = "would have got"
+	}
+	if l.unlogged > 0 {
+		others = fmt.Sprintf(", and %d more since the last such line", l.unlogged)
+	}
+	l.unlogged = 0
+	x.Log(logfile.Warning, fmt.Sprintf("%s of %s %s 429: more than %s%s", x.Req.Parsed.Method.In(x.Req.Head),
+		conn.Excerpt(x.Req.Path), verb, l.Text, others))
+}

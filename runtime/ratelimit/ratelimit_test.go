@@ -1,0 +1,255 @@
+package ratelimit
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"fapws/runtime/exchange/exchangetest"
+)
+
+// open returns the tables of n processes with one file.
+func open(t testing.TB, n int) (all []*Table) {
+	t.Helper()
+	f, err := Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range n {
+		table, err := Open(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, table)
+	}
+	return all
+}
+
+func rate(t testing.TB, text string) Rate {
+	t.Helper()
+	r, err := ParseRate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRatesAreParsed(t *testing.T) {
+	for text, want := range map[string]Rate{
+		"20/s burst 40":     {50 * time.Millisecond, 40},
+		"20/s":              {50 * time.Millisecond, 20},
+		"100/m":             {600 * time.Millisecond, 1},
+		"120/m":             {500 * time.Millisecond, 2},
+		"1/h burst 5":       {time.Hour, 5},
+		"1000000/s":         {time.Microsecond, 1_000_000},
+		"1/h burst 1000000": {time.Hour, 1_000_000},
+	} {
+		if got, err := ParseRate(text); got != want || err != nil {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "20", "20r/s", "0/s", "20/s burst 0", "1000001/s", "20/d", "-1/s", "20/s burst",
+		"20/s burst 40 nodelay", " 20/s", "99999999/s"} {
+		if got, err := ParseRate(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+func TestClientMaySendTheBurstAtOnceAndThenTheRate(t *testing.T) {
+	for _, text := range []string{"20/s burst 40", "20/s", "3/s burst 1", "100/m burst 7", "7/h burst 3"} {
+		table, r := open(t, 1)[0], rate(t, text)
+		accepted, now, length := 0, int64(time.Hour), 200*r.Interval
+		for at := time.Duration(0); at < length; at += r.Interval / 500 {
+			if _, ok := table.take(1, r, now+int64(at)); ok {
+				accepted++
+			}
+		}
+		if want := r.Burst + 200; accepted < want-1 || accepted > want+1 {
+			t.Errorf("%s: %d accepted, want %d", text, accepted, want)
+		}
+	}
+}
+
+func TestRejectedRequestsDoNotProlongTheWait(t *testing.T) {
+	table, r, now := open(t, 1)[0], rate(t, "1/s burst 1"), int64(time.Hour)
+	table.take(1, r, now)
+	for range 100 {
+		if ahead, ok := table.take(1, r, now); ok || ahead != time.Second {
+			t.Fatalf("%v, %v", ahead, ok)
+		}
+	}
+	if _, ok := table.take(1, r, now+int64(time.Second)); !ok {
+		t.Error("still rejected after a second")
+	}
+}
+
+func TestProcessesCountTogether(t *testing.T) {
+	tables, r := open(t, 4), rate(t, "1/h burst 1000")
+	var accepted atomic.Int64
+	var all sync.WaitGroup
+	for _, table := range tables {
+		all.Go(func() {
+			for range 1000 {
+				if _, ok := table.take(7, r, int64(time.Hour)); ok {
+					accepted.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := accepted.Load(); n != 1000 {
+		t.Errorf("%d accepted, want 1000", n)
+	}
+}
+
+// A new client that finds all its slots used replaces the client with the earliest time.
+func TestFullTableForgetsClientsInsteadOfRejecting(t *testing.T) {
+	table, r, now := open(t, 1)[0], rate(t, "1/h burst 2"), int64(time.Hour)
+	for i := range uint64(ways + 1) { // all in one bucket
+		for range 2 {
+			if _, ok := table.take(1+i*buckets, r, now+int64(i)); !ok {
+				t.Fatalf("client %d is rejected", i)
+			}
+		}
+	}
+	if _, ok := table.take(1+buckets, r, now); ok {
+		t.Error("the second client was forgotten")
+	}
+	if _, ok := table.take(1, r, now); !ok {
+		t.Error("the first client was not forgotten")
+	}
+}
+
+func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
+	table, r := open(t, 1)[0], rate(t, "1/h")
+	l := &limiter{Options: Options{Rate: r}, t: table}
+	const n = 1_000_000
+	for i := range n {
+		who := fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff)
+		if _, ok := table.take(l.hash('a', who), r, int64(time.Hour)); !ok {
+			t.Fatalf("client %d is rejected", i)
+		}
+	}
+	used := 0
+	for i := range table.slots {
+		if table.slots[i].hash.Load() != 0 {
+			used++
+		}
+	}
+	if used < n*3/4 || unsafe.Sizeof(slot{})*uintptr(len(table.slots)) != 16<<20 {
+		t.Errorf("%d slots of %d are used", used, len(table.slots))
+	}
+}
+
+// A process with a mapping would crash.
+func TestFileCannotBeShortened(t *testing.T) {
+	f, err := Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Truncate(0) == nil || f.Truncate(size*2) == nil {
+		t.Error("the size has changed")
+	}
+	other, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := Open(other); err == nil {
+		t.Error("another file is a table")
+	}
+}
+
+func TestHashesDependOnTheKeyOfTheTableAndOnTheRate(t *testing.T) {
+	tables, other := open(t, 2), open(t, 1)[0]
+	hash := func(table *Table, text string, number int, by byte) uint64 {
+		return (&limiter{Options: Options{Rate: rate(t, text), Number: number}, t: table}).hash(by, "x")
+	}
+	one := hash(tables[0], "1/s", 1, 'a')
+	if hash(tables[1], "1/s", 1, 'a') != one {
+		t.Error("two processes have different hashes")
+	}
+	for what, h := range map[string]uint64{"table": hash(other, "1/s", 1, 'a'), "rate": hash(tables[0], "2/s", 1, 'a'),
+		"limit": hash(tables[0], "1/s", 2, 'a'), "kind of client": hash(tables[0], "1/s", 1, 'u')} {
+		if h == one {
+			t.Errorf("another %s has the same hash", what)
+		}
+	}
+}
+
+func TestFieldsTellTheClientWhatIsLeft(t *testing.T) {
+	table, now := open(t, 1)[0], int64(time.Hour)
+	table.now = func() int64 { return now }
+	limit := table.Limit(Options{Rate: rate(t, "1/s burst 3"), Policy: "default", Header: "x-api-key", Fields: true,
+		Text: "1/s burst 3 by header X-Api-Key"})
+	client := new(exchangetest.Client)
+	ask := func() (fields string, status int) {
+		x := client.Exchange("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: k\r\n\r\n", "")
+		if refusal := limit.Take(x); refusal != nil {
+			return string(refusal.Fields), refusal.Status
+		}
+		return string(x.Fields), 200
+	}
+	const policy = "RateLimit-Policy: \"default\";q=3;w=3\r\n"
+	for _, step := range []struct {
+		after  time.Duration
+		status int
+		want   string
+	}{
+		{0, 200, policy + "RateLimit: \"default\";r=2;t=1\r\n"},
+		{0, 200, policy + "RateLimit: \"default\";r=1;t=1\r\n"},
+		{0, 200, policy + "RateLimit: \"default\";r=0;t=1\r\n"},
+		{0, 429, "Retry-After: 1\r\n" + policy + "RateLimit: \"default\";r=0;t=1\r\n"},
+		{1500 * time.Millisecond, 200, policy + "RateLimit: \"default\";r=0;t=1\r\n"},
+		{10 * time.Second, 200, policy + "RateLimit: \"default\";r=2;t=1\r\n"},
+	} {
+		now += int64(step.after)
+		if got, status := ask(); got != step.want || status != step.status {
+			t.Errorf("%v: %d, %q, want %q", step.after, status, got, step.want)
+		}
+	}
+	const line = "got 429: more than 1/s burst 3 by header"
+	if n := len(client.Logged); n != 1 || !strings.Contains(client.Logged[0], line) {
+		t.Errorf("%q", client.Logged)
+	}
+}
+
+// The client of a unix socket is only known by another key.
+func TestClientWithoutAddressIsNotLimitedByAddress(t *testing.T) {
+	table := open(t, 1)[0]
+	limit := table.Limit(Options{Rate: rate(t, "1/h"), Policy: "default"})
+	client := new(exchangetest.Client)
+	for range 3 {
+		if limit.Take(client.Exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "")) != nil {
+			t.Error("rejected")
+		}
+	}
+}
+
+func TestSameOptionsGiveTheSameLimit(t *testing.T) {
+	table := open(t, 1)[0]
+	a, b := Options{Rate: rate(t, "1/s"), Number: 1}, Options{Rate: rate(t, "1/s"), Number: 2}
+	if table.Limit(a) != table.Limit(a) || table.Limit(a) == table.Limit(b) {
+		t.Error("a limit is not known by its options")
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	table, r := open(b, 1)[0], rate(b, "1000000/s")
+	l := &limiter{Options: Options{Rate: r}, t: table}
+	var who [8]byte
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		binary.LittleEndian.PutUint64(who[:], uint64(i%1000))
+		table.take(l.hash('a', string(who[:])), r, table.now())
+	}
+}
