@@ -1,7 +1,11 @@
 package runtime
 
 import (
+	"fmt"
 	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -38,12 +42,20 @@ func (l *loop) room(ln *conn.Listener) bool {
 
 func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
 	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
+	text := conn.ServiceUnavailable
+	if v == conn.Take && l.crowded(c) {
+		v, text = conn.Reject, conn.AddressCrowded
+		if !l.accepting.Rejects() {
+			unix.Close(fd)
+			return
+		}
+	}
 	switch {
 	case v == conn.Reject && ln.Secure:
 		l.reject(c, nil)
 		return
 	case v == conn.Reject:
-		l.reject(c, conn.ServiceUnavailable)
+		l.reject(c, text)
 		return
 	case ln.Secure:
 		c.AwaitTLS()
@@ -52,6 +64,24 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	if c.State() == http1conn.StateNew {
 		c.Expected = l.accepting.Expect()
 	}
+}
+
+// crowds reports whether c counts for AcceptConfig.MaxPerAddress.
+func (l *loop) crowds(c *http1conn.Conn) bool {
+	return l.cfg.Accept.MaxPerAddress > 0 && c.Counts == conn.Take && !c.Subrequest() && !c.IsProxy()
+}
+
+// crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
+func (l *loop) crowded(c *http1conn.Conn) bool {
+	most := int64(l.cfg.Accept.MaxPerAddress)
+	if !l.crowds(c) || l.addresses.Of(conn.NetworkOf(c.Remote)) < most {
+		return false
+	}
+	if l.crowdedWarnings.Once(time.Minute) {
+		l.s.logClient(logfile.Warning, c.String(),
+			fmt.Sprintf("sent 503: %d connections are open from its address (--max-clients-per-address)", most))
+	}
+	return true
 }
 
 // reject sends last, which may be empty, to a client that is not served, and closes the connection. It waits a moment
@@ -73,6 +103,9 @@ func (l *loop) Arrived(c *exchange.Client) {
 func (l *loop) Gone(c *exchange.Client) {
 	if l.conns.Debug >= 1 {
 		l.conns.Log(logfile.Debug, "%s disconnected, %d open", c, l.live.Load()-1)
+	}
+	if c.Crowds {
+		l.addresses.Add(conn.NetworkOf(c.Remote), -1)
 	}
 	l.makeRoom(c.Counts)
 }

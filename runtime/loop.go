@@ -57,6 +57,9 @@ type loop struct {
 	// number of responses that were aborted since the last log line
 	cut int
 
+	addresses       conn.Shares // open connections of each address, if Config.Accept limits them
+	crowdedWarnings logfile.Seldom
+
 	subscribers *live.Subscribers
 	sockets     *live.Sockets
 	tunnels     tunnel.Server
@@ -133,6 +136,9 @@ func (l *loop) Open(c *http1conn.Conn) {
 	}
 	if l.paced && conn.SameMachine(c.Local, c.Remote) {
 		conn.Unpace(c.Fd())
+	}
+	if c.Crowds = l.crowds(c); c.Crowds {
+		l.addresses.Add(conn.NetworkOf(c.Remote), 1)
 	}
 	l.connectionOpened()
 	l.accepting.Opened(c.Counts)

@@ -15,6 +15,10 @@ type AcceptConfig struct {
 	// three quarters of the limit of open files, because files and upstreams also need descriptors.
 	MaxClients int
 
+	// MaxPerAddress limits the open connections of a client address, of IPv6 of a /64; further ones get 503. Trusted
+	// proxies have no limit. 0 means no limit.
+	MaxPerAddress int
+
 	// Refuse answers 503 to connections beyond MaxClients instead of leaving them in the queue.
 	Refuse bool
 
@@ -30,14 +34,20 @@ type AcceptConfig struct {
 
 const defaultMoment = 100 * time.Millisecond
 
-// rejectedAtOnce limits the connections that are being answered with 503 because of AcceptConfig.MaxClients.
+// rejectedAtOnce limits the connections that are being answered with 503.
 const rejectedAtOnce = 64
 
-// ServiceUnavailable is the response to a client for which the server has no room. Its request is not read.
-var ServiceUnavailable = func(text string) []byte {
+// ServiceUnavailable is the response to a client for which the server has no room, and AddressCrowded to a client
+// beyond AcceptConfig.MaxPerAddress. Their requests are not read.
+var (
+	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n")
+	AddressCrowded     = unavailable("Too many connections are open from your address. Please try again in a moment.\n")
+)
+
+func unavailable(text string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"+
 		"Content-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s", len(text), text)
-}("Too many clients are connected to this server. Please try again in a moment.\n")
+}
 
 func (a *Acceptor) Configure(c AcceptConfig) {
 	if c.Moment == 0 {
@@ -56,12 +66,15 @@ func (a *Acceptor) Closed(v Verdict) {
 	a.Resume()
 }
 
+// Rejects reports whether another connection may be answered with 503.
+func (a *Acceptor) Rejects() bool { return a.open[Reject] < rejectedAtOnce }
+
 func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
-	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed calls Resume later
+	case full && (!a.cfg.Refuse || !a.Rejects()): // Closed calls Resume later
 		return Wait
 	case a.leavesToOthers(): // balance calls Resume later
 		return Wait

@@ -69,8 +69,8 @@ func Network(client string) string {
 	return netip.PrefixFrom(a, 64).Masked().String()
 }
 
-// networkOf returns the result of Network for the client's address, or "" if the address is unknown.
-func networkOf(remote net.Addr) string {
+// NetworkOf returns the result of Network for the client's address, or "" if the address is unknown.
+func NetworkOf(remote net.Addr) string {
 	if a, ok := remote.(*net.TCPAddr); ok {
 		return Network(a.IP.String())
 	}

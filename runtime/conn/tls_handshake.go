@@ -86,7 +86,7 @@ func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[
 // becomes the protocol. If c is closed earlier, next.Closed is called. The timeout of the handshake begins now.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
-	h := &Handshake{s: s, c: c, client: networkOf(c.Remote), next: next, done: done}
+	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}
 	h.place = s.handshakes.PushBack(h)
 	s.places.Add(h.client, 1)
 	return h

@@ -36,6 +36,7 @@ type Client struct {
 
 	Expected conn.Expected // result of conn.Acceptor.Expect
 	Counts   conn.Verdict  // how the acceptor counts the connection
+	Crowds   bool          // the connection counts for conn.AcceptConfig.MaxPerAddress
 	requests uint32        // number of logged requests
 	// number of exchanges that have not ended, including exchanges of streams that were reset
 	Active int32
@@ -69,11 +70,14 @@ func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
 // Account returns the key of the last request's client for all limits per client, or "" if its address is unknown.
 func (c *Client) Account() string {
-	if c.proxy != nil && c.proxy.trusted {
+	if c.IsProxy() {
 		return accountOf(c.proxy.peer)
 	}
 	return accountOf(c.direct())
 }
+
+// IsProxy reports whether the forwarding fields of c are used.
+func (c *Client) IsProxy() bool { return c.proxy != nil && c.proxy.trusted }
 
 func (c *Client) Subrequest() bool { return c.subrequest != nil }
 
@@ -220,7 +224,7 @@ func (s *Server) warnUnread(c *Client, field string) {
 // dropForged changes the head itself, because other processes and workers parse the head again.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
-	untrusted := c.subrequest == nil && (c.proxy == nil || !c.proxy.trusted)
+	untrusted := c.subrequest == nil && !c.IsProxy()
 	if !untrusted && !s.table.users {
 		return
 	}

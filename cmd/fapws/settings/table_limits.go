@@ -9,6 +9,10 @@ var limitsSettings = []*Setting{
 	{Name: "max-clients-action", Arg: "WHAT", Default: "wait", Global: "MAX_CLIENTS_ACTION",
 		Help:  "at the limit, let new clients wait in the listen queue (wait) or reject them with 503 (503)",
 		value: func(c *Config) *value { return oneOf(&c.Server.Accept.Refuse, []string{"wait", "503"}, false, true) }},
+	{Name: "max-clients-per-address", Default: "0", Global: "MAX_CLIENTS_PER_ADDRESS",
+		Help: "maximum number of open connections of a client address, of IPv6 of a /64, in each worker; further " +
+			"connections get 503; trusted proxies have no limit; 0: no limit",
+		value: func(c *Config) *value { return count(&c.Server.Accept.MaxPerAddress, 0, 1<<30) }},
 	{Name: "max-body-size", also: "max-request-body-size", Note: "10M or 1G", Global: "MAX_BODY_SIZE",
 		Brief: "maximum request body, otherwise 413",
 		Help: "maximum size of a request body; larger bodies get 413; without it, 10M, for a WSGI application 1G " +

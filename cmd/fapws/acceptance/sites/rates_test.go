@@ -236,3 +236,39 @@ func TestCheckFindsMistakesInRates(t *testing.T) {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 }
+
+func TestAddressHasALimitedNumberOfConnections(t *testing.T) {
+	t.Parallel()
+	s := limited(t, "[[host]]\napp = \"app:app\"\n", "--max-clients-per-address", "2")
+	var open []*fapwstest.Client
+	for range 2 {
+		c := s.Dial()
+		c.Send(fapwstest.Get("/a"))
+		c.Answer().Is(t, "/a")
+		open = append(open, c)
+	}
+	c := s.Dial()
+	c.Answer().Want(t, 503, "Too many connections are open from your address").Field(t, "Retry-After", "1")
+	c.Closed()
+	s.Says(`sent 503: 2 connections are open from its address \(--max-clients-per-address\)`)
+	if got := statuses(t, s, "/b", "--interface", "127.0.0.2"); got != "200" {
+		t.Errorf("another address: %s", got)
+	}
+	open[0].Close()
+	fapwstest.Eventually(t, "the next connection is served", func() bool {
+		out, _ := exec.Command("curl", "-s", s.URL+"/next").Output()
+		return string(out) == "/next"
+	})
+}
+
+func TestTrustedProxyHasAnyNumberOfConnections(t *testing.T) {
+	t.Parallel()
+	s := limited(t, "[[host]]\napp = \"app:app\"\n", "--max-clients-per-address", "2", "--forwarded-allow-ips",
+		"127.0.0.1")
+	for range 5 {
+		c := s.Dial()
+		defer c.Close()
+		c.Send(fapwstest.Get("/a"))
+		c.Answer().Is(t, "/a")
+	}
+}
