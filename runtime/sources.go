@@ -49,6 +49,7 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
+	o.Gate, _ = m.Gate.(*app.Gate)
 	if m.Receives == nil {
 		o.Hints = m.Hints()
 	}

@@ -308,6 +308,7 @@ type Mount struct {
 	Cache   any     // a *cache.Compiled for answers of the Handler, or nil
 	// responses of the Handler may be compressed
 	Compress bool
+	Gate     any // an *app.Gate that limits the active requests of the Handler, or nil
 	// the number of this mount that the Handler gets in Request.Mount
 	Index int
 

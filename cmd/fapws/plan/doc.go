@@ -35,7 +35,7 @@
 //   - keys.go: types of fields for which settings has no kind, and the description of all keys.
 //   - build.go: Build creates the sites and reports all mistakes with file and line. Built has the resources that the
 //     sites need while they serve.
-//   - files.go, cgi.go and kinds.go: the kinds of routes. rules.go and logs.go: rules for all kinds.
+//   - files.go, cgi.go and kinds.go: the kinds of routes. rules.go, rates.go and logs.go: rules for all kinds.
 //
 // To add a kind of route, write a function of the type kind.build and add it to kinds (host.go). Responders are mounted
 // with builder.responder. Rules for every kind are applied to mounts in builder.rules (rules.go).

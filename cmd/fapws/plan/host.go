@@ -8,6 +8,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 )
 
@@ -116,6 +117,9 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	if r.At.Set(compressKey) {
 		copied.Compress = r.Compress
 	}
+	if copied.gate = r.limitActive(); copied.gate == nil {
+		copied.gate = p.route.limitActive()
+	}
 	if copied.AccessLog = r.AccessLog; copied.AccessLog == nil {
 		copied.AccessLog = p.route.AccessLog
 	}
@@ -198,6 +202,9 @@ type Route struct {
 
 	AccessLog *bool `key:"access-log" value:"false" help:"false: no lines for these requests in the access log, for probes and polls; metrics still count them"`
 
+	MaxActive int `key:"max-active" range:"1-1000000" value:"2" help:"maximum number of active requests of an application or upstream in each worker, so that slow ones leave threads to others; up to 100 further ones wait, for timeout or 30 s, others get 503"`
+	gate      *app.Gate
+
 	Prefix string `key:"prefix" is:"prefix" value:"'/static/'" help:"path prefix"`
 	Match  string `key:"match" is:"pattern" value:"'*.php'" help:"pattern for the file name; with prefix, only for paths under it"`
 
@@ -265,11 +272,21 @@ func (r *Route) given() (of []kind) {
 
 func (r *Route) onlyRules() bool {
 	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") &&
-		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(compressKey))
+		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(maxActiveKey) || r.At.Set(compressKey))
+}
+
+// limitActive returns the gate of the route, or nil. All its mounts share the gate, also those of rules only.
+func (r *Route) limitActive() *app.Gate {
+	if r.gate == nil && r.MaxActive > 0 {
+		r.gate = app.NewGate(r.MaxActive)
+	}
+	return r.gate
 }
 
 // compressKey is a key about files that also applies to the responses of other sources.
 const compressKey = "compress"
+
+const maxActiveKey = "max-active"
 
 // filesOfRoot returns the keys about files in a route without a kind, which apply to the files of its host.
 func (r *Route) filesOfRoot() []string {
@@ -341,8 +358,10 @@ func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
 	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil }
-	if r.At.Set("early-hints") && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
-		b.wrong(r.At.Errorf("early-hints", "has no effect with %s: its responses need no time", of[0].key))
+	for _, key := range []string{"early-hints", maxActiveKey} {
+		if r.At.Set(key) && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
+			b.wrong(r.At.Errorf(key, "has no effect with %s: its responses need no time", of[0].key))
+		}
 	}
 	return b.rules(r, mounts)
 }

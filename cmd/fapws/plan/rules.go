@@ -97,6 +97,9 @@ func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	for i := range mounts {
 		mounts[i].Rules = rules
 		mounts[i].Compress = r.Compress
+		if gate := r.limitActive(); gate != nil {
+			mounts[i].Gate = gate
+		}
 		mounts[i].NoAccessLog = r.AccessLog != nil && !*r.AccessLog
 	}
 	return mounts

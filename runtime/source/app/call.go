@@ -1,6 +1,8 @@
 package app
 
 import (
+	"bytes"
+	"cmp"
 	"time"
 
 	"fapws/runtime/eventloop"
@@ -33,7 +35,9 @@ type call struct {
 	sent     sent
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	gone     bool
-	outdated bool // the call began before the last Serve
+	placed   bool  // the call has a place of Options.Gate
+	held     *held // the request that waits for a place; nil otherwise
+	outdated bool  // the call began before the last Serve
 }
 
 // work is what the handler of a call does.
@@ -44,7 +48,8 @@ const (
 	owing             // the handler must make the next part before the timeout
 	// the handler has not started the request (exchange.OpDeferred)
 	deferred
-	ended // the handler has made the last part
+	queued // the request waits for a place (Gate)
+	ended  // the handler has made the last part
 )
 
 // sent is how much of the response the sink of a call has received.
@@ -85,6 +90,7 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	}
 	if p.Last() {
 		c.work = ended
+		c.leave()
 	}
 	switch {
 	case c.x == nil:
@@ -189,6 +195,10 @@ func (c *call) Start(*exchange.Exchange) {
 }
 
 func (c *call) OnGone(x *exchange.Exchange) {
+	if c.work == queued {
+		c.giveUp().Stop(true)
+		return
+	}
 	if p := c.waiting; p != nil {
 		c.waiting = nil
 		c.end(p)
@@ -223,7 +233,12 @@ func (c *call) end(p *exchange.Part) {
 }
 
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
-	if c.work == ended {
+	switch c.work {
+	case ended:
+		return
+	case queued:
+		in.Data = bytes.Clone(in.Data)
+		c.held.input = append(c.held.input, in)
 		return
 	}
 	in.Ticket = c.ticket
@@ -309,6 +324,9 @@ func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
 		switch {
+		case c.work == queued && now-c.since >= cmp.Or(c.limit, int64(gateTimeout)):
+			g := c.source.options.Gate
+			g.refuse(c.giveUp())
 		case c.work != owing || c.limit == 0:
 		case held, c.waitsForClient():
 			c.restart() // a developer or the client is the reason for the delay

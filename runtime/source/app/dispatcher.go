@@ -97,6 +97,8 @@ type Dispatcher struct {
 	free  *call
 	part  exchange.Part
 
+	gates []*Gate // with places for calls that wait
+
 	// Due makes the next Run call Interpreter.Flush.
 	Due bool
 
@@ -167,6 +169,11 @@ func (d *Dispatcher) Signalled() {
 func (d *Dispatcher) Run() {
 	if d.Due {
 		d.Due, d.taken = false, 0
+		for len(d.gates) > 0 {
+			g := d.gates[0]
+			d.gates = d.gates[1:]
+			g.admit()
+		}
 		d.flush()
 	}
 	d.deliverAll()

@@ -27,6 +27,7 @@ type Options struct {
 	Occupies exchange.Occupancy // how long each exchange occupies the application
 	Main     bool               // the handler is the application (see Dispatcher.LastUse)
 	Hints    []byte             // fields of a 103 response that is sent before the handler runs, or nil
+	Gate     *Gate              // limits the active calls; nil means no limit
 }
 
 // Source returns a Source whose exchanges h answers. It is safe for concurrent use.
@@ -53,6 +54,14 @@ func (s *Source) Start(x *exchange.Exchange) {
 	c.x, c.source, c.limit = x, s, int64(s.options.Timeout)
 	c.peer, c.origin, c.detached = r.Peer, r.Origin, r.Socket != 0
 	r.Services = s.services
+	if g := s.options.Gate; g != nil && gated(r) && !g.enter(c, r) {
+		return
+	}
+	s.submit(c, x, r)
+}
+
+func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
+	d := s.d
 	if d.set.Debug >= 2 { // avoid the allocation of the arguments
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
@@ -62,6 +71,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		d.hinted = true
 	}
 	if !s.handler.Submit(c.ticket, r) {
+		c.leave()
 		d.put(c)
 		x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return

@@ -272,3 +272,103 @@ func TestTrustedProxyHasAnyNumberOfConnections(t *testing.T) {
 		c.Answer().Is(t, "/a")
 	}
 }
+
+const slowApp = `
+import os, threading, time
+
+gate = threading.Event()
+lock = threading.Lock()
+active = most = calls = 0
+
+def app(environ, start_response):
+    global active, most, calls
+    body = environ["wsgi.input"].read()
+    path = environ["PATH_INFO"]
+    if path.startswith("/report"):
+        with lock:
+            calls += 1
+            active += 1
+            most = max(most, active)
+        gate.wait()
+        with lock:
+            active -= 1
+        gate.wait(0.005)
+    elif path == "/open":
+        gate.set()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{path} {len(body)} {environ['QUERY_STRING']} {most} {calls}".encode()]
+`
+
+// reports serves slowApp with at most two active reports and three threads.
+func reports(t *testing.T, toml string) *fapwstest.Server {
+	t.Helper()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", slowApp)
+	fapwstest.Write(t, dir+"/fapws.toml", "bind = \"127.0.0.1:0\"\nh2c = true\nthreads = 3\n[[host]]\n"+
+		"app = \"app:app\"\n[[host.route]]\nprefix = \"/report\"\nmax-active = 2\n"+toml)
+	return fapwstest.Command{Dir: dir}.Started(t)
+}
+
+func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
+	t.Parallel()
+	s := reports(t, "")
+	var all sync.WaitGroup
+	file := fapwstest.Write(t, t.TempDir()+"/file", strings.Repeat("0123456789abcdef", 1<<15))
+	const n = 8
+	for i := range n {
+		flags := [][]string{{}, {"--http2-prior-knowledge"}, {"--data-binary", "short"},
+			{"--data-binary", "@" + file, "-H", "Expect:"}}[i%4]
+		want := fmt.Sprintf("/report %d n=%d 2 ", []int{0, 0, 5, 1 << 19}[i%4], i)
+		all.Go(func() {
+			url := fmt.Sprintf("%s/report?n=%d", s.URL, i)
+			out, err := exec.Command("curl", append(flags, "-sS", url)...).CombinedOutput()
+			if err != nil || !strings.HasPrefix(string(out), want) {
+				t.Errorf("%q: %v %s, want %s", flags, err, out, want)
+			}
+		})
+	}
+	left := s.Dial() // a client that leaves while its request waits
+	left.Send(fapwstest.Get("/report?left"))
+	fapwstest.Eventually(t, "two reports are active", func() bool {
+		return strings.HasSuffix(s.Get("/other", 200).Text, " 2 2")
+	})
+	left.Close()
+	s.Get("/other", 200).Is(t, "/other 0  2 2")
+	s.Get("/open", 200)
+	all.Wait()
+	// the client may have left after its report began
+	if got := s.Get("/other", 200).Text; got != fmt.Sprint("/other 0  2 ", n) && got != fmt.Sprint("/other 0  2 ", n+1) {
+		t.Error(got)
+	}
+}
+
+func TestRequestThatWaitsTooLongAtMaxActiveGets503(t *testing.T) {
+	t.Parallel()
+	s := reports(t, "timeout = \"1s\"\n")
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() { s.Get("/report", 504) })
+	}
+	fapwstest.Eventually(t, "two reports are active", func() bool {
+		return strings.HasSuffix(s.Get("/other", 200).Text, " 2 2")
+	})
+	s.Get("/report", 503).Field(t, "Retry-After", "1").Want(t, 503, "too many active requests")
+	s.Says(`sent 503: 2 requests of its route are active, and \d+ wait \(max-active\)`)
+	all.Wait()
+	s.Get("/open", 200)
+}
+
+func TestCheckFindsMistakesInMaxActive(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ lines, want string }{
+		{"status = 204\nmax-active = 2", "max-active: has no effect with status"},
+		{"max-active = 0", "max-active = 0, an integer: must be"},
+	} {
+		dir := t.TempDir()
+		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = \".\"\n[[host.route]]\nprefix = \"/\"\n"+c.lines+"\n")
+		code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+		if code != 2 || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: code %d, %s", c.lines, code, stderr)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
+)
+
+// A Gate limits the active calls of its sources. Further requests wait for a place, without a thread and outside the
+// queue of the handler, so that slow requests of a route leave threads to other requests. A call has its place until
+// its handler has made the last part. Its methods must be called on the event loop.
+type Gate struct {
+	most     int
+	active   int
+	waiting  []*call // in the order of their arrival
+	warnings logfile.Seldom
+}
+
+// NewGate returns a Gate for most active calls.
+func NewGate(most int) *Gate { return &Gate{most: most} }
+
+const (
+	// mostWaiting limits the requests that wait for a place of a Gate. Further requests get 503.
+	mostWaiting = 100
+
+	// gateTimeout limits the wait for a place if the source has no timeout.
+	gateTimeout = 30 * time.Second
+)
+
+// A held request waits for a place of a Gate.
+type held struct {
+	request exchange.Request // independent of the input of the connection
+	input   []exchange.Input // the pieces of its body that arrived meanwhile, at most exchange.InputWindow
+}
+
+// gated reports whether r counts for a Gate. A WebSocket does not: it may last, and needs no thread.
+func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
+
+// enter reports whether c has a place and may start. Otherwise c waits, or x is answered.
+func (g *Gate) enter(c *call, r *exchange.Request) bool {
+	switch {
+	case g.active < g.most:
+		g.active++
+		c.placed = true
+		return true
+	case len(g.waiting) == mostWaiting:
+		x := c.x
+		drop(r)
+		c.source.d.put(c)
+		g.refuse(x)
+	default:
+		c.held = &held{request: *r}
+		h, parsed := &c.held.request, *r.Parsed
+		parsed.Fields = slices.Clone(parsed.Fields)
+		h.Head, h.Path, h.Body, h.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
+		c.x.Source, c.work = c, queued
+		c.restart()
+		g.waiting = append(g.waiting, c)
+	}
+	return false
+}
+
+// drop closes the descriptors of a request that no handler gets.
+func drop(r *exchange.Request) {
+	if r.Spool >= 0 {
+		unix.Close(r.Spool)
+	}
+}
+
+func (g *Gate) refuse(x *exchange.Exchange) {
+	if g.warnings.Once(time.Minute) {
+		x.Log(logfile.Warning, fmt.Sprintf("sent 503: %d requests of its route are active, and %d wait (max-active)",
+			g.active, len(g.waiting)))
+	}
+	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})
+}
+
+// leave gives up the place of c, if it has one. The next call gets the place in Dispatcher.Run, because an inline
+// handler may be running.
+func (c *call) leave() {
+	if !c.placed {
+		return
+	}
+	c.placed = false
+	g, d := c.source.options.Gate, c.source.d
+	if g.active--; len(g.waiting) > 0 {
+		d.gates, d.Due = append(d.gates, g), true
+	}
+}
+
+// admit starts the calls for which there is a place.
+func (g *Gate) admit() {
+	for g.active < g.most && len(g.waiting) > 0 {
+		c := g.waiting[0]
+		g.waiting = g.waiting[1:]
+		g.active++
+		c.placed = true
+		c.begins()
+	}
+}
+
+// begins starts a call that has waited.
+func (c *call) begins() {
+	h, x := c.held, c.x
+	c.held, c.work = nil, idle
+	x.Req = &h.request
+	c.source.submit(c, x, &h.request)
+	if x.Req == &h.request {
+		x.Req = nil
+	}
+	if x.Source == exchange.Source(c) {
+		for _, in := range h.input {
+			c.Input(x, in)
+		}
+	}
+}
+
+// giveUp removes c, which waits, from its Gate. The caller answers the exchange.
+func (c *call) giveUp() *exchange.Exchange {
+	g, x := c.source.options.Gate, c.x
+	g.waiting = slices.DeleteFunc(g.waiting, func(other *call) bool { return other == c })
+	drop(&c.held.request)
+	c.source.d.put(c)
+	return x
+}

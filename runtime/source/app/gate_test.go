@@ -1,0 +1,67 @@
+package app
+
+import (
+	"testing"
+
+	"fapws/runtime/exchange"
+)
+
+// crowd starts more exchanges of a source whose Gate has one place, which an exchange of r has.
+func crowd(t *testing.T, n int) (r *rig, g *Gate, all []*exchange.Exchange) {
+	t.Helper()
+	g = NewGate(1)
+	o := Options{Gate: g}
+	r = newRig(t, o, Config{})
+	source := r.Source(r.h, o)
+	r.start()
+	for range n {
+		x := r.client.Exchange("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n", "")
+		x.Req.Body, x.Req.More = []byte("be"), true
+		x.Source = source
+		source.Start(x)
+		copy(x.Req.Body, "??") // the memory belongs to the connection
+		x.Req = nil
+		all = append(all, x)
+	}
+	return r, g, all
+}
+
+func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
+	r, g, all := crowd(t, 3)
+	if g.active != 1 || len(g.waiting) != 3 {
+		t.Fatalf("%d are active, %d wait", g.active, len(g.waiting))
+	}
+	all[0].Source.OnGone(all[0]) // the client leaves
+	piece := []byte("gi")
+	all[1].Source.Input(all[1], exchange.Input{Data: piece})
+	copy(piece, "??")
+	c := all[1].Source.(*call)
+	if string(c.held.request.Body) != "be" || string(c.held.request.Head[:6]) != "POST /" {
+		t.Errorf("%+v", c.held.request)
+	}
+	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200}})
+	r.Run()
+	if g.active != 1 || len(g.waiting) != 1 || c.work != owing || all[1].By != "application" {
+		t.Errorf("%d are active, %d wait, work %d", g.active, len(g.waiting), c.work)
+	}
+	if len(r.h.inputs) != 1 || r.h.inputs[0] != "gi" {
+		t.Errorf("%q", r.h.inputs)
+	}
+}
+
+func TestGateAnswers503ToTooManyRequestsAndAfterTheTimeout(t *testing.T) {
+	r, g, _ := crowd(t, mostWaiting+2)
+	if n := len(r.client.Replies); n != 2 || r.client.Replies[0].Status != 503 || len(g.waiting) != mostWaiting {
+		t.Errorf("%d replies, %d wait", n, len(g.waiting))
+	}
+	r.server.after(20 * second)
+	r.Tick()
+	if len(g.waiting) != mostWaiting {
+		t.Errorf("%d wait after 20 s", len(g.waiting))
+	}
+	r.server.after(20 * second)
+	r.Tick()
+	if n := len(r.client.Replies); n != mostWaiting+2 || len(g.waiting) != 0 || g.active != 1 {
+		t.Errorf("%d replies, %d wait, %d are active", n, len(g.waiting), g.active)
+	}
+}
