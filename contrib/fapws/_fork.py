@@ -196,12 +196,10 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
         os.dup2(errors, 2)
         os.close(errors)
         child = _Child(socket.socket(fileno=connection), timeout)
-        child.answer(mounts, debug, sends)
-        status = 0
+        if child.answer(mounts, debug, sends):
+            status = 0
         if child.parent():
             _finish()
-    except _Gone:
-        status = 0
     except SystemExit as error:  # This may be a child that the handler has forked.
         status = error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException:
@@ -260,6 +258,7 @@ class _Child:
         self.declared = -1
         self.unsized: Optional[int] = None  # unsized: the wrong size that the file reports, or None
         self.sent = 0
+        self.body = _Body(connection, 0)
         connection.setblocking(True)
         os.register_at_fork(after_in_child=connection.close)
         # At the alarm, faulthandler writes all stacks, and the signal then ends the process.
@@ -301,7 +300,19 @@ class _Child:
         texts = self._read(int(digits[:-1]) + 1)[:-2].decode("latin-1").split("\0")
         return dict(zip(texts[::2], texts[1::2]))
 
-    def answer(self, mounts: List[Mount], debug: int, sends: bool) -> None:
+    def answer(self, mounts: List[Mount], debug: int, sends: bool) -> bool:
+        """Answers the request. Returns False if the response was aborted."""
+        aborted = False
+        try:
+            self._answer(mounts, debug, sends)
+        except (_Gone, _Broken):
+            if not self.parent():
+                raise
+            aborted = self.started
+        self._end(aborted)
+        return not aborted
+
+    def _answer(self, mounts: List[Mount], debug: int, sends: bool) -> None:
         self.sends = sends
         variables = self._variables()
         call, name, environ_class, start_class = mounts[int(variables.pop("fapws.mount"))]
@@ -342,7 +353,6 @@ class _Child:
             self._fail(environ, debug)
         except BaseException:
             self._fail(environ, debug)
-        self._end()
 
     def _call(self, call: Callable[..., Any], environ: Any, start_class: Optional[type]) -> None:
         self._new_start(start_class)
@@ -528,13 +538,18 @@ class _Child:
             raise ClientDisconnected("the client has disconnected") from None
         self.alarm(self.timeout)
 
-    def _end(self) -> None:
-        """Tells the server that the response is complete."""
+    def _end(self, aborted: bool) -> None:
+        """Tells the server that the response is complete, or was aborted. A complete response without a head means that
+        the handler has failed, and that the reason was logged.
+        """
         self.alarm(0)
         if not self.parent():
             return
         # sent by the loader when the server ends; the rest of the handler has _END seconds
         signal.signal(signal.SIGTERM, lambda *_: None)
+        if aborted:
+            self.connection.close()
+            return
         try:
             while self.body.left:
                 self.body.read(_BLOCK)

@@ -36,6 +36,8 @@ type Answer struct {
 // errNoType is the error of a body without a type (RFC 3875 §6.3.1).
 var errNoType = errors.New("the response has a body but no Content-Type")
 
+var errNoResponse = errors.New("no response")
+
 // Write processes a piece of the output. The error is backend.ErrGone, or one line about the head; in this case nothing
 // was sent to the client.
 func (a *Answer) Write(p []byte) error {
@@ -99,7 +101,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
-		return errors.New("no response")
+		return errNoResponse
 	case a.head.Status == 0:
 		return ErrNeedMore
 	case !a.head.Local:

@@ -90,23 +90,32 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	if err == nil || r.Context.Err() != nil {
 		return
 	}
-	how := end{-1, "has closed its connection"}
-	select {
-	case <-c.ended:
-		how = c.how
-	case <-time.After(endedWithin):
+	if err == errNoResponse { // the handler has failed, and the child has logged the reason
+		w.Refuse(500, "")
+		return
 	}
-	if late() {
-		timedOut(time.Since(began))
-	} else if how.status != reported {
-		log(fmt.Sprintf("process %d %s in handler %s, %s: %v", c.pid, how.text, m.Name, line, err))
+	report := func() {
+		how := end{-1, "has closed its connection"}
+		select {
+		case <-c.ended:
+			how = c.how
+		case <-time.After(endedWithin):
+		}
+		if late() {
+			timedOut(time.Since(began))
+		} else if how.status != reported {
+			log(fmt.Sprintf("process %d %s in handler %s, %s: %v", c.pid, how.text, m.Name, line, err))
+		}
 	}
-	switch {
-	case w.Started():
+	if w.Started() {
 		w.Fail()
-	case late():
+		go report() // the child may be sending queued data
+		return
+	}
+	report()
+	if late() {
 		w.Refuse(504, "")
-	default:
+	} else {
 		w.Refuse(500, "")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from sentry_sdk.integrations.wsgi import SentryWsgiMiddleware
 
 collector = sys.argv[1]
 sentry_sdk.init(dsn="http://key@%s/1" % collector, auto_session_tracking=False)
@@ -38,9 +40,22 @@ def span(environ, start_response):
     with trace.get_tracer("shop").start_as_current_span("order"):
         return "traced\n"
 
-PATHS = [("/exception", exception), ("/span", span)]
+def raises(environ, start_response):
+    with trace.get_tracer("shop").start_as_current_span("order"):
+        raise ValueError("before the response")
+
+def breaks(environ, start_response):
+    yield "first piece\n"
+    with trace.get_tracer("shop").start_as_current_span("order"):
+        raise ValueError("in the response")
+
+PATHS = [
+    ("/exception", exception), ("/span", span), ("/raises", SentryWsgiMiddleware(raises)),
+    ("/breaks", SentryWsgiMiddleware(breaks)),
+]
 `
 
+// Some handlers fail before or after they have begun the response.
 func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	t.Parallel()
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")
@@ -59,17 +74,26 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	}))
 	defer collector.Close()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", exporters)
-	s := fapwstest.Command{Flags: []string{"--fork"}, Script: script,
+	s := fapwstest.Command{Flags: []string{"--fork"}, Script: script, Complains: true,
 		Args: []string{collector.Listener.Addr().String()},
 		Env:  []string{"PYTHONPATH=" + packages[0]}}.Serve(t, fapwstest.Threads)
 	const n = 6
 	for range n {
 		s.Get("/exception", 200)
 		s.Get("/span", 200)
+		s.Get("/raises", 500)
+		w := s.Dial()
+		w.Get("/breaks")
+		if text := w.Rest(); !strings.HasSuffix(text, "first piece\n\r\n") {
+			t.Errorf("the response is not aborted: %q", text)
+		}
 	}
 	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool {
-		return exceptions.Load() == n && spans.Load() == n
+		return exceptions.Load() == 3*n && spans.Load() == 3*n
 	})
+	if text := s.Stderr.String(); strings.Contains(text, "has closed its connection") {
+		t.Error(text)
+	}
 }
 
 // Children run the atexit functions of their handler, but not those of the application. If a function does not return,
