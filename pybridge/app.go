@@ -108,7 +108,8 @@ func (a *Application) fullName() string {
 type ExitError struct {
 	Code int // the exit status of python3
 	// "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" if not known
-	Line string
+	Line    string
+	Stopped bool // a handler of the application for SIGTERM or SIGINT ended it, so this is a stop
 }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }

@@ -36,6 +36,8 @@ void core_check_signals(void);
 /* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. If
  * it is, also stops the server. */
 int core_is_exit_by_signal(PyObject *value);
+/* Returns whether the current exception is the answer of the application's handler for SIGTERM or SIGINT. */
+int core_ends_by_stop(void);
 /* Makes signals of the application write to fd, which wakes the event loop. */
 void core_watch_signals(int fd);
 

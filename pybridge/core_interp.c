@@ -226,6 +226,12 @@ int core_script_ended(int ok, void *raised, const char *name, int *code, char **
   core_exit_child();
   if (ok) return 0;
   if (raised) PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+  if (core_ends_by_stop()) {
+    *code = core_system_exit();
+    if (*code < 0) *code = 0;
+    PyErr_Clear();
+    return 1;
+  }
   if (line) *line = describe(name);
   *code = core_system_exit();
   if (*code < 0) {

@@ -89,6 +89,10 @@ void core_watch_signals(int fd) {
   if (PyErr_Occurred()) core_report("watching signals", NULL);
 }
 
+int core_ends_by_stop(void) {
+  return stop_arrived && (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt));
+}
+
 static int ends_serving(void) {
   int status = core_system_exit();
   if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {

@@ -155,10 +155,11 @@ func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	}
 	var status C.int
 	var line *C.char
-	if C.core_script_ended(C.int(boolByte(ok)), unsafe.Pointer(result), cString(name), &status, &line) == 0 {
+	how := C.core_script_ended(C.int(boolByte(ok)), unsafe.Pointer(result), cString(name), &status, &line)
+	if how == 0 {
 		return nil
 	}
-	return exitError(status, line)
+	return exitError(how, status, line)
 }
 
 // entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). It lives as
@@ -189,15 +190,16 @@ func text(s string) *python3.PyObject { return (*python3.PyObject)(C.core_text(b
 func runScript(path string) error {
 	var status C.int
 	var line *C.char
-	if C.core_run_script(cString(path), &status, &line) == 0 {
+	how := C.core_run_script(cString(path), &status, &line)
+	if how == 0 {
 		return nil
 	}
-	return exitError(status, line)
+	return exitError(how, status, line)
 }
 
-func exitError(status C.int, line *C.char) *ExitError {
+func exitError(how, status C.int, line *C.char) *ExitError {
 	defer C.free(unsafe.Pointer(line))
-	return &ExitError{Code: int(status), Line: C.GoString(line)}
+	return &ExitError{Code: int(status), Line: C.GoString(line), Stopped: how > 0}
 }
 
 func packagePlaces() []string {

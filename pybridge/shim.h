@@ -273,10 +273,11 @@ void core_add_zone(int i, int64_t until, int32_t offset);
 
 /* Runs the file path (absolute) as __main__. Returns 0, or -1 if it raised an exception or called sys.exit. In this
  * case the traceback has been written, *code is the exit status, and *line is one line about the error, which the
- * caller frees, or NULL. */
+ * caller frees, or NULL. Returns 1, with an exit status, if a handler for SIGTERM or SIGINT of the application ended
+ * it. */
 int core_run_script(const char *path, int *code, char **line);
 /* Must be called after code of the user has been run or imported. If ok is 0, the code failed with the exception
- * raised, or with the current exception if raised is NULL; the result is -1, as for core_run_script. line may be
+ * raised, or with the current exception if raised is NULL; the result is as for core_run_script. line may be
  * NULL; name is the application in *line. GIL held. */
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* Converts bytes from the operating system to a str: a new reference, or NULL. GIL held. */

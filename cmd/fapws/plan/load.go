@@ -154,6 +154,8 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 			err = fmt.Errorf("%s is neither a command nor a module: %s", first.Module, answer)
 		}
 		return process.ExitUsage(err)
+	case ended.Stopped:
+		return err
 	case ended.Line == "":
 		return process.ExitNotStarted("%s failed to load; see the traceback above", p.Command.Script)
 	case strings.Contains(ended.Line, "; ") || p.Command.Word == settings.WordCheck:

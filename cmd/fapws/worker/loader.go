@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -59,6 +60,8 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
+	var hasLoaded atomic.Bool
+	go endWithServer(fd, &hasLoaded)
 	app, err := s.plan.Load(func(err error) int {
 		failing(err)
 		return s.reportError(err)
@@ -79,6 +82,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, process.ExitNotStarted("cannot inspect the loaded application: %v", err)
 	}
+	hasLoaded.Store(true)
 	loaded.Close()
 	s.python.app, s.python.contents = app, &app.Contents
 	if err := s.enterSandbox(); err != nil {
@@ -90,6 +94,16 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	return app.Close(), nil
+}
+
+// endWithServer ends the loader if the server ends before the application has loaded. Later, fapws._fork notices that
+// the server has ended.
+func endWithServer(control int, hasLoaded *atomic.Bool) {
+	for !hasLoaded.Load() {
+		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(control)}}, 200); n > 0 && !hasLoaded.Load() {
+			os.Exit(process.Failed)
+		}
+	}
 }
 
 func (y *python) openLoader(s *service) error {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -165,6 +166,11 @@ func (s *service) reopenLog(files ...*os.File) {
 }
 
 func (s *service) reportError(err error) (code int) {
+	var ended *pybridge.ExitError
+	if errors.As(err, &ended) && ended.Stopped {
+		s.log.Log(logfile.Info, stoppedLoading)
+		return ended.Code
+	}
 	tellFailing(s.role, err)
 	return s.log.Report(err)
 }

@@ -140,6 +140,8 @@ func (s *signals) askReplace() {
 	})
 }
 
+const stoppedLoading = "stopping immediately: the application has not loaded yet"
+
 // end forwards a request to stop, or ends the process before anything is served. code is the exit code of a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
@@ -149,7 +151,7 @@ func (s *signals) end(o shutdownRequest, code int) {
 	case unserved && s.checks:
 		s.exit(code)
 	case unserved:
-		s.log(logfile.Info, "stopping immediately: the application has not loaded yet")
+		s.log(logfile.Info, stoppedLoading)
 		s.exit(process.OK)
 	case !s.told.IsZero() && o.how == gracefully && s.replace == nil:
 		if time.Since(s.told) < pool.Echo {

@@ -206,6 +206,24 @@ func TestForkLoaderThatDiesIsReplaced(t *testing.T) {
 	}
 }
 
+func TestForkLoaderEndsWithTheServerBeforeItHasLoaded(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
+			s, file := loading(t, "", append([]string{"--fork"}, m.Flags...)...)
+			loader := 0
+			fapwstest.Eventually(t, "the loader runs", func() bool {
+				text, _ := os.ReadFile(file)
+				loader, _ = strconv.Atoi(string(text))
+				return loader > 0
+			})
+			s.Signal(sig)
+			s.Ended()
+			fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(loader) })
+		}
+	}
+}
+
 func TestForkLoaderThatIsStoppedDoesNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)

@@ -39,6 +39,23 @@ func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 	})
 }
 
+// The handlers of the application call sys.exit, as those of programs without a server do.
+func TestStopWhileLoadingByHandlersOfTheApplication(t *testing.T) {
+	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers}
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+			s, file := loading(t, `import signal, sys
+for each in signal.SIGTERM, signal.SIGINT:
+    signal.signal(each, lambda *_: sys.exit())
+`, m.Flags...)
+			fapwstest.FileSays(t, file, "")
+			s.Signal(sig)
+			s.EndsWith(0)
+			s.Says("info stopping immediately")
+		}
+	})
+}
+
 // Only Python knows the value of SERVER, or the value differs from the text of the script.
 func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
