@@ -93,6 +93,7 @@ int core_sample_threads(core_snapshot *out, int max) {
  * IPython's debugger and most others call the first one. */
 static const char *const consoles[][2] = {
     {"/pdb.py", "interaction"},
+    {"/cmd.py", "cmdloop"},
     {"/code.py", "interact"},
     {"/IPython/terminal/embed.py", "mainloop"},
     {"/pudb/debugger.py", "interaction"},
@@ -100,6 +101,7 @@ static const char *const consoles[][2] = {
     {"/bpython/__init__.py", "embed"},
     {"/pydevd.py", "do_wait_suspend"},
     {"/pydevd.py", "_do_wait_suspend"},
+    {"/pydevd.py", "block_until_configuration_done"},
 };
 
 static int ends_with(PyObject *text, const char *end) {

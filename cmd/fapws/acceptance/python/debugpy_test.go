@@ -118,3 +118,26 @@ PATHS = [("/", handler)]
 		}
 	}
 }
+
+// The handler waits for the editor for longer than --timeout.
+func TestHandlerThatWaitsForAnEditorDoesNotTimeOut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := fapwstest.Write(t, dir+"/app.py", `import threading
+
+import debugpy
+
+debugpy.listen(("127.0.0.1", 0))
+
+def handler(environ, start_response):
+    threading.Timer(5, debugpy.wait_for_client.cancel).start()
+    debugpy.wait_for_client()
+    return "went on"
+
+PATHS = [("/", handler)]
+`)
+	s := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--debug=1", "--timeout", "2"},
+		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t,
+		fapwstest.Threads)
+	s.Get("/", 200).Is(t, "went on")
+}
