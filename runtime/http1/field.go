@@ -81,11 +81,12 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 const RemoteUser = "remote-user"
 
 // IsForwarding reports whether name is a field with which proxies describe their client: Forwarded, X-Forwarded-*,
-// X-Real-IP or Remote-User.
+// X-Real-IP, X-Ingress-Path or Remote-User.
 func IsForwarding(name []byte) bool {
 	const any = "x-forwarded-"
 	return len(name) > len(any) && IsSpelled(name[:len(any)], any) ||
-		IsSpelled(name, "forwarded") || IsSpelled(name, "x-real-ip") || IsSpelled(name, RemoteUser)
+		IsSpelled(name, "forwarded") || IsSpelled(name, "x-real-ip") || IsSpelled(name, "x-ingress-path") ||
+		IsSpelled(name, RemoteUser)
 }
 
 // IsSpelled reports whether applications may treat name as the field lower. They ignore case, and CGI replaces "-" by

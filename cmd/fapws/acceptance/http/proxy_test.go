@@ -57,6 +57,9 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 				"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1",
 				"SERVER_PORT": port, "SCRIPT_NAME": "/show",
 			}},
+			{w, []string{"X-Ingress-Path: /ingress/1"}, map[string]any{"SCRIPT_NAME": "/ingress/1/show"}},
+			{others, []string{"X-Ingress-Path: /ingress/1"}, map[string]any{"SCRIPT_NAME": "/show",
+				"HTTP_X_INGRESS_PATH": nil}},
 			{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil,
 				"SCRIPT_NAME": "/show", "SERVER_PORT": port}},
 		} {

@@ -52,7 +52,7 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	for _, name := range []string{
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
 		"X-Forwarded-Ssl", "X-Forwarded-Protocol",
-		"X-Forwarded-User", "X-Real-IP", "Remote-User", "Forwarded", "Proxy",
+		"X-Forwarded-User", "X-Real-IP", "X-Ingress-Path", "Remote-User", "Forwarded", "Proxy",
 	} {
 		fields = append(fields, name+": evil", strings.ToLower(name)+": evil", strings.ReplaceAll(name, "-", "_")+
 			": evil", strings.ToUpper(name)+": evil")
