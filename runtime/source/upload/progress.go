@@ -147,7 +147,7 @@ type Group struct {
 	all []*Upload
 }
 
-// Questions, followed by the key of a mount. After opTakeOver and opFinished, the id of an upload precedes the key.
+// Questions, followed by the key of a mount. After opTakeOver, the id of an upload precedes the key.
 const (
 	opList     = "list "
 	opTakeOver = "take "
@@ -181,10 +181,9 @@ func (g *Group) Answer(question string) string {
 		id, key, _ := strings.Cut(rest, " ")
 		u := g.find(key)
 		answer = u != nil && u.takeOver(id)
-	} else if rest, ok := strings.CutPrefix(question, opFinished); ok {
-		id, key, _ := strings.Cut(rest, " ")
+	} else if key, ok := strings.CutPrefix(question, opFinished); ok {
 		if u := g.find(key); u != nil {
-			answer = u.ownLength(id)
+			answer = u.allFinished()
 		}
 	}
 	text, _ := json.Marshal(answer)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"hash"
 	"io"
@@ -286,7 +287,7 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 		progress.end(stateFailed, refusalOf(err).text)
 		return err
 	}
-	x.u.keepFinished(p.id, p.Length)
+	x.u.keepFinished(finished{p.id, p.Length, time.Now()})
 	progress.end(stateStored, "")
 	fields += fmt.Sprintf("Upload-Offset: %d\r\n", p.Length)
 	if !x.u.options.HandsOn {
@@ -302,9 +303,9 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 // finished is an upload that was stored completely. A client that has not received the last response sends HEAD for the
 // upload; after a 404 it would send the file again.
 type finished struct {
-	id     string
-	length int64
-	at     time.Time
+	ID     string    `json:"id"`
+	Length int64     `json:"length"`
+	At     time.Time `json:"at"`
 }
 
 const (
@@ -312,35 +313,49 @@ const (
 	mostFinished = 100
 )
 
-func (u *Upload) keepFinished(id string, length int64) {
+// keepFinished remembers uploads that this process or another one has stored.
+func (u *Upload) keepFinished(all ...finished) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.finished = append(u.finished, finished{id, length, time.Now()})
-	if len(u.finished) > mostFinished {
-		u.finished = slices.Delete(u.finished, 0, 1)
-	}
-}
-
-func (u *Upload) ownLength(id string) int64 {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, f := range u.finished {
-		if f.id == id && time.Since(f.at) < finishedKept {
-			return f.length
+	for _, f := range all {
+		if time.Since(f.At) < finishedKept && !slices.ContainsFunc(u.finished, func(known finished) bool {
+			return known.ID == f.ID
+		}) {
+			u.finished = append(u.finished, f)
 		}
 	}
-	return -1
+	u.finished = slices.Delete(u.finished, 0, max(0, len(u.finished)-mostFinished))
+}
+
+func (u *Upload) allFinished() []finished {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.finished)
+}
+
+// inherit learns from other processes which uploads they have stored. A new process asks before the old ones end.
+func (u *Upload) inherit() {
+	for _, text := range u.ask(opFinished) {
+		var all []finished
+		if json.Unmarshal([]byte(text), &all) == nil {
+			u.keepFinished(all...)
+		}
+	}
 }
 
 func (u *Upload) length(id string) (length int64, ok bool) {
-	if length = u.ownLength(id); length < 0 && isToken(id) {
-		for _, text := range u.ask(opFinished + id + " ") {
-			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-				length = max(length, n)
-			}
-		}
+	is := func(f finished) bool { return f.ID == id && time.Since(f.At) < finishedKept }
+	all := u.allFinished()
+	i := slices.IndexFunc(all, is)
+	if i < 0 {
+		u.inherit()
+		all = u.allFinished()
+		i = slices.IndexFunc(all, is)
 	}
-	return length, length >= 0
+	if i < 0 {
+		return 0, false
+	}
+	return all[i].Length, true
 }
 
 func (p *partial) complete() error {

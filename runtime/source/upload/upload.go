@@ -53,6 +53,9 @@ func New(o Options) (*Upload, error) {
 		t.expireLater()
 	}
 	u.options.Group.add(u)
+	if u.resumes != nil {
+		u.inherit()
+	}
 	return u, nil
 }
 

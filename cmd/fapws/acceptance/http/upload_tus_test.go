@@ -132,6 +132,24 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000").Field(t, "Upload-Length", "700000")
 }
 
+func TestFinishedTusUploadIsKnownAfterAReload(t *testing.T) {
+	t.Parallel()
+	s, _ := serveUploads(t, fapwstest.Workers)
+	c := &tusClient{s: s}
+	c.create("/files", 5, "filename", "a").Want(t, 201)
+	c.patch(0, "hello").Want(t, 204)
+	old := s.Handlers()
+	s.Control("reload")
+	for _, pid := range old {
+		fapwstest.Eventually(t, "the old worker has ended", func() bool { return !fapwstest.Runs(pid) })
+	}
+	for range 6 {
+		w := s.Dial()
+		w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+		w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "5").Field(t, "Upload-Length", "5")
+	}
+}
+
 func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
