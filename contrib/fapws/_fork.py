@@ -261,9 +261,10 @@ class _Child:
         self.body = _Body(connection, 0)
         connection.setblocking(True)
         os.register_at_fork(after_in_child=connection.close)
-        # At the alarm, faulthandler writes all stacks, and the signal then ends the process.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        faulthandler.register(signal.SIGALRM, 2, all_threads=True, chain=True)
+        if timeout:  # otherwise the application may use the signal
+            # At the alarm, faulthandler writes all stacks, and the signal then ends the process.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            faulthandler.register(signal.SIGALRM, 2, all_threads=True, chain=True)
         self.alarm(timeout)
 
     def parent(self) -> bool:

@@ -224,6 +224,12 @@ func TestForkLoaderEndsWithTheServerBeforeItHasLoaded(t *testing.T) {
 	}
 }
 
+func TestForkedHandlerIsInterruptedByItsAlarm(t *testing.T) {
+	t.Parallel()
+	s, _ := forked(t, fapwstest.Threads)
+	s.Get("/alarms", 200).Is(t, "interrupted\n")
+}
+
 func TestForkLoaderThatIsStoppedDoesNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)

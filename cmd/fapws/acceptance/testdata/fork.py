@@ -109,6 +109,21 @@ def dies(environ, start_response):
     os._exit(0)
 
 
+def on_alarm(number, frame):
+    raise TimeoutError
+
+
+signal.signal(signal.SIGALRM, on_alarm)
+
+
+def alarms(environ, start_response):
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        time.sleep(120)
+    except TimeoutError:
+        return "interrupted\n"
+
+
 def fails(environ, start_response):
     raise ValueError("as it should")
 
@@ -157,7 +172,7 @@ def sendfile(environ, start_response):
 
 PATHS = [
     ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck),
-    ("/stopped", stopped), ("/dies", dies), ("/fails", fails), ("/children", has_children), ("/later", later),
+    ("/stopped", stopped), ("/dies", dies), ("/fails", fails), ("/alarms", alarms), ("/children", has_children), ("/later", later),
     ("/exits", exits), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)),
     ("/purge", purge), ("/file", lambda environ, start_response: Staticfile(folder)(environ, start_response)),
     ("/sendfile", sendfile),
