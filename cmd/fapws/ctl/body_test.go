@@ -2,8 +2,11 @@ package ctl
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const maxPage = 40 << 10 // in bytes
@@ -35,6 +38,26 @@ func TestStatusPageMarksRequestsBeyondTheirTimeout(t *testing.T) {
 	page := body(v, nil, nil)
 	if !strings.Contains(page, `<td class="bad">4s`) || !strings.Contains(page, "<td>1s") {
 		t.Error(page)
+	}
+}
+
+func TestTopOmitsRoutesRatherThanActiveRequestsOnASmallScreen(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
+		t.Fatal(err)
+	}
+	v := &View{Active: []Active{{Request: "GET /slow", State: "running", At: "app.py:4"}}}
+	for i := range 30 {
+		v.Routes = append(v.Routes, RouteView{Route: fmt.Sprintf("/%d", i)})
+	}
+	lines := v.lines(&screen{terminal: terminal}, 0)
+	text := strings.Join(lines, "\n")
+	if len(lines) != 23 || !strings.Contains(text, "app.py:4") || !strings.Contains(text, " more routes\n") {
+		t.Errorf("%d lines:\n%s", len(lines), text)
 	}
 }
 

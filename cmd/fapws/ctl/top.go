@@ -142,12 +142,21 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 	if s.keys != nil {
 		t.heads[orders[order].head] += "*"
 	}
-	for _, t := range []*table{t, v.Report.workerTable(), v.activeTable()} {
+	var below []string
+	for _, t := range []*table{v.Report.workerTable(), v.activeTable()} {
 		if len(t.rows) > 0 {
-			lines = append(append(lines, ""), t.lines(s)...)
+			below = append(append(below, ""), t.lines(s)...)
 		}
 	}
-	return lines
+	if len(t.rows) > 0 {
+		lines = append(append(lines, ""), t.lines(s)...)
+	}
+	// Active requests are worth more than the last routes. The last row of the screen has the hint.
+	rows, _ := s.size()
+	if over := len(lines) + len(below) - (rows - 1); rows > 0 && over > 0 && len(t.rows) > over+1 {
+		lines = append(lines[:len(lines)-over-1], fmt.Sprintf("and %d more routes", over+1))
+	}
+	return append(lines, below...)
 }
 
 type figure struct{ name, value string }
