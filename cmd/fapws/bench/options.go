@@ -47,12 +47,12 @@ const (
 
 func Help() string {
 	return `Usage: fapws bench [FLAGS] URL
-Sends requests to a server you are allowed to test, and shows how fast it answers.
+Sends requests to a server that is yours, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
-` + new(Options).flags().FlagUsagesWrapped(80) + `
-Exit status: 0 all requests got a response with a status below 400; 1 some did not;
-2 usage error.
+` + new(Options).flags().FlagUsagesWrapped(79) + `
+Exit status: 0 all requests got a response with a status below 400; 1 some did
+not; 2 usage error.
 `
 }
 

@@ -21,13 +21,20 @@ import (
 
 const userHelp = `Usage: fapws user add|passwd|check|remove [-f FILE] [NAME]
        fapws user list [-f FILE]
-Changes or lists the users of login and auth. FILE is their file; by default, that
-of the configuration file (fapws.toml). add, passwd and check ask for the name, if it
-is missing, and the password at a terminal; without one, they read the password from
-the first line of standard input. check changes nothing. A running server notices at once: a changed
-password or a removed user ends the sessions of that user.
+Changes or lists the users of login and auth, in FILE, or in the file that the
+configuration (fapws.toml) names.
 
-Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
+  add      add a user
+  passwd   change the password of a user, which ends the sessions of this user
+  check    say whether a password is right; changes nothing
+  remove   remove a user, which ends the sessions of this user
+  list     print the names of the users
+
+At a terminal, add, passwd and check ask for the password, and for a missing
+name; otherwise they read the password from the first line of standard input.
+A running server notices a change at once.
+
+Exit status: 0 done, or the password is right; 2 not; a line says why.
 `
 
 var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword,

@@ -173,8 +173,8 @@ func (c *conf) parameter(name, value string) error {
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml
 web.conf has lines of the form: host DOMAIN DIRECTORY, media EXTENSION TYPE,
-parameter NAME VALUE. Lines that cannot be converted are reported. For nginx, Caddy and
-others, fapws help migrate shows each directive in fapws.toml.
+parameter NAME VALUE. Lines that cannot be converted are reported. For nginx,
+Caddy and others, fapws help migrate shows each directive in fapws.toml.
 
 Exit status: 0 converted; 2 the file cannot be read or has no such line.
 `

@@ -16,9 +16,11 @@ const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a run
   reload                 load the application again; returns when the new code
                          serves, or fails with status 1
   rotate                 compress the log files and start new ones
-  stop                   shut down gracefully; returns when the server has exited
+  stop                   shut down gracefully; returns when the server has ended
   ca                     show the CA of --tls auto: its file, and the
                          fingerprint to compare before a client trusts it
+
+fapws ctl COMMAND --help says more about a command.
 ` + whichServer
 
 const whichServer = `Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -66,11 +67,7 @@ fapws \- serve a Python application, or a whole site, over HTTP
 	fmt.Fprint(w, ".SH COMMANDS\n")
 	for _, help := range append(helps, wordHelp[WordCheck], wordHelp[WordRoutes], wordHelp[WordShell],
 		wordHelp[WordUnit]) {
-		fmt.Fprint(w, ".PP\n.nf\n")
-		for line := range strings.Lines(help) {
-			fmt.Fprint(w, roff(line))
-		}
-		fmt.Fprint(w, ".fi\n")
+		writeHelpMan(w, help)
 	}
 	fmt.Fprint(w, ".SH OPTIONS\n")
 	group := ""
@@ -104,6 +101,30 @@ of a device as an example, in
 .IR /usr/share/doc/fapws ,
 the archive below its prefix.
 `)
+}
+
+// helpEntry matches a line of a list in a text of --help: a flag or command, and what it does.
+var helpEntry = regexp.MustCompile(`^ {2,6}(\S(?:.*?\S)?) {2,}(\S.*)$`)
+
+// writeHelpMan writes a text of --help with a heading for its command. Lines become paragraphs, which fit any width.
+func writeHelpMan(w io.Writer, help string) {
+	usage, text, _ := strings.Cut(help, "\n")
+	usage = strings.TrimPrefix(usage, "Usage: ")
+	for strings.HasPrefix(text, "       fapws") {
+		more, rest, _ := strings.Cut(text, "\n")
+		usage, text = usage+"\n"+strings.TrimSpace(more), rest
+	}
+	fmt.Fprintf(w, ".SS %s\n.nf\n%s\n.fi\n.PP\n", strings.Join(strings.Fields(usage)[:2], " "), roff(usage))
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if m := helpEntry.FindStringSubmatch(line); m != nil {
+			fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(m[1]), roff(m[2]))
+		} else if line == "" {
+			fmt.Fprint(w, ".PP\n")
+		} else {
+			fmt.Fprintln(w, roff(strings.TrimSpace(line)))
+		}
+	}
 }
 
 func roff(s string) string {
