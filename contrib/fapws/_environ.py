@@ -64,7 +64,7 @@ class Environ(_Base):
         return super().setdefault(key, default)
 
     def copy(self) -> Environ:
-        """Returns a copy of the same class, which therefore has the same keys."""
+        """A copy of the same class, so that it knows the same keys."""
         new = type(self)()
         new.update(self)
         return new
