@@ -103,7 +103,7 @@ static int is_for_application(const char *name, size_t n) {
  * read the field remote-user, which clients cannot set then (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
-  uint32_t n = rec->req.nfields - rec->req.traced; /* traceparent, the last field, is different in each request */
+  uint32_t n = rec->req.nfields - rec->req.own;
   PyObject *list = PyList_New(n);
   uint32_t kept = 0;
   int has_host = 0;
@@ -263,8 +263,8 @@ static PyObject *extensions(const core_record *rec) {
   return dict;
 }
 
-static int put_trace(PyObject *scope, PyObject *headers, const core_record *rec) {
-  if (LIKELY(!rec->req.traced)) return 0;
+static int put_identity(PyObject *scope, PyObject *headers, const core_record *rec) {
+  if (LIKELY(!rec->req.own)) return 0;
   core_field f = rec->req.fields[rec->req.nfields - 1];
   core_span id = core_trace_id(rec);
   PyObject *pair =
@@ -281,7 +281,7 @@ PyObject *asgi_scope(core_record *rec) {
   PyObject *headers = PyList_GetSlice(shared, 0, PyList_GET_SIZE(shared));
   PyObject *state = core_mount_of(rec)->state;
   /* The application may change these values, so each request gets copies. */
-  if ((headers && put_trace(scope, headers, rec)) || core_put(scope, text[K_HEADERS], headers) < 0 ||
+  if ((headers && put_identity(scope, headers, rec)) || core_put(scope, text[K_HEADERS], headers) < 0 ||
       core_put(scope, text[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
       core_put(scope, text[K_EXTENSIONS], extensions(rec)) < 0 ||
       core_put(scope, text[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||

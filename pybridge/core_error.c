@@ -60,13 +60,13 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
     int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %c%02d%02d %s%s", tm.tm_year + 1900, tm.tm_mon + 1,
                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, offset < 0 ? '-' : '+',
                      minutes / 60, minutes % 60, said ? "" : level, said ? "" : " ");
-    if (rec && rec->req.traced) snprintf(buf + n, 64, "trace %.32s: ", rec->req.data + core_trace_id(rec).off);
+    if (rec && rec->req.own) snprintf(buf + n, 64, "trace %.32s: ", rec->req.data + core_trace_id(rec).off);
     return;
   }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
   if (rec && rec->req.addr.len) n += client(buf + n, rec);
-  if (rec && rec->req.traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->req.data + core_trace_id(rec).off);
+  if (rec && rec->req.own) snprintf(buf + n, 64, "[trace %.32s] ", rec->req.data + core_trace_id(rec).off);
 }
 
 /* Returns a text such as "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail", with date

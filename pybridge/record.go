@@ -105,7 +105,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.job = C.CORE_RUN
 	rec.run.unacked, rec.run.counted, rec.req.resumed = 0, 0, 0
 	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
-	rec.req.routed, rec.req.traced = boolByte(r.Routed), boolByte(r.Traced)
+	rec.req.routed, rec.req.own = boolByte(r.Routed), C.uint8_t(r.Own)
 }
 
 func span(s http1.Span) C.core_span {
@@ -263,7 +263,7 @@ func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outc
 	}
 	req := &part.rec.req
 	r := &exchange.Request{Head: requestOf(part), ErrorLog: int(req.log), Root: int(req.root_len),
-		Traced: req.traced != 0}
+		Own: int(req.own)}
 	switch {
 	case part.static_len > 0:
 		r.Options, r.Path, r.Script = string(within(part, part.static_off, part.static_len)),

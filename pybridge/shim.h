@@ -144,7 +144,7 @@ struct core_request {
   uint8_t handed;
   core_span subprotocol, state;
   uint8_t routed;            /* the server has rewritten path */
-  uint8_t traced;            /* the request has a trace (see core_trace_len) */
+  uint8_t own;               /* number of fields at the end of fields with the identity of the request */
   uint8_t more;              /* inputs will contain more of the body */
   uint8_t resumed;           /* the event loop has permitted the request to run */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
@@ -234,16 +234,17 @@ typedef struct {
   int64_t event_bytes; /* bytes of published events that the server has not handled (Handler.Dealt) */
 } core_shared;
 
-/* The trace of a request (http1.Tracer): if record.traced is set, the last field of the request is traceparent,
- * whose value differs in each request and belongs to the record. Any thread, without the GIL. */
+/* The identity of a request (http1.Identifier) differs in each request. Its fields are the last req.own fields, at the
+ * end of the head. Any thread, without the GIL. */
 
-/* Bytes at the end of the head with that field: http1.TraceLineLen. */
-#define CORE_TRACE_LEN 72
-static inline uint32_t core_trace_len(const core_record *rec) { return rec->req.traced ? CORE_TRACE_LEN : 0; }
+/* Bytes of the head before these fields. */
+static inline uint32_t core_shared_head(const core_record *rec) {
+  return rec->req.own ? rec->req.fields[rec->req.nfields - rec->req.own].name.off : rec->req.head_len;
+}
 
-/* Returns the trace-id of rec, or an empty span if rec has no trace. */
+/* The trace-id in traceparent; empty without a trace. */
 static inline core_span core_trace_id(const core_record *rec) {
-  if (!rec->req.traced) return (core_span){0, 0};
+  if (!rec->req.own) return (core_span){0, 0};
   return (core_span){rec->req.fields[rec->req.nfields - 1].value.off + 3, 32};
 }
 

@@ -32,11 +32,12 @@ static unsigned slot_of(const char *fields, size_t n) {
 }
 
 /* Returns the entry for a head with these fields. NULL with an exception, or without one if the head must not be
- * cached: an absolute-form target sets HTTP_HOST. */
+ * cached: an absolute-form target sets HTTP_HOST, and a rewritten query follows the identity of the request. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
-  size_t n = rec->req.head_len - line - core_trace_len(rec);
-  if (rec->req.head_len + rec->req.peer_len > TEXT || rec->req.authority.len) return NULL;
+  size_t n = core_shared_head(rec) - line;
+  if (rec->req.head_len + rec->req.peer_len > TEXT || rec->req.authority.len || (rec->req.own && rec->req.routed))
+    return NULL;
   wsgi_head **slot = &slots[slot_of(fields, n)], *h = *slot;
   if (!h && !(h = *slot = calloc(1, sizeof *h))) return NULL;
   if (h->of_fields && h->fields == n && h->peer == rec->req.peer_len && h->size == rec->req.size &&

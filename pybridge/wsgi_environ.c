@@ -151,7 +151,7 @@ static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon)
 
 static int put_fields(PyObject *env, const core_record *rec) {
   const char *data = rec->req.data;
-  for (uint32_t i = 0; i < rec->req.nfields - rec->req.traced; i++) {
+  for (uint32_t i = 0; i < rec->req.nfields - rec->req.own; i++) {
     core_field f = rec->req.fields[i];
     const char *name = data + f.name.off;
     const wsgi_known_field *known = wsgi_find_field(name, f.name.len);
@@ -257,9 +257,9 @@ static PyObject *ascii(const core_record *rec, core_span s) {
   return text;
 }
 
-/* Adds the values of the trace, which are not in the cache because they differ in each request. */
-static int put_trace(PyObject *env, const core_record *rec) {
-  if (LIKELY(!rec->req.traced)) return 0;
+/* Adds the identity of the request, which is not in the cache because it differs in each request. */
+static int put_identity(PyObject *env, const core_record *rec) {
+  if (LIKELY(!rec->req.own)) return 0;
   return core_put(env, key[K_TRACEPARENT], ascii(rec, rec->req.fields[rec->req.nfields - 1].value)) < 0 ||
          core_put(env, key[K_TRACE_ID], ascii(rec, core_trace_id(rec))) < 0;
 }
@@ -328,7 +328,7 @@ void wsgi_detach_disconnected(core_record *rec) {
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
   PyObject *env = wsgi_dict_of_head(rec->req.chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
   if (!env) return NULL;
-  int bad = core_put(env, key[K_PORT], span_text(rec, rec->req.port)) < 0 || put_trace(env, rec) ||
+  int bad = core_put(env, key[K_PORT], span_text(rec, rec->req.port)) < 0 || put_identity(env, rec) ||
             put_disconnected(env, rec) < 0 || (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
   if (!bad && cls) {
     PyObject *own = PyObject_CallNoArgs(cls);

@@ -69,13 +69,10 @@ func (r *Request) Host() string {
 }
 
 // Client returns the name of the client for error logs: "192.0.2.7:4711", or "" for a client of a unix socket. It
-// includes the trace of the request if the server traces.
+// includes the identity of the request.
 func (r *Request) Client() string {
-	client := r.Peer.String()
-	if r.Traced {
-		client = http1.FindTraceparent(r.Head, r.Parsed).Name(client)
-	}
-	return client
+	id := http1.OwnIdentity(r.Head, r.Parsed, r.Own)
+	return id.Name(r.Peer.String())
 }
 
 // Field returns the value of the field name, in any case, or "".

@@ -81,7 +81,7 @@ func (x *identity) User() string {
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
-	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
+	limits := s.Config.Limits.Plus(http1.OwnFields, http1.OwnLines)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}

@@ -288,9 +288,8 @@ func (s *Server) begins(x *Exchange, q *request) {
 	if s.metrics != nil && !x.client.Subrequest() {
 		x.began = s.metrics.Begin()
 	}
-	if s.Config.Trace {
-		q.trace(s.tracer, &x.trace)
-		q.Head = r.Head
+	if s.identifier != nil {
+		q.identify(s.identifier, &x.ID)
 	}
 	if s.timed {
 		q.time, q.earlier = time.Now(), x.client.requests

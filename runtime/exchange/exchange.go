@@ -76,7 +76,7 @@ type identity struct {
 	// from Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	began  int64
 	counts *metrics.Route
-	trace  http1.TraceID
+	ID     http1.Identity
 }
 
 // Answer sends r instead of the response of the source. It must be called before the first part.

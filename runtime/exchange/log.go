@@ -119,7 +119,7 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 	if own := x.rules.site.ErrorLog; own != nil {
 		log = own
 	}
-	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
+	log(level, x.ID.Name(x.clientText()), fmt.Sprintf(format, args...))
 }
 
 func (x *Exchange) clientText() string {

@@ -29,9 +29,9 @@ type request struct {
 
 	handed Request // the request in the form that sources get (see hand)
 
-	// Reused memory for the forwarding fields, and for a head with a traceparent.
-	forwarded []byte
-	traced    []byte
+	// Reused memory for the forwarding fields, and for a head with the fields of an identity.
+	forwarded  []byte
+	identified []byte
 }
 
 func newRequest() *request {
@@ -58,12 +58,12 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// trace adds a field traceparent to the head, which continues the trace of the client or begins one, and stores the id
-// in id.
-func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
+// identify gives the request its identity, with fields at the end of the head.
+func (q *request) identify(n *http1.Identifier, id *http1.Identity) {
 	r := &q.handed
-	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
-	r.Head, r.Traced = q.traced, true
+	q.identified = n.Rewrite(q.identified[:0], r.Head, &q.parsed, id)
+	r.Head, r.Own = q.identified, http1.OwnFields
+	q.Head = r.Head
 }
 
 func (s *Server) admit(x *Exchange) {

@@ -142,10 +142,10 @@ type Server struct {
 	undeclared         logfile.Seldom  // limits lines about clients that send forwarding fields
 	unread             map[string]bool // fields of trusted proxies that warnUnread has logged
 
-	metrics *metrics.Recorder // nil if requests are not counted
-	tracer  *http1.Tracer
-	timed   bool // the access log or Debug needs the times of requests
-	served  int64
+	metrics    *metrics.Recorder // nil if requests are not counted
+	identifier *http1.Identifier // nil if requests get no identity
+	timed      bool              // the access log or Debug needs the times of requests
+	served     int64
 }
 
 // Table is a set of sites from Prepare.
@@ -172,8 +172,8 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *
 func (s *Server) Configure(cfg Config) {
 	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	s.descriptors.Max = int64(cfg.MaxDescriptors)
-	if cfg.Trace && s.tracer == nil {
-		s.tracer = http1.NewTracer()
+	if s.identifier = nil; cfg.Trace {
+		s.identifier = http1.NewIdentifier()
 	}
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
 }

@@ -136,7 +136,7 @@ type Request struct {
 	// returns false.
 	Spool  int
 	Size   int64
-	Traced bool    // the last field of Head is a traceparent from the server
+	Own    int     // number of the last fields of Head that the server has added (http1.Identity)
 	Routed bool    // the server has rewritten Path and perhaps the query
 	Origin *Origin // origin of a subrequest (see Asker); nil for a client
 	Peer   *Peer

@@ -15,11 +15,11 @@
 //     canonical (Request.Plain), so that common paths need no work. nginx and Apache decode, resolve and merge as well;
 //     Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn forward paths unchanged.
 //
-// # Traces
+// # Identities
 //
-// A Tracer (traceparent.go) continues traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it adds a
-// valid field traceparent to the head of a request. The field then reaches everything that receives request fields:
-// environ and scope, CGI and FastCGI, proxies, includes, logs.
+// An Identifier (identity.go) continues traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it adds a
+// valid field traceparent to the end of the head of a request. The field then reaches everything that receives request
+// fields: environ and scope, CGI and FastCGI, proxies, includes, logs.
 //
-// It works on bytes and does no I/O. Package exchange uses Tracer; logs use FindTraceparent.
+// It works on bytes and does no I/O. Package exchange uses Identifier; logs and handlers use OwnIdentity.
 package http1

@@ -1,7 +1,6 @@
 package http1_test
 
 import (
-	"bytes"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,7 +13,7 @@ const (
 	valid = "00-" + id + "-1234567890123456-01"
 )
 
-var tracer = http1.NewTracer()
+var identifier = http1.NewIdentifier()
 
 var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 
@@ -26,14 +25,14 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	if _, err := r.Parse([]byte(head), &limits); err != nil {
 		t.Fatal(err)
 	}
-	var trace http1.TraceID
-	out := tracer.Rewrite([]byte("before"), []byte(head), &r, &trace)
+	var made http1.Identity
+	out := identifier.Rewrite([]byte("before"), []byte(head), &r, &made)
 	out = out[len("before"):]
-	limits = limits.Plus(1, http1.TraceLineLen)
+	limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 	if err := again.ParseWhole(out, &limits); err != nil {
 		t.Fatalf("%v in %q", err, out)
 	}
-	if len(out) > len(head)+http1.TraceLineLen || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) ||
+	if len(out) > len(head)+http1.OwnLines || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) ||
 		r.Host != again.Host || r.UpgradeTo != again.UpgradeTo {
 		t.Errorf("%q is %+v, not %+v", out, again, r)
 	}
@@ -42,15 +41,15 @@ func rewrite(t *testing.T, fields string) (string, string) {
 			t.Errorf("field %d of %q is %+v, not %+v", i, out, again.Fields[i], f)
 		}
 	}
-	if found := http1.FindTraceparent(out, &r); found != trace {
-		t.Errorf("found %s, not %s", found, trace)
+	found := http1.OwnIdentity(out, &r, http1.OwnFields)
+	if found.Parent = made.Parent; found != made {
+		t.Errorf("found %+v, not %+v", found, made)
 	}
 	last := r.Fields[len(r.Fields)-1]
-	if end := out[len(out)-http1.TraceLineLen:]; !bytes.HasPrefix(end, []byte("traceparent: ")) ||
-		string(last.Name.In(out)) != "traceparent" {
-		t.Errorf("the end is %q", end)
+	if string(last.Name.In(out)) != "traceparent" || string(out[last.Value.Off+last.Value.Len:]) != "\r\n\r\n" {
+		t.Errorf("the end is %q", out[last.Name.Off:])
 	}
-	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), trace.String()
+	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), made.Trace.String()
 }
 
 // The parent-id is new. Invalid traces are replaced, as in the W3C test suite.
@@ -152,11 +151,11 @@ func TestTraceIDsDiffer(t *testing.T) {
 	if len(seen) != 1000 {
 		t.Errorf("%d traces", len(seen))
 	}
-	if client, trace := http1.UnnameTrace(http1.TraceID([]byte(id)).
-		Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
+	identity, _ := http1.ParseTraceparent([]byte(valid))
+	if client, trace := http1.UnnameTrace(identity.Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
 		t.Errorf("%q %q", client, trace)
 	}
-	if name := (http1.TraceID{}).Name("::1"); name != "::1" {
+	if name := new(http1.Identity).Name("::1"); name != "::1" {
 		t.Errorf("%q", name)
 	}
 }
@@ -172,13 +171,14 @@ func FuzzRewrite(f *testing.F) {
 		if before.ParseWhole(head, &limits) != nil || r.ParseWhole(head, &limits) != nil {
 			return
 		}
-		var trace http1.TraceID
-		out := http1.NewTracer().Rewrite(nil, head, &r, &trace)
-		limits = limits.Plus(1, http1.TraceLineLen)
+		var made http1.Identity
+		out := http1.NewIdentifier().Rewrite(nil, head, &r, &made)
+		limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 		if err := again.ParseWhole(out, &limits); err != nil {
 			t.Fatalf("%v in %q", err, out)
 		}
-		if http1.FindTraceparent(out, &again) != trace || trace.String() == "" {
+		found := http1.OwnIdentity(out, &again, http1.OwnFields)
+		if found.Parent = made.Parent; found != made || made.Trace.String() == "" {
 			t.Fatalf("no trace in %q", out)
 		}
 		kept := func(head []byte, r *http1.Request) (all string) {

@@ -196,8 +196,8 @@ func (f *Format) userOf() atom {
 func (f *Format) trace() atom {
 	i := index(&f.Request, "traceparent")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
-		id, _, ok := http1.ParseTraceparent(e.Request[i].Text)
-		return append(dst, id[:]...), ok
+		id, ok := http1.ParseTraceparent(e.Request[i].Text)
+		return append(dst, id.Trace.String()...), ok
 	}
 }
 

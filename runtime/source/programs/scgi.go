@@ -175,8 +175,8 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	if r.Path[r.Script:] == "" {
 		set("PATH_INFO", "")
 	}
-	if r.Traced {
-		set("fapws.trace_id", http1.FindTraceparent(r.Head, r.Parsed).String())
+	if trace := http1.OwnIdentity(r.Head, r.Parsed, r.Own).Trace.String(); trace != "" {
+		set("fapws.trace_id", trace)
 	}
 	set("fapws.mount", strconv.Itoa(m.Index))
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
